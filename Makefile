@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Set-up is cached in .venv (ignored by git) and in Beam's own cache, and is done again only when the lock changes.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.set-up
+LOCK   := requirements/lock.txt
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: setup demo test check lint types kill bench-emulator lock clean
+
+setup: $(STAMP)
+
+$(STAMP): $(LOCK) requirements/build.txt setup.py
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tandem needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python $(LOCK) requirements/build.txt \
+	  || $(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m runners.prism
+	touch $@
+
+demo: setup
+	$(BIN)/python -m examples.flights.demo
+
+test: setup lint types
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
+
+check: test
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy emulator formats journal pipelines runners schemas tandem transforms views
+
+kill: setup
+	$(BIN)/python -m pytest -q tests/pipelines/test_kill.py -m "slow or not slow"
+
+bench-emulator: setup
+	$(BIN)/python benchmarks/emulator.py
+
+# Resolve the dependencies anew, with hashes, for every platform.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  requirements/runtime.in requirements/dev.in -o $(LOCK)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  requirements/build.in -o requirements/build.txt
+
+clean:
+	rm -rf $(VENV) build *.egg-info

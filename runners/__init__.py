@@ -1,0 +1,1 @@
+"""On what machine a pipeline runs: local Prism, Flink, Dataflow."""

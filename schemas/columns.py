@@ -1,0 +1,30 @@
+"""Names of the columns that Tandem adds to a batch of events. A source field may not start with two underscores."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["CONTENT", "EVENTS", "GENERATION", "HASH", "ID", "KEY", "RESERVED_PREFIX", "TIME"]
+
+RESERVED_PREFIX: Final = "__"
+
+TIME: Final = "__time"
+"""Event time: int64, microseconds since 1970-01-01 UTC, never null."""
+
+ID: Final = "__id"
+"""Event id, never null: int64 for a single integer id field, else string (several fields: a JSON array of them)."""
+
+HASH: Final = "__hash"
+"""uint64, hash of the event id."""
+
+CONTENT: Final = "__content"
+"""uint64, hash of all that the definition reads of the event."""
+
+KEY: Final = "__key"
+"""string, the canonical key: a JSON array of the key columns' values, in the definition's order."""
+
+GENERATION: Final = "__generation"
+"""int64: 1, 2, 3 ... of the journal; -1, -2 ... of immutable sets of files."""
+
+EVENTS: Final = "__events"
+"""int64, the number of events merged into a state."""

@@ -1,0 +1,110 @@
+"""Every error that Tandem raises on purpose.
+
+::
+
+    TandemError                  one line for the user; the command line ends with `exit_code`
+    |-- UserError                wrong input of the user: a flag, a file, a folder (exit code 2)
+    |   |-- DefinitionError      a definition that can't be run: names file, line, field
+    |   |-- SchemaError          an Avro schema, or a file whose columns don't fit it
+    |   |-- SourceFileError      a data file that is missing, cut short or of another format
+    |   `-- LaunchError          what the chosen runner or machine can't do
+    |-- JournalError             the journal holds something that it must not hold
+    |   |-- SegmentError         a damaged, truncated or foreign segment: refused whole
+    |   |-- FencedError          another writer has taken this lane over (exit code 75)
+    |   `-- WriterAliveError     another run writes this journal and its heartbeat is fresh
+    |-- StoreError               the view store can't be read or written
+    |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
+    `-- ParityError              two computations of the same answer differ
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "DefinitionError",
+    "FencedError",
+    "JournalError",
+    "LaunchError",
+    "ParityError",
+    "PublishRefusedError",
+    "SchemaError",
+    "SegmentError",
+    "SourceFileError",
+    "StoreError",
+    "TandemError",
+    "UserError",
+    "WriterAliveError",
+]
+
+
+class TandemError(Exception):
+    """Base of all; `str(error)` is one line that a user can act on."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserError(TandemError):
+    """Wrong input of the user."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class DefinitionError(UserError):
+    """A definition that can't be run.
+
+    `str(error)` is `FILE:LINE: FIELD: what was found; what is allowed`. Each part that isn't known is left out.
+    """
+
+    def __init__(
+        self, message: str, *, field: str | None = None, file: str | None = None, line: int | None = None
+    ) -> None:
+        self.message, self.field, self.file, self.line = message, field, file, line
+        where = file or ""
+        if line is not None:
+            where += f":{line}" if where else f"line {line}"
+        super().__init__(": ".join(part for part in (where, field, message) if part))
+
+
+class SchemaError(UserError):
+    """An Avro schema that Tandem can't read with, or data whose columns don't fit the schema."""
+
+
+class SourceFileError(UserError):
+    """A data file that is missing, empty, cut short, changed since it was read, or of another format."""
+
+
+class LaunchError(UserError):
+    """The chosen runner, or this machine, can't do what was asked; the message says what to do."""
+
+
+class JournalError(TandemError):
+    """The journal holds something that it must not hold."""
+
+
+class SegmentError(JournalError):
+    """A damaged, truncated or foreign segment. The message names it; nothing of it was used."""
+
+
+class FencedError(JournalError):
+    """Another writer has taken this lane over: stop, don't acknowledge."""
+
+    exit_code: ClassVar[int] = 75
+
+
+class WriterAliveError(JournalError):
+    """Another run writes this journal and its heartbeat is fresh."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class StoreError(TandemError):
+    """The view store can't be read or written."""
+
+
+class PublishRefusedError(StoreError):
+    """Publishing or rolling back now would break a guarantee; the message says which and by how much."""
+
+
+class ParityError(TandemError):
+    """Two computations of the same answer differ."""

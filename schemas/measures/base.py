@@ -1,0 +1,57 @@
+"""What a measure is: a commutative monoid over columns of states."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+__all__ = ["Groups", "Measure"]
+
+Groups = npt.NDArray[np.int64]
+"""For each row the index of its group, 0 <= index < size."""
+
+
+class Measure(ABC):
+    """A mergeable aggregate over a group of events; a pure, immutable, picklable value.
+
+    The states of many groups travel as one Arrow array of `state_type`, one row a group. For any split of events
+    into parts and any order of merging, `merge` of the parts' `update` equals `update` of all: bit for bit for exact
+    measures, within the stated error for sketches. Nulls of the input are ignored, as SQL does.
+    """
+
+    kind: ClassVar[str]
+    """The measure's name in a definition."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[str, ...]:
+        """Columns of the batch of events that `update` reads (may hold columns.TIME and columns.ID)."""
+
+    @property
+    @abstractmethod
+    def state_type(self) -> pa.DataType:
+        """Arrow type of a state in flight. Never null in a row: the identity is a value."""
+
+    @abstractmethod
+    def update(self, events: pa.RecordBatch, groups: Groups, size: int) -> pa.Array:
+        """States of `size` groups from events; a group without events gets the identity."""
+
+    @abstractmethod
+    def merge(self, states: pa.Array, groups: Groups, size: int) -> pa.Array:
+        """States of `size` groups, each merged from the rows of `states` that `groups` assigns to it."""
+
+    @abstractmethod
+    def result(self, states: pa.Array) -> list[Any]:
+        """The answer of each state, as plain Python values; None where SQL gives NULL."""
+
+    @abstractmethod
+    def encode(self, states: pa.Array) -> pa.Array:
+        """Versioned, deterministic bytes (pa.binary()) of each state: equal states have equal bytes."""
+
+    @abstractmethod
+    def decode(self, data: pa.Array) -> pa.Array:
+        """The states of `encode`'s bytes. Raises ValueError for bytes of an unknown version or a broken layout."""

@@ -1,0 +1,76 @@
+"""The hashes never change, don't depend on the column's encoding, and collide no more than chance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.hashing import hash64, hash_rows
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        pytest.param(pa.array(["", "a", "12345678", "123456789"]), [7175312947680778460, 4507358862707604717, 577651275050446760, 12177550128874334294], id="strings"),
+        pytest.param(pa.array([0, 1, -1, 2**63 - 1]),
+            [7175312947680778460, 11929620423686396481, 12436560834325867920, 11503872605874015617], id="integers"),
+        pytest.param(pa.array([0.0, 1.5, -1e300]), [7175312947680778460, 14057248189288789591, 123625802427363425], id="floats"),
+    ],
+)
+def test_hash_is_the_same_for_ever(column: pa.Array, expected: list[int]) -> None:
+    assert hash64(column).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(pa.array(["a", "bc", "a"]), pa.array(["a", "bc", "a"]).dictionary_encode(), id="dictionary"),
+        pytest.param(pa.array(["a", "bc"]), pa.array(["a", "bc"], pa.large_string()), id="large strings"),
+        pytest.param(pa.array(["x", "a", "bc"])[1:], pa.array(["a", "bc"]), id="slice"),
+        pytest.param(pa.array([1, 2], pa.int32()), pa.array([1, 2], pa.int64()), id="integer width"),
+        pytest.param(pa.array([-0.0]), pa.array([0.0]), id="minus zero"),
+        pytest.param(pa.array([None, "a"]).dictionary_encode(), pa.array([None, "a"]), id="null in dictionary"),
+        pytest.param(pa.array([1_000_000], pa.timestamp("us", "UTC")), pa.array([1_000_000]), id="timestamp"),
+    ],
+)
+def test_equal_values_have_equal_hashes(one: pa.Array, other: pa.Array) -> None:
+    assert hash64(one).tolist() == hash64(other).tolist()
+
+
+@given(st.lists(st.text(max_size=600), min_size=2, max_size=40, unique=True))
+@settings(max_examples=60, derandomize=True)
+def test_a_value_hashes_alike_alone_and_in_a_batch(values: list[str]) -> None:
+    together = hash64(pa.array(values)).tolist()
+    assert together == [int(hash64(pa.array([value]))[0]) for value in values]
+    assert len(set(together)) == len(values)
+
+
+def test_null_and_empty_differ() -> None:
+    null, empty = hash64(pa.array([None, ""], pa.string())).tolist()
+    assert null != empty
+
+
+def test_no_collisions_and_even_bits_over_sequential_ids() -> None:
+    hashes = hash64(pa.array(np.arange(200_000)).cast(pa.string()))
+    assert len(np.unique(hashes)) == 200_000
+    bits = np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1).mean(axis=0)
+    assert np.abs(bits - 0.5).max() < 0.01
+
+
+def test_rows_depend_on_every_column_and_on_order() -> None:
+    a, b = pa.array(["x", "y"]), pa.array([1, 2])
+    seen = {tuple(hash_rows(c).tolist()) for c in ([a], [b], [a, b], [b, a])}
+    assert len(seen) == 4
+
+
+def test_seed_changes_every_hash() -> None:
+    column = pa.array(["a", "b"])
+    assert not set(hash64(column, 0).tolist()) & set(hash64(column, 1).tolist())
+
+
+def test_nested_columns_are_refused() -> None:
+    with pytest.raises(TypeError, match="list"):
+        hash64(pa.array([[1]]))
