@@ -1,0 +1,8 @@
+"""The embedded Pub/Sub: one process that speaks the gRPC interface of Google Cloud Pub/Sub, in memory.
+
+`EmbeddedPubSub` starts it inside a Python process, `serve` runs it in the foreground.
+"""
+
+from emulator.server import CannotListen, EmbeddedPubSub, serve
+
+__all__ = ["CannotListen", "EmbeddedPubSub", "serve"]

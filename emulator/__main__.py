@@ -1,0 +1,41 @@
+"""`python -m emulator`: the embedded Pub/Sub in the foreground."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from emulator.broker import DEFAULT_MAX_BACKLOG_BYTES
+from emulator.server import DEFAULT_HOST, DEFAULT_PORT, CannotListen, serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or Ctrl-C and return the exit code: 0, or 2 when the address cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m emulator",
+        description="A Pub/Sub server in memory, for the official clients. Its messages end with it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default=DEFAULT_HOST, help="address to listen on")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port; 0 takes a free one")
+    parser.add_argument(
+        "--max-backlog-bytes",
+        type=int,
+        default=DEFAULT_MAX_BACKLOG_BYTES,
+        help="memory for messages that are not acknowledged; publishing beyond it is refused",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        serve(options.host, options.port, _announce, max_backlog_bytes=options.max_backlog_bytes)
+    except CannotListen as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _announce(address: str) -> None:
+    print(f"Pub/Sub listens on {address}. Its messages are in memory only: they are gone when it ends.")
+    print(f"export PUBSUB_EMULATOR_HOST={address}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

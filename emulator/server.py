@@ -1,0 +1,160 @@
+"""Starting and stopping the embedded Pub/Sub."""
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+import grpc
+
+from emulator.broker import DEFAULT_MAX_BACKLOG_BYTES, Broker
+from emulator.publisher import PublisherService
+from emulator.routes import Routes
+from emulator.streaming import StreamingService
+from emulator.subscriber import SubscriberService
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8085
+DEFAULT_PULL_WAIT_SECONDS = 1.0
+
+MAX_STREAMS = 100
+MAX_WAITING_PULLS = 100
+_THREADS = MAX_STREAMS + MAX_WAITING_PULLS + 56
+"""When every stream and every waiting pull holds a thread, 56 are left."""
+
+_MAX_GRPC_BYTES = 64 << 20
+_MAX_PORT = 65_535
+_STOP_SECONDS = 1.0
+
+
+class CannotListen(OSError):
+    """The address cannot be used: taken, not this machine's, or not allowed. Its text is one line."""
+
+
+class EmbeddedPubSub:
+    """A Pub/Sub server in this process, for the length of a `with` block (or from `start` to `stop`).
+
+    Port 0 takes a free port; `address` says which. `clock` (monotonic, in seconds) decides when leases end. A
+    pull waits `pull_wait_seconds` of real time for its first message. All messages are in memory and gone
+    after `stop`.
+    """
+
+    def __init__(
+        self,
+        host: str = DEFAULT_HOST,
+        port: int = 0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        max_backlog_bytes: int = DEFAULT_MAX_BACKLOG_BYTES,
+        pull_wait_seconds: float = DEFAULT_PULL_WAIT_SECONDS,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._pull_wait_seconds = pull_wait_seconds
+        self._broker = Broker(clock=clock, max_backlog_bytes=max_backlog_bytes)
+        self._server: grpc.Server | None = None
+
+    @property
+    def address(self) -> str:
+        """`HOST:PORT`, the value for PUBSUB_EMULATOR_HOST. Before `start` the port may be 0."""
+        return f"{_bracketed(self._host)}:{self._port}"
+
+    def start(self) -> None:
+        """Listen and answer calls, in threads of their own. CannotListen if the address cannot be used."""
+        if self._server is not None or self._broker.closed:
+            raise RuntimeError("An EmbeddedPubSub starts once; make another one.")
+        _check_address(self._host, self._port)
+        server = grpc.server(
+            ThreadPoolExecutor(_THREADS, thread_name_prefix="pubsub"),
+            options=[
+                ("grpc.max_receive_message_length", _MAX_GRPC_BYTES),
+                ("grpc.max_send_message_length", _MAX_GRPC_BYTES),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        routes = Routes(
+            PublisherService(self._broker),
+            SubscriberService(self._broker, self._pull_wait_seconds, MAX_WAITING_PULLS),
+            StreamingService(self._broker, MAX_STREAMS),
+        )
+        server.add_generic_rpc_handlers((routes,))
+        try:
+            self._port = server.add_insecure_port(self.address)
+        except RuntimeError as error:
+            raise CannotListen(f"Cannot listen on {self.address}.") from error
+        server.start()
+        self._server = server
+
+    def stop(self) -> None:
+        """End all calls, within a second or so, and free the port; harmless when stopped before."""
+        self._broker.close()
+        if self._server is not None:
+            self._server.stop(_STOP_SECONDS).wait()
+
+    def __enter__(self) -> "EmbeddedPubSub":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve(
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    ready: Callable[[str], None] | None = None,
+    *,
+    max_backlog_bytes: int = DEFAULT_MAX_BACKLOG_BYTES,
+    stop: threading.Event | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT (Ctrl-C), or until `stop` is set; then end all calls and return.
+
+    `ready` is called with the address once the server answers. CannotListen if the address cannot be used.
+    Signals are handled in the main thread only; elsewhere `stop` is the way to end it.
+    """
+    stopping = stop or threading.Event()
+    with _signals(stopping), EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
+        if ready is not None:
+            ready(pubsub.address)
+        stopping.wait()
+
+
+@contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """While inside, SIGTERM and SIGINT set `stopping`, if this is the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Bind once without gRPC, which would say less about the cause, write to the log and wrap large ports."""
+    if not 0 <= port <= _MAX_PORT:
+        raise CannotListen(f"Cannot listen on {_bracketed(host)}:{port}: ports go from 0 to {_MAX_PORT}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise CannotListen(f"Cannot listen on {_bracketed(host)}:{port}: {error.strerror}.") from error
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,209 @@
+"""An Avro schema as a tree without names to look up, and the source's fields as decoders see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import pyarrow as pa
+
+from formats.source_spec import SourceSpec
+from schemas.avro import arrow_schema, vet
+from schemas.errors import SchemaError
+
+__all__ = ["MISSING", "SourceField", "SourceFields", "Type", "read_type", "schema_of", "source_fields"]
+
+_PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+MISSING: Final = object()
+"""Stands for 'no default', since null is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """One Avro type. `kind` is a primitive's name, or fixed, enum, array, map, record, union or optional.
+
+    'optional' is a union of null and one type, in either order; `parts` then holds that one type. For arrays
+    and maps `parts` holds the items' type, for records the fields' types, for unions the branches.
+    """
+
+    kind: str
+    logical: str = ""
+    name: str = ""
+    parts: tuple[Type, ...] = ()
+    names: tuple[str, ...] = ()
+    """Field names of a record, symbols of an enum."""
+    size: int = 0
+    null_first: bool = True
+    precision: int = 0
+    scale: int = 0
+
+    @property
+    def value(self) -> Type:
+        """The type itself, or what an optional holds."""
+        return self.parts[0] if self.kind == "optional" else self
+
+    def walk(self) -> Iterator[Type]:
+        """This type and all types inside it."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    def __str__(self) -> str:
+        if self.kind == "optional":
+            return f"null or {self.parts[0]}"
+        return f"{self.kind} ({self.logical})" if self.logical else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class SourceField:
+    """A usable field of a source."""
+
+    name: str
+    type: Type
+    arrow: pa.DataType
+    nullable: bool
+    default: Any
+    """As Avro's JSON has it; MISSING if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFields:
+    """A source's schema, compiled once and shared by all of its batches."""
+
+    record: Type
+    usable: Mapping[str, SourceField]
+    event_id: tuple[str, ...]
+    event_time: str
+    max_ahead: int | None
+    schema_key: str
+    """The schema as canonical JSON text: the key under which decoders keep what they compile."""
+
+    def needed(self, columns: tuple[str, ...]) -> tuple[SourceField, ...]:
+        """The fields asked for, then those of id and time that were not. Raises SchemaError for an unknown
+        one.
+        """
+        names = dict.fromkeys((*columns, *self.event_id, self.event_time))
+        for name in names:
+            if name not in self.usable:
+                raise SchemaError(f"field '{name}' is not usable; usable fields: {', '.join(self.usable)}")
+        return tuple(self.usable[name] for name in names)
+
+
+def source_fields(source: SourceSpec) -> SourceFields:
+    """The source's fields. Raises SchemaError for a schema, id or time that can't be used."""
+    key = json.dumps(source.avro_schema, sort_keys=True, separators=(",", ":"))
+    return _compiled(key, tuple(source.event_id), source.event_time, source.max_ahead)
+
+
+@lru_cache(maxsize=64)
+def _compiled(key: str, event_id: tuple[str, ...], event_time: str, max_ahead: int | None) -> SourceFields:
+    record, usable = schema_of(key)
+    fields = SourceFields(record, usable, event_id, event_time, max_ahead, key)
+    fields.needed(())
+    if not event_id:
+        raise SchemaError("a source needs at least one field as its event id, got none")
+    for name in event_id:
+        if pa.types.is_floating(usable[name].arrow):
+            raise SchemaError(f"event id '{name}' is {usable[name].type}; a float can't be an id")
+    kind = usable[event_time].type.value
+    if kind.kind != "long" or kind.logical not in ("", "timestamp-millis", "timestamp-micros"):
+        raise SchemaError(
+            f"event time '{event_time}' is {kind}; allowed: timestamp-millis, timestamp-micros, long"
+        )
+    return fields
+
+
+@lru_cache(maxsize=64)
+def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
+    """The record type and the usable fields of a schema's canonical text. Raises SchemaError."""
+    schema = json.loads(key)
+    vet(schema)
+    record = read_type(schema)
+    defaults = {entry["name"]: entry.get("default", MISSING) for entry in schema["fields"]}
+    types = dict(zip(record.names, record.parts, strict=True))
+    usable = {
+        field.name: SourceField(
+            field.name, types[field.name], field.type, field.nullable, defaults[field.name]
+        )
+        for field in arrow_schema(schema)
+    }
+    return record, usable
+
+
+def read_type(schema: Any) -> Type:
+    """The tree of a vetted schema; the vetting bounds its depth and size."""
+    return _Reader({}).read(schema, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    named: dict[str, Type]
+
+    def read(self, schema: Any, namespace: str) -> Type:
+        if isinstance(schema, list):
+            return self._union([self.read(branch, namespace) for branch in schema])
+        if isinstance(schema, str):
+            if schema in _PRIMITIVES:
+                return Type(schema)
+            return self.named[schema if "." in schema or not namespace else f"{namespace}.{schema}"]
+        kind = schema["type"]
+        if not isinstance(kind, str):
+            return self.read(kind, namespace)
+        if kind in ("record", "error", "enum", "fixed"):
+            return self._named(schema, kind, namespace)
+        if kind in ("array", "map"):
+            return Type(kind, parts=(self.read(schema["items" if kind == "array" else "values"], namespace),))
+        if kind in _PRIMITIVES:
+            return Type(kind, **_logical(schema, kind))
+        return self.read(kind, namespace)
+
+    def _named(self, schema: Mapping[str, Any], kind: str, namespace: str) -> Type:
+        name = str(schema["name"])
+        space = name.rpartition(".")[0] if "." in name else str(schema.get("namespace", namespace) or "")
+        short = name.rpartition(".")[2]
+        full = f"{space}.{short}" if space else short
+        if kind == "enum":
+            made = Type("enum", name=full, names=tuple(schema["symbols"]))
+        elif kind == "fixed":
+            made = Type("fixed", name=full, size=int(schema["size"]), **_logical(schema, kind))
+        else:
+            names = tuple(entry["name"] for entry in schema["fields"])
+            parts = tuple(self.read(entry["type"], space) for entry in schema["fields"])
+            made = Type("record", name=full, names=names, parts=parts)
+        self.named[full] = made
+        return made
+
+    @staticmethod
+    def _union(branches: list[Type]) -> Type:
+        values = [branch for branch in branches if branch.kind != "null"]
+        if len(branches) == 2 and len(values) == 1:
+            return Type("optional", parts=(values[0],), null_first=branches[0].kind == "null")
+        return Type("union", parts=tuple(branches))
+
+
+def _logical(schema: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Logical types that change how a value is read; as Avro wants it, unknown or broken ones are passed
+    over.
+    """
+    logical = schema.get("logicalType")
+    if logical == "decimal" and kind in ("bytes", "fixed"):
+        precision, scale = schema.get("precision"), schema.get("scale", 0)
+        if (
+            isinstance(precision, int)
+            and isinstance(scale, int)
+            and 0 <= scale <= precision <= 76
+            and precision
+        ):
+            return {"logical": "decimal", "precision": precision, "scale": scale}
+        return {}
+    known = {
+        "int": ("date", "time-millis"),
+        "long": (
+            "time-micros", "timestamp-millis", "timestamp-micros",
+            "local-timestamp-millis", "local-timestamp-micros",
+        ),
+    }  # fmt: skip
+    return {"logical": logical} if logical in known.get(kind, ()) else {}

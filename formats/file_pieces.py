@@ -1,0 +1,93 @@
+"""Data files and pieces of them; where they lie and how they are opened."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Final, Literal, cast
+
+import pyarrow as pa
+from pyarrow import fs
+
+from schemas.errors import SourceFileError
+
+__all__ = ["MAX_RECORD", "FileFormat", "FilePiece", "FileRef", "one_line", "open_file", "storage_of"]
+
+MAX_RECORD: Final = 64 * 1024 * 1024
+"""Bytes of the longest line of text that is read into memory."""
+_READ: Final = 1 << 20
+
+FileFormat = Literal["avro", "parquet", "jsonl", "csv"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A data file as it was when it was listed."""
+
+    path: str
+    size: int
+    """Bytes."""
+    digest: str
+    """BLAKE2b-256 of its bytes, in hex."""
+    format: FileFormat
+    compressed: bool = False
+    """Whether the file is gzipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePiece:
+    """A stretch of a file that can be read by itself.
+
+    `start` (included) to `end` (excluded) are bytes, or row groups of a Parquet file.
+    """
+
+    ref: FileRef
+    start: int
+    end: int
+    first: int | None = 0
+    """Index in the file of the piece's first record; None where it isn't known without reading what is
+    before.
+    """
+    records: int | None = None
+    """How many records the piece has, if that is known without reading it."""
+
+    def position(self, row: int) -> str:
+        """Where the piece's record `row` (as in Decoded.rows) is found."""
+        if self.first is not None:
+            return f"{self.ref.path}: record {self.first + row}"
+        return f"{self.ref.path}: record {row} from byte {self.start} on"
+
+
+def storage_of(path: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or URI (gs://, s3://, file://), and the path in it."""
+    if "://" not in path:
+        return fs.LocalFileSystem(), path
+    try:
+        system, inner = fs.FileSystem.from_uri(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceFileError(f"{path}: {one_line(error)}") from None
+    return system, inner
+
+
+@contextmanager
+def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
+    """The file's bytes, seekable. Raises SourceFileError if it can't be read or has another size than when
+    listed.
+    """
+    system, path = storage_of(ref.path)
+    try:
+        with system.open_input_file(path) as file:
+            if file.size() != ref.size:
+                raise SourceFileError(
+                    f"{ref.path}: {file.size()} bytes; it had {ref.size} when it was listed"
+                )
+            yield cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, file), _READ))
+    except OSError as error:
+        raise SourceFileError(f"{ref.path}: {one_line(error)}") from None
+
+
+def one_line(error: BaseException) -> str:
+    """What an error of a library says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

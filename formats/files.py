@@ -1,0 +1,194 @@
+"""Data files: listing them, splitting them into pieces, and reading a piece."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import fs
+
+from formats.avro_files import read_avro, split_avro
+from formats.avro_types import SourceFields, source_fields
+from formats.csv_files import read_csv, split_csv
+from formats.file_pieces import FileFormat, FilePiece, FileRef, one_line, storage_of
+from formats.parquet_files import read_parquet, split_parquet
+from formats.record_json import record_json
+from formats.source_spec import SourceSpec
+from formats.text_lines import read_lines, split_lines
+from formats.validate import assemble
+from formats.verdicts import Parsed, Verdicts
+from schemas.errors import SourceFileError
+from schemas.messages import DeadLetter, Decoded
+
+__all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
+
+_ENDINGS: Final[dict[str, tuple[FileFormat, bool]]] = {
+    ".avro": ("avro", False),
+    ".parquet": ("parquet", False),
+    ".jsonl": ("jsonl", False),
+    ".ndjson": ("jsonl", False),
+    ".jsonl.gz": ("jsonl", True),
+    ".ndjson.gz": ("jsonl", True),
+    ".csv": ("csv", False),
+    ".csv.gz": ("csv", True),
+}
+_ROWS: Final = 1 << 18
+"""Most records in one Decoded."""
+_SPLIT: Final[dict[str, Callable[[FileRef, int], list[FilePiece]]]] = {
+    "avro": split_avro,
+    "parquet": split_parquet,
+    "jsonl": split_lines,
+    "csv": split_csv,
+}
+
+
+def expand(patterns: Sequence[str]) -> list[FileRef]:
+    """The files that the patterns name, each once, sorted by path; every file is read once for its digest.
+
+    A pattern is a file, a folder (all of its files, not those of folders in it, nor those whose names start
+    with '.' or '_') or a glob with '*', '?' and '[...]' that also match across folders; a path of this
+    machine or a URI (gs://, s3://, file://). Raises SourceFileError for a pattern that names nothing, an
+    ending that isn't known, and a file that is empty or can't be read.
+    """
+    if not patterns:
+        raise SourceFileError("no files named; name at least one file, folder or pattern")
+    paths = sorted({path for pattern in patterns for path in _paths(pattern)})
+    return [_ref(path) for path in paths]
+
+
+def split(ref: FileRef, target_bytes: int) -> list[FilePiece]:
+    """Pieces of about `target_bytes` that can be read one by one, in the file's order; all records are in
+    exactly one.
+
+    Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Gzipped files, and CSV files
+    with quotes, are one piece. Raises SourceFileError for a file whose structure shows that it is damaged or
+    cut short, or that changed.
+    """
+    if target_bytes < 1:
+        raise ValueError(f"target_bytes is {target_bytes}; at least 1 is allowed")
+    return _SPLIT[ref.format](ref, target_bytes)
+
+
+def read_piece(
+    source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, arrival_time: int
+) -> Iterator[Decoded]:
+    """The piece's records, in batches of at most 262,144.
+
+    `Decoded.rows` and `DeadLetter.row` count the piece's records from 0; `piece.position(row)` says where
+    that is. `arrival_time` (microseconds) stands in for the publish time in judging how far ahead an event
+    time is. The payload of a dead letter is the line's or row's bytes; of an Avro or Parquet record it is
+    JSON with the fields that were read. Raises SchemaError if the file's columns don't fit, SourceFileError
+    if the file is damaged.
+    """
+    fields = source_fields(source)
+    clock = np.array([arrival_time], np.int64)
+    done = 0
+    for parsed, raw in _parsed(fields, columns, piece):
+        for part, first in _slices(parsed):
+            letter = partial(_letter, fields, raw, part, done + first)
+            decoded = assemble(fields, columns, part, clock, letter)
+            yield Decoded(decoded.events, decoded.rows + (done + first), decoded.dead)
+        done += len(parsed.rows) + len(parsed.faults)
+
+
+def _parsed(
+    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
+) -> Iterator[tuple[Parsed, list[bytes] | None]]:
+    if piece.ref.format == "jsonl":
+        yield from read_lines(fields, columns, piece)
+    elif piece.ref.format == "csv":
+        yield from read_csv(fields, columns, piece)
+    else:
+        read = read_avro if piece.ref.format == "avro" else read_parquet
+        for parsed in read(fields, columns, piece):
+            yield parsed, None
+
+
+def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
+    """Parts of at most _ROWS records, each with its first record; batches with faults are small enough."""
+    size = len(parsed.rows)
+    if size <= _ROWS or parsed.faults:
+        yield parsed, 0
+        return
+    for start in range(0, size, _ROWS):
+        end = min(start + _ROWS, size)
+        reasons = {row - start: why for row, why in parsed.verdicts.reasons.items() if start <= row < end}
+        arrays = {name: array.slice(start, end - start) for name, array in parsed.arrays.items()}
+        yield Parsed(arrays, np.arange(end - start), Verdicts(end - start, reasons), {}), start
+
+
+def _letter(
+    fields: SourceFields,
+    raw: list[bytes] | None,
+    parsed: Parsed,
+    done: int,
+    row: int,
+    stage: str,
+    reason: str,
+) -> DeadLetter:
+    payload = raw[row] if raw is not None else record_json(fields, parsed.arrays, row)
+    return DeadLetter(payload, reason, stage, done + row)
+
+
+def _paths(pattern: str) -> list[str]:
+    system, inner = storage_of(pattern)
+    prefix = (
+        pattern[: len(pattern) - len(inner)] if pattern.endswith(inner) else pattern.split("://")[0] + "://"
+    )
+    try:
+        if not any(sign in inner for sign in "*?["):
+            info = system.get_file_info(inner)
+            if info.type == fs.FileType.File:
+                return [pattern]
+            if info.type == fs.FileType.NotFound:
+                raise SourceFileError(f"{pattern}: no such file or folder")
+            return _listed(pattern, prefix, system, inner)
+        folder = inner[: min(inner.find(sign) for sign in "*?[" if sign in inner)].rpartition("/")[0]
+        selector = fs.FileSelector(folder or ("/" if inner.startswith("/") else "."), recursive=True)
+        infos = system.get_file_info(selector)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceFileError(f"{pattern}: {one_line(error)}") from None
+    wanted = inner if folder or inner.startswith("/") else f"./{inner}"
+    names = [info.path for info in infos if info.type == fs.FileType.File]
+    found = [prefix + name for name in names if fnmatchcase(name, wanted) or fnmatchcase(name, inner)]
+    if not found:
+        raise SourceFileError(
+            f"{pattern}: no file matches; check the pattern, and put it in quotes for the shell"
+        )
+    return found
+
+
+def _listed(pattern: str, prefix: str, system: fs.FileSystem, folder: str) -> list[str]:
+    infos = system.get_file_info(fs.FileSelector(folder))
+    found = [
+        prefix + info.path
+        for info in infos
+        if info.type == fs.FileType.File and not info.base_name.startswith((".", "_"))
+    ]
+    if not found:
+        raise SourceFileError(f"{pattern}: the folder holds no files; wanted are {', '.join(_ENDINGS)}")
+    return found
+
+
+def _ref(path: str) -> FileRef:
+    ending = max((known for known in _ENDINGS if path.lower().endswith(known)), key=len, default=None)
+    if ending is None:
+        raise SourceFileError(f"{path}: the ending isn't known; allowed are {', '.join(_ENDINGS)}")
+    system, inner = storage_of(path)
+    digest, size = hashlib.blake2b(digest_size=32), 0
+    try:
+        with system.open_input_stream(inner, compression=None) as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceFileError(f"{path}: can't be read: {one_line(error)}") from None
+    if size == 0:
+        raise SourceFileError(f"{path}: an empty file; not even a header")
+    kind, compressed = _ENDINGS[ending]
+    return FileRef(path, size, digest.hexdigest(), kind, compressed)

@@ -1,0 +1,135 @@
+"""JSON messages, and lines of JSON, into columns: one strict, typed pass each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from formats.avro_types import MISSING, SourceFields, schema_of
+from formats.json_fields import column_of, default_of, json_type
+from formats.verdicts import DECODE, Parsed, Verdicts
+from schemas.errors import SchemaError
+
+__all__ = ["MAX_DEPTH", "parse_json"]
+
+Decode = Callable[[bytes], Any]
+
+MAX_DEPTH: Final = 128
+"""JSON may be nested as deep as this, also in fields that are passed over."""
+_AT_ONCE: Final = 1 << 12
+"""Messages whose objects exist at a time; few enough for them to stay in the processor's cache."""
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_SIGNS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+def parse_json(fields: SourceFields, columns: tuple[str, ...], payloads: list[bytes]) -> Parsed:
+    """The needed fields of the messages that are objects of the schema; the others are faults.
+
+    Every usable field is checked, also those that aren't needed. Unknown fields are passed over, and so are
+    fields that aren't usable. Of a name given twice the last counts.
+    """
+    decode = _decoder(fields.schema_key)
+    needed = fields.needed(columns)
+    slots = {name: f"f{at}" for at, name in enumerate(fields.usable)}
+    getters = [attrgetter(slots[field.name]) for field in needed]
+    faults: dict[int, tuple[str, str]] = {}
+    values: list[list[Any]] = [[] for _ in needed]
+    for start in range(0, len(payloads), _AT_ONCE):
+        records = _decode_all(decode, payloads[start : start + _AT_ONCE], start, faults)
+        for column, get in zip(values, getters, strict=True):
+            column += map(get, records)
+    rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
+    verdicts = Verdicts(len(rows))
+    arrays = {
+        field.name: column_of(column, field, verdicts) for field, column in zip(needed, values, strict=True)
+    }
+    return Parsed(arrays, rows, verdicts, faults)
+
+
+def _decode_all(
+    decode: Decode, payloads: list[bytes], start: int, faults: dict[int, tuple[str, str]]
+) -> list[Any]:
+    """The good payloads' records; `start` is the row of the first payload."""
+    deep: set[int] = set()
+    if max(map(len, payloads)) > 2 * MAX_DEPTH:
+        deep = {row for row, payload in enumerate(payloads) if _too_deep(payload)}
+    texts_ok = _all_text(payloads)
+    if texts_ok and not deep:
+        try:
+            return list(map(decode, payloads))
+        except _DAMAGE:
+            pass
+    records = []
+    for row, payload in enumerate(payloads):
+        if row in deep:
+            faults[start + row] = (DECODE, f"JSON nested more than {MAX_DEPTH} levels deep")
+            continue
+        try:
+            if not texts_ok:
+                payload.decode()
+            records.append(decode(payload))
+        except _DAMAGE as error:
+            faults[start + row] = (DECODE, _reason(error))
+    return records
+
+
+_DAMAGE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""ValueError for text that isn't UTF-8, and for numbers of thousands of digits."""
+
+
+def _too_deep(payload: bytes) -> bool:
+    """Whether the nesting is deeper than MAX_DEPTH; msgspec's own bound depends on how deep its caller
+    stands.
+    """
+    if len(payload) <= 2 * MAX_DEPTH or payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _BRACKETS.finditer(payload):
+        sign = _SIGNS.get(payload[token.start()], 0)
+        depth += sign
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def _all_text(payloads: Iterable[bytes]) -> bool:
+    """Whether all is UTF-8: msgspec doesn't look into what it passes over."""
+    try:
+        b"\n".join(payloads).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "JSON nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"text that is not UTF-8 at byte {error.start}"
+    if isinstance(error, msgspec.ValidationError):
+        return f"not a record of this schema: {error}"
+    return f"not JSON: {error}"
+
+
+@lru_cache(maxsize=64)
+def _decoder(schema_key: str) -> Decode:
+    _, usable = schema_of(schema_key)
+    members: list[Any] = []
+    names: dict[str, str] = {}
+    for at, field in enumerate(usable.values()):
+        slot = f"f{at}"  # a field of the source may have a name that Python can't have
+        names[slot] = field.name
+        try:
+            default = default_of(field)
+        except (msgspec.ValidationError, ValueError) as error:
+            raise SchemaError(f"default of '{field.name}': {error}") from None
+        kind = json_type(field)
+        members.append((slot, kind) if default is MISSING else (slot, kind, default))
+    record = msgspec.defstruct("Record", members, rename=names, kw_only=True, gc=False)
+    return msgspec.json.Decoder(record).decode

@@ -1,0 +1,70 @@
+"""A batch of messages into a batch of events, and dead letters."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from formats.avro_messages import parse_avro
+from formats.avro_types import source_fields
+from formats.json_messages import parse_json
+from formats.source_spec import SourceSpec
+from formats.validate import assemble
+from formats.verdicts import DECODE, Parsed
+from schemas.messages import DeadLetter, Decoded
+
+__all__ = ["MAX_MESSAGE", "decode_messages"]
+
+MAX_MESSAGE: Final = 10 * 1024 * 1024
+"""Bytes; Pub/Sub's own limit is 10 MB. A larger message is a dead letter."""
+
+
+def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.RecordBatch) -> Decoded:
+    """Decode messages of MESSAGE_SCHEMA; `Decoded.events` has the schema that `events_schema` says.
+
+    `columns` are the fields of the source to keep; event id and event time are read whether or not they are
+    among them. received = events + dead letters. Never raises for what a message holds; raises SchemaError
+    for columns that the source doesn't have. What an event becomes never depends on the messages that it came
+    with.
+    """
+    fields = source_fields(source)
+    parse = parse_avro if source.format == "avro" else parse_json
+    payloads: list[bytes] = messages.column("data").to_pylist()
+    refused = _refused(messages.column("data"))
+    if refused:
+        kept = np.delete(np.arange(len(payloads)), list(refused))
+        parsed = _shifted(parse(fields, columns, [payloads[row] for row in kept]), kept, refused)
+    else:
+        parsed = parse(fields, columns, payloads)
+    publish_times = messages.column("publish_time").to_numpy(zero_copy_only=False)
+
+    def letter(row: int, stage: str, reason: str) -> DeadLetter:
+        attributes: list[tuple[str, Any]] = messages.column("attributes")[row].as_py() or []
+        return DeadLetter(
+            payloads[row],
+            reason,
+            stage,
+            row,
+            messages.column("message_id")[row].as_py(),
+            int(publish_times[row]),
+            dict(attributes),
+        )
+
+    return assemble(fields, columns, parsed, publish_times, letter)
+
+
+def _refused(data: pa.BinaryArray) -> dict[int, tuple[str, str]]:
+    sizes = pc.binary_length(data).to_numpy(zero_copy_only=False)
+    refused = dict.fromkeys(np.flatnonzero(sizes == 0).tolist(), (DECODE, "an empty message"))
+    for row in np.flatnonzero(sizes > MAX_MESSAGE).tolist():
+        refused[row] = (DECODE, f"{sizes[row]:,} bytes; {MAX_MESSAGE:,} are allowed")
+    return refused
+
+
+def _shifted(parsed: Parsed, kept: np.ndarray[Any, Any], refused: dict[int, tuple[str, str]]) -> Parsed:
+    """What was parsed of the kept messages, with rows that count all messages."""
+    faults = refused | {int(kept[row]): why for row, why in parsed.faults.items()}
+    return Parsed(parsed.arrays, kept[parsed.rows], parsed.verdicts, faults)

@@ -1,0 +1,57 @@
+"""Records as JSON, in the form that the JSON decoder reads back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from formats.avro_types import SourceField, SourceFields
+
+__all__ = ["json_values", "record_json", "whole_numbers"]
+
+
+def record_json(fields: SourceFields, arrays: Mapping[str, pa.Array], row: int) -> bytes:
+    """One row as canonical JSON: names sorted, no blanks, UTF-8; values as `json_values` gives them."""
+    record = {
+        name: json_values(array.slice(row, 1), fields.usable[name])[0] for name, array in arrays.items()
+    }
+    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+
+
+def json_values(array: pa.Array, field: SourceField) -> list[Any]:
+    """The column's values for JSON.
+
+    Times are whole numbers in the unit of the schema's type, dates are days, bytes are text of the characters
+    U+0000 to U+00FF, decimals are text. NaN and infinities, which JSON hasn't, become text that the decoder
+    refuses.
+    """
+    kind = array.type
+    if pa.types.is_temporal(kind):
+        array = whole_numbers(array, field)
+    values: list[Any] = array.to_pylist()
+    if pa.types.is_floating(kind):
+        return [str(value) if value is not None and not math.isfinite(value) else value for value in values]
+    if pa.types.is_decimal(kind):
+        return [None if value is None else str(value) for value in values]
+    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return [None if value is None else value.decode("latin-1") for value in values]
+    return values
+
+
+def whole_numbers(array: pa.Array, field: SourceField) -> pa.Array:
+    """int64 of a column of times or dates, in the unit of the schema's type; microseconds rounded down to
+    milliseconds.
+    """
+    if pa.types.is_date32(array.type) or pa.types.is_time32(array.type):
+        return array.cast(pa.int32()).cast(pa.int64())
+    numbers = array.cast(pa.int64())
+    if not field.type.value.logical.endswith("timestamp-millis"):
+        return numbers
+    floored = np.floor_divide(pc.fill_null(numbers, 0).to_numpy(zero_copy_only=False), 1000)
+    return pa.array(floored, mask=numbers.is_null().to_numpy(zero_copy_only=False))

@@ -1,0 +1,31 @@
+"""What this package needs to know about a source; the definition's source has these attributes and more."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+__all__ = ["SourceSpec"]
+
+
+class SourceSpec(Protocol):
+    """The part of a definition's source that says how its records are read and judged."""
+
+    @property
+    def avro_schema(self) -> dict[str, Any]:
+        """A parsed Avro record schema that `schemas.avro.vet` let pass."""
+
+    @property
+    def format(self) -> Literal["avro", "json"]:
+        """How messages are encoded; files say theirs by their ending."""
+
+    @property
+    def event_id(self) -> tuple[str, ...]:
+        """Fields that make the event id, at least one."""
+
+    @property
+    def event_time(self) -> str:
+        """Field of the event time: a timestamp, or a plain long in microseconds since 1970-01-01 UTC."""
+
+    @property
+    def max_ahead(self) -> int | None:
+        """How far an event time may lie after its publish time, in microseconds; None: any distance."""

@@ -1,0 +1,122 @@
+"""JSON Lines files, and how files of text lines are split."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Final, cast
+
+from formats.avro_types import SourceFields
+from formats.file_pieces import MAX_RECORD, FilePiece, FileRef, open_file
+from formats.json_messages import parse_json
+from formats.verdicts import DECODE, Parsed
+from schemas.errors import SourceFileError
+
+__all__ = ["BOM", "CHUNK", "open_text", "read_lines", "split_lines"]
+
+BOM: Final = b"\xef\xbb\xbf"
+CHUNK: Final = 8 * 1024 * 1024
+"""Bytes read at a time."""
+MAX_LINE: Final = 10 * 1024 * 1024
+"""A longer line is a dead letter; one of more than MAX_RECORD bytes shows that this is no file of lines."""
+
+
+@contextmanager
+def open_text(ref: FileRef) -> Iterator[IO[bytes]]:
+    """The file's text, unzipped. Raises SourceFileError while it is read if the gzip stream is damaged or cut
+    short.
+    """
+    with open_file(ref) as file:
+        if not ref.compressed:
+            yield file
+            return
+        try:
+            with gzip.open(file) as plain:
+                yield cast(IO[bytes], plain)
+        except EOFError:
+            raise SourceFileError(f"{ref.path}: cut short: the gzip stream has no end") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise SourceFileError(f"{ref.path}: damaged gzip stream: {error}") from None
+
+
+def split_lines(ref: FileRef, target_bytes: int, splittable: bool = True) -> list[FilePiece]:
+    """Stretches of whole lines of about `target_bytes` each. A gzipped file is one piece, and is unzipped
+    once to check it.
+    """
+    with open_text(ref) as file:
+        if ref.compressed:
+            size = 0
+            while chunk := file.read(CHUNK):
+                size += len(chunk)
+            return [FilePiece(ref, 0, size)]
+        bounds = [0]
+        while splittable and bounds[-1] + target_bytes < ref.size:
+            file.seek(bounds[-1] + target_bytes - 1)
+            end = _next_line(file, bounds[-1] + target_bytes - 1)
+            if end >= ref.size:
+                break
+            bounds.append(end)
+    ends = [*bounds[1:], ref.size]
+    return [
+        FilePiece(ref, start, end, 0 if start == 0 else None) for start, end in zip(bounds, ends, strict=True)
+    ]
+
+
+def _next_line(file: IO[bytes], at: int) -> int:
+    """Where the first line behind byte `at` starts, or the file's size."""
+    while chunk := file.read(1 << 16):
+        found = chunk.find(b"\n")
+        if found >= 0:
+            return at + found + 1
+        at += len(chunk)
+    return at
+
+
+def read_lines(
+    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
+) -> Iterator[tuple[Parsed, list[bytes]]]:
+    """The needed fields of the piece's lines, and the lines; blank lines are no records."""
+    for lines in _line_batches(piece):
+        long = {
+            row: (DECODE, f"{len(line):,} bytes; {MAX_LINE:,} are allowed")
+            for row, line in enumerate(lines)
+            if len(line) > MAX_LINE
+        }
+        parsed = parse_json(fields, columns, [b"" if row in long else line for row, line in enumerate(lines)])
+        yield Parsed(parsed.arrays, parsed.rows, parsed.verdicts, parsed.faults | long), lines
+
+
+def _line_batches(piece: FilePiece) -> Iterator[list[bytes]]:
+    with open_text(piece.ref) as file:
+        file.seek(piece.start)
+        left = piece.end - piece.start
+        rest = b""
+        while left > 0:
+            chunk = file.read(min(CHUNK, left))
+            if not chunk:
+                break
+            if left == piece.end and chunk.startswith(BOM):
+                chunk = chunk[len(BOM) :]
+                left -= len(BOM)
+            left -= len(chunk)
+            whole, newline, tail = chunk.rpartition(b"\n")
+            if not newline and left > 0:
+                rest = _grown(rest, chunk, piece)
+                continue
+            if left > 0:
+                whole, rest = rest + whole, tail
+            else:
+                whole, rest = rest + chunk, b""
+            lines = [line for line in whole.split(b"\n") if line and not line.isspace()]
+            if lines:
+                yield lines
+
+
+def _grown(rest: bytes, chunk: bytes, piece: FilePiece) -> bytes:
+    if len(rest) + len(chunk) > MAX_RECORD:
+        raise SourceFileError(
+            f"{piece.ref.path}: not a file of lines: one has more than {MAX_RECORD:,} bytes"
+        )
+    return rest + chunk

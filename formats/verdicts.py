@@ -1,0 +1,83 @@
+"""Which rows of a batch are dead, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+__all__ = ["DECODE", "VALIDATE", "Mask", "Parsed", "Verdicts", "short"]
+
+DECODE: Final = "decode"
+VALIDATE: Final = "validate"
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """Collects the reasons for which rows of one batch are dead; a row's first reason counts."""
+
+    size: int
+    reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Row -> stage and reason."""
+
+    def mark(self, dead: Mask, stage: str, reason: str | Callable[[int], str]) -> None:
+        """The rows where `dead` is true are dead for this reason."""
+        if not dead.any():
+            return
+        for row in np.flatnonzero(dead).tolist():
+            if row not in self.reasons:
+                self.reasons[row] = (stage, reason if isinstance(reason, str) else reason(row))
+
+    def mark_row(self, row: int, stage: str, reason: str) -> None:
+        """One row is dead for this reason."""
+        self.reasons.setdefault(row, (stage, reason))
+
+    def convert(self, values: Iterable[Any], make: Callable[[Any], Any], name: str) -> list[Any]:
+        """`make` of each value, None for None. Where it raises ValueError the row is dead; `name` is the
+        field's.
+        """
+        made: list[Any] = []
+        for row, value in enumerate(values):
+            result = None
+            if value is not None:
+                try:
+                    result = make(value)
+                except ValueError as error:
+                    self.mark_row(row, DECODE, f"'{name}': {error}")
+            made.append(result)
+        return made
+
+    def alive(self) -> Mask:
+        """True for the rows without a reason."""
+        mask = np.ones(self.size, np.bool_)
+        if self.reasons:
+            mask[list(self.reasons)] = False
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a decoder made of one batch of records, before event ids and times are judged."""
+
+    arrays: dict[str, pa.Array]
+    """The needed fields in their Arrow types, one value for each record that could be decoded."""
+    rows: npt.NDArray[np.int64]
+    """For each of these records its index in the input."""
+    verdicts: Verdicts
+    """Of these records those that are dead already."""
+    faults: dict[int, tuple[str, str]]
+    """For each of the other records, by its index in the input, stage and reason."""
+
+
+def short(value: object, limit: int = 60) -> str:
+    """A value for a reason: its repr on one line, cut to `limit` characters."""
+    if isinstance(value, str | bytes):
+        value = value[: limit + 1]
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

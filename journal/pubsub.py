@@ -1,0 +1,233 @@
+"""Pub/Sub as the journal's broker: unary calls with raw protobuf messages, ten times faster than wrapped
+ones."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+import grpc
+import pyarrow as pa
+from google.auth.exceptions import GoogleAuthError
+from google.protobuf.empty_pb2 import Empty
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from google.pubsub_v1.types import (
+    AcknowledgeRequest,
+    GetSubscriptionRequest,
+    PullRequest,
+    PullResponse,
+    Subscription,
+)
+
+from journal.broker import AcknowledgeFailedError, PulledBatch, PullFailedError
+from journal.clocks import SECOND
+from schemas.errors import LaunchError
+from schemas.messages import MESSAGE_SCHEMA
+
+__all__ = ["PubSubBroker", "PubSubConfig", "acknowledge_chunks", "to_messages"]
+
+EMULATOR_VARIABLE: Final = "PUBSUB_EMULATOR_HOST"
+MAX_PULL: Final = 1_000
+MAX_BATCH_BYTES: Final = 16 << 20
+MAX_ACKNOWLEDGE_BYTES: Final = 480_000
+"""Of ack ids in one request; the service refuses requests over 512 KiB."""
+
+_SERVICE: Final = "/google.pubsub.v1.Subscriber/"
+_OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_TRANSIENT: Final = frozenset(
+    {
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNKNOWN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PubSubConfig:
+    """Where and how to pull. Seconds, as gRPC has them."""
+
+    subscription: str
+    """projects/PROJECT/subscriptions/NAME."""
+    wait: float = 0.5
+    """How long a pull waits for the first message; 0: it doesn't."""
+    timeout: float = 10.0
+    """Of a call that isn't meant to wait."""
+    attempts: int = 3
+    backoff: float = 0.2
+    """Before the second attempt; doubled before each one after."""
+    emulator: str | None = field(default_factory=lambda: os.environ.get(EMULATOR_VARIABLE) or None)
+    """HOST:PORT of an emulator, taken along to the workers; None: the service with default credentials."""
+
+
+class PubSubBroker:
+    """A Broker over one subscription. What is pickled is the configuration; each process opens its own
+    channel."""
+
+    def __init__(self, config: PubSubConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.config = config
+        self._sleep = sleep
+        self._channel: grpc.Channel | None = None
+        self._stubs: dict[str, Callable[..., Any]] = {}
+
+    def __reduce__(self) -> tuple[type[PubSubBroker], tuple[PubSubConfig]]:
+        return PubSubBroker, (self.config,)
+
+    def pull(self, max_messages: int) -> PulledBatch:
+        """See Broker. Raises LaunchError for a subscription that doesn't exist or may not be read."""
+        received = self._first_pull(min(max_messages, MAX_PULL))
+        size = sum(message.ByteSize() for message in received)
+        full = len(received) == min(max_messages, MAX_PULL)
+        while full and len(received) < max_messages and size < MAX_BATCH_BYTES:
+            wanted = min(max_messages - len(received), MAX_PULL)
+            try:
+                more = self._pull_once(wanted, immediately=True, timeout=self.config.timeout)
+            except grpc.RpcError:
+                # what is leased already is worth more than the reason why there isn't more
+                break
+            received += more
+            size += sum(message.ByteSize() for message in more)
+            full = len(more) == wanted
+        return PulledBatch(to_messages(received), [message.ack_id for message in received])
+
+    def acknowledge(self, ack_ids: Sequence[str]) -> None:
+        """See Broker."""
+        for chunk in acknowledge_chunks(ack_ids):
+            request = AcknowledgeRequest.pb()(subscription=self.config.subscription, ack_ids=chunk)
+            try:
+                self._retried("Acknowledge", request)
+            except (PullFailedError, LaunchError) as error:
+                raise AcknowledgeFailedError(str(error)) from None
+
+    def acknowledge_deadline(self) -> int:
+        """The subscription's acknowledge deadline in microseconds. Raises LaunchError without the
+        subscription."""
+        request = GetSubscriptionRequest.pb()(subscription=self.config.subscription)
+        try:
+            return int(self._retried("GetSubscription", request).ack_deadline_seconds) * SECOND
+        except PullFailedError as error:
+            raise LaunchError(str(error)) from None
+
+    def close(self) -> None:
+        """Close the channel; the next call opens another."""
+        if self._channel is not None:
+            self._channel.close()
+        self._channel, self._stubs = None, {}
+
+    def _first_pull(self, wanted: int) -> list[Any]:
+        if self.config.wait > 0:
+            try:
+                return self._pull_once(wanted, immediately=False, timeout=self.config.wait)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._refuse(error)
+        # a wait that ran out may be an empty subscription or a dead network: only an answer tells
+        request = PullRequest.pb()(
+            subscription=self.config.subscription, max_messages=wanted, return_immediately=True
+        )
+        return list(self._retried("Pull", request).received_messages)
+
+    def _pull_once(self, wanted: int, immediately: bool, timeout: float) -> list[Any]:
+        request = PullRequest.pb()(
+            subscription=self.config.subscription, max_messages=wanted, return_immediately=immediately
+        )
+        return list(self._call("Pull", request, timeout).received_messages)
+
+    def _retried(self, method: str, request: Any) -> Any:
+        for attempt in range(self.config.attempts):
+            if attempt:
+                self._sleep(self.config.backoff * 2 ** (attempt - 1))
+            try:
+                return self._call(method, request, self.config.timeout)
+            except grpc.RpcError as error:
+                self._refuse(error)
+                cause = f"{error.code().name}: {error.details()}"
+        raise PullFailedError(
+            f"{self.config.subscription}: {method} failed {self.config.attempts} times, last with {cause}"
+        )
+
+    def _refuse(self, error: grpc.RpcError) -> None:
+        """Raise LaunchError for what trying again can't help."""
+        code = error.code()
+        if code is grpc.StatusCode.NOT_FOUND:
+            where = f"the emulator at {self.config.emulator}" if self.config.emulator else "Pub/Sub"
+            raise LaunchError(
+                f"subscription {self.config.subscription}: doesn't exist on {where}; create it first"
+            )
+        if code not in _TRANSIENT:
+            raise LaunchError(f"subscription {self.config.subscription}: {code.name}: {error.details()}")
+
+    def _call(self, method: str, request: Any, timeout: float) -> Any:
+        if not self._stubs:
+            self._connect()
+        routing = ("x-goog-request-params", f"subscription={quote(self.config.subscription, safe='')}")
+        return self._stubs[method](request, timeout=timeout, metadata=(routing,))
+
+    def _connect(self) -> None:
+        if self.config.emulator:
+            channel = grpc.insecure_channel(self.config.emulator, options=_OPTIONS)
+        else:
+            try:
+                channel = SubscriberGrpcTransport.create_channel(options=_OPTIONS)
+            except GoogleAuthError as error:
+                first = str(error).splitlines()[0]
+                raise LaunchError(
+                    f"no credentials for Pub/Sub: {first}; or set {EMULATOR_VARIABLE}"
+                ) from None
+        answers = {"Pull": PullResponse.pb(), "Acknowledge": Empty, "GetSubscription": Subscription.pb()}
+        requests = {
+            "Pull": PullRequest.pb(),
+            "Acknowledge": AcknowledgeRequest.pb(),
+            "GetSubscription": GetSubscriptionRequest.pb(),
+        }
+        self._channel = channel
+        self._stubs = {
+            name: channel.unary_unary(
+                _SERVICE + name,
+                request_serializer=requests[name].SerializeToString,
+                response_deserializer=answer.FromString,
+            )
+            for name, answer in answers.items()
+        }
+
+
+def to_messages(received: Sequence[Any]) -> pa.RecordBatch:
+    """Raw ReceivedMessage protobufs as MESSAGE_SCHEMA; attributes sorted by key."""
+    messages = [item.message for item in received]
+    times = [message.publish_time for message in messages]
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array([message.message_id for message in messages], pa.string()),
+            pa.array([time.seconds * SECOND + time.nanos // 1_000 for time in times], pa.int64()),
+            pa.array(
+                [sorted(message.attributes.items()) for message in messages],
+                pa.map_(pa.string(), pa.string()),
+            ),
+            pa.array([message.data for message in messages], pa.binary()),
+        ],
+        schema=MESSAGE_SCHEMA,
+    )
+
+
+def acknowledge_chunks(ack_ids: Sequence[str], limit: int = MAX_ACKNOWLEDGE_BYTES) -> Iterator[list[str]]:
+    """The ids in order, in requests whose ids take at most `limit` bytes (one id at least)."""
+    chunk: list[str] = []
+    size = 0
+    for ack_id in ack_ids:
+        # tag and length take up to four bytes
+        cost = len(ack_id.encode()) + 4
+        if chunk and size + cost > limit:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(ack_id)
+        size += cost
+    if chunk:
+        yield chunk

@@ -1,0 +1,117 @@
+"""Sealing the lanes of an earlier run for ever, whether their readers live, sleep, or never were."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Protocol
+
+import pyarrow as pa
+
+from journal.blobs import BlobMissingError, BlobStore, create_or_find
+from journal.layout import (
+    lane_folder,
+    lane_name,
+    parse_segment_name,
+    run_ordinal,
+    run_sealed_path,
+    segment_path,
+)
+from journal.segments import Kind, SegmentHeader, encode_segment, load_header
+from schemas.errors import JournalError
+from schemas.messages import MESSAGE_SCHEMA
+
+__all__ = ["NO_MESSAGES", "is_run_sealed", "last_generation_of", "last_segment", "seal_lane", "seal_run"]
+
+SEAL_ATTEMPTS = 1_000
+
+NO_MESSAGES = pa.RecordBatch.from_pylist([], schema=MESSAGE_SCHEMA)
+"""A batch of none."""
+
+
+class Sealer(Protocol):
+    """The run that seals; its manifest is written already."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def nonce(self) -> str:
+        """Its nonce."""
+        ...
+
+
+def last_segment(blobs: BlobStore, run: str, lane: int) -> SegmentHeader | None:
+    """Header of the lane's last segment; None for a lane without any."""
+    numbers = [n for n in map(parse_segment_name, blobs.list(lane_folder(run, lane))) if n is not None]
+    return load_header(blobs, segment_path(run, lane, max(numbers))) if numbers else None
+
+
+def is_run_sealed(blobs: BlobStore, run: str, lanes: int) -> bool:
+    """Whether every lane of the run is sealed for ever; remembers it in the journal when it is."""
+    if blobs.exists(run_sealed_path(run_ordinal(run))):
+        return True
+    ends = [last_segment(blobs, run, lane) for lane in range(lanes)]
+    if any(end is None or end.final is None for end in ends):
+        return False
+    _note_sealed(blobs, run, [end for end in ends if end is not None])
+    return True
+
+
+def last_generation_of(blobs: BlobStore, run: str) -> int | None:
+    """The highest generation in a sealed run's lanes; None for a run that isn't sealed yet."""
+    path = run_sealed_path(run_ordinal(run))
+    try:
+        return int(json.loads(blobs.read(path))["last_generation"])
+    except BlobMissingError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{path}: not a note of a sealed run: {error}") from None
+
+
+def seal_run(
+    blobs: BlobStore, run: str, lanes: int, subscription: str, first_generation: int, by: Sealer
+) -> Iterator[SegmentHeader]:
+    """Seal every lane of the run; yields each lane's final seal. May be repeated by anyone."""
+    ends = []
+    for lane in range(lanes):
+        ends.append(seal_lane(blobs, run, lane, subscription, first_generation, by))
+        yield ends[-1]
+    _note_sealed(blobs, run, ends)
+
+
+def seal_lane(
+    blobs: BlobStore, run: str, lane: int, subscription: str, first_generation: int, by: Sealer
+) -> SegmentHeader:
+    """Append the final seal to a lane unless it has one; returns it.
+
+    A reader that still writes may take the next number first; then the seal goes to the one after. Whatever
+    such a reader managed to write lies before the seal and will be replayed.
+    """
+    for _ in range(SEAL_ATTEMPTS):
+        last = last_segment(blobs, run, lane)
+        if last is not None and last.final is not None:
+            return last
+        header = SegmentHeader(
+            run=run,
+            lane=lane,
+            number=last.number + 1 if last else 1,
+            generation=last.open_generation if last else first_generation,
+            nonce=by.nonce,
+            kind=Kind.SEAL,
+            watermarks=last.watermarks if last else {},
+            subscription=subscription,
+            final=by.id,
+        )
+        if create_or_find(blobs, header.path, encode_segment(header, NO_MESSAGES)) is None:
+            return header
+    raise JournalError(
+        f"lane {lane_name(run, lane)}: couldn't be sealed, its writer was faster {SEAL_ATTEMPTS} times"
+    )
+
+
+def _note_sealed(blobs: BlobStore, run: str, ends: list[SegmentHeader]) -> None:
+    content = {"last_generation": max(end.generation for end in ends), "run": run}
+    create_or_find(blobs, run_sealed_path(run_ordinal(run)), json.dumps(content, sort_keys=True).encode())

@@ -1,0 +1,370 @@
+"""Segments: one Avro object container each, written once, checked as a whole before anything of it is used.
+
+Any Avro reader can read the messages. The file header's metadata says where the segment belongs and what it
+means; `tandem.digest` covers all of it and the records, `tandem.check` covers what a scan reads without the
+records.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final, Literal, NoReturn
+
+import numpy as np
+import pyarrow as pa
+
+from journal.blobs import BlobStore
+from journal.layout import segment_path
+from journal.records import (
+    MAX_BLOCK_BYTES,
+    RECORD_SCHEMA,
+    RecordError,
+    decode_records,
+    encode_records,
+    read_container,
+)
+from schemas.errors import SegmentError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "HEAD_BYTES",
+    "Codec",
+    "Kind",
+    "Segment",
+    "SegmentHeader",
+    "decode_segment",
+    "encode_segment",
+    "load_header",
+    "load_segment",
+    "read_header",
+]
+
+FORMAT_VERSION: Final = 1
+HEAD_BYTES: Final = 16_384
+"""Bytes that a scan reads of a segment; a header that is longer makes it read the whole."""
+
+Codec = Literal["null", "deflate", "zstandard"]
+
+_MAGIC: Final = b"Obj\x01"
+_SCHEMA: Final = json.dumps(RECORD_SCHEMA, separators=(",", ":")).encode()
+_CODECS: Final = ("null", "deflate", "zstandard")
+
+
+class Kind(StrEnum):
+    """What a segment is."""
+
+    OPENING = "opening"
+    """A reader took the lane over; no messages."""
+    DATA = "data"
+    SEAL = "seal"
+    """Nothing of generations up to this one will follow in this lane; no messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHeader:
+    """What a segment says of itself."""
+
+    run: str
+    lane: int
+    number: int
+    """1, 2, 3 ... within the lane, without gaps."""
+    generation: int
+    """Of the messages; for a seal the last generation that it seals. Never falls within a lane."""
+    nonce: str
+    """Of the reader, or of the run that sealed the lane."""
+    kind: Kind = Kind.DATA
+    watermarks: Mapping[str, int | None] = field(default_factory=dict)
+    """Per source version the lane's watermark before these messages (microseconds since 1970-01-01 UTC, null:
+    unknown): whether they are late is decided by it."""
+    subscription: str = ""
+    final: str | None = None
+    """For a seal that closes the lane for ever: the run that wrote it. Its own run: it had finished."""
+    count: int = 0
+    """Number of messages; set by `encode_segment`."""
+    digest: str = ""
+    """blake2b-128 of header and records, in hexadecimal; set by `encode_segment`."""
+
+    @property
+    def path(self) -> str:
+        """Where in the journal it lies."""
+        return segment_path(self.run, self.lane, self.number)
+
+    @property
+    def open_generation(self) -> int:
+        """The lowest generation that later segments of the lane can have."""
+        return self.generation + 1 if self.kind is Kind.SEAL else self.generation
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment that was read and checked."""
+
+    header: SegmentHeader
+    messages: pa.RecordBatch
+    """MESSAGE_SCHEMA."""
+
+
+def encode_segment(header: SegmentHeader, messages: pa.RecordBatch, codec: Codec = "null") -> bytes:
+    """The file's bytes: the same for the same input. `header.count` and `header.digest` are taken from the
+    messages.
+
+    Raises ValueError for messages that no segment can hold (see encode_records).
+    """
+    records, lengths = encode_records(header.subscription, messages)
+    block = _compress(records, codec)
+    index = binascii.b2a_base64(lengths.astype("<u4").tobytes(), newline=False)
+    body = _long(messages.num_rows) + _long(len(block)) + block if messages.num_rows else b""
+    entries = _entries(header, messages.num_rows, codec)
+    packed = b"".join(_item(key.encode(), value) for key, value in entries.items())
+    digest = _hash(packed, index, body)
+    signed = packed + _item(b"tandem.digest", digest.encode())
+    head = signed + _item(b"tandem.check", _hash(signed).encode()) + _item(b"tandem.index", index)
+    sync = _sync(digest)
+    return b"".join((_MAGIC, _long(len(entries) + 3), head, b"\x00", sync, body, sync if body else b""))
+
+
+def decode_segment(path: str, data: bytes) -> Segment:
+    """Check and read a segment. Raises SegmentError, which names the path and the cause; nothing is used
+    then."""
+    cursor = _Cursor(path, data)
+    cursor.magic()
+    entries = dict(cursor.metadata())
+    packed, signed = cursor.packed()
+    sync = cursor.take(16)
+    body_start = cursor.at
+    count, block = (cursor.long(), cursor.sized()) if cursor.at < len(data) else (0, b"")
+    body = data[body_start : cursor.at]
+    if body and cursor.take(16) != sync:
+        cursor.fail(f"wrong sync marker at byte {cursor.at - 16}")
+    if cursor.at != len(data):
+        cursor.fail(f"{len(data) - cursor.at} bytes after its block")
+    header = _header(path, entries, signed)
+    digest = _hash(packed, entries.get("tandem.index", b""), body)
+    if digest != header.digest:
+        cursor.fail(f"digest differs: stored {header.digest}, computed {digest}")
+    if sync != _sync(digest):
+        cursor.fail("wrong sync marker in the header")
+    if count != header.count:
+        cursor.fail(f"the header says {header.count} messages, the block {count}")
+    return Segment(header, _messages(path, header, entries, block, data))
+
+
+def read_header(path: str, data: bytes) -> SegmentHeader:
+    """The header alone, from the file's first bytes; checked against `tandem.check`. Raises SegmentError."""
+    cursor = _Cursor(path, data)
+    cursor.magic()
+    entries: dict[str, bytes] = {}
+    for key, value in cursor.metadata():
+        entries[key] = value
+        if key == "tandem.check":
+            return _header(path, entries, cursor.packed()[1])
+    return _header(path, entries, b"")
+
+
+def load_header(blobs: BlobStore, path: str) -> SegmentHeader:
+    """Read a segment's header from the store. Raises BlobMissingError, SegmentError."""
+    head = blobs.head(path, HEAD_BYTES)
+    try:
+        return read_header(path, head)
+    except SegmentError:
+        if len(head) < HEAD_BYTES:
+            raise
+        return decode_segment(path, blobs.read(path)).header
+
+
+def load_segment(blobs: BlobStore, path: str) -> Segment:
+    """Read and check a segment from the store. Raises BlobMissingError, SegmentError."""
+    return decode_segment(path, blobs.read(path))
+
+
+class _Cursor:
+    """Reads an Avro file's parts in order and says where they end too early."""
+
+    def __init__(self, path: str, data: bytes) -> None:
+        self._path, self._data, self.at = path, data, 0
+        self._packed = self._signed = b""
+
+    def fail(self, cause: str) -> NoReturn:
+        raise SegmentError(f"{self._path}: {cause}; the segment is refused whole")
+
+    def take(self, size: int) -> bytes:
+        if size < 0:
+            self.fail(f"a negative length at byte {self.at}")
+        if self.at + size > len(self._data):
+            self.fail(f"truncated at byte {len(self._data)}")
+        self.at += size
+        return self._data[self.at - size : self.at]
+
+    def magic(self) -> None:
+        if self.take(4) != _MAGIC:
+            self.fail(f"bad magic {self._data[:4]!r}, not an Avro container")
+
+    def long(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return (value >> 1) ^ -(value & 1)
+            shift += 7
+            if shift > 63:
+                self.fail(f"a number of more than 10 bytes at byte {self.at}")
+
+    def sized(self) -> bytes:
+        return self.take(self.long())
+
+    def metadata(self) -> Iterator[tuple[str, bytes]]:
+        """Entries of the file header, up to and with the end of the map."""
+        while count := self.long():
+            if count < 0:
+                count = -count
+                self.long()
+            start = self.at
+            for _ in range(count):
+                before = self.at
+                key = self.sized().decode(errors="replace")
+                value = self.sized()
+                if key == "tandem.digest":
+                    self._packed, self._signed = self._data[start:before], self._data[start : self.at]
+                yield key, value
+
+    def packed(self) -> tuple[bytes, bytes]:
+        """Bytes of the entries before `tandem.digest`, and with it."""
+        return self._packed, self._signed
+
+
+def _entries(header: SegmentHeader, count: int, codec: str) -> dict[str, bytes]:
+    marks = json.dumps(dict(header.watermarks), sort_keys=True, separators=(",", ":"))
+    fields = {
+        "avro.schema": _SCHEMA,
+        "avro.codec": codec.encode(),
+        "tandem.format": str(FORMAT_VERSION).encode(),
+        "tandem.run": header.run.encode(),
+        "tandem.lane": str(header.lane).encode(),
+        "tandem.number": str(header.number).encode(),
+        "tandem.generation": str(header.generation).encode(),
+        "tandem.nonce": header.nonce.encode(),
+        "tandem.kind": header.kind.value.encode(),
+        "tandem.watermarks": marks.encode(),
+        "tandem.subscription": header.subscription.encode(),
+        "tandem.count": str(count).encode(),
+    }
+    if header.final is not None:
+        fields["tandem.final"] = header.final.encode()
+    return fields
+
+
+def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHeader:
+    """The header of checked entries."""
+    version = entries.get("tandem.format", b"").decode(errors="replace")
+    if version != str(FORMAT_VERSION):
+        found = f"format version {version!r}" if version else "no format version"
+        raise SegmentError(
+            f"{path}: {found}, this reader knows {FORMAT_VERSION}; the segment is refused whole"
+        )
+    if entries.get("tandem.check") != _hash(signed).encode():
+        raise SegmentError(f"{path}: digest of the header differs; the segment is refused whole")
+    if (codec := entries.get("avro.codec", b"null").decode(errors="replace")) not in _CODECS:
+        raise SegmentError(f"{path}: unknown codec {codec!r}, known are {', '.join(_CODECS)}")
+    try:
+        text = {key: value.decode() for key, value in entries.items() if key.startswith("tandem.")}
+        header = SegmentHeader(
+            run=text["tandem.run"],
+            lane=int(text["tandem.lane"]),
+            number=int(text["tandem.number"]),
+            generation=int(text["tandem.generation"]),
+            nonce=text["tandem.nonce"],
+            kind=Kind(text["tandem.kind"]),
+            watermarks=json.loads(text["tandem.watermarks"]),
+            subscription=text["tandem.subscription"],
+            final=text.get("tandem.final"),
+            count=int(text["tandem.count"]),
+            digest=text["tandem.digest"],
+        )
+    except (KeyError, ValueError) as error:
+        raise SegmentError(f"{path}: header entry missing or malformed: {error}") from None
+    if header.path != path:
+        raise SegmentError(
+            f"{path}: path and header disagree, the header says {header.path}; renamed or foreign"
+        )
+    return header
+
+
+def _messages(
+    path: str, header: SegmentHeader, entries: Mapping[str, bytes], block: bytes, data: bytes
+) -> pa.RecordBatch:
+    index = entries.get("tandem.index")
+    try:
+        if index is None:
+            return read_container(data)
+        lengths = np.frombuffer(binascii.a2b_base64(index), "<u4")
+        if len(lengths) != header.count:
+            raise RecordError(f"{len(lengths)} records in the index, {header.count} messages")
+        records = _decompress(
+            block, entries.get("avro.codec", b"null").decode(), int(lengths.sum(dtype=np.int64))
+        )
+        return decode_records(records, lengths, header.subscription)[0]
+    except (RecordError, ValueError) as error:
+        raise SegmentError(f"{path}: {error}; the segment is refused whole") from None
+
+
+def _compress(records: bytes, codec: Codec) -> bytes:
+    if codec == "null" or not records:
+        return records
+    if codec == "deflate":
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+        return deflate.compress(records) + deflate.flush()
+    if codec == "zstandard":
+        return bytes(pa.compress(records, "zstd", asbytes=True))
+    raise ValueError(f"unknown codec {codec!r}, known are {', '.join(_CODECS)}")
+
+
+def _decompress(block: bytes, codec: str, size: int) -> bytes:
+    """The records; never inflates to more than one byte over `size`, which the header's index states."""
+    if size > MAX_BLOCK_BYTES:
+        raise RecordError(f"a block of {size} bytes, the limit is {MAX_BLOCK_BYTES}")
+    if codec == "null" or not block:
+        return block
+    try:
+        if codec == "deflate":
+            records = zlib.decompressobj(-15).decompress(block, size + 1)
+        else:
+            with pa.CompressedInputStream(pa.BufferReader(block), "zstd") as stream:
+                records = stream.read(size + 1)
+    except (zlib.error, OSError) as error:
+        raise RecordError(f"{codec} block can't be inflated: {error}") from None
+    if len(records) != size:
+        raise RecordError(f"{codec} block inflates to another size than the {size} bytes of its records")
+    return bytes(records)
+
+
+def _hash(*parts: bytes) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _sync(digest: str) -> bytes:
+    return blake2b(digest.encode(), digest_size=16, person=b"sync marker").digest()
+
+
+def _long(value: int) -> bytes:
+    value <<= 1
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _item(key: bytes, value: bytes) -> bytes:
+    return _long(len(key)) + key + _long(len(value)) + value

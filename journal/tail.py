@@ -1,0 +1,185 @@
+"""Following a journal that another run writes: never pulls, never seals, writes nothing at all.
+
+A follower reads all lanes of all runs after its boundary, those of runs to come as well, as one reader: since
+it writes nothing, several of them couldn't agree on one watermark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from journal.blobs import BlobStore
+from journal.clocks import SECOND, Clock
+from journal.lane_cursor import Emitted, LaneCursor, Observe, merge_order, number_before
+from journal.lane_marks import LanePosition
+from journal.runs import RunManifest, list_runs
+from journal.watermark_board import read_board
+from journal.watermarks import Watermarks, WatermarkTracker
+from schemas.errors import JournalError
+
+__all__ = ["Follower", "FollowerMark"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerMark:
+    """A resumed follower emits what comes after it."""
+
+    positions: tuple[LanePosition, ...] = ()
+
+    def encode(self) -> bytes:
+        """JSON; equal marks have equal bytes."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+
+    @staticmethod
+    def decode(data: bytes) -> FollowerMark:
+        """The inverse of encode. Raises JournalError."""
+        try:
+            content = json.loads(data)
+            if content["format"] != FORMAT:
+                raise JournalError(
+                    f"follower mark of format {content['format']!r}, this reader knows {FORMAT}"
+                )
+            return FollowerMark(tuple(LanePosition(**position) for position in content["positions"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise JournalError(f"not a follower mark: {error}") from None
+
+
+class _Followed:
+    """One lane and what is known of its end."""
+
+    def __init__(self, cursor: LaneCursor, manifest: RunManifest, now: int) -> None:
+        self.cursor, self.manifest = cursor, manifest
+        self.published: Watermarks = {}
+        """Read before the lane was last seen to have nothing more, so no segment to come has a lower one."""
+        self.at_end_since: int | None = now
+
+    def look(self, published: Watermarks, now: int) -> None:
+        """Read on if there is more."""
+        if self.cursor.ready:
+            return
+        if self.cursor.peek() is None:
+            self.published = published
+            self.at_end_since = now if self.at_end_since is None else self.at_end_since
+        else:
+            self.at_end_since = None
+
+    @property
+    def finished(self) -> bool:
+        return self.cursor.final is not None and not self.cursor.ready
+
+
+class Follower:
+    """Tails every lane; `advance` gives one segment at a time, lowest watermark first among those that are
+    there."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        clock: Clock,
+        observe: Observe,
+        sources: Mapping[str, int],
+        *,
+        boundary: int = 0,
+        mark: FollowerMark | None = None,
+        idle_timeout: int = 30 * SECOND,
+        look_interval: int = SECOND // 5,
+    ) -> None:
+        """`sources`: source version -> out-of-orderness (µs). Generations up to `boundary` are left out.
+
+        `idle_timeout` matters to sources that the writer doesn't know; a lane's end is looked at every
+        `look_interval` (both µs of monotonic time).
+        """
+        self._blobs, self._clock, self._observe = blobs, clock, observe
+        self._sources, self._boundary = dict(sources), boundary
+        self._idle_timeout, self._look_interval = idle_timeout, look_interval
+        self._start = {(p.run, p.lane): p for p in (mark.positions if mark else ())}
+        self._runs: dict[int, RunManifest] = {}
+        self._lanes: list[_Followed] = []
+        self._looked_at: int | None = None
+        self._reported: dict[str, int | None] = dict.fromkeys(sorted(sources))
+
+    def advance(self) -> Emitted | None:
+        """The next segment; None when there is nothing now. Raises SegmentError, OSError."""
+        self._look()
+        ready = [lane.cursor for lane in self._lanes if lane.cursor.ready]
+        if not ready:
+            return None
+        cursor = min(ready, key=merge_order)
+        emitted = cursor.take()
+        # its next segment, if there, must count before anyone asks for the watermark
+        lane = next(lane for lane in self._lanes if lane.cursor is cursor)
+        lane.look(lane.published, self._clock.monotonic())
+        return emitted
+
+    def watermark(self) -> dict[str, int | None]:
+        """Per source version the watermark: nothing that is still to be emitted has a lower one. Never
+        falls."""
+        values = {source: self._value(source) for source in self._reported}
+        raised = WatermarkTracker(dict.fromkeys(self._reported, 0), self._reported)
+        raised.lift(values)
+        self._reported = raised.current()
+        for lane in self._lanes:
+            unknown = self._sources.keys() - set(lane.manifest.sources)
+            if not lane.cursor.ready:
+                # nobody stored a watermark for these: what comes is judged by what was reported
+                lane.cursor.tracker.lift({source: self._reported[source] for source in unknown})
+        return dict(self._reported)
+
+    def mark(self) -> FollowerMark:
+        """After what `advance` returned last."""
+        return FollowerMark(tuple(lane.cursor.position() for lane in self._lanes))
+
+    def finished(self) -> bool:
+        """Every lane there is was closed by its own run or sealed by another, and all of it is emitted."""
+        return bool(self._lanes) and all(lane.finished for lane in self._lanes)
+
+    def _look(self) -> None:
+        now = self._clock.monotonic()
+        if self._looked_at is not None and now - self._looked_at < self._look_interval:
+            return
+        self._looked_at = now
+        self._add_runs(now)
+        for manifest in self._runs.values():
+            lanes = [lane for lane in self._lanes if lane.manifest is manifest and lane.cursor.final is None]
+            board = read_board(self._blobs, manifest.id) if lanes else None
+            for lane in lanes:
+                known = board.get(lane.cursor.lane) if board is not None else None
+                lane.look(known.watermarks if known else lane.published, now)
+
+    def _add_runs(self, now: int) -> None:
+        runs = list_runs(self._blobs, self._runs)
+        for ordinal in sorted(runs.keys() - self._runs.keys()):
+            manifest = runs[ordinal]
+            for lane in range(manifest.lanes):
+                self._lanes.append(_Followed(self._cursor(manifest.id, lane), manifest, now))
+        self._runs = runs
+
+    def _cursor(self, run: str, lane: int) -> LaneCursor:
+        position = self._start.get((run, lane))
+        number = position.number if position else number_before(self._blobs, run, lane, self._boundary)
+        tracker = WatermarkTracker(self._sources, position.watermarks if position else None)
+        return LaneCursor(self._blobs, run, lane, number, tracker, self._observe)
+
+    def _value(self, source: str) -> int | None:
+        """The lowest that any lane may still store, or for a source unknown to its writer, still have."""
+        now = self._clock.monotonic()
+        values: list[int | None] = []
+        for lane in self._lanes:
+            if lane.finished:
+                continue
+            value = lane.cursor.watermarks_so_far()[source]
+            if not lane.cursor.ready:
+                if source in lane.manifest.sources:
+                    known = [v for v in (value, lane.published.get(source)) if v is not None]
+                    value = max(known, default=None)
+                elif lane.at_end_since is not None and now - lane.at_end_since >= self._idle_timeout:
+                    continue
+            values.append(value)
+        if values:
+            return None if None in values else min(v for v in values if v is not None)
+        every = [lane.cursor.tracker.current()[source] for lane in self._lanes]
+        return max((value for value in every if value is not None), default=None)

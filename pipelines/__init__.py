@@ -1,0 +1,1 @@
+"""From where to where: live, backfill, publish. Batch and streaming differ only here."""

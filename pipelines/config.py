@@ -1,0 +1,119 @@
+"""Command-line flags of the pipelines, parsed once into frozen values; what is left goes to Beam."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from schemas.definition import Definition, load
+from schemas.durations import parse_duration
+from schemas.errors import UserError
+
+__all__ = ["FlagParser", "Home", "add_definition_flag", "add_home_flags", "beam_options", "home_from", "load_definitions"]
+
+_PORTABLE_RUNNERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
+
+
+class FlagParser(argparse.ArgumentParser):
+    """An argument parser whose errors are a UserError instead of usage and exit. Takes - and _ alike in flags."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+    def flag(self, name: str, **settings: object) -> None:
+        """Add `--some-name`, also as `--some_name`, Beam's way of writing it."""
+        spellings = [f"--{name}"] + ([f"--{name.replace('-', '_')}"] if "-" in name else [])
+        self.add_argument(*spellings, dest=name.replace("-", "_"), **settings)  # type: ignore[arg-type]
+
+
+def duration(text: str) -> int:
+    """An argparse type: "500ms", "10s", "1h" or plain seconds, to microseconds."""
+    try:
+        return round(float(text) * 1_000_000)
+    except ValueError:
+        pass
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where one installation keeps what it knows: all below one folder, unless said otherwise."""
+
+    journal: str
+    store: str
+    dead_letters: str
+
+    @classmethod
+    def at(cls, folder: str) -> Home:
+        """The ordinary places below a folder."""
+        root = Path(folder).absolute()
+        return cls(str(root / "journal"), f"sqlite:///{root / 'views.db'}", str(root / "deadletters"))
+
+
+def add_home_flags(parser: FlagParser) -> None:
+    """`--home`, and a flag for each place below it."""
+    parser.flag(
+        "home",
+        default=os.environ.get("TANDEM_HOME", "tandem-data"),
+        help="folder of journal, view store and dead letters (default: $TANDEM_HOME, else ./tandem-data)",
+    )
+    parser.flag("journal", help="the journal's folder (default: HOME/journal)")
+    parser.flag("store", help="URL of the view store (default: sqlite:///HOME/views.db)")
+    parser.flag("dead-letters", help="folder of the dead letters (default: HOME/deadletters)")
+
+
+def home_from(flags: argparse.Namespace) -> Home:
+    """The places that the flags name."""
+    usual = Home.at(flags.home)
+    store = flags.store or usual.store
+    return Home(
+        journal=os.path.abspath(flags.journal) if flags.journal else usual.journal,
+        store=store if "://" in store else f"sqlite:///{os.path.abspath(store)}",
+        dead_letters=os.path.abspath(flags.dead_letters) if flags.dead_letters else usual.dead_letters,
+    )
+
+
+def add_definition_flag(parser: FlagParser, *, several: bool) -> None:
+    """`--definition FILE`, once or several times."""
+    if several:
+        parser.flag("definition", action="append", required=True, metavar="FILE", help="a definition; repeatable")
+    else:
+        parser.flag("definition", required=True, metavar="FILE", help="the definition (YAML)")
+
+
+def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
+    """The definitions, none of them twice. Raises DefinitionError, or UserError for two of one name."""
+    definitions = tuple(load(Path(path)) for path in paths)
+    names = [definition.name for definition in definitions]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"two definitions are named {name!r}; names must differ")
+    return definitions
+
+
+def beam_options(rest: Sequence[str]) -> PipelineOptions:
+    """Beam's options. Raises UserError for flags that neither Tandem, nor Beam, nor a portable runner could know."""
+    parser = argparse.ArgumentParser(conflict_handler="resolve", add_help=False, allow_abbrev=False, exit_on_error=False)
+    for group in PipelineOptions.__subclasses__():
+        group._add_argparse_args(parser)
+    try:
+        _, unknown = parser.parse_known_args(list(rest))
+    except (argparse.ArgumentError, SystemExit) as error:
+        raise UserError(f"wrong flag: {error}") from error
+    options = PipelineOptions(list(rest))
+    runner = options.view_as(StandardOptions).runner or ""
+    if unknown and runner not in _PORTABLE_RUNNERS:
+        raise UserError(f"unknown flag {unknown[0]!r}; neither Tandem nor Beam has it")
+    return options

@@ -1,0 +1,75 @@
+"""Hand a pipeline to its runner, and turn what goes wrong there into one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+
+from schemas.errors import FencedError, LaunchError, TandemError
+
+__all__ = ["entry", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
+
+_LOCAL = ("", "DirectRunner", "SwitchingDirectRunner")
+
+
+def local_batch_runner(options: PipelineOptions) -> None:
+    """Bounded work on one machine goes to the FnApiRunner: Prism takes two to three times as long."""
+    standard = options.view_as(StandardOptions)
+    if (standard.runner or "") in _LOCAL:
+        standard.runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+def local_streaming_runner(options: PipelineOptions) -> None:
+    """Unbounded work on one machine goes to Prism, the only local engine that can run it."""
+    standard = options.view_as(StandardOptions)
+    standard.streaming = True
+    if (standard.runner or "") in _LOCAL:
+        standard.runner = "PrismRunner"
+
+
+def launch(pipeline: beam.Pipeline) -> PipelineResult:
+    """Start the pipeline. Raises LaunchError where the runner can't be had."""
+    try:
+        return pipeline.run()
+    except RuntimeError as error:
+        if "prism binary" in str(error):
+            raise LaunchError(
+                "Prism, Beam's local runner for unbounded pipelines, is not on this machine and can't be downloaded; "
+                "`make setup` or `python -m runners.prism` builds it with Go, or pass --prism_location=PATH"
+            ) from error
+        raise
+
+
+def wait(result: PipelineResult) -> None:
+    """Wait for the end. Raises FencedError when another writer took a lane over, TandemError when the job failed."""
+    try:
+        state = result.wait_until_finish()
+    except RuntimeError as error:
+        text = str(error)
+        if "FencedError" in text:
+            raise FencedError(_last_line(text, "FencedError")) from error
+        raise TandemError(f"the pipeline failed: {_last_line(text, 'Error')}") from error
+    if state not in ("DONE", "DRAINED", "CANCELLED", None):
+        raise TandemError(f"the pipeline ended in state {state}")
+
+
+def _last_line(text: str, marker: str) -> str:
+    lines = [line.strip() for line in text.replace("\\n", "\n").splitlines() if marker in line]
+    return (lines or [text.strip().splitlines()[0] if text.strip() else "unknown"])[-1][:500]
+
+
+def entry(run: Callable[[Sequence[str]], None]) -> None:
+    """`python -m pipelines.NAME`: run with the process's arguments; an error is one line and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        run(sys.argv[1:])
+    except TandemError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,256 @@
+"""The live pipeline: Pub/Sub through the journal into live views. `python -m pipelines.live --definition FILE ...`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from journal.blobs import BlobExistsError, LocalBlobs
+from journal.clocks import SystemClock
+from journal.journal_index import JournalIndex, SegmentRef
+from journal.lane_config import LaneConfig
+from journal.layout import lane_name
+from journal.pubsub import PubSubBroker, PubSubConfig
+from journal.runs import RunManifest, resume_run, start_run
+from pipelines.config import (
+    FlagParser,
+    Home,
+    add_definition_flag,
+    add_home_flags,
+    beam_options,
+    duration,
+    home_from,
+    load_definitions,
+)
+from pipelines.launching import entry, launch, local_streaming_runner, wait
+from pipelines.live_screen import watch
+from schemas.compiled import compile_definition
+from schemas.definition import Definition
+from schemas.durations import format_duration
+from schemas.errors import UserError
+from transforms.elements import SourceBatch
+from transforms.fold import FoldTiles, LiveRunRef
+from transforms.journaled_source import ReadJournaled, drain_path
+from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies, serve_when_caught_up
+from transforms.tiles import DEAD, TALLIES, RouteToTiles
+from views.opening import open_store
+from views.rows import LaneExtent
+from views.store import ViewStore
+
+__all__ = ["LiveConfig", "LiveView", "build", "main", "parse", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConfig:
+    """All that the live pipeline is told; durations in microseconds."""
+
+    definitions: tuple[Definition, ...]
+    definition_texts: tuple[str, ...]
+    subscription: str
+    home: Home
+    lanes: int
+    max_messages: int
+    idle_timeout: int
+    until_idle: int | None
+    generation_interval: int
+    take_over: bool
+    resume: str | None
+    screen: bool
+
+
+@dataclass
+class LiveView(beam.PTransform):  # type: ignore[misc]
+    """One definition's live view, from decoded batches to the view store."""
+
+    definition: Definition
+    live_run: LiveRunRef
+    dead_letters: str
+    base_boundary: int
+
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
+        routed = batches | "Route" >> RouteToTiles(self.definition, after=self.base_boundary)
+        updates = routed.parts | "Fold" >> FoldTiles(self.definition, self.live_run)
+        _ = updates | "States" >> WriteLiveStates(self.definition, self.live_run)
+        _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(self.definition, self.live_run)
+        _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(self.definition, self.dead_letters)
+
+
+def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
+    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
+    parser = FlagParser("tandem live", "Run definitions over a Pub/Sub subscription.")
+    add_definition_flag(parser, several=True)
+    add_home_flags(parser)
+    parser.flag("subscription", required=True, help="projects/PROJECT/subscriptions/NAME")
+    parser.flag("lanes", type=int, default=1, help="readers of the subscription, each a lane of the journal")
+    parser.flag("max-messages", type=int, default=1000, help="messages a pull, so a segment, at the most")
+    parser.flag("idle-timeout", type=duration, default="10s", help="after that the watermark moves without events")
+    parser.flag("until-idle", type=duration, help="end after this long without messages (e.g. 15s)")
+    parser.flag("generation-interval", type=duration, default="60s", help="how often a generation is sealed")
+    parser.flag("take-over", action="store_true", help="replace a run that is alive; it ends with exit code 75")
+    parser.flag("resume", metavar="RUN", help="restart this run from the runner's own checkpoint or savepoint")
+    parser.flag("no-screen", action="store_true", help="no live screen, even on a terminal")
+    flags, rest = parser.parse_known_args(list(arguments))
+    if not 1 <= flags.max_messages <= 10_000:
+        raise UserError(f"--max-messages is {flags.max_messages}; from 1 to 10,000 are possible")
+    config = LiveConfig(
+        definitions=load_definitions(flags.definition),
+        definition_texts=tuple(Path(path).read_text(encoding="utf-8") for path in flags.definition),
+        subscription=flags.subscription,
+        home=home_from(flags),
+        lanes=flags.lanes,
+        max_messages=flags.max_messages,
+        idle_timeout=flags.idle_timeout,
+        until_idle=flags.until_idle,
+        generation_interval=flags.generation_interval,
+        take_over=flags.take_over,
+        resume=flags.resume,
+        screen=not flags.no_screen,
+    )
+    return config, beam_options(rest)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Start a run and wait for its end. Raises TandemError."""
+    config, options = parse(arguments)
+    for definition in config.definitions:
+        compile_definition(definition)
+    _check_until_idle(config)
+    local_streaming_runner(options)
+    Path(config.home.journal).mkdir(parents=True, exist_ok=True)
+    if config.home.store.startswith("sqlite:///"):
+        Path(config.home.store.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
+    _register(store, config)
+    manifest = _start(config, store, blobs)
+    runs = [_start_live_run(store, blobs, config, manifest, definition) for definition in config.definitions]
+    with _drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
+        wait(launch(build(config, options, manifest, runs, store)))
+    for definition, live_run in zip(config.definitions, runs, strict=True):
+        serve_when_caught_up(store, definition, live_run.run)
+
+
+def build(
+    config: LiveConfig, options: PipelineOptions, manifest: RunManifest, runs: Sequence[LiveRunRef], store: ViewStore
+) -> beam.Pipeline:
+    """The pipeline's graph: one read and decode, then a branch a definition."""
+    pipeline = beam.Pipeline(options=options)
+    lane = LaneConfig(
+        sources={d.source.version: d.source.out_of_orderness for d in config.definitions},
+        max_messages=config.max_messages,
+        idle_timeout=config.idle_timeout,
+        until_idle=config.until_idle,
+        generation_interval=config.generation_interval,
+    )
+    broker = PubSubConfig(config.subscription)
+    batches = pipeline | "Journal" >> ReadJournaled(config.definitions, config.home.journal, manifest, broker, lane)
+    for definition, live_run in zip(config.definitions, runs, strict=True):
+        base = store.live_run(definition.version, live_run.run).base_boundary
+        _ = batches | definition.name >> LiveView(definition, live_run, config.home.dead_letters, base)
+    return pipeline
+
+
+def _register(store: ViewStore, config: LiveConfig) -> None:
+    for definition, text in zip(config.definitions, config.definition_texts, strict=True):
+        store.register(compile_definition(definition), text)
+
+
+def _check_until_idle(config: LiveConfig) -> None:
+    """A run that died may have leased messages; only after the deadline do they show that the end isn't reached."""
+    deadline = PubSubBroker(PubSubConfig(config.subscription)).acknowledge_deadline()
+    if config.until_idle is not None and config.until_idle <= deadline:
+        raise UserError(
+            f"--until-idle is {format_duration(config.until_idle)}; it must be longer than the acknowledge deadline "
+            f"of {config.subscription}, {format_duration(deadline)}: messages leased by a reader that died come back then"
+        )
+
+
+def _start(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> RunManifest:
+    clock = SystemClock()
+    if config.resume:
+        return resume_run(blobs, clock, config.resume, take_over=config.take_over)
+    return start_run(
+        blobs,
+        clock,
+        lanes=config.lanes,
+        subscription=config.subscription,
+        sources={d.source.version for d in config.definitions},
+        definitions=[d.version for d in config.definitions],
+        boundary=min(_base(store, d)[0] for d in config.definitions),
+        take_over=config.take_over,
+    )
+
+
+def _base(store: ViewStore, definition: Definition) -> tuple[int, str | None]:
+    """(boundary, batch run) that this version is served with; (0, None) for none."""
+    served = store.served(definition.name)
+    if served is None or served.version != definition.version:
+        return 0, None
+    return served.boundary, served.batch_run
+
+
+def _start_live_run(
+    store: ViewStore, blobs: LocalBlobs, config: LiveConfig, manifest: RunManifest, definition: Definition
+) -> LiveRunRef:
+    boundary, batch_run = _base(store, definition)
+    index = JournalIndex(blobs)
+    index.refresh()
+    live_run = store.start_live_run(
+        definition.version,
+        manifest.id,
+        journal=config.home.journal,
+        base_batch_run=batch_run,
+        takeover=_extents([ref for ref in index.segments(boundary) if ref.run != manifest.id]),
+    )
+    serve_when_caught_up(store, definition, manifest.id)
+    return LiveRunRef(config.home.store, manifest.id, live_run.base_batch_run)
+
+
+def _extents(refs: Sequence[SegmentRef]) -> tuple[LaneExtent, ...]:
+    """Unbroken stretches of the lanes' segments of messages; openings and seals between them aren't emitted."""
+    extents: list[LaneExtent] = []
+    for ref in sorted(refs, key=lambda ref: (ref.run, ref.lane, ref.number)):
+        lane = lane_name(ref.run, ref.lane)
+        if extents and extents[-1].lane == lane and extents[-1].last == ref.number - 1:
+            extents[-1] = LaneExtent(lane, ref.number, extents[-1].first)
+        else:
+            extents.append(LaneExtent(lane, ref.number, ref.number))
+    return tuple(extents)
+
+
+@contextmanager
+def _drained_by_signals(blobs: LocalBlobs, run_id: str) -> Iterator[None]:
+    """SIGTERM and the first Ctrl-C ask all lanes to seal and end; the pipeline then finishes by itself."""
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        try:
+            blobs.create(drain_path(run_id), b"{}")
+        except BlobExistsError:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt from None
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, drain) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    """`python -m pipelines.live`."""
+    entry(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Files to Pub/Sub, in order of a column, at N times real speed or flat out. `python -m pipelines.publish ...`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from formats.files import expand, read_piece, split
+from formats.writing import encode_messages
+from pipelines.config import FlagParser, add_definition_flag, beam_options
+from pipelines.launching import entry, launch, local_batch_runner, wait
+from schemas.avro import arrow_schema
+from schemas.definition import Definition, load
+from schemas.errors import SourceFileError, UserError
+from transforms.publishing import PublishMessages, TopicWriter
+
+__all__ = ["PublishConfig", "build", "main", "parse", "read_messages", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishConfig:
+    """All that the publisher is told."""
+
+    definition: Definition
+    files: tuple[str, ...]
+    topic: TopicWriter
+    order_by: str
+    speed: float | None
+    """Seconds of the column a second; None: flat out."""
+    skip_bad: bool
+
+
+def parse(arguments: Sequence[str]) -> tuple[PublishConfig, PipelineOptions]:
+    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
+    parser = FlagParser("tandem publish", "Publish the records of files to a Pub/Sub topic.")
+    add_definition_flag(parser, several=False)
+    parser.flag("files", action="append", required=True, metavar="GLOB", help="data files; repeatable")
+    parser.flag("topic", required=True, help="projects/PROJECT/topics/NAME")
+    parser.flag("order-by", metavar="FIELD", help="field to order and pace by (default: the event time)")
+    parser.flag("speed", type=float, help="times real speed (default: flat out)")
+    parser.flag("skip-bad", action="store_true", help="leave records out that can't be read, instead of refusing")
+    flags, rest = parser.parse_known_args(list(arguments))
+    definition = load(Path(flags.definition))
+    if flags.speed is not None and not 0 < flags.speed < 1e12:
+        raise UserError(f"--speed is {flags.speed}; a number above 0 is wanted")
+    order_by = flags.order_by or definition.source.event_time
+    fields = arrow_schema(definition.source.avro_schema)
+    if order_by not in fields.names:
+        raise UserError(f"--order-by {order_by}: the source has no such field; it has {', '.join(fields.names)}")
+    if flags.speed is not None and not pa.types.is_timestamp(fields.field(order_by).type):
+        raise UserError(f"--speed needs --order-by a timestamp; {order_by} is {fields.field(order_by).type}")
+    topic = TopicWriter(flags.topic)
+    config = PublishConfig(definition, tuple(flags.files), topic, order_by, flags.speed, flags.skip_bad)
+    return config, beam_options(rest)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Publish and wait for the end. Raises TandemError."""
+    config, options = parse(arguments)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    payloads, times = read_messages(config)
+    local_batch_runner(options)
+    begun = time.monotonic()
+    with console.status(f"publishing {len(payloads):,} messages to {config.topic.topic}"):
+        wait(launch(build(config, options, payloads, times)))
+    seconds = time.monotonic() - begun
+    console.print(f"published {len(payloads):,} messages to {config.topic.topic} in {seconds:.1f} s")
+
+
+def read_messages(config: PublishConfig) -> tuple[list[bytes], list[int]]:
+    """(payloads, values of the ordering field), in order; equal values keep the order of the files."""
+    fields = tuple(arrow_schema(config.definition.source.avro_schema).names)
+    tables, bad = [], 0
+    for ref in expand(config.files):
+        for piece in split(ref, 64 << 20):
+            for decoded in read_piece(config.definition.source, fields, piece, time.time_ns() // 1000):
+                tables.append(decoded.events)
+                bad += len(decoded.dead)
+                if decoded.dead and not config.skip_bad:
+                    letter = decoded.dead[0]
+                    raise SourceFileError(f"{piece.position(letter.row)}: {letter.reason}; --skip-bad leaves it out")
+    table = pa.Table.from_batches(tables)
+    column = table.column(config.order_by)
+    if column.null_count:
+        raise UserError(f"--order-by {config.order_by}: {column.null_count} records have no value there")
+    order = pc.sort_indices(table.select([config.order_by]), sort_keys=[(config.order_by, "ascending")])
+    table = table.take(order)
+    times = table.column(config.order_by).cast(pa.int64()).to_pylist() if config.speed is not None else []
+    return encode_messages(config.definition.source, table), times
+
+
+def build(config: PublishConfig, options: PipelineOptions, payloads: list[bytes], times: list[int]) -> beam.Pipeline:
+    """The pipeline's graph: one element, since order is kept within an element only."""
+    pipeline = beam.Pipeline(options=options)
+    _ = (
+        pipeline
+        | "Messages" >> beam.Create([(payloads, times)]).with_output_types(tuple[list[bytes], list[int]])
+        | "Topic" >> PublishMessages(config.topic, config.speed)
+    )
+    return pipeline
+
+
+def main() -> None:
+    """`python -m pipelines.publish`."""
+    entry(run)
+
+
+if __name__ == "__main__":
+    main()

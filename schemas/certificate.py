@@ -1,0 +1,166 @@
+"""What comes with each answer: what it is made of, and whether it can still change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["Certificate", "Facts", "Status", "judge", "time_text"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Status(StrEnum):
+    """How far an answer can be relied on."""
+
+    FINAL = "FINAL"
+    """Nothing is known to be missing, all of it comes from batch, and nothing more is expected in time."""
+    PROVISIONAL = "PROVISIONAL"
+    """Nothing is known to be lost, but it can still change: live events, events in flight, or the window is
+    open.
+    """
+    PARTIAL = "PARTIAL"
+    """Something that it should contain is known to be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What one answer is made of. Times are microseconds since 1970-01-01 UTC."""
+
+    name: str
+    """The definition's name."""
+    version: str
+    """The definition's version; '' when nothing is published."""
+    publication: int
+    """Number of the publication that was read; 0 when nothing is published."""
+    boundary: int
+    """The highest journal generation that batch covers; 0 for none."""
+    batch_run: str | None
+    live_run: str | None
+    watermark: int | None
+    """The live run's watermark."""
+    events: int
+    """Events merged into the answer."""
+    batch_events: int
+    live_events: tuple[tuple[int, int], ...]
+    """(generation, events) of the live part, ascending; generations without events are left out."""
+    pending_late: int
+    """Events of the window's tiles that came too late for live, and that batch doesn't cover yet, over all
+    keys.
+    """
+    dead_letters: int
+    """Unresolved dead letters of the definition; they might belong to any answer."""
+    conflicts: int
+    """Equal ids with different content in all that is covered; both count."""
+    in_flight: int
+    """Sum of the absolute residues of the live generations after the boundary."""
+    residue: int
+    """Sum of the absolute residues of batch; zero in everything that was published by the rules."""
+    status: Status
+    reasons: tuple[str, ...]
+    """Why it isn't FINAL, in plain words; empty when it is."""
+
+    @property
+    def live_share(self) -> float:
+        """The part of the events that comes from live, 0 to 1."""
+        return (self.events - self.batch_events) / self.events if self.events else 0.0
+
+    def to_json(self) -> str:
+        """One line of JSON with all fields, and `live_share`."""
+        return json.dumps({**asdict(self), "status": self.status.value, "live_share": self.live_share})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Certificate:
+        """The certificate of `to_json`. Raises ValueError for anything else."""
+        try:
+            data: Mapping[str, Any] = json.loads(text)
+            values = {field.name: data[field.name] for field in fields(cls)}
+            values["live_events"] = tuple((int(g), int(n)) for g, n in values["live_events"])
+            values["reasons"] = tuple(values["reasons"])
+            values["status"] = Status(values["status"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"not a certificate: {error!r}") from error
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about a window when its answer is read; `judge` makes the status of it."""
+
+    end: int
+    """End of the window, exclusive."""
+    lateness: int
+    published: bool
+    batch: bool
+    """A batch run is published."""
+    live: bool
+    """A live run is served."""
+    boundary: int
+    watermark: int | None
+    events: int
+    live_events: int
+    pending_late: int
+    dead_letters: int
+    in_flight: int
+    residue: int
+
+
+def judge(facts: Facts) -> tuple[Status, tuple[str, ...]]:
+    """The status of an answer, and every reason why it isn't FINAL."""
+    if not facts.published:
+        return Status.PARTIAL, ("nothing is published yet",)
+    missing, changing = _missing(facts), _changing(facts)
+    if missing:
+        return Status.PARTIAL, (*missing, *changing)
+    return (Status.PROVISIONAL if changing else Status.FINAL), changing
+
+
+def _missing(facts: Facts) -> tuple[str, ...]:
+    """What the answer should contain and doesn't."""
+    reasons = []
+    if facts.pending_late:
+        reasons.append(f"{facts.pending_late} late events of the window wait for the next batch run")
+    if facts.dead_letters:
+        reasons.append(f"{facts.dead_letters} dead letters are unresolved and might belong here")
+    if facts.residue:
+        reasons.append(f"batch has a residue of {facts.residue} events")
+    return tuple(reasons)
+
+
+def _changing(facts: Facts) -> tuple[str, ...]:
+    """Why the answer can still change although nothing is known to be lost."""
+    reasons = []
+    if facts.live_events:
+        reasons.append(f"{facts.live_events} of {facts.events} events come from live")
+    if facts.in_flight:
+        reasons.append(f"in flight: {facts.in_flight} events")
+    if not facts.batch:
+        reasons.append("no batch run is published yet")
+    if facts.live:
+        reasons.extend(_open_window(facts))
+    elif facts.boundary:
+        reasons.append(f"no live run is served: journal generations after {facts.boundary} are not in it")
+    return tuple(reasons)
+
+
+def _open_window(facts: Facts) -> tuple[str, ...]:
+    closes = facts.end + facts.lateness
+    if facts.watermark is None:
+        return ("the live run has no watermark yet",)
+    if facts.watermark < closes:
+        return (
+            f"events are taken in until {time_text(closes)}, the watermark is {time_text(facts.watermark)}",
+        )
+    return ()
+
+
+def time_text(time: int) -> str:
+    """ISO 8601 of microseconds since 1970-01-01 UTC; the number itself where the calendar ends."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time)).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{time} us"

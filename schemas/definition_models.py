@@ -1,0 +1,215 @@
+"""What a definition holds. Build one with `schemas.definition.load` or `loads`, which check all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
+
+from schemas.columns import RESERVED_PREFIX
+from schemas.durations import DAY, DURATION_PATTERN, SECOND, parse_duration
+
+__all__ = ["Definition", "Source", "Window"]
+
+_MOST_COLUMNS: Final = 16
+_MOST_FIELDS: Final = 100
+
+
+def _name(pattern: str, allowed: str) -> AfterValidator:
+    expression = re.compile(pattern, re.ASCII)
+
+    def check(text: str) -> str:
+        if not expression.fullmatch(text):
+            raise ValueError(f"{text[:80]!r} is not a name; allowed are {allowed}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _listed(value: object) -> object:
+    """One field name, or a list of them, as a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _columns(least: int) -> AfterValidator:
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        if not least <= len(names) <= _MOST_COLUMNS:
+            raise ValueError(f"{len(names)} fields; allowed are {least} to {_MOST_COLUMNS}")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"'{name}' twice; write each field once")
+        return names
+
+    return AfterValidator(check)
+
+
+def _few(values: dict[str, Any]) -> dict[str, Any]:
+    if len(values) > _MOST_FIELDS:
+        raise ValueError(f"{len(values)} entries; at most {_MOST_FIELDS}")
+    return values
+
+
+_NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,62}"
+_DEFINITION_PATTERN: Final = "[a-z][a-z0-9_-]{0,62}"
+_DERIVED_PATTERN: Final = f"(?!{RESERVED_PREFIX})[A-Za-z_][A-Za-z0-9_]{{0,62}}"
+
+_COLUMN_LIST: Final[dict[str, Any]] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": _MOST_COLUMNS}]
+}
+_DURATION: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": DURATION_PATTERN,
+    "examples": ["500ms", "1h", "28d"],
+}
+
+Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURATION)]
+DefinitionName = Annotated[
+    str,
+    _name(_DEFINITION_PATTERN, "a lower-case letter, then up to 62 of a-z, 0-9, _ and -"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DEFINITION_PATTERN}$"}),
+]
+Name = Annotated[
+    str,
+    _name(_NAME_PATTERN, "a lower-case letter, then up to 62 of a-z, 0-9 and _"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME_PATTERN}$"}),
+]
+DerivedName = Annotated[
+    str,
+    _name(_DERIVED_PATTERN, f"letters, digits and _, not starting with a digit or {RESERVED_PREFIX}"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DERIVED_PATTERN}$"}),
+]
+MeasureSpec = Annotated[
+    Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"type": "object", "minProperties": 1}]})
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class Source(_Model):
+    """Where events come from: how messages are encoded, and which fields are their id and their time."""
+
+    avro_schema: Annotated[
+        dict[str, Any],
+        Field(alias="schema"),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+    ]
+    """The Avro schema: the path of an .avsc file, relative to the definition, or the schema itself."""
+    format: Literal["avro", "json"]
+    """How messages are encoded; files say theirs by their ending."""
+    event_id: Annotated[tuple[str, ...], BeforeValidator(_listed), _columns(1), WithJsonSchema(_COLUMN_LIST)]
+    """The field, or fields, that together tell one event from all others."""
+    event_time: str
+    """The field of the event time, of logical type timestamp-millis or timestamp-micros."""
+    out_of_orderness: Duration = 0
+    """How far an event's time may lie behind the latest before it; the watermark stays that far behind."""
+    max_ahead: Duration | None = DAY
+    """Events whose time is further ahead of their publish time (of files: of the start of reading) are dead
+    letters; null: any distance."""
+
+    @cached_property
+    def version(self) -> str:
+        """Content hash, 16 hex digits, of all that decoding does: equal for definitions that can share one
+        read.
+        """
+        return _digest("source", self.content)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All that decoding depends on, as plain values; the schema without its documentation."""
+        return {**self.model_dump(exclude={"avro_schema"}), "schema": _without_docs(self.avro_schema)}
+
+
+class Window(_Model):
+    """An interval of event time that is merged from tiles when it is read. Windows are aligned to 1970-01-01
+    UTC.
+    """
+
+    size: Duration
+    """How long the window is: a whole multiple of the tile."""
+    every: Duration = Field(default_factory=lambda data: data.get("size", 0))
+    """How often a window starts: a whole multiple of the tile, at most the size; without it the size."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return (
+            {"size": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
+        )
+
+
+class Definition(_Model):
+    """What to count, by what key, over what time. Durations are microseconds."""
+
+    name: DefinitionName
+    """The name of the view that answers are asked of."""
+    source: Source
+    where: str | None = None
+    """A boolean expression over the source's fields; events for which it is false or NULL are filtered."""
+    derive: Annotated[dict[DerivedName, str], AfterValidator(_few)] = Field(default_factory=dict)
+    """New fields, each an expression over the source's fields and the derived ones above it."""
+    key: Annotated[tuple[str, ...], BeforeValidator(_listed), _columns(0), WithJsonSchema(_COLUMN_LIST)]
+    """Fields to group by, [] for all events under one key."""
+    tile: Duration
+    """The smallest granule of event time, aligned to 1970-01-01 UTC: from 1s to 1d, and it must divide a day.
+    """
+    lateness: Duration = 0
+    """How long after the watermark passes a tile's end live still takes its events; later ones wait for
+    batch.
+    """
+    freshness: Duration = SECOND
+    """How often live answers are brought up to date, by the clock."""
+    deduplicate: bool = True
+    """Whether copies of an event, of equal id, time and content, count once."""
+    measures: Annotated[dict[Name, MeasureSpec], AfterValidator(_few)]
+    """What is computed for each tile and key."""
+    windows: Annotated[dict[Name, Window], AfterValidator(_few)] = Field(default_factory=dict)
+    """Intervals by name, merged from tiles when they are read."""
+
+    @cached_property
+    def version(self) -> str:
+        """Content hash, 16 hex digits, of all that answers depend on.
+
+        That is the source with its full Avro schema (without documentation), where, derive, key, tile,
+        lateness, deduplicate and measures, the last two mappings in their order; not the name, freshness and
+        windows.
+        """
+        content = {
+            **self.model_dump(include={"where", "key", "tile", "lateness", "deduplicate"}),
+            "source": self.source.content,
+            "derive": list(self.derive.items()),
+            "measures": list(self.measures.items()),
+        }
+        return _digest("definition", content)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+
+def _without_docs(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        kept = {name: value for name, value in schema.items() if name != "doc"}
+        return {name: value if name == "default" else _without_docs(value) for name, value in kept.items()}
+    return [_without_docs(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _digest(kind: str, content: dict[str, Any]) -> str:
+    text = json.dumps(
+        [f"tandem {kind} 1", content], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

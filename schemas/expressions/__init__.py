@@ -1,0 +1,8 @@
+"""SQL expressions over events: parsed, checked against a list of what is allowed, and compiled to Arrow
+computations.
+"""
+
+from schemas.expressions.expression import Expression, compile_expression, evaluate_rows
+from schemas.expressions.types import type_name
+
+__all__ = ["Expression", "compile_expression", "evaluate_rows", "type_name"]

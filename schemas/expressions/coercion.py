@@ -1,0 +1,175 @@
+"""Making literals, and giving a node another type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import DefinitionError
+from schemas.expressions import kernels
+from schemas.expressions.nodes import Datum, Frame, Node, apply
+from schemas.expressions.types import (
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    LOCAL_TIMESTAMP,
+    NULL,
+    TIMESTAMP,
+    VARCHAR,
+    LiteralValue,
+    common_type,
+    is_decimal,
+    is_timestamp,
+    type_name,
+)
+
+__all__ = ["cast", "convert", "fold", "literal", "number", "unify"]
+
+_BIGINT_LIMIT: Final = 2**63
+
+
+def literal(value: LiteralValue, data_type: pa.DataType, text: str) -> Node:
+    """A node whose value is the same in each row."""
+    scalar = pa.scalar(
+        float(value) if isinstance(value, Decimal) and data_type == DOUBLE else value, data_type
+    )
+    return Node(data_type, lambda frame: scalar, frozenset(), False, text, True, value)
+
+
+def number(digits: str, negative: bool, field: str) -> Node:
+    """A number: a bigint without point and exponent, else a double that becomes a decimal beside decimals."""
+    text = f"-{digits}" if negative else digits
+    value = Decimal(text)
+    if not set(digits) & set(".eE"):
+        if not -_BIGINT_LIMIT <= int(value) < _BIGINT_LIMIT:
+            raise DefinitionError(f"{text} is out of range; integers have 64 bits", field=field)
+        return literal(int(value), BIGINT, text)
+    if not math.isfinite(float(value)):
+        raise DefinitionError(f"{text} is out of range; floats have 64 bits", field=field)
+    return literal(value, DOUBLE, text)
+
+
+def fold(node: Node, field: str) -> Node:
+    """A node without columns computed now, so that what is wrong with it is told now."""
+    if node.columns or node.is_literal:
+        return node
+    try:
+        result = node.run(Frame({}, 1))
+    except ValueError as error:
+        raise DefinitionError(f"{node.text}: {' '.join(str(error).split())[:200]}", field=field) from None
+    scalar = result if isinstance(result, pa.Scalar) else result[0]
+    return Node(node.type, lambda frame: scalar, frozenset(), False, node.text)
+
+
+def unify(nodes: Sequence[Node], what: str, field: str) -> tuple[pa.DataType, list[Node]]:
+    """The nodes in their common type. Raises DefinitionError that names two sides that have none."""
+    target = common_type([node.typed for node in nodes])
+    if target is None:
+        raise DefinitionError(_mismatch(nodes, what), field=field)
+    return target, [convert(node, target) for node in nodes]
+
+
+def _mismatch(nodes: Sequence[Node], what: str) -> str:
+    left, right = next(
+        ((a, b) for a in nodes for b in nodes if common_type([a.typed, b.typed]) is None),
+        (nodes[0], nodes[-1]),
+    )
+    hint = ""
+    for one, other in ((left, right), (right, left)):
+        if one.is_literal and one.type == VARCHAR and (is_timestamp(other.type) or other.type == DATE):
+            hint = f"; write {'DATE' if other.type == DATE else 'TIMESTAMP'} {one.text}"
+    sides = f"{left.text} is {type_name(left.type)}, {right.text} is {type_name(right.type)}"
+    return f"{what} needs values of one type: {sides}{hint or '; convert one with CAST'}"
+
+
+def convert(node: Node, target: pa.DataType) -> Node:
+    """A node in the type that `common_type` found for it and others; never fails for any value."""
+    if node.type == target:
+        return node
+    if node.type == NULL or (node.is_literal and node.value is None):
+        return literal(None, target, node.text)
+    if node.is_literal and is_decimal(target):
+        scalar = pa.scalar(Decimal(str(node.value)), target)
+        return Node(target, lambda frame: scalar, frozenset(), False, node.text, True, node.value)
+    # safe=False: integers beyond 2**53 are rounded to the nearest double
+    return apply(target, node.text, lambda value: pc.cast(value, target, safe=False), node)
+
+
+def cast(node: Node, target: pa.DataType, field: str) -> Node:
+    """CAST: refused where the text of a value would depend on the engine, or where SQL has no conversion."""
+    text = f"CAST({node.text} AS {type_name(target).upper()})"
+    if node.type in (target, NULL):
+        return convert(node, target)
+    function = _conversion(node.type, target)
+    if function is None:
+        reason = f"{node.text} is {type_name(node.type)} and can't be cast to {type_name(target)}"
+        if node.type == DOUBLE and target == VARCHAR:
+            reason += "; the text of a float isn't defined by SQL, cast it to BIGINT first"
+        raise DefinitionError(reason, field=field)
+    fallible = node.type == VARCHAR or (target == BIGINT and node.type != BOOLEAN)
+    folded = fold(apply(target, text, function, node, fallible=fallible), field)
+    if node.is_literal and node.type == VARCHAR and (is_timestamp(target) or target == DATE):
+        value = folded.run(Frame({}, 1))
+        plain: date = value.as_py() if target == DATE else pc.cast(value, LOCAL_TIMESTAMP).as_py()
+        return Node(
+            target,
+            lambda frame: value,
+            frozenset(),
+            False,
+            f"{type_name(target).upper()} {node.text}",
+            True,
+            plain,
+        )
+    return folded
+
+
+def _conversion(source: pa.DataType, target: pa.DataType) -> Callable[[Datum], Datum] | None:
+    def plain(value: Datum) -> Datum:
+        return pc.cast(value, target, safe=False)
+
+    def checked(value: Datum) -> Datum:
+        return pc.cast(value, target)
+
+    def whole(value: Datum) -> Datum:
+        return pc.cast(pc.round(value, round_mode="half_towards_infinity"), target)
+
+    def day(value: Datum) -> Datum:
+        return pc.cast(pc.floor_temporal(kernels.naive(value), unit="day"), DATE)
+
+    def local(value: Datum) -> Datum:
+        return pc.cast(kernels.naive(value), target)
+
+    table: dict[tuple[str, str], Any] = {
+        ("boolean", "bigint"): plain,
+        ("boolean", "double"): lambda value: pc.cast(pc.cast(value, BIGINT), DOUBLE),
+        ("boolean", "varchar"): plain,
+        ("bigint", "double"): plain,
+        ("bigint", "varchar"): plain,
+        ("bigint", "boolean"): plain,
+        ("double", "bigint"): kernels.double_to_bigint,
+        ("double", "boolean"): plain,
+        ("decimal", "bigint"): whole,
+        ("decimal", "double"): plain,
+        ("decimal", "varchar"): plain,
+        ("varchar", "boolean"): checked,
+        ("varchar", "bigint"): checked,
+        ("varchar", "double"): checked,
+        ("varchar", "date"): checked,
+        ("varchar", "timestamp"): kernels.timestamp_of_text,
+        ("date", "varchar"): plain,
+        ("date", "timestamp"): lambda value: pc.cast(pc.cast(value, LOCAL_TIMESTAMP), target),
+        ("timestamp", "date"): day,
+        ("timestamp", "varchar"): kernels.text_of_timestamp,
+        ("local timestamp", "date"): day,
+        ("local timestamp", "varchar"): kernels.text_of_timestamp,
+        ("local timestamp", "timestamp"): local,
+    }
+    assert target in (BOOLEAN, BIGINT, DOUBLE, VARCHAR, DATE, TIMESTAMP)
+    return table.get((type_name(source).split("(")[0], type_name(target)))

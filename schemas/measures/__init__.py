@@ -1,0 +1,19 @@
+"""Measures: mergeable aggregates whose states travel as Arrow columns."""
+
+from __future__ import annotations
+
+from schemas.measures.base import Groups, Measure
+from schemas.measures.registry import MEASURES, MeasureKind, build, identity
+from schemas.measures.row_codec import ROW_VERSION, decode_rows, encode_rows
+
+__all__ = [
+    "MEASURES",
+    "ROW_VERSION",
+    "Groups",
+    "Measure",
+    "MeasureKind",
+    "build",
+    "decode_rows",
+    "encode_rows",
+    "identity",
+]

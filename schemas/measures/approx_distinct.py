@@ -1,0 +1,79 @@
+"""Approximate numbers of distinct values in bounded space."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.hashing import hash64
+from schemas.measures.base import Groups
+from schemas.measures.columnar import ColumnarMeasure
+from schemas.measures.ragged import Pairs, flatten, list_array, offsets_of, pairs, ranges, struct_array
+from schemas.measures.values import UInt64s, ordered, present, read_column
+
+__all__ = ["ApproxDistinct"]
+
+
+@dataclass(frozen=True)
+class ApproxDistinct(ColumnarMeasure):
+    """The number of distinct values of a column, exact below k, else with a relative standard error of
+    `error`.
+
+    State: the k least distinct 64-bit hashes, sorted ("k minimum values"; Z. Bar-Yossef et al., "Counting
+    distinct elements in a data stream", RANDOM 2002). It is a function of the set of values alone, so
+    merging in any order gives the same bytes. With U the k-th least hash as a fraction of the hash range,
+    (k - 1) / U is an unbiased estimate, whose relative standard error is at most 1 / sqrt(k - 2) (K. Beyer
+    et al., "On synopses for distinct-value estimation under multiset operations", SIGMOD 2007). A full
+    state takes 8 k bytes: 20 kB for an error of 0.02.
+    """
+
+    kind: ClassVar[str] = "approx_distinct"
+    column: str
+    type: pa.DataType
+    """Storage type of the column."""
+    error: float = 0.02
+    """Relative standard error, 0.001 to 0.5."""
+
+    @property
+    def k(self) -> int:
+        """Hashes kept: the least number with 1 / sqrt(k - 2) <= error."""
+        return math.ceil(1 / self.error**2) + 2
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    @property
+    def state_type(self) -> pa.DataType:
+        return pa.struct([pa.field("hashes", pa.list_(pa.uint64()), nullable=False)])
+
+    def update(self, events: pa.RecordBatch, groups: Groups, size: int) -> pa.Array:
+        values, groups = present(read_column(events, self.column, self.type), groups)
+        return self._keep_least(pa.array(hash64(values, 0), pa.uint64()), groups, size)
+
+    def merge(self, states: pa.Array, groups: Groups, size: int) -> pa.Array:
+        lengths, hashes = flatten(states.field("hashes"))
+        return self._keep_least(hashes, np.repeat(groups, lengths), size)
+
+    def _keep_least(self, hashes: pa.Array, groups: Groups, size: int) -> pa.Array:
+        order = ordered(hashes)
+        found: Pairs = pairs(groups, order.codes)
+        lengths = found.lengths(size)
+        kept = np.minimum(lengths, self.k)
+        codes = found.codes[ranges(offsets_of(lengths)[:-1], kept)]
+        return struct_array(self.state_type, list_array(kept, order.restore(codes)))
+
+    def result(self, states: pa.Array) -> list[int]:
+        lengths, flat = flatten(states.field("hashes"))
+        hashes: UInt64s = np.asarray(flat.to_numpy(zero_copy_only=False), np.uint64)
+        counts: list[int] = lengths.tolist()
+        lasts = offsets_of(lengths)[1:] - 1
+        for row in np.flatnonzero(lengths == self.k).tolist():
+            # round((k - 1) 2^64 / (h + 1)) in integers
+            covered = int(hashes[lasts[row]]) + 1
+            counts[row] = (2 * ((self.k - 1) << 64) + covered) // (2 * covered)
+        return counts

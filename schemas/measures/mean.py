@@ -1,0 +1,37 @@
+"""Arithmetic means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+import pyarrow as pa
+
+from schemas.measures.exact import FLOAT_UNIT
+from schemas.measures.rounding import round_ratio
+from schemas.measures.totals import TotalMeasure
+
+__all__ = ["Mean"]
+
+
+@dataclass(frozen=True)
+class Mean(TotalMeasure):
+    """The arithmetic mean of a numeric column: exact sum by number of values, rounded once.
+
+    Integers and floats give the nearest double; decimals a Decimal of up to 38 significant digits
+    (decimal256: 76). NaN and infinities as in a sum. Without any value: None.
+    """
+
+    kind: ClassVar[str] = "mean"
+
+    def result(self, states: pa.Array) -> list[float | Decimal | None]:
+        return [
+            None if count == 0 else special if special is not None else self._divide(total, count)
+            for count, special, total in self._read(states)
+        ]
+
+    def _divide(self, total: int, count: int) -> float | Decimal:
+        if pa.types.is_decimal(self.type):
+            return self._decimal(total, count)
+        return round_ratio(total, count << -FLOAT_UNIT if self._floating else count)

@@ -1,0 +1,215 @@
+"""All measures by the name that they have in a definition, and how to build one from its YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from schemas import columns as names
+from schemas.errors import DefinitionError
+from schemas.measures.approx_distinct import ApproxDistinct
+from schemas.measures.base import Measure
+from schemas.measures.count import Count
+from schemas.measures.distinct import Distinct
+from schemas.measures.ends import First, Last
+from schemas.measures.extremes import Max, Min
+from schemas.measures.heavy_hitters import ApproxTopK
+from schemas.measures.mean import Mean
+from schemas.measures.quantiles import Quantiles
+from schemas.measures.specs import MeasureSpec, suggestion
+from schemas.measures.sum import Sum
+from schemas.measures.top_k import TopKCount, TopKSum
+from schemas.measures.variance import Stddev, Variance
+
+__all__ = ["MEASURES", "MeasureKind", "build", "identity"]
+
+_MOST_ITEMS: Final = 100_000
+
+
+@dataclass(frozen=True)
+class MeasureKind:
+    """A kind of measure: what it is called and takes in a definition."""
+
+    kind: str
+    syntax: str
+    """How it is written in YAML, with parameters' defaults."""
+    build: Callable[[MeasureSpec], Measure]
+
+
+def _count(spec: MeasureSpec) -> Measure:
+    spec.allow()
+    column = spec.parameters["count"]
+    return Count() if column is None else Count(spec.column_name(column, "count"))
+
+
+def _sum(spec: MeasureSpec) -> Measure:
+    spec.allow()
+    return Sum(*spec.column(numeric=True))
+
+
+def _mean(spec: MeasureSpec) -> Measure:
+    spec.allow()
+    return Mean(*spec.column(numeric=True))
+
+
+def _min(spec: MeasureSpec) -> Measure:
+    spec.allow()
+    return Min(*spec.column())
+
+
+def _max(spec: MeasureSpec) -> Measure:
+    spec.allow()
+    return Max(*spec.column())
+
+
+def _variance(spec: MeasureSpec) -> Measure:
+    spec.allow("population")
+    return Variance(*spec.column(numeric=True), population=spec.flag("population", False))
+
+
+def _stddev(spec: MeasureSpec) -> Measure:
+    spec.allow("population")
+    return Stddev(*spec.column(numeric=True), population=spec.flag("population", False))
+
+
+def _distinct(spec: MeasureSpec) -> Measure:
+    spec.allow()
+    return Distinct(*spec.column())
+
+
+def _approx_distinct(spec: MeasureSpec) -> Measure:
+    spec.allow("error")
+    return ApproxDistinct(*spec.column(), error=spec.number("error", 0.02, 0.001, 0.5))
+
+
+def _quantiles(spec: MeasureSpec) -> Measure:
+    spec.allow("at", "error")
+    column, kind = spec.column(numeric=True)
+    at = spec.parameters.get("at", [0.5, 0.9, 0.99])
+    if not isinstance(at, list | tuple) or not at:
+        raise spec.error(f"{at!r} is not allowed; a list of numbers from 0 to 1 is", "at")
+    wanted = tuple(spec.number_at(q, 0, 1, "at") for q in at)
+    if len(set(wanted)) < len(wanted):
+        raise spec.error(f"{list(at)} holds a number twice; each must be there once", "at")
+    return Quantiles(column, kind, wanted, spec.number("error", 0.01, 0.001, 0.5))
+
+
+def _top_k(spec: MeasureSpec) -> Measure:
+    spec.allow("k", "by", "exact", "capacity")
+    column, kind = spec.column()
+    k = spec.integer("k", 10, 1, _MOST_ITEMS)
+    bounded = "capacity" in spec.parameters
+    exact = spec.flag("exact", not bounded)
+    if exact and bounded:
+        raise spec.error(
+            "capacity bounds an approximate top_k, but exact is true; give one of them", "capacity"
+        )
+    by = _ordering(spec)
+    if exact:
+        return TopKCount(column, kind, k) if by is None else TopKSum(column, kind, k, by=by)
+    if by is not None:
+        raise spec.error(
+            "an approximate top_k is by count only (sums have no error bound); use exact: true", "by"
+        )
+    return ApproxTopK(column, kind, k, spec.integer("capacity", max(1000, k), k, _MOST_ITEMS))
+
+
+def _ordering(spec: MeasureSpec) -> Sum | None:
+    """The sum that orders a top_k, None for its count."""
+    by = spec.parameters.get("by", "count")
+    if by == "count":
+        return None
+    if isinstance(by, dict) and list(by) == ["sum"]:
+        return Sum(*spec.column_at(by["sum"], "by", "sum", numeric=True))
+    raise spec.error(f"{by!r} is not allowed; count or {{sum: COLUMN}} is", "by")
+
+
+def _ends(spec: MeasureSpec) -> tuple[str, pa.DataType, pa.DataType]:
+    spec.allow()
+    column, kind = spec.column()
+    for needed in (names.TIME, names.ID):
+        if needed not in spec.columns.names:
+            raise spec.error(
+                f"column {needed} is missing; {spec.kind} orders events by time and id", spec.kind
+            )
+    return column, kind, spec.column_at(names.ID, spec.kind)[1]
+
+
+def _first(spec: MeasureSpec) -> Measure:
+    return First(*_ends(spec))
+
+
+def _last(spec: MeasureSpec) -> Measure:
+    return Last(*_ends(spec))
+
+
+MEASURES: Final[Mapping[str, MeasureKind]] = MappingProxyType(
+    {
+        known.kind: known
+        for known in (
+            MeasureKind("count", "count | {count: COLUMN}", _count),
+            MeasureKind("sum", "{sum: COLUMN}", _sum),
+            MeasureKind("min", "{min: COLUMN}", _min),
+            MeasureKind("max", "{max: COLUMN}", _max),
+            MeasureKind("mean", "{mean: COLUMN}", _mean),
+            MeasureKind("variance", "{variance: COLUMN, population: false}", _variance),
+            MeasureKind("stddev", "{stddev: COLUMN, population: false}", _stddev),
+            MeasureKind("distinct", "{distinct: COLUMN}", _distinct),
+            MeasureKind("approx_distinct", "{approx_distinct: COLUMN, error: 0.02}", _approx_distinct),
+            MeasureKind("quantiles", "{quantiles: COLUMN, at: [0.5, 0.9, 0.99], error: 0.01}", _quantiles),
+            MeasureKind(
+                "top_k",
+                "{top_k: COLUMN, k: 10, by: count | {sum: COLUMN}, exact: true | capacity: 1000}",
+                _top_k,
+            ),
+            MeasureKind("first", "{first: COLUMN}", _first),
+            MeasureKind("last", "{last: COLUMN}", _last),
+        )
+    }
+)
+"""Every kind of measure, by its name in a definition."""
+
+
+def build(name: str, spec: object, columns: pa.Schema) -> Measure:
+    """The measure that stands as `spec` (parsed YAML) under `name` in a definition.
+
+    `columns` are all columns that there are: the source's fields, derived ones, columns.TIME and
+    columns.ID. Raises DefinitionError with field `measures.NAME...`, saying what was found and what is
+    allowed.
+    """
+    field = f"measures.{name}"
+    if isinstance(spec, str):
+        if spec in MEASURES and spec != "count":
+            raise DefinitionError(f"{spec} needs a column; write {MEASURES[spec].syntax}", field=field)
+        spec = {spec: None}
+    if not isinstance(spec, dict) or not spec:
+        raise DefinitionError(
+            f"{spec!r} is not a measure; write count, or for example {{sum: COLUMN}}", field=field
+        )
+    kinds = [key for key in spec if key in MEASURES]
+    if not kinds:
+        found = str(next(iter(spec)))
+        raise DefinitionError(
+            f"unknown measure {found}{suggestion(found, MEASURES)}; measures: {', '.join(MEASURES)}",
+            field=field,
+        )
+    if len(kinds) > 1:
+        raise DefinitionError(
+            f"{' and '.join(kinds)} under one name; give each a name of its own", field=field
+        )
+    return MEASURES[kinds[0]].build(MeasureSpec(name, kinds[0], spec, columns))
+
+
+def identity(measure: Measure, size: int) -> pa.Array:
+    """`size` states that change nothing when they are merged: those of no events."""
+    return measure.update(_no_events(measure), np.zeros(0, np.int64), size)
+
+
+def _no_events(measure: Measure) -> pa.RecordBatch:
+    # Columns of nulls are cast to whatever type the measure reads.
+    return pa.RecordBatch.from_arrays([pa.nulls(0) for _ in measure.inputs], names=list(measure.inputs))

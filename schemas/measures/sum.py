@@ -1,0 +1,39 @@
+"""Exact sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+import pyarrow as pa
+
+from schemas.measures.exact import FLOAT_UNIT
+from schemas.measures.rounding import round_scaled
+from schemas.measures.totals import TotalMeasure
+
+__all__ = ["Sum"]
+
+
+@dataclass(frozen=True)
+class Sum(TotalMeasure):
+    """The exact sum of a numeric column.
+
+    Integers give an int and decimals a Decimal of the column's scale, neither of which overflows. Floats
+    are added without error and rounded once to the nearest double: infinity when that is too large, 0.0
+    (never -0.0) when it is zero. NaN, or both infinities, give NaN; else an infinity gives itself. Without
+    any value: None.
+    """
+
+    kind: ClassVar[str] = "sum"
+
+    def result(self, states: pa.Array) -> list[int | float | Decimal | None]:
+        return [
+            None if count == 0 else special if special is not None else self._round(total)
+            for count, special, total in self._read(states)
+        ]
+
+    def _round(self, total: int) -> int | float | Decimal:
+        if self._floating:
+            return round_scaled(total, FLOAT_UNIT)
+        return self._decimal(total) if pa.types.is_decimal(self.type) else total

@@ -1,0 +1,92 @@
+"""What this package asks of a source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from formats.avro_types import source_fields
+from formats.messages import decode_messages
+from formats.source_spec import SourceSpec
+from formats.validate import events_schema
+from schemas.columns import ID, TIME
+from schemas.definition_models import Source
+from schemas.errors import SchemaError
+
+
+def test_the_definitions_source_is_one(kit: Any) -> None:
+    source: SourceSpec = Source(schema=kit.event, format="avro", event_id="user", event_time="time")
+    decoded = decode_messages(source, ("price",), kit.messages([kit.avro(kit.row())]))
+    assert decoded.events.to_pylist() == [{"price": 1.5, TIME: kit.now, ID: "ann"}]
+
+
+def test_the_schema_of_events_is_known_beforehand(kit: Any) -> None:
+    spec = kit.spec(event_id=("user", "id"))
+    expected = pa.schema(
+        [
+            pa.field("count", pa.int32()),
+            pa.field("time", pa.timestamp("us", "UTC"), nullable=False),
+            pa.field(TIME, pa.int64(), nullable=False),
+            pa.field(ID, pa.string(), nullable=False),
+        ]
+    )
+    assert events_schema(spec, ("count", "time")).equals(expected)
+    assert decode_messages(spec, ("count", "time"), kit.messages([b""])).events.schema.equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        pytest.param({"event_id": ("nope",)}, "field 'nope' is not usable", id="unknown-id"),
+        pytest.param({"event_id": ()}, "at least one field", id="no-id"),
+        pytest.param({"event_id": ("price",)}, "a float can't be an id", id="float-id"),
+        pytest.param(
+            {"event_time": "user"}, "event time 'user' is string; allowed: timestamp-millis", id="time"
+        ),
+        pytest.param({"event_time": "day", "avro_schema": "wide"}, r"is int \(date\)", id="date-as-time"),
+        pytest.param(
+            {"event_id": ("tags",), "avro_schema": "wide"}, "field 'tags' is not usable", id="nested-id"
+        ),
+    ],
+)
+def test_sources_that_cannot_be_read(kit: Any, changes: dict[str, Any], problem: str) -> None:
+    if changes.get("avro_schema") == "wide":
+        changes = {"event_time": "seen", **changes, "avro_schema": kit.wide}
+    with pytest.raises(SchemaError, match=problem):
+        source_fields(kit.spec(**changes))
+
+
+def test_named_types_are_found_across_namespaces(kit: Any) -> None:
+    schema = {
+        "type": "record",
+        "name": "Outer",
+        "namespace": "a.b",
+        "fields": [
+            {"name": "first", "type": {"type": "enum", "name": "Kind", "symbols": ["x", "y"]}},
+            {"name": "second", "type": ["null", "Kind"], "default": None},
+            {"name": "third", "type": {"type": "record", "name": "c.In", "fields": [
+                {"name": "deep", "type": "a.b.Kind"},
+                {"name": "own", "type": {"type": "fixed", "name": "F", "size": 2}},
+                {"name": "again", "type": {"type": "array", "items": "F"}},
+            ]}},
+            {"name": "time", "type": "long"},
+        ],
+    }  # fmt: skip
+    row = {
+        "first": "y",
+        "second": "x",
+        "third": {"deep": "x", "own": b"12", "again": [b"34", b"56"]},
+        "time": kit.now,
+    }
+    spec = kit.spec(schema, event_id=("first",))
+    good = kit.avro(row, schema)
+    decoded = decode_messages(spec, ("first", "second"), kit.messages([good, good[:-1]]))
+    assert decoded.events.to_pylist() == [{"first": "y", "second": "x", TIME: kit.now, ID: "y"}]
+    assert decoded.received == 2
+    wrapped = kit.json({"first": "y", "second": {"a.b.Kind": "x"}, "time": kit.now})
+    plain = kit.json({"first": "y", "second": "x", "time": kit.now})
+    spec = kit.spec(schema, "json", event_id=("first",))
+    decoded = decode_messages(spec, ("first", "second"), kit.messages([wrapped, plain]))
+    assert decoded.events.column("second").to_pylist() == ["x", "x"]

@@ -1,0 +1,1 @@
+"""Beam transforms that bounded and unbounded pipelines share: transforms wire, functions compute."""

@@ -1,0 +1,95 @@
+"""What a backfill reads, as items that a runner can spread: segments of the journal and pieces of files."""
+
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import apache_beam as beam
+
+from formats.files import FilePiece, FileRef
+from journal.blobs import LocalBlobs
+from journal.journal_index import SegmentRef
+from journal.layout import lane_name
+from journal.reading import read_segment
+from schemas.definition import Definition
+from transforms.elements import PackedCoder, SourceBatch, pack, unpack
+from transforms.reading import observe, read_file_piece, segment_batch, source_readings
+
+__all__ = ["FileWork", "ReadWork", "SegmentWork", "Work"]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentWork:
+    """Segments of the journal, to be read together."""
+
+    refs: tuple[SegmentRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileWork:
+    """A piece of a file."""
+
+    piece: FilePiece
+    number: int
+    """Of the piece in its file."""
+    generation: int
+    arrival_time: int
+    """Microseconds UTC; stands in for the publish time that records of files don't have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One item of work."""
+
+    item: SegmentWork | FileWork
+
+
+class WorkCoder(PackedCoder):
+    """Coder of Work: JSON."""
+
+    value_type = Work
+
+    def encode(self, value: Work) -> bytes:
+        return pack([type(value.item).__name__, asdict(value.item)])
+
+    def decode(self, encoded: bytes) -> Work:
+        (kind, fields), _ = unpack(encoded)
+        if kind == "SegmentWork":
+            return Work(SegmentWork(tuple(SegmentRef(**ref) for ref in fields["refs"])))
+        piece = FilePiece(**{**fields["piece"], "ref": FileRef(**fields["piece"]["ref"])})
+        return Work(FileWork(**{**fields, "piece": piece}))
+
+
+beam.coders.registry.register_coder(Work, WorkCoder)
+
+
+@dataclass
+class ReadWork(beam.PTransform):  # type: ignore[misc]
+    """Read and decode items of work: PCollection[SourceBatch]."""
+
+    definition: Definition
+    journal: str
+
+    def expand(self, work: beam.PCollection[Work]) -> beam.PCollection[SourceBatch]:
+        read = beam.ParDo(_Read(self.definition, self.journal)).with_output_types(SourceBatch)
+        return work | "Spread" >> beam.Reshuffle() | "Read" >> read
+
+
+class _Read(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, definition: Definition, journal: str) -> None:
+        self._definition = definition
+        self._journal = journal
+
+    def process(self, work: Work) -> Iterator[SourceBatch]:
+        (reading,) = source_readings([self._definition])
+        item = work.item
+        if isinstance(item, FileWork):
+            yield from read_file_piece(reading, item.piece, item.number, item.generation, item.arrival_time)
+            return
+        blobs = LocalBlobs(self._journal)
+        for ref in item.refs:
+            segment = read_segment(blobs, ref)
+            decoded, _ = observe([reading], segment.messages)
+            version = reading.source.version
+            lane = lane_name(ref.run, ref.lane)
+            yield segment_batch(segment.header, lane, version, None, decoded[version], segment.messages)

@@ -1,0 +1,85 @@
+"""Add up what a batch run received and counted per generation, and finish it: the last step of a backfill."""
+
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import apache_beam as beam
+
+from schemas.definition import Definition
+from transforms.elements import FoldUpdate, SegmentTally
+from views.opening import open_store
+from views.rows import BatchManifest, GenerationCounts, SegmentFile
+
+__all__ = ["FinishBatchRun", "add_counts"]
+
+Counts = tuple[int, int, int, int, int, int]
+"""Received, counted, filtered, duplicates, dead, conflicts."""
+
+
+@dataclass
+class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
+    """Once all states are written: the run's manifest, with counts for each of its generations."""
+
+    definition: Definition
+    store: str
+    batch_run: str
+    generations: tuple[int, ...]
+    files: tuple[SegmentFile, ...]
+
+    def expand(self, inputs: Mapping[str, beam.PCollection]) -> beam.PCollection[None]:
+        counts = (
+            inputs["tallies"] | "Received" >> beam.FlatMap(_of_tally).with_output_types(tuple[int, Counts]),
+            inputs["updates"] | "Counted" >> beam.FlatMap(_of_update).with_output_types(tuple[int, Counts]),
+        )
+        return (
+            counts
+            | "Both" >> beam.Flatten()
+            | "Add" >> beam.CombineGlobally(_SumCounts())
+            | "Manifest" >> beam.Map(_finish, self.store, self.batch_run, self.generations, self.files)
+        )
+
+
+def _of_tally(tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
+    yield tally.generation, (tally.received, 0, tally.filtered, 0, tally.dead, 0)
+
+
+def _of_update(update: FoldUpdate) -> Iterable[tuple[int, Counts]]:
+    for tally in update.tallies:
+        yield tally.generation, (0, tally.counted, 0, tally.duplicates, 0, tally.conflicts)
+
+
+def add_counts(total: dict[int, Counts], generation: int, counts: Counts) -> dict[int, Counts]:
+    """The total with one generation's counts added."""
+    known = total.get(generation, (0, 0, 0, 0, 0, 0))
+    a, b, c, d, e, f = (one + other for one, other in zip(known, counts, strict=True))
+    return {**total, generation: (a, b, c, d, e, f)}
+
+
+class _SumCounts(beam.CombineFn):  # type: ignore[misc]
+    def create_accumulator(self) -> dict[int, Counts]:
+        return {}
+
+    def add_input(self, total: dict[int, Counts], item: tuple[int, Counts]) -> dict[int, Counts]:
+        return add_counts(total, *item)
+
+    def merge_accumulators(self, totals: Iterable[dict[int, Counts]]) -> dict[int, Counts]:
+        merged: dict[int, Counts] = {}
+        for total in totals:
+            for generation, counts in total.items():
+                merged = add_counts(merged, generation, counts)
+        return merged
+
+    def extract_output(self, total: dict[int, Counts]) -> dict[int, Counts]:
+        return total
+
+
+def _finish(
+    total: dict[int, Counts], store: str, batch_run: str, generations: tuple[int, ...], files: tuple[SegmentFile, ...]
+) -> None:
+    counts = [
+        GenerationCounts(generation, *total.get(generation, (0, 0, 0, 0, 0, 0))[:5])
+        for generation in sorted(generations)
+    ]
+    conflicts = sum(counted[5] for counted in total.values())
+    open_store(store).finish_batch_run(batch_run, BatchManifest(tuple(counts), files, conflicts))

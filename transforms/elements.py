@@ -1,0 +1,276 @@
+"""What travels between transforms, and the deterministic coders that take it over the wire.
+
+Between source and shuffle an element is a batch, not an event. No element ever falls back to pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from apache_beam import coders
+
+from schemas.messages import DeadLetter, Decoded
+from schemas.states import from_ipc, to_ipc
+
+__all__ = [
+    "DeadLetterBatch",
+    "DecodedSegment",
+    "FoldUpdate",
+    "PackedCoder",
+    "RecordBatchCoder",
+    "SegmentTally",
+    "SourceBatch",
+    "Straddler",
+    "Tally",
+    "TileKey",
+    "pack",
+    "register_coders",
+    "unpack",
+]
+
+TileKey = tuple[int, int]
+"""(start of the tile in microseconds UTC, shard of keys)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBatch:
+    """One segment of the journal, or one piece of a file, decoded for one source."""
+
+    position: str
+    """The lane's path in the journal (`RUN/LANE`), or the file's path."""
+    number: int
+    """The segment's number in its lane, or the piece's in its file."""
+    generation: int
+    source: str
+    """Version of the source section of the definitions that read it."""
+    watermark: int | None
+    """The lane's watermark before this segment, microseconds UTC: decides what is late. None: nothing is."""
+    decoded: Decoded
+    messages: pa.RecordBatch | None = None
+    """The raw messages (MESSAGE_SCHEMA), so that what fails later still becomes a dead letter byte for byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSegment:
+    """One segment of the journal, decoded for every source that the run serves: what the source emits."""
+
+    batches: tuple[SourceBatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTally:
+    """Where the records of one source batch went: received = routed + filtered + late + dead."""
+
+    position: str
+    number: int
+    generation: int
+    received: int
+    routed: int
+    filtered: int
+    dead: int
+    late: tuple[tuple[int, int], ...]
+    """(tile, number of late events), ascending by tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterBatch:
+    """The dead letters of one source batch, for one definition."""
+
+    position: str
+    number: int
+    generation: int
+    letters: tuple[DeadLetter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of the routed events of one generation in one tile and shard, since the run began."""
+
+    generation: int
+    counted: int
+    duplicates: int
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Straddler:
+    """An event that live counted in a generation after that of another copy."""
+
+    hash: int
+    content: int
+    counted_generation: int
+    earlier_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoldUpdate:
+    """New whole states of the keys of one tile and shard that changed."""
+
+    tile: int
+    shard: int
+    block: pa.RecordBatch
+    tallies: tuple[Tally, ...]
+    straddlers: tuple[Straddler, ...]
+    ids: pa.RecordBatch
+    """The ids counted since the update before: columns HASH, CONTENT, GENERATION."""
+    timing: str
+    """'early', 'on time', 'late', or 'batch'."""
+
+
+class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
+    """A record batch as an Arrow IPC stream."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        return to_ipc(value)
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        return from_ipc(encoded)
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return pa.RecordBatch  # type: ignore[no-any-return]
+
+
+def pack(header: Any, parts: Sequence[bytes] = ()) -> bytes:
+    """A JSON header and binary parts, each with its length before it."""
+    head = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    return b"".join(len(part).to_bytes(8, "little") + part for part in (head, *parts))
+
+
+def unpack(data: bytes) -> tuple[Any, list[bytes]]:
+    """The header and parts of `pack`'s bytes."""
+    parts, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 8], "little")
+        parts.append(data[at + 8 : at + 8 + size])
+        at += 8 + size
+    return json.loads(parts[0]), parts[1:]
+
+
+class PackedCoder(coders.Coder):  # type: ignore[misc]
+    """Base of the coders below: deterministic, of one type."""
+
+    value_type: ClassVar[type]
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return self.value_type
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+def _letter_header(letter: DeadLetter) -> list[Any]:
+    return [letter.reason, letter.stage, letter.row, letter.message_id, letter.publish_time, letter.attributes]
+
+
+def _letter(header: list[Any], payload: bytes) -> DeadLetter:
+    return DeadLetter(payload, *header)
+
+
+class SourceBatchCoder(PackedCoder):
+    """Coder of SourceBatch."""
+
+    value_type = SourceBatch
+
+    def encode(self, value: SourceBatch) -> bytes:
+        dead = value.decoded.dead
+        header = [value.position, value.number, value.generation, value.source, value.watermark]
+        rows = np.ascontiguousarray(value.decoded.rows, dtype="<i8").tobytes()
+        messages = to_ipc(value.messages) if value.messages is not None else b""
+        parts = [to_ipc(value.decoded.events), rows, messages, *(letter.payload for letter in dead)]
+        return pack([header, [_letter_header(letter) for letter in dead]], parts)
+
+    def decode(self, encoded: bytes) -> SourceBatch:
+        (header, letters), (events, rows, messages, *payloads) = unpack(encoded)
+        dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
+        decoded = Decoded(from_ipc(events), np.frombuffer(rows, "<i8"), dead)
+        return SourceBatch(*header, decoded=decoded, messages=from_ipc(messages) if messages else None)
+
+
+class DecodedSegmentCoder(PackedCoder):
+    """Coder of DecodedSegment."""
+
+    value_type = DecodedSegment
+
+    def encode(self, value: DecodedSegment) -> bytes:
+        return pack(None, [SourceBatchCoder().encode(batch) for batch in value.batches])
+
+    def decode(self, encoded: bytes) -> DecodedSegment:
+        _, parts = unpack(encoded)
+        return DecodedSegment(tuple(SourceBatchCoder().decode(part) for part in parts))
+
+
+class SegmentTallyCoder(PackedCoder):
+    """Coder of SegmentTally."""
+
+    value_type = SegmentTally
+
+    def encode(self, value: SegmentTally) -> bytes:
+        counts = [value.received, value.routed, value.filtered, value.dead]
+        return pack([value.position, value.number, value.generation, *counts, value.late])
+
+    def decode(self, encoded: bytes) -> SegmentTally:
+        (*fields, late), _ = unpack(encoded)
+        return SegmentTally(*fields, late=tuple((tile, count) for tile, count in late))
+
+
+class DeadLetterBatchCoder(PackedCoder):
+    """Coder of DeadLetterBatch."""
+
+    value_type = DeadLetterBatch
+
+    def encode(self, value: DeadLetterBatch) -> bytes:
+        header = [value.position, value.number, value.generation, [_letter_header(x) for x in value.letters]]
+        return pack(header, [letter.payload for letter in value.letters])
+
+    def decode(self, encoded: bytes) -> DeadLetterBatch:
+        (position, number, generation, letters), payloads = unpack(encoded)
+        dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
+        return DeadLetterBatch(position, number, generation, dead)
+
+
+class FoldUpdateCoder(PackedCoder):
+    """Coder of FoldUpdate."""
+
+    value_type = FoldUpdate
+
+    def encode(self, value: FoldUpdate) -> bytes:
+        tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in value.tallies]
+        straddlers = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in value.straddlers]
+        header = [value.tile, value.shard, tallies, straddlers, value.timing]
+        return pack(header, [to_ipc(value.block), to_ipc(value.ids)])
+
+    def decode(self, encoded: bytes) -> FoldUpdate:
+        (tile, shard, tallies, straddlers, timing), (block, ids) = unpack(encoded)
+        return FoldUpdate(
+            tile,
+            shard,
+            from_ipc(block),
+            tuple(Tally(*tally) for tally in tallies),
+            tuple(Straddler(*straddler) for straddler in straddlers),
+            from_ipc(ids),
+            timing,
+        )
+
+
+def register_coders() -> None:
+    """Tell Beam the coders of all elements; importing this module does it."""
+    coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+    for coder in (SourceBatchCoder, DecodedSegmentCoder, SegmentTallyCoder, DeadLetterBatchCoder, FoldUpdateCoder):
+        coders.registry.register_coder(coder.value_type, coder)
+
+
+register_coders()

@@ -1,0 +1,214 @@
+"""The journaled source: one reader per lane under Beam's UnboundedSource."""
+
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, cast
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.coders import Coder
+from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+
+from journal.blobs import LocalBlobs
+from journal.clocks import SystemClock
+from journal.lane_config import LaneConfig
+from journal.lane_cursor import Emitted
+from journal.lane_marks import LaneMark
+from journal.lane_reader import LaneReader
+from journal.layout import lane_name
+from journal.pubsub import PubSubBroker, PubSubConfig
+from journal.runs import RunManifest
+from schemas.columns import TIME
+from schemas.definition import Definition
+from schemas.messages import Decoded
+from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
+from transforms.reading import SourceReading, observe, segment_batch, source_readings
+
+__all__ = ["JournaledSource", "ReadJournaled", "drain_path"]
+
+_MIN: Final = MIN_TIMESTAMP.micros
+_MAX: Final = MAX_TIMESTAMP.micros - 1
+
+
+def drain_path(run: str) -> str:
+    """A blob that asks all lanes of a run to seal themselves and end."""
+    return f"drains/{run}"
+
+
+@dataclass(frozen=True)
+class ReadJournaled(beam.PTransform):  # type: ignore[misc]
+    """All lanes of a run, decoded: PCollection[SourceBatch], each stamped with its earliest event time."""
+
+    definitions: tuple[Definition, ...]
+    journal: str
+    """Folder of the journal."""
+    run: RunManifest
+    broker: PubSubConfig
+    lane: LaneConfig
+    poll_interval: float = 0.1
+    """Seconds between two looks at an idle subscription."""
+    max_segments_per_bundle: int = 100
+    max_seconds_per_bundle: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
+        source = JournaledSource(
+            self.journal, self.run, self.broker, self.lane, source_readings(self.definitions)
+        )
+        read = ReadFromUnboundedSource(
+            source,
+            poll_interval=self.poll_interval,
+            max_records_per_bundle=self.max_segments_per_bundle,
+            max_read_time_seconds=self.max_seconds_per_bundle,
+        )
+        segments = begin | "Lanes" >> read
+        return segments | "Batches" >> beam.FlatMap(_batches).with_output_types(SourceBatch)
+
+
+def _batches(segment: DecodedSegment) -> tuple[SourceBatch, ...]:
+    return segment.batches
+
+
+@dataclass(frozen=True)
+class JournaledSource(UnboundedSource):  # type: ignore[misc]
+    """One lane of a run, or all of them before `split`. Holds all that a reader needs: runners pass no options."""
+
+    journal: str
+    run: RunManifest
+    broker: PubSubConfig
+    config: LaneConfig
+    readings: tuple[SourceReading, ...]
+    number: int | None = None
+    """The lane."""
+
+    def split(self, desired_num_splits: int, options: Any = None) -> "list[JournaledSource]":
+        """One source a lane, however many are desired: the run's manifest says how many there are."""
+        return [replace(self, number=lane) for lane in range(self.run.lanes)]
+
+    def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_LaneUnboundedReader":
+        """A reader of this lane from a mark on."""
+        mark = cast(_Mark, checkpoint_mark).mark if checkpoint_mark is not None else None
+        return _LaneUnboundedReader(self, mark)
+
+    def get_checkpoint_mark_coder(self) -> Coder:
+        """JSON, deterministic."""
+        return _MarkCoder()
+
+    def default_output_coder(self) -> Coder:
+        """Beam's default would be pickle."""
+        return DecodedSegmentCoder()
+
+
+class _Mark(CheckpointMark):  # type: ignore[misc]
+    def __init__(self, mark: LaneMark, reader: LaneReader | None = None) -> None:
+        self.mark = mark
+        self._reader = reader
+
+    def finalize_checkpoint(self) -> None:
+        """The runner won't go back before this mark. Messages were acknowledged long before."""
+        if self._reader is not None:
+            self._reader.commit(self.mark)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_Mark, (self.mark,))
+
+
+class _MarkCoder(Coder):  # type: ignore[misc]
+    def encode(self, value: _Mark) -> bytes:
+        return value.mark.encode()
+
+    def decode(self, encoded: bytes) -> _Mark:
+        return _Mark(LaneMark.decode(encoded))
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
+    """LaneReader in Beam's words."""
+
+    def __init__(self, source: JournaledSource, mark: LaneMark | None) -> None:
+        assert source.number is not None, "the source wasn't split"
+        self._clock = SystemClock()
+        self._blobs = LocalBlobs(source.journal)
+        self._reader = LaneReader(
+            self._blobs,
+            source.run,
+            source.number,
+            PubSubBroker(source.broker),
+            self._clock,
+            partial(observe, source.readings),
+            source.config,
+            mark=mark,
+        )
+        self._drain = drain_path(source.run.id)
+        self._look_interval = source.config.publish_interval
+        self._looked_at = 0
+        self._current: DecodedSegment | None = None
+        self._timestamp = MIN_TIMESTAMP
+
+    def start(self) -> bool:
+        """See UnboundedReader."""
+        return self.advance()
+
+    def advance(self) -> bool:
+        """The next segment, or False when there is none now."""
+        self._look_for_drain()
+        emitted = self._reader.advance()
+        if emitted is None:
+            return False
+        self._current = _decoded_segment(emitted)
+        self._timestamp = _timestamp_of(self._current)
+        return True
+
+    def get_current(self) -> DecodedSegment:
+        """See UnboundedReader."""
+        assert self._current is not None
+        return self._current
+
+    def get_current_timestamp(self) -> Timestamp:
+        """The earliest event time of the segment: nothing in it lies before."""
+        return self._timestamp
+
+    def get_watermark(self) -> Timestamp:
+        """What every lane of the run reports; the end of time once all of them are closed."""
+        if self._reader.finished():
+            return MAX_TIMESTAMP
+        common = self._reader.common_watermark().values()
+        known = [watermark for watermark in common if watermark is not None]
+        if not known or len(known) < len(common):
+            return MIN_TIMESTAMP
+        return Timestamp(micros=min(max(min(known), _MIN), _MAX))
+
+    def get_checkpoint_mark(self) -> CheckpointMark:
+        """Behind what was emitted last."""
+        return _Mark(self._reader.mark(), self._reader)
+
+    def _look_for_drain(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._looked_at >= self._look_interval:
+            self._looked_at = now
+            if self._blobs.exists(self._drain):
+                self._reader.drain()
+
+
+def _decoded_segment(emitted: Emitted) -> DecodedSegment:
+    lane = lane_name(emitted.header.run, emitted.header.lane)
+    payload = cast(Mapping[str, Decoded], emitted.payload)
+    return DecodedSegment(
+        tuple(
+            segment_batch(emitted.header, lane, version, emitted.watermarks.get(version), decoded, emitted.messages)
+            for version, decoded in payload.items()
+        )
+    )
+
+
+def _timestamp_of(segment: DecodedSegment) -> Timestamp:
+    times = [batch.decoded.events.column(TIME).to_numpy() for batch in segment.batches]
+    earliest = [int(np.min(t)) for t in times if len(t)]
+    return Timestamp(micros=min(max(min(earliest), _MIN), _MAX)) if earliest else MIN_TIMESTAMP

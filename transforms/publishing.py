@@ -1,0 +1,151 @@
+"""Publish messages to Pub/Sub in order, paced by a column of time or flat out."""
+
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import apache_beam as beam
+import grpc
+import numpy as np
+import numpy.typing as npt
+from google.auth.exceptions import GoogleAuthError
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.types import PublishRequest, PublishResponse
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from schemas.errors import LaunchError
+
+__all__ = ["MAX_REQUEST_BYTES", "PublishMessages", "TopicWriter", "pace", "requests"]
+
+MAX_REQUEST_BYTES: Final = 8 << 20
+"""Of messages in one request; the service takes 10 MB."""
+MAX_REQUEST_MESSAGES: Final = 1_000
+
+_METHOD: Final = "/google.pubsub.v1.Publisher/Publish"
+_OPTIONS: Final = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
+_TRANSIENT: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicWriter:
+    """Where to publish."""
+
+    topic: str
+    """projects/PROJECT/topics/NAME."""
+    emulator: str | None = field(default_factory=lambda: os.environ.get("PUBSUB_EMULATOR_HOST") or None)
+
+    def open(self) -> Callable[[Sequence[bytes]], None]:
+        """A function that publishes payloads in one request. Raises LaunchError for what trying again can't help."""
+        call = self._channel().unary_unary(
+            _METHOD,
+            request_serializer=PublishRequest.pb().SerializeToString,
+            response_deserializer=PublishResponse.pb().FromString,
+        )
+
+        def publish(payloads: Sequence[bytes]) -> None:
+            request = PublishRequest.pb()(topic=self.topic, messages=[{"data": payload} for payload in payloads])
+            metadata = (("x-goog-request-params", f"topic={self.topic}"),)
+            try:
+                _retrying()(lambda: call(request, timeout=60, metadata=metadata))
+            except grpc.RpcError as error:
+                raise LaunchError(f"topic {self.topic}: {error.code().name}: {error.details()}") from None
+
+        return publish
+
+    def _channel(self) -> grpc.Channel:
+        if self.emulator:
+            return grpc.insecure_channel(self.emulator, options=_OPTIONS)
+        try:
+            return PublisherGrpcTransport.create_channel(options=_OPTIONS)
+        except GoogleAuthError as error:
+            first = str(error).splitlines()[0]
+            raise LaunchError(f"no credentials for Pub/Sub: {first}; or set PUBSUB_EMULATOR_HOST") from None
+
+
+def _retrying() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception(lambda e: isinstance(e, grpc.RpcError) and e.code() in _TRANSIENT),
+        wait=wait_exponential_jitter(initial=0.2, max=10),
+        stop=stop_after_attempt(8),
+        reraise=True,
+    )
+
+
+def requests(payloads: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """The payloads in order, in requests that the service takes."""
+    held: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        if held and (len(held) == MAX_REQUEST_MESSAGES or size + len(payload) > MAX_REQUEST_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(payload)
+        size += len(payload)
+    if held:
+        yield held
+
+
+def pace(
+    times: npt.NDArray[np.int64],
+    speed: float,
+    tick: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[int, int]]:
+    """(start, end) of the rows that are due, every `tick` seconds: `speed` seconds of `times` (µs) a second."""
+    begun, start = clock(), 0
+    while start < len(times):
+        due = times[0] + (clock() - begun) * speed * 1e6
+        end = int(np.searchsorted(times, due, side="right"))
+        if end > start:
+            yield start, end
+            start = end
+        if start < len(times):
+            sleep(tick)
+
+
+@dataclass
+class PublishMessages(beam.PTransform):  # type: ignore[misc]
+    """Publish (payloads, their times) in order, paced by the times or flat out; gives the number of messages.
+
+    Order is kept within an element only, so all that must be in order is one element.
+    """
+
+    topic: TopicWriter
+    speed: float | None = None
+    """Seconds of the times a second; None: flat out."""
+    tick: float = 0.05
+    """Seconds between two looks at what is due."""
+
+    def expand(self, messages: beam.PCollection[tuple[list[bytes], list[int]]]) -> beam.PCollection[int]:
+        return messages | "Publish" >> beam.ParDo(_Publish(self.topic, self.speed, self.tick))
+
+
+class _Publish(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, topic: TopicWriter, speed: float | None, tick: float) -> None:
+        self._topic = topic
+        self._speed = speed
+        self._tick = tick
+        self._publish: Any = None
+
+    def setup(self) -> None:
+        self._publish = self._topic.open()
+
+    def process(self, messages: tuple[list[bytes], list[int]]) -> Iterator[int]:
+        payloads, times = messages
+        due: Iterator[tuple[int, int]] = iter([(0, len(payloads))])
+        if self._speed is not None:
+            due = pace(np.array(times, np.int64), self._speed, self._tick)
+        for start, end in due:
+            for request in requests(payloads[start:end]):
+                self._publish(request)
+        yield len(payloads)

@@ -1,0 +1,257 @@
+"""Writing batch runs: layers of whole states over a parent run, with the ids that they counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from schemas.columns import EVENTS, GENERATION, KEY
+from schemas.errors import StoreError
+from schemas.states import Measures, block_schema, merge_blocks, with_generation
+from views.chains import Chains
+from views.conservation import batch_residues
+from views.database import Database
+from views.event_ids import write_ids
+from views.merging import StoredRow, decode_states, encode_states
+from views.rows import BatchManifest, BatchUpdateLike, FileSet
+from views.tables import (
+    batch_cleared,
+    batch_counts,
+    batch_left_out,
+    batch_runs,
+    batch_states,
+    live_runs,
+    straddlers,
+)
+
+__all__ = [
+    "clear_tiles",
+    "finish_batch_run",
+    "lock_batch_run",
+    "start_batch_run",
+    "write_batch",
+]
+
+_CHUNK: Final = 400
+
+
+def start_batch_run(
+    database: Database,
+    connection: sa.Connection,
+    *,
+    definition: int,
+    batch_run: str,
+    parent: str | None,
+    boundary: int,
+    file_sets: Sequence[FileSet],
+    built_for: str | None,
+    now: int,
+) -> None:
+    """Write down a batch run; one that is being built already stays as it is."""
+    if connection.execute(sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == batch_run)).first():
+        lock_batch_run(connection, batch_run)
+        return
+    above = _parent_row(connection, definition, parent, boundary)
+    live = _live_id(connection, definition, built_for)
+    inherited = above.file_sets if above is not None else []
+    added = [asdict(file_set) for file_set in file_sets if asdict(file_set) not in inherited]
+    insert = batch_runs.insert().values(
+        id=batch_run,
+        definition=definition,
+        parent=above.ordinal if above is not None else None,
+        boundary=boundary,
+        file_sets=[*inherited, *added],
+        status="BUILDING",
+        built_for=live,
+        created_at=now,
+    )
+    connection.execute(insert)
+    if live is not None:
+        _note_left_out(database, connection, lock_batch_run(connection, batch_run))
+
+
+def _note_left_out(database: Database, connection: sa.Connection, run: sa.Row[Any]) -> None:
+    """Write down every straddler that the run was told, or may have been told, to leave out."""
+    s = straddlers.c
+    counted_after = sa.select(sa.literal(run.ordinal), s.tile, s.shard, s.hash, s.content).where(
+        s.run == run.built_for, s.earlier_generation <= run.boundary, s.counted_generation > run.boundary
+    )
+    names = ["batch_run", "tile", "shard", "hash", "content"]
+    insert = database.insert(batch_left_out).from_select(names, counted_after)
+    connection.execute(insert.on_conflict_do_nothing())
+
+
+def _parent_row(
+    connection: sa.Connection, definition: int, parent: str | None, boundary: int
+) -> sa.Row[Any] | None:
+    if parent is None:
+        return None
+    row = connection.execute(sa.select(batch_runs).where(batch_runs.c.id == parent)).first()
+    if row is None or row.definition != definition:
+        raise StoreError(f"parent {parent!r} isn't a batch run of this definition version")
+    if row.status != "COMPLETE":
+        raise StoreError(f"parent {parent!r} is {row.status}, a batch run stands on a COMPLETE one")
+    if boundary < row.boundary:
+        raise StoreError(f"boundary {boundary} is below {row.boundary}, that of the parent {parent!r}")
+    return row
+
+
+def _live_id(connection: sa.Connection, definition: int, run: str | None) -> int | None:
+    if run is None:
+        return None
+    query = sa.select(live_runs.c.id).where(live_runs.c.definition == definition, live_runs.c.run == run)
+    found = connection.execute(query).scalar()
+    if found is None:
+        raise StoreError(f"live run {run!r} was never started for this definition version")
+    return int(found)
+
+
+def lock_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
+    """The row of a run that is being built, locked until the end of the transaction."""
+    query = sa.select(batch_runs).where(batch_runs.c.id == batch_run).with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
+        raise StoreError(f"batch run {batch_run!r} was never started in this store")
+    if row.status != "BUILDING":
+        raise StoreError(
+            f"batch run {batch_run!r} is {row.status}: only one that is BUILDING takes anything in"
+        )
+    return row
+
+
+def write_batch(
+    database: Database,
+    connection: sa.Connection,
+    chains: Chains,
+    run: sa.Row[Any],
+    measures: Measures,
+    updates: Sequence[BatchUpdateLike],
+) -> None:
+    """Merge what the run counted with what its ancestors have, and write the whole states and the ids."""
+    tiles = {update.tile for update in updates}
+    cleared = _cleared_here(connection, run, tiles)
+    # The generation's column holds the tile: one merge does all tiles at once, over all generations.
+    blocks = [with_generation(_columns(measures, update.block), update.tile) for update in updates]
+    for tile in sorted(tiles - cleared):
+        keys = {key for u in updates if u.tile == tile for key in u.block.column(KEY).to_pylist()}
+        blocks.append(_ancestors_states(connection, chains, run, measures, tile, sorted(keys)))
+    merged = merge_blocks(measures, blocks)
+    rows = zip(
+        [run.definition] * merged.num_rows,
+        *(merged.column(name).to_pylist() for name in (KEY, GENERATION)),
+        [run.ordinal] * merged.num_rows,
+        merged.column(EVENTS).to_pylist(),
+        encode_states(measures, merged) if merged.num_rows else [],
+        strict=True,
+    )
+    _write_states(database, connection, rows)
+    write_ids(database, connection, run, updates)
+
+
+def _columns(measures: Measures, block: pa.RecordBatch) -> pa.RecordBatch:
+    schema = block_schema(measures)
+    return pa.RecordBatch.from_arrays([block.column(name) for name in schema.names], schema=schema)
+
+
+def _write_states(database: Database, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    insert = database.insert(batch_states)
+    statement = insert.on_conflict_do_update(
+        index_elements=list(batch_states.primary_key),
+        set_={"events": insert.excluded.events, "states": insert.excluded.states},
+    )
+    database.write_rows(connection, statement, list(rows))
+
+
+def _ancestors_states(
+    connection: sa.Connection,
+    chains: Chains,
+    run: sa.Row[Any],
+    measures: Measures,
+    tile: int,
+    keys: Sequence[str],
+) -> pa.RecordBatch:
+    """The newest state of each key in the run's ancestors, with the tile as generation."""
+    if run.parent is None:
+        return merge_blocks(measures, [])
+    chain, s = chains.of(connection, run.parent), batch_states.c
+    newest: dict[str, StoredRow] = {}
+    for at in range(0, len(keys), _CHUNK):
+        query = (
+            sa.select(s.key, s.batch_run, s.events, s.states)
+            .where(s.definition == run.definition, s.key.in_(keys[at : at + _CHUNK]))
+            .where(s.tile == tile, s.batch_run <= run.parent)
+            .order_by(s.key, s.batch_run)
+        )
+        for key, ordinal, events, states in connection.execute(query):
+            if ordinal in chain:
+                newest[key] = StoredRow(tile, events, states)
+    found = {key: row for key, row in newest.items() if row.events}
+    block_columns = [
+        pa.array(np.full(len(found), tile, np.int64)),
+        pa.array(list(found), pa.string()),
+        pa.array([row.events for row in found.values()], pa.int64()),
+        *decode_states(measures, [row.states for row in found.values()], f"batch, tile {tile}"),
+    ]
+    return pa.RecordBatch.from_arrays(block_columns, schema=block_schema(measures))
+
+
+def _cleared_here(connection: sa.Connection, run: sa.Row[Any], tiles: Iterable[int]) -> set[int]:
+    c = batch_cleared.c
+    query = sa.select(c.tile).where(c.definition == run.definition, c.batch_run == run.ordinal)
+    return set(connection.execute(query).scalars()) & set(tiles)
+
+
+def clear_tiles(
+    database: Database,
+    connection: sa.Connection,
+    chains: Chains,
+    run: sa.Row[Any],
+    tiles: Sequence[int],
+) -> None:
+    """Begin these tiles anew in this run: neither states nor ids of its ancestors count in them any more."""
+    if run.parent is None:
+        return
+    chain, s = chains.of(connection, run.parent), batch_states.c
+    fresh = sorted(set(tiles) - _cleared_here(connection, run, tiles))
+    rows: list[tuple[Any, ...]] = []
+    for tile in fresh:
+        for ordinals in chains.chunks(chain):
+            query = sa.select(s.key).where(s.batch_run.in_(ordinals), s.tile == tile).distinct()
+            keys = connection.execute(query.where(s.definition == run.definition)).scalars()
+            rows.extend((run.definition, key, tile, run.ordinal, 0, b"") for key in keys)
+    nothing = database.insert(batch_states).on_conflict_do_nothing()
+    database.write_rows(connection, nothing, list(dict.fromkeys(rows)))
+    marks = [(run.definition, tile, run.ordinal) for tile in fresh]
+    database.write_rows(connection, database.insert(batch_cleared).on_conflict_do_nothing(), marks)
+
+
+def finish_batch_run(
+    database: Database, connection: sa.Connection, chains: Chains, run: sa.Row[Any], manifest: BatchManifest
+) -> None:
+    """Mark a run COMPLETE with its manifest, and sum up its residue and conflicts over its ancestors."""
+    if run.built_for is not None:
+        # The run asked for straddlers at some time since it began, so it knew no others than these.
+        _note_left_out(database, connection, run)
+    if manifest.counts:
+        connection.execute(
+            batch_counts.insert(), [{"batch_run": run.ordinal, **asdict(count)} for count in manifest.counts]
+        )
+    above = sa.select(batch_runs.c.conflicts).where(batch_runs.c.ordinal == run.parent)
+    conflicts = (connection.execute(above).scalar() or 0) + manifest.conflicts
+    residues = batch_residues(connection, chains.of(connection, run.ordinal))
+    connection.execute(
+        batch_runs.update()
+        .where(batch_runs.c.ordinal == run.ordinal)
+        .values(
+            status="COMPLETE",
+            manifest=json.loads(json.dumps(manifest.to_data())),
+            conflicts=conflicts,
+            residue=sum(map(abs, residues.values())),
+        )
+    )

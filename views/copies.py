@@ -1,0 +1,119 @@
+"""The checks of publishing that no event is counted by both views, and none by neither."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from schemas.errors import PublishRefusedError
+from views.chains import Chains
+from views.coverage import file_sets
+from views.event_ids import counted_ids
+from views.tables import batch_ids, batch_left_out, batch_runs, live_states, straddlers
+
+__all__ = ["Copies"]
+
+Row = sa.Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Checks of copies of one event in several generations. Each raises PublishRefusedError or returns."""
+
+    connection: sa.Connection
+    chains: Chains
+    name: str
+
+    def refuse(self, reason: str) -> PublishRefusedError:
+        """The error of one refusal."""
+        return PublishRefusedError(f"{self.name}: {reason}")
+
+    def nothing_counted_twice(self, batch: Row | None, live: Row) -> None:
+        """No event that live counts after the boundary is one that batch counted up to it."""
+        if batch is None:
+            return
+        s = straddlers.c
+        query = sa.select(s.tile, s.shard, s.hash, s.content).where(
+            s.run == live.id,
+            s.earlier_generation <= batch.boundary,
+            s.counted_generation > batch.boundary,
+        )
+        for tile, events in self._by_tile(query).items():
+            twice = events & self._counted(batch, tile)
+            if twice:
+                raise self.refuse(
+                    f"{len(twice)} events of tile {tile} are counted by batch run {batch.id!r} and, in a"
+                    f" generation after {batch.boundary}, by live run {live.run!r}: build the batch run anew"
+                    " for this live run"
+                )
+
+    def nothing_left_out(self, batch: Row | None, live: Row | None) -> None:
+        """What batch left to a live run is counted by this one, or by a later layer of batch."""
+        if batch is None:
+            return
+        base = live.base_boundary if live is not None else -1
+        chain = self.chains.of(self.connection, batch.ordinal)
+        o = batch_left_out.c
+        for ordinals in self.chains.chunks(chain):
+            query = (
+                sa.select(o.tile, o.shard, o.hash, o.content)
+                .join(batch_runs, batch_runs.c.ordinal == o.batch_run)
+                .where(o.batch_run.in_(ordinals), batch_runs.c.boundary > base)
+            )
+            for tile, events in self._by_tile(query).items():
+                lost = events - self._counted(batch, tile) - self._counted_later(live, tile, batch.boundary)
+                if lost:
+                    who = f"live run {live.run!r}" if live is not None else "no run"
+                    raise self.refuse(
+                        f"{len(lost)} events of tile {tile} were left out of batch run {batch.id!r} for"
+                        f" another live run, and {who} doesn't count them"
+                    )
+
+    def _by_tile(self, query: sa.Select[Any]) -> dict[int, set[tuple[int, int]]]:
+        found: dict[int, set[tuple[int, int]]] = {}
+        for tile, _, event, content in self.connection.execute(query):
+            found.setdefault(tile, set()).add((event % (1 << 64), content % (1 << 64)))
+        return found
+
+    def _counted(self, batch: Row, tile: int) -> set[tuple[int, int]]:
+        ids = counted_ids(self.connection, self.chains, batch, tile, None)
+        return set(zip(ids["hash"].tolist(), ids["content"].tolist(), strict=True))
+
+    def _counted_later(self, live: Row | None, tile: int, boundary: int) -> set[tuple[int, int]]:
+        if live is None:
+            return set()
+        s = straddlers.c
+        query = sa.select(s.tile, s.shard, s.hash, s.content).where(
+            s.run == live.id, s.tile == tile, s.counted_generation > boundary
+        )
+        return self._by_tile(query).get(tile, set())
+
+    def no_overlapping_files(self, batch: Row | None, live: Row, definition: Row) -> None:
+        """Copies share a tile: new files must lie in tiles that the live run has closed, or has nothing in.
+
+        The live run knows the ids of the batch run that it stands on, not those of files that came later.
+        """
+        if batch is None:
+            return
+        known = file_sets(self.connection, live.base_batch_run) if live.base_batch_run is not None else []
+        fresh = [entry["generation"] for entry in batch.file_sets if entry not in known]
+        if not fresh:
+            return
+        i, s = batch_ids.c, live_states.c
+        tiles: set[int] = set()
+        for ordinals in self.chains.chunks(self.chains.of(self.connection, batch.ordinal)):
+            query = sa.select(i.tile).where(i.batch_run.in_(ordinals), i.generation.in_(fresh)).distinct()
+            tiles.update(self.connection.execute(query).scalars())
+        closed = -np.inf if live.watermark is None else live.watermark - definition.lateness - definition.tile
+        open_tiles = sorted(tile for tile in tiles if tile > closed)
+        held = sa.select(s.tile).where(s.run == live.id, s.generation > batch.boundary).distinct()
+        shared = sorted(tiles & set(self.connection.execute(held).scalars()))
+        if open_tiles or shared:
+            tile = (open_tiles or shared)[0]
+            raise self.refuse(
+                f"files of batch run {batch.id!r} hold events of tile {tile}, which live run {live.run!r} "
+                "counts too without knowing their ids: start a live run on this batch run and let it take over"
+            )

@@ -1,0 +1,215 @@
+"""Opening the store's database, its transactions, and its errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from schemas.errors import StoreError
+from views.tables import METADATA, SCHEMA_VERSION, store_version
+
+__all__ = ["Clock", "Database", "wall_clock"]
+
+Clock = Callable[[], int]
+"""Wall clock: microseconds since 1970-01-01 UTC."""
+
+_BUSY_SECONDS: Final = 30
+_CACHE_KIB: Final = 64 * 1024
+_APPLICATION_ID: Final = 0x544E444D
+_PAGE_BYTES: Final = 8192
+_MODE: Final = "tandem_mode"
+_CREATION_LOCK: Final = 7_226_841_603
+
+
+def wall_clock() -> int:
+    """The machine's clock in microseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1000
+
+
+class Database:
+    """One SQL database that holds a view store. Safe to use from several threads; open one per process."""
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; make the tables where `create` allows
+        it.
+
+        Raises StoreError for a file that isn't there (without `create`), a damaged or foreign database, or a
+        store of another schema version.
+        """
+        self.url = _parse(url)
+        self.where = self.url.database if self.is_sqlite else self.url.render_as_string(hide_password=True)
+        if self.is_sqlite:
+            self._check_path(create)
+        with self.errors():
+            self.engine = self._engine()
+        try:
+            self._prepare(create)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    @property
+    def is_sqlite(self) -> bool:
+        """The embedded store, in a file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def insert(self, table: sa.Table) -> Any:
+        """The dialect's INSERT, which knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One read transaction: all that is read in it is of one instant."""
+        with self.errors(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection = connection.execution_options(**{_MODE: "read"})
+            else:
+                connection = connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[sa.Connection]:
+        """One write transaction; `durable`: on disk before it returns, even through a loss of power."""
+        with self.errors(), self.engine.connect() as connection:
+            connection = connection.execution_options(**{_MODE: "durable" if durable else "write"})
+            with connection.begin():
+                yield connection
+
+    def write_rows(self, connection: sa.Connection, statement: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run an INSERT for many rows, given as tuples in the order of the table's columns."""
+        if not rows:
+            return
+        names = [column.name for column in statement.table.columns]
+        if self.is_sqlite:
+            # Straight to the driver: naming every value of every row takes as long as SQLite does.
+            compiled = statement.compile(dialect=self.engine.dialect, column_keys=names)
+            connection.exec_driver_sql(str(compiled), list(rows))
+        else:
+            connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Errors of the driver as StoreError of one line."""
+        try:
+            yield
+        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+            cause = getattr(error, "orig", None) or error
+            lines = str(cause).splitlines() or [type(cause).__name__]
+            raise StoreError(f"view store {self.where}: {lines[0]}") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _check_path(self, create: bool) -> None:
+        path = self.url.database
+        if not path or path == ":memory:":
+            raise StoreError("a view store needs a file, found an SQLite URL without a path")
+        if os.path.isdir(path):
+            raise StoreError(f"view store {path}: is a folder, not a file")
+        if not create and not os.path.exists(path):
+            raise StoreError(f"view store {path}: there is no such file")
+        if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            raise StoreError(f"view store {path}: its folder doesn't exist")
+
+    def _engine(self) -> sa.Engine:
+        if not self.is_sqlite:
+            return sa.create_engine(self.url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+        engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_SECONDS}, max_overflow=32)
+        sa.event.listen(engine, "connect", _connect_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _prepare(self, create: bool) -> None:
+        """Check that this is a store of our version, or make one of an empty database."""
+        with self.read() as connection:
+            tables = self._tables(connection)
+            if store_version.name in tables:
+                self._check_version(connection)
+                return
+        self._check_empty(tables, create)
+        if self.is_sqlite:
+            self._set_journal()
+        with self.write(durable=True) as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            tables = self._tables(connection)
+            if store_version.name in tables:  # another process was faster
+                self._check_version(connection)
+                return
+            self._check_empty(tables, create)
+            METADATA.create_all(connection)
+            connection.execute(
+                store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock())
+            )
+            if self.is_sqlite:
+                connection.exec_driver_sql(f"PRAGMA application_id={_APPLICATION_ID}")
+
+    def _set_journal(self) -> None:
+        """Both settings stay in the file: only now is it known that the file is ours to change."""
+        with self.errors():
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute(f"PRAGMA page_size={_PAGE_BYTES}")
+                connection.cursor().execute("PRAGMA journal_mode=WAL")
+            finally:
+                connection.close()
+
+    def _tables(self, connection: sa.Connection) -> list[str]:
+        return sorted(sa.inspect(connection).get_table_names())
+
+    def _check_empty(self, tables: list[str], create: bool) -> None:
+        if tables:
+            shown = ", ".join(tables[:3])
+            raise StoreError(f"view store {self.where}: is a database of something else, with tables {shown}")
+        if not create:
+            raise StoreError(f"view store {self.where}: is empty, it was never written")
+
+    def _check_version(self, connection: sa.Connection) -> None:
+        found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
+        if found != [SCHEMA_VERSION]:
+            shown = ", ".join(map(str, found)) or "none"
+            raise StoreError(
+                f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}"
+            )
+
+
+def _parse(url: str) -> sa.URL:
+    if "://" not in url:
+        return sa.URL.create("sqlite", database=url)
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(f"not the address of a view store: {url.split('@')[-1]!r}") from error
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"a view store is sqlite or postgresql, found {parsed.get_backend_name()}")
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+
+
+def _connect_sqlite(connection: Any, _: Any) -> None:
+    # The driver must not open transactions by itself: it would begin none before a SELECT.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", f"cache_size=-{_CACHE_KIB}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    mode = connection.get_execution_options().get(_MODE, "read")
+    if mode == "read":
+        connection.exec_driver_sql("BEGIN")
+        return
+    # Only outside of a transaction can the level be set.
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

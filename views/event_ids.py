@@ -1,0 +1,92 @@
+"""Ids of events: what batch counted, and what it must leave to the live run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from schemas.columns import CONTENT, GENERATION, HASH
+from schemas.errors import StoreError
+from views.chains import Chains
+from views.database import Database
+from views.rows import ID_DTYPE, BatchUpdateLike, Ids
+from views.tables import batch_cleared, batch_ids, straddlers
+
+__all__ = ["counted_ids", "straddling_ids", "write_ids"]
+
+
+def write_ids(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[BatchUpdateLike]
+) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for update in updates:
+        ids = _sorted_ids(update.ids)
+        for generation in np.unique(ids["generation"]).tolist():
+            mine = ids[ids["generation"] == generation]
+            packed = np.column_stack([mine["hash"], mine["content"]]).astype("<u8").tobytes()
+            rows.append((run.definition, update.tile, update.shard, run.ordinal, generation, packed))
+    insert = database.insert(batch_ids)
+    statement = insert.on_conflict_do_update(
+        index_elements=list(batch_ids.primary_key), set_={"ids": insert.excluded.ids}
+    )
+    database.write_rows(connection, statement, rows)
+
+
+def _sorted_ids(batch: pa.RecordBatch) -> Ids:
+    ids = np.empty(batch.num_rows, ID_DTYPE)
+    for name, column in (("hash", HASH), ("content", CONTENT), ("generation", GENERATION)):
+        ids[name] = batch.column(column).to_numpy(zero_copy_only=False)
+    return ids[np.lexsort((ids["content"], ids["hash"]))]
+
+
+def counted_ids(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None
+) -> Ids:
+    """The ids that a run and its ancestors counted in a tile (and shard), sorted by hash and content."""
+    chain = chains.of(connection, run.ordinal)
+    c = batch_cleared.c
+    marks = sa.select(c.batch_run).where(c.definition == run.definition, c.tile == tile)
+    oldest = max((mark for mark in connection.execute(marks).scalars() if mark in chain), default=0)
+    i = batch_ids.c
+    query = sa.select(i.batch_run, i.generation, i.ids).where(
+        i.definition == run.definition, i.tile == tile, i.batch_run >= oldest, i.batch_run <= run.ordinal
+    )
+    if shard is not None:
+        query = query.where(i.shard == shard)
+    parts = [np.empty(0, ID_DTYPE)]
+    for ordinal, generation, packed in connection.execute(query):
+        if ordinal in chain:
+            parts.append(_unpack_ids(packed, generation))
+    together = np.concatenate(parts)
+    return together[np.lexsort((together["content"], together["hash"]))]
+
+
+def _unpack_ids(packed: bytes, generation: int) -> Ids:
+    if len(packed) % 16:
+        raise StoreError(
+            f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16"
+        )
+    pairs = np.frombuffer(packed, "<u8").reshape(-1, 2)
+    ids = np.empty(len(pairs), ID_DTYPE)
+    ids["hash"], ids["content"], ids["generation"] = pairs[:, 0], pairs[:, 1], generation
+    return ids
+
+
+def straddling_ids(
+    connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int
+) -> Ids:
+    """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them
+    out.
+    """
+    s = straddlers.c
+    query = sa.select(s.hash, s.content, s.counted_generation).where(
+        s.run == live_run, s.tile == tile, s.earlier_generation <= boundary, s.counted_generation > boundary
+    )
+    if shard is not None:
+        query = query.where(s.shard == shard)
+    rows = [(event % (1 << 64), content % (1 << 64), g) for event, content, g in connection.execute(query)]
+    return np.sort(np.array(rows, ID_DTYPE), order=["hash", "content"])

@@ -1,0 +1,145 @@
+"""Finding definitions, runs and publications by what users call them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from schemas.errors import StoreError
+from views.rows import (
+    BatchRun,
+    BatchStatus,
+    Compiled,
+    FileSet,
+    LiveRun,
+    Publication,
+    PublicationKind,
+    extents,
+)
+from views.tables import batch_runs, definitions, live_runs, pointers, publications
+
+__all__ = [
+    "batch_run_value",
+    "definition_row",
+    "find_batch_run",
+    "find_live_run",
+    "live_run_value",
+    "publication_values",
+    "register",
+]
+
+
+def register(connection: sa.Connection, compiled: Compiled, text: str, now: int) -> None:
+    """Write a definition version down, once."""
+    known = sa.select(definitions.c.id).where(definitions.c.version == compiled.version)
+    if connection.execute(known).first():
+        return
+    definition = compiled.definition
+    connection.execute(
+        definitions.insert().values(
+            version=compiled.version,
+            name=definition.name,
+            text=text,
+            tile=definition.tile,
+            lateness=definition.lateness,
+            created_at=now,
+        )
+    )
+
+
+def definition_row(connection: sa.Connection, version: str) -> sa.Row[Any]:
+    """The row of a version. Raises StoreError for one that was never registered."""
+    row = connection.execute(sa.select(definitions).where(definitions.c.version == version)).first()
+    if row is None:
+        raise StoreError(f"definition version {version!r} isn't registered in this store")
+    return row
+
+
+def find_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
+    """The row of a batch run in any status. Raises StoreError for an unknown one."""
+    row = connection.execute(sa.select(batch_runs).where(batch_runs.c.id == batch_run)).first()
+    if row is None:
+        raise StoreError(f"batch run {batch_run!r} isn't in this store")
+    return row
+
+
+def find_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[Any]:
+    """The row of a live run in any status. Raises StoreError for an unknown one."""
+    query = sa.select(live_runs).join(definitions, definitions.c.id == live_runs.c.definition)
+    row = connection.execute(query.where(definitions.c.version == version, live_runs.c.run == run)).first()
+    if row is None:
+        raise StoreError(f"live run {run!r} of version {version!r} isn't in this store")
+    return row
+
+
+def batch_run_value(connection: sa.Connection, row: sa.Row[Any]) -> BatchRun:
+    """A batch run's row with the names of what it refers to."""
+    parent = sa.select(batch_runs.c.id).where(batch_runs.c.ordinal == row.parent)
+    built_for = sa.select(live_runs.c.run).where(live_runs.c.id == row.built_for)
+    version = sa.select(definitions.c.version).where(definitions.c.id == row.definition)
+    return BatchRun(
+        id=row.id,
+        ordinal=row.ordinal,
+        version=connection.execute(version).scalar_one(),
+        parent=connection.execute(parent).scalar() if row.parent is not None else None,
+        boundary=row.boundary,
+        file_sets=tuple(FileSet(**entry) for entry in row.file_sets),
+        status=BatchStatus(row.status),
+        built_for=connection.execute(built_for).scalar() if row.built_for is not None else None,
+        conflicts=row.conflicts,
+        residue=row.residue,
+        created_at=row.created_at,
+    )
+
+
+def live_run_value(connection: sa.Connection, version: str, row: sa.Row[Any]) -> LiveRun:
+    """A live run's row with the names of what it refers to."""
+    base = sa.select(batch_runs.c.id).where(batch_runs.c.ordinal == row.base_batch_run)
+    return LiveRun(
+        version=version,
+        run=row.run,
+        journal=row.journal,
+        base_boundary=row.base_boundary,
+        base_batch_run=connection.execute(base).scalar() if row.base_batch_run is not None else None,
+        takeover=extents(row.takeover),
+        caught_up=row.caught_up,
+        status=row.status,
+        watermark=row.watermark,
+        pruned_to=row.pruned_to,
+        started_at=row.started_at,
+        updated_at=row.updated_at,
+    )
+
+
+def publication_values(
+    connection: sa.Connection, name: str, *, served: bool = False, ordinal: int | None = None
+) -> list[Publication]:
+    """Publications of a name, newest first: all, the served one, or one by its number."""
+    p = publications.c
+    query = (
+        sa.select(publications, definitions.c.version, batch_runs.c.id.label("batch"), live_runs.c.run)
+        .join(definitions, definitions.c.id == p.definition)
+        .outerjoin(batch_runs, batch_runs.c.ordinal == p.batch_run)
+        .outerjoin(live_runs, live_runs.c.id == p.live_run)
+        .where(p.name == name)
+        .order_by(p.ordinal.desc())
+    )
+    if served:
+        query = query.join(pointers, pointers.c.publication == p.ordinal)
+    if ordinal is not None:
+        query = query.where(p.ordinal == ordinal)
+    return [
+        Publication(
+            ordinal=row.ordinal,
+            name=row.name,
+            version=row.version,
+            boundary=row.boundary,
+            batch_run=row.batch,
+            live_run=row.run,
+            kind=PublicationKind(row.kind),
+            note=row.note,
+            published_at=row.published_at,
+        )
+        for row in connection.execute(query)
+    ]

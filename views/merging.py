@@ -1,0 +1,59 @@
+"""Merging stored rows of states, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.errors import StoreError
+from schemas.measures.row_codec import decode_rows, encode_rows
+from schemas.states import Measures
+
+__all__ = ["StoredRow", "decode_states", "encode_states", "merge_results"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One row of the store: the states of one key and tile, encoded."""
+
+    tile: int
+    events: int
+    states: bytes
+
+
+def encode_states(measures: Measures, block: pa.RecordBatch) -> list[bytes]:
+    """The states of each row of a block as the store keeps them."""
+    columns = [block.column(name) for name, _ in measures]
+    encoded: list[bytes] = encode_rows([measure for _, measure in measures], columns).to_pylist()
+    return encoded
+
+
+def decode_states(measures: Measures, rows: Sequence[bytes], place: str) -> list[pa.Array]:
+    """One array of states per measure. Raises StoreError naming `place` for damaged rows."""
+    if not rows:
+        return [pa.array([], measure.state_type) for _, measure in measures]
+    try:
+        return decode_rows([measure for _, measure in measures], pa.array(rows, pa.binary()))
+    except ValueError as error:
+        detail = (str(error).splitlines() or ["unreadable"])[0]
+        raise StoreError(f"states of {place} are damaged: {detail}") from error
+
+
+def merge_results(
+    measures: Measures, rows: Sequence[bytes], groups: npt.NDArray[np.int64], size: int, place: str
+) -> list[dict[str, Any]]:
+    """The results of `size` groups by the measures' names; row i belongs to `groups[i]`, a group may be
+    empty.
+    """
+    columns = decode_states(measures, rows, place)
+    results = [
+        measure.result(measure.merge(states, groups, size))
+        for (_, measure), states in zip(measures, columns, strict=True)
+    ]
+    names = [name for name, _ in measures]
+    return [dict(zip(names, values, strict=True)) for values in zip(*results, strict=True)]

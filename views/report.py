@@ -1,0 +1,115 @@
+"""The state of a view as plain data: what `tandem status` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from views.conservation import batch_residues, live_residues
+from views.lookups import batch_run_value, publication_values
+from views.store import ViewStore
+from views.tables import batch_runs, dead_letters, definitions, live_runs, live_totals
+
+__all__ = ["status_report"]
+
+
+def status_report(store: ViewStore, name: str) -> dict[str, Any]:
+    """What is served under a name, its runs, and its conservation per generation, all of one instant.
+
+    Keys: name, served (None for nothing yet: version, publication, kind, published_at, boundary, batch_run,
+    live_run), batch_runs, live_runs (each with totals per generation, residues and watermark),
+    batch_residues, dead_letters (by status). Times are microseconds UTC. Batch runs are the newest 20, live
+    runs those that weren't dropped.
+    """
+    with store.database.read() as connection:
+        served = next(iter(publication_values(connection, name, served=True)), None)
+        ids = sa.select(definitions.c.id).where(definitions.c.name == name)
+        versions = set(connection.execute(ids).scalars())
+        if served is not None:
+            of_version = sa.select(definitions.c.id).where(definitions.c.version == served.version)
+            versions.add(connection.execute(of_version).scalar_one())
+        report: dict[str, Any] = {
+            "name": name,
+            "served": None,
+            "batch_runs": _batch_runs(connection, versions),
+            "live_runs": _live_runs(connection, versions),
+            "batch_residues": {},
+            "dead_letters": _dead_letters(connection, versions),
+        }
+        if served is not None:
+            report["served"] = {
+                "version": served.version,
+                "publication": served.ordinal,
+                "kind": served.kind.value,
+                "published_at": served.published_at,
+                "boundary": served.boundary,
+                "batch_run": served.batch_run,
+                "live_run": served.live_run,
+            }
+            query = sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == served.batch_run)
+            chain = store.chains.of(connection, connection.execute(query).scalar())
+            report["batch_residues"] = {g: n for g, n in batch_residues(connection, chain).items() if n}
+    return report
+
+
+def _batch_runs(connection: sa.Connection, versions: set[int]) -> list[dict[str, Any]]:
+    query = sa.select(batch_runs).where(batch_runs.c.definition.in_(versions))
+    rows = connection.execute(query.order_by(batch_runs.c.ordinal.desc()).limit(20)).all()
+    values = [batch_run_value(connection, row) for row in rows]
+    return [
+        {
+            "id": value.id,
+            "version": value.version,
+            "status": value.status.value,
+            "boundary": value.boundary,
+            "file_sets": [file_set.generation for file_set in value.file_sets],
+            "parent": value.parent,
+            "built_for": value.built_for,
+            "conflicts": value.conflicts,
+            "residue": value.residue,
+            "created_at": value.created_at,
+        }
+        for value in values
+    ]
+
+
+def _live_runs(connection: sa.Connection, versions: set[int]) -> list[dict[str, Any]]:
+    query = (
+        sa.select(live_runs, definitions.c.version)
+        .join(definitions, definitions.c.id == live_runs.c.definition)
+        .where(live_runs.c.definition.in_(versions), live_runs.c.status != "DROPPED")
+        .order_by(live_runs.c.id)
+    )
+    return [
+        {
+            "run": row.run,
+            "version": row.version,
+            "journal": row.journal,
+            "status": row.status,
+            "caught_up": row.caught_up,
+            "base_boundary": row.base_boundary,
+            "watermark": row.watermark,
+            "started_at": row.started_at,
+            "updated_at": row.updated_at,
+            "generations": _generations(connection, row.id),
+            "residues": {g: n for g, n in live_residues(connection, row.id).items() if n},
+        }
+        for row in connection.execute(query).all()
+    ]
+
+
+def _generations(connection: sa.Connection, run: int) -> dict[int, dict[str, int]]:
+    names = ("received", "routed", "filtered", "late", "dead", "counted", "duplicates", "conflicts")
+    columns = live_totals.c
+    query = sa.select(columns.generation, *(columns[name] for name in names)).where(columns.run == run)
+    return {
+        generation: dict(zip(names, counts, strict=True))
+        for generation, *counts in connection.execute(query.order_by(columns.generation))
+    }
+
+
+def _dead_letters(connection: sa.Connection, versions: set[int]) -> dict[str, int]:
+    d = dead_letters.c
+    query = sa.select(d.status, sa.func.sum(d.count)).where(d.definition.in_(versions)).group_by(d.status)
+    return {status: int(count) for status, count in connection.execute(query)}

@@ -1,0 +1,286 @@
+"""What is written to the view store and read from it, as plain values.
+
+The protocols describe what the writers take: the transforms' own elements fit them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.states import Measures
+
+__all__ = [
+    "ID_DTYPE",
+    "BatchManifest",
+    "BatchRun",
+    "BatchStatus",
+    "BatchUpdateLike",
+    "Compiled",
+    "DeadLetterStatus",
+    "DefinitionLike",
+    "FileSet",
+    "GenerationCounts",
+    "Ids",
+    "LaneExtent",
+    "LiveRun",
+    "LiveUpdateLike",
+    "Publication",
+    "PublicationKind",
+    "SegmentFile",
+    "SegmentLike",
+    "StraddlerLike",
+    "TallyLike",
+    "extents",
+]
+
+Ids = npt.NDArray[np.void]
+"""Event ids as a structured array of ID_DTYPE, sorted by hash, then content."""
+
+ID_DTYPE = np.dtype([("hash", "<u8"), ("content", "<u8"), ("generation", "<i8")])
+
+
+class DefinitionLike(Protocol):
+    """What the view store reads of a definition; durations in microseconds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tile(self) -> int: ...
+    @property
+    def lateness(self) -> int: ...
+
+
+class Compiled(Protocol):
+    """What the view store reads of a compiled definition."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def definition(self) -> DefinitionLike: ...
+    @property
+    def measures(self) -> Measures: ...
+
+
+class TallyLike(Protocol):
+    """What became of the routed events of one generation in one tile and shard, since the live run began."""
+
+    @property
+    def generation(self) -> int: ...
+    @property
+    def counted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def conflicts(self) -> int: ...
+
+
+class StraddlerLike(Protocol):
+    """An event that live counted in a generation after that of another copy."""
+
+    @property
+    def hash(self) -> int: ...
+    @property
+    def content(self) -> int: ...
+    @property
+    def counted_generation(self) -> int: ...
+    @property
+    def earlier_generation(self) -> int: ...
+
+
+class LiveUpdateLike(Protocol):
+    """New whole states of the (generation, key) rows of one tile and shard that changed, and the tallies with
+    them.
+    """
+
+    @property
+    def tile(self) -> int: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def block(self) -> pa.RecordBatch: ...
+    @property
+    def tallies(self) -> Sequence[TallyLike]: ...
+    @property
+    def straddlers(self) -> Sequence[StraddlerLike]: ...
+
+
+class BatchUpdateLike(Protocol):
+    """All that a batch run counted in one tile and shard; `ids` has columns HASH, CONTENT, GENERATION."""
+
+    @property
+    def tile(self) -> int: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def block(self) -> pa.RecordBatch: ...
+    @property
+    def ids(self) -> pa.RecordBatch: ...
+
+
+class SegmentLike(Protocol):
+    """Where the records of one segment went: received = routed + filtered + late + dead."""
+
+    @property
+    def position(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def routed(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def late(self) -> Sequence[tuple[int, int]]: ...
+
+
+class BatchStatus(StrEnum):
+    """State of a batch run."""
+
+    BUILDING = "BUILDING"
+    COMPLETE = "COMPLETE"
+    LAYER = "LAYER"
+    """Complete, but kept only as a layer below later runs: what they replaced of it may be gone."""
+    DROPPED = "DROPPED"
+
+
+class DeadLetterStatus(StrEnum):
+    """State of dead letters; only open ones make answers PARTIAL."""
+
+    OPEN = "open"
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+
+
+class PublicationKind(StrEnum):
+    """Why the pointer moved."""
+
+    PUBLISH = "publish"
+    SERVE = "serve"
+    ROLLBACK = "rollback"
+    PROMOTE = "promote"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSet:
+    """An immutable set of files as a sealed generation: its number (-1, -2 ...), the digest of its list."""
+
+    generation: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneExtent:
+    """Segments `first` to `last` (inclusive) of a lane. Segments without messages count too."""
+
+    lane: str
+    last: int
+    first: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationCounts:
+    """What batch made of one generation: received = counted + filtered + duplicates + dead."""
+
+    generation: int
+    received: int = 0
+    counted: int = 0
+    filtered: int = 0
+    duplicates: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment or file that a batch run read."""
+
+    path: str
+    size: int
+    digest: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchManifest:
+    """What a batch run read and counted, in addition to its parent. Counts of a repair are differences."""
+
+    counts: tuple[GenerationCounts, ...] = ()
+    """One for every generation that the run adds, those without events too."""
+    segments: tuple[SegmentFile, ...] = ()
+    conflicts: int = 0
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> BatchManifest:
+        """The manifest of `to_data`."""
+        counts = tuple(GenerationCounts(**entry) for entry in data["counts"])
+        return cls(counts, tuple(SegmentFile(**entry) for entry in data["segments"]), data["conflicts"])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """A batch run as the store knows it."""
+
+    id: str
+    ordinal: int
+    version: str
+    parent: str | None
+    boundary: int
+    file_sets: tuple[FileSet, ...]
+    status: BatchStatus
+    built_for: str | None
+    conflicts: int
+    residue: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A live run of one definition version as the store knows it."""
+
+    version: str
+    run: str
+    journal: str
+    base_boundary: int
+    base_batch_run: str | None
+    takeover: tuple[LaneExtent, ...]
+    caught_up: bool
+    status: str
+    watermark: int | None
+    pruned_to: int
+    started_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One position of the pointer: what was served under a name, from `published_at` on."""
+
+    ordinal: int
+    name: str
+    version: str
+    boundary: int
+    batch_run: str | None
+    live_run: str | None
+    kind: PublicationKind
+    note: str
+    published_at: int
+
+
+def extents(items: Iterable[Mapping[str, Any]]) -> tuple[LaneExtent, ...]:
+    """Lane extents of the store's JSON."""
+    return tuple(LaneExtent(**item) for item in items)

@@ -1,0 +1,250 @@
+"""What runs write into the view store, and read back while they run.
+
+All of it can be repeated: the same call again changes nothing. Each call is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from schemas.columns import CONTENT, GENERATION, HASH
+from schemas.errors import StoreError
+from views import batch, event_ids, live, lookups
+from views.chains import Chains
+from views.database import Clock, Database, wall_clock
+from views.rows import (
+    BatchManifest,
+    BatchRun,
+    BatchUpdateLike,
+    Compiled,
+    DeadLetterStatus,
+    FileSet,
+    Ids,
+    LaneExtent,
+    LiveRun,
+    LiveUpdateLike,
+    SegmentLike,
+)
+from views.tables import dead_letters
+
+__all__ = ["RunStore"]
+
+
+class RunStore:
+    """The part of a view store that runs need: definitions, live runs, batch runs, dead letters."""
+
+    def __init__(self, url: str, *, clock: Clock = wall_clock, create: bool = True) -> None:
+        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; an empty one is made where `create`
+        allows it.
+
+        Raises StoreError for a missing file, another program's or a damaged database, or another schema
+        version.
+        """
+        self.database = Database(url, create=create)
+        self.chains = Chains()
+        self._clock = clock
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    # Definitions
+
+    def register(self, compiled: Compiled, text: str = "") -> None:
+        """Write a definition version down with its text (YAML); to be done before anything else of it."""
+        with self.database.write(durable=True) as connection:
+            lookups.register(connection, compiled, text, self._clock())
+
+    def definition_text(self, version: str) -> str:
+        """The text that a version was registered with. Raises StoreError for an unknown version."""
+        with self.database.read() as connection:
+            return str(lookups.definition_row(connection, version).text)
+
+    # Live runs
+
+    def start_live_run(
+        self,
+        version: str,
+        run: str,
+        *,
+        journal: str = "",
+        base_batch_run: str | None = None,
+        takeover: Sequence[LaneExtent] = (),
+    ) -> LiveRun:
+        """Write a live run down, or resume a known one.
+
+        It replays the generations of `journal` after the boundary of `base_batch_run`. `takeover`: the
+        segments after that boundary that the served run had; until it has them all, it isn't served.
+        """
+        with self.database.write(durable=True) as connection:
+            definition = lookups.definition_row(connection, version).id
+            base = live.base_of(connection, base_batch_run)
+            live.start_live_run(
+                connection,
+                definition=definition,
+                run=run,
+                journal=journal,
+                base=base,
+                takeover=takeover,
+                now=self._clock(),
+            )
+            return lookups.live_run_value(
+                connection, version, lookups.find_live_run(connection, version, run)
+            )
+
+    def live_run(self, version: str, run: str) -> LiveRun:
+        """A live run. Raises StoreError for an unknown one."""
+        with self.database.read() as connection:
+            return lookups.live_run_value(
+                connection, version, lookups.find_live_run(connection, version, run)
+            )
+
+    def write_live(self, compiled: Compiled, run: str, updates: Sequence[LiveUpdateLike]) -> None:
+        """Write whole states, tallies and straddlers of a live run.
+
+        A row gives way only to one of more events, a tally only to one that has seen more; generations that
+        were pruned are passed over. Raises StoreError for a run that is unknown or was dropped.
+        """
+        with self.database.write() as connection:
+            row = live.lock_live_run(connection, compiled.version, run)
+            live.write_live(self.database, connection, row, compiled.measures, updates, self._clock())
+
+    def write_segments(self, version: str, run: str, segments: Sequence[SegmentLike]) -> None:
+        """Write where the records of segments went, with their late events and numbers of dead letters.
+
+        Segments without messages too: a run has caught up once it has them all.
+        """
+        with self.database.write() as connection:
+            row = live.lock_live_run(connection, version, run)
+            live.write_segments(self.database, connection, row, segments, self._clock())
+
+    def set_watermark(self, version: str, run: str, watermark: int) -> None:
+        """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing."""
+        with self.database.write() as connection:
+            live.set_watermark(
+                connection, live.lock_live_run(connection, version, run), watermark, self._clock()
+            )
+
+    # Batch runs
+
+    def start_batch_run(
+        self,
+        version: str,
+        batch_run: str,
+        *,
+        boundary: int,
+        parent: str | None = None,
+        file_sets: Sequence[FileSet] = (),
+        built_for: str | None = None,
+    ) -> BatchRun:
+        """Write a batch run down, or go on with one that is being built.
+
+        It adds the journal generations after its parent's boundary up to `boundary` (inclusive), and
+        `file_sets` to its parent's. `built_for`: the live run that it will be published with, whose
+        straddlers it leaves out.
+        """
+        with self.database.write(durable=True) as connection:
+            batch.start_batch_run(
+                self.database,
+                connection,
+                definition=lookups.definition_row(connection, version).id,
+                batch_run=batch_run,
+                parent=parent,
+                boundary=boundary,
+                file_sets=file_sets,
+                built_for=built_for,
+                now=self._clock(),
+            )
+            return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def batch_run(self, batch_run: str) -> BatchRun:
+        """A batch run. Raises StoreError for an unknown one."""
+        with self.database.read() as connection:
+            return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def write_batch(self, compiled: Compiled, batch_run: str, updates: Sequence[BatchUpdateLike]) -> None:
+        """Write what a batch run counted: all of a tile and shard in one update, merged with its ancestors'
+        states.
+        """
+        with self.database.write() as connection:
+            row = batch.lock_batch_run(connection, batch_run)
+            batch.write_batch(self.database, connection, self.chains, row, compiled.measures, updates)
+
+    def clear_tiles(self, batch_run: str, tiles: Sequence[int]) -> None:
+        """Begin tiles anew in a batch run (a repair), before anything of them is written."""
+        with self.database.write() as connection:
+            row = batch.lock_batch_run(connection, batch_run)
+            batch.clear_tiles(self.database, connection, self.chains, row, tiles)
+
+    def finish_batch_run(self, batch_run: str, manifest: BatchManifest) -> BatchRun:
+        """Mark a batch run COMPLETE. Raises StoreError if it is so already with another manifest."""
+        with self.database.write(durable=True) as connection:
+            known = lookups.find_batch_run(connection, batch_run)
+            if known.status != "COMPLETE" or BatchManifest.from_data(known.manifest) != manifest:
+                row = batch.lock_batch_run(connection, batch_run)
+                batch.finish_batch_run(self.database, connection, self.chains, row, manifest)
+            return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def manifest(self, batch_run: str) -> BatchManifest:
+        """The manifest of a batch run. Raises StoreError for one that isn't finished."""
+        with self.database.read() as connection:
+            row = lookups.find_batch_run(connection, batch_run)
+        if row.manifest is None:
+            raise StoreError(f"batch run {batch_run!r} is {row.status} and has no manifest yet")
+        return BatchManifest.from_data(row.manifest)
+
+    def counted_ids(
+        self, version: str, batch_run: str, tile: int, shard: int | None = None
+    ) -> pa.RecordBatch:
+        """What a batch run and its ancestors counted in a tile (and shard): HASH, CONTENT, GENERATION,
+        sorted.
+        """
+        with self.database.read() as connection:
+            lookups.definition_row(connection, version)
+            row = lookups.find_batch_run(connection, batch_run)
+            return _id_batch(event_ids.counted_ids(connection, self.chains, row, tile, shard))
+
+    def straddling_ids(
+        self, version: str, run: str, tile: int, shard: int | None, boundary: int
+    ) -> pa.RecordBatch:
+        """What a live run counted after `boundary` although a copy lies before it; GENERATION: counted in."""
+        with self.database.read() as connection:
+            row = lookups.find_live_run(connection, version, run)
+            return _id_batch(event_ids.straddling_ids(connection, row.id, tile, shard, boundary))
+
+    # Dead letters
+
+    def write_dead_letters(self, version: str, letters: Sequence[tuple[str, int, int]]) -> None:
+        """Write (position, generation, number) of dead letters that need attention; known positions stay as
+        they are.
+
+        `write_segments` does so for its segments, at `LANE/NUMBER`.
+        """
+        with self.database.write() as connection:
+            definition = lookups.definition_row(connection, version).id
+            rows = [(definition, *letter, DeadLetterStatus.OPEN.value) for letter in letters]
+            self.database.write_rows(
+                connection, self.database.insert(dead_letters).on_conflict_do_nothing(), rows
+            )
+
+    def resolve_dead_letters(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
+        """Mark the dead letters at these positions replayed or dropped; returns how many letters that were
+        open.
+        """
+        resolved, d = 0, dead_letters.c
+        with self.database.write(durable=True) as connection:
+            definition = lookups.definition_row(connection, version).id
+            for position in positions:
+                open_ones = (d.definition == definition) & (d.position == position) & (d.status == "open")
+                resolved += connection.execute(sa.select(d.count).where(open_ones)).scalar() or 0
+                connection.execute(dead_letters.update().where(open_ones).values(status=status.value))
+        return resolved
+
+
+def _id_batch(ids: Ids) -> pa.RecordBatch:
+    columns = [pa.array(np.ascontiguousarray(ids[name])) for name in ("hash", "content", "generation")]
+    return pa.record_batch(columns, names=[HASH, CONTENT, GENERATION])
