@@ -18,9 +18,15 @@ MAX_ATTRIBUTE_KEY_BYTES = 256
 MAX_ATTRIBUTE_VALUE_BYTES = 1024
 MAX_ORDERING_KEY_BYTES = 1024
 
-_HARMLESS_BYTES = 256
 _RESERVED = "goog"
+_RESERVED_BYTES = _RESERVED.encode()
 _CLIENT_LIBRARIES = "googclient_"
+
+_NO_ATTRIBUTE_BYTES = 7
+"""With no more than this besides its data, a message has no attribute with a reserved name."""
+
+_HARMLESS_BYTES = 256
+"""With no more than this besides its data, a message breaks no limit of attributes and ordering key."""
 
 _PublishRequest: Any = PublishRequest.pb()
 
@@ -48,35 +54,42 @@ def read_publication(request: bytes) -> Publication:
             f"A publish request has 1 to {MAX_REQUEST_MESSAGES} messages. You passed {count} in the request."
         )
     messages = split_messages(request)
-    may_be_reserved = _RESERVED.encode() in request
     keys = []
     for position, (message, raw) in enumerate(zip(parsed.messages, messages, strict=True)):
-        if not message.data and not message.attributes:
+        size = len(message.data)
+        if not size and not message.attributes:
             raise InvalidArgument(
                 f"Message {position} is empty: it must have either non-empty data or at least one attribute."
             )
-        if may_be_reserved or len(raw) > _HARMLESS_BYTES:
-            _check_limits(message, position)
+        besides = len(raw) - size
+        if besides > _NO_ATTRIBUTE_BYTES and (besides > _HARMLESS_BYTES or _RESERVED_BYTES in raw):
+            _check_attributes(message, position)
+        if size > MAX_DATA_BYTES:
+            raise _too_long("data", size, MAX_DATA_BYTES, position)
         keys.append(message.ordering_key)
     return Publication(topic, messages, keys if any(keys) else ())
 
 
-def _check_limits(message: Any, position: int) -> None:
-    _check("data", len(message.data), MAX_DATA_BYTES, position)
-    _check("ordering key", len(message.ordering_key.encode()), MAX_ORDERING_KEY_BYTES, position)
+def _check_attributes(message: Any, position: int) -> None:
+    _check("ordering key", message.ordering_key, MAX_ORDERING_KEY_BYTES, position)
     if len(message.attributes) > MAX_ATTRIBUTES:
         raise InvalidArgument(
             f"Message {position} has {len(message.attributes)} attributes, and the limit is {MAX_ATTRIBUTES}."
         )
     for key, value in message.attributes.items():
-        _check("attribute key", len(key.encode()), MAX_ATTRIBUTE_KEY_BYTES, position)
-        _check(f"value of attribute {key!r}", len(value.encode()), MAX_ATTRIBUTE_VALUE_BYTES, position)
+        _check("attribute key", key, MAX_ATTRIBUTE_KEY_BYTES, position)
+        _check(f"value of attribute {key!r}", value, MAX_ATTRIBUTE_VALUE_BYTES, position)
         if key.startswith(_RESERVED) and not key.startswith(_CLIENT_LIBRARIES):
             raise InvalidArgument(
                 f"Message {position}: attribute key {key!r} starts with {_RESERVED!r}, which is reserved."
             )
 
 
-def _check(what: str, size: int, limit: int, position: int) -> None:
+def _check(what: str, text: str, limit: int, position: int) -> None:
+    size = len(text.encode())
     if size > limit:
-        raise InvalidArgument(f"Message {position}: the {what} has {size} bytes, and the limit is {limit}.")
+        raise _too_long(what, size, limit, position)
+
+
+def _too_long(what: str, size: int, limit: int, position: int) -> InvalidArgument:
+    return InvalidArgument(f"Message {position}: the {what} has {size} bytes, and the limit is {limit}.")

@@ -27,6 +27,9 @@ _THREADS = MAX_STREAMS + MAX_WAITING_PULLS + 56
 """When every stream and every waiting pull holds a thread, 56 are left."""
 
 _MAX_GRPC_BYTES = 64 << 20
+_CLIENT_PING_MILLISECONDS = 10_000
+"""Clients that ping an idle connection more often are cut off. The official ones ping every 30 s."""
+
 _MAX_PORT = 65_535
 _STOP_SECONDS = 1.0
 
@@ -74,6 +77,7 @@ class EmbeddedPubSub:
                 ("grpc.max_receive_message_length", _MAX_GRPC_BYTES),
                 ("grpc.max_send_message_length", _MAX_GRPC_BYTES),
                 ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", _CLIENT_PING_MILLISECONDS),
             ],
         )
         routes = Routes(

@@ -56,7 +56,7 @@ def frames_of(messages: list[bytes], first_id: int, publish_time_ns: int) -> lis
     tail = time_field + _ACK_ID_TAG
     extra = len(_ID_TAG) + MESSAGE_ID_DIGITS + len(time_field)
     return [
-        b"%b%b%b%d%b" % (_head(len(message) + extra), message, _ID_TAG, number, tail)
+        b"".join((_head(len(message) + extra), message, _ID_TAG, b"%d" % number, tail))
         for number, message in enumerate(messages, first_id)
     ]
 

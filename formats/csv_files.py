@@ -226,26 +226,29 @@ def _cut(text: bytes, rows: _Rows, final: bool) -> int:
 
 
 def _careful(text: bytes) -> list[int]:
-    """Where lines start that need care: with quotes that don't just enclose a value, or a lone carriage return."""
+    """Where lines start that need care: with quotes that don't just enclose a value, or a lone carriage
+    return.
+    """
     if b'"' not in text and b"\r" not in text:
         return []
-    data = np.frombuffer(text, np.uint8)
+    padded = np.frombuffer(b"\n" + text + b"\n", np.uint8)  # what follows the byte at i stands at i + 2
+    data = padded[1:-1]
     newlines, quotes = np.flatnonzero(data == _NEWLINE), np.flatnonzero(data == _QUOTE)
-    ahead = np.append(data, _NEWLINE)  # what follows the byte at i is at i + 1
-    behind = np.insert(data, 0, _NEWLINE)  # what stands before it is at i
     line = np.searchsorted(newlines, quotes)
     opening = (np.arange(len(quotes)) - np.searchsorted(line, line)) % 2 == 0
-    fits = np.where(opening, np.isin(behind[quotes], _BEFORE), np.isin(ahead[quotes + 1], _BEHIND))
+    fits = np.where(opening, np.isin(padded[quotes], _BEFORE), np.isin(padded[quotes + 2], _BEHIND))
     odd = np.flatnonzero(np.bincount(line) % 2) if len(line) else line
     returns = np.flatnonzero(data == _RETURN)
-    lone = np.searchsorted(newlines, returns[ahead[returns + 1] != _NEWLINE])
+    lone = np.searchsorted(newlines, returns[padded[returns + 2] != _NEWLINE])
     starts = np.insert(newlines + 1, 0, 0)
     found: list[int] = starts[np.unique(np.concatenate([line[~fits], odd, lone]))].tolist()
     return found
 
 
 def _cut_one(text: bytes, at: int, rows: _Rows, final: bool) -> int:
-    """Adds the row that starts at `at` and returns where the next starts; `at` itself if its end isn't there yet."""
+    """Adds the row that starts at `at` and returns where the next starts; `at` itself if its end isn't there
+    yet.
+    """
     found = _record(text, at, final)
     if found is not None:
         rows.add(found[0], text[at : found[1]].rstrip(b"\r\n"))

@@ -77,8 +77,9 @@ def _cast(
 
 
 def _cast_where(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """The texts cast, and where that failed: halved until single values are left, so that each fares as it would
-    alone."""
+    """The texts cast, and where that failed: halved until single values are left, so that each fares as it
+    would alone.
+    """
     try:
         return text.cast(target), pa.repeat(False, len(text))
     except pa.ArrowInvalid:

@@ -59,7 +59,7 @@ def read_parquet(fields: SourceFields, columns: tuple[str, ...], piece: FilePiec
 def _parquet(file: IO[bytes], ref: FileRef) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceFileError(f"{ref.path}: not a readable Parquet file: {one_line(error)}") from None
 
 
@@ -69,7 +69,7 @@ def _batches(file: pq.ParquetFile, piece: FilePiece, names: list[str]) -> Iterat
     while True:
         try:
             batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise SourceFileError(f"{piece.ref.path}: damaged Parquet data: {one_line(error)}") from None
         if batch is None:
             return

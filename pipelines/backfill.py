@@ -27,7 +27,7 @@ from schemas.definition import Definition, load
 from schemas.errors import PublishRefusedError, SourceFileError, UserError
 from transforms.aggregate import AggregateTiles, BatchRunRef
 from transforms.backfill_work import FileWork, ReadWork, SegmentWork, Work
-from transforms.batch_counts import FinishBatchRun
+from transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
 from transforms.sinks import WriteBatchStates, WriteDeadLetters
 from transforms.tiles import DEAD, TALLIES, RouteToTiles
 from views.opening import open_store
@@ -184,8 +184,9 @@ def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: V
         | "Aggregate" >> AggregateTiles(definition, batch_run)
         | "States" >> WriteBatchStates(definition, url, work.batch_run)
     )
+    counts = (routed[TALLIES] | "Received" >> CountReceived(), updates | "Counted" >> CountCounted())
     finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files)
-    _ = {"tallies": routed[TALLIES], "updates": updates} | "Finish" >> finish
+    _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
     return pipeline
 
 

@@ -1,7 +1,7 @@
 """Add up what a batch run received and counted per generation, and finish it: the last step of a backfill."""
 
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -11,10 +11,24 @@ from transforms.elements import FoldUpdate, SegmentTally
 from views.opening import open_store
 from views.rows import BatchManifest, GenerationCounts, SegmentFile
 
-__all__ = ["FinishBatchRun", "add_counts"]
+__all__ = ["CountCounted", "CountReceived", "FinishBatchRun", "add_counts"]
 
 Counts = tuple[int, int, int, int, int, int]
 """Received, counted, filtered, duplicates, dead, conflicts."""
+
+
+class CountReceived(beam.PTransform):  # type: ignore[misc]
+    """What was received, filtered and dead, per generation."""
+
+    def expand(self, tallies: beam.PCollection[SegmentTally]) -> beam.PCollection[tuple[int, Counts]]:
+        return tallies | "Counts" >> beam.FlatMap(_of_tally).with_output_types(tuple[int, Counts])
+
+
+class CountCounted(beam.PTransform):  # type: ignore[misc]
+    """What was counted and what were duplicates, per generation."""
+
+    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
+        return updates | "Counts" >> beam.FlatMap(_of_update).with_output_types(tuple[int, Counts])
 
 
 @dataclass
@@ -27,14 +41,9 @@ class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
     generations: tuple[int, ...]
     files: tuple[SegmentFile, ...]
 
-    def expand(self, inputs: Mapping[str, beam.PCollection]) -> beam.PCollection[None]:
-        counts = (
-            inputs["tallies"] | "Received" >> beam.FlatMap(_of_tally).with_output_types(tuple[int, Counts]),
-            inputs["updates"] | "Counted" >> beam.FlatMap(_of_update).with_output_types(tuple[int, Counts]),
-        )
+    def expand(self, counts: beam.PCollection[tuple[int, Counts]]) -> beam.PCollection[None]:
         return (
             counts
-            | "Both" >> beam.Flatten()
             | "Add" >> beam.CombineGlobally(_SumCounts())
             | "Manifest" >> beam.Map(_finish, self.store, self.batch_run, self.generations, self.files)
         )

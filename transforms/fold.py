@@ -14,6 +14,7 @@ from typing import Any, Final
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import BytesCoder
+from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms import trigger, window
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
@@ -66,13 +67,23 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
         )
 
 
+class _AfterDelay(trigger.AfterProcessingTime):  # type: ignore[misc]
+    """Beam's own trigger takes whole seconds only, although its wire form has milliseconds."""
+
+    def to_runner_api(self, context: Any) -> Any:
+        delay = beam_runner_api_pb2.TimestampTransform.Delay(delay_millis=max(round(self.delay * 1000), 1))
+        transform = beam_runner_api_pb2.TimestampTransform(delay=delay)
+        after = beam_runner_api_pb2.Trigger.AfterProcessingTime(timestamp_transforms=[transform])
+        return beam_runner_api_pb2.Trigger(after_processing_time=after)
+
+
 def _tile_windows(definition: Definition) -> beam.WindowInto:
     freshness = definition.freshness / 1e6
     return beam.WindowInto(
         window.FixedWindows(Duration(micros=definition.tile)),
         trigger=trigger.AfterWatermark(
-            early=trigger.Repeatedly(trigger.AfterProcessingTime(freshness)),
-            late=trigger.Repeatedly(trigger.AfterProcessingTime(freshness)),
+            early=trigger.Repeatedly(_AfterDelay(freshness)),
+            late=trigger.Repeatedly(_AfterDelay(freshness)),
         ),
         accumulation_mode=trigger.AccumulationMode.DISCARDING,
         # The source alone decides what is late. A day more than that, so that no runner ever drops.

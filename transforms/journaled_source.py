@@ -38,7 +38,7 @@ def drain_path(run: str) -> str:
     return f"drains/{run}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     """All lanes of a run, decoded: PCollection[SourceBatch], each stamped with its earliest event time."""
 
@@ -52,9 +52,6 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     """Seconds between two looks at an idle subscription."""
     max_segments_per_bundle: int = 100
     max_seconds_per_bundle: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
         source = JournaledSource(

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -33,7 +34,7 @@ class RouteToTiles(beam.PTransform):  # type: ignore[misc]
     after: int = 0
     """Journal generations up to this one are in the batch view already and are passed by."""
 
-    def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.pvalue.DoOutputsTuple:
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> Any:
         routing = beam.ParDo(_Route(self.definition, self.shards, self.after)).with_output_types(
             tuple[TileKey, pa.RecordBatch], tallies=SegmentTally, dead=DeadLetterBatch
         )

@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from schemas.errors import PublishRefusedError
-from views.chains import Chains
+from views.chains import Chain, Chains
 from views.coverage import file_sets
 from views.event_ids import counted_ids
 from views.tables import batch_ids, batch_left_out, batch_runs, live_states, straddlers
@@ -50,27 +50,50 @@ class Copies:
                     " for this live run"
                 )
 
+    def nothing_counted_before(self, batch: Row | None, live: Row) -> None:
+        """What the live run's base left out is left out by the batch run too, in the generations of the base.
+
+        The live run doesn't know these events from its base, so it counts them when their later copies come.
+        """
+        if batch is None or live.base_batch_run is None:
+            return
+        base = self.connection.execute(
+            sa.select(batch_runs).where(batch_runs.c.ordinal == live.base_batch_run)
+        ).one()
+        for tile, events in self._left_out(self.chains.of(self.connection, base.ordinal)).items():
+            unknown = events - self._counted(base, tile)
+            twice = unknown & self._counted(batch, tile, live.base_boundary)
+            if twice:
+                raise self.refuse(
+                    f"{len(twice)} events of tile {tile} are counted by batch run {batch.id!r} and by live run"
+                    f" {live.run!r}, whose base {base.id!r} left them out: start a live run on this batch run and"
+                    " let it take over"
+                )
+
     def nothing_left_out(self, batch: Row | None, live: Row | None) -> None:
         """What batch left to a live run is counted by this one, or by a later layer of batch."""
         if batch is None:
             return
-        base = live.base_boundary if live is not None else -1
-        chain = self.chains.of(self.connection, batch.ordinal)
-        o = batch_left_out.c
-        for ordinals in self.chains.chunks(chain):
-            query = (
-                sa.select(o.tile, o.shard, o.hash, o.content)
-                .join(batch_runs, batch_runs.c.ordinal == o.batch_run)
-                .where(o.batch_run.in_(ordinals), batch_runs.c.boundary > base)
-            )
+        # What its own base left out the live run counts: it doesn't know these events.
+        base = self.chains.of(self.connection, live.base_batch_run if live is not None else None)
+        left = self._left_out(self.chains.of(self.connection, batch.ordinal) - base)
+        for tile, events in left.items():
+            lost = events - self._counted(batch, tile) - self._counted_later(live, tile, batch.boundary)
+            if lost:
+                who = f"live run {live.run!r}" if live is not None else "no run"
+                raise self.refuse(
+                    f"{len(lost)} events of tile {tile} were left out of batch run {batch.id!r} for another"
+                    f" live run, and {who} doesn't count them"
+                )
+
+    def _left_out(self, runs: Chain) -> dict[int, set[tuple[int, int]]]:
+        """By tile what any of these batch runs left to a live run."""
+        o, found = batch_left_out.c, dict[int, set[tuple[int, int]]]()
+        for ordinals in self.chains.chunks(runs):
+            query = sa.select(o.tile, o.shard, o.hash, o.content).where(o.batch_run.in_(ordinals))
             for tile, events in self._by_tile(query).items():
-                lost = events - self._counted(batch, tile) - self._counted_later(live, tile, batch.boundary)
-                if lost:
-                    who = f"live run {live.run!r}" if live is not None else "no run"
-                    raise self.refuse(
-                        f"{len(lost)} events of tile {tile} were left out of batch run {batch.id!r} for"
-                        f" another live run, and {who} doesn't count them"
-                    )
+                found.setdefault(tile, set()).update(events)
+        return found
 
     def _by_tile(self, query: sa.Select[Any]) -> dict[int, set[tuple[int, int]]]:
         found: dict[int, set[tuple[int, int]]] = {}
@@ -78,8 +101,11 @@ class Copies:
             found.setdefault(tile, set()).add((event % (1 << 64), content % (1 << 64)))
         return found
 
-    def _counted(self, batch: Row, tile: int) -> set[tuple[int, int]]:
+    def _counted(self, batch: Row, tile: int, up_to: int | None = None) -> set[tuple[int, int]]:
+        """What batch counted in a tile, in generations up to `up_to`."""
         ids = counted_ids(self.connection, self.chains, batch, tile, None)
+        if up_to is not None:
+            ids = ids[ids["generation"] <= up_to]
         return set(zip(ids["hash"].tolist(), ids["content"].tolist(), strict=True))
 
     def _counted_later(self, live: Row | None, tile: int, boundary: int) -> set[tuple[int, int]]:

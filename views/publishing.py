@@ -93,6 +93,7 @@ def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
         whole.live_has_everything(wanted.batch_run, wanted.live_run)
         whole.live_has_caught_up(wanted.live_run)
         copies.nothing_counted_twice(wanted.batch_run, wanted.live_run)
+        copies.nothing_counted_before(wanted.batch_run, wanted.live_run)
         copies.no_overlapping_files(wanted.batch_run, wanted.live_run, wanted.definition)
     copies.nothing_left_out(wanted.batch_run, wanted.live_run)
 

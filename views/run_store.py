@@ -241,7 +241,9 @@ class RunStore:
             for position in positions:
                 open_ones = (d.definition == definition) & (d.position == position) & (d.status == "open")
                 resolved += connection.execute(sa.select(d.count).where(open_ones)).scalar() or 0
-                connection.execute(dead_letters.update().where(open_ones).values(status=status.value))
+                connection.execute(
+                    dead_letters.update().where(open_ones).values(status=DeadLetterStatus(status).value)
+                )
         return resolved
 
 

@@ -41,6 +41,7 @@ def test_messages_that_are_taken(message: dict[str, Any]) -> None:
         pytest.param({"ordering_key": "k"}, "Message 1 is empty", id="only an ordering key"),
         pytest.param({"data": b"x" * 10_000_001}, "data has 10000001 bytes", id="more than 10 MB"),
         pytest.param({"attributes": {"google": "1"}}, "'google'", id="reserved attribute"),
+        pytest.param({"data": b"x", "attributes": {"goog": ""}}, "'goog'", id="shortest reserved attribute"),
         pytest.param(
             {"attributes": {f"a{i}": "1" for i in range(101)}}, "101 attributes", id="101 attributes"
         ),

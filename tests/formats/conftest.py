@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -12,9 +14,12 @@ from typing import Any, Literal
 
 import fastavro
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from schemas.messages import MESSAGE_SCHEMA
+from formats.files import expand, read_piece, split
+from formats.messages import decode_messages
+from schemas.messages import MESSAGE_SCHEMA, DeadLetter
 
 NOW = 1_700_000_000_000_000
 
@@ -126,6 +131,71 @@ class Kit:
             "amount": Decimal("-12.34"), "seen": NOW // 1000, "labels": {"k": 1},
         }  # fmt: skip
         return row | changes
+
+    def read(
+        self, path: Path, columns: tuple[str, ...] | None = None, target: int = 1 << 40, **options: Any
+    ) -> tuple[Any, list[DeadLetter]]:
+        """Events of a file as one table (None if it has no batches), and its dead letters."""
+        columns = self.columns if columns is None else columns
+        (ref,) = expand([str(path)])
+        spec = self.spec(**options)
+        parts = [part for piece in split(ref, target) for part in read_piece(spec, columns, piece, self.now)]
+        dead = [letter for part in parts for letter in part.dead]
+        return (pa.Table.from_batches([part.events for part in parts]) if parts else None), dead
+
+    def table_of(self, rows: list[dict[str, Any]]) -> pa.Table:
+        """The events that rows of EVENT are, by way of Avro messages."""
+        decoded = decode_messages(self.spec(), self.columns, self.messages([self.avro(row) for row in rows]))
+        assert decoded.dead == ()
+        return pa.Table.from_batches([decoded.events])
+
+    def rows_of(self, count: int) -> list[dict[str, Any]]:
+        pages = ["home", "cart", "pay"]
+        return [
+            self.row(
+                id=at * 7919, user=f"user {at % 9}", page=pages[at % 3], price=at / 7,
+                count=None if at % 4 == 0 else at, time=NOW - at,
+            )
+            for at in range(count)
+        ]  # fmt: skip
+
+    def write_lines(self, path: Path, rows: list[dict[str, Any]]) -> Path:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def write_csv(self, path: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), **options)
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    def write_parquet(self, path: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
+        pq.write_table(self.table_of(rows).select(self.columns), path, **options)
+        return path
+
+    def parquet_of(self, path: Path, rows: list[dict[str, Any]], **changes: Any) -> Path:
+        """A file of the rows as they are; columns may be replaced, or left out with None."""
+        columns = {name: [row[name] for row in rows] for name in rows[0]} | changes
+        table = pa.table({name: values for name, values in columns.items() if values is not None})
+        pq.write_table(table, path)
+        return path
+
+    def all_files(self, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Path]:
+        """The same rows in every format."""
+        found = {
+            "avro": self.avro_file(folder / "e.avro", rows, sync_interval=500),
+            "parquet": self.write_parquet(folder / "e.parquet", rows, row_group_size=30),
+            "jsonl": self.write_lines(folder / "e.jsonl", rows),
+            "csv": self.write_csv(folder / "e.csv", rows),
+            "csv-quoted": self.write_csv(folder / "q.csv", rows, quoting=csv.QUOTE_ALL),
+        }
+        for kind in ("jsonl", "csv"):
+            found[f"{kind}.gz"] = folder / f"e.{kind}.gz"
+            found[f"{kind}.gz"].write_bytes(gzip.compress(found[kind].read_bytes()))
+        for codec in ("deflate", "bzip2", "xz"):
+            found[f"avro-{codec}"] = self.avro_file(folder / f"{codec}.avro", rows, codec=codec)
+        return found
 
 
 @pytest.fixture(scope="session")

@@ -66,9 +66,7 @@ def oracle(rows: list[Row]) -> dict[tuple[int, bytes], tuple[int, int]]:
 
 
 def as_dict(block: pa.RecordBatch) -> dict[tuple[int, bytes], tuple[int, int]]:
-    return {
-        (row[GENERATION], row[KEY].encode()): (row[EVENTS], row["total"]) for row in block.to_pylist()
-    }
+    return {(row[GENERATION], row[KEY].encode()): (row[EVENTS], row["total"]) for row in block.to_pylist()}
 
 
 keys = st.sampled_from(["", "a", "b", "Z", "é", "中", "\U0001f600", "\uffff"])
@@ -112,7 +110,10 @@ def test_select_keys_keeps_all_generations_of_the_keys() -> None:
 
 def test_with_generation_merges_generations_away() -> None:
     block = aggregate(MEASURES, batch([(1, "a", 1), (1, "b", 2), (2, "a", 4)]))
-    assert as_dict(merge_blocks(MEASURES, [with_generation(block, 0)])) == {(0, b"a"): (2, 5), (0, b"b"): (1, 2)}
+    assert as_dict(merge_blocks(MEASURES, [with_generation(block, 0)])) == {
+        (0, b"a"): (2, 5),
+        (0, b"b"): (1, 2),
+    }
 
 
 def test_bytes_come_back_as_the_same_block() -> None:
