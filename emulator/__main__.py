@@ -1,15 +1,14 @@
 """`python -m emulator`: the embedded Pub/Sub in the foreground."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from emulator.broker import DEFAULT_MAX_BACKLOG_BYTES
-from emulator.server import DEFAULT_HOST, DEFAULT_PORT, CannotListen, serve
+from emulator.server import DEFAULT_HOST, DEFAULT_PORT, serve
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM or Ctrl-C and return the exit code: 0, or 2 when the address cannot be used."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run until SIGTERM or Ctrl-C; SystemExit(2) for wrong arguments or an address that cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m emulator",
         description="A Pub/Sub server in memory, for the official clients. Its messages end with it.",
@@ -24,12 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="memory for messages that are not acknowledged; publishing beyond it is refused",
     )
     options = parser.parse_args(arguments)
-    try:
-        serve(options.host, options.port, _announce, max_backlog_bytes=options.max_backlog_bytes)
-    except CannotListen as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    serve(options.host, options.port, _announce, max_backlog_bytes=options.max_backlog_bytes)
 
 
 def _announce(address: str) -> None:
@@ -38,4 +32,4 @@ def _announce(address: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

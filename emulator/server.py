@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ _CLIENT_PING_MILLISECONDS = 10_000
 """Clients that ping an idle connection more often are cut off. The official ones ping every 30 s."""
 
 _MAX_PORT = 65_535
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.5
 
 
 class CannotListen(OSError):
@@ -94,7 +95,7 @@ class EmbeddedPubSub:
         self._server = server
 
     def stop(self) -> None:
-        """End all calls, within a second or so, and free the port; harmless when stopped before."""
+        """End all calls, within a second, and free the port; harmless when stopped before."""
         self._broker.close()
         if self._server is not None:
             self._server.stop(_STOP_SECONDS).wait()
@@ -119,14 +120,18 @@ def serve(
 ) -> None:
     """Run until SIGTERM or SIGINT (Ctrl-C), or until `stop` is set; then end all calls and return.
 
-    `ready` is called with the address once the server answers. CannotListen if the address cannot be used.
-    Signals are handled in the main thread only; elsewhere `stop` is the way to end it.
+    `ready` is called with the address once the server answers. For an address that cannot be used, prints one
+    line and raises SystemExit(2). Signals are handled in the main thread only; elsewhere use `stop`.
     """
     stopping = stop or threading.Event()
-    with _signals(stopping), EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
-        if ready is not None:
-            ready(pubsub.address)
-        stopping.wait()
+    try:
+        with _signals(stopping), EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
+            if ready is not None:
+                ready(pubsub.address)
+            stopping.wait()
+    except CannotListen as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 @contextmanager

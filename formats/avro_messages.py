@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -52,9 +52,11 @@ class AvroDecoder:
         sizes = np.fromiter(map(len, messages), np.int64, len(messages))
         messages, walked = self._walk_first(messages, sizes, faults)
         for start, end in _runs(sizes, self._wire.unfolding):
-            batch = self._try(messages[start:end]) if not faults else None
-            if batch is None:
+            good: Sequence[int] = range(start, end)
+            if faults:
                 good = [row for row in range(start, end) if row not in faults]
+            batch = self._try([messages[row] for row in good])
+            if batch is None:
                 self._find(messages, good, faults, walked)
                 batch = self._try([messages[row] for row in good if row not in faults])
                 assert batch is not None  # every message left was decoded by itself or walked through
@@ -133,7 +135,7 @@ class AvroDecoder:
             raise
         return batch
 
-    def _find(self, messages: list[bytes], rows: list[int], faults: dict[int, str], walked: bool) -> None:
+    def _find(self, messages: list[bytes], rows: Sequence[int], faults: dict[int, str], walked: bool) -> None:
         """Finds the bad ones among `rows`: failing stretches are split until they are small enough to
         walk.
         """

@@ -90,7 +90,7 @@ def read_piece(
     done = 0
     for parsed, raw in _parsed(fields, columns, piece):
         for part, first in _slices(parsed):
-            letter = partial(_letter, fields, raw, part, done + first)
+            letter = partial(_letter, fields, raw, part, first, done)
             decoded = assemble(fields, columns, part, clock, letter)
             yield Decoded(decoded.events, decoded.rows + (done + first), decoded.dead)
         done += len(parsed.rows) + len(parsed.faults)
@@ -110,29 +110,34 @@ def _parsed(
 
 
 def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
-    """Parts of at most _ROWS records, each with its first record; batches with faults are small enough."""
-    size = len(parsed.rows)
-    if size <= _ROWS or parsed.faults:
+    """Parts of at most _ROWS records, each with its first record."""
+    size = len(parsed.rows) + len(parsed.faults)
+    if size <= _ROWS:
         yield parsed, 0
         return
     for start in range(0, size, _ROWS):
-        end = min(start + _ROWS, size)
-        reasons = {row - start: why for row, why in parsed.verdicts.reasons.items() if start <= row < end}
-        arrays = {name: array.slice(start, end - start) for name, array in parsed.arrays.items()}
-        yield Parsed(arrays, np.arange(end - start), Verdicts(end - start, reasons), {}), start
+        low, high = np.searchsorted(parsed.rows, [start, start + _ROWS]).tolist()
+        reasons = {row - low: why for row, why in parsed.verdicts.reasons.items() if low <= row < high}
+        faults = {row - start: why for row, why in parsed.faults.items() if start <= row < start + _ROWS}
+        arrays = {name: array.slice(low, high - low) for name, array in parsed.arrays.items()}
+        yield Parsed(arrays, parsed.rows[low:high] - start, Verdicts(high - low, reasons), faults), start
 
 
 def _letter(
     fields: SourceFields,
     raw: list[bytes] | None,
     parsed: Parsed,
+    first: int,
     done: int,
     row: int,
     stage: str,
     reason: str,
 ) -> DeadLetter:
-    payload = raw[row] if raw is not None else record_json(fields, parsed.arrays, row)
-    return DeadLetter(payload, reason, stage, done + row)
+    """Of the record `row` of a part that starts with the batch's record `first`; `done` come before the
+    batch.
+    """
+    payload = raw[first + row] if raw is not None else record_json(fields, parsed.arrays, row)
+    return DeadLetter(payload, reason, stage, done + first + row)
 
 
 def _paths(pattern: str) -> list[str]:

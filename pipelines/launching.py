@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -32,8 +33,23 @@ def local_streaming_runner(options: PipelineOptions) -> None:
         standard.runner = "PrismRunner"
 
 
+def quieten() -> None:
+    """Leave the runners' own chatter out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
+    level = os.environ.get("TANDEM_LOG", "").upper()
+    for name in ("apache_beam", "PrismRunner"):
+        logging.getLogger(name).setLevel(level or logging.CRITICAL)
+    logging.getLogger().addFilter(_no_type_hint_advice)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_no_type_hint_advice)
+
+
+def _no_type_hint_advice(record: logging.LogRecord) -> bool:
+    return "type hint will be ignored" not in record.getMessage()
+
+
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had."""
+    quieten()
     try:
         return pipeline.run()
     except RuntimeError as error:

@@ -31,7 +31,7 @@ from pipelines.config import (
     load_definitions,
 )
 from pipelines.launching import entry, launch, local_streaming_runner, wait
-from pipelines.live_screen import watch
+from pipelines.live_screen import note_idle_watermark, watch
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.durations import format_duration
@@ -135,6 +135,7 @@ def run(arguments: Sequence[str]) -> None:
         wait(launch(build(config, options, manifest, runs, store)))
     for definition, live_run in zip(config.definitions, runs, strict=True):
         serve_when_caught_up(store, definition, live_run.run)
+        note_idle_watermark(config.home, definition, live_run.run)
 
 
 def build(

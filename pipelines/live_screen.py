@@ -5,21 +5,28 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from journal.blobs import LocalBlobs
+from journal.runs import load_run
+from journal.watermark_board import read_board
+from journal.watermarks import lowest
 from pipelines.config import Home
+from schemas.certificate import time_text
 from schemas.definition import Definition
 from schemas.errors import TandemError
 from transforms.fold import LiveRunRef
 from transforms.sinks import serve_when_caught_up
 from views.opening import open_store
+from views.report import status_report
 
-__all__ = ["watch"]
+__all__ = ["note_idle_watermark", "watch"]
 
 _EVERY = 1.0
 _LINE_EVERY = 10.0
@@ -55,7 +62,23 @@ def _watch(
         if time.monotonic() - shown >= _LINE_EVERY:
             shown = time.monotonic()
             for row in rows:
-                console.print("  ".join(row), highlight=False, soft_wrap=True)
+                line = ", ".join(f"{column} {value}" for column, value in zip(_COLUMNS[1:], row[1:], strict=True))
+                console.print(f"{row[0]}: {line}", highlight=False, soft_wrap=True)
+
+
+def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
+    """Write down how far event time has come while nothing arrives, which no segment would say.
+
+    Only once every lane has been idle for the idle timeout, or is done: by then what it emitted is in the view.
+    """
+    board = read_board(LocalBlobs(home.journal), run) or {}
+    lanes = load_run(LocalBlobs(home.journal), run).lanes
+    if len(board) < lanes or not all(lane.idle or lane.done for lane in board.values()):
+        return
+    common = lowest([lane.watermarks for lane in board.values()], [definition.source.version])
+    watermark = common[definition.source.version]
+    if watermark is not None:
+        open_store(home.store).set_watermark(definition.version, run, watermark)
 
 
 class _Rates:
@@ -79,15 +102,39 @@ def _rows(
     for definition, live_run in zip(definitions, runs, strict=True):
         try:
             serving = serve_when_caught_up(store, definition, live_run.run)
-            residues = store.residues(definition.version, live_run.run)
-            rows.append((definition.name, live_run.run, "serving" if serving else "catching up", str(sum(residues.values()))))
+            note_idle_watermark(home, definition, live_run.run)
+            rows.append(_row(definition, live_run, serving, status_report(store, definition.name), rates))
         except TandemError as error:
-            rows.append((definition.name, live_run.run, str(error), ""))
+            rows.append((definition.name, live_run.run, str(error), "", "", "", "", "", "", ""))
     return rows
 
 
+def _row(
+    definition: Definition, live_run: LiveRunRef, serving: bool, report: Mapping[str, Any], rates: _Rates
+) -> tuple[str, ...]:
+    mine = next(r for r in report["live_runs"] if r["run"] == live_run.run and r["version"] == definition.version)
+    totals = mine["generations"].values()
+    received = sum(generation["received"] for generation in totals)
+    served = report["served"] or {"boundary": 0}
+    return (
+        definition.name,
+        live_run.run,
+        "serving" if serving else "catching up",
+        f"{rates.rate(definition.name, received):,.0f}/s",
+        f"{received:,}",
+        f"{sum(abs(residue) for residue in mine['residues'].values()):,}",
+        f"{sum(generation['late'] for generation in totals):,}",
+        f"{sum(generation['dead'] for generation in totals):,}",
+        time_text(mine["watermark"]) if mine["watermark"] is not None else "unknown",
+        str(served["boundary"]),
+    )
+
+
+_COLUMNS = ("definition", "run", "state", "rate", "received", "in flight", "late", "dead", "watermark", "boundary")
+
+
 def _table(rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table("definition", "run", "state", "in flight", title="tandem live")
+    table = Table(*_COLUMNS, title="tandem live; Ctrl-C drains: seals, and loses nothing")
     for row in rows:
         table.add_row(*row)
     return table

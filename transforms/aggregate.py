@@ -3,17 +3,23 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
 from transforms.elements import FoldUpdate, TileKey
-from transforms.tile_state import TileState
+from transforms.many_tiles import aggregate_tiles
+from transforms.tile_state import Admitted, TileState
 from views.opening import open_store
 
 __all__ = ["AggregateTiles", "BatchRunRef"]
+
+_ROWS_AT_ONCE: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,20 @@ class AggregateTiles(beam.PTransform):  # type: ignore[misc]
 
 
 class _Aggregate(beam.DoFn):  # type: ignore[misc]
+    """Holds small tiles back until there are enough of them to be aggregated in one go."""
+
     def __init__(self, definition: Definition, batch_run: BatchRunRef) -> None:
         self._definition = definition
         self._run = batch_run
         self._compiled: CompiledDefinition | None = None
+        self._held: list[tuple[TileState, Admitted]] = []
+        self._rows = 0
 
     def setup(self) -> None:
         self._compiled = compile_definition(self._definition)
+
+    def start_bundle(self) -> None:
+        self._held, self._rows = [], 0
 
     def process(self, tile: tuple[TileKey, Iterable[pa.RecordBatch]]) -> Iterator[FoldUpdate]:
         assert self._compiled is not None
@@ -60,7 +73,24 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         state = TileState(self._compiled, key)
         if self._definition.deduplicate:
             self._load_counted(state, key)
-        yield state.update(list(parts), "batch")
+        admitted = state.admit(list(parts))
+        self._held.append((state, admitted))
+        self._rows += admitted.counted.num_rows
+        if self._rows >= _ROWS_AT_ONCE:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        forever = GlobalWindow()
+        for update in self._flush():
+            yield WindowedValue(update, forever.max_timestamp(), [forever])
+
+    def _flush(self) -> list[FoldUpdate]:
+        assert self._compiled is not None
+        held, self._held, self._rows = self._held, [], 0
+        blocks = aggregate_tiles(self._compiled.measures, [admitted.counted for _, admitted in held])
+        return [
+            state.merge(admitted, block, "batch") for (state, admitted), block in zip(held, blocks, strict=True)
+        ]
 
     def _load_counted(self, state: TileState, key: TileKey) -> None:
         store, version = open_store(self._run.store), self._definition.version

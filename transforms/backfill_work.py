@@ -13,7 +13,7 @@ from journal.layout import lane_name
 from journal.reading import read_segment
 from schemas.definition import Definition
 from transforms.elements import PackedCoder, SourceBatch, pack, unpack
-from transforms.reading import observe, read_file_piece, segment_batch, source_readings
+from transforms.reading import observe, read_file_piece, source_readings
 
 __all__ = ["FileWork", "ReadWork", "SegmentWork", "Work"]
 
@@ -91,5 +91,5 @@ class _Read(beam.DoFn):  # type: ignore[misc]
             segment = read_segment(blobs, ref)
             decoded, _ = observe([reading], segment.messages)
             version = reading.source.version
-            lane = lane_name(ref.run, ref.lane)
-            yield segment_batch(segment.header, lane, version, None, decoded[version], segment.messages)
+            place = (lane_name(ref.run, ref.lane), ref.number, ref.generation, version)
+            yield SourceBatch(*place, watermark=None, decoded=decoded[version], messages=segment.messages)

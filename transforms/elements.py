@@ -51,6 +51,8 @@ class SourceBatch:
     watermark: int | None
     """The lane's watermark before this segment, microseconds UTC: decides what is late. None: nothing is."""
     decoded: Decoded
+    reported: int | None = None
+    """The run's common watermark when this was emitted, microseconds UTC: what is emitted later has none lower."""
     messages: pa.RecordBatch | None = None
     """The raw messages (MESSAGE_SCHEMA), so that what fails later still becomes a dead letter byte for byte."""
 
@@ -75,6 +77,8 @@ class SegmentTally:
     dead: int
     late: tuple[tuple[int, int], ...]
     """(tile, number of late events), ascending by tile."""
+    reported: int | None = None
+    """As in SourceBatch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,7 @@ class SourceBatchCoder(PackedCoder):
 
     def encode(self, value: SourceBatch) -> bytes:
         dead = value.decoded.dead
-        header = [value.position, value.number, value.generation, value.source, value.watermark]
+        header = [value.position, value.number, value.generation, value.source, value.watermark, value.reported]
         rows = np.ascontiguousarray(value.decoded.rows, dtype="<i8").tobytes()
         messages = to_ipc(value.messages) if value.messages is not None else b""
         parts = [to_ipc(value.decoded.events), rows, messages, *(letter.payload for letter in dead)]
@@ -197,7 +201,9 @@ class SourceBatchCoder(PackedCoder):
         (header, letters), (events, rows, messages, *payloads) = unpack(encoded)
         dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
         decoded = Decoded(from_ipc(events), np.frombuffer(rows, "<i8"), dead)
-        return SourceBatch(*header, decoded=decoded, messages=from_ipc(messages) if messages else None)
+        *place, reported = header
+        raw = from_ipc(messages) if messages else None
+        return SourceBatch(*place, decoded=decoded, reported=reported, messages=raw)
 
 
 class DecodedSegmentCoder(PackedCoder):
@@ -220,11 +226,11 @@ class SegmentTallyCoder(PackedCoder):
 
     def encode(self, value: SegmentTally) -> bytes:
         counts = [value.received, value.routed, value.filtered, value.dead]
-        return pack([value.position, value.number, value.generation, *counts, value.late])
+        return pack([value.position, value.number, value.generation, *counts, value.late, value.reported])
 
     def decode(self, encoded: bytes) -> SegmentTally:
-        (*fields, late), _ = unpack(encoded)
-        return SegmentTally(*fields, late=tuple((tile, count) for tile, count in late))
+        (*fields, late, reported), _ = unpack(encoded)
+        return SegmentTally(*fields, late=tuple((tile, count) for tile, count in late), reported=reported)
 
 
 class DeadLetterBatchCoder(PackedCoder):

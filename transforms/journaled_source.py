@@ -25,7 +25,7 @@ from schemas.columns import TIME
 from schemas.definition import Definition
 from schemas.messages import Decoded
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
-from transforms.reading import SourceReading, observe, segment_batch, source_readings
+from transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["JournaledSource", "ReadJournaled", "drain_path"]
 
@@ -159,7 +159,7 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
         emitted = self._reader.advance()
         if emitted is None:
             return False
-        self._current = _decoded_segment(emitted)
+        self._current = _decoded_segment(emitted, self._reader.common_watermark())
         self._timestamp = _timestamp_of(self._current)
         return True
 
@@ -194,12 +194,22 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
                 self._reader.drain()
 
 
-def _decoded_segment(emitted: Emitted) -> DecodedSegment:
-    lane = lane_name(emitted.header.run, emitted.header.lane)
+def _decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:
+    header = emitted.header
+    lane = lane_name(header.run, header.lane)
     payload = cast(Mapping[str, Decoded], emitted.payload)
     return DecodedSegment(
         tuple(
-            segment_batch(emitted.header, lane, version, emitted.watermarks.get(version), decoded, emitted.messages)
+            SourceBatch(
+                lane,
+                header.number,
+                header.generation,
+                version,
+                emitted.watermarks.get(version),
+                decoded,
+                reported.get(version),
+                emitted.messages,
+            )
             for version, decoded in payload.items()
         )
     )

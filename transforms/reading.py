@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 
 from formats.files import FilePiece, read_piece
 from formats.messages import decode_messages
-from journal.segments import SegmentHeader
 from schemas.columns import TIME
 from schemas.compiled import compile_definition
 from schemas.definition import Definition, Source
 from schemas.messages import Decoded
 from transforms.elements import SourceBatch
 
-__all__ = ["PIECE_BATCHES", "SourceReading", "observe", "read_file_piece", "segment_batch", "source_readings"]
+__all__ = ["PIECE_BATCHES", "SourceReading", "observe", "read_file_piece", "source_readings"]
 
 PIECE_BATCHES = 1_000_000
 """Batches of one piece of a file are numbered from the piece's number times this."""
@@ -48,13 +47,6 @@ def observe(
     """(what the messages decode to, the largest event time), both by source version."""
     decoded = {r.source.version: decode_messages(r.source, r.columns, messages) for r in readings}
     return decoded, {version: pc.max(d.events.column(TIME)).as_py() for version, d in decoded.items()}
-
-
-def segment_batch(
-    header: SegmentHeader, lane: str, source: str, watermark: int | None, decoded: Decoded, messages: pa.RecordBatch
-) -> SourceBatch:
-    """A segment's messages as one source decodes them."""
-    return SourceBatch(lane, header.number, header.generation, source, watermark, decoded, messages)
 
 
 def read_file_piece(

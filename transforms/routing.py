@@ -62,6 +62,7 @@ def route(compiled: CompiledDefinition, shards: int, batch: SourceBatch) -> Rout
         filtered=prepared.filtered,
         dead=len(dead),
         late=tuple(zip(late_tiles.tolist(), late_counts.tolist(), strict=True)),
+        reported=batch.reported,
     )
     return Routed(parts, tally, DeadLetterBatch(batch.position, batch.number, batch.generation, dead))
 

@@ -103,7 +103,11 @@ class _WriteStates(_LiveWriter):
 
 class _WriteTallies(_LiveWriter):
     def _write(self, store: ViewStore, rows: list[SegmentTally]) -> None:
-        store.write_segments(self._definition.version, self._live_run.run, rows)
+        version, run = self._definition.version, self._live_run.run
+        store.write_segments(version, run, rows)
+        reported = [row.reported for row in rows if row.reported is not None]
+        if reported:
+            store.set_watermark(version, run, max(reported))
 
 
 @dataclass

@@ -15,7 +15,16 @@ from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc
 from transforms.elements import FoldUpdate, Straddler, Tally, TileKey, pack, unpack
 from transforms.seen_ids import SeenIds, Verdict, merge_sorted
 
-__all__ = ["TileState"]
+__all__ = ["Admitted", "TileState"]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Events of one pane that count, and what became of the others."""
+
+    counted: pa.RecordBatch
+    tallies: tuple[Tally, ...]
+    straddlers: tuple[Straddler, ...]
 
 
 @dataclass(slots=True)
@@ -33,21 +42,28 @@ class TileState:
 
         Returns the new whole states of the (generation, key) pairs that gained an event.
         """
+        admitted = self.admit(parts)
+        return self.merge(admitted, aggregate(self.compiled.measures, admitted.counted), timing)
+
+    def admit(self, parts: Sequence[pa.RecordBatch]) -> Admitted:
+        """Set the duplicates apart, and tally."""
         events = _concat(parts)
         verdict = self._judge(events)
-        counted = events.filter(pa.array(verdict.first))
-        delta = aggregate(self.compiled.measures, counted)
-        changed = delta
-        if self.block is not None:
-            self.block, changed = _fold(self.compiled, self.block, delta)
-        else:
-            self.block = delta
-        ids = counted.select([HASH, CONTENT, GENERATION])
+        counted = events if verdict.first.all() else events.filter(pa.array(verdict.first))
         straddlers = tuple(
             Straddler(int(row["hash"]), int(row["content"]), int(counted_in), int(row["generation"]))
             for row, counted_in in zip(verdict.straddlers, verdict.counted_generations, strict=True)
         )
-        return FoldUpdate(*self.tile, changed, self._tally(events, verdict), straddlers, ids, timing)
+        return Admitted(counted, self._tally(events, verdict), straddlers)
+
+    def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
+        """Merge the block of the events that were admitted."""
+        if self.block is None:
+            self.block = changed = delta
+        else:
+            self.block, changed = _fold(self.compiled, self.block, delta)
+        ids = admitted.counted.select([HASH, CONTENT, GENERATION])
+        return FoldUpdate(*self.tile, changed, admitted.tallies, admitted.straddlers, ids, timing)
 
     def delta_bytes(self, parts: FoldUpdate) -> bytes:
         """What `parts` added to this state, for `restore`: its ids, and the changed states whole."""

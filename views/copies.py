@@ -65,9 +65,9 @@ class Copies:
             twice = unknown & self._counted(batch, tile, live.base_boundary)
             if twice:
                 raise self.refuse(
-                    f"{len(twice)} events of tile {tile} are counted by batch run {batch.id!r} and by live run"
-                    f" {live.run!r}, whose base {base.id!r} left them out: start a live run on this batch run and"
-                    " let it take over"
+                    f"{len(twice)} events of tile {tile} are counted by batch run {batch.id!r} and by live"
+                    f" run {live.run!r}, whose base {base.id!r} left them out: start a live run on this batch"
+                    " run and let it take over"
                 )
 
     def nothing_left_out(self, batch: Row | None, live: Row | None) -> None:
@@ -140,6 +140,7 @@ class Copies:
         if open_tiles or shared:
             tile = (open_tiles or shared)[0]
             raise self.refuse(
-                f"files of batch run {batch.id!r} hold events of tile {tile}, which live run {live.run!r} "
-                "counts too without knowing their ids: start a live run on this batch run and let it take over"
+                f"files of batch run {batch.id!r} hold events of tile {tile}, which live run {live.run!r}"
+                " counts too without knowing their ids: start a live run on this batch run and let it take"
+                " over"
             )

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -314,6 +315,28 @@ def test_streams_tell_whether_messages_are_ordered(
             response = next(stream.open().call)
         assert response.subscription_properties.message_ordering_enabled is ordered
         subscriber.delete_subscription(subscription=SUBSCRIPTION)
+
+
+def test_a_cancelled_stream_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.server.MAX_STREAMS", 1)
+    with EmbeddedPubSub() as small:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", small.address)
+        publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
+        publisher.create_topic(name=TOPIC)
+        subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+        for _ in range(10):
+            publish(publisher, b"1")
+            with Stream(small.address) as stream:
+                stream.open().next()
+                stream.call.cancel()
+            give_up_at = time.monotonic() + 5
+            while threads_of_streams() and time.monotonic() < give_up_at:
+                time.sleep(0.01)
+            assert not threads_of_streams()
+
+
+def threads_of_streams() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "streaming-pull-requests"]
 
 
 def test_only_so_many_streams_are_open_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,11 +201,19 @@ def test_a_null_time_is_dead(kit: Any) -> None:
     assert decoded.rows.tolist() == [1]
 
 
-def test_a_time_in_milliseconds_beyond_int64_is_dead(kit: Any) -> None:
+@pytest.mark.parametrize(
+    "millis",
+    [
+        pytest.param((2**63 - 1) // 1000 + 1, id="first-beyond"),
+        pytest.param(18_446_744_073_709_552, id="wraps-to-1970"),
+        pytest.param(-(2**62), id="far-back"),
+    ],
+)
+def test_a_time_in_milliseconds_beyond_int64_is_dead(kit: Any, millis: int) -> None:
     spec = kit.spec(kit.wide, event_time="seen")
-    message = kit.avro(kit.wide_row(seen=2**62), kit.wide)
+    message = kit.avro(kit.wide_row(seen=millis), kit.wide)
     (letter,) = decode_messages(spec, (), kit.messages([message])).dead
-    assert f"{2**62} is not a time" in letter.reason
+    assert f"{millis} is not a time" in letter.reason
 
 
 def test_an_array_of_nulls_in_a_wide_record_stays_bounded(kit: Any) -> None:

@@ -141,3 +141,28 @@ def test_patterns_that_name_nothing_readable(tmp_path: Path, pattern: str, probl
 def test_no_patterns_are_refused() -> None:
     with pytest.raises(SourceFileError, match="no files named"):
         expand([])
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_batches_stay_small_whatever_is_in_them(
+    kit: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files_module, "_ROWS", 7)
+    rows = [kit.row(id=at, page="moon" if at % 5 == 0 else "pay") for at in range(40)]
+    path = (kit.write_lines if kind == "jsonl" else kit.write_csv)(tmp_path / f"e.{kind}", rows)
+    lines = path.read_bytes().splitlines()[0 if kind == "jsonl" else 1 :]
+    lines[13] = b"oops"
+    header = b"" if kind == "jsonl" else b",".join(name.encode() for name in rows[0]) + b"\n"
+    path.write_bytes(header + b"\n".join(lines))
+    (ref,) = expand([str(path)])
+    (piece,) = split(ref, ALL)
+    parts = list(read_piece(kit.spec(), (), piece, kit.now))
+    assert [part.received for part in parts] == [7, 7, 7, 7, 7, 5]
+    found = [
+        (row, ident)
+        for part in parts
+        for row, ident in zip(part.rows, part.events.column(ID).to_pylist(), strict=True)
+    ]
+    assert found == [(at, at) for at in range(40) if at % 5 and at != 13]
+    dead = {letter.row: letter.payload for part in parts for letter in part.dead}
+    assert dead == {at: lines[at] for at in range(40) if at % 5 == 0 or at == 13}
