@@ -33,6 +33,7 @@ _CLIENT_PING_MILLISECONDS = 10_000
 
 _MAX_PORT = 65_535
 _STOP_SECONDS = 0.5
+_LOOK_FOR_SIGNALS_SECONDS = 0.1
 
 
 class CannotListen(OSError):
@@ -125,28 +126,33 @@ def serve(
     """
     stopping = stop or threading.Event()
     try:
-        with _signals(stopping), EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
+        with _signals() as caught, EmbeddedPubSub(host, port, max_backlog_bytes=max_backlog_bytes) as pubsub:
             if ready is not None:
                 ready(pubsub.address)
-            stopping.wait()
+            while not caught and not stopping.wait(_LOOK_FOR_SIGNALS_SECONDS):
+                pass
     except CannotListen as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
 
 
 @contextmanager
-def _signals(stopping: threading.Event) -> Iterator[None]:
-    """While inside, SIGTERM and SIGINT set `stopping`, if this is the main thread."""
+def _signals() -> Iterator[list[int]]:
+    """While inside, SIGTERM and SIGINT are appended to the list, if this is the main thread.
+
+    A handler may interrupt the main thread while it holds the lock of an event, so it must not set one.
+    """
+    caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield caught
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        stopping.set()
+        caught.append(number)
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield caught
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

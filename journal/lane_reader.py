@@ -72,6 +72,7 @@ class LaneReader:
         self._done = start.done
         if self._done:
             self._board.take_over(start.number + 1)
+            self._close()
 
     def advance(self) -> Emitted | None:
         """The next segment, already in the journal; None when there is nothing now.

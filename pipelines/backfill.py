@@ -20,7 +20,16 @@ from formats.files import FileRef, expand, split
 from journal.blobs import LocalBlobs
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.reading import segments_of
-from pipelines.config import FlagParser, Home, add_definition_flag, add_home_flags, beam_options, duration, home_from
+from pipelines.config import (
+    FlagParser,
+    Home,
+    add_definition_flag,
+    add_home_flags,
+    beam_options,
+    definition_text,
+    duration,
+    home_from,
+)
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from schemas.compiled import compile_definition
 from schemas.definition import Definition, load
@@ -95,7 +104,7 @@ def parse(arguments: Sequence[str]) -> tuple[BackfillConfig, PipelineOptions]:
     flags, rest = parser.parse_known_args(list(arguments))
     config = BackfillConfig(
         definition=load(Path(flags.definition)),
-        definition_text=Path(flags.definition).read_text(encoding="utf-8"),
+        definition_text=definition_text(flags.definition),
         files=tuple(flags.files),
         home=home_from(flags),
         upto=flags.upto,

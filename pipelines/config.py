@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,21 @@ from typing import NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from schemas import yaml_lines
 from schemas.definition import Definition, load
 from schemas.durations import parse_duration
 from schemas.errors import UserError
 
-__all__ = ["FlagParser", "Home", "add_definition_flag", "add_home_flags", "beam_options", "home_from", "load_definitions"]
+__all__ = [
+    "FlagParser",
+    "Home",
+    "add_definition_flag",
+    "add_home_flags",
+    "beam_options",
+    "definition_text",
+    "home_from",
+    "load_definitions",
+]
 
 _PORTABLE_RUNNERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
 
@@ -101,6 +112,16 @@ def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
         if names.count(name) > 1:
             raise UserError(f"two definitions are named {name!r}; names must differ")
     return definitions
+
+
+def definition_text(path: str) -> str:
+    """A definition's text with its Avro schema in it, so that it can be read wherever the view store is."""
+    text = Path(path).read_text(encoding="utf-8")
+    value = yaml_lines.read(text, path).value
+    if isinstance(value["source"]["schema"], str):
+        value["source"]["schema"] = load(Path(path)).source.avro_schema
+        return json.dumps(value, ensure_ascii=False, indent=1)
+    return text
 
 
 def beam_options(rest: Sequence[str]) -> PipelineOptions:

@@ -36,15 +36,14 @@ def local_streaming_runner(options: PipelineOptions) -> None:
 def quieten() -> None:
     """Leave the runners' own chatter out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
     level = os.environ.get("TANDEM_LOG", "").upper()
-    for name in ("apache_beam", "PrismRunner"):
-        logging.getLogger(name).setLevel(level or logging.CRITICAL)
-    logging.getLogger().addFilter(_no_type_hint_advice)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_no_type_hint_advice)
-
-
-def _no_type_hint_advice(record: logging.LogRecord) -> bool:
-    return "type hint will be ignored" not in record.getMessage()
+    if level:
+        logging.basicConfig(level=level)
+        return
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    # Beam sets the level of this one anew when it starts Prism.
+    prism = logging.getLogger("PrismJobServer")
+    prism.propagate = False
+    prism.addHandler(logging.NullHandler())
 
 
 def launch(pipeline: beam.Pipeline) -> PipelineResult:

@@ -26,6 +26,7 @@ from pipelines.config import (
     add_definition_flag,
     add_home_flags,
     beam_options,
+    definition_text,
     duration,
     home_from,
     load_definitions,
@@ -102,7 +103,7 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
         raise UserError(f"--max-messages is {flags.max_messages}; from 1 to 10,000 are possible")
     config = LiveConfig(
         definitions=load_definitions(flags.definition),
-        definition_texts=tuple(Path(path).read_text(encoding="utf-8") for path in flags.definition),
+        definition_texts=tuple(map(definition_text, flags.definition)),
         subscription=flags.subscription,
         home=home_from(flags),
         lanes=flags.lanes,

@@ -7,6 +7,7 @@ by their UTF-8 bytes. So equal contents are equal blocks, and equal bytes.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ _Codes = npt.NDArray[np.int64]
 
 def block_schema(measures: Measures) -> pa.Schema:
     """The schema of a block of these measures; no column has nulls."""
+    return _block_schema(tuple(measures))
+
+
+@functools.lru_cache(maxsize=256)
+def _block_schema(measures: tuple[tuple[str, Measure], ...]) -> pa.Schema:
     fixed = [(GENERATION, pa.int64()), (KEY, pa.string()), (EVENTS, pa.int64())]
     columns = [*fixed, *((name, measure.state_type) for name, measure in measures)]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns])
@@ -55,6 +61,11 @@ def block_schema(measures: Measures) -> pa.Schema:
 
 def empty_block(measures: Measures) -> pa.RecordBatch:
     """A block without rows."""
+    return _empty_block(tuple(measures))
+
+
+@functools.lru_cache(maxsize=256)
+def _empty_block(measures: tuple[tuple[str, Measure], ...]) -> pa.RecordBatch:
     schema = block_schema(measures)
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 

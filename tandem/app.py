@@ -1,90 +1,63 @@
-"""The `tandem` command. Heavy modules are imported by the command that needs them, so that `--help` answers at once."""
+"""The `tandem` command: names and groups only. Heavy modules are imported by the command that needs them."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from schemas.errors import TandemError
+from tandem import journal_commands, pubsub_commands, querying, running, store_commands
+from tandem.command_group import CommandGroup
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="tandem",
+    cls=CommandGroup,
     help="Hybrid batch and real-time analytics on Apache Beam: one journal, two speeds, one answer.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-PASS_ON: dict[str, Any] = {
-    "add_help_option": False,
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
-}
-"""Settings of commands that hand all their flags to a pipeline, Beam's own among them."""
+pubsub = typer.Typer(
+    help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False
+)
 
 
-@app.command()
-def check(files: Annotated[list[Path], typer.Argument(help="definitions (YAML)")]) -> None:
-    """Check definitions against their Avro schemas; nothing is run."""
-    from schemas.compiled import compile_definition
-    from schemas.definition import load
-
-    for path in files:
-        compiled = compile_definition(load(path))
-        definition = compiled.definition
-        typer.echo(f"{path}: {definition.name}, version {compiled.version}, reads {', '.join(compiled.source_columns)}")
-
-
-@app.command(**PASS_ON)
-def live(context: typer.Context) -> None:
-    """Run definitions over a Pub/Sub subscription (an unbounded Beam pipeline; takes Beam's flags too)."""
-    from pipelines.live import run
-
-    run(context.args)
-
-
-@app.command(**PASS_ON)
-def backfill(context: typer.Context) -> None:
-    """Run a definition over files and sealed generations of the journal, and publish (takes Beam's flags too)."""
-    from pipelines.backfill import run
-
-    run(context.args)
-
-
-@app.command(**PASS_ON)
-def publish(context: typer.Context) -> None:
-    """Publish the records of files to a Pub/Sub topic, in order of a column, paced or flat out."""
-    from pipelines.publish import run
-
-    run(context.args)
-
-
-@app.command()
-def emulator(
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8085,
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the versions and end")] = False,
 ) -> None:
-    """Serve the embedded Pub/Sub; other commands find it through PUBSUB_EMULATOR_HOST."""
-    from emulator.server import serve
+    if version:
+        typer.echo(_versions())
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
-    serve(host, port, ready=lambda address: typer.echo(f"export PUBSUB_EMULATOR_HOST={address}"))
+
+def _versions() -> str:
+    import platform
+    from importlib.metadata import version
+
+    beam, python = version("apache-beam"), platform.python_version()
+    return f"tandem {version('tandem-beam')} (Apache Beam {beam}, Python {python})"
+
+
+app.command(rich_help_panel="Run")(running.check)
+for _command in (running.live, running.backfill, running.publish):
+    app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
+app.command(rich_help_panel="Run")(running.emulator)
+app.command(rich_help_panel="Ask")(querying.query)
+app.command(rich_help_panel="Ask")(store_commands.status)
+app.command(rich_help_panel="Ask")(store_commands.publications)
+app.command("roll-back", rich_help_panel="Operate")(store_commands.roll_back)
+app.command(rich_help_panel="Operate")(store_commands.prune)
+app.command(rich_help_panel="Operate")(journal_commands.seal)
+app.command(rich_help_panel="Operate")(journal_commands.stop)
+pubsub.command("create-topic")(pubsub_commands.create_topic)
+pubsub.command("create-subscription")(pubsub_commands.create_subscription)
+app.add_typer(pubsub, name="pubsub", rich_help_panel="Operate")
 
 
 def main() -> None:
-    """Run the command line; a TandemError ends it with one line and the error's exit code."""
-    try:
-        app()
-    except TandemError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {_escaped(str(error))}")
-        sys.exit(error.exit_code)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    """Run the command line; what goes wrong is one line and an exit code."""
+    app()

@@ -14,6 +14,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from journal.blobs import LocalBlobs
 from journal.clocks import SystemClock
+from journal.generations import latest_generation
 from journal.lane_config import LaneConfig
 from journal.lane_cursor import Emitted
 from journal.lane_marks import LaneMark
@@ -31,6 +32,11 @@ __all__ = ["JournaledSource", "ReadJournaled", "drain_path"]
 
 _MIN: Final = MIN_TIMESTAMP.micros
 _MAX: Final = MAX_TIMESTAMP.micros - 1
+_NEWEST: Final[dict[tuple[str, str], tuple[int, int]]] = {}
+"""Per journal and run: the newest generation, and the monotonic time when this process saw it first.
+
+A runner makes readers anew every few seconds, so a reader's own time would never reach the interval.
+"""
 
 
 def drain_path(run: str) -> str:
@@ -143,6 +149,7 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
             source.config,
             mark=mark,
         )
+        self._source = source
         self._drain = drain_path(source.run.id)
         self._look_interval = source.config.publish_interval
         self._looked_at = 0
@@ -155,7 +162,7 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
 
     def advance(self) -> bool:
         """The next segment, or False when there is none now."""
-        self._look_for_drain()
+        self._look_around()
         emitted = self._reader.advance()
         if emitted is None:
             return False
@@ -186,12 +193,24 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
         """Behind what was emitted last."""
         return _Mark(self._reader.mark(), self._reader)
 
-    def _look_for_drain(self) -> None:
+    def _look_around(self) -> None:
         now = self._clock.monotonic()
         if now - self._looked_at >= self._look_interval:
             self._looked_at = now
             if self._blobs.exists(self._drain):
                 self._reader.drain()
+            if self._generation_is_over(now):
+                self._reader.request_roll()
+
+    def _generation_is_over(self, now: int) -> bool:
+        run, interval = self._source.run, self._source.config.generation_interval
+        place = (self._source.journal, run.id)
+        known, begun = _NEWEST.setdefault(place, (run.first_generation, now))
+        newest = latest_generation(self._blobs, known)
+        if newest > known:
+            _NEWEST[place] = (newest, now)
+            return False
+        return interval is not None and now - begun >= interval
 
 
 def _decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:

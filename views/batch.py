@@ -138,7 +138,7 @@ def write_batch(
     cleared = _cleared_here(connection, run, tiles)
     # The generation's column holds the tile: one merge does all tiles at once, over all generations.
     blocks = [with_generation(_columns(measures, update.block), update.tile) for update in updates]
-    for tile in sorted(tiles - cleared):
+    for tile in sorted(tiles - cleared) if run.parent is not None else ():
         keys = {key for u in updates if u.tile == tile for key in u.block.column(KEY).to_pylist()}
         blocks.append(_ancestors_states(connection, chains, run, measures, tile, sorted(keys)))
     merged = merge_blocks(measures, blocks)

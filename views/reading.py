@@ -4,9 +4,9 @@ missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -26,7 +26,7 @@ from views.tables import (
     publications,
 )
 
-__all__ = ["Scope", "TileRow", "late_by_tile", "read_scope", "tile_rows"]
+__all__ = ["Scope", "TileRow", "all_rows", "late_by_tile", "read_scope", "tile_rows"]
 
 
 class TileRow(NamedTuple):
@@ -62,12 +62,21 @@ class Scope:
     dead_letters: int
 
 
-def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) -> Scope:
-    """What is served under the definition's name. Raises StoreError if that is another version than
-    `compiled`.
-    """
-    name, p = compiled.definition.name, publications.c
-    query = (
+# The statements are built once: building them anew for each answer takes longer than the database does.
+
+
+def _live_sum(amount: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
+    """A sum over the live generations after the boundary."""
+    t = live_totals.c
+    after = sa.and_(t.run == publications.c.live_run, t.generation > publications.c.boundary)
+    return sa.select(sa.func.sum(amount)).where(after).correlate(publications).scalar_subquery()
+
+
+def _served_query() -> sa.Select[Any]:
+    t, p, d = live_totals.c, publications.c, dead_letters.c
+    residue = t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead)
+    open_letters = sa.select(sa.func.sum(d.count)).where(d.definition == p.definition, d.status == "open")
+    return (
         sa.select(
             publications,
             definitions.c.version,
@@ -76,21 +85,70 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
             batch_runs.c.residue,
             live_runs.c.run,
             live_runs.c.watermark,
+            _live_sum(sa.func.abs(residue)).label("in_flight"),
+            _live_sum(t.late).label("late"),
+            _live_sum(t.conflicts).label("live_conflicts"),
+            open_letters.correlate(publications).scalar_subquery().label("dead_letters"),
         )
         .join(pointers, pointers.c.publication == p.ordinal)
         .join(definitions, definitions.c.id == p.definition)
         .outerjoin(batch_runs, batch_runs.c.ordinal == p.batch_run)
         .outerjoin(live_runs, live_runs.c.id == p.live_run)
-        .where(pointers.c.name == name)
+        .where(pointers.c.name == sa.bindparam("name"))
     )
-    row = connection.execute(query).first()
+
+
+_SERVED: Final = _served_query()
+
+_LATE: Final = (
+    sa.select(late_ledger.c.tile, sa.func.sum(late_ledger.c.count))
+    .where(late_ledger.c.run == sa.bindparam("run"))
+    .where(late_ledger.c.generation > sa.bindparam("boundary"))
+    .where(late_ledger.c.tile >= sa.bindparam("start"), late_ledger.c.tile < sa.bindparam("end"))
+    .group_by(late_ledger.c.tile)
+)
+
+_B: Final = batch_states.c
+_BATCH: Final = (
+    sa.select(_B.key, _B.tile, _B.batch_run, _B.events, _B.states)
+    .where(_B.definition == sa.bindparam("definition_id"), _B.batch_run <= sa.bindparam("newest"))
+    .order_by(_B.key, _B.tile, _B.batch_run)
+)
+"""All layers up to the published one, its ancestors or not."""
+
+_L: Final = live_states.c
+_LIVE: Final = (
+    sa.select(_L.key, _L.tile, _L.generation, _L.events, _L.states)
+    .where(_L.run == sa.bindparam("run_id"), _L.generation > sa.bindparam("boundary"))
+    .order_by(_L.key, _L.tile, _L.generation)
+)
+
+
+def _of_key(query: sa.Select[Any], columns: Any) -> sa.Select[Any]:
+    return query.where(
+        columns.key == sa.bindparam("one_key"),
+        columns.tile >= sa.bindparam("start"),
+        columns.tile < sa.bindparam("end"),
+    )
+
+
+_BATCH_OF_KEY: Final = _of_key(_BATCH, _B)
+_LIVE_OF_KEY: Final = _of_key(_LIVE, _L)
+
+
+def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) -> Scope:
+    """What is served under the definition's name.
+
+    Raises StoreError if that is another version than `compiled`.
+    """
+    name = compiled.definition.name
+    row = connection.execute(_SERVED, {"name": name}).first()
     if row is None:
-        return _nothing(name)
+        return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
     if row.version != compiled.version:
         raise StoreError(
             f"{name}: version {row.version} is served, this was asked with version {compiled.version}"
         )
-    in_flight, late, conflicts = _live_sums(connection, row)
     return Scope(
         name=name,
         version=row.version,
@@ -103,102 +161,55 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
         live_id=row.live_run,
         live_run=row.run,
         watermark=row.watermark,
-        conflicts=(row.conflicts or 0) + conflicts,
+        conflicts=int((row.conflicts or 0) + (row.live_conflicts or 0)),
         residue=row.residue or 0,
-        in_flight=in_flight,
-        late=late,
-        dead_letters=_open_dead_letters(connection, row.definition),
+        in_flight=int(row.in_flight or 0),
+        late=int(row.late or 0),
+        dead_letters=int(row.dead_letters or 0),
     )
-
-
-def _nothing(name: str) -> Scope:
-    return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
-
-
-def _live_sums(connection: sa.Connection, row: sa.Row[Any]) -> tuple[int, int, int]:
-    """(absolute residues, late events, conflicts) of the live generations after the boundary."""
-    if row.live_run is None:
-        return 0, 0, 0
-    t = live_totals.c
-    residue = t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead)
-    query = sa.select(sa.func.sum(sa.func.abs(residue)), sa.func.sum(t.late), sa.func.sum(t.conflicts)).where(
-        t.run == row.live_run, t.generation > row.boundary
-    )
-    sums = connection.execute(query).one()
-    return int(sums[0] or 0), int(sums[1] or 0), int(sums[2] or 0)
-
-
-def _open_dead_letters(connection: sa.Connection, definition: int) -> int:
-    d = dead_letters.c
-    query = sa.select(sa.func.sum(d.count)).where(d.definition == definition, d.status == "open")
-    return int(connection.execute(query).scalar() or 0)
 
 
 def late_by_tile(connection: sa.Connection, scope: Scope, start: int, end: int) -> dict[int, int]:
     """Late events of the tiles in [start, end) that batch doesn't cover yet."""
     if scope.live_id is None or not scope.late:
         return {}
-    ledger = late_ledger.c
-    query = (
-        sa.select(ledger.tile, sa.func.sum(ledger.count))
-        .where(ledger.run == scope.live_id, ledger.generation > scope.boundary)
-        .where(ledger.tile >= start, ledger.tile < end)
-        .group_by(ledger.tile)
-    )
-    return {tile: int(count) for tile, count in connection.execute(query)}
+    values = {"run": scope.live_id, "boundary": scope.boundary, "start": start, "end": end}
+    return {tile: int(count) for tile, count in connection.execute(_LATE, values)}
 
 
 def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> list[TileRow]:
-    """All rows of one key in the tiles of [start, end), of batch and of every live generation after the
-    boundary.
-    """
-    batch, live = _batch_query(scope), _live_query(scope)
+    """All rows of one key in the tiles of [start, end), of batch and of the live generations after it."""
+    span = {"one_key": key, "start": start, "end": end}
     rows: list[TileRow] = []
-    if batch is not None:
-        b = batch_states.c
-        of_key = batch.where(b.key == key, b.tile >= start, b.tile < end)
-        rows.extend(_newest_layers(connection.execute(of_key).tuples(), scope.chain))
-    if live is not None:
-        s = live_states.c
-        of_key = live.where(s.key == key, s.tile >= start, s.tile < end)
-        rows.extend(map(TileRow._make, connection.execute(of_key)))
+    if scope.batch_ordinal is not None:
+        found = connection.execute(_BATCH_OF_KEY, {**_batch_values(scope), **span})
+        rows.extend(_newest_layers(found, scope.chain))
+    if scope.live_id is not None:
+        found = connection.execute(_LIVE_OF_KEY, {**_live_values(scope), **span})
+        rows.extend(map(TileRow._make, found))
     return rows
 
 
 def all_rows(connection: sa.Connection, scope: Scope) -> Iterator[Iterator[TileRow]]:
     """Streams of all rows, each in the order of key (its bytes), then tile: batch's, then live's."""
-    streaming = connection.execution_options(yield_per=10_000)
-    batch, live = _batch_query(scope), _live_query(scope)
-    if batch is not None:
-        yield _newest_layers(streaming.execute(batch).tuples(), scope.chain)
-    if live is not None:
-        yield map(TileRow._make, streaming.execute(live))
+    streaming = {"yield_per": 10_000}
+    if scope.batch_ordinal is not None:
+        found = connection.execute(_BATCH, _batch_values(scope), execution_options=streaming)
+        yield _newest_layers(found, scope.chain)
+    if scope.live_id is not None:
+        found = connection.execute(_LIVE, _live_values(scope), execution_options=streaming)
+        yield map(TileRow._make, found)
 
 
-def _batch_query(scope: Scope) -> sa.Select[Any] | None:
-    """Key, tile, layer, events, states; all layers up to the published one, its ancestors or not."""
-    if scope.batch_ordinal is None:
-        return None
-    b = batch_states.c
-    return (
-        sa.select(b.key, b.tile, b.batch_run, b.events, b.states)
-        .where(b.definition == scope.definition, b.batch_run <= scope.batch_ordinal)
-        .order_by(b.key, b.tile, b.batch_run)
-    )
+def _batch_values(scope: Scope) -> dict[str, int | None]:
+    return {"definition_id": scope.definition, "newest": scope.batch_ordinal}
 
 
-def _live_query(scope: Scope) -> sa.Select[Any] | None:
-    if scope.live_id is None:
-        return None
-    s = live_states.c
-    return (
-        sa.select(s.key, s.tile, s.generation, s.events, s.states)
-        .where(s.run == scope.live_id, s.generation > scope.boundary)
-        .order_by(s.key, s.tile, s.generation)
-    )
+def _live_values(scope: Scope) -> dict[str, int | None]:
+    return {"run_id": scope.live_id, "boundary": scope.boundary}
 
 
-def _newest_layers(rows: Iterator[Any] | Sequence[Any] | Any, chain: Chain) -> Iterator[TileRow]:
+def _newest_layers(rows: Iterable[Any], chain: Chain) -> Iterator[TileRow]:
     """Of each key and tile the row of the newest run in the chain; rows come in that order."""
     held = None
     for row in rows:

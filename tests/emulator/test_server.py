@@ -100,6 +100,20 @@ def test_serve_in_a_thread_ends_when_it_is_told_to() -> None:
     assert not thread.is_alive()
 
 
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_serve_whatever_it_interrupts(number: signal.Signals) -> None:
+    stop = threading.Event()
+
+    def on_ready(address: str) -> None:
+        with stop._cond:  # type: ignore[attr-defined]
+            signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    serve("127.0.0.1", 0, on_ready, stop=stop)
+    assert signal.getsignal(number) is before
+
+
 @contextmanager
 def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process: Any = subprocess.Popen(
@@ -131,7 +145,7 @@ def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
                 iter(requests.get, None)
             )
             process.send_signal(number)
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=60)
             assert stream.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
             requests.put(None)
     assert (process.returncode, output, errors) == (0, "", "")
@@ -141,7 +155,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with command("--port", str(port)) as process:
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output == ""
     assert errors == f"Cannot listen on 127.0.0.1:{port}: Address already in use.\n"

@@ -156,7 +156,7 @@ def test_batches_stay_small_whatever_is_in_them(
     path.write_bytes(header + b"\n".join(lines))
     (ref,) = expand([str(path)])
     (piece,) = split(ref, ALL)
-    parts = list(read_piece(kit.spec(), (), piece, kit.now))
+    parts = list(read_piece(kit.spec(), ("page",), piece, kit.now))
     assert [part.received for part in parts] == [7, 7, 7, 7, 7, 5]
     found = [
         (row, ident)

@@ -348,9 +348,12 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournalMachine = JournalMachine.TestCase
+EXAMPLES = int(os.environ.get("TANDEM_JOURNAL_EXAMPLES", "0"))
+"""Set it to look further than every test run does; then what fails is shrunk too, which takes minutes."""
+
 TestJournalMachine.settings = settings(
-    phases=[Phase.generate] if os.environ.get("NOSHRINK") else list(Phase),
-    max_examples=int(os.environ.get("EX", "60")),
+    max_examples=EXAMPLES or 40,
+    phases=list(Phase) if EXAMPLES else [Phase.generate],
     stateful_step_count=40,
     deadline=None,
     derandomize=True,

@@ -158,7 +158,8 @@ class Bench:
         )
         block = self.block((generation, key, events, 10 * events))
         tally = Tally(generation, events)
-        self.store.write_live(self.compiled, run, [Update(tile, 0, block, (tally,))])
+        # Tallies are sums of a tile and shard: each lane has a shard of its own here.
+        self.store.write_live(self.compiled, run, [Update(tile, ord(lane), block, (tally,))])
 
     def batch(
         self,

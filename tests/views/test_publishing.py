@@ -277,7 +277,7 @@ def test_rolling_back_without_a_live_run_is_refused(three: Any) -> None:
     three.store.publish("orders", "v1", "B1", "L1")
     three.batch("B2", 3, [(3, KEY, 4)], parent="B1")
     three.store.publish("orders", "v1", "B2")
-    with pytest.raises(PublishRefusedError, match="generations 3 to 3 would be in no view.*up to 3 instead"):
+    with pytest.raises(PublishRefusedError, match=r"generations 3 to 3 would be in no view.*up to 3 instead"):
         three.store.roll_back("orders", 2)
 
 

@@ -16,13 +16,13 @@ from schemas.errors import PublishRefusedError
 from views.answers import all_answers
 from views.rows import BatchManifest, GenerationCounts, LaneExtent
 
-LATE_FROM = 5
+LATE_FROM = 4
 """Generation from which events of the first tile are too late for live."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A copy of event `number`, whose key, tile and value follow from the number; or a dead or filtered record."""
+    """A copy of event `number`, which says its key, tile and value; or a dead or filtered record."""
 
     number: int
     lane: str
@@ -167,7 +167,7 @@ class Machine:
         return done
 
     def build(self) -> str:
-        """A batch run up to some boundary, over the one that is served or from nothing, for the newest live run."""
+        """A batch run up to some boundary, over the served one or from nothing, for the newest live run."""
         served = self.bench.store.served("orders")
         parent = served.batch_run if served and self.random.random() < 0.7 else None
         before = self.bench.store.batch_run(parent).boundary if parent else 0
@@ -255,7 +255,7 @@ class Machine:
                 self.built.append(self.build())
             elif step == "publish" and self.built:
                 # Not always the newest: a batch run may wait while live goes on, and others are published.
-                store.publish("orders", version, self.random.choice(self.built[-2:]), fold.run)
+                store.publish("orders", version, self.random.choice(self.built), fold.run)
             elif step == "roll back":
                 store.roll_back("orders", self.random.choice(store.publications("orders")).ordinal)
             elif step == "prune":
@@ -274,7 +274,7 @@ def _add(counts: dict[int, GenerationCounts], generation: int, **more: int) -> N
     counts[generation] = GenerationCounts(**{**values, "generation": generation})
 
 
-STEPS = [*["take"] * 7, "serve", *["build"] * 2, *["publish"] * 3, "roll back", "prune", "restart"]
+STEPS = [*["take"] * 5, "serve", *["build"] * 3, *["publish"] * 5, "roll back", "prune", "restart"]
 
 
 def journal(random: Random) -> list[Message]:
@@ -282,12 +282,12 @@ def journal(random: Random) -> list[Message]:
     kinds = ["event"] * 8 + ["filtered", "dead"]
     return [
         Message(
-            random.randrange(12),
+            random.randrange(8),
             random.choice(["run/a", "run/b"]),
-            random.randint(1, 6),
+            random.randint(1, 4),
             random.choice(kinds),
         )
-        for _ in range(random.randint(5, 40))
+        for _ in range(random.randint(5, 50))
     ]
 
 

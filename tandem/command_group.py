@@ -1,0 +1,51 @@
+"""How every command of `tandem` ends: one line on stderr and an exit code, whatever went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from schemas.errors import TandemError, UserError
+
+__all__ = ["CommandGroup", "print_error"]
+
+
+class CommandGroup(TyperGroup):
+    """The top-level group: a TandemError ends with its own exit code, wrong usage with that of UserError."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; ends the process unless `standalone_mode` is off."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except TandemError as error:
+            print_error(str(error))
+            sys.exit(error.exit_code)
+        except typer.TyperException as error:
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context is not None else self.name or "tandem"
+            print_error(f"{error.format_message().rstrip('.')}; see `{path} --help`")
+            sys.exit(UserError.exit_code)
+        except (typer.Abort, KeyboardInterrupt):
+            sys.exit(130)
+        # with standalone_mode off, an Exit raised by a command comes back as its code
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def print_error(text: str) -> None:
+    """One line on stderr, red on a terminal."""
+    typer.secho("error: ", fg="red", nl=False, err=True)
+    typer.echo(" ".join(text.split()), err=True)

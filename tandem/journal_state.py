@@ -1,0 +1,97 @@
+"""The state of a journal as plain values: runs, generations, and who holds up a seal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from journal.blobs import BlobMissingError, BlobStore
+from journal.journal_index import JournalIndex, LaneHold
+from journal.layout import generation_path, heartbeat_path
+
+__all__ = ["HeldGeneration", "JournalState", "RunState", "begun_at", "last_sign", "read_state"]
+
+_EVERY: Final = 2**62
+"""Above every generation: the lanes that hold it up are all those that aren't sealed for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One start of the live pipeline."""
+
+    id: str
+    lanes: int
+    ended: bool
+    """Every lane of it is sealed for ever."""
+    last_sign: int | None
+    """When it last showed that it is alive, by its machine's wall clock; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGeneration:
+    """A generation that isn't sealed although the next one has begun, and the lanes that hold it up."""
+
+    generation: int
+    since: int | None
+    """When the next one began: wall clock of the machine that began it; None where that isn't known."""
+    lanes: tuple[LaneHold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """What a journal holds, at one look. Times are microseconds since 1970-01-01 UTC."""
+
+    current: int
+    """The highest generation that has begun; 0 for none."""
+    current_since: int | None
+    sealed: int
+    runs: tuple[RunState, ...]
+    held: tuple[HeldGeneration, ...]
+    writing: tuple[LaneHold, ...]
+    """The lanes that may still write to the current generation."""
+
+    @property
+    def last_run(self) -> RunState | None:
+        """The run that was started last."""
+        return self.runs[-1] if self.runs else None
+
+
+def read_state(blobs: BlobStore) -> JournalState:
+    """Look at a journal, and change nothing. Raises JournalError for what a journal must not hold."""
+    index = JournalIndex(blobs)
+    index.refresh()
+    open_runs = {hold.run for hold in index.seal_status(_EVERY).holders}
+    held = [
+        HeldGeneration(generation, begun_at(blobs, generation + 1), index.seal_status(generation).holders)
+        for generation in range(index.sealed + 1, index.current)
+    ]
+    return JournalState(
+        current=index.current,
+        current_since=begun_at(blobs, index.current),
+        sealed=index.sealed,
+        runs=tuple(
+            RunState(run.id, run.lanes, run.id not in open_runs, last_sign(blobs, run.id))
+            for run in index.runs
+        ),
+        held=tuple(held),
+        writing=index.seal_status(index.current).holders if index.current else (),
+    )
+
+
+def begun_at(blobs: BlobStore, generation: int) -> int | None:
+    """When a generation began, by the wall clock in its marker; None where it doesn't say."""
+    return _wall(blobs, generation_path(generation), "begun_at") if generation else None
+
+
+def last_sign(blobs: BlobStore, run: str) -> int | None:
+    """When a run last beat, by the wall clock in its heartbeat; None where it doesn't say."""
+    return _wall(blobs, heartbeat_path(run), "wall")
+
+
+def _wall(blobs: BlobStore, path: str, field: str) -> int | None:
+    try:
+        return int(json.loads(blobs.read(path))[field])
+    except (BlobMissingError, ValueError, KeyError, TypeError):
+        # a time for people only: nothing depends on it
+        return None

@@ -1,0 +1,68 @@
+"""Commands that run something: pipelines, which take Beam's flags too, and the embedded Pub/Sub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+__all__ = ["PASS_ON", "backfill", "check", "emulator", "live", "publish"]
+
+PASS_ON: Final[dict[str, Any]] = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+"""Settings of commands that hand all their flags to a pipeline, Beam's own among them."""
+
+
+def check(files: Annotated[list[Path], typer.Argument(help="definitions (YAML)")]) -> None:
+    """Check definitions against their Avro schemas; nothing is run."""
+    from schemas.compiled import compile_definition
+    from schemas.definition import load
+
+    for path in files:
+        compiled = compile_definition(load(path))
+        definition = compiled.definition
+        fields = ", ".join(compiled.source_columns)
+        typer.echo(f"{path}: {definition.name}, version {compiled.version}, reads {fields}")
+
+
+def live(context: typer.Context) -> None:
+    """Run definitions over a Pub/Sub subscription (an unbounded Beam pipeline; takes Beam's flags too)."""
+    from pipelines.live import run
+
+    run(context.args)
+
+
+def backfill(context: typer.Context) -> None:
+    """Run a definition over files and sealed generations, and publish (takes Beam's flags too)."""
+    from pipelines.backfill import run
+
+    run(context.args)
+
+
+def publish(context: typer.Context) -> None:
+    """Publish the records of files to a Pub/Sub topic, in order of a column, paced or flat out."""
+    from pipelines.publish import run
+
+    run(context.args)
+
+
+def emulator(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port to listen on; 0 takes a free one")] = 8085,
+    max_backlog_bytes: Annotated[
+        int | None, typer.Option(min=1, help="memory for what isn't acknowledged (default: 4 GiB)")
+    ] = None,
+) -> None:
+    """Serve the embedded Pub/Sub; other commands find it through PUBSUB_EMULATOR_HOST."""
+    from emulator.broker import DEFAULT_MAX_BACKLOG_BYTES
+    from emulator.server import serve
+
+    serve(
+        host,
+        port,
+        ready=lambda address: typer.echo(f"export PUBSUB_EMULATOR_HOST={address}"),
+        max_backlog_bytes=max_backlog_bytes or DEFAULT_MAX_BACKLOG_BYTES,
+    )

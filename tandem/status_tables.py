@@ -1,0 +1,165 @@
+"""What `tandem status` and `tandem publications` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tandem.instants import ago_text, short_time
+
+if TYPE_CHECKING:
+    from tandem.journal_state import HeldGeneration, JournalState
+    from views.rows import Publication
+
+__all__ = ["journal_lines", "print_status", "publications_table"]
+
+_COUNTS: Final = ("received", "counted", "filtered", "duplicates", "late", "dead")
+_MOST_GENERATIONS: Final = 12
+
+
+def print_status(to: Console, report: dict[str, Any], journal: JournalState | None, now: int) -> None:
+    """What is served, the live run's conservation, and the journal. `now`: wall clock, microseconds UTC."""
+    to.print(_served_grid(report, now))
+    live = _served_live(report)
+    if live is not None and live["generations"]:
+        to.print(_generations_table(live, report["served"]["boundary"], journal))
+    others = [run for run in report["live_runs"] if run is not live]
+    for run in others:
+        state = "caught up" if run["caught_up"] else "catching up"
+        to.print(f"  live run {run['run']} of version {run['version']}: {state}, not served")
+    if journal is None:
+        to.print("  no journal here: --home or --journal names it")
+    else:
+        for line in journal_lines(journal, now):
+            to.print(f"  {line}", markup=False)
+
+
+def publications_table(publications: Sequence[Publication], served: int) -> Table:
+    """One row a publication; the one of number `served` is marked."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("", "number", "published", "kind", "version", "boundary", "batch run", "live run", "note"):
+        table.add_column(name, justify="right" if name in ("number", "boundary") else "left")
+    for row in publications:
+        mark = "served" if row.ordinal == served else ""
+        runs = (row.batch_run or "-", row.live_run or "-", escape(row.note))
+        cells = (
+            str(row.ordinal),
+            short_time(row.published_at),
+            row.kind.value,
+            row.version,
+            str(row.boundary),
+        )
+        table.add_row(mark, *cells, *runs)
+    return table
+
+
+def journal_lines(journal: JournalState, now: int) -> Iterator[str]:
+    """Generations, the last run, and who holds up a seal, a sentence each."""
+    if not journal.current:
+        yield "journal: empty"
+        return
+    since = (
+        f", begun {ago_text(now - journal.current_since)} ago" if journal.current_since is not None else ""
+    )
+    open_ones = journal.current - journal.sealed
+    state = f"generation {journal.current} is current{since}" if open_ones else "no lane writes any more"
+    sealed = f"up to {journal.sealed} all are sealed" if journal.sealed else "none is sealed yet"
+    yield f"journal: {state}; {sealed}"
+    run = journal.last_run
+    if run is not None:
+        yield f"last run: {run.id}, {run.lanes} lanes, {_life(run.ended, run.last_sign, now)}"
+    yield from _held(journal.held, now)
+
+
+def _life(ended: bool, last_sign: int | None, now: int) -> str:
+    if ended:
+        return "ended"
+    if last_sign is None:
+        return "not ended, no sign of life yet"
+    return f"not ended, last sign of life {ago_text(now - last_sign)} ago"
+
+
+def _held(held: Sequence[HeldGeneration], now: int) -> Iterator[str]:
+    """A line for each lane that holds something up, with the oldest generation that it does."""
+    seen: set[tuple[str, int]] = set()
+    for generation in held:
+        since = f" for {ago_text(now - generation.since)}" if generation.since is not None else ""
+        for lane in generation.lanes:
+            if (lane.run, lane.lane) not in seen:
+                seen.add((lane.run, lane.lane))
+                yield f"generation {generation.generation} waits{since} to be sealed by {lane}"
+
+
+def _served_live(report: dict[str, Any]) -> dict[str, Any] | None:
+    served = report["served"]
+    runs = report["live_runs"] if served is not None else []
+    wanted = [r for r in runs if r["run"] == served["live_run"] and r["version"] == served["version"]]
+    return wanted[0] if wanted else None
+
+
+def _served_grid(report: dict[str, Any], now: int) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    served = report["served"]
+    table.add_row("  name", f"[bold]{report['name']}[/]")
+    if served is None:
+        table.add_row("  served", "nothing is published yet")
+    else:
+        when = f"{served['kind']}, {ago_text(now - served['published_at'])} ago"
+        table.add_row(
+            "  served", f"publication {served['publication']} ({when}), version {served['version']}"
+        )
+        table.add_row("  batch run", f"{served['batch_run'] or '-'}  boundary {served['boundary']}")
+        table.add_row("  live run", _live_text(_served_live(report)))
+        residues = report["batch_residues"]
+        residue = ", ".join(f"generation {g}: {n:,}" for g, n in residues.items())
+        table.add_row("  batch residue", f"[bold red]{residue}[/]" if residues else "0")
+    building = [run["id"] for run in report["batch_runs"] if run["status"] == "BUILDING"]
+    if building:
+        table.add_row("  unfinished", ", ".join(building))
+    letters = ", ".join(f"{count:,} {state}" for state, count in sorted(report["dead_letters"].items()))
+    table.add_row("  dead letters", letters or "0")
+    return table
+
+
+def _live_text(live: dict[str, Any] | None) -> str:
+    if live is None:
+        return "-"
+    watermark = (
+        "no watermark yet" if live["watermark"] is None else f"watermark {short_time(live['watermark'])}"
+    )
+    return f"{live['run']}  {watermark}"
+
+
+def _generations_table(live: dict[str, Any], boundary: int, journal: JournalState | None) -> Table:
+    """The live run's conservation: received = counted + filtered + duplicates + late + dead + in flight."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("generation", justify="right")
+    table.add_column("is")
+    for name in (*_COUNTS, "in flight"):
+        table.add_column(name, justify="right")
+    generations = sorted(live["generations"].items())
+    hidden = generations[:-_MOST_GENERATIONS]
+    if hidden:
+        counts = [sum(totals[name] for _, totals in hidden) for name in _COUNTS]
+        rest = sum(live["residues"].get(generation, 0) for generation, _ in hidden)
+        table.add_row(f"{hidden[0][0]} to {hidden[-1][0]}", "", *(f"{n:,}" for n in (*counts, rest)))
+    for generation, totals in generations[-_MOST_GENERATIONS:]:
+        numbers = [totals[name] for name in _COUNTS] + [live["residues"].get(generation, 0)]
+        state = _state(generation, boundary, journal)
+        table.add_row(str(generation), state, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _state(generation: int, boundary: int, journal: JournalState | None) -> str:
+    if generation <= boundary:
+        return "in batch"
+    if journal is None:
+        return "live"
+    return "sealed" if generation <= journal.sealed else "open"

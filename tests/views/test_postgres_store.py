@@ -1,0 +1,169 @@
+"""The same store on PostgreSQL: a server of its own in a temporary folder, where the machine has one."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from views.answers import all_answers, answer
+from views.rows import BatchManifest, GenerationCounts
+from views.store import ViewStore
+
+
+def _as_owner() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: then `nobody` owns the server."""
+    if os.getuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """URL of a fresh server's database, on a socket in a folder of its own."""
+    if not all(map(shutil.which, ("initdb", "pg_ctl", "postgres"))):
+        pytest.skip("this machine has no PostgreSQL server (initdb, pg_ctl and postgres in PATH)")
+    pytest.importorskip("psycopg", reason="psycopg isn't installed")
+    folder, owner = Path(tempfile.mkdtemp(prefix="tandem-pg-")), _as_owner()
+    if owner:
+        os.chown(folder, owner["user"], owner["group"])
+    data, port = folder / "data", _free_port()
+    run = {"check": True, "capture_output": True, "cwd": folder, "timeout": 120, **owner}
+    try:
+        subprocess.run(["initdb", "-D", data, "-U", "tandem", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
+        options = f"-k {folder} -p {port} -c listen_addresses='' -c fsync=off"
+        start = ["pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"]
+        subprocess.run(start, **{**run, "capture_output": False, "stdout": subprocess.DEVNULL})
+    except (subprocess.SubprocessError, OSError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"PostgreSQL doesn't start here: {error}")
+    yield f"postgresql://tandem@/postgres?host={folder}&port={port}"
+    subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def url(server: str) -> Iterator[str]:
+    """The server's database without tables."""
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    yield server
+
+
+@pytest.fixture
+def postgres(url: str, bench_class: type[Any]) -> Iterator[Any]:
+    bench = bench_class(url)
+    yield bench
+    bench.store.close()
+
+
+def test_publishing_rolling_back_and_pruning(postgres: Any) -> None:
+    b = postgres
+    b.store.start_live_run("v1", "L1", journal="j")
+    for generation, key in enumerate(["b", "a", "é"], 1):
+        b.live("L1", generation, key, generation)
+        b.live("L1", generation, key, generation)
+    b.store.serve_live("orders", "v1", "L1")
+    whole = [(row.key, row.results) for row in all_answers(b.store, b.compiled)]
+    assert [key for key, _ in whole] == ["a", "b", "é"]
+    b.batch("B1", 1, [(1, "b", 1)])
+    b.store.publish("orders", "v1", "B1", "L1")
+    b.batch("B2", 3, [(2, "a", 2), (3, "é", 3)], parent="B1")
+    b.store.publish("orders", "v1", "B2", "L1")
+    assert [(row.key, row.results) for row in all_answers(b.store, b.compiled)] == whole
+    b.store.roll_back("orders", 2)
+    assert [(row.key, row.results) for row in all_answers(b.store, b.compiled)] == whole
+    assert answer(b.store, b.compiled, "é", 0, b.tile).certificate.live_events == ((3, 3),)
+    b.store.roll_back("orders", 3)
+    b.store.prune("orders", keep=1)
+    assert [(row.key, row.results) for row in all_answers(b.store, b.compiled)] == whole
+
+
+def test_ids_and_a_repair(postgres: Any) -> None:
+    b, high = postgres, 2**64 - 1
+    b.store.start_batch_run("v1", "B1", boundary=1)
+    update = b.Update(0, 0, b.block((1, "a", 1, 10), (1, "b", 1, 10)), ids=b.ids((high, 1, 1), (2, 1, 1)))
+    for _ in range(2):
+        b.store.write_batch(b.compiled, "B1", [update])
+    b.store.finish_batch_run("B1", BatchManifest((GenerationCounts(1, 2, 2),)))
+    assert b.store.counted_ids("v1", "B1", 0)["__hash"].to_pylist() == [2, high]
+    b.store.start_batch_run("v1", "R", boundary=1, parent="B1")
+    b.store.clear_tiles("R", [0])
+    b.store.write_batch(b.compiled, "R", [b.Update(0, 0, b.block((1, "a", 1, 10)), ids=b.ids((2, 1, 1)))])
+    b.store.finish_batch_run("R", BatchManifest())
+    b.store.publish("orders", "v1", "R")
+    assert [row.key for row in all_answers(b.store, b.compiled)] == ["a"]
+
+
+def test_writers_of_one_run_keep_its_totals(postgres: Any, url: str) -> None:
+    b = postgres
+    b.store.start_live_run("v1", "L1")
+    errors: list[BaseException] = []
+
+    def work(seed: int) -> None:
+        store, random = ViewStore(url), Random(seed)
+        try:
+            for count in random.sample(range(1, 21), 20):
+                segment = b.Segment("L1/a", count, 1, 1, 1)
+                store.write_segments("v1", "L1", [segment])
+                update = b.Update(0, 0, b.block((1, "k", count, 10 * count)), [b.Tally(1, count)])
+                store.write_live(b.compiled, "L1", [update])
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            store.close()
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert b.store.residues("v1", "L1") == {1: 0}
+    assert b.store.row_residues("v1", "L1") == {1: 0}
+
+
+def test_readers_see_one_instant_while_the_pointer_moves(postgres: Any, url: str) -> None:
+    b, reader = postgres, ViewStore(url)
+    b.store.start_live_run("v1", "L1")
+    for generation in range(1, 6):
+        b.live("L1", generation, "k", 1)
+    b.store.serve_live("orders", "v1", "L1")
+    seen: set[int] = set()
+    stop = threading.Event()
+
+    def keep_looking() -> None:
+        while not stop.is_set():
+            seen.add(sum(row.events for row in all_answers(reader, b.compiled)))
+
+    thread = threading.Thread(target=keep_looking)
+    thread.start()
+    parent = None
+    for generation in range(1, 6):
+        b.batch(f"R{generation}", generation, [(generation, "k", 1)], parent=parent)
+        parent = f"R{generation}"
+        b.store.publish("orders", "v1", parent, "L1")
+    stop.set()
+    thread.join()
+    reader.close()
+    assert seen == {5}
