@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import binascii
 import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Final, Literal, NoReturn
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from journal.blobs import BlobStore
+from journal.containers import (
+    CODECS,
+    MAGIC,
+    Codec,
+    ContainerCursor,
+    compress,
+    decompress,
+    encode_item,
+    encode_long,
+)
 from journal.layout import segment_path
 from journal.records import (
-    MAX_BLOCK_BYTES,
     RECORD_SCHEMA,
     RecordError,
     decode_records,
@@ -49,11 +57,7 @@ FORMAT_VERSION: Final = 1
 HEAD_BYTES: Final = 16_384
 """Bytes that a scan reads of a segment; a header that is longer makes it read the whole."""
 
-Codec = Literal["null", "deflate", "zstandard"]
-
-_MAGIC: Final = b"Obj\x01"
 _SCHEMA: Final = json.dumps(RECORD_SCHEMA, separators=(",", ":")).encode()
-_CODECS: Final = ("null", "deflate", "zstandard")
 
 
 class Kind(StrEnum):
@@ -117,22 +121,22 @@ def encode_segment(header: SegmentHeader, messages: pa.RecordBatch, codec: Codec
     Raises ValueError for messages that no segment can hold (see encode_records).
     """
     records, lengths = encode_records(header.subscription, messages)
-    block = _compress(records, codec)
+    block = compress(records, codec)
     index = binascii.b2a_base64(lengths.astype("<u4").tobytes(), newline=False)
-    body = _long(messages.num_rows) + _long(len(block)) + block if messages.num_rows else b""
+    body = encode_long(messages.num_rows) + encode_long(len(block)) + block if messages.num_rows else b""
     entries = _entries(header, messages.num_rows, codec)
-    packed = b"".join(_item(key.encode(), value) for key, value in entries.items())
+    packed = b"".join(encode_item(key.encode(), value) for key, value in entries.items())
     digest = _hash(packed, index, body)
-    signed = packed + _item(b"tandem.digest", digest.encode())
-    head = signed + _item(b"tandem.check", _hash(signed).encode()) + _item(b"tandem.index", index)
+    signed = packed + encode_item(b"tandem.digest", digest.encode())
+    head = signed + encode_item(b"tandem.check", _hash(signed).encode()) + encode_item(b"tandem.index", index)
     sync = _sync(digest)
-    return b"".join((_MAGIC, _long(len(entries) + 3), head, b"\x00", sync, body, sync if body else b""))
+    return b"".join((MAGIC, encode_long(len(entries) + 3), head, b"\x00", sync, body, sync if body else b""))
 
 
 def decode_segment(path: str, data: bytes) -> Segment:
     """Check and read a segment. Raises SegmentError, which names the path and the cause; nothing is used
     then."""
-    cursor = _Cursor(path, data)
+    cursor = ContainerCursor(path, data)
     cursor.magic()
     entries = dict(cursor.metadata())
     packed, signed = cursor.packed()
@@ -157,7 +161,7 @@ def decode_segment(path: str, data: bytes) -> Segment:
 
 def read_header(path: str, data: bytes) -> SegmentHeader:
     """The header alone, from the file's first bytes; checked against `tandem.check`. Raises SegmentError."""
-    cursor = _Cursor(path, data)
+    cursor = ContainerCursor(path, data)
     cursor.magic()
     entries: dict[str, bytes] = {}
     for key, value in cursor.metadata():
@@ -181,62 +185,6 @@ def load_header(blobs: BlobStore, path: str) -> SegmentHeader:
 def load_segment(blobs: BlobStore, path: str) -> Segment:
     """Read and check a segment from the store. Raises BlobMissingError, SegmentError."""
     return decode_segment(path, blobs.read(path))
-
-
-class _Cursor:
-    """Reads an Avro file's parts in order and says where they end too early."""
-
-    def __init__(self, path: str, data: bytes) -> None:
-        self._path, self._data, self.at = path, data, 0
-        self._packed = self._signed = b""
-
-    def fail(self, cause: str) -> NoReturn:
-        raise SegmentError(f"{self._path}: {cause}; the segment is refused whole")
-
-    def take(self, size: int) -> bytes:
-        if size < 0:
-            self.fail(f"a negative length at byte {self.at}")
-        if self.at + size > len(self._data):
-            self.fail(f"truncated at byte {len(self._data)}")
-        self.at += size
-        return self._data[self.at - size : self.at]
-
-    def magic(self) -> None:
-        if self.take(4) != _MAGIC:
-            self.fail(f"bad magic {self._data[:4]!r}, not an Avro container")
-
-    def long(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return (value >> 1) ^ -(value & 1)
-            shift += 7
-            if shift > 63:
-                self.fail(f"a number of more than 10 bytes at byte {self.at}")
-
-    def sized(self) -> bytes:
-        return self.take(self.long())
-
-    def metadata(self) -> Iterator[tuple[str, bytes]]:
-        """Entries of the file header, up to and with the end of the map."""
-        while count := self.long():
-            if count < 0:
-                count = -count
-                self.long()
-            start = self.at
-            for _ in range(count):
-                before = self.at
-                key = self.sized().decode(errors="replace")
-                value = self.sized()
-                if key == "tandem.digest":
-                    self._packed, self._signed = self._data[start:before], self._data[start : self.at]
-                yield key, value
-
-    def packed(self) -> tuple[bytes, bytes]:
-        """Bytes of the entries before `tandem.digest`, and with it."""
-        return self._packed, self._signed
 
 
 def _entries(header: SegmentHeader, count: int, codec: str) -> dict[str, bytes]:
@@ -270,8 +218,8 @@ def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHe
         )
     if entries.get("tandem.check") != _hash(signed).encode():
         raise SegmentError(f"{path}: digest of the header differs; the segment is refused whole")
-    if (codec := entries.get("avro.codec", b"null").decode(errors="replace")) not in _CODECS:
-        raise SegmentError(f"{path}: unknown codec {codec!r}, known are {', '.join(_CODECS)}")
+    if (codec := entries.get("avro.codec", b"null").decode(errors="replace")) not in CODECS:
+        raise SegmentError(f"{path}: unknown codec {codec!r}, known are {', '.join(CODECS)}")
     try:
         text = {key: value.decode() for key, value in entries.items() if key.startswith("tandem.")}
         header = SegmentHeader(
@@ -306,42 +254,12 @@ def _messages(
         lengths = np.frombuffer(binascii.a2b_base64(index), "<u4")
         if len(lengths) != header.count:
             raise RecordError(f"{len(lengths)} records in the index, {header.count} messages")
-        records = _decompress(
+        records = decompress(
             block, entries.get("avro.codec", b"null").decode(), int(lengths.sum(dtype=np.int64))
         )
         return decode_records(records, lengths, header.subscription)[0]
     except (RecordError, ValueError) as error:
         raise SegmentError(f"{path}: {error}; the segment is refused whole") from None
-
-
-def _compress(records: bytes, codec: Codec) -> bytes:
-    if codec == "null" or not records:
-        return records
-    if codec == "deflate":
-        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
-        return deflate.compress(records) + deflate.flush()
-    if codec == "zstandard":
-        return bytes(pa.compress(records, "zstd", asbytes=True))
-    raise ValueError(f"unknown codec {codec!r}, known are {', '.join(_CODECS)}")
-
-
-def _decompress(block: bytes, codec: str, size: int) -> bytes:
-    """The records; never inflates to more than one byte over `size`, which the header's index states."""
-    if size > MAX_BLOCK_BYTES:
-        raise RecordError(f"a block of {size} bytes, the limit is {MAX_BLOCK_BYTES}")
-    if codec == "null" or not block:
-        return block
-    try:
-        if codec == "deflate":
-            records = zlib.decompressobj(-15).decompress(block, size + 1)
-        else:
-            with pa.CompressedInputStream(pa.BufferReader(block), "zstd") as stream:
-                records = stream.read(size + 1)
-    except (zlib.error, OSError) as error:
-        raise RecordError(f"{codec} block can't be inflated: {error}") from None
-    if len(records) != size:
-        raise RecordError(f"{codec} block inflates to another size than the {size} bytes of its records")
-    return bytes(records)
 
 
 def _hash(*parts: bytes) -> str:
@@ -354,17 +272,3 @@ def _hash(*parts: bytes) -> str:
 
 def _sync(digest: str) -> bytes:
     return blake2b(digest.encode(), digest_size=16, person=b"sync marker").digest()
-
-
-def _long(value: int) -> bytes:
-    value <<= 1
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _item(key: bytes, value: bytes) -> bytes:
-    return _long(len(key)) + key + _long(len(value)) + value

@@ -10,6 +10,7 @@ doesn't know it yet can't overwrite what its replacement publishes. Rules that h
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -94,6 +95,8 @@ class WatermarkBoard:
         others'."""
         self._blobs, self._clock, self._interval = blobs, clock, interval
         self._run, self._lane, self._lanes, self._sources = run, lane, lanes, sorted(sources)
+        # a runner may commit a mark from another thread
+        self._lock = threading.RLock()
         self._opening = 0
         self._mine: Published | None = None
         self._written: Published | None = None
@@ -103,9 +106,14 @@ class WatermarkBoard:
         self._reported: dict[str, int | None] = dict.fromkeys(self._sources)
 
     def publish(self, published: Published, force: bool = False) -> None:
-        """Publish if the interval has passed, or `force`; watermarks that would fall stay."""
-        lifted = self._raised(published.watermarks)
-        self._mine = Published(lifted, published.idle, published.done)
+        """Publish if the interval has passed, or `force`; watermarks that would fall stay, done stays
+        done."""
+        with self._lock:
+            self._publish(published, force)
+
+    def _publish(self, published: Published, force: bool) -> None:
+        done = published.done or (self._mine is not None and self._mine.done)
+        self._mine = Published(self._raised(published.watermarks), published.idle, done)
         now = self._clock.monotonic()
         if not force and self._written_at is not None and now - self._written_at < self._interval:
             return
@@ -116,6 +124,10 @@ class WatermarkBoard:
     def take_over(self, opening: int) -> dict[str, int | None]:
         """Publish under a new opening segment from now on; returns what the lane's segments must store at
         least."""
+        with self._lock:
+            return self._take_over(opening)
+
+    def _take_over(self, opening: int) -> dict[str, int | None]:
         older = self._older(opening)
         inherited = self._raised(self._values_of(older))
         self._opening = opening

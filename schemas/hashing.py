@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +132,8 @@ def _words_at(words: Hashes, starts: npt.NDArray[np.int64], left: npt.NDArray[np
     index, shift = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
     # Shifting by 64 is undefined: shift twice instead.
     word = (words[index] >> shift) | ((words[index + 1] << (np.uint64(63) - shift)) << np.uint64(1))
-    return word & _MASKS[np.minimum(left, 8)]
+    masked: Hashes = word & _MASKS[np.minimum(left, 8)]
+    return masked
 
 
 def _digest_long(column: pa.Array, lengths: npt.NDArray[np.int64]) -> pa.Array:
@@ -143,19 +144,21 @@ def _digest_long(column: pa.Array, lengths: npt.NDArray[np.int64]) -> pa.Array:
     return pa.array([v if v is not None else b"" for v in values], pa.binary())
 
 
-def _mix(state: Hashes, word: Hashes) -> Hashes:
+def _mix(state: Hashes, word: Any) -> Hashes:
     with np.errstate(over="ignore"):
         word = word * _C1
         word = (word << np.uint64(31)) | (word >> np.uint64(33))
         state = state ^ (word * _C2)
         state = (state << np.uint64(27)) | (state >> np.uint64(37))
-        return state * np.uint64(5) + np.uint64(0x52DCE729)
+        mixed: Hashes = state * np.uint64(5) + np.uint64(0x52DCE729)
+        return mixed
 
 
-def _fmix(value: Hashes) -> Hashes:
+def _fmix(value: Any) -> Hashes:
     with np.errstate(over="ignore"):
         value = value ^ (value >> np.uint64(33))
         value = value * _M1
         value = value ^ (value >> np.uint64(33))
         value = value * _M2
-        return value ^ (value >> np.uint64(33))
+        finished: Hashes = value ^ (value >> np.uint64(33))
+        return finished

@@ -54,4 +54,4 @@ class Decoded:
     @property
     def received(self) -> int:
         """Number of records that came in."""
-        return self.events.num_rows + len(self.dead)
+        return int(self.events.num_rows) + len(self.dead)

@@ -33,20 +33,23 @@ __all__ = [
 ]
 
 _COLOURS: Final = {Status.FINAL: "green", Status.PROVISIONAL: "yellow", Status.PARTIAL: "red"}
+_WIDTH: Final = 160
+"""Characters a line where there is no terminal to ask."""
 _FEW: Final = 6
 """Measures in a series, unless they are named."""
 
 
 def console() -> Console:
     """Standard output; where it isn't a terminal, with a width of its own."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def print_answer(
     to: Console, definition: Definition, answer: Answer, span: Span, measures: Sequence[str]
 ) -> None:
     """The measures of one answer, and its certificate."""
-    table = Table(box=box.SIMPLE_HEAD, title=_title(definition, answer.key, span), title_justify="left")
+    _print_title(to, definition, answer.key, span)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("measure")
     table.add_column("value", justify="right")
     for name in measures:
@@ -60,7 +63,8 @@ def print_series(
 ) -> None:
     """One row a step, and the certificate of all of it; of many measures the first few."""
     shown = measures if len(measures) < len(definition.measures) else measures[:_FEW]
-    table = Table(box=box.SIMPLE_HEAD, title=_title(definition, series.key, span), title_justify="left")
+    _print_title(to, definition, series.key, span)
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("start", no_wrap=True)
     for name in ("events", *shown):
         table.add_column(name, justify="right")
@@ -142,9 +146,9 @@ def _item_text(item: Any) -> str:
     return f"{value_text(item['value'])} ({', '.join(amounts)}{error})"
 
 
-def _title(definition: Definition, key: str, span: Span) -> str:
-    time = f"{short_time(span.start)} to {short_time(span.end)} ({span.label})"
-    return f"[bold]{definition.name}[/]  {escape(key_label(definition, key))}\n{time}"
+def _print_title(to: Console, definition: Definition, key: str, span: Span) -> None:
+    to.print(f"  [bold]{definition.name}[/]  {escape(key_label(definition, key))}")
+    to.print(f"  {short_time(span.start)} to {short_time(span.end)} ({span.label})")
 
 
 def _batch_text(certificate: Certificate) -> str:

@@ -24,7 +24,7 @@ def explain(
     if not c.publication:
         yield "publication", f"nothing is published as {c.name} yet, so there is nothing to answer from."
         return
-    when = f", since {short_time(publication.published_at)}" if publication is not None else ""
+    when = f", since {short_time(publication.published_at, seconds=True)}" if publication is not None else ""
     yield "publication", f"{c.publication} is served{when}, of definition version {c.version}."
     yield "boundary", _boundary(c)
     yield "batch run", _batch(c)
@@ -54,7 +54,7 @@ def _batch(c: Certificate) -> str:
 
 def _live(c: Certificate) -> str:
     if c.live_run is None:
-        return "none is served: what was journaled after the boundary is not in the answer."
+        return "none is served: nothing of the journal after the boundary is in the answer."
     live = c.events - c.batch_events
     parts = ", ".join(f"{events:,} in generation {generation}" for generation, events in c.live_events)
     return f"{c.live_run} counted {live:,} of the {c.events:,} events, all after the boundary" + (

@@ -27,9 +27,11 @@ def parse_time(text: str, flag: str) -> int:
         raise UserError(f"{flag} {text!r} is out of range") from None
 
 
-def short_time(time: int | None) -> str:
-    """ISO 8601 in UTC; '-' for none."""
-    return "-" if time is None else time_text(time)
+def short_time(time: int | None, *, seconds: bool = False) -> str:
+    """ISO 8601 in UTC, cut to whole `seconds` if wanted; '-' for none."""
+    if time is None:
+        return "-"
+    return time_text(time - time % 1_000_000 if seconds else time)
 
 
 def ago_text(duration: int) -> str:

@@ -49,7 +49,7 @@ def publications_table(publications: Sequence[Publication], served: int) -> Tabl
         runs = (row.batch_run or "-", row.live_run or "-", escape(row.note))
         cells = (
             str(row.ordinal),
-            short_time(row.published_at),
+            short_time(row.published_at, seconds=True),
             row.kind.value,
             row.version,
             str(row.boundary),

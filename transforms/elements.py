@@ -201,9 +201,9 @@ class SourceBatchCoder(PackedCoder):
         (header, letters), (events, rows, messages, *payloads) = unpack(encoded)
         dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
         decoded = Decoded(from_ipc(events), np.frombuffer(rows, "<i8"), dead)
-        *place, reported = header
+        position, number, generation, source, watermark, reported = header
         raw = from_ipc(messages) if messages else None
-        return SourceBatch(*place, decoded=decoded, reported=reported, messages=raw)
+        return SourceBatch(position, number, generation, source, watermark, decoded, reported, raw)
 
 
 class DecodedSegmentCoder(PackedCoder):
@@ -229,8 +229,9 @@ class SegmentTallyCoder(PackedCoder):
         return pack([value.position, value.number, value.generation, *counts, value.late, value.reported])
 
     def decode(self, encoded: bytes) -> SegmentTally:
-        (*fields, late, reported), _ = unpack(encoded)
-        return SegmentTally(*fields, late=tuple((tile, count) for tile, count in late), reported=reported)
+        (position, number, generation, received, routed, filtered, dead, late, reported), _ = unpack(encoded)
+        by_tile = tuple((tile, count) for tile, count in late)
+        return SegmentTally(position, number, generation, received, routed, filtered, dead, by_tile, reported)
 
 
 class DeadLetterBatchCoder(PackedCoder):

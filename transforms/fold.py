@@ -147,7 +147,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         clear.set(Timestamp(micros=key[0] + 2 * self._definition.tile + self._definition.lateness))
         yield update
 
-    @on_timer(CLEAR)
+    @on_timer(CLEAR)  # type: ignore[untyped-decorator]
     def forget(
         self,
         key: Any = beam.DoFn.KeyParam,

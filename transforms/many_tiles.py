@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.columns import GENERATION
@@ -30,10 +32,10 @@ def aggregate_tiles(
     places = block.column(GENERATION).to_numpy()
     block = _with_generation(block, generations[places % len(generations)] if len(generations) else places)
     borders = np.searchsorted(places, np.arange(len(tiles) + 1) * len(generations))
-    return [block.slice(start, end - start) for start, end in zip(borders[:-1], borders[1:], strict=True)]
+    return [block.slice(start, end - start) for start, end in pairwise(borders.tolist())]
 
 
-def _with_generation(batch: pa.RecordBatch, generations: np.ndarray) -> pa.RecordBatch:  # type: ignore[type-arg]
+def _with_generation(batch: pa.RecordBatch, generations: npt.NDArray[np.int64]) -> pa.RecordBatch:
     index = batch.schema.get_field_index(GENERATION)
     column = pa.array(np.ascontiguousarray(generations, np.int64))
     return batch.set_column(index, batch.schema.field(index), column)

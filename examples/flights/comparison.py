@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from examples.flights.oracle import Expected, Oracle, Windows
-from schemas.compiled import CompiledDefinition
 from schemas.certificate import time_text
+from schemas.compiled import CompiledDefinition
 from schemas.measures.registry import Measure
 from views.answers import AnswerRow, all_answers, answer
 from views.merging import decode_states

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal import segments
+from journal import containers, segments
 from journal.memory_blobs import MemoryBlobs
 from journal.memory_broker import Message, messages_of
 from journal.records import RecordError, decode_records, encode_records, read_container
@@ -176,7 +176,7 @@ def test_plain_avro_is_refused() -> None:
 
 def test_unknown_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode_segment(HEADER, sample(), "zstandard")
-    monkeypatch.setattr(segments, "_CODECS", ("null", "deflate"))
+    monkeypatch.setattr(segments, "CODECS", ("null", "deflate"))
     with pytest.raises(SegmentError, match="unknown codec 'zstandard', known are null, deflate"):
         decode_segment(HEADER.path, data)
 
@@ -186,16 +186,16 @@ def test_inflating_is_bounded(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> 
     bomb = messages_of([Message("m", bytes(4 << 20))])
     data = encode_segment(HEADER, bomb, codec)
     assert len(data) < 20_000
-    monkeypatch.setattr(segments, "MAX_BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(containers, "MAX_BLOCK_BYTES", 1 << 20)
     with pytest.raises(SegmentError, match="the limit is 1048576"):
         decode_segment(HEADER.path, data)
 
 
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_a_block_that_inflates_to_another_size(size: int) -> None:
-    block = segments._compress(bytes(1000), "deflate")
+    block = containers.compress(bytes(1000), "deflate")
     with pytest.raises(RecordError, match="another size"):
-        segments._decompress(block, "deflate", size)
+        containers.decompress(block, "deflate", size)
 
 
 @pytest.mark.parametrize(

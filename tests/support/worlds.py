@@ -41,8 +41,8 @@ from pipelines.live import _start_live_run
 from schemas.compiled import compile_definition
 from schemas.errors import PublishRefusedError
 from transforms.aggregate import BatchRunRef, _Aggregate
-from transforms.batch_counts import Counts, _finish, _of_tally, _of_update, add_counts
 from transforms.backfill_work import SegmentWork, Work
+from transforms.batch_counts import Counts, _finish, _of_tally, _of_update, add_counts
 from transforms.elements import (
     DecodedSegmentCoder,
     FoldUpdate,

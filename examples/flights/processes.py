@@ -1,0 +1,144 @@
+"""The demo's processes: real `tandem` commands, each with its output in a file, all ended with the demo."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from schemas.errors import TandemError
+
+__all__ = ["ProcessFailedError", "Processes", "TandemProcess"]
+
+T = TypeVar("T")
+_LAST_LINES: Final = 15
+_GRACE: Final = 5.0
+"""Seconds that a process has to end by itself before it is killed."""
+
+
+class ProcessFailedError(TandemError):
+    """A process of the demo failed; the message holds the last lines that it wrote."""
+
+
+@dataclass(slots=True)
+class TandemProcess:
+    """One `tandem` command that was started."""
+
+    name: str
+    """As in the name of its log."""
+    log: Path
+    started: float
+    """Seconds, monotonic."""
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether it hasn't ended yet."""
+        return self.process.poll() is None
+
+    def output(self) -> str:
+        """What it has written so far, errors included."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def check(self) -> None:
+        """Raise ProcessFailedError if it has ended otherwise than well."""
+        code = self.process.poll()
+        if code:
+            lines = self.output().strip().splitlines()[-_LAST_LINES:]
+            said = "\n".join(f"    {line}" for line in lines) or "    (it wrote nothing)"
+            raise ProcessFailedError(f"{self.name} ended with {_code_text(code)}; its last lines ({self.log}):\n{said}")
+
+    def stop(self) -> None:
+        """End it and all that it started; nothing for one that has ended well."""
+        if self.process.poll() == 0:
+            return
+        # Of one that failed something may be left (a runner's job server): the group is signalled even then.
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_GRACE)
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+
+def _code_text(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class Processes:
+    """Starts processes, and ends all of them when its `with` block is left, however that happens."""
+
+    def __init__(self, logs: Path, environment: Mapping[str, str], command: tuple[str, ...] | None = None) -> None:
+        """`command` stands before the arguments of each; by default this Python's `tandem`."""
+        self._logs = logs
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._environment = dict(environment)
+        self._command = command or (sys.executable, "-m", "tandem")
+        self._started: list[TandemProcess] = []
+
+    def start(self, name: str, *arguments: str) -> TandemProcess:
+        """Start `tandem ARGUMENTS`; output goes to NAME.log."""
+        path = self._logs / f"{name}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                [*self._command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
+                # A group of its own: Ctrl-C reaches the demo alone, which then ends the groups in turn.
+                start_new_session=True,
+            )
+        started = TandemProcess(name, path, time.monotonic(), process)
+        self._started.append(started)
+        return started
+
+    def export(self, name: str, value: str) -> None:
+        """Set an environment variable of the processes that are started from now on."""
+        self._environment[name] = value
+
+    def check(self) -> None:
+        """Raise ProcessFailedError for the first process that has failed."""
+        for process in self._started:
+            process.check()
+
+    def wait_for(self, what: str, look: Callable[[], T | None], patience: float, every: float = 0.1) -> T:
+        """The first value other than None that `look` returns. Raises ProcessFailedError, also after `patience` seconds."""
+        end = time.monotonic() + patience
+        while (value := look()) is None:
+            self.check()
+            if time.monotonic() > end:
+                raise ProcessFailedError(f"waited {patience:.0f} s in vain for {what}")
+            time.sleep(every)
+        return value
+
+    def run(self, name: str, *arguments: str, patience: float = 600.0) -> TandemProcess:
+        """Start a process and wait until it has ended well."""
+        process = self.start(name, *arguments)
+        self.wait_for(name, lambda: None if process.running else True, patience)
+        process.check()
+        return process
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self, *_: Any) -> None:
+        """End all, the latest first."""
+        while self._started:
+            self._started.pop().stop()

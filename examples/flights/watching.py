@@ -1,0 +1,194 @@
+"""Watch answers while batch takes over from live: no number of events may fall. And see how fresh they are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from journal.blobs import LocalBlobs
+from journal.journal_index import JournalIndex
+from journal.reading import read_segment
+from schemas.certificate import time_text
+from schemas.compiled import CompiledDefinition
+from views.answers import series
+from views.report import status_report
+from views.store import ViewStore
+
+__all__ = ["DailyEvents", "Fall", "Freshness", "Look", "Progress", "Watcher", "publish_times"]
+
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one read of one key found."""
+
+    events: Mapping[int, int]
+    """Number of events by the start of the answer."""
+    boundary: int
+    publication: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """An answer that lost events."""
+
+    key: str
+    start: int
+    before: int
+    after: int
+    publication: int
+
+    def __str__(self) -> str:
+        at = f"{self.key} from {time_text(self.start)}"
+        return f"{at}: {self.before} events, then {self.after} (publication {self.publication})"
+
+
+@dataclass(frozen=True, slots=True)
+class DailyEvents:
+    """Reads every day of one key in one transaction."""
+
+    store: ViewStore
+    compiled: CompiledDefinition
+    start: int
+    end: int
+    step: int
+
+    def __call__(self, key: str) -> Look:
+        found = series(self.store, self.compiled, key, self.start, self.end, self.step)
+        events = {point.start: point.events for point in found.points}
+        return Look(events, found.certificate.boundary, found.certificate.publication)
+
+
+class Watcher:
+    """Polls keys in turn, in a thread of its own, and remembers the most events that each answer ever had."""
+
+    def __init__(self, read: Callable[[str], Look], keys: Sequence[str], pause: float = 0.05) -> None:
+        """`pause`: seconds between two polls."""
+        self._read, self._keys, self._pause = read, keys, pause
+        self._most: dict[tuple[str, int], int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="watcher")
+        self.polls = 0
+        self.falls: list[Fall] = []
+        self.boundaries: list[int] = []
+        """The boundaries that were seen, in the order in which they came up."""
+        self.error: Exception | None = None
+
+    @property
+    def watched(self) -> int:
+        """Different answers watched."""
+        return len(self._most)
+
+    def poll(self, key: str) -> None:
+        """One read of one key."""
+        look = self._read(key)
+        self.polls += 1
+        if not self.boundaries or look.boundary != self.boundaries[-1]:
+            self.boundaries.append(look.boundary)
+        found = dict(look.events)
+        for place, before in self._most.items():
+            if place[0] == key and found.setdefault(place[1], 0) < before:
+                self.falls.append(Fall(key, place[1], before, found[place[1]], look.publication))
+        for start, events in found.items():
+            self._most[key, start] = max(events, self._most.get((key, start), 0))
+
+    def poll_all(self) -> None:
+        """One read of every key."""
+        for key in self._keys:
+            self.poll(key)
+
+    def start(self) -> None:
+        """Poll until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Poll no more. Raises what the thread failed with."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(30)
+        if self.error is not None:
+            raise self.error
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                for key in self._keys:
+                    if self._stop.wait(self._pause):
+                        return
+                    self.poll(key)
+        except Exception as error:  # handed to the main thread
+            self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a live run is, over all generations."""
+
+    run: str = ""
+    received: int = 0
+    counted: int = 0
+    late: int = 0
+    duplicates: int = 0
+    dead: int = 0
+    filtered: int = 0
+    watermark: int | None = None
+
+    @property
+    def visible(self) -> int:
+        """Messages whose effect answers and certificates show."""
+        return self.counted + self.late + self.duplicates + self.dead + self.filtered
+
+    @classmethod
+    def read(cls, store: ViewStore, name: str) -> Progress:
+        """Of the newest live run; all zero before there is one."""
+        runs = status_report(store, name)["live_runs"]
+        if not runs:
+            return cls()
+        totals = list(runs[-1]["generations"].values())
+        names = ("received", "counted", "late", "duplicates", "dead", "filtered")
+        sums = {count: sum(total[count] for total in totals) for count in names}
+        return cls(run=runs[-1]["run"], watermark=runs[-1]["watermark"], **sums)
+
+
+@dataclass(slots=True)
+class Freshness:
+    """When how many messages were visible; with the broker's publish times the delay of each."""
+
+    samples: list[tuple[int, int]] = field(default_factory=list)
+    """(wall time in microseconds, messages visible then), ascending."""
+
+    def note(self, visible: int) -> None:
+        """Note that so many are visible now."""
+        if not self.samples or visible > self.samples[-1][1]:
+            self.samples.append((time.time_ns() // 1000, visible))
+
+    def delays(self, published: Int64s) -> Int64s:
+        """Microseconds from publishing to the first look that showed it, for each message that any look showed.
+
+        `published` ascends. A lane works in order, so the n-th published is taken for the n-th visible. Never too small
+        by that, but by up to the time between two looks too great.
+        """
+        if not self.samples:
+            return np.empty(0, np.int64)
+        seen_at, visible = (np.array(column, np.int64) for column in zip(*self.samples, strict=True))
+        shown = min(int(visible[-1]), len(published))
+        first = np.searchsorted(visible, np.arange(1, shown + 1))
+        return np.asarray(seen_at[first] - published[:shown], np.int64)
+
+
+def publish_times(journal: Path) -> Int64s:
+    """The broker's publish times of all messages in a journal, ascending, microseconds UTC."""
+    blobs = LocalBlobs(str(journal))
+    index = JournalIndex(blobs)
+    index.refresh()
+    columns = [
+        read_segment(blobs, ref).messages.column("publish_time").to_numpy() for ref in index.segments(0)
+    ]
+    return np.sort(np.concatenate(columns)) if columns else np.empty(0, np.int64)
