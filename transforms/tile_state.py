@@ -62,7 +62,8 @@ class TileState:
             self.block = changed = delta
         else:
             self.block, changed = _fold(self.compiled, self.block, delta)
-        ids = admitted.counted.select([HASH, CONTENT, GENERATION])
+        counted = admitted.counted if self.compiled.definition.deduplicate else admitted.counted.slice(0, 0)
+        ids = counted.select([HASH, CONTENT, GENERATION])
         return FoldUpdate(*self.tile, changed, admitted.tallies, admitted.straddlers, ids, timing)
 
     def delta_bytes(self, parts: FoldUpdate) -> bytes:

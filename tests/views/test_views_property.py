@@ -291,7 +291,7 @@ def journal(random: Random) -> list[Message]:
     ]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32))
 def test_any_split_between_batch_and_live_gives_the_same_answer(bench_class: type[Any], seed: int) -> None:
     with _machine(bench_class, seed) as machine:
