@@ -121,6 +121,7 @@ def decompress(block: bytes, codec: str, size: int) -> bytes:
 
 
 def encode_long(value: int) -> bytes:
+    """A non-negative integer as Avro's long."""
     value <<= 1
     out = bytearray()
     while value >= 0x80:

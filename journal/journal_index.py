@@ -78,9 +78,7 @@ class _Lane:
         self.final = header.final is not None
         if header.kind is Kind.DATA and header.count:
             self.segments.append(
-                SegmentRef(
-                    header.run, header.lane, header.number, header.generation, header.count, header.digest
-                )
+                SegmentRef(header.run, header.lane, header.number, header.generation, header.count, header.digest)
             )
 
 

@@ -104,9 +104,7 @@ class LaneCursor:
     def _enter(self, segment: Segment) -> None:
         header = segment.header
         if self.open_generation is not None and header.generation < self.open_generation:
-            raise JournalError(
-                f"{header.path}: generation {header.generation} after {self.open_generation} had begun"
-            )
+            raise JournalError(f"{header.path}: generation {header.generation} after {self.open_generation} had begun")
         self.open_generation = header.open_generation
         if header.kind is Kind.DATA and header.count:
             self._head = segment
@@ -148,9 +146,7 @@ class ReplayMerge:
         heads = [cursor for cursor in self._cursors if cursor.peek() is not None]
         for cursor in self._cursors:
             if cursor.final is None and cursor.peek() is None:
-                raise JournalError(
-                    f"lane {lane_name(cursor.run, cursor.lane)}: replayed before it was sealed"
-                )
+                raise JournalError(f"lane {lane_name(cursor.run, cursor.lane)}: replayed before it was sealed")
         return heads
 
 

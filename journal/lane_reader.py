@@ -265,9 +265,7 @@ class LaneReader:
             return False
         payload, largest = self._observe(segment.messages)
         self._tracker.lift(header.watermarks)
-        self._pending.append(
-            Emitted(header, segment.messages, payload, dict(header.watermarks), replayed=True)
-        )
+        self._pending.append(Emitted(header, segment.messages, payload, dict(header.watermarks), replayed=True))
         self._tracker.observe(largest)
         return True
 
@@ -322,9 +320,7 @@ class LaneReader:
         cursors = []
         for run, lane in lanes[self.lane :: self.manifest.lanes]:
             position = at.get((run, lane))
-            number = (
-                position.number if position else number_before(self._blobs, run, lane, self.manifest.boundary)
-            )
+            number = position.number if position else number_before(self._blobs, run, lane, self.manifest.boundary)
             tracker = WatermarkTracker(self._config.sources, position.watermarks if position else None)
             cursors.append(LaneCursor(self._blobs, run, lane, number, tracker, self._observe))
         return ReplayMerge(cursors, sorted(self._config.sources)) if cursors else None
@@ -338,9 +334,7 @@ def _check(manifest: RunManifest, lane: int, config: LaneConfig, mark: LaneMark 
     if not 0 <= lane < manifest.lanes:
         raise LaunchError(f"lane {lane}: run {manifest.id} has lanes 0 to {manifest.lanes - 1}")
     if set(config.sources) != set(manifest.sources):
-        raise LaunchError(
-            f"sources {sorted(config.sources)} given, run {manifest.id} has {list(manifest.sources)}"
-        )
+        raise LaunchError(f"sources {sorted(config.sources)} given, run {manifest.id} has {list(manifest.sources)}")
     if mark is not None and (mark.run, mark.lane) != (manifest.id, lane):
         raise LaunchError(
             f"mark of lane {lane_name(mark.run, mark.lane)} given to lane {lane_name(manifest.id, lane)}; "

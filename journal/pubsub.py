@@ -31,6 +31,7 @@ from schemas.messages import MESSAGE_SCHEMA
 __all__ = ["PubSubBroker", "PubSubConfig", "acknowledge_chunks", "to_messages"]
 
 EMULATOR_VARIABLE: Final = "PUBSUB_EMULATOR_HOST"
+DEFAULT_DEADLINE: Final = 10 * SECOND
 MAX_PULL: Final = 1_000
 MAX_BATCH_BYTES: Final = 16 << 20
 MAX_ACKNOWLEDGE_BYTES: Final = 480_000
@@ -108,13 +109,19 @@ class PubSubBroker:
                 raise AcknowledgeFailedError(str(error)) from None
 
     def acknowledge_deadline(self) -> int:
-        """The subscription's acknowledge deadline in microseconds. Raises LaunchError without the
-        subscription."""
+        """The subscription's acknowledge deadline in microseconds; Pub/Sub's default for a broker that can't say.
+
+        Raises LaunchError without the subscription.
+        """
         request = GetSubscriptionRequest.pb()(subscription=self.config.subscription)
         try:
             return int(self._retried("GetSubscription", request).ack_deadline_seconds) * SECOND
         except PullFailedError as error:
             raise LaunchError(str(error)) from None
+        except LaunchError as error:
+            if grpc.StatusCode.UNIMPLEMENTED.name not in str(error):
+                raise
+            return DEFAULT_DEADLINE
 
     def close(self) -> None:
         """Close the channel; the next call opens another."""
@@ -130,9 +137,7 @@ class PubSubBroker:
                 if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     self._refuse(error)
         # a wait that ran out may be an empty subscription or a dead network: only an answer tells
-        request = PullRequest.pb()(
-            subscription=self.config.subscription, max_messages=wanted, return_immediately=True
-        )
+        request = PullRequest.pb()(subscription=self.config.subscription, max_messages=wanted, return_immediately=True)
         return list(self._retried("Pull", request).received_messages)
 
     def _pull_once(self, wanted: int, immediately: bool, timeout: float) -> list[Any]:
@@ -159,9 +164,7 @@ class PubSubBroker:
         code = error.code()
         if code is grpc.StatusCode.NOT_FOUND:
             where = f"the emulator at {self.config.emulator}" if self.config.emulator else "Pub/Sub"
-            raise LaunchError(
-                f"subscription {self.config.subscription}: doesn't exist on {where}; create it first"
-            )
+            raise LaunchError(f"subscription {self.config.subscription}: doesn't exist on {where}; create it first")
         if code not in _TRANSIENT:
             raise LaunchError(f"subscription {self.config.subscription}: {code.name}: {error.details()}")
 
@@ -179,9 +182,7 @@ class PubSubBroker:
                 channel = SubscriberGrpcTransport.create_channel(options=_OPTIONS)
             except GoogleAuthError as error:
                 first = str(error).splitlines()[0]
-                raise LaunchError(
-                    f"no credentials for Pub/Sub: {first}; or set {EMULATOR_VARIABLE}"
-                ) from None
+                raise LaunchError(f"no credentials for Pub/Sub: {first}; or set {EMULATOR_VARIABLE}") from None
         answers = {"Pull": PullResponse.pb(), "Acknowledge": Empty, "GetSubscription": Subscription.pb()}
         requests = {
             "Pull": PullRequest.pb(),

@@ -54,9 +54,7 @@ def read_segment(blobs: BlobStore, ref: SegmentRef) -> Segment:
     try:
         segment = load_segment(blobs, ref.path)
     except BlobMissingError:
-        raise SegmentError(
-            f"{ref.path}: gone; generation {ref.generation} holds {ref.count} messages there"
-        ) from None
+        raise SegmentError(f"{ref.path}: gone; generation {ref.generation} holds {ref.count} messages there") from None
     header = segment.header
     if (header.digest, header.count, header.generation) != (ref.digest, ref.count, ref.generation):
         raise SegmentError(

@@ -90,9 +90,7 @@ def decode_records(
     """
     ends = np.cumsum(lengths, dtype=np.int64)
     if (int(ends[-1]) if len(ends) else 0) != len(block):
-        raise RecordError(
-            f"record index covers {int(ends[-1]) if len(ends) else 0} bytes, block has {len(block)}"
-        )
+        raise RecordError(f"record index covers {int(ends[-1]) if len(ends) else 0} bytes, block has {len(block)}")
     if not len(lengths):
         return _no_messages(), ""
     walk = _Walk(block, ends - lengths, ends)
@@ -130,9 +128,7 @@ def read_container(data: bytes) -> pa.RecordBatch:
             [
                 pa.array([row["message_id"] for row in rows], pa.string()),
                 pa.array([_micros(row["publish_time"]) for row in rows], pa.int64()),
-                pa.array(
-                    [list(row["attributes"].items()) for row in rows], pa.map_(pa.string(), pa.string())
-                ),
+                pa.array([list(row["attributes"].items()) for row in rows], pa.map_(pa.string(), pa.string())),
                 pa.array([row["data"] for row in rows], pa.binary()),
             ],
             schema=MESSAGE_SCHEMA,
@@ -227,9 +223,7 @@ class _Walk:
 
 def _check_messages(messages: pa.RecordBatch) -> None:
     if messages.schema.types != MESSAGE_SCHEMA.types or messages.schema.names != MESSAGE_SCHEMA.names:
-        raise ValueError(
-            f"messages have columns {messages.schema.names}, not {MESSAGE_SCHEMA.names} in their types"
-        )
+        raise ValueError(f"messages have columns {messages.schema.names}, not {MESSAGE_SCHEMA.names} in their types")
     attributes = messages.column(2)
     nulls = sum(column.null_count for column in messages.columns)
     if nulls or attributes.keys.null_count or attributes.items.null_count:

@@ -59,9 +59,7 @@ class RunManifest:
         try:
             content = json.loads(data)
             if content["format"] != FORMAT:
-                raise JournalError(
-                    f"{path}: manifest format {content['format']!r}, this reader knows {FORMAT}"
-                )
+                raise JournalError(f"{path}: manifest format {content['format']!r}, this reader knows {FORMAT}")
             content["sources"] = tuple(content["sources"])
             content["definitions"] = tuple(content["definitions"])
             content["predecessors"] = tuple((str(run), int(lanes)) for run, lanes in content["predecessors"])
@@ -199,9 +197,7 @@ def _above_all(blobs: BlobStore, earlier: Mapping[int, RunManifest]) -> int:
     return max(current_generation(blobs), *(run.first_generation for run in earlier.values()), 0) + 1
 
 
-def _to_replay(
-    blobs: BlobStore, earlier: Mapping[int, RunManifest], boundary: int
-) -> tuple[tuple[str, int], ...]:
+def _to_replay(blobs: BlobStore, earlier: Mapping[int, RunManifest], boundary: int) -> tuple[tuple[str, int], ...]:
     """Earlier runs, except those that are sealed and hold nothing after the boundary."""
     replay = []
     for run in earlier.values():
@@ -214,9 +210,7 @@ def _to_replay(
 def _check_subscription(earlier: Mapping[int, RunManifest], subscription: str) -> None:
     for run in earlier.values():
         if run.subscription != subscription:
-            raise LaunchError(
-                f"this journal is of {run.subscription}, not of {subscription}: one journal each"
-            )
+            raise LaunchError(f"this journal is of {run.subscription}, not of {subscription}: one journal each")
 
 
 def _check_nonce(nonce: str) -> str:

@@ -107,9 +107,7 @@ def seal_lane(
         )
         if create_or_find(blobs, header.path, encode_segment(header, NO_MESSAGES)) is None:
             return header
-    raise JournalError(
-        f"lane {lane_name(run, lane)}: couldn't be sealed, its writer was faster {SEAL_ATTEMPTS} times"
-    )
+    raise JournalError(f"lane {lane_name(run, lane)}: couldn't be sealed, its writer was faster {SEAL_ATTEMPTS} times")
 
 
 def _note_sealed(blobs: BlobStore, run: str, ends: list[SegmentHeader]) -> None:

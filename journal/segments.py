@@ -213,9 +213,7 @@ def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHe
     version = entries.get("tandem.format", b"").decode(errors="replace")
     if version != str(FORMAT_VERSION):
         found = f"format version {version!r}" if version else "no format version"
-        raise SegmentError(
-            f"{path}: {found}, this reader knows {FORMAT_VERSION}; the segment is refused whole"
-        )
+        raise SegmentError(f"{path}: {found}, this reader knows {FORMAT_VERSION}; the segment is refused whole")
     if entries.get("tandem.check") != _hash(signed).encode():
         raise SegmentError(f"{path}: digest of the header differs; the segment is refused whole")
     if (codec := entries.get("avro.codec", b"null").decode(errors="replace")) not in CODECS:
@@ -238,9 +236,7 @@ def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHe
     except (KeyError, ValueError) as error:
         raise SegmentError(f"{path}: header entry missing or malformed: {error}") from None
     if header.path != path:
-        raise SegmentError(
-            f"{path}: path and header disagree, the header says {header.path}; renamed or foreign"
-        )
+        raise SegmentError(f"{path}: path and header disagree, the header says {header.path}; renamed or foreign")
     return header
 
 
@@ -254,9 +250,7 @@ def _messages(
         lengths = np.frombuffer(binascii.a2b_base64(index), "<u4")
         if len(lengths) != header.count:
             raise RecordError(f"{len(lengths)} records in the index, {header.count} messages")
-        records = decompress(
-            block, entries.get("avro.codec", b"null").decode(), int(lengths.sum(dtype=np.int64))
-        )
+        records = decompress(block, entries.get("avro.codec", b"null").decode(), int(lengths.sum(dtype=np.int64)))
         return decode_records(records, lengths, header.subscription)[0]
     except (RecordError, ValueError) as error:
         raise SegmentError(f"{path}: {error}; the segment is refused whole") from None

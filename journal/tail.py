@@ -40,9 +40,7 @@ class FollowerMark:
         try:
             content = json.loads(data)
             if content["format"] != FORMAT:
-                raise JournalError(
-                    f"follower mark of format {content['format']!r}, this reader knows {FORMAT}"
-                )
+                raise JournalError(f"follower mark of format {content['format']!r}, this reader knows {FORMAT}")
             return FollowerMark(tuple(LanePosition(**position) for position in content["positions"]))
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(f"not a follower mark: {error}") from None

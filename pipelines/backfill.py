@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -261,7 +261,10 @@ def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentF
 
 
 def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publication:
-    """Publish, waiting for live to bring in what is on its way."""
+    """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
+
+    The store refuses a live run that the batch run can't stand beside, whichever run it was built for.
+    """
     retrying = Retrying(
         retry=retry_if_exception_type(PublishRefusedError),
         wait=wait_fixed(0.5),
@@ -269,8 +272,13 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
         reraise=True,
     )
     name, version = config.definition.name, config.definition.version
-    published: Any = retrying(lambda: store.publish(name, version, work.batch_run, work.live_run))
-    return published  # type: ignore[no-any-return]
+
+    def attempt() -> Publication:
+        served = store.served(name)
+        live_run = served.live_run if served is not None and served.version == version else work.live_run
+        return store.publish(name, version, work.batch_run, live_run)
+
+    return retrying(attempt)
 
 
 def main() -> None:

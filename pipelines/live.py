@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from journal.blobs import BlobExistsError, LocalBlobs
 from journal.clocks import SystemClock
+from journal.heartbeats import Heartbeat, HeartbeatKeeper
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.lane_config import LaneConfig
 from journal.layout import lane_name
@@ -91,7 +92,7 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
     add_home_flags(parser)
     parser.flag("subscription", required=True, help="projects/PROJECT/subscriptions/NAME")
     parser.flag("lanes", type=int, default=1, help="readers of the subscription, each a lane of the journal")
-    parser.flag("max-messages", type=int, default=1000, help="messages a pull, so a segment, at the most")
+    parser.flag("max-messages", type=int, default=5000, help="messages a pull, so a segment, at the most")
     parser.flag("idle-timeout", type=duration, default="10s", help="after that the watermark moves without events")
     parser.flag("until-idle", type=duration, help="end after this long without messages (e.g. 15s)")
     parser.flag("generation-interval", type=duration, default="60s", help="how often a generation is sealed")
@@ -131,6 +132,14 @@ def run(arguments: Sequence[str]) -> None:
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
     _register(store, config)
     manifest = _start(config, store, blobs)
+    # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
+    with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
+        _run_to_the_end(config, options, store, blobs, manifest)
+
+
+def _run_to_the_end(
+    config: LiveConfig, options: PipelineOptions, store: ViewStore, blobs: LocalBlobs, manifest: RunManifest
+) -> None:
     runs = [_start_live_run(store, blobs, config, manifest, definition) for definition in config.definitions]
     with _drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
         wait(launch(build(config, options, manifest, runs, store)))

@@ -44,9 +44,7 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
-def print_answer(
-    to: Console, definition: Definition, answer: Answer, span: Span, measures: Sequence[str]
-) -> None:
+def print_answer(to: Console, definition: Definition, answer: Answer, span: Span, measures: Sequence[str]) -> None:
     """The measures of one answer, and its certificate."""
     _print_title(to, definition, answer.key, span)
     table = Table(box=box.SIMPLE_HEAD)
@@ -58,9 +56,7 @@ def print_answer(
     to.print(certificate_table(answer.certificate))
 
 
-def print_series(
-    to: Console, definition: Definition, series: Series, span: Span, measures: Sequence[str]
-) -> None:
+def print_series(to: Console, definition: Definition, series: Series, span: Span, measures: Sequence[str]) -> None:
     """One row a step, and the certificate of all of it; of many measures the first few."""
     shown = measures if len(measures) < len(definition.measures) else measures[:_FEW]
     _print_title(to, definition, series.key, span)
@@ -161,7 +157,5 @@ def _live_text(certificate: Certificate) -> str:
     if certificate.live_run is None:
         return "0  (no live run is served)"
     total = certificate.events - certificate.batch_events
-    parts = ", ".join(
-        f"{events:,} in generation {generation}" for generation, events in certificate.live_events
-    )
+    parts = ", ".join(f"{events:,} in generation {generation}" for generation, events in certificate.live_events)
     return f"{total:,}" + (f"  ({parts})" if parts else "")

@@ -18,9 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-pubsub = typer.Typer(
-    help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False
-)
+pubsub = typer.Typer(help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,8 +18,7 @@ def parse_time(text: str, flag: str) -> int:
         time = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UserError(
-            f"{flag} {text!r} is not a time; write 2013-12-24, 2013-12-24T12:00 (UTC) "
-            "or 2013-12-24T12:00+01:00"
+            f"{flag} {text!r} is not a time; write 2013-12-24, 2013-12-24T12:00 (UTC) or 2013-12-24T12:00+01:00"
         ) from None
     try:
         return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["drain_path", "seal", "stop", "wait_until"]
 
 _LOOK_EVERY: Final = 500_000
-WaitOption = Annotated[
-    str | None, typer.Option("--wait", metavar="DURATION", help="wait that long for it to happen")
-]
+WaitOption = Annotated[str | None, typer.Option("--wait", metavar="DURATION", help="wait that long for it to happen")]
 
 
 def drain_path(run: str) -> str:
@@ -70,21 +68,13 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
         typer.echo(f"run {run.id} has ended already")
         return
     create_or_find(blobs, drain_path(run.id), b"{}")
-    seen = (
-        f" (last sign of life {ago_text(clock.wall() - run.last_sign)} ago)"
-        if run.last_sign is not None
-        else ""
-    )
+    seen = f" (last sign of life {ago_text(clock.wall() - run.last_sign)} ago)" if run.last_sign is not None else ""
     typer.echo(f"run {run.id} is asked to end{seen}")
     if patience is None:
         return
-    if (
-        wait_until(blobs, clock, patience, lambda state: any(r.id == run.id and r.ended for r in state.runs))
-        is None
-    ):
+    if wait_until(blobs, clock, patience, lambda state: any(r.id == run.id and r.ended for r in state.runs)) is None:
         raise TandemError(
-            f"run {run.id} hasn't ended after {wait}; "
-            "if its process died, the next `tandem live` seals its lanes"
+            f"run {run.id} hasn't ended after {wait}; if its process died, the next `tandem live` seals its lanes"
         )
     typer.echo(f"run {run.id} has ended")
 

@@ -71,8 +71,7 @@ def read_state(blobs: BlobStore) -> JournalState:
         current_since=begun_at(blobs, index.current),
         sealed=index.sealed,
         runs=tuple(
-            RunState(run.id, run.lanes, run.id not in open_runs, last_sign(blobs, run.id))
-            for run in index.runs
+            RunState(run.id, run.lanes, run.id not in open_runs, last_sign(blobs, run.id)) for run in index.runs
         ),
         held=tuple(held),
         writing=index.seal_status(index.current).holders if index.current else (),

@@ -82,9 +82,7 @@ def _versions(store: ViewStore, name: str) -> list[str]:
 
     from views.tables import definitions
 
-    query = (
-        sa.select(definitions.c.version).where(definitions.c.name == name).order_by(definitions.c.id.desc())
-    )
+    query = sa.select(definitions.c.version).where(definitions.c.name == name).order_by(definitions.c.id.desc())
     with store.database.read() as connection:
         return list(connection.execute(query).scalars())
 
@@ -101,13 +99,9 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
     with store.database.read() as connection:
         definition = sa.select(definitions.c.id).where(definitions.c.version == version)
         number = connection.execute(definition).scalar()
-        runs = sa.select(live_runs.c.id).where(
-            live_runs.c.definition == number, live_runs.c.status != "DROPPED"
-        )
+        runs = sa.select(live_runs.c.id).where(live_runs.c.definition == number, live_runs.c.status != "DROPPED")
         places: list[tuple[Any, Any]] = [(batch_states.c.key, batch_states.c.definition == number)]
-        places += [
-            (live_states.c.key, live_states.c.run == run) for run in connection.execute(runs).scalars()
-        ]
+        places += [(live_states.c.key, live_states.c.run == run) for run in connection.execute(runs).scalars()]
         found: set[str] = set()
         for column, rows in places:
             rows = rows & (column == at) if at else rows

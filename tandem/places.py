@@ -60,9 +60,7 @@ def existing_store(places: Places) -> Iterator[ViewStore]:
     if places.store.startswith("sqlite:///"):
         path = places.store.removeprefix("sqlite:///")
         if not os.path.exists(path):
-            raise UserError(
-                f"no view store at {path}: nothing has run there yet; --home or --store names another"
-            )
+            raise UserError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
     store = ViewStore(places.store, create=False)
     try:
         yield store
@@ -75,7 +73,5 @@ def existing_journal(places: Places) -> LocalBlobs:
     from journal.blobs import LocalBlobs
 
     if not Path(places.journal).is_dir():
-        raise UserError(
-            f"no journal at {places.journal}: no live run was started there; --home names another"
-        )
+        raise UserError(f"no journal at {places.journal}: no live run was started there; --home names another")
     return LocalBlobs(places.journal)

@@ -112,9 +112,7 @@ def _errors(name: str) -> Iterator[None]:
     try:
         yield
     except GoogleAuthError as error:
-        raise UserError(
-            f"no credentials for Pub/Sub: {str(error).splitlines()[0]}; or set {_EMULATOR}"
-        ) from None
+        raise UserError(f"no credentials for Pub/Sub: {str(error).splitlines()[0]}; or set {_EMULATOR}") from None
     except GoogleAPIError as error:
         cause = getattr(error, "cause", None) or error
         text = (str(getattr(cause, "message", None) or cause).splitlines() or ["failed"])[0]

@@ -38,12 +38,8 @@ def query(
     start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="start of a span")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
     series: Annotated[bool, typer.Option("--series", help="answer step by step")] = False,
-    step: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="step of a series (default: the tile)")
-    ] = None,
-    measures: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="these measures only, in this order")
-    ] = None,
+    step: Annotated[str | None, typer.Option(metavar="DURATION", help="step of a series (default: the tile)")] = None,
+    measures: Annotated[str | None, typer.Option(metavar="NAME,...", help="these measures only, in this order")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="say where the numbers come from")] = False,
     home: HomeOption = "tandem-data",
@@ -148,9 +144,7 @@ def _key(compiled: CompiledDefinition, store: ViewStore, text: str | None) -> st
         return key_text(compiled, "[]")
     keys = _listed(known_keys(store, compiled.version, _SOME_KEYS))
     there = f"keys there are: {keys}" if keys else "there are no keys yet"
-    raise UserError(
-        f"--key is missing; the key of {compiled.definition.name} is {','.join(columns)}; {there}"
-    )
+    raise UserError(f"--key is missing; the key of {compiled.definition.name} is {','.join(columns)}; {there}")
 
 
 def _listed(keys: list[str]) -> str:
@@ -161,9 +155,7 @@ def _listed(keys: list[str]) -> str:
 
 def _short(key: str) -> str:
     values = json.loads(key)
-    plain = all(
-        isinstance(value, str) and value and not set(value) & set(" ,=\"'[{\n\r\t") for value in values
-    )
+    plain = all(isinstance(value, str) and value and not set(value) & set(" ,=\"'[{\n\r\t") for value in values)
     return ",".join(values) if plain else f"'{key}'"
 
 

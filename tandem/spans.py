@@ -89,9 +89,7 @@ def _window(definition: Definition, text: str) -> tuple[int, int]:
     named = ", ".join(definition.windows) or "none"
     size = _duration(text, "--window", f"; the windows of {definition.name} are: {named}")
     if size % definition.tile:
-        raise UserError(
-            f"--window {text} isn't a whole number of tiles of {format_duration(definition.tile)}"
-        )
+        raise UserError(f"--window {text} isn't a whole number of tiles of {format_duration(definition.tile)}")
     return size, size
 
 

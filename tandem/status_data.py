@@ -31,9 +31,7 @@ def publication_data(publication: Publication, served: int) -> dict[str, Any]:
 
 def _with_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            str(name): _time(item) if name in _TIMES else _with_times(item) for name, item in value.items()
-        }
+        return {str(name): _time(item) if name in _TIMES else _with_times(item) for name, item in value.items()}
     return [_with_times(item) for item in value] if isinstance(value, list) else value
 
 

@@ -63,9 +63,7 @@ def journal_lines(journal: JournalState, now: int) -> Iterator[str]:
     if not journal.current:
         yield "journal: empty"
         return
-    since = (
-        f", begun {ago_text(now - journal.current_since)} ago" if journal.current_since is not None else ""
-    )
+    since = f", begun {ago_text(now - journal.current_since)} ago" if journal.current_since is not None else ""
     open_ones = journal.current - journal.sealed
     state = f"generation {journal.current} is current{since}" if open_ones else "no lane writes any more"
     sealed = f"up to {journal.sealed} all are sealed" if journal.sealed else "none is sealed yet"
@@ -112,9 +110,7 @@ def _served_grid(report: dict[str, Any], now: int) -> Table:
         table.add_row("  served", "nothing is published yet")
     else:
         when = f"{served['kind']}, {ago_text(now - served['published_at'])} ago"
-        table.add_row(
-            "  served", f"publication {served['publication']} ({when}), version {served['version']}"
-        )
+        table.add_row("  served", f"publication {served['publication']} ({when}), version {served['version']}")
         table.add_row("  batch run", f"{served['batch_run'] or '-'}  boundary {served['boundary']}")
         table.add_row("  live run", _live_text(_served_live(report)))
         residues = report["batch_residues"]
@@ -131,9 +127,7 @@ def _served_grid(report: dict[str, Any], now: int) -> Table:
 def _live_text(live: dict[str, Any] | None) -> str:
     if live is None:
         return "-"
-    watermark = (
-        "no watermark yet" if live["watermark"] is None else f"watermark {short_time(live['watermark'])}"
-    )
+    watermark = "no watermark yet" if live["watermark"] is None else f"watermark {short_time(live['watermark'])}"
     return f"{live['run']}  {watermark}"
 
 

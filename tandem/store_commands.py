@@ -67,7 +67,9 @@ def publications(
 
 def roll_back(
     definition: DefinitionArgument,
-    publication: Annotated[int, typer.Argument(min=1, help="its number, as `tandem publications` shows it")],
+    publication: Annotated[
+        int, typer.Argument(min=1, metavar="PUBLICATION", help="its number, as `tandem publications` shows it")
+    ],
     live_run: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="serve it with this live run (default: the one served now)"),

@@ -144,7 +144,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         fresh = secrets.token_bytes(8)
         token.write(fresh)
         _CACHE.put(self._cache_key(key), fresh, cached)
-        clear.set(Timestamp(micros=key[0] + 2 * self._definition.tile + self._definition.lateness))
+        # Runners hold the watermark of panes that are late for their window no further back than where they give the
+        # window up: a tile that is cleared before that would meet its last pane empty.
+        clear.set(Timestamp(micros=key[0] + 2 * self._definition.tile + self._definition.lateness) + DAY)
         yield update
 
     @on_timer(CLEAR)  # type: ignore[untyped-decorator]
@@ -154,7 +156,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         entries: Any = beam.DoFn.StateParam(ENTRIES),
         token: Any = beam.DoFn.StateParam(TOKEN),
     ) -> None:
-        """The watermark is a tile past the lateness: no event of this tile can count any more."""
+        """The watermark is a tile past the runner's allowed lateness: no pane of this tile can come any more."""
         entries.clear()
         token.clear()
         _CACHE.drop(self._cache_key(key))

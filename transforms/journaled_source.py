@@ -1,6 +1,6 @@
 """The journaled source: one reader per lane under Beam's UnboundedSource."""
 
-
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,9 +60,7 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     max_seconds_per_bundle: float = 1.0
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
-        source = JournaledSource(
-            self.journal, self.run, self.broker, self.lane, source_readings(self.definitions)
-        )
+        source = JournaledSource(self.journal, self.run, self.broker, self.lane, source_readings(self.definitions))
         read = ReadFromUnboundedSource(
             source,
             poll_interval=self.poll_interval,
@@ -94,8 +92,9 @@ class JournaledSource(UnboundedSource):  # type: ignore[misc]
         return [replace(self, number=lane) for lane in range(self.run.lanes)]
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_LaneUnboundedReader":
-        """A reader of this lane from a mark on."""
-        mark = cast(_Mark, checkpoint_mark).mark if checkpoint_mark is not None else None
+        """A reader of this lane from a mark on, or from the beginning."""
+        assert self.number is not None, "the source wasn't split"
+        mark = cast(_Mark, checkpoint_mark).mark if checkpoint_mark is not None else LaneMark(self.run.id, self.number)
         return _LaneUnboundedReader(self, mark)
 
     def get_checkpoint_mark_coder(self) -> Coder:
@@ -133,28 +132,48 @@ class _MarkCoder(Coder):  # type: ignore[misc]
 
 
 class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
-    """LaneReader in Beam's words."""
+    """LaneReader in Beam's words. Makes its LaneReader when it is first used, or takes over the lane's present one."""
 
-    def __init__(self, source: JournaledSource, mark: LaneMark | None) -> None:
-        assert source.number is not None, "the source wasn't split"
+    def __init__(self, source: JournaledSource, mark: LaneMark) -> None:
+        self._source, self._mark = source, mark
+        self._lane: LaneReader | None = None
         self._clock = SystemClock()
         self._blobs = LocalBlobs(source.journal)
-        self._reader = LaneReader(
-            self._blobs,
-            source.run,
-            source.number,
-            PubSubBroker(source.broker),
-            self._clock,
-            partial(observe, source.readings),
-            source.config,
-            mark=mark,
-        )
-        self._source = source
         self._drain = drain_path(source.run.id)
         self._look_interval = source.config.publish_interval
         self._looked_at = 0
         self._current: DecodedSegment | None = None
         self._timestamp = MIN_TIMESTAMP
+
+    @property
+    def _reader(self) -> LaneReader:
+        if self._lane is None:
+            place = (self._source.journal, self._mark.run, self._mark.lane)
+            with _LANES_LOCK:
+                before = _LANES.get(place)
+                _LANES[place] = self
+            found = before.hand_over() if before is not None and before is not self else None
+            self._lane = found if found is not None and found.mark() == self._mark else self._new_reader()
+        return self._lane
+
+    def hand_over(self) -> LaneReader | None:
+        """Give the LaneReader away; if this one is used again, it goes on from where it stood."""
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            self._mark = lane.mark()
+        return lane
+
+    def _new_reader(self) -> LaneReader:
+        return LaneReader(
+            self._blobs,
+            self._source.run,
+            self._mark.lane,
+            PubSubBroker(self._source.broker),
+            self._clock,
+            partial(observe, self._source.readings),
+            self._source.config,
+            mark=self._mark,
+        )
 
     def start(self) -> bool:
         """See UnboundedReader."""
@@ -193,6 +212,10 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
         """Behind what was emitted last."""
         return _Mark(self._reader.mark(), self._reader)
 
+    def close(self) -> None:
+        """See UnboundedReader."""
+        self.hand_over()
+
     def _look_around(self) -> None:
         now = self._clock.monotonic()
         if now - self._looked_at >= self._look_interval:
@@ -211,6 +234,16 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
             _NEWEST[place] = (newest, now)
             return False
         return interval is not None and now - begun >= interval
+
+
+_LANES: Final[dict[tuple[str, str, int], _LaneUnboundedReader]] = {}
+"""Who has a lane's LaneReader in this process, by journal, run and lane.
+
+Beam parks a reader with the DoFn instance that ran the bundle. A runner that works on several bundles at once (Prism,
+with two lanes or more) has several instances, and the lane's next bundle goes to any of them. A LaneReader made anew
+each time would append an opening segment, and would measure the idle times from zero again, so that they never pass.
+"""
+_LANES_LOCK: Final = threading.Lock()
 
 
 def _decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:

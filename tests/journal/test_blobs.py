@@ -85,9 +85,7 @@ def dies_at(wanted: str) -> Callable[[str], None]:
     return failpoint
 
 
-@pytest.mark.parametrize(
-    ("instant", "there"), [("after-write", False), ("after-flush", False), ("after-link", True)]
-)
+@pytest.mark.parametrize(("instant", "there"), [("after-write", False), ("after-flush", False), ("after-link", True)])
 def test_crash_leaves_all_or_nothing(tmp_path: Path, instant: str, there: bool) -> None:
     with pytest.raises(Died):
         LocalBlobs(tmp_path, dies_at(instant)).create("lanes/1.avro", b"bytes")

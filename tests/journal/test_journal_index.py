@@ -79,9 +79,7 @@ def test_a_lane_that_was_never_opened_holds_the_seal() -> None:
     roll(blobs, 1)
     index = JournalIndex(blobs)
     index.refresh()
-    assert (
-        str(index.seal_status(1).holders[0]) == f"lane {run.id}/0001 (never opened, open from generation 1)"
-    )
+    assert str(index.seal_status(1).holders[0]) == f"lane {run.id}/0001 (never opened, open from generation 1)"
     second = start(blobs)
     index.refresh()
     assert index.sealed == second.first_generation - 1 == 2

@@ -113,9 +113,7 @@ class JournalMachine(RuleBasedStateMachine):
         finally:
             self.armed.name = None
 
-    def make_reader(
-        self, run: RunManifest, lane: int, mark: LaneMark | None, until: int | None = None
-    ) -> Held:
+    def make_reader(self, run: RunManifest, lane: int, mark: LaneMark | None, until: int | None = None) -> Held:
         config = LaneConfig({SOURCE: SECOND}, max_messages=3, idle_timeout=2 * SECOND, until_idle=until)
         reader = LaneReader(
             self.blobs,
@@ -304,9 +302,7 @@ class JournalMachine(RuleBasedStateMachine):
         first = self.run_to_end(run)
         after = self.journal()
         assert {message for ids in after.values() for message in ids} == set(self.broker.published), "lost"
-        assert sorted(path for path, _ in first) == sorted(after), (
-            "the last run emits everything exactly once"
-        )
+        assert sorted(path for path, _ in first) == sorted(after), "the last run emits everything exactly once"
         replayed = [entry for entry in first if entry[0] in before]
         again = self.run_to_end(run)
         assert [entry for entry in again if entry[0] in before] == replayed, "replays differ"

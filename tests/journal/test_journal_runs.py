@@ -134,9 +134,7 @@ def test_a_start_that_was_killed_is_repaired_by_the_next(instant: str, nth: int,
     half = list_runs(blobs)[2]
     third = start(blobs, clock)
     assert all(final_seals(blobs, first))
-    assert final_seals(blobs, half) == [third.id] * 2, (
-        "its lanes are listed, so they are sealed, opened or not"
-    )
+    assert final_seals(blobs, half) == [third.id] * 2, "its lanes are listed, so they are sealed, opened or not"
     assert third.predecessors == ((first.id, 2), (half.id, 2))
     index = JournalIndex(blobs)
     index.refresh()
@@ -219,9 +217,7 @@ def test_resume_is_refused_when_replaced_alive_or_unknown() -> None:
     [
         pytest.param({"lanes": 0}, "lanes: 0", id="no lanes"),
         pytest.param({"lanes": 1001}, "lanes: 1001", id="too many lanes"),
-        pytest.param(
-            {"subscription": "projects/p/subscriptions/t"}, "one journal each", id="other subscription"
-        ),
+        pytest.param({"subscription": "projects/p/subscriptions/t"}, "one journal each", id="other subscription"),
     ],
 )
 def test_refused_at_launch(options: dict[str, Any], message: str) -> None:

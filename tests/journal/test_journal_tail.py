@@ -54,9 +54,7 @@ class Scene:
         writer.append(messages_of([Message("m", str(time).encode())]), {"a": watermark})
 
     def say(self, run: RunManifest, lane: int, watermark: int) -> None:
-        WatermarkBoard(self.blobs, self.clock, run.id, lane, run.lanes, ["a"], 0).publish(
-            Published({"a": watermark})
-        )
+        WatermarkBoard(self.blobs, self.clock, run.id, lane, run.lanes, ["a"], 0).publish(Published({"a": watermark}))
 
     def follower(self, **options: Any) -> Follower:
         return Follower(ReadOnly(self.blobs), self.clock, observe, {"a": 0}, **options)

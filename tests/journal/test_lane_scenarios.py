@@ -49,9 +49,7 @@ class World:
 
     def run(self, lanes: int = 1, **options: Any) -> RunManifest:
         options = {"take_over": True, "sources": [SOURCE], **options}
-        return start_run(
-            self.blobs, self.clock, lanes=lanes, subscription="projects/p/subscriptions/s", **options
-        )
+        return start_run(self.blobs, self.clock, lanes=lanes, subscription="projects/p/subscriptions/s", **options)
 
     def reader(
         self,
@@ -123,9 +121,7 @@ def test_pull_write_acknowledge_emit(world: World) -> None:
     ("instant", "segments", "acknowledged", "later"),
     [
         pytest.param("after-pull", 0, 0, [[7]], id="before the write: comes again"),
-        pytest.param(
-            "after-segment", 1, 0, [[7], [7]], id="before the acknowledge: in the journal, and again"
-        ),
+        pytest.param("after-segment", 1, 0, [[7], [7]], id="before the acknowledge: in the journal, and again"),
         pytest.param("after-acknowledge", 1, 1, [[7]], id="before it is emitted: from the journal"),
     ],
 )
@@ -184,9 +180,7 @@ def test_paused_writer_wakes_first(world: World) -> None:
 
     class Waking(MemoryBlobs):
         def create(self, path: str, data: bytes) -> None:
-            if path == f"lanes/{old.id}/0000/000000000003.avro" and not world.broker.published.keys() - {
-                "m00000000"
-            }:
+            if path == f"lanes/{old.id}/0000/000000000003.avro" and not world.broker.published.keys() - {"m00000000"}:
                 world.publish(2)
                 assert times_of(paused.advance()) == [2]
             super().create(path, data)
@@ -281,17 +275,19 @@ def test_writer_with_a_clock_set_back(world: World) -> None:
     assert world.run().ordinal == 2
 
 
-def test_failed_pull_is_not_idle(world: World) -> None:
+@pytest.mark.parametrize("failures", [4, 60])
+def test_failed_pull_is_not_idle(world: World, failures: int) -> None:
     reader = world.reader(world.run(), idle_timeout=5 * SECOND, until_idle=8 * SECOND)
     world.publish(NOON)
     must(reader.advance())
-    world.broker.failing_pulls = 60
-    world.idle(reader, 60 * SECOND)
-    assert not reader.done
     world.idle(reader, 4 * SECOND)
+    world.broker.failing_pulls = failures
+    world.idle(reader, failures * SECOND)
+    world.idle(reader, 4 * SECOND)
+    assert not reader.done
     world.publish(NOON + SECOND)
     assert must(reader.advance()).watermarks == {SOURCE: NOON - 10 * SECOND}
-    assert reader.counters.failed_pulls == 60
+    assert reader.counters.failed_pulls == failures
 
 
 def test_pulls_that_fail_for_too_long(world: World) -> None:
@@ -397,9 +393,7 @@ def test_replay_before_pulling_and_only_after_the_boundary(world: World) -> None
         must(reader.advance())
         reader.request_roll()
         assert reader.advance() is None
-    assert [entry for entry in world.kinds(first) if entry[0] == "seal"] == [
-        ("seal", g, 0) for g in (1, 2, 3)
-    ]
+    assert [entry for entry in world.kinds(first) if entry[0] == "seal"] == [("seal", g, 0) for g in (1, 2, 3)]
     world.publish(NOON + 10 * MINUTE)
     second = world.run(boundary=2)
     assert second.predecessors == ((first.id, 1),)
@@ -677,9 +671,7 @@ def test_refused_at_launch(world: World, options: dict[str, Any], message: str) 
         world.reader(world.run(), **options)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{}", b'{"format": 9}', b'{"format": 1, "run": "x", "replay": [{}]}']
-)
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"format": 9}', b'{"format": 1, "run": "x", "replay": [{}]}'])
 def test_broken_marks(data: bytes) -> None:
     with pytest.raises(JournalError, match="lane mark"):
         LaneMark.decode(data)

@@ -101,12 +101,8 @@ def test_publishing_is_rare_and_never_falls() -> None:
     ("others", "expected"),
     [
         pytest.param([Published({"a": 7}), Published({"a": 9})], 7, id="the slowest at work"),
-        pytest.param(
-            [Published({"a": 7}, idle=True), Published({"a": 9})], 9, id="not one that is idle itself"
-        ),
-        pytest.param(
-            [Published({"a": 7}, idle=True), Published({"a": 9}, done=True)], 9, id="all idle: the highest"
-        ),
+        pytest.param([Published({"a": 7}, idle=True), Published({"a": 9})], 9, id="not one that is idle itself"),
+        pytest.param([Published({"a": 7}, idle=True), Published({"a": 9}, done=True)], 9, id="all idle: the highest"),
         pytest.param([Published({"a": None}), Published({"a": 9})], None, id="not while one doesn't know"),
         pytest.param([Published({"a": 9})], None, id="not before all have said something"),
     ],

@@ -148,9 +148,7 @@ CODE = grpc.StatusCode
         pytest.param([CODE.DEADLINE_EXCEEDED, 0], 0, [False, True], id="empty, confirmed"),
         pytest.param([CODE.DEADLINE_EXCEEDED, 2], 2, [False, True], id="late, found after all"),
         pytest.param([CODE.UNAVAILABLE, CODE.UNAVAILABLE, 1], 1, [False, True, True], id="recovers"),
-        pytest.param(
-            [CODE.UNAVAILABLE] * 4, "Pull failed 3 times", [False, True, True, True], id="stays down"
-        ),
+        pytest.param([CODE.UNAVAILABLE] * 4, "Pull failed 3 times", [False, True, True, True], id="stays down"),
         pytest.param([CODE.DEADLINE_EXCEEDED] * 4, "DEADLINE", [False, True, True, True], id="dead network"),
         pytest.param([CODE.PERMISSION_DENIED], "PERMISSION_DENIED: on demand", [False], id="not allowed"),
         pytest.param([1000, CODE.UNAVAILABLE], 1000, [False, True], id="keeps what it has"),
@@ -194,9 +192,7 @@ def test_a_lane_over_the_wire(broker: PubSubBroker) -> None:
     ids = publish(50)
     blobs, clock = MemoryBlobs(), ManualClock()
     run = start_run(blobs, clock, lanes=1, subscription=SUBSCRIPTION)
-    reader = LaneReader(
-        blobs, run, 0, broker, clock, lambda messages: (None, {}), LaneConfig({}, max_messages=20)
-    )
+    reader = LaneReader(blobs, run, 0, broker, clock, lambda messages: (None, {}), LaneConfig({}, max_messages=20))
     seen: list[str] = []
     for _ in range(20):
         emitted = reader.advance()

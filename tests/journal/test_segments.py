@@ -53,10 +53,7 @@ MESSAGES = st.lists(
 
 def sample(count: int = 3) -> pa.RecordBatch:
     return messages_of(
-        [
-            Message(f"id{n}", b"data" * n, 1_700_000_000_000_000 + n, {"kind": "x"} if n else {})
-            for n in range(count)
-        ]
+        [Message(f"id{n}", b"data" * n, 1_700_000_000_000_000 + n, {"kind": "x"} if n else {}) for n in range(count)]
     )
 
 
@@ -145,12 +142,8 @@ def test_a_flipped_byte_of_the_header_fools_no_scan() -> None:
         pytest.param(HEADER.path, lambda d: b"", "truncated at byte 0", id="empty"),
         pytest.param(HEADER.path, lambda d: d[:-1] + b"\x00", "wrong sync", id="wrong sync"),
         pytest.param(HEADER.path, lambda d: d + b"more", "4 bytes after its block", id="bytes appended"),
-        pytest.param(
-            "lanes/000003-5f1c/0002/000000000008.avro", lambda d: d, "path and header disagree", id="renamed"
-        ),
-        pytest.param(
-            "lanes/000004-77aa/0002/000000000007.avro", lambda d: d, "000003-5f1c/0002", id="foreign"
-        ),
+        pytest.param("lanes/000003-5f1c/0002/000000000008.avro", lambda d: d, "path and header disagree", id="renamed"),
+        pytest.param("lanes/000004-77aa/0002/000000000007.avro", lambda d: d, "000003-5f1c/0002", id="foreign"),
         pytest.param(
             HEADER.path,
             lambda d: d.replace(b"\x1atandem.format\x021", b"\x1atandem.format\x022"),

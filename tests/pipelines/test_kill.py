@@ -140,7 +140,7 @@ def results_of(clicks: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class Publisher:
-    """Publishes in the background until `finish`; when all is sent it goes on with copies of what it sent."""
+    """Publishes in the background until `finish`; a machine that is slow gets some more messages than planned."""
 
     stage: Any
     messages: list[bytes]
@@ -148,7 +148,7 @@ class Publisher:
     """Messages a second."""
     chance: random.Random
     sent: int = 0
-    """Of all messages, copies of the end included."""
+    """Of the messages."""
     error: BaseException | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -176,7 +176,9 @@ class Publisher:
         try:
             while not self._stopped.wait(0.1):
                 due = int((time.monotonic() - begun) * self.rate) + 1
-                batch = self.messages[self.sent : due] or [self.chance.choice(self.messages)]
+                if due > len(self.messages):
+                    self.messages.append(event(self.chance, len(self.messages), 0))
+                batch = self.messages[self.sent : due]
                 self.stage.publish(batch)
                 self.sent += len(batch)
         except BaseException as error:

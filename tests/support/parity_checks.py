@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 from sales import LATENESS, TILE, Sale, differences, expected
@@ -41,9 +42,9 @@ def draw_steps(seed: int, length: int = 40) -> list[tuple[str, int]]:
     return [(random.choice(STEPS), random.randrange(1 << 16)) for _ in range(length)]
 
 
-def run_scenario(seed: int, steps: Steps, *, deduplicate: bool = True) -> dict[str, int]:
+def run_scenario(seed: int, steps: Steps, **options: Any) -> dict[str, int]:
     """Carry the steps out, check after each and at the end. Returns what happened how often, to count coverage."""
-    with world_of(seed, deduplicate=deduplicate) as world:
+    with world_of(seed, **options) as world:
         for kind, pick in steps:
             world.step(kind, pick)
             check_step(world)

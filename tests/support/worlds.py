@@ -269,8 +269,8 @@ class Live:
 class World:
     """The journal, the broker before it and the view store behind it, and the runs between them."""
 
-    def __init__(self, folder: Path, seed: int, *, deduplicate: bool = True) -> None:
-        self.random = Random(seed)
+    def __init__(self, folder: Path, seed: int, *, deduplicate: bool = True, lanes: Sequence[int] = (1, 2, 3)) -> None:
+        self.random, self.lanes = Random(seed), tuple(lanes)
         self.definition = definition(deduplicate=deduplicate)
         self.text = text(deduplicate=deduplicate)
         self.compiled = compile_definition(self.definition)
@@ -286,7 +286,7 @@ class World:
         self.built: list[Plan] = []
         self.refusals: list[str] = []
         self.events: dict[tuple[str, int], int] = {}
-        self.live = Live(self, self.random.choice([1, 2, 3]))
+        self.live = Live(self, self.random.choice(self.lanes))
 
     def close(self) -> None:
         """Close the store's connections."""
@@ -321,7 +321,7 @@ class World:
         elif kind == "reader dies":
             self.live.pull(lane, choose.choice(FAILPOINTS))
         elif kind == "restart":
-            self.live = Live(self, choose.choice([1, 2, 3]))
+            self.live = Live(self, choose.choice(self.lanes))
         elif kind == "build":
             self.build(interlude=lambda: self.step(choose.choice(["pull", "fire"]), choose.getrandbits(8)))
         elif kind == "publish batch" and self.built:

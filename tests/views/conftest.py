@@ -46,9 +46,7 @@ class Total(Measure):
         return states.to_pylist()
 
     def encode(self, states: pa.Array) -> pa.Array:
-        return pa.array(
-            [value.to_bytes(8, "little", signed=True) for value in states.to_pylist()], pa.binary()
-        )
+        return pa.array([value.to_bytes(8, "little", signed=True) for value in states.to_pylist()], pa.binary())
 
     def decode(self, data: pa.Array) -> pa.Array:
         if any(len(value) != 8 for value in data.to_pylist()):
@@ -143,19 +141,12 @@ class Bench:
         """Rows of (hash, content, generation)."""
         hashes, contents, generations = zip(*rows, strict=True) if rows else ((), (), ())
         kinds = (pa.uint64(), pa.uint64(), pa.int64())
-        columns = [
-            pa.array(column, kind)
-            for column, kind in zip((hashes, contents, generations), kinds, strict=True)
-        ]
+        columns = [pa.array(column, kind) for column, kind in zip((hashes, contents, generations), kinds, strict=True)]
         return pa.record_batch(columns, names=[HASH, CONTENT, GENERATION])
 
-    def live(
-        self, run: str, generation: int, key: str, events: int, *, tile: int = 0, lane: str = "a"
-    ) -> None:
+    def live(self, run: str, generation: int, key: str, events: int, *, tile: int = 0, lane: str = "a") -> None:
         """A whole segment of one key's events, taken in and folded: generation g is segment g of its lane."""
-        self.store.write_segments(
-            self.version, run, [Segment(f"{run}/{lane}", generation, generation, events, events)]
-        )
+        self.store.write_segments(self.version, run, [Segment(f"{run}/{lane}", generation, generation, events, events)])
         block = self.block((generation, key, events, 10 * events))
         tally = Tally(generation, events)
         # Tallies are sums of a tile and shard: each lane has a shard of its own here.

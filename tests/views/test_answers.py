@@ -124,10 +124,7 @@ def test_a_window_is_the_answer_over_its_span(mixed: Any) -> None:
 
 
 def test_all_answers_stream_in_the_order_of_key_bytes_and_time(mixed: Any) -> None:
-    rows = [
-        (r.key, r.start, r.end, r.results["n"], r.batch_events)
-        for r in all_answers(mixed.store, mixed.compiled)
-    ]
+    rows = [(r.key, r.start, r.end, r.results["n"], r.batch_events) for r in all_answers(mixed.store, mixed.compiled)]
     assert rows == [("a", 0, T, 3, 1), ("a", 3 * T, 4 * T, 4, 0), ("é", 4 * T, 5 * T, 8, 0)]
     by_two = [(r.key, r.start, r.events) for r in all_answers(mixed.store, mixed.compiled, 2 * T)]
     assert by_two == [("a", 0, 3), ("a", 2 * T, 4), ("é", 4 * T, 8)]

@@ -105,9 +105,7 @@ def test_after_a_repair_the_next_run_adds_to_the_repaired_tile(bench: Any) -> No
     bench.batch("B1", 1, [(1, "a", 5), (1, "gone", 5)])
     bench.store.start_batch_run("v1", "R", boundary=1, parent="B1")
     bench.store.clear_tiles("R", [0])
-    bench.store.write_batch(
-        bench.compiled, "R", [bench.Update(0, 0, bench.block((1, "a", 2, 20)), ids=bench.ids())]
-    )
+    bench.store.write_batch(bench.compiled, "R", [bench.Update(0, 0, bench.block((1, "a", 2, 20)), ids=bench.ids())])
     bench.store.finish_batch_run("R", BatchManifest())
     bench.batch("B2", 2, [(2, "a", 1), (2, "gone", 1)], parent="R")
     assert view(bench, "B2") == {("a", 0): 3, ("gone", 0): 1}
@@ -133,13 +131,9 @@ def test_file_sets_are_inherited(bench: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param(
-            {"boundary": 3, "parent": "nowhere"}, "'nowhere' isn't a batch run", id="unknown parent"
-        ),
+        pytest.param({"boundary": 3, "parent": "nowhere"}, "'nowhere' isn't a batch run", id="unknown parent"),
         pytest.param({"boundary": 3, "parent": "open"}, "'open' is BUILDING", id="unfinished parent"),
-        pytest.param(
-            {"boundary": 1, "parent": "B2"}, "boundary 1 is below 2", id="boundary below the parent's"
-        ),
+        pytest.param({"boundary": 1, "parent": "B2"}, "boundary 1 is below 2", id="boundary below the parent's"),
         pytest.param({"boundary": 1, "built_for": "L9"}, "live run 'L9'", id="unknown live run"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -68,9 +69,7 @@ def test_tallies_and_segments_may_come_twice_in_any_order(live: Any) -> None:
 
 
 def test_residue_tells_what_is_on_its_way_per_generation(live: Any) -> None:
-    live.store.write_segments(
-        "v1", "L1", [live.Segment("L1/a", 1, 1, 5, 5), live.Segment("L1/a", 2, 2, 3, 3)]
-    )
+    live.store.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 5, 5), live.Segment("L1/a", 2, 2, 3, 3)])
     write(live, live.block((1, "k", 4, 40)), tallies=[live.Tally(1, 4, 1)])
     assert live.store.residues("v1", "L1") == {1: 0, 2: 3}
     certificate = answer(live.store, live.compiled, "k", 0, live.tile).certificate
@@ -145,3 +144,20 @@ def test_dead_letters_stay_until_they_are_resolved(live: Any) -> None:
     assert live.store.resolve_dead_letters("v1", ["L1/a/1", "nowhere"], "replayed") == 2
     assert live.store.resolve_dead_letters("v1", ["L1/a/1"], "replayed") == 0
     assert pending() == 1
+
+
+def test_writers_at_once_lose_nothing(live: Any) -> None:
+    def work(lane: int) -> None:
+        for number in range(1, 11):
+            segment = live.Segment(f"L1/{lane}", number, 1, 1, 1)
+            live.store.write_segments("v1", "L1", [segment])
+            block = live.block((1, f"k{lane}", number, number))
+            live.store.write_live(live.compiled, "L1", [live.Update(0, lane, block, [live.Tally(1, number)])])
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert live.store.residues("v1", "L1") == live.store.row_residues("v1", "L1") == {1: 0}
+    assert [rows(live, f"k{lane}")[0] for lane in range(4)] == [10] * 4

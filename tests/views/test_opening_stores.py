@@ -78,9 +78,7 @@ def locked_away(path: Path) -> None:
         pytest.param(locked_away, "unable to open", id="can't be opened"),
     ],
 )
-def test_what_is_no_store_is_refused_in_one_line(
-    tmp_path: Path, prepare: Callable[[Path], None], message: str
-) -> None:
+def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path, prepare: Callable[[Path], None], message: str) -> None:
     path = tmp_path / "views.db"
     prepare(path)
     with pytest.raises(StoreError, match=message) as error:

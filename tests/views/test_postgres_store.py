@@ -60,14 +60,14 @@ def _free_port() -> int:
 
 
 @pytest.fixture
-def url(server: str) -> Iterator[str]:
+def url(server: str) -> str:
     """The server's database without tables."""
     import psycopg
 
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    yield server
+    return server
 
 
 @pytest.fixture

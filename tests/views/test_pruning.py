@@ -31,9 +31,7 @@ def four(bench: Any) -> Any:
         bench.live("L1", generation, "k", 1)
         bench.live("L1", generation, f"own{generation}", 1, lane="b")
         run = f"B{generation}"
-        bench.batch(
-            run, generation, [(generation, "k", 1), (generation, f"own{generation}", 1)], parent=parent
-        )
+        bench.batch(run, generation, [(generation, "k", 1), (generation, f"own{generation}", 1)], parent=parent)
         bench.store.publish("orders", "v1", run, "L1")
         parent = run
     return bench

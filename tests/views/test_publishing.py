@@ -109,18 +109,14 @@ REFUSALS: list[Any] = [
     pytest.param(missing_files, "generation -7 is in no manifest", id="files that weren't read"),
     pytest.param(live_residue, "residue of 1 events in generation 2", id="residue of live"),
     pytest.param(live_behind, "took in 0 of 8 records of generation 4", id="live is behind"),
-    pytest.param(
-        straddler, "1 events of tile 0 are counted by batch run 'B1' and", id="a copy counted by both"
-    ),
+    pytest.param(straddler, "1 events of tile 0 are counted by batch run 'B1' and", id="a copy counted by both"),
     pytest.param(left_out_for_another, "left out of batch run 'B1' for another", id="a copy counted by none"),
     pytest.param(other_journal_files, "files of batch run 'B1' hold events of tile 0", id="files under live"),
 ]
 
 
 @pytest.mark.parametrize(("prepare", "message"), REFUSALS)
-def test_publishing_is_refused_and_changes_nothing(
-    three: Any, prepare: Callable[[Any], None], message: str
-) -> None:
+def test_publishing_is_refused_and_changes_nothing(three: Any, prepare: Callable[[Any], None], message: str) -> None:
     prepare(three)
     before = (events(three), three.store.publications("orders"))
     with pytest.raises(PublishRefusedError, match=message) as refusal:
@@ -172,9 +168,7 @@ def test_of_two_publishers_one_is_told(three: Any) -> None:
     three.batch("B1", 1, [(1, KEY, 1)])
     three.batch("B2", 2, [(2, KEY, 2)], parent="B1")
     three.store.publish("orders", "v1", "B1", "L1", expected=1)
-    with pytest.raises(
-        PublishRefusedError, match="another publisher was faster: publication 2 is served, expected 1"
-    ):
+    with pytest.raises(PublishRefusedError, match="another publisher was faster: publication 2 is served, expected 1"):
         three.store.publish("orders", "v1", "B2", "L1", expected=1)
     with pytest.raises(PublishRefusedError, match="expected 0"):
         three.store.serve_live("orders", "v1", "L1", expected=0)
@@ -210,9 +204,7 @@ def test_a_run_that_took_over_waits_for_segments_that_nobody_recorded(three: Any
     second(three, last=4)
     for generation, count in ((1, 1), (2, 2), (3, 4)):
         replay(three, generation, count)
-    with pytest.raises(
-        PublishRefusedError, match="not caught up: 1 segments of lane L1/a are missing, first 4 of 4"
-    ):
+    with pytest.raises(PublishRefusedError, match="not caught up: 1 segments of lane L1/a are missing, first 4 of 4"):
         three.store.serve_live("orders", "v1", "L2")
 
 
@@ -227,14 +219,47 @@ def test_a_run_that_took_over_is_not_served_with_a_residue(three: Any) -> None:
 def test_a_run_stands_on_the_batch_run_that_it_began_with(three: Any) -> None:
     three.batch("B1", 2, [(1, KEY, 1), (2, KEY, 2)])
     three.store.publish("orders", "v1", "B1", "L1")
-    three.store.start_live_run(
-        "v1", "L2", journal="j", base_batch_run="B1", takeover=[LaneExtent("L1/a", 3, 3)]
-    )
+    three.store.start_live_run("v1", "L2", journal="j", base_batch_run="B1", takeover=[LaneExtent("L1/a", 3, 3)])
     replay(three, 3, 4)
     assert three.store.serve_live("orders", "v1", "L2").boundary == 2
     assert events(three) == (3, 4)
     with pytest.raises(PublishRefusedError, match="generations 1 to 2 would be missing"):
         three.store.roll_back("orders", 1)
+
+
+def test_what_batch_leaves_to_its_live_run_is_never_counted_twice_by_later_ones(three: Any) -> None:
+    """Event 9 has copies in generations 1 and 3, and L1 counted the later one."""
+    straddling = three.Update(0, 0, three.block(), (), [three.Straddler(9, 9, 3, 1)])
+    three.store.write_live(three.compiled, "L1", [straddling])
+    three.batch("B1", 1, [(1, KEY, 1)], built_for="L1")
+    three.store.publish("orders", "v1", "B1", "L1")
+    extent = LaneExtent("L1/a", 3, 2)
+    three.store.start_live_run("v1", "L2", journal="j", base_batch_run="B1", takeover=[extent])
+    replay(three, 2, 2)
+    replay(three, 3, 4)
+    three.store.serve_live("orders", "v1", "L2")
+    three.store.start_batch_run("v1", "anew", boundary=1, built_for="L2")
+    update = three.Update(0, 0, three.block((1, KEY, 1, 10)), ids=three.ids((9, 9, 1)))
+    three.store.write_batch(three.compiled, "anew", [update])
+    three.store.finish_batch_run("anew", BatchManifest((GenerationCounts(1, 1, 1),)))
+    with pytest.raises(PublishRefusedError, match=r"1 events of tile 0 are counted.*whose base 'B1' left them out"):
+        three.store.publish("orders", "v1", "anew", "L2")
+    three.batch("B2", 2, [(2, KEY, 2)], parent="B1", built_for="L2")
+    assert three.store.publish("orders", "v1", "B2", "L2").boundary == 2
+
+
+def test_a_layer_that_counts_what_was_left_out_needs_no_live_run_for_it(three: Any) -> None:
+    straddling = three.Update(0, 0, three.block(), (), [three.Straddler(9, 9, 3, 1)])
+    three.store.write_live(three.compiled, "L1", [straddling])
+    three.batch("B1", 1, [(1, KEY, 1)], built_for="L1")
+    three.store.publish("orders", "v1", "B1", "L1")
+    three.store.start_batch_run("v1", "B2", boundary=3, parent="B1")
+    rows = three.block((2, KEY, 2, 20), (3, KEY, 4, 40))
+    update = three.Update(0, 0, rows, ids=three.ids((9, 9, 3)))
+    three.store.write_batch(three.compiled, "B2", [update])
+    counts = (GenerationCounts(2, 2, 2), GenerationCounts(3, 4, 4))
+    three.store.finish_batch_run("B2", BatchManifest(counts))
+    assert three.store.publish("orders", "v1", "B2").live_run is None
 
 
 # Rolling back.

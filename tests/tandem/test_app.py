@@ -1,0 +1,157 @@
+"""The command line as a whole: help, errors, exit codes, and what it costs to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from schemas.errors import FencedError, StoreError, TandemError, WriterAliveError
+from tandem import running
+from tandem.app import app
+from tandem.instants import ago_text
+from tandem.places import Places
+
+ROOT = Path(__file__).parents[2]
+HEAVY = (
+    "apache_beam",
+    "google.cloud.pubsub_v1",
+    "grpc",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "pydantic",
+    "sqlalchemy",
+    "sqlglot",
+)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys, tandem.app; print([m for m in sys.argv[1:] if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_no_command_shows_the_help() -> None:
+    shown = run()
+    assert shown.exit_code == 0
+    assert {"query", "backfill", "roll-back"} <= set(shown.stdout.split())
+
+
+def test_version() -> None:
+    shown = run("--version")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("tandem 0.1.0 (Apache Beam 2.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(("--wat",), "No such option: --wat; see `tandem --help`", id="flag"),
+        pytest.param(("querry",), "No such command 'querry'. Did you mean 'query'?; see `tandem --help`", id="command"),
+        pytest.param(("query",), "Missing argument 'DEFINITION'; see `tandem query --help`", id="argument"),
+        pytest.param(("check",), "Missing argument 'FILES...'; see `tandem check --help`", id="no-files"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> None:
+    shown = run(*arguments)
+    assert (shown.exit_code, shown.stderr, shown.stdout) == (2, f"error: {message}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pytest.param(TandemError("it broke"), 1, id="plain"),
+        pytest.param(StoreError("[bold]it[/] broke"), 1, id="store"),
+        pytest.param(WriterAliveError("run 1 is alive"), 2, id="writer-alive"),
+        pytest.param(FencedError("another reader\nhas the lane"), 75, id="fenced"),
+        pytest.param(KeyboardInterrupt(), 130, id="interrupted"),
+    ],
+)
+def test_errors_end_with_one_line_and_their_code(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("schemas.definition.load", fail)
+    shown = run("check", "any.yaml")
+    text = f"error: {' '.join(str(error).split())}\n" if isinstance(error, TandemError) else ""
+    assert (shown.exit_code, shown.stderr) == (code, text)
+
+
+@pytest.mark.parametrize("command", ["live", "backfill", "publish"])
+def test_pipelines_get_all_their_flags(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = pytest.importorskip(f"pipelines.{command}")
+    seen: list[list[str]] = []
+    monkeypatch.setattr(module, "run", lambda arguments: seen.append(list(arguments)))
+    given = ["--definition", "a.yaml", "--help", "--runner=FlinkRunner", "--flink_master", "host:1", "-x"]
+    assert run(command, *given).exit_code == 0
+    assert seen == [given]
+
+
+def test_pass_on_leaves_help_to_the_pipeline() -> None:
+    assert running.PASS_ON["add_help_option"] is False
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param({"home": "here"}, id="home"),
+        pytest.param({"home": "/abs", "journal": "j"}, id="journal"),
+        pytest.param({"home": "h", "store": "views/file.db"}, id="store-path"),
+        pytest.param({"home": "h", "store": "postgresql://u@h/db"}, id="store-url"),
+    ],
+)
+def test_places_are_those_of_the_pipelines(flags: dict[str, str]) -> None:
+    from pipelines.config import FlagParser, add_home_flags, home_from
+
+    parser = FlagParser("test", "")
+    add_home_flags(parser)
+    home = home_from(parser.parse_args([f"--{name}={value}" for name, value in flags.items()]))
+    places = Places.of(**flags)
+    assert (places.journal, places.store) == (home.journal, home.store)
+
+
+def test_default_home_is_that_of_the_pipelines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from pipelines.config import FlagParser, add_home_flags, home_from
+
+    monkeypatch.delenv("TANDEM_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    parser = FlagParser("test", "")
+    add_home_flags(parser)
+    store = home_from(parser.parse_args([])).store.removeprefix("sqlite:///")
+    shown = run("status", "orders")
+    assert shown.stderr.startswith(f"error: no view store at {store}: ")
+
+
+def test_registered_text_can_be_read_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from pipelines.config import definition_text
+    from schemas.definition import load, loads
+
+    path = ROOT / "examples/clicks/clicks.yaml"
+    text = definition_text(str(path))
+    monkeypatch.chdir(tmp_path)
+    assert loads(text) == load(path)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        pytest.param(-5, "0s", id="clock-went-back"),
+        pytest.param(47_900_000, "47s", id="seconds"),
+        pytest.param(192_000_000, "3m12s", id="minutes"),
+        pytest.param(18_420_000_000, "5h07m", id="hours"),
+        pytest.param(273_600_000_000, "3d04h", id="days"),
+    ],
+)
+def test_durations_for_people(duration: int, text: str) -> None:
+    assert ago_text(duration) == text
