@@ -150,7 +150,7 @@ def _key(compiled: CompiledDefinition, store: ViewStore, text: str | None) -> st
 def _listed(keys: list[str]) -> str:
     """Canonical keys, the way that `--key` takes them."""
     shown = [_short(key) for key in keys[: _SOME_KEYS - 1]]
-    return "  ".join([*shown, "..."] if len(keys) == _SOME_KEYS else shown)
+    return "; ".join([*shown, "..."] if len(keys) == _SOME_KEYS else shown)
 
 
 def _short(key: str) -> str:

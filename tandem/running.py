@@ -16,7 +16,7 @@ PASS_ON: Final[dict[str, Any]] = {
 """Settings of commands that hand all their flags to a pipeline, Beam's own among them."""
 
 
-def check(files: Annotated[list[Path], typer.Argument(help="definitions (YAML)")]) -> None:
+def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="definitions (YAML)")]) -> None:
     """Check definitions against their Avro schemas; nothing is run."""
     from schemas.compiled import compile_definition
     from schemas.definition import load

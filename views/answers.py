@@ -85,18 +85,14 @@ def answer(store: ViewStore, compiled: Compiled, key: str, start: int, end: int)
     return Answer(key, start, end, results[0], _certificate(compiled, scope, rows, sum(late.values()), end))
 
 
-def window(
-    store: ViewStore, compiled: Compiled, key: str, at: int, size: int, every: int | None = None
-) -> Answer:
+def window(store: ViewStore, compiled: Compiled, key: str, at: int, size: int, every: int | None = None) -> Answer:
     """The answer of the current window at an instant: ends lie on multiples of `every` (without it: of
     `size`).
     """
     return answer(store, compiled, key, *window_at(at, size, every))
 
 
-def series(
-    store: ViewStore, compiled: Compiled, key: str, start: int, end: int, step: int | None = None
-) -> Series:
+def series(store: ViewStore, compiled: Compiled, key: str, start: int, end: int, step: int | None = None) -> Series:
     """The answers of every step in [start, end), by default of every tile; steps without events too.
 
     `step` is a multiple of the tile and divides the span; else UserError.
@@ -110,9 +106,7 @@ def series(
         late = late_by_tile(connection, scope, start, end)
     size = (end - start) // step
     groups = np.array([(row.tile - start) // step for row in rows], np.int64)
-    results = merge_results(
-        compiled.measures, [row.states for row in rows], groups, size, _place(compiled, key)
-    )
+    results = merge_results(compiled.measures, [row.states for row in rows], groups, size, _place(compiled, key))
     by_step: list[list[TileRow]] = [[] for _ in range(size)]
     for row, group in zip(rows, groups.tolist(), strict=True):
         by_step[group].append(row)
@@ -124,9 +118,7 @@ def series(
         begin = start + index * step
         facts = _facts(compiled, scope, by_step[index], late_of[index], begin + step)
         points.append(Point(begin, begin + step, facts.events, results[index], judge(facts)[0]))
-    return Series(
-        key, start, end, tuple(points), _certificate(compiled, scope, rows, sum(late.values()), end)
-    )
+    return Series(key, start, end, tuple(points), _certificate(compiled, scope, rows, sum(late.values()), end))
 
 
 def all_answers(store: ViewStore, compiled: Compiled, step: int | None = None) -> Iterator[AnswerRow]:
@@ -201,9 +193,7 @@ def _facts(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int,
     )
 
 
-def _certificate(
-    compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int
-) -> Certificate:
+def _certificate(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int) -> Certificate:
     facts = _facts(compiled, scope, rows, late, end)
     status, reasons = judge(facts)
     generations: dict[int, int] = {}

@@ -87,9 +87,7 @@ def _note_left_out(database: Database, connection: sa.Connection, run: sa.Row[An
     connection.execute(insert.on_conflict_do_nothing())
 
 
-def _parent_row(
-    connection: sa.Connection, definition: int, parent: str | None, boundary: int
-) -> sa.Row[Any] | None:
+def _parent_row(connection: sa.Connection, definition: int, parent: str | None, boundary: int) -> sa.Row[Any] | None:
     if parent is None:
         return None
     row = connection.execute(sa.select(batch_runs).where(batch_runs.c.id == parent)).first()
@@ -119,9 +117,7 @@ def lock_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
     if row is None:
         raise StoreError(f"batch run {batch_run!r} was never started in this store")
     if row.status != "BUILDING":
-        raise StoreError(
-            f"batch run {batch_run!r} is {row.status}: only one that is BUILDING takes anything in"
-        )
+        raise StoreError(f"batch run {batch_run!r} is {row.status}: only one that is BUILDING takes anything in")
     return row
 
 

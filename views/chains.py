@@ -45,7 +45,5 @@ class Chains:
         runs = batch_runs.c
         first = sa.select(runs.ordinal, runs.parent).where(runs.ordinal == ordinal)
         above = first.cte("ancestry", recursive=True)
-        above = above.union_all(
-            sa.select(runs.ordinal, runs.parent).join(above, runs.ordinal == above.c.parent)
-        )
+        above = above.union_all(sa.select(runs.ordinal, runs.parent).join(above, runs.ordinal == above.c.parent))
         return frozenset(connection.execute(sa.select(above.c.ordinal)).scalars())

@@ -57,9 +57,7 @@ class Copies:
         """
         if batch is None or live.base_batch_run is None:
             return
-        base = self.connection.execute(
-            sa.select(batch_runs).where(batch_runs.c.ordinal == live.base_batch_run)
-        ).one()
+        base = self.connection.execute(sa.select(batch_runs).where(batch_runs.c.ordinal == live.base_batch_run)).one()
         for tile, events in self._left_out(self.chains.of(self.connection, base.ordinal)).items():
             unknown = events - self._counted(base, tile)
             twice = unknown & self._counted(batch, tile, live.base_boundary)

@@ -46,9 +46,7 @@ class Coverage:
     def batch_is_whole(self, batch: Row) -> None:
         """COMPLETE, without a residue, and its generations have no gap up to the boundary."""
         if batch.status != "COMPLETE":
-            raise self.refuse(
-                f"batch run {batch.id!r} is {batch.status}, only a COMPLETE one can be published"
-            )
+            raise self.refuse(f"batch run {batch.id!r} is {batch.status}, only a COMPLETE one can be published")
         chain = self.chains.of(self.connection, batch.ordinal)
         residues = batch_residues(self.connection, chain)
         for generation, residue in sorted(residues.items()):
@@ -60,8 +58,7 @@ class Coverage:
         gaps = sorted(wanted - set(residues))
         if gaps:
             raise self.refuse(
-                f"generation {gaps[0]} is in no manifest of batch run {batch.id!r}, whose boundary is"
-                f" {batch.boundary}"
+                f"generation {gaps[0]} is in no manifest of batch run {batch.id!r}, whose boundary is {batch.boundary}"
             )
 
     def nothing_given_up(
@@ -87,9 +84,7 @@ class Coverage:
         if live is None:
             raise self.refuse(f"{gap} would be in no view, no live run is served: {cure}")
         if live.pruned_to > boundary:
-            raise self.refuse(
-                f"{gap} would be missing: live run {live.run!r} starts after {live.pruned_to}: {cure}"
-            )
+            raise self.refuse(f"{gap} would be missing: live run {live.run!r} starts after {live.pruned_to}: {cure}")
         received = batch_received(self.connection, self.chains.of(self.connection, served.batch_run))
         self._received(live, {g: n for g, n in received.items() if boundary < g <= served.boundary})
 
@@ -116,14 +111,9 @@ class Coverage:
             query = query.where(~known.exists())
         first = self.connection.execute(query.order_by(s.generation, s.lane, s.number).limit(1)).first()
         if first is not None:
-            who = (
-                f"live run {live.run!r} doesn't have"
-                if live is not None
-                else "without a live run there isn't"
-            )
+            who = f"live run {live.run!r} doesn't have" if live is not None else "without a live run there isn't"
             raise self.refuse(
-                f"{who} segment {first.number} of lane {first.lane} (generation {first.generation}),"
-                " which is served"
+                f"{who} segment {first.number} of lane {first.lane} (generation {first.generation}), which is served"
             )
 
     def live_stands_on_it(self, batch: Row | None, live: Row) -> None:
@@ -133,8 +123,7 @@ class Coverage:
             raise self.refuse(f"live run {live.run!r} was dropped")
         if live.pruned_to > boundary:
             raise self.refuse(
-                f"live run {live.run!r} holds generations after {live.pruned_to} only,"
-                f" batch ends at {boundary}"
+                f"live run {live.run!r} holds generations after {live.pruned_to} only, batch ends at {boundary}"
             )
         if live.base_batch_run is not None:
             self._same_files(live.base_batch_run, batch)
@@ -159,9 +148,7 @@ class Coverage:
                     f"live run {live.run!r} took in {found} of {count} records of generation {generation}"
                 )
             if residue:
-                raise self.refuse(
-                    f"live run {live.run!r} has a residue of {residue} events in generation {generation}"
-                )
+                raise self.refuse(f"live run {live.run!r} has a residue of {residue} events in generation {generation}")
 
     def live_has_caught_up(self, live: Row) -> None:
         """A run that took over has every segment that the served run had then, without a residue."""

@@ -71,9 +71,7 @@ class Database:
             if self.is_sqlite:
                 connection = connection.execution_options(**{_MODE: "read"})
             else:
-                connection = connection.execution_options(
-                    isolation_level="REPEATABLE READ", postgresql_readonly=True
-                )
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
                 yield connection
 
@@ -149,9 +147,7 @@ class Database:
                 return
             self._check_empty(tables, create)
             METADATA.create_all(connection)
-            connection.execute(
-                store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock())
-            )
+            connection.execute(store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock()))
             if self.is_sqlite:
                 connection.exec_driver_sql(f"PRAGMA application_id={_APPLICATION_ID}")
 

@@ -43,9 +43,7 @@ def _sorted_ids(batch: pa.RecordBatch) -> Ids:
     return ids[np.lexsort((ids["content"], ids["hash"]))]
 
 
-def counted_ids(
-    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None
-) -> Ids:
+def counted_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None) -> Ids:
     """The ids that a run and its ancestors counted in a tile (and shard), sorted by hash and content."""
     chain = chains.of(connection, run.ordinal)
     c = batch_cleared.c
@@ -67,18 +65,14 @@ def counted_ids(
 
 def _unpack_ids(packed: bytes, generation: int) -> Ids:
     if len(packed) % 16:
-        raise StoreError(
-            f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16"
-        )
+        raise StoreError(f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16")
     pairs = np.frombuffer(packed, "<u8").reshape(-1, 2)
     ids = np.empty(len(pairs), ID_DTYPE)
     ids["hash"], ids["content"], ids["generation"] = pairs[:, 0], pairs[:, 1], generation
     return ids
 
 
-def straddling_ids(
-    connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int
-) -> Ids:
+def straddling_ids(connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int) -> Ids:
     """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them
     out.
     """

@@ -31,7 +31,7 @@ from views.tables import (
     straddlers,
 )
 
-__all__ = ["lock_live_run", "set_watermark", "signed", "start_live_run", "write_live", "write_segments"]
+__all__ = ["base_of", "lock_live_run", "set_watermark", "signed", "start_live_run", "write_live", "write_segments"]
 
 _CHUNK: Final = 400
 """Values in one IN list."""
@@ -119,9 +119,7 @@ def _upsert_states(database: Database) -> Any:
     )
 
 
-def _state_rows(
-    run: sa.Row[Any], measures: Measures, updates: Sequence[LiveUpdateLike]
-) -> list[tuple[Any, ...]]:
+def _state_rows(run: sa.Row[Any], measures: Measures, updates: Sequence[LiveUpdateLike]) -> list[tuple[Any, ...]]:
     """Rows of live_states; generations that were pruned are in batch for good."""
     schema = block_schema(measures)
     tiles = [np.full(update.block.num_rows, update.tile, np.int64) for update in updates]
@@ -256,9 +254,7 @@ def _unknown_segments(
     table = live_segments.c
     for lane, wanted in numbers.items():
         for chunk in _chunks(wanted):
-            query = sa.select(table.number).where(
-                table.run == run.id, table.lane == lane, table.number.in_(chunk)
-            )
+            query = sa.select(table.number).where(table.run == run.id, table.lane == lane, table.number.in_(chunk))
             for number in connection.execute(query).scalars():
                 del fresh[lane, number]
     return list(fresh.values())

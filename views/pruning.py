@@ -96,9 +96,7 @@ def _kept(connection: sa.Connection, name: str, keep: int) -> dict[int, list[sa.
 
 def _served(connection: sa.Connection, definition: int) -> set[int]:
     """The live runs of a version that any name serves."""
-    query = sa.select(publications.c.live_run).join(
-        pointers, pointers.c.publication == publications.c.ordinal
-    )
+    query = sa.select(publications.c.live_run).join(pointers, pointers.c.publication == publications.c.ordinal)
     found = connection.execute(query.where(publications.c.definition == definition)).scalars()
     return set(found) - {None}
 
@@ -115,9 +113,7 @@ def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
         behind = live_runs.c.pruned_to < floor
         connection.execute(live_runs.update().where(live_runs.c.id == run, behind).values(pruned_to=floor))
         for table in (live_states, live_tallies, live_segments, live_totals, late_ledger):
-            outcome = connection.execute(
-                table.delete().where(table.c.run == run, table.c.generation <= floor)
-            )
+            outcome = connection.execute(table.delete().where(table.c.run == run, table.c.generation <= floor))
             removed += outcome.rowcount if table is live_states else 0
         covered = straddlers.c.counted_generation <= floor
         connection.execute(straddlers.delete().where(straddlers.c.run == run, covered))

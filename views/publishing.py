@@ -123,14 +123,10 @@ def move(connection: sa.Connection, wanted: Candidate, expected: int | None, now
     ordinal = int(key[0]) if key is not None else 0
     connection.execute(pointers.update().where(pointers.c.name == wanted.name).values(publication=ordinal))
     if wanted.live_run is not None:
-        connection.execute(
-            live_runs.update().where(live_runs.c.id == wanted.live_run.id).values(caught_up=True)
-        )
+        connection.execute(live_runs.update().where(live_runs.c.id == wanted.live_run.id).values(caught_up=True))
     return ordinal
 
 
 def set_batch_run(connection: sa.Connection, publication: int, batch_run: int | None) -> None:
     """Change a publication that stands: only the test that tears a pointer in two does so."""
-    connection.execute(
-        publications.update().where(publications.c.ordinal == publication).values(batch_run=batch_run)
-    )
+    connection.execute(publications.update().where(publications.c.ordinal == publication).values(batch_run=batch_run))

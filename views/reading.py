@@ -146,9 +146,7 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
     if row is None:
         return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
     if row.version != compiled.version:
-        raise StoreError(
-            f"{name}: version {row.version} is served, this was asked with version {compiled.version}"
-        )
+        raise StoreError(f"{name}: version {row.version} is served, this was asked with version {compiled.version}")
     return Scope(
         name=name,
         version=row.version,

@@ -92,16 +92,12 @@ class RunStore:
                 takeover=takeover,
                 now=self._clock(),
             )
-            return lookups.live_run_value(
-                connection, version, lookups.find_live_run(connection, version, run)
-            )
+            return lookups.live_run_value(connection, version, lookups.find_live_run(connection, version, run))
 
     def live_run(self, version: str, run: str) -> LiveRun:
         """A live run. Raises StoreError for an unknown one."""
         with self.database.read() as connection:
-            return lookups.live_run_value(
-                connection, version, lookups.find_live_run(connection, version, run)
-            )
+            return lookups.live_run_value(connection, version, lookups.find_live_run(connection, version, run))
 
     def write_live(self, compiled: Compiled, run: str, updates: Sequence[LiveUpdateLike]) -> None:
         """Write whole states, tallies and straddlers of a live run.
@@ -125,9 +121,7 @@ class RunStore:
     def set_watermark(self, version: str, run: str, watermark: int) -> None:
         """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing."""
         with self.database.write() as connection:
-            live.set_watermark(
-                connection, live.lock_live_run(connection, version, run), watermark, self._clock()
-            )
+            live.set_watermark(connection, live.lock_live_run(connection, version, run), watermark, self._clock())
 
     # Batch runs
 
@@ -197,9 +191,7 @@ class RunStore:
             raise StoreError(f"batch run {batch_run!r} is {row.status} and has no manifest yet")
         return BatchManifest.from_data(row.manifest)
 
-    def counted_ids(
-        self, version: str, batch_run: str, tile: int, shard: int | None = None
-    ) -> pa.RecordBatch:
+    def counted_ids(self, version: str, batch_run: str, tile: int, shard: int | None = None) -> pa.RecordBatch:
         """What a batch run and its ancestors counted in a tile (and shard): HASH, CONTENT, GENERATION,
         sorted.
         """
@@ -208,9 +200,7 @@ class RunStore:
             row = lookups.find_batch_run(connection, batch_run)
             return _id_batch(event_ids.counted_ids(connection, self.chains, row, tile, shard))
 
-    def straddling_ids(
-        self, version: str, run: str, tile: int, shard: int | None, boundary: int
-    ) -> pa.RecordBatch:
+    def straddling_ids(self, version: str, run: str, tile: int, shard: int | None, boundary: int) -> pa.RecordBatch:
         """What a live run counted after `boundary` although a copy lies before it; GENERATION: counted in."""
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
@@ -227,9 +217,7 @@ class RunStore:
         with self.database.write() as connection:
             definition = lookups.definition_row(connection, version).id
             rows = [(definition, *letter, DeadLetterStatus.OPEN.value) for letter in letters]
-            self.database.write_rows(
-                connection, self.database.insert(dead_letters).on_conflict_do_nothing(), rows
-            )
+            self.database.write_rows(connection, self.database.insert(dead_letters).on_conflict_do_nothing(), rows)
 
     def resolve_dead_letters(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
         """Mark the dead letters at these positions replayed or dropped; returns how many letters that were
@@ -241,9 +229,7 @@ class RunStore:
             for position in positions:
                 open_ones = (d.definition == definition) & (d.position == position) & (d.status == "open")
                 resolved += connection.execute(sa.select(d.count).where(open_ones)).scalar() or 0
-                connection.execute(
-                    dead_letters.update().where(open_ones).values(status=DeadLetterStatus(status).value)
-                )
+                connection.execute(dead_letters.update().where(open_ones).values(status=DeadLetterStatus(status).value))
         return resolved
 
 

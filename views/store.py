@@ -45,9 +45,7 @@ class ViewStore(RunStore):
         with self.database.write(durable=True) as connection:
             publishing.lock_pointer(self.database, connection, name)
             served = publishing.current(connection, name)
-            wanted = publishing.candidate(
-                connection, name, version, batch_run, live_run, PublicationKind.PUBLISH, note
-            )
+            wanted = publishing.candidate(connection, name, version, batch_run, live_run, PublicationKind.PUBLISH, note)
             if served is not None and served.definition != wanted.definition.id:
                 wanted = publishing.candidate(
                     connection, name, version, batch_run, live_run, PublicationKind.PROMOTE, note
@@ -55,9 +53,7 @@ class ViewStore(RunStore):
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, expected, self._clock())
             if _tear is not None:
-                publishing.set_batch_run(
-                    connection, ordinal, served.batch_run if served is not None else None
-                )
+                publishing.set_batch_run(connection, ordinal, served.batch_run if served is not None else None)
         if _tear is not None and wanted.batch_run is not None:
             _tear()
             with self.database.write(durable=True) as connection:
@@ -74,16 +70,12 @@ class ViewStore(RunStore):
             publishing.lock_pointer(self.database, connection, name)
             served = publishing.current(connection, name)
             base = served.batch_run if served is not None else None
-            wanted = publishing.candidate(
-                connection, name, version, base, live_run, PublicationKind.SERVE, note
-            )
+            wanted = publishing.candidate(connection, name, version, base, live_run, PublicationKind.SERVE, note)
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, expected, self._clock())
         return self.publications(name, ordinal)[0]
 
-    def roll_back(
-        self, name: str, to_publication: int, *, live_run: str | None = None, note: str = ""
-    ) -> Publication:
+    def roll_back(self, name: str, to_publication: int, *, live_run: str | None = None, note: str = "") -> Publication:
         """Serve the batch run of an older publication again, with `live_run` or else the one that is served.
 
         For another definition version the live run of that publication. Raises PublishRefusedError, with what

@@ -52,9 +52,7 @@ def _key_text() -> sa.types.TypeEngine[str]:
     return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
-def _part(
-    name: str, kind: sa.types.TypeEngine[Any] | None = None, *, of: str | None = None
-) -> sa.Column[Any]:
+def _part(name: str, kind: sa.types.TypeEngine[Any] | None = None, *, of: str | None = None) -> sa.Column[Any]:
     """One column of a primary key that the writer gives."""
     references = [sa.ForeignKey(of)] if of else []
     return sa.Column(name, kind or sa.BigInteger(), *references, primary_key=True, autoincrement=False)

@@ -330,7 +330,8 @@ class World:
 
     def publish(self, choose: Random) -> None:
         """A few messages: disorder, late ones, copies, conflicts, filtered and dead ones."""
-        self.now += choose.choice([0, 2, 4, 15]) * SECOND
+        # now and then by so much that runners give windows up
+        self.now += choose.choices([0, 2, 4, 15, 2 * DAY], [8, 8, 8, 8, 1])[0] * SECOND
         for _ in range(choose.randint(1, 6)):
             kind = choose.choices(["new", "copy", "conflict", "garbage"], [10, 4, 1, 1])[0]
             if kind == "garbage":

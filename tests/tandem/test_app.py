@@ -58,7 +58,7 @@ def test_version() -> None:
         pytest.param(("--wat",), "No such option: --wat; see `tandem --help`", id="flag"),
         pytest.param(("querry",), "No such command 'querry'. Did you mean 'query'?; see `tandem --help`", id="command"),
         pytest.param(("query",), "Missing argument 'DEFINITION'; see `tandem query --help`", id="argument"),
-        pytest.param(("check",), "Missing argument 'FILES...'; see `tandem check --help`", id="no-files"),
+        pytest.param(("check",), "Missing argument 'FILE...'; see `tandem check --help`", id="no-files"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str) -> None:

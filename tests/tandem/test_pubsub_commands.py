@@ -13,7 +13,7 @@ from emulator.server import EmbeddedPubSub
 from tandem import pubsub_commands
 from tandem.app import app
 
-TOPIC, SUBSCRIPTION = "projects/demo/topics/t", "projects/demo/subscriptions/s"
+TOPIC, SUBSCRIPTION = "projects/demo/topics/clicks", "projects/demo/subscriptions/clicks"
 
 
 def run(*arguments: str) -> Result:

@@ -115,7 +115,7 @@ def test_nothing_published_is_an_answer_too(empty: Any) -> None:
 def test_an_unknown_key_is_answered_with_a_hint(served: Any) -> None:
     shown = served.run("query", "orders", "--key", "mil,EUR", *DAY)
     assert shown.exit_code == 0
-    assert "nothing is known of this key; keys there are: mill,EUR  oak,EUR" in shown.stdout
+    assert "nothing is known of this key; keys there are: mill,EUR; oak,EUR" in shown.stdout
     known = served.run("query", "orders", *KEY, "--window", "day", "--at", "2030-01-01")
     assert "nothing is known of this key" not in known.stdout
 
@@ -200,7 +200,7 @@ def _installation(tmp_path: Path, request: Any, old: str, new: str) -> Any:
     ("arguments", "message"),
     [
         pytest.param(
-            DAY, "--key is missing; the key of orders is shop,currency; keys there are: mill,EUR  oak,EUR", id="no-key"
+            DAY, "--key is missing; the key of orders is shop,currency; keys there are: mill,EUR; oak,EUR", id="no-key"
         ),
         pytest.param(
             ("--key", "mill", *DAY), "key 'mill' has 1 values, the key has 2: shop, currency", id="key-too-short"

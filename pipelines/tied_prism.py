@@ -1,0 +1,46 @@
+"""Prism that ends with the process that started it, also when that is killed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.runners.portability.job_server import StopOnExitJobServer
+from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
+
+__all__ = ["TIED_PRISM", "TiedPrismRunner"]
+
+TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
+"""What to pass as `--runner`."""
+
+_TIE: Final = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == parent:
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""PR_SET_PDEATHSIG outlives exec. A parent that died before it was set is seen by its number."""
+
+
+class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
+    """Beam's PrismRunner, whose server would otherwise be left behind, idle, by a process that is killed.
+
+    On Linux; elsewhere it is PrismRunner.
+    """
+
+    def default_job_server(self, options: PipelineOptions) -> Any:
+        """See PrismRunner."""
+        if options.view_as(DebugOptions).lookup_experiment("disable_prism_server_singleton"):
+            return StopOnExitJobServer(_TiedServer(options))
+        return PrismRunner.shared_handle.acquire(lambda: StopOnExitJobServer(_TiedServer(options)))
+
+
+class _TiedServer(PrismJobServer):  # type: ignore[misc]
+    def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
+        command, endpoint = super().subprocess_cmd_and_endpoint()
+        if sys.platform == "linux":
+            command = [sys.executable, "-I", "-S", "-c", _TIE, os.getpid(), *command]
+        return command, endpoint
