@@ -11,6 +11,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
+from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
 
 __all__ = ["entry", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
@@ -30,7 +31,7 @@ def local_streaming_runner(options: PipelineOptions) -> None:
     standard = options.view_as(StandardOptions)
     standard.streaming = True
     if (standard.runner or "") in _LOCAL:
-        standard.runner = "PrismRunner"
+        standard.runner = TIED_PRISM
 
 
 def quieten() -> None:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.job_server import StopOnExitJobServer
-from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
+from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
+from apache_beam.runners.portability.prism_runner import PrismRunner
 
 __all__ = ["TIED_PRISM", "TiedPrismRunner"]
 
@@ -34,11 +35,13 @@ class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
     def default_job_server(self, options: PipelineOptions) -> Any:
         """See PrismRunner."""
         if options.view_as(DebugOptions).lookup_experiment("disable_prism_server_singleton"):
-            return StopOnExitJobServer(_TiedServer(options))
-        return PrismRunner.shared_handle.acquire(lambda: StopOnExitJobServer(_TiedServer(options)))
+            return StopOnExitJobServer(PrismJobServer(options))
+        return PrismRunner.shared_handle.acquire(lambda: StopOnExitJobServer(PrismJobServer(options)))
 
 
-class _TiedServer(PrismJobServer):  # type: ignore[misc]
+class PrismJobServer(BeamsJobServer):  # type: ignore[misc]
+    """Its logger is named by the class."""
+
     def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
         command, endpoint = super().subprocess_cmd_and_endpoint()
         if sys.platform == "linux":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tandem import journal_commands, pubsub_commands, querying, running, store_commands
+from tandem import exporting, journal_commands, pubsub_commands, querying, running, store_commands
 from tandem.command_group import CommandGroup
 
 __all__ = ["app", "main"]
@@ -45,6 +45,7 @@ for _command in (running.live, running.backfill, running.publish):
     app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
 app.command(rich_help_panel="Run")(running.emulator)
 app.command(rich_help_panel="Ask")(querying.query)
+app.command(rich_help_panel="Ask")(exporting.export)
 app.command(rich_help_panel="Ask")(store_commands.status)
 app.command(rich_help_panel="Ask")(store_commands.publications)
 app.command("roll-back", rich_help_panel="Operate")(store_commands.roll_back)

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from schemas.errors import PublishRefusedError
 from views.chains import Chains
 from views.conservation import batch_received, batch_residues, live_received, live_residues
-from views.rows import LaneExtent, PublicationKind
+from views.rows import Candidate, LaneExtent, PublicationKind
 from views.tables import (
     batch_runs,
     live_runs,
     live_segments,
+    live_totals,
 )
 
 __all__ = ["Coverage", "file_sets"]
@@ -61,18 +62,18 @@ class Coverage:
                 f"generation {gaps[0]} is in no manifest of batch run {batch.id!r}, whose boundary is {batch.boundary}"
             )
 
-    def nothing_given_up(
-        self, served: Row | None, definition: int, batch: Row | None, live: Row | None, kind: PublicationKind
-    ) -> None:
+    def nothing_given_up(self, served: Row | None, wanted: Candidate) -> None:
         """Whatever is served now is in the candidate too: by its batch run, or by its live run."""
         if served is None:
             return
-        boundary = batch.boundary if batch is not None else 0
+        batch, live, boundary = wanted.batch_run, wanted.live_run, wanted.boundary
         if boundary < served.boundary:
-            if kind is not PublicationKind.ROLLBACK:
+            if wanted.kind is not PublicationKind.ROLLBACK:
                 raise self.refuse(f"boundary {boundary} is below {served.boundary}, the one that is served")
             self._live_fills(served, boundary, live)
-        if served.batch_run is not None and served.definition == definition:
+            if not wanted.accept_late:
+                self._nothing_late(served, boundary, live)
+        if served.batch_run is not None and served.definition == wanted.definition.id:
             self._same_files(served.batch_run, batch)
         if served.live_run is not None and (live is None or live.id != served.live_run):
             self._same_segments(served.live_run, boundary, live)
@@ -87,6 +88,20 @@ class Coverage:
             raise self.refuse(f"{gap} would be missing: live run {live.run!r} starts after {live.pruned_to}: {cure}")
         received = batch_received(self.connection, self.chains.of(self.connection, served.batch_run))
         self._received(live, {g: n for g, n in received.items() if boundary < g <= served.boundary})
+
+    def _nothing_late(self, served: Row, boundary: int, live: Row | None) -> None:
+        """No event lies between the boundaries that came too late for live: it would be in no view."""
+        t = live_totals.c
+        query = sa.select(sa.func.sum(t.late)).where(
+            t.run == (live.id if live is not None else None),
+            t.generation.between(boundary + 1, served.boundary),
+        )
+        late = self.connection.execute(query).scalar() or 0
+        if late:
+            raise self.refuse(
+                f"{late} late events of generations {boundary + 1} to {served.boundary} are in batch alone: build and"
+                f" publish a batch run up to {served.boundary} instead, or accept that they are pending again"
+            )
 
     def _same_files(self, served_batch: int, batch: Row | None) -> None:
         after = batch.file_sets if batch is not None else []

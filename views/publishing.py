@@ -6,7 +6,6 @@ nothing twice, and leaves nothing out. Each check below refuses with what it fou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,27 +15,10 @@ from views.chains import Chains
 from views.copies import Copies
 from views.coverage import Coverage
 from views.database import Database
-from views.rows import PublicationKind
+from views.rows import Candidate, PublicationKind
 from views.tables import batch_runs, definitions, live_runs, pointers, publications
 
-__all__ = ["Candidate", "candidate", "check", "current", "lock_pointer", "move", "set_batch_run"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the pointer is to move to. Rows are those of their tables."""
-
-    name: str
-    definition: sa.Row[Any]
-    batch_run: sa.Row[Any] | None
-    live_run: sa.Row[Any] | None
-    kind: PublicationKind
-    note: str
-
-    @property
-    def boundary(self) -> int:
-        """The highest journal generation that its batch run covers."""
-        return self.batch_run.boundary if self.batch_run is not None else 0
+__all__ = ["candidate", "check", "current", "lock_pointer", "move", "set_batch_run"]
 
 
 def lock_pointer(database: Database, connection: sa.Connection, name: str) -> None:
@@ -60,6 +42,7 @@ def candidate(
     live_run: str | int | None,
     kind: PublicationKind,
     note: str = "",
+    accept_late: bool = False,
 ) -> Candidate:
     """Look a candidate's rows up, by ids or by the store's numbers, and lock its live run against writers."""
     definition = connection.execute(sa.select(definitions).where(definitions.c.version == version)).first()
@@ -77,7 +60,7 @@ def candidate(
         live = connection.execute(query.with_for_update()).first()
         if live is None:
             raise PublishRefusedError(f"{name}: live run {live_run!r} isn't one of version {version!r}")
-    return Candidate(name, definition, batch, live, kind, note)
+    return Candidate(name, definition, batch, live, kind, note, accept_late)
 
 
 def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
@@ -87,7 +70,7 @@ def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
     copies = Copies(connection, chains, wanted.name)
     if wanted.batch_run is not None:
         whole.batch_is_whole(wanted.batch_run)
-    whole.nothing_given_up(served, wanted.definition.id, wanted.batch_run, wanted.live_run, wanted.kind)
+    whole.nothing_given_up(served, wanted)
     if wanted.live_run is not None:
         whole.live_stands_on_it(wanted.batch_run, wanted.live_run)
         whole.live_has_everything(wanted.batch_run, wanted.live_run)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import sqlalchemy as sa
 
 from schemas.states import Measures
 
@@ -22,6 +23,7 @@ __all__ = [
     "BatchRun",
     "BatchStatus",
     "BatchUpdateLike",
+    "Candidate",
     "Compiled",
     "DeadLetterStatus",
     "DefinitionLike",
@@ -279,6 +281,25 @@ class Publication:
     kind: PublicationKind
     note: str
     published_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the pointer is to move to. Rows are those of their tables."""
+
+    name: str
+    definition: sa.Row[Any]
+    batch_run: sa.Row[Any] | None
+    live_run: sa.Row[Any] | None
+    kind: PublicationKind
+    note: str
+    accept_late: bool = False
+    """A roll back may leave late events to the next batch run."""
+
+    @property
+    def boundary(self) -> int:
+        """The highest journal generation that its batch run covers."""
+        return self.batch_run.boundary if self.batch_run is not None else 0
 
 
 def extents(items: Iterable[Mapping[str, Any]]) -> tuple[LaneExtent, ...]:

@@ -75,11 +75,20 @@ class ViewStore(RunStore):
             ordinal = publishing.move(connection, wanted, expected, self._clock())
         return self.publications(name, ordinal)[0]
 
-    def roll_back(self, name: str, to_publication: int, *, live_run: str | None = None, note: str = "") -> Publication:
+    def roll_back(
+        self,
+        name: str,
+        to_publication: int,
+        *,
+        live_run: str | None = None,
+        note: str = "",
+        accept_late: bool = False,
+    ) -> Publication:
         """Serve the batch run of an older publication again, with `live_run` or else the one that is served.
 
-        For another definition version the live run of that publication. Raises PublishRefusedError, with what
-        to do instead, where coverage would fall.
+        For another definition version the live run of that publication. Raises PublishRefusedError, with what to do
+        instead, where coverage would fall: live doesn't hold every generation in between, or holds it without its
+        late events. With `accept_late` these are pending again, and their answers PARTIAL.
         """
         with self.database.write(durable=True) as connection:
             publishing.lock_pointer(self.database, connection, name)
@@ -93,7 +102,7 @@ class ViewStore(RunStore):
                 same = lookups.definition_row(connection, target.version).id == served.definition
                 chosen = served.live_run if same else target.live_run
             wanted = publishing.candidate(
-                connection, name, target.version, target.batch_run, chosen, PublicationKind.ROLLBACK, note
+                connection, name, target.version, target.batch_run, chosen, PublicationKind.ROLLBACK, note, accept_late
             )
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, served.ordinal, self._clock())

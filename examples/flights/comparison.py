@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from examples.flights.oracle import Expected, Oracle, Windows
+from examples.flights.oracle import Expected, Oracle, Windows, raw_csv
+from examples.flights.snapshot import Snapshot
 from schemas.certificate import time_text
-from schemas.compiled import CompiledDefinition
-from schemas.measures.registry import Measure
+from schemas.compiled import CompiledDefinition, compile_definition
+from schemas.definition import load
+from schemas.measures.base import Measure
 from views.answers import AnswerRow, all_answers, answer
-from views.merging import decode_states
-from views.reading import all_rows, late_by_tile, read_scope
+from views.opening import open_store
 from views.store import ViewStore
 
-__all__ = ["Comparison", "Difference", "Snapshot", "compare", "compare_all", "differences_of", "windows_of"]
+__all__ = ["Comparison", "Difference", "compare", "compare_all", "differences_of", "main", "windows_of"]
 
 HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR
@@ -59,8 +64,8 @@ class Comparison:
     """Answers left out since late events wait for batch in their window; held by their number of events instead."""
     by_windows: dict[str, int] = field(default_factory=dict)
     """Answers compared, by the windows' name."""
-    differences: list[Difference] = field(default_factory=list)
-    """The first of them."""
+    differences: list[str] = field(default_factory=list)
+    """The first of them, a line each."""
 
     @property
     def all_equal(self) -> bool:
@@ -74,7 +79,37 @@ class Comparison:
         self.with_live += live
         self.by_windows[name] = self.by_windows.get(name, 0) + 1
         self.equal += not differences
-        self.differences.extend(differences[: max(0, _SHOWN - len(self.differences))])
+        self.note(differences)
+
+    def note(self, differences: Sequence[Difference]) -> None:
+        """Keep differences, the first of them only."""
+        self.differences.extend(map(str, differences[: max(0, _SHOWN - len(self.differences))]))
+
+    def merge(self, other: Comparison) -> None:
+        """Add what another comparison, of other windows, came to."""
+        for name in ("compared", "equal", "values", "with_live", "waiting"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, count in other.by_windows.items():
+            self.by_windows[name] = self.by_windows.get(name, 0) + count
+        self.differences += other.differences
+
+    def lines(self) -> list[str]:
+        """What it came to, in a line or two."""
+        live = f" ({self.with_live:,} with live events)" if self.with_live else ""
+        lines = [f"compared {self.compared:,} answers{live}, {self.values:,} values; equal: {self.equal:,}"]
+        lines.append(", ".join(f"{name} {count:,}" for name, count in self.by_windows.items()))
+        if self.waiting:
+            lines.append(f"besides {self.waiting:,} whose windows had late events; they lacked exactly those")
+        return lines
+
+    def to_json(self) -> str:
+        """One line of JSON with all fields."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Comparison:
+        """The comparison of `to_json`."""
+        return cls(**json.loads(text))
 
 
 def windows_of(compiled: CompiledDefinition) -> tuple[Windows, ...]:
@@ -105,56 +140,6 @@ def _near(found: float | None, exact: float | None, error: float) -> bool:
         return found is exact
     # a few ulps more, since the bound holds for real numbers
     return abs(found - exact) <= abs(exact) * error * (1 + 1e-12)
-
-
-class Snapshot:
-    """All stored states of one instant, decoded once, from which any windows are merged as `views.answers` does.
-
-    The interface answers windows one by one; there are more than 300,000 to be compared.
-    """
-
-    def __init__(self, store: ViewStore, compiled: CompiledDefinition, since: int | None = None) -> None:
-        """`since`: leave tiles before it out (event time, microseconds UTC)."""
-        least = since if since is not None else -(1 << 62)
-        with store.database.read() as connection:
-            scope = read_scope(connection, store.chains, compiled)
-            rows = [row for part in all_rows(connection, scope) for row in part if row.tile >= least]
-            self.late = late_by_tile(connection, scope, -(1 << 62), 1 << 62)
-        self.boundary, self.live_run = scope.boundary, scope.live_run
-        self._compiled = compiled
-        self._keys = sorted({row.key for row in rows})
-        places = {key: place for place, key in enumerate(self._keys)}
-        self._place = np.array([places[row.key] for row in rows], np.int64)
-        self._tile = np.array([row.tile for row in rows], np.int64)
-        self._events = np.array([row.events for row in rows], np.int64)
-        self._batch = np.array([0 if row.generation else row.events for row in rows], np.int64)
-        self._states = decode_states(compiled.measures, [row.states for row in rows], compiled.definition.name)
-
-    def answers(self, windows: Windows) -> Iterator[AnswerRow]:
-        """Every key and window that holds events."""
-        for shift in range(0, windows.size, windows.every):
-            yield from self._fixed(windows.size, shift)
-
-    def _fixed(self, size: int, shift: int) -> Iterator[AnswerRow]:
-        number = (self._tile - shift) // size
-        lowest, span = int(number.min()), int(number.max() - number.min()) + 1
-        codes, groups = np.unique(self._place * span + number - lowest, return_inverse=True)
-        columns = [
-            measure.result(measure.merge(states, groups, len(codes)))
-            for (_, measure), states in zip(self._compiled.measures, self._states, strict=True)
-        ]
-        names = [name for name, _ in self._compiled.measures]
-        events, batch = (_sums(values, groups, len(codes)) for values in (self._events, self._batch))
-        for code, count, from_batch, *values in zip(codes.tolist(), events, batch, *columns, strict=True):
-            start = (code % span + lowest) * size + shift
-            results = dict(zip(names, values, strict=True))
-            yield AnswerRow(self._keys[code // span], start, start + size, count, from_batch, results)
-
-
-def _sums(values: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], size: int) -> list[int]:
-    total = np.zeros(size, np.int64)
-    np.add.at(total, groups, values)
-    return [int(value) for value in total]
 
 
 def compare(
@@ -193,7 +178,7 @@ def compare(
     for start, count in missing.items():
         pending = sum(n for tile, n in (late or {}).items() if start <= tile < start + windows.size)
         if count != pending:
-            result.differences.append(Difference(windows.name, "all keys", start, "late events", pending, count))
+            result.note([Difference(windows.name, "all keys", start, "late events", pending, count)])
 
 
 def _touches(tiles: npt.NDArray[np.int64], start: int, end: int) -> bool:
@@ -201,40 +186,65 @@ def _touches(tiles: npt.NDArray[np.int64], start: int, end: int) -> bool:
 
 
 def compare_all(
-    store: ViewStore, compiled: CompiledDefinition, oracle: Oracle, since: int | None = None, asked: int = 200
+    store: ViewStore,
+    compiled: CompiledDefinition,
+    oracle: Oracle,
+    names: Sequence[str] | None = None,
+    since: int | None = None,
+    asked: int = 200,
 ) -> Comparison:
-    """Every answer there is; with `since` of those windows only that end after it.
+    """Every answer there is of the windows with these names (None: of all); with `since` of those that end after it.
 
-    Tiles and fixed windows come from `views.answers.all_answers`, sliding ones from a snapshot, and `asked` windows taken
-    at random are asked for one by one, as a user would.
+    Fixed windows come from `views.answers.all_answers`, sliding ones from a snapshot. For the year, `asked` of the
+    sliding windows, taken at random, are asked for one by one too, as a user would.
     """
     result, measures = Comparison(), dict(compiled.measures)
-    every_window = windows_of(compiled)
-    longest = max(windows.size for windows in every_window)
+    chosen = [windows for windows in windows_of(compiled) if names is None or windows.name in names]
+    longest = max(windows.size for windows in chosen)
     snapshot = Snapshot(store, compiled, since - longest if since is not None else None)
-    for windows in every_window:
-        if windows.size == windows.every:
-            found = all_answers(store, compiled, windows.size)
-        else:
-            found = snapshot.answers(windows)
+    for windows in chosen:
+        fixed = windows.size == windows.every
+        found = all_answers(store, compiled, windows.size) if fixed else snapshot.answers(windows)
         if since is not None:
             found = (row for row in found if row.end > since)
         compare(result, windows, found, oracle.answers(windows, since), measures, snapshot.late)
-    if since is None:
-        _ask(result, store, compiled, oracle, asked)
+        if not fixed and since is None:
+            _ask(result, store, compiled, oracle, windows, asked)
     return result
 
 
 def _ask(
-    result: Comparison, store: ViewStore, compiled: CompiledDefinition, oracle: Oracle, asked: int
+    result: Comparison,
+    store: ViewStore,
+    compiled: CompiledDefinition,
+    oracle: Oracle,
+    windows: Windows,
+    asked: int,
 ) -> None:
-    measures = dict(compiled.measures)
-    random_source = random.Random(2013)
-    *_, windows = windows_of(compiled)
-    sample = random_source.sample(list(oracle.answers(windows)), asked)
-    for key, start, expected in sample:
+    measures, name = dict(compiled.measures), f"{windows.name} asked one by one"
+    everything = list(oracle.answers(windows))
+    for key, start, expected in random.Random(2013).sample(everything, min(asked, len(everything))):
         reply = answer(store, compiled, key, start, start + windows.size)
         certificate = reply.certificate
         row = AnswerRow(key, start, reply.end, certificate.events, certificate.batch_events, reply.results)
-        wrong = differences_of(f"{windows.name}, asked", row, expected, measures)
-        result.add(f"{windows.name}, asked one by one", wrong, len(row.results))
+        result.add(name, differences_of(name, row, expected, measures), len(row.results))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare what a view store serves; prints a Comparison as JSON. Raises TandemError."""
+    parser = argparse.ArgumentParser(prog="python -m examples.flights.comparison")
+    parser.add_argument("--definition", type=Path, default=Path(__file__).parent / "flights.yaml")
+    parser.add_argument("--store", required=True, help="URL of the view store")
+    parser.add_argument("--input", type=Path, required=True, help="folder of the raw data")
+    parser.add_argument("--windows", action="append", help="name of the windows to compare; repeatable")
+    parser.add_argument("--since", type=int, help="only windows that end after this, microseconds UTC")
+    flags = parser.parse_args(arguments)
+    compiled = compile_definition(load(flags.definition))
+    oracle = Oracle(raw_csv(flags.input))
+    result = compare_all(open_store(flags.store), compiled, oracle, flags.windows, flags.since)
+    sys.stdout.write(result.to_json() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,8 @@
 """What every answer must be, computed from the raw CSV by DuckDB; nothing of Tandem is used here.
 
-Event time is `time_hour` plus `minute`. A window [start, start + size) holds a flight when its event time lies in it; starts
-are multiples of `every`. What DuckDB would round (means, deviations) is finished here from whole numbers, rounded once.
+Event time is `time_hour` plus `minute`. A window [start, start + size) holds a flight when its event time lies in it;
+starts are multiples of `every`. What DuckDB would round (means, deviations) is finished here from whole numbers,
+rounded once.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Oracle:
         return dict(self._database.execute(query, {"size": size}).fetchall())
 
     def answers(self, windows: Windows, first_end: int | None = None) -> Iterator[tuple[str, int, Expected]]:
-        """(key, start, answer) of every key and window that holds a flight; with `first_end` those that end after it."""
+        """(key, start, answer) of every key and window with a flight; with `first_end` those that end after it."""
         values = {
             "every": windows.every,
             "overlaps": windows.size // windows.every,

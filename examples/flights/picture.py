@@ -17,6 +17,7 @@ matplotlib.use("Agg")
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from schemas.compiled import CompiledDefinition
 from views.reading import read_scope, tile_rows
@@ -97,19 +98,20 @@ def _steps(batch: dict[int, int], live: dict[int, int], start: int, end: int, si
 def draw(steps: Steps, path: Path, name: str) -> Path:
     """Draw days above and hours below; returns the path of the PNG."""
     with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
-        figure, (upper, lower) = plt.subplots(2, 1, figsize=(11, 7.4), height_ratios=(3, 2), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
-        figure.suptitle(f"Flights of {name}: one answer, made by two speeds", x=0.015, ha="left", size=15, weight="bold")
+        layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
+        figure, (upper, lower) = plt.subplots(2, 1, figsize=(11, 7.4), height_ratios=(3, 2), layout=layout)
+        title = f"Flights of {name}: one answer, made by two speeds"
+        figure.suptitle(title, x=0.015, ha="left", size=15, weight="bold")
         _bars(upper, steps.days, DAY, "flights a day")
         _mark(upper, steps)
         mondays = [step.start for step in steps.days if datetime.fromtimestamp(step.start / 1e6, UTC).weekday() == 0]
         upper.set_xticks([_date(start + DAY // 2) for start in mondays])
-        upper.xaxis.set_major_formatter(mdates.DateFormatter("Mon %d %b"))
+        upper.xaxis.set_major_formatter(mdates.DateFormatter("Mon %d %b"))  # type: ignore[no-untyped-call]
         upper.set_title(_caption(steps), loc="left", size=10, color=FAINT)
         _bars(lower, steps.hours, HOUR, "flights an hour")
         _mark(lower, steps)
-        lower.xaxis.set_major_locator(mdates.HourLocator(byhour=(0, 12)))
-        lower.xaxis.set_major_formatter(mdates.DateFormatter("%d %b %H:%M"))
+        lower.xaxis.set_major_locator(mdates.HourLocator(byhour=(0, 12)))  # type: ignore[no-untyped-call]
+        lower.xaxis.set_major_formatter(mdates.DateFormatter("%d %b %H:%M"))  # type: ignore[no-untyped-call]
         title = "where they meet, by tile of an hour (UTC): a flight belongs to the generation in which it became known"
         lower.set_title(title, loc="left", size=10, color=FAINT)
         handles, labels = upper.get_legend_handles_labels()
@@ -152,7 +154,7 @@ def _mark(axes: Axes, steps: Steps) -> None:
 
 
 def _date(time: int) -> float:
-    return float(mdates.date2num(datetime.fromtimestamp(time / 1e6, UTC).replace(tzinfo=None)))
+    return time / DAY  # as matplotlib counts: days since 1970-01-01
 
 
 _PAGE: Final = """<!doctype html>
@@ -170,7 +172,8 @@ td:first-child {{ color: #718096; white-space: nowrap }}
 
 def write_page(path: Path, picture: Path, title: str, rows: Sequence[tuple[str, Any]]) -> Path:
     """One HTML file that holds the picture and the summary, without anything beside it."""
-    lines = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(str(value))}</td></tr>\n" for name, value in rows)
+    cells = ((html.escape(name), html.escape(str(value))) for name, value in rows)
+    lines = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>\n" for name, value in cells)
     image = base64.b64encode(picture.read_bytes()).decode("ascii")
     alt = "Bars of flights a day and an hour, batch and live parts told apart"
     path.write_text(_PAGE.format(title=html.escape(title), alt=alt, image=image, rows=lines), encoding="utf-8")

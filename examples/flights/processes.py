@@ -87,12 +87,12 @@ class Processes:
         self._command = command or (sys.executable, "-m", "tandem")
         self._started: list[TandemProcess] = []
 
-    def start(self, name: str, *arguments: str) -> TandemProcess:
-        """Start `tandem ARGUMENTS`; output goes to NAME.log."""
+    def start(self, name: str, *arguments: str, command: tuple[str, ...] | None = None) -> TandemProcess:
+        """Start `tandem ARGUMENTS`, or with `command` something else; output goes to NAME.log."""
         path = self._logs / f"{name}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                [*self._command, *arguments],
+                [*(command or self._command), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -104,17 +104,13 @@ class Processes:
         self._started.append(started)
         return started
 
-    def export(self, name: str, value: str) -> None:
-        """Set an environment variable of the processes that are started from now on."""
-        self._environment[name] = value
-
     def check(self) -> None:
         """Raise ProcessFailedError for the first process that has failed."""
         for process in self._started:
             process.check()
 
     def wait_for(self, what: str, look: Callable[[], T | None], patience: float, every: float = 0.1) -> T:
-        """The first value other than None that `look` returns. Raises ProcessFailedError, also after `patience` seconds."""
+        """What `look` returns first but None. Raises ProcessFailedError, after `patience` seconds too."""
         end = time.monotonic() + patience
         while (value := look()) is None:
             self.check()
@@ -123,12 +119,11 @@ class Processes:
             time.sleep(every)
         return value
 
-    def run(self, name: str, *arguments: str, patience: float = 600.0) -> TandemProcess:
-        """Start a process and wait until it has ended well."""
-        process = self.start(name, *arguments)
-        self.wait_for(name, lambda: None if process.running else True, patience)
+    def wait(self, process: TandemProcess, patience: float = 600.0) -> str:
+        """Wait until a process has ended well; returns what it wrote."""
+        self.wait_for(process.name, lambda: None if process.running else True, patience)
         process.check()
-        return process
+        return process.output().strip()
 
     def __enter__(self) -> Processes:
         return self

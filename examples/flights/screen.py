@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from examples.flights.processes import Processes, TandemProcess
 from schemas.certificate import Status, time_text
 from schemas.compiled import CompiledDefinition
 from views.answers import Answer, window
@@ -41,7 +42,6 @@ class Board:
 
     now: int
     """The simulated time, microseconds UTC."""
-    published: int
     messages: int
     """Of December in all."""
     visible: int
@@ -53,13 +53,9 @@ class Board:
     rows: tuple[Row, ...]
 
 
-def read_board(
-    store: ViewStore, compiled: CompiledDefinition, keys: Sequence[str], now: int, **counts: Any
-) -> Board:
+def read_board(store: ViewStore, compiled: CompiledDefinition, keys: Sequence[str], now: int, **counts: Any) -> Board:
     """Ask for every answer of the board; each is read on its own."""
-    rows = [
-        Row(key, tuple(window(store, compiled, key, now, days * DAY, DAY) for _, days in SPANS)) for key in keys
-    ]
+    rows = [Row(key, tuple(window(store, compiled, key, now, days * DAY, DAY) for _, days in SPANS)) for key in keys]
     return Board(now=now, rows=tuple(rows), **counts)
 
 
@@ -71,9 +67,7 @@ def route_name(key: str) -> str:
 class Screen:
     """Shows boards; a context manager."""
 
-    def __init__(
-        self, console: Console, line_every: float = 4.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, console: Console, line_every: float = 4.0, clock: Callable[[], float] = time.monotonic) -> None:
         """`line_every`: seconds between two lines where there is no terminal."""
         self.console = console
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -81,8 +75,14 @@ class Screen:
         self._shown = False
 
     def say(self, text: str) -> None:
-        """A line that stays, above the table."""
+        """A line that stays; the table is taken away until it is shown again."""
+        self.clear()
         self.console.print(text, highlight=False, soft_wrap=True)
+
+    def wait_for(self, processes: Processes, process: TandemProcess) -> None:
+        """Wait for the end of a process, then say what it wrote. Raises ProcessFailedError."""
+        for text in processes.wait(process).splitlines():
+            self.say(f"   {process.name}: {text}")
 
     def show(self, board: Board) -> None:
         """Replace the table, or write a line if it is time."""
@@ -120,7 +120,8 @@ def line(board: Board) -> str:
     boundary = row.answers[-1].certificate.boundary
     return (
         f"  {time_text(board.now)[:16]}Z  {route_name(row.key)}: {', '.join(parts)}; "
-        f"{board.visible:,} of {board.messages:,} visible, boundary {boundary}, {board.polls:,} polls, {board.falls} fell"
+        f"{board.visible:,} of {board.messages:,} visible, boundary {boundary}, "
+        f"{board.polls:,} polls, {board.falls} fell"
     )
 
 

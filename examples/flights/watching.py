@@ -69,7 +69,7 @@ class DailyEvents:
 class Watcher:
     """Polls keys in turn, in a thread of its own, and remembers the most events that each answer ever had."""
 
-    def __init__(self, read: Callable[[str], Look], keys: Sequence[str], pause: float = 0.05) -> None:
+    def __init__(self, read: Callable[[str], Look], keys: Sequence[str], pause: float = 0.08) -> None:
         """`pause`: seconds between two polls."""
         self._read, self._keys, self._pause = read, keys, pause
         self._most: dict[tuple[str, int], int] = {}
@@ -188,7 +188,5 @@ def publish_times(journal: Path) -> Int64s:
     blobs = LocalBlobs(str(journal))
     index = JournalIndex(blobs)
     index.refresh()
-    columns = [
-        read_segment(blobs, ref).messages.column("publish_time").to_numpy() for ref in index.segments(0)
-    ]
+    columns = [read_segment(blobs, ref).messages.column("publish_time").to_numpy() for ref in index.segments(0)]
     return np.sort(np.concatenate(columns)) if columns else np.empty(0, np.int64)

@@ -239,8 +239,15 @@ def differences(found: Results, wanted: Results) -> dict[str, Any]:
     """How two sets of answers differ: empty when they don't."""
     lost = sum(max(0, w["clicks"] - found.get(p, {"clicks": 0})["clicks"]) for p, w in wanted.items())
     twice = sum(max(0, f["clicks"] - wanted.get(p, {"clicks": 0})["clicks"]) for p, f in found.items())
-    unequal = {place: (found[place], wanted[place]) for place in wanted.keys() & found.keys() if found[place] != wanted[place]}
-    report = {"lost": lost, "twice": twice, "extra": len(found.keys() - wanted.keys()), "unequal": list(unequal.items())[:3]}
+    unequal = {
+        place: (found[place], wanted[place]) for place in wanted.keys() & found.keys() if found[place] != wanted[place]
+    }
+    report = {
+        "lost": lost,
+        "twice": twice,
+        "extra": len(found.keys() - wanted.keys()),
+        "unequal": list(unequal.items())[:3],
+    }
     return {name: value for name, value in report.items() if value}
 
 
@@ -272,9 +279,7 @@ def trial(stage: Any, polling: Any, patiently: Any) -> Iterator[Trial]:
     ("number", "rate", "kills", "failpoints"),
     [
         pytest.param(12_000, 150, 3, FAILPOINTS, id="short", marks=pytest.mark.timeout(600)),
-        pytest.param(
-            100_000, 400, 20, ALL_FAILPOINTS, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]
-        ),
+        pytest.param(100_000, 400, 20, ALL_FAILPOINTS, id="long", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
 def test_killed_again_and_again_nothing_is_lost_or_doubled(

@@ -16,8 +16,8 @@ from transforms.seen_ids import ID_SCHEMA, SeenIds, as_ids, ids_batch
 Event = tuple[int, int, int]
 """(hash, content, generation)."""
 
-EVENTS = st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**64 - 1]), st.integers(0, 2), st.integers(-1, 3)), max_size=8)
-BATCHES = st.lists(EVENTS, min_size=1, max_size=12)
+EVENTS = st.lists(st.tuples(st.sampled_from([0, 1, 2, 2**64 - 1]), st.integers(0, 2), st.integers(-1, 3)), max_size=6)
+BATCHES = st.lists(EVENTS, min_size=1, max_size=7)
 
 
 def batch(events: list[Event]) -> pa.RecordBatch:
@@ -78,7 +78,7 @@ def test_judges_like_a_dict(batches: list[list[Event]]) -> None:
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
-@given(batches=BATCHES, cut=st.integers(0, 12), shuffled=st.randoms(use_true_random=False))
+@given(batches=BATCHES, cut=st.integers(0, 7), shuffled=st.randoms(use_true_random=False))
 def test_dumped_and_loaded_anywhere_it_goes_on_alike(batches: list[list[Event]], cut: int, shuffled: Random) -> None:
     before, model = SeenIds(), Model()
     for events in batches[:cut]:

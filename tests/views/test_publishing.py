@@ -291,6 +291,19 @@ def test_rolling_back_is_refused_once_live_was_pruned(two_published: Any) -> Non
     assert events(two_published) == (7, 0)
 
 
+def test_late_events_are_given_up_only_when_it_is_accepted(three: Any) -> None:
+    three.store.write_segments("v1", "L1", [three.Segment("L1/b", 1, 2, 1, 0, late=((0, 1),))])
+    three.batch("B1", 1, [(1, KEY, 1)])
+    three.store.publish("orders", "v1", "B1", "L1")
+    three.batch("B2", 2, [(2, KEY, 3)], parent="B1")
+    three.store.publish("orders", "v1", "B2", "L1")
+    with pytest.raises(PublishRefusedError, match="1 late events of generations 2 to 2 are in batch alone"):
+        three.store.roll_back("orders", 2)
+    assert three.store.roll_back("orders", 2, accept_late=True).boundary == 1
+    certificate = answer(three.store, three.compiled, KEY, 0, three.tile).certificate
+    assert (certificate.events, certificate.pending_late, certificate.status) == (7, 1, "PARTIAL")
+
+
 def test_rolling_back_is_refused_where_live_lost_something(two_published: Any) -> None:
     two_published.store.write_segments("v1", "L1", [two_published.Segment("L1/b", 1, 2, 1, 1)])
     with pytest.raises(PublishRefusedError, match="took in 3 of 2 records of generation 2"):

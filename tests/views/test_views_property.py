@@ -128,6 +128,7 @@ class Machine:
     batches: int = 0
     built: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    shown: set[int] = field(default_factory=set)
 
     def segments(self, after: int) -> list[tuple[str, int, list[Message]]]:
         found = []
@@ -209,27 +210,29 @@ class Machine:
         block = self.bench.block(*((g, key, *state) for (g, key), state in rows.items()))
         return self.bench.Update(tile, 0, block, ids=self.bench.ids(*ids))
 
-    def expected(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """Every event once that batch covers, or that the served live run has taken in on time."""
+    def covered(self) -> set[int]:
+        """Every event that batch covers, or that the served live run has taken in on time."""
         served = self.bench.store.served("orders")
         if served is None:
-            return {}
+            return set()
         numbers = {m.number for m in self.messages if m.kind == "event" and m.generation <= served.boundary}
         if served.live_run is not None:
             numbers |= self.folds[int(served.live_run[1:])].on_time
-        answers: dict[tuple[str, int], tuple[int, int]] = {}
-        for number in numbers:
-            m = Message(number, "", 0)
-            events, total = answers.get((m.key, m.tile), (0, 0))
-            answers[m.key, m.tile] = (events + 1, total + m.value)
-        return answers
+        return numbers
 
     def check(self) -> None:
+        numbers, expected = self.covered(), dict[tuple[str, int], tuple[int, int]]()
+        for number in numbers:
+            m = Message(number, "", 0)
+            events, total = expected.get((m.key, m.tile), (0, 0))
+            expected[m.key, m.tile] = (events + 1, total + m.value)
         found = {
             (row.key, row.start): (row.results["n"], row.results["total"])
             for row in all_answers(self.bench.store, self.bench.compiled)
         }
-        assert found == self.expected()
+        assert found == expected
+        assert numbers >= self.shown, "events that were in an answer are gone"
+        self.shown = numbers
         for fold in self.folds:
             if not fold.todo:
                 residues = self.bench.store.residues(self.bench.version, fold.run)

@@ -1,0 +1,85 @@
+"""`tandem export`: every answer, as JSON Lines or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.backfill import run as backfill
+from tandem.app import app
+
+SCHEMA = {
+    "type": "record",
+    "name": "Sale",
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "shop", "type": "string"},
+        {"name": "amount", "type": "double"},
+    ],
+}
+DEFINITION = """
+name: sales
+source: {schema: sale.avsc, format: json, event_id: id, event_time: at}
+key: [shop]
+tile: 1m
+measures: {n: count, amount: {sum: amount}, best: {top_k: shop, k: 1}}
+"""
+SALES = [("a", 0, "x", 1.5), ("b", 59_999_999, "x", 2.5), ("c", 60_000_000, "y", 4.0), ("d", 3_600_000_000, "x", 8.0)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    (folder / "sale.avsc").write_text(json.dumps(SCHEMA))
+    (folder / "sales.yaml").write_text(DEFINITION)
+    lines = [json.dumps({"id": i, "at": at, "shop": shop, "amount": a}) for i, at, shop, a in SALES]
+    (folder / "sales.jsonl").write_text("\n".join(lines) + "\n")
+    files = str(folder / "sales.jsonl")
+    backfill(["--definition", str(folder / "sales.yaml"), "--files", files, "--home", str(folder / "home")])
+    return folder / "home"
+
+
+def exported(home: Path, *flags: str) -> str:
+    result = CliRunner().invoke(app, ["export", "sales", "--home", str(home), *flags])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_every_key_and_tile_by_name(home: Path) -> None:
+    rows = [json.loads(line) for line in exported(home).splitlines()]
+    found = [(row["key"]["shop"], row["start"], row["results"]["n"], row["results"]["amount"]) for row in rows]
+    assert found == [
+        ("x", "1970-01-01T00:00:00Z", 2, 4.0),
+        ("x", "1970-01-01T01:00:00Z", 1, 8.0),
+        ("y", "1970-01-01T00:01:00Z", 1, 4.0),
+    ]
+    assert all(row["events"] == row["batch_events"] == row["results"]["n"] for row in rows)
+
+
+def test_steps_as_csv_into_a_file(home: Path, tmp_path: Path) -> None:
+    exported(home, "--step", "1d", "--format", "csv", "--out", str(tmp_path / "days.csv"))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "days.csv").read_text())))
+    assert [(row["shop"], row["n"], row["amount"]) for row in rows] == [("x", "3", "12.0"), ("y", "1", "4.0")]
+    assert json.loads(rows[0]["best"]) == [{"value": "x", "count": 3}]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        pytest.param(["--format", "xml"], "--format xml: there are jsonl, csv", id="format"),
+        pytest.param(["--step", "90s"], "isn't a multiple of the tile", id="step beside the tile"),
+        pytest.param(["--step", "soon"], "--step: 'soon' is not a duration", id="no duration"),
+        pytest.param(["--out", "/nowhere/at/all.csv"], "--out /nowhere/at/all.csv: No such file", id="no folder"),
+    ],
+)
+def test_wrong_flags_are_one_line(home: Path, flags: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["export", "sales", "--home", str(home), *flags])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -1,0 +1,48 @@
+"""Events of the sales definition as routing gives them, and a tile that takes them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pytest
+import sales
+from sales import Sale
+
+from schemas.compiled import CompiledDefinition
+from transforms.elements import SourceBatch
+from transforms.reading import observe, source_readings
+from transforms.routing import route
+
+Routed = Callable[..., pa.RecordBatch]
+
+
+def batch_of(
+    compiled: CompiledDefinition, payloads: Sequence[bytes], generation: int = 1, watermark: int | None = None
+) -> SourceBatch:
+    """Payloads as one segment, decoded."""
+    (reading,) = source_readings([compiled.definition])
+    messages = sales.messages(payloads)
+    decoded, _ = observe([reading], messages)
+    version = reading.source.version
+    return SourceBatch("run/0000", 7, generation, version, watermark, decoded[version], messages=messages)
+
+
+@pytest.fixture(scope="session")
+def source_batch() -> Callable[..., SourceBatch]:
+    """`batch_of`."""
+    return batch_of
+
+
+@pytest.fixture(scope="session")
+def routed() -> Routed:
+    """Sales of one tile and generation as a part of that tile."""
+
+    def make(compiled: CompiledDefinition, items: Sequence[Sale], generation: int = 1) -> pa.RecordBatch:
+        parts = route(compiled, 1, batch_of(compiled, [sale.payload() for sale in items], generation)).parts
+        if not parts:
+            return make(compiled, [Sale("x", 0)], generation).slice(0, 0)
+        ((_, events),) = parts
+        return events
+
+    return make
