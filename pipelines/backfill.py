@@ -29,6 +29,7 @@ from pipelines.config import (
     definition_text,
     duration,
     home_from,
+    make_folder,
 )
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from schemas.compiled import compile_definition
@@ -121,7 +122,7 @@ def run(arguments: Sequence[str]) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     compile_definition(config.definition)
     if config.home.store.startswith("sqlite:///"):
-        Path(config.home.store.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
     store = open_store(config.home.store)
     _check_version(store, config)
     store.register(compile_definition(config.definition), config.definition_text)
@@ -187,7 +188,7 @@ def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: V
     pipeline = beam.Pipeline(options=options)
     items = pipeline | "Work" >> beam.Create(list(_items(work))).with_output_types(Work)
     routed = items | "Input" >> ReadWork(definition, config.home.journal) | "Route" >> RouteToTiles(definition)
-    _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters)
+    _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url)
     updates = (
         routed.parts
         | "Aggregate" >> AggregateTiles(definition, batch_run)

@@ -26,6 +26,7 @@ __all__ = [
     "definition_text",
     "home_from",
     "load_definitions",
+    "make_folder",
 ]
 
 _PORTABLE_RUNNERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
@@ -86,14 +87,25 @@ def add_home_flags(parser: FlagParser) -> None:
 
 
 def home_from(flags: argparse.Namespace) -> Home:
-    """The places that the flags name."""
+    """The places that the flags name. Raises UserError for a view store of another kind."""
     usual = Home.at(flags.home)
     store = flags.store or usual.store
+    kind, url, _ = store.partition("://")
+    if url and kind.partition("+")[0] not in ("sqlite", "postgresql"):
+        raise UserError(f"--store: a view store is sqlite:///PATH or postgresql://..., found {kind}")
     return Home(
         journal=os.path.abspath(flags.journal) if flags.journal else usual.journal,
         store=store if "://" in store else f"sqlite:///{os.path.abspath(store)}",
         dead_letters=os.path.abspath(flags.dead_letters) if flags.dead_letters else usual.dead_letters,
     )
+
+
+def make_folder(folder: str | Path) -> None:
+    """Make a folder, with its parents, unless it is there. Raises UserError where that can't be done."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: this folder can't be made: {error.strerror}") from None
 
 
 def add_definition_flag(parser: FlagParser, *, several: bool) -> None:

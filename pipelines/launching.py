@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
+from apache_beam.runners.worker import sdk_worker
 
 from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
@@ -41,6 +42,8 @@ def quieten() -> None:
         logging.basicConfig(level=level)
         return
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    # Beam's worker prints the traceback of what fails, besides logging and raising it.
+    setattr(sdk_worker, "print", lambda *words, **options: None)  # noqa: B010
     # Beam sets the level of this one anew when it starts Prism.
     prism = logging.getLogger("PrismJobServer")
     prism.propagate = False

@@ -31,6 +31,7 @@ from pipelines.config import (
     duration,
     home_from,
     load_definitions,
+    make_folder,
 )
 from pipelines.launching import entry, launch, local_streaming_runner, wait
 from pipelines.live_screen import note_idle_watermark, watch
@@ -126,9 +127,9 @@ def run(arguments: Sequence[str]) -> None:
         compile_definition(definition)
     _check_until_idle(config)
     local_streaming_runner(options)
-    Path(config.home.journal).mkdir(parents=True, exist_ok=True)
+    make_folder(config.home.journal)
     if config.home.store.startswith("sqlite:///"):
-        Path(config.home.store.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
     _register(store, config)
     manifest = _start(config, store, blobs)

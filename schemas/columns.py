@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CONTENT", "EVENTS", "GENERATION", "HASH", "ID", "KEY", "RESERVED_PREFIX", "TIME"]
+__all__ = ["CONTENT", "EVENTS", "GENERATION", "HASH", "ID", "KEY", "LATE", "RESERVED_PREFIX", "TIME"]
 
 RESERVED_PREFIX: Final = "__"
 
@@ -22,6 +22,9 @@ CONTENT: Final = "__content"
 
 KEY: Final = "__key"
 """string, the canonical key: a JSON array of the key columns' values, in the definition's order."""
+
+LATE: Final = "__late"
+"""bool, whether the event came too late for live: then only its id matters there, batch counts it."""
 
 GENERATION: Final = "__generation"
 """int64: 1, 2, 3 ... of the journal; -1, -2 ... of immutable sets of files."""

@@ -122,6 +122,8 @@ class FoldUpdate:
     straddlers: tuple[Straddler, ...]
     ids: pa.RecordBatch
     """The ids counted since the update before: columns HASH, CONTENT, GENERATION."""
+    late: pa.RecordBatch
+    """The ids that came too late since the update before, the same columns."""
     timing: str
     """'early', 'on time', 'late', or 'batch'."""
 
@@ -258,10 +260,10 @@ class FoldUpdateCoder(PackedCoder):
         tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in value.tallies]
         straddlers = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in value.straddlers]
         header = [value.tile, value.shard, tallies, straddlers, value.timing]
-        return pack(header, [to_ipc(value.block), to_ipc(value.ids)])
+        return pack(header, [to_ipc(value.block), to_ipc(value.ids), to_ipc(value.late)])
 
     def decode(self, encoded: bytes) -> FoldUpdate:
-        (tile, shard, tallies, straddlers, timing), (block, ids) = unpack(encoded)
+        (tile, shard, tallies, straddlers, timing), (block, ids, late) = unpack(encoded)
         return FoldUpdate(
             tile,
             shard,
@@ -269,6 +271,7 @@ class FoldUpdateCoder(PackedCoder):
             tuple(Tally(*tally) for tally in tallies),
             tuple(Straddler(*straddler) for straddler in straddlers),
             from_ipc(ids),
+            from_ipc(late),
             timing,
         )
 

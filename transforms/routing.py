@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, TIME
+from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from schemas.compiled import CompiledDefinition, Prepared
 from schemas.hashing import hash64, hash_rows
 from schemas.messages import DeadLetter
@@ -26,7 +26,7 @@ class Routed:
     """Where the records of one source batch go."""
 
     parts: tuple[tuple[TileKey, pa.RecordBatch], ...]
-    """Events by tile and shard: KEY, TIME, ID, HASH, CONTENT, GENERATION and the measures' inputs."""
+    """Events by tile and shard: KEY, TIME, ID, HASH, CONTENT, GENERATION, LATE and the measures' inputs."""
     tally: SegmentTally
     dead: DeadLetterBatch
 
@@ -52,13 +52,15 @@ def route(compiled: CompiledDefinition, shards: int, batch: SourceBatch) -> Rout
     tiles = tile_of(times, definition.tile)
     late = late_rows(tiles, definition.tile, definition.lateness, batch.watermark)
     late_tiles, late_counts = np.unique(tiles[late], return_counts=True)
-    parts = _split(compiled, shards, batch, prepared, tiles, np.flatnonzero(~late))
+    # A copy of a late event may yet be in time, in another lane: the fold must know of it.
+    chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late)
+    parts = _split(compiled, shards, batch, prepared, tiles, late, chosen)
     tally = SegmentTally(
         position=batch.position,
         number=batch.number,
         generation=batch.generation,
         received=batch.decoded.received,
-        routed=sum(part.num_rows for _, part in parts),
+        routed=int((~late).sum()),
         filtered=prepared.filtered,
         dead=len(dead),
         late=tuple(zip(late_tiles.tolist(), late_counts.tolist(), strict=True)),
@@ -73,11 +75,12 @@ def _split(
     batch: SourceBatch,
     prepared: Prepared,
     tiles: Times,
+    late: Flags,
     chosen: npt.NDArray[np.int64],
 ) -> tuple[tuple[TileKey, pa.RecordBatch], ...]:
     if not len(chosen):
         return ()
-    events = _identified(compiled, batch, prepared)
+    events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
     shard = np.zeros(len(tiles), np.int64)
     if shards > 1:
         shard = (hash64(events.column(KEY)) % np.uint64(shards)).astype(np.int64)

@@ -72,6 +72,11 @@ class SeenIds:
         ids = as_ids(batch)
         self._insert(ids[np.lexsort((ids["content"], ids["hash"]))])
 
+    def generations_of(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        """For each event (columns as in `add`) the generation in which its copy was counted; 0: none was."""
+        known, _, counted_in = self._look_up(as_ids(batch))
+        return np.where(known, counted_in, 0)
+
     def dump(self) -> pa.RecordBatch:
         """All ids, as ID_SCHEMA, sorted by hash and content."""
         return ids_batch(merge_sorted(self.levels))

@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -179,26 +180,29 @@ class WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
 
     definition: Definition
     folder: str
+    store: str | None = None
+    """URL of the view store, where they are noted as open; None: `WriteSegmentTallies` does so for live."""
 
     def expand(self, batches: beam.PCollection[DeadLetterBatch]) -> beam.PCollection[None]:
-        write = beam.ParDo(_WriteLetters(self.definition.version, self.folder))
+        write = beam.ParDo(_WriteLetters(self.definition.version, self.folder, self.store))
         return batches | "Write" >> write.with_output_types(None)
 
 
 class _WriteLetters(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, version: str, folder: str) -> None:
+    def __init__(self, version: str, folder: str, store: str | None) -> None:
         self._version = version
         self._folder = folder
+        self._store = store
 
     def process(self, batch: DeadLetterBatch) -> None:
         position = f"{batch.position}/{batch.number}"
         now = time.time_ns() // 1000
         data = encode(batch.letters, position, written_at=now, version=self._version)
-        blobs = LocalBlobs(self._folder)
-        try:
-            blobs.create(f"{self._version}/{letters_name(batch)}.avro", data)
-        except BlobExistsError:
-            return
+        with suppress(BlobExistsError):
+            LocalBlobs(self._folder).create(f"{self._version}/{letters_name(batch)}.avro", data)
+        if self._store is not None:
+            store, noted = open_store(self._store), [(position, batch.generation, len(batch.letters))]
+            _patiently(lambda: store.write_dead_letters(self._version, noted))
 
 
 def letters_name(batch: DeadLetterBatch) -> str:

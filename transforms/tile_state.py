@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY
+from schemas.columns import EVENTS, GENERATION, KEY, LATE
 from schemas.compiled import CompiledDefinition
 from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc
 from transforms.elements import FoldUpdate, Straddler, Tally, TileKey, pack, unpack
-from transforms.seen_ids import SeenIds, Verdict, merge_sorted
+from transforms.late_ids import LateIds
+from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, merge_sorted
 
 __all__ = ["Admitted", "TileState"]
 
@@ -25,6 +26,8 @@ class Admitted:
     counted: pa.RecordBatch
     tallies: tuple[Tally, ...]
     straddlers: tuple[Straddler, ...]
+    late: pa.RecordBatch
+    """HASH, CONTENT, GENERATION of the events that came too late."""
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class TileState:
     seen: SeenIds = field(default_factory=SeenIds)
     block: pa.RecordBatch | None = None
     tallies: dict[int, Tally] = field(default_factory=dict)
+    late: LateIds = field(default_factory=LateIds)
 
     def update(self, parts: Sequence[pa.RecordBatch], timing: str) -> FoldUpdate:
         """Take events in (columns KEY, GENERATION, HASH, CONTENT, TIME, ID and the measures' inputs).
@@ -46,15 +50,19 @@ class TileState:
         return self.merge(admitted, aggregate(self.compiled.measures, admitted.counted), timing)
 
     def admit(self, parts: Sequence[pa.RecordBatch]) -> Admitted:
-        """Set the duplicates apart, and tally."""
-        events = _concat(parts)
+        """Set apart what is late and what are duplicates, and tally."""
+        together = _concat(parts)
+        flags = together.column(LATE)
+        late = together.filter(flags).select(ID_SCHEMA.names)
+        events = together.filter(pc.invert(flags)) if late.num_rows else together
         verdict = self._judge(events)
         counted = events if verdict.first.all() else events.filter(pa.array(verdict.first))
         straddlers = tuple(
             Straddler(int(row["hash"]), int(row["content"]), int(counted_in), int(row["generation"]))
             for row, counted_in in zip(verdict.straddlers, verdict.counted_generations, strict=True)
         )
-        return Admitted(counted, self._tally(events, verdict), straddlers)
+        straddlers += self.late.add(late, self.seen) + self.late.copies_of(counted)
+        return Admitted(counted, self._tally(events, verdict), straddlers, late)
 
     def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
         """Merge the block of the events that were admitted."""
@@ -63,25 +71,26 @@ class TileState:
         else:
             self.block, changed = _fold(self.compiled, self.block, delta)
         counted = admitted.counted if self.compiled.definition.deduplicate else admitted.counted.slice(0, 0)
-        ids = counted.select([HASH, CONTENT, GENERATION])
-        return FoldUpdate(*self.tile, changed, admitted.tallies, admitted.straddlers, ids, timing)
+        ids = counted.select(ID_SCHEMA.names)
+        return FoldUpdate(*self.tile, changed, admitted.tallies, admitted.straddlers, ids, admitted.late, timing)
 
     def delta_bytes(self, parts: FoldUpdate) -> bytes:
         """What `parts` added to this state, for `restore`: its ids, and the changed states whole."""
         tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in parts.tallies]
-        return pack(["delta", tallies], [to_ipc(parts.block), to_ipc(parts.ids)])
+        return pack(["delta", tallies], [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
 
     def snapshot_bytes(self) -> bytes:
         """All of this state as one entry, for `restore`."""
         tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in self.tallies.values()]
         block = self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
-        return pack(["whole", tallies], [to_ipc(block), to_ipc(self.seen.dump())])
+        return pack(["whole", tallies], [to_ipc(block), to_ipc(self.seen.dump()), to_ipc(self.late.dump())])
 
     def restore(self, entries: Sequence[bytes]) -> None:
         """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
         for entry in entries:
-            (_, tallies), (block, ids) = unpack(entry)
+            (_, tallies), (block, ids, late) = unpack(entry)
             self.seen.load(from_ipc(ids))
+            self.late.load(from_ipc(late))
             for generation, counted, duplicates, conflicts in tallies:
                 known = self.tallies.get(generation)
                 if known is None or counted + duplicates > known.counted + known.duplicates:

@@ -286,6 +286,7 @@ class World:
         self.built: list[Plan] = []
         self.refusals: list[str] = []
         self.events: dict[tuple[str, int], int] = {}
+        self._copies: dict[str, list[Copy]] = {}
         self.live = Live(self, self.random.choice(self.lanes))
 
     def close(self) -> None:
@@ -447,12 +448,12 @@ class World:
     def copies(self) -> list[Copy]:
         """Every message that the journal holds, in no particular order."""
         (version,) = self.live.run.sources
-        found = []
         for ref in self.index().segments():
-            segment = load_segment(self.blobs, ref.path)
-            for data in segment.messages.column("data").to_pylist():
-                found.append(Copy(read_sale(data), ref.generation, segment.header.watermarks.get(version)))
-        return found
+            if ref.path not in self._copies:
+                segment = load_segment(self.blobs, ref.path)
+                payloads, watermark = segment.messages.column("data").to_pylist(), segment.header.watermarks.get(version)
+                self._copies[ref.path] = [Copy(read_sale(data), ref.generation, watermark) for data in payloads]
+        return [copy for copies in self._copies.values() for copy in copies]
 
     def answers(self) -> dict[tuple[str, int], dict[str, Any]]:
         """What is served, by (key, tile)."""

@@ -60,7 +60,7 @@ def update() -> FoldUpdate:
     block = pa.record_batch({"__generation": [1], "__key": ["[]"], "__events": [2]})
     ids = pa.record_batch({"__hash": pa.array([2**64 - 1], pa.uint64())})
     straddlers = (Straddler(2**64 - 1, 0, 4, 2),)
-    return FoldUpdate(-60_000_000, 3, block, (Tally(1, 2, 3, 1), Tally(-1, 0, 0, 0)), straddlers, ids, "on time")
+    return FoldUpdate(-60_000_000, 3, block, (Tally(1, 2, 3, 1), Tally(-1, 0, 0, 0)), straddlers, ids, ids, "on time")
 
 
 VALUES: dict[str, Callable[[], Any]] = {

@@ -21,7 +21,7 @@ from sales import LATENESS, OVERFLOWS, SECOND, TILE, Sale
 from formats.files import expand, split
 from formats.writing import encode_messages
 from schemas.avro import arrow_schema
-from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, TIME
+from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from schemas.hashing import hash64
 from transforms.elements import SourceBatch
 from transforms.reading import read_file_piece, source_readings
@@ -78,7 +78,8 @@ def test_late_begins_where_the_watermark_reaches_the_end_and_the_lateness(
     for at in (5 * TILE, 6 * TILE - 1):  # the tile decides, not the place in it
         found = route(COMPILED, 1, source_batch(COMPILED, [Sale("p", at).payload()], watermark=watermark))
         assert found.tally.late == (((5 * TILE, 1),) if late else ())
-        assert len(found.parts) == (not late)
+        assert found.tally.routed == (not late)
+        assert [part.column(LATE).to_pylist() for _, part in found.parts] == [[late]]
 
 
 RECORDS = st.lists(

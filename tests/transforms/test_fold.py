@@ -1,0 +1,251 @@
+"""The fold: on a real engine with panes that are early, on time and late, and with a runner's state taken apart."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+import sales
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_stream import TestStream as Stream
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+from collected import Collect, seen
+from fake_states import RunnerState
+from sales import SECOND, TILE, Sale, differences, expected
+
+from schemas.columns import CONTENT, GENERATION, HASH
+from schemas.states import from_ipc, to_ipc
+from transforms.elements import FoldUpdate, TileKey, pack, unpack
+from transforms.fold import DAY, FoldTiles, LiveRunRef, _Fold
+from transforms.sinks import WriteLiveStates
+from transforms.tile_state import TileState
+from views.answers import all_answers
+from views.opening import open_store
+
+Routed = Callable[..., pa.RecordBatch]
+DEFINITION = sales.definition()
+COMPILED = sales.compiled()
+KEY: TileKey = (0, 0)
+
+
+def fold_of(run: str, store: str = "sqlite:////nowhere/views.db", base: str | None = None) -> _Fold:
+    """A worker's instance."""
+    fold = _Fold(DEFINITION, LiveRunRef(store, run, base))
+    fold.setup()
+    return fold
+
+
+def process(fold: _Fold, state: RunnerState, events: pa.RecordBatch, *, commits: bool = True) -> FoldUpdate:
+    """One bundle with one pane."""
+    bundle = state.bundle()
+    (update,) = list(fold.process((KEY, ("early", events)), bundle.entries, bundle.token, bundle.clear))
+    if commits:
+        bundle.commit()
+    return update
+
+
+@pytest.fixture
+def run() -> str:
+    """A name of its own: states are kept in the process by the run's name."""
+    return f"run-{secrets.token_hex(4)}"
+
+
+def panes(routed: Routed, count: int) -> list[pa.RecordBatch]:
+    """Panes of a new event each, every third with a copy of an earlier one."""
+    made = []
+    for number in range(count):
+        items = [Sale(f"s{number}", number % 7, amount=0.1 * number)]
+        if number % 3 == 2:
+            items.append(Sale(f"s{number - 1}", (number - 1) % 7, amount=0.1 * (number - 1)))
+        made.append(routed(COMPILED, items))
+    return made
+
+
+def steady(parts: Sequence[pa.RecordBatch]) -> list[FoldUpdate]:
+    """What the tile's state says when nothing ever goes wrong."""
+    state = TileState(COMPILED, KEY)
+    return [state.update([part], "early") for part in parts]
+
+
+def check_same(found: Sequence[FoldUpdate], wanted: Sequence[FoldUpdate]) -> None:
+    """Equal updates, byte for byte."""
+    for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
+        assert one.tallies == other.tallies, f"update {number}"
+        assert one.straddlers == other.straddlers, f"update {number}"
+        assert to_ipc(one.block) == to_ipc(other.block), f"update {number}"
+        assert to_ipc(one.ids) == to_ipc(other.ids), f"update {number}"
+
+
+@pytest.mark.parametrize("moves", [0.0, 0.3, 1.0], ids=["one worker", "moves now and then", "moves each time"])
+def test_a_tile_that_moves_between_workers_goes_on_alike(routed: Routed, run: str, moves: float) -> None:
+    random, state, parts = Random(5), RunnerState(Random(3)), panes(routed, 60)
+    found = []
+    for part in parts:
+        if random.random() < moves:
+            # the worker that had the tile is gone, and so is its cache
+            fold_of(run).forget(KEY, *_throwaway())
+        found.append(process(fold_of(run), state, part))
+    check_same(found, steady(parts))
+
+
+def _throwaway() -> tuple[object, object]:
+    bundle = RunnerState().bundle()
+    return bundle.entries, bundle.token
+
+
+def test_a_bundle_that_fails_counts_once(routed: Routed, run: str) -> None:
+    """What it put into the process is not what the runner kept."""
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 30)
+    found = []
+    for number, part in enumerate(parts):
+        if number % 2:
+            process(fold, state, part, commits=False)
+        found.append(process(fold, state, part))
+    check_same(found, steady(parts))
+
+
+def test_a_bundle_that_fails_half_way_counts_once(routed: Routed, run: str) -> None:
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 4)
+    found = [process(fold, state, parts[0])]
+    bundle = state.bundle()
+    bundle.token.write = _fail  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="broken"):
+        list(fold.process((KEY, ("early", parts[1])), bundle.entries, bundle.token, bundle.clear))
+    found += [process(fold, state, part) for part in parts[1:]]
+    check_same(found, steady(parts))
+
+
+def _fail(value: bytes) -> None:
+    raise OSError("broken")
+
+
+def test_a_cache_of_another_state_is_not_used(routed: Routed, run: str) -> None:
+    """The runner went back to a checkpoint: its token is an older one."""
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 6)
+    for part in parts[:3]:
+        process(fold, state, part)
+    checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer)
+    for part in parts[3:]:
+        process(fold, state, part)
+    found = [process(fold, checkpoint, part) for part in parts[3:]]
+    check_same(found, steady(parts)[3:])
+
+
+def test_entries_are_compacted_at_each_doubling(routed: Routed, run: str) -> None:
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 120)
+    sizes, written = [], 0
+    for part in parts:
+        before = set(state.entries)
+        process(fold, state, part)
+        sizes.append(len(state.entries))
+        written += sum(len(entry) for entry in state.entries if entry not in before)
+    assert max(sizes) <= 64, "the bag never holds more entries than the tile has had panes in half of its life"
+    assert 2 <= sizes.count(1) <= 5, "compacted a few times"
+    restored = TileState(COMPILED, KEY)
+    restored.restore(state.entries)
+    last = TileState(COMPILED, KEY)
+    for part in parts:
+        last.update([part], "early")
+    assert restored.tallies == last.tallies
+    assert restored.seen.dump().equals(last.seen.dump())
+
+
+def test_a_tile_is_cleared_after_the_runner_gave_its_window_up(routed: Routed, run: str) -> None:
+    """Till then panes may come, and one that met an empty state would count its tile anew."""
+    state, fold = RunnerState(), fold_of(run)
+    process(fold, state, panes(routed, 1)[0])
+    assert state.timer is not None
+    given_up = KEY[0] + TILE + DEFINITION.lateness + DAY * SECOND
+    assert given_up < state.timer <= given_up + 2 * TILE
+    bundle = state.bundle()
+    fold.forget(KEY, bundle.entries, bundle.token)
+    bundle.commit()
+    assert (state.entries, state.token) == ([], None)
+    again = process(fold, state, panes(routed, 1)[0])
+    assert [tally.counted for tally in again.tallies] == [1], "neither runner nor process remembers"
+
+
+def test_runs_share_a_process_and_no_states(routed: Routed, run: str) -> None:
+    """Even if their tokens were equal."""
+    part, state = panes(routed, 1)[0], RunnerState()
+    process(fold_of(run), state, part)
+    foreign = RunnerState(token=state.token)
+    assert process(fold_of(f"{run}x"), foreign, part).tallies[0].counted == 1
+    assert process(fold_of(run), state, part).tallies[0].duplicates == 1
+
+
+def test_what_the_base_counted_is_a_duplicate(routed: Routed, run: str, tmp_path: Path) -> None:
+    """Also after the tile moved to another worker, however often."""
+    store = open_store(f"sqlite:///{tmp_path}/views.db")
+    store.register(COMPILED, sales.text())
+    known, fresh = Sale("known", 1), Sale("fresh", 2)
+    store.start_batch_run(COMPILED.version, "b1", boundary=1)
+    counted = TileState(COMPILED, KEY).update([routed(COMPILED, [known])], "batch")
+    store.write_batch(COMPILED, "b1", [counted])
+    fold, state = fold_of(run, f"sqlite:///{tmp_path}/views.db", "b1"), RunnerState()
+    for attempt in range(40):
+        update = process(fold, state, routed(COMPILED, [known, fresh], 2))
+        (tally,) = update.tallies
+        assert (tally.counted, tally.duplicates) == (1, 1 + 2 * attempt)
+        fold.forget(KEY, *_throwaway())
+    assert update.straddlers == ()
+
+
+def encode_part(part: tuple[TileKey, pa.RecordBatch]) -> bytes:
+    return pack(list(part[0]), [to_ipc(part[1])])
+
+
+def decode_part(data: bytes) -> tuple[TileKey, pa.RecordBatch]:
+    (tile, shard), (events,) = unpack(data)
+    return (tile, shard), from_ipc(events)
+
+
+@pytest.mark.xdist_group("prism")
+def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: Path) -> None:
+    """Early, on time and late panes of three tiles on Prism, with the clocks in the test's hand."""
+    url, run = f"sqlite:///{tmp_path}/views.db", "000001-aa"
+    store = open_store(url)
+    store.register(COMPILED, sales.text())
+    store.start_live_run(COMPILED.version, run, journal="none")
+    items = [Sale(f"s{n}", (n % 3) * TILE + n, amount=0.1 * n) for n in range(30)]
+    stream, name = Stream(coder=beam.coders.BytesCoder()), f"fold-{tmp_path.name}"
+
+    def send(chosen: Sequence[Sale], generation: int) -> None:
+        nonlocal stream
+        for tile in sorted({sale.tile for sale in chosen}):
+            events = routed(COMPILED, [sale for sale in chosen if sale.tile == tile], generation)
+            element = encode_part(((tile, 0), events))
+            stream = stream.add_elements([TimestampedValue(element, Timestamp(micros=tile))])
+
+    stream = stream.advance_watermark_to(0)
+    send(items[:9], 1)
+    stream = stream.advance_processing_time(5)
+    send(items[6:15], 1)
+    stream = stream.advance_watermark_to(2 * TILE / SECOND)
+    send(items[15:24], 2)
+    stream = stream.advance_processing_time(5)
+    stream = stream.advance_watermark_to(4 * TILE / SECOND)
+    send(items[20:], 3)
+    stream = stream.advance_processing_time(5).advance_watermark_to_infinity()
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=PrismRunner", "--streaming"]))
+    updates = (
+        pipeline
+        | stream.with_output_types(bytes)
+        | beam.Map(decode_part).with_output_types(tuple[TileKey, pa.RecordBatch])
+        | FoldTiles(DEFINITION, LiveRunRef(url, run, None))
+        | beam.ParDo(Collect(name)).with_output_types(FoldUpdate)
+    )
+    _ = updates | WriteLiveStates(DEFINITION, LiveRunRef(url, run, None))
+    pipeline.run().wait_until_finish()
+    assert {update.timing for update in seen(name)} == {"early", "on time", "late"}
+    answers = {(row.key, row.start): row.results for row in all_answers(store, COMPILED)}
+    assert differences(answers, expected(items)) == []
+    assert set(store.row_residues(COMPILED.version, run).values()) == {0}
+    for update in seen(name):
+        assert update.ids.schema.names == [HASH, CONTENT, GENERATION]
