@@ -4,7 +4,9 @@ from pathlib import Path
 
 from setuptools import setup
 
-PACKAGES = ["emulator", "formats", "journal", "pipelines", "runners", "schemas", "serving", "tandem", "transforms", "views"]
+PACKAGES = [
+    "emulator", "formats", "journal", "pipelines", "runners", "schemas", "serving", "tandem", "transforms", "views",
+]  # fmt: skip
 
 
 def with_subpackages(names: list[str]) -> list[str]:

@@ -205,9 +205,7 @@ class Broker:
                 subscribed = self._subscribed(name)
                 if not wanted():
                     return NOTHING
-                delivery = subscribed.state.pull(
-                    max_messages, window=window, deadline_seconds=deadline_seconds
-                )
+                delivery = subscribed.state.pull(max_messages, window=window, deadline_seconds=deadline_seconds)
                 left = give_up_at - time.monotonic()
                 if delivery.frames or left <= 0:
                     return delivery

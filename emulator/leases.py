@@ -156,9 +156,7 @@ class LeaseTable:
     def _schedule(self, deadline: float, lease: Lease, indexes: Indexes) -> None:
         heapq.heappush(self._deadlines, (deadline, next(self._serial), lease, indexes))
         if len(self._deadlines) > self._tidy_at:
-            self._deadlines = [
-                entry for entry in self._deadlines if _at_deadline(entry[2], entry[0], entry[3])
-            ]
+            self._deadlines = [entry for entry in self._deadlines if _at_deadline(entry[2], entry[0], entry[3])]
             heapq.heapify(self._deadlines)
             self._tidy_at = 1024 + 2 * len(self._deadlines)
 

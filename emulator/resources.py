@@ -90,6 +90,4 @@ def check_ack_deadline(field: str, seconds: int, minimum: int = MIN_ACK_DEADLINE
 def _refuse_others(kind: str, message: Any, known: set[str]) -> None:
     for field, _ in message.ListFields():
         if field.name not in known:
-            raise Unsupported(
-                f"The embedded Pub/Sub does not support {field.name} of a {kind}. Leave it unset."
-            )
+            raise Unsupported(f"The embedded Pub/Sub does not support {field.name} of a {kind}. Leave it unset.")

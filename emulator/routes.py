@@ -22,9 +22,7 @@ _CODES: dict[type[errors.PubSubError], grpc.StatusCode] = {
     errors.Closed: grpc.StatusCode.UNAVAILABLE,
 }
 
-_NO_SNAPSHOTS = (
-    "Nothing is kept after it was acknowledged, so there are no snapshots; publish the messages again."
-)
+_NO_SNAPSHOTS = "Nothing is kept after it was acknowledged, so there are no snapshots; publish the messages again."
 _NO_SCHEMAS = "There are no schemas here; check messages before publishing them."
 _INSTEAD = {
     "Publisher/UpdateTopic": "Delete the topic and create it again.",
@@ -44,9 +42,7 @@ _INSTEAD_BY_WORD = {
 class Routes:
     """The generic handler of a gRPC server: finds the handler of a method by its full name."""
 
-    def __init__(
-        self, publisher: PublisherService, subscriber: SubscriberService, streaming: StreamingService
-    ) -> None:
+    def __init__(self, publisher: PublisherService, subscriber: SubscriberService, streaming: StreamingService) -> None:
         unary: dict[str, Callable[[bytes, Any], bytes]] = {
             "Publisher/CreateTopic": publisher.create_topic,
             "Publisher/GetTopic": publisher.get_topic,
@@ -75,9 +71,7 @@ class Routes:
         method: str = details.method
         if method in self._handlers:
             return self._handlers[method]
-        return (
-            grpc.stream_stream_rpc_method_handler(_refusing(method)) if method.startswith(_SERVICES) else None
-        )
+        return grpc.stream_stream_rpc_method_handler(_refusing(method)) if method.startswith(_SERVICES) else None
 
 
 def _answering(answer: Callable[[bytes, Any], bytes]) -> Callable[[bytes, Any], bytes]:
@@ -111,9 +105,7 @@ def _refusing(method: str) -> Callable[[Iterator[bytes], Any], NoReturn]:
     advice = _INSTEAD.get(short, by_word)
 
     def handle(requests: Iterator[bytes], context: Any) -> NoReturn:
-        _abort(
-            context, errors.Unsupported(f"The embedded Pub/Sub does not support {short}. {advice}".rstrip())
-        )
+        _abort(context, errors.Unsupported(f"The embedded Pub/Sub does not support {short}. {advice}".rstrip()))
 
     return handle
 

@@ -44,9 +44,7 @@ class StreamingService:
     def streaming_pull(self, requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
         """`StreamingPullRequest`s in, `StreamingPullResponse`s out, until the client closes its side."""
         if not self._free.acquire(blocking=False):
-            raise ResourceExhausted(
-                f"There are {self._max_streams} open streams already, and that is the limit."
-            )
+            raise ResourceExhausted(f"There are {self._max_streams} open streams already, and that is the limit.")
         try:
             for first in requests:
                 yield from _Stream(self._broker, _parsed(first), context).responses(requests)
@@ -72,9 +70,7 @@ class _Stream:
         self._settle(first)
 
     def responses(self, requests: Iterator[bytes]) -> Iterator[bytes]:
-        threading.Thread(
-            target=self._listen, args=(requests,), name="streaming-pull-requests", daemon=True
-        ).start()
+        threading.Thread(target=self._listen, args=(requests,), name="streaming-pull-requests", daemon=True).start()
         while self._wanted():
             delivery = self._broker.pull(
                 self._name,
@@ -104,9 +100,7 @@ class _Stream:
             self._closed_by_client = True
         except Exception:
             _log.exception("A request on a stream of %s could not be handled", self._name)
-            self._refusal = InvalidArgument(
-                "The request could not be handled; the log of the server says why."
-            )
+            self._refusal = InvalidArgument("The request could not be handled; the log of the server says why.")
 
     def _take(self, request: Any) -> None:
         for field in _ONLY_ONCE:
@@ -119,13 +113,9 @@ class _Stream:
 
     def _settle(self, request: Any) -> None:
         if len(request.modify_deadline_seconds) != len(request.modify_deadline_ack_ids):
-            raise InvalidArgument(
-                "modify_deadline_seconds and modify_deadline_ack_ids must be of the same length."
-            )
+            raise InvalidArgument("modify_deadline_seconds and modify_deadline_ack_ids must be of the same length.")
         changes: dict[int, list[str]] = {}
-        for ack_id, seconds in zip(
-            request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True
-        ):
+        for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True):
             check_ack_deadline("modify_deadline_seconds", seconds, minimum=0)
             changes.setdefault(seconds, []).append(ack_id)
         if request.ack_ids:

@@ -53,9 +53,7 @@ class SubscriberService:
 
     def delete_subscription(self, request: bytes, context: Any) -> bytes:
         """`DeleteSubscriptionRequest` to `Empty`."""
-        self._broker.delete_subscription(
-            subscription_name(_DeleteSubscriptionRequest.FromString(request).subscription)
-        )
+        self._broker.delete_subscription(subscription_name(_DeleteSubscriptionRequest.FromString(request).subscription))
         return _serialized(Empty())
 
     def list_subscriptions(self, request: bytes, context: Any) -> bytes:
@@ -63,9 +61,7 @@ class SubscriberService:
         parsed = _ListSubscriptionsRequest.FromString(request)
         prefix = project_name(parsed.project) + "/"
         listed = {config.name: (config, topic) for config, topic in self._broker.subscriptions()}
-        shown, token = page(
-            [name for name in listed if name.startswith(prefix)], parsed.page_size, parsed.page_token
-        )
+        shown, token = page([name for name in listed if name.startswith(prefix)], parsed.page_size, parsed.page_token)
         subscriptions = [write_subscription(*listed[name]) for name in shown]
         return _serialized(_ListSubscriptionsResponse(subscriptions=subscriptions, next_page_token=token))
 
@@ -74,9 +70,7 @@ class SubscriberService:
         parsed = _PullRequest.FromString(request)
         name = subscription_name(parsed.subscription)
         if parsed.max_messages < 1:
-            raise InvalidArgument(
-                f"max_messages must be at least 1. You passed {parsed.max_messages} in the request."
-            )
+            raise InvalidArgument(f"max_messages must be at least 1. You passed {parsed.max_messages} in the request.")
         wait = 0.0 if parsed.return_immediately else self._wait_seconds(context)
         waits = wait > 0 and self._may_wait.acquire(blocking=False)
         try:

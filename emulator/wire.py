@@ -100,9 +100,7 @@ def _varint(value: int) -> bytes:
 def _raw_publish_request() -> Any:
     """A `PublishRequest` whose messages stay bytes: `{string topic = 1; repeated bytes messages = 2;}`."""
     field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(
-        name="emulator/raw.proto", package="tandem.emulator", syntax="proto3"
-    )
+    file = descriptor_pb2.FileDescriptorProto(name="emulator/raw.proto", package="tandem.emulator", syntax="proto3")
     message = file.message_type.add(name="RawPublishRequest")
     message.field.add(name="topic", number=1, type=field.TYPE_STRING, label=field.LABEL_OPTIONAL)
     message.field.add(name="messages", number=2, type=field.TYPE_BYTES, label=field.LABEL_REPEATED)

@@ -63,9 +63,7 @@ def read_header(file: IO[bytes], path: str) -> Header:
     file.seek(0)
     head = file.read(1 << 16)
     if not head.startswith(_MAGIC):
-        raise SourceFileError(
-            f"{path}: not an Avro container: it starts with {head[:4]!r}, not with {_MAGIC!r}"
-        )
+        raise SourceFileError(f"{path}: not an Avro container: it starts with {head[:4]!r}, not with {_MAGIC!r}")
     while True:
         try:
             return _parse_header(head, path)
@@ -137,9 +135,7 @@ def _block_at(file: IO[bytes], path: str, at: int) -> Block:
     except Fault:
         raise SourceFileError(f"{path}: cut short in the head of the block at byte {at}") from None
     if count < 0 or size < 0:
-        raise SourceFileError(
-            f"{path}: damaged: the block at byte {at} claims {count} records in {size} bytes"
-        )
+        raise SourceFileError(f"{path}: damaged: the block at byte {at} claims {count} records in {size} bytes")
     return Block(at, at + after, size, count)
 
 

@@ -107,9 +107,7 @@ class _Reader:
                 return SourceFileError(
                     f"{self._path}: damaged: record {first}, in the block at byte {block.start}: {fault}"
                 )
-        return SourceFileError(
-            f"{self._path}: damaged: a block from byte {blocks[0][0].start} on can't be decoded"
-        )
+        return SourceFileError(f"{self._path}: damaged: a block from byte {blocks[0][0].start} on can't be decoded")
 
 
 def _written_type(path: str, header: Header) -> Type:

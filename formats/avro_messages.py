@@ -103,9 +103,7 @@ class AvroDecoder:
         if at != len(data):
             raise Fault(f"{len(data) - at} bytes left over behind the last record")
 
-    def _walk_first(
-        self, messages: list[bytes], sizes: Sizes, faults: dict[int, str]
-    ) -> tuple[list[bytes], bool]:
+    def _walk_first(self, messages: list[bytes], sizes: Sizes, faults: dict[int, str]) -> tuple[list[bytes], bool]:
         """Walks what the fast decoder can't be given: all messages with fixed types, and those that unfold
         greatly.
         """
@@ -178,11 +176,7 @@ def parse_avro(fields: SourceFields, columns: tuple[str, ...], payloads: list[by
     arrays = {}
     for field in fields.needed(columns):
         at = place[field.name]
-        column = (
-            pa.concat_arrays([batch.column(at) for batch in batches]) if batches else pa.array([], pa.null())
-        )
-        arrays[field.name] = (
-            from_wire(column, field.type, field, verdicts) if batches else column.cast(field.arrow)
-        )
+        column = pa.concat_arrays([batch.column(at) for batch in batches]) if batches else pa.array([], pa.null())
+        arrays[field.name] = from_wire(column, field.type, field, verdicts) if batches else column.cast(field.arrow)
     reasons = {row: (DECODE, f"not a record of this Avro schema: {fault}") for row, fault in faults.items()}
     return Parsed(arrays, rows, verdicts, reasons)

@@ -110,9 +110,7 @@ def _compiled(key: str, event_id: tuple[str, ...], event_time: str, max_ahead: i
             raise SchemaError(f"event id '{name}' is {usable[name].type}; a float can't be an id")
     kind = usable[event_time].type.value
     if kind.kind != "long" or kind.logical not in ("", "timestamp-millis", "timestamp-micros"):
-        raise SchemaError(
-            f"event time '{event_time}' is {kind}; allowed: timestamp-millis, timestamp-micros, long"
-        )
+        raise SchemaError(f"event time '{event_time}' is {kind}; allowed: timestamp-millis, timestamp-micros, long")
     return fields
 
 
@@ -125,9 +123,7 @@ def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
     defaults = {entry["name"]: entry.get("default", MISSING) for entry in schema["fields"]}
     types = dict(zip(record.names, record.parts, strict=True))
     usable = {
-        field.name: SourceField(
-            field.name, types[field.name], field.type, field.nullable, defaults[field.name]
-        )
+        field.name: SourceField(field.name, types[field.name], field.type, field.nullable, defaults[field.name])
         for field in arrow_schema(schema)
     }
     return record, usable
@@ -191,12 +187,7 @@ def _logical(schema: Mapping[str, Any], kind: str) -> dict[str, Any]:
     logical = schema.get("logicalType")
     if logical == "decimal" and kind in ("bytes", "fixed"):
         precision, scale = schema.get("precision"), schema.get("scale", 0)
-        if (
-            isinstance(precision, int)
-            and isinstance(scale, int)
-            and 0 <= scale <= precision <= 76
-            and precision
-        ):
+        if isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= 76 and precision:
             return {"logical": "decimal", "precision": precision, "scale": scale}
         return {}
     known = {

@@ -58,14 +58,10 @@ def numbers_to_arrow(column: pa.Array, kind: Type, field: SourceField, verdicts:
 
 def _micros(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
     limit = (2**63 - 1) // 1000
-    return pc.multiply(
-        within(column, -limit, limit, field, verdicts, "a time that int64 microseconds can hold"), 1000
-    )
+    return pc.multiply(within(column, -limit, limit, field, verdicts, "a time that int64 microseconds can hold"), 1000)
 
 
-def within(
-    column: pa.Array, low: int, high: int, field: SourceField, verdicts: Verdicts, what: str
-) -> pa.Array:
+def within(column: pa.Array, low: int, high: int, field: SourceField, verdicts: Verdicts, what: str) -> pa.Array:
     """The column with nulls for values outside `low` to `high`, both included; such rows are marked."""
     found = pc.min_max(column).as_py()
     if found["min"] is None or (found["min"] >= low and found["max"] <= high):
@@ -80,9 +76,7 @@ def within(
     return pc.if_else(bad, pa.scalar(None, column.type), column)
 
 
-def known_symbols(
-    column: pa.Array, written: tuple[str, ...], field: SourceField, verdicts: Verdicts
-) -> pa.Array:
+def known_symbols(column: pa.Array, written: tuple[str, ...], field: SourceField, verdicts: Verdicts) -> pa.Array:
     wanted = field.type.value
     if wanted.kind != "enum" or wanted.names == written:
         return column

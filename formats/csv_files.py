@@ -49,9 +49,7 @@ def split_csv(ref: FileRef, target_bytes: int) -> list[FilePiece]:
     return split_lines(ref, target_bytes, splittable=plain)
 
 
-def read_csv(
-    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
-) -> Iterator[tuple[Parsed, list[bytes]]]:
+def read_csv(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -> Iterator[tuple[Parsed, list[bytes]]]:
     """The needed fields of the piece's rows, and each row's bytes; blank lines are no rows.
 
     A row with another number of values than the header, or with a value that doesn't parse, is dead. Raises
@@ -63,21 +61,14 @@ def read_csv(
         for wanted in needed:
             if names.count(wanted.name) != 1:
                 problem = "no column" if wanted.name not in names else "more than one column"
-                raise SchemaError(
-                    f"{piece.ref.path}: {problem} '{wanted.name}'; the header has {', '.join(names)}"
-                )
+                raise SchemaError(f"{piece.ref.path}: {problem} '{wanted.name}'; the header has {', '.join(names)}")
         places = [names.index(wanted.name) for wanted in needed]
         for rows in _batches(file, max(piece.start, body), piece.end, _Table(names, places)):
             texts, verdicts = rows.finished()
             arrays = {
-                wanted.name: column_of_text(text, wanted, verdicts)
-                for wanted, text in zip(needed, texts, strict=True)
+                wanted.name: column_of_text(text, wanted, verdicts) for wanted, text in zip(needed, texts, strict=True)
             }
-            kept = (
-                np.delete(np.arange(len(rows.raw)), list(rows.faults))
-                if rows.faults
-                else np.arange(len(rows.raw))
-            )
+            kept = np.delete(np.arange(len(rows.raw)), list(rows.faults)) if rows.faults else np.arange(len(rows.raw))
             yield Parsed(arrays, kept, verdicts, rows.faults), rows.raw
 
 
@@ -154,9 +145,7 @@ class _Rows:
         self._flush()
         count = len(self.table.places)
         texts = [
-            pa.concat_arrays([arrays[at] for arrays in self.columns])
-            if self.columns
-            else pa.array([], pa.binary())
+            pa.concat_arrays([arrays[at] for arrays in self.columns]) if self.columns else pa.array([], pa.binary())
             for at in range(count)
         ]
         return texts, Verdicts(len(texts[0]))

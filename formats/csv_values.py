@@ -61,14 +61,10 @@ def column_of_text(column: pa.BinaryArray, field: SourceField, verdicts: Verdict
 
 def _refuse(bad: pa.Array, text: pa.Array, field: SourceField, verdicts: Verdicts) -> None:
     mask = pc.fill_null(bad, False).to_numpy(zero_copy_only=False)
-    verdicts.mark(
-        mask, DECODE, lambda row: f"'{field.name}': {short(text[row].as_py())} is not {field.type.value}"
-    )
+    verdicts.mark(mask, DECODE, lambda row: f"'{field.name}': {short(text[row].as_py())} is not {field.type.value}")
 
 
-def _cast(
-    text: pa.Array, pattern: str, target: pa.DataType, field: SourceField, verdicts: Verdicts
-) -> pa.Array:
+def _cast(text: pa.Array, pattern: str, target: pa.DataType, field: SourceField, verdicts: Verdicts) -> pa.Array:
     """Values of the form `pattern` as Arrow reads them, the others null and marked."""
     fits = pc.match_substring_regex(text, pattern)
     values, failed = _cast_where(pc.if_else(fits, text, _NOTHING), target)

@@ -55,9 +55,7 @@ class StoredLetter:
     """How often it has been tried, 1 when it is first written."""
 
 
-def encode(
-    letters: Sequence[DeadLetter], position: str, *, written_at: int, version: str, attempts: int = 1
-) -> bytes:
+def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, version: str, attempts: int = 1) -> bytes:
     """An Avro container (bzip2, for its checksums) of letters that share position, time and version; equal
     input gives equal bytes.
     """
@@ -126,17 +124,12 @@ def _stored(record: Any) -> StoredLetter:
         record["publish_time"],
         record["attributes"],
     )
-    return StoredLetter(
-        letter, record["position"], record["written_at"], record["version"], record["attempts"]
-    )
+    return StoredLetter(letter, record["position"], record["written_at"], record["version"], record["attempts"])
 
 
 def _without_logical(schema: dict[str, Any]) -> dict[str, Any]:
     """fastavro would make datetimes of the times, which end at the year 9999."""
-    fields = [
-        {**entry, "type": "long"} if "timestamp" in str(entry["type"]) else entry
-        for entry in schema["fields"]
-    ]
+    fields = [{**entry, "type": "long"} if "timestamp" in str(entry["type"]) else entry for entry in schema["fields"]]
     return {**schema, "fields": fields}
 
 

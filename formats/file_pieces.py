@@ -80,9 +80,7 @@ def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
     try:
         with system.open_input_file(path) as file:
             if file.size() != ref.size:
-                raise SourceFileError(
-                    f"{ref.path}: {file.size()} bytes; it had {ref.size} when it was listed"
-                )
+                raise SourceFileError(f"{ref.path}: {file.size()} bytes; it had {ref.size} when it was listed")
             yield cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, file), _READ))
     except OSError as error:
         raise SourceFileError(f"{ref.path}: {one_line(error)}") from None

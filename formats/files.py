@@ -74,9 +74,7 @@ def split(ref: FileRef, target_bytes: int) -> list[FilePiece]:
     return _SPLIT[ref.format](ref, target_bytes)
 
 
-def read_piece(
-    source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, arrival_time: int
-) -> Iterator[Decoded]:
+def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, arrival_time: int) -> Iterator[Decoded]:
     """The piece's records, in batches of at most 262,144.
 
     `Decoded.rows` and `DeadLetter.row` count the piece's records from 0; `piece.position(row)` says where
@@ -142,9 +140,7 @@ def _letter(
 
 def _paths(pattern: str) -> list[str]:
     system, inner = storage_of(pattern)
-    prefix = (
-        pattern[: len(pattern) - len(inner)] if pattern.endswith(inner) else pattern.split("://")[0] + "://"
-    )
+    prefix = pattern[: len(pattern) - len(inner)] if pattern.endswith(inner) else pattern.split("://")[0] + "://"
     try:
         if not any(sign in inner for sign in "*?["):
             info = system.get_file_info(inner)
@@ -162,9 +158,7 @@ def _paths(pattern: str) -> list[str]:
     names = [info.path for info in infos if info.type == fs.FileType.File]
     found = [prefix + name for name in names if fnmatchcase(name, wanted) or fnmatchcase(name, inner)]
     if not found:
-        raise SourceFileError(
-            f"{pattern}: no file matches; check the pattern, and put it in quotes for the shell"
-        )
+        raise SourceFileError(f"{pattern}: no file matches; check the pattern, and put it in quotes for the shell")
     return found
 
 

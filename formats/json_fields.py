@@ -99,13 +99,9 @@ def column_of(values: list[Any], field: SourceField, verdicts: Verdicts) -> pa.A
 def _instants(values: list[Any], factor: int, field: SourceField, verdicts: Verdicts) -> pa.Array:
     """Microseconds; whole numbers are in the unit of the logical type."""
     whole = [value if isinstance(value, int) else None for value in values]
-    numbers = numbers_to_arrow(pa.array(whole, pa.int64()), field.type.value, field, verdicts).cast(
-        pa.int64()
-    )
+    numbers = numbers_to_arrow(pa.array(whole, pa.int64()), field.type.value, field, verdicts).cast(pa.int64())
     if whole.count(None) == len(whole):
-        return pa.array([value and (value - _EPOCH) // _MICROSECOND for value in values], pa.int64()).cast(
-            field.arrow
-        )
+        return pa.array([value and (value - _EPOCH) // _MICROSECOND for value in values], pa.int64()).cast(field.arrow)
     merged = [
         (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else number
         for value, number in zip(values, numbers.to_pylist(), strict=True)
@@ -158,7 +154,5 @@ def parse_decimal(text: str, kind: Type) -> Decimal:
     if not stripped.strip("0"):
         return Decimal(0)
     if exponent < -kind.scale or len(stripped) + exponent > kind.precision - kind.scale:
-        raise ValueError(
-            f"{short(text)} doesn't fit {kind.precision} digits with {kind.scale} decimal places"
-        )
+        raise ValueError(f"{short(text)} doesn't fit {kind.precision} digits with {kind.scale} decimal places")
     return value

@@ -46,15 +46,11 @@ def parse_json(fields: SourceFields, columns: tuple[str, ...], payloads: list[by
             column += map(get, records)
     rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
     verdicts = Verdicts(len(rows))
-    arrays = {
-        field.name: column_of(column, field, verdicts) for field, column in zip(needed, values, strict=True)
-    }
+    arrays = {field.name: column_of(column, field, verdicts) for field, column in zip(needed, values, strict=True)}
     return Parsed(arrays, rows, verdicts, faults)
 
 
-def _decode_all(
-    decode: Decode, payloads: list[bytes], start: int, faults: dict[int, tuple[str, str]]
-) -> list[Any]:
+def _decode_all(decode: Decode, payloads: list[bytes], start: int, faults: dict[int, tuple[str, str]]) -> list[Any]:
     """The good payloads' records; `start` is the row of the first payload."""
     deep: set[int] = set()
     if max(map(len, payloads)) > 2 * MAX_DEPTH:

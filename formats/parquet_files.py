@@ -81,9 +81,7 @@ def _check(path: str, found: pa.Schema, field: SourceField) -> None:
         raise SchemaError(f"{path}: no column '{field.name}'; it has {', '.join(found.names)}")
     kind = _plain(found.field(field.name).type)
     if not _fits(kind, field):
-        raise SchemaError(
-            f"{path}: column '{field.name}' is {kind}; the source's schema has {field.type.value}"
-        )
+        raise SchemaError(f"{path}: column '{field.name}' is {kind}; the source's schema has {field.type.value}")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -102,9 +100,7 @@ def _fits(kind: pa.DataType, field: SourceField) -> bool:
         if same(kind):
             return bool(same(wanted))
     if of.is_decimal(kind) and of.is_decimal(wanted):
-        return bool(
-            kind.scale <= wanted.scale and kind.precision - kind.scale <= wanted.precision - wanted.scale
-        )
+        return bool(kind.scale <= wanted.scale and kind.precision - kind.scale <= wanted.precision - wanted.scale)
     return False
 
 
@@ -133,19 +129,13 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
     if of.is_integer(wanted) and of.is_integer(kind) and kind != wanted:
         limit = _INT_LIMITS[wanted]
         unsigned = of.is_uint64(kind)
-        column = within(
-            column, 0 if unsigned else -limit, limit - 1, field, verdicts, f"of type {field.type.value}"
-        )
+        column = within(column, 0 if unsigned else -limit, limit - 1, field, verdicts, f"of type {field.type.value}")
         return column.cast(wanted)
     if of.is_timestamp(wanted):
         return _timestamps(column, field, verdicts)
     if of.is_floating(wanted) and of.is_float64(kind):
         return _narrowed(column, field, verdicts)
-    return (
-        column
-        if kind == wanted
-        else column.cast(wanted, safe=not of.is_floating(wanted) and not of.is_time(wanted))
-    )
+    return column if kind == wanted else column.cast(wanted, safe=not of.is_floating(wanted) and not of.is_time(wanted))
 
 
 def _timestamps(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:

@@ -18,9 +18,7 @@ __all__ = ["json_values", "record_json", "whole_numbers"]
 
 def record_json(fields: SourceFields, arrays: Mapping[str, pa.Array], row: int) -> bytes:
     """One row as canonical JSON: names sorted, no blanks, UTF-8; values as `json_values` gives them."""
-    record = {
-        name: json_values(array.slice(row, 1), fields.usable[name])[0] for name, array in arrays.items()
-    }
+    record = {name: json_values(array.slice(row, 1), fields.usable[name])[0] for name, array in arrays.items()}
     return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
 
 

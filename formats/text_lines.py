@@ -59,9 +59,7 @@ def split_lines(ref: FileRef, target_bytes: int, splittable: bool = True) -> lis
                 break
             bounds.append(end)
     ends = [*bounds[1:], ref.size]
-    return [
-        FilePiece(ref, start, end, 0 if start == 0 else None) for start, end in zip(bounds, ends, strict=True)
-    ]
+    return [FilePiece(ref, start, end, 0 if start == 0 else None) for start, end in zip(bounds, ends, strict=True)]
 
 
 def _next_line(file: IO[bytes], at: int) -> int:
@@ -116,7 +114,5 @@ def _line_batches(piece: FilePiece) -> Iterator[list[bytes]]:
 
 def _grown(rest: bytes, chunk: bytes, piece: FilePiece) -> bytes:
     if len(rest) + len(chunk) > MAX_RECORD:
-        raise SourceFileError(
-            f"{piece.ref.path}: not a file of lines: one has more than {MAX_RECORD:,} bytes"
-        )
+        raise SourceFileError(f"{piece.ref.path}: not a file of lines: one has more than {MAX_RECORD:,} bytes")
     return rest + chunk

@@ -116,9 +116,7 @@ def _mark_empty_id(fields: SourceFields, arrays: Mapping[str, pa.Array], verdict
     array = arrays[fields.event_id[0]]
     if pa.types.is_string(array.type):
         empty = pc.fill_null(pc.equal(pc.binary_length(array), 0), False)
-        verdicts.mark(
-            empty.to_numpy(zero_copy_only=False), VALIDATE, f"event id: '{fields.event_id[0]}' is empty"
-        )
+        verdicts.mark(empty.to_numpy(zero_copy_only=False), VALIDATE, f"event id: '{fields.event_id[0]}' is empty")
 
 
 def _mark_times(fields: SourceFields, times: Int64s, publish_times: Int64s, verdicts: Verdicts) -> None:

@@ -38,9 +38,7 @@ def encode_messages(source: SourceSpec, table: pa.Table) -> list[bytes]:
         if batch.num_rows == 0:
             continue
         columns = {field.name: _column(batch, field) for field in fields.usable.values()}
-        payloads += (
-            _as_json(fields, columns) if source.format == "json" else _as_avro(source, fields, columns)
-        )
+        payloads += _as_json(fields, columns) if source.format == "json" else _as_avro(source, fields, columns)
     return payloads
 
 
@@ -50,9 +48,7 @@ def _column(batch: pa.RecordBatch, field: SourceField) -> pa.Array:
         try:
             column = column if column.type == field.arrow else column.cast(field.arrow)
         except pa.ArrowException as error:
-            raise SchemaError(
-                f"column '{field.name}' is {column.type}, wanted is {field.arrow}: {error}"
-            ) from None
+            raise SchemaError(f"column '{field.name}' is {column.type}, wanted is {field.arrow}: {error}") from None
     else:
         if (default := default_of(field)) is MISSING:
             raise SchemaError(f"no column '{field.name}', and the schema has no default for it")
@@ -65,9 +61,7 @@ def _column(batch: pa.RecordBatch, field: SourceField) -> pa.Array:
 def _as_json(fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
     for name, column in columns.items():
         if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column)).as_py():
-            raise SchemaError(
-                f"column '{name}' has NaN or an infinity, which JSON can't write; publish it as Avro"
-            )
+            raise SchemaError(f"column '{name}' has NaN or an infinity, which JSON can't write; publish it as Avro")
     values = [json_values(column, fields.usable[name]) for name, column in columns.items()]
     names = list(columns)
     return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
@@ -100,9 +94,7 @@ def _nothing(name: str, kind: Type, shape: pa.DataType, size: int) -> pa.Array:
     offsets = pa.array([0] * (size + 1), pa.int32())
     if kind.kind == "array":
         return pa.ListArray.from_arrays(offsets, pa.nulls(0, shape.value_type), type=shape)
-    return pa.MapArray.from_arrays(offsets, pa.nulls(0, shape.key_type), pa.nulls(0, shape.item_type)).cast(
-        shape
-    )
+    return pa.MapArray.from_arrays(offsets, pa.nulls(0, shape.key_type), pa.nulls(0, shape.item_type)).cast(shape)
 
 
 def _nested_default(name: str, kind: Type) -> Any:
@@ -130,9 +122,7 @@ def _to_wire(column: pa.Array, field: SourceField) -> pa.Array:
     if kind.logical == "decimal":
         column = pa.array([_unscaled(value, kind) for value in column.to_pylist()], pa.binary())
     if pa.types.is_binary(column.type):
-        return pa.Array.from_buffers(
-            pa.string(), len(column), column.buffers(), column.null_count, column.offset
-        )
+        return pa.Array.from_buffers(pa.string(), len(column), column.buffers(), column.null_count, column.offset)
     return column
 
 

@@ -7,6 +7,7 @@
     lanes/000003-5f1c.../0001/000000000042.avro segment 42 of lane 1 of that run
     generations/000000000007.json               marker: generation 7 has begun
     heartbeats/000003-5f1c...                   replaced at an interval while the run is alive
+    drains/000003-5f1c...                       asks that run to close its lanes and end
     watermarks/000003-5f1c.../0001.000000000040 what the reader that opened lane 1 with segment 40 published
 """
 
@@ -19,6 +20,7 @@ from schemas.errors import JournalError
 __all__ = [
     "GENERATIONS",
     "RUNS",
+    "drain_path",
     "generation_path",
     "heartbeat_path",
     "lane_folder",
@@ -43,6 +45,11 @@ _MANIFEST = re.compile(r"(\d{6})\.json")
 _MARKER = re.compile(r"(\d{12})\.json")
 _SEGMENT = re.compile(r"(\d{12})\.avro")
 _WATERMARK = re.compile(r"(\d{4})\.(\d{12})")
+
+
+def drain_path(run: str) -> str:
+    """Path of the blob that asks all lanes of a run to close themselves."""
+    return f"drains/{run}"
 
 
 def manifest_path(ordinal: int) -> str:

@@ -249,7 +249,7 @@ def _new_files(config: BackfillConfig, store: ViewStore, parent: BatchRun | None
             fresh.append(ref)
         elif seen.digest != ref.digest:
             raise SourceFileError(
-                f"{ref.path}: has changed since it was counted (digest {seen.digest[:12]} then, {ref.digest[:12]} now); "
+                f"{ref.path}: has changed since it was counted: digest {seen.digest[:12]} then, {ref.digest[:12]} now; "
                 "files of a set never change: give new data a new name, or build a new version"
             )
     return fresh

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -49,10 +50,8 @@ class FlagParser(argparse.ArgumentParser):
 
 def duration(text: str) -> int:
     """An argparse type: "500ms", "10s", "1h" or plain seconds, to microseconds."""
-    try:
-        return round(float(text) * 1_000_000)
-    except ValueError:
-        pass
+    with suppress(ValueError, OverflowError):
+        text = f"{round(float(text) * 1_000_000)}us"
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -138,7 +137,9 @@ def definition_text(path: str) -> str:
 
 def beam_options(rest: Sequence[str]) -> PipelineOptions:
     """Beam's options. Raises UserError for flags that neither Tandem, nor Beam, nor a portable runner could know."""
-    parser = argparse.ArgumentParser(conflict_handler="resolve", add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser = argparse.ArgumentParser(
+        conflict_handler="resolve", add_help=False, allow_abbrev=False, exit_on_error=False
+    )
     for group in PipelineOptions.__subclasses__():
         group._add_argparse_args(parser)
     try:

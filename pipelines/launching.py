@@ -42,12 +42,18 @@ def quieten() -> None:
         logging.basicConfig(level=level)
         return
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_of_beam)
     # Beam's worker prints the traceback of what fails, besides logging and raising it.
     setattr(sdk_worker, "print", lambda *words, **options: None)  # noqa: B010
     # Beam sets the level of this one anew when it starts Prism.
     prism = logging.getLogger("PrismJobServer")
     prism.propagate = False
     prism.addHandler(logging.NullHandler())
+
+
+def _is_not_of_beam(record: logging.LogRecord) -> bool:
+    """For the root logger: Beam logs a job's messages there."""
+    return "apache_beam" not in record.pathname
 
 
 def launch(pipeline: beam.Pipeline) -> PipelineResult:

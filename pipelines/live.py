@@ -18,7 +18,7 @@ from journal.clocks import SystemClock
 from journal.heartbeats import Heartbeat, HeartbeatKeeper
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.lane_config import LaneConfig
-from journal.layout import lane_name
+from journal.layout import drain_path, lane_name
 from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest, resume_run, start_run
 from pipelines.config import (
@@ -41,7 +41,7 @@ from schemas.durations import format_duration
 from schemas.errors import UserError
 from transforms.elements import SourceBatch
 from transforms.fold import FoldTiles, LiveRunRef
-from transforms.journaled_source import ReadJournaled, drain_path
+from transforms.journaled_source import ReadJournaled
 from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies, serve_when_caught_up
 from transforms.tiles import DEAD, TALLIES, RouteToTiles
 from views.opening import open_store
@@ -180,7 +180,7 @@ def _check_until_idle(config: LiveConfig) -> None:
     if config.until_idle is not None and config.until_idle <= deadline:
         raise UserError(
             f"--until-idle is {format_duration(config.until_idle)}; it must be longer than the acknowledge deadline "
-            f"of {config.subscription}, {format_duration(deadline)}: messages leased by a reader that died come back then"
+            f"of {config.subscription}, {format_duration(deadline)}: messages leased by a dead reader come back then"
         )
 
 

@@ -52,9 +52,7 @@ def parse(text: str) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
             names = [name for name, _ in pairs]
-            raise SchemaError(
-                f"'{next(n for n in names if names.count(n) > 1)}' is written twice in one object"
-            )
+            raise SchemaError(f"'{next(n for n in names if names.count(n) > 1)}' is written twice in one object")
         return dict(pairs)
 
     try:
@@ -81,9 +79,7 @@ def vet(schema: Mapping[str, Any]) -> None:
     try:
         fastavro.parse_schema(copy.deepcopy(dict(schema)))
     except Exception as error:  # fastavro has no common base class of its errors
-        raise SchemaError(
-            f"not an Avro schema: {' '.join(str(error).split()) or type(error).__name__}"
-        ) from None
+        raise SchemaError(f"not an Avro schema: {' '.join(str(error).split()) or type(error).__name__}") from None
     for entry in schema["fields"]:
         if isinstance(entry["type"], list) and _optional(entry["type"]) is None:
             raise SchemaError(
@@ -100,9 +96,7 @@ def usable_fields(schema: Mapping[str, Any]) -> dict[str, pa.Field]:
     for entry in schema["fields"]:
         declared = entry["type"]
         optional = _optional(declared) if isinstance(declared, list) else None
-        data_type = _arrow_type(
-            declared if optional is None else optional, names.named, names.space(schema, "")
-        )
+        data_type = _arrow_type(declared if optional is None else optional, names.named, names.space(schema, ""))
         if data_type is not None:
             result[entry["name"]] = pa.field(entry["name"], data_type, nullable=optional is not None)
     return result
@@ -212,9 +206,7 @@ class _Walk:
         for entry in entries:
             name = entry.get("name") if isinstance(entry, Mapping) else None
             if not isinstance(name, str) or not _NAME.fullmatch(name) or "type" not in entry:
-                raise SchemaError(
-                    f"{path}: {json.dumps(entry, default=str)[:80]} is not a field with name and type"
-                )
+                raise SchemaError(f"{path}: {json.dumps(entry, default=str)[:80]} is not a field with name and type")
             at = f"{path}.{name}" if path else name
             if name.startswith(RESERVED_PREFIX):
                 raise SchemaError(f"{at}: names that start with '{RESERVED_PREFIX}' are reserved")

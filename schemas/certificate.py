@@ -152,9 +152,7 @@ def _open_window(facts: Facts) -> tuple[str, ...]:
     if facts.watermark is None:
         return ("the live run has no watermark yet",)
     if facts.watermark < closes:
-        return (
-            f"events are taken in until {time_text(closes)}, the watermark is {time_text(facts.watermark)}",
-        )
+        return (f"events are taken in until {time_text(closes)}, the watermark is {time_text(facts.watermark)}",)
     return ()
 
 

@@ -58,9 +58,7 @@ def check_definition(definition: Definition) -> Checked:
         return checked
     _check_expressions(definition, checked)
     identity = id_type(definition, source_schema)
-    checked.columns = checked.columns.append(pa.field(TIME, pa.int64(), False)).append(
-        pa.field(ID, identity, False)
-    )
+    checked.columns = checked.columns.append(pa.field(TIME, pa.int64(), False)).append(pa.field(ID, identity, False))
     if not checked.errors:  # a broken derived field would only be reported again and again
         _check_key(definition, checked)
         _check_measures(definition, checked)
@@ -87,9 +85,7 @@ def _check_times(definition: Definition, checked: Checked) -> None:
         else:
             if window.every > window.size:
                 every, size = format_duration(window.every), format_duration(window.size)
-                checked.wrong(
-                    f"windows.{name}.every", f"{every} is longer than the size, {size}; it would leave gaps"
-                )
+                checked.wrong(f"windows.{name}.every", f"{every} is longer than the size, {size}; it would leave gaps")
 
 
 def _check_source(definition: Definition, checked: Checked) -> None:

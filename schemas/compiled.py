@@ -94,9 +94,7 @@ class CompiledDefinition:
         for field in self.events_schema:
             index = events.schema.get_field_index(field.name)
             if index < 0:
-                raise SchemaError(
-                    f"events lack column '{field.name}'; they have {', '.join(events.schema.names)}"
-                )
+                raise SchemaError(f"events lack column '{field.name}'; they have {', '.join(events.schema.names)}")
             if events.schema.field(index).type != field.type:
                 found = events.schema.field(index).type
                 raise SchemaError(f"column '{field.name}' of the events is {found}; it must be {field.type}")

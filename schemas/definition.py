@@ -67,9 +67,7 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
         # a default that depends on a wrong field is not another mistake
         problems += [_structural(item) for item in found if item["type"] != "default_factory_not_called"]
     if definition is not None and not problems:
-        problems = [
-            _Problem(_path(error.field), error.message) for error in check_definition(definition).errors
-        ]
+        problems = [_Problem(_path(error.field), error.message) for error in check_definition(definition).errors]
     if problems:
         raise _first(problems, document)
     assert definition is not None
@@ -94,14 +92,10 @@ def _read(path: Path, shown: str) -> str:
         with path.open("rb") as stream:
             data = stream.read(yaml_lines.MAX_BYTES + 1)
         if len(data) > yaml_lines.MAX_BYTES:
-            raise DefinitionError(
-                f"more than {yaml_lines.MAX_BYTES:,} bytes; this is not such a file", file=shown
-            )
+            raise DefinitionError(f"more than {yaml_lines.MAX_BYTES:,} bytes; this is not such a file", file=shown)
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DefinitionError(
-            f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", file=shown
-        ) from None
+        raise DefinitionError(f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", file=shown) from None
     except OSError as error:
         raise DefinitionError(f"can't be read: {error.strerror}", file=shown) from None
 
@@ -132,9 +126,7 @@ def _null_types(schema: dict[str, Any]) -> dict[str, Any]:
         return "null" if value is None else value
 
     fields = schema.get("fields")
-    result = {
-        name: typed(value) if name in ("type", "items", "values") else value for name, value in schema.items()
-    }
+    result = {name: typed(value) if name in ("type", "items", "values") else value for name, value in schema.items()}
     if isinstance(fields, list):
         result["fields"] = [_null_types(field) if isinstance(field, dict) else field for field in fields]
     return result

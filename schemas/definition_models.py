@@ -92,9 +92,7 @@ DerivedName = Annotated[
     _name(_DERIVED_PATTERN, f"letters, digits and _, not starting with a digit or {RESERVED_PREFIX}"),
     WithJsonSchema({"type": "string", "pattern": f"^{_DERIVED_PATTERN}$"}),
 ]
-MeasureSpec = Annotated[
-    Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"type": "object", "minProperties": 1}]})
-]
+MeasureSpec = Annotated[Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"type": "object", "minProperties": 1}]})]
 
 
 class _Model(BaseModel):
@@ -148,9 +146,7 @@ class Window(_Model):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: object) -> object:
-        return (
-            {"size": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
-        )
+        return {"size": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
 
 
 class Definition(_Model):
@@ -209,7 +205,5 @@ def _without_docs(schema: Any) -> Any:
 
 
 def _digest(kind: str, content: dict[str, Any]) -> str:
-    text = json.dumps(
-        [f"tandem {kind} 1", content], sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    text = json.dumps([f"tandem {kind} 1", content], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -18,9 +18,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a definition's YAML."""
     schema = Definition.model_json_schema(by_alias=True, mode="validation")
     window = schema["$defs"]["Window"]
-    schema["$defs"]["Window"] = {
-        "anyOf": [window["properties"]["size"], window]
-    }  # `today: 1d` is short for a size
+    schema["$defs"]["Window"] = {"anyOf": [window["properties"]["size"], window]}  # `today: 1d` is short for a size
     schema["properties"]["measures"]["minProperties"] = 1
     for properties in (schema["properties"], schema["$defs"]["Source"]["properties"]):
         for name, value in properties.items():

@@ -81,9 +81,7 @@ def _json_texts(column: pa.Array) -> pa.Array:
     if pa.types.is_date32(kind):
         return _quoted(pc.cast(column, pa.string()))
     if pa.types.is_timestamp(kind):
-        text = pc.replace_substring(
-            pc.cast(pc.cast(column, _LOCAL), pa.string()), " ", "T", max_replacements=1
-        )
+        text = pc.replace_substring(pc.cast(pc.cast(column, _LOCAL), pa.string()), " ", "T", max_replacements=1)
         text = pc.utf8_rtrim(pc.utf8_rtrim(text, characters="0"), characters=".")
         return _quoted(text, "Z" if kind.tz else "")
     if not pa.types.is_string(kind):
@@ -122,9 +120,7 @@ def _values(fields: Sequence[pa.Field], values: str | Sequence[str] | Mapping[st
             raise UserError(f"key {values!r}: '{wrong[0]}' {problem}; the key is {_listed(names)}")
         return [parsed[name] for name in names]
     if len(parsed) != len(names):
-        raise UserError(
-            f"key {values!r} has {len(parsed)} values, the key has {len(names)}: {_listed(names)}"
-        )
+        raise UserError(f"key {values!r} has {len(parsed)} values, the key has {len(names)}: {_listed(names)}")
     return list(parsed)
 
 

@@ -92,8 +92,7 @@ def aggregate(measures: Measures, events: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def merge_blocks(measures: Measures, blocks: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """One block with the rows of all, those of equal (generation, key) merged; no blocks give an empty one.
-    """
+    """One block with the rows of all, those of equal (generation, key) merged; no blocks give an empty one."""
     parts = [block for block in blocks if block.num_rows]
     if not parts:
         return empty_block(measures)
@@ -129,9 +128,7 @@ def to_ipc(block: pa.RecordBatch) -> bytes:
     return _MAGIC + zlib.crc32(payload).to_bytes(4, "little") + len(payload).to_bytes(8, "little") + payload
 
 
-def from_ipc(
-    data: bytes, measures: Measures | None = None, *, max_bytes: int = MAX_BLOCK_BYTES
-) -> pa.RecordBatch:
+def from_ipc(data: bytes, measures: Measures | None = None, *, max_bytes: int = MAX_BLOCK_BYTES) -> pa.RecordBatch:
     """The batch of `to_ipc`'s bytes. Raises ValueError for damage, too many bytes, or not a block of
     `measures`.
     """
@@ -158,9 +155,7 @@ def _read_stream(payload: memoryview) -> pa.RecordBatch:
             block = reader.read_next_batch()
         block.validate(full=True)
     except (pa.ArrowException, OSError, StopIteration) as error:
-        raise ValueError(
-            f"a block is damaged: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
+        raise ValueError(f"a block is damaged: {str(error).splitlines()[0] if str(error) else error!r}") from error
     return block
 
 
@@ -169,17 +164,14 @@ def _columns(schema: pa.Schema) -> str:
 
 
 def _plain(block: pa.RecordBatch, measures: Measures) -> pa.RecordBatch:
-    """The block under the one schema that all blocks share: concatenation compares metadata and nullability.
-    """
+    """The block under the one schema that all blocks share: concatenation compares metadata and nullability."""
     schema = block_schema(measures)
     if block.schema.equals(schema):
         return block
     return pa.RecordBatch.from_arrays([block.column(name) for name in schema.names], schema=schema)
 
 
-def _block(
-    measures: Measures, grouping: _Grouping, counts: pa.Array, states: list[pa.Array]
-) -> pa.RecordBatch:
+def _block(measures: Measures, grouping: _Grouping, counts: pa.Array, states: list[pa.Array]) -> pa.RecordBatch:
     columns = [grouping.generations, grouping.keys, counts, *states]
     return pa.RecordBatch.from_arrays(columns, schema=block_schema(measures))
 

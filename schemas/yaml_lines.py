@@ -77,22 +77,12 @@ def read(text: str, file: str | None = None) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(part for part in (error.context, error.problem) if part)
-        raise DefinitionError(
-            f"not YAML: {problem}", file=file, line=mark.line + 1 if mark else None
-        ) from None
+        raise DefinitionError(f"not YAML: {problem}", file=file, line=mark.line + 1 if mark else None) from None
     except (yaml.YAMLError, ValueError) as error:
         raise DefinitionError(f"not YAML: {' '.join(str(error).split())}", file=file) from None
     if not isinstance(root, MappingNode):
-        found = (
-            "an empty file"
-            if root is None
-            else "a list"
-            if isinstance(root, SequenceNode)
-            else "a single value"
-        )
-        raise DefinitionError(
-            f"found {found}; a definition is a mapping of fields, such as 'name: flights'", file=file
-        )
+        found = "an empty file" if root is None else "a list" if isinstance(root, SequenceNode) else "a single value"
+        raise DefinitionError(f"found {found}; a definition is a mapping of fields, such as 'name: flights'", file=file)
     lines: dict[Path, int] = {}
     value = _mapping(root, (), lines, file)
     return Document(value, lines, file)
@@ -116,9 +106,7 @@ def _check_events(text: str, file: str | None) -> None:
         elif documents > 1:
             problem = "a second document ('---'); write one definition a file"
         if problem:
-            raise DefinitionError(
-                problem, file=file, line=event.start_mark.line + 1 if event.start_mark else None
-            )
+            raise DefinitionError(problem, file=file, line=event.start_mark.line + 1 if event.start_mark else None)
 
 
 def _event_problem(event: Event) -> str | None:

@@ -86,9 +86,7 @@ def _write_csv(file: IO[str], compiled: CompiledDefinition, rows: Iterator[dict[
     writer.writerow([*compiled.definition.key, "start", "end", "events", "batch_events", *measures])
     for row in rows:
         results = [_cell(row["results"][name]) for name in measures]
-        writer.writerow(
-            [*row["key"].values(), row["start"], row["end"], row["events"], row["batch_events"], *results]
-        )
+        writer.writerow([*row["key"].values(), row["start"], row["end"], row["events"], row["batch_events"], *results])
 
 
 def _cell(value: Any) -> Any:

@@ -16,18 +16,10 @@ if TYPE_CHECKING:
     from journal.clocks import Clock
     from tandem.journal_state import JournalState
 
-__all__ = ["drain_path", "seal", "stop", "wait_until"]
+__all__ = ["seal", "stop", "wait_until"]
 
 _LOOK_EVERY: Final = 500_000
 WaitOption = Annotated[str | None, typer.Option("--wait", metavar="DURATION", help="wait that long for it to happen")]
-
-
-def drain_path(run: str) -> str:
-    """The blob that asks a run to end.
-
-    `transforms.journaled_source` has the same, but importing that costs all of Beam; a test compares them.
-    """
-    return f"drains/{run}"
 
 
 def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: JournalOption = None) -> None:
@@ -58,6 +50,7 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     """Ask the live run to take in what it has read, seal its lanes and end."""
     from journal.blobs import create_or_find
     from journal.clocks import SystemClock
+    from journal.layout import drain_path
     from tandem.journal_state import read_state
 
     blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)

@@ -70,7 +70,8 @@ def journal_lines(journal: JournalState, now: int) -> Iterator[str]:
     yield f"journal: {state}; {sealed}"
     run = journal.last_run
     if run is not None:
-        yield f"last run: {run.id}, {run.lanes} lanes, {_life(run.ended, run.last_sign, now)}"
+        lanes = "1 lane" if run.lanes == 1 else f"{run.lanes} lanes"
+        yield f"last run: {run.id}, {lanes}, {_life(run.ended, run.last_sign, now)}"
     yield from _held(journal.held, now)
 
 

@@ -1,6 +1,5 @@
 """Aggregate the tiles of bounded input: one firing, no state to keep."""
 
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -88,9 +87,7 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         assert self._compiled is not None
         held, self._held, self._rows = self._held, [], 0
         blocks = aggregate_tiles(self._compiled.measures, [admitted.counted for _, admitted in held])
-        return [
-            state.merge(admitted, block, "batch") for (state, admitted), block in zip(held, blocks, strict=True)
-        ]
+        return [state.merge(admitted, block, "batch") for (state, admitted), block in zip(held, blocks, strict=True)]
 
     def _load_counted(self, state: TileState, key: TileKey) -> None:
         store, version = open_store(self._run.store), self._definition.version

@@ -1,6 +1,5 @@
 """What a backfill reads, as items that a runner can spread: segments of the journal and pieces of files."""
 
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 

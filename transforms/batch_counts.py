@@ -1,6 +1,5 @@
 """Add up what a batch run received and counted per generation, and finish it: the last step of a backfill."""
 
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -4,7 +4,6 @@ Panes are discarding, so each holds only what is new; the fold keeps the whole. 
 tile and shard, because state of a fixed window is collected at the window's end, while late panes still come.
 """
 
-
 import secrets
 import threading
 from collections.abc import Iterable, Iterator

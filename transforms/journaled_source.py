@@ -19,7 +19,7 @@ from journal.lane_config import LaneConfig
 from journal.lane_cursor import Emitted
 from journal.lane_marks import LaneMark
 from journal.lane_reader import LaneReader
-from journal.layout import lane_name
+from journal.layout import drain_path, lane_name
 from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest
 from schemas.columns import TIME
@@ -28,7 +28,7 @@ from schemas.messages import Decoded
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
 from transforms.reading import SourceReading, observe, source_readings
 
-__all__ = ["JournaledSource", "ReadJournaled", "drain_path"]
+__all__ = ["JournaledSource", "ReadJournaled"]
 
 _MIN: Final = MIN_TIMESTAMP.micros
 _MAX: Final = MAX_TIMESTAMP.micros - 1
@@ -37,11 +37,6 @@ _NEWEST: Final[dict[tuple[str, str], tuple[int, int]]] = {}
 
 A runner makes readers anew every few seconds, so a reader's own time would never reach the interval.
 """
-
-
-def drain_path(run: str) -> str:
-    """A blob that asks all lanes of a run to seal themselves and end."""
-    return f"drains/{run}"
 
 
 @dataclass

@@ -16,9 +16,7 @@ from schemas.states import aggregate
 __all__ = ["aggregate_tiles"]
 
 
-def aggregate_tiles(
-    measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.RecordBatch]
-) -> list[pa.RecordBatch]:
+def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
     """The block of each batch of events, exactly as `schemas.states.aggregate` of each alone would give it.
 
     For the time being a row's generation stands for (batch, generation), so that one grouping serves all.

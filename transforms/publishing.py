@@ -1,6 +1,5 @@
 """Publish messages to Pub/Sub in order, paced by a column of time or flat out."""
 
-
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence

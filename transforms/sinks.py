@@ -1,6 +1,5 @@
 """Beam sinks of live and batch views and of dead letters; writing the same again changes nothing."""
 
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -82,9 +81,7 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
         self._flush()
         if not self._served:
             store = open_store(self._live_run.store)
-            self._served = bool(
-                _patiently(lambda: serve_when_caught_up(store, self._definition, self._live_run.run))
-            )
+            self._served = bool(_patiently(lambda: serve_when_caught_up(store, self._definition, self._live_run.run)))
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []

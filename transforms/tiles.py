@@ -1,6 +1,5 @@
 """Beam transforms from decoded batches to updates of tiles: the same for bounded and unbounded pipelines."""
 
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -11,9 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from examples.flights.oracle import Expected, Oracle, Windows, raw_csv
 from examples.flights.snapshot import Snapshot
 from schemas.certificate import time_text
@@ -61,7 +58,7 @@ class Comparison:
     with_live: int = 0
     """Of the answers compared those that hold events from live."""
     waiting: int = 0
-    """Answers left out since late events wait for batch in their window; held by their number of events instead."""
+    """Answers left out since they lack late events, which wait for batch: exactly as many as the late ledger says."""
     by_windows: dict[str, int] = field(default_factory=dict)
     """Answers compared, by the windows' name."""
     differences: list[str] = field(default_factory=list)
@@ -99,7 +96,7 @@ class Comparison:
         lines = [f"compared {self.compared:,} answers{live}, {self.values:,} values; equal: {self.equal:,}"]
         lines.append(", ".join(f"{name} {count:,}" for name, count in self.by_windows.items()))
         if self.waiting:
-            lines.append(f"besides {self.waiting:,} whose windows had late events; they lacked exactly those")
+            lines.append(f"besides {self.waiting:,} that lacked late events, exactly as many as the late ledger says")
         return lines
 
     def to_json(self) -> str:
@@ -115,8 +112,11 @@ class Comparison:
 def windows_of(compiled: CompiledDefinition) -> tuple[Windows, ...]:
     """Every tile, every week, and every window that the definition names."""
     tile = compiled.definition.tile
-    named = (Windows(name, window.size, window.every) for name, window in compiled.definition.windows.items())
-    return (Windows("tile", tile, tile), Windows("week", 7 * DAY, 7 * DAY), *named)
+    found = [Windows("tile", tile), Windows("week", 7 * DAY)]
+    for name, window in compiled.definition.windows.items():
+        slides = window.every < window.size
+        found += [Windows(name, window.size, shift, slides) for shift in range(0, window.size, window.every)]
+    return tuple(found)
 
 
 def differences_of(windows: str, row: AnswerRow, expected: Expected, error: Mapping[str, Any]) -> list[Difference]:
@@ -135,7 +135,7 @@ def differences_of(windows: str, row: AnswerRow, expected: Expected, error: Mapp
     return [Difference(windows, row.key, row.start, *item) for item in wrong]
 
 
-def _near(found: float | None, exact: float | None, error: float) -> bool:
+def _near(found: float | None, exact: int | None, error: float) -> bool:
     if found is None or exact is None:
         return found is exact
     # a few ulps more, since the bound holds for real numbers
@@ -152,37 +152,35 @@ def compare(
 ) -> None:
     """Compare all answers of some windows, both ways: one that only one side has is a difference.
 
-    `late`: events per tile that live left to batch. Answers of windows with such tiles can't be equal yet; of them all
-    together exactly so many events must be missing.
+    `late`: events per tile that live left to batch. Only in windows with such tiles an answer may lack events, and all
+    answers of a window together must lack exactly so many.
     """
     wanted = {(key, start): answer for key, start, answer in expected}
-    tiles = np.array(sorted(late or ()), np.int64)
-    missing: dict[int, int] = {}
+    pending: dict[int, int] = {}
+    for tile, count in (late or {}).items():
+        pending[windows.start_of(tile)] = pending.get(windows.start_of(tile), 0) + count
+    lacking = dict.fromkeys(pending, 0)
     for row in found:
         answer = wanted.pop((row.key, row.start), None)
+        flights = answer.exact["flights"] if answer is not None else 0
         if answer is None:
             result.add(windows.name, [Difference(windows.name, row.key, row.start, "events", row.events, 0)], 1)
-        elif _touches(tiles, row.start, row.end):
+        elif row.events < flights and row.start in pending:
             result.waiting += 1
-            missing[row.start] = missing.get(row.start, 0) + answer.exact["flights"] - row.events
+            lacking[row.start] += flights - row.events
         else:
             wrong = differences_of(windows.name, row, answer, measures)
             result.add(windows.name, wrong, len(row.results), row.batch_events < row.events)
     for (key, start), answer in wanted.items():
         flights = answer.exact["flights"]
-        if _touches(tiles, start, start + windows.size):
+        if start in pending:
             result.waiting += 1
-            missing[start] = missing.get(start, 0) + flights
+            lacking[start] += flights
         else:
             result.add(windows.name, [Difference(windows.name, key, start, "events", 0, flights)], 1)
-    for start, count in missing.items():
-        pending = sum(n for tile, n in (late or {}).items() if start <= tile < start + windows.size)
-        if count != pending:
-            result.note([Difference(windows.name, "all keys", start, "late events", pending, count)])
-
-
-def _touches(tiles: npt.NDArray[np.int64], start: int, end: int) -> bool:
-    return bool(len(tiles)) and bool(np.searchsorted(tiles, start) < np.searchsorted(tiles, end))
+    for start, count in pending.items():
+        if lacking[start] != count:
+            result.note([Difference(windows.name, "all keys", start, "events lacking", lacking[start], count)])
 
 
 def compare_all(
@@ -203,13 +201,16 @@ def compare_all(
     longest = max(windows.size for windows in chosen)
     snapshot = Snapshot(store, compiled, since - longest if since is not None else None)
     for windows in chosen:
-        fixed = windows.size == windows.every
-        found = all_answers(store, compiled, windows.size) if fixed else snapshot.answers(windows)
+        found = snapshot.answers(windows) if windows.slides else all_answers(store, compiled, windows.size)
         if since is not None:
             found = (row for row in found if row.end > since)
-        compare(result, windows, found, oracle.answers(windows, since), measures, snapshot.late)
-        if not fixed and since is None:
-            _ask(result, store, compiled, oracle, windows, asked)
+        expected = list(oracle.answers(windows, since))
+        late = {tile: n for tile, n in snapshot.late.items() if windows.start_of(tile) + windows.size > (since or 0)}
+        compare(result, windows, found, expected, measures, late)
+        if windows.slides and since is None:
+            shifts = sum(other.name == windows.name for other in chosen)
+            sample = random.Random(windows.shift).sample(expected, min(-(-asked // shifts), len(expected)))
+            _ask(result, store, compiled, windows, sample)
     return result
 
 
@@ -217,13 +218,11 @@ def _ask(
     result: Comparison,
     store: ViewStore,
     compiled: CompiledDefinition,
-    oracle: Oracle,
     windows: Windows,
-    asked: int,
+    sample: Iterable[tuple[str, int, Expected]],
 ) -> None:
     measures, name = dict(compiled.measures), f"{windows.name} asked one by one"
-    everything = list(oracle.answers(windows))
-    for key, start, expected in random.Random(2013).sample(everything, min(asked, len(everything))):
+    for key, start, expected in sample:
         reply = answer(store, compiled, key, start, start + windows.size)
         certificate = reply.certificate
         row = AnswerRow(key, start, reply.end, certificate.events, certificate.batch_events, reply.results)

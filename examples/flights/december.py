@@ -150,4 +150,5 @@ class December:
     def _draw(self) -> None:
         key = key_text(self._installation.compiled, ["JFK", "B6"])
         store, compiled = self._installation.store, self._installation.compiled
+        self._progress = Progress.read(store, self._name)
         draw(read_steps(store, compiled, key, BEGIN - 10 * DAY, END, self._now()), self.picture, route_name(key))

@@ -25,7 +25,7 @@ from examples.flights.comparison import Comparison, windows_of
 from examples.flights.december import BEGIN, December
 from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
 from examples.flights.picture import write_page
-from examples.flights.processes import Processes, TandemProcess
+from examples.flights.processes import Processes, TandemProcess, kept_bytecode
 from examples.flights.screen import Screen
 from schemas.errors import ParityError, TandemError
 
@@ -94,7 +94,7 @@ class Demo:
         begun, result = time.monotonic(), Comparison()
         flags = ["--store", self.installation.store_url, "--input", str(self.installation.input)]
         flags += ["--since", str(since)] if since is not None else []
-        names = {w.name: w.every < w.size for w in windows_of(self.installation.compiled)}
+        names = {w.name: w.slides for w in windows_of(self.installation.compiled)}
         parts = []
         for sliding in (True, False):
             chosen = [f"--windows={name}" for name, slides in names.items() if slides is sliding]
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings, console = _parse(arguments), Console()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     installation = _prepare(settings.folder)
-    environment = {"TANDEM_HOME": str(installation.home)}
+    environment = {"TANDEM_HOME": str(installation.home), **kept_bytecode(settings.folder / "bytecode")}
     try:
         with Processes(settings.folder / "logs", environment) as processes, Screen(console) as screen:
             Demo(settings, installation, processes, screen).run()

@@ -1,8 +1,7 @@
 """What every answer must be, computed from the raw CSV by DuckDB; nothing of Tandem is used here.
 
-Event time is `time_hour` plus `minute`. A window [start, start + size) holds a flight when its event time lies in it;
-starts are multiples of `every`. What DuckDB would round (means, deviations) is finished here from whole numbers,
-rounded once.
+Event time is `time_hour` plus `minute`; a window [start, start + size) holds the flights whose event time lies in it.
+What DuckDB would round (means, deviations) is finished here from whole numbers, rounded once.
 """
 
 from __future__ import annotations
@@ -26,12 +25,19 @@ _DESTINATIONS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """All windows of one size; in microseconds."""
+    """Windows side by side: [shift + n size, shift + (n + 1) size) for every whole n, in microseconds UTC.
+
+    Sliding windows are several of these with the same name, one for each shift.
+    """
 
     name: str
     size: int
-    every: int
-    """Divides the size; equal to it for fixed windows."""
+    shift: int = 0
+    slides: bool = False
+
+    def start_of(self, time: int) -> int:
+        """The start of the window that holds a time."""
+        return time - (time - self.shift) % self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class Expected:
     """By measure: must be equal, floats bit for bit."""
     planes: int
     """Exact number of distinct tail numbers, which `planes_estimated` estimates."""
-    delays: dict[str, float | None]
+    delays: dict[str, int | None]
     """The exact quantiles of dep_delay by nearest rank, which `delays` estimates."""
 
 
@@ -71,18 +77,10 @@ class Oracle:
         self.flights, self.first, self.last = (int(value) for value in found)
         """Number of flights; event times of the first and the last, microseconds UTC."""
 
-    def totals(self, size: int) -> dict[int, int]:
-        """Flights of all keys per fixed window's start."""
-        query = "SELECT t - t % $size, count(*) FROM flights GROUP BY ALL"
-        return dict(self._database.execute(query, {"size": size}).fetchall())
-
     def answers(self, windows: Windows, first_end: int | None = None) -> Iterator[tuple[str, int, Expected]]:
         """(key, start, answer) of every key and window with a flight; with `first_end` those that end after it."""
-        values = {
-            "every": windows.every,
-            "overlaps": windows.size // windows.every,
-            "least": (first_end - windows.size) if first_end is not None else -(1 << 62),
-        }
+        least = (first_end - windows.size) if first_end is not None else -(1 << 62)
+        values = {"size": windows.size, "shift": windows.shift, "least": least}
         cursor = self._database.cursor()
         cursor.execute(_ANSWERS, values)
         names = [column[0] for column in cursor.description or ()]
@@ -93,15 +91,12 @@ class Oracle:
 
 
 def _expected(row: dict[str, Any]) -> Expected:
-    n, total, squares, ordered = row["departed"], row["total"], row["squares"], row["delays"]
+    n, total, squares = row["departed"], row["total"], row["squares"]
     exact = {name: row[name] for name in _AS_THEY_ARE}
     exact["mean_delay"] = total / n if n else None
     # sum (x - mean)^2 / (n - 1) = (n sum x^2 - (sum x)^2) / (n (n - 1)), in whole numbers
     exact["delay_deviation"] = rounded_root(n * squares - total * total, n * (n - 1)) if n > 1 else None
-    ranks = {name: (n * percent + 99) // 100 for percent, name in QUANTILES}
-    return Expected(
-        exact, row["planes"], {name: float(ordered[rank - 1]) if n else None for name, rank in ranks.items()}
-    )
+    return Expected(exact, row["planes"], {name: row[name] for _, name in QUANTILES})
 
 
 def rounded_root(numerator: int, denominator: int) -> float:
@@ -137,11 +132,11 @@ FROM placed
 """
 """One row a flight. `place`: its order by event time, then by event id, which is a JSON array of the four id fields."""
 
+_RANKS: Final = [f'delays[(departed * {percent} + 99) // 100] AS "{name}"' for percent, name in QUANTILES]
+
 _ANSWERS: Final = f"""
 WITH spread AS (
-    SELECT flights.*, t - t % $every - step * $every AS start
-    FROM flights, (SELECT unnest(range($overlaps)) AS step)
-    WHERE t - t % $every - step * $every > $least
+    SELECT *, t - (t - $shift) % $size AS start FROM flights WHERE t - (t - $shift) % $size > $least
 ), per_destination AS (
     SELECT key, start, dest, count(*) AS n FROM spread GROUP BY ALL
 ), destinations AS (
@@ -165,5 +160,6 @@ WITH spread AS (
         arg_max(flight, place) AS last_flight
     FROM spread GROUP BY ALL
 )
-SELECT * FROM measures JOIN destinations USING (key, start)
+SELECT * EXCLUDE (delays), {", ".join(_RANKS)} FROM measures JOIN destinations USING (key, start)
 """
+"""The rank of q in n values is ceil(q n), counted from 1, here in whole numbers."""

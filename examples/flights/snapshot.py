@@ -44,10 +44,7 @@ class Snapshot:
 
     def answers(self, windows: Windows) -> Iterator[AnswerRow]:
         """Every key and window that holds events."""
-        for shift in range(0, windows.size, windows.every):
-            yield from self._fixed(windows.size, shift)
-
-    def _fixed(self, size: int, shift: int) -> Iterator[AnswerRow]:
+        size, shift = windows.size, windows.shift
         number = (self._tile - shift) // size
         lowest, span = int(number.min()), int(number.max() - number.min()) + 1
         codes, groups = np.unique(self._place * span + number - lowest, return_inverse=True)

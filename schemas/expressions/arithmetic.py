@@ -65,9 +65,7 @@ def _decimal_arithmetic(compiler: Compiler, function: str, sides: list[Node], te
         message = f"{text} would need {precision} digits; decimals have at most 76, CAST one side to DOUBLE"
         raise compiler.error(message)
     if precision > 38:  # Arrow computes the result's digits by the same rules, in the width of its arguments
-        left, right = (
-            convert(side, pa.decimal256(side.type.precision, side.type.scale)) for side in (left, right)
-        )
+        left, right = (convert(side, pa.decimal256(side.type.precision, side.type.scale)) for side in (left, right))
     return apply(target, text, functools.partial(kernels.arithmetic, function), left, right)
 
 

@@ -37,9 +37,7 @@ _BIGINT_LIMIT: Final = 2**63
 
 def literal(value: LiteralValue, data_type: pa.DataType, text: str) -> Node:
     """A node whose value is the same in each row."""
-    scalar = pa.scalar(
-        float(value) if isinstance(value, Decimal) and data_type == DOUBLE else value, data_type
-    )
+    scalar = pa.scalar(float(value) if isinstance(value, Decimal) and data_type == DOUBLE else value, data_type)
     return Node(data_type, lambda frame: scalar, frozenset(), False, text, True, value)
 
 

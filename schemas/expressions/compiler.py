@@ -143,9 +143,7 @@ class Compiler:
             raise self.error(f"IS takes NULL, TRUE or FALSE: {shown(tree.sql('duckdb'))!r}")
         node = self.boolean(tree.this, "IS TRUE")
         wanted = bool(tree.expression.this)
-        return apply(
-            BOOLEAN, f"{node.text} IS {wanted}".upper(), lambda value: kernels.is_true(value, wanted), node
-        )
+        return apply(BOOLEAN, f"{node.text} IS {wanted}".upper(), lambda value: kernels.is_true(value, wanted), node)
 
     def _in(self, tree: exp.Expr) -> Node:
         if not tree.expressions:
@@ -180,9 +178,7 @@ class Compiler:
         target = _CAST_TARGETS.get(str(tree.args["to"].this.value))
         if target is None:
             names = "BIGINT, DOUBLE, VARCHAR, BOOLEAN, DATE and TIMESTAMP"
-            raise self.error(
-                f"CAST to {shown(tree.args['to'].sql('duckdb'))} is not allowed; it takes {names}"
-            )
+            raise self.error(f"CAST to {shown(tree.args['to'].sql('duckdb'))} is not allowed; it takes {names}")
         return cast(self.node(tree.this), target, self.field)
 
     def _case(self, tree: exp.Expr) -> Node:
@@ -200,17 +196,13 @@ class Compiler:
 
     def _several(self, tree: exp.Expr) -> Node:
         name = type(tree).__name__.upper()
-        target, nodes = unify(
-            [self.node(child) for child in (tree.this, *tree.expressions)], name, self.field
-        )
+        target, nodes = unify([self.node(child) for child in (tree.this, *tree.expressions)], name, self.field)
         if target == NULL:
             return literal(None, NULL, "NULL")
         if name == "COALESCE":
             return branches.coalesce(target, nodes)
         function = kernels.smaller if name == "LEAST" else kernels.larger
-        return functools.reduce(
-            lambda a, b: apply(target, f"{name}({a.text}, {b.text})", function, a, b), nodes
-        )
+        return functools.reduce(lambda a, b: apply(target, f"{name}({a.text}, {b.text})", function, a, b), nodes)
 
     def _null_if(self, tree: exp.Expr) -> Node:
         value = self.node(tree.this)

@@ -70,9 +70,7 @@ def as_array(datum: Datum, size: int) -> pa.Array:
     return datum.combine_chunks() if isinstance(datum, pa.ChunkedArray) else datum
 
 
-def assemble(
-    data_type: pa.DataType, size: int, pieces: Sequence[tuple[npt.NDArray[np.int64], pa.Array]]
-) -> pa.Array:
+def assemble(data_type: pa.DataType, size: int, pieces: Sequence[tuple[npt.NDArray[np.int64], pa.Array]]) -> pa.Array:
     """One array of `size` rows from pieces of (rows, values); rows that no piece holds are null."""
     rows = np.concatenate([np.empty(0, np.int64), *(piece[0] for piece in pieces)])
     values = pa.concat_arrays([pa.array([], data_type), *(piece[1] for piece in pieces)])

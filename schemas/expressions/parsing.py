@@ -152,9 +152,7 @@ def _check_node(node: exp.Expr, field: str) -> None:
         raise DefinitionError("a subquery is not allowed; IN takes a list of values", field=field)
     extra = sorted(name for name, value in node.args.items() if value and name not in allowed)
     if extra:
-        raise DefinitionError(
-            f"'{extra[0]}' of {_name(node)} is not allowed in {shown(_sql(node))!r}", field=field
-        )
+        raise DefinitionError(f"'{extra[0]}' of {_name(node)} is not allowed in {shown(_sql(node))!r}", field=field)
 
 
 def _name(node: exp.Expr) -> str:

@@ -52,9 +52,7 @@ def _like(compiler: Compiler, tree: exp.Expr) -> Node:
     name = "ILIKE" if isinstance(tree, exp.ILike) else "LIKE"
     value = compiler.varchar(tree.this, name)
     pattern = _constant(compiler, tree.expression, name)
-    node = apply(
-        BOOLEAN, f"{value.text} {name} ...", lambda text: kernels.like(text, pattern, name == "ILIKE"), value
-    )
+    node = apply(BOOLEAN, f"{value.text} {name} ...", lambda text: kernels.like(text, pattern, name == "ILIKE"), value)
     return compiler.negated(node) if tree.args.get("negate") else node
 
 
@@ -77,9 +75,7 @@ def _concat(compiler: Compiler, tree: exp.Expr) -> Node:
         )
     parts = [compiler.varchar(child, "'||'") for child in (tree.this, tree.expression)]
     text = f"{parts[0].text} || {parts[1].text}"
-    return apply(
-        VARCHAR, text, functools.partial(kernels.concatenate, skip_null=False), *parts, fallible=True
-    )
+    return apply(VARCHAR, text, functools.partial(kernels.concatenate, skip_null=False), *parts, fallible=True)
 
 
 def _lower_upper(compiler: Compiler, tree: exp.Expr) -> Node:
@@ -110,17 +106,13 @@ def _substring(compiler: Compiler, tree: exp.Expr) -> Node:
     if tree.args.get("length") is not None:
         stop = start - 1 + compiler.integer(tree.args["length"], "SUBSTRING's length", 0, 2**31)
     text = f"SUBSTRING({value.text}, ...)"
-    return apply(
-        VARCHAR, text, lambda column: pc.utf8_slice_codeunits(column, start=start - 1, stop=stop), value
-    )
+    return apply(VARCHAR, text, lambda column: pc.utf8_slice_codeunits(column, start=start - 1, stop=stop), value)
 
 
 def _starts_with(compiler: Compiler, tree: exp.Expr) -> Node:
     value = compiler.varchar(tree.this, "STARTS_WITH")
     pattern = _constant(compiler, tree.expression, "STARTS_WITH")
-    return apply(
-        BOOLEAN, f"STARTS_WITH({value.text}, ...)", lambda text: pc.starts_with(text, pattern), value
-    )
+    return apply(BOOLEAN, f"STARTS_WITH({value.text}, ...)", lambda text: pc.starts_with(text, pattern), value)
 
 
 def _moment(compiler: Compiler, tree: exp.Expr, what: str) -> Node:
@@ -152,9 +144,7 @@ def _date_trunc(compiler: Compiler, tree: exp.Expr) -> Node:
         raise compiler.error(f"DATE_TRUNC to {shown(unit)!r} is not allowed; it takes {', '.join(_UNITS)}")
     node = _moment(compiler, tree.this, "DATE_TRUNC")
     target: pa.DataType = LOCAL_TIMESTAMP if node.type == DATE else node.type
-    return apply(
-        target, f"DATE_TRUNC({unit!r}, {node.text})", lambda value: kernels.truncate_time(value, unit), node
-    )
+    return apply(target, f"DATE_TRUNC({unit!r}, {node.text})", lambda value: kernels.truncate_time(value, unit), node)
 
 
 TEXT_AND_TIME: Final[dict[type[exp.Expr], Callable[[Compiler, exp.Expr], Node]]] = {

@@ -49,9 +49,7 @@ class _End(ColumnarMeasure):
     def merge(self, states: pa.Array, groups: Groups, size: int) -> pa.Array:
         return self._choose(states.field(0), states.field(1), states.field(2), groups, size)
 
-    def _choose(
-        self, times: pa.Array, ids: pa.Array, values: pa.Array, groups: Groups, size: int
-    ) -> pa.Array:
+    def _choose(self, times: pa.Array, ids: pa.Array, values: pa.Array, groups: Groups, size: int) -> pa.Array:
         _, rows = present(values, np.arange(len(values)))
         for column in (times, ids, values):
             # Only rows that tie so far are compared by the next column: few, where times differ.

@@ -126,9 +126,7 @@ def terms_of_totals(totals: Totals) -> tuple[Terms, Int64s]:
 
 def _float_terms(floats: npt.NDArray[np.float64], squared: bool) -> Terms:
     bits = np.ascontiguousarray(floats).view(np.uint64)
-    place = (np.maximum((bits >> np.uint64(52)) & np.uint64(0x7FF), np.uint64(1)) - np.uint64(1)).view(
-        np.int64
-    )
+    place = (np.maximum((bits >> np.uint64(52)) & np.uint64(0x7FF), np.uint64(1)) - np.uint64(1)).view(np.int64)
     if squared:
         place = place * 2
 
@@ -278,9 +276,7 @@ def _normalise(cells: Int64s, low: Int64s) -> Totals:
 
 
 def _zeros(size: int) -> Totals:
-    return Totals(
-        np.zeros(size, np.int8), np.zeros(size, np.int16), np.zeros(size, np.int64), np.zeros(0, np.uint32)
-    )
+    return Totals(np.zeros(size, np.int8), np.zeros(size, np.int16), np.zeros(size, np.int64), np.zeros(0, np.uint32))
 
 
 def _assemble(parts: list[Totals], members: list[Int64s], size: int) -> Totals:

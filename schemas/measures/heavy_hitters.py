@@ -49,9 +49,7 @@ class ApproxTopK(TopKCount):
 
     def merge(self, states: pa.Array, groups: Groups, size: int) -> pa.Array:
         found, items, counts = self._merged(states, groups)
-        return self._pruned(
-            found.lengths(size), items, counts, sum_by_group(states.field("error"), groups, size)
-        )
+        return self._pruned(found.lengths(size), items, counts, sum_by_group(states.field("error"), groups, size))
 
     def _pruned(self, lengths: Int64s, items: pa.Array, counts: Int64s, error: Int64s) -> pa.Array:
         full = np.flatnonzero(lengths > self.capacity)

@@ -93,12 +93,8 @@ class Quantiles(ColumnarMeasure):
         for q in self.at:
             ranks = np.array([_rank(q, total) for total in levels.tolist()], np.int64)[level]
             index = np.searchsorted(seen, before + ranks, side="left") - 1
-            picked = (
-                values[np.minimum(index, len(values) - 1)].tolist() if len(values) else [None] * len(ranks)
-            )
-            columns.append(
-                [value if total else None for value, total in zip(picked, totals.tolist(), strict=True)]
-            )
+            picked = values[np.minimum(index, len(values) - 1)].tolist() if len(values) else [None] * len(ranks)
+            columns.append([value if total else None for value, total in zip(picked, totals.tolist(), strict=True)])
         names = [repr(q) for q in self.at]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 

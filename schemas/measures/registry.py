@@ -106,16 +106,12 @@ def _top_k(spec: MeasureSpec) -> Measure:
     bounded = "capacity" in spec.parameters
     exact = spec.flag("exact", not bounded)
     if exact and bounded:
-        raise spec.error(
-            "capacity bounds an approximate top_k, but exact is true; give one of them", "capacity"
-        )
+        raise spec.error("capacity bounds an approximate top_k, but exact is true; give one of them", "capacity")
     by = _ordering(spec)
     if exact:
         return TopKCount(column, kind, k) if by is None else TopKSum(column, kind, k, by=by)
     if by is not None:
-        raise spec.error(
-            "an approximate top_k is by count only (sums have no error bound); use exact: true", "by"
-        )
+        raise spec.error("an approximate top_k is by count only (sums have no error bound); use exact: true", "by")
     return ApproxTopK(column, kind, k, spec.integer("capacity", max(1000, k), k, _MOST_ITEMS))
 
 
@@ -134,9 +130,7 @@ def _ends(spec: MeasureSpec) -> tuple[str, pa.DataType, pa.DataType]:
     column, kind = spec.column()
     for needed in (names.TIME, names.ID):
         if needed not in spec.columns.names:
-            raise spec.error(
-                f"column {needed} is missing; {spec.kind} orders events by time and id", spec.kind
-            )
+            raise spec.error(f"column {needed} is missing; {spec.kind} orders events by time and id", spec.kind)
     return column, kind, spec.column_at(names.ID, spec.kind)[1]
 
 
@@ -188,9 +182,7 @@ def build(name: str, spec: object, columns: pa.Schema) -> Measure:
             raise DefinitionError(f"{spec} needs a column; write {MEASURES[spec].syntax}", field=field)
         spec = {spec: None}
     if not isinstance(spec, dict) or not spec:
-        raise DefinitionError(
-            f"{spec!r} is not a measure; write count, or for example {{sum: COLUMN}}", field=field
-        )
+        raise DefinitionError(f"{spec!r} is not a measure; write count, or for example {{sum: COLUMN}}", field=field)
     kinds = [key for key in spec if key in MEASURES]
     if not kinds:
         found = str(next(iter(spec)))
@@ -199,9 +191,7 @@ def build(name: str, spec: object, columns: pa.Schema) -> Measure:
             field=field,
         )
     if len(kinds) > 1:
-        raise DefinitionError(
-            f"{' and '.join(kinds)} under one name; give each a name of its own", field=field
-        )
+        raise DefinitionError(f"{' and '.join(kinds)} under one name; give each a name of its own", field=field)
     return MEASURES[kinds[0]].build(MeasureSpec(name, kinds[0], spec, columns))
 
 

@@ -53,9 +53,7 @@ def decode_rows(measures: Sequence[Measure], rows: pa.Array) -> list[pa.Array]:
         raise ValueError("a row of states is empty")
     wrong = raw[at] != ROW_VERSION
     if wrong.any():
-        raise ValueError(
-            f"a row of states has version {raw[at][wrong][0]}; this program reads version {ROW_VERSION}"
-        )
+        raise ValueError(f"a row of states has version {raw[at][wrong][0]}; this program reads version {ROW_VERSION}")
     at = at + 1
     columns = []
     for measure in measures:

@@ -48,9 +48,7 @@ class MeasureSpec:
         name = self.column_name(value, *path)
         found = self.columns.field(name).type
         wanted = (
-            "an integer, float or decimal column"
-            if numeric
-            else "a column of plain values (no lists, maps, records)"
+            "an integer, float or decimal column" if numeric else "a column of plain values (no lists, maps, records)"
         )
         try:
             kind = storage_type(found)
@@ -78,12 +76,8 @@ class MeasureSpec:
         allowed = (self.kind, *names)
         for name in self.parameters:
             if name not in allowed:
-                takes = (
-                    f"{self.kind} takes {', '.join(names)}" if names else f"{self.kind} takes no parameters"
-                )
-                raise self.error(
-                    f"unknown parameter {name}{suggestion(str(name), names)}; {takes}", str(name)
-                )
+                takes = f"{self.kind} takes {', '.join(names)}" if names else f"{self.kind} takes no parameters"
+                raise self.error(f"unknown parameter {name}{suggestion(str(name), names)}; {takes}", str(name))
 
     def flag(self, name: str, default: bool) -> bool:
         """A boolean parameter."""

@@ -60,16 +60,11 @@ def decode_states(data: pa.Array, kind: pa.DataType, version: int) -> pa.Array:
     header = np.ascontiguousarray(fixed).reshape(-1).view(header_type)
     wrong = header["version"] != version
     if wrong.any():
-        raise ValueError(
-            f"a state has version {header['version'][wrong][0]}; this measure reads version {version}"
-        )
+        raise ValueError(f"a state has version {header['version'][wrong][0]}; this measure reads version {version}")
     reader = _Reader(header, raw, offsets[:-1] + header_type.itemsize, offsets[1:])
     columns = [_decode_field(field, reader) for field in _fields(kind)]
     reader.finish()
-    if pa.types.is_struct(kind):
-        states = pa.StructArray.from_arrays(columns, fields=list(kind))
-    else:
-        states = columns[0]
+    states = pa.StructArray.from_arrays(columns, fields=list(kind)) if pa.types.is_struct(kind) else columns[0]
     states.validate(full=True)  # UTF-8, decimals' digits; ArrowInvalid is a ValueError
     return states
 
@@ -189,9 +184,7 @@ def _decode_field(field: _Field, reader: _Reader) -> pa.Array:
     if field.nullable:
         valid = reader.header[field.valid] == 1
         if (reader.header[field.valid] > 1).any():
-            raise ValueError(
-                f"a state's field says neither null (0) nor there (1): {reader.header[field.valid].max()}"
-            )
+            raise ValueError(f"a state's field says neither null (0) nor there (1): {reader.header[field.valid].max()}")
         if reader.header[field.value][~valid].any():
             raise ValueError(f"field {field.index} of a state is null and has a value")
     if pa.types.is_list(field.type):

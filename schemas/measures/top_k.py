@@ -83,9 +83,7 @@ class TopKCount(TopKMeasure):
 
     def result(self, states: pa.Array) -> list[list[dict[str, Any]]]:
         lengths, items, counts = self._greatest(states)
-        top = [
-            {"value": item, "count": count} for item, count in zip(plain(items), counts.tolist(), strict=True)
-        ]
+        top = [{"value": item, "count": count} for item, count in zip(plain(items), counts.tolist(), strict=True)]
         ends = offsets_of(lengths).tolist()
         return [top[start:end] for start, end in itertools.pairwise(ends)]
 
@@ -162,9 +160,7 @@ class TopKSum(TopKMeasure):
         chosen: list[list[int]] = []
         for start, end in itertools.pairwise(ends):
             # A stable sort leaves items with equal sums in the order of items, in which states keep them.
-            chosen.append(
-                sorted(range(start, end), key=lambda at: _sort_key(sums[at]), reverse=True)[: self.k]
-            )
+            chosen.append(sorted(range(start, end), key=lambda at: _sort_key(sums[at]), reverse=True)[: self.k])
         index = [at for row in chosen for at in row]
         values = iter(plain(items.take(pa.array(index, pa.int64()))))
         return [[{"value": next(values), "sum": sums[at]} for at in row] for row in chosen]

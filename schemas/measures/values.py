@@ -126,9 +126,7 @@ def ordered(values: pa.Array) -> Ordered:
         return Ordered(numbers(values).astype(np.int64), lambda codes: pa.array(codes).cast(kind))
     if pa.types.is_temporal(kind):
         unit = np.int32 if kind.bit_width == 32 else np.int64
-        return Ordered(
-            numbers(values).astype(np.int64), lambda codes: pa.array(codes.astype(unit)).view(kind)
-        )
+        return Ordered(numbers(values).astype(np.int64), lambda codes: pa.array(codes.astype(unit)).view(kind))
     return _ordered_ranks(values)
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,9 @@ class Tandem:
 
     def kill(self) -> None:
         """SIGKILL the whole group; harmless when it has ended."""
-        with contextlib.suppress(ProcessLookupError):
+        if self.process.poll() is None:
             self.signal_group(signal.SIGKILL)
-        self.process.wait()
+            self.process.wait()
 
     def end(self, patience: float = PATIENCE) -> int:
         """Its exit code, once it has ended."""
@@ -156,13 +157,11 @@ class Stage:
         """What a definition answers here."""
         return View(ViewStore(f"sqlite:///{self.home / 'views.db'}"), compile_definition(load(definition)))
 
-    @property
+    @cached_property
     def publisher(self) -> pubsub_v1.PublisherClient:
         """The official client."""
-        if not hasattr(self, "_publisher"):
-            with environment(PUBSUB_EMULATOR_HOST=self.emulator):
-                self._publisher = pubsub_v1.PublisherClient()
-        return self._publisher
+        with environment(PUBSUB_EMULATOR_HOST=self.emulator):
+            return pubsub_v1.PublisherClient()
 
     def store_is_free(self) -> bool:
         """Whether nobody holds the view store's write lock at this moment."""
@@ -255,11 +254,12 @@ class Poller(threading.Thread):
 
     def _look(self) -> None:
         counts = self._view.counts()
+        self.total = sum(counts.values())
         for place, highest in self.highest.items():
             if counts.get(place, 0) < highest:
                 self.falls.append(f"{place}: {highest} events, then {counts.get(place, 0)} ({self._view.served})")
-        self.highest = {**self.highest, **counts}
-        self.total = sum(counts.values())
+            counts[place] = max(highest, counts.get(place, 0))
+        self.highest = counts
         self.polls += 1
 
 

@@ -1,4 +1,4 @@
-"""Guarantee 5: bad input never stops a pipeline, never vanishes, never takes the process down; wrong use is one line."""
+"""Guarantee 5: bad input never stops a pipeline, never vanishes, never ends the process; wrong use is one line."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tenacity import wait_none
 
 from formats.dead_letters import StoredLetter, decode
 from journal.blobs import LocalBlobs
@@ -25,6 +26,7 @@ from journal.segments import load_segment
 from schemas.certificate import Status
 from schemas.definition import load
 from tandem.app import main
+from transforms import publishing
 from views.answers import answer
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -229,7 +231,7 @@ def test_bad_messages_become_dead_letters_and_all_else_is_counted(
         assert len(without_1900) == len(after) - 1
         assert repr({place: values for place, values in before.items() if place[1] != YEAR_1900}) == repr(without_1900)
         north = answer(view.store, view.compiled, '["north"]', AT, AT + HOUR)
-        assert north.results["sales"] == len([row for row in GOOD[kind]]) + (2 if kind == "json" else 1)
+        assert north.results["sales"] == len(GOOD[kind]) + (2 if kind == "json" else 1)
         assert north.certificate.dead_letters == len(letters)
         assert north.certificate.status is Status.PARTIAL
 
@@ -424,7 +426,9 @@ RECURSIVE = {
         pytest.param("live {json} {subscription} --max-messages 0", "max-messages", id="no-messages"),
         pytest.param("live {json} {subscription} --until-idle soon", "until-idle", id="bad-duration"),
         pytest.param("live {json} {subscription} --until-idle 10s", "acknowledge deadline", id="until-idle-too-short"),
-        pytest.param("live {json} {subscription} --generation-interval -3s", "-3s", id="negative-interval"),
+        pytest.param("live {json} {subscription} --idle-timeout=-3s", "idle-timeout", id="negative-duration"),
+        pytest.param("live {json} {subscription} --idle-timeout=-3", "idle-timeout", id="negative-seconds"),
+        pytest.param("live {json} {subscription} --idle-timeout inf", "idle-timeout", id="endless-duration"),
         pytest.param("live {json} {subscription} --generation-interval nan", "nan", id="interval-no-number"),
         pytest.param("live {json}", "--subscription", id="no-subscription"),
         pytest.param("live {subscription}", "--definition", id="no-definition"),
@@ -435,7 +439,7 @@ RECURSIVE = {
         pytest.param("live {json} {json} {subscription}", "sales_json", id="definition-twice"),
         pytest.param("live {json} {subscription} --resume 000001-ab", "000001-ab", id="resume-unknown-run"),
         pytest.param("live {json} {subscription} --store mysql://h/d", "mysql", id="unknown-store"),
-        pytest.param("live {json} {subscription} --home {json_file}", "", id="home-is-a-file"),
+        pytest.param("live {json} {subscription} --home {json_file}", "can't be made", id="home-is-a-file"),
         pytest.param("backfill --definition none.yaml --files x.jsonl", "none.yaml", id="no-such-definition"),
         pytest.param("backfill --definition {recursive} --files x.jsonl", "recursive", id="recursive-schema"),
         pytest.param("backfill --definition {broken} --files x.jsonl", "broken.yaml", id="definition-not-yaml"),
@@ -474,8 +478,14 @@ def recursive_definition() -> bytes:
     ],
 )
 def test_a_broker_that_is_down_is_named(
-    arguments: str, stage: Any, definitions: dict[str, Path], tandem: Command, tmp_path: Path
+    arguments: str,
+    stage: Any,
+    definitions: dict[str, Path],
+    tandem: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(publishing, "wait_exponential_jitter", lambda **limits: wait_none())
     files = written(tmp_path / "e.jsonl", b"\n".join(LINES))
     names = {"json": definitions["json"], "subscription": stage.subscription, "topic": stage.topic, "files": files}
     reachable, stage.emulator = stage.emulator, "127.0.0.1:1"

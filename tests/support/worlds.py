@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -197,6 +198,8 @@ class Live:
             parts, counted = parts_of(self.route.process(batch))
             tallies += counted
             for key, events in parts:
+                if self.watermark is not None and key[0] + TILE + LATENESS + DAY * SECOND <= self.watermark:
+                    continue  # a runner drops what comes after it gave the window up
                 self._hold(key)
                 self.pending.setdefault(key, []).append(events)
         self._sink(self.tallies_sink, tallies)
@@ -215,6 +218,16 @@ class Live:
                 bundle.commit()
         del self.pending[key], self.holds[key]
         self._clear_tiles()
+
+    def checkpoint(self) -> Callable[[], None]:
+        """A runner's checkpoint: calling it puts the run back there, as a runner does after a failure."""
+        kept = deepcopy((self.runner, self.holds)), dict(self.pending), list(self.marks)
+
+        def go_back() -> None:
+            (self.runner, self.holds), self.pending, self.marks = deepcopy(kept[0]), dict(kept[1]), list(kept[2])
+            self.readers = [self.reader(lane) for lane in range(len(self.readers))]
+
+        return go_back
 
     def drain(self) -> None:
         """Read to the end of the subscription, fire every pane."""

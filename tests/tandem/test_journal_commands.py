@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from journal.blobs import LocalBlobs
 from journal.clocks import ManualClock
 from journal.generations import current_generation
+from journal.layout import drain_path
 from journal.runs import start_run
 from journal.sealing import seal_run
 from tandem.app import app
@@ -64,8 +65,6 @@ def test_seal_after_the_last_run_has_ended(blobs: LocalBlobs, tmp_path: Path) ->
 
 
 def test_stop_asks_the_run_to_drain_as_often_as_one_likes(blobs: LocalBlobs, tmp_path: Path) -> None:
-    from transforms.journaled_source import drain_path
-
     for _ in range(2):
         shown = run(tmp_path, "stop")
         assert shown.exit_code == 0, shown.stderr

@@ -36,13 +36,14 @@ def source_batch() -> Callable[..., SourceBatch]:
 
 @pytest.fixture(scope="session")
 def routed() -> Routed:
-    """Sales of one tile and generation as a part of that tile."""
+    """Sales of one tile and generation as a part of that tile; `late`: all of them too late for live."""
 
-    def make(compiled: CompiledDefinition, items: Sequence[Sale], generation: int = 1) -> pa.RecordBatch:
-        parts = route(compiled, 1, batch_of(compiled, [sale.payload() for sale in items], generation)).parts
-        if not parts:
-            return make(compiled, [Sale("x", 0)], generation).slice(0, 0)
-        ((_, events),) = parts
+    def make(
+        compiled: CompiledDefinition, items: Sequence[Sale], generation: int = 1, *, late: bool = False
+    ) -> pa.RecordBatch:
+        watermark = 2**62 if late else None
+        batch = batch_of(compiled, [sale.payload() for sale in items], generation, watermark)
+        ((_, events),) = route(compiled, 1, batch).parts
         return events
 
     return make

@@ -111,13 +111,24 @@ def test_every_record_goes_to_exactly_one_place(
     fates = ["dead" if sale is None or not sale.id else sale.fate for sale in known]
     assert found.tally.filtered == fates.count("filtered")
     assert found.tally.dead == fates.count("dead") == len(found.dead.letters)
+    late = {tile: count for tile, count in found.tally.late}
     for (tile, shard), events in found.parts:
+        assert set(events.column(LATE).to_pylist()) == {tile in late}
         times = events.column(TIME).to_numpy()
         assert (tile_of(times, TILE) == tile).all()
         assert (hash64(events.column(KEY)) % np.uint64(shards) == shard).all()
         assert set(events.column(GENERATION).to_pylist()) == {6}
     assert len({key for key, _ in found.parts}) == len(found.parts), "one part a tile and shard"
+    rows = sum(events.num_rows for _, events in found.parts)
+    assert rows == found.tally.routed + sum(late.values())
     assert sorted(tile for tile, _ in found.tally.late) == [tile for tile, _ in found.tally.late]
+
+
+def test_without_deduplication_late_events_go_nowhere(source_batch: MakeBatch) -> None:
+    """There are no copies, so nobody need know of them."""
+    compiled = sales.compiled(deduplicate=False)
+    found = route(compiled, 1, source_batch(compiled, [Sale("p", 0).payload()], watermark=BORDER))
+    assert (found.parts, found.tally.late) == ((), ((0, 1),))
 
 
 def check_conserved(tally: Any, received: int) -> None:

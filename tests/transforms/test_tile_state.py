@@ -138,6 +138,39 @@ def test_a_straddler_is_named_with_both_generations(routed: Routed) -> None:
     assert (again.hash, again.content, again.earlier_generation) == (named.hash, named.content, 3)
 
 
+LATE_GENERATION = 2
+
+
+@pytest.mark.parametrize(
+    ("generation", "straddles"),
+    [
+        pytest.param(1, False, id="in an earlier generation"),
+        pytest.param(2, False, id="in the same"),
+        pytest.param(3, True, id="in a later generation"),
+    ],
+)
+@pytest.mark.parametrize("order", ["late first", "late last", "at once", "late first, then a restart"])
+def test_a_copy_that_came_too_late_elsewhere_is_a_straddler(
+    routed: Routed, generation: int, straddles: bool, order: str
+) -> None:
+    """Batch will count the late copy, by its generation; live counts the one in time."""
+    state, sale = TileState(COMPILED, TILE), Sale("p", 1)
+    on_time, late = routed(COMPILED, [sale], generation), routed(COMPILED, [sale], LATE_GENERATION, late=True)
+    panes = {"late last": [[on_time], [late]], "at once": [[late, on_time]]}.get(order, [[late], [on_time]])
+    updates, entries = [], []
+    for pane in panes:
+        updates.append(state.update(pane, "early"))
+        entries.append(state.delta_bytes(updates[-1]))
+        if "restart" in order:
+            state = TileState(COMPILED, TILE)
+            state.restore(entries)
+            entries = [state.snapshot_bytes()]
+    named = {(s.counted_generation, s.earlier_generation) for update in updates for s in update.straddlers}
+    assert named == ({(generation, LATE_GENERATION)} if straddles else set())
+    assert state.tallies == {generation: Tally(generation, 1, 0, 0)}, "what is late is no duplicate, nor counted"
+    assert sum(update.late.num_rows for update in updates) == 1
+
+
 def test_of_copies_in_one_pane_the_lowest_generation_counts(routed: Routed) -> None:
     state, sale = TileState(COMPILED, TILE), Sale("p", 1)
     update = state.update([routed(COMPILED, [sale], 3), routed(COMPILED, [sale], 2)], "early")
