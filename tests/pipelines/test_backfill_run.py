@@ -1,0 +1,205 @@
+"""The real backfill, as the command runs it: files of every format, sealed generations, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sales
+from sales import OVERFLOWS, START, TILE, Sale, differences, expected
+from sales_files import WRITERS, write_journal, write_jsonl
+
+from pipelines import backfill
+from schemas.certificate import Status
+from schemas.errors import JournalError, SourceFileError, TandemError, UserError
+from views.answers import all_answers, answer
+from views.opening import open_store
+from views.store import ViewStore
+
+COMPILED = sales.compiled()
+Run = Callable[..., str]
+
+
+def items(first: int, count: int) -> list[Sale]:
+    """Sales of a few tiles and shops."""
+    shops, kinds = ["a", "b", "ü"], ["book", "film"]
+    return [
+        Sale(f"s{n}", START + n * 3_000_000, shops[n % 3], 0.1 * n, None if n % 5 == 0 else n, kinds[n % 2])
+        for n in range(first, first + count)
+    ]
+
+
+class Bench:
+    """A home, a definition and the command."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.home, self._capsys = folder, folder / "home", capsys
+        self.data = folder / "data"
+        self.data.mkdir()
+        self.yaml = folder / "sales.yaml"
+        self.yaml.write_text(sales.text())
+
+    def run(self, *arguments: str, files: str | None = "data/*") -> str:
+        """`tandem backfill`; returns what it said."""
+        chosen = ["--files", str(self.folder / files)] if files is not None else []
+        backfill.run(["--definition", str(self.yaml), "--home", str(self.home), *chosen, *arguments])
+        return self._capsys.readouterr().err
+
+    @property
+    def store(self) -> ViewStore:
+        """The view store."""
+        return open_store(f"sqlite:///{self.home}/views.db")
+
+    def check(self, wanted: Sequence[Sale]) -> None:
+        """The answers are the oracle's, and nothing is unaccounted for."""
+        found = {(row.key, row.start): row.results for row in all_answers(self.store, COMPILED)}
+        assert differences(found, expected(wanted)) == []
+        served = self.store.served("sales")
+        assert served is not None
+        assert served.batch_run is not None
+        assert set(self.store.batch_residues(served.batch_run).values()) == {0}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
+    return Bench(tmp_path, capsys)
+
+
+def test_files_of_all_formats_give_one_answer(bench: Bench) -> None:
+    """Each format has events of its own, and copies of another's."""
+    wanted = []
+    for number, (ending, write) in enumerate(WRITERS.items()):
+        mine = items(number * 8, 12)
+        write(bench.data / f"part{number}.{ending}", mine)
+        wanted += mine
+    said = bench.run()
+    assert "took in 48 events of 4 files and 0 segments" in said
+    assert "published, boundary 0" in said
+    bench.check(wanted)
+    found = answer(bench.store, COMPILED, '["a"]', START, START + 2 * TILE)
+    assert found.certificate.status is Status.FINAL, found.certificate.reasons
+    (counts,) = bench.store.manifest(str(found.certificate.batch_run)).counts
+    assert (counts.received, counts.counted, counts.duplicates) == (48, 36, 12)
+
+
+def test_running_again_finds_nothing_new_and_new_files_add(bench: Bench) -> None:
+    write_jsonl(bench.data / "one.jsonl", items(0, 10))
+    bench.run()
+    first = bench.store.served("sales")
+    assert "nothing new; boundary 0 stays" in bench.run()
+    assert bench.store.served("sales") == first
+    WRITERS["parquet"](bench.data / "two.parquet", items(5, 10))
+    said = bench.run()
+    assert "took in 10 events of 1 files" in said, "only the new file is read"
+    bench.check(items(0, 15))
+    served = bench.store.served("sales")
+    assert served is not None
+    assert first is not None
+    assert bench.store.batch_run(str(served.batch_run)).parent == first.batch_run
+
+
+def test_a_file_that_changed_is_refused_and_nothing_happens(bench: Bench) -> None:
+    path = bench.data / "one.jsonl"
+    write_jsonl(path, items(0, 4))
+    bench.run()
+    served = bench.store.served("sales")
+    write_jsonl(path, items(0, 5))
+    write_jsonl(bench.data / "new.jsonl", items(5, 2))
+    with pytest.raises(SourceFileError, match=r"one\.jsonl: has changed since it was counted\W+digest \w+ then, \w+ now"):
+        bench.run()
+    assert SourceFileError.exit_code == 2
+    assert bench.store.served("sales") == served
+    bench.check(items(0, 4))
+
+
+def test_generations_of_the_journal_are_taken_in_step_by_step(bench: Bench) -> None:
+    """With filtered, dead and repeated messages, and a copy over the border."""
+    garbage, skipped = b"{", Sale("x", START, kind="skip")
+    generations = [items(0, 6), items(4, 6), [], items(20, 3)]
+    payloads = [[sale.payload() for sale in each] for each in generations]
+    payloads[1] += [garbage, skipped.payload(), Sale("y", START, units=OVERFLOWS).payload()]
+    write_journal(bench.home / "journal", payloads)
+    assert "took in 6 events of 0 files and 1 segments" in bench.run("--upto", "1", files=None)
+    bench.check(generations[0])
+    said = bench.run("--upto", "2", files=None)
+    assert "2 dead letters" in said
+    bench.check(generations[0] + generations[1])
+    served = bench.store.served("sales")
+    assert served is not None
+    (counts,) = bench.store.manifest(str(served.batch_run)).counts
+    assert (counts.generation, counts.received, counts.counted) == (2, 9, 4)
+    assert (counts.filtered, counts.duplicates, counts.dead) == (1, 2, 2)
+    assert "boundary 4" in bench.run(files=None)
+    bench.check([sale for each in generations for sale in each])
+    assert "nothing new; boundary 4 stays" in bench.run(files=None)
+    found = answer(bench.store, COMPILED, '["a"]', START, START + TILE)
+    assert found.certificate.status is Status.PARTIAL, "dead letters might belong in it"
+
+
+def test_files_and_journal_count_copies_once(bench: Bench) -> None:
+    write_jsonl(bench.data / "one.jsonl", items(0, 6))
+    write_journal(bench.home / "journal", [[sale.payload() for sale in items(3, 6)]])
+    said = bench.run()
+    assert "took in 12 events of 1 files and 1 segments" in said
+    bench.check(items(0, 9))
+    WRITERS["avro"](bench.data / "later.avro", items(7, 5))
+    bench.run()
+    bench.check(items(0, 12))
+
+
+def test_a_generation_that_is_not_sealed_is_refused(bench: Bench) -> None:
+    payloads = [[sale.payload() for sale in items(n, 1)] for n in range(2)]
+    write_journal(bench.home / "journal", payloads, sealed=False)
+    with pytest.raises(JournalError, match=r"generation 2 isn't sealed: lane 000001-\w+/0000"):
+        bench.run("--upto", "2", files=None)
+    bench.run(files=None)
+    bench.check(items(0, 1))
+
+
+def test_another_version_is_served_only_when_told(bench: Bench) -> None:
+    write_jsonl(bench.data / "one.jsonl", items(0, 4))
+    bench.run()
+    before = bench.store.served("sales")
+    assert before is not None
+    bench.yaml.write_text(sales.text().replace("lateness: 10s", "lateness: 20s"))
+    with pytest.raises(UserError, match=rf"sales is served in version {before.version}, and .*--promote"):
+        bench.run()
+    assert "published" not in bench.run("--no-publish")
+    assert bench.store.served("sales") == before
+    assert "published" in bench.run("--promote")
+    after = bench.store.served("sales")
+    assert after is not None
+    assert after.version != before.version
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--files", "nowhere/*.csv"], r"nowhere/\*\.csv: .*[Nn]o such file", id="no such files"),
+        pytest.param([], r"nothing to read: there is no journal at .*home/journal, and no --files", id="no input"),
+        pytest.param(["--upto", "3"], r"--upto 3: there is no journal at", id="no journal"),
+        pytest.param(["--upto", "soon"], r"--upto: invalid int value: 'soon'", id="not a number"),
+        pytest.param(["--pubish"], r"unknown flag '--pubish'", id="misspelt"),
+        pytest.param(["--publish-wait", "5 parsecs"], r"--publish-wait.*'5 parsecs'", id="not a duration"),
+        pytest.param(["--files"], r"--files: expected one argument", id="a flag without its value"),
+        pytest.param(["--definition", "gone.yaml"], r"gone\.yaml: no such file", id="no such definition"),
+    ],
+)
+def test_wrong_flags_are_one_line_each(bench: Bench, arguments: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        bench.run(*arguments, files=None)
+    assert "\n" not in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_a_definition_must_be_named() -> None:
+    with pytest.raises(TandemError, match="required: --definition"):
+        backfill.parse(["--files", "x.csv"])
+
+
+def test_underscores_in_flags_are_taken_too(bench: Bench) -> None:
+    """As Beam writes its own."""
+    config: Any = backfill.parse(["--definition", str(bench.yaml), "--no_publish", "--publish_wait", "90s"])[0]
+    assert (config.publish, config.publish_wait) == (False, 90_000_000)
