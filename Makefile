@@ -18,8 +18,8 @@ $(STAMP): $(LOCK) requirements/build.txt setup.py
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python $(LOCK) requirements/build.txt \
 	  || $(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
-
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . >$(VENV)/install.log 2>&1 \
+	  || { cat $(VENV)/install.log; exit 1; }
 	$(BIN)/python -m runners.prism
 	touch $@
 

@@ -31,9 +31,7 @@ Stub = Callable[[bytes], bytes]
 
 def main() -> None:
     """Measure both phases and print the table, or with --phase be the client process of one of them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--messages", type=int, default=1_000_000, help="messages to publish, then to pull")
     parser.add_argument("--batch", type=int, default=1000, help="messages in a request")
     parser.add_argument("--size", type=int, default=100, help="bytes of data in a message")
@@ -59,9 +57,7 @@ def measure(options: argparse.Namespace) -> None:
         print(f"{'phase':<12} {'messages/s':>12} {'client CPU s':>14} {'server CPU s':>14}")
         for phase in PHASES:
             before = cpu_seconds(server.pid)
-            arguments = [
-                f"--{name}={getattr(options, name)}" for name in ("messages", "batch", "size", "threads")
-            ]
+            arguments = [f"--{name}={getattr(options, name)}" for name in ("messages", "batch", "size", "threads")]
             client = [sys.executable, __file__, f"--phase={phase}", f"--address={address}", *arguments]
             result = json.loads(subprocess.run(client, check=True, stdout=subprocess.PIPE, text=True).stdout)
             used = cpu_seconds(server.pid) - before
@@ -84,9 +80,7 @@ def cpu_seconds(pid: int) -> float:
 def run_client(options: argparse.Namespace) -> dict[str, float]:
     """Run one phase in threads that share the work; its wall and CPU seconds, without preparation."""
     prepare, work = PHASES[options.phase]
-    channels = [
-        grpc.insecure_channel(options.address, options=CHANNEL_OPTIONS) for _ in range(options.threads)
-    ]
+    channels = [grpc.insecure_channel(options.address, options=CHANNEL_OPTIONS) for _ in range(options.threads)]
     prepared = prepare(channels[0], options)
     shares = [options.messages // options.threads] * options.threads
     shares[0] += options.messages - sum(shares)

@@ -114,9 +114,7 @@ def test_ack_ids_of_an_earlier_start_mean_nothing(clock: Any) -> None:
         pytest.param(lambda broker, name: broker.delete_topic(name), id="delete_topic"),
         pytest.param(lambda broker, name: broker.topic_subscriptions(name), id="topic_subscriptions"),
         pytest.param(lambda broker, name: broker.publish(name, [message(b"x")]), id="publish"),
-        pytest.param(
-            lambda broker, name: broker.create_subscription(SubscriptionConfig(FIRST, name)), id="subscribe"
-        ),
+        pytest.param(lambda broker, name: broker.create_subscription(SubscriptionConfig(FIRST, name)), id="subscribe"),
         pytest.param(lambda broker, name: broker.subscription(name), id="subscription"),
         pytest.param(lambda broker, name: broker.delete_subscription(name), id="delete_subscription"),
         pytest.param(lambda broker, name: broker.pull(name, 1), id="pull"),
@@ -202,9 +200,7 @@ def give_back(broker: Broker, delivery: Delivery) -> None:
         pytest.param(lambda broker, clock, held: publish(broker, b"new"), [b"new"], 60, id="published"),
         pytest.param(lambda broker, clock, held: give_back(broker, held), [b"held"], 60, id="given back"),
         pytest.param(lambda broker, clock, held: clock.advance(10), [b"held"], 0.1, id="expired"),
-        pytest.param(
-            lambda broker, clock, held: broker.delete_subscription(FIRST), NotFound, 60, id="deleted"
-        ),
+        pytest.param(lambda broker, clock, held: broker.delete_subscription(FIRST), NotFound, 60, id="deleted"),
         pytest.param(lambda broker, clock, held: broker.close(), Closed, 60, id="closed"),
     ],
 )

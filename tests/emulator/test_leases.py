@@ -25,9 +25,7 @@ def positions(found: list[tuple[Lease, Indexes]]) -> list[list[int]]:
     return [list(range(lease.pending)) if indexes is None else indexes for lease, indexes in found]
 
 
-@pytest.mark.parametrize(
-    "order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 1, 2, 3, 3)], ids=["in order", "reversed", "twice"]
-)
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 1, 2, 3, 3)], ids=["in order", "reversed", "twice"])
 def test_all_ids_find_all_positions(table: LeaseTable, order: tuple[int, ...]) -> None:
     lease = table.grant(FRAMES, 10.0)
     found = table.find(ids(lease, *order))

@@ -42,9 +42,7 @@ def test_messages_that_are_taken(message: dict[str, Any]) -> None:
         pytest.param({"data": b"x" * 10_000_001}, "data has 10000001 bytes", id="more than 10 MB"),
         pytest.param({"attributes": {"google": "1"}}, "'google'", id="reserved attribute"),
         pytest.param({"data": b"x", "attributes": {"goog": ""}}, "'goog'", id="shortest reserved attribute"),
-        pytest.param(
-            {"attributes": {f"a{i}": "1" for i in range(101)}}, "101 attributes", id="101 attributes"
-        ),
+        pytest.param({"attributes": {f"a{i}": "1" for i in range(101)}}, "101 attributes", id="101 attributes"),
         pytest.param({"attributes": {"k" * 257: ""}}, "attribute key has 257", id="long attribute key"),
         pytest.param({"attributes": {"ü" * 129: ""}}, "attribute key has 258", id="limits are bytes"),
         pytest.param({"attributes": {"a": "v" * 1025}}, "value of attribute 'a'", id="long value"),

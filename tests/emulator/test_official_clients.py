@@ -61,9 +61,7 @@ def test_acknowledged_messages_stay_away_and_others_come_back(
     assert data_of(pull(subscriber, subscription)) == data_of(received[15:])
 
 
-def test_deadlines_can_be_modified(
-    publisher: Any, subscriber: Any, topic: str, subscription: str, clock: Any
-) -> None:
+def test_deadlines_can_be_modified(publisher: Any, subscriber: Any, topic: str, subscription: str, clock: Any) -> None:
     publish(publisher, topic, b"1", b"2")
     first, second = pull(subscriber, subscription)
 
@@ -86,9 +84,7 @@ def test_max_messages_is_honoured(publisher: Any, subscriber: Any, topic: str, s
     assert [len(pull(subscriber, subscription, 4)) for _ in range(3)] == [4, 4, 2]
 
 
-def test_ordered_messages_of_the_official_publisher(
-    publisher: Any, subscriber: Any, topic: str, clock: Any
-) -> None:
+def test_ordered_messages_of_the_official_publisher(publisher: Any, subscriber: Any, topic: str, clock: Any) -> None:
     name = f"{PROJECT}/subscriptions/in-order"
     subscriber.create_subscription(
         request={"name": name, "topic": topic, "enable_message_ordering": True, "ack_deadline_seconds": 20}
@@ -328,13 +324,9 @@ def test_refusals_name_what_is_wrong(publisher: Any, subscriber: Any, topic: str
         assert said in str(refusal.value), case
 
 
-def test_ack_ids_that_mean_nothing_are_ignored(
-    publisher: Any, subscriber: Any, topic: str, subscription: str
-) -> None:
+def test_ack_ids_that_mean_nothing_are_ignored(publisher: Any, subscriber: Any, topic: str, subscription: str) -> None:
     publish(publisher, topic, b"1")
     (received,) = pull(subscriber, subscription)
     subscriber.acknowledge(subscription=subscription, ack_ids=["nonsense", received.ack_id, received.ack_id])
-    subscriber.modify_ack_deadline(
-        subscription=subscription, ack_ids=[received.ack_id], ack_deadline_seconds=0
-    )
+    subscriber.modify_ack_deadline(subscription=subscription, ack_ids=[received.ack_id], ack_deadline_seconds=0)
     assert pull(subscriber, subscription, return_immediately=True) == []

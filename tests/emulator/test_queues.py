@@ -88,9 +88,7 @@ def test_a_large_message_that_came_back_is_not_overtaken(queue: Queue) -> None:
     assert taken(queue) == ["9" * 50, "1", "2"]
 
 
-@pytest.mark.parametrize(
-    ("large", "small"), [("9" * 50, "b1"), ("a" * 50, "1")], ids=["without key", "with key"]
-)
+@pytest.mark.parametrize(("large", "small"), [("9" * 50, "b1"), ("a" * 50, "1")], ids=["without key", "with key"])
 def test_a_large_message_is_not_overtaken_for_long_by_the_other_kind(large: str, small: str) -> None:
     queue, narrow = OrderedQueue(), Room(10, 10, oversize=False)
     queue.add(frames(large))

@@ -28,9 +28,7 @@ def test_a_topic_is_shown_as_it_was_created() -> None:
     [
         pytest.param({"kms_key_name": "k"}, "kms_key_name", id="encryption"),
         pytest.param({"schema_settings": {"schema": "s"}}, "schema_settings", id="schema"),
-        pytest.param(
-            {"message_retention_duration": {"seconds": 600}}, "message_retention_duration", id="retention"
-        ),
+        pytest.param({"message_retention_duration": {"seconds": 600}}, "message_retention_duration", id="retention"),
         pytest.param({"message_transforms": [{"disabled": True}]}, "message_transforms", id="transforms"),
         pytest.param(
             {"message_storage_policy": {"allowed_persistence_regions": ["r"]}},
@@ -75,19 +73,13 @@ def test_a_subscription_without_a_name_gets_one() -> None:
     ("fields", "named"),
     [
         pytest.param({"filter": 'attributes.a = "1"'}, "filter", id="filter"),
-        pytest.param(
-            {"dead_letter_policy": {"max_delivery_attempts": 5}}, "dead_letter_policy", id="dead letters"
-        ),
+        pytest.param({"dead_letter_policy": {"max_delivery_attempts": 5}}, "dead_letter_policy", id="dead letters"),
         pytest.param({"push_config": {"push_endpoint": "http://x"}}, "push_config", id="push"),
         pytest.param({"bigquery_config": {"table": "t"}}, "bigquery_config", id="BigQuery"),
         pytest.param({"cloud_storage_config": {"bucket": "b"}}, "cloud_storage_config", id="Cloud Storage"),
         pytest.param({"retry_policy": {}}, "retry_policy", id="retry, even empty"),
-        pytest.param(
-            {"enable_exactly_once_delivery": True}, "enable_exactly_once_delivery", id="exactly once"
-        ),
-        pytest.param(
-            {"retain_acked_messages": True}, "retain_acked_messages", id="retained after acknowledging"
-        ),
+        pytest.param({"enable_exactly_once_delivery": True}, "enable_exactly_once_delivery", id="exactly once"),
+        pytest.param({"retain_acked_messages": True}, "retain_acked_messages", id="retained after acknowledging"),
         pytest.param({"detached": True}, "detached", id="detached"),
     ],
 )

@@ -24,9 +24,7 @@ TOPIC = "projects/shop/topics/orders"
 def create_topic(address: str) -> None:
     with grpc.insecure_channel(address) as channel:
         request = types.Topic.pb()(name=TOPIC).SerializeToString()
-        channel.unary_unary("/google.pubsub.v1.Publisher/CreateTopic")(
-            request, timeout=5, wait_for_ready=True
-        )
+        channel.unary_unary("/google.pubsub.v1.Publisher/CreateTopic")(request, timeout=5, wait_for_ready=True)
 
 
 def test_servers_on_free_ports_know_nothing_of_each_other() -> None:
@@ -73,9 +71,7 @@ def test_a_full_backlog_is_told_to_the_publisher() -> None:
     with EmbeddedPubSub(max_backlog_bytes=100) as server, grpc.insecure_channel(server.address) as channel:
         create_topic(server.address)
         subscription = types.Subscription.pb()(name="projects/shop/subscriptions/live", topic=TOPIC)
-        channel.unary_unary("/google.pubsub.v1.Subscriber/CreateSubscription")(
-            subscription.SerializeToString()
-        )
+        channel.unary_unary("/google.pubsub.v1.Subscriber/CreateSubscription")(subscription.SerializeToString())
         request = types.PublishRequest.pb()(topic=TOPIC, messages=[{"data": b"x" * 100}]).SerializeToString()
         with pytest.raises(grpc.RpcError) as refusal:
             channel.unary_unary("/google.pubsub.v1.Publisher/Publish")(request)
@@ -141,9 +137,7 @@ def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
         create_topic(address)
         requests: queue.Queue[bytes | None] = queue.Queue()
         with grpc.insecure_channel(address) as channel:
-            stream = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")(
-                iter(requests.get, None)
-            )
+            stream = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")(iter(requests.get, None))
             process.send_signal(number)
             output, errors = process.communicate(timeout=60)
             assert stream.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)

@@ -190,9 +190,7 @@ def test_leases_of_a_stream_last_as_long_as_it_says(
     assert pulled(subscriber) == [b"1"]
 
 
-def test_an_expired_message_is_sent_again_on_a_waiting_stream(
-    publisher: Any, stream: Stream, clock: Any
-) -> None:
+def test_an_expired_message_is_sent_again_on_a_waiting_stream(publisher: Any, stream: Stream, clock: Any) -> None:
     publish(publisher, b"1")
     (first,) = stream.open().next()
     clock.advance(10)
@@ -238,9 +236,7 @@ def test_a_stream_ends_well_when_the_client_closes_it(publisher: Any, stream: St
     [
         pytest.param({"subscription": "orders"}, "INVALID_ARGUMENT", "name=orders", id="bad name"),
         pytest.param({"subscription": SUBSCRIPTION + "-2"}, "NOT_FOUND", SUBSCRIPTION + "-2", id="missing"),
-        pytest.param(
-            {"stream_ack_deadline_seconds": 9}, "INVALID_ARGUMENT", "between 10 and 600", id="deadline"
-        ),
+        pytest.param({"stream_ack_deadline_seconds": 9}, "INVALID_ARGUMENT", "between 10 and 600", id="deadline"),
         pytest.param({"modify_deadline_ack_ids": ["x"]}, "INVALID_ARGUMENT", "same length", id="lengths"),
     ],
 )
@@ -264,9 +260,7 @@ def test_streams_that_are_refused(stream: Stream, fields: dict[str, Any], code: 
         ),
     ],
 )
-def test_later_requests_that_end_a_stream(
-    publisher: Any, stream: Stream, fields: dict[str, Any], said: str
-) -> None:
+def test_later_requests_that_end_a_stream(publisher: Any, stream: Stream, fields: dict[str, Any], said: str) -> None:
     publish(publisher, b"1")
     stream.open().next()
     stream.send(**fields)
@@ -276,9 +270,7 @@ def test_later_requests_that_end_a_stream(
     assert said in refusal.value.details()
 
 
-def test_a_stream_ends_when_its_subscription_is_deleted(
-    publisher: Any, subscriber: Any, stream: Stream
-) -> None:
+def test_a_stream_ends_when_its_subscription_is_deleted(publisher: Any, subscriber: Any, stream: Stream) -> None:
     publish(publisher, b"1")
     stream.open().next()
     subscriber.delete_subscription(subscription=SUBSCRIPTION)

@@ -193,9 +193,7 @@ def test_an_acknowledgement_of_what_was_taken_along_is_too_late(ordered: Subscri
     assert ordered.pull(10).frames == [b"a1", b"a2"]
 
 
-def test_an_expired_message_takes_the_later_prolonged_ones_of_its_key_along(
-    ordered: Subscription, clock: Any
-) -> None:
+def test_an_expired_message_takes_the_later_prolonged_ones_of_its_key_along(ordered: Subscription, clock: Any) -> None:
     ordered.add(keyed("a1", "a2", "b1"))
     first = ordered.pull(3)
     assert first.frames == [b"a1", b"a2", b"b1"]

@@ -139,9 +139,7 @@ class Model(RuleBasedStateMachine):
 
     def deliverable(self) -> list[Row]:
         blocked = {row.key for row in self.rows if row.ack_id and row.key} if self.ordered else set()
-        return [
-            row for row in self.rows if not row.acknowledged and not row.ack_id and row.key not in blocked
-        ]
+        return [row for row in self.rows if not row.acknowledged and not row.ack_id and row.key not in blocked]
 
     def leased(self, ack_ids: list[str]) -> list[Row]:
         return [row for row in self.rows if row.ack_id and row.ack_id in ack_ids]

@@ -52,9 +52,7 @@ def test_all_methods(channel: grpc.Channel) -> None:
             refused.add(short)
         else:
             assert refusal.code() is grpc.StatusCode.INVALID_ARGUMENT, method
-    everything = {
-        method.removeprefix("/google.pubsub.v1.").removeprefix("/google.iam.v1.") for method in methods
-    }
+    everything = {method.removeprefix("/google.pubsub.v1.").removeprefix("/google.iam.v1.") for method in methods}
     assert everything - refused == SERVED
 
 
@@ -84,9 +82,7 @@ def test_a_request_that_cannot_be_parsed_is_refused(channel: grpc.Channel, metho
 
 
 def test_a_first_stream_request_that_cannot_be_parsed_is_refused(channel: grpc.Channel) -> None:
-    call = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")(
-        iter([b"\xff\xff\xff"]), timeout=5
-    )
+    call = channel.stream_stream("/google.pubsub.v1.Subscriber/StreamingPull")(iter([b"\xff\xff\xff"]), timeout=5)
     with pytest.raises(grpc.RpcError) as refusal:
         next(call)
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -51,9 +51,7 @@ def test_every_length_up_to_a_thousand_survives() -> None:
 
 @pytest.mark.parametrize("time_ns", [0, 5, 1_700_000_000_000_000_000], ids=["zero", "no seconds", "no nanos"])
 def test_id_and_time_of_the_publisher_are_overruled(time_ns: int) -> None:
-    message = types.PubsubMessage.pb()(
-        data=b"x", message_id="forged-and-long", publish_time={"seconds": 9, "nanos": 9}
-    )
+    message = types.PubsubMessage.pb()(data=b"x", message_id="forged-and-long", publish_time={"seconds": 9, "nanos": 9})
     (got,) = delivered([message], time_ns)
     assert got.message_id == str(FIRST_ID)
     assert got.publish_time.seconds * 10**9 + got.publish_time.nanos == time_ns

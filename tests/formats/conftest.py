@@ -111,9 +111,7 @@ class Kit:
         columns = [
             pa.array([f"m{at}" for at in range(len(payloads))], pa.string()),
             pa.array([published] * len(payloads), pa.int64()),
-            pa.array(
-                [[("n", str(at))] for at in range(len(payloads))], MESSAGE_SCHEMA.field("attributes").type
-            ),
+            pa.array([[("n", str(at))] for at in range(len(payloads))], MESSAGE_SCHEMA.field("attributes").type),
             pa.array(payloads, pa.binary()),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=MESSAGE_SCHEMA)

@@ -75,9 +75,7 @@ FIXED = {
 def test_fixed_types_are_read(kit: Any) -> None:
     row = {"id": b"abc", "other": b"\xff\x00\x01", "money": Decimal(-77), "time": kit.now}
     good = kit.avro(row, FIXED)
-    decoded = decode_messages(
-        kit.spec(FIXED), ("id", "other", "money"), kit.messages([good, good[:-1], good])
-    )
+    decoded = decode_messages(kit.spec(FIXED), ("id", "other", "money"), kit.messages([good, good[:-1], good]))
     assert decoded.events.num_rows == 2
     assert decoded.events.to_pylist()[0] == {
         "id": b"abc", "other": b"\xff\x00\x01", "money": Decimal(-77), TIME: kit.now, ID: '["YWJj"]',
@@ -103,20 +101,12 @@ BAD = [
     pytest.param(lambda k: b"", "an empty message", "decode", id="empty"),
     pytest.param(lambda k: b"hello, world", "user", "decode", id="not-avro"),
     pytest.param(lambda k: k.json(k.row()), "not a record", "decode", id="json-instead"),
-    pytest.param(
-        lambda k: k.avro(k.row())[:-1], "time: the message ends too early", "decode", id="truncated"
-    ),
+    pytest.param(lambda k: k.avro(k.row())[:-1], "time: the message ends too early", "decode", id="truncated"),
     pytest.param(lambda k: k.avro(k.row()) + b"\x00", "1 bytes left over", "decode", id="trailing-byte"),
     pytest.param(lambda k: k.avro(k.row()) * 2, "bytes left over", "decode", id="two-in-one"),
-    pytest.param(
-        lambda k: b"\x0e\x06ann\x06" + bytes(8) + b"\x00\x02", "page: 3 is not one of", "decode", id="enum"
-    ),
-    pytest.param(
-        lambda k: b"\x0e\x06ann\x01" + bytes(8) + b"\x00\x02", "page: -1 is not one", "decode", id="enum-neg"
-    ),
-    pytest.param(
-        lambda k: b"\x0e\x06ann\x02" + bytes(8) + b"\x04\x02", "count: branch 2", "decode", id="union"
-    ),
+    pytest.param(lambda k: b"\x0e\x06ann\x06" + bytes(8) + b"\x00\x02", "page: 3 is not one of", "decode", id="enum"),
+    pytest.param(lambda k: b"\x0e\x06ann\x01" + bytes(8) + b"\x00\x02", "page: -1 is not one", "decode", id="enum-neg"),
+    pytest.param(lambda k: b"\x0e\x06ann\x02" + bytes(8) + b"\x04\x02", "count: branch 2", "decode", id="union"),
     pytest.param(
         lambda k: b"\x0e\x06ann\x02" + bytes(8) + b"\x02" + LONG_MAX + b"\x02",
         "is not an int",
@@ -129,18 +119,14 @@ BAD = [
     pytest.param(lambda k: b"\xff" * 12, "more than ten bytes", "decode", id="endless-number"),
     pytest.param(lambda k: b"x" * (11 << 20), "11,534,336 bytes", "decode", id="11-megabytes"),
     pytest.param(lambda k: k.avro(k.row(time=4_102_444_800_000_000)), "ahead of", "validate", id="year-2100"),
-    pytest.param(
-        lambda k: k.avro(k.row(time=k.now + 3_600_000_001)), "ahead of", "validate", id="just-ahead"
-    ),
+    pytest.param(lambda k: k.avro(k.row(time=k.now + 3_600_000_001)), "ahead of", "validate", id="just-ahead"),
     pytest.param(lambda k: k.avro(k.row(time=2**63 - 1)), "outside the years", "validate", id="time-max"),
     pytest.param(lambda k: k.avro(k.row(time=-(2**63))), "outside the years", "validate", id="time-min"),
 ]
 
 
 @pytest.mark.parametrize(("make", "reason", "stage"), BAD)
-def test_bad_messages_are_dead_and_their_neighbours_live(
-    kit: Any, make: Any, reason: str, stage: str
-) -> None:
+def test_bad_messages_are_dead_and_their_neighbours_live(kit: Any, make: Any, reason: str, stage: str) -> None:
     bad = make(kit)
     good = [kit.avro(kit.row(id=at)) for at in range(40)]
     payloads = [*good[:20], bad, *good[20:]]
@@ -260,9 +246,7 @@ def test_a_flood_of_poison_is_found_message_by_message(kit: Any) -> None:
 
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(st.data())
-def test_mutated_messages_never_raise_and_fare_alike_alone_and_in_company(
-    kit: Any, data: st.DataObject
-) -> None:
+def test_mutated_messages_never_raise_and_fare_alike_alone_and_in_company(kit: Any, data: st.DataObject) -> None:
     schema, row = data.draw(st.sampled_from([(kit.event, kit.row()), (kit.wide, kit.wide_row())]))
     spec = kit.spec(schema, event_time="time" if schema is kit.event else "seen")
     good = kit.avro(row, schema)

@@ -62,9 +62,7 @@ def test_what_decoding_refused_is_kept(kit: Any) -> None:
         pytest.param(lambda data: data[: len(data) // 2], "can't be read", id="in-the-header"),
         pytest.param(lambda data: b"x" + data, "not an Avro container", id="foreign"),
         pytest.param(lambda data: data[:-1] + bytes([data[-1] ^ 1]), "no sync marker", id="sync"),
-        pytest.param(
-            lambda data: data[:-30] + b"\xff" * 5 + data[-25:], "can't be decompressed", id="flipped"
-        ),
+        pytest.param(lambda data: data[:-30] + b"\xff" * 5 + data[-25:], "can't be decompressed", id="flipped"),
     ],
 )
 def test_damaged_files_are_refused(damage: Any, problem: str) -> None:

@@ -49,9 +49,7 @@ def test_a_file_that_changed_is_refused(kit: Any, tmp_path: Path) -> None:
     [
         pytest.param("a.avro", b"PK\x03\x04 something else", "not an Avro container", id="avro"),
         pytest.param("a.avro", b"Obj\x01" + b"\xff" * 12, "the header can't be read", id="avro-header"),
-        pytest.param(
-            "a.avro", b"Obj\x01\x00" + bytes(16), "no readable avro.schema", id="avro-without-schema"
-        ),
+        pytest.param("a.avro", b"Obj\x01\x00" + bytes(16), "no readable avro.schema", id="avro-without-schema"),
         pytest.param(
             "a.avro",
             b"Obj\x01\x02\x14avro.codec\x06lzo\x00" + bytes(16),
@@ -80,9 +78,7 @@ def test_a_decompression_bomb_is_refused(kit: Any, tmp_path: Path, monkeypatch: 
 
 
 def test_a_damaged_record_names_itself_and_its_block(kit: Any, tmp_path: Path) -> None:
-    path = kit.avro_file(
-        tmp_path / "e.avro", [kit.row(user=f"name-{at}") for at in range(20)], sync_interval=10**9
-    )
+    path = kit.avro_file(tmp_path / "e.avro", [kit.row(user=f"name-{at}") for at in range(20)], sync_interval=10**9)
     path.write_bytes(path.read_bytes().replace(b"name-13", b"name\xff13"))
     with pytest.raises(SourceFileError, match=r"damaged: record 13, in the block at byte \d+: .*not UTF-8"):
         kit.read(path)
@@ -163,20 +159,12 @@ def test_avro_promotions(kit: Any, tmp_path: Path, name: str, kind: Any, value: 
 @pytest.mark.parametrize(
     ("name", "kind", "value", "problem"),
     [
-        pytest.param(
-            "id", "string", "x", "field 'id' is string; the source's schema has long", id="string-for-long"
-        ),
-        pytest.param(
-            "count", "long", 5, "field 'count' is long; the source's schema has int", id="long-for-int"
-        ),
-        pytest.param(
-            "price", None, None, "no field 'price'; it has id, user, page, count, time", id="missing"
-        ),
+        pytest.param("id", "string", "x", "field 'id' is string; the source's schema has long", id="string-for-long"),
+        pytest.param("count", "long", 5, "field 'count' is long; the source's schema has int", id="long-for-int"),
+        pytest.param("price", None, None, "no field 'price'; it has id, user, page, count, time", id="missing"),
     ],
 )
-def test_avro_files_that_do_not_fit(
-    kit: Any, tmp_path: Path, name: str, kind: Any, value: Any, problem: str
-) -> None:
+def test_avro_files_that_do_not_fit(kit: Any, tmp_path: Path, name: str, kind: Any, value: Any, problem: str) -> None:
     row = {key: item for key, item in kit.row(**{name: value}).items() if kind is not None or key != name}
     path = kit.avro_file(tmp_path / "e.avro", [row], changed(kit, name, kind))
     with pytest.raises(SchemaError) as error:
@@ -207,9 +195,7 @@ def test_a_symbol_that_only_the_file_knows_is_dead(kit: Any, tmp_path: Path) -> 
         pytest.param("price", pa.array([0.5], pa.float32()), 0.5, id="float-to-double"),
         pytest.param("time", pa.array([1001], pa.timestamp("ns")), 1, id="nanoseconds"),
         pytest.param("time", pa.array([-1], pa.timestamp("ns", "UTC")), -1, id="nanoseconds-before-1970"),
-        pytest.param(
-            "time", pa.array([5], pa.timestamp("s", "Europe/Paris")), 5_000_000, id="seconds-with-zone"
-        ),
+        pytest.param("time", pa.array([5], pa.timestamp("s", "Europe/Paris")), 5_000_000, id="seconds-with-zone"),
         pytest.param("time", pa.array([5], pa.int64()), 5, id="plain-number"),
     ],
 )
@@ -229,15 +215,11 @@ def test_parquet_types_that_fit(kit: Any, tmp_path: Path, name: str, values: pa.
         pytest.param(
             "id", pa.array([7.0]), "column 'id' is double; the source's schema has long", id="double-for-long"
         ),
-        pytest.param(
-            "user", pa.array([7]), "column 'user' is int64; the source's schema has string", id="number"
-        ),
+        pytest.param("user", pa.array([7]), "column 'user' is int64; the source's schema has string", id="number"),
         pytest.param("id", pa.array([[7]]), "column 'id' is list<element: int64>; the", id="list"),
     ],
 )
-def test_parquet_files_that_do_not_fit(
-    kit: Any, tmp_path: Path, name: str, values: Any, problem: str
-) -> None:
+def test_parquet_files_that_do_not_fit(kit: Any, tmp_path: Path, name: str, values: Any, problem: str) -> None:
     path = kit.parquet_of(tmp_path / "e.parquet", [kit.row()], **{name: values})
     with pytest.raises(SchemaError) as error:
         kit.read(path)
@@ -248,15 +230,9 @@ def test_parquet_files_that_do_not_fit(
     ("name", "values", "reason"),
     [
         pytest.param("id", pa.array([None, 1]), "event id: 'id' is null", id="null-id"),
-        pytest.param(
-            "id", pa.array([2**63, 1], pa.uint64()), "9223372036854775808 is not of type long", id="uint64"
-        ),
-        pytest.param(
-            "time", pa.array([None, 1], pa.timestamp("us")), "event time: 'time' is null", id="null-time"
-        ),
-        pytest.param(
-            "time", pa.array([2**60, 1], pa.timestamp("ms")), "is not a time that int64", id="beyond"
-        ),
+        pytest.param("id", pa.array([2**63, 1], pa.uint64()), "9223372036854775808 is not of type long", id="uint64"),
+        pytest.param("time", pa.array([None, 1], pa.timestamp("us")), "event time: 'time' is null", id="null-time"),
+        pytest.param("time", pa.array([2**60, 1], pa.timestamp("ms")), "is not a time that int64", id="beyond"),
         pytest.param("time", pa.array([2**62, 1], pa.timestamp("us")), "outside the years", id="far-time"),
         pytest.param("time", pa.array([2 * 10**15, 1], pa.timestamp("us")), "ahead of", id="ahead"),
         pytest.param("price", pa.array([None, 1.0]), "'price' is null and may not be", id="null"),
@@ -265,9 +241,7 @@ def test_parquet_files_that_do_not_fit(
         pytest.param("user", pa.array([b"\xff", b"x"]), "'user': 'utf-8' codec", id="utf-8"),
     ],
 )
-def test_parquet_records_that_are_dead(
-    kit: Any, tmp_path: Path, name: str, values: pa.Array, reason: str
-) -> None:
+def test_parquet_records_that_are_dead(kit: Any, tmp_path: Path, name: str, values: pa.Array, reason: str) -> None:
     rows = [kit.row(id=0), kit.row(id=1)]
     table, dead = kit.read(kit.parquet_of(tmp_path / "e.parquet", rows, **{name: values}))
     assert table.num_rows == 1

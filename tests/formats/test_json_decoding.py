@@ -19,9 +19,7 @@ from schemas.errors import SchemaError
 def text_of(kit: Any, **changes: Any) -> bytes:
     """A message of EVENT with raw JSON texts in place of values."""
     values = {name: json.dumps(value) for name, value in kit.row().items()} | changes
-    return (
-        "{" + ",".join(f'"{name}":{text}' for name, text in values.items() if text is not None) + "}"
-    ).encode()
+    return ("{" + ",".join(f'"{name}":{text}' for name, text in values.items() if text is not None) + "}").encode()
 
 
 def decode(kit: Any, *payloads: bytes, columns: tuple[str, ...] | None = None, **options: Any) -> Any:
@@ -96,9 +94,7 @@ BAD = [
     pytest.param(lambda k: text_of(k, count='{"long":5}'), "unknown field", id="wrong-branch"),
     pytest.param(lambda k: text_of(k, user='"\\ud800"'), "not JSON", id="lone-surrogate"),
     pytest.param(lambda k: text_of(k).replace(b"ann", b"\xff"), "not UTF-8", id="utf-8"),
-    pytest.param(
-        lambda k: text_of(k, extra='"E"').replace(b"E", b"\xff"), "not UTF-8", id="utf-8-passed-over"
-    ),
+    pytest.param(lambda k: text_of(k, extra='"E"').replace(b"E", b"\xff"), "not UTF-8", id="utf-8-passed-over"),
     pytest.param(lambda k: text_of(k, extra="[" * 200 + "]" * 200), "levels deep", id="deep-passed-over"),
     pytest.param(lambda k: b"[" * 1_000_000, "levels deep", id="depth-bomb"),
     pytest.param(lambda k: b'{"a":' * 1_000_000, "levels deep", id="depth-bomb-of-objects"),
@@ -125,9 +121,7 @@ def test_bad_messages_are_dead_and_their_neighbours_live(kit: Any, make: Any, re
 
 
 def test_nesting_is_bounded_wherever_the_caller_stands(kit: Any) -> None:
-    fits, deeper = (
-        text_of(kit, extra="[" * n + "]" * n, user='"[[[[{{\\"["') for n in (MAX_DEPTH - 1, MAX_DEPTH)
-    )
+    fits, deeper = (text_of(kit, extra="[" * n + "]" * n, user='"[[[[{{\\"["') for n in (MAX_DEPTH - 1, MAX_DEPTH))
 
     def at_depth(frames: int) -> list[int]:
         return at_depth(frames - 1) if frames else decode(kit, fits, deeper).rows.tolist()
@@ -176,9 +170,7 @@ def test_logical_types(kit: Any, changes: dict[str, str], field: str, expected: 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param(
-            {"amount": "1.234"}, "doesn't fit 12 digits with 2 decimal places", id="too-many-places"
-        ),
+        pytest.param({"amount": "1.234"}, "doesn't fit 12 digits with 2 decimal places", id="too-many-places"),
         pytest.param({"amount": "10000000000.00"}, "doesn't fit 12 digits", id="too-many-digits"),
         pytest.param({"amount": '"NaN"'}, "'NaN' is not a decimal", id="nan-decimal"),
         pytest.param({"amount": '" 1"'}, "' 1' is not a decimal", id="blank-in-decimal"),
@@ -217,14 +209,10 @@ def test_a_default_that_is_no_value_is_refused(kit: Any) -> None:
 
 @settings(derandomize=True, max_examples=80, deadline=None)
 @given(st.data())
-def test_mutated_messages_never_raise_and_fare_alike_alone_and_in_company(
-    kit: Any, data: st.DataObject
-) -> None:
+def test_mutated_messages_never_raise_and_fare_alike_alone_and_in_company(kit: Any, data: st.DataObject) -> None:
     good = kit.json(kit.row())
     payloads = [good]
-    junk = st.one_of(
-        st.binary(max_size=4), st.sampled_from([b'"', b"{", b"}", b"[", b"\\", b"1e5", b"null", b"\xff"])
-    )
+    junk = st.one_of(st.binary(max_size=4), st.sampled_from([b'"', b"{", b"}", b"[", b"\\", b"1e5", b"null", b"\xff"]))
     for _ in range(data.draw(st.integers(1, 6))):
         at, cut = data.draw(st.integers(0, len(good))), data.draw(st.integers(0, 4))
         payloads.append(good[:at] + data.draw(junk) + good[at + cut :])

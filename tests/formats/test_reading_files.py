@@ -25,9 +25,7 @@ KINDS = [
 
 @pytest.mark.parametrize("target", [pytest.param(ALL, id="whole"), pytest.param(1500, id="split")])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_rows_in_every_format_are_the_same_events(
-    kit: Any, tmp_path: Path, kind: str, target: int
-) -> None:
+def test_the_same_rows_in_every_format_are_the_same_events(kit: Any, tmp_path: Path, kind: str, target: int) -> None:
     rows = kit.rows_of(200)
     table, dead = kit.read(kit.all_files(tmp_path, rows)[kind], target=target)
     assert dead == []
@@ -122,9 +120,7 @@ def test_patterns_name_files_folders_and_globs(kit: Any, tmp_path: Path) -> None
         pytest.param("nothing.csv", "no such file or folder", id="no-file"),
         pytest.param("*.parquet", "no file matches", id="glob-without-match"),
         pytest.param("void", "the folder holds no files", id="empty-folder"),
-        pytest.param(
-            "data.xlsx", "the ending isn't known; allowed are .avro, .parquet, .jsonl", id="wrong-ending"
-        ),
+        pytest.param("data.xlsx", "the ending isn't known; allowed are .avro, .parquet, .jsonl", id="wrong-ending"),
         pytest.param("empty.avro", "an empty file", id="zero-bytes"),
     ],
 )
@@ -159,9 +155,7 @@ def test_batches_stay_small_whatever_is_in_them(
     parts = list(read_piece(kit.spec(), ("page",), piece, kit.now))
     assert [part.received for part in parts] == [7, 7, 7, 7, 7, 5]
     found = [
-        (row, ident)
-        for part in parts
-        for row, ident in zip(part.rows, part.events.column(ID).to_pylist(), strict=True)
+        (row, ident) for part in parts for row, ident in zip(part.rows, part.events.column(ID).to_pylist(), strict=True)
     ]
     assert found == [(at, at) for at in range(40) if at % 5 and at != 13]
     dead = {letter.row: letter.payload for part in parts for letter in part.dead}

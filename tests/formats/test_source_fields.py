@@ -42,13 +42,9 @@ def test_the_schema_of_events_is_known_beforehand(kit: Any) -> None:
         pytest.param({"event_id": ("nope",)}, "field 'nope' is not usable", id="unknown-id"),
         pytest.param({"event_id": ()}, "at least one field", id="no-id"),
         pytest.param({"event_id": ("price",)}, "a float can't be an id", id="float-id"),
-        pytest.param(
-            {"event_time": "user"}, "event time 'user' is string; allowed: timestamp-millis", id="time"
-        ),
+        pytest.param({"event_time": "user"}, "event time 'user' is string; allowed: timestamp-millis", id="time"),
         pytest.param({"event_time": "day", "avro_schema": "wide"}, r"is int \(date\)", id="date-as-time"),
-        pytest.param(
-            {"event_id": ("tags",), "avro_schema": "wide"}, "field 'tags' is not usable", id="nested-id"
-        ),
+        pytest.param({"event_id": ("tags",), "avro_schema": "wide"}, "field 'tags' is not usable", id="nested-id"),
     ],
 )
 def test_sources_that_cannot_be_read(kit: Any, changes: dict[str, Any], problem: str) -> None:

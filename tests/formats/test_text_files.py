@@ -30,9 +30,7 @@ def test_long_lines(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "e.jsonl").write_bytes(b"\n".join([good, bad, good]))
     table, dead = kit.read(tmp_path / "e.jsonl")
     assert table.num_rows == 2
-    assert [(letter.payload, letter.reason) for letter in dead] == [
-        (bad, f"{len(bad):,} bytes; 5,000 are allowed")
-    ]
+    assert [(letter.payload, letter.reason) for letter in dead] == [(bad, f"{len(bad):,} bytes; 5,000 are allowed")]
     monkeypatch.setattr("formats.text_lines.MAX_RECORD", 4500)
     with pytest.raises(SourceFileError, match="not a file of lines"):
         kit.read(tmp_path / "e.jsonl")
@@ -103,9 +101,7 @@ def test_bad_rows_are_dead_and_their_neighbours_live(
         pytest.param(b"007,a,pay,1,,5", "id", 7, id="leading-zeros"),
         pytest.param(b"1,a,pay,1.5,,2023-11-14T22:13:20Z", TIME, 1_700_000_000_000_000, id="rfc-3339"),
         pytest.param(b"1,a,pay,1.5,,2023-11-14 23:13:20.5+01:00", TIME, 1_700_000_000_500_000, id="zone"),
-        pytest.param(
-            b"1,a,pay,1.5,,2023-11-14t22:13:20.1234567z", TIME, 1_700_000_000_123_457, id="nanoseconds"
-        ),
+        pytest.param(b"1,a,pay,1.5,,2023-11-14t22:13:20.1234567z", TIME, 1_700_000_000_123_457, id="nanoseconds"),
         pytest.param(b"1,a,pay,1.5,,-5", TIME, -5, id="before-1970"),
     ],
 )

@@ -36,9 +36,7 @@ EVENTS = st.lists(
 
 @settings(derandomize=True, max_examples=40, deadline=None)
 @given(EVENTS)
-def test_all_formats_agree(
-    kit: Any, tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
-) -> None:
+def test_all_formats_agree(kit: Any, tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> None:
     folder = tmp_path_factory.mktemp("formats")
     expected = kit.table_of(rows)
     json_messages = kit.messages([kit.json(row) for row in rows])

@@ -107,7 +107,9 @@ def test_a_file_that_changed_is_refused_and_nothing_happens(bench: Bench) -> Non
     served = bench.store.served("sales")
     write_jsonl(path, items(0, 5))
     write_jsonl(bench.data / "new.jsonl", items(5, 2))
-    with pytest.raises(SourceFileError, match=r"one\.jsonl: has changed since it was counted\W+digest \w+ then, \w+ now"):
+    with pytest.raises(
+        SourceFileError, match=r"one\.jsonl: has changed since it was counted\W+digest \w+ then, \w+ now"
+    ):
         bench.run()
     assert SourceFileError.exit_code == 2
     assert bench.store.served("sales") == served

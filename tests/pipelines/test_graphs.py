@@ -44,9 +44,7 @@ def unexplained(pipeline: beam.Pipeline) -> dict[str, str]:
     return {
         output.label: str(output.coder)
         for output in outputs(pipeline)
-        if falls_back(output.coder)
-        and not output.holds_nothing
-        and not beams_own(output.label)
+        if falls_back(output.coder) and not output.holds_nothing and not beams_own(output.label)
     }
 
 

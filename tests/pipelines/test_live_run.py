@@ -169,7 +169,10 @@ def check_live(store: ViewStore, home: Path, compiled: CompiledDefinition, *, de
     assert set(residues.values()) == {0}, residues
     assert set(store.row_residues(compiled.version, served.live_run).values()) == {0}
     copies = list(journaled(home, compiled.definition.source.version))
-    on_time, late = [sale for sale, _, is_late in copies if not is_late], [sale for sale, _, is_late in copies if is_late]
+    on_time, late = (
+        [sale for sale, _, is_late in copies if not is_late],
+        [sale for sale, _, is_late in copies if is_late],
+    )
     assert late, "nothing was late: the test shows less than it should"
     assert len({generation for _, generation, _ in copies}) > 1
     found = answers(store, compiled)

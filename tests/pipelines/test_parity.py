@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity_checks import check_end, draw_steps, run_scenario
+from parity_checks import check_end, check_late_copy, draw_steps, run_scenario
 from sales import SECOND, START, Sale
 from worlds import STEPS, world_of
 
@@ -58,30 +58,7 @@ def test_the_scenarios_hold_what_they_should() -> None:
     ],
 )
 def test_a_copy_that_is_late_in_another_lane_counts_once(first: str, lead: int) -> None:
-    """The lane that is ahead takes a copy in as late, in generation 1; the lane behind counts another in 2."""
-    with world_of(1, lanes=(2,)) as world:
-        ahead, behind, sale = 0, 1, Sale("x", START)
-        for lane in (ahead, behind):
-            world.live.pull(lane)
-        world.broker.publish(Sale("far", START + lead).payload())
-        world.live.pull(ahead)
-        world.broker.publish(sale.payload())
-        world.clock.advance(SECOND)  # by now others see how far this lane is
-        # the bundle of the late segment succeeds at once, or fails and comes again when the other copy has counted
-        world.live.pull(ahead, None if first == "late" else "bundle")
-        next_generation(world.blobs, world.clock, 1, "test")
-        world.clock.advance(SECOND)
-        world.live.pull(behind)
-        world.broker.publish(sale.payload())
-        world.live.pull(behind)
-        for key in sorted(world.live.pending):
-            world.live.fire(key)
-        world.broker.publish(Sale("farther", START + lead).payload())
-        for _ in range(3):
-            world.live.pull(behind)
-            world.clock.advance(SECOND)
-        assert [(copy.generation, copy.late) for copy in world.copies() if copy.sale == sale] == [(1, True), (2, False)]
-        check_end(world)
+    check_late_copy(first, lead)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,7 @@ EMPTY = record(name="E")
             "the top level is enum; it must be a record",
             id="enum",
         ),
-        pytest.param(
-            {"type": "array", "items": "int"}, "the top level is array; it must be a record", id="array"
-        ),
+        pytest.param({"type": "array", "items": "int"}, "the top level is array; it must be a record", id="array"),
         pytest.param({}, "the top level is null; it must be a record", id="nothing"),
         pytest.param(
             record(field("next", ["null", "R"])),
@@ -67,11 +65,7 @@ EMPTY = record(name="E")
             id="array of an empty record",
         ),
         pytest.param(
-            record(
-                field(
-                    "a", {"type": "array", "items": record(field("n", "null"), field("e", EMPTY), name="X")}
-                )
-            ),
+            record(field("a", {"type": "array", "items": record(field("n", "null"), field("e", EMPTY), name="X")})),
             "R.a: items of this array take no byte, so a few bytes would hold millions",
             id="array of a record of nothing",
         ),
@@ -113,9 +107,7 @@ EMPTY = record(name="E")
             "R.n.__x: names that start with '__' are reserved",
             id="reserved name, nested",
         ),
-        pytest.param(
-            record(field("a", "int"), field("a", "int")), "R.a: a second field of this name", id="twice"
-        ),
+        pytest.param(record(field("a", "int"), field("a", "int")), "R.a: a second field of this name", id="twice"),
         pytest.param(record(field("a", "text")), "R.a: unknown type 'text'", id="unknown type"),
         pytest.param(record(field("a", None)), "R.a: null is not a type", id="no type"),
         pytest.param(
@@ -153,8 +145,7 @@ def test_refused(schema: dict[str, Any], message: str | None) -> None:
 def test_records_that_double_their_fields_by_name_are_counted_at_each_use() -> None:
     kinds = [field("f0", record(field("x", "int"), name="T0"))]
     kinds += [
-        field(f"f{i}", record(field("l", f"T{i - 1}"), field("r", f"T{i - 1}"), name=f"T{i}"))
-        for i in range(1, 25)
+        field(f"f{i}", record(field("l", f"T{i - 1}"), field("r", f"T{i - 1}"), name=f"T{i}")) for i in range(1, 25)
     ]
     with pytest.raises(SchemaError, match="more than 1,000 fields"):
         vet(record(*kinds))
@@ -172,9 +163,7 @@ def test_what_only_fastavro_knows_is_refused_too() -> None:
         pytest.param("[" * 100_000, "not JSON: ", id="deep"),
         pytest.param('["null"]', "the top level is a union; it must be a record", id="list"),
         pytest.param('"string"', "the top level is string; it must be a record", id="text"),
-        pytest.param(
-            '{"type": "record", "type": "enum"}', "'type' is written twice in one object", id="twice"
-        ),
+        pytest.param('{"type": "record", "type": "enum"}', "'type' is written twice in one object", id="twice"),
     ],
 )
 def test_texts_that_are_no_schema(text: str, message: str) -> None:
@@ -263,9 +252,7 @@ def test_chosen_fields_in_their_order() -> None:
             "field 'array' is not a scalar and can't be used; usable fields: boolean, int, ",
             id="array",
         ),
-        pytest.param(
-            "nothing", "field 'nothing' is not a scalar and can't be used; usable fields: ", id="null"
-        ),
+        pytest.param("nothing", "field 'nothing' is not a scalar and can't be used; usable fields: ", id="null"),
         pytest.param("missing", "field 'missing' is not in the schema; usable fields: ", id="missing"),
     ],
 )

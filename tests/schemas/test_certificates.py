@@ -31,21 +31,15 @@ SETTLED = Facts(
         pytest.param({}, Status.FINAL, None, id="batch alone, watermark past the lateness"),
         pytest.param({"events": 0}, Status.FINAL, None, id="no events at all"),
         pytest.param({"live": False, "watermark": None, "boundary": 0}, Status.FINAL, None, id="files alone"),
-        pytest.param(
-            {"published": False}, Status.PARTIAL, "nothing is published yet", id="nothing published"
-        ),
+        pytest.param({"published": False}, Status.PARTIAL, "nothing is published yet", id="nothing published"),
         pytest.param({"pending_late": 2}, Status.PARTIAL, "2 late events", id="late events"),
         pytest.param({"dead_letters": 1}, Status.PARTIAL, "1 dead letters", id="dead letters"),
         pytest.param({"residue": 3}, Status.PARTIAL, "residue of 3", id="residue of batch"),
         pytest.param({"pending_late": 2, "live_events": 5}, Status.PARTIAL, "5 of 10", id="late and live"),
-        pytest.param(
-            {"live_events": 1}, Status.PROVISIONAL, "1 of 10 events come from live", id="live events"
-        ),
+        pytest.param({"live_events": 1}, Status.PROVISIONAL, "1 of 10 events come from live", id="live events"),
         pytest.param({"in_flight": 4}, Status.PROVISIONAL, "in flight: 4", id="in flight"),
         pytest.param({"batch": False}, Status.PROVISIONAL, "no batch run", id="live alone"),
-        pytest.param(
-            {"watermark": 699}, Status.PROVISIONAL, "until", id="a microsecond before the lateness ends"
-        ),
+        pytest.param({"watermark": 699}, Status.PROVISIONAL, "until", id="a microsecond before the lateness ends"),
         pytest.param({"watermark": None}, Status.PROVISIONAL, "no watermark", id="no watermark yet"),
         pytest.param(
             {"live": False, "watermark": None},

@@ -93,9 +93,7 @@ def test_defaults() -> None:
 
 
 def test_windows_without_every_tumble() -> None:
-    definition = loads(
-        changed(("hour: 1h", "hour: 1h\n  sliding: {size: 1d, every: 1h}\n  long: {size: 4w}"))
-    )
+    definition = loads(changed(("hour: 1h", "hour: 1h\n  sliding: {size: 1d, every: 1h}\n  long: {size: 4w}")))
     found = {name: (window.size, window.every) for name, window in definition.windows.items()}
     assert found == {"hour": (HOUR, HOUR), "sliding": (DAY, HOUR), "long": (28 * DAY, 28 * DAY)}
 
@@ -361,9 +359,7 @@ def test_wrong_definitions(yaml: str, message: str) -> None:
         pytest.param("{sum: page}", "c.yaml:22: measures.clicks.sum: ", id="type"),
         pytest.param("{sum: amuont}", "c.yaml:22: measures.clicks.sum: ", id="column"),
         pytest.param("{summ: amount}", "c.yaml:22: measures.clicks: unknown measure summ", id="kind"),
-        pytest.param(
-            "\n    quantiles: amount\n    at: [2]", "c.yaml:24: measures.clicks.at: ", id="parameter"
-        ),
+        pytest.param("\n    quantiles: amount\n    at: [2]", "c.yaml:24: measures.clicks.at: ", id="parameter"),
     ],
 )
 def test_wrong_measures_are_told_with_their_line(spec: str, start: str) -> None:
@@ -409,9 +405,7 @@ def test_a_schema_of_a_file_and_inline_are_the_same(tmp_path: Path) -> None:
         pytest.param(b"{", "e.avsc: not JSON: ", id="not JSON"),
         pytest.param(b"\xff\xfe", "e.avsc: not UTF-8: byte 0 is 0xff", id="not UTF-8"),
         pytest.param(b" " * 1_000_001, "e.avsc: more than 1,000,000 bytes", id="large"),
-        pytest.param(
-            b'{"type": "enum"}', "e.avsc: the top level is enum; it must be a record", id="no record"
-        ),
+        pytest.param(b'{"type": "enum"}', "e.avsc: the top level is enum; it must be a record", id="no record"),
     ],
 )
 def test_schema_files_that_cannot_be_used(tmp_path: Path, content: bytes | None, message: str) -> None:

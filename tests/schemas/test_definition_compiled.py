@@ -130,18 +130,14 @@ def test_every_row_is_accounted_for(rows: list[tuple[int | None, str | None, str
     prepared = compiled.prepare(events(compiled, *rows))
     assert prepared.events.num_rows + prepared.filtered + len(prepared.failed) == len(rows)
     assert not set(prepared.rows.tolist()) & set(prepared.failed)
-    failing = {
-        row for row, (amount, _, code) in enumerate(rows) if code == "x" or (amount == 2**62 and code == "1")
-    }
+    failing = {row for row, (amount, _, code) in enumerate(rows) if code == "x" or (amount == 2**62 and code == "1")}
     assert set(prepared.failed) == failing
     assert prepared.filtered == sum(code == "test" for _, _, code in rows)
     assert prepared.events.column(ID).to_pylist() == [100 + row for row in prepared.rows.tolist()]
 
 
 def test_where_that_fails_is_not_filtered() -> None:
-    compiled = compile_definition(
-        loads(YAML.replace("where: code <> 'test'", "where: CAST(code AS BIGINT) > 1"))
-    )
+    compiled = compile_definition(loads(YAML.replace("where: code <> 'test'", "where: CAST(code AS BIGINT) > 1")))
     prepared = compiled.prepare(events(compiled, (1, "a", "1"), (1, "a", "x"), (1, "a", "2")))
     assert prepared.rows.tolist() == [2]
     assert prepared.filtered == 1

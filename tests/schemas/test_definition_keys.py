@@ -86,12 +86,8 @@ def test_texts_of_timestamps_read_back(moment: dt.datetime) -> None:
 
 
 def test_types_of_keys() -> None:
-    assert all(
-        is_key_type(kind) for kind in (pa.bool_(), pa.int32(), pa.int64(), pa.string(), pa.date32(), UTC)
-    )
-    assert not any(
-        is_key_type(kind) for kind in (pa.float64(), pa.binary(), pa.decimal128(9, 2), pa.time64("us"))
-    )
+    assert all(is_key_type(kind) for kind in (pa.bool_(), pa.int32(), pa.int64(), pa.string(), pa.date32(), UTC))
+    assert not any(is_key_type(kind) for kind in (pa.float64(), pa.binary(), pa.decimal128(9, 2), pa.time64("us")))
     with pytest.raises(TypeError, match="a column of type double can't be part of a key"):
         key_texts([pa.array([1.0])], 1)
 
@@ -105,9 +101,7 @@ FIELDS = [pa.field("shop", pa.string()), pa.field("n", pa.int32()), pa.field("da
         pytest.param(FIELDS, "a b,7,2013-01-31", '["a b",7,"2013-01-31"]', id="values"),
         pytest.param(FIELDS, '"a,b",7,2013-01-31', '["a,b",7,"2013-01-31"]', id="comma in quotes"),
         pytest.param(FIELDS, "n=7, day=2013-01-31,shop=x=y", '["x=y",7,"2013-01-31"]', id="names"),
-        pytest.param(
-            FIELDS, ["null", "007", "2013-01-31"], '["null",7,"2013-01-31"]', id="texts are never null"
-        ),
+        pytest.param(FIELDS, ["null", "007", "2013-01-31"], '["null",7,"2013-01-31"]', id="texts are never null"),
         pytest.param(FIELDS, "[null, null, null]", "[null,null,null]", id="JSON null"),
         pytest.param(FIELDS[:1], "a=b", '["a=b"]', id="a value with an equals sign"),
         pytest.param(FIELDS[:1], "", '[""]', id="the empty text"),

@@ -90,9 +90,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
             "f.yaml:3: x.a: written twice, first in line 2; write each field once",
             id="twice, nested",
         ),
-        pytest.param(
-            BOMB, "f.yaml:2: alias '*a'; aliases are not allowed, write the value out", id="billion laughs"
-        ),
+        pytest.param(BOMB, "f.yaml:2: alias '*a'; aliases are not allowed, write the value out", id="billion laughs"),
         pytest.param(
             "a: &a\n  b: *a", "f.yaml:2: alias '*a'; aliases are not allowed, write the value out", id="cycle"
         ),

@@ -278,12 +278,8 @@ def test_branches_are_computed_only_for_the_rows_that_take_them() -> None:
             {1: "derive.x: integer overflow"},
             id="overflow",
         ),
-        pytest.param(
-            "-a", {"a": [-(2**63), 1]}, [None, -1], {0: "derive.x: integer overflow"}, id="negation"
-        ),
-        pytest.param(
-            "ABS(a)", {"a": [-(2**63)]}, [None], {0: "derive.x: integer overflow"}, id="the only row"
-        ),
+        pytest.param("-a", {"a": [-(2**63), 1]}, [None, -1], {0: "derive.x: integer overflow"}, id="negation"),
+        pytest.param("ABS(a)", {"a": [-(2**63)]}, [None], {0: "derive.x: integer overflow"}, id="the only row"),
         pytest.param(
             "CAST(s AS BIGINT)",
             {"s": ["1", "x\ny", None, ""]},
@@ -307,9 +303,7 @@ def test_branches_are_computed_only_for_the_rows_that_take_them() -> None:
         pytest.param("a", {"a": []}, [], {}, id="no rows"),
     ],
 )
-def test_rows_that_fail(
-    text: str, columns: dict[str, list[Any]], values: list[Any], failed: dict[int, str]
-) -> None:
+def test_rows_that_fail(text: str, columns: dict[str, list[Any]], values: list[Any], failed: dict[int, str]) -> None:
     got, reasons = evaluate_rows(compile_expression(text, SCHEMA, "derive.x"), batch(**columns))
     assert got.to_pylist() == values
     assert reasons.keys() == failed.keys()

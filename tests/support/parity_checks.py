@@ -5,14 +5,16 @@ The suites call them, and so do the tests that break the product on purpose to s
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
 import pyarrow as pa
-from sales import LATENESS, TILE, Sale, differences, expected
+from sales import LATENESS, SECOND, START, TILE, Sale, differences, expected
 from worlds import STEPS, Copy, Live, World, parts_of, world_of
 
+from journal.generations import next_generation
 from schemas.columns import KEY
 from schemas.states import Measures, merge_blocks, with_generation
 from transforms.elements import Tally
@@ -23,6 +25,8 @@ from views.merging import encode_states
 __all__ = [
     "Steps",
     "check_end",
+    "check_late_copy",
+    "check_publishing",
     "check_step",
     "draw_steps",
     "encoded",
@@ -268,6 +272,66 @@ def encoded(measures: Measures, block: pa.RecordBatch) -> States:
     tiles, events = block.column(0).to_pylist(), block.column(2).to_pylist()
     states = encode_states(measures, block) if block.num_rows else []
     keys = block.column(KEY).to_pylist()
-    return {
-        (key, tile): (count, state) for key, tile, count, state in zip(keys, tiles, events, states, strict=True)
-    }
+    return {(key, tile): (count, state) for key, tile, count, state in zip(keys, tiles, events, states, strict=True)}
+
+
+def check_late_copy(first: str = "late", lead: int = 100 * SECOND) -> None:
+    """The lane that is ahead takes a copy in as late, in generation 1; the lane behind counts another in 2."""
+    with world_of(1, lanes=(2,)) as world:
+        ahead, behind, sale = 0, 1, Sale("x", START)
+        for lane in (ahead, behind):
+            world.live.pull(lane)
+        world.broker.publish(Sale("far", START + lead).payload())
+        world.live.pull(ahead)
+        world.broker.publish(sale.payload())
+        world.clock.advance(SECOND)  # by now others see how far this lane is
+        # the bundle of the late segment succeeds at once, or fails and comes again when the other copy has counted
+        world.live.pull(ahead, None if first == "late" else "bundle")
+        next_generation(world.blobs, world.clock, 1, "test")
+        world.clock.advance(SECOND)
+        world.live.pull(behind)
+        world.broker.publish(sale.payload())
+        world.live.pull(behind)
+        for key in sorted(world.live.pending):
+            world.live.fire(key)
+        world.broker.publish(Sale("farther", START + lead).payload())
+        for _ in range(3):
+            world.live.pull(behind)
+            world.clock.advance(SECOND)
+        assert [(copy.generation, copy.late) for copy in world.copies() if copy.sale == sale] == [(1, True), (2, False)]
+        check_end(world)
+
+
+def check_publishing(tear: bool = False) -> None:
+    """Whoever asks while the pointer moves gets the answers from before or from after; here they are equal.
+
+    `tear`: move it in two halves, as only the test of this test may.
+    """
+    with world_of(4, lanes=(1,)) as world:
+        for number in range(6):
+            world.broker.publish(Sale(f"s{number}", START + number).payload())
+            if number == 3:
+                world.live.readers[0].request_roll()
+            world.clock.advance(SECOND)
+            world.live.pull(0)
+        world.live.drain()
+        world.step("serve", 0)
+        seen = [world.answers()]
+        work = world.build(upto=1)
+        assert work is not None
+        asking, stop = threading.Thread(target=lambda: _ask(world, seen, stop)), threading.Event()
+        asking.start()
+        look = (lambda: seen.append(world.answers())) if tear else None
+        name, version = world.definition.name, world.definition.version
+        world.store.publish(name, version, work.batch_run, work.live_run, _tear=look)
+        stop.set()
+        asking.join()
+        seen.append(world.answers())
+        assert world.boundary == 1
+        assert all(answers == seen[0] for answers in seen), "an answer was neither the old one nor the new one"
+        assert sum(row["events"] for row in seen[0].values()) == 6
+
+
+def _ask(world: World, seen: list[Any], stop: threading.Event) -> None:
+    while not stop.is_set():
+        seen.append(world.answers())

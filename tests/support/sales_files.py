@@ -60,9 +60,7 @@ def write_journal(folder: Path, generations: Sequence[Sequence[bytes]], *, seale
     folder.mkdir(parents=True, exist_ok=True)
     blobs, clock = LocalBlobs(str(folder)), ManualClock()
     broker, version = MemoryBroker(clock), definition.source.version
-    run = start_run(
-        blobs, clock, lanes=1, subscription="projects/p/subscriptions/s", sources=[version], take_over=True
-    )
+    run = start_run(blobs, clock, lanes=1, subscription="projects/p/subscriptions/s", sources=[version], take_over=True)
     config = LaneConfig({version: definition.source.out_of_orderness}, until_idle=30 * SECOND)
     reader = LaneReader(blobs, run, 0, broker, clock, partial(observe, source_readings([definition])), config)
     for number, payloads in enumerate(generations):

@@ -464,7 +464,10 @@ class World:
         for ref in self.index().segments():
             if ref.path not in self._copies:
                 segment = load_segment(self.blobs, ref.path)
-                payloads, watermark = segment.messages.column("data").to_pylist(), segment.header.watermarks.get(version)
+                payloads, watermark = (
+                    segment.messages.column("data").to_pylist(),
+                    segment.header.watermarks.get(version),
+                )
                 self._copies[ref.path] = [Copy(read_sale(data), ref.generation, watermark) for data in payloads]
         return [copy for copies in self._copies.values() for copy in copies]
 

@@ -143,7 +143,9 @@ def test_a_row_keeps_its_values_on_the_way(source_batch: MakeBatch) -> None:
     found = route(COMPILED, 2, source_batch(COMPILED, [sale.payload() for sale in items]))
     rows = [row for _, events in found.parts for row in events.to_pylist()]
     got = sorted((row[ID], row[TIME], row[KEY], row["amount"], row["units"], row["square"]) for row in rows)
-    assert got == sorted((s.id, s.at, s.key, s.amount, s.units, s.units * s.units) for s in items if s.units is not None)
+    assert got == sorted(
+        (s.id, s.at, s.key, s.amount, s.units, s.units * s.units) for s in items if s.units is not None
+    )
 
 
 def test_expressions_that_fail_leave_their_message_byte_for_byte(source_batch: MakeBatch) -> None:

@@ -120,9 +120,7 @@ def test_integers_never_overflow(data: st.DataObject, kind: pa.DataType, low: in
 )
 def test_decimals_are_exact(data: st.DataObject, kind: pa.DataType, digits: int) -> None:
     most = 10**digits - 1
-    units = data.draw(
-        st.lists(st.sampled_from([most, -most, 0]) | st.integers(-most, most), min_size=2, max_size=8)
-    )
+    units = data.draw(st.lists(st.sampled_from([most, -most, 0]) | st.integers(-most, most), min_size=2, max_size=8))
     values = [Decimal((n < 0, tuple(map(int, str(abs(n)))), -kind.scale)) for n in units]
     total = one(Sum("x", kind), values, kind)
     assert isinstance(total, Decimal)
@@ -155,9 +153,7 @@ def test_decimals_are_exact(data: st.DataObject, kind: pa.DataType, digits: int)
         pytest.param([1e308, 1e-308, -1e308], 1e-308, 1e-308 / 3, INF, id="widest window"),
         pytest.param([2.0**53, 1.0], 2.0**53, 2.0**52, None, id="a tie goes to even"),
         pytest.param([2.0**53, 1.0, TINY], 2.0**53 + 2, None, None, id="a tie broken 2100 bits below"),
-        pytest.param(
-            [-(2.0**53), -1.0, -TINY], -(2.0**53) - 2, None, None, id="the same below zero, broken tie"
-        ),
+        pytest.param([-(2.0**53), -1.0, -TINY], -(2.0**53) - 2, None, None, id="the same below zero, broken tie"),
     ],
 )
 def test_special_doubles(
@@ -189,9 +185,7 @@ def test_special_stddev(values: list[float], population: bool, expected: float |
     assert repr(one(Stddev("x", pa.float64(), population), values, pa.float64())) == repr(expected)
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(pa.float16(), id="half"), pytest.param(pa.float32(), id="single")]
-)
+@pytest.mark.parametrize("kind", [pytest.param(pa.float16(), id="half"), pytest.param(pa.float32(), id="single")])
 def test_narrow_floats_are_summed_as_they_are(kind: pa.DataType) -> None:
     values = np.array([0.1, 0.2, 60000.0], kind.to_pandas_dtype())
     assert one(Sum("x", pa.float32()), list(values), kind) == math.fsum(values.tolist())

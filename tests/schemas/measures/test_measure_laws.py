@@ -199,8 +199,7 @@ def check_laws(measure: Measure, split: Split) -> None:
     if len(groups):
         half = len(groups) // 2
         pieces = [
-            measure.update(events.slice(at, n), groups[at : at + n], size)
-            for at, n in ((0, half), (half, len(groups)))
+            measure.update(events.slice(at, n), groups[at : at + n], size) for at, n in ((0, half), (half, len(groups)))
         ]
         same("slices of events", merge(measure, size, *pieces), whole)
 
@@ -217,14 +216,11 @@ def test_laws(spec: object) -> None:
     holds()
 
 
-@pytest.mark.parametrize(
-    "spec", [pytest.param(spec, id=name) for name, spec in SPECS.items() if spec != "count"]
-)
+@pytest.mark.parametrize("spec", [pytest.param(spec, id=name) for name, spec in SPECS.items() if spec != "count"])
 def test_all_null_columns_give_the_identity(spec: object) -> None:
     measure = build("m", spec, SCHEMA)
     values = [
-        pa.nulls(3, SCHEMA.field(name).type) if name in VALUES else pa.array([1, 2, 3])
-        for name in measure.inputs
+        pa.nulls(3, SCHEMA.field(name).type) if name in VALUES else pa.array([1, 2, 3]) for name in measure.inputs
     ]
     values = [value.cast(SCHEMA.field(name).type) for name, value in zip(measure.inputs, values, strict=True)]
     events = pa.RecordBatch.from_arrays(values, names=list(measure.inputs))
@@ -267,9 +263,7 @@ class RoundingSum(Sum):
 class MeanOfMeans(Mean):
     """Broken on purpose: averages averages, whatever their weights."""
 
-    def update(
-        self, events: pa.RecordBatch, groups: np.ndarray[Any, np.dtype[np.int64]], size: int
-    ) -> pa.Array:
+    def update(self, events: pa.RecordBatch, groups: np.ndarray[Any, np.dtype[np.int64]], size: int) -> pa.Array:
         means = pa.array(self.result(super().update(events, groups, size)), pa.float64())
         averages = pa.RecordBatch.from_arrays([means], names=[self.column])
         return super().update(averages, np.arange(size), size)

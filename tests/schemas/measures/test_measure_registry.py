@@ -52,9 +52,7 @@ TEXT = pa.string()
             Variance("amount", pa.int64(), True),
             id="parameters in any order",
         ),
-        pytest.param(
-            {"stddev": "price", "population": True}, Stddev("price", pa.float32(), True), id="stddev"
-        ),
+        pytest.param({"stddev": "price", "population": True}, Stddev("price", pa.float32(), True), id="stddev"),
         pytest.param({"distinct": "page"}, Distinct("page", TEXT), id="distinct"),
         pytest.param({"approx_distinct": "page"}, ApproxDistinct("page", TEXT), id="approx_distinct"),
         pytest.param(
@@ -69,9 +67,7 @@ TEXT = pa.string()
             id="quantiles with parameters",
         ),
         pytest.param({"top_k": "page"}, TopKCount("page", TEXT), id="top_k"),
-        pytest.param(
-            {"top_k": "page", "k": 3, "by": "count"}, TopKCount("page", TEXT, 3), id="top_k by count"
-        ),
+        pytest.param({"top_k": "page", "k": 3, "by": "count"}, TopKCount("page", TEXT, 3), id="top_k by count"),
         pytest.param(
             {"top_k": "page", "by": {"sum": "amount"}, "exact": True},
             TopKSum("page", TEXT, by=Sum("amount", pa.int64())),
@@ -100,15 +96,9 @@ def test_build(spec: object, expected: Measure) -> None:
 @pytest.mark.parametrize(
     ("spec", "field", "words"),
     [
-        pytest.param(
-            "cuont", "", ["unknown measure cuont", "did you mean count?", "quantiles"], id="misspelt word"
-        ),
-        pytest.param(
-            {"summ": "price"}, "", ["unknown measure summ", "did you mean sum?"], id="misspelt measure"
-        ),
-        pytest.param(
-            {"zzz": "price"}, "", ["unknown measure zzz;", "measures: count, sum"], id="nothing close"
-        ),
+        pytest.param("cuont", "", ["unknown measure cuont", "did you mean count?", "quantiles"], id="misspelt word"),
+        pytest.param({"summ": "price"}, "", ["unknown measure summ", "did you mean sum?"], id="misspelt measure"),
+        pytest.param({"zzz": "price"}, "", ["unknown measure zzz;", "measures: count, sum"], id="nothing close"),
         pytest.param("sum", "", ["sum needs a column", "{sum: COLUMN}"], id="no column"),
         pytest.param(None, "", ["None is not a measure"], id="nothing"),
         pytest.param({}, "", ["{} is not a measure"], id="empty"),
@@ -120,56 +110,32 @@ def test_build(spec: object, expected: Measure) -> None:
             ["unknown column prise", "did you mean price?", "page, price"],
             id="column",
         ),
-        pytest.param(
-            {"count": "nope"}, ".count", ["unknown column nope; columns: page"], id="count's column"
-        ),
+        pytest.param({"count": "nope"}, ".count", ["unknown column nope; columns: page"], id="count's column"),
         pytest.param({"sum": None}, ".sum", ["None is not a column", "{sum: COLUMN}"], id="null column"),
         pytest.param({"min": ["price"]}, ".min", ["['price'] is not a column"], id="list as column"),
-        pytest.param(
-            {"sum": "paid"}, ".sum", ["column paid has type bool", "sum needs an integer"], id="sum of bool"
-        ),
+        pytest.param({"sum": "paid"}, ".sum", ["column paid has type bool", "sum needs an integer"], id="sum of bool"),
         pytest.param({"mean": "page"}, ".mean", ["column page has type dictionary"], id="mean of text"),
-        pytest.param(
-            {"quantiles": "page"}, ".quantiles", ["quantiles needs an integer"], id="quantiles of text"
-        ),
+        pytest.param({"quantiles": "page"}, ".quantiles", ["quantiles needs an integer"], id="quantiles of text"),
         pytest.param({"distinct": "tags"}, ".distinct", ["type list", "plain values"], id="distinct lists"),
-        pytest.param(
-            {"sum": "price", "error": 1}, ".error", ["unknown parameter error", "no parameters"], id="extra"
-        ),
-        pytest.param(
-            {"variance": "price", "poplation": True}, ".poplation", ["did you mean population?"], id="typo"
-        ),
-        pytest.param(
-            {"variance": "price", "population": 1}, ".population", ["1 is not allowed; true or"], id="flag"
-        ),
+        pytest.param({"sum": "price", "error": 1}, ".error", ["unknown parameter error", "no parameters"], id="extra"),
+        pytest.param({"variance": "price", "poplation": True}, ".poplation", ["did you mean population?"], id="typo"),
+        pytest.param({"variance": "price", "population": 1}, ".population", ["1 is not allowed; true or"], id="flag"),
         pytest.param(
             {"approx_distinct": "page", "error": 0},
             ".error",
             ["0 is not allowed", "0.001 to 0.5"],
             id="error 0",
         ),
-        pytest.param(
-            {"approx_distinct": "page", "error": True}, ".error", ["True is not allowed"], id="error true"
-        ),
-        pytest.param(
-            {"quantiles": "price", "error": "1%"}, ".error", ["'1%' is not allowed"], id="error as text"
-        ),
-        pytest.param(
-            {"quantiles": "price", "error": float("nan")}, ".error", ["nan is not allowed"], id="error NaN"
-        ),
-        pytest.param(
-            {"quantiles": "price", "at": 0.5}, ".at", ["0.5 is not allowed; a list"], id="at without list"
-        ),
+        pytest.param({"approx_distinct": "page", "error": True}, ".error", ["True is not allowed"], id="error true"),
+        pytest.param({"quantiles": "price", "error": "1%"}, ".error", ["'1%' is not allowed"], id="error as text"),
+        pytest.param({"quantiles": "price", "error": float("nan")}, ".error", ["nan is not allowed"], id="error NaN"),
+        pytest.param({"quantiles": "price", "at": 0.5}, ".at", ["0.5 is not allowed; a list"], id="at without list"),
         pytest.param({"quantiles": "price", "at": []}, ".at", ["[] is not allowed"], id="at empty"),
-        pytest.param(
-            {"quantiles": "price", "at": [50]}, ".at", ["50 is not allowed", "0 to 1"], id="at in percent"
-        ),
+        pytest.param({"quantiles": "price", "at": [50]}, ".at", ["50 is not allowed", "0 to 1"], id="at in percent"),
         pytest.param({"quantiles": "price", "at": [1, 1.0]}, ".at", ["a number twice"], id="at twice"),
         pytest.param({"top_k": "page", "k": 0}, ".k", ["0 is not allowed; an integer from 1"], id="k 0"),
         pytest.param({"top_k": "page", "k": 2.5}, ".k", ["2.5 is not allowed"], id="k fraction"),
-        pytest.param(
-            {"top_k": "page", "by": "sum"}, ".by", ["'sum' is not allowed; count or {sum: COLUMN}"], id="by"
-        ),
+        pytest.param({"top_k": "page", "by": "sum"}, ".by", ["'sum' is not allowed; count or {sum: COLUMN}"], id="by"),
         pytest.param({"top_k": "page", "by": {"sum": "paid"}}, ".by.sum", ["type bool"], id="by sum of bool"),
         pytest.param(
             {"top_k": "page", "by": {"sum": "nope"}},
@@ -177,9 +143,7 @@ def test_build(spec: object, expected: Measure) -> None:
             ["unknown column nope"],
             id="by sum of nothing",
         ),
-        pytest.param(
-            {"top_k": "page", "exact": True, "capacity": 9}, ".capacity", ["exact is true"], id="both"
-        ),
+        pytest.param({"top_k": "page", "exact": True, "capacity": 9}, ".capacity", ["exact is true"], id="both"),
         pytest.param(
             {"top_k": "page", "capacity": 9},
             ".capacity",

@@ -132,9 +132,7 @@ def test_groups_against_dictionaries(events: list[tuple[int, str, int, int]]) ->
     time = pa.array([time for *_, time in events], pa.int64())
     by_group = [[event for event in events if event[0] == group] for group in range(3)]
     assert result({"distinct": "x"}, groups, 3, x=word) == [len({e[1] for e in part}) for part in by_group]
-    assert result({"max": "x"}, groups, 3, x=number) == [
-        max((e[2] for e in part), default=None) for part in by_group
-    ]
+    assert result({"max": "x"}, groups, 3, x=number) == [max((e[2] for e in part), default=None) for part in by_group]
     counts = [collections.Counter(e[1] for e in part) for part in by_group]
     top = [sorted(c.items(), key=lambda item: (-item[1], item[0]))[:2] for c in counts]
     expected = [[{"value": value, "count": count} for value, count in items] for items in top]

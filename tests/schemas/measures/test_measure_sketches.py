@@ -24,9 +24,7 @@ NAN, INF = math.nan, math.inf
 common = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 
 
-def update(
-    measure: Measure, values: Any, groups: npt.NDArray[np.int64] | None = None, size: int = 1
-) -> pa.Array:
+def update(measure: Measure, values: Any, groups: npt.NDArray[np.int64] | None = None, size: int = 1) -> pa.Array:
     column = values if isinstance(values, pa.Array) else pa.array(values)
     events = pa.RecordBatch.from_arrays([column], names=["x"])
     return measure.update(events, np.zeros(len(column), np.int64) if groups is None else groups, size)
@@ -121,9 +119,7 @@ def test_quantiles_are_within_their_relative_error(make: Any, error: float) -> N
 
 
 @common
-@given(
-    st.lists(st.floats(allow_nan=False), min_size=1, max_size=30), st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0])
-)
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=30), st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]))
 def test_quantiles_of_any_doubles(values: list[float], q: float) -> None:
     measure = Quantiles("x", pa.float64(), (q,), 0.05)
     exact = nearest_rank(values, q)
@@ -187,9 +183,7 @@ def test_boundaries_decide_not_the_logarithm(error: float, monkeypatch: pytest.M
         assert np.array_equal(_bucket_numbers(np.nextafter(ends, INF), error), numbers + 1)
 
 
-@pytest.mark.parametrize(
-    "kind", [pa.int64(), pa.float32(), pa.decimal128(12, 2)], ids=["int64", "float", "decimal"]
-)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float32(), pa.decimal128(12, 2)], ids=["int64", "float", "decimal"])
 def test_quantiles_of_other_numbers(kind: pa.DataType) -> None:
     measure = Quantiles("x", kind, (0.5,))
     found = measure.result(
@@ -230,9 +224,7 @@ def test_bounds_hold_however_parts_are_merged(parts: list[list[int]], capacity: 
         many = random.choice([2, 3])
         taken, pool = pool[:many], pool[many:]
         states = merge(measure, *(state for state, _ in taken))
-        assert measure.encode(states) == measure.encode(
-            merge(measure, *(state for state, _ in reversed(taken)))
-        )
+        assert measure.encode(states) == measure.encode(merge(measure, *(state for state, _ in reversed(taken))))
         assert measure.decode(measure.encode(states)).equals(states)
         neutral = merge(measure, states, identity(measure, 1))
         assert neutral.equals(states)
@@ -252,8 +244,7 @@ def test_heavy_hitters_of_a_skewed_stream() -> None:
     [top] = measure.result(whole)
     assert [item["value"] for item in top] == [item for item, _ in exact]
     assert all(
-        entry["count"] <= count <= entry["count"] + entry["error"]
-        for entry, (_, count) in zip(top, exact, strict=True)
+        entry["count"] <= count <= entry["count"] + entry["error"] for entry, (_, count) in zip(top, exact, strict=True)
     )
     assert top[0]["error"] > 0
 
@@ -261,6 +252,4 @@ def test_heavy_hitters_of_a_skewed_stream() -> None:
 def test_top_k_is_exact_within_its_capacity() -> None:
     measure = ApproxTopK("x", pa.string(), 2, 3)
     states = merge(measure, *(update(measure, list(part)) for part in ("aab", "bc", "", "b")))
-    assert measure.result(states) == [
-        [{"value": "b", "count": 3, "error": 0}, {"value": "a", "count": 2, "error": 0}]
-    ]
+    assert measure.result(states) == [[{"value": "b", "count": 3, "error": 0}, {"value": "a", "count": 2, "error": 0}]]

@@ -19,9 +19,7 @@ LOW, HIGH = -(2**63), 2**63 - 1
     [
         pytest.param(st.integers(-3, 3), id="close codes"),
         pytest.param(st.sampled_from([LOW, -(2**62), 0, 2**61, HIGH]), id="codes apart in their upper bits"),
-        pytest.param(
-            st.sampled_from([LOW, LOW + 1, 0, 1, 2, HIGH - 1, HIGH]), id="codes apart in lower bits only"
-        ),
+        pytest.param(st.sampled_from([LOW, LOW + 1, 0, 1, 2, HIGH - 1, HIGH]), id="codes apart in lower bits only"),
         pytest.param(st.integers(LOW, HIGH), id="any codes"),
     ],
 )
@@ -34,9 +32,7 @@ def test_pairs(codes: st.SearchStrategy[int], index: bool) -> None:
         values = np.array([code for _, code in rows], np.int64)
         found = pairs(groups, values, index=index)
         expected = sorted(collections.Counter(rows).items())
-        assert list(zip(found.groups.tolist(), found.codes.tolist(), strict=True)) == [
-            pair for pair, _ in expected
-        ]
+        assert list(zip(found.groups.tolist(), found.codes.tolist(), strict=True)) == [pair for pair, _ in expected]
         assert found.counts.tolist() == [count for _, count in expected]
         lengths = collections.Counter(group for (group, _), _ in expected)
         assert found.lengths(5).tolist() == [lengths[group] for group in range(5)]

@@ -61,9 +61,7 @@ GOLDEN = [
         "01000000000000000000000000000000000000000000000000000000000000",
         id="variance",
     ),
-    pytest.param(
-        {"distinct": "n"}, "01020000000000000000ffffff0700000000000000", "0100000000", id="distinct"
-    ),
+    pytest.param({"distinct": "n"}, "01020000000000000000ffffff0700000000000000", "0100000000", id="distinct"),
     pytest.param(
         {"approx_distinct": "s"},
         "0103000000dc18c6061cd59363da2d23d836a4da7dc3c1715c1999eab1",
@@ -166,13 +164,9 @@ def test_random_damage_is_refused_or_read_but_never_crashes(spec: object) -> Non
     [
         pytest.param(pa.struct([("a", pa.string())]), b"\1\1\0\0\0\1\xff", "UTF8", id="broken UTF-8"),
         pytest.param(pa.struct([("a", pa.int8())]), b"\1\5\2", "neither null", id="neither null nor there"),
-        pytest.param(
-            pa.struct([("a", pa.int8())]), b"\1\5\0", "null and has a value", id="a null with a value"
-        ),
+        pytest.param(pa.struct([("a", pa.int8())]), b"\1\5\0", "null and has a value", id="a null with a value"),
         pytest.param(pa.list_(pa.bool_()), b"\1\1\0\0\0\2", "neither 0 nor 1", id="boolean of 2"),
-        pytest.param(
-            pa.list_(pa.string()), b"\1\1\0\0\0\1\0\0\0\2\0\0\0ab", "as long together", id="lengths differ"
-        ),
+        pytest.param(pa.list_(pa.string()), b"\1\1\0\0\0\1\0\0\0\2\0\0\0ab", "as long together", id="lengths differ"),
         pytest.param(pa.list_(pa.int64()), b"\1\xff\xff\xff\xff", "claims", id="four thousand million items"),
         pytest.param(
             pa.list_(pa.binary()), b"\1\0\0\0\0\xff\xff\xff\xff", "as long together", id="bytes without items"
@@ -188,12 +182,8 @@ def test_broken_layouts(kind: pa.DataType, data: bytes, message: str) -> None:
     ("kind", "values"),
     [
         pytest.param(pa.struct([("a", pa.bool_())]), [{"a": True}, {"a": None}, {"a": False}], id="booleans"),
-        pytest.param(
-            pa.struct([("a", pa.date32())]), [{"a": datetime.date(2026, 1, 1)}, {"a": None}], id="dates"
-        ),
-        pytest.param(
-            pa.struct([("a", pa.decimal256(60, 2))]), [{"a": Decimal("-1.25")}, {"a": None}], id="decimals"
-        ),
+        pytest.param(pa.struct([("a", pa.date32())]), [{"a": datetime.date(2026, 1, 1)}, {"a": None}], id="dates"),
+        pytest.param(pa.struct([("a", pa.decimal256(60, 2))]), [{"a": Decimal("-1.25")}, {"a": None}], id="decimals"),
         pytest.param(
             pa.list_(pa.decimal128(20, 2)),
             [[Decimal("1.25")], [], [Decimal("-1.00")] * 2],
@@ -244,9 +234,7 @@ def test_rows_round_trip() -> None:
     states = [measure.update(EVENTS, groups, 4) for measure in MEASURES]
     rows = encode_rows(MEASURES, states)
     assert rows.type == pa.binary()
-    assert [left.equals(right) for left, right in zip(decode_rows(MEASURES, rows), states, strict=True)] == [
-        True
-    ] * 3
+    assert [left.equals(right) for left, right in zip(decode_rows(MEASURES, rows), states, strict=True)] == [True] * 3
     sliced = decode_rows(MEASURES, rows.slice(1, 2))
     assert all(left.equals(right.slice(1, 2)) for left, right in zip(sliced, states, strict=True))
     assert [len(column) for column in decode_rows(MEASURES, rows.slice(0, 0))] == [0, 0, 0]
@@ -260,9 +248,7 @@ def test_rows_round_trip() -> None:
         pytest.param(row()[:-1], "cut off within measure distinct", id="cut off"),
         pytest.param(row()[:3], "ends before measure count", id="cut off in a length"),
         pytest.param(row() + b"\0", "more than 3 measures", id="too long"),
-        pytest.param(
-            b"\1\xff\xff\xff\xff" + row()[5:], "cut off within measure count", id="length too great"
-        ),
+        pytest.param(b"\1\xff\xff\xff\xff" + row()[5:], "cut off within measure count", id="length too great"),
         pytest.param(None, "null", id="null"),
     ],
 )

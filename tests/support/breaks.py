@@ -1,0 +1,143 @@
+"""The product, broken on purpose in one place each. `patch` is undone by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import journal.lane_reader
+import journal.lane_writer
+import schemas.measures.totals
+import transforms.fold
+import transforms.late_ids
+import transforms.routing
+import transforms.seen_ids
+import transforms.tile_state
+import views.run_store
+from journal.lane_writer import LaneWriter
+from schemas.measures.totals import TotalMeasure
+from transforms.seen_ids import SeenIds, Verdict, merge_sorted
+
+Patch = pytest.MonkeyPatch
+Break = Callable[[Patch], None]
+
+
+def merge_loses_a_state(patch: Patch) -> None:
+    """Sum.merge leaves the last of several states out."""
+    intact = TotalMeasure.merge
+
+    def merge(self: TotalMeasure, states: pa.Array, groups: Any, size: int) -> pa.Array:
+        kept = max(len(groups) - 1, 0) if len(groups) > size else len(groups)
+        return intact(self, states[:kept], groups[:kept], size)
+
+    patch.setattr(TotalMeasure, "merge", merge)
+
+
+def nonces_are_ignored(patch: Patch) -> None:
+    """A writer takes whatever lies at its next number for its own."""
+
+    def own(self: LaneWriter, found: Any) -> Any:
+        if found is not None:
+            self._passed(found.header)
+        return found
+
+    patch.setattr(LaneWriter, "_own", own)
+
+
+def acknowledges_before_it_writes(patch: Patch) -> None:
+    """The reader acknowledges what it pulled, then writes it."""
+    intact = journal.lane_reader.LaneReader._write
+
+    def write(self: Any, writer: Any, batch: Any) -> Any:
+        self._broker.acknowledge(batch.ack_ids)
+        return intact(self, writer, batch)
+
+    patch.setattr(journal.lane_reader.LaneReader, "_write", write)
+
+
+def nothing_is_late(patch: Patch) -> None:
+    """Live takes everything in."""
+    patch.setattr(transforms.routing, "late_rows", lambda tiles, *rule: np.zeros(len(tiles), bool))
+
+
+def the_border_of_lateness_is_off_by_one(patch: Patch) -> None:
+    """An event at the border itself is taken in."""
+
+    def late_rows(tiles: Any, size: int, lateness: int, watermark: int | None) -> Any:
+        return tiles + size + lateness < watermark if watermark is not None else np.zeros(len(tiles), bool)
+
+    patch.setattr(transforms.routing, "late_rows", late_rows)
+
+
+def every_copy_counts(patch: Patch) -> None:
+    """De-duplication is off."""
+
+    def add(self: SeenIds, batch: pa.RecordBatch) -> Verdict:
+        none = np.zeros(batch.num_rows, bool)
+        return Verdict(~none, none, merge_sorted([]), np.zeros(0, np.int64))
+
+    patch.setattr(SeenIds, "add", add)
+
+
+def straddlers_are_not_named(patch: Patch) -> None:
+    """Live doesn't say which events it counted in a later generation than that of another copy."""
+    intact = transforms.tile_state.TileState.admit
+    patch.setattr(
+        transforms.tile_state.TileState, "admit", lambda self, parts: replace(intact(self, parts), straddlers=())
+    )
+
+
+def late_ids_are_forgotten(patch: Patch) -> None:
+    """Live doesn't remember the ids of events that came too late."""
+    patch.setattr(transforms.late_ids.LateIds, "load", lambda self, late: None)
+
+
+def the_base_is_unknown(patch: Patch) -> None:
+    """A live run doesn't load what the batch run that it stands on counted."""
+    empty = transforms.seen_ids.ids_batch(merge_sorted([]))
+    patch.setattr(views.run_store.RunStore, "counted_ids", lambda *place: empty)
+
+
+def any_cached_state_will_do(patch: Patch) -> None:
+    """The fold trusts its process's cache whatever the runner's state says."""
+
+    def take(self: Any, key: Any, token: bytes | None) -> Any:
+        held = self.states.pop(key, None)
+        return held[1] if held is not None else None
+
+    patch.setattr(transforms.fold._TileCache, "take", take)
+
+
+def tiles_are_cleared_too_early(patch: Patch) -> None:
+    """A tile is cleared while the runner may still hold a pane of it."""
+    patch.setattr(transforms.fold, "DAY", 0)
+
+
+def restored_states_lose_an_entry(patch: Patch) -> None:
+    """Of a tile's stored entries one is overlooked."""
+    intact = transforms.tile_state.TileState.restore
+    patch.setattr(transforms.tile_state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
+
+
+BREAKS: dict[str, Break] = {
+    made.__name__: made
+    for made in (
+        merge_loses_a_state,
+        nonces_are_ignored,
+        acknowledges_before_it_writes,
+        nothing_is_late,
+        the_border_of_lateness_is_off_by_one,
+        every_copy_counts,
+        straddlers_are_not_named,
+        late_ids_are_forgotten,
+        the_base_is_unknown,
+        any_cached_state_will_do,
+        tiles_are_cleared_too_early,
+        restored_states_lose_an_entry,
+    )
+}
