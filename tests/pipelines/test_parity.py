@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity_checks import check_end, check_late_copy, draw_steps, run_scenario
+from parity_checks import check_end, check_late_copy, check_late_pane, check_publishing, draw_steps, run_scenario
 from sales import SECOND, START, Sale
 from worlds import STEPS, world_of
 
@@ -59,6 +59,14 @@ def test_the_scenarios_hold_what_they_should() -> None:
 )
 def test_a_copy_that_is_late_in_another_lane_counts_once(first: str, lead: int) -> None:
     check_late_copy(first, lead)
+
+
+def test_a_pane_that_fires_long_after_its_tile_closed_counts() -> None:
+    check_late_pane()
+
+
+def test_the_pointer_moves_in_one_step() -> None:
+    check_publishing()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 
 import journal.lane_reader
 import journal.lane_writer
-import schemas.measures.totals
 import transforms.fold
 import transforms.late_ids
 import transforms.routing

@@ -26,7 +26,9 @@ __all__ = [
     "Steps",
     "check_end",
     "check_late_copy",
+    "check_late_pane",
     "check_publishing",
+    "check_scenarios",
     "check_step",
     "draw_steps",
     "encoded",
@@ -79,6 +81,12 @@ def late_by_rule(copies: Iterable[Copy]) -> dict[int, int]:
         if copy.late and copy.sale is not None:
             ledger[copy.sale.tile] = ledger.get(copy.sale.tile, 0) + 1
     return ledger
+
+
+def check_scenarios(seeds: Iterable[int] = range(20)) -> None:
+    """Several scenarios; the first that shows something ends it."""
+    for seed in seeds:
+        run_scenario(seed, draw_steps(seed), lanes=(1, 2, 3))
 
 
 def check_step(world: World) -> None:
@@ -287,6 +295,8 @@ def check_late_copy(first: str = "late", lead: int = 100 * SECOND) -> None:
         world.clock.advance(SECOND)  # by now others see how far this lane is
         # the bundle of the late segment succeeds at once, or fails and comes again when the other copy has counted
         world.live.pull(ahead, None if first == "late" else "bundle")
+        for key in sorted(world.live.pending):
+            world.live.fire(key)
         next_generation(world.blobs, world.clock, 1, "test")
         world.clock.advance(SECOND)
         world.live.pull(behind)
@@ -299,6 +309,29 @@ def check_late_copy(first: str = "late", lead: int = 100 * SECOND) -> None:
             world.live.pull(behind)
             world.clock.advance(SECOND)
         assert [(copy.generation, copy.late) for copy in world.copies() if copy.sale == sale] == [(1, True), (2, False)]
+        check_end(world)
+
+
+def check_late_pane() -> None:
+    """An event in time, but late for its window, whose pane fires when the watermark is far past the lateness."""
+    with world_of(2, lanes=(1,)) as world:
+        live = world.live
+
+        def send(sale: Sale) -> None:
+            world.broker.publish(sale.payload())
+            for _ in range(3):
+                live.pull(0)
+                world.clock.advance(SECOND)
+
+        send(Sale("first", START))
+        live.fire((START, 0))
+        send(Sale("over", START + 18 * SECOND))
+        live.fire((START + TILE, 0))
+        assert live.watermark is not None
+        assert START + TILE <= live.watermark < START + TILE + LATENESS
+        send(Sale("straggler", START + SECOND))
+        send(Sale("far", START + 100 * SECOND))
+        assert live.watermark > START + TILE + LATENESS + TILE
         check_end(world)
 
 

@@ -16,7 +16,8 @@ import pytest
 import sales
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sales import LATENESS, OVERFLOWS, SECOND, TILE, Sale
+from routing_checks import BORDER, CASES, check_border
+from sales import OVERFLOWS, SECOND, TILE, Sale
 
 from formats.files import expand, split
 from formats.writing import encode_messages
@@ -25,7 +26,7 @@ from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from schemas.hashing import hash64
 from transforms.elements import SourceBatch
 from transforms.reading import read_file_piece, source_readings
-from transforms.routing import late_rows, route, tile_of
+from transforms.routing import route, tile_of
 
 MakeBatch = Callable[..., SourceBatch]
 COMPILED = sales.compiled()
@@ -56,25 +57,13 @@ def test_a_time_lies_in_its_tile(time: int, size: int) -> None:
     assert start % size == 0
 
 
-BORDER = 5 * TILE + TILE + LATENESS
-"""The first watermark at which the tile that starts at 5 * TILE takes nothing more."""
+def test_late_begins_where_the_watermark_reaches_the_end_and_the_lateness() -> None:
+    check_border()
 
 
-@pytest.mark.parametrize(
-    ("watermark", "late"),
-    [
-        pytest.param(None, False, id="nothing is known"),
-        pytest.param(5 * TILE, False, id="the tile begins"),
-        pytest.param(6 * TILE, False, id="the tile is over"),
-        pytest.param(BORDER - 1, False, id="a microsecond before the border"),
-        pytest.param(BORDER, True, id="at the border"),
-        pytest.param(BORDER + 1, True, id="after it"),
-    ],
-)
-def test_late_begins_where_the_watermark_reaches_the_end_and_the_lateness(
-    source_batch: MakeBatch, watermark: int | None, late: bool
-) -> None:
-    assert late_rows(np.array([5 * TILE]), TILE, LATENESS, watermark).tolist() == [late]
+@pytest.mark.parametrize("case", CASES)
+def test_late_events_are_told_apart(source_batch: MakeBatch, case: str) -> None:
+    watermark, late = CASES[case]
     for at in (5 * TILE, 6 * TILE - 1):  # the tile decides, not the place in it
         found = route(COMPILED, 1, source_batch(COMPILED, [Sale("p", at).payload()], watermark=watermark))
         assert found.tally.late == (((5 * TILE, 1),) if late else ())
@@ -111,7 +100,7 @@ def test_every_record_goes_to_exactly_one_place(
     fates = ["dead" if sale is None or not sale.id else sale.fate for sale in known]
     assert found.tally.filtered == fates.count("filtered")
     assert found.tally.dead == fates.count("dead") == len(found.dead.letters)
-    late = {tile: count for tile, count in found.tally.late}
+    late = dict(found.tally.late)
     for (tile, shard), events in found.parts:
         assert set(events.column(LATE).to_pylist()) == {tile in late}
         times = events.column(TIME).to_numpy()

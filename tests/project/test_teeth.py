@@ -1,0 +1,62 @@
+"""The suites have teeth: with the product broken on purpose in one place, the check that guards it fails.
+
+The breaks are in tests/support/breaks.py. The checks are those that the suites call on the intact product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from breaks import BREAKS
+from journal_checks import check_crashes_lose_nothing, check_fencing
+from parity_checks import check_late_copy, check_late_pane, check_publishing, check_scenarios
+from routing_checks import check_border
+
+Check = Callable[[], None]
+
+GUARDS: dict[str, Check] = {
+    "merge_loses_a_state": check_scenarios,
+    "nonces_are_ignored": check_fencing,
+    "acknowledges_before_it_writes": check_crashes_lose_nothing,
+    "nothing_is_late": check_scenarios,
+    "the_border_of_lateness_is_off_by_one": check_border,
+    "every_copy_counts": check_scenarios,
+    "straddlers_are_not_named": check_scenarios,
+    "late_ids_are_forgotten": check_late_copy,
+    "the_base_is_unknown": check_scenarios,
+    "any_cached_state_will_do": check_scenarios,
+    "tiles_are_cleared_too_early": check_late_pane,
+    "restored_states_lose_an_entry": check_scenarios,
+}
+"""For each break the check that must find it."""
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_break_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    BREAKS[name](monkeypatch)
+    with pytest.raises(AssertionError):
+        GUARDS[name]()
+
+
+def test_a_torn_pointer_is_found() -> None:
+    with pytest.raises(AssertionError, match="neither the old one nor the new one"):
+        check_publishing(tear=True)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check_fencing, id="fencing"),
+        pytest.param(check_crashes_lose_nothing, id="crashes"),
+        pytest.param(check_border, id="border"),
+        pytest.param(check_late_copy, id="late copy"),
+        pytest.param(check_late_pane, id="late pane"),
+        pytest.param(check_publishing, id="pointer"),
+        pytest.param(partial(check_scenarios, range(3)), id="scenarios"),
+    ],
+)
+def test_the_intact_product_passes(check: Check) -> None:
+    """Else a check that always fails would look like teeth."""
+    check()
