@@ -25,10 +25,14 @@ from journal.runs import RunManifest
 from schemas.columns import TIME
 from schemas.definition import Definition
 from schemas.messages import Decoded
+from transforms import reading_progress
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
 from transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["JournaledSource", "ReadJournaled"]
+
+# Workers import this module when they are sent the source, so all of them get it.
+reading_progress.repair()
 
 _MIN: Final = MIN_TIMESTAMP.micros
 _MAX: Final = MAX_TIMESTAMP.micros - 1

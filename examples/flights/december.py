@@ -12,7 +12,7 @@ import polars as pl
 
 from examples.flights.installation import Installation
 from examples.flights.picture import draw, read_steps
-from examples.flights.processes import Processes, TandemProcess
+from examples.flights.processes import Processes, ProcessFailedError, TandemProcess
 from examples.flights.screen import Board, Screen, read_board, route_name
 from examples.flights.watching import DailyEvents, Freshness, Progress, Watcher, publish_times
 from journal.blobs import LocalBlobs
@@ -30,6 +30,8 @@ LOOK_BACK: Final = 28 * DAY
 _LAST_TAKEOVER: Final = 0.75
 """Share of December after which batch takes over no more: live is to hold enough when answers are compared."""
 _PICTURE_AT: Final = 0.6
+_PATIENCE: Final = 300.0
+"""Seconds that live may take longer than publishing."""
 
 
 class December:
@@ -57,17 +59,24 @@ class December:
         """Publish within so many seconds, and go on until live ends. Raises ProcessFailedError."""
         speed = float(self._known[-1] - self._known[0]) / 1e6 / seconds
         live = self._processes.start("live", *self._installation.live(generation_seconds))
-        # Both start up at once: live counts its idle time from its first pull.
-        self._processes.start("publish", *self._installation.publish(self._file, speed))
+        publish = self._processes.start("publish", *self._installation.publish(self._file, speed))
         self._watcher.start()
         looking = Thread(target=self._look_often, args=(live,), daemon=True, name="progress")
         looking.start()
+        stopping, deadline = False, live.started + seconds + _PATIENCE
         while live.running:
             self._processes.check()
             self._step()
+            if not stopping and not publish.running and self._progress.visible >= len(self._known):
+                stopping = True
+                self._processes.start("stop", "stop")
+            if time.monotonic() > deadline:
+                raise ProcessFailedError(f"live hasn't ended: {self._state}")
             time.sleep(0.3)
         self._processes.check()
         looking.join(10)
+        if self._progress.visible < len(self._known):
+            raise ProcessFailedError(f"live ended too early: {self._state}")
         self._moves_while_live = len(self._watcher.boundaries) - 1
         for backfill in self._backfills:
             self._screen.wait_for(self._processes, backfill)
@@ -87,6 +96,7 @@ class December:
         watcher, progress = self._watcher, self._progress
         delays = self._fresh.delays(publish_times(self._installation.home / "journal")) / 1e6
         median, most = np.percentile(delays, [50, 95]) if len(delays) else (float("nan"), float("nan"))
+        soon = f", {delays[0]:.1f} s after the first message" if len(delays) else ""
         moves = " -> ".join(map(str, watcher.boundaries))
         return [
             ("December", f"{progress.received:,} messages, {progress.late} of them too late for live, left to batch"),
@@ -95,9 +105,13 @@ class December:
                 f"{len(watcher.boundaries) - 1} times, {self._moves_while_live} of them under live: {moves}",
             ),
             ("watched", f"{watcher.watched:,} answers in {watcher.polls:,} reads; lost events: {len(watcher.falls)}"),
-            ("first live answer", f"{self._first_answer:.1f} s after `tandem live` was started"),
+            ("first live answer", f"{self._first_answer:.1f} s after `tandem live` was started{soon}"),
             ("published to visible", f"median {median:.1f} s, 95% within {most:.1f} s"),
         ]
+
+    @property
+    def _state(self) -> str:
+        return f"{self._progress.visible:,} of {len(self._known):,} messages are visible"
 
     def _look_often(self, live: TandemProcess) -> None:
         while live.running:
@@ -121,13 +135,14 @@ class December:
             self._draw()
 
     def _sealed(self) -> int:
-        """The last generation that live has sealed."""
+        """The last sealed generation that holds messages and wasn't taken over; 0 for none."""
         journal = self._installation.home / "journal"
         if not journal.is_dir():
             return 0
         self._index = self._index or JournalIndex(LocalBlobs(str(journal)))
         self._index.refresh()
-        return self._index.sealed
+        fresh = self._index.segments(self._taken_over, self._index.sealed)
+        return max((segment.generation for segment in fresh), default=0)
 
     def _now(self) -> int:
         """The replay's time: when the latest visible flight became known."""

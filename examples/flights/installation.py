@@ -68,9 +68,8 @@ class Installation:
         return ["backfill", "--definition", str(DEFINITION), *flags]
 
     def live(self, generation_seconds: float) -> list[str]:
-        """Arguments of `tandem`: run live until nothing comes any more."""
-        # longer than the acknowledge deadline of 10 s, as `tandem live` demands
-        ends = ["--until-idle", "11s", "--generation-interval", f"{round(generation_seconds * 1000)}ms"]
+        """Arguments of `tandem`: run live. It is ended by `tandem stop`; idle for long, it ends by itself."""
+        ends = ["--until-idle", "60s", "--generation-interval", f"{round(generation_seconds * 1000)}ms"]
         return ["live", "--definition", str(DEFINITION), "--subscription", SUBSCRIPTION, *ends, "--no-screen"]
 
     def publish(self, file: Path, speed: float) -> list[str]:

@@ -69,13 +69,16 @@ ALL_FAILPOINTS = [
 ]
 
 
-def instants(chance: random.Random, number: int) -> list[Kill]:
-    """Seeded kills: some while it starts, some while it serves, some while a backfill reads or publishes."""
-    kills = [Kill(fresh=True, after=chance.uniform(0, 3), backfill="first")]
+def plan_of(chance: random.Random, number: int, failpoints: Sequence[Kill]) -> list[Kill]:
+    """Failpoints, and seeded kills while it starts, while it serves, and while a backfill reads or publishes."""
+    kills = [*failpoints]
     for at in range(number - 1):
         fresh = chance.random() < 0.5
         after = chance.uniform(0, 3) if fresh else chance.uniform(0.2, 6)
         kills.append(Kill(fresh=fresh, after=after, backfill=("during", "killed", "")[at % 3]))
+    chance.shuffle(kills)
+    # not at the very beginning, so that it has something to count
+    kills.insert(len(kills) // 2, Kill(fresh=True, after=chance.uniform(0, 3), backfill="first"))
     return kills
 
 
@@ -153,10 +156,11 @@ class Publisher:
         self._thread.join()
 
     def finish(self) -> None:
-        """Stop, and publish the rest at once."""
+        """Stop, and publish the rest at once, with copies of some old messages, which batch has counted by now."""
         self.__exit__()
         if self.error is not None:
             raise self.error
+        self.messages += self.chance.sample(self.messages[: self.sent], 200)
         rest = self.messages[self.sent :]
         for start in range(0, len(rest), 5_000):
             self.stage.publish(rest[start : start + 5_000])
@@ -291,8 +295,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
 ) -> None:
     chance = random.Random(SEED)
     messages = traffic(chance, number)
-    plan = [*instants(chance, kills), *failpoints]
-    chance.shuffle(plan)
+    plan = plan_of(chance, kills, failpoints)
     with Publisher(trial.stage, messages, rate, chance) as publisher:
         for kill in plan:
             trial.run(kill)

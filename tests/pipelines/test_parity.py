@@ -8,40 +8,50 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity_checks import check_end, check_late_copy, check_late_pane, check_publishing, draw_steps, run_scenario
+from parity_checks import check_end, check_honesty
 from sales import SECOND, START, Sale
+from scenarios import check_late_copy, check_late_pane, check_publishing, draw_steps, run_scenario
 from worlds import STEPS, world_of
 
 from journal.generations import next_generation
 
-SEEDS = (3, 16, 24, 58)
+SEEDS = (3, 16, 58)
 SCENARIOS = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2**16 - 1)), min_size=5, max_size=45)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=8, deadline=None, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**16 - 1), steps=SCENARIOS)
-def test_one_lane_and_any_steps_give_one_answer(seed: int, steps: list[tuple[str, int]]) -> None:
-    run_scenario(seed, steps, lanes=(1,))
+def test_any_steps_give_one_answer(seed: int, steps: list[tuple[str, int]]) -> None:
+    run_scenario(seed, steps)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_several_lanes_give_one_answer(seed: int) -> None:
-    """Lanes that differ in event time; a run may have other lanes than the one before."""
-    run_scenario(seed, draw_steps(seed, 40), lanes=(1, 2, 3))
-
-
-@pytest.mark.parametrize("seed", [2, 5])
-def test_without_deduplication_every_copy_counts_in_both(seed: int) -> None:
-    run_scenario(seed, draw_steps(seed, 30), deduplicate=False, lanes=(1, 2))
-
-
-def test_the_scenarios_hold_what_they_should() -> None:
-    """Guards the tests above: there are late events, copies, generations, batch runs and cleared tiles in them."""
+def test_long_scenarios_give_one_answer() -> None:
+    """Of lanes that differ in event time; a run may have other lanes than the one before."""
     told: dict[str, int] = {}
     for seed in SEEDS:
-        for name, count in run_scenario(seed, draw_steps(seed, 40), lanes=(1, 2, 3)).items():
+        for name, count in run_scenario(seed, draw_steps(seed)).items():
             told[name] = told.get(name, 0) + count
+    # else the scenarios would show less than they should
     assert {name for name, count in told.items() if count < 3} <= {"refusals"}, told
+
+
+def test_without_deduplication_every_copy_counts_in_both() -> None:
+    run_scenario(2, draw_steps(2, 30), deduplicate=False, lanes=(1, 2))
+
+
+def test_nothing_is_final_while_something_is_missing() -> None:
+    final = 0
+    for seed in (1, 7):
+        with world_of(seed, bad=False) as world:
+            for kind, pick in draw_steps(seed, 60):
+                world.step(kind, pick)
+                if kind in ("publish batch", "restart", "wait"):
+                    for key in sorted(world.live.pending):
+                        world.live.fire(key)
+                    final += check_honesty(world)
+            check_end(world)
+            check_honesty(world)
+    assert final > 5, "hardly any answer was FINAL: the test shows less than it should"
 
 
 @pytest.mark.parametrize(

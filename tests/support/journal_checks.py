@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-from worlds import Armed, Crash
+from live_driver import Armed, Crash
 
 from journal.clocks import SECOND, ManualClock
 from journal.failpoints import FAILPOINTS

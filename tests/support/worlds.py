@@ -10,18 +10,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import apache_beam as beam
 import pyarrow as pa
-from apache_beam.transforms.window import TimestampedValue
-from fake_states import RunnerState
+from live_driver import Armed, Live, parts_of
 from sales import LATENESS, SECOND, START, TILE, Sale, definition, read_sale, text
 
 import pipelines.backfill
@@ -29,62 +25,32 @@ import transforms.backfill_work
 import views.opening
 from journal.clocks import ManualClock
 from journal.journal_index import JournalIndex
-from journal.lane_config import LaneConfig
-from journal.lane_marks import LaneMark
-from journal.lane_reader import LaneReader
+from journal.layout import lane_name
 from journal.memory_blobs import MemoryBlobs
 from journal.memory_broker import MemoryBroker
-from journal.runs import start_run
 from journal.segments import load_segment
 from pipelines.backfill import BackfillConfig, Plan, _items, plan
 from pipelines.config import Home
-from pipelines.live import _start_live_run
 from schemas.compiled import compile_definition
 from schemas.errors import PublishRefusedError
 from transforms.aggregate import BatchRunRef, _Aggregate
 from transforms.backfill_work import SegmentWork, Work
 from transforms.batch_counts import Counts, _finish, _of_tally, _of_update, add_counts
-from transforms.elements import (
-    DecodedSegmentCoder,
-    FoldUpdate,
-    FoldUpdateCoder,
-    SegmentTally,
-    SourceBatch,
-    TileKey,
-)
-from transforms.fold import DAY, _Fold
-from transforms.journaled_source import _decoded_segment
-from transforms.reading import observe, source_readings
-from transforms.sinks import _WriteBatch, _WriteStates, _WriteTallies, serve_when_caught_up
-from transforms.tiles import TALLIES, _Route
+from transforms.elements import FoldUpdate, SourceBatch, TileKey
+from transforms.fold import DAY
+from transforms.sinks import _WriteBatch, serve_when_caught_up
+from transforms.tiles import _Route
 from views.answers import all_answers
 from views.opening import open_store
 
-SUBSCRIPTION = "projects/p/subscriptions/s"
 FAILPOINTS = ("after-pull", "after-segment", "after-acknowledge", "after-opening", "after-link", "after-marker")
 STEPS = (
     *["publish"] * 6,
     *["pull"] * 8,
     *["fire"] * 6,
-    *["wait", "roll", "bundle fails", "pane fails", "reader dies"],
-    *["restart", "build", "publish batch", "publish batch"],
+    *["wait", "roll", "roll", "bundle fails", "pane fails", "reader dies"],
+    *["restart", "build", "build", "publish batch", "publish batch"],
 )
-
-
-class Crash(BaseException):
-    """The reader's process died here."""
-
-
-class Armed:
-    """A failpoint that crashes at one named instant."""
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-
-    def __call__(self, name: str) -> None:
-        if name == self.name:
-            self.name = None
-            raise Crash(name)
 
 
 @dataclass(frozen=True)
@@ -95,6 +61,8 @@ class Copy:
     generation: int
     watermark: int | None
     """Stored before it, microseconds UTC."""
+    segment: tuple[str, int]
+    """Lane and number."""
 
     @property
     def fate(self) -> str:
@@ -110,180 +78,13 @@ class Copy:
         return self.sale.tile + TILE + LATENESS <= self.watermark
 
 
-def parts_of(outputs: Iterator[Any]) -> tuple[list[tuple[TileKey, pa.RecordBatch]], list[SegmentTally]]:
-    """(events by tile, tallies) of what routing put out."""
-    parts, tallies = [], []
-    for output in outputs:
-        if isinstance(output, TimestampedValue):
-            parts.append(output.value)
-        elif isinstance(output, beam.pvalue.TaggedOutput) and output.tag == TALLIES:
-            tallies.append(output.value)
-    return parts, tallies
-
-
-class Live:
-    """One live run of the definition: readers, panes, fold and sinks, with a runner's freedom."""
-
-    def __init__(self, world: World, lanes: int) -> None:
-        self.world, definition = world, world.definition
-        version = definition.source.version
-        self.run = start_run(
-            world.blobs,
-            world.clock,
-            lanes=lanes,
-            subscription=SUBSCRIPTION,
-            sources={version},
-            definitions=[definition.version],
-            boundary=world.boundary,
-            take_over=True,
-            nonce=lambda: f"{world.random.getrandbits(32):08x}",
-        )
-        config: Any = SimpleNamespace(home=world.home)
-        self.ref = _start_live_run(world.store, world.blobs, config, self.run, definition)  # type: ignore[arg-type]
-        base = world.store.live_run(definition.version, self.run.id).base_boundary
-        self.route, self.fold = _Route(definition, 1, base), _Fold(definition, self.ref)
-        self.states_sink, self.tallies_sink = _WriteStates(definition, self.ref), _WriteTallies(definition, self.ref)
-        for dofn in (self.route, self.fold, self.states_sink, self.tallies_sink):
-            dofn.setup()
-        self.lane_config = LaneConfig(
-            {version: definition.source.out_of_orderness},
-            max_messages=4,
-            idle_timeout=10 * SECOND,
-            until_idle=60 * SECOND,
-        )
-        self.marks: list[LaneMark | None] = [None] * lanes
-        self.readers = [self.reader(lane) for lane in range(lanes)]
-        self.runner: dict[TileKey, RunnerState] = {}
-        self.pending: dict[TileKey, list[pa.RecordBatch]] = {}
-        self.holds: dict[TileKey, int] = {}
-        self.watermark: int | None = None
-
-    def reader(self, lane: int) -> LaneReader:
-        """A reader of the lane from the mark that the runner committed."""
-        world = self.world
-        observing = lambda messages: observe(source_readings([world.definition]), messages)  # noqa: E731
-        return LaneReader(
-            world.blobs,
-            self.run,
-            lane,
-            world.broker,
-            world.clock,
-            observing,
-            self.lane_config,
-            mark=self.marks[lane],
-            nonce=f"{world.random.getrandbits(32):08x}",
-            failpoint=world.armed,
-        )
-
-    def pull(self, lane: int, fails: str | None = None) -> bool:
-        """One bundle of a lane; whether it gave a segment. `fails`: a failpoint, or 'bundle' for its end."""
-        self.world.armed.name = fails
-        try:
-            emitted = self.readers[lane].advance()
-        except Crash:
-            self.readers[lane] = self.reader(lane)
-            return True
-        finally:
-            self.world.armed.name = None
-        self._move_watermark()
-        if emitted is None:
-            return False
-        if fails == "bundle":
-            self.readers[lane] = self.reader(lane)
-            return True
-        coder = DecodedSegmentCoder()
-        segment = coder.decode(coder.encode(_decoded_segment(emitted, self.readers[lane].common_watermark())))
-        tallies: list[SegmentTally] = []
-        for batch in segment.batches:
-            parts, counted = parts_of(self.route.process(batch))
-            tallies += counted
-            for key, events in parts:
-                if self.watermark is not None and key[0] + TILE + LATENESS + DAY * SECOND <= self.watermark:
-                    continue  # a runner drops what comes after it gave the window up
-                self._hold(key)
-                self.pending.setdefault(key, []).append(events)
-        self._sink(self.tallies_sink, tallies)
-        self.marks[lane] = self.readers[lane].mark()
-        return True
-
-    def fire(self, key: TileKey, fails: bool = False) -> None:
-        """A pane of what has come for a tile. `fails`: the bundle fails once the store has it, and comes again."""
-        for attempt in ["fails", "succeeds"] if fails else ["succeeds"]:
-            bundle = self.runner.setdefault(key, RunnerState(self.world.random)).bundle()
-            pane = (key, ("early", pa.concat_batches(self.pending[key])))
-            updates = list(self.fold.process(pane, bundle.entries, bundle.token, bundle.clear))
-            coder = FoldUpdateCoder()
-            self._sink(self.states_sink, [coder.decode(coder.encode(update)) for update in updates])
-            if attempt == "succeeds":
-                bundle.commit()
-        del self.pending[key], self.holds[key]
-        self._clear_tiles()
-
-    def checkpoint(self) -> Callable[[], None]:
-        """A runner's checkpoint: calling it puts the run back there, as a runner does after a failure."""
-        kept = deepcopy((self.runner, self.holds)), dict(self.pending), list(self.marks)
-
-        def go_back() -> None:
-            (self.runner, self.holds), self.pending, self.marks = deepcopy(kept[0]), dict(kept[1]), list(kept[2])
-            self.readers = [self.reader(lane) for lane in range(len(self.readers))]
-
-        return go_back
-
-    def drain(self) -> None:
-        """Read to the end of the subscription, fire every pane."""
-        for _ in range(2_000):
-            moved = [self.pull(lane) for lane in range(len(self.readers))]
-            if not any(moved):
-                self.world.clock.advance(5 * SECOND)
-            if all(reader.finished() for reader in self.readers):
-                break
-        else:
-            raise AssertionError("the lanes never ended")
-        for key in sorted(self.pending):
-            self.fire(key)
-
-    def _sink(self, sink: Any, rows: Sequence[Any]) -> None:
-        sink.start_bundle()
-        for row in rows:
-            sink.process(row)
-        sink.finish_bundle()
-
-    def _move_watermark(self) -> None:
-        """The source's: the least of what the lanes report."""
-        (version,) = self.run.sources
-        reported = [reader.common_watermark()[version] for reader in self.readers]
-        known = [watermark for watermark in reported if watermark is not None]
-        if len(known) == len(reported):
-            self.watermark = max(min(known), self.watermark if self.watermark is not None else min(known))
-        self._clear_tiles()
-
-    def _hold(self, key: TileKey) -> None:
-        """Elements hold the watermark at their window's end, late ones where the runner gives the window up.
-
-        That is what Beam's own runners do with the end of the window as timestamp of panes.
-        """
-        end = key[0] + TILE
-        on_time = self.watermark is None or self.watermark < end
-        hold = end - 1 if on_time else end + LATENESS + DAY * SECOND
-        self.holds[key] = min(hold, self.holds.get(key, hold))
-
-    def _clear_tiles(self) -> None:
-        if self.watermark is None:
-            return
-        here = min([self.watermark, *self.holds.values()])
-        for key, state in self.runner.items():
-            if state.timer is not None and state.timer <= here:
-                bundle = state.bundle()
-                bundle.clear.clear()
-                self.fold.forget(key, bundle.entries, bundle.token)
-                bundle.commit()
-
-
 class World:
     """The journal, the broker before it and the view store behind it, and the runs between them."""
 
-    def __init__(self, folder: Path, seed: int, *, deduplicate: bool = True, lanes: Sequence[int] = (1, 2, 3)) -> None:
-        self.random, self.lanes = Random(seed), tuple(lanes)
+    def __init__(
+        self, folder: Path, seed: int, *, deduplicate: bool = True, lanes: Sequence[int] = (1, 2, 3), bad: bool = True
+    ) -> None:
+        self.random, self.lanes, self.bad = Random(seed), tuple(lanes), bad
         self.definition = definition(deduplicate=deduplicate)
         self.text = text(deduplicate=deduplicate)
         self.compiled = compile_definition(self.definition)
@@ -329,7 +130,9 @@ class World:
             self.clock.advance(choose.choice([1, 5, 30]) * SECOND)
         elif kind == "roll":
             self.live.readers[lane].request_roll()
-            self.clock.advance(SECOND)
+            for other in (lane, *range(len(self.live.readers))):
+                self.clock.advance(SECOND)
+                self.live.pull(other)
         elif kind == "bundle fails":
             self.live.pull(lane, "bundle")
         elif kind == "reader dies":
@@ -347,7 +150,7 @@ class World:
         # now and then by so much that runners give windows up
         self.now += choose.choices([0, 2, 4, 15, 2 * DAY], [8, 8, 8, 8, 1])[0] * SECOND
         for _ in range(choose.randint(1, 6)):
-            kind = choose.choices(["new", "copy", "conflict", "garbage"], [10, 4, 1, 1])[0]
+            kind = choose.choices(["new", "copy", "conflict", "garbage"], [10, 4, 1, self.bad])[0]
             if kind == "garbage":
                 self.broker.publish(b"{" + str(choose.random()).encode())
                 continue
@@ -367,7 +170,7 @@ class World:
             at=self.now - back + choose.randrange(SECOND),
             shop=choose.choice([None, "a", "b", "ü"]),
             amount=choose.choice([0.1, 1e16, -1e16, 3.5, 1e-9]),
-            units=choose.choice([None, 1, 7, 2**40 if choose.random() < 0.2 else 2]),
+            units=choose.choice([None, 1, 7, 2**40 if self.bad and choose.random() < 0.2 else 2]),
             kind=choose.choice(["book", "film", "game", "skip"]),
         )
 
@@ -468,7 +271,8 @@ class World:
                     segment.messages.column("data").to_pylist(),
                     segment.header.watermarks.get(version),
                 )
-                self._copies[ref.path] = [Copy(read_sale(data), ref.generation, watermark) for data in payloads]
+                place = (lane_name(ref.run, ref.lane), ref.number)
+                self._copies[ref.path] = [Copy(read_sale(data), ref.generation, watermark, place) for data in payloads]
         return [copy for copies in self._copies.values() for copy in copies]
 
     def answers(self) -> dict[tuple[str, int], dict[str, Any]]:

@@ -84,7 +84,7 @@ def check_same(found: Sequence[FoldUpdate], wanted: Sequence[FoldUpdate]) -> Non
 
 @pytest.mark.parametrize("moves", [0.0, 0.3, 1.0], ids=["one worker", "moves now and then", "moves each time"])
 def test_a_tile_that_moves_between_workers_goes_on_alike(routed: Routed, run: str, moves: float) -> None:
-    random, state, parts = Random(5), RunnerState(Random(3)), panes(routed, 60)
+    random, state, parts = Random(5), RunnerState(Random(3)), panes(routed, 40)
     found = []
     for part in parts:
         if random.random() < moves:

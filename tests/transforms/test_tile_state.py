@@ -11,8 +11,8 @@ import pytest
 import sales
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity_checks import check_tallies, encoded
 from sales import Sale
+from split_checks import check_tallies, encoded
 
 from schemas.columns import EVENTS, GENERATION, KEY
 from schemas.states import aggregate, merge_blocks
@@ -58,7 +58,7 @@ def whole(state: TileState) -> dict[tuple[str, int], tuple[int, bytes]]:
     return encoded(COMPILED.measures, merge_blocks(COMPILED.measures, [state.block]))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @given(panes=PANES, restarts=st.randoms(use_true_random=False))
 def test_panes_and_restarts_give_what_no_restart_gives(
     routed: Routed, panes: list[tuple[int, list[Sale]]], restarts: Random
@@ -83,7 +83,7 @@ def test_panes_and_restarts_give_what_no_restart_gives(
     assert last.seen.dump().equals(steady.seen.dump())
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @given(panes=PANES)
 def test_any_split_counts_what_one_update_counts(routed: Routed, panes: list[tuple[int, list[Sale]]]) -> None:
     """Which generation a straddler counts in depends on the split; the merged answer doesn't."""
@@ -111,7 +111,7 @@ def over_generations(state: TileState) -> dict[tuple[str, int], tuple[int, bytes
     return encoded(COMPILED.measures, merge_blocks(COMPILED.measures, [flat]))
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@settings(max_examples=12, deadline=None, derandomize=True, database=None)
 @given(panes=PANES)
 def test_an_update_holds_whole_states_of_just_the_keys_that_gained(
     routed: Routed, panes: list[tuple[int, list[Sale]]]
