@@ -16,7 +16,7 @@ $(STAMP): $(LOCK) requirements/build.txt setup.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tandem needs Python 3.11 or later")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python $(LOCK) requirements/build.txt \
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python $(LOCK) requirements/build.txt \
 	  || $(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . >$(VENV)/install.log 2>&1 \
 	  || { cat $(VENV)/install.log; exit 1; }

@@ -12,9 +12,9 @@ import pytest
 from breaks import BREAKS
 from journal_checks import check_crashes_lose_nothing, check_fencing
 from routing_checks import check_border
-from scenarios import check_late_copy, check_late_pane, check_publishing, check_scenarios
+from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, check_scenarios
 
-Check = Callable[[], None]
+Check = Callable[[], object]
 
 GUARDS: dict[str, Check] = {
     "merge_loses_a_state": partial(check_scenarios, (13, 12, 0)),
@@ -29,6 +29,7 @@ GUARDS: dict[str, Check] = {
     "any_cached_state_will_do": partial(check_scenarios, (3, 0)),
     "tiles_are_cleared_too_early": check_late_pane,
     "restored_states_lose_an_entry": partial(check_scenarios, (3, 4, 7)),
+    "late_events_are_no_reason": partial(check_finality, (7, 1, 4, 8, 11)),
 }
 """For each break the check that must find it."""
 

@@ -17,6 +17,7 @@ import transforms.late_ids
 import transforms.routing
 import transforms.seen_ids
 import transforms.tile_state
+import views.answers
 import views.run_store
 from journal.lane_writer import LaneWriter
 from schemas.measures.totals import TotalMeasure
@@ -123,6 +124,12 @@ def restored_states_lose_an_entry(patch: Patch) -> None:
     patch.setattr(transforms.tile_state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
 
 
+def late_events_are_no_reason(patch: Patch) -> None:
+    """Certificates overlook the late events that wait for batch."""
+    intact = views.answers.judge
+    patch.setattr(views.answers, "judge", lambda facts: intact(replace(facts, pending_late=0)))
+
+
 BREAKS: dict[str, Break] = {
     made.__name__: made
     for made in (
@@ -138,5 +145,6 @@ BREAKS: dict[str, Break] = {
         any_cached_state_will_do,
         tiles_are_cleared_too_early,
         restored_states_lose_an_entry,
+        late_events_are_no_reason,
     )
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
-from parity_checks import check_end, check_step
+from parity_checks import check_end, check_honesty, check_step
 from sales import LATENESS, SECOND, START, TILE, Sale
 from worlds import STEPS, World, world_of
 
@@ -15,6 +15,7 @@ from journal.generations import next_generation
 
 __all__ = [
     "Steps",
+    "check_finality",
     "check_late_copy",
     "check_late_pane",
     "check_publishing",
@@ -59,6 +60,22 @@ def check_scenarios(seeds: Iterable[int]) -> None:
     """Several scenarios; the first that shows something ends it."""
     for seed in seeds:
         run_scenario(seed, draw_steps(seed))
+
+
+def check_finality(seeds: Iterable[int]) -> int:
+    """No answer is FINAL while something that was taken in is missing in it. Returns how many were FINAL on the way."""
+    final = 0
+    for seed in seeds:
+        with world_of(seed, bad=False) as world:
+            for kind, pick in draw_steps(seed, 60):
+                world.step(kind, pick)
+                if kind in ("publish batch", "restart", "wait"):
+                    for key in sorted(world.live.pending):
+                        world.live.fire(key)
+                    final += check_honesty(world)
+            world.live.drain()
+            check_honesty(world)
+    return final
 
 
 def check_late_copy(first: str = "late", lead: int = 100 * SECOND) -> None:

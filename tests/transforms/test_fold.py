@@ -206,7 +206,7 @@ def decode_part(data: bytes) -> tuple[TileKey, pa.RecordBatch]:
     return (tile, shard), from_ipc(events)
 
 
-@pytest.mark.xdist_group("prism")
+@pytest.mark.xdist_group("processes")
 def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: Path) -> None:
     """Early, on time and late panes of three tiles on Prism, with the clocks in the test's hand."""
     url, run = f"sqlite:///{tmp_path}/views.db", "000001-aa"
