@@ -14,6 +14,7 @@ from split_checks import check_splits
 from worlds import Copy, World
 
 from schemas.certificate import Status
+from schemas.errors import PublishRefusedError
 from views.answers import answer
 
 __all__ = ["check_end", "check_honesty", "check_step", "late_by_rule", "sales_of"]
@@ -50,13 +51,10 @@ def check_step(world: World) -> None:
 
 def check_end(world: World) -> None:
     """Everything is read, then batch takes over generation by generation: one answer all along."""
-    live = world.live
-    live.drain()
-    world.step("serve", 0)
+    live = _serve_live(world)
     check_conservation(world, live)
     served = world.store.served(world.definition.name)
-    assert served is not None, "the live run has caught up, and isn't served"
-    assert served.live_run == live.run.id, "the live run has caught up, and isn't served"
+    assert served is not None
     check_served(world, served.boundary)
     check_late_ledger(world, live)
     last = world.index().sealed
@@ -71,6 +69,28 @@ def check_end(world: World) -> None:
     check_batch_conservation(world)
     if world.definition.deduplicate:
         check_splits(world, Random(len(world.sent)))
+
+
+def _serve_live(world: World) -> Live:
+    """The newest live run, once it has everything and is served.
+
+    One that began before a batch run which left events to the run before it can't take over: it counts them in
+    generations that batch covers. The store refuses it, and a run that starts on that batch run does.
+    """
+    world.live.drain()
+    name, version = world.definition.name, world.definition.version
+    served = world.store.served(name)
+    if served is None or served.live_run != world.live.run.id:
+        try:
+            world.store.serve_live(name, version, world.live.run.id)
+        except PublishRefusedError as refused:
+            if "were left out of batch run" not in str(refused):
+                raise AssertionError(f"caught up, and not served: {refused}") from refused
+            check_step(world)
+            world.live = Live(world, 1)
+            world.live.drain()
+            world.store.serve_live(name, version, world.live.run.id)
+    return world.live
 
 
 def check_served(world: World, boundary: int) -> None:
