@@ -14,7 +14,7 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
 from formats.files import FileRef, expand, split
 from journal.blobs import LocalBlobs
@@ -34,7 +34,7 @@ from pipelines.config import (
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from schemas.compiled import compile_definition
 from schemas.definition import Definition, load
-from schemas.errors import PublishRefusedError, SourceFileError, UserError
+from schemas.errors import BatchOutdatedError, PublishRefusedError, SourceFileError, UserError
 from transforms.aggregate import AggregateTiles, BatchRunRef
 from transforms.backfill_work import FileWork, ReadWork, SegmentWork, Work
 from transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
@@ -49,6 +49,8 @@ __all__ = ["BackfillConfig", "Plan", "build", "main", "parse", "plan", "run"]
 _PIECE_BYTES: Final = 64 << 20
 _SEGMENT_MESSAGES: Final = 100_000
 """Messages of the segments that one item of work reads, about."""
+_BUILDS: Final = 4
+"""How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,28 @@ def run(arguments: Sequence[str]) -> None:
     store = open_store(config.home.store)
     _check_version(store, config)
     store.register(compile_definition(config.definition), config.definition_text)
-    work = plan(config, store)
-    if not work.generations:
-        console.print(f"{config.definition.name}: nothing new; boundary {work.boundary} stays")
-        return
+    for builds_left in reversed(range(_BUILDS)):
+        work = plan(config, store)
+        if not work.generations:
+            console.print(f"{config.definition.name}: nothing new; boundary {work.boundary} stays")
+            return
+        _build_batch_run(config, options, work, store, console)
+        if not config.publish:
+            return
+        try:
+            published = _publish(config, store, work)
+        except BatchOutdatedError as outdated:
+            if not builds_left:
+                raise
+            console.print(f"{outdated}: doing so")
+        else:
+            console.print(f"{config.definition.name}: published, boundary {published.boundary}")
+            return
+
+
+def _build_batch_run(
+    config: BackfillConfig, options: PipelineOptions, work: Plan, store: ViewStore, console: Console
+) -> None:
     local_batch_runner(options)
     begun = time.monotonic()
     with console.status(f"{config.definition.name}: {len(work.files)} files, {len(work.segments)} segments"):
@@ -142,9 +162,6 @@ def run(arguments: Sequence[str]) -> None:
         f"{config.definition.name}: batch run {work.batch_run} took in {received:,} events of "
         f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.1f} s, {dead:,} dead letters"
     )
-    if config.publish:
-        published = _publish(config, store, work)
-        console.print(f"{config.definition.name}: published, boundary {published.boundary}")
 
 
 def plan(config: BackfillConfig, store: ViewStore) -> Plan:
@@ -264,10 +281,12 @@ def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentF
 def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publication:
     """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
 
-    The store refuses a live run that the batch run can't stand beside, whichever run it was built for.
+    The store refuses a live run that the batch run can't stand beside, whichever run it was built for. Raises
+    BatchOutdatedError at once where waiting can't help.
     """
+    refused = retry_if_exception_type(PublishRefusedError) & retry_if_not_exception_type(BatchOutdatedError)
     retrying = Retrying(
-        retry=retry_if_exception_type(PublishRefusedError),
+        retry=refused,
         wait=wait_fixed(0.5),
         stop=stop_after_delay(config.publish_wait / 1e6),
         reraise=True,

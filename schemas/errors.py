@@ -14,6 +14,7 @@
     |   `-- WriterAliveError     another run writes this journal and its heartbeat is fresh
     |-- StoreError               the view store can't be read or written
     |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
+    |       `-- BatchOutdatedError   live went on since the batch run was built: build it anew
     `-- ParityError              two computations of the same answer differ
 """
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "BatchOutdatedError",
     "DefinitionError",
     "FencedError",
     "JournalError",
@@ -104,6 +106,10 @@ class StoreError(TandemError):
 
 class PublishRefusedError(StoreError):
     """Publishing or rolling back now would break a guarantee; the message says which and by how much."""
+
+
+class BatchOutdatedError(PublishRefusedError):
+    """The live run counted, or is another one, since the batch run was built for it: another batch run fits."""
 
 
 class ParityError(TandemError):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.errors import PublishRefusedError
+from schemas.errors import BatchOutdatedError, PublishRefusedError
 from views.chains import Chain, Chains
 from views.coverage import file_sets
 from views.event_ids import counted_ids
@@ -31,6 +31,10 @@ class Copies:
         """The error of one refusal."""
         return PublishRefusedError(f"{self.name}: {reason}")
 
+    def outdated(self, reason: str) -> BatchOutdatedError:
+        """The error of a refusal that a batch run built now wouldn't meet."""
+        return BatchOutdatedError(f"{self.name}: {reason}")
+
     def nothing_counted_twice(self, batch: Row | None, live: Row) -> None:
         """No event that live counts after the boundary is one that batch counted up to it."""
         if batch is None:
@@ -44,7 +48,7 @@ class Copies:
         for tile, events in self._by_tile(query).items():
             twice = events & self._counted(batch, tile)
             if twice:
-                raise self.refuse(
+                raise self.outdated(
                     f"{len(twice)} events of tile {tile} are counted by batch run {batch.id!r} and, in a"
                     f" generation after {batch.boundary}, by live run {live.run!r}: build the batch run anew"
                     " for this live run"
@@ -79,7 +83,7 @@ class Copies:
             lost = events - self._counted(batch, tile) - self._counted_later(live, tile, batch.boundary)
             if lost:
                 who = f"live run {live.run!r}" if live is not None else "no run"
-                raise self.refuse(
+                raise self.outdated(
                     f"{len(lost)} events of tile {tile} were left out of batch run {batch.id!r} for another"
                     f" live run, and {who} doesn't count them"
                 )

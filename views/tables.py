@@ -33,7 +33,7 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Goes up with every change of these tables; a store of another version is refused."""
 
 METADATA = sa.MetaData()

@@ -13,7 +13,7 @@ from sales_files import WRITERS, write_journal, write_jsonl
 
 from pipelines import backfill
 from schemas.certificate import Status
-from schemas.errors import JournalError, SourceFileError, TandemError, UserError
+from schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
 from views.answers import all_answers, answer
 from views.opening import open_store
 from views.store import ViewStore
@@ -174,6 +174,38 @@ def test_another_version_is_served_only_when_told(bench: Bench) -> None:
     after = bench.store.served("sales")
     assert after is not None
     assert after.version != before.version
+
+
+@pytest.mark.parametrize(
+    ("outdated", "published"),
+    [
+        pytest.param(1, True, id="once"),
+        pytest.param(3, True, id="three times"),
+        pytest.param(4, False, id="again and again"),
+    ],
+)
+def test_a_batch_run_that_live_outdated_is_built_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, outdated: int, published: bool
+) -> None:
+    """The store says so (tests/views/test_publishing.py) when live counted a copy after the batch run was built."""
+    write_jsonl(bench.data / "one.jsonl", items(0, 4))
+    intact, tried = backfill._publish, list[str]()
+
+    def publish(config: Any, store: ViewStore, work: Any) -> Any:
+        tried.append(work.batch_run)
+        if len(tried) <= outdated:
+            raise BatchOutdatedError("sales: build the batch run anew")
+        return intact(config, store, work)
+
+    monkeypatch.setattr(backfill, "_publish", publish)
+    if published:
+        assert "sales: build the batch run anew: doing so\n" in bench.run()
+        bench.check(items(0, 4))
+    else:
+        with pytest.raises(BatchOutdatedError, match="anew"):
+            bench.run()
+        assert bench.store.served("sales") is None
+    assert len(set(tried)) == min(outdated, 3) + 1
 
 
 @pytest.mark.parametrize(

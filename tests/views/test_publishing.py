@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import PublishRefusedError, StoreError
+from schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
 from views.answers import all_answers, answer
 from views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent
 from views.store import ViewStore
@@ -124,6 +124,13 @@ def test_publishing_is_refused_and_changes_nothing(three: Any, prepare: Callable
     assert str(refusal.value).startswith("orders: ")
     assert "\n" not in str(refusal.value)
     assert (events(three), three.store.publications("orders")) == before
+
+
+@pytest.mark.parametrize("prepare", [straddler, left_out_for_another])
+def test_a_batch_run_that_can_be_built_anew_is_said_to_be_outdated(three: Any, prepare: Callable[[Any], None]) -> None:
+    prepare(three)
+    with pytest.raises(BatchOutdatedError):
+        three.store.publish("orders", "v1", "B1", "L1")
 
 
 def test_files_in_tiles_that_live_has_closed_are_published(three: Any) -> None:
