@@ -1,0 +1,211 @@
+"""A view of random events, split between batch and live at any generation, and naive oracles of all windows over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from schemas.compiled import CompiledDefinition, compile_definition
+from schemas.definition import loads
+from schemas.durations import format_duration
+from schemas.states import aggregate
+from views.rows import BatchManifest, GenerationCounts
+from views.store import ViewStore
+
+TEXT = """
+name: visits
+source:
+  schema:
+    type: record
+    name: Visit
+    fields:
+      - {{name: id, type: string}}
+      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
+      - {{name: user, type: string}}
+      - {{name: amount, type: long}}
+  format: json
+  event_id: id
+  event_time: at
+key: [user]
+tile: {tile}
+lateness: {lateness}
+measures: {{n: count, amount: {{sum: amount}}, largest: {{max: amount}}, amounts: {{distinct: amount}}}}
+windows: {{visit: {{session: {gap}}}{more}}}
+"""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; its time is in microseconds UTC."""
+
+    at: int
+    amount: int = 1
+    user: str = "ann"
+    generation: int = 1
+
+    @property
+    def key(self) -> str:
+        return f'["{self.user}"]'
+
+
+@dataclass(frozen=True)
+class Tally:
+    generation: int
+    counted: int
+    duplicates: int = 0
+    conflicts: int = 0
+
+
+@dataclass(frozen=True)
+class Update:
+    tile: int
+    block: pa.RecordBatch
+    tallies: Sequence[Tally]
+    shard: int = 0
+    straddlers: Sequence[object] = ()
+    ids: pa.RecordBatch | None = None
+    attempt: int = 0
+    replaces: bool = False
+
+
+@dataclass(frozen=True)
+class Segment:
+    position: str
+    number: int
+    generation: int
+    received: int
+    routed: int
+    filtered: int = 0
+    dead: int = 0
+    late: Sequence[tuple[int, int]] = ()
+
+
+def definition_of(tile: int, gap: int, *, lateness: int = 0, more: str = "") -> CompiledDefinition:
+    """`visits` with tiles and a session window of these sizes, in microseconds; `more` windows as YAML."""
+    durations = {"tile": tile, "gap": gap, "lateness": lateness}
+    texts = {name: format_duration(duration) for name, duration in durations.items()}
+    return compile_definition(loads(TEXT.format(**texts, more=f", {more}" if more else "")))
+
+
+class View:
+    """The view of events: generations up to `boundary` by a batch run, those after it by a live run."""
+
+    def __init__(
+        self, path: Path | str, compiled: CompiledDefinition, events: Sequence[Event], boundary: int, watermark: int
+    ) -> None:
+        self.compiled, self.events = compiled, list(events)
+        self.store = ViewStore(str(path))
+        self.store.register(compiled, "")
+        self.store.start_live_run(compiled.version, "L")
+        last = max((event.generation for event in events), default=0)
+        for generation in range(1, max(last, boundary) + 1):
+            self._live([event for event in events if event.generation == generation], generation)
+        self.store.set_watermark(compiled.version, "L", watermark)
+        if boundary:
+            self._batch([event for event in events if event.generation <= boundary], boundary)
+            self.store.publish("visits", compiled.version, "B", "L")
+        else:
+            self.store.serve_live("visits", compiled.version, "L")
+
+    def segment(self, number: int, **counts: Any) -> None:
+        """One more segment that live received."""
+        self.store.write_segments(self.compiled.version, "L", [Segment("L/z", number, **counts)])
+
+    def _live(self, events: Sequence[Event], generation: int) -> None:
+        count = len(events)
+        self.store.write_segments(self.compiled.version, "L", [Segment("L/0", generation, generation, count, count)])
+        updates = [Update(tile, block, (Tally(generation, total),)) for tile, block, total in self._tiles(events)]
+        self.store.write_live(self.compiled, "L", updates)
+
+    def _batch(self, events: Sequence[Event], boundary: int) -> None:
+        self.store.start_batch_run(self.compiled.version, "B", boundary=boundary)
+        updates = [Update(tile, block, (), ids=_no_ids()) for tile, block, _ in self._tiles(events)]
+        self.store.write_batch(self.compiled, "B", updates)
+        counts = {g: sum(event.generation == g for event in events) for g in range(1, boundary + 1)}
+        manifest = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
+        self.store.finish_batch_run("B", BatchManifest(manifest))
+
+    def _tiles(self, events: Sequence[Event]) -> list[tuple[int, pa.RecordBatch, int]]:
+        tile = self.compiled.definition.tile
+        by_tile: dict[int, list[Event]] = {}
+        for event in events:
+            by_tile.setdefault(event.at // tile * tile, []).append(event)
+        return [(start, self._block(mine), len(mine)) for start, mine in sorted(by_tile.items())]
+
+    def _block(self, events: Sequence[Event]) -> pa.RecordBatch:
+        times = np.array([event.at for event in events], np.int64)
+        ids = pa.array([str(index) for index in range(len(events))])
+        columns = {
+            "id": ids,
+            "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
+            "user": pa.array([event.user for event in events]),
+            "amount": pa.array([event.amount for event in events], pa.int64()),
+            TIME: pa.array(times),
+            ID: ids,
+        }
+        schema = self.compiled.events_schema
+        batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+        prepared = self.compiled.prepare(batch).events
+        generations = pa.array([event.generation for event in events], pa.int64())
+        return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
+
+
+def _no_ids() -> pa.RecordBatch:
+    kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
+    return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))
+
+
+# The oracles: plain Python over the events, nothing of the product.
+
+
+def expected_results(events: Sequence[Event]) -> dict[str, Any]:
+    """The measures of `visits` over these events."""
+    amounts = [event.amount for event in events]
+    return {
+        "n": len(amounts),
+        "amount": sum(amounts) if amounts else None,
+        "largest": max(amounts, default=None),
+        "amounts": len(set(amounts)),
+    }
+
+
+def expected_sessions(events: Sequence[Event], gap: int) -> list[list[Event]]:
+    """The sessions of one key's events, by time: a gap or more between two events parts them."""
+    sessions: list[list[Event]] = []
+    for event in sorted(events, key=lambda event: event.at):
+        if sessions and event.at - sessions[-1][-1].at < gap:
+            sessions[-1].append(event)
+        else:
+            sessions.append([event])
+    return sessions
+
+
+FLOORS: dict[str, Callable[[date], date]] = {
+    "day": lambda day: day,
+    "week": lambda day: day - timedelta(days=day.isoweekday() - 1),
+    "month": lambda day: day.replace(day=1),
+    "quarter": lambda day: day.replace(month=[1, 1, 1, 4, 4, 4, 7, 7, 7, 10, 10, 10][day.month - 1], day=1),
+    "year": lambda day: day.replace(month=1, day=1),
+}
+
+
+def local_date(at: int, zone: str) -> date:
+    """The date that a calendar on the wall shows."""
+    utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
+    return utc.astimezone(ZoneInfo(zone)).date()
+
+
+def expected_periods(events: Sequence[Event], period: str, zone: str) -> dict[tuple[str, date], list[Event]]:
+    """The events by key and first date of their period."""
+    found: dict[tuple[str, date], list[Event]] = {}
+    for event in events:
+        found.setdefault((event.key, FLOORS[period](local_date(event.at, zone))), []).append(event)
+    return found

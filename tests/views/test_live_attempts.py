@@ -1,0 +1,115 @@
+"""Rows of two attempts of one run, after a runner went back to a checkpoint; and the ids of tiles that were cleared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from schemas.errors import OvertakenError
+from views.answers import all_answers
+from views.tables import straddlers
+
+
+@pytest.fixture
+def live(bench: Any) -> Any:
+    """One key's event in generation 1, another's in 2, as a first attempt wrote them."""
+    bench.store.start_live_run("v1", "L1", journal="j")
+    bench.store.serve_live("orders", "v1", "L1")
+    write(bench, first(bench))
+    return bench
+
+
+def write(bench: Any, *updates: Any) -> None:
+    bench.store.write_live(bench.compiled, "L1", updates)
+
+
+def first(b: Any) -> Any:
+    rows = b.block((1, "k", 1, 10), (2, "k", 1, 10), (2, "other", 1, 10))
+    return b.Update(0, 0, rows, (b.Tally(1, 1), b.Tally(2, 2, 1)), [b.Straddler(7, 7, 2, 1)])
+
+
+def second(b: Any, *, attempt: int = 1, events: int = 2) -> Any:
+    """The other copy counted: all of k in generation 2."""
+    rows = b.block((2, "k", events, 10 * events), (2, "other", 1, 10))
+    return b.Update(
+        0, 0, rows, (b.Tally(1, 0, 1), b.Tally(2, events + 1)), [b.Straddler(9, 9, 2, 1)], None, attempt, True
+    )
+
+
+def view(bench: Any) -> dict[str, int]:
+    return {row.key: row.results["n"] for row in all_answers(bench.store, bench.compiled)}
+
+
+def named(bench: Any) -> list[int]:
+    with bench.store.database.read() as connection:
+        return list(connection.execute(sa.select(straddlers.c.hash)).scalars())
+
+
+def test_a_replacement_takes_the_place_of_all_rows_of_the_tile(live: Any) -> None:
+    assert (view(live), named(live)) == ({"k": 2, "other": 1}, [7])
+    write(live, second(live))
+    assert (view(live), named(live)) == ({"k": 2, "other": 1}, [9])
+    assert live.store.row_residues("v1", "L1") == {1: 0, 2: 0}
+    progress = live.store.tile_progress("v1", "L1", 0, 0)
+    assert (progress.attempt, progress.seen) == (1, {1: 1, 2: 3})
+
+
+def test_the_same_replacement_again_changes_nothing(live: Any) -> None:
+    write(live, second(live))
+    write(live, second(live))
+    assert view(live) == {"k": 2, "other": 1}
+    assert set(live.store.row_residues("v1", "L1").values()) == {0}
+
+
+def test_what_an_earlier_attempt_still_sends_is_passed_over(live: Any) -> None:
+    write(live, second(live))
+    more = live.block((1, "k", 5, 50))
+    write(live, live.Update(0, 0, more, (live.Tally(1, 5),), ()))
+    write(live, first(live))
+    assert (view(live), named(live)) == ({"k": 2, "other": 1}, [9])
+
+
+def test_in_one_write_the_replacement_wins_wherever_it_stands(live: Any) -> None:
+    more = live.Update(0, 0, live.block((1, "k", 1, 10), (1, "late", 3, 30)), (live.Tally(1, 4),), ())
+    write(live, more, second(live), first(live))
+    assert view(live) == {"k": 2, "other": 1}
+
+
+def test_other_tiles_and_shards_stay(live: Any) -> None:
+    write(live, live.Update(0, 1, live.block((1, "far", 2, 20)), (live.Tally(1, 2),)))
+    write(live, live.Update(live.tile, 0, live.block((1, "k", 4, 40)), (live.Tally(1, 4),)))
+    write(live, second(live))
+    found = {(row.key, row.start): row.events for row in all_answers(live.store, live.compiled)}
+    assert found == {("far", 0): 2, ("k", 0): 2, ("other", 0): 1, ("k", live.tile): 4}
+
+
+def test_a_replacement_that_would_take_events_away_is_refused_whole(live: Any) -> None:
+    with pytest.raises(
+        OvertakenError, match=r"key k: 2 events were written by an earlier attempt .* with 1, caught up"
+    ):
+        write(live, second(live, events=1))
+    assert (view(live), named(live)) == ({"k": 2, "other": 1}, [7])
+    assert live.store.tile_progress("v1", "L1", 0, 0).attempt == 0
+
+
+def test_ids_of_a_cleared_tile_are_kept_until_batch_covers_them(bench: Any) -> None:
+    bench.store.start_live_run("v1", "L1", journal="j")
+    bench.store.serve_live("orders", "v1", "L1")
+    ids, parent = bench.ids((1, 1, 1), (2, 2, 2)), None
+    bench.store.keep_ids("v1", "L1", 0, 0, ids)
+    assert bench.store.cleared_ids("v1", "L1", bench.tile, 0) is None
+    for generation in (1, 2):
+        assert bench.store.cleared_ids("v1", "L1", 0, 0).equals(ids), "an id of generation 2 is after the boundary"
+        bench.live("L1", generation, "k", 1)
+        bench.batch(f"B{generation}", generation, [(generation, "k", 1)], parent=parent)
+        parent = bench.store.publish("orders", "v1", f"B{generation}", "L1").batch_run
+        bench.store.prune("orders", keep=1)
+    assert bench.store.cleared_ids("v1", "L1", 0, 0) is None
+
+
+def test_ids_that_batch_covers_already_are_not_kept(live: Any) -> None:
+    live.store.keep_ids("v1", "L1", 0, 0, live.ids())
+    live.store.keep_ids("v1", "L1", 0, 0, live.ids((1, 1, -1)))
+    assert live.store.cleared_ids("v1", "L1", 0, 0) is None

@@ -1,0 +1,38 @@
+"""Trying again while the view store is locked or down: a pipeline outlives its store's absence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tenacity import (
+    Retrying,
+    retry_all,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from schemas.errors import RunDroppedError, StoreError
+
+__all__ = ["PATIENCE", "patiently"]
+
+PATIENCE: Final = 300.0
+"""Seconds for which a store that is locked or down is tried again before the pipeline fails."""
+
+Result = TypeVar("Result")
+
+
+def patiently(work: Callable[[], Result]) -> Result:
+    """The result of `work`, which is called again on every StoreError until patience ends; then that is raised.
+
+    A run that was dropped stays so: that error is raised at once.
+    """
+    retrying = Retrying(
+        retry=retry_all(retry_if_exception_type(StoreError), retry_if_not_exception_type(RunDroppedError)),
+        wait=wait_exponential_jitter(initial=0.1, max=5.0),
+        stop=stop_after_delay(PATIENCE),
+        reraise=True,
+    )
+    return retrying(work)

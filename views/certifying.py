@@ -1,0 +1,63 @@
+"""The certificate of an answer, from what was read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.certificate import Certificate, Facts, Status, judge
+from views.reading import Scope, TileRow
+from views.rows import Compiled
+
+__all__ = ["certificate_of", "facts_of"]
+
+
+def facts_of(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int) -> Facts:
+    """What is known of an answer merged from `rows`, with `late` pending events, of a window that ends at `end`."""
+    return Facts(
+        end=end,
+        lateness=compiled.definition.lateness,
+        published=scope.publication > 0,
+        batch=scope.batch_run is not None,
+        live=scope.live_run is not None,
+        boundary=scope.boundary,
+        watermark=scope.watermark,
+        events=sum(row.events for row in rows),
+        live_events=sum(row.events for row in rows if row.generation),
+        pending_late=late,
+        dead_letters=scope.dead_letters,
+        in_flight=scope.in_flight,
+        residue=scope.residue,
+    )
+
+
+def certificate_of(
+    compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int, *, changing: Sequence[str] = ()
+) -> Certificate:
+    """The certificate of the same. `changing`: more reasons why the answer can still change, so isn't FINAL."""
+    facts = facts_of(compiled, scope, rows, late, end)
+    status, reasons = judge(facts)
+    if changing and status is Status.FINAL:
+        status = Status.PROVISIONAL
+    generations: dict[int, int] = {}
+    for row in rows:
+        if row.generation:
+            generations[row.generation] = generations.get(row.generation, 0) + row.events
+    return Certificate(
+        name=scope.name,
+        version=scope.version,
+        publication=scope.publication,
+        boundary=scope.boundary,
+        batch_run=scope.batch_run,
+        live_run=scope.live_run,
+        watermark=scope.watermark,
+        events=facts.events,
+        batch_events=facts.events - facts.live_events,
+        live_events=tuple(sorted(generations.items())),
+        pending_late=late,
+        dead_letters=scope.dead_letters,
+        conflicts=scope.conflicts,
+        in_flight=scope.in_flight,
+        residue=scope.residue,
+        status=status,
+        reasons=(*reasons, *changing),
+    )
