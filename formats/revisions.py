@@ -1,0 +1,185 @@
+"""Messages that say which revision of a schema they were written with, as those of a Pub/Sub topic with a schema do.
+
+Pub/Sub puts three attributes on such messages (https://cloud.google.com/pubsub/docs/schemas): the schema's name, the
+id of its revision, and the encoding, JSON or BINARY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from formats.avro_messages import avro_decoder
+from formats.avro_resolution import default_column, from_json, from_written, resolve, written_name
+from formats.avro_types import SourceField, SourceFields, Type, schema_of
+from formats.json_messages import json_values
+from formats.verdicts import DECODE, Parsed, Verdicts
+
+__all__ = [
+    "ENCODING_ATTRIBUTE",
+    "REVISION_ATTRIBUTE",
+    "Revision",
+    "joined",
+    "parse_revision",
+    "revisions_of",
+]
+
+REVISION_ATTRIBUTE: Final = "googclient_schemarevisionid"
+ENCODING_ATTRIBUTE: Final = "googclient_schemaencoding"
+_ENCODINGS: Final = {"JSON": "json", "BINARY": "avro"}
+
+Rows = npt.NDArray[np.int64]
+
+
+class Revision(NamedTuple):
+    """How one message was written."""
+
+    id: str
+    encoding: str | None
+    """As its attribute says it; None: it has none, so it is as the definition says."""
+
+
+def revisions_of(attributes: pa.MapArray) -> dict[Revision, list[int]]:
+    """The rows of the messages that name a revision, by what they name, in order of first appearance."""
+    found = _values(attributes, REVISION_ATTRIBUTE)
+    if not found:
+        return {}
+    encodings = _values(attributes, ENCODING_ATTRIBUTE)
+    groups: dict[Revision, list[int]] = {}
+    for row, revision in found.items():
+        groups.setdefault(Revision(revision, encodings.get(row)), []).append(row)
+    return groups
+
+
+def _values(attributes: pa.MapArray, name: str) -> dict[int, str]:
+    """Row -> value of this attribute, ascending, for the rows that have it."""
+    offsets = attributes.offsets.to_numpy()
+    keys = attributes.keys.slice(offsets[0], offsets[-1] - offsets[0]) if len(offsets) else attributes.keys
+    if not len(keys):
+        return {}
+    places = np.flatnonzero(pc.equal(keys, name).to_numpy(zero_copy_only=False)) + offsets[0]
+    rows = np.searchsorted(offsets, places, side="right") - 1
+    values = attributes.items.take(pa.array(places)).to_pylist()
+    return dict(zip(rows.tolist(), values, strict=True))
+
+
+def parse_revision(
+    fields: SourceFields, columns: tuple[str, ...], format: str, revision: Revision, payloads: list[bytes]
+) -> Parsed:
+    """The needed fields of messages that were written with one revision, resolved to the source's schema.
+
+    `format` is the definition's, for messages that don't say their encoding. All are faults if the revision, or the
+    encoding, isn't known.
+    """
+    key = fields.revisions.get(revision.id)
+    encoding = format if revision.encoding is None else _ENCODINGS.get(revision.encoding)
+    if key is None or encoding is None:
+        return _all_dead(fields.needed(columns), len(payloads), _unknown(fields, revision, known=key is not None))
+    plan = _plan(key, fields, columns)
+    read = _read_binary if encoding == "avro" else _read_json
+    return read(key, plan, revision, payloads)
+
+
+def _unknown(fields: SourceFields, revision: Revision, known: bool) -> str:
+    if known:
+        return f"schema encoding {revision.encoding[:40]!r}; known are JSON and BINARY"  # type: ignore[index]
+    listed = ", ".join(sorted(fields.revisions)[:8]) or "none"
+    return f"schema revision {revision.id[:80]} is not known; source.revisions lists {listed}"
+
+
+def _all_dead(needed: Sequence[SourceField], size: int, reason: str) -> Parsed:
+    arrays = {field.name: pa.array([], field.arrow) for field in needed}
+    return Parsed(arrays, np.arange(0), Verdicts(0), dict.fromkeys(range(size), (DECODE, reason)))
+
+
+class _Column(NamedTuple):
+    """How one needed field is read."""
+
+    field: SourceField
+    place: int
+    """Of the writer's field in its record; -1: the field has its default."""
+    written: Type | None
+    writer: SourceField | None
+    """The writer's field, if it is usable."""
+
+
+def _plan(key: str, fields: SourceFields, columns: tuple[str, ...]) -> list[_Column]:
+    record, usable = schema_of(key)
+    plan = []
+    for field in fields.needed(columns):
+        name = written_name(record, field)
+        written = resolve("schema revision", record, field)
+        place = record.names.index(name) if name is not None else -1
+        plan.append(_Column(field, place, written, usable.get(name) if name is not None else None))
+    return plan
+
+
+def _read_binary(key: str, plan: list[_Column], revision: Revision, payloads: list[bytes]) -> Parsed:
+    batches, faults = avro_decoder(key).decode(payloads)
+    rows = _good(len(payloads), faults)
+    verdicts = Verdicts(len(rows))
+    arrays = {}
+    for column in plan:
+        field = column.field
+        if column.written is None:
+            arrays[field.name] = default_column(field, len(rows), verdicts)
+        elif batches:
+            values = pa.concat_arrays([batch.column(column.place) for batch in batches])
+            arrays[field.name] = from_written(values, column.written, field, verdicts)
+        else:
+            arrays[field.name] = pa.array([], field.arrow)
+    return Parsed(arrays, rows, verdicts, {row: (DECODE, _not_a_record(revision, why)) for row, why in faults.items()})
+
+
+def _read_json(key: str, plan: list[_Column], revision: Revision, payloads: list[bytes]) -> Parsed:
+    written = {column.writer.name: column.writer for column in plan if column.writer is not None}
+    found, faults = json_values(key, list(written), payloads)
+    values = dict(zip(written, found, strict=True))
+    rows = _good(len(payloads), faults)
+    verdicts = Verdicts(len(rows))
+    arrays = {}
+    for column in plan:
+        field = column.field
+        if column.writer is not None:
+            arrays[field.name] = from_json(values[column.writer.name], column.writer, field, verdicts)
+        elif column.written is None:
+            arrays[field.name] = default_column(field, len(rows), verdicts)
+        else:
+            arrays[field.name] = pa.nulls(len(rows), field.arrow)  # the writer's type is null
+    reasons = {row: (stage, f"schema revision {revision.id}: {why}") for row, (stage, why) in faults.items()}
+    return Parsed(arrays, rows, verdicts, reasons)
+
+
+def _good(size: int, faults: Mapping[int, Any]) -> Rows:
+    return np.delete(np.arange(size), list(faults)) if faults else np.arange(size)
+
+
+def _not_a_record(revision: Revision, why: str) -> str:
+    return f"schema revision {revision.id}: not a record of this Avro schema: {why}"
+
+
+def joined(parts: Sequence[tuple[Rows, Parsed]], refused: Mapping[int, tuple[str, str]]) -> Parsed:
+    """What was parsed of parts of a batch, each with the rows of its messages in the batch, in the batch's order.
+
+    `refused`: stage and reason of messages that are in no part, by row.
+    """
+    faults = dict(refused)
+    reasons: dict[int, tuple[str, str]] = {}
+    for places, parsed in parts:
+        faults |= {int(places[row]): why for row, why in parsed.faults.items()}
+        reasons |= {int(places[parsed.rows[row]]): why for row, why in parsed.verdicts.reasons.items()}
+    rows = np.concatenate([places[parsed.rows] for places, parsed in parts])
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    names = parts[0][1].arrays
+    arrays = {name: pa.concat_arrays([parsed.arrays[name] for _, parsed in parts]) for name in names}
+    if len(parts) > 1:
+        arrays = {name: array.take(pa.array(order)) for name, array in arrays.items()}
+    found = np.searchsorted(rows, list(reasons))
+    verdicts = Verdicts(len(rows), dict(zip(found.tolist(), reasons.values(), strict=True)))
+    return Parsed(arrays, rows, verdicts, faults)

@@ -1,0 +1,97 @@
+"""`tandem live --follow`: a live view of a journal that another run writes.
+
+So a new version of a definition catches up beside the one that is served: it stands on the newest batch run that was
+built of it, served or not, replays what is after that, and keeps following, also when the writer is started anew.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from journal.blobs import LocalBlobs
+from journal.clocks import SystemClock
+from journal.journal_index import JournalIndex
+from journal.tail import follower_id
+from pipelines.launching import launch, wait
+from pipelines.live import LiveConfig, LiveView, drained_by_signals, prepare
+from pipelines.live_runs import extents_of
+from pipelines.live_screen import note_idle_watermark, watch
+from schemas.definition import Definition
+from schemas.errors import UserError
+from transforms.fold import LiveRunRef
+from transforms.followed_source import FollowConfig, ReadFollowed
+from transforms.sinks import serve_when_caught_up
+from views.built import built
+from views.store import ViewStore
+
+__all__ = ["build", "follow", "start_followers"]
+
+
+def follow(config: LiveConfig, options: PipelineOptions) -> None:
+    """Follow until the end. Raises UserError without a journal, TandemError."""
+    if not Path(config.home.journal).is_dir():
+        raise UserError(f"--follow: there is no journal at {config.home.journal}; a run has to write it first")
+    blobs, store = LocalBlobs(config.home.journal), prepare(config, options)
+    runs = start_followers(config, store, blobs)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for definition, run in zip(config.definitions, runs, strict=True):
+        base = f" on batch run {run.base_batch_run}" if run.base_batch_run else ""
+        console.print(f"{definition.name}: follows as live run {run.run}{base}")
+    with drained_by_signals(blobs, runs[0].run), watch(config.home, config.definitions, runs, config.screen):
+        wait(launch(build(config, options, runs, store)))
+    for definition, run in zip(config.definitions, runs, strict=True):
+        serve_when_caught_up(store, definition, run.run)
+        note_idle_watermark(config.home, definition, run.run)
+
+
+def start_followers(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> tuple[LiveRunRef, ...]:
+    """One live run a definition, all of one name, written down in the view store."""
+    run = follower_id(SystemClock(), secrets.token_hex(4))
+    index = JournalIndex(blobs)
+    index.refresh()
+    return tuple(_start(config, store, index, run, definition) for definition in config.definitions)
+
+
+def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, definition: Definition) -> LiveRunRef:
+    base = config.base or _base(store, definition)
+    boundary = store.batch_run(base).boundary if base is not None else 0
+    store.start_live_run(
+        definition.version,
+        run,
+        journal=config.home.journal,
+        base_batch_run=base,
+        takeover=extents_of(index.segments(boundary)),
+    )
+    return LiveRunRef(config.home.store, run, base)
+
+
+def _base(store: ViewStore, definition: Definition) -> str | None:
+    """The batch run that is served with this version; of a version that isn't served the newest that was built."""
+    served = store.served(definition.name)
+    if served is not None and served.version == definition.version:
+        return served.batch_run
+    newest = built(store, definition.version).batch_run
+    return newest.id if newest is not None else None
+
+
+def build(config: LiveConfig, options: PipelineOptions, runs: Sequence[LiveRunRef], store: ViewStore) -> beam.Pipeline:
+    """The pipeline's graph: one read and decode, then a branch a definition."""
+    bases = [store.live_run(d.version, r.run).base_boundary for d, r in zip(config.definitions, runs, strict=True)]
+    how = FollowConfig(
+        run=runs[0].run,
+        boundary=min(bases),
+        sources={d.source.version: d.source.out_of_orderness for d in config.definitions},
+        idle_timeout=config.idle_timeout,
+        until_idle=config.until_idle,
+    )
+    pipeline = beam.Pipeline(options=options)
+    batches = pipeline | "Journal" >> ReadFollowed(config.definitions, config.home.journal, how)
+    for definition, run, base in zip(config.definitions, runs, bases, strict=True):
+        _ = batches | definition.name >> LiveView(definition, run, config.home.dead_letters, base)
+    return pipeline
