@@ -1,0 +1,189 @@
+"""Dead letters back into the pipeline that they came from: messages by their topic.
+
+Each replay is noted in the view store before it is sent, and taken back only when it has certainly not been sent. So
+none is sent twice, whenever this process dies; what is noted and never seen again stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from formats.dead_letters import StoredLetter
+from formats.replays import ReplayOf, without_replay
+from journal.blobs import LocalBlobs
+from journal.runs import load_run
+from schemas.errors import LaunchError, TandemError, UserError
+from views.letter_facts import LetterState, Place
+from views.store import ViewStore
+
+__all__ = ["Letter", "Replayed", "publish_letters", "topic_of", "topics"]
+
+MAX_REQUEST_BYTES: Final = 8 << 20
+MAX_REQUEST_MESSAGES: Final = 500
+_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: what the store knows of it, and what its file keeps."""
+
+    state: LetterState
+    stored: StoredLetter
+
+    @property
+    def place(self) -> Place:
+        """Position and row."""
+        return self.state.position, self.state.row
+
+    @property
+    def of_file(self) -> bool:
+        """Whether it is a record of a file, not a message."""
+        return self.state.generation < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay did."""
+
+    sent: int = 0
+    skipped: int = 0
+    """Somebody else had sent them meanwhile."""
+    decoded: int = 0
+    """Of files: what has become readable."""
+    failed: int = 0
+
+
+def topics(letters: Sequence[Letter], journal: str) -> dict[str, list[Letter]]:
+    """The letters by the topic of the subscription that their run read. Raises LaunchError, JournalError."""
+    by_run: dict[str, list[Letter]] = {}
+    for letter in letters:
+        by_run.setdefault(letter.state.position.partition("/")[0], []).append(letter)
+    by_subscription: dict[str, list[Letter]] = {}
+    for run, held in by_run.items():
+        if not Path(journal).is_dir():
+            raise UserError(f"there is no journal at {journal} that names the subscription; --topic names the topic")
+        by_subscription.setdefault(load_run(LocalBlobs(journal), run).subscription, []).extend(held)
+    found: dict[str, list[Letter]] = {}
+    for subscription, held in by_subscription.items():
+        found.setdefault(topic_of(subscription), []).extend(held)
+    return found
+
+
+def topic_of(subscription: str) -> str:
+    """The topic that feeds a subscription, asked of Pub/Sub. Raises LaunchError."""
+    from google.cloud.pubsub_v1 import SubscriberClient
+
+    with _one_line(subscription), SubscriberClient() as client:
+        topic = str(client.get_subscription(subscription=subscription, **_patience()).topic)
+    if topic == "_deleted-topic_":
+        raise LaunchError(f"the topic of {subscription} was deleted; --topic names one that feeds it")
+    return topic
+
+
+def publish_letters(store: ViewStore, version: str, letters: Sequence[Letter], topic: str) -> Replayed:
+    """Publish each letter's payload and attributes to the topic, with the attributes of a replay, once each.
+
+    Raises LaunchError for what Pub/Sub refuses; what was certainly not published may be replayed again.
+    """
+    from google.cloud.pubsub_v1 import PublisherClient
+
+    client = PublisherClient()
+    sent = skipped = 0
+    try:
+        with _one_line(topic):
+            client.get_topic(topic=topic, **_patience())
+        for held in _requests(letters):
+            noted = store.send_letters(version, [(x.place, x.state.attempts + 1, topic) for x in held])
+            fresh = [letter for letter, new in zip(held, noted, strict=True) if new]
+            skipped += len(held) - len(fresh)
+            if fresh:
+                _publish(client, store, version, fresh, topic)
+            sent += len(fresh)
+    finally:
+        client.stop()
+    return Replayed(sent=sent, skipped=skipped)
+
+
+def _publish(client: Any, store: ViewStore, version: str, letters: Sequence[Letter], topic: str) -> None:
+    """One request, not tried again by itself: an answer that is lost doesn't say whether it was published."""
+    from google.api_core.exceptions import (
+        FailedPrecondition,
+        InvalidArgument,
+        NotFound,
+        PermissionDenied,
+        Unauthenticated,
+    )
+    from google.pubsub_v1.types import PubsubMessage
+
+    messages = [PubsubMessage(data=x.stored.letter.payload, attributes=_attributes(x)) for x in letters]
+    try:
+        with _one_line(
+            topic, f"; the {len(letters)} letters of this request may have been published and stay in flight"
+        ):
+            try:
+                client.api.publish(topic=topic, messages=messages, retry=None, timeout=60)
+            except (FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated) as error:
+                store.unsend_letters(version, [(x.place, x.state.attempts + 1) for x in letters])
+                raise LaunchError(f"{topic}: {_first_line(error)}; nothing of this request was published") from None
+    except KeyboardInterrupt:
+        raise TandemError(f"interrupted; {len(letters)} letters may have been published and stay in flight") from None
+
+
+def _attributes(letter: Letter) -> dict[str, str]:
+    of = ReplayOf(
+        letter.state.position,
+        letter.state.row,
+        letter.state.generation,
+        letter.stored.letter.publish_time,
+        letter.state.attempts + 1,
+    )
+    return {**without_replay(letter.stored.letter.attributes), **of.attributes()}
+
+
+def _requests(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
+    held, size = list[Letter](), 0
+    for letter in letters:
+        payload = len(letter.stored.letter.payload) + 1024
+        if held and (len(held) == MAX_REQUEST_MESSAGES or size + payload > MAX_REQUEST_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(letter)
+        size += payload
+    if held:
+        yield held
+
+
+# Pub/Sub's clients
+
+
+def _patience() -> dict[str, Any]:
+    """A server that is just starting is waited for; one that isn't there at all not for ever."""
+    from google.api_core.exceptions import ServiceUnavailable
+    from google.api_core.retry import Retry, if_exception_type
+
+    retry = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.2, maximum=1.0, timeout=_SECONDS)
+    return {"retry": retry, "timeout": _SECONDS}
+
+
+@contextmanager
+def _one_line(name: str, more: str = "") -> Iterator[None]:
+    """What the clients raise as a LaunchError of one line."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except GoogleAuthError as error:
+        first = str(error).splitlines()[0]
+        raise LaunchError(f"no credentials for Pub/Sub: {first}; or set PUBSUB_EMULATOR_HOST") from None
+    except GoogleAPIError as error:
+        raise LaunchError(f"{name}: {_first_line(error)}{more}") from None
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "cause", None) or error
+    return (str(getattr(cause, "message", None) or cause).splitlines() or ["failed"])[0]

@@ -1,0 +1,224 @@
+"""Dead letters of files into the pipeline again: written to a file of their own, which a backfill takes in."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from formats.dead_letters import load
+from formats.file_pieces import storage_of
+from formats.files import expand, read_piece, split
+from formats.replays import without_replay
+from pipelines.replay import Letter, Replayed
+from schemas.compiled import CompiledDefinition
+from schemas.errors import TandemError, UserError
+from transforms.trial import Verdict, try_messages
+from views.letter_facts import LetterNote, LetterState, Place
+from views.store import ViewStore
+
+__all__ = ["ReplayHome", "files_locked", "replay_files", "settle_files", "trial"]
+
+MAX_FILE_LETTERS: Final = 50_000
+MAX_FILE_BYTES: Final = 32 << 20
+"""A replay file is one piece of a backfill, so that a record's row is its line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayHome:
+    """Where one installation keeps what a replay needs."""
+
+    root: str
+    """The folder of replay files is below it."""
+    journal: str
+    store: str
+    dead_letters: str
+
+
+def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, folder: Path) -> list[Verdict]:
+    """What the definition makes of each letter if it came in `now` (microseconds UTC); nothing is sent or kept.
+
+    `folder`: an empty one, for files of its own.
+    """
+    verdicts: dict[Place, Verdict] = {}
+    messages = [letter for letter in letters if not letter.of_file]
+    tried = [(x.stored.letter.payload, now, without_replay(x.stored.letter.attributes)) for x in messages]
+    verdicts.update(zip((letter.place for letter in messages), try_messages(compiled, tried), strict=True))
+    for path, held in _write_files([letter for letter in letters if letter.of_file], folder):
+        (ref,) = expand([str(path)])
+        found = [Verdict()] * len(held)
+        for piece in split(ref, MAX_FILE_BYTES * 2):
+            for decoded in read_piece(compiled.definition.source, compiled.source_columns, piece, now):
+                for dead in decoded.dead:
+                    found[dead.row] = Verdict(dead.stage, dead.reason)
+                for row, reason in compiled.prepare(decoded.events).failed.items():
+                    found[int(decoded.rows[row])] = Verdict("expression", reason)
+        verdicts.update(zip((letter.place for letter in held), found, strict=True))
+    return [verdicts[letter.place] for letter in letters]
+
+
+@contextmanager
+def files_locked(home: ReplayHome) -> Iterator[None]:
+    """One replay of files at a time: another can't tell a backfill that is running from one that died.
+
+    Raises UserError.
+    """
+    folder = Path(home.root) / "replays"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another replay of files is under way in {folder}; wait for its end") from None
+        yield
+
+
+def replay_files(
+    store: ViewStore,
+    compiled: CompiledDefinition,
+    letters: Sequence[Letter],
+    home: ReplayHome,
+    definition_file: str,
+) -> Replayed:
+    """Write the records to replay files and take these in by a backfill, which publishes them.
+
+    Raises TandemError where that is refused, PublishRefusedError by the store; then nothing has changed. To be called
+    within `files_locked`, after `settle_files`.
+    """
+    version = compiled.definition.version
+    folder = Path(home.root) / "replays" / version
+    folder.mkdir(parents=True, exist_ok=True)
+    sent, written = 0, list[tuple[Path, list[Letter]]]()
+    try:
+        for path, held in _write_files(letters, folder):
+            written.append((path, held))
+            marks = [(x.place, x.state.attempts + 1, f"{path}#{line}") for line, x in enumerate(held)]
+            if not all(store.send_letters(version, marks)):
+                raise UserError(f"{compiled.definition.name}: another replay of the same letters is under way")
+            sent += len(held)
+        _backfill(store, compiled, [str(path) for path, _ in written], home, definition_file)
+    except TandemError:
+        for path, held in written:
+            store.unsend_letters(version, [(x.place, x.state.attempts + 1) for x in held])
+            path.unlink(missing_ok=True)
+        raise
+    decoded, failed = settle_files(store, compiled, home)
+    return Replayed(sent=sent, decoded=decoded, failed=failed)
+
+
+def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHome) -> tuple[int, int]:
+    """Note what the served batch run made of replay files: (readable now, failed again). Can be repeated.
+
+    What a replay that died had noted, but no batch run that is served has read, may be replayed anew.
+    """
+    from transforms.elements import ReplayFate
+
+    version = compiled.definition.version
+    waiting: dict[str, list[tuple[int, LetterState, int]]] = {}
+    for state in store.dead_letters(version):
+        act = next((act for act in reversed(state.acts) if act.kind == "sent"), None)
+        if state.generation < 0 and act is not None and all(t.attempt < act.attempt for t in state.tried):
+            path, _, line = act.note.rpartition("#")
+            waiting.setdefault(path, []).append((int(line), state, act.attempt))
+    decoded = failed = 0
+    for path, held in waiting.items():
+        reader = _reader(store, compiled.definition.name, path)
+        if reader is None:
+            store.unsend_letters(version, [((s.position, s.row), attempt) for _, s, attempt in held])
+            Path(path).unlink(missing_ok=True)
+            continue
+        batch_run, generation = reader
+        position = f"{path}/0"
+        dead = load(home.dead_letters, version, position)
+        fates = []
+        for at, state, attempt in held:
+            found = dead.get(at)
+            why = (found.letter.stage, found.letter.reason) if found is not None else ("", "")
+            fates.append(ReplayFate(at, state.position, state.row, attempt, found is None, why[0], why[1]))
+        store.note_letters(version, batch_run, [LetterNote(position, generation, (), fates)])
+        decoded += sum(fate.decoded for fate in fates)
+        failed += sum(not fate.decoded for fate in fates)
+    return decoded, failed
+
+
+def _reader(store: ViewStore, name: str, path: str) -> tuple[str, int] | None:
+    """(batch run that read a file, the generation of its files) among the served one and its ancestors."""
+    served = store.served(name)
+    run = served.batch_run if served is not None else None
+    while run is not None:
+        found = store.batch_run(run)
+        parent = store.batch_run(found.parent) if found.parent else None
+        if any(file.path == path for file in store.manifest(run).segments):
+            inherited = {files.generation for files in parent.file_sets} if parent else set()
+            return run, min(files.generation for files in found.file_sets if files.generation not in inherited)
+        run = found.parent
+    return None
+
+
+def _backfill(
+    store: ViewStore, compiled: CompiledDefinition, paths: Sequence[str], home: ReplayHome, definition_file: str
+) -> None:
+    from pipelines.backfill import run
+
+    served = store.served(compiled.definition.name)
+    arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]
+    arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s"]
+    for path in paths:
+        arguments += ["--files", path]
+    if Path(home.journal).is_dir():
+        # Only the letters: generations that were sealed meanwhile wait for a backfill of their own.
+        arguments += ["--upto", str(served.boundary if served is not None else 0)]
+    run(arguments)
+
+
+def _write_files(letters: Sequence[Letter], folder: Path) -> Iterator[tuple[Path, list[Letter]]]:
+    """Records as JSON Lines, rows of CSV files below the header that they had; each file with its letters, by line."""
+    for header, held in _by_header(letters).items():
+        for part in _parts(held):
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            path = folder / f"replay-{stamp}-{secrets.token_hex(4)}.{'csv' if header else 'jsonl'}"
+            lines = [header] if header else []
+            path.write_bytes(b"\n".join([*lines, *(x.stored.letter.payload for x in part)]) + b"\n")
+            yield path, part
+
+
+def _by_header(letters: Sequence[Letter]) -> dict[bytes, list[Letter]]:
+    groups: dict[bytes, list[Letter]] = {}
+    headers: dict[str, bytes] = {}
+    for letter in letters:
+        path = letter.state.position.rpartition("/")[0]
+        rows_of_csv = path.lower().endswith((".csv", ".csv.gz")) and letter.stored.letter.stage != "expression"
+        if rows_of_csv and path not in headers:
+            headers[path] = _header(path)
+        groups.setdefault(headers[path] if rows_of_csv else b"", []).append(letter)
+    return groups
+
+
+def _header(path: str) -> bytes:
+    system, inner = storage_of(path)
+    try:
+        with system.open_input_stream(inner) as stream:
+            head = bytes(stream.read(1 << 20))
+    except OSError:
+        raise UserError(
+            f"{path}: is gone, and with it the header that its rows need; bring it back, or drop its letters"
+        ) from None
+    return head.splitlines()[0] if head else b""
+
+
+def _parts(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
+    held, size = list[Letter](), 0
+    for letter in letters:
+        payload = len(letter.stored.letter.payload) + 1
+        if held and (len(held) == MAX_FILE_LETTERS or size + payload > MAX_FILE_BYTES):
+            yield held
+            held, size = [], 0
+        held.append(letter)
+        size += payload
+    if held:
+        yield held
