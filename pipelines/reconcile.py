@@ -1,0 +1,234 @@
+"""Reconcile: batch against what it wrote, against live and against the journal. `python -m pipelines.reconcile ...`.
+
+The view store alone says which tiles are suspect. Only these are computed again, from the segments that hold them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from pipelines.config import FlagParser, Home, add_definition_flag, add_home_flags, beam_options, home_from, make_folder
+from pipelines.launching import entry, launch, local_batch_runner, wait
+from pipelines.reconcile_report import Outcome, report
+from pipelines.rereading import Reread, begun_at, plan_reread
+from schemas.certificate import time_text
+from schemas.compiled import compile_definition
+from schemas.definition import Definition, load
+from schemas.errors import ParityError, UserError
+from transforms.backfill_work import Work
+from transforms.judging import Judgement, judge
+from transforms.reconciling import ReadAgain, RecomputeTiles, RouteWanted, WriteRecomputed, recomputed_tiles
+from transforms.tiles import LetterSource
+from views.auditing import Audit, audit
+from views.chain_sources import covered_at, rows_of
+from views.opening import open_store
+from views.receipts import Drift
+from views.repairing import Findings, write_findings
+from views.store import ViewStore
+from views.tile_audit import IdSum, Place
+from views.tile_causes import Causes
+from views.tile_knowledge import ViewRef
+
+__all__ = ["Outcome", "ReconcileConfig", "build", "check_logic", "main", "parse", "reconcile", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileConfig:
+    """All that reconciling is told."""
+
+    definition: Definition
+    home: Home
+    dry_run: bool = False
+    everything: bool = False
+    """Compute every tile again, suspect or not."""
+
+
+def parse(arguments: Sequence[str]) -> tuple[ReconcileConfig, PipelineOptions]:
+    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
+    parser = FlagParser("tandem reconcile", "Hold batch against live and the journal, and repair it.")
+    add_definition_flag(parser, several=False)
+    add_home_flags(parser)
+    parser.flag("dry-run", action="store_true", help="say what would be done, and write nothing")
+    parser.flag("deep", action="store_true", help="compute every tile again, from all segments and files")
+    flags, rest = parser.parse_known_args(list(arguments))
+    config = ReconcileConfig(load(Path(flags.definition)), home_from(flags), flags.dry_run, flags.deep)
+    return config, beam_options(rest)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Reconcile and say what was found. Raises TandemError, among them ParityError for errors in the logic."""
+    config, options = parse(arguments)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    outcome = reconcile(config, options)
+    for line in report(config.definition.name, outcome, dry_run=config.dry_run):
+        console.print(line, markup=False)
+    check_logic(config, outcome)
+
+
+def check_logic(config: ReconcileConfig, outcome: Outcome) -> None:
+    """Raise ParityError for values that differ although the same events were counted; they are never repaired."""
+    if outcome.logic:
+        tile, key, side = outcome.logic[0]
+        raise ParityError(
+            f"{config.definition.name}: LOGIC: {len(outcome.logic)} states differ although the same events were"
+            f" counted, first key {key} of {side} in tile {time_text(tile)}: the code that counted them computes"
+            " otherwise; nothing of them was repaired: find out why, and build a new batch run"
+        )
+
+
+def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
+    """Look, compute suspect tiles again, repair, and write down what is new. Raises TandemError."""
+    store, begun = _store(config), time.monotonic()
+    found = audit(
+        store,
+        compile_definition(config.definition),
+        deduplicates=config.definition.deduplicate,
+        everything=config.everything,
+    )
+    reread, judgements = None, dict[int, Judgement]()
+    if found.suspects and found.scope.batch_run is not None:
+        reread = plan_reread(store, found.scope, config.home.journal, found.suspects)
+        judgements = _judge(config, options, store, found, reread)
+    drift = _drift(config, store, found, judgements)
+    summary = _summary(found, judgements, drift, reread, time.monotonic() - begun)
+    written = None
+    if not config.dry_run and found.scope.publication:
+        repairs = [judged.repair for judged in judgements.values() if judged.repair is not None]
+        findings = Findings(found.scope, repairs, drift, summary)
+        written = write_findings(store, findings, _repair_name(), time.time_ns() // 1000)
+    return Outcome(found, judgements, drift, summary, written)
+
+
+def _repair_name() -> str:
+    return f"r-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
+
+
+def _store(config: ReconcileConfig) -> ViewStore:
+    url = config.home.store
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        path = url.removeprefix("sqlite:///")
+        raise UserError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
+    store = open_store(url)
+    served = store.served(config.definition.name)
+    if served is not None and served.version != config.definition.version:
+        raise UserError(
+            f"{config.definition.name}: definition changed: version {served.version} is served, and this file is "
+            f"version {config.definition.version}: every difference would be of the definition; reconcile by name, "
+            "or compare the versions with `tandem diff`"
+        )
+    return store
+
+
+def _judge(
+    config: ReconcileConfig, options: PipelineOptions, store: ViewStore, found: Audit, reread: Reread
+) -> dict[int, Judgement]:
+    """Compute the suspect tiles again in a Beam pipeline, and judge each."""
+    root = Path(config.home.journal).parent
+    make_folder(root)
+    with tempfile.TemporaryDirectory(prefix="reconcile-", dir=root) as folder:
+        local_batch_runner(options)
+        wait(launch(build(config, options, found, reread, folder)))
+        rows = rows_of(store, found.scope, found.suspects)
+        return {fresh.tile: judge(found, fresh, rows[fresh.tile]) for fresh in recomputed_tiles(folder, found.suspects)}
+
+
+def build(
+    config: ReconcileConfig, options: PipelineOptions, found: Audit, reread: Reread, folder: str
+) -> beam.Pipeline:
+    """The pipeline's graph: the suspect tiles from what holds their events, one file each in `folder`."""
+    definition, scope, url = config.definition, found.scope, config.home.store
+    floor = found.live.floor if found.live is not None else 0
+    view = ViewRef(url, definition.version, str(scope.batch_run), scope.live_run, floor)
+    letters = LetterSource(url, scope.boundary, scope.batch_run)
+    pipeline = beam.Pipeline(options=options)
+    _ = (
+        pipeline
+        | "Work" >> beam.Create(list(reread.items)).with_output_types(Work)
+        | "Input" >> ReadAgain(definition, config.home.journal)
+        | "Route" >> RouteWanted(definition, frozenset(found.suspects), letters)
+        | "Tiles" >> RecomputeTiles(definition, view)
+        | "Results" >> WriteRecomputed(folder)
+    )
+    return pipeline
+
+
+def _drift(config: ReconcileConfig, store: ViewStore, found: Audit, judgements: Mapping[int, Judgement]) -> list[Drift]:
+    """What live said and what batch says (after the repair), of every tile and generation that both hold."""
+    if found.live is None or found.scope.batch_run is None:
+        return []
+    causes: dict[Place, Causes] = dict(found.causes)
+    for judged in judgements.values():
+        causes |= judged.causes
+    places = sorted(found.places())
+    begun = begun_at(config.home.journal, {generation for _, generation in places})
+    published = covered_at(store, found.scope)
+    covered = {g: min(at for b, at in published.items() if b >= g) for g in {generation for _, generation in places}}
+    drift = []
+    for tile, generation in places:
+        said = found.live.said.get((tile, generation), IdSum())
+        batch = _batch_counts(found, judgements.get(tile), tile, generation)
+        cause = causes.get((tile, generation), Causes())
+        drift.append(
+            Drift(
+                tile,
+                generation,
+                said.counted,
+                batch.counted,
+                said.digest or 0,
+                batch.digest or 0,
+                cause,
+                begun.get(generation),
+                covered[generation] if cause.lawful else None,
+            )
+        )
+    return drift
+
+
+def _batch_counts(found: Audit, judged: Judgement | None, tile: int, generation: int) -> IdSum:
+    if judged is not None and judged.counted is not None:
+        return judged.counted.get(generation, IdSum())
+    return found.batch.ids_written.get((tile, generation), IdSum())
+
+
+def _summary(
+    found: Audit, judgements: Mapping[int, Judgement], drift: Sequence[Drift], reread: Reread | None, seconds: float
+) -> dict[str, Any]:
+    """Numbers of all that was looked at and found; plain data."""
+    repairs = [judged.repair for judged in judgements.values() if judged.repair is not None]
+    keys = [key.cause for repair in repairs for key in repair.keys]
+    return {
+        "states": found.rows,
+        "tiles": len(found.batch.tiles),
+        "suspect_tiles": len(found.suspects),
+        "repaired_tiles": len(repairs),
+        **{cause: keys.count(cause) for cause in ("wrong", "missing", "extra")},
+        "late": sum(each.causes.late for each in drift),
+        "straddlers": sum(each.causes.arrived for each in drift),
+        "missing_in_live": sum(each.causes.missing for each in drift),
+        "extra_in_live": sum(each.causes.extra for each in drift),
+        "logic": sum(len(judged.batch_logic) + len(judged.live_logic) for judged in judgements.values()),
+        "segments_read": reread.segments if reread is not None else 0,
+        "segments": reread.segments_of_all if reread is not None else None,
+        "pieces_read": reread.pieces if reread is not None else 0,
+        "pieces": reread.pieces_of_all if reread is not None else None,
+        "seconds": round(seconds, 3),
+    }
+
+
+def main() -> None:
+    """`python -m pipelines.reconcile`."""
+    entry(run)
+
+
+if __name__ == "__main__":
+    main()

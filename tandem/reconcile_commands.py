@@ -1,0 +1,132 @@
+"""`tandem reconcile`, `tandem receipts` and `tandem drift`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+
+__all__ = ["RECONCILE_SETTINGS", "drift", "receipts", "reconcile"]
+
+RECONCILE_SETTINGS: Final[dict[str, Any]] = {
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}
+}
+"""What isn't a flag of ours is one of Beam's."""
+
+
+def reconcile(
+    context: typer.Context,
+    definition: DefinitionArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and write nothing")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="compute every tile again, from all segments and files")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags)."""
+    from pipelines.config import Home, beam_options
+    from pipelines.reconcile import ReconcileConfig, check_logic
+    from pipelines.reconcile import reconcile as run
+    from pipelines.reconcile_report import report
+    from tandem.drift_output import outcome_data
+
+    places = Places.of(home, store, journal)
+    options = beam_options(context.args)
+    with existing_store(places) as views:
+        chosen = load_named(definition, views)
+    usual = Home.at(home)
+    config = ReconcileConfig(chosen, Home(places.journal, places.store, usual.dead_letters), dry_run, deep)
+    outcome = run(config, options)
+    if as_json:
+        typer.echo(json.dumps(outcome_data(outcome, dry_run), ensure_ascii=False, allow_nan=False))
+    else:
+        for line in report(chosen.name, outcome, dry_run=dry_run):
+            typer.echo(line)
+    check_logic(config, outcome)
+
+
+def receipts(
+    definition: DefinitionArgument,
+    number: Annotated[
+        int | None, typer.Argument(min=1, metavar="[NUMBER]", help="one receipt with its keys, before and after")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """List what reconciling found and repaired, newest first; or one receipt with every repaired key."""
+    from schemas.errors import UserError
+    from tandem.answer_tables import console
+    from tandem.drift_output import key_data, keys_table, receipt_data, receipts_table
+    from views.receipts import receipt_keys, reconciliation_values
+
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        listed = reconciliation_values(views, name, number)
+        if number is not None and not listed:
+            raise UserError(f"{name}: there is no receipt {number}; `tandem receipts {name}` lists them")
+        keys = receipt_keys(views, number) if number is not None else []
+        measures = _measures(definition, views) if keys else ()
+    if as_json:
+        data: Any = [receipt_data(each) for each in listed]
+        if number is not None:
+            data = {**data[0], "keys": [key_data(key, measures) for key in keys]}
+        typer.echo(json.dumps(data, ensure_ascii=False, default=str))
+    elif not listed:
+        typer.echo(f"{name}: reconciling has found nothing yet")
+    else:
+        console().print(receipts_table(listed))
+        if keys:
+            console().print(keys_table(keys, measures))
+
+
+def _measures(definition: str, views: Any) -> Any:
+    """The measures that receipts are shown with."""
+    from schemas.compiled import compile_definition
+
+    return compile_definition(load_named(definition, views)).measures
+
+
+def drift(
+    definition: DefinitionArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="a JSON array, one object a generation and tile")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="the same as CSV")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="write a page with the plot and the table")
+    ] = None,
+    live_run: Annotated[str | None, typer.Option(metavar="RUN", help="of this live run only")] = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Show how far live was from batch over time, and why: one row a reconciled generation and tile."""
+    from schemas.errors import UserError
+    from tandem.answer_tables import console
+    from tandem.drift_output import drift_csv, drift_table, point_data
+    from tandem.drift_page import drift_page
+    from views.receipts import drift_points
+
+    if as_json + as_csv + (html is not None) > 1:
+        raise UserError("--json, --csv and --html exclude each other")
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        points = drift_points(views, name, live_run)
+    if as_json:
+        typer.echo(json.dumps([point_data(point) for point in points], ensure_ascii=False, allow_nan=False))
+    elif as_csv:
+        typer.echo(drift_csv(points), nl=False)
+    elif html is not None:
+        try:
+            html.write_text(drift_page(name, points), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--html {html}: can't be written: {error.strerror}") from None
+        typer.echo(f"{html}: {len(points):,} points")
+    elif points:
+        console().print(drift_table(points))
+    else:
+        typer.echo(f"{name}: nothing was reconciled yet; `tandem reconcile {name}` does it")

@@ -1,0 +1,176 @@
+"""Writing digests with the data that they are of, in the same transactions; all of it can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from schemas.columns import CONTENT, GENERATION, HASH, KEY
+from views.database import Database
+from views.digests import MODULUS, as_bytes, from_bytes, id_hashes, row_hash, sum_of
+from views.merging import StoredRow
+from views.reconcile_tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests, segment_tiles
+from views.rows import BatchUpdateLike, LiveUpdateLike, SegmentLike
+
+__all__ = [
+    "RowSum",
+    "pack_tiles",
+    "unpack_tiles",
+    "write_batch_digests",
+    "write_cleared_digest",
+    "write_live_digests",
+    "write_segment_tiles",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RowSum:
+    """How many rows of states, the events in them, and the digest of them all; also a difference of two such."""
+
+    rows: int = 0
+    events: int = 0
+    digest: int = 0
+
+    def plus(self, key: str, events: int, states: bytes) -> RowSum:
+        """With one row more."""
+        return RowSum(self.rows + 1, self.events + events, (self.digest + row_hash(key, events, states)) % MODULUS)
+
+    def add(self, other: RowSum) -> RowSum:
+        """Both together."""
+        return RowSum(self.rows + other.rows, self.events + other.events, (self.digest + other.digest) % MODULUS)
+
+    def less(self, other: RowSum) -> RowSum:
+        """What this has more than the other."""
+        return RowSum(self.rows - other.rows, self.events - other.events, (self.digest - other.digest) % MODULUS)
+
+    @classmethod
+    def stored(cls, rows: int, events: int, digest: bytes) -> RowSum:
+        """Of the columns of batch_state_digests."""
+        return cls(rows, events, from_bytes(digest))
+
+    @property
+    def columns(self) -> tuple[int, int, bytes]:
+        """For batch_state_digests."""
+        return self.rows, self.events, as_bytes(self.digest)
+
+
+def _replace(database: Database, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    insert = database.insert(table)
+    values = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+    statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+    database.write_rows(connection, statement, rows)
+
+
+def write_batch_digests(
+    database: Database,
+    connection: sa.Connection,
+    run: sa.Row[Any],
+    updates: Sequence[BatchUpdateLike],
+    written: Iterable[tuple[Any, ...]],
+    replaced: Mapping[tuple[int, str], StoredRow],
+) -> None:
+    """The digests of what a batch run wrote: `written` are rows of batch_states, `replaced` those of its ancestors by
+    tile and key.
+    """
+    shards = {(u.tile, key): u.shard for u in updates for key in u.block.column(KEY).to_pylist()}
+    sums: dict[tuple[int, int], RowSum] = {}
+    for _, key, tile, _, events, states in written:
+        place = (tile, shards[tile, key])
+        sums[place] = sums.get(place, RowSum()).plus(key, events, states)
+    for (tile, key), row in replaced.items():
+        place = (tile, shards[tile, key])
+        sums[place] = sums[place].less(RowSum().plus(key, row.events, row.states))
+    rows = [(run.definition, *place, run.ordinal, *total.columns) for place, total in sums.items()]
+    _replace(database, connection, batch_state_digests, rows)
+    ids = [
+        (run.definition, update.tile, update.shard, run.ordinal, generation, counted, as_bytes(digest))
+        for update in updates
+        for generation, counted, digest in _counted(update)
+    ]
+    _replace(database, connection, batch_id_digests, ids)
+
+
+def _counted(update: BatchUpdateLike) -> Iterable[tuple[int, int, int]]:
+    """(generation, events, digest) of what an update counted."""
+    if not update.ids.num_rows:
+        # Without de-duplication no ids are kept, but the fold has summed them up.
+        for tally in getattr(update, "tallies", ()):
+            yield tally.generation, tally.counted, getattr(tally, "digest", 0)
+        return
+    generations, hashes = update.ids.column(GENERATION).to_numpy(zero_copy_only=False), id_hashes(update.ids)
+    for generation in np.unique(generations).tolist():
+        mine = generations == generation
+        yield generation, int(mine.sum()), sum_of(hashes[mine])
+
+
+def write_cleared_digest(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], chain: frozenset[int], tiles: Sequence[int]
+) -> None:
+    """Take back what the ancestors' rows of these tiles add up to, under a shard of its own (-1)."""
+    s, sums = batch_state_digests.c, dict[int, RowSum]()
+    for tile in tiles:
+        query = sa.select(s.batch_run, s.rows, s.events, s.digest)
+        for ordinal, *columns in connection.execute(query.where(s.definition == run.definition, s.tile == tile)):
+            if ordinal in chain:
+                sums[tile] = sums.get(tile, RowSum()).add(RowSum.stored(*columns))
+    rows = [(run.definition, tile, -1, run.ordinal, *RowSum().less(total).columns) for tile, total in sums.items()]
+    _replace(database, connection, batch_state_digests, rows)
+
+
+def write_live_digests(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
+) -> None:
+    """The digests behind the tallies of one locked run, and the ids that came too late."""
+    rows, late = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    for update in updates:
+        if getattr(update, "replaces", False):
+            d = live_id_digests.c
+            mine = (d.run == run.id) & (d.tile == update.tile) & (d.shard == update.shard)
+            connection.execute(live_id_digests.delete().where(mine))
+        for t in update.tallies:
+            if t.generation > run.pruned_to:
+                counts = (t.counted, t.counted + t.duplicates, as_bytes(getattr(t, "digest", 0)))
+                rows.append((run.id, update.tile, update.shard, t.generation, *counts))
+        late.extend((run.id, update.tile, update.shard, *row) for row in _late(update, run.pruned_to))
+    insert = database.insert(live_id_digests)
+    statement = insert.on_conflict_do_update(
+        index_elements=list(live_id_digests.primary_key),
+        set_={name: insert.excluded[name] for name in ("counted", "seen", "digest")},
+        where=insert.excluded.seen >= live_id_digests.c.seen,
+    )
+    database.write_rows(connection, statement, rows)
+    database.write_rows(connection, database.insert(late_ids).on_conflict_do_nothing(), late)
+
+
+def _late(update: LiveUpdateLike, pruned_to: int) -> Iterable[tuple[int, int, int]]:
+    late: pa.RecordBatch | None = getattr(update, "late", None)
+    if late is None or not late.num_rows:
+        return
+    hashes = (late.column(name).to_numpy(zero_copy_only=False).view(np.int64).tolist() for name in (HASH, CONTENT))
+    for row in zip(*hashes, late.column(GENERATION).to_pylist(), strict=True):
+        if row[2] > pruned_to:
+            yield row
+
+
+def write_segment_tiles(
+    database: Database, connection: sa.Connection, definition: int, segments: Sequence[SegmentLike]
+) -> None:
+    """Which tiles segments (or pieces of files) hold; one that is known stays as it is."""
+    known = [s for s in segments if getattr(s, "tiles", None) is not None]
+    rows = [(definition, s.position, s.number, pack_tiles(s.tiles)) for s in known]  # type: ignore[attr-defined]
+    database.write_rows(connection, database.insert(segment_tiles).on_conflict_do_nothing(), rows)
+
+
+def pack_tiles(tiles: Sequence[int]) -> bytes:
+    """Ascending starts of tiles, 8 bytes each."""
+    return np.asarray(tiles, "<i8").tobytes()
+
+
+def unpack_tiles(packed: bytes) -> list[int]:
+    """The tiles of `pack_tiles`."""
+    return [int(tile) for tile in np.frombuffer(packed, "<i8")]

@@ -1,0 +1,94 @@
+"""Digests that don't depend on order: sums modulo 2^128 of a 128-bit hash of each member.
+
+Two sets of events, or of rows of states, are equal when their counts and digests are; what is in one and not in the
+other is the difference of their digests. (M. Bellare and D. Micciancio, "A new paradigm for collision-free hashing:
+incrementality at reduced cost", EUROCRYPT 1997, is the construction; against accidents 128 bits are plenty, against
+somebody who crafts collisions they aren't meant to stand.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.columns import CONTENT, HASH
+
+__all__ = [
+    "MODULUS",
+    "Hashes128",
+    "as_bytes",
+    "digest_of_ids",
+    "from_bytes",
+    "id_hashes",
+    "ids_hashed",
+    "row_hash",
+    "sum_of",
+]
+
+MODULUS: Final = 1 << 128
+"""Digests are whole numbers from 0 to this, exclusive."""
+
+Hashes128 = npt.NDArray[np.uint64]
+"""Hashes of n members, as an array of n rows of two words: the low one, the high one."""
+
+_A: Final = np.uint64(0x9E3779B97F4A7C15)
+_B: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+_M1: Final = np.uint64(0xFF51AFD7ED558CCD)
+_M2: Final = np.uint64(0xC4CEB9FE1A85EC53)
+_HALF: Final = np.uint64(32)
+_LOW: Final = np.uint64(0xFFFFFFFF)
+
+
+def id_hashes(events: pa.RecordBatch) -> Hashes128:
+    """The hash of each event's identity (columns HASH and CONTENT, uint64)."""
+    return ids_hashed(*(events.column(name).to_numpy(zero_copy_only=False) for name in (HASH, CONTENT)))
+
+
+def ids_hashed(hashes: npt.NDArray[np.uint64], contents: npt.NDArray[np.uint64]) -> Hashes128:
+    """The hash of each identity, given as two columns of 64-bit hashes."""
+    with np.errstate(over="ignore"):
+        # Both words take in both columns: sums of plain hashes would be equal whenever contents changed places.
+        low = _mixed(hashes + _mixed(contents + _A))
+        high = _mixed(contents + _mixed(hashes + _B))
+    return np.stack([low, high], axis=-1)
+
+
+def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """MurmurHash3's finaliser (Austin Appleby, public domain)."""
+    words = (words ^ (words >> np.uint64(33))) * _M1
+    words = (words ^ (words >> np.uint64(33))) * _M2
+    return np.asarray(words ^ (words >> np.uint64(33)))
+
+
+def sum_of(hashes: Hashes128) -> int:
+    """The digest of the members with these hashes; of none it is 0. At most 2^32 at once."""
+    # Halves of 32 bits can't overflow the sums of 64.
+    low = int((hashes[:, 0] & _LOW).sum(dtype=np.uint64)) + (int((hashes[:, 0] >> _HALF).sum(dtype=np.uint64)) << 32)
+    high = int((hashes[:, 1] & _LOW).sum(dtype=np.uint64)) + (int((hashes[:, 1] >> _HALF).sum(dtype=np.uint64)) << 32)
+    return (low + (high << 64)) % MODULUS
+
+
+def digest_of_ids(ids: npt.NDArray[Any]) -> int:
+    """The digest of ids, given as a structured array with fields hash and content."""
+    return sum_of(ids_hashed(ids["hash"], ids["content"]))
+
+
+def row_hash(key: str, events: int, states: bytes) -> int:
+    """The hash of one stored row of states: of its key, its number of events, and its states' bytes."""
+    name = key.encode()
+    head = len(name).to_bytes(4, "little") + events.to_bytes(8, "little", signed=True)
+    return int.from_bytes(hashlib.blake2b(head + name + states, digest_size=16).digest(), "little")
+
+
+def as_bytes(digest: int) -> bytes:
+    """16 bytes for a column; of any whole number, modulo 2^128."""
+    return (digest % MODULUS).to_bytes(16, "little")
+
+
+def from_bytes(stored: bytes) -> int:
+    """The digest of `as_bytes`."""
+    return int.from_bytes(stored, "little")

@@ -1,0 +1,186 @@
+"""Writing what a reconcile run found: the repaired rows, their publication, the receipt and the drift, in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from schemas.errors import PublishRefusedError
+from schemas.failpoints import reached
+from views import batch, publishing
+from views.chains import Chains
+from views.digest_rows import RowSum
+from views.digests import as_bytes, digest_of_ids
+from views.reading import Scope
+from views.receipts import Drift, Reconciliation, RepairedKey, drift_rows, reconciliation_values
+from views.reconcile_tables import batch_id_digests, batch_state_digests, drift, receipts, reconciliations
+from views.rows import BatchManifest, GenerationCounts, Ids, PublicationKind
+from views.store import ViewStore
+from views.tables import batch_cleared, batch_ids, batch_states
+
+__all__ = ["Findings", "TileRepair", "write_findings"]
+
+
+@dataclass(frozen=True, slots=True)
+class TileRepair:
+    """What is to be written of one tile."""
+
+    tile: int
+    keys: tuple[RepairedKey, ...]
+    written: RowSum
+    """What the tile's rows were to add up to before."""
+    after: RowSum
+    """What they add up to once the keys are repaired."""
+    ids: Ids | None = None
+    """All ids of the tile, where those that are stored are wrong."""
+    counts: Mapping[int, int] = field(default_factory=dict)
+    """By generation how many more events count than batch had written down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that a reconcile run has to write down."""
+
+    scope: Scope
+    """What it looked at; nothing is written if something else is served by now."""
+    repairs: Sequence[TileRepair]
+    drift: Sequence[Drift]
+    summary: Mapping[str, Any]
+
+
+def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) -> Reconciliation | None:
+    """Write findings down and serve the repair, all in one transaction; None if nothing of it is new.
+
+    `repair`: id of the batch run that holds the repaired rows, if there are any. `now`: wall clock, microseconds UTC.
+    Raises PublishRefusedError if another publisher was faster, or if the repair may not be served.
+    """
+    scope = findings.scope
+    with store.database.write(durable=True) as connection:
+        publishing.lock_pointer(store.database, connection, scope.name)
+        served = publishing.current(connection, scope.name)
+        if (served.ordinal if served is not None else 0) != scope.publication:
+            raise PublishRefusedError(
+                f"{scope.name}: publication {served.ordinal if served else 0} is served by now, publication "
+                f"{scope.publication} was looked at: reconcile again"
+            )
+        fresh = _fresh(connection, findings)
+        if not fresh and not findings.repairs:
+            return None
+        publication = _publish(store, connection, findings, repair, now) if findings.repairs else None
+        ordinal = _note(connection, findings, repair if findings.repairs else None, publication, now)
+        _write_receipt(store, connection, findings, ordinal)
+        _write_drift(store, connection, scope, fresh, ordinal)
+        reached("receipt")
+    return reconciliation_values(store, scope.name, ordinal)[0]
+
+
+def _fresh(connection: sa.Connection, findings: Findings) -> list[dict[str, Any]]:
+    """The drift that isn't written down as it is."""
+    scope = findings.scope
+    if scope.live_id is None:
+        return []
+    known = {(row.tile, row.generation): row for row in drift_rows(connection, scope.definition, scope.live_id)}
+    fresh = []
+    for each in findings.drift:
+        columns, old = each.columns(), known.get((each.tile, each.generation))
+        # When both came to agree is of the first time.
+        if old is not None and old.agreed_at is not None and columns["agreed_at"] is not None:
+            columns["agreed_at"] = old.agreed_at
+        if old is None or any(getattr(old, name) != value for name, value in columns.items()):
+            fresh.append(columns)
+    return fresh
+
+
+def _publish(store: ViewStore, connection: sa.Connection, findings: Findings, repair: str, now: int) -> int:
+    """Write the repair as a layer over the batch run that is served, and move the pointer to it."""
+    scope, database = findings.scope, store.database
+    chains = Chains()  # of its own: what is rolled back must not be remembered
+    batch.start_batch_run(
+        database,
+        connection,
+        definition=scope.definition,
+        batch_run=repair,
+        parent=scope.batch_run,
+        boundary=scope.boundary,
+        file_sets=(),
+        built_for=scope.live_run,
+        now=now,
+    )
+    run = batch.lock_batch_run(connection, repair)
+    counts: dict[int, int] = {}
+    for tile in findings.repairs:
+        _write_tile(store, connection, run, tile)
+        for generation, more in tile.counts.items():
+            counts[generation] = counts.get(generation, 0) + more
+    differences = [GenerationCounts(g, counted=n, duplicates=-n) for g, n in sorted(counts.items()) if n]
+    batch.finish_batch_run(database, connection, chains, run, BatchManifest(tuple(differences)))
+    keys = sum(len(tile.keys) for tile in findings.repairs)
+    note = f"repair of {keys} states in {len(findings.repairs)} tiles"
+    wanted = publishing.candidate(
+        connection, scope.name, scope.version, run.ordinal, scope.live_id, PublicationKind.REPAIR, note
+    )
+    publishing.check(connection, chains, wanted)
+    return publishing.move(connection, wanted, scope.publication, now)
+
+
+def _write_tile(store: ViewStore, connection: sa.Connection, run: sa.Row[Any], tile: TileRepair) -> None:
+    database, place = store.database, (run.definition, tile.tile)
+    rows = [
+        (run.definition, key.key, tile.tile, run.ordinal, *(key.after if key.after is not None else (0, b"")))
+        for key in tile.keys
+    ]
+    database.write_rows(connection, database.insert(batch_states), rows)
+    change = tile.after.less(tile.written)
+    database.write_rows(connection, database.insert(batch_state_digests), [(*place, 0, run.ordinal, *change.columns)])
+    if tile.ids is None:
+        return
+    database.write_rows(connection, database.insert(batch_cleared), [(*place, run.ordinal)])
+    ids, digests = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    for generation in np.unique(tile.ids["generation"]).tolist():
+        mine = tile.ids[tile.ids["generation"] == generation]
+        packed = np.column_stack([mine["hash"], mine["content"]]).astype("<u8").tobytes()
+        ids.append((*place, 0, run.ordinal, generation, packed))
+        digests.append((*place, 0, run.ordinal, generation, len(mine), as_bytes(digest_of_ids(mine))))
+    database.write_rows(connection, database.insert(batch_ids), ids)
+    database.write_rows(connection, database.insert(batch_id_digests), digests)
+
+
+def _note(connection: sa.Connection, findings: Findings, repair: str | None, publication: int | None, now: int) -> int:
+    scope = findings.scope
+    insert = reconciliations.insert().values(
+        name=scope.name,
+        definition=scope.definition,
+        at=now,
+        boundary=scope.boundary,
+        batch_run=scope.batch_run,
+        live_run=scope.live_run,
+        repair=repair,
+        publication=publication,
+        summary=dict(findings.summary),
+    )
+    key = connection.execute(insert).inserted_primary_key
+    return int(key[0]) if key is not None else 0
+
+
+def _write_receipt(store: ViewStore, connection: sa.Connection, findings: Findings, ordinal: int) -> None:
+    nothing = (None, None)
+    rows = []
+    for key in (key for tile in findings.repairs for key in tile.keys):
+        before, after = key.before or nothing, key.after or nothing
+        rows.append((ordinal, key.tile, key.key, key.cause, before[0], after[0], before[1], after[1]))
+    store.database.write_rows(connection, store.database.insert(receipts), rows)
+
+
+def _write_drift(
+    store: ViewStore, connection: sa.Connection, scope: Scope, fresh: Sequence[Mapping[str, Any]], ordinal: int
+) -> None:
+    insert = store.database.insert(drift)
+    values = {column.name: insert.excluded[column.name] for column in drift.columns if not column.primary_key}
+    statement = insert.on_conflict_do_update(index_elements=list(drift.primary_key), set_=values)
+    fixed = {"definition": scope.definition, "run": scope.live_id, "reconciliation": ordinal}
+    rows = [tuple({**fixed, **row}[column.name] for column in drift.columns) for row in fresh]
+    store.database.write_rows(connection, statement, rows)
