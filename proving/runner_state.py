@@ -1,0 +1,91 @@
+"""A runner's state for one DoFn and key: what a bundle changed is there once it is committed, and not before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+__all__ = ["Bag", "Bundle", "RunnerState", "Timer", "Value"]
+
+
+class Bag:
+    """A bag: it promises no order, so it gives its values in another one each time."""
+
+    def __init__(self, values: list[bytes], random: Random) -> None:
+        self.values, self._random = list(values), random
+
+    def read(self) -> list[bytes]:
+        """The values in any order."""
+        return self._random.sample(self.values, len(self.values))
+
+    def add(self, value: bytes) -> None:
+        """One value more."""
+        self.values.append(value)
+
+    def clear(self) -> None:
+        """Nothing is left."""
+        self.values = []
+
+
+class Value:
+    """A read-modify-write state."""
+
+    def __init__(self, value: bytes | None) -> None:
+        self.value = value
+
+    def read(self) -> bytes | None:
+        """The value; None for none."""
+        return self.value
+
+    def write(self, value: bytes) -> None:
+        """Another value."""
+        self.value = value
+
+    def clear(self) -> None:
+        """No value."""
+        self.value = None
+
+
+class Timer:
+    """An event-time timer; microseconds UTC."""
+
+    def __init__(self, at: int | None) -> None:
+        self.at = at
+
+    def set(self, timestamp: Any) -> None:
+        """Fire once the watermark is at Beam's timestamp."""
+        self.at = timestamp.micros
+
+    def clear(self) -> None:
+        """Don't fire."""
+        self.at = None
+
+
+@dataclass
+class RunnerState:
+    """What a runner has committed for one key, and one bundle's view of it."""
+
+    random: Random = field(default_factory=lambda: Random(0))
+    entries: list[bytes] = field(default_factory=list)
+    token: bytes | None = None
+    timer: int | None = None
+
+    def bundle(self) -> Bundle:
+        """A bundle that begins now."""
+        return Bundle(self, Bag(self.entries, self.random), Value(self.token), Timer(self.timer))
+
+
+@dataclass
+class Bundle:
+    """State as one bundle sees it; forgotten unless `commit` is called."""
+
+    owner: RunnerState
+    entries: Bag
+    token: Value
+    clear: Timer
+
+    def commit(self) -> None:
+        """The bundle succeeded."""
+        self.owner.entries, self.owner.token = self.entries.values, self.token.value
+        self.owner.timer = self.clear.at
