@@ -18,6 +18,7 @@ import transforms.routing
 import transforms.seen_ids
 import transforms.tile_state
 import views.answers
+import views.certifying
 import views.run_store
 from journal.lane_writer import LaneWriter
 from schemas.measures.totals import TotalMeasure
@@ -126,8 +127,9 @@ def restored_states_lose_an_entry(patch: Patch) -> None:
 
 def late_events_are_no_reason(patch: Patch) -> None:
     """Certificates overlook the late events that wait for batch."""
-    intact = views.answers.judge
-    patch.setattr(views.answers, "judge", lambda facts: intact(replace(facts, pending_late=0)))
+    intact = views.certifying.judge
+    for module in (views.answers, views.certifying):
+        patch.setattr(module, "judge", lambda facts: intact(replace(facts, pending_late=0)))
 
 
 BREAKS: dict[str, Break] = {

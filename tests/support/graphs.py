@@ -13,8 +13,11 @@ import sales
 from apache_beam import coders
 
 from journal.blobs import LocalBlobs
-from pipelines import backfill, live, publish
+from pipelines import backfill, following, live, publish, reconcile
+from pipelines.live_runs import start_live_run
+from pipelines.rereading import Reread
 from schemas.compiled import compile_definition
+from views.auditing import audit
 from views.opening import open_store
 
 
@@ -55,8 +58,19 @@ def live_graph(folder: Path) -> beam.Pipeline:
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
     live._register(store, config)
     manifest = live._start(config, store, blobs)
-    runs = [live._start_live_run(store, blobs, config, manifest, each) for each in config.definitions]
+    runs = [start_live_run(store, blobs, config.home, manifest, each) for each in config.definitions]
     return live.build(config, options, manifest, runs, store)
+
+
+def follow_graph(folder: Path) -> beam.Pipeline:
+    """Of a follower of two definitions."""
+    named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
+    config, options = live.parse([*named, "--home", f"{folder}/follow", "--follow"])
+    (folder / "follow" / "journal").mkdir(parents=True)
+    store = open_store(config.home.store)
+    live._register(store, config)
+    runs = following.start_followers(config, store, LocalBlobs(config.home.journal))
+    return following.build(config, options, runs, store)
 
 
 def publish_graph(folder: Path) -> beam.Pipeline:
@@ -66,7 +80,22 @@ def publish_graph(folder: Path) -> beam.Pipeline:
     return publish.build(config, options, *publish.read_messages(config))
 
 
-GRAPHS = {"backfill": backfill_graph, "live": live_graph, "publish": publish_graph}
+def reconcile_graph(folder: Path) -> beam.Pipeline:
+    """Of a reconcile run that computes tiles again."""
+    (folder / "reconcile").mkdir()
+    config, options = reconcile.parse(["--definition", f"{folder}/sales.yaml", "--home", f"{folder}/reconcile"])
+    store = open_store(config.home.store)
+    found = audit(store, compile_definition(config.definition), deduplicates=True)
+    return reconcile.build(config, options, found, Reread((), 0, 0, 0, 0), str(folder))
+
+
+GRAPHS = {
+    "backfill": backfill_graph,
+    "live": live_graph,
+    "follow": follow_graph,
+    "publish": publish_graph,
+    "reconcile": reconcile_graph,
+}
 
 
 def outputs(pipeline: beam.Pipeline) -> list[Output]:

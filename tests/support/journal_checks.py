@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-from live_driver import Armed, Crash
 
 from journal.clocks import SECOND, ManualClock
-from journal.failpoints import FAILPOINTS
 from journal.journal_index import JournalIndex
 from journal.lane_config import LaneConfig
 from journal.lane_reader import LaneReader
@@ -16,7 +14,9 @@ from journal.memory_blobs import MemoryBlobs
 from journal.memory_broker import MemoryBroker
 from journal.runs import RunManifest, start_run
 from journal.segments import load_segment
+from proving.live_run import Armed, Crash
 from schemas.errors import FencedError
+from schemas.failpoints import JOURNAL_FAILPOINTS
 
 SOURCE = "source"
 
@@ -80,7 +80,7 @@ def check_fencing() -> None:
 
 def check_crashes_lose_nothing() -> None:
     """A reader dies at any named instant; what was acknowledged is in the journal, and the next run finds the rest."""
-    for name in FAILPOINTS:
+    for name in JOURNAL_FAILPOINTS:
         for skip in range(3):
             _check_crash(name, skip)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from live_driver import Live
 from sales import TILE, Sale, differences, expected
-from split_checks import check_splits
 from worlds import Copy, World
 
+from proving.live_run import Live
+from proving.splits import check_splits
 from schemas.certificate import Status
 from schemas.errors import PublishRefusedError
 from views.answers import answer
@@ -42,7 +42,7 @@ def check_step(world: World) -> None:
         now = found.get(place, 0)
         assert now >= events, f"{place}: {events} events were served, now {now}"
     known: dict[tuple[str, int], int] = {}
-    for sale in sales_of(world.copies(), world.definition.deduplicate):
+    for sale in sales_of(world.sold(), world.definition.deduplicate):
         known[sale.key, sale.tile] = known.get((sale.key, sale.tile), 0) + 1
     for place, events in found.items():
         assert events <= known.get(place, 0), f"{place}: {events} events are served, there are {known.get(place, 0)}"
@@ -72,30 +72,18 @@ def check_end(world: World) -> None:
 
 
 def _serve_live(world: World) -> Live:
-    """The newest live run, once it has everything and is served.
-
-    One that began before a batch run which left events to the run before it can't take over: it counts them in
-    generations that batch covers. The store refuses it, and a run that starts on that batch run does.
-    """
+    """The newest live run, once it has everything and is served."""
     world.live.drain()
-    name, version = world.definition.name, world.definition.version
-    served = world.store.served(name)
-    if served is None or served.live_run != world.live.run.id:
-        try:
-            world.store.serve_live(name, version, world.live.run.id)
-        except PublishRefusedError as refused:
-            if "were left out of batch run" not in str(refused):
-                raise AssertionError(f"caught up, and not served: {refused}") from refused
-            check_step(world)
-            world.live = Live(world, 1)
-            world.live.drain()
-            world.store.serve_live(name, version, world.live.run.id)
-    return world.live
+    check_step(world)
+    try:
+        return world.serve_live()
+    except PublishRefusedError as refused:
+        raise AssertionError(f"caught up, and not served: {refused}") from refused
 
 
 def check_served(world: World, boundary: int) -> None:
     """All events up to the boundary, and those after it that weren't late: no more, no less, exact."""
-    copies = [copy for copy in world.copies() if copy.generation <= boundary or not copy.late]
+    copies = [copy for copy in world.sold() if copy.generation <= boundary or not copy.late]
     if world.definition.deduplicate:
         wrong = differences(world.answers(), expected(sales_of(copies)))
         assert not wrong, f"boundary {boundary}: {'; '.join(wrong[:5])}"
@@ -117,7 +105,7 @@ def check_honesty(world: World) -> int:
             f"WHERE live_runs.run = '{served.live_run}'"
         )
         taken = {(lane, int(number)) for lane, number in connection.exec_driver_sql(query)}
-    copies = [copy for copy in world.copies() if copy.generation <= served.boundary or copy.segment in taken]
+    copies = [copy for copy in world.sold() if copy.generation <= served.boundary or copy.segment in taken]
     wanted, final = expected(sales_of(copies)), 0
     for key, tile in wanted:
         found = answer(world.store, world.compiled, key, tile, tile + TILE)
@@ -136,7 +124,7 @@ def check_conservation(world: World, live: Live) -> None:
     rows = world.store.row_residues(version, live.run.id)
     assert set(rows.values()) <= {0}, f"tallies and rows differ by {rows}"
     base = world.store.live_run(version, live.run.id).base_boundary
-    received = {copy.generation for copy in world.copies() if copy.generation > base}
+    received = {copy.generation for copy in world.sold() if copy.generation > base}
     assert received <= residues.keys(), "a generation was never received"
 
 
@@ -152,7 +140,7 @@ def check_batch_conservation(world: World) -> None:
 def check_late_ledger(world: World, live: Live) -> None:
     """The ledger has the late events of each tile, by the rule."""
     base = world.store.live_run(world.definition.version, live.run.id).base_boundary
-    wanted = late_by_rule(copy for copy in world.copies() if copy.generation > base)
+    wanted = late_by_rule(copy for copy in world.sold() if copy.generation > base)
     with world.store.database.read() as connection:
         rows = connection.exec_driver_sql(
             "SELECT tile, SUM(count) FROM late_ledger JOIN live_runs ON live_runs.id = late_ledger.run "

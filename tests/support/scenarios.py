@@ -43,7 +43,7 @@ def run_scenario(seed: int, steps: Steps, **options: Any) -> dict[str, int]:
                 check_step(world)
         midway = world.boundary
         check_end(world)
-        copies = world.copies()
+        copies = world.sold()
         return {
             "boundary midway": midway,
             "late": sum(copy.late for copy in copies),
@@ -103,7 +103,7 @@ def check_late_copy(first: str = "late", lead: int = 100 * SECOND) -> None:
         for _ in range(3):
             world.live.pull(behind)
             world.clock.advance(SECOND)
-        assert [(copy.generation, copy.late) for copy in world.copies() if copy.sale == sale] == [(1, True), (2, False)]
+        assert [(copy.generation, copy.late) for copy in world.sold() if copy.sale == sale] == [(1, True), (2, False)]
         check_end(world)
 
 

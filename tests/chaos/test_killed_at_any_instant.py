@@ -1,0 +1,105 @@
+"""Guarantee 3: killed at any instant, any number of times, nothing is lost, doubled or taken back.
+
+The publisher is Pub/Sub's own client, and the expected answers are computed from what it sent by a few lines of plain
+Python. `make chaos` runs the long form; TANDEM_KILL_SEED chooses other instants.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from click_traffic import CLICKS, traffic
+from trials import Kill, Trial, restart_times, trial_of
+
+from schemas.failpoints import FAILPOINTS
+
+SEED = int(os.environ.get("TANDEM_KILL_SEED", "20130101"))
+
+pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+
+FEW = [Kill("after-acknowledge", 2), Kill("mid-upsert", 5), Kill("after-pointer", 1)]
+"""Failpoints of the short form, one of each kind: journal, transaction, pointer."""
+
+ONCE = {"after-manifest", "before-pointer", "after-pointer", "after-publish"}
+"""A start of live has one manifest, and is served once."""
+NEVER = {"receipt"}
+"""Only a repair writes receipts."""
+ALL = [Kill(name, nth) for name in FAILPOINTS if name not in NEVER for nth in ((1,) if name in ONCE else (1, 2))]
+BACKFILL_INSTANTS = (
+    "mid-upsert:1",
+    "before-commit:3",
+    "after-commit:3",
+    "before-pointer:1",
+    "after-pointer:1",
+    "after-publish:1",
+)
+OF_BACKFILLS = [Kill(fresh=True, backfill=instant) for instant in BACKFILL_INSTANTS]
+
+
+@pytest.fixture
+def trial(stage: Any, polling: Any) -> Trial:
+    """A trial on a stage of its own."""
+    return Trial(stage, polling(stage.view(CLICKS)))
+
+
+def plan_of(chance: random.Random, number: int, others: Sequence[Kill] = ()) -> list[Kill]:
+    """Others, and seeded kills while it starts, while it serves, and while a backfill reads or publishes."""
+    kills = [*others]
+    for at in range(number - 1):
+        fresh = chance.random() < 0.5
+        after = chance.uniform(0, 3) if fresh else chance.uniform(0.2, 6)
+        kills.append(Kill(fresh=fresh, after=after, backfill=("during", "killed", "")[at % 3]))
+    chance.shuffle(kills)
+    # not at the very beginning, so that it has something to count
+    kills.insert(len(kills) // 2, Kill(fresh=True, after=chance.uniform(0, 3), backfill="first"))
+    return kills
+
+
+def check(
+    trial: Trial,
+    number: int,
+    rate: float,
+    plan: list[Kill],
+    chance: random.Random,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    idle: bool = True,
+) -> None:
+    """Run the plan; nothing is wrong at the end."""
+    messages = traffic(chance, number)
+    assert trial_of(trial, messages, rate, plan, chance, idle=idle) == {}
+    with capsys.disabled():
+        print(
+            f"\n{len(plan)} kills, {len(messages):,} messages, "
+            f"{trial.stage.view(CLICKS).received_by_batch():,} with redeliveries, "
+            f"{trial.published} backfills published in between, {trial.refused} refused: "
+            f"lost 0, twice 0, extra 0, falls 0 in {trial.poller.polls} polls; {restart_times(trial.restarts)}"
+        )
+
+
+@pytest.mark.timeout(900)
+def test_random_kills_and_a_few_failpoints(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(SEED)
+    check(trial, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("run", [pytest.param(run, id=f"run {run}") for run in range(20)])
+def test_ten_random_kills(trial: Trial, run: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """The long form: 20 runs of 10 kills over 100,000 events each."""
+    chance = random.Random(SEED + run)
+    check(trial, 100_000, 1_000, plan_of(chance, 10), chance, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_failpoint(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each instant of live, the first and the second time that it is reached, and those of backfills."""
+    chance = random.Random(SEED)
+    check(trial, 100_000, 300, plan_of(chance, 2, [*ALL, *OF_BACKFILLS]), chance, capsys)

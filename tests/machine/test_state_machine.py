@@ -1,0 +1,108 @@
+"""The whole of Tandem but the runner as a state machine: laws that hold after every step of any example.
+
+The rules are in tests/support/machine_rules.py. docs/how-to/test.md says how to run more, and from other seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from breaks import BREAKS, Patch
+from machine_rules import MESSAGES, READER_DEATHS
+from machine_run import run_machine
+
+from views.store import ViewStore
+
+EXAMPLES = 500
+PARTS = 2
+"""Which may run in processes of their own."""
+ROOT = Path(__file__).parents[2]
+
+LEAST = {
+    **dict.fromkeys(["publish", "read", "flow", "seal", "roll", "backfill", "publish view", "query", "end"], 10),
+    **{f"message: {kind}": 3 for kind in MESSAGES},
+    **{f"reader dies: {at}": 1 for at in READER_DEATHS},
+    **{f"{what} dies {when} commit": 1 for what in ("pane", "segment") for when in ("before", "after")},
+    **dict.fromkeys(
+        ["restart", "start dies", "zombie", "zombie fenced", "wait", "fire", "restore behind the store"], 3
+    ),
+    **dict.fromkeys(["prune", "drop dead letters", "backfill dies", "roll back", "redelivery", "late events seen"], 2),
+    **dict.fromkeys(["journal times out", "broker fails", "clock set back", "delayed write lands"], 1),
+    **dict.fromkeys(["roll back across a boundary", "zombie writes first", "zombie fires", "publish view dies"], 1),
+    **dict.fromkeys(["straddlers", "batch_left_out"], 3),
+    **dict.fromkeys(["point FINAL", "point PROVISIONAL", "point PARTIAL"], 1),
+}
+"""How often each must happen in a part of 250 examples; else the laws would be tested on less than they seem."""
+
+
+@pytest.mark.timeout(0)  # as many examples as were asked for
+@pytest.mark.parametrize("part", range(PARTS))
+def test_laws_hold(part: int, pytestconfig: pytest.Config) -> None:
+    """Parity, conservation, honesty, fencing, and numbers that never fall, after every step; all rules happen."""
+    option: Callable[..., Any] = pytestconfig.getoption
+    examples = option("machine_examples", default=None) or EXAMPLES
+    seed = PARTS * (option("machine_seed", default=None) or 0) + part
+    traces, happened = run_machine(-(-examples // PARTS), seed, shrink=bool(option("machine_shrink", default=None)))
+    file = option("machine_trace", default=None)
+    if file:
+        with Path(file).open("a", encoding="utf-8") as out:
+            out.writelines(f"part {part}\n" + "\n".join(f"  {line}" for line in trace) + "\n" for trace in traces)
+    if examples >= EXAMPLES:
+        short = {what: happened[what] for what, least in LEAST.items() if happened[what] < least}
+        assert not short, f"rules that hardly happened: {short}; all: {dict(happened)}"
+
+
+def test_the_same_seed_gives_the_same_trace() -> None:
+    """In another process, where hashes of strings differ, too."""
+    here, _ = run_machine(6, 77)
+    command = (
+        "import sys; sys.path[:0] = sys.argv[1:]; from machine_run import run_machine; print(run_machine(6, 77)[0])"
+    )
+    there = subprocess.run(
+        [sys.executable, "-c", command, str(ROOT / "tests" / "support"), str(ROOT)],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert there.stdout.strip() == str(here)
+    assert sum(map(len, here)) > 40, "hardly a trace"
+    assert run_machine(6, 78)[0] != here
+
+
+def the_pointer_moves_in_two_steps(patch: Patch) -> None:
+    """Publishing commits half of the move, then the other half: whoever dies in between leaves it torn."""
+    intact = ViewStore.publish
+
+    def publish(self: ViewStore, *place: Any, **options: Any) -> Any:
+        return intact(self, *place, **options, _tear=lambda: None)
+
+    patch.setattr(ViewStore, "publish", publish)
+
+
+TEETH: dict[str, tuple[Callable[[Patch], None], str, int]] = {
+    "acknowledge before write": (BREAKS["acknowledges_before_it_writes"], "acknowledged, and in no segment", 0),
+    "de-duplication off": (BREAKS["every_copy_counts"], "parity", 0),
+    "fencing off": (BREAKS["nonces_are_ignored"], "lane .*(fenced|final seal)", 0),
+    "the pointer's move is not atomic": (the_pointer_moves_in_two_steps, "parity|fell", 3),
+    "lateness ignored": (BREAKS["nothing_is_late"], "parity|pending late|residue", 2),
+    "the base is unknown": (BREAKS["the_base_is_unknown"], "parity", 2),
+    "straddlers are not named": (BREAKS["straddlers_are_not_named"], "parity|fell", 0),
+    "any cached state will do": (BREAKS["any_cached_state_will_do"], "parity|residue|fell", 0),
+    "late events are no reason": (BREAKS["late_events_are_no_reason"], "FINAL without", 2),
+}
+"""What is broken, how the machine says so, and a seed from which that takes few examples."""
+
+
+@pytest.mark.parametrize(("broken", "says", "seed"), TEETH.values(), ids=TEETH)
+def test_teeth(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Patch], None], says: str, seed: int) -> None:
+    broken(monkeypatch)
+    with pytest.raises(AssertionError, match=says):
+        run_machine(EXAMPLES // 2, seed)

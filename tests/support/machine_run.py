@@ -1,0 +1,54 @@
+"""Running the state machine: any number of examples from a seed, and what they did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from machine_rules import Machine, Trace
+
+import transforms.patience
+
+__all__ = ["STEPS", "impatient", "run_machine"]
+
+STEPS = 12
+"""Of one example, at most."""
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """A store that refuses is not tried again for minutes: here nobody else holds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transforms.patience, "PATIENCE", 0.0)
+        yield
+
+
+def run_machine(examples: int, start: int, *, shrink: bool = False) -> tuple[list[Trace], Counter[str]]:
+    """Run examples from a seed; returns their traces, and what happened how often.
+
+    Raises AssertionError with the first example that breaks a law; `traces` of what ran until then are lost with it.
+    """
+
+    class OneRun(Machine):
+        happened: ClassVar[Counter[str]] = Counter()
+        traces: ClassVar[list[Trace]] = []
+
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=STEPS,
+        phases=phases,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    with impatient():
+        run_state_machine_as_test(seed(start)(OneRun), settings=chosen)
+    return OneRun.traces, OneRun.happened
