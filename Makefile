@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test check lint types kill bench-emulator lock clean
+.PHONY: setup demo test check lint types chaos kill bench-emulator lock clean
 
 setup: $(STAMP)
 
@@ -36,10 +36,15 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy emulator formats journal pipelines runners schemas tandem transforms views
+	$(BIN)/mypy emulator formats journal pipelines proving runners schemas tandem transforms views
 
+# Crashes and faults on real processes, the long form of tests/chaos; about two hours.
+chaos: setup
+	$(BIN)/python -m pytest -q tests/chaos -m "slow or not slow"
+
+# Of these the kills alone.
 kill: setup
-	$(BIN)/python -m pytest -q tests/pipelines/test_kill.py -m "slow or not slow"
+	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py -m "slow or not slow"
 
 bench-emulator: setup
 	$(BIN)/python benchmarks/emulator.py

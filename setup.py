@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import setup
 
 PACKAGES = [
-    "emulator", "formats", "journal", "pipelines", "runners", "schemas", "serving", "tandem", "transforms", "views",
+    "emulator", "formats", "journal", "pipelines", "proving", "runners", "schemas", "serving", "tandem", "transforms",
+    "views",
 ]  # fmt: skip
 
 

@@ -10,11 +10,10 @@ import pyarrow as pa
 
 from formats.avro_containers import Block, Header, read_block, read_header, walk_blocks
 from formats.avro_messages import AvroDecoder
-from formats.avro_types import MISSING, SourceField, SourceFields, Type, read_type
+from formats.avro_resolution import default_column, from_written, resolve, written_name
+from formats.avro_types import SourceFields, Type, read_type
 from formats.avro_walk import Fault
-from formats.conversions import from_wire
 from formats.file_pieces import FilePiece, FileRef, open_file
-from formats.json_fields import column_of, default_of
 from formats.verdicts import Parsed, Verdicts
 from schemas.avro import vet
 from schemas.errors import SchemaError, SourceFileError
@@ -24,11 +23,6 @@ __all__ = ["read_avro", "split_avro"]
 _BYTES: Final = 8 * 1024 * 1024
 """Decompressed bytes of the blocks that are decoded together."""
 _RECORDS: Final = 1 << 16
-_PROMOTIONS: Final = {
-    ("int", "long"), ("int", "float"), ("int", "double"), ("long", "float"), ("long", "double"),
-    ("float", "double"),
-    ("string", "bytes"), ("bytes", "string"),
-}  # fmt: skip
 
 
 def split_avro(ref: FileRef, target_bytes: int) -> list[FilePiece]:
@@ -73,8 +67,9 @@ class _Reader:
         self._path = path
         self._needed = fields.needed(columns)
         record = _written_type(path, header)
-        self._places = {name: at for at, name in enumerate(record.names)}
-        self._types = {field.name: _resolve(path, record, field) for field in self._needed}
+        names = {field.name: written_name(record, field) for field in self._needed}
+        self._places = {field: record.names.index(name) for field, name in names.items() if name is not None}
+        self._types = {field.name: resolve(path, record, field) for field in self._needed}
         self._decoder = AvroDecoder(record)
 
     def parse(self, blocks: list[tuple[Block, bytes]], first: int) -> Parsed:
@@ -88,13 +83,13 @@ class _Reader:
         for field in self._needed:
             written = self._types[field.name]
             if written is None:
-                arrays[field.name] = column_of([default_of(field)] * size, field, verdicts)
+                arrays[field.name] = default_column(field, size, verdicts)
             elif size == 0:
                 arrays[field.name] = pa.array([], field.arrow)
             else:
                 at = self._places[field.name]
                 column = pa.concat_arrays([batch.column(at) for batch in batches])
-                arrays[field.name] = from_wire(column, written, field, verdicts)
+                arrays[field.name] = from_written(column, written, field, verdicts)
         return Parsed(arrays, np.arange(size), verdicts, {})
 
     def _blame(self, blocks: list[tuple[Block, bytes]], first: int) -> SourceFileError:
@@ -116,30 +111,3 @@ def _written_type(path: str, header: Header) -> Type:
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from None
     return read_type(header.schema)
-
-
-def _resolve(path: str, record: Type, field: SourceField) -> Type | None:
-    """The type to read the field's column as, by Avro's rules of resolution; None for a field that has its
-    default.
-    """
-    if field.name not in record.names:
-        if field.default is MISSING:
-            raise SchemaError(f"{path}: no field '{field.name}'; it has {', '.join(record.names)}")
-        return None
-    written, wanted = record.parts[record.names.index(field.name)].value, field.type.value
-    fits = written.kind == wanted.kind or (written.kind, wanted.kind) in _PROMOTIONS
-    if "timestamp" not in wanted.logical and written.logical and wanted.logical:
-        same = (written.logical, written.precision, written.scale) == (
-            wanted.logical,
-            wanted.precision,
-            wanted.scale,
-        )
-        fits = fits and same
-    if wanted.logical == "decimal" or written.kind == "fixed":
-        fits = fits and (written.logical, written.size) == (wanted.logical, wanted.size)
-    if not fits:
-        raise SchemaError(f"{path}: field '{field.name}' is {written}; the source's schema has {wanted}")
-    if wanted.kind in ("int", "long") and (not written.logical or not wanted.logical):
-        # A logical type on one side only: Avro reads the number as it stands, in the reader's unit.
-        return Type(written.kind, logical=wanted.logical)
-    return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ class Type:
     null_first: bool = True
     precision: int = 0
     scale: int = 0
+    default: str = ""
+    """Symbol of an enum that stands for those that it doesn't have; '': none."""
 
     @property
     def value(self) -> Type:
@@ -67,6 +69,8 @@ class SourceField:
     nullable: bool
     default: Any
     """As Avro's JSON has it; MISSING if there is none."""
+    aliases: tuple[str, ...] = ()
+    """Names that writers may have had for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class SourceFields:
     max_ahead: int | None
     schema_key: str
     """The schema as canonical JSON text: the key under which decoders keep what they compile."""
+    revisions: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Revision id -> the schema of its writers, as canonical JSON text."""
 
     def needed(self, columns: tuple[str, ...]) -> tuple[SourceField, ...]:
         """The fields asked for, then those of id and time that were not. Raises SchemaError for an unknown
@@ -94,14 +100,21 @@ class SourceFields:
 
 def source_fields(source: SourceSpec) -> SourceFields:
     """The source's fields. Raises SchemaError for a schema, id or time that can't be used."""
-    key = json.dumps(source.avro_schema, sort_keys=True, separators=(",", ":"))
-    return _compiled(key, tuple(source.event_id), source.event_time, source.max_ahead)
+    revisions = tuple((revision, _canonical(schema)) for revision, schema in sorted(source.revisions.items()))
+    key = _canonical(source.avro_schema)
+    return _compiled(key, tuple(source.event_id), source.event_time, source.max_ahead, revisions)
+
+
+def _canonical(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, sort_keys=True, separators=(",", ":"))
 
 
 @lru_cache(maxsize=64)
-def _compiled(key: str, event_id: tuple[str, ...], event_time: str, max_ahead: int | None) -> SourceFields:
+def _compiled(
+    key: str, event_id: tuple[str, ...], event_time: str, max_ahead: int | None, revisions: tuple[tuple[str, str], ...]
+) -> SourceFields:
     record, usable = schema_of(key)
-    fields = SourceFields(record, usable, event_id, event_time, max_ahead, key)
+    fields = SourceFields(record, usable, event_id, event_time, max_ahead, key, dict(revisions))
     fields.needed(())
     if not event_id:
         raise SchemaError("a source needs at least one field as its event id, got none")
@@ -120,10 +133,17 @@ def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
     schema = json.loads(key)
     vet(schema)
     record = read_type(schema)
-    defaults = {entry["name"]: entry.get("default", MISSING) for entry in schema["fields"]}
+    entries = {entry["name"]: entry for entry in schema["fields"]}
     types = dict(zip(record.names, record.parts, strict=True))
     usable = {
-        field.name: SourceField(field.name, types[field.name], field.type, field.nullable, defaults[field.name])
+        field.name: SourceField(
+            field.name,
+            types[field.name],
+            field.type,
+            field.nullable,
+            entries[field.name].get("default", MISSING),
+            tuple(entries[field.name].get("aliases", ())),
+        )
         for field in arrow_schema(schema)
     }
     return record, usable
@@ -162,7 +182,7 @@ class _Reader:
         short = name.rpartition(".")[2]
         full = f"{space}.{short}" if space else short
         if kind == "enum":
-            made = Type("enum", name=full, names=tuple(schema["symbols"]))
+            made = Type("enum", name=full, names=tuple(schema["symbols"]), default=str(schema.get("default", "")))
         elif kind == "fixed":
             made = Type("fixed", name=full, size=int(schema["size"]), **_logical(schema, kind))
         else:

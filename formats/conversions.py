@@ -81,7 +81,10 @@ def known_symbols(column: pa.Array, written: tuple[str, ...], field: SourceField
     if wanted.kind != "enum" or wanted.names == written:
         return column
     known = pc.is_in(column, value_set=pa.array(wanted.names, pa.string()))
-    bad = pc.and_(pc.is_valid(column), pc.invert(known)).to_numpy(zero_copy_only=False)
+    unknown = pc.and_(pc.is_valid(column), pc.invert(known))
+    if wanted.default and written:
+        return pc.if_else(unknown, wanted.default, column)
+    bad = unknown.to_numpy(zero_copy_only=False)
     verdicts.mark(bad, VALIDATE, lambda row: f"'{field.name}': '{column[row]}' is not a symbol of the enum")
     return column
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from formats.avro_resolution import default_column, is_left_out
 from formats.avro_types import SourceFields
 from formats.csv_values import column_of_text
 from formats.file_pieces import FilePiece, FileRef
@@ -58,6 +59,8 @@ def read_csv(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -
     needed = fields.needed(columns)
     with open_text(piece.ref) as file:
         names, body = _header(file, piece.ref.path)
+        absent = [wanted for wanted in needed if wanted.name not in names and is_left_out(wanted)]
+        needed = tuple(wanted for wanted in needed if wanted not in absent)
         for wanted in needed:
             if names.count(wanted.name) != 1:
                 problem = "no column" if wanted.name not in names else "more than one column"
@@ -68,6 +71,7 @@ def read_csv(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -
             arrays = {
                 wanted.name: column_of_text(text, wanted, verdicts) for wanted, text in zip(needed, texts, strict=True)
             }
+            arrays |= {missing.name: default_column(missing, verdicts.size, verdicts) for missing in absent}
             kept = np.delete(np.arange(len(rows.raw)), list(rows.faults)) if rows.faults else np.arange(len(rows.raw))
             yield Parsed(arrays, kept, verdicts, rows.faults), rows.raw
 

@@ -6,7 +6,9 @@ import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import fastavro
 
@@ -17,7 +19,7 @@ from formats.avro_walk import Fault
 from schemas.errors import SourceFileError
 from schemas.messages import DeadLetter
 
-__all__ = ["DEAD_LETTER_SCHEMA", "StoredLetter", "decode", "encode"]
+__all__ = ["DEAD_LETTER_SCHEMA", "StoredLetter", "decode", "encode", "letters_name", "load"]
 
 DEAD_LETTER_SCHEMA: Final[dict[str, Any]] = {
     "type": "record",
@@ -83,6 +85,34 @@ def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, ver
     out = io.BytesIO()
     fastavro.writer(out, DEAD_LETTER_SCHEMA, records, codec="bzip2", sync_marker=sync.digest())
     return out.getvalue()
+
+
+def letters_name(position: str, number: int) -> str:
+    """The file's path below its version, without the ending: every sign that a path could mistake written as %XX."""
+    return f"{quote(position, safe='')}/{number:012d}"
+
+
+def load(folder: str | Path, version: str, position: str) -> dict[int, StoredLetter]:
+    """By row the letters of one position (LANE/NUMBER or FILE/NUMBER) below the folder of dead letters.
+
+    Empty where there is no file. Raises SourceFileError for a file that is damaged or can't be read.
+    """
+    place, _, number = position.rpartition("/")
+    if not number.isdecimal():
+        return {}
+    name = Path(folder) / version / letters_name(place, int(number))
+    found: dict[int, StoredLetter] = {}
+    # What a later run found there lies in files of its own; the first file's letter stays.
+    for path in (name.with_name(f"{name.name}.avro"), *sorted(name.parent.glob(f"{name.name}-*.avro"))):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise SourceFileError(f"{path}: can't be read: {error.strerror}") from None
+        for stored in decode(data, str(path)):
+            found.setdefault(stored.letter.row, stored)
+    return found
 
 
 def decode(data: bytes, path: str = "dead letters") -> list[StoredLetter]:

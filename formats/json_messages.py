@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
@@ -16,7 +16,7 @@ from formats.json_fields import column_of, default_of, json_type
 from formats.verdicts import DECODE, Parsed, Verdicts
 from schemas.errors import SchemaError
 
-__all__ = ["MAX_DEPTH", "parse_json"]
+__all__ = ["MAX_DEPTH", "json_values", "parse_json"]
 
 Decode = Callable[[bytes], Any]
 
@@ -34,20 +34,30 @@ def parse_json(fields: SourceFields, columns: tuple[str, ...], payloads: list[by
     Every usable field is checked, also those that aren't needed. Unknown fields are passed over, and so are
     fields that aren't usable. Of a name given twice the last counts.
     """
-    decode = _decoder(fields.schema_key)
     needed = fields.needed(columns)
-    slots = {name: f"f{at}" for at, name in enumerate(fields.usable)}
-    getters = [attrgetter(slots[field.name]) for field in needed]
-    faults: dict[int, tuple[str, str]] = {}
-    values: list[list[Any]] = [[] for _ in needed]
-    for start in range(0, len(payloads), _AT_ONCE):
-        records = _decode_all(decode, payloads[start : start + _AT_ONCE], start, faults)
-        for column, get in zip(values, getters, strict=True):
-            column += map(get, records)
+    values, faults = json_values(fields.schema_key, [field.name for field in needed], payloads)
     rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
     verdicts = Verdicts(len(rows))
     arrays = {field.name: column_of(column, field, verdicts) for field, column in zip(needed, values, strict=True)}
     return Parsed(arrays, rows, verdicts, faults)
+
+
+def json_values(
+    schema_key: str, names: Sequence[str], payloads: list[bytes]
+) -> tuple[list[list[Any]], dict[int, tuple[str, str]]]:
+    """For each name the values, in the form that `formats.json_fields.column_of` takes, of the messages that are
+    objects of the schema; and for each of the other messages, by its row, stage and reason.
+    """
+    decode = _decoder(schema_key)
+    slots = {name: f"f{at}" for at, name in enumerate(schema_of(schema_key)[1])}
+    getters = [attrgetter(slots[name]) for name in names]
+    faults: dict[int, tuple[str, str]] = {}
+    values: list[list[Any]] = [[] for _ in names]
+    for start in range(0, len(payloads), _AT_ONCE):
+        records = _decode_all(decode, payloads[start : start + _AT_ONCE], start, faults)
+        for column, get in zip(values, getters, strict=True):
+            column += map(get, records)
+    return values, faults
 
 
 def _decode_all(decode: Decode, payloads: list[bytes], start: int, faults: dict[int, tuple[str, str]]) -> list[Any]:

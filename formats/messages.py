@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from formats.avro_messages import parse_avro
-from formats.avro_types import source_fields
+from formats.avro_types import SourceFields, source_fields
 from formats.json_messages import parse_json
+from formats.revisions import joined, parse_revision, revisions_of
 from formats.source_spec import SourceSpec
 from formats.validate import assemble
 from formats.verdicts import DECODE, Parsed
@@ -28,17 +29,22 @@ def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.R
     `columns` are the fields of the source to keep; event id and event time are read whether or not they are
     among them. received = events + dead letters. Never raises for what a message holds; raises SchemaError
     for columns that the source doesn't have. What an event becomes never depends on the messages that it came
-    with.
+    with. A message whose attributes name the revision of the schema that it was written with is resolved from that
+    schema to the source's; one of a revision that the source doesn't list is a dead letter.
     """
     fields = source_fields(source)
-    parse = parse_avro if source.format == "avro" else parse_json
     payloads: list[bytes] = messages.column("data").to_pylist()
     refused = _refused(messages.column("data"))
-    if refused:
-        kept = np.delete(np.arange(len(payloads)), list(refused))
-        parsed = _shifted(parse(fields, columns, [payloads[row] for row in kept]), kept, refused)
+    groups = revisions_of(messages.column("attributes"))
+    if not groups and not refused:
+        parsed = _parse(fields, columns, source.format, payloads)
     else:
-        parsed = parse(fields, columns, payloads)
+        own = np.setdiff1d(np.arange(len(payloads)), [row for rows in groups.values() for row in rows] + list(refused))
+        parts = [(own, _parse(fields, columns, source.format, [payloads[row] for row in own]))]
+        for group, rows in groups.items():
+            kept = np.array([row for row in rows if row not in refused], np.int64)
+            parts.append((kept, parse_revision(fields, columns, source.format, group, [payloads[r] for r in kept])))
+        parsed = joined(parts, refused)
     publish_times = messages.column("publish_time").to_numpy(zero_copy_only=False)
 
     def letter(row: int, stage: str, reason: str) -> DeadLetter:
@@ -56,15 +62,14 @@ def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.R
     return assemble(fields, columns, parsed, publish_times, letter)
 
 
+def _parse(fields: SourceFields, columns: tuple[str, ...], encoding: str, payloads: list[bytes]) -> Parsed:
+    parse = parse_avro if encoding == "avro" else parse_json
+    return parse(fields, columns, payloads)
+
+
 def _refused(data: pa.BinaryArray) -> dict[int, tuple[str, str]]:
     sizes = pc.binary_length(data).to_numpy(zero_copy_only=False)
     refused = dict.fromkeys(np.flatnonzero(sizes == 0).tolist(), (DECODE, "an empty message"))
     for row in np.flatnonzero(sizes > MAX_MESSAGE).tolist():
         refused[row] = (DECODE, f"{sizes[row]:,} bytes; {MAX_MESSAGE:,} are allowed")
     return refused
-
-
-def _shifted(parsed: Parsed, kept: np.ndarray[Any, Any], refused: dict[int, tuple[str, str]]) -> Parsed:
-    """What was parsed of the kept messages, with rows that count all messages."""
-    faults = refused | {int(kept[row]): why for row, why in parsed.faults.items()}
-    return Parsed(parsed.arrays, kept[parsed.rows], parsed.verdicts, faults)

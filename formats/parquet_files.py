@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from formats.avro_resolution import default_column, is_left_out
 from formats.avro_types import SourceField, SourceFields
 from formats.conversions import known_symbols, texts, within
 from formats.file_pieces import FilePiece, FileRef, one_line, open_file
@@ -50,9 +51,13 @@ def read_parquet(fields: SourceFields, columns: tuple[str, ...], piece: FilePiec
         file = _parquet(opened, piece.ref)
         for field in needed:
             _check(piece.ref.path, file.schema_arrow, field)
-        for batch in _batches(file, piece, [field.name for field in needed]):
+        there = [field for field in needed if file.schema_arrow.get_field_index(field.name) >= 0]
+        for batch in _batches(file, piece, [field.name for field in there]):
             verdicts = Verdicts(batch.num_rows)
-            arrays = {field.name: _column(batch.column(field.name), field, verdicts) for field in needed}
+            arrays = {field.name: _column(batch.column(field.name), field, verdicts) for field in there}
+            for field in needed:
+                if field.name not in arrays:
+                    arrays[field.name] = default_column(field, batch.num_rows, verdicts)
             yield Parsed(arrays, np.arange(batch.num_rows), verdicts, {})
 
 
@@ -78,6 +83,8 @@ def _batches(file: pq.ParquetFile, piece: FilePiece, names: list[str]) -> Iterat
 
 def _check(path: str, found: pa.Schema, field: SourceField) -> None:
     if found.get_field_index(field.name) < 0:
+        if is_left_out(field) and field.name not in found.names:
+            return
         raise SchemaError(f"{path}: no column '{field.name}'; it has {', '.join(found.names)}")
     kind = _plain(found.field(field.name).type)
     if not _fits(kind, field):

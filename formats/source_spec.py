@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 __all__ = ["SourceSpec"]
@@ -17,6 +18,10 @@ class SourceSpec(Protocol):
     @property
     def format(self) -> Literal["avro", "json"]:
         """How messages are encoded; files say theirs by their ending."""
+
+    @property
+    def revisions(self) -> Mapping[str, dict[str, Any]]:
+        """Schemas that messages were written with, vetted and readable with `avro_schema`, by revision id."""
 
     @property
     def event_id(self) -> tuple[str, ...]:

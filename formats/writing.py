@@ -60,7 +60,7 @@ def _column(batch: pa.RecordBatch, field: SourceField) -> pa.Array:
 
 def _as_json(fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
     for name, column in columns.items():
-        if pa.types.is_floating(column.type) and not pc.all(pc.is_finite(column)).as_py():
+        if pa.types.is_floating(column.type) and pc.all(pc.is_finite(column)).as_py() is False:
             raise SchemaError(f"column '{name}' has NaN or an infinity, which JSON can't write; publish it as Avro")
     values = [json_values(column, fields.usable[name]) for name, column in columns.items()]
     names = list(columns)

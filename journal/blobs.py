@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from journal.failpoints import Failpoint, reached
 from schemas.errors import JournalError
+from schemas.failpoints import Failpoint, reached
 
 __all__ = ["BlobExistsError", "BlobMissingError", "BlobStore", "LocalBlobs", "create_or_find"]
 
@@ -175,7 +175,7 @@ class LocalBlobs:
         _make_folder(target.parent)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
         try:
-            with temporary.open("xb") as file:
+            with _named(temporary), temporary.open("xb") as file:
                 file.write(data)
                 if flush:
                     self._failpoint("after-write")
@@ -185,6 +185,17 @@ class LocalBlobs:
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of an open file, a full disk's for one, name it too."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def _make_folder(folder: Path) -> None:

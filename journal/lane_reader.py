@@ -12,7 +12,6 @@ from collections import deque
 from journal.blobs import BlobStore
 from journal.broker import AcknowledgeFailedError, Broker, PulledBatch, PullFailedError
 from journal.clocks import Clock
-from journal.failpoints import Failpoint, reached
 from journal.generations import latest_generation, next_generation
 from journal.heartbeats import Heartbeat
 from journal.lane_config import LaneConfig, LaneCounters, RollTimer
@@ -25,6 +24,7 @@ from journal.segments import Kind, Segment, load_header
 from journal.watermark_board import Published, WatermarkBoard
 from journal.watermarks import IdleTimer, WatermarkTracker
 from schemas.errors import FencedError, LaunchError
+from schemas.failpoints import Failpoint, reached
 
 __all__ = ["LaneReader"]
 

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 
 from journal.blobs import BlobExistsError, BlobMissingError
-from journal.failpoints import Failpoint, reached
+from schemas.failpoints import Failpoint, reached
 
 __all__ = ["MemoryBlobs", "UnreliableBlobs"]
 

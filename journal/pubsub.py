@@ -38,7 +38,12 @@ MAX_ACKNOWLEDGE_BYTES: Final = 480_000
 """Of ack ids in one request; the service refuses requests over 512 KiB."""
 
 _SERVICE: Final = "/google.pubsub.v1.Subscriber/"
-_OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # gRPC's own two minutes would be added to an outage that is over
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
 _TRANSIENT: Final = frozenset(
     {
         grpc.StatusCode.ABORTED,

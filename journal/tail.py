@@ -19,9 +19,20 @@ from journal.watermark_board import read_board
 from journal.watermarks import Watermarks, WatermarkTracker
 from schemas.errors import JournalError
 
-__all__ = ["Follower", "FollowerMark"]
+__all__ = ["Follower", "FollowerMark", "follower_id", "is_follower"]
 
 FORMAT = 1
+_PREFIX = "f-"
+
+
+def follower_id(clock: Clock, nonce: str) -> str:
+    """A new follower run's name; names sort by the time of starting. Runs that write never have such names."""
+    return f"{_PREFIX}{clock.wall():017d}-{nonce}"
+
+
+def is_follower(run: str) -> bool:
+    """Whether a live run's name is that of a follower."""
+    return run.startswith(_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,11 @@ class Follower:
             if not lane.cursor.ready:
                 # nobody stored a watermark for these: what comes is judged by what was reported
                 lane.cursor.tracker.lift({source: self._reported[source] for source in unknown})
+        return dict(self._reported)
+
+    @property
+    def reported(self) -> dict[str, int | None]:
+        """What `watermark` returned last."""
         return dict(self._reported)
 
     def mark(self) -> FollowerMark:

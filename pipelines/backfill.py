@@ -17,7 +17,7 @@ from rich.console import Console
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
 from formats.files import FileRef, expand, split
-from journal.blobs import LocalBlobs
+from journal.blobs import BlobStore, LocalBlobs
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.reading import segments_of
 from pipelines.config import (
@@ -34,19 +34,21 @@ from pipelines.config import (
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from schemas.compiled import compile_definition
 from schemas.definition import Definition, load
-from schemas.errors import BatchOutdatedError, PublishRefusedError, SourceFileError, UserError
+from schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, SourceFileError, UserError
 from transforms.aggregate import AggregateTiles, BatchRunRef
 from transforms.backfill_work import FileWork, ReadWork, SegmentWork, Work
 from transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
 from transforms.sinks import WriteBatchStates, WriteDeadLetters
-from transforms.tiles import DEAD, TALLIES, RouteToTiles
+from transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
+from views.built import built
 from views.opening import open_store
 from views.rows import BatchRun, FileSet, Publication, SegmentFile
 from views.store import ViewStore
 
 __all__ = ["BackfillConfig", "Plan", "build", "main", "parse", "plan", "run"]
 
-_PIECE_BYTES: Final = 64 << 20
+PIECE_BYTES: Final = 64 << 20
+"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
 _SEGMENT_MESSAGES: Final = 100_000
 """Messages of the segments that one item of work reads, about."""
 _BUILDS: Final = 4
@@ -65,6 +67,7 @@ class BackfillConfig:
     publish: bool
     publish_wait: int
     promote: bool
+    accept_missing_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def parse(arguments: Sequence[str]) -> tuple[BackfillConfig, PipelineOptions]:
     parser.flag("no-publish", action="store_true", help="build the batch run, but serve it later")
     parser.flag("publish-wait", type=duration, default="60s", help="how long to wait for live to catch up")
     parser.flag("promote", action="store_true", help="serve this version although another is being served")
+    parser.flag("accept-missing-files", action="store_true", help="promote without all files that are being served")
     flags, rest = parser.parse_known_args(list(arguments))
     config = BackfillConfig(
         definition=load(Path(flags.definition)),
@@ -114,6 +118,7 @@ def parse(arguments: Sequence[str]) -> tuple[BackfillConfig, PipelineOptions]:
         publish=not flags.no_publish,
         publish_wait=flags.publish_wait,
         promote=flags.promote,
+        accept_missing_files=flags.accept_missing_files,
     )
     return config, beam_options(rest)
 
@@ -164,12 +169,15 @@ def _build_batch_run(
     )
 
 
-def plan(config: BackfillConfig, store: ViewStore) -> Plan:
-    """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError."""
+def plan(config: BackfillConfig, store: ViewStore, journal: BlobStore | None = None) -> Plan:
+    """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError.
+
+    `journal`: where it lies, if not in the folder that the config names.
+    """
     served = store.served(config.definition.name)
     same = served is not None and served.version == config.definition.version
     parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
-    boundary, segments = _new_segments(config, parent.boundary if parent else 0)
+    boundary, segments = _new_segments(config, parent.boundary if parent else 0, journal)
     files = _new_files(config, store, parent)
     sets = [*(parent.file_sets if parent else ())]
     added = []
@@ -180,7 +188,7 @@ def plan(config: BackfillConfig, store: ViewStore) -> Plan:
     return Plan(
         batch_run=f"b-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}",
         parent=parent,
-        live_run=served.live_run if served and same else None,
+        live_run=served.live_run if served and same else _follower(store, config.definition),
         boundary=boundary,
         segments=tuple(segments),
         files=tuple(files),
@@ -204,14 +212,16 @@ def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: V
     batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary)
     pipeline = beam.Pipeline(options=options)
     items = pipeline | "Work" >> beam.Create(list(_items(work))).with_output_types(Work)
-    routed = items | "Input" >> ReadWork(definition, config.home.journal) | "Route" >> RouteToTiles(definition)
-    _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url)
+    letters = LetterSource(url, work.parent.boundary if work.parent else 0, parent)
+    route = RouteToTiles(definition, letters=letters)
+    routed = items | "Input" >> ReadWork(definition, config.home.journal) | "Route" >> route
+    _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
     updates = (
         routed.parts
         | "Aggregate" >> AggregateTiles(definition, batch_run)
         | "States" >> WriteBatchStates(definition, url, work.batch_run)
     )
-    counts = (routed[TALLIES] | "Received" >> CountReceived(), updates | "Counted" >> CountCounted())
+    counts = (routed[TALLIES] | "Received" >> CountReceived(definition, url), updates | "Counted" >> CountCounted())
     finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files)
     _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
     return pipeline
@@ -219,7 +229,7 @@ def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: V
 
 def _items(work: Plan) -> Iterator[Work]:
     for ref in work.files:
-        for number, piece in enumerate(split(ref, _PIECE_BYTES)):
+        for number, piece in enumerate(split(ref, PIECE_BYTES)):
             yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
     held: list[SegmentRef] = []
     for segment in work.segments:
@@ -241,14 +251,14 @@ def _check_version(store: ViewStore, config: BackfillConfig) -> None:
     )
 
 
-def _new_segments(config: BackfillConfig, after: int) -> tuple[int, list[SegmentRef]]:
-    if not Path(config.home.journal).is_dir():
+def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> tuple[int, list[SegmentRef]]:
+    if journal is None and not Path(config.home.journal).is_dir():
         if config.upto is not None:
             raise UserError(f"--upto {config.upto}: there is no journal at {config.home.journal}")
         if not config.files:
             raise UserError(f"nothing to read: there is no journal at {config.home.journal}, and no --files are given")
         return after, []
-    index = JournalIndex(LocalBlobs(config.home.journal))
+    index = JournalIndex(journal if journal is not None else LocalBlobs(config.home.journal))
     index.refresh()
     upto = max(after, index.sealed if config.upto is None else config.upto)
     return upto, segments_of(index, upto, after)
@@ -272,6 +282,12 @@ def _new_files(config: BackfillConfig, store: ViewStore, parent: BatchRun | None
     return fresh
 
 
+def _follower(store: ViewStore, definition: Definition) -> str | None:
+    """The live run that a version which isn't served yet will be served with, if one is catching up."""
+    live = built(store, definition.version).live_run
+    return live.run if live is not None else None
+
+
 def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentFile]:
     while batch_run is not None:
         yield from store.manifest(batch_run.id).segments
@@ -282,9 +298,10 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
     """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
 
     The store refuses a live run that the batch run can't stand beside, whichever run it was built for. Raises
-    BatchOutdatedError at once where waiting can't help.
+    BatchOutdatedError or MissingFilesError at once, where waiting can't help.
     """
-    refused = retry_if_exception_type(PublishRefusedError) & retry_if_not_exception_type(BatchOutdatedError)
+    final = retry_if_not_exception_type((BatchOutdatedError, MissingFilesError))
+    refused = retry_if_exception_type(PublishRefusedError) & final
     retrying = Retrying(
         retry=refused,
         wait=wait_fixed(0.5),
@@ -296,7 +313,8 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
     def attempt() -> Publication:
         served = store.served(name)
         live_run = served.live_run if served is not None and served.version == version else work.live_run
-        return store.publish(name, version, work.batch_run, live_run)
+        accept = config.accept_missing_files
+        return store.publish(name, version, work.batch_run, live_run, accept_missing_files=accept)
 
     return retrying(attempt)
 

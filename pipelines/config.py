@@ -126,13 +126,21 @@ def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
 
 
 def definition_text(path: str) -> str:
-    """A definition's text with its Avro schema in it, so that it can be read wherever the view store is."""
+    """A definition's text with its Avro schemas in it, so that it can be read wherever the view store is."""
     text = Path(path).read_text(encoding="utf-8")
     value = yaml_lines.read(text, path).value
-    if isinstance(value["source"]["schema"], str):
-        value["source"]["schema"] = load(Path(path)).source.avro_schema
-        return json.dumps(value, ensure_ascii=False, indent=1)
-    return text
+    revisions = value["source"].get("revisions", {})
+    if isinstance(value["source"]["schema"], dict) and not _names_files(revisions):
+        return text
+    source = load(Path(path)).source
+    value["source"]["schema"] = source.avro_schema
+    if revisions:
+        value["source"]["revisions"] = source.revisions
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def _names_files(revisions: str | dict[str, object]) -> bool:
+    return isinstance(revisions, str) or any(isinstance(schema, str) for schema in revisions.values())
 
 
 def beam_options(rest: Sequence[str]) -> PipelineOptions:

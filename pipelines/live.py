@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from journal.blobs import BlobExistsError, LocalBlobs
-from journal.clocks import SystemClock
+from journal.clocks import SECOND, SystemClock
 from journal.heartbeats import Heartbeat, HeartbeatKeeper
-from journal.journal_index import JournalIndex, SegmentRef
 from journal.lane_config import LaneConfig
-from journal.layout import drain_path, lane_name
+from journal.layout import drain_path
 from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest, resume_run, start_run
 from pipelines.config import (
@@ -34,21 +35,31 @@ from pipelines.config import (
     make_folder,
 )
 from pipelines.launching import entry, launch, local_streaming_runner, wait
+from pipelines.live_runs import base_of, start_live_run
 from pipelines.live_screen import note_idle_watermark, watch
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.durations import format_duration
 from schemas.errors import UserError
 from transforms.elements import SourceBatch
-from transforms.fold import FoldTiles, LiveRunRef
+from transforms.fold import FirePanes, FoldTiles, LatePanes, LiveRunRef
 from transforms.journaled_source import ReadJournaled
+from transforms.reading import source_readings
 from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies, serve_when_caught_up
-from transforms.tiles import DEAD, TALLIES, RouteToTiles
+from transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
 from views.opening import open_store
-from views.rows import LaneExtent
 from views.store import ViewStore
 
-__all__ = ["LiveConfig", "LiveView", "build", "main", "parse", "run"]
+__all__ = [
+    "LiveConfig",
+    "LiveView",
+    "build",
+    "drained_by_signals",
+    "main",
+    "parse",
+    "prepare",
+    "run",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,10 @@ class LiveConfig:
     take_over: bool
     resume: str | None
     screen: bool
+    base: str | None = None
+    """A batch run that is built and not served yet, to stand on and to be served with."""
+    follow: bool = False
+    """Tail the journal that another run writes, instead of a subscription."""
 
 
 @dataclass
@@ -79,8 +94,11 @@ class LiveView(beam.PTransform):  # type: ignore[misc]
     base_boundary: int
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
-        routed = batches | "Route" >> RouteToTiles(self.definition, after=self.base_boundary)
-        updates = routed.parts | "Fold" >> FoldTiles(self.definition, self.live_run)
+        run = self.live_run
+        letters = LetterSource(run.store, self.base_boundary, run.base_batch_run, run.run)
+        routed = batches | "Route" >> RouteToTiles(self.definition, after=self.base_boundary, letters=letters)
+        panes = routed.parts | "Panes" >> FirePanes(self.definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
+        updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(self.definition, self.live_run)
         _ = updates | "States" >> WriteLiveStates(self.definition, self.live_run)
         _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(self.definition, self.live_run)
         _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(self.definition, self.dead_letters)
@@ -91,16 +109,19 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
     parser = FlagParser("tandem live", "Run definitions over a Pub/Sub subscription.")
     add_definition_flag(parser, several=True)
     add_home_flags(parser)
-    parser.flag("subscription", required=True, help="projects/PROJECT/subscriptions/NAME")
-    parser.flag("lanes", type=int, default=1, help="readers of the subscription, each a lane of the journal")
-    parser.flag("max-messages", type=int, default=5000, help="messages a pull, so a segment, at the most")
+    parser.flag("subscription", help="projects/PROJECT/subscriptions/NAME")
+    parser.flag("follow", action="store_true", help="tail the journal of another run; pulls nothing, writes no journal")
+    parser.flag("lanes", type=int, help="readers of the subscription, each a lane of the journal")
+    parser.flag("max-messages", type=int, help="messages a pull, so a segment, at the most")
     parser.flag("idle-timeout", type=duration, default="10s", help="after that the watermark moves without events")
     parser.flag("until-idle", type=duration, help="end after this long without messages (e.g. 15s)")
-    parser.flag("generation-interval", type=duration, default="60s", help="how often a generation is sealed")
+    parser.flag("generation-interval", type=duration, help="how often a generation is sealed")
     parser.flag("take-over", action="store_true", help="replace a run that is alive; it ends with exit code 75")
     parser.flag("resume", metavar="RUN", help="restart this run from the runner's own checkpoint or savepoint")
+    parser.flag("base", metavar="BATCH_RUN", help="stand on this batch run; both are served once live has caught up")
     parser.flag("no-screen", action="store_true", help="no live screen, even on a terminal")
     flags, rest = parser.parse_known_args(list(arguments))
+    _check_source(flags)
     if not 1 <= flags.max_messages <= 10_000:
         raise UserError(f"--max-messages is {flags.max_messages}; from 1 to 10,000 are possible")
     config = LiveConfig(
@@ -116,8 +137,28 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
         take_over=flags.take_over,
         resume=flags.resume,
         screen=not flags.no_screen,
+        base=flags.base,
+        follow=flags.follow,
     )
     return config, beam_options(rest)
+
+
+_OF_WRITERS: Final[dict[str, Any]] = {"lanes": 1, "max_messages": 5000, "generation_interval": 60 * SECOND}
+"""Flags that a follower has no use for, with their defaults."""
+
+
+def _check_source(flags: argparse.Namespace) -> None:
+    """A subscription or a journal to follow, and the flags of that; sets defaults."""
+    if not flags.follow and flags.subscription is None:
+        raise UserError("--subscription is missing (or --follow, to tail the journal of another run)")
+    for name in ("subscription", "take_over", "resume", *_OF_WRITERS):
+        if flags.follow and getattr(flags, name):
+            flag = name.replace("_", "-")
+            raise UserError(f"--follow and --{flag} exclude each other: a follower reads the journal, and writes none")
+    flags.subscription = flags.subscription or ""
+    for name, default in _OF_WRITERS.items():
+        if getattr(flags, name) is None:
+            setattr(flags, name, default)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -125,24 +166,36 @@ def run(arguments: Sequence[str]) -> None:
     config, options = parse(arguments)
     for definition in config.definitions:
         compile_definition(definition)
+    source_readings(config.definitions)
+    if config.follow:
+        from pipelines.following import follow
+
+        follow(config, options)
+        return
     _check_until_idle(config)
-    local_streaming_runner(options)
     make_folder(config.home.journal)
-    if config.home.store.startswith("sqlite:///"):
-        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
-    store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
-    _register(store, config)
+    store, blobs = prepare(config, options), LocalBlobs(config.home.journal)
     manifest = _start(config, store, blobs)
     # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
     with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
         _run_to_the_end(config, options, store, blobs, manifest)
 
 
+def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
+    """The runner chosen, the view store opened, the definitions registered."""
+    local_streaming_runner(options)
+    if config.home.store.startswith("sqlite:///"):
+        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
+    store = open_store(config.home.store)
+    _register(store, config)
+    return store
+
+
 def _run_to_the_end(
     config: LiveConfig, options: PipelineOptions, store: ViewStore, blobs: LocalBlobs, manifest: RunManifest
 ) -> None:
-    runs = [_start_live_run(store, blobs, config, manifest, definition) for definition in config.definitions]
-    with _drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
+    runs = [start_live_run(store, blobs, config.home, manifest, d, config.base) for d in config.definitions]
+    with drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
         wait(launch(build(config, options, manifest, runs, store)))
     for definition, live_run in zip(config.definitions, runs, strict=True):
         serve_when_caught_up(store, definition, live_run.run)
@@ -195,51 +248,14 @@ def _start(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> RunManife
         subscription=config.subscription,
         sources={d.source.version for d in config.definitions},
         definitions=[d.version for d in config.definitions],
-        boundary=min(_base(store, d)[0] for d in config.definitions),
+        boundary=min(base_of(store, d, config.base)[0] for d in config.definitions),
         take_over=config.take_over,
     )
 
 
-def _base(store: ViewStore, definition: Definition) -> tuple[int, str | None]:
-    """(boundary, batch run) that this version is served with; (0, None) for none."""
-    served = store.served(definition.name)
-    if served is None or served.version != definition.version:
-        return 0, None
-    return served.boundary, served.batch_run
-
-
-def _start_live_run(
-    store: ViewStore, blobs: LocalBlobs, config: LiveConfig, manifest: RunManifest, definition: Definition
-) -> LiveRunRef:
-    boundary, batch_run = _base(store, definition)
-    index = JournalIndex(blobs)
-    index.refresh()
-    live_run = store.start_live_run(
-        definition.version,
-        manifest.id,
-        journal=config.home.journal,
-        base_batch_run=batch_run,
-        takeover=_extents([ref for ref in index.segments(boundary) if ref.run != manifest.id]),
-    )
-    serve_when_caught_up(store, definition, manifest.id)
-    return LiveRunRef(config.home.store, manifest.id, live_run.base_batch_run)
-
-
-def _extents(refs: Sequence[SegmentRef]) -> tuple[LaneExtent, ...]:
-    """Unbroken stretches of the lanes' segments of messages; openings and seals between them aren't emitted."""
-    extents: list[LaneExtent] = []
-    for ref in sorted(refs, key=lambda ref: (ref.run, ref.lane, ref.number)):
-        lane = lane_name(ref.run, ref.lane)
-        if extents and extents[-1].lane == lane and extents[-1].last == ref.number - 1:
-            extents[-1] = LaneExtent(lane, ref.number, extents[-1].first)
-        else:
-            extents.append(LaneExtent(lane, ref.number, ref.number))
-    return tuple(extents)
-
-
 @contextmanager
-def _drained_by_signals(blobs: LocalBlobs, run_id: str) -> Iterator[None]:
-    """SIGTERM and the first Ctrl-C ask all lanes to seal and end; the pipeline then finishes by itself."""
+def drained_by_signals(blobs: LocalBlobs, run_id: str) -> Iterator[None]:
+    """SIGTERM and the first Ctrl-C ask the run to end (a writer's lanes seal); the pipeline then finishes by itself."""
 
     def drain(number: int, frame: FrameType | None) -> None:
         try:

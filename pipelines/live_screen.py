@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from journal.blobs import LocalBlobs
+from journal.journal_index import JournalIndex
 from journal.runs import load_run
+from journal.tail import is_follower
 from journal.watermark_board import read_board
 from journal.watermarks import lowest
 from pipelines.config import Home
@@ -71,14 +73,37 @@ def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
 
     Only once every lane has been idle for the idle timeout, or is done: by then what it emitted is in the view.
     """
-    board = read_board(LocalBlobs(home.journal), run) or {}
-    lanes = load_run(LocalBlobs(home.journal), run).lanes
+    if is_follower(run):
+        writer = _writer_that_is_taken_in(home, definition, run)
+        if writer is None:
+            return
+    else:
+        writer = run
+    board = read_board(LocalBlobs(home.journal), writer) or {}
+    lanes = load_run(LocalBlobs(home.journal), writer).lanes
     if len(board) < lanes or not all(lane.idle or lane.done for lane in board.values()):
         return
     common = lowest([lane.watermarks for lane in board.values()], [definition.source.version])
     watermark = common[definition.source.version]
     if watermark is not None:
         open_store(home.store).set_watermark(definition.version, run, watermark)
+
+
+def _writer_that_is_taken_in(home: Home, definition: Definition, run: str) -> str | None:
+    """The last run that writes the journal, if a follower has taken in all that the journal holds."""
+    index = _INDEXES.setdefault(home.journal, JournalIndex(LocalBlobs(home.journal)))
+    index.refresh()
+    if not index.runs or definition.source.version not in index.runs[-1].sources:
+        return None
+    mine = open_store(home.store).live_run(definition.version, run)
+    there = sum(ref.count for ref in index.segments(mine.pruned_to))
+    report = status_report(open_store(home.store), definition.name)
+    known = next(r for r in report["live_runs"] if r["run"] == run and r["version"] == definition.version)
+    taken = sum(generation["received"] for generation in known["generations"].values())
+    return index.runs[-1].id if taken == there else None
+
+
+_INDEXES: Final[dict[str, JournalIndex]] = {}
 
 
 class _Rates:

@@ -86,6 +86,23 @@ def vet(schema: Mapping[str, Any]) -> None:
                 f"{schema['name']}.{entry['name']}: a union of {', '.join(_kind(t) for t in entry['type'])}; "
                 "a union must be of null and one other type"
             )
+    _check_defaults(schema)
+
+
+def _check_defaults(schema: Mapping[str, Any]) -> None:
+    """Defaults that fastavro lets pass although no value of the type is like that."""
+    for name, kind in usable_fields(schema).items():
+        entry = next(entry for entry in schema["fields"] if entry["name"] == name)
+        default = entry.get("default")
+        if default is None or isinstance(default, bool) or not isinstance(default, int | str):
+            continue
+        at = f"{schema['name']}.{name}: default {json.dumps(default)[:50]}"
+        limit = {pa.int32(): 2**31, pa.int64(): 2**63}.get(kind.type)
+        if isinstance(default, int) and limit is not None and not -limit <= default < limit:
+            raise SchemaError(f"{at} is out of range")
+        symbols = entry["type"].get("symbols") if isinstance(entry["type"], Mapping) else None
+        if symbols is not None and default not in symbols:
+            raise SchemaError(f"{at} is not a symbol of the enum; allowed: {', '.join(map(str, symbols))}")
 
 
 def usable_fields(schema: Mapping[str, Any]) -> dict[str, pa.Field]:

@@ -18,6 +18,7 @@ from schemas.keys import KEY_TYPES, is_key_type
 from schemas.measures.base import Measure
 from schemas.measures.registry import build
 from schemas.suggestions import known_names, suggestion
+from schemas.windows import window_problems
 
 __all__ = ["Checked", "check_definition", "id_type"]
 
@@ -77,15 +78,8 @@ def _check_times(definition: Definition, checked: Checked) -> None:
     if definition.freshness < _LEAST_FRESHNESS:
         checked.wrong("freshness", f"{format_duration(definition.freshness)} is too short; at least 10ms")
     for name, window in definition.windows.items():
-        for part, duration in (("size", window.size), ("every", window.every)):
-            if duration < tile or duration % tile:
-                found = f"{format_duration(duration)} is not a whole multiple of the tile"
-                checked.wrong(f"windows.{name}.{part}", f"{found}, {format_duration(tile)}")
-                break
-        else:
-            if window.every > window.size:
-                every, size = format_duration(window.every), format_duration(window.size)
-                checked.wrong(f"windows.{name}.every", f"{every} is longer than the size, {size}; it would leave gaps")
+        for part, message in window_problems(window, tile):
+            checked.wrong(f"windows.{name}.{part}", message)
 
 
 def _check_source(definition: Definition, checked: Checked) -> None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CONTENT", "EVENTS", "GENERATION", "HASH", "ID", "KEY", "LATE", "RESERVED_PREFIX", "TIME"]
+__all__ = [
+    "CONTENT",
+    "EVENTS",
+    "FIRST_TIME",
+    "GENERATION",
+    "HASH",
+    "ID",
+    "KEY",
+    "LAST_TIME",
+    "LATE",
+    "RESERVED_PREFIX",
+    "TIME",
+]
 
 RESERVED_PREFIX: Final = "__"
 
@@ -31,3 +43,9 @@ GENERATION: Final = "__generation"
 
 EVENTS: Final = "__events"
 """int64, the number of events merged into a state."""
+
+FIRST_TIME: Final = "__first_time"
+"""State of the least TIME of a tile's events; there only where the definition declares a session window."""
+
+LAST_TIME: Final = "__last_time"
+"""State of the greatest TIME, likewise."""

@@ -20,6 +20,7 @@ from schemas.errors import SchemaError
 from schemas.expressions import Expression, evaluate_rows
 from schemas.keys import key_texts, parse_key
 from schemas.measures.base import Measure
+from schemas.sessions import TIME_MEASURES
 
 __all__ = ["CompiledDefinition", "Prepared", "compile_definition", "key_text"]
 
@@ -48,7 +49,7 @@ class CompiledDefinition:
 
     definition: Definition
     measures: tuple[tuple[str, Measure], ...]
-    """The measures by name, in the definition's order."""
+    """The measures by name, in the definition's order; with a session window, TIME_MEASURES after them."""
     source_columns: tuple[str, ...]
     """Only those source fields that where, derive, key, measures, event id and event time read, in the
     schema's order.
@@ -118,7 +119,8 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
     read = {*definition.source.event_id, definition.source.event_time, *definition.key}
     read.update(*(expression.columns for _, expression in checked.derive))
     read.update(checked.where.columns if checked.where else ())
-    inputs = dict.fromkeys(name for _, measure in checked.measures for name in measure.inputs)
+    measures = checked.measures + (TIME_MEASURES if definition.keeps_sessions else ())
+    inputs = dict.fromkeys(name for _, measure in measures for name in measure.inputs)
     source_columns = tuple(name for name in checked.source_schema.names if name in read or name in inputs)
     fixed = [
         pa.field(TIME, pa.int64(), False),
@@ -127,7 +129,7 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
     others = [checked.columns.field(name) for name in inputs if name not in (TIME, ID)]
     return CompiledDefinition(
         definition=definition,
-        measures=checked.measures,
+        measures=measures,
         source_columns=source_columns,
         input_schema=pa.schema([*fixed, pa.field(KEY, pa.string(), False), *others]),
         key_fields=tuple(checked.columns.field(name) for name in definition.key),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from schemas import avro, yaml_lines
+from schemas import yaml_lines
 from schemas.checks import check_definition
 from schemas.definition_models import Definition, Source, Window
 from schemas.errors import DefinitionError, SchemaError
+from schemas.schema_files import Problem, read_revisions, read_schema, read_text
 from schemas.suggestions import suggestion
+from schemas.windows import Session, window_model
 
 __all__ = ["Definition", "Source", "Window", "load", "loads"]
 
@@ -28,16 +30,10 @@ _WANTED: Final = {
 }
 
 
-class _Problem(NamedTuple):
-    path: yaml_lines.Path
-    message: str
-    missing: bool = False
-
-
 def load(path: str | Path) -> Definition:
     """The definition in a YAML file. Raises DefinitionError."""
     path = Path(path)
-    return loads(_read(path, str(path)), file=str(path), folder=path.parent)
+    return loads(read_text(path, str(path)), file=str(path), folder=path.parent)
 
 
 def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Definition:
@@ -49,16 +45,20 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
         folder: where the path of an Avro schema starts.
     """
     document = yaml_lines.read(text, file)
-    problems: list[_Problem] = []
+    problems: list[Problem] = []
     value = {**document.value}
     source = value.get("source")
     if isinstance(source, dict) and isinstance(source.get("schema"), (str, dict)):
         try:
-            schema = _schema(source["schema"], Path(folder))
+            schema = read_schema(source["schema"], Path(folder))
         except SchemaError as error:
-            problems.append(_Problem(("source", "schema"), str(error)))
+            problems.append(Problem(("source", "schema"), str(error)))
             schema = _PLACEHOLDER
         value["source"] = {**source, "schema": schema}
+        if schema is _PLACEHOLDER:
+            value["source"].pop("revisions", None)
+        elif "revisions" in source:
+            value["source"]["revisions"] = read_revisions(source["revisions"], schema, Path(folder), problems)
     definition: Definition | None = None
     try:
         definition = Definition.model_validate(value)
@@ -67,14 +67,14 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
         # a default that depends on a wrong field is not another mistake
         problems += [_structural(item) for item in found if item["type"] != "default_factory_not_called"]
     if definition is not None and not problems:
-        problems = [_Problem(_path(error.field), error.message) for error in check_definition(definition).errors]
+        problems = [Problem(_path(error.field), error.message) for error in check_definition(definition).errors]
     if problems:
         raise _first(problems, document)
     assert definition is not None
     return definition
 
 
-def _first(problems: list[_Problem], document: yaml_lines.Document) -> DefinitionError:
+def _first(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
     # what is missing comes last: an unknown field, which may be the missing one misspelt, tells more
     first = min(problems, key=lambda problem: (problem.missing, document.line(problem.path)))
     message = first.message
@@ -84,70 +84,22 @@ def _first(problems: list[_Problem], document: yaml_lines.Document) -> Definitio
     return DefinitionError(message, field=field, file=document.file, line=document.line(first.path))
 
 
-def _read(path: Path, shown: str) -> str:
-    """The text of a small file."""
-    try:
-        if not path.is_file():
-            raise DefinitionError("is a folder" if path.is_dir() else "no such file", file=shown)
-        with path.open("rb") as stream:
-            data = stream.read(yaml_lines.MAX_BYTES + 1)
-        if len(data) > yaml_lines.MAX_BYTES:
-            raise DefinitionError(f"more than {yaml_lines.MAX_BYTES:,} bytes; this is not such a file", file=shown)
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DefinitionError(f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", file=shown) from None
-    except OSError as error:
-        raise DefinitionError(f"can't be read: {error.strerror}", file=shown) from None
-
-
-def _schema(schema: str | dict[str, Any], folder: Path) -> dict[str, Any]:
-    if isinstance(schema, dict):
-        inline = _null_types(schema)
-        avro.vet(inline)
-        return inline
-    try:
-        text = _read(folder / schema, schema)
-    except (DefinitionError, ValueError) as error:
-        raise SchemaError(str(error)) from None
-    try:
-        return avro.parse(text)
-    except SchemaError as error:
-        raise SchemaError(f"{schema}: {error}") from None
-
-
-def _null_types(schema: dict[str, Any]) -> dict[str, Any]:
-    """An inline schema in which YAML's null, where a type stands, is Avro's type "null"."""
-
-    def typed(value: Any) -> Any:
-        if isinstance(value, list):
-            return [typed(item) for item in value]
-        if isinstance(value, dict):
-            return _null_types(value)
-        return "null" if value is None else value
-
-    fields = schema.get("fields")
-    result = {name: typed(value) if name in ("type", "items", "values") else value for name, value in schema.items()}
-    if isinstance(fields, list):
-        result["fields"] = [_null_types(field) if isinstance(field, dict) else field for field in fields]
-    return result
-
-
-def _structural(error: Mapping[str, Any]) -> _Problem:
+def _structural(error: Mapping[str, Any]) -> Problem:
     """One of pydantic's errors in our words."""
-    path = tuple(part for part in error["loc"] if part != "[key]")
+    path = tuple(part for part in error["loc"] if not str(part).startswith("["))  # "[key]", and kinds of windows
     kind, found = error["type"], error["input"]
     if kind == "missing":
-        required = ", ".join(_required(_model(path[:-1])))
-        return _Problem(path[:-1], f"'{path[-1]}' is missing; required: {required}", missing=True)
+        required = ", ".join(_required(_model(error["loc"][:-1])))
+        return Problem(path[:-1], f"'{path[-1]}' is missing; required: {required}", missing=True)
     if kind == "extra_forbidden":
-        known = suggestion(str(path[-1]), _fields(_model(path[:-1])))
-        return _Problem(path, f"unknown field '{path[-1]}'; {known}")
+        known = suggestion(str(path[-1]), _fields(_model(error["loc"][:-1])))
+        return Problem(path, f"unknown field '{path[-1]}'; {known}")
     if kind == "value_error":
-        return _Problem(path, str(error["ctx"]["error"]))
+        return Problem(path, str(error["ctx"]["error"]))
     if kind == "literal_error":
         allowed = str(error["ctx"]["expected"]).replace(" or ", ", ")
-        return _Problem(path, f"found {_shown(found)}; allowed: {allowed}")
-    return _Problem(path, f"found {_shown(found)}; must be {_WANTED.get(kind, str(error['msg']).lower())}")
+        return Problem(path, f"found {_shown(found)}; allowed: {allowed}")
+    return Problem(path, f"found {_shown(found)}; must be {_WANTED.get(kind, str(error['msg']).lower())}")
 
 
 def _shown(value: Any) -> str:
@@ -159,8 +111,9 @@ def _shown(value: Any) -> str:
 
 
 def _model(path: yaml_lines.Path) -> type[BaseModel]:
-    nested: dict[str, type[BaseModel]] = {"source": Source, "windows": Window}
-    return nested.get(str(path[0]), Definition) if path else Definition
+    if path and path[0] == "windows":
+        return Session if path[-1] == "session" else window_model(path[2] if len(path) > 2 else None)
+    return Source if path and path[0] == "source" else Definition
 
 
 def _fields(model: type[BaseModel]) -> list[str]:

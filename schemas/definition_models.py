@@ -10,21 +10,22 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
-    model_validator,
 )
 
 from schemas.columns import RESERVED_PREFIX
-from schemas.durations import DAY, DURATION_PATTERN, SECOND, parse_duration
+from schemas.durations import DAY, SECOND
+from schemas.model_base import Duration, Model
+from schemas.windows import AnyWindow, SessionWindow, Window
 
 __all__ = ["Definition", "Source", "Window"]
 
 _MOST_COLUMNS: Final = 16
 _MOST_FIELDS: Final = 100
+_MOST_REVISIONS: Final = 1_000
+_REVISION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}", re.ASCII)
 
 
 def _name(pattern: str, allowed: str) -> AfterValidator:
@@ -63,6 +64,15 @@ def _few(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _revisions(schemas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    if len(schemas) > _MOST_REVISIONS:
+        raise ValueError(f"{len(schemas):,} revisions; at most {_MOST_REVISIONS:,}")
+    for revision in schemas:
+        if not _REVISION.fullmatch(revision):
+            raise ValueError(f"{revision[:80]!r} is not a revision id; Pub/Sub's are 8 hexadecimal digits")
+    return schemas
+
+
 _NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,62}"
 _DEFINITION_PATTERN: Final = "[a-z][a-z0-9_-]{0,62}"
 _DERIVED_PATTERN: Final = f"(?!{RESERVED_PREFIX})[A-Za-z_][A-Za-z0-9_]{{0,62}}"
@@ -70,13 +80,6 @@ _DERIVED_PATTERN: Final = f"(?!{RESERVED_PREFIX})[A-Za-z_][A-Za-z0-9_]{{0,62}}"
 _COLUMN_LIST: Final[dict[str, Any]] = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": _MOST_COLUMNS}]
 }
-_DURATION: Final[dict[str, Any]] = {
-    "type": "string",
-    "pattern": DURATION_PATTERN,
-    "examples": ["500ms", "1h", "28d"],
-}
-
-Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURATION)]
 DefinitionName = Annotated[
     str,
     _name(_DEFINITION_PATTERN, "a lower-case letter, then up to 62 of a-z, 0-9, _ and -"),
@@ -95,11 +98,7 @@ DerivedName = Annotated[
 MeasureSpec = Annotated[Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"type": "object", "minProperties": 1}]})]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-
-class Source(_Model):
+class Source(Model):
     """Where events come from: how messages are encoded, and which fields are their id and their time."""
 
     avro_schema: Annotated[
@@ -119,37 +118,28 @@ class Source(_Model):
     max_ahead: Duration | None = DAY
     """Events whose time is further ahead of their publish time (of files: of the start of reading) are dead
     letters; null: any distance."""
+    revisions: Annotated[
+        dict[str, dict[str, Any]],
+        AfterValidator(_revisions),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "maxProperties": _MOST_REVISIONS}]}),
+    ] = Field(default_factory=dict)
+    """Schemas that messages were written with, by the revision id in their attributes: a folder of files named
+    REVISION.avsc, or a mapping of revision ids to .avsc files. Adding one changes no version."""
 
     @cached_property
     def version(self) -> str:
-        """Content hash, 16 hex digits, of all that decoding does: equal for definitions that can share one
-        read.
+        """Content hash, 16 hex digits, of all that an event becomes: equal for definitions that can share one
+        read. Revisions aren't part of it: they only decide which messages can be read.
         """
         return _digest("source", self.content)
 
     @property
     def content(self) -> dict[str, Any]:
         """All that decoding depends on, as plain values; the schema without its documentation."""
-        return {**self.model_dump(exclude={"avro_schema"}), "schema": _without_docs(self.avro_schema)}
+        return {**self.model_dump(exclude={"avro_schema", "revisions"}), "schema": _without_docs(self.avro_schema)}
 
 
-class Window(_Model):
-    """An interval of event time that is merged from tiles when it is read. Windows are aligned to 1970-01-01
-    UTC.
-    """
-
-    size: Duration
-    """How long the window is: a whole multiple of the tile."""
-    every: Duration = Field(default_factory=lambda data: data.get("size", 0))
-    """How often a window starts: a whole multiple of the tile, at most the size; without it the size."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: object) -> object:
-        return {"size": value} if isinstance(value, (str, int, float)) and not isinstance(value, bool) else value
-
-
-class Definition(_Model):
+class Definition(Model):
     """What to count, by what key, over what time. Durations are microseconds."""
 
     name: DefinitionName
@@ -174,16 +164,21 @@ class Definition(_Model):
     """Whether copies of an event, of equal id, time and content, count once."""
     measures: Annotated[dict[Name, MeasureSpec], AfterValidator(_few)]
     """What is computed for each tile and key."""
-    windows: Annotated[dict[Name, Window], AfterValidator(_few)] = Field(default_factory=dict)
+    windows: Annotated[dict[Name, AnyWindow], AfterValidator(_few)] = Field(default_factory=dict)
     """Intervals by name, merged from tiles when they are read."""
+
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether tiles keep the times of their first and last event: some window is a session."""
+        return any(isinstance(window, SessionWindow) for window in self.windows.values())
 
     @cached_property
     def version(self) -> str:
         """Content hash, 16 hex digits, of all that answers depend on.
 
         That is the source with its full Avro schema (without documentation), where, derive, key, tile,
-        lateness, deduplicate and measures, the last two mappings in their order; not the name, freshness and
-        windows.
+        lateness, deduplicate and measures, the last two mappings in their order, and whether there is a session
+        window; not the name, freshness and other windows.
         """
         content = {
             **self.model_dump(include={"where", "key", "tile", "lateness", "deduplicate"}),
@@ -191,6 +186,8 @@ class Definition(_Model):
             "derive": list(self.derive.items()),
             "measures": list(self.measures.items()),
         }
+        if self.keeps_sessions:
+            content["sessions"] = True
         return _digest("definition", content)
 
     def __hash__(self) -> int:

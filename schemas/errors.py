@@ -13,8 +13,12 @@
     |   |-- FencedError          another writer has taken this lane over (exit code 75)
     |   `-- WriterAliveError     another run writes this journal and its heartbeat is fresh
     |-- StoreError               the view store can't be read or written
+    |   |-- RunDroppedError      the run that writes was dropped: it must end
     |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
-    |       `-- BatchOutdatedError   live went on since the batch run was built: build it anew
+    |       |-- MissingFilesError    another version hasn't read every file that is served
+    |       |-- BatchOutdatedError   live went on since the batch run was built: build it anew
+    |       `-- BehindError          the live run doesn't have yet all that is served: wait
+    |-- OvertakenError           another attempt wrote more while this one caught up: to be tried again
     `-- ParityError              two computations of the same answer differ
 """
 
@@ -24,12 +28,16 @@ from typing import ClassVar
 
 __all__ = [
     "BatchOutdatedError",
+    "BehindError",
     "DefinitionError",
     "FencedError",
     "JournalError",
     "LaunchError",
+    "MissingFilesError",
+    "OvertakenError",
     "ParityError",
     "PublishRefusedError",
+    "RunDroppedError",
     "SchemaError",
     "SegmentError",
     "SourceFileError",
@@ -110,6 +118,22 @@ class PublishRefusedError(StoreError):
 
 class BatchOutdatedError(PublishRefusedError):
     """The live run counted, or is another one, since the batch run was built for it: another batch run fits."""
+
+
+class BehindError(PublishRefusedError):
+    """The live run doesn't hold yet all that is served; it may in a moment, if it is running."""
+
+
+class MissingFilesError(PublishRefusedError):
+    """Another version of the definition hasn't read every file that the served one has."""
+
+
+class RunDroppedError(StoreError):
+    """The run that writes was dropped from the view store; trying again won't help."""
+
+
+class OvertakenError(TandemError):
+    """Another attempt of the same run wrote more while this one caught up; trying the bundle again sees that."""
 
 
 class ParityError(TandemError):

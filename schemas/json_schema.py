@@ -17,8 +17,9 @@ PUBLISHED: Final = Path(__file__).with_name("definition.schema.json")
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a definition's YAML."""
     schema = Definition.model_json_schema(by_alias=True, mode="validation")
-    window = schema["$defs"]["Window"]
-    schema["$defs"]["Window"] = {"anyOf": [window["properties"]["size"], window]}  # `today: 1d` is short for a size
+    for model, short in (("Window", "size"), ("Session", "gap")):  # `today: 1d` is short for a size
+        whole = schema["$defs"][model]
+        schema["$defs"][model] = {"anyOf": [whole["properties"][short], whole]}
     schema["properties"]["measures"]["minProperties"] = 1
     for properties in (schema["properties"], schema["$defs"]["Source"]["properties"]):
         for name, value in properties.items():

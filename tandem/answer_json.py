@@ -11,12 +11,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from schemas.certificate import time_text
+from schemas.durations import format_duration
 
 if TYPE_CHECKING:
     from schemas.certificate import Certificate
     from views.answers import Answer, Series
+    from views.sessions import Sessions
 
-__all__ = ["answer_data", "certificate_data", "json_value", "series_data"]
+__all__ = ["answer_data", "certificate_data", "json_value", "series_data", "sessions_data"]
 
 
 def answer_data(answer: Answer) -> dict[str, Any]:
@@ -48,6 +50,35 @@ def series_data(series: Series) -> dict[str, Any]:
         "end": time_text(series.end),
         "points": points,
         "certificate": certificate_data(series.certificate),
+    }
+
+
+def sessions_data(found: Sessions) -> dict[str, Any]:
+    """{key, start, end, gap, sessions, certificate}; start and end as they were asked for.
+
+    A session is {start, end, closes, open, events, status, reasons, results}: start and end are the times of its first
+    and last event.
+    """
+    listed = [
+        {
+            "start": time_text(session.start),
+            "end": time_text(session.end),
+            "closes": time_text(session.closes),
+            "open": session.open,
+            "events": session.certificate.events,
+            "status": session.certificate.status.value,
+            "reasons": list(session.certificate.reasons),
+            "results": json_value(session.results),
+        }
+        for session in found.sessions
+    ]
+    return {
+        "key": json.loads(found.key),
+        "start": time_text(found.start),
+        "end": time_text(found.end),
+        "gap": format_duration(found.gap),
+        "sessions": listed,
+        "certificate": certificate_data(found.certificate),
     }
 
 

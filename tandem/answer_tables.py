@@ -19,8 +19,8 @@ from tandem.instants import short_time
 if TYPE_CHECKING:
     from schemas.certificate import Certificate
     from schemas.definition import Definition
-    from tandem.spans import Span
     from views.answers import Answer, Series
+    from views.sessions import Sessions
 
 __all__ = [
     "certificate_table",
@@ -29,6 +29,7 @@ __all__ = [
     "print_answer",
     "print_explanation",
     "print_series",
+    "print_sessions",
     "value_text",
 ]
 
@@ -44,9 +45,9 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 
 
-def print_answer(to: Console, definition: Definition, answer: Answer, span: Span, measures: Sequence[str]) -> None:
-    """The measures of one answer, and its certificate."""
-    _print_title(to, definition, answer.key, span)
+def print_answer(to: Console, definition: Definition, answer: Answer, label: str, measures: Sequence[str]) -> None:
+    """The measures of one answer, and its certificate. `label`: what the user called its window."""
+    _print_title(to, definition, answer, label)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("measure")
     table.add_column("value", justify="right")
@@ -56,24 +57,53 @@ def print_answer(to: Console, definition: Definition, answer: Answer, span: Span
     to.print(certificate_table(answer.certificate))
 
 
-def print_series(to: Console, definition: Definition, series: Series, span: Span, measures: Sequence[str]) -> None:
-    """One row a step, and the certificate of all of it; of many measures the first few."""
+def print_series(
+    to: Console, definition: Definition, series: Series, label: str, measures: Sequence[str], *, running: bool = False
+) -> None:
+    """One row a step, and the certificate of all of it; of many measures the first few.
+
+    A step is told by its start, or in a `running` series, where all have the same start, by its end.
+    """
+    _print_title(to, definition, series, label)
+    rows = (
+        ((point.end if running else point.start,), point.events, point.results, point.status) for point in series.points
+    )
+    _print_rows(to, definition, ("until" if running else "start",), rows, measures)
+    to.print(certificate_table(series.certificate))
+
+
+def print_sessions(to: Console, definition: Definition, found: Sessions, label: str, measures: Sequence[str]) -> None:
+    """One row a session, from its first to its last event, and the certificate of the list."""
+    _print_title(to, definition, found, label)
+    rows = (((s.start, s.end), s.certificate.events, s.results, s.certificate.status) for s in found.sessions)
+    if found.sessions:
+        _print_rows(to, definition, ("first event", "last event"), rows, measures)
+    else:
+        to.print("\n  no session\n")
+    to.print(certificate_table(found.certificate))
+
+
+def _print_rows(
+    to: Console,
+    definition: Definition,
+    times: Sequence[str],
+    rows: Iterable[tuple[Sequence[int], int, dict[str, Any], Status]],
+    measures: Sequence[str],
+) -> None:
     shown = measures if len(measures) < len(definition.measures) else measures[:_FEW]
-    _print_title(to, definition, series.key, span)
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("start", no_wrap=True)
+    for name in times:
+        table.add_column(name, no_wrap=True)
     for name in ("events", *shown):
         table.add_column(name, justify="right")
     table.add_column("status", no_wrap=True)
-    for point in series.points:
-        values = (escape(value_text(point.results[name])) for name in shown)
-        status = f"[{_COLOURS[point.status]}]{point.status.value}[/]"
-        table.add_row(short_time(point.start), f"{point.events:,}", *values, status)
+    for instants, events, results, status in rows:
+        values = (escape(value_text(results[name])) for name in shown)
+        table.add_row(*map(short_time, instants), f"{events:,}", *values, f"[{_COLOURS[status]}]{status.value}[/]")
     to.print(table)
     if len(shown) < len(measures):
         left = ", ".join(measures[len(shown) :])
         to.print(f"  not shown: {left}; name what you want with --measures, or take --json\n")
-    to.print(certificate_table(series.certificate))
 
 
 def print_explanation(to: Console, sentences: Iterable[tuple[str, str]]) -> None:
@@ -142,9 +172,10 @@ def _item_text(item: Any) -> str:
     return f"{value_text(item['value'])} ({', '.join(amounts)}{error})"
 
 
-def _print_title(to: Console, definition: Definition, key: str, span: Span) -> None:
-    to.print(f"  [bold]{definition.name}[/]  {escape(key_label(definition, key))}")
-    to.print(f"  {short_time(span.start)} to {short_time(span.end)} ({span.label})")
+def _print_title(to: Console, definition: Definition, found: Answer | Series | Sessions, label: str) -> None:
+    to.print(f"  [bold]{definition.name}[/]  {escape(key_label(definition, found.key))}")
+    upto = f" to {short_time(found.end)}" if found.end != found.start else ""
+    to.print(f"  {short_time(found.start)}{upto} ({escape(label)})")
 
 
 def _batch_text(certificate: Certificate) -> str:

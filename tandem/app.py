@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from tandem import exporting, journal_commands, pubsub_commands, querying, running, store_commands
+from tandem import (
+    deadletter_commands,
+    definition_commands,
+    exporting,
+    journal_commands,
+    pubsub_commands,
+    querying,
+    reconcile_commands,
+    running,
+    store_commands,
+    verifying,
+)
 from tandem.command_group import CommandGroup
 
 __all__ = ["app", "main"]
@@ -19,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 pubsub = typer.Typer(help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False)
+deadletters = typer.Typer(help="List, show, replay and drop what could not be decoded.", no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -41,6 +53,7 @@ def _versions() -> str:
 
 
 app.command(rich_help_panel="Run")(running.check)
+app.command(rich_help_panel="Run")(verifying.verify)
 for _command in (running.live, running.backfill, running.publish):
     app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
 app.command(rich_help_panel="Run")(running.emulator)
@@ -48,13 +61,24 @@ app.command(rich_help_panel="Ask")(querying.query)
 app.command(rich_help_panel="Ask")(exporting.export)
 app.command(rich_help_panel="Ask")(store_commands.status)
 app.command(rich_help_panel="Ask")(store_commands.publications)
+app.command(rich_help_panel="Ask")(reconcile_commands.drift)
+app.command(rich_help_panel="Ask")(reconcile_commands.receipts)
+app.command(rich_help_panel="Ask")(definition_commands.diff)
+app.command(rich_help_panel="Operate")(definition_commands.promote)
 app.command("roll-back", rich_help_panel="Operate")(store_commands.roll_back)
+app.command(rich_help_panel="Operate", **reconcile_commands.RECONCILE_SETTINGS)(reconcile_commands.reconcile)
+app.command(rich_help_panel="Operate")(definition_commands.drop)
 app.command(rich_help_panel="Operate")(store_commands.prune)
 app.command(rich_help_panel="Operate")(journal_commands.seal)
 app.command(rich_help_panel="Operate")(journal_commands.stop)
 pubsub.command("create-topic")(pubsub_commands.create_topic)
 pubsub.command("create-subscription")(pubsub_commands.create_subscription)
 app.add_typer(pubsub, name="pubsub", rich_help_panel="Operate")
+deadletters.command("list")(deadletter_commands.list_letters)
+deadletters.command("show")(deadletter_commands.show)
+deadletters.command("replay")(deadletter_commands.replay)
+deadletters.command("drop")(deadletter_commands.drop)
+app.add_typer(deadletters, name="deadletters", rich_help_panel="Operate")
 
 
 def main() -> None:

@@ -17,7 +17,9 @@ from tandem.places import HomeOption, Places, StoreOption, existing_store
 
 if TYPE_CHECKING:
     from schemas.compiled import CompiledDefinition
+    from tandem.spans import TimeFlags
     from views.answers import AnswerRow
+    from views.store import ViewStore
 
 __all__ = ["export"]
 
@@ -27,6 +29,12 @@ _FORMATS: Final = ("jsonl", "csv")
 def export(
     definition: DefinitionArgument,
     step: Annotated[str | None, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="WINDOW", help="instead: day, week, month, quarter, year, or a window's name"),
+    ] = None,
+    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="time zone of the calendar (default: UTC)")] = None,
+    first_day: Annotated[str | None, typer.Option(metavar="DAY", help="first day of weeks (default: monday)")] = None,
     form: Annotated[str, typer.Option("--format", metavar="jsonl|csv", help="how they are written")] = "jsonl",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="where to (default: standard output)")] = None,
     home: HomeOption = "tandem-data",
@@ -34,24 +42,45 @@ def export(
 ) -> None:
     """Write the answers of every key and step that holds an event, all of one instant, sorted by key and time.
 
-    Steps are aligned to 1970-01-01 UTC. Each line has the key, start and end (exclusive), events, how many of them
-    batch has counted, and the results.
+    Steps are aligned to 1970-01-01 UTC, or are days, weeks, months, quarters or years in a time zone; a session window
+    writes every session. Each line has the key, start and end (exclusive; of a session the times of its first and last
+    event), events, how many of them batch has counted, and the results.
     """
     from schemas.compiled import compile_definition
-    from schemas.durations import parse_duration
-    from views.answers import all_answers
+    from tandem.spans import TimeFlags
 
     if form not in _FORMATS:
         raise UserError(f"--format {form}: there are {', '.join(_FORMATS)}")
     with existing_store(Places.of(home, store)) as views:
         compiled = compile_definition(load_named(definition, views))
-        try:
-            size = parse_duration(step) if step is not None else compiled.definition.tile
-        except ValueError as error:
-            raise UserError(f"--step: {error}") from error
-        rows = (_record(compiled, row) for row in all_answers(views, compiled, size))
+        flags = TimeFlags(0, window=window, zone=zone, first_day=first_day)
+        rows = (_record(compiled, row) for row in _answers(views, compiled, step, flags))
         write = _write_jsonl if form == "jsonl" else _write_csv
         _to(out, lambda file: write(file, compiled, rows))
+
+
+def _answers(views: ViewStore, compiled: CompiledDefinition, step: str | None, flags: TimeFlags) -> Iterator[AnswerRow]:
+    from schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
+    from tandem.spans import check_zone, duration_of, named_window
+    from views.answers import all_answers
+    from views.session_rows import all_sessions
+
+    definition = compiled.definition
+    check_zone(definition, flags)
+    if flags.window is None:
+        return all_answers(views, compiled, duration_of(step, "--step") if step is not None else definition.tile)
+    if step is not None:
+        raise UserError("--step and --window exclude each other; give one or the other")
+    window = named_window(definition, flags.window, flags)
+    if isinstance(window, SessionWindow):
+        return all_sessions(views, compiled, window.gap)
+    if isinstance(window, CalendarWindow):
+        return all_answers(views, compiled, window.periods)
+    if isinstance(window, CumulativeWindow) or window.every != window.size:
+        raise UserError(
+            f"--window {flags.window} overlaps itself; what is exported is every event once: steps, calendars, sessions"
+        )
+    return all_answers(views, compiled, window.size)
 
 
 def _record(compiled: CompiledDefinition, row: AnswerRow) -> dict[str, Any]:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from schemas.certificate import time_text
 from schemas.errors import UserError
+from schemas.instants import instant_of
 
 __all__ = ["ago_text", "parse_time", "short_time"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+def parse_time(text: str, flag: str, zone: str = "UTC", more: str = "") -> int:
+    """Microseconds of an ISO 8601 time, in `zone` unless it has an offset. Raises UserError naming `flag`.
 
-def parse_time(text: str, flag: str) -> int:
-    """Microseconds of an ISO 8601 time, in UTC unless it has a zone. Raises UserError naming `flag`."""
+    `more`: what else may be written, for the message.
+    """
     try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise UserError(
-            f"{flag} {text!r} is not a time; write 2013-12-24, 2013-12-24T12:00 (UTC) or 2013-12-24T12:00+01:00"
-        ) from None
-    try:
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
-    except OverflowError:
-        raise UserError(f"{flag} {text!r} is out of range") from None
+        return instant_of(text, zone, more)
+    except ValueError as error:
+        raise UserError(f"{flag} {error}") from None
 
 
 def short_time(time: int | None, *, seconds: bool = False) -> str:

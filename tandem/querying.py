@@ -14,32 +14,46 @@ from tandem.named import DefinitionArgument, known_keys, load_named
 from tandem.places import HomeOption, Places, StoreOption, existing_store
 
 if TYPE_CHECKING:
+    from schemas.calendars import Calendar
     from schemas.compiled import CompiledDefinition
-    from tandem.spans import Span
+    from schemas.definition import Definition
+    from tandem.session_spans import SessionFlags, SessionSpan
+    from tandem.spans import Span, TimeFlags
     from views.answers import Answer, Series
+    from views.sessions import Sessions
     from views.store import ViewStore
 
 __all__ = ["query"]
 
 _SOME_KEYS: Final = 5
 
+_Text = str | None
+
 
 def query(
     definition: DefinitionArgument,
-    key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")
-    ] = None,
+    key: Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")] = None,
     window: Annotated[
-        str | None, typer.Option(metavar="WINDOW", help="a duration such as 1d, or a window's name")
+        _Text,
+        typer.Option(metavar="WINDOW", help="a duration such as 1d; a window's name; day, week, month, quarter, year"),
     ] = None,
-    at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="the window that is current then (default: now)")
+    at: Annotated[_Text, typer.Option(metavar="TIME", help="the window that is current then (default: now)")] = None,
+    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="start of a span")] = None,
+    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
+    since: Annotated[
+        _Text,
+        typer.Option(metavar="TIME", help="all since a time, the start of a day ... year, or ever; up to --at, --to"),
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", metavar="TIME", help="start of a span")] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
+    zone: Annotated[_Text, typer.Option(metavar="ZONE", help="time zone of calendar windows (default: UTC)")] = None,
+    first_day: Annotated[_Text, typer.Option(metavar="DAY", help="first day of weeks (default: monday)")] = None,
+    sessions: Annotated[bool, typer.Option("--sessions", help="list the key's sessions that overlap the span")] = False,
+    session_at: Annotated[_Text, typer.Option(metavar="TIME", help="the session that is current then")] = None,
+    gap: Annotated[_Text, typer.Option(metavar="DURATION", help="of sessions (default: the definition's)")] = None,
     series: Annotated[bool, typer.Option("--series", help="answer step by step")] = False,
-    step: Annotated[str | None, typer.Option(metavar="DURATION", help="step of a series (default: the tile)")] = None,
-    measures: Annotated[str | None, typer.Option(metavar="NAME,...", help="these measures only, in this order")] = None,
+    step: Annotated[
+        _Text, typer.Option(metavar="DURATION", help="step of a series, or day ... year (default: the tile)")
+    ] = None,
+    measures: Annotated[_Text, typer.Option(metavar="NAME,...", help="these measures only, in this order")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="say where the numbers come from")] = False,
     home: HomeOption = "tandem-data",
@@ -47,23 +61,24 @@ def query(
 ) -> None:
     """Answer: the measures of a key over a window, with a certificate of what they are made of.
 
-    Times are ISO 8601, in UTC unless they have a zone.
+    Times are ISO 8601, in UTC unless they have a zone, or --zone gives one.
     """
     if step is not None and not series:
         raise UserError(f"--step {step} goes with --series")
     if explain and as_json:
         raise UserError("--explain and --json exclude each other; the JSON has the whole certificate")
     from schemas.compiled import compile_definition
-    from tandem.spans import span_of, step_of
+    from tandem.session_spans import SessionFlags
+    from tandem.spans import TimeFlags
 
+    flags = TimeFlags(time.time_ns() // 1000, window, at, start, end, since, zone, first_day, step)
+    asked = SessionFlags(sessions, session_at, gap)
     with existing_store(Places.of(home, store)) as views:
         compiled = compile_definition(load_named(definition, views))
-        span = span_of(compiled.definition, window, at, start, end, time.time_ns() // 1000)
         question = _Question(
             compiled,
             _key(compiled, views, key),
-            span,
-            step_of(compiled.definition, span, step) if series else None,
+            *_times(compiled.definition, flags, asked, series),
             _measures(compiled, measures),
         )
         found = _ask(views, question)
@@ -77,45 +92,79 @@ def query(
 class _Question:
     compiled: CompiledDefinition
     key: str
-    span: Span
-    step: int | None
-    """Of a series; None for one answer."""
+    span: Span | SessionSpan
+    step: int | Calendar | None
+    """Of a series; None for one answer, and for sessions."""
     measures: tuple[str, ...]
 
 
-def _ask(store: ViewStore, question: _Question) -> Answer | Series:
-    from views.answers import answer, series
+def _times(
+    definition: Definition, flags: TimeFlags, asked: SessionFlags, series: bool
+) -> tuple[Span | SessionSpan, int | Calendar | None]:
+    from tandem.session_spans import session_span
+    from tandem.spans import span_of, step_of
 
-    span = question.span
-    if question.step is None:
-        return answer(store, question.compiled, question.key, span.start, span.end)
-    return series(store, question.compiled, question.key, span.start, span.end, question.step)
+    wanted = session_span(definition, flags, asked)
+    if wanted is not None:
+        if series:
+            raise UserError("--series and sessions exclude each other; sessions are listed one by one")
+        return wanted, None
+    span = span_of(definition, flags)
+    return span, step_of(definition, span, flags) if series else None
 
 
-def _json(question: _Question, found: Answer | Series) -> str:
-    from tandem.answer_json import answer_data, series_data
-    from views.answers import Answer
+def _ask(store: ViewStore, question: _Question) -> Answer | Series | Sessions:
+    from tandem.session_spans import SessionSpan
+    from views.answers import answer, series_over
+    from views.cumulative import answer_ever, cumulative
+    from views.sessions import session_at, sessions
+    from views.windows import edges_of
+
+    compiled, key, span, step = question.compiled, question.key, question.span, question.step
+    if isinstance(span, SessionSpan):
+        if span.end is None:
+            return session_at(store, compiled, key, span.start, span.gap)
+        return sessions(store, compiled, key, span.start, span.end, span.gap)
+    if step is None:
+        if span.ever:
+            return answer_ever(store, compiled, key, span.end)
+        return answer(store, compiled, key, span.start, span.end)
+    if span.cumulative:
+        return cumulative(store, compiled, key, None if span.ever else span.start, span.end, step)
+    return series_over(store, compiled, key, edges_of(span.start, span.end, step))
+
+
+def _json(question: _Question, found: Answer | Series | Sessions) -> str:
+    from tandem.answer_json import answer_data, series_data, sessions_data
+    from views.answers import Answer, Series
 
     if isinstance(found, Answer):
         data = answer_data(found)
         holders = [data]
-    else:
+    elif isinstance(found, Series):
         data = series_data(found)
         holders = data["points"]
+    else:
+        data = sessions_data(found)
+        holders = data["sessions"]
     for holder in holders:
         holder["results"] = {name: holder["results"][name] for name in question.measures}
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
 
 
-def _show(store: ViewStore, question: _Question, found: Answer | Series, explain: bool) -> None:
-    from tandem.answer_tables import console, print_answer, print_explanation, print_series
-    from views.answers import Answer
+def _show(store: ViewStore, question: _Question, found: Answer | Series | Sessions, explain: bool) -> None:
+    from tandem.answer_tables import console, print_answer, print_explanation, print_series, print_sessions
+    from tandem.spans import Span
+    from views.answers import Answer, Series
 
-    to, definition = console(), question.compiled.definition
+    to, definition, label = console(), question.compiled.definition, question.span.label
     if isinstance(found, Answer):
-        print_answer(to, definition, found, question.span, question.measures)
+        print_answer(to, definition, found, label, question.measures)
+    elif isinstance(found, Series):
+        running = isinstance(question.span, Span) and question.span.cumulative
+        print_series(to, definition, found, label, question.measures, running=running)
     else:
-        print_series(to, definition, found, question.span, question.measures)
+        print_sessions(to, definition, found, label, question.measures)
     certificate = found.certificate
     if not certificate.events and (others := _other_keys(store, question)):
         to.print(f"\n  nothing is known of this key; keys there are: {others}", markup=False)
@@ -124,7 +173,8 @@ def _show(store: ViewStore, question: _Question, found: Answer | Series, explain
 
         served = store.served(certificate.name)
         publication = served if served is not None and served.ordinal == certificate.publication else None
-        print_explanation(to, sentences(definition, certificate, publication, found.end))
+        end = found.end if isinstance(found, Answer | Series) else found.decided_by[1]
+        print_explanation(to, sentences(definition, certificate, publication, end))
 
 
 def _other_keys(store: ViewStore, question: _Question) -> str:

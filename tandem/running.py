@@ -25,7 +25,9 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
         compiled = compile_definition(load(path))
         definition = compiled.definition
         fields = ", ".join(compiled.source_columns)
-        typer.echo(f"{path}: {definition.name}, version {compiled.version}, reads {fields}")
+        revisions = ", ".join(sorted(definition.source.revisions))
+        also = f"; schema revisions {revisions}" if revisions else ""
+        typer.echo(f"{path}: {definition.name}, version {compiled.version}, reads {fields}{also}")
 
 
 def live(context: typer.Context) -> None:

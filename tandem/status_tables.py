@@ -122,7 +122,21 @@ def _served_grid(report: dict[str, Any], now: int) -> Table:
         table.add_row("  unfinished", ", ".join(building))
     letters = ", ".join(f"{count:,} {state}" for state, count in sorted(report["dead_letters"].items()))
     table.add_row("  dead letters", letters or "0")
+    if report["reconciled"] is not None:
+        table.add_row("  reconciled", _reconciled_text(report["reconciled"], now))
     return table
+
+
+def _reconciled_text(last: dict[str, Any], now: int) -> str:
+    """The last reconcile run that found something, its repair, and the drift that it measured."""
+    found = last["summary"]
+    wrong = sum(found[cause] for cause in ("wrong", "missing", "extra"))
+    done = f"{wrong:,} states repaired by {last['repair']}" if last["repair"] else "nothing to repair"
+    drift = f"drift {found['late']:,} late, {found['straddlers']:,} straddlers"
+    live = found["missing_in_live"] + found["extra_in_live"]
+    lost = f", [bold red]{live:,} wrong in live[/]" if live else ""
+    logic = f", [bold red]{found['logic']:,} LOGIC[/]" if found["logic"] else ""
+    return f"number {last['number']}, {ago_text(now - last['created_at'])} ago: {done}; {drift}{lost}{logic}"
 
 
 def _live_text(live: dict[str, Any] | None) -> str:

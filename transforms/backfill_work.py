@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import apache_beam as beam
 
 from formats.files import FilePiece, FileRef
-from journal.blobs import LocalBlobs
+from journal.blobs import BlobStore, LocalBlobs
 from journal.journal_index import SegmentRef
 from journal.layout import lane_name
 from journal.reading import read_segment
@@ -14,7 +14,7 @@ from schemas.definition import Definition
 from transforms.elements import PackedCoder, SourceBatch, pack, unpack
 from transforms.reading import observe, read_file_piece, source_readings
 
-__all__ = ["FileWork", "ReadWork", "SegmentWork", "Work"]
+__all__ = ["FileWork", "ReadWork", "SegmentWork", "Work", "read_work"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,19 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         self._journal = journal
 
     def process(self, work: Work) -> Iterator[SourceBatch]:
-        (reading,) = source_readings([self._definition])
-        item = work.item
-        if isinstance(item, FileWork):
-            yield from read_file_piece(reading, item.piece, item.number, item.generation, item.arrival_time)
-            return
-        blobs = LocalBlobs(self._journal)
-        for ref in item.refs:
-            segment = read_segment(blobs, ref)
-            decoded, _ = observe([reading], segment.messages)
-            version = reading.source.version
-            place = (lane_name(ref.run, ref.lane), ref.number, ref.generation, version)
-            yield SourceBatch(*place, watermark=None, decoded=decoded[version], messages=segment.messages)
+        yield from read_work(self._definition, work, LocalBlobs(self._journal))
+
+
+def read_work(definition: Definition, work: Work, journal: BlobStore) -> Iterator[SourceBatch]:
+    """Read and decode one item of work. Raises SegmentError or SourceFileError for what isn't as it was listed."""
+    (reading,) = source_readings([definition])
+    item = work.item
+    if isinstance(item, FileWork):
+        yield from read_file_piece(reading, item.piece, item.number, item.generation, item.arrival_time)
+        return
+    for ref in item.refs:
+        segment = read_segment(journal, ref)
+        decoded, _ = observe([reading], segment.messages)
+        version = reading.source.version
+        place = (lane_name(ref.run, ref.lane), ref.number, ref.generation, version)
+        yield SourceBatch(*place, watermark=None, decoded=decoded[version], messages=segment.messages)

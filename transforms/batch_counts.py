@@ -7,6 +7,7 @@ import apache_beam as beam
 
 from schemas.definition import Definition
 from transforms.elements import FoldUpdate, SegmentTally
+from transforms.patience import patiently
 from views.opening import open_store
 from views.rows import BatchManifest, GenerationCounts, SegmentFile
 
@@ -16,11 +17,35 @@ Counts = tuple[int, int, int, int, int, int]
 """Received, counted, filtered, duplicates, dead, conflicts."""
 
 
+@dataclass
 class CountReceived(beam.PTransform):  # type: ignore[misc]
-    """What was received, filtered and dead, per generation."""
+    """What was received, filtered and dead, per generation; notes in the store which tiles each segment holds."""
+
+    definition: Definition
+    store: str
 
     def expand(self, tallies: beam.PCollection[SegmentTally]) -> beam.PCollection[tuple[int, Counts]]:
-        return tallies | "Counts" >> beam.FlatMap(_of_tally).with_output_types(tuple[int, Counts])
+        count = beam.ParDo(_CountReceived(self.definition.version, self.store))
+        return tallies | "Counts" >> count.with_output_types(tuple[int, Counts])
+
+
+class _CountReceived(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, version: str, store: str) -> None:
+        self._version = version
+        self._store = store
+        self._held: list[SegmentTally] = []
+
+    def start_bundle(self) -> None:
+        self._held = []
+
+    def process(self, tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
+        self._held.append(tally)
+        return _of_tally(tally)
+
+    def finish_bundle(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            patiently(lambda: open_store(self._store).write_segment_tiles(self._version, held))
 
 
 class CountCounted(beam.PTransform):  # type: ignore[misc]
@@ -49,7 +74,7 @@ class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
 
 
 def _of_tally(tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
-    yield tally.generation, (tally.received, 0, tally.filtered, 0, tally.dead, 0)
+    yield tally.generation, (tally.received, 0, tally.filtered, tally.duplicates, tally.dead, 0)
 
 
 def _of_update(update: FoldUpdate) -> Iterable[tuple[int, Counts]]:

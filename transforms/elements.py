@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "FoldUpdate",
     "PackedCoder",
     "RecordBatchCoder",
+    "ReplayFate",
     "SegmentTally",
     "SourceBatch",
     "Straddler",
@@ -65,8 +66,25 @@ class DecodedSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayFate:
+    """What became of one record that is a replay of a dead letter."""
+
+    row: int
+    """Of the replay in its segment."""
+    original: str
+    """LANE/NUMBER of the segment that holds the original."""
+    original_row: int
+    attempt: int
+    """1 for the first replay of the original."""
+    decoded: bool
+    """Whether it is an event (counted, filtered, late or a duplicate)."""
+    stage: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentTally:
-    """Where the records of one source batch went: received = routed + filtered + late + dead."""
+    """Where the records of one source batch went: received = routed + filtered + late + dead + duplicates."""
 
     position: str
     number: int
@@ -79,6 +97,13 @@ class SegmentTally:
     """(tile, number of late events), ascending by tile."""
     reported: int | None = None
     """As in SourceBatch."""
+    tiles: tuple[int, ...] = ()
+    """The tiles that its events lie in, late ones too, ascending: a repair reads only segments that hold its tiles."""
+    duplicates: int = 0
+    """Replays of records that are counted themselves, where copies aren't removed by their ids."""
+    dead_rows: tuple[int, ...] = ()
+    """The dead records' rows, ascending."""
+    replays: tuple[ReplayFate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +114,8 @@ class DeadLetterBatch:
     number: int
     generation: int
     letters: tuple[DeadLetter, ...]
+    replays: tuple[ReplayFate, ...] = ()
+    """What became of replays, those that are among the letters and the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +126,8 @@ class Tally:
     counted: int
     duplicates: int
     conflicts: int
+    digest: int = 0
+    """Of the ids of the events that counted (`views.digests.digest_of_ids`): the same in whatever order they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +155,10 @@ class FoldUpdate:
     """The ids that came too late since the update before, the same columns."""
     timing: str
     """'early', 'on time', 'late', or 'batch'."""
+    attempt: int = 0
+    """How often the rows of this tile and shard had to be replaced, this time included."""
+    replaces: bool = False
+    """It holds every key, and takes the place of all rows, tallies and straddlers of the tile and shard."""
 
 
 class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
@@ -228,12 +261,19 @@ class SegmentTallyCoder(PackedCoder):
 
     def encode(self, value: SegmentTally) -> bytes:
         counts = [value.received, value.routed, value.filtered, value.dead]
-        return pack([value.position, value.number, value.generation, *counts, value.late, value.reported])
+        header = [value.position, value.number, value.generation, *counts, value.late, value.reported, value.tiles]
+        rows = np.asarray(value.dead_rows, "<i8").tobytes()
+        return pack([header, value.duplicates, [astuple(replay) for replay in value.replays]], [rows])
 
     def decode(self, encoded: bytes) -> SegmentTally:
-        (position, number, generation, received, routed, filtered, dead, late, reported), _ = unpack(encoded)
+        (header, duplicates, replays), (rows,) = unpack(encoded)
+        position, number, generation, received, routed, filtered, dead, late, reported, tiles = header
         by_tile = tuple((tile, count) for tile, count in late)
-        return SegmentTally(position, number, generation, received, routed, filtered, dead, by_tile, reported)
+        counts = (received, routed, filtered, dead)
+        dead_rows = tuple(np.frombuffer(rows, "<i8").tolist())
+        fates = tuple(ReplayFate(*replay) for replay in replays)
+        base = SegmentTally(position, number, generation, *counts, by_tile, reported, tuple(tiles))
+        return replace(base, duplicates=duplicates, dead_rows=dead_rows, replays=fates)
 
 
 class DeadLetterBatchCoder(PackedCoder):
@@ -242,13 +282,14 @@ class DeadLetterBatchCoder(PackedCoder):
     value_type = DeadLetterBatch
 
     def encode(self, value: DeadLetterBatch) -> bytes:
-        header = [value.position, value.number, value.generation, [_letter_header(x) for x in value.letters]]
+        replays = [astuple(replay) for replay in value.replays]
+        header = [value.position, value.number, value.generation, [_letter_header(x) for x in value.letters], replays]
         return pack(header, [letter.payload for letter in value.letters])
 
     def decode(self, encoded: bytes) -> DeadLetterBatch:
-        (position, number, generation, letters), payloads = unpack(encoded)
+        (position, number, generation, letters, replays), payloads = unpack(encoded)
         dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
-        return DeadLetterBatch(position, number, generation, dead)
+        return DeadLetterBatch(position, number, generation, dead, tuple(ReplayFate(*replay) for replay in replays))
 
 
 class FoldUpdateCoder(PackedCoder):
@@ -257,13 +298,13 @@ class FoldUpdateCoder(PackedCoder):
     value_type = FoldUpdate
 
     def encode(self, value: FoldUpdate) -> bytes:
-        tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in value.tallies]
+        tallies = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in value.tallies]
         straddlers = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in value.straddlers]
-        header = [value.tile, value.shard, tallies, straddlers, value.timing]
+        header = [value.tile, value.shard, tallies, straddlers, value.timing, value.attempt, value.replaces]
         return pack(header, [to_ipc(value.block), to_ipc(value.ids), to_ipc(value.late)])
 
     def decode(self, encoded: bytes) -> FoldUpdate:
-        (tile, shard, tallies, straddlers, timing), (block, ids, late) = unpack(encoded)
+        (tile, shard, tallies, straddlers, *rest), (block, ids, late) = unpack(encoded)
         return FoldUpdate(
             tile,
             shard,
@@ -272,7 +313,7 @@ class FoldUpdateCoder(PackedCoder):
             tuple(Straddler(*straddler) for straddler in straddlers),
             from_ipc(ids),
             from_ipc(late),
-            timing,
+            *rest,
         )
 
 

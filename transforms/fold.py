@@ -23,10 +23,14 @@ from apache_beam.utils.windowed_value import PaneInfoTiming
 from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
 from transforms.elements import FoldUpdate, TileKey
-from transforms.tile_state import TileState
+from transforms.patience import patiently
+from transforms.routing import shards_of
+from transforms.seen_ids import SeenIds
+from transforms.tile_state import Beside, TileState
 from views.opening import open_store
+from views.store import ViewStore
 
-__all__ = ["FoldTiles", "LiveRunRef"]
+__all__ = ["FirePanes", "FoldTiles", "LatePanes", "LiveRunRef"]
 
 DAY: Final = 86_400
 _TIMINGS: Final = {PaneInfoTiming.EARLY: "early", PaneInfoTiming.ON_TIME: "on time", PaneInfoTiming.LATE: "late"}
@@ -45,25 +49,55 @@ class LiveRunRef:
     """The batch run that was published when the run began: events that it counted are duplicates."""
 
 
-@dataclass
-class FoldTiles(beam.PTransform):  # type: ignore[misc]
-    """Panes of events, every `freshness` and at the watermark, folded into updates of whole states.
+Pane = tuple[TileKey, tuple[str, pa.RecordBatch]]
+"""Tile and shard, the pane's timing, and its events."""
 
-    Input (TileKey, RecordBatch) with the tile's start as timestamp; output FoldUpdate.
+
+@dataclass
+class FirePanes(beam.PTransform):  # type: ignore[misc]
+    """Events by tile as panes in the global window, every `freshness` and at the watermark.
+
+    Input (TileKey, RecordBatch) with the tile's start as timestamp.
     """
 
     definition: Definition
-    live_run: LiveRunRef
 
-    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[FoldUpdate]:
+    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Pane]:
         return (
             parts
             | "Tiles" >> _tile_windows(self.definition)
-            | "Panes" >> beam.GroupByKey()
-            | "Timing" >> beam.ParDo(_TimePane()).with_output_types(tuple[TileKey, tuple[str, pa.RecordBatch]])
+            | "Fire" >> beam.GroupByKey()
+            | "Timing" >> beam.ParDo(_TimePane()).with_output_types(Pane)
             | "Forever" >> beam.WindowInto(window.GlobalWindows())
-            | "Fold" >> beam.ParDo(_Fold(self.definition, self.live_run)).with_output_types(FoldUpdate)
         )
+
+
+class LatePanes(beam.PTransform):  # type: ignore[misc]
+    """Events that came too late as panes too: they don't count, but the fold must know of copies."""
+
+    def expand(self, late: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Pane]:
+        return (
+            late
+            | "Forever" >> beam.WindowInto(window.GlobalWindows())
+            | "Timing" >> beam.Map(_too_late).with_output_types(Pane)
+        )
+
+
+def _too_late(part: tuple[TileKey, pa.RecordBatch]) -> Pane:
+    return part[0], ("late", part[1])
+
+
+@dataclass
+class FoldTiles(beam.PTransform):  # type: ignore[misc]
+    """Panes folded into updates of whole states."""
+
+    definition: Definition
+    live_run: LiveRunRef
+    shards: int = 1
+
+    def expand(self, panes: beam.PCollection[Pane]) -> beam.PCollection[FoldUpdate]:
+        fold = beam.ParDo(_Fold(self.definition, self.live_run, self.shards)).with_output_types(FoldUpdate)
+        return panes | "Fold" >> fold
 
 
 class _AfterDelay(trigger.AfterProcessingTime):  # type: ignore[misc]
@@ -97,7 +131,7 @@ class _TimePane(beam.DoFn):  # type: ignore[misc]
         self,
         pane: tuple[TileKey, Iterable[pa.RecordBatch]],
         info: Any = beam.DoFn.PaneInfoParam,
-    ) -> Iterator[tuple[TileKey, tuple[str, pa.RecordBatch]]]:
+    ) -> Iterator[Pane]:
         key, parts = pane
         yield key, (_TIMINGS.get(info.timing, "early"), pa.concat_batches(list(parts)))
 
@@ -106,16 +140,18 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
 
     The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
-    state, so a bundle that failed, or a tile that moved to another worker, reads the bag again.
+    state, so a bundle that failed, or a tile that moved to another worker, reads the bag again. A state that is behind
+    what the store has of this run was restored from a checkpoint: see views.live_attempts.
     """
 
     ENTRIES = BagStateSpec("entries", BytesCoder())
     TOKEN = ReadModifyWriteStateSpec("token", BytesCoder())
     CLEAR = TimerSpec("clear", TimeDomain.WATERMARK)
 
-    def __init__(self, definition: Definition, live_run: LiveRunRef) -> None:
+    def __init__(self, definition: Definition, live_run: LiveRunRef, shards: int = 1) -> None:
         self._definition = definition
         self._live_run = live_run
+        self._shards = shards
         self._compiled: CompiledDefinition | None = None
 
     def setup(self) -> None:
@@ -123,7 +159,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
 
     def process(
         self,
-        pane: tuple[TileKey, tuple[str, pa.RecordBatch]],
+        pane: Pane,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
         token: Any = beam.DoFn.StateParam(TOKEN),
         clear: Any = beam.DoFn.TimerParam(CLEAR),
@@ -133,10 +169,12 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if cached is None:
             cached = self._restore(key, list(entries.read()))
         update = cached.state.update([events], timing)
+        replacement = self._replacement(key, cached, timing) if cached.behind else None
         if cached.entries >= cached.compact_at:
             entries.clear()
             entries.add(cached.state.snapshot_bytes())
-            cached = _Cached(cached.state, entries=1, compact_at=max(_COMPACT_AFTER, 2 * cached.entries))
+            cached.compact_at = max(_COMPACT_AFTER, 2 * cached.entries)
+            cached.entries = 1
         else:
             entries.add(cached.state.delta_bytes(update))
             cached.entries += 1
@@ -146,7 +184,10 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         # Runners hold the watermark of panes that are late for their window no further back than where they give the
         # window up: a tile that is cleared before that would meet its last pane empty.
         clear.set(Timestamp(micros=key[0] + 2 * self._definition.tile + self._definition.lateness) + DAY)
-        yield update
+        if replacement is not None:
+            yield replacement
+        elif not cached.behind:
+            yield update
 
     @on_timer(CLEAR)  # type: ignore[untyped-decorator]
     def forget(
@@ -156,6 +197,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         token: Any = beam.DoFn.StateParam(TOKEN),
     ) -> None:
         """The watermark is a tile past the runner's allowed lateness: no pane of this tile can come any more."""
+        if self._definition.deduplicate:
+            cached = _CACHE.take(self._cache_key(key), token.read()) or self._restore(key, list(entries.read()))
+            self._keep_ids(key, cached.state)
         entries.clear()
         token.clear()
         _CACHE.drop(self._cache_key(key))
@@ -164,14 +208,61 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         return (self._live_run.run, self._definition.version, *key)
 
     def _restore(self, key: TileKey, entries: list[bytes]) -> "_Cached":
+        return patiently(lambda: self._read_back(key, entries))
+
+    def _read_back(self, key: TileKey, entries: list[bytes]) -> "_Cached":
         assert self._compiled is not None
         state = TileState(self._compiled, key)
         state.restore(entries)
+        store, place = open_store(self._live_run.store), (self._definition.version, self._live_run.run, *key)
         if self._live_run.base_batch_run is not None and self._definition.deduplicate:
-            store = open_store(self._live_run.store)
-            version, base = self._definition.version, self._live_run.base_batch_run
-            state.seen.load(store.counted_ids(version, base, *key))
-        return _Cached(state, len(entries), max(_COMPACT_AFTER, 2 * len(entries)))
+            state.seen.load(store.counted_ids(self._definition.version, self._live_run.base_batch_run, *key))
+        cleared = store.cleared_ids(*place) if not entries else None
+        if cleared is not None:
+            state.seen.load(cleared)
+        behind = cleared is None and store.tile_progress(*place).ahead_of(state.seen_by_generation(), state.attempt)
+        if behind:
+            store.mark_behind(*place)
+            self._load_served(state, store)
+        return _Cached(state, len(entries), max(_COMPACT_AFTER, 2 * len(entries)), behind)
+
+    def _load_served(self, state: TileState, store: ViewStore) -> None:
+        served = store.served(self._definition.name)
+        if served is None or served.batch_run is None or served.version != self._definition.version:
+            return
+        covered, left_out = SeenIds(), SeenIds()
+        covered.load(store.counted_ids(served.version, served.batch_run, *state.tile))
+        left_out.load(store.left_out_ids(served.batch_run, *state.tile))
+        state.beside = Beside(served.boundary, covered, left_out)
+
+    def _next_attempt(self, key: TileKey, state: TileState) -> int | None:
+        """The number of the attempt that replaces what the store has; None while that has more."""
+        store, place = open_store(self._live_run.store), (self._definition.version, self._live_run.run)
+        progress = store.tile_progress(*place, *key)
+        if progress.ahead_of(state.seen_by_generation(), progress.attempt):
+            return None
+        pruned_to, stored = store.tile_events(*place, key[0])
+        mine = state.events_by_key(pruned_to)
+        keys = pa.array(list(stored), pa.string())
+        missing = any(
+            mine.get(name, 0) < stored[name]
+            for name, shard in zip(keys.to_pylist(), shards_of(keys, self._shards).tolist(), strict=True)
+            if shard == key[1]
+        )
+        return None if missing else progress.attempt + 1
+
+    def _replacement(self, key: TileKey, cached: "_Cached", timing: str) -> FoldUpdate | None:
+        """What takes the place of the store's rows once this state has caught up with them."""
+        attempt = patiently(lambda: self._next_attempt(key, cached.state))
+        if attempt is None:
+            return None
+        cached.behind, cached.state.beside, cached.state.attempt = False, None, attempt
+        return cached.state.whole(timing)
+
+    def _keep_ids(self, key: TileKey, state: TileState) -> None:
+        """A late copy of an earlier generation may come even now; what it is a copy of straddles then."""
+        store, version = open_store(self._live_run.store), self._definition.version
+        patiently(lambda: store.keep_ids(version, self._live_run.run, *key, state.own_ids()))
 
 
 @dataclass(slots=True)
@@ -179,6 +270,8 @@ class _Cached:
     state: TileState
     entries: int
     compact_at: int
+    behind: bool = False
+    """The store has more of this tile than this state has seen: it was restored, and has to catch up first."""
 
 
 @dataclass

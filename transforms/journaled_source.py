@@ -24,12 +24,13 @@ from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest
 from schemas.columns import TIME
 from schemas.definition import Definition
+from schemas.failpoints import reached
 from schemas.messages import Decoded
 from transforms import reading_progress
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
 from transforms.reading import SourceReading, observe, source_readings
 
-__all__ = ["JournaledSource", "ReadJournaled"]
+__all__ = ["JournaledSource", "ReadJournaled", "batches_of", "decoded_segment", "timestamp_of"]
 
 # Workers import this module when they are sent the source, so all of them get it.
 reading_progress.repair()
@@ -67,10 +68,11 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
             max_read_time_seconds=self.max_seconds_per_bundle,
         )
         segments = begin | "Lanes" >> read
-        return segments | "Batches" >> beam.FlatMap(_batches).with_output_types(SourceBatch)
+        return segments | "Batches" >> beam.FlatMap(batches_of).with_output_types(SourceBatch)
 
 
-def _batches(segment: DecodedSegment) -> tuple[SourceBatch, ...]:
+def batches_of(segment: DecodedSegment) -> tuple[SourceBatch, ...]:
+    """The batches of a segment, one a source."""
     return segment.batches
 
 
@@ -180,12 +182,15 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
 
     def advance(self) -> bool:
         """The next segment, or False when there is none now."""
+        if self._current is not None:
+            reached("after-emit")
+            self._current = None
         self._look_around()
         emitted = self._reader.advance()
         if emitted is None:
             return False
-        self._current = _decoded_segment(emitted, self._reader.common_watermark())
-        self._timestamp = _timestamp_of(self._current)
+        self._current = decoded_segment(emitted, self._reader.common_watermark())
+        self._timestamp = timestamp_of(self._current)
         return True
 
     def get_current(self) -> DecodedSegment:
@@ -245,7 +250,8 @@ each time would append an opening segment, and would measure the idle times from
 _LANES_LOCK: Final = threading.Lock()
 
 
-def _decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:
+def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:
+    """What a pipeline takes in of a segment; `reported` is the run's common watermark by source version."""
     header = emitted.header
     lane = lane_name(header.run, header.lane)
     payload = cast(Mapping[str, Decoded], emitted.payload)
@@ -266,7 +272,8 @@ def _decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> De
     )
 
 
-def _timestamp_of(segment: DecodedSegment) -> Timestamp:
+def timestamp_of(segment: DecodedSegment) -> Timestamp:
+    """The earliest event time in it; the beginning of time without any event."""
     times = [batch.decoded.events.column(TIME).to_numpy() for batch in segment.batches]
     earliest = [int(np.min(t)) for t in times if len(t)]
     return Timestamp(micros=min(max(min(earliest), _MIN), _MAX)) if earliest else MIN_TIMESTAMP

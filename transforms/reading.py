@@ -13,6 +13,7 @@ from formats.messages import decode_messages
 from schemas.columns import TIME
 from schemas.compiled import compile_definition
 from schemas.definition import Definition, Source
+from schemas.errors import UserError
 from schemas.messages import Decoded
 from transforms.elements import SourceBatch
 
@@ -31,10 +32,19 @@ class SourceReading:
 
 
 def source_readings(definitions: Iterable[Definition]) -> tuple[SourceReading, ...]:
-    """One reading for each different source section, with the union of the fields."""
+    """One reading for each different source section, with the union of the fields.
+
+    Raises UserError for two definitions that share a source section but don't list the same schema revisions: a
+    message that one of them can read would be a dead letter of the other.
+    """
     readings: dict[str, SourceReading] = {}
     for definition in definitions:
         known = readings.get(definition.source.version)
+        if known is not None and known.source.revisions != definition.source.revisions:
+            raise UserError(
+                f"{definition.name}: its source is shared with another definition that lists other schema revisions; "
+                "give both the same source.revisions, or run them apart"
+            )
         columns = known.columns if known else ()
         added = tuple(c for c in compile_definition(definition).source_columns if c not in columns)
         readings[definition.source.version] = SourceReading(definition.source, columns + added)

@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from formats.avro_types import source_fields
+from formats.record_json import record_json
 from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from schemas.compiled import CompiledDefinition, Prepared
+from schemas.definition import Source
 from schemas.hashing import hash64, hash_rows
 from schemas.messages import DeadLetter
 from transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
+from transforms.replay_fates import EarlierLetters, fates_of, find_replays, repeated
 
-__all__ = ["Routed", "late_rows", "route", "tile_of"]
+__all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
 
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -36,6 +40,13 @@ def tile_of(times: Times, size: int) -> Times:
     return np.floor_divide(times, size) * size
 
 
+def shards_of(keys: pa.Array, shards: int) -> npt.NDArray[np.int64]:
+    """The shard of each key."""
+    if shards == 1:
+        return np.zeros(len(keys), np.int64)
+    return (hash64(keys) % np.uint64(shards)).astype(np.int64)
+
+
 def late_rows(tiles: Times, size: int, lateness: int, watermark: int | None) -> Flags:
     """Events whose tile is over by more than the lateness, by the watermark stored before them."""
     if watermark is None:
@@ -43,30 +54,41 @@ def late_rows(tiles: Times, size: int, lateness: int, watermark: int | None) -> 
     return np.asarray(tiles + size + lateness <= watermark)
 
 
-def route(compiled: CompiledDefinition, shards: int, batch: SourceBatch) -> Routed:
-    """Filter, derive and key the events of a batch, set the late ones apart, and split the rest by tile and shard."""
+def route(
+    compiled: CompiledDefinition, shards: int, batch: SourceBatch, earlier: EarlierLetters | None = None
+) -> Routed:
+    """Filter, derive and key the events of a batch, set the late ones apart, and split the rest by tile and shard.
+
+    `earlier` is asked about originals of replays where the definition doesn't remove copies.
+    """
     definition = compiled.definition
     prepared = compiled.prepare(batch.decoded.events)
-    dead = (*batch.decoded.dead, *_failed_letters(batch, prepared))
+    dead = (*batch.decoded.dead, *_failed_letters(definition.source, batch, prepared))
     times = prepared.events.column(TIME).to_numpy()
     tiles = tile_of(times, definition.tile)
-    late = late_rows(tiles, definition.tile, definition.lateness, batch.watermark)
+    replays = find_replays(batch)
+    again = repeated(compiled, batch, prepared, replays, earlier)
+    late = late_rows(tiles, definition.tile, definition.lateness, batch.watermark) & ~again
     late_tiles, late_counts = np.unique(tiles[late], return_counts=True)
     # A copy of a late event may yet be in time, in another lane: the fold must know of it.
-    chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late)
+    chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late & ~again)
     parts = _split(compiled, shards, batch, prepared, tiles, late, chosen)
     tally = SegmentTally(
         position=batch.position,
         number=batch.number,
         generation=batch.generation,
         received=batch.decoded.received,
-        routed=int((~late).sum()),
+        routed=int((~late & ~again).sum()),
         filtered=prepared.filtered,
         dead=len(dead),
         late=tuple(zip(late_tiles.tolist(), late_counts.tolist(), strict=True)),
         reported=batch.reported,
+        tiles=tuple(np.unique(tiles).tolist()),
+        duplicates=int(again.sum()),
+        dead_rows=tuple(sorted(letter.row for letter in dead)),
+        replays=fates_of(replays, dead),
     )
-    return Routed(parts, tally, DeadLetterBatch(batch.position, batch.number, batch.generation, dead))
+    return Routed(parts, tally, DeadLetterBatch(batch.position, batch.number, batch.generation, dead, tally.replays))
 
 
 def _split(
@@ -81,9 +103,7 @@ def _split(
     if not len(chosen):
         return ()
     events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
-    shard = np.zeros(len(tiles), np.int64)
-    if shards > 1:
-        shard = (hash64(events.column(KEY)) % np.uint64(shards)).astype(np.int64)
+    shard = shards_of(events.column(KEY), shards)
     order = chosen[np.lexsort((shard[chosen], tiles[chosen]))]
     tiles, shard = tiles[order], shard[order]
     events = events.take(pa.array(order))
@@ -109,13 +129,12 @@ def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prep
     )
 
 
-def _failed_letters(batch: SourceBatch, prepared: Prepared) -> list[DeadLetter]:
+def _failed_letters(source: Source, batch: SourceBatch, prepared: Prepared) -> list[DeadLetter]:
     letters = []
     for row, reason in sorted(prepared.failed.items()):
         place = int(batch.decoded.rows[row])
         if batch.messages is None:
-            record = batch.decoded.events.slice(row, 1).to_pylist()[0]
-            payload = json.dumps(record, default=str, sort_keys=True).encode()
+            payload = _record(source, batch.decoded.events.slice(row, 1))
             letters.append(DeadLetter(payload, reason, "expression", place))
             continue
         message = batch.messages.slice(place, 1).to_pylist()[0]
@@ -131,3 +150,17 @@ def _failed_letters(batch: SourceBatch, prepared: Prepared) -> list[DeadLetter]:
             )
         )
     return letters
+
+
+def _record(source: Source, event: pa.RecordBatch) -> bytes:
+    """The fields that were read of a record as JSON, in the form that the JSON decoder reads back."""
+    fields = source_fields(source)
+    names = [name for name in event.schema.names if name in fields.usable]
+    arrays = {name: event.column(name) for name in names}
+    if source.event_time not in arrays:
+        arrays[source.event_time] = event.column(TIME).cast(pa.timestamp("us", "UTC"))
+    ids = event.column(ID).to_pylist()
+    for name, value in zip(source.event_id, ids if len(source.event_id) == 1 else json.loads(ids[0]), strict=True):
+        if name not in arrays:
+            arrays[name] = pa.array([value]).cast(fields.usable[name].arrow)
+    return record_json(fields, arrays, 0)

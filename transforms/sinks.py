@@ -1,59 +1,60 @@
 """Beam sinks of live and batch views and of dead letters; writing the same again changes nothing."""
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from formats.dead_letters import encode
+from formats.dead_letters import decode, encode, letters_name
 from journal.blobs import BlobExistsError, LocalBlobs
+from journal.tail import is_follower
 from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
-from schemas.errors import PublishRefusedError, StoreError
+from schemas.errors import PublishRefusedError
 from transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
 from transforms.fold import LiveRunRef
+from transforms.patience import patiently
+from views.letter_facts import LetterNote
 from views.opening import open_store
 from views.store import ViewStore
 
 __all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
 
-PATIENCE: Final = 300.0
-"""Seconds for which a store that is locked or down is tried again before the pipeline fails."""
 _BUFFER: Final = 200
-
-
-def _patiently(write: Callable[[], Any]) -> Any:
-    retrying = Retrying(
-        retry=retry_if_exception_type(StoreError),
-        wait=wait_exponential_jitter(initial=0.1, max=5.0),
-        stop=stop_after_delay(PATIENCE),
-        reraise=True,
-    )
-    return retrying(write)
 
 
 def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> bool:
     """Serve the live run once it holds all that the served run had; whether it is served now.
 
-    Another version of the definition that is being served is left alone: promoting is for the user to decide.
+    A batch run that it stands on and that was never served is served with it.
+    Another version of the definition that is being served is left alone: promoting is for the user to decide. A
+    follower replaces only followers that started before it, never a run that writes: two would take turns for ever.
     """
     served = store.served(definition.name)
     if served is not None and served.live_run == run:
         return True
-    if served is not None and served.version != definition.version:
+    if served is not None and (served.version != definition.version or _yields(run, served.live_run)):
         return False
+    seen = served.ordinal if served is not None else 0
+    base = store.live_run(definition.version, run).base_batch_run
     try:
-        store.serve_live(definition.name, definition.version, run, expected=served.ordinal if served else 0)
+        if base is None or any(p.batch_run == base for p in store.publications(definition.name)):
+            store.serve_live(definition.name, definition.version, run, expected=seen)
+        else:
+            store.publish(definition.name, definition.version, base, run, expected=seen)
     except PublishRefusedError:
         return False
     return True
+
+
+def _yields(run: str, served: str | None) -> bool:
+    return served is not None and is_follower(run) and (not is_follower(served) or served > run)
 
 
 class _LiveWriter(beam.DoFn):  # type: ignore[misc]
@@ -81,13 +82,13 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
         self._flush()
         if not self._served:
             store = open_store(self._live_run.store)
-            self._served = bool(_patiently(lambda: serve_when_caught_up(store, self._definition, self._live_run.run)))
+            self._served = patiently(lambda: serve_when_caught_up(store, self._definition, self._live_run.run))
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
             store = open_store(self._live_run.store)
-            _patiently(lambda: self._write(store, rows))
+            patiently(lambda: self._write(store, rows))
 
     def _write(self, store: ViewStore, rows: list[Any]) -> None:
         raise NotImplementedError
@@ -167,7 +168,7 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         held, self._held = self._held, []
         if held:
             store, compiled = open_store(self._store), compile_definition(self._definition)
-            _patiently(lambda: store.write_batch(compiled, self._batch_run, held))
+            patiently(lambda: store.write_batch(compiled, self._batch_run, held))
         return held
 
 
@@ -178,30 +179,41 @@ class WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
     definition: Definition
     folder: str
     store: str | None = None
-    """URL of the view store, where they are noted as open; None: `WriteSegmentTallies` does so for live."""
+    """URL of the view store, where letters and replays are noted; None: `WriteSegmentTallies` does so for live."""
+    batch_run: str | None = None
+    """The batch run that found them; needed with `store`."""
 
     def expand(self, batches: beam.PCollection[DeadLetterBatch]) -> beam.PCollection[None]:
-        write = beam.ParDo(_WriteLetters(self.definition.version, self.folder, self.store))
+        write = beam.ParDo(_WriteLetters(self.definition.version, self.folder, self.store, self.batch_run))
         return batches | "Write" >> write.with_output_types(None)
 
 
 class _WriteLetters(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, version: str, folder: str, store: str | None) -> None:
+    def __init__(self, version: str, folder: str, store: str | None, batch_run: str | None) -> None:
         self._version = version
         self._folder = folder
         self._store = store
+        self._batch_run = batch_run
 
     def process(self, batch: DeadLetterBatch) -> None:
         position = f"{batch.position}/{batch.number}"
-        now = time.time_ns() // 1000
-        data = encode(batch.letters, position, written_at=now, version=self._version)
-        with suppress(BlobExistsError):
-            LocalBlobs(self._folder).create(f"{self._version}/{letters_name(batch)}.avro", data)
-        if self._store is not None:
-            store, noted = open_store(self._store), [(position, batch.generation, len(batch.letters))]
-            _patiently(lambda: store.write_dead_letters(self._version, noted))
+        if batch.letters:
+            self._write_file(position, batch)
+        if self._store is not None and self._batch_run is not None:
+            store, rows = open_store(self._store), [letter.row for letter in batch.letters]
+            note, run = LetterNote(position, batch.generation, rows, batch.replays), self._batch_run
+            patiently(lambda: store.note_letters(self._version, run, [note]))
 
-
-def letters_name(batch: DeadLetterBatch) -> str:
-    """The file's name: the position with every sign that a path could mistake written as %XX."""
-    return f"{quote(batch.position, safe='')}/{batch.number:012d}"
+    def _write_file(self, position: str, batch: DeadLetterBatch) -> None:
+        """A later run may find other letters there, say with more schemas: then its file lies beside the first."""
+        blobs, name = LocalBlobs(self._folder), f"{self._version}/{letters_name(batch.position, batch.number)}"
+        data = encode(batch.letters, position, written_at=time.time_ns() // 1000, version=self._version)
+        try:
+            blobs.create(f"{name}.avro", data)
+        except BlobExistsError:
+            rows = {letter.row for letter in batch.letters}
+            known = {stored.letter.row for stored in decode(blobs.read(f"{name}.avro"), name)}
+            if rows - known:
+                digest = hashlib.blake2b(repr(sorted(rows)).encode(), digest_size=4).hexdigest()
+                with suppress(BlobExistsError):
+                    blobs.create(f"{name}-{digest}.avro", data)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ from schemas.compiled import CompiledDefinition
 from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc
 from transforms.elements import FoldUpdate, Straddler, Tally, TileKey, pack, unpack
 from transforms.late_ids import LateIds
-from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, merge_sorted
+from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
+from views.digests import MODULUS, id_hashes, sum_of
 
 __all__ = ["Admitted", "TileState"]
 
@@ -30,6 +32,17 @@ class Admitted:
     """HASH, CONTENT, GENERATION of the events that came too late."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the served batch run made of a tile's copies, by what live had counted before it went back."""
+
+    boundary: int
+    covered: SeenIds
+    """Counted by batch, so not to be counted by live after the boundary."""
+    left_out: SeenIds
+    """Left to live, so not to be counted by live up to the boundary."""
+
+
 @dataclass(slots=True)
 class TileState:
     """All that a run knows of one tile and shard: ids counted, states per generation and key, tallies."""
@@ -40,6 +53,12 @@ class TileState:
     block: pa.RecordBatch | None = None
     tallies: dict[int, Tally] = field(default_factory=dict)
     late: LateIds = field(default_factory=LateIds)
+    straddlers: dict[tuple[int, int], Straddler] = field(default_factory=dict)
+    """All that were named, by hash and content."""
+    beside: Beside | None = None
+    """What is served beside this, while a fold that went back to a checkpoint catches up."""
+    attempt: int = 0
+    """How often this tile's rows in the store were replaced, because its runner had gone back to a checkpoint."""
 
     def update(self, parts: Sequence[pa.RecordBatch], timing: str) -> FoldUpdate:
         """Take events in (columns KEY, GENERATION, HASH, CONTENT, TIME, ID and the measures' inputs).
@@ -62,6 +81,7 @@ class TileState:
             for row, counted_in in zip(verdict.straddlers, verdict.counted_generations, strict=True)
         )
         straddlers += self.late.add(late, self.seen) + self.late.copies_of(counted)
+        self._name(straddlers)
         return Admitted(counted, self._tally(events, verdict), straddlers, late)
 
     def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
@@ -72,47 +92,100 @@ class TileState:
             self.block, changed = _fold(self.compiled, self.block, delta)
         counted = admitted.counted if self.compiled.definition.deduplicate else admitted.counted.slice(0, 0)
         ids = counted.select(ID_SCHEMA.names)
-        return FoldUpdate(*self.tile, changed, admitted.tallies, admitted.straddlers, ids, admitted.late, timing)
+        tallies, straddlers = admitted.tallies, admitted.straddlers
+        return FoldUpdate(*self.tile, changed, tallies, straddlers, ids, admitted.late, timing, self.attempt)
+
+    def whole(self, timing: str) -> FoldUpdate:
+        """All of this state as one update, which replaces every row of the tile and shard."""
+        block = self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
+        none = ids_batch(merge_sorted([]))
+        tallies, straddlers = tuple(self.tallies.values()), tuple(self.straddlers.values())
+        return FoldUpdate(*self.tile, block, tallies, straddlers, none, none, timing, self.attempt, replaces=True)
+
+    def own_ids(self) -> pa.RecordBatch:
+        """The ids (ID_SCHEMA) that this run counted; those loaded from batch are of generations that it passes by."""
+        ids = self.seen.dump()
+        return ids.filter(pc.is_in(ids.column(GENERATION), value_set=pa.array(list(self.tallies), pa.int64())))
+
+    def events_by_key(self, after: int) -> dict[str, int]:
+        """Events counted of each key in generations after this one."""
+        if self.block is None:
+            return {}
+        rows = self.block.filter(pc.greater(self.block.column(GENERATION), after))
+        found: dict[str, int] = {}
+        for key, events in zip(rows.column(KEY).to_pylist(), rows.column(EVENTS).to_pylist(), strict=True):
+            found[key] = found.get(key, 0) + events
+        return found
+
+    def seen_by_generation(self) -> dict[int, int]:
+        """Events counted or left out as duplicates, by generation."""
+        return {generation: tally.counted + tally.duplicates for generation, tally in self.tallies.items()}
 
     def delta_bytes(self, parts: FoldUpdate) -> bytes:
         """What `parts` added to this state, for `restore`: its ids, and the changed states whole."""
-        tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in parts.tallies]
-        return pack(["delta", tallies], [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
+        header = _header(parts.tallies, parts.straddlers, self.attempt)
+        return pack(header, [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
 
     def snapshot_bytes(self) -> bytes:
         """All of this state as one entry, for `restore`."""
-        tallies = [[t.generation, t.counted, t.duplicates, t.conflicts] for t in self.tallies.values()]
+        header = _header(self.tallies.values(), self.straddlers.values(), self.attempt)
         block = self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
-        return pack(["whole", tallies], [to_ipc(block), to_ipc(self.seen.dump()), to_ipc(self.late.dump())])
+        return pack(header, [to_ipc(block), to_ipc(self.seen.dump()), to_ipc(self.late.dump())])
 
     def restore(self, entries: Sequence[bytes]) -> None:
         """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
         for entry in entries:
-            (_, tallies), (block, ids, late) = unpack(entry)
+            (tallies, straddlers, attempt), (block, ids, late) = unpack(entry)
+            self.attempt = max(self.attempt, attempt)
+            self._name(Straddler(*straddler) for straddler in straddlers)
             self.seen.load(from_ipc(ids))
             self.late.load(from_ipc(late))
-            for generation, counted, duplicates, conflicts in tallies:
-                known = self.tallies.get(generation)
-                if known is None or counted + duplicates > known.counted + known.duplicates:
-                    self.tallies[generation] = Tally(generation, counted, duplicates, conflicts)
+            for tally in (Tally(*values) for values in tallies):
+                known = self.tallies.get(tally.generation)
+                if known is None or tally.counted + tally.duplicates > known.counted + known.duplicates:
+                    self.tallies[tally.generation] = tally
             states = from_ipc(block)
             self.block = states if self.block is None else _newest(self.block, states)
 
+    def _name(self, straddlers: Iterable[Straddler]) -> None:
+        """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
+        for straddler in straddlers:
+            place = (straddler.hash, straddler.content)
+            known = self.straddlers.get(place)
+            if known is None or straddler.earlier_generation < known.earlier_generation:
+                self.straddlers[place] = straddler
+
     def _judge(self, events: pa.RecordBatch) -> Verdict:
         if self.compiled.definition.deduplicate:
-            return self.seen.add(events)
+            return self.seen.add(events) if self.beside is None else self._judge_beside(self.beside, events)
         none = np.zeros(events.num_rows, bool)
         return Verdict(~none, none, merge_sorted([]), np.zeros(0, np.int64))
 
+    def _judge_beside(self, beside: Beside, events: pa.RecordBatch) -> Verdict:
+        """As `SeenIds.add`, but of copies on both sides of the boundary the one counts that counted before.
+
+        Copies up to the boundary of what batch left to live are kept in mind as late ones are: they name straddlers.
+        """
+        after = events.column(GENERATION).to_numpy() > beside.boundary
+        left = ~after & (beside.left_out.generations_of(events) != 0)
+        fresh = ~left & ~(after & (beside.covered.generations_of(events) != 0))
+        verdict = self.seen.add(events.filter(pa.array(fresh)))
+        first, conflicts = np.zeros(len(fresh), bool), np.zeros(len(fresh), bool)
+        first[fresh], conflicts[fresh] = verdict.first, verdict.conflicts
+        passed = events.filter(pa.array(left)).select(ID_SCHEMA.names)
+        self._name(self.late.add(passed, self.seen))
+        return Verdict(first, conflicts, verdict.straddlers, verdict.counted_generations)
+
     def _tally(self, events: pa.RecordBatch, verdict: Verdict) -> tuple[Tally, ...]:
-        generations = events.column(GENERATION).to_numpy()
+        generations, ids = events.column(GENERATION).to_numpy(), id_hashes(events)
         changed = []
         for generation in np.unique(generations).tolist():
             mine = generations == generation
             counted, conflicts = int(verdict.first[mine].sum()), int(verdict.conflicts[mine].sum())
             old = self.tallies.get(generation, Tally(generation, 0, 0, 0))
             duplicates = old.duplicates + int(mine.sum()) - counted
-            tally = Tally(generation, old.counted + counted, duplicates, old.conflicts + conflicts)
+            digest = (old.digest + sum_of(ids[mine & verdict.first])) % MODULUS
+            tally = Tally(generation, old.counted + counted, duplicates, old.conflicts + conflicts, digest)
             self.tallies[generation] = tally
             changed.append(tally)
         return tuple(changed)
@@ -120,6 +193,13 @@ class TileState:
     def _no_events(self) -> pa.RecordBatch:
         schema = self.compiled.input_schema.append(pa.field(GENERATION, pa.int64()))
         return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def _header(tallies: Iterable[Tally], straddlers: Iterable[Straddler], attempt: int) -> list[Any]:
+    """What `restore` reads besides blocks and ids."""
+    counts = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in tallies]
+    named = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in straddlers]
+    return [counts, named, attempt]
 
 
 def _concat(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -9,22 +9,49 @@ import pyarrow as pa
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
+from schemas.columns import LATE
 from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
 from transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
+from transforms.patience import patiently
+from transforms.replay_fates import EarlierLetters
 from transforms.routing import route
+from views.opening import open_store
 
-__all__ = ["DEAD", "TALLIES", "RouteToTiles"]
+__all__ = ["DEAD", "LATE_COPIES", "TALLIES", "LetterSource", "RouteToTiles"]
 
 TALLIES = "tallies"
 DEAD = "dead"
+LATE_COPIES = "late_copies"
+
+
+@dataclass(frozen=True, slots=True)
+class LetterSource:
+    """The dead letters of a batch run with its ancestors, and of a live run that stands on it, in the view store."""
+
+    store: str
+    """URL of the view store."""
+    boundary: int
+    """Of the batch run, 0 for none."""
+    batch_run: str | None = None
+    live_run: str | None = None
+
+    def earlier(self, version: str) -> EarlierLetters:
+        """What these runs noted for a definition version."""
+
+        def noted(position: str, row: int) -> bool:
+            store = open_store(self.store)
+            return patiently(lambda: store.is_noted_dead(version, position, row, self.batch_run, self.live_run))
+
+        return EarlierLetters(self.boundary, noted)
 
 
 @dataclass
 class RouteToTiles(beam.PTransform):  # type: ignore[misc]
     """Events by tile and shard, each part with its tile's start as its timestamp.
 
-    Outputs: main (TileKey, RecordBatch); TALLIES SegmentTally, one a batch; DEAD DeadLetterBatch, where there are any.
+    Outputs: main (TileKey, RecordBatch); LATE_COPIES the same of events that came too late, where copies are removed;
+    TALLIES SegmentTally, one a batch; DEAD DeadLetterBatch, where there are any.
     Batches of other sources than the definition's are left to other definitions.
     """
 
@@ -33,16 +60,21 @@ class RouteToTiles(beam.PTransform):  # type: ignore[misc]
     after: int = 0
     """Journal generations up to this one are in the batch view already and are passed by."""
 
+    letters: LetterSource | None = None
+    """Where it is noted which originals of replays are dead letters; needed where copies aren't removed."""
+
     def expand(self, batches: beam.PCollection[SourceBatch]) -> Any:
-        routing = beam.ParDo(_Route(self.definition, self.shards, self.after)).with_output_types(
-            tuple[TileKey, pa.RecordBatch], tallies=SegmentTally, dead=DeadLetterBatch
+        part = tuple[TileKey, pa.RecordBatch]
+        routing = beam.ParDo(_Route(self.definition, self.shards, self.after, self.letters)).with_output_types(
+            part, late_copies=part, tallies=SegmentTally, dead=DeadLetterBatch
         )
-        return batches | "Route" >> routing.with_outputs(TALLIES, DEAD, main="parts")
+        return batches | "Route" >> routing.with_outputs(LATE_COPIES, TALLIES, DEAD, main="parts")
 
 
 class _Route(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, definition: Definition, shards: int, after: int) -> None:
+    def __init__(self, definition: Definition, shards: int, after: int, letters: LetterSource | None = None) -> None:
         self._definition = definition
+        self._letters = letters
         self._shards = shards
         self._after = after
         self._compiled: CompiledDefinition | None = None
@@ -54,9 +86,14 @@ class _Route(beam.DoFn):  # type: ignore[misc]
         assert self._compiled is not None
         if batch.source != self._definition.source.version or 0 < batch.generation <= self._after:
             return
-        routed = route(self._compiled, self._shards, batch)
+        earlier = self._letters.earlier(self._definition.version) if self._letters is not None else None
+        routed = route(self._compiled, self._shards, batch, earlier)
         for key, part in routed.parts:
-            yield TimestampedValue((key, part), Timestamp(micros=key[0]))
+            # A tile is late as a whole. Its window may be closed for good, and the runner would drop what comes for it.
+            if part.column(LATE)[0].as_py():
+                yield beam.pvalue.TaggedOutput(LATE_COPIES, (key, part))
+            else:
+                yield TimestampedValue((key, part), Timestamp(micros=key[0]))
         yield beam.pvalue.TaggedOutput(TALLIES, routed.tally)
-        if routed.dead.letters:
+        if routed.dead.letters or routed.dead.replays:
             yield beam.pvalue.TaggedOutput(DEAD, routed.dead)

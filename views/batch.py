@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from schemas.states import Measures, block_schema, merge_blocks, with_generation
 from views.chains import Chains
 from views.conservation import batch_residues
 from views.database import Database
+from views.digest_rows import write_batch_digests, write_cleared_digest
 from views.event_ids import write_ids
 from views.merging import StoredRow, decode_states, encode_states
 from views.rows import BatchManifest, BatchUpdateLike, FileSet
@@ -134,11 +135,14 @@ def write_batch(
     cleared = _cleared_here(connection, run, tiles)
     # The generation's column holds the tile: one merge does all tiles at once, over all generations.
     blocks = [with_generation(_columns(measures, update.block), update.tile) for update in updates]
+    replaced: dict[tuple[int, str], StoredRow] = {}
     for tile in sorted(tiles - cleared) if run.parent is not None else ():
         keys = {key for u in updates if u.tile == tile for key in u.block.column(KEY).to_pylist()}
-        blocks.append(_ancestors_states(connection, chains, run, measures, tile, sorted(keys)))
+        found = _ancestors_rows(connection, chains, run, tile, sorted(keys))
+        replaced |= {(tile, key): row for key, row in found.items()}
+        blocks.append(_states_block(measures, tile, found))
     merged = merge_blocks(measures, blocks)
-    rows = zip(
+    columns = zip(
         [run.definition] * merged.num_rows,
         *(merged.column(name).to_pylist() for name in (KEY, GENERATION)),
         [run.ordinal] * merged.num_rows,
@@ -146,8 +150,10 @@ def write_batch(
         encode_states(measures, merged) if merged.num_rows else [],
         strict=True,
     )
+    rows = list(columns)
     _write_states(database, connection, rows)
     write_ids(database, connection, run, updates)
+    write_batch_digests(database, connection, run, updates, rows, replaced)
 
 
 def _columns(measures: Measures, block: pa.RecordBatch) -> pa.RecordBatch:
@@ -164,17 +170,10 @@ def _write_states(database: Database, connection: sa.Connection, rows: Iterable[
     database.write_rows(connection, statement, list(rows))
 
 
-def _ancestors_states(
-    connection: sa.Connection,
-    chains: Chains,
-    run: sa.Row[Any],
-    measures: Measures,
-    tile: int,
-    keys: Sequence[str],
-) -> pa.RecordBatch:
-    """The newest state of each key in the run's ancestors, with the tile as generation."""
-    if run.parent is None:
-        return merge_blocks(measures, [])
+def _ancestors_rows(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, keys: Sequence[str]
+) -> dict[str, StoredRow]:
+    """The newest row of each key in the run's ancestors, where it has events."""
     chain, s = chains.of(connection, run.parent), batch_states.c
     newest: dict[str, StoredRow] = {}
     for at in range(0, len(keys), _CHUNK):
@@ -187,7 +186,11 @@ def _ancestors_states(
         for key, ordinal, events, states in connection.execute(query):
             if ordinal in chain:
                 newest[key] = StoredRow(tile, events, states)
-    found = {key: row for key, row in newest.items() if row.events}
+    return {key: row for key, row in newest.items() if row.events}
+
+
+def _states_block(measures: Measures, tile: int, found: Mapping[str, StoredRow]) -> pa.RecordBatch:
+    """Stored rows by key as a block, with the tile as generation."""
     block_columns = [
         pa.array(np.full(len(found), tile, np.int64)),
         pa.array(list(found), pa.string()),
@@ -223,6 +226,7 @@ def clear_tiles(
             rows.extend((run.definition, key, tile, run.ordinal, 0, b"") for key in keys)
     nothing = database.insert(batch_states).on_conflict_do_nothing()
     database.write_rows(connection, nothing, list(dict.fromkeys(rows)))
+    write_cleared_digest(database, connection, run, chain, fresh)
     marks = [(run.definition, tile, run.ordinal) for tile in fresh]
     database.write_rows(connection, database.insert(batch_cleared).on_conflict_do_nothing(), marks)
 

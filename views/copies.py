@@ -69,7 +69,7 @@ class Copies:
                 raise self.refuse(
                     f"{len(twice)} events of tile {tile} are counted by batch run {batch.id!r} and by live"
                     f" run {live.run!r}, whose base {base.id!r} left them out: start a live run on this batch"
-                    " run and let it take over"
+                    f" run, which takes over (tandem live --base {batch.id})"
                 )
 
     def nothing_left_out(self, batch: Row | None, live: Row | None) -> None:
@@ -143,6 +143,6 @@ class Copies:
             tile = (open_tiles or shared)[0]
             raise self.refuse(
                 f"files of batch run {batch.id!r} hold events of tile {tile}, which live run {live.run!r}"
-                " counts too without knowing their ids: start a live run on this batch run and let it take"
-                " over"
+                " counts too without knowing their ids: start a live run on this batch run, which takes over"
+                f" (tandem live --base {batch.id})"
             )

@@ -7,12 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from schemas.errors import PublishRefusedError
+from schemas.errors import BehindError, MissingFilesError, PublishRefusedError
 from views.chains import Chains
 from views.conservation import batch_received, batch_residues, live_received, live_residues
 from views.rows import Candidate, LaneExtent, PublicationKind
 from views.tables import (
     batch_runs,
+    live_attempts,
     live_runs,
     live_segments,
     live_totals,
@@ -43,6 +44,10 @@ class Coverage:
     def refuse(self, reason: str) -> PublishRefusedError:
         """The error of one refusal."""
         return PublishRefusedError(f"{self.name}: {reason}")
+
+    def behind(self, reason: str) -> BehindError:
+        """The error of a refusal that a live run that goes on may cure."""
+        return BehindError(f"{self.name}: {reason}")
 
     def batch_is_whole(self, batch: Row) -> None:
         """COMPLETE, without a residue, and its generations have no gap up to the boundary."""
@@ -75,8 +80,12 @@ class Coverage:
                 self._nothing_late(served, boundary, live)
         if served.batch_run is not None and served.definition == wanted.definition.id:
             self._same_files(served.batch_run, batch)
+        elif served.batch_run is not None and not wanted.accept_missing_files:
+            self._same_contents(served.batch_run, batch)
         if served.live_run is not None and (live is None or live.id != served.live_run):
             self._same_segments(served.live_run, boundary, live)
+            if live is not None and self._journal(served.live_run) == live.journal:
+                self._as_far(served.live_run, max(boundary, served.boundary), live)
 
     def _live_fills(self, served: Row, boundary: int, live: Row | None) -> None:
         """Every generation after the older boundary is whole in the live run."""
@@ -109,15 +118,53 @@ class Coverage:
             if entry not in after:
                 raise self.refuse(f"file set {entry['generation']} would no longer be covered")
 
+    def _same_contents(self, served_batch: int, batch: Row | None) -> None:
+        """Every file that the served version has read, another version's batch run has read too, under any name.
+
+        Versions are built apart, so their sets of files are numbered apart: what counts is each file's digest.
+        """
+        missing = self.files(served_batch)
+        for digest in self.files(batch.ordinal) if batch is not None else ():
+            missing.pop(digest, None)
+        if missing:
+            paths = sorted(missing.values())
+            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            raise MissingFilesError(
+                f"{self.name}: {len(paths)} files that the served version has read aren't in "
+                f"{'this one, which has no batch run' if batch is None else f'batch run {batch.id!r}'}: "
+                f"{', '.join(paths[:3])}{more}; build it with them, or say --accept-missing-files"
+            )
+
+    def files(self, batch: int) -> dict[str, str]:
+        """Digest -> path of all files, not segments of the journal, that a batch run and its ancestors read."""
+        found: dict[str, str] = {}
+        for ordinals in self.chains.chunks(self.chains.of(self.connection, batch)):
+            query = sa.select(batch_runs.c.manifest, batch_runs.c.file_sets)
+            for manifest, sets in self.connection.execute(query.where(batch_runs.c.ordinal.in_(ordinals))):
+                if manifest is not None and sets:
+                    # the manifest gives the journal's segments no size: their generations say that they are there
+                    found |= {entry["digest"]: entry["path"] for entry in manifest["segments"] if entry["size"]}
+        return found
+
+    def _as_far(self, served_live: int, boundary: int, live: Row) -> None:
+        """In each generation after both boundaries the live run has dealt with as many messages as the served one."""
+        pairs = [
+            (live_received(self.connection, run), live_residues(self.connection, run)) for run in (served_live, live.id)
+        ]
+        done, mine = ({g: n - residues.get(g, 0) for g, n in received.items()} for received, residues in pairs)
+        for generation, count in sorted(done.items()):
+            if generation > boundary and mine.get(generation, 0) < count:
+                raise self.behind(
+                    f"live run {live.run!r} has not caught up: it has dealt with {mine.get(generation, 0)} of the"
+                    f" {count} messages of generation {generation} that are served"
+                )
+
     def _same_segments(self, served_live: int, boundary: int, live: Row | None) -> None:
         """No segment that the served live run holds after the boundary goes missing."""
         s = live_segments.c
         query = sa.select(s.lane, s.number, s.generation).where(s.run == served_live, s.generation > boundary)
         if live is not None:
-            old = self.connection.execute(
-                sa.select(live_runs.c.journal).where(live_runs.c.id == served_live)
-            ).scalar_one()
-            if old != live.journal:
+            if self._journal(served_live) != live.journal:
                 return  # another source: there is nothing to compare
             there = live_segments.alias()
             known = sa.select(there.c.number).where(
@@ -127,9 +174,23 @@ class Coverage:
         first = self.connection.execute(query.order_by(s.generation, s.lane, s.number).limit(1)).first()
         if first is not None:
             who = f"live run {live.run!r} doesn't have" if live is not None else "without a live run there isn't"
-            raise self.refuse(
+            raise (self.behind if live is not None else self.refuse)(
                 f"{who} segment {first.number} of lane {first.lane} (generation {first.generation}), which is served"
             )
+
+    def live_is_one_attempt(self, live: Row) -> None:
+        """No tile of the live run has still to be replaced, after its runner went back to a checkpoint."""
+        a = live_attempts.c
+        query = sa.select(sa.func.count()).where(a.run == live.id, a.behind.is_(True))
+        behind = self.connection.execute(query).scalar_one()
+        if behind:
+            raise self.behind(
+                f"live run {live.run!r} went back to a checkpoint, and {behind} tiles have not caught up with what was"
+                " written before"
+            )
+
+    def _journal(self, live: int) -> str:
+        return str(self.connection.execute(sa.select(live_runs.c.journal).where(live_runs.c.id == live)).scalar_one())
 
     def live_stands_on_it(self, batch: Row | None, live: Row) -> None:
         """What the live run left to batch is in the batch run."""
@@ -159,11 +220,11 @@ class Coverage:
         for generation, count in sorted(wanted.items()):
             found, residue = received.get(generation, 0), residues.get(generation, 0)
             if found != count:
-                raise self.refuse(
+                raise self.behind(
                     f"live run {live.run!r} took in {found} of {count} records of generation {generation}"
                 )
             if residue:
-                raise self.refuse(f"live run {live.run!r} has a residue of {residue} events in generation {generation}")
+                raise self.behind(f"live run {live.run!r} has a residue of {residue} events in generation {generation}")
 
     def live_has_caught_up(self, live: Row) -> None:
         """A run that took over has every segment that the served run had then, without a residue."""
@@ -180,13 +241,13 @@ class Coverage:
             missing = extent.last - extent.first + 1 - len(found)
             if missing > 0:
                 first = next(n for n in range(extent.first, extent.last + 1) if n not in found)
-                raise self.refuse(
+                raise self.behind(
                     f"live run {live.run!r} has not caught up: {missing} segments of lane {extent.lane}"
                     f" are missing, first {first} of {extent.last}"
                 )
             for generation in sorted(set(found.values())):
                 if residues.get(generation):
-                    raise self.refuse(
+                    raise self.behind(
                         f"live run {live.run!r} has not caught up: a residue of {residues[generation]} events"
                         f" in generation {generation}"
                     )

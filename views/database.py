@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.errors import StoreError
+from schemas.failpoints import reached
 from views.tables import METADATA, SCHEMA_VERSION, store_version
 
 __all__ = ["Clock", "Database", "wall_clock"]
@@ -82,6 +83,8 @@ class Database:
             connection = connection.execution_options(**{_MODE: "durable" if durable else "write"})
             with connection.begin():
                 yield connection
+                reached("before-commit")
+            reached("after-commit")
 
     def write_rows(self, connection: sa.Connection, statement: Any, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run an INSERT for many rows, given as tuples in the order of the table's columns."""
@@ -94,6 +97,7 @@ class Database:
             connection.exec_driver_sql(str(compiled), list(rows))
         else:
             connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+        reached("mid-upsert")
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -14,9 +14,9 @@ from schemas.errors import StoreError
 from views.chains import Chains
 from views.database import Database
 from views.rows import ID_DTYPE, BatchUpdateLike, Ids
-from views.tables import batch_cleared, batch_ids, straddlers
+from views.tables import batch_cleared, batch_ids, batch_left_out, straddlers
 
-__all__ = ["counted_ids", "straddling_ids", "write_ids"]
+__all__ = ["counted_ids", "left_out_ids", "straddling_ids", "unpack_ids", "write_ids"]
 
 
 def write_ids(
@@ -58,18 +58,31 @@ def counted_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], til
     parts = [np.empty(0, ID_DTYPE)]
     for ordinal, generation, packed in connection.execute(query):
         if ordinal in chain:
-            parts.append(_unpack_ids(packed, generation))
+            parts.append(unpack_ids(packed, generation))
     together = np.concatenate(parts)
     return together[np.lexsort((together["content"], together["hash"]))]
 
 
-def _unpack_ids(packed: bytes, generation: int) -> Ids:
+def unpack_ids(packed: bytes, generation: int) -> Ids:
+    """The ids of one row of batch_ids. Raises StoreError for bytes that are none."""
     if len(packed) % 16:
         raise StoreError(f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16")
     pairs = np.frombuffer(packed, "<u8").reshape(-1, 2)
     ids = np.empty(len(pairs), ID_DTYPE)
     ids["hash"], ids["content"], ids["generation"] = pairs[:, 0], pairs[:, 1], generation
     return ids
+
+
+def left_out_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int) -> Ids:
+    """The ids that a run and its ancestors left to live in a tile and shard, and that none of them counts since."""
+    counted = counted_ids(connection, chains, run, tile, shard)
+    known = set(zip(counted["hash"].tolist(), counted["content"].tolist(), strict=True))
+    o, found = batch_left_out.c, set[tuple[int, int]]()
+    for ordinals in chains.chunks(chains.of(connection, run.ordinal)):
+        query = sa.select(o.hash, o.content).where(o.batch_run.in_(ordinals), o.tile == tile, o.shard == shard)
+        found.update((event % (1 << 64), content % (1 << 64)) for event, content in connection.execute(query))
+    rows = [(event, content, run.boundary) for event, content in sorted(found - known)]
+    return np.array(rows, ID_DTYPE)
 
 
 def straddling_ids(connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int) -> Ids:

@@ -13,14 +13,16 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.errors import StoreError
+from schemas.errors import RunDroppedError, StoreError
 from schemas.states import Measures, block_schema
 from views.database import Database
+from views.digest_rows import write_live_digests, write_segment_tiles
+from views.letter_store import note_segments
+from views.live_attempts import of_this_attempt
 from views.merging import encode_states
 from views.rows import LaneExtent, LiveUpdateLike, SegmentLike
 from views.tables import (
     batch_runs,
-    dead_letters,
     definitions,
     late_ledger,
     live_runs,
@@ -90,7 +92,7 @@ def lock_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[A
     if row is None:
         raise StoreError(f"live run {run!r} of version {version!r} was never started in this store")
     if row.status == "DROPPED":
-        raise StoreError(f"live run {run!r} of version {version!r} was dropped: another run has taken over")
+        raise RunDroppedError(f"live run {run!r} of version {version!r} was dropped: another run has taken over")
     return row
 
 
@@ -102,10 +104,12 @@ def write_live(
     updates: Sequence[LiveUpdateLike],
     now: int,
 ) -> None:
-    """Write states, tallies and straddlers of one locked run."""
+    """Write states, tallies and straddlers of one locked run. Raises OvertakenError (see views.live_attempts)."""
+    updates = of_this_attempt(database, connection, run, updates)
     database.write_rows(connection, _upsert_states(database), _state_rows(run, measures, updates))
     _write_tallies(database, connection, run, updates)
     _write_straddlers(database, connection, run, updates)
+    write_live_digests(database, connection, run, updates)
     connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
 
 
@@ -229,18 +233,18 @@ def write_segments(
     """
     fresh = _unknown_segments(connection, run, segments)
     rows, totals = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
-    late, dead = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    late = list[tuple[Any, ...]]()
     for s in fresh:
         too_late = sum(count for _, count in s.late)
         counts = (s.received, s.routed, s.filtered, too_late, s.dead)
         rows.append((run.id, s.position, s.number, s.generation, *counts))
-        totals.append((run.id, s.generation, *counts, 0, 0, 0))
+        totals.append((run.id, s.generation, *counts, 0, getattr(s, "duplicates", 0), 0))
         late.extend((run.id, tile, s.generation, s.position, s.number, count) for tile, count in s.late)
-        if s.dead:
-            dead.append((run.definition, f"{s.position}/{s.number}", s.generation, s.dead, "open"))
-    for table, values in ((live_segments, rows), (late_ledger, late), (dead_letters, dead)):
+    for table, values in ((live_segments, rows), (late_ledger, late)):
         database.write_rows(connection, database.insert(table).on_conflict_do_nothing(), values)
     _add_totals(database, connection, totals)
+    write_segment_tiles(database, connection, run.definition, fresh)
+    note_segments(database, connection, run, fresh, now)
     connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
 
 

@@ -1,9 +1,10 @@
 """When a runner goes back to a checkpoint: the rows of its first attempt, and those of its second.
 
 Restored, a fold may see the same events in another order, so of two copies in two generations the other one counts.
-Rows of both attempts together would count the event twice. So a fold that finds the store ahead of itself writes nothing
-until it has caught up; then one update replaces all rows of its tile and shard, in one transaction, and carries a higher
-number of attempts. Whatever is still on its way from an earlier attempt is passed over from then on.
+Rows of both attempts together would count the event twice. So a fold that finds the store ahead of itself writes
+nothing until it has caught up; then one update replaces all rows of its tile and shard, in one transaction, and carries
+a higher number of attempts. Whatever is still on its way from an earlier attempt is passed over from then on. Between
+the two nothing is published with that run.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from views.live_tiles import tile_events
 from views.rows import LiveUpdateLike
 from views.tables import live_attempts, live_states, live_tallies, live_totals, straddlers
 
-__all__ = ["of_this_attempt"]
+__all__ = ["mark_behind", "of_this_attempt"]
 
 _CHUNK = 400
 
@@ -47,6 +48,15 @@ def of_this_attempt(
     return kept
 
 
+def mark_behind(database: Database, connection: sa.Connection, run: int, tile: int, shard: int) -> None:
+    """Until a replacement comes, nothing is published with this run: which copies it will count isn't known yet."""
+    insert = database.insert(live_attempts)
+    statement = insert.on_conflict_do_update(
+        index_elements=list(live_attempts.primary_key), set_={"behind": insert.excluded.behind}
+    )
+    database.write_rows(connection, statement, [(run, tile, shard, 0, True)])
+
+
 def _attempts(connection: sa.Connection, run: int) -> dict[tuple[int, int], int]:
     """By tile and shard; there are rows for few tiles, and for none while no runner went back."""
     a = live_attempts.c
@@ -68,14 +78,13 @@ def _make_room(database: Database, connection: sa.Connection, run: sa.Row[Any], 
         connection.execute(table.delete().where(mine))
     insert = database.insert(live_attempts)
     statement = insert.on_conflict_do_update(
-        index_elements=list(live_attempts.primary_key), set_={"attempt": insert.excluded.attempt}
+        index_elements=list(live_attempts.primary_key),
+        set_={"attempt": insert.excluded.attempt, "behind": insert.excluded.behind},
     )
-    database.write_rows(connection, statement, [(run.id, update.tile, update.shard, update.attempt)])
+    database.write_rows(connection, statement, [(run.id, update.tile, update.shard, update.attempt, False)])
 
 
-def _check_none_falls(
-    connection: sa.Connection, run: sa.Row[Any], update: LiveUpdateLike, keys: Sequence[str]
-) -> None:
+def _check_none_falls(connection: sa.Connection, run: sa.Row[Any], update: LiveUpdateLike, keys: Sequence[str]) -> None:
     kept = update.block.column(GENERATION).to_numpy() > run.pruned_to
     mine: dict[str, int] = {}
     for key, events, counts in zip(keys, update.block.column(EVENTS).to_pylist(), np.asarray(kept), strict=True):

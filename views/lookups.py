@@ -25,15 +25,19 @@ __all__ = [
     "find_batch_run",
     "find_live_run",
     "live_run_value",
+    "newest_live_run",
     "publication_values",
     "register",
 ]
 
 
 def register(connection: sa.Connection, compiled: Compiled, text: str, now: int) -> None:
-    """Write a definition version down, once."""
-    known = sa.select(definitions.c.id).where(definitions.c.version == compiled.version)
-    if connection.execute(known).first():
+    """Write a definition version down, once; its text may change, in what the version doesn't hash (windows, say)."""
+    mine = definitions.c.version == compiled.version
+    known = connection.execute(sa.select(definitions.c.text).where(mine)).scalar()
+    if known is not None:
+        if text not in ("", known):
+            connection.execute(definitions.update().where(mine).values(text=text))
         return
     definition = compiled.definition
     connection.execute(
@@ -71,6 +75,13 @@ def find_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[A
     if row is None:
         raise StoreError(f"live run {run!r} of version {version!r} isn't in this store")
     return row
+
+
+def newest_live_run(connection: sa.Connection, definition: int, boundary: int) -> int | None:
+    """The newest live run of a definition that wasn't dropped and holds every generation after a boundary."""
+    alive = (live_runs.c.definition == definition) & (live_runs.c.status != "DROPPED")
+    query = sa.select(live_runs.c.id).where(alive, live_runs.c.pruned_to <= boundary)
+    return connection.execute(query.order_by(live_runs.c.id.desc())).scalar()
 
 
 def batch_run_value(connection: sa.Connection, row: sa.Row[Any]) -> BatchRun:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.columns import RESERVED_PREFIX
 from schemas.errors import StoreError
 from schemas.measures.row_codec import decode_rows, encode_rows
 from schemas.states import Measures
 
-__all__ = ["StoredRow", "decode_states", "encode_states", "merge_results"]
+__all__ = ["StoredRow", "decode_states", "encode_states", "merge_results", "results_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,16 @@ def merge_results(
     empty.
     """
     columns = decode_states(measures, rows, place)
-    results = [
-        measure.result(measure.merge(states, groups, size))
-        for (_, measure), states in zip(measures, columns, strict=True)
+    merged = [measure.merge(states, groups, size) for (_, measure), states in zip(measures, columns, strict=True)]
+    return results_of(measures, merged)
+
+
+def results_of(measures: Measures, states: Sequence[pa.Array]) -> list[dict[str, Any]]:
+    """The results of each row of the measures' states, by name; times that tiles keep for sessions aren't results."""
+    public = [
+        (name, measure.result(column))
+        for (name, measure), column in zip(measures, states, strict=True)
+        if not name.startswith(RESERVED_PREFIX)
     ]
-    names = [name for name, _ in measures]
-    return [dict(zip(names, values, strict=True)) for values in zip(*results, strict=True)]
+    names = [name for name, _ in public]
+    return [dict(zip(names, values, strict=True)) for values in zip(*(values for _, values in public), strict=True)]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from views.chains import Chains
 from views.database import Database
 from views.publishing import lock_pointer
+from views.reconcile_tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests
 from views.tables import (
     batch_cleared,
     batch_counts,
@@ -21,6 +22,8 @@ from views.tables import (
     batch_runs,
     batch_states,
     late_ledger,
+    live_attempts,
+    live_ids,
     live_runs,
     live_segments,
     live_states,
@@ -31,7 +34,7 @@ from views.tables import (
     straddlers,
 )
 
-__all__ = ["Pruned", "prune"]
+__all__ = ["Pruned", "delete_batch_run", "delete_live_run", "prune"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +66,16 @@ def prune(database: Database, chains: Chains, name: str, keep: int) -> Pruned:
             dropped, base = _mark_old_batch(connection, chains, definition, kept)
             old_batch += dropped
             bases |= base
-    for run in old_live:
-        with database.write() as connection:
-            live_rows += _delete(connection, _LIVE_TABLES, "run", run)
-    batch_rows = sum(_drop_batch(database, run) for run in old_batch)
+    live_rows += sum(delete_live_run(database, run) for run in old_live)
+    batch_rows = sum(delete_batch_run(database, run) for run in old_batch)
     batch_rows += sum(_settle(database, chains, base) for base in sorted(bases))
     return Pruned(live_rows, batch_rows, len(old_live), len(old_batch))
 
 
-_LIVE_TABLES = (live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers)
+_LIVE_TABLES = (live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers, live_ids, live_attempts)
+_LIVE_DIGESTS = (live_id_digests, late_ids)
 _BATCH_TABLES = (batch_states, batch_ids, batch_cleared, batch_counts, batch_left_out)
+_BATCH_DIGESTS = (batch_state_digests, batch_id_digests)
 
 
 def _kept(connection: sa.Connection, name: str, keep: int) -> dict[int, list[sa.Row[Any]]]:
@@ -112,11 +115,12 @@ def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
         connection.execute(sa.select(live_runs.c.id).where(live_runs.c.id == run).with_for_update()).all()
         behind = live_runs.c.pruned_to < floor
         connection.execute(live_runs.update().where(live_runs.c.id == run, behind).values(pruned_to=floor))
-        for table in (live_states, live_tallies, live_segments, live_totals, late_ledger):
+        for table in (live_states, live_tallies, live_segments, live_totals, late_ledger, live_id_digests, late_ids):
             outcome = connection.execute(table.delete().where(table.c.run == run, table.c.generation <= floor))
             removed += outcome.rowcount if table is live_states else 0
         covered = straddlers.c.counted_generation <= floor
         connection.execute(straddlers.delete().where(straddlers.c.run == run, covered))
+        connection.execute(live_ids.delete().where(live_ids.c.run == run, live_ids.c.newest <= floor))
     return removed
 
 
@@ -165,9 +169,16 @@ def _set_status(connection: sa.Connection, ordinals: list[int], status: str) -> 
         connection.execute(batch_runs.update().where(batch_runs.c.ordinal == ordinal).values(status=status))
 
 
-def _drop_batch(database: Database, run: int) -> int:
+def delete_live_run(database: Database, run: int) -> int:
+    """Delete the rows of a live run that was marked as dropped; returns how many states were among them."""
     with database.write() as connection:
-        return _delete(connection, _BATCH_TABLES, "batch_run", run)
+        return _delete(connection, (*_LIVE_TABLES, *_LIVE_DIGESTS), "run", run)
+
+
+def delete_batch_run(database: Database, run: int) -> int:
+    """Delete the rows of a batch run that was marked as dropped; returns how many states were among them."""
+    with database.write() as connection:
+        return _delete(connection, (*_BATCH_TABLES, *_BATCH_DIGESTS), "batch_run", run)
 
 
 def _delete(connection: sa.Connection, tables: Iterable[sa.Table], column: str, run: int) -> int:

@@ -11,10 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from schemas.errors import PublishRefusedError
+from schemas.failpoints import reached
 from views.chains import Chains
 from views.copies import Copies
 from views.coverage import Coverage
 from views.database import Database
+from views.dead_letters import refresh
 from views.rows import Candidate, PublicationKind
 from views.tables import batch_runs, definitions, live_runs, pointers, publications
 
@@ -43,6 +45,7 @@ def candidate(
     kind: PublicationKind,
     note: str = "",
     accept_late: bool = False,
+    accept_missing_files: bool = False,
 ) -> Candidate:
     """Look a candidate's rows up, by ids or by the store's numbers, and lock its live run against writers."""
     definition = connection.execute(sa.select(definitions).where(definitions.c.version == version)).first()
@@ -60,7 +63,7 @@ def candidate(
         live = connection.execute(query.with_for_update()).first()
         if live is None:
             raise PublishRefusedError(f"{name}: live run {live_run!r} isn't one of version {version!r}")
-    return Candidate(name, definition, batch, live, kind, note, accept_late)
+    return Candidate(name, definition, batch, live, kind, note, accept_late, accept_missing_files)
 
 
 def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
@@ -72,6 +75,7 @@ def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
         whole.batch_is_whole(wanted.batch_run)
     whole.nothing_given_up(served, wanted)
     if wanted.live_run is not None:
+        whole.live_is_one_attempt(wanted.live_run)
         whole.live_stands_on_it(wanted.batch_run, wanted.live_run)
         whole.live_has_everything(wanted.batch_run, wanted.live_run)
         whole.live_has_caught_up(wanted.live_run)
@@ -104,9 +108,12 @@ def move(connection: sa.Connection, wanted: Candidate, expected: int | None, now
     )
     key = connection.execute(insert).inserted_primary_key
     ordinal = int(key[0]) if key is not None else 0
+    reached("before-pointer")
     connection.execute(pointers.update().where(pointers.c.name == wanted.name).values(publication=ordinal))
+    reached("after-pointer")
     if wanted.live_run is not None:
         connection.execute(live_runs.update().where(live_runs.c.id == wanted.live_run.id).values(caught_up=True))
+    refresh(connection, wanted.definition.id)
     return ordinal
 
 

@@ -26,7 +26,7 @@ from views.tables import (
     publications,
 )
 
-__all__ = ["Scope", "TileRow", "all_rows", "late_by_tile", "read_scope", "tile_rows"]
+__all__ = ["Scope", "TileRow", "all_rows", "batch_rows", "late_by_tile", "read_scope", "tile_extent", "tile_rows"]
 
 
 class TileRow(NamedTuple):
@@ -188,6 +188,28 @@ def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end
     return rows
 
 
+def tile_extent(
+    connection: sa.Connection, scope: Scope, key: str | None = None, end: int | None = None
+) -> tuple[int, int] | None:
+    """The first and the last tile that any row is of (of one key; before `end`), None without rows.
+
+    Rows of batch runs that aren't served any more may make it wider.
+    """
+    views: list[tuple[Any, list[sa.ColumnElement[bool]]]] = []
+    if scope.batch_ordinal is not None:
+        newest = _B.batch_run <= scope.batch_ordinal
+        views.append((_B, [_B.definition == scope.definition, newest, _B.events > 0]))
+    if scope.live_id is not None:
+        views.append((_L, [_L.run == scope.live_id, _L.generation > scope.boundary]))
+    found: list[int] = []
+    for columns, rows in views:
+        of_key = [columns.key == key] if key is not None else []
+        before = [columns.tile < end] if end is not None else []
+        query = sa.select(sa.func.min(columns.tile), sa.func.max(columns.tile)).where(*rows, *of_key, *before)
+        found += [tile for tile in connection.execute(query).one() if tile is not None]
+    return (min(found), max(found)) if found else None
+
+
 def all_rows(connection: sa.Connection, scope: Scope) -> Iterator[Iterator[TileRow]]:
     """Streams of all rows, each in the order of key (its bytes), then tile: batch's, then live's."""
     streaming = {"yield_per": 10_000}
@@ -197,6 +219,12 @@ def all_rows(connection: sa.Connection, scope: Scope) -> Iterator[Iterator[TileR
     if scope.live_id is not None:
         found = connection.execute(_LIVE, _live_values(scope), execution_options=streaming)
         yield map(TileRow._make, found)
+
+
+def batch_rows(connection: sa.Connection, scope: Scope) -> Iterator[TileRow]:
+    """A stream of all rows of the batch run that is served, in the order of key (its bytes), then tile."""
+    found = connection.execute(_BATCH, _batch_values(scope), execution_options={"yield_per": 10_000})
+    return _newest_layers(found, scope.chain)
 
 
 def _batch_values(scope: Scope) -> dict[str, int | None]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from views.conservation import batch_residues, live_residues
 from views.lookups import batch_run_value, publication_values
+from views.receipts import last_reconciliation
 from views.store import ViewStore
 from views.tables import batch_runs, dead_letters, definitions, live_runs, live_totals
 
@@ -36,6 +37,7 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
             "live_runs": _live_runs(connection, versions),
             "batch_residues": {},
             "dead_letters": _dead_letters(connection, versions),
+            "reconciled": last_reconciliation(connection, name),
         }
         if served is not None:
             report["served"] = {
@@ -111,5 +113,7 @@ def _generations(connection: sa.Connection, run: int) -> dict[int, dict[str, int
 
 def _dead_letters(connection: sa.Connection, versions: set[int]) -> dict[str, int]:
     d = dead_letters.c
-    query = sa.select(d.status, sa.func.sum(d.count)).where(d.definition.in_(versions)).group_by(d.status)
-    return {status: int(count) for status, count in connection.execute(query)}
+    sums = [sa.func.sum(column) for column in (d.count, d.replayed, d.dropped)]
+    counts = connection.execute(sa.select(*sums).where(d.definition.in_(versions))).one()
+    found = zip(("open", "replayed", "dropped"), counts, strict=True)
+    return {status: int(count) for status, count in found if count}

@@ -111,6 +111,10 @@ class LiveUpdateLike(Protocol):
     def tallies(self) -> Sequence[TallyLike]: ...
     @property
     def straddlers(self) -> Sequence[StraddlerLike]: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def replaces(self) -> bool: ...
 
 
 class BatchUpdateLike(Protocol):
@@ -172,6 +176,7 @@ class PublicationKind(StrEnum):
     SERVE = "serve"
     ROLLBACK = "rollback"
     PROMOTE = "promote"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +300,8 @@ class Candidate:
     note: str
     accept_late: bool = False
     """A roll back may leave late events to the next batch run."""
+    accept_missing_files: bool = False
+    """Another version may be served although its batch run hasn't read every file that the served one has."""
 
     @property
     def boundary(self) -> int:

@@ -9,19 +9,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import sqlalchemy as sa
 
 from schemas.columns import CONTENT, GENERATION, HASH
 from schemas.errors import StoreError
-from views import batch, event_ids, live, lookups
+from views import batch, event_ids, live, live_attempts, live_tiles, lookups
 from views.chains import Chains
 from views.database import Clock, Database, wall_clock
+from views.digest_rows import write_segment_tiles
+from views.letter_store import LetterStore
+from views.live_tiles import TileProgress
 from views.rows import (
     BatchManifest,
     BatchRun,
     BatchUpdateLike,
     Compiled,
-    DeadLetterStatus,
     FileSet,
     Ids,
     LaneExtent,
@@ -29,13 +30,12 @@ from views.rows import (
     LiveUpdateLike,
     SegmentLike,
 )
-from views.tables import dead_letters
 
 __all__ = ["RunStore"]
 
 
-class RunStore:
-    """The part of a view store that runs need: definitions, live runs, batch runs, dead letters."""
+class RunStore(LetterStore):
+    """The part of a view store that runs need: definitions, live runs, batch runs, dead letters (as LetterStore)."""
 
     def __init__(self, url: str, *, clock: Clock = wall_clock, create: bool = True) -> None:
         """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; an empty one is made where `create`
@@ -117,6 +117,42 @@ class RunStore:
         with self.database.write() as connection:
             row = live.lock_live_run(connection, version, run)
             live.write_segments(self.database, connection, row, segments, self._clock())
+
+    def write_segment_tiles(self, version: str, segments: Sequence[SegmentLike]) -> None:
+        """Write which tiles segments, or pieces of files, hold; `write_segments` does so for its segments."""
+        with self.database.write() as connection:
+            definition = lookups.definition_row(connection, version).id
+            write_segment_tiles(self.database, connection, definition, segments)
+
+    def tile_progress(self, version: str, run: str, tile: int, shard: int) -> TileProgress:
+        """How far a tile and shard of a live run has been written."""
+        with self.database.read() as connection:
+            row = lookups.find_live_run(connection, version, run)
+            return live_tiles.tile_progress(connection, row.id, tile, shard)
+
+    def tile_events(self, version: str, run: str, tile: int) -> tuple[int, dict[str, int]]:
+        """(the generation up to which rows were pruned, events by key in the rows of a tile of a live run)."""
+        with self.database.read() as connection:
+            row = lookups.find_live_run(connection, version, run)
+            return row.pruned_to, live_tiles.tile_events(connection, row.id, tile)
+
+    def mark_behind(self, version: str, run: str, tile: int, shard: int) -> None:
+        """A live run's runner went back to a checkpoint: nothing is published with it until this tile is replaced."""
+        with self.database.write(durable=True) as connection:
+            row = live.lock_live_run(connection, version, run)
+            live_attempts.mark_behind(self.database, connection, row.id, tile, shard)
+
+    def keep_ids(self, version: str, run: str, tile: int, shard: int, counted: pa.RecordBatch) -> None:
+        """Keep the ids (HASH, CONTENT, GENERATION) that a live run counted in a tile and shard that it clears."""
+        with self.database.write() as connection:
+            row = live.lock_live_run(connection, version, run)
+            live_tiles.keep_ids(self.database, connection, row, (tile, shard), counted)
+
+    def cleared_ids(self, version: str, run: str, tile: int, shard: int) -> pa.RecordBatch | None:
+        """What `keep_ids` kept; None for nothing."""
+        with self.database.read() as connection:
+            row = lookups.find_live_run(connection, version, run)
+            return live_tiles.cleared_ids(connection, row.id, tile, shard)
 
     def set_watermark(self, version: str, run: str, watermark: int) -> None:
         """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing."""
@@ -200,37 +236,17 @@ class RunStore:
             row = lookups.find_batch_run(connection, batch_run)
             return _id_batch(event_ids.counted_ids(connection, self.chains, row, tile, shard))
 
+    def left_out_ids(self, batch_run: str, tile: int, shard: int) -> pa.RecordBatch:
+        """What a batch run and its ancestors left to live and don't count; GENERATION: the boundary."""
+        with self.database.read() as connection:
+            row = lookups.find_batch_run(connection, batch_run)
+            return _id_batch(event_ids.left_out_ids(connection, self.chains, row, tile, shard))
+
     def straddling_ids(self, version: str, run: str, tile: int, shard: int | None, boundary: int) -> pa.RecordBatch:
         """What a live run counted after `boundary` although a copy lies before it; GENERATION: counted in."""
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
             return _id_batch(event_ids.straddling_ids(connection, row.id, tile, shard, boundary))
-
-    # Dead letters
-
-    def write_dead_letters(self, version: str, letters: Sequence[tuple[str, int, int]]) -> None:
-        """Write (position, generation, number) of dead letters that need attention; known positions stay as
-        they are.
-
-        `write_segments` does so for its segments, at `LANE/NUMBER`.
-        """
-        with self.database.write() as connection:
-            definition = lookups.definition_row(connection, version).id
-            rows = [(definition, *letter, DeadLetterStatus.OPEN.value) for letter in letters]
-            self.database.write_rows(connection, self.database.insert(dead_letters).on_conflict_do_nothing(), rows)
-
-    def resolve_dead_letters(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
-        """Mark the dead letters at these positions replayed or dropped; returns how many letters that were
-        open.
-        """
-        resolved, d = 0, dead_letters.c
-        with self.database.write(durable=True) as connection:
-            definition = lookups.definition_row(connection, version).id
-            for position in positions:
-                open_ones = (d.definition == definition) & (d.position == position) & (d.status == "open")
-                resolved += connection.execute(sa.select(d.count).where(open_ones)).scalar() or 0
-                connection.execute(dead_letters.update().where(open_ones).values(status=DeadLetterStatus(status).value))
-        return resolved
 
 
 def _id_batch(ids: Ids) -> pa.RecordBatch:

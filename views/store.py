@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from schemas.errors import PublishRefusedError
+from schemas.failpoints import reached
 from views import lookups, publishing
 from views.conservation import batch_residues, live_residues, row_residues
+from views.dropping import drop_version
 from views.pruning import Pruned, prune
 from views.rows import (
     Publication,
@@ -33,32 +35,69 @@ class ViewStore(RunStore):
         *,
         expected: int | None = None,
         note: str = "",
+        accept_missing_files: bool = False,
         _tear: Callable[[], None] | None = None,
     ) -> Publication:
         """Serve a batch run and a live run together, in one step.
 
         `expected`: number of the publication that the publisher saw, 0 for none; None: any. Raises
         PublishRefusedError if another publisher was faster, or if it would lose, repeat or leave out
-        anything. `_tear` is for the one test that breaks the pointer on purpose: it is called while only half
-        of it has moved.
+        anything; `accept_missing_files` lets another version leave out files that the served one has read.
+        `_tear` is for the one test that breaks the pointer on purpose: it is called while only half of it has
+        moved.
         """
         with self.database.write(durable=True) as connection:
             publishing.lock_pointer(self.database, connection, name)
             served = publishing.current(connection, name)
             wanted = publishing.candidate(connection, name, version, batch_run, live_run, PublicationKind.PUBLISH, note)
             if served is not None and served.definition != wanted.definition.id:
+                kind, accept = PublicationKind.PROMOTE, accept_missing_files
                 wanted = publishing.candidate(
-                    connection, name, version, batch_run, live_run, PublicationKind.PROMOTE, note
+                    connection, name, version, batch_run, live_run, kind, note, accept_missing_files=accept
                 )
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, expected, self._clock())
             if _tear is not None:
                 publishing.set_batch_run(connection, ordinal, served.batch_run if served is not None else None)
+        reached("after-publish")
         if _tear is not None and wanted.batch_run is not None:
             _tear()
             with self.database.write(durable=True) as connection:
                 publishing.set_batch_run(connection, ordinal, wanted.batch_run.ordinal)
         return self.publications(name, ordinal)[0]
+
+    def promote(
+        self,
+        name: str,
+        version: str,
+        batch_run: str | None,
+        live_run: str | None,
+        *,
+        note: str = "",
+        accept_missing_files: bool = False,
+    ) -> Publication:
+        """Serve another version in one step, with what was built of it; the old one stays, to roll back to.
+
+        Raises BehindError while its live run doesn't have all that is served, PublishRefusedError if it is served
+        already, or would give up generations, or files (unless `accept_missing_files`).
+        """
+        with self.database.write(durable=True) as connection:
+            publishing.lock_pointer(self.database, connection, name)
+            served = publishing.current(connection, name)
+            kind, accept = PublicationKind.PROMOTE, accept_missing_files
+            wanted = publishing.candidate(
+                connection, name, version, batch_run, live_run, kind, note, accept_missing_files=accept
+            )
+            if served is not None and served.definition == wanted.definition.id:
+                raise PublishRefusedError(f"{name}: version {version} is served already")
+            publishing.check(connection, self.chains, wanted)
+            ordinal = publishing.move(connection, wanted, None, self._clock())
+        reached("after-publish")
+        return self.publications(name, ordinal)[0]
+
+    def drop(self, version: str) -> Pruned:
+        """Remove all runs of a version that no name serves. Raises PublishRefusedError for one that is served."""
+        return drop_version(self.database, version)
 
     def serve_live(
         self, name: str, version: str, live_run: str, *, expected: int | None = None, note: str = ""
@@ -73,6 +112,7 @@ class ViewStore(RunStore):
             wanted = publishing.candidate(connection, name, version, base, live_run, PublicationKind.SERVE, note)
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, expected, self._clock())
+        reached("after-publish")
         return self.publications(name, ordinal)[0]
 
     def roll_back(
@@ -86,9 +126,10 @@ class ViewStore(RunStore):
     ) -> Publication:
         """Serve the batch run of an older publication again, with `live_run` or else the one that is served.
 
-        For another definition version the live run of that publication. Raises PublishRefusedError, with what to do
-        instead, where coverage would fall: live doesn't hold every generation in between, or holds it without its
-        late events. With `accept_late` these are pending again, and their answers PARTIAL.
+        For another definition version its newest live run, which may have begun since. Raises
+        PublishRefusedError, with what to do instead, where coverage would fall: live doesn't hold every
+        generation in between, or holds it without its late events. With `accept_late` these are pending again,
+        and their answers PARTIAL.
         """
         with self.database.write(durable=True) as connection:
             publishing.lock_pointer(self.database, connection, name)
@@ -99,13 +140,15 @@ class ViewStore(RunStore):
             target = found[0]
             chosen: str | int | None = live_run
             if chosen is None:
-                same = lookups.definition_row(connection, target.version).id == served.definition
-                chosen = served.live_run if same else target.live_run
+                definition = lookups.definition_row(connection, target.version).id
+                newest = lookups.newest_live_run(connection, definition, target.boundary)
+                chosen = served.live_run if definition == served.definition else newest or target.live_run
             wanted = publishing.candidate(
                 connection, name, target.version, target.batch_run, chosen, PublicationKind.ROLLBACK, note, accept_late
             )
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, served.ordinal, self._clock())
+        reached("after-publish")
         return self.publications(name, ordinal)[0]
 
     def prune(self, name: str, keep: int = 2) -> Pruned:

@@ -19,9 +19,14 @@ __all__ = [
     "batch_left_out",
     "batch_runs",
     "batch_states",
+    "dead_letter_acts",
+    "dead_letter_replays",
+    "dead_letter_rows",
     "dead_letters",
     "definitions",
     "late_ledger",
+    "live_attempts",
+    "live_ids",
     "live_runs",
     "live_segments",
     "live_states",
@@ -188,6 +193,30 @@ live_tallies = sa.Table(
     **_WITHOUT_ROWID,
 )
 
+live_ids = sa.Table(
+    "live_ids",
+    METADATA,
+    *(_part(name) for name in ("run", "tile", "shard")),
+    _count("newest"),
+    sa.Column("counted", sa.LargeBinary(), nullable=False),
+    **_WITHOUT_ROWID,
+)
+"""Ids that live counted in a tile that it has cleared, for late copies of earlier generations that come even then;
+`newest`: the last generation of them.
+"""
+
+live_attempts = sa.Table(
+    "live_attempts",
+    METADATA,
+    *(_part(name) for name in ("run", "tile", "shard")),
+    _count("attempt"),
+    sa.Column("behind", sa.Boolean(), nullable=False),
+    **_WITHOUT_ROWID,
+)
+"""How often a tile's rows were replaced by those of a runner that had gone back to a checkpoint; `behind`: one has gone
+back, and hasn't caught up yet.
+"""
+
 live_segments = sa.Table(
     "live_segments",
     METADATA,
@@ -236,8 +265,63 @@ dead_letters = sa.Table(
     _count("generation"),
     _count("count"),
     _text("status"),
+    _count("replayed"),
+    _count("dropped"),
     sa.Index("dead_letters_by_status", "definition", "status", "count"),
 )
+"""By position how many letters are open (`count`), replayed and dropped, by what is served: `views.dead_letters` works
+it out of the three tables below, in the transactions that change them.
+"""
+
+dead_letter_rows = sa.Table(
+    "dead_letter_rows",
+    METADATA,
+    _part("definition", of="definitions.id"),
+    _part("position", sa.Text()),
+    _part("live_run"),
+    _part("batch_run"),
+    _count("generation"),
+    sa.Column("rows", sa.LargeBinary(), nullable=False),
+    **_WITHOUT_ROWID,
+)
+"""The rows that a run found dead in a segment or a piece of a file. The other run's number is 0; both: a note by hand.
+"""
+
+dead_letter_replays = sa.Table(
+    "dead_letter_replays",
+    METADATA,
+    _part("definition", of="definitions.id"),
+    _part("original", sa.Text()),
+    _part("original_row"),
+    _part("position", sa.Text()),
+    _part("row"),
+    _part("live_run"),
+    _part("batch_run"),
+    _count("generation"),
+    _count("attempt"),
+    sa.Column("decoded", sa.Boolean(), nullable=False),
+    _text("stage"),
+    _text("reason"),
+    _count("seen_at"),
+    sa.Index("dead_letter_replays_by_place", "definition", "position"),
+    **_WITHOUT_ROWID,
+)
+"""What a run made of a replay, at `position` and `row`, of the letter at `original` and `original_row`."""
+
+dead_letter_acts = sa.Table(
+    "dead_letter_acts",
+    METADATA,
+    _part("definition", of="definitions.id"),
+    _part("position", sa.Text()),
+    _part("row"),
+    _part("ordinal"),
+    _text("kind"),
+    _count("attempt"),
+    _text("note"),
+    _count("at"),
+    **_WITHOUT_ROWID,
+)
+"""What users did with a letter, in order: 'sent', 'replayed' (told by hand) or 'dropped'."""
 
 publications = sa.Table(
     "publications",

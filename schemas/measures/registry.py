@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Final
 
@@ -26,7 +28,10 @@ from schemas.measures.sum import Sum
 from schemas.measures.top_k import TopKCount, TopKSum
 from schemas.measures.variance import Stddev, Variance
 
-__all__ = ["MEASURES", "MeasureKind", "build", "identity"]
+__all__ = ["ENTRY_POINTS", "MEASURES", "MeasureKind", "build", "identity", "register"]
+
+ENTRY_POINTS: Final = "tandem.measures"
+"""Group of entry points of installed modules, which `register` kinds of their own when they are imported."""
 
 _MOST_ITEMS: Final = 100_000
 
@@ -142,31 +147,51 @@ def _last(spec: MeasureSpec) -> Measure:
     return Last(*_ends(spec))
 
 
-MEASURES: Final[Mapping[str, MeasureKind]] = MappingProxyType(
-    {
-        known.kind: known
-        for known in (
-            MeasureKind("count", "count | {count: COLUMN}", _count),
-            MeasureKind("sum", "{sum: COLUMN}", _sum),
-            MeasureKind("min", "{min: COLUMN}", _min),
-            MeasureKind("max", "{max: COLUMN}", _max),
-            MeasureKind("mean", "{mean: COLUMN}", _mean),
-            MeasureKind("variance", "{variance: COLUMN, population: false}", _variance),
-            MeasureKind("stddev", "{stddev: COLUMN, population: false}", _stddev),
-            MeasureKind("distinct", "{distinct: COLUMN}", _distinct),
-            MeasureKind("approx_distinct", "{approx_distinct: COLUMN, error: 0.02}", _approx_distinct),
-            MeasureKind("quantiles", "{quantiles: COLUMN, at: [0.5, 0.9, 0.99], error: 0.01}", _quantiles),
-            MeasureKind(
-                "top_k",
-                "{top_k: COLUMN, k: 10, by: count | {sum: COLUMN}, exact: true | capacity: 1000}",
-                _top_k,
-            ),
-            MeasureKind("first", "{first: COLUMN}", _first),
-            MeasureKind("last", "{last: COLUMN}", _last),
-        )
-    }
-)
+_KINDS: Final[dict[str, MeasureKind]] = {
+    known.kind: known
+    for known in (
+        MeasureKind("count", "count | {count: COLUMN}", _count),
+        MeasureKind("sum", "{sum: COLUMN}", _sum),
+        MeasureKind("min", "{min: COLUMN}", _min),
+        MeasureKind("max", "{max: COLUMN}", _max),
+        MeasureKind("mean", "{mean: COLUMN}", _mean),
+        MeasureKind("variance", "{variance: COLUMN, population: false}", _variance),
+        MeasureKind("stddev", "{stddev: COLUMN, population: false}", _stddev),
+        MeasureKind("distinct", "{distinct: COLUMN}", _distinct),
+        MeasureKind("approx_distinct", "{approx_distinct: COLUMN, error: 0.02}", _approx_distinct),
+        MeasureKind("quantiles", "{quantiles: COLUMN, at: [0.5, 0.9, 0.99], error: 0.01}", _quantiles),
+        MeasureKind(
+            "top_k",
+            "{top_k: COLUMN, k: 10, by: count | {sum: COLUMN}, exact: true | capacity: 1000}",
+            _top_k,
+        ),
+        MeasureKind("first", "{first: COLUMN}", _first),
+        MeasureKind("last", "{last: COLUMN}", _last),
+    )
+}
+MEASURES: Final[Mapping[str, MeasureKind]] = MappingProxyType(_KINDS)
 """Every kind of measure, by its name in a definition."""
+
+
+def register(kind: MeasureKind) -> None:
+    """Add a kind of measure. Its class is a `Measure` that can be pickled, with states that are a commutative monoid.
+
+    Every process that runs a definition with it must have it: install its module with an entry point of the group
+    ENTRY_POINTS. Raises ValueError where another kind has the name.
+    """
+    if kind.kind in _KINDS:
+        raise ValueError(f"there is a measure {kind.kind} already: {_KINDS[kind.kind].syntax}")
+    _KINDS[kind.kind] = kind
+
+
+@cache
+def _load_installed() -> None:
+    for found in entry_points(group=ENTRY_POINTS):
+        try:
+            found.load()
+        except Exception as error:
+            where = f"{found.name} ({found.value})"
+            raise DefinitionError(f"the installed measures {where} can't be loaded: {error}") from error
 
 
 def build(name: str, spec: object, columns: pa.Schema) -> Measure:
@@ -177,6 +202,7 @@ def build(name: str, spec: object, columns: pa.Schema) -> Measure:
     allowed.
     """
     field = f"measures.{name}"
+    _load_installed()
     if isinstance(spec, str):
         if spec in MEASURES and spec != "count":
             raise DefinitionError(f"{spec} needs a column; write {MEASURES[spec].syntax}", field=field)

@@ -77,6 +77,7 @@ class Spec:
 
     avro_schema: dict[str, Any] = field(default_factory=lambda: EVENT)
     format: Literal["avro", "json"] = "avro"
+    revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     event_id: tuple[str, ...] = ("id",)
     event_time: str = "time"
     max_ahead: int | None = 3_600_000_000

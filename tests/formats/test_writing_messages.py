@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -72,6 +73,15 @@ def test_logical_types_survive_writing(kit: Any, form: str) -> None:
     again = decode_messages(spec, columns, kit.messages(payloads))
     assert again.dead == ()
     assert again.events.equals(decoded.events)
+
+
+def test_a_column_of_nulls_holds_no_nan(kit: Any) -> None:
+    """Price may be null in this schema, and is in all rows."""
+    optional = [{**f, "type": ["null", f["type"]]} if f["name"] == "price" else f for f in kit.event["fields"]]
+    columns = {name: pa.array([value]) for name, value in kit.row(price=None).items()}
+    spec = kit.spec({**kit.event, "fields": optional}, "json")
+    (payload,) = encode_messages(spec, pa.table(columns | {"price": pa.array([None], pa.float64())}))
+    assert json.loads(payload)["price"] is None
 
 
 @pytest.mark.parametrize(

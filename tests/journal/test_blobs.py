@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +130,15 @@ def test_create_or_find_gives_up_not_knowing() -> None:
     blobs.faults.extend(["lost"] * 3)
     with pytest.raises(TimeoutError):
         create_or_find(blobs, "x", b"nonce-1")
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    (tmp_path / "lanes").mkdir()
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/lanes/") as raised:
+        LocalBlobs(tmp_path).create("lanes/1", b"x")
+    assert raised.value.errno == errno.ENOSPC
+    assert not list((tmp_path / "lanes").iterdir())

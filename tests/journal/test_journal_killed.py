@@ -12,10 +12,10 @@ import pytest
 
 from journal.blobs import LocalBlobs
 from journal.clocks import ManualClock
-from journal.failpoints import FAILPOINT_VARIABLE
 from journal.journal_index import JournalIndex
 from journal.reading import read_segment, segments_of
 from journal.runs import list_runs, start_run
+from schemas.failpoints import FAILPOINT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 

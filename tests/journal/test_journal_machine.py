@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from journal.clocks import SECOND, ManualClock
-from journal.failpoints import FAILPOINTS
 from journal.generations import current_generation, next_generation
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.lane_config import LaneConfig
@@ -28,6 +27,7 @@ from journal.runs import RunManifest, list_runs, start_run
 from journal.segments import Kind, Segment, load_segment
 from journal.tail import Follower
 from schemas.errors import FencedError
+from schemas.failpoints import JOURNAL_FAILPOINTS
 
 SOURCE = "source"
 FAULTS = [
@@ -161,7 +161,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(
         pick=st.integers(0, 30),
         steps=st.integers(1, 8),
-        crash=st.sampled_from([*[None] * 6, *FAILPOINTS]),
+        crash=st.sampled_from([*[None] * 6, *JOURNAL_FAILPOINTS]),
     )
     def advance(self, pick: int, steps: int, crash: str | None) -> None:
         held = self.readers[pick % len(self.readers)]

@@ -20,9 +20,21 @@ MAY_IMPORT = {
     "transforms": {"formats", "journal", "views", "schemas"},
     "pipelines": {"transforms", "formats", "journal", "views", "schemas"},
     "runners": {"pipelines", "transforms", "formats", "journal", "views", "schemas"},
-    "tandem": {"emulator", "serving", "runners", "pipelines", "transforms", "formats", "journal", "views", "schemas"},
+    "proving": {"pipelines", "transforms", "formats", "journal", "views", "schemas"},
+    "tandem": {
+        "emulator",
+        "proving",
+        "serving",
+        "runners",
+        "pipelines",
+        "transforms",
+        "formats",
+        "journal",
+        "views",
+        "schemas",
+    },
 }
-MAY_IMPORT_BEAM = {"transforms", "pipelines", "runners", "tandem"}
+MAY_IMPORT_BEAM = {"transforms", "pipelines", "proving", "runners", "tandem"}
 
 
 def imports(path: Path) -> Iterator[str]:

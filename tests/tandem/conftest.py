@@ -83,6 +83,8 @@ class Update:
     shard: int = 0
     straddlers: Sequence[object] = ()
     ids: pa.RecordBatch = field(default_factory=lambda: _no_ids())
+    attempt: int = 0
+    replaces: bool = False
 
 
 @dataclass(frozen=True)

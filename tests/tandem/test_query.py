@@ -212,13 +212,15 @@ def _installation(tmp_path: Path, request: Any, old: str, new: str) -> Any:
         ),
         pytest.param(
             KEY,
-            "which time? give --window (a duration such as 1h, day, three_hours) with --at, or --from and --to",
+            "which time? give --window (a duration such as 1h, day, three_hours; or day, week, month, quarter, year) "
+            "with --at, or --from and --to, or --since",
             id="no-time",
         ),
         pytest.param(
-            (*KEY, "--window", "week"),
-            "--window: 'week' is not a duration; write whole numbers with a unit, such as 500ms, 1s, 5m, 1h30m, "
-            "1d or 2w; the windows of orders are: day, three_hours",
+            (*KEY, "--window", "fortnight"),
+            "--window: 'fortnight' is not a duration; write whole numbers with a unit, such as 500ms, 1s, 5m, 1h30m, "
+            "1d or 2w; the windows of orders are: day, three_hours; those of the calendar: day, week, month, "
+            "quarter, year",
             id="unknown-window",
         ),
         pytest.param(
@@ -284,7 +286,7 @@ def _installation(tmp_path: Path, request: Any, old: str, new: str) -> Any:
         ),
         pytest.param(
             (*KEY, *DAY, "--wat"),
-            "No such option: --wat (Possible options: --at, --to); see `tandem query --help`",
+            "No such option: --wat (Possible options: --at, --gap, --to); see `tandem query --help`",
             id="unknown-flag",
         ),
     ],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,17 +18,18 @@ from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from collected import Collect, seen
-from fake_states import RunnerState
 from sales import SECOND, TILE, Sale, differences, expected
 
+from proving.runner_state import RunnerState
 from schemas.columns import CONTENT, GENERATION, HASH
 from schemas.states import from_ipc, to_ipc
 from transforms.elements import FoldUpdate, TileKey, pack, unpack
-from transforms.fold import DAY, FoldTiles, LiveRunRef, _Fold
+from transforms.fold import DAY, FirePanes, FoldTiles, LiveRunRef, _Fold
 from transforms.sinks import WriteLiveStates
 from transforms.tile_state import TileState
 from views.answers import all_answers
 from views.opening import open_store
+from views.store import ViewStore
 
 Routed = Callable[..., pa.RecordBatch]
 DEFINITION = sales.definition()
@@ -34,11 +37,19 @@ COMPILED = sales.compiled()
 KEY: TileKey = (0, 0)
 
 
-def fold_of(run: str, store: str = "sqlite:////nowhere/views.db", base: str | None = None) -> _Fold:
+def fold_of(run: LiveRunRef) -> _Fold:
     """A worker's instance."""
-    fold = _Fold(DEFINITION, LiveRunRef(store, run, base))
+    fold = _Fold(DEFINITION, run)
     fold.setup()
     return fold
+
+
+def started(store: str, name: str) -> LiveRunRef:
+    """A live run that the store knows."""
+    opened = open_store(store)
+    opened.register(COMPILED, sales.text())
+    opened.start_live_run(COMPILED.version, name, journal="none")
+    return LiveRunRef(store, name, None)
 
 
 def process(fold: _Fold, state: RunnerState, events: pa.RecordBatch, *, commits: bool = True) -> FoldUpdate:
@@ -51,9 +62,9 @@ def process(fold: _Fold, state: RunnerState, events: pa.RecordBatch, *, commits:
 
 
 @pytest.fixture
-def run() -> str:
+def run(tmp_path: Path) -> LiveRunRef:
     """A name of its own: states are kept in the process by the run's name."""
-    return f"run-{secrets.token_hex(4)}"
+    return started(f"sqlite:///{tmp_path}/views.db", f"run-{secrets.token_hex(4)}")
 
 
 def panes(routed: Routed, count: int) -> list[pa.RecordBatch]:
@@ -83,7 +94,7 @@ def check_same(found: Sequence[FoldUpdate], wanted: Sequence[FoldUpdate]) -> Non
 
 
 @pytest.mark.parametrize("moves", [0.0, 0.3, 1.0], ids=["one worker", "moves now and then", "moves each time"])
-def test_a_tile_that_moves_between_workers_goes_on_alike(routed: Routed, run: str, moves: float) -> None:
+def test_a_tile_that_moves_between_workers_goes_on_alike(routed: Routed, run: LiveRunRef, moves: float) -> None:
     random, state, parts = Random(5), RunnerState(Random(3)), panes(routed, 40)
     found = []
     for part in parts:
@@ -99,7 +110,7 @@ def _throwaway() -> tuple[object, object]:
     return bundle.entries, bundle.token
 
 
-def test_a_bundle_that_fails_counts_once(routed: Routed, run: str) -> None:
+def test_a_bundle_that_fails_counts_once(routed: Routed, run: LiveRunRef) -> None:
     """What it put into the process is not what the runner kept."""
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 30)
     found = []
@@ -110,7 +121,7 @@ def test_a_bundle_that_fails_counts_once(routed: Routed, run: str) -> None:
     check_same(found, steady(parts))
 
 
-def test_a_bundle_that_fails_half_way_counts_once(routed: Routed, run: str) -> None:
+def test_a_bundle_that_fails_half_way_counts_once(routed: Routed, run: LiveRunRef) -> None:
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 4)
     found = [process(fold, state, parts[0])]
     bundle = state.bundle()
@@ -125,7 +136,7 @@ def _fail(value: bytes) -> None:
     raise OSError("broken")
 
 
-def test_a_cache_of_another_state_is_not_used(routed: Routed, run: str) -> None:
+def test_a_cache_of_another_state_is_not_used(routed: Routed, run: LiveRunRef) -> None:
     """The runner went back to a checkpoint: its token is an older one."""
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 6)
     for part in parts[:3]:
@@ -137,7 +148,7 @@ def test_a_cache_of_another_state_is_not_used(routed: Routed, run: str) -> None:
     check_same(found, steady(parts)[3:])
 
 
-def test_entries_are_compacted_at_each_doubling(routed: Routed, run: str) -> None:
+def test_entries_are_compacted_at_each_doubling(routed: Routed, run: LiveRunRef) -> None:
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 120)
     sizes, written = [], 0
     for part in parts:
@@ -156,7 +167,7 @@ def test_entries_are_compacted_at_each_doubling(routed: Routed, run: str) -> Non
     assert restored.seen.dump().equals(last.seen.dump())
 
 
-def test_a_tile_is_cleared_after_the_runner_gave_its_window_up(routed: Routed, run: str) -> None:
+def test_a_tile_is_cleared_after_the_runner_gave_its_window_up(routed: Routed, run: LiveRunRef) -> None:
     """Till then panes may come, and one that met an empty state would count its tile anew."""
     state, fold = RunnerState(), fold_of(run)
     process(fold, state, panes(routed, 1)[0])
@@ -168,27 +179,60 @@ def test_a_tile_is_cleared_after_the_runner_gave_its_window_up(routed: Routed, r
     bundle.commit()
     assert (state.entries, state.token) == ([], None)
     again = process(fold, state, panes(routed, 1)[0])
-    assert [tally.counted for tally in again.tallies] == [1], "neither runner nor process remembers"
+    assert [(tally.counted, tally.duplicates) for tally in again.tallies] == [(0, 1)], "the store remembers the ids"
 
 
-def test_runs_share_a_process_and_no_states(routed: Routed, run: str) -> None:
+def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Routed, run: LiveRunRef) -> None:
+    """Then all of its tile at once, as a later attempt; the rows of the first are gone, and its stragglers stay out."""
+    store, fold, state = open_store(run.store), fold_of(run), RunnerState()
+    early, late = ([Sale("copied", 1), Sale(name, 2)] for name in ("one", "two"))
+    parts = [routed(COMPILED, early, 1), routed(COMPILED, late, 2)]
+
+    def pane(part: pa.RecordBatch) -> list[FoldUpdate]:
+        bundle = state.bundle()
+        found = list(fold.process((KEY, ("early", part)), bundle.entries, bundle.token, bundle.clear))
+        bundle.commit()
+        store.write_live(COMPILED, run.run, found)
+        return found
+
+    first = [update for part in parts for update in pane(part)]
+    assert [update.straddlers for update in first] == [(), ()]
+    state.entries, state.token = [], None
+    assert pane(parts[1]) == [], "behind: of generation 1 it has seen nothing"
+    (whole,) = pane(parts[0])
+    assert (whole.attempt, whole.replaces, len(whole.straddlers)) == (1, True, 1)
+    store.write_live(COMPILED, run.run, first)
+    assert sum(row.events for row in all_answers_of(store, run)) == 3
+    assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}
+    (after,) = pane(routed(COMPILED, [Sale("three", 3)], 2))
+    assert (after.attempt, after.replaces) == (1, False)
+    assert sum(row.events for row in all_answers_of(store, run)) == 4
+
+
+def all_answers_of(store: ViewStore, run: LiveRunRef) -> list[Any]:
+    """What is answered from the live run."""
+    if store.served("sales") is None:
+        store.serve_live("sales", COMPILED.version, run.run)
+    return list(all_answers(store, COMPILED))
+
+
+def test_runs_share_a_process_and_no_states(routed: Routed, run: LiveRunRef) -> None:
     """Even if their tokens were equal."""
     part, state = panes(routed, 1)[0], RunnerState()
     process(fold_of(run), state, part)
     foreign = RunnerState(token=state.token)
-    assert process(fold_of(f"{run}x"), foreign, part).tallies[0].counted == 1
+    assert process(fold_of(started(run.store, f"{run.run}x")), foreign, part).tallies[0].counted == 1
     assert process(fold_of(run), state, part).tallies[0].duplicates == 1
 
 
-def test_what_the_base_counted_is_a_duplicate(routed: Routed, run: str, tmp_path: Path) -> None:
+def test_what_the_base_counted_is_a_duplicate(routed: Routed, run: LiveRunRef) -> None:
     """Also after the tile moved to another worker, however often."""
-    store = open_store(f"sqlite:///{tmp_path}/views.db")
-    store.register(COMPILED, sales.text())
+    store = open_store(run.store)
     known, fresh = Sale("known", 1), Sale("fresh", 2)
     store.start_batch_run(COMPILED.version, "b1", boundary=1)
     counted = TileState(COMPILED, KEY).update([routed(COMPILED, [known])], "batch")
     store.write_batch(COMPILED, "b1", [counted])
-    fold, state = fold_of(run, f"sqlite:///{tmp_path}/views.db", "b1"), RunnerState()
+    fold, state = fold_of(replace(run, base_batch_run="b1")), RunnerState()
     for attempt in range(40):
         update = process(fold, state, routed(COMPILED, [known, fresh], 2))
         (tally,) = update.tallies
@@ -209,10 +253,8 @@ def decode_part(data: bytes) -> tuple[TileKey, pa.RecordBatch]:
 @pytest.mark.xdist_group("processes")
 def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: Path) -> None:
     """Early, on time and late panes of three tiles on Prism, with the clocks in the test's hand."""
-    url, run = f"sqlite:///{tmp_path}/views.db", "000001-aa"
-    store = open_store(url)
-    store.register(COMPILED, sales.text())
-    store.start_live_run(COMPILED.version, run, journal="none")
+    run = started(f"sqlite:///{tmp_path}/views.db", "000001-aa")
+    store = open_store(run.store)
     items = [Sale(f"s{n}", (n % 3) * TILE + n, amount=0.1 * n) for n in range(30)]
     stream, name = Stream(coder=beam.coders.BytesCoder()), f"fold-{tmp_path.name}"
 
@@ -238,14 +280,15 @@ def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: P
         pipeline
         | stream.with_output_types(bytes)
         | beam.Map(decode_part).with_output_types(tuple[TileKey, pa.RecordBatch])
-        | FoldTiles(DEFINITION, LiveRunRef(url, run, None))
+        | FirePanes(DEFINITION)
+        | FoldTiles(DEFINITION, run)
         | beam.ParDo(Collect(name)).with_output_types(FoldUpdate)
     )
-    _ = updates | WriteLiveStates(DEFINITION, LiveRunRef(url, run, None))
+    _ = updates | WriteLiveStates(DEFINITION, run)
     pipeline.run().wait_until_finish()
     assert {update.timing for update in seen(name)} == {"early", "on time", "late"}
     answers = {(row.key, row.start): row.results for row in all_answers(store, COMPILED)}
     assert differences(answers, expected(items)) == []
-    assert set(store.row_residues(COMPILED.version, run).values()) == {0}
+    assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}
     for update in seen(name):
         assert update.ids.schema.names == [HASH, CONTENT, GENERATION]

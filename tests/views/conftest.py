@@ -98,6 +98,8 @@ class Update:
     tallies: Sequence[Tally] = ()
     straddlers: Sequence[Straddler] = ()
     ids: pa.RecordBatch | None = None
+    attempt: int = 0
+    replaces: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from schemas.errors import OvertakenError
+from schemas.errors import OvertakenError, PublishRefusedError
 from views.answers import all_answers
 from views.tables import straddlers
 
@@ -54,6 +54,17 @@ def test_a_replacement_takes_the_place_of_all_rows_of_the_tile(live: Any) -> Non
     assert live.store.row_residues("v1", "L1") == {1: 0, 2: 0}
     progress = live.store.tile_progress("v1", "L1", 0, 0)
     assert (progress.attempt, progress.seen) == (1, {1: 1, 2: 3})
+
+
+def test_nothing_is_published_with_a_run_that_is_behind_itself(live: Any) -> None:
+    live.store.mark_behind("v1", "L1", 0, 0)
+    with pytest.raises(PublishRefusedError, match="went back to a checkpoint, and 1 tiles have not caught up"):
+        live.store.serve_live("orders", "v1", "L1")
+    assert view(live) == {"k": 2, "other": 1}
+    write(live, second(live))
+    assert live.store.serve_live("orders", "v1", "L1").live_run == "L1"
+    live.store.mark_behind("v1", "L1", 0, 0)
+    assert live.store.tile_progress("v1", "L1", 0, 0).attempt == 1
 
 
 def test_the_same_replacement_again_changes_nothing(live: Any) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,16 @@ def test_a_url_and_a_path_open_the_same_store(bench: object, tmp_path: Path) -> 
         store.close()
 
 
-def test_registering_again_keeps_the_first_text(bench: object) -> None:
-    bench.store.register(bench.compiled, "other")  # type: ignore[attr-defined]
-    assert bench.store.definition_text("v1") == "name: orders"  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        pytest.param("name: orders # with another window", "name: orders # with another window", id="newer"),
+        pytest.param("", "name: orders", id="none"),
+    ],
+)
+def test_a_version_registered_again_has_its_newest_text(bench: Any, text: str, kept: str) -> None:
+    bench.store.register(bench.compiled, text)
+    assert bench.store.definition_text("v1") == kept
 
 
 def test_a_process_opens_each_store_once(tmp_path: Path) -> None:
@@ -72,7 +80,7 @@ def locked_away(path: Path) -> None:
     [
         pytest.param(damaged, "file is not a database", id="damaged"),
         pytest.param(foreign, "is a database of something else, with tables cats", id="foreign"),
-        pytest.param(other_version, "has schema version 99, this program reads 1", id="another version"),
+        pytest.param(other_version, "has schema version 99, this program reads 2", id="another version"),
         pytest.param(cut_short, "malformed", id="cut short"),
         pytest.param(folder, "is a folder", id="a folder"),
         pytest.param(locked_away, "unable to open", id="can't be opened"),
