@@ -88,9 +88,9 @@ def the_pointer_moves_in_two_steps(patch: Patch) -> None:
 
 
 TEETH: dict[str, tuple[Callable[[Patch], None], str, int]] = {
-    "acknowledge before write": (BREAKS["acknowledges_before_it_writes"], "acknowledged, and in no segment", 0),
+    "acknowledge before write": (BREAKS["acknowledges_before_it_writes"], "in no segment|a message is lost", 1),
     "de-duplication off": (BREAKS["every_copy_counts"], "parity", 0),
-    "fencing off": (BREAKS["nonces_are_ignored"], "lane .*(fenced|final seal)", 0),
+    "fencing off": (BREAKS["nonces_are_ignored"], "lane .*(fenced|final seal)|a message is lost", 1),
     "the pointer's move is not atomic": (the_pointer_moves_in_two_steps, "parity|fell", 3),
     "lateness ignored": (BREAKS["nothing_is_late"], "parity|pending late|residue", 2),
     "the base is unknown": (BREAKS["the_base_is_unknown"], "parity", 2),

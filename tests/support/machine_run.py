@@ -9,22 +9,28 @@ from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import run_state_machine_as_test
 from machine_rules import Machine, Trace
 
 import transforms.patience
 
-__all__ = ["STEPS", "impatient", "run_machine"]
+__all__ = ["STEPS", "run_machine", "undisturbed"]
 
 STEPS = 12
 """Of one example, at most."""
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
-    """A store that refuses is not tried again for minutes: here nobody else holds it."""
+def undisturbed() -> Iterator[None]:
+    """Nothing but the seed decides what happens.
+
+    A store that refuses is not tried again for minutes: here nobody else holds it. And hypothesis doesn't mix in the
+    numbers that it finds in the source of whatever modules are loaded, which are others in each process.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transforms.patience, "PATIENCE", 0.0)
+        patch.setattr(HypothesisProvider, "_maybe_draw_constant", lambda *choice, **options: None)
         yield
 
 
@@ -49,6 +55,6 @@ def run_machine(examples: int, start: int, *, shrink: bool = False) -> tuple[lis
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
-    with impatient():
+    with undisturbed():
         run_state_machine_as_test(seed(start)(OneRun), settings=chosen)
     return OneRun.traces, OneRun.happened
