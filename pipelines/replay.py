@@ -17,6 +17,7 @@ from formats.replays import ReplayOf, without_replay
 from journal.blobs import LocalBlobs
 from journal.runs import load_run
 from schemas.errors import LaunchError, TandemError, UserError
+from transforms.publishing import packed
 from views.letter_facts import LetterState, Place
 from views.store import ViewStore
 
@@ -96,7 +97,7 @@ def publish_letters(store: ViewStore, version: str, letters: Sequence[Letter], t
     try:
         with _one_line(topic):
             client.get_topic(topic=topic, **_patience())
-        for held in _requests(letters):
+        for held in packed(letters, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES):
             noted = store.send_letters(version, [(x.place, x.state.attempts + 1, topic) for x in held])
             fresh = [letter for letter, new in zip(held, noted, strict=True) if new]
             skipped += len(held) - len(fresh)
@@ -144,17 +145,8 @@ def _attributes(letter: Letter) -> dict[str, str]:
     return {**without_replay(letter.stored.letter.attributes), **of.attributes()}
 
 
-def _requests(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
-    held, size = list[Letter](), 0
-    for letter in letters:
-        payload = len(letter.stored.letter.payload) + 1024
-        if held and (len(held) == MAX_REQUEST_MESSAGES or size + payload > MAX_REQUEST_BYTES):
-            yield held
-            held, size = [], 0
-        held.append(letter)
-        size += payload
-    if held:
-        yield held
+def _size(letter: Letter) -> int:
+    return len(letter.stored.letter.payload) + 1024  # and its attributes, about
 
 
 # Pub/Sub's clients

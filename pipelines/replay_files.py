@@ -18,6 +18,7 @@ from formats.replays import without_replay
 from pipelines.replay import Letter, Replayed
 from schemas.compiled import CompiledDefinition
 from schemas.errors import TandemError, UserError
+from transforms.publishing import packed
 from transforms.trial import Verdict, try_messages
 from views.letter_facts import LetterNote, LetterState, Place
 from views.store import ViewStore
@@ -179,7 +180,7 @@ def _backfill(
 def _write_files(letters: Sequence[Letter], folder: Path) -> Iterator[tuple[Path, list[Letter]]]:
     """Records as JSON Lines, rows of CSV files below the header that they had; each file with its letters, by line."""
     for header, held in _by_header(letters).items():
-        for part in _parts(held):
+        for part in packed(held, _size, MAX_FILE_LETTERS, MAX_FILE_BYTES):
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
             path = folder / f"replay-{stamp}-{secrets.token_hex(4)}.{'csv' if header else 'jsonl'}"
             lines = [header] if header else []
@@ -211,14 +212,5 @@ def _header(path: str) -> bytes:
     return head.splitlines()[0] if head else b""
 
 
-def _parts(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
-    held, size = list[Letter](), 0
-    for letter in letters:
-        payload = len(letter.stored.letter.payload) + 1
-        if held and (len(held) == MAX_FILE_LETTERS or size + payload > MAX_FILE_BYTES):
-            yield held
-            held, size = [], 0
-        held.append(letter)
-        size += payload
-    if held:
-        yield held
+def _size(letter: Letter) -> int:
+    return len(letter.stored.letter.payload) + 1  # and the end of its line

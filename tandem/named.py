@@ -53,8 +53,9 @@ def load_named(argument: str, store: ViewStore) -> Definition:
         definition = load(Path(argument))
         if served is not None and served.version != definition.version:
             raise UserError(
-                f"{argument} is version {definition.version}, served is version {served.version} of {name}: "
-                f"ask by name (`tandem query {name}`), or publish the file's version first"
+                f"definition changed: {argument} is version {definition.version}, served is version {served.version} "
+                f"of {name}: ask by name (`tandem query {name}`), compare them (`tandem diff {name} {argument}`), or "
+                "publish the file's version first"
             )
         return definition
     text = store.definition_text(served.version if served is not None else _versions(store, name)[0])

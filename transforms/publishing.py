@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apache_beam as beam
 import grpc
@@ -17,11 +17,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from schemas.errors import LaunchError
 
-__all__ = ["MAX_REQUEST_BYTES", "PublishMessages", "TopicWriter", "pace", "requests"]
+__all__ = ["MAX_REQUEST_BYTES", "PublishMessages", "TopicWriter", "pace", "packed", "requests"]
 
 MAX_REQUEST_BYTES: Final = 8 << 20
 """Of messages in one request; the service takes 10 MB."""
 MAX_REQUEST_MESSAGES: Final = 1_000
+
+Item = TypeVar("Item")
 
 _METHOD: Final = "/google.pubsub.v1.Publisher/Publish"
 _OPTIONS: Final = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
@@ -79,18 +81,24 @@ def _retrying() -> Retrying:
     )
 
 
-def requests(payloads: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """The payloads in order, in requests that the service takes."""
-    held: list[bytes] = []
+def packed(items: Sequence[Item], size_of: Callable[[Item], int], most: int, most_bytes: int) -> Iterator[list[Item]]:
+    """The items in order, in lists of at most `most` and of at most `most_bytes` (a larger item stands alone)."""
+    held: list[Item] = []
     size = 0
-    for payload in payloads:
-        if held and (len(held) == MAX_REQUEST_MESSAGES or size + len(payload) > MAX_REQUEST_BYTES):
+    for item in items:
+        own = size_of(item)
+        if held and (len(held) == most or size + own > most_bytes):
             yield held
             held, size = [], 0
-        held.append(payload)
-        size += len(payload)
+        held.append(item)
+        size += own
     if held:
         yield held
+
+
+def requests(payloads: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """The payloads in order, in requests that the service takes."""
+    return packed(payloads, len, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES)
 
 
 def pace(

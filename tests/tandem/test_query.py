@@ -342,8 +342,9 @@ def test_a_file_of_another_version_than_the_served_one(served: Any, tmp_path: Pa
     shown = served.run("query", str(other.file), *KEY, *DAY)
     assert shown.exit_code == 2
     assert shown.stderr == (
-        f"error: {other.file} is version {other.version}, served is version {served.version} of orders: "
-        "ask by name (`tandem query orders`), or publish the file's version first\n"
+        f"error: definition changed: {other.file} is version {other.version}, served is version {served.version} of "
+        f"orders: ask by name (`tandem query orders`), compare them (`tandem diff orders {other.file}`), or publish "
+        "the file's version first\n"
     )
 
 
