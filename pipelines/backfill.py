@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +12,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
-from formats.files import FileRef, expand, split
-from journal.blobs import BlobStore, LocalBlobs
-from journal.journal_index import JournalIndex, SegmentRef
-from journal.reading import segments_of
+from pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items
 from pipelines.config import (
     FlagParser,
-    Home,
     add_definition_flag,
     add_home_flags,
     beam_options,
@@ -33,68 +25,21 @@ from pipelines.config import (
 )
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from schemas.compiled import compile_definition
-from schemas.definition import Definition, load
-from schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, SourceFileError, UserError
+from schemas.definition import load
+from schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
 from transforms.aggregate import AggregateTiles, BatchRunRef
-from transforms.backfill_work import FileWork, ReadWork, SegmentWork, Work
+from transforms.backfill_work import ReadWork, Work
 from transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
 from transforms.sinks import WriteBatchStates, WriteDeadLetters
 from transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
-from views.built import built
 from views.opening import open_store
-from views.rows import BatchRun, FileSet, Publication, SegmentFile
+from views.rows import Publication
 from views.store import ViewStore
 
-__all__ = ["BackfillConfig", "Plan", "build", "main", "parse", "plan", "run"]
+__all__ = ["build", "main", "parse", "run"]
 
-PIECE_BYTES: Final = 64 << 20
-"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
-_SEGMENT_MESSAGES: Final = 100_000
-"""Messages of the segments that one item of work reads, about."""
 _BUILDS: Final = 4
 """How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class BackfillConfig:
-    """All that a backfill is told; durations in microseconds."""
-
-    definition: Definition
-    definition_text: str
-    files: tuple[str, ...]
-    home: Home
-    upto: int | None
-    publish: bool
-    publish_wait: int
-    promote: bool
-    accept_missing_files: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one batch run adds to its parent."""
-
-    batch_run: str
-    parent: BatchRun | None
-    live_run: str | None
-    boundary: int
-    segments: tuple[SegmentRef, ...]
-    files: tuple[FileRef, ...]
-    file_sets: tuple[FileSet, ...]
-    arrival_time: int
-
-    @property
-    def generations(self) -> tuple[int, ...]:
-        """All generations that the run adds, those without events too."""
-        before = self.parent.boundary if self.parent else 0
-        return (*(s.generation for s in self.file_sets), *range(before + 1, self.boundary + 1))
-
-    @property
-    def manifest_files(self) -> tuple[SegmentFile, ...]:
-        """What it reads, for its manifest."""
-        files = (SegmentFile(ref.path, ref.size, ref.digest, 0) for ref in self.files)
-        segments = (SegmentFile(ref.path, 0, ref.digest, ref.count) for ref in self.segments)
-        return (*files, *segments)
 
 
 def parse(arguments: Sequence[str]) -> tuple[BackfillConfig, PipelineOptions]:
@@ -169,34 +114,6 @@ def _build_batch_run(
     )
 
 
-def plan(config: BackfillConfig, store: ViewStore, journal: BlobStore | None = None) -> Plan:
-    """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError.
-
-    `journal`: where it lies, if not in the folder that the config names.
-    """
-    served = store.served(config.definition.name)
-    same = served is not None and served.version == config.definition.version
-    parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
-    boundary, segments = _new_segments(config, parent.boundary if parent else 0, journal)
-    files = _new_files(config, store, parent)
-    sets = [*(parent.file_sets if parent else ())]
-    added = []
-    if files:
-        listed = json.dumps([[ref.path, ref.size, ref.digest] for ref in files]).encode()
-        generation = min([0, *(s.generation for s in sets)]) - 1
-        added = [FileSet(generation, hashlib.blake2b(listed, digest_size=16).hexdigest())]
-    return Plan(
-        batch_run=f"b-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}",
-        parent=parent,
-        live_run=served.live_run if served and same else _follower(store, config.definition),
-        boundary=boundary,
-        segments=tuple(segments),
-        files=tuple(files),
-        file_sets=tuple(added),
-        arrival_time=time.time_ns() // 1000,
-    )
-
-
 def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: ViewStore) -> beam.Pipeline:
     """The pipeline's graph; the batch run is begun in the store."""
     definition, url = config.definition, config.home.store
@@ -211,7 +128,7 @@ def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: V
     )
     batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary)
     pipeline = beam.Pipeline(options=options)
-    items = pipeline | "Work" >> beam.Create(list(_items(work))).with_output_types(Work)
+    items = pipeline | "Work" >> beam.Create(list(work_items(work))).with_output_types(Work)
     letters = LetterSource(url, work.parent.boundary if work.parent else 0, parent)
     route = RouteToTiles(definition, letters=letters)
     routed = items | "Input" >> ReadWork(definition, config.home.journal) | "Route" >> route
@@ -227,20 +144,6 @@ def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: V
     return pipeline
 
 
-def _items(work: Plan) -> Iterator[Work]:
-    for ref in work.files:
-        for number, piece in enumerate(split(ref, PIECE_BYTES)):
-            yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
-    held: list[SegmentRef] = []
-    for segment in work.segments:
-        held.append(segment)
-        if sum(ref.count for ref in held) >= _SEGMENT_MESSAGES:
-            yield Work(SegmentWork(tuple(held)))
-            held = []
-    if held:
-        yield Work(SegmentWork(tuple(held)))
-
-
 def _check_version(store: ViewStore, config: BackfillConfig) -> None:
     served = store.served(config.definition.name)
     if served is None or served.version == config.definition.version or config.promote or not config.publish:
@@ -249,49 +152,6 @@ def _check_version(store: ViewStore, config: BackfillConfig) -> None:
         f"{config.definition.name} is served in version {served.version}, and this definition is version "
         f"{config.definition.version}; --promote builds and serves it, --no-publish only builds it"
     )
-
-
-def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> tuple[int, list[SegmentRef]]:
-    if journal is None and not Path(config.home.journal).is_dir():
-        if config.upto is not None:
-            raise UserError(f"--upto {config.upto}: there is no journal at {config.home.journal}")
-        if not config.files:
-            raise UserError(f"nothing to read: there is no journal at {config.home.journal}, and no --files are given")
-        return after, []
-    index = JournalIndex(journal if journal is not None else LocalBlobs(config.home.journal))
-    index.refresh()
-    upto = max(after, index.sealed if config.upto is None else config.upto)
-    return upto, segments_of(index, upto, after)
-
-
-def _new_files(config: BackfillConfig, store: ViewStore, parent: BatchRun | None) -> list[FileRef]:
-    """Files that no ancestor has read. Raises SourceFileError for one that it read with other content."""
-    if not config.files:
-        return []
-    known = {file.path: file for file in _files_of(store, parent)}
-    fresh = []
-    for ref in expand(config.files):
-        seen = known.get(ref.path)
-        if seen is None:
-            fresh.append(ref)
-        elif seen.digest != ref.digest:
-            raise SourceFileError(
-                f"{ref.path}: has changed since it was counted: digest {seen.digest[:12]} then, {ref.digest[:12]} now; "
-                "files of a set never change: give new data a new name, or build a new version"
-            )
-    return fresh
-
-
-def _follower(store: ViewStore, definition: Definition) -> str | None:
-    """The live run that a version which isn't served yet will be served with, if one is catching up."""
-    live = built(store, definition.version).live_run
-    return live.run if live is not None else None
-
-
-def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentFile]:
-    while batch_run is not None:
-        yield from store.manifest(batch_run.id).segments
-        batch_run = store.batch_run(batch_run.parent) if batch_run.parent else None
 
 
 def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publication:

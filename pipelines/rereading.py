@@ -13,7 +13,7 @@ from journal.blobs import BlobMissingError, LocalBlobs
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.layout import generation_path, lane_name
 from journal.reading import segments_of
-from pipelines.backfill import PIECE_BYTES
+from pipelines.backfill_plan import PIECE_BYTES
 from schemas.errors import SegmentError, SourceFileError, UserError
 from transforms.backfill_work import FileWork, SegmentWork, Work
 from transforms.reading import PIECE_BATCHES

@@ -8,7 +8,7 @@ from random import Random
 import pyarrow as pa
 
 from journal.blobs import BlobStore
-from pipelines.backfill import Plan, _items
+from pipelines.backfill_plan import Plan, work_items
 from proving.live_run import parts_of
 from schemas.definition import Definition
 from transforms.aggregate import BatchRunRef, _Aggregate
@@ -52,7 +52,7 @@ def _read(definition: Definition, work: Plan, journal: BlobStore) -> tuple[Parts
     route.setup()
     parts: Parts = {}
     counts: dict[int, Counts] = {}
-    for item in _items(work):
+    for item in work_items(work):
         for batch in read_work(definition, item, journal):
             found, tallies = parts_of(route.process(batch))
             for key, events in found:

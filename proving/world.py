@@ -22,7 +22,7 @@ from journal.layout import lane_name
 from journal.memory_blobs import MemoryBlobs
 from journal.memory_broker import MemoryBroker
 from journal.segments import load_segment
-from pipelines.backfill import BackfillConfig, Plan, plan
+from pipelines.backfill_plan import BackfillConfig, Plan, plan
 from pipelines.config import Home
 from proving.batch_run import run_batch
 from proving.live_run import Armed, Live

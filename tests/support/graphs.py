@@ -14,6 +14,7 @@ from apache_beam import coders
 
 from journal.blobs import LocalBlobs
 from pipelines import backfill, following, live, publish, reconcile
+from pipelines.backfill_plan import plan
 from pipelines.live_runs import start_live_run
 from pipelines.rereading import Reread
 from schemas.compiled import compile_definition
@@ -46,7 +47,7 @@ def backfill_graph(folder: Path) -> beam.Pipeline:
     config, options = backfill.parse(arguments)
     store = open_store(config.home.store)
     store.register(compile_definition(config.definition), config.definition_text)
-    return backfill.build(config, options, backfill.plan(config, store), store)
+    return backfill.build(config, options, plan(config, store), store)
 
 
 def live_graph(folder: Path) -> beam.Pipeline:

@@ -17,7 +17,7 @@ from journal.journal_index import JournalIndex
 from journal.lane_reader import LaneReader
 from journal.memory_blobs import UnreliableBlobs
 from journal.memory_broker import MemoryBroker
-from pipelines.backfill import Plan
+from pipelines.backfill_plan import Plan
 from pipelines.config import Home
 from proving.live_run import Armed, Crash, Live
 from proving.world import World

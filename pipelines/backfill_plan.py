@@ -1,0 +1,158 @@
+"""What a backfill adds: the files and sealed generations that the served batch run doesn't have yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from formats.files import FileRef, expand, split
+from journal.blobs import BlobStore, LocalBlobs
+from journal.journal_index import JournalIndex, SegmentRef
+from journal.reading import segments_of
+from pipelines.config import Home
+from schemas.definition import Definition
+from schemas.errors import SourceFileError, UserError
+from transforms.backfill_work import FileWork, SegmentWork, Work
+from views.built import built
+from views.rows import BatchRun, FileSet, SegmentFile
+from views.store import ViewStore
+
+__all__ = ["PIECE_BYTES", "BackfillConfig", "Plan", "plan", "work_items"]
+
+PIECE_BYTES: Final = 64 << 20
+"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
+_SEGMENT_MESSAGES: Final = 100_000
+"""Messages of the segments that one item of work reads, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillConfig:
+    """All that a backfill is told; durations in microseconds."""
+
+    definition: Definition
+    definition_text: str
+    files: tuple[str, ...]
+    home: Home
+    upto: int | None
+    publish: bool
+    publish_wait: int
+    promote: bool
+    accept_missing_files: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one batch run adds to its parent."""
+
+    batch_run: str
+    parent: BatchRun | None
+    live_run: str | None
+    boundary: int
+    segments: tuple[SegmentRef, ...]
+    files: tuple[FileRef, ...]
+    file_sets: tuple[FileSet, ...]
+    arrival_time: int
+
+    @property
+    def generations(self) -> tuple[int, ...]:
+        """All generations that the run adds, those without events too."""
+        before = self.parent.boundary if self.parent else 0
+        return (*(s.generation for s in self.file_sets), *range(before + 1, self.boundary + 1))
+
+    @property
+    def manifest_files(self) -> tuple[SegmentFile, ...]:
+        """What it reads, for its manifest."""
+        files = (SegmentFile(ref.path, ref.size, ref.digest, 0) for ref in self.files)
+        segments = (SegmentFile(ref.path, 0, ref.digest, ref.count) for ref in self.segments)
+        return (*files, *segments)
+
+
+def plan(config: BackfillConfig, store: ViewStore, journal: BlobStore | None = None) -> Plan:
+    """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError.
+
+    `journal`: where it lies, if not in the folder that the config names.
+    """
+    served = store.served(config.definition.name)
+    same = served is not None and served.version == config.definition.version
+    parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
+    boundary, segments = _new_segments(config, parent.boundary if parent else 0, journal)
+    files = _new_files(config, store, parent)
+    sets = [*(parent.file_sets if parent else ())]
+    added = []
+    if files:
+        listed = json.dumps([[ref.path, ref.size, ref.digest] for ref in files]).encode()
+        generation = min([0, *(s.generation for s in sets)]) - 1
+        added = [FileSet(generation, hashlib.blake2b(listed, digest_size=16).hexdigest())]
+    return Plan(
+        batch_run=f"b-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}",
+        parent=parent,
+        live_run=served.live_run if served and same else _follower(store, config.definition),
+        boundary=boundary,
+        segments=tuple(segments),
+        files=tuple(files),
+        file_sets=tuple(added),
+        arrival_time=time.time_ns() // 1000,
+    )
+
+
+def work_items(work: Plan) -> Iterator[Work]:
+    for ref in work.files:
+        for number, piece in enumerate(split(ref, PIECE_BYTES)):
+            yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
+    held: list[SegmentRef] = []
+    for segment in work.segments:
+        held.append(segment)
+        if sum(ref.count for ref in held) >= _SEGMENT_MESSAGES:
+            yield Work(SegmentWork(tuple(held)))
+            held = []
+    if held:
+        yield Work(SegmentWork(tuple(held)))
+
+
+def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> tuple[int, list[SegmentRef]]:
+    if journal is None and not Path(config.home.journal).is_dir():
+        if config.upto is not None:
+            raise UserError(f"--upto {config.upto}: there is no journal at {config.home.journal}")
+        if not config.files:
+            raise UserError(f"nothing to read: there is no journal at {config.home.journal}, and no --files are given")
+        return after, []
+    index = JournalIndex(journal if journal is not None else LocalBlobs(config.home.journal))
+    index.refresh()
+    upto = max(after, index.sealed if config.upto is None else config.upto)
+    return upto, segments_of(index, upto, after)
+
+
+def _new_files(config: BackfillConfig, store: ViewStore, parent: BatchRun | None) -> list[FileRef]:
+    """Files that no ancestor has read. Raises SourceFileError for one that it read with other content."""
+    if not config.files:
+        return []
+    known = {file.path: file for file in _files_of(store, parent)}
+    fresh = []
+    for ref in expand(config.files):
+        seen = known.get(ref.path)
+        if seen is None:
+            fresh.append(ref)
+        elif seen.digest != ref.digest:
+            raise SourceFileError(
+                f"{ref.path}: has changed since it was counted: digest {seen.digest[:12]} then, {ref.digest[:12]} now; "
+                "files of a set never change: give new data a new name, or build a new version"
+            )
+    return fresh
+
+
+def _follower(store: ViewStore, definition: Definition) -> str | None:
+    """The live run that a version which isn't served yet will be served with, if one is catching up."""
+    live = built(store, definition.version).live_run
+    return live.run if live is not None else None
+
+
+def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentFile]:
+    while batch_run is not None:
+        yield from store.manifest(batch_run.id).segments
+        batch_run = store.batch_run(batch_run.parent) if batch_run.parent else None
