@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 LEAST = {
     **dict.fromkeys(["publish", "read", "flow", "seal", "roll", "backfill", "publish view", "query", "end"], 10),
-    **{f"message: {kind}": 3 for kind in MESSAGES},
+    **{f"message: {kind}": 2 for kind in MESSAGES},
     **{f"reader dies: {at}": 1 for at in READER_DEATHS},
     **{f"{what} dies {when} commit": 1 for what in ("pane", "segment") for when in ("before", "after")},
     **dict.fromkeys(
@@ -36,6 +36,7 @@ LEAST = {
     **dict.fromkeys(["journal times out", "broker fails", "clock set back", "delayed write lands"], 1),
     **dict.fromkeys(["roll back across a boundary", "zombie writes first", "zombie fires", "publish view dies"], 1),
     **dict.fromkeys(["straddlers", "batch_left_out"], 3),
+    **dict.fromkeys(["reconcile", "reconcile repairs"], 5),
     **dict.fromkeys(["point FINAL", "point PROVISIONAL", "point PARTIAL"], 1),
 }
 """How often each must happen in a part of 250 examples; else the laws would be tested on less than they seem."""

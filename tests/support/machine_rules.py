@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from machine_model import KEYS, LATENESS, START, TILE, Event, answers_of, payload
 from machine_world import FencedReader, MachineLive, MachineWorld
+from reconciled import repaired, tampered
 
 from journal.broker import AcknowledgeFailedError
 from journal.clocks import SECOND
@@ -83,7 +84,7 @@ class Machine(RuleBasedStateMachine):
         self.checkpoint: Callable[[], None] | None = None
         self.served: dict[tuple[str, int], int] = {}
         self.dropped: set[tuple[str, int]] = set()
-        self.seed, self.sealed, self.looks = seed, 0, 0
+        self.seed, self.sealed, self.looks, self.repairs = seed, 0, 0, 0
         self.serving = Serving()
         self.checked: tuple[int, int] = (-1, -1)
         self.note("begin", lanes)
@@ -456,6 +457,19 @@ class Machine(RuleBasedStateMachine):
         store.resolve_dead_letters(version, positions, DeadLetterStatus.DROPPED)
         self.dropped |= set().union(*(run.received for run in self.world.runs.values()))
         self.note("drop dead letters", len(positions))
+
+    @precondition(lambda self: self.boundary and not self.live.behind)
+    @rule(pick=PICK)
+    def reconcile(self, pick: int) -> None:
+        """With a row of batch broken or lost, or with none: that is found, repaired, and nothing else is."""
+        mend = tampered(self.world, pick // 3) if pick % 3 else ()
+        self.repairs += 1
+        found = repaired(self.world, f"r-{self.repairs}", START)
+        with self.world.store.database.write() as connection:
+            for statement in mend:
+                connection.exec_driver_sql(statement)
+        assert found is None or found == bool(mend), f"{found} states repaired, {bool(mend)} broken"
+        self.note("reconcile refused" if found is None else "reconcile repairs" if mend else "reconcile", found)
 
     @rule(pick=PICK, size=st.integers(1, 4))
     def query(self, pick: int, size: int) -> None:

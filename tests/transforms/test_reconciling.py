@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reconciled import Reconciled, reconciled
 from sales import SECOND, START, Sale
 from scenarios import draw_steps
 from worlds import STEPS, World, world_of
@@ -16,57 +16,8 @@ from worlds import STEPS, World, world_of
 import views.batch
 from journal.generations import next_generation
 from schemas.states import merge_blocks
-from transforms.judging import Judgement, judge
-from transforms.recomputing import Recomputed, RecomputedCoder, recompute
-from transforms.reconciling import _RouteWanted
-from transforms.tiles import LetterSource
-from views.auditing import Audit, audit
-from views.chain_sources import rows_of
-from views.tile_causes import Causes
-from views.tile_knowledge import ViewRef, tile_knowledge
 
 SCENARIOS = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2**16 - 1)), min_size=5, max_size=45)
-
-
-@dataclass
-class Reconciled:
-    """What was found in a world."""
-
-    found: Audit
-    judged: dict[int, Judgement]
-
-    @property
-    def causes(self) -> dict[tuple[int, int], Causes]:
-        causes = dict(self.found.causes)
-        for each in self.judged.values():
-            causes |= each.causes
-        return causes
-
-    def total(self, name: str) -> int:
-        return sum(getattr(cause, name) for cause in self.causes.values())
-
-
-def reconciled(world: World, *, everything: bool = False) -> Reconciled:
-    """Look, and compute suspect tiles again from all segments up to the boundary."""
-    found = audit(world.store, world.compiled, deduplicates=world.definition.deduplicate, everything=everything)
-    scope, parts = found.scope, dict[int, list[object]]()
-    route = _RouteWanted(world.definition, frozenset(found.suspects), LetterSource(world.home.store, 0))
-    route.setup()
-    for batch in world.batches(late=False):
-        if batch.generation <= scope.boundary:
-            for (tile, _), part in route.process(batch):
-                parts.setdefault(tile, []).append(part)
-    floor = found.live.floor if found.live is not None else 0
-    view = ViewRef(world.home.store, world.definition.version, str(scope.batch_run), scope.live_run, floor)
-    rows, judged = rows_of(world.store, scope, found.suspects), dict[int, Judgement]()
-    for tile in found.suspects:
-        fresh = Recomputed.empty(tile)
-        if tile in parts:
-            fresh = recompute(world.compiled, tile, parts[tile], tile_knowledge(world.store, view, tile))
-        coder = RecomputedCoder()
-        assert coder.encode(coder.decode(coder.encode(fresh))) == coder.encode(fresh)
-        judged[tile] = judge(found, coder.decode(coder.encode(fresh)), rows[tile])
-    return Reconciled(found, judged)
 
 
 def settled(world: World) -> None:
