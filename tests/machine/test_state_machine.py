@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from breaks import BREAKS, Patch
-from machine_rules import MESSAGES, READER_DEATHS
+from machine_live_rules import MESSAGES, READER_DEATHS
 from machine_run import run_machine
 
 from views.store import ViewStore
