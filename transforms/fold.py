@@ -262,7 +262,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     def _keep_ids(self, key: TileKey, state: TileState) -> None:
         """A late copy of an earlier generation may come even now; what it is a copy of straddles then."""
         store, version = open_store(self._live_run.store), self._definition.version
-        patiently(lambda: store.keep_ids(version, self._live_run.run, *key, state.own_ids()))
+        if state.tallies:
+            newest = max(state.tallies)
+            patiently(lambda: store.keep_ids(version, self._live_run.run, *key, state.own_ids(), newest))
 
 
 @dataclass(slots=True)

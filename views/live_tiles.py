@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import GENERATION
 from schemas.states import from_ipc, to_ipc
 from views.database import Database
 from views.tables import live_attempts, live_ids, live_states, live_tallies
@@ -47,10 +46,18 @@ def tile_events(connection: sa.Connection, run: int, tile: int) -> dict[str, int
 
 
 def keep_ids(
-    database: Database, connection: sa.Connection, run: sa.Row[Any], place: tuple[int, int], counted: pa.RecordBatch
+    database: Database,
+    connection: sa.Connection,
+    run: sa.Row[Any],
+    place: tuple[int, int],
+    counted: pa.RecordBatch,
+    newest: int,
 ) -> None:
-    """Keep the ids (HASH, CONTENT, GENERATION) that a tile and shard counted, until batch covers them all."""
-    newest = max(counted.column(GENERATION).to_pylist(), default=run.pruned_to)
+    """Keep the ids (HASH, CONTENT, GENERATION) that a tile and shard counted, until batch covers them all.
+
+    `newest`: the last generation that it has seen an event of, counted or not. None may have counted: that the tile was
+    cleared is kept all the same, else its tallies would look like those of a later attempt.
+    """
     if newest <= run.pruned_to:
         return
     insert = database.insert(live_ids)

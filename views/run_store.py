@@ -142,11 +142,11 @@ class RunStore(LetterStore):
             row = live.lock_live_run(connection, version, run)
             live_attempts.mark_behind(self.database, connection, row.id, tile, shard)
 
-    def keep_ids(self, version: str, run: str, tile: int, shard: int, counted: pa.RecordBatch) -> None:
+    def keep_ids(self, version: str, run: str, tile: int, shard: int, counted: pa.RecordBatch, newest: int) -> None:
         """Keep the ids (HASH, CONTENT, GENERATION) that a live run counted in a tile and shard that it clears."""
         with self.database.write() as connection:
             row = live.lock_live_run(connection, version, run)
-            live_tiles.keep_ids(self.database, connection, row, (tile, shard), counted)
+            live_tiles.keep_ids(self.database, connection, row, (tile, shard), counted, newest)
 
     def cleared_ids(self, version: str, run: str, tile: int, shard: int) -> pa.RecordBatch | None:
         """What `keep_ids` kept; None for nothing."""

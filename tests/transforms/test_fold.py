@@ -21,7 +21,7 @@ from collected import Collect, seen
 from sales import SECOND, TILE, Sale, differences, expected
 
 from proving.runner_state import RunnerState
-from schemas.columns import CONTENT, GENERATION, HASH
+from schemas.columns import CONTENT, GENERATION, HASH, LATE
 from schemas.states import from_ipc, to_ipc
 from transforms.elements import FoldUpdate, TileKey, pack, unpack
 from transforms.fold import DAY, FirePanes, FoldTiles, LiveRunRef, _Fold
@@ -207,6 +207,23 @@ def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Ro
     (after,) = pane(routed(COMPILED, [Sale("three", 3)], 2))
     assert (after.attempt, after.replaces) == (1, False)
     assert sum(row.events for row in all_answers_of(store, run)) == 4
+
+
+def test_a_late_copy_after_a_tile_of_duplicates_was_cleared_is_no_attempt(routed: Routed, run: LiveRunRef) -> None:
+    """The base had counted all of it, so no id is the run's own; the store has its tallies all the same."""
+    store, known = open_store(run.store), Sale("known", 1)
+    store.start_batch_run(COMPILED.version, "b1", boundary=1)
+    store.write_batch(COMPILED, "b1", [TileState(COMPILED, KEY).update([routed(COMPILED, [known])], "batch")])
+    fold, state = fold_of(replace(run, base_batch_run="b1")), RunnerState()
+    store.write_live(COMPILED, run.run, [process(fold, state, routed(COMPILED, [known], 2))])
+    bundle = state.bundle()
+    fold.forget(KEY, bundle.entries, bundle.token)
+    bundle.commit()
+    late = routed(COMPILED, [known], 2)
+    at = late.schema.get_field_index(LATE)
+    process(fold, state, late.set_column(at, late.schema.field(at), pa.array([True])))
+    assert store.tile_progress(COMPILED.version, run.run, *KEY).attempt == 0
+    assert store.serve_live("sales", COMPILED.version, run.run).live_run == run.run
 
 
 def all_answers_of(store: ViewStore, run: LiveRunRef) -> list[Any]:

@@ -109,7 +109,7 @@ def test_ids_of_a_cleared_tile_are_kept_until_batch_covers_them(bench: Any) -> N
     bench.store.start_live_run("v1", "L1", journal="j")
     bench.store.serve_live("orders", "v1", "L1")
     ids, parent = bench.ids((1, 1, 1), (2, 2, 2)), None
-    bench.store.keep_ids("v1", "L1", 0, 0, ids)
+    bench.store.keep_ids("v1", "L1", 0, 0, ids, 2)
     assert bench.store.cleared_ids("v1", "L1", bench.tile, 0) is None
     for generation in (1, 2):
         assert bench.store.cleared_ids("v1", "L1", 0, 0).equals(ids), "an id of generation 2 is after the boundary"
@@ -121,6 +121,10 @@ def test_ids_of_a_cleared_tile_are_kept_until_batch_covers_them(bench: Any) -> N
 
 
 def test_ids_that_batch_covers_already_are_not_kept(live: Any) -> None:
-    live.store.keep_ids("v1", "L1", 0, 0, live.ids())
-    live.store.keep_ids("v1", "L1", 0, 0, live.ids((1, 1, -1)))
+    live.store.keep_ids("v1", "L1", 0, 0, live.ids((1, 1, -1)), 0)
     assert live.store.cleared_ids("v1", "L1", 0, 0) is None
+
+
+def test_a_tile_that_counted_nothing_is_known_to_be_cleared_too(live: Any) -> None:
+    live.store.keep_ids("v1", "L1", 0, 0, live.ids(), 1)
+    assert live.store.cleared_ids("v1", "L1", 0, 0).num_rows == 0
