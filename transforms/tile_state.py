@@ -97,10 +97,11 @@ class TileState:
 
     def whole(self, timing: str) -> FoldUpdate:
         """All of this state as one update, which replaces every row of the tile and shard."""
-        block = self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
         none = ids_batch(merge_sorted([]))
         tallies, straddlers = tuple(self.tallies.values()), tuple(self.straddlers.values())
-        return FoldUpdate(*self.tile, block, tallies, straddlers, none, none, timing, self.attempt, replaces=True)
+        return FoldUpdate(
+            *self.tile, self._rows(), tallies, straddlers, none, none, timing, self.attempt, replaces=True
+        )
 
     def own_ids(self) -> pa.RecordBatch:
         """The ids (ID_SCHEMA) that this run counted; those loaded from batch are of generations that it passes by."""
@@ -129,8 +130,7 @@ class TileState:
     def snapshot_bytes(self) -> bytes:
         """All of this state as one entry, for `restore`."""
         header = _header(self.tallies.values(), self.straddlers.values(), self.attempt)
-        block = self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
-        return pack(header, [to_ipc(block), to_ipc(self.seen.dump()), to_ipc(self.late.dump())])
+        return pack(header, [to_ipc(self._rows()), to_ipc(self.seen.dump()), to_ipc(self.late.dump())])
 
     def restore(self, entries: Sequence[bytes]) -> None:
         """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
@@ -189,6 +189,9 @@ class TileState:
             self.tallies[generation] = tally
             changed.append(tally)
         return tuple(changed)
+
+    def _rows(self) -> pa.RecordBatch:
+        return self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
 
     def _no_events(self) -> pa.RecordBatch:
         schema = self.compiled.input_schema.append(pa.field(GENERATION, pa.int64()))

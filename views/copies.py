@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from schemas.errors import BatchOutdatedError, PublishRefusedError
 from views.chains import Chain, Chains
 from views.coverage import file_sets
-from views.event_ids import counted_ids
-from views.tables import batch_ids, batch_left_out, batch_runs, live_states, straddlers
+from views.event_ids import counted_ids, left_out
+from views.tables import batch_ids, batch_runs, live_states, straddlers
 
 __all__ = ["Copies"]
 
@@ -90,11 +90,9 @@ class Copies:
 
     def _left_out(self, runs: Chain) -> dict[int, set[tuple[int, int]]]:
         """By tile what any of these batch runs left to a live run."""
-        o, found = batch_left_out.c, dict[int, set[tuple[int, int]]]()
-        for ordinals in self.chains.chunks(runs):
-            query = sa.select(o.tile, o.shard, o.hash, o.content).where(o.batch_run.in_(ordinals))
-            for tile, events in self._by_tile(query).items():
-                found.setdefault(tile, set()).update(events)
+        found: dict[int, set[tuple[int, int]]] = {}
+        for event in left_out(self.connection, self.chains, runs):
+            found.setdefault(event.tile, set()).add(event.identity)
         return found
 
     def _by_tile(self, query: sa.Select[Any]) -> dict[int, set[tuple[int, int]]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ import sqlalchemy as sa
 
 from schemas.columns import CONTENT, GENERATION, HASH
 from schemas.errors import StoreError
-from views.chains import Chains
+from views.chains import Chain, Chains
 from views.database import Database
 from views.rows import ID_DTYPE, BatchUpdateLike, Ids
 from views.tables import batch_cleared, batch_ids, batch_left_out, straddlers
 
-__all__ = ["counted_ids", "left_out_ids", "straddling_ids", "unpack_ids", "write_ids"]
+__all__ = ["LeftOut", "counted_ids", "left_out", "left_out_ids", "straddling_ids", "unpack_ids", "write_ids"]
 
 
 def write_ids(
@@ -73,16 +74,35 @@ def unpack_ids(packed: bytes, generation: int) -> Ids:
     return ids
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An event that a batch run left to live."""
+
+    batch_run: int
+    tile: int
+    shard: int
+    identity: tuple[int, int]
+    """Hash and content, unsigned."""
+
+
+def left_out(connection: sa.Connection, chains: Chains, runs: Chain, tile: int | None = None) -> Iterator[LeftOut]:
+    """What any of these batch runs left to live, in one tile or in all."""
+    o = batch_left_out.c
+    for ordinals in chains.chunks(runs):
+        query = sa.select(o.batch_run, o.tile, o.shard, o.hash, o.content).where(o.batch_run.in_(ordinals))
+        if tile is not None:
+            query = query.where(o.tile == tile)
+        for run, place, shard, event, content in connection.execute(query):
+            yield LeftOut(run, place, shard, (event % (1 << 64), content % (1 << 64)))
+
+
 def left_out_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int) -> Ids:
     """The ids that a run and its ancestors left to live in a tile and shard, and that none of them counts since."""
     counted = counted_ids(connection, chains, run, tile, shard)
     known = set(zip(counted["hash"].tolist(), counted["content"].tolist(), strict=True))
-    o, found = batch_left_out.c, set[tuple[int, int]]()
-    for ordinals in chains.chunks(chains.of(connection, run.ordinal)):
-        query = sa.select(o.hash, o.content).where(o.batch_run.in_(ordinals), o.tile == tile, o.shard == shard)
-        found.update((event % (1 << 64), content % (1 << 64)) for event, content in connection.execute(query))
-    rows = [(event, content, run.boundary) for event, content in sorted(found - known)]
-    return np.array(rows, ID_DTYPE)
+    left = left_out(connection, chains, chains.of(connection, run.ordinal), tile)
+    found = {event.identity for event in left if event.shard == shard}
+    return np.array([(*identity, run.boundary) for identity in sorted(found - known)], ID_DTYPE)
 
 
 def straddling_ids(connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int) -> Ids:

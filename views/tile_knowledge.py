@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from schemas.columns import CONTENT, GENERATION, HASH
 from views.chains import Chain
-from views.event_ids import counted_ids
+from views.event_ids import counted_ids, left_out
 from views.lookups import definition_row, find_batch_run, find_live_run
 from views.rows import ID_DTYPE, Ids
 from views.store import ViewStore
-from views.tables import batch_counts, batch_left_out, batch_runs
+from views.tables import batch_counts, batch_runs
 from views.tile_causes import Identity, straddlers_of
 
 __all__ = ["LiveKnowledge", "TileKnowledge", "ViewRef", "tile_knowledge"]
@@ -70,7 +70,11 @@ def tile_knowledge(store: ViewStore, view: ViewRef, tile: int) -> TileKnowledge:
             row = find_live_run(connection, view.version, view.live_run)
             base = _base_ids(store, connection, row.base_batch_run, tile)
             live = LiveKnowledge(view.floor, row.base_boundary, base, straddlers_of(connection, row.id, tile))
-        return TileKnowledge(run.boundary, _layers(connection, chain), _left_out(connection, chain, tile), live)
+        left: dict[int, set[Identity]] = {}
+        for event in left_out(connection, store.chains, chain, tile):
+            left.setdefault(event.batch_run, set()).add(event.identity)
+        by_run = {layer: frozenset(events) for layer, events in left.items()}
+        return TileKnowledge(run.boundary, _layers(connection, chain), by_run, live)
 
 
 def _base_ids(store: ViewStore, connection: sa.Connection, base: int | None, tile: int) -> pa.RecordBatch:
@@ -86,12 +90,3 @@ def _layers(connection: sa.Connection, chain: Chain) -> dict[int, int]:
     c = batch_counts.c
     query = sa.select(c.generation, c.batch_run).order_by(c.batch_run.desc())
     return {generation: run for generation, run in connection.execute(query) if run in chain}
-
-
-def _left_out(connection: sa.Connection, chain: Chain, tile: int) -> dict[int, frozenset[Identity]]:
-    o, found = batch_left_out.c, dict[int, set[Identity]]()
-    query = sa.select(o.batch_run, o.hash, o.content).where(o.tile == tile)
-    for run, event, content in connection.execute(query):
-        if run in chain:
-            found.setdefault(run, set()).add((event % (1 << 64), content % (1 << 64)))
-    return {run: frozenset(events) for run, events in found.items()}
