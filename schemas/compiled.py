@@ -18,7 +18,7 @@ from schemas.columns import ID, KEY, TIME
 from schemas.definition_models import Definition
 from schemas.errors import SchemaError
 from schemas.expressions import Expression, evaluate_rows
-from schemas.keys import key_texts, parse_key
+from schemas.keys import KEY_DICTIONARY, key_dictionary, parse_key
 from schemas.measures.base import Measure
 from schemas.sessions import TIME_MEASURES
 
@@ -68,6 +68,11 @@ class CompiledDefinition:
         """The definition's version."""
         return self.definition.version
 
+    @functools.cached_property
+    def aggregated_columns(self) -> tuple[str, ...]:
+        """Those columns of `input_schema` that aggregating reads: columns.KEY and what the measures read."""
+        return tuple(dict.fromkeys([KEY, *(name for _, measure in self.measures for name in measure.inputs)]))
+
     def prepare(self, events: pa.RecordBatch) -> Prepared:
         """Filter, derive, build keys. Never fails for a value: rows that can't be computed are in `failed`.
 
@@ -102,7 +107,7 @@ class CompiledDefinition:
         return events.select(self.events_schema.names)
 
     def _output(self, events: pa.RecordBatch) -> pa.RecordBatch:
-        keys = key_texts([events.column(field.name) for field in self.key_fields], events.num_rows)
+        keys = key_dictionary([events.column(field.name) for field in self.key_fields], events.num_rows)
         columns = [keys if name == KEY else events.column(name) for name in self.input_schema.names]
         return pa.RecordBatch.from_arrays(columns, schema=self.input_schema)
 
@@ -131,7 +136,7 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
         definition=definition,
         measures=measures,
         source_columns=source_columns,
-        input_schema=pa.schema([*fixed, pa.field(KEY, pa.string(), False), *others]),
+        input_schema=pa.schema([*fixed, pa.field(KEY, KEY_DICTIONARY, False), *others]),
         key_fields=tuple(checked.columns.field(name) for name in definition.key),
         where=checked.where,
         derive=checked.derive,

@@ -8,7 +8,7 @@ state, and `fmix64` finishes. It is not meant to withstand somebody who crafts c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -104,9 +104,13 @@ def _hash_bytes(column: pa.Array, seed: np.uint64) -> Hashes:
         return _hash_bytes(_digest_long(column, lengths), seed)
     state = np.full(count, _fmix(seed + _GOLDEN), np.uint64)
     first, last = int(starts[0]), int(offsets[-1])
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest == longest:
+        for word in _equal_words(data[first:last], count, longest):
+            state = _mix(state, word)
+        return _fmix(state ^ np.uint64(longest))
     words = _aligned_words(data[first:last])
     starts = starts - first
-    shortest, longest = int(lengths.min()), int(lengths.max())
     for at in range(0, longest, 8):
         if at < shortest:
             state = _mix(state, _words_at(words, starts + at, lengths - at))
@@ -125,6 +129,17 @@ def _aligned_words(data: npt.NDArray[np.uint8]) -> Hashes:
     words = np.zeros(len(data) // 8 + 3, "<u8")
     words.view(np.uint8)[: len(data)] = data
     return words
+
+
+def _equal_words(data: npt.NDArray[np.uint8], count: int, length: int) -> Iterator[Hashes]:
+    """The words of values that are all of one length, one column at a time, with zeros behind them."""
+    if not length:
+        return
+    padded = data.reshape(count, length)
+    if length % 8:
+        padded = np.zeros((count, -(-length // 8) * 8), np.uint8)
+        padded[:, :length] = data.reshape(count, length)
+    yield from padded.view("<u8").T
 
 
 def _words_at(words: Hashes, starts: npt.NDArray[np.int64], left: npt.NDArray[np.int64]) -> Hashes:

@@ -22,9 +22,12 @@ import pyarrow.compute as pc
 
 from schemas.errors import UserError
 
-__all__ = ["KEY_TYPES", "is_key_type", "key_texts", "parse_key"]
+__all__ = ["KEY_DICTIONARY", "KEY_TYPES", "is_key_type", "key_dictionary", "key_texts", "parse_key"]
 
 KEY_TYPES: Final = "boolean, bigint, varchar, date and timestamp"
+
+KEY_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
+"""The type of columns.KEY in batches of events; blocks of states have plain texts."""
 
 _ESCAPED: Final = r'["\\\x00-\x1f]'
 _LOCAL: Final = pa.timestamp("us")
@@ -46,13 +49,24 @@ def key_texts(columns: Sequence[pa.Array], rows: int) -> pa.Array:
     """The canonical keys (string, `rows` of them, never null) of key columns of `rows` rows each; `[]` for no
     column. Raises TypeError for a column whose type can't be part of a key.
     """
+    few = _few_texts(columns, rows)
+    return _joined([_json_texts(column) for column in columns]) if few is None else few.dictionary_decode()
+
+
+def key_dictionary(columns: Sequence[pa.Array], rows: int) -> pa.DictionaryArray:
+    """`key_texts` as KEY_DICTIONARY: most keys repeat, and codes are cheaper to move about than texts."""
+    few = _few_texts(columns, rows)
+    return _joined([_json_texts(column) for column in columns]).dictionary_encode() if few is None else few
+
+
+def _few_texts(columns: Sequence[pa.Array], rows: int) -> pa.DictionaryArray | None:
+    """The keys, each text joined once and not once a row; None where there may be too many of them for that."""
     if not columns:
-        return pa.repeat(pa.scalar("[]"), rows)
+        return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(["[]"]))
     encoded = [pc.dictionary_encode(column, null_encoding="encode") for column in columns]
     combinations = math.prod(len(column.dictionary) for column in encoded)
     if not rows or combinations > max(_FEW, rows // 2):
-        return _joined([_json_texts(column) for column in columns])
-    # few combinations: join each once, not once a row
+        return None
     codes = np.zeros(rows, np.int64)
     for column in encoded:
         codes = codes * len(column.dictionary) + column.indices.to_numpy()
@@ -61,7 +75,7 @@ def key_texts(columns: Sequence[pa.Array], rows: int) -> pa.Array:
     seen = np.flatnonzero(places >= 0)
     texts = _joined([_json_texts(column.take(pa.array(places[seen]))) for column in columns])
     places[seen] = np.arange(len(seen))
-    return texts.take(pa.array(places[codes]))
+    return pa.DictionaryArray.from_arrays(places[codes].astype(np.int32), texts)
 
 
 def _joined(texts: Sequence[pa.Array]) -> pa.Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ from transforms.replay_fates import EarlierLetters, fates_of, find_replays, repe
 
 __all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
 
+_FEW_KEYS: Final = 64
+
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -30,7 +34,7 @@ class Routed:
     """Where the records of one source batch go."""
 
     parts: tuple[tuple[TileKey, pa.RecordBatch], ...]
-    """Events by tile and shard: KEY, TIME, ID, HASH, CONTENT, GENERATION, LATE and the measures' inputs."""
+    """Events by tile and shard: KEY, the measures' inputs, HASH, CONTENT, GENERATION, LATE."""
     tally: SegmentTally
     dead: DeadLetterBatch
 
@@ -104,15 +108,29 @@ def _split(
         return ()
     events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
     shard = shards_of(events.column(KEY), shards)
-    order = chosen[np.lexsort((shard[chosen], tiles[chosen]))]
-    tiles, shard = tiles[order], shard[order]
+    places = (tiles - tiles.min()) // compiled.definition.tile * shards + shard
+    order = chosen[_sorted_places(places[chosen])]
+    tiles, shard, places = tiles[order], shard[order], places[order]
     events = events.take(pa.array(order))
-    borders = np.flatnonzero((tiles[1:] != tiles[:-1]) | (shard[1:] != shard[:-1])) + 1
-    starts, ends = [0, *borders.tolist()], [*borders.tolist(), len(order)]
+    borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
     return tuple(
-        ((int(tiles[start]), int(shard[start])), events.slice(start, end - start))
-        for start, end in zip(starts, ends, strict=True)
+        ((int(tiles[start]), int(shard[start])), _compact(events.slice(start, end - start)))
+        for start, end in pairwise(borders)
     )
+
+
+def _sorted_places(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The stable order of places, counted from 0: numpy sorts two bytes by radix, many times faster than eight."""
+    return np.argsort(places.astype(np.uint16) if places.max() < 1 << 16 else places, kind="stable")
+
+
+def _compact(part: pa.RecordBatch) -> pa.RecordBatch:
+    """The part without the keys of other parts, where those are many."""
+    keys = part.column(KEY)
+    if len(keys.dictionary) <= max(len(keys), _FEW_KEYS):
+        return part
+    index = part.schema.get_field_index(KEY)
+    return part.set_column(index, part.schema.field(index), keys.dictionary_decode().dictionary_encode())
 
 
 def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prepared) -> pa.RecordBatch:
@@ -123,7 +141,8 @@ def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prep
     count = prepared.events.num_rows
     content = hash_rows([sources.column(name) for name in compiled.source_columns])
     return (
-        prepared.events.append_column(HASH, pa.array(hash64(prepared.events.column(ID))))
+        prepared.events.select(compiled.aggregated_columns)
+        .append_column(HASH, pa.array(hash64(prepared.events.column(ID))))
         .append_column(CONTENT, pa.array(content))
         .append_column(GENERATION, pa.array(np.full(count, batch.generation, np.int64)))
     )

@@ -1,7 +1,8 @@
-"""Which events of a tile were counted already: sorted arrays of id and content hashes."""
+"""Which events of a tile were counted already: sorted columns of id and content hashes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +11,48 @@ import pyarrow as pa
 
 from schemas.columns import CONTENT, GENERATION, HASH
 
-__all__ = ["ID_SCHEMA", "SeenIds", "Verdict", "ids_batch"]
+__all__ = ["ID_SCHEMA", "Ids", "SeenIds", "Verdict", "as_ids", "ids_batch", "merge_sorted"]
 
 ID_SCHEMA = pa.schema([(HASH, pa.uint64()), (CONTENT, pa.uint64()), (GENERATION, pa.int64())])
 """Counted ids: an event is another's copy when both hashes are equal."""
 
 _ID_TYPE = np.dtype([("hash", "<u8"), ("content", "<u8"), ("generation", "<i8")])
-Ids = npt.NDArray[np.void]
+
+Rows = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Ids as columns of equal length: sorting and searching columns is far faster than rows."""
+
+    hash: npt.NDArray[np.uint64]
+    content: npt.NDArray[np.uint64]
+    generation: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.hash)
+
+    def __getitem__(self, rows: Rows) -> Ids:
+        return Ids(self.hash[rows], self.content[rows], self.generation[rows])
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch) -> Ids:
+        """The columns HASH, CONTENT and GENERATION of a batch."""
+        return cls(*(batch.column(name).to_numpy(zero_copy_only=False) for name in ID_SCHEMA.names))
+
+    def by_identity(self, *, lowest_first: bool = False) -> npt.NDArray[np.int64]:
+        """The order by hash and content; `lowest_first`: then by generation, and by place."""
+        order = np.argsort(self.hash)
+        hashes = self.hash[order]
+        equal = np.zeros(len(hashes) + 1, bool)
+        np.equal(hashes[1:], hashes[:-1], out=equal[1:-1])
+        # Nearly all hashes differ: only the others need more than one column, and a sort that is stable.
+        tied = np.flatnonzero(equal[1:] | equal[:-1])
+        if len(tied):
+            rows = np.sort(order[tied]) if lowest_first else order[tied]
+            columns = (self.generation, self.content, self.hash) if lowest_first else (self.content, self.hash)
+            order[tied] = rows[np.lexsort([column[rows] for column in columns])]
+        return order
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +67,8 @@ class Verdict:
     """Duplicates of an event that was counted in a later generation: hash, content, their own generation."""
     counted_generations: npt.NDArray[np.int64]
     """For each straddler the generation in which its other copy was counted."""
+    counted: Ids
+    """Those that count, sorted by hash and content."""
 
 
 @dataclass(slots=True)
@@ -50,31 +88,32 @@ class SeenIds:
 
         Of copies within the batch the one of the lowest generation counts, the first of them by position.
         """
-        events = as_ids(batch)
-        order = np.lexsort((events["generation"], events["content"], events["hash"]))
+        events = Ids.of(batch)
+        order = events.by_identity(lowest_first=True)
         ordered = events[order]
         leads = np.ones(len(ordered), bool)
-        same_id = ordered["hash"][1:] == ordered["hash"][:-1]
-        leads[1:] = ~(same_id & (ordered["content"][1:] == ordered["content"][:-1]))
-        candidates = ordered[leads]
+        same_id = ordered.hash[1:] == ordered.hash[:-1]
+        leads[1:] = ~(same_id & (ordered.content[1:] == ordered.content[:-1]))
+        candidates, order = ordered[leads], order[leads]
         known, clash, counted_in = self._look_up(candidates)
-        clash[1:] |= candidates["hash"][1:] == candidates["hash"][:-1]
-        later = known & (counted_in > candidates["generation"])
+        clash[1:] |= candidates.hash[1:] == candidates.hash[:-1]
+        later = known & (counted_in > candidates.generation)
+        counted = candidates[~known] if known.any() else candidates
         first = np.zeros(len(events), bool)
-        first[order[leads][~known]] = True
+        first[order[~known]] = True
         conflicts = np.zeros(len(events), bool)
-        conflicts[order[leads][clash & ~known]] = True
-        self._insert(candidates[~known])
-        return Verdict(first, conflicts, candidates[later], counted_in[later])
+        conflicts[order[clash & ~known]] = True
+        self._insert(counted)
+        return Verdict(first, conflicts, candidates[later], counted_in[later], counted)
 
     def load(self, batch: pa.RecordBatch) -> None:
         """Remember ids (columns as ID_SCHEMA) that were counted before."""
-        ids = as_ids(batch)
-        self._insert(ids[np.lexsort((ids["content"], ids["hash"]))])
+        ids = Ids.of(batch)
+        self._insert(ids[ids.by_identity()])
 
     def generations_of(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
         """For each event (columns as in `add`) the generation in which its copy was counted; 0: none was."""
-        known, _, counted_in = self._look_up(as_ids(batch))
+        known, _, counted_in = self._look_up(Ids.of(batch))
         return np.where(known, counted_in, 0)
 
     def dump(self) -> pa.RecordBatch:
@@ -86,15 +125,14 @@ class SeenIds:
         clash = np.zeros(len(candidates), bool)
         counted_in = np.zeros(len(candidates), np.int64)
         for level in self.levels:
-            at = np.searchsorted(level["hash"], candidates["hash"], "left")
+            at = np.searchsorted(level.hash, candidates.hash, "left")
             pending = np.flatnonzero(at < len(level))
             while len(pending):
-                found = level[at[pending]]
-                wanted = candidates[pending]
-                same_id = found["hash"] == wanted["hash"]
-                same = same_id & (found["content"] == wanted["content"])
+                found, wanted = level[at[pending]], candidates[pending]
+                same_id = found.hash == wanted.hash
+                same = same_id & (found.content == wanted.content)
                 known[pending[same]] = True
-                counted_in[pending[same]] = found["generation"][same]
+                counted_in[pending[same]] = found.generation[same]
                 clash[pending[same_id & ~same]] = True
                 # The same id with other content: its further contents stand next to it.
                 pending = pending[same_id & ~same]
@@ -111,24 +149,29 @@ class SeenIds:
             self.levels[-1] = merge_sorted([self.levels[-1], last])
 
 
-def as_ids(batch: pa.RecordBatch) -> Ids:
-    """The id columns of a batch as one structured array."""
-    ids = np.empty(batch.num_rows, _ID_TYPE)
-    ids["hash"] = batch.column(HASH).to_numpy(zero_copy_only=False)
-    ids["content"] = batch.column(CONTENT).to_numpy(zero_copy_only=False)
-    ids["generation"] = batch.column(GENERATION).to_numpy(zero_copy_only=False)
-    return ids
+def as_ids(batch: pa.RecordBatch) -> npt.NDArray[np.void]:
+    """The id columns of a batch as one structured array, as the view store takes them."""
+    ids = Ids.of(batch)
+    rows = np.empty(len(ids), _ID_TYPE)
+    rows["hash"], rows["content"], rows["generation"] = ids.hash, ids.content, ids.generation
+    return rows
 
 
 def ids_batch(ids: Ids) -> pa.RecordBatch:
-    """A structured array of ids as a record batch of ID_SCHEMA."""
-    columns = [np.ascontiguousarray(ids[name]) for name in ("hash", "content", "generation")]
-    return pa.record_batch([pa.array(column) for column in columns], schema=ID_SCHEMA)
+    """Ids as a record batch of ID_SCHEMA."""
+    columns = (ids.hash, ids.content, ids.generation)
+    return pa.record_batch([pa.array(np.ascontiguousarray(column)) for column in columns], schema=ID_SCHEMA)
 
 
-def merge_sorted(levels: list[Ids]) -> Ids:
-    """The levels as one array sorted by hash and content."""
-    if not levels:
-        return np.empty(0, _ID_TYPE)
-    together = np.concatenate(levels)
-    return together[np.lexsort((together["content"], together["hash"]))]
+def merge_sorted(levels: Sequence[Ids]) -> Ids:
+    """The levels as one, sorted by hash and content."""
+    if len(levels) == 1:
+        return levels[0]
+    none = Ids(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int64))
+    parts = list(levels) or [none]
+    together = Ids(
+        np.concatenate([part.hash for part in parts]),
+        np.concatenate([part.content for part in parts]),
+        np.concatenate([part.generation for part in parts]),
+    )
+    return together[together.by_identity()]

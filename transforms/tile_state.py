@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ class Admitted:
     straddlers: tuple[Straddler, ...]
     late: pa.RecordBatch
     """HASH, CONTENT, GENERATION of the events that came too late."""
+    ids: pa.RecordBatch
+    """The same of those that count, sorted by hash and content; none where copies aren't removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class TileState:
     """How often this tile's rows in the store were replaced, because its runner had gone back to a checkpoint."""
 
     def update(self, parts: Sequence[pa.RecordBatch], timing: str) -> FoldUpdate:
-        """Take events in (columns KEY, GENERATION, HASH, CONTENT, TIME, ID and the measures' inputs).
+        """Take events in (columns KEY, GENERATION, HASH, CONTENT, LATE and the measures' inputs).
 
         Returns the new whole states of the (generation, key) pairs that gained an event.
         """
@@ -76,13 +78,9 @@ class TileState:
         events = together.filter(pc.invert(flags)) if late.num_rows else together
         verdict = self._judge(events)
         counted = events if verdict.first.all() else events.filter(pa.array(verdict.first))
-        straddlers = tuple(
-            Straddler(int(row["hash"]), int(row["content"]), int(counted_in), int(row["generation"]))
-            for row, counted_in in zip(verdict.straddlers, verdict.counted_generations, strict=True)
-        )
-        straddlers += self.late.add(late, self.seen) + self.late.copies_of(counted)
+        straddlers = _straddlers(verdict) + self.late.add(late, self.seen) + self.late.copies_of(counted)
         self._name(straddlers)
-        return Admitted(counted, self._tally(events, verdict), straddlers, late)
+        return Admitted(counted, self._tally(events, verdict), straddlers, late, ids_batch(verdict.counted))
 
     def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
         """Merge the block of the events that were admitted."""
@@ -90,10 +88,8 @@ class TileState:
             self.block = changed = delta
         else:
             self.block, changed = _fold(self.compiled, self.block, delta)
-        counted = admitted.counted if self.compiled.definition.deduplicate else admitted.counted.slice(0, 0)
-        ids = counted.select(ID_SCHEMA.names)
         tallies, straddlers = admitted.tallies, admitted.straddlers
-        return FoldUpdate(*self.tile, changed, tallies, straddlers, ids, admitted.late, timing, self.attempt)
+        return FoldUpdate(*self.tile, changed, tallies, straddlers, admitted.ids, admitted.late, timing, self.attempt)
 
     def whole(self, timing: str) -> FoldUpdate:
         """All of this state as one update, which replaces every row of the tile and shard."""
@@ -158,8 +154,8 @@ class TileState:
     def _judge(self, events: pa.RecordBatch) -> Verdict:
         if self.compiled.definition.deduplicate:
             return self.seen.add(events) if self.beside is None else self._judge_beside(self.beside, events)
-        none = np.zeros(events.num_rows, bool)
-        return Verdict(~none, none, merge_sorted([]), np.zeros(0, np.int64))
+        none, no_ids = np.zeros(events.num_rows, bool), merge_sorted([])
+        return Verdict(~none, none, no_ids, np.zeros(0, np.int64), no_ids)
 
     def _judge_beside(self, beside: Beside, events: pa.RecordBatch) -> Verdict:
         """As `SeenIds.add`, but of copies on both sides of the boundary the one counts that counted before.
@@ -174,17 +170,18 @@ class TileState:
         first[fresh], conflicts[fresh] = verdict.first, verdict.conflicts
         passed = events.filter(pa.array(left)).select(ID_SCHEMA.names)
         self._name(self.late.add(passed, self.seen))
-        return Verdict(first, conflicts, verdict.straddlers, verdict.counted_generations)
+        return replace(verdict, first=first, conflicts=conflicts)
 
     def _tally(self, events: pa.RecordBatch, verdict: Verdict) -> tuple[Tally, ...]:
         generations, ids = events.column(GENERATION).to_numpy(), id_hashes(events)
         changed = []
         for generation in np.unique(generations).tolist():
             mine = generations == generation
-            counted, conflicts = int(verdict.first[mine].sum()), int(verdict.conflicts[mine].sum())
+            first = mine & verdict.first
+            counted, conflicts = int(first.sum()), int(verdict.conflicts[mine].sum())
             old = self.tallies.get(generation, Tally(generation, 0, 0, 0))
             duplicates = old.duplicates + int(mine.sum()) - counted
-            digest = (old.digest + sum_of(ids[mine & verdict.first])) % MODULUS
+            digest = (old.digest + sum_of(ids[first])) % MODULUS
             tally = Tally(generation, old.counted + counted, duplicates, old.conflicts + conflicts, digest)
             self.tallies[generation] = tally
             changed.append(tally)
@@ -196,6 +193,12 @@ class TileState:
     def _no_events(self) -> pa.RecordBatch:
         schema = self.compiled.input_schema.append(pa.field(GENERATION, pa.int64()))
         return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def _straddlers(verdict: Verdict) -> tuple[Straddler, ...]:
+    named = verdict.straddlers
+    columns = (named.hash, named.content, verdict.counted_generations, named.generation)
+    return tuple(Straddler(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _header(tallies: Iterable[Tally], straddlers: Iterable[Straddler], attempt: int) -> list[Any]:

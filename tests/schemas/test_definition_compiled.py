@@ -77,7 +77,7 @@ def test_what_is_read_and_put_out(compiled: CompiledDefinition) -> None:
         [
             pa.field(TIME, pa.int64(), nullable=False),
             pa.field(ID, pa.int64(), nullable=False),
-            pa.field(KEY, pa.string(), nullable=False),
+            pa.field(KEY, pa.dictionary(pa.int32(), pa.string()), nullable=False),
             pa.field("amount", pa.int64()),
             pa.field("both", pa.int64()),
         ]

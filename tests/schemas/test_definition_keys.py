@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import UserError
-from schemas.keys import is_key_type, key_texts, parse_key
+from schemas.keys import KEY_DICTIONARY, is_key_type, key_dictionary, key_texts, parse_key
 
 UTC = pa.timestamp("us", "UTC")
 SECOND = 1_000_000
@@ -139,3 +139,20 @@ def test_what_users_get_wrong(fields: list[pa.Field], values: Any, message: str)
     with pytest.raises(UserError) as error:
         parse_key(fields, values)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pytest.param([], id="no column"),
+        pytest.param([pa.array(["a", None, "a"] * 40)], id="few"),
+        pytest.param([pa.array(range(120)), pa.array(["x", "y", None] * 40)], id="as many as rows"),
+        pytest.param([pa.array([], pa.string())], id="no rows"),
+    ],
+)
+def test_as_a_dictionary_the_keys_are_the_same(columns: list[pa.Array]) -> None:
+    rows = len(columns[0]) if columns else 5
+    coded = key_dictionary(columns, rows)
+    assert coded.type == KEY_DICTIONARY
+    assert coded.to_pylist() == key_texts(columns, rows).to_pylist()
+    assert len(coded.dictionary.unique()) == len(coded.dictionary)

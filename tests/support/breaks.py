@@ -22,7 +22,7 @@ import views.certifying
 import views.run_store
 from journal.lane_writer import LaneWriter
 from schemas.measures.totals import TotalMeasure
-from transforms.seen_ids import SeenIds, Verdict, merge_sorted
+from transforms.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
@@ -80,7 +80,7 @@ def every_copy_counts(patch: Patch) -> None:
 
     def add(self: SeenIds, batch: pa.RecordBatch) -> Verdict:
         none = np.zeros(batch.num_rows, bool)
-        return Verdict(~none, none, merge_sorted([]), np.zeros(0, np.int64))
+        return Verdict(~none, none, merge_sorted([]), np.zeros(0, np.int64), Ids.of(batch))
 
     patch.setattr(SeenIds, "add", add)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.seen_ids import ID_SCHEMA, SeenIds, as_ids, ids_batch
+from transforms.seen_ids import ID_SCHEMA, SeenIds, ids_batch
 
 Event = tuple[int, int, int]
 """(hash, content, generation)."""
@@ -63,9 +63,11 @@ def check(seen: SeenIds, model: Model, events: list[Event]) -> None:
     first, conflicts, straddlers = model.add(events)
     assert verdict.first.tolist() == first
     assert verdict.conflicts.tolist() == conflicts
-    rows = [tuple(int(value) for value in row) for row in verdict.straddlers]
+    rows = [tuple(row.values()) for row in ids_batch(verdict.straddlers).to_pylist()]
     assert set(zip(rows, verdict.counted_generations.tolist(), strict=True)) == straddlers
     assert len(rows) == len(straddlers), "a straddler is named once a batch"
+    counted = [tuple(row.values()) for row in ids_batch(verdict.counted).to_pylist()]
+    assert counted == sorted(event for event, counts in zip(events, first, strict=True) if counts)
 
 
 @settings(max_examples=120, deadline=None, derandomize=True, database=None)
@@ -90,7 +92,7 @@ def test_dumped_and_loaded_anywhere_it_goes_on_alike(batches: list[list[Event]],
         after.load(batch([tuple(piece) for piece in pieces[start : start + 2]]))  # type: ignore[misc]
     for events in batches[cut:]:
         check(after, model, events)
-    assert after.dump().equals(ids_batch(as_ids(batch(sorted((*pair, g) for pair, g in model.counted.items())))))
+    assert after.dump().equals(batch(sorted((*pair, g) for pair, g in model.counted.items())))
 
 
 def test_ids_loaded_twice_judge_alike() -> None:
