@@ -13,7 +13,7 @@ from pyarrow import fs
 
 from schemas.errors import SourceFileError
 
-__all__ = ["MAX_RECORD", "FileFormat", "FilePiece", "FileRef", "one_line", "open_file", "storage_of"]
+__all__ = ["MAX_RECORD", "FileFormat", "FilePiece", "FileRef", "one_line", "open_file", "open_native", "storage_of"]
 
 MAX_RECORD: Final = 64 * 1024 * 1024
 """Bytes of the longest line of text that is read into memory."""
@@ -72,18 +72,25 @@ def storage_of(path: str) -> tuple[fs.FileSystem, str]:
 
 
 @contextmanager
-def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
-    """The file's bytes, seekable. Raises SourceFileError if it can't be read or has another size than when
-    listed.
+def open_native(ref: FileRef) -> Iterator[pa.NativeFile]:
+    """The file for Arrow's own readers, without Python between. Raises SourceFileError if it can't be read or has
+    another size than when listed.
     """
     system, path = storage_of(ref.path)
     try:
         with system.open_input_file(path) as file:
             if file.size() != ref.size:
                 raise SourceFileError(f"{ref.path}: {file.size()} bytes; it had {ref.size} when it was listed")
-            yield cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, file), _READ))
+            yield file
     except OSError as error:
         raise SourceFileError(f"{ref.path}: {one_line(error)}") from None
+
+
+@contextmanager
+def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
+    """The file's bytes, seekable. Raises as `open_native`."""
+    with open_native(ref) as file:
+        yield cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, file), _READ))
 
 
 def one_line(error: BaseException) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Final
@@ -58,7 +60,8 @@ def expand(patterns: Sequence[str]) -> list[FileRef]:
     if not patterns:
         raise SourceFileError("no files named; name at least one file, folder or pattern")
     paths = sorted({path for pattern in patterns for path in _paths(pattern)})
-    return [_ref(path) for path in paths]
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, max(len(paths), 1)), "digest") as several:
+        return list(several.map(_ref, paths))
 
 
 def split(ref: FileRef, target_bytes: int) -> list[FilePiece]:

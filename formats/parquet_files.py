@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from formats.avro_resolution import default_column, is_left_out
 from formats.avro_types import SourceField, SourceFields
 from formats.conversions import known_symbols, texts, within
-from formats.file_pieces import FilePiece, FileRef, one_line, open_file
+from formats.file_pieces import FilePiece, FileRef, one_line, open_native
 from formats.verdicts import VALIDATE, Parsed, Verdicts
 from schemas.errors import SchemaError, SourceFileError
 
@@ -29,7 +29,7 @@ def split_parquet(ref: FileRef, target_bytes: int) -> list[FilePiece]:
     read.
     """
     pieces: list[FilePiece] = []
-    with open_file(ref) as opened:
+    with open_native(ref) as opened:
         file = _parquet(opened, ref)
         start = first = records = size = 0
         for group in range(file.num_row_groups):
@@ -47,7 +47,7 @@ def read_parquet(fields: SourceFields, columns: tuple[str, ...], piece: FilePiec
     for damage.
     """
     needed = fields.needed(columns)
-    with open_file(piece.ref) as opened:
+    with open_native(piece.ref) as opened:
         file = _parquet(opened, piece.ref)
         for field in needed:
             _check(piece.ref.path, file.schema_arrow, field)
@@ -61,7 +61,7 @@ def read_parquet(fields: SourceFields, columns: tuple[str, ...], piece: FilePiec
             yield Parsed(arrays, np.arange(batch.num_rows), verdicts, {})
 
 
-def _parquet(file: IO[bytes], ref: FileRef) -> pq.ParquetFile:
+def _parquet(file: pa.NativeFile, ref: FileRef) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
     except (pa.ArrowException, OSError, ValueError) as error:

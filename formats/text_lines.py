@@ -77,13 +77,30 @@ def read_lines(
 ) -> Iterator[tuple[Parsed, list[bytes]]]:
     """The needed fields of the piece's lines, and the lines; blank lines are no records."""
     for lines in _line_batches(piece):
-        long = {
-            row: (DECODE, f"{len(line):,} bytes; {MAX_LINE:,} are allowed")
-            for row, line in enumerate(lines)
-            if len(line) > MAX_LINE
-        }
-        parsed = parse_json(fields, columns, [b"" if row in long else line for row, line in enumerate(lines)])
-        yield Parsed(parsed.arrays, parsed.rows, parsed.verdicts, parsed.faults | long), lines
+        parsed = _parse_lines(fields, columns, lines)
+        if any(_is_blank(lines[row]) for row in parsed.faults):
+            # Hardly any file has blank lines: looking at each line for them would take longer than this.
+            lines = [line for line in lines if not _is_blank(line)]
+            if not lines:
+                continue
+            parsed = _parse_lines(fields, columns, lines)
+        yield parsed, lines
+
+
+def _is_blank(line: bytes) -> bool:
+    return not line or line.isspace()
+
+
+def _parse_lines(fields: SourceFields, columns: tuple[str, ...], lines: list[bytes]) -> Parsed:
+    if max(map(len, lines)) <= MAX_LINE:
+        return parse_json(fields, columns, lines)
+    long = {
+        row: (DECODE, f"{len(line):,} bytes; {MAX_LINE:,} are allowed")
+        for row, line in enumerate(lines)
+        if len(line) > MAX_LINE
+    }
+    parsed = parse_json(fields, columns, [b"" if row in long else line for row, line in enumerate(lines)])
+    return Parsed(parsed.arrays, parsed.rows, parsed.verdicts, parsed.faults | long)
 
 
 def _line_batches(piece: FilePiece) -> Iterator[list[bytes]]:
@@ -107,9 +124,8 @@ def _line_batches(piece: FilePiece) -> Iterator[list[bytes]]:
                 whole, rest = rest + whole, tail
             else:
                 whole, rest = rest + chunk, b""
-            lines = [line for line in whole.split(b"\n") if line and not line.isspace()]
-            if lines:
-                yield lines
+            if whole:
+                yield whole.removesuffix(b"\n").split(b"\n")
 
 
 def _grown(rest: bytes, chunk: bytes, piece: FilePiece) -> bytes:

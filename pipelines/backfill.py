@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +16,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
-from pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items
+from formats.files import expand
+from pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items, workers_for
 from pipelines.config import (
     FlagParser,
     add_definition_flag,
@@ -21,31 +26,68 @@ from pipelines.config import (
     definition_text,
     duration,
     home_from,
+    load_definitions,
     make_folder,
 )
-from pipelines.launching import entry, launch, local_batch_runner, wait
+from pipelines.launching import entry, is_local, launch, local_batch_runner, wait
+from pipelines.scratch import scratch_folder
 from schemas.compiled import compile_definition
-from schemas.definition import load
 from schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
 from transforms.aggregate import AggregateTiles, BatchRunRef
 from transforms.backfill_work import ReadWork, Work
 from transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
+from transforms.elements import SourceBatch
 from transforms.sinks import WriteBatchStates, WriteDeadLetters
 from transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
 from views.opening import open_store
 from views.rows import Publication
 from views.store import ViewStore
 
-__all__ = ["build", "main", "parse", "run"]
+__all__ = ["BatchView", "Job", "build", "main", "parse", "run"]
 
 _BUILDS: Final = 4
 """How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
 
 
-def parse(arguments: Sequence[str]) -> tuple[BackfillConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    parser = FlagParser("tandem backfill", "Run a definition over files and sealed generations of the journal.")
-    add_definition_flag(parser, several=False)
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One definition's backfill, and what it has to do now."""
+
+    config: BackfillConfig
+    plan: Plan
+
+    @property
+    def reads(self) -> tuple[object, ...]:
+        """Jobs of which this is equal share one reading and decoding."""
+        source = self.config.definition.source
+        return source.version, tuple(sorted(source.revisions)), self.plan.reads
+
+
+@dataclass
+class BatchView(beam.PTransform):  # type: ignore[misc]
+    """One definition's batch run, from decoded batches to the view store."""
+
+    job: Job
+    scratch: str | None
+
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
+        config, work, url = self.job.config, self.job.plan, self.job.config.home.store
+        definition, parent = config.definition, work.parent.id if work.parent else None
+        letters = LetterSource(url, work.parent.boundary if work.parent else 0, parent)
+        routed = batches | "Route" >> RouteToTiles(definition, letters=letters)
+        _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
+        batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary)
+        updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
+        updates |= "States" >> WriteBatchStates(definition, url, work.batch_run)
+        counts = routed[TALLIES] | "Received" >> CountReceived(definition, url), updates | "Counted" >> CountCounted()
+        finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files)
+        _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
+
+
+def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], PipelineOptions]:
+    """Tandem's flags as a config for each definition, the others as Beam's options. Raises UserError."""
+    parser = FlagParser("tandem backfill", "Run definitions over files and sealed generations of the journal.")
+    add_definition_flag(parser, several=True)
     add_home_flags(parser)
     parser.flag("files", action="append", default=[], metavar="GLOB", help="data files; repeatable")
     parser.flag("upto", type=int, help="last generation of the journal to take in (default: the last sealed one)")
@@ -53,95 +95,124 @@ def parse(arguments: Sequence[str]) -> tuple[BackfillConfig, PipelineOptions]:
     parser.flag("publish-wait", type=duration, default="60s", help="how long to wait for live to catch up")
     parser.flag("promote", action="store_true", help="serve this version although another is being served")
     parser.flag("accept-missing-files", action="store_true", help="promote without all files that are being served")
+    parser.flag("workers", type=int, default=0, help="threads on this machine (default: up to one a core)")
+    parser.flag("scratch", help="folder, or URI, that all workers reach (default: HOME/scratch on this machine)")
     flags, rest = parser.parse_known_args(list(arguments))
-    config = BackfillConfig(
-        definition=load(Path(flags.definition)),
-        definition_text=definition_text(flags.definition),
-        files=tuple(flags.files),
-        home=home_from(flags),
-        upto=flags.upto,
-        publish=not flags.no_publish,
-        publish_wait=flags.publish_wait,
-        promote=flags.promote,
-        accept_missing_files=flags.accept_missing_files,
+    options = beam_options(rest)
+    if flags.workers < 0:
+        raise UserError(f"--workers is {flags.workers}; it is a number of threads, or 0 to choose by the input")
+    if flags.workers and not is_local(options):
+        raise UserError("--workers is for this machine; other runners have flags of their own")
+    texts = map(definition_text, flags.definition)
+    configs = tuple(
+        BackfillConfig(
+            definition=definition,
+            definition_text=text,
+            files=tuple(flags.files),
+            home=home_from(flags),
+            upto=flags.upto,
+            publish=not flags.no_publish,
+            publish_wait=flags.publish_wait,
+            promote=flags.promote,
+            accept_missing_files=flags.accept_missing_files,
+            scratch=_scratch(flags, options),
+            workers=flags.workers,
+        )
+        for definition, text in zip(load_definitions(flags.definition), texts, strict=True)
     )
-    return config, beam_options(rest)
+    return configs, options
+
+
+def _scratch(flags: argparse.Namespace, options: PipelineOptions) -> str | None:
+    if flags.scratch:
+        return str(flags.scratch) if "://" in flags.scratch else os.path.abspath(flags.scratch)
+    return str(Path(flags.home).absolute() / "scratch") if is_local(options) else None
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Build a batch run and publish it. Raises TandemError."""
-    config, options = parse(arguments)
+    """Build batch runs and publish them. Raises TandemError."""
+    configs, options = parse(arguments)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    compile_definition(config.definition)
-    if config.home.store.startswith("sqlite:///"):
-        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
-    store = open_store(config.home.store)
-    _check_version(store, config)
-    store.register(compile_definition(config.definition), config.definition_text)
+    for config in configs:
+        compile_definition(config.definition)
+    if configs[0].home.store.startswith("sqlite:///"):
+        make_folder(Path(configs[0].home.store.removeprefix("sqlite:///")).parent)
+    store = open_store(configs[0].home.store)
+    for config in configs:
+        _check_version(store, config)
+        store.register(compile_definition(config.definition), config.definition_text)
+    listed = expand(configs[0].files) if configs[0].files else ()
     for builds_left in reversed(range(_BUILDS)):
-        work = plan(config, store)
-        if not work.generations:
-            console.print(f"{config.definition.name}: nothing new; boundary {work.boundary} stays")
-            return
-        _build_batch_run(config, options, work, store, console)
-        if not config.publish:
-            return
-        try:
-            published = _publish(config, store, work)
-        except BatchOutdatedError as outdated:
-            if not builds_left:
-                raise
-            console.print(f"{outdated}: doing so")
-        else:
-            console.print(f"{config.definition.name}: published, boundary {published.boundary}")
+        jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
+        for job in jobs:
+            if not job.plan.generations:
+                console.print(f"{job.config.definition.name}: nothing new; boundary {job.plan.boundary} stays")
+        jobs = [job for job in jobs if job.plan.generations]
+        for sharing in _sharing(jobs):
+            _build_batch_runs(sharing, options, store, console)
+        outdated = [job for job in jobs if job.config.publish and not _published(job, store, console, builds_left)]
+        configs = tuple(job.config for job in outdated)
+        if not configs:
             return
 
 
-def _build_batch_run(
-    config: BackfillConfig, options: PipelineOptions, work: Plan, store: ViewStore, console: Console
-) -> None:
-    local_batch_runner(options)
-    begun = time.monotonic()
-    with console.status(f"{config.definition.name}: {len(work.files)} files, {len(work.segments)} segments"):
-        wait(launch(build(config, options, work, store)))
-    manifest = store.manifest(work.batch_run)
-    received = sum(counts.received for counts in manifest.counts)
-    dead = sum(counts.dead for counts in manifest.counts)
+def _sharing(jobs: Sequence[Job]) -> list[list[Job]]:
+    groups: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.reads, []).append(job)
+    return list(groups.values())
+
+
+def _build_batch_runs(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, console: Console) -> None:
+    config, work = jobs[0].config, jobs[0].plan
+    local_batch_runner(options, config.workers or workers_for(work.size))
+    names, begun = ", ".join(job.config.definition.name for job in jobs), time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(console.status(f"{names}: {len(work.files)} files, {len(work.segments)} segments"))
+        scratch = stack.enter_context(scratch_folder(config.scratch, work.batch_run)) if config.scratch else None
+        wait(launch(build(jobs, options, store, scratch)))
     seconds = time.monotonic() - begun
-    console.print(
-        f"{config.definition.name}: batch run {work.batch_run} took in {received:,} events of "
-        f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.1f} s, {dead:,} dead letters"
-    )
+    for job in jobs:
+        manifest = store.manifest(job.plan.batch_run)
+        received = sum(counts.received for counts in manifest.counts)
+        dead = sum(counts.dead for counts in manifest.counts)
+        console.print(
+            f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received:,} events of "
+            f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.1f} s, {dead:,} dead letters"
+        )
 
 
-def build(config: BackfillConfig, options: PipelineOptions, work: Plan, store: ViewStore) -> beam.Pipeline:
-    """The pipeline's graph; the batch run is begun in the store."""
-    definition, url = config.definition, config.home.store
-    parent = work.parent.id if work.parent else None
-    store.start_batch_run(
-        definition.version,
-        work.batch_run,
-        boundary=work.boundary,
-        parent=parent,
-        file_sets=work.file_sets,
-        built_for=work.live_run,
-    )
-    batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary)
+def build(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, scratch: str | None = None) -> beam.Pipeline:
+    """The graph of jobs that read the same; their batch runs are begun in the store."""
+    for job in jobs:
+        store.start_batch_run(
+            job.config.definition.version,
+            job.plan.batch_run,
+            boundary=job.plan.boundary,
+            parent=job.plan.parent.id if job.plan.parent else None,
+            file_sets=job.plan.file_sets,
+            built_for=job.plan.live_run,
+        )
     pipeline = beam.Pipeline(options=options)
-    items = pipeline | "Work" >> beam.Create(list(work_items(work))).with_output_types(Work)
-    letters = LetterSource(url, work.parent.boundary if work.parent else 0, parent)
-    route = RouteToTiles(definition, letters=letters)
-    routed = items | "Input" >> ReadWork(definition, config.home.journal) | "Route" >> route
-    _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
-    updates = (
-        routed.parts
-        | "Aggregate" >> AggregateTiles(definition, batch_run)
-        | "States" >> WriteBatchStates(definition, url, work.batch_run)
-    )
-    counts = (routed[TALLIES] | "Received" >> CountReceived(definition, url), updates | "Counted" >> CountCounted())
-    finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files)
-    _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
+    items = pipeline | "Work" >> beam.Create(list(work_items(jobs[0].plan))).with_output_types(Work)
+    definitions = tuple(job.config.definition for job in jobs)
+    batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal)
+    for job in jobs:
+        batches | job.config.definition.name >> BatchView(job, scratch)
     return pipeline
+
+
+def _published(job: Job, store: ViewStore, console: Console, builds_left: int) -> bool:
+    """Publish; False when the batch run has to be built anew, because live went on meanwhile."""
+    try:
+        published = _publish(job.config, store, job.plan)
+    except BatchOutdatedError as outdated:
+        if not builds_left:
+            raise
+        console.print(f"{outdated}: doing so")
+        return False
+    console.print(f"{job.config.definition.name}: published, boundary {published.boundary}")
+    return True
 
 
 def _check_version(store: ViewStore, config: BackfillConfig) -> None:

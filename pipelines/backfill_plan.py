@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,10 +24,13 @@ from views.built import built
 from views.rows import BatchRun, FileSet, SegmentFile
 from views.store import ViewStore
 
-__all__ = ["PIECE_BYTES", "BackfillConfig", "Plan", "plan", "work_items"]
+__all__ = ["PIECE_BYTES", "WORKER_BYTES", "BackfillConfig", "Plan", "plan", "work_items", "workers_for"]
 
-PIECE_BYTES: Final = 64 << 20
+PIECE_BYTES: Final = 16 << 20
 """A file is read in pieces of about this size; a reconcile run finds them again by it."""
+WORKER_BYTES: Final = 16 << 20
+"""A worker more gets at least this much to read."""
+_MESSAGE_BYTES: Final = 100
 _SEGMENT_MESSAGES: Final = 100_000
 """Messages of the segments that one item of work reads, about."""
 
@@ -44,6 +48,10 @@ class BackfillConfig:
     publish_wait: int
     promote: bool
     accept_missing_files: bool = False
+    scratch: str | None = None
+    """Folder where events wait for their tile; None: the runner's shuffle carries them."""
+    workers: int = 1
+    """Threads of a local runner; 0: one a core where there is enough to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,16 @@ class Plan:
         return (*(s.generation for s in self.file_sets), *range(before + 1, self.boundary + 1))
 
     @property
+    def reads(self) -> tuple[object, ...]:
+        """All that decides what is read, and as what: plans of which this is equal share one reading."""
+        return self.segments, self.files, tuple(added.generation for added in self.file_sets)
+
+    @property
+    def size(self) -> int:
+        """Bytes to read, about."""
+        return sum(ref.size for ref in self.files) + sum(ref.count for ref in self.segments) * _MESSAGE_BYTES
+
+    @property
     def manifest_files(self) -> tuple[SegmentFile, ...]:
         """What it reads, for its manifest."""
         files = (SegmentFile(ref.path, ref.size, ref.digest, 0) for ref in self.files)
@@ -73,22 +91,28 @@ class Plan:
         return (*files, *segments)
 
 
-def plan(config: BackfillConfig, store: ViewStore, journal: BlobStore | None = None) -> Plan:
+def plan(
+    config: BackfillConfig,
+    store: ViewStore,
+    journal: BlobStore | None = None,
+    listed: Sequence[FileRef] | None = None,
+) -> Plan:
     """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError.
 
-    `journal`: where it lies, if not in the folder that the config names.
+    `journal`: where it lies, if not in the folder that the config names. `listed`: the files that the config's
+    patterns name, where they were listed already.
     """
     served = store.served(config.definition.name)
     same = served is not None and served.version == config.definition.version
     parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
     boundary, segments = _new_segments(config, parent.boundary if parent else 0, journal)
-    files = _new_files(config, store, parent)
+    files = _new_files(_listed(config) if listed is None else listed, store, parent)
     sets = [*(parent.file_sets if parent else ())]
     added = []
     if files:
-        listed = json.dumps([[ref.path, ref.size, ref.digest] for ref in files]).encode()
+        content = json.dumps([[ref.path, ref.size, ref.digest] for ref in files]).encode()
         generation = min([0, *(s.generation for s in sets)]) - 1
-        added = [FileSet(generation, hashlib.blake2b(listed, digest_size=16).hexdigest())]
+        added = [FileSet(generation, hashlib.blake2b(content, digest_size=16).hexdigest())]
     return Plan(
         batch_run=f"b-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}",
         parent=parent,
@@ -99,6 +123,11 @@ def plan(config: BackfillConfig, store: ViewStore, journal: BlobStore | None = N
         file_sets=tuple(added),
         arrival_time=time.time_ns() // 1000,
     )
+
+
+def workers_for(size: int) -> int:
+    """How many threads have enough to do for this many bytes."""
+    return max(min(os.cpu_count() or 1, size // WORKER_BYTES), 1)
 
 
 def work_items(work: Plan) -> Iterator[Work]:
@@ -128,13 +157,15 @@ def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None 
     return upto, segments_of(index, upto, after)
 
 
-def _new_files(config: BackfillConfig, store: ViewStore, parent: BatchRun | None) -> list[FileRef]:
+def _listed(config: BackfillConfig) -> Sequence[FileRef]:
+    return expand(config.files) if config.files else ()
+
+
+def _new_files(listed: Sequence[FileRef], store: ViewStore, parent: BatchRun | None) -> list[FileRef]:
     """Files that no ancestor has read. Raises SourceFileError for one that it read with other content."""
-    if not config.files:
-        return []
-    known = {file.path: file for file in _files_of(store, parent)}
+    known = {file.path: file for file in _files_of(store, parent)} if listed else {}
     fresh = []
-    for ref in expand(config.files):
+    for ref in listed:
         seen = known.get(ref.path)
         if seen is None:
             fresh.append(ref)

@@ -6,25 +6,40 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
+from pipelines.memory import keep_memory
 from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
 
-__all__ = ["entry", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
+__all__ = ["FN_API_RUNNER", "entry", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
 
-_LOCAL = ("", "DirectRunner", "SwitchingDirectRunner")
+FN_API_RUNNER: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_LOCAL: Final = ("", "DirectRunner", "SwitchingDirectRunner")
 
 
-def local_batch_runner(options: PipelineOptions) -> None:
-    """Bounded work on one machine goes to the FnApiRunner: Prism takes two to three times as long."""
-    standard = options.view_as(StandardOptions)
-    if (standard.runner or "") in _LOCAL:
-        standard.runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the pipeline runs in processes of this machine, on the runner that Tandem chooses for that."""
+    return (options.view_as(StandardOptions).runner or "") in (*_LOCAL, FN_API_RUNNER)
+
+
+def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
+    """Bounded work on one machine goes to the FnApiRunner: Prism takes two to three times as long.
+
+    More than one worker are threads: nearly all work is in calls that let other threads run, and a process more would
+    take seconds to import what it needs.
+    """
+    if not is_local(options):
+        return
+    options.view_as(StandardOptions).runner = FN_API_RUNNER
+    direct = options.view_as(DirectOptions)
+    if workers > 1:
+        direct.direct_num_workers, direct.direct_running_mode = workers, "multi_threading"
 
 
 def local_streaming_runner(options: PipelineOptions) -> None:
@@ -59,6 +74,7 @@ def _is_not_of_beam(record: logging.LogRecord) -> bool:
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had."""
     quieten()
+    keep_memory()
     try:
         return pipeline.run()
     except RuntimeError as error:

@@ -53,7 +53,7 @@ def _read(definition: Definition, work: Plan, journal: BlobStore) -> tuple[Parts
     parts: Parts = {}
     counts: dict[int, Counts] = {}
     for item in work_items(work):
-        for batch in read_work(definition, item, journal):
+        for batch in read_work([definition], item, journal):
             found, tallies = parts_of(route.process(batch))
             for key, events in found:
                 parts.setdefault(key, []).append(events)

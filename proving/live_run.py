@@ -24,7 +24,7 @@ from proving.runner_state import RunnerState
 from schemas.columns import LATE
 from schemas.definition import Definition
 from transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, SegmentTally, TileKey
-from transforms.fold import DAY, _Fold
+from transforms.fold import _Fold
 from transforms.journaled_source import decoded_segment
 from transforms.reading import observe, source_readings
 from transforms.sinks import _WriteStates, _WriteTallies
@@ -233,9 +233,9 @@ class Live:
         self._clear_tiles()
 
     def _given_up(self, key: TileKey) -> int:
-        """The watermark at which a runner gives a tile's window up."""
+        """The watermark past which nothing of a tile that counts is emitted any more."""
         definition = self.world.definition
-        return key[0] + definition.tile + definition.lateness + DAY * SECOND
+        return key[0] + definition.tile + definition.lateness
 
     def _hold(self, key: TileKey, late: bool) -> None:
         """Elements hold the watermark at their window's end, late ones where the runner gives the window up.

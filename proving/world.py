@@ -241,7 +241,7 @@ class World:
         found = []
         for ref in self.index().segments():
             watermark = load_segment(self.blobs, ref.path).header.watermarks.get(version)
-            (batch,) = read_work(self.definition, Work(SegmentWork((ref,))), self.blobs)
+            (batch,) = read_work([self.definition], Work(SegmentWork((ref,))), self.blobs)
             found.append(replace(batch, watermark=None if late else watermark))
         return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,7 +87,11 @@ def aggregate(measures: Measures, events: pa.RecordBatch) -> pa.RecordBatch:
     """The block of a batch of events (columns GENERATION, KEY and the measures' inputs), in any order."""
     grouping = _factorise(events.column(GENERATION), events.column(KEY))
     counts = pa.array(np.bincount(grouping.groups, minlength=grouping.size).astype(np.int64))
-    states = [measure.update(events, grouping.groups, grouping.size) for _, measure in measures]
+    made: dict[Hashable, pa.Array] = {}
+    for _, measure in measures:
+        if measure.update_like not in made:
+            made[measure.update_like] = measure.update(events, grouping.groups, grouping.size)
+    states = [made[measure.update_like] for _, measure in measures]
     return _block(measures, grouping, counts, states)
 
 

@@ -13,6 +13,7 @@ from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
 from transforms.elements import FoldUpdate, TileKey
 from transforms.many_tiles import aggregate_tiles
+from transforms.spilling import ReadSpilled, SpillParts
 from transforms.tile_state import Admitted, TileState
 from views.opening import open_store
 
@@ -41,13 +42,17 @@ class AggregateTiles(beam.PTransform):  # type: ignore[misc]
 
     definition: Definition
     batch_run: BatchRunRef
+    scratch: str | None = None
+    """Folder where the events wait for their tile; None: the runner's shuffle carries them."""
 
     def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[FoldUpdate]:
-        return (
-            parts
-            | "Tiles" >> beam.GroupByKey()
-            | "Aggregate" >> beam.ParDo(_Aggregate(self.definition, self.batch_run)).with_output_types(FoldUpdate)
-        )
+        if self.scratch is None:
+            tiles = parts | "Tiles" >> beam.GroupByKey()
+        else:
+            spilled = parts | "Spill" >> SpillParts(self.scratch)
+            tiles = spilled | "Tiles" >> beam.GroupByKey() | "Spilled" >> ReadSpilled()
+        aggregate = beam.ParDo(_Aggregate(self.definition, self.batch_run))
+        return tiles | "Aggregate" >> aggregate.with_output_types(FoldUpdate)
 
 
 class _Aggregate(beam.DoFn):  # type: ignore[misc]

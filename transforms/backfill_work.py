@@ -1,6 +1,6 @@
 """What a backfill reads, as items that a runner can spread: segments of the journal and pieces of files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import apache_beam as beam
@@ -66,26 +66,27 @@ beam.coders.registry.register_coder(Work, WorkCoder)
 class ReadWork(beam.PTransform):  # type: ignore[misc]
     """Read and decode items of work: PCollection[SourceBatch]."""
 
-    definition: Definition
+    definitions: tuple[Definition, ...]
+    """All on one source section, so that one decoding serves them all."""
     journal: str
 
     def expand(self, work: beam.PCollection[Work]) -> beam.PCollection[SourceBatch]:
-        read = beam.ParDo(_Read(self.definition, self.journal)).with_output_types(SourceBatch)
+        read = beam.ParDo(_Read(self.definitions, self.journal)).with_output_types(SourceBatch)
         return work | "Spread" >> beam.Reshuffle() | "Read" >> read
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, definition: Definition, journal: str) -> None:
-        self._definition = definition
+    def __init__(self, definitions: tuple[Definition, ...], journal: str) -> None:
+        self._definitions = definitions
         self._journal = journal
 
     def process(self, work: Work) -> Iterator[SourceBatch]:
-        yield from read_work(self._definition, work, LocalBlobs(self._journal))
+        yield from read_work(self._definitions, work, LocalBlobs(self._journal))
 
 
-def read_work(definition: Definition, work: Work, journal: BlobStore) -> Iterator[SourceBatch]:
+def read_work(definitions: Sequence[Definition], work: Work, journal: BlobStore) -> Iterator[SourceBatch]:
     """Read and decode one item of work. Raises SegmentError or SourceFileError for what isn't as it was listed."""
-    (reading,) = source_readings([definition])
+    (reading,) = source_readings(definitions)
     item = work.item
     if isinstance(item, FileWork):
         yield from read_file_piece(reading, item.piece, item.number, item.generation, item.arrival_time)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,10 @@ __all__ = [
     "register_coders",
     "unpack",
 ]
+
+_FEW: Final = 64
+_SIZE_OF_PARTS: Final = 100
+"""Bytes of what isn't columns, about; only Beam's metrics show it."""
 
 TileKey = tuple[int, int]
 """(start of the tile in microseconds UTC, shard of keys)."""
@@ -165,16 +169,28 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
     """A record batch as an Arrow IPC stream."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        return to_ipc(value)
+        return to_ipc(_without_strangers(value))
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         return from_ipc(encoded)
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        return int(value.nbytes)
 
     def is_deterministic(self) -> bool:
         return True
 
     def to_type_hint(self) -> type:
         return pa.RecordBatch  # type: ignore[no-any-return]
+
+
+def _without_strangers(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A slice has the dictionary of the whole: where that is large, only what the slice needs of it goes with it."""
+    for index, column in enumerate(batch.columns):
+        if pa.types.is_dictionary(column.type) and len(column.dictionary) > max(len(column), _FEW):
+            own = column.dictionary_decode().dictionary_encode()
+            batch = batch.set_column(index, batch.schema.field(index), own)
+    return batch
 
 
 def pack(header: Any, parts: Sequence[bytes] = ()) -> bytes:
@@ -197,6 +213,14 @@ class PackedCoder(coders.Coder):  # type: ignore[misc]
     """Base of the coders below: deterministic, of one type."""
 
     value_type: ClassVar[type]
+
+    def estimate_size(self, value: Any) -> int:
+        """Beam samples sizes for its metrics, by encoding unless it is told: that took a fifth of a backfill."""
+        return _SIZE_OF_PARTS + sum(int(batch.nbytes) for batch in self.batches_of(value))
+
+    def batches_of(self, value: Any) -> Sequence[pa.RecordBatch]:
+        """What is large in the value."""
+        return ()
 
     def is_deterministic(self) -> bool:
         return True
@@ -224,6 +248,9 @@ class SourceBatchCoder(PackedCoder):
 
     value_type = SourceBatch
 
+    def batches_of(self, value: SourceBatch) -> Sequence[pa.RecordBatch]:
+        return (value.decoded.events, value.messages) if value.messages is not None else (value.decoded.events,)
+
     def encode(self, value: SourceBatch) -> bytes:
         dead = value.decoded.dead
         header = [value.position, value.number, value.generation, value.source, value.watermark, value.reported]
@@ -245,6 +272,9 @@ class DecodedSegmentCoder(PackedCoder):
     """Coder of DecodedSegment."""
 
     value_type = DecodedSegment
+
+    def batches_of(self, value: DecodedSegment) -> Sequence[pa.RecordBatch]:
+        return [batch.decoded.events for batch in value.batches]
 
     def encode(self, value: DecodedSegment) -> bytes:
         return pack(None, [SourceBatchCoder().encode(batch) for batch in value.batches])
@@ -296,6 +326,9 @@ class FoldUpdateCoder(PackedCoder):
     """Coder of FoldUpdate."""
 
     value_type = FoldUpdate
+
+    def batches_of(self, value: FoldUpdate) -> Sequence[pa.RecordBatch]:
+        return (value.block, value.ids, value.late)
 
     def encode(self, value: FoldUpdate) -> bytes:
         tallies = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in value.tallies]

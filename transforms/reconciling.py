@@ -51,7 +51,7 @@ class _ReadAgain(beam.DoFn):  # type: ignore[misc]
     def process(self, work: Work) -> Iterator[SourceBatch]:
         blobs = LocalBlobs(self._journal)
         if isinstance(work.item, FileWork):
-            yield from read_work(self._definition, work, blobs)
+            yield from read_work([self._definition], work, blobs)
             return
         for ref in work.item.refs:
             yield self._segment(blobs, ref)

@@ -23,7 +23,7 @@ from transforms.replay_fates import EarlierLetters, fates_of, find_replays, repe
 
 __all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
 
-_FEW_KEYS: Final = 64
+_NONE: Final = np.zeros(0, np.int64)
 
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -73,7 +73,7 @@ def route(
     replays = find_replays(batch)
     again = repeated(compiled, batch, prepared, replays, earlier)
     late = late_rows(tiles, definition.tile, definition.lateness, batch.watermark) & ~again
-    late_tiles, late_counts = np.unique(tiles[late], return_counts=True)
+    late_tiles, late_counts = np.unique(tiles[late], return_counts=True) if late.any() else (_NONE, _NONE)
     # A copy of a late event may yet be in time, in another lane: the fold must know of it.
     chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late & ~again)
     parts = _split(compiled, shards, batch, prepared, tiles, late, chosen)
@@ -87,12 +87,23 @@ def route(
         dead=len(dead),
         late=tuple(zip(late_tiles.tolist(), late_counts.tolist(), strict=True)),
         reported=batch.reported,
-        tiles=tuple(np.unique(tiles).tolist()),
+        tiles=_distinct(tiles, definition.tile),
         duplicates=int(again.sum()),
         dead_rows=tuple(sorted(letter.row for letter in dead)),
         replays=fates_of(replays, dead),
     )
     return Routed(parts, tally, DeadLetterBatch(batch.position, batch.number, batch.generation, dead, tally.replays))
+
+
+def _distinct(tiles: Times, size: int) -> tuple[int, ...]:
+    """The tiles, each once, ascending; by marks in a table where they lie close together."""
+    if not len(tiles):
+        return ()
+    first = int(tiles.min())
+    places = (tiles - first) // size
+    if places.max() >= 8 * len(places):
+        return tuple(np.unique(tiles).tolist())
+    return tuple((np.flatnonzero(np.bincount(places)) * size + first).tolist())
 
 
 def _split(
@@ -114,23 +125,13 @@ def _split(
     events = events.take(pa.array(order))
     borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
     return tuple(
-        ((int(tiles[start]), int(shard[start])), _compact(events.slice(start, end - start)))
-        for start, end in pairwise(borders)
+        ((int(tiles[start]), int(shard[start])), events.slice(start, end - start)) for start, end in pairwise(borders)
     )
 
 
 def _sorted_places(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The stable order of places, counted from 0: numpy sorts two bytes by radix, many times faster than eight."""
     return np.argsort(places.astype(np.uint16) if places.max() < 1 << 16 else places, kind="stable")
-
-
-def _compact(part: pa.RecordBatch) -> pa.RecordBatch:
-    """The part without the keys of other parts, where those are many."""
-    keys = part.column(KEY)
-    if len(keys.dictionary) <= max(len(keys), _FEW_KEYS):
-        return part
-    index = part.schema.get_field_index(KEY)
-    return part.set_column(index, part.schema.field(index), keys.dictionary_decode().dictionary_encode())
 
 
 def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prepared) -> pa.RecordBatch:

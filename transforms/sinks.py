@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +29,8 @@ from views.store import ViewStore
 __all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
 
 _BUFFER: Final = 200
+_BUFFER_ROWS: Final = 500_000
+"""States and ids of a batch run that are written in one transaction, about."""
 
 
 def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> bool:
@@ -145,31 +149,58 @@ class WriteBatchStates(beam.PTransform):  # type: ignore[misc]
 
 
 class _WriteBatch(beam.DoFn):  # type: ignore[misc]
+    """Writes in a thread of its own: the disk is waited for while the next tiles are computed."""
+
     def __init__(self, definition: Definition, store: str, batch_run: str) -> None:
         self._definition = definition
         self._store = store
         self._batch_run = batch_run
-        self._held: list[Any] = []
+        self._held: list[FoldUpdate] = []
+        self._rows = 0
+        self._writing: Future[list[FoldUpdate]] | None = None
+        self._writer: ThreadPoolExecutor | None = None
+
+    def teardown(self) -> None:
+        if self._writer is not None:
+            self._writer.shutdown()
 
     def start_bundle(self) -> None:
-        self._held = []
+        self._held, self._rows = [], 0
+        if self._writing is not None:  # of a bundle that failed: it comes again
+            futures.wait([self._writing])
+            self._writing = None
 
     def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
         self._held.append(update)
-        if len(self._held) >= _BUFFER:
-            yield from self._flush()
+        self._rows += update.block.num_rows + update.ids.num_rows
+        if len(self._held) >= _BUFFER or self._rows >= _BUFFER_ROWS:
+            yield from self._written()
+            self._write()
 
     def finish_bundle(self) -> Iterator[Any]:
+        written = self._written()
+        if self._held:
+            self._write()
+            written += self._written()
         forever = GlobalWindow()
-        for update in self._flush():
+        for update in written:
             yield WindowedValue(update, forever.max_timestamp(), [forever])
 
-    def _flush(self) -> list[FoldUpdate]:
-        held, self._held = self._held, []
-        if held:
-            store, compiled = open_store(self._store), compile_definition(self._definition)
-            patiently(lambda: store.write_batch(compiled, self._batch_run, held))
-        return held
+    def _write(self) -> None:
+        self._writer = self._writer or ThreadPoolExecutor(1, "write-batch")
+        held, self._held, self._rows = self._held, [], 0
+        self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, held)
+
+    def _written(self) -> list[FoldUpdate]:
+        """What was being written, once it is. Raises what writing raised."""
+        writing, self._writing = self._writing, None
+        return writing.result() if writing is not None else []
+
+
+def _write_updates(definition: Definition, url: str, batch_run: str, updates: list[FoldUpdate]) -> list[FoldUpdate]:
+    store, compiled = open_store(url), compile_definition(definition)
+    patiently(lambda: store.write_batch(compiled, batch_run, updates))
+    return updates
 
 
 @dataclass

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +20,8 @@ from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_so
 from views.digests import MODULUS, id_hashes, sum_of
 
 __all__ = ["Admitted", "TileState"]
+
+Generations = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +178,11 @@ class TileState:
     def _tally(self, events: pa.RecordBatch, verdict: Verdict) -> tuple[Tally, ...]:
         generations, ids = events.column(GENERATION).to_numpy(), id_hashes(events)
         changed = []
-        for generation in np.unique(generations).tolist():
-            mine = generations == generation
-            first = mine & verdict.first
-            counted, conflicts = int(first.sum()), int(verdict.conflicts[mine].sum())
+        for generation, mine in _by_generation(generations):
+            first = verdict.first & mine
+            counted, conflicts = int(first.sum()), int((verdict.conflicts & mine).sum())
             old = self.tallies.get(generation, Tally(generation, 0, 0, 0))
-            duplicates = old.duplicates + int(mine.sum()) - counted
+            duplicates = old.duplicates + int(np.broadcast_to(mine, len(first)).sum()) - counted
             digest = (old.digest + sum_of(ids[first])) % MODULUS
             tally = Tally(generation, old.counted + counted, duplicates, old.conflicts + conflicts, digest)
             self.tallies[generation] = tally
@@ -193,6 +195,15 @@ class TileState:
     def _no_events(self) -> pa.RecordBatch:
         schema = self.compiled.input_schema.append(pa.field(GENERATION, pa.int64()))
         return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def _by_generation(generations: Generations) -> Iterator[tuple[int, npt.NDArray[np.bool_] | np.bool_]]:
+    """Each generation, ascending, with its rows; a single one, as nearly always, without looking for others."""
+    if len(generations) and (generations == generations[0]).all():
+        yield int(generations[0]), np.True_
+        return
+    for generation in np.unique(generations).tolist():
+        yield generation, generations == generation
 
 
 def _straddlers(verdict: Verdict) -> tuple[Straddler, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +36,11 @@ class Measure(ABC):
     @abstractmethod
     def state_type(self) -> pa.DataType:
         """Arrow type of a state in flight. Never null in a row: the identity is a value."""
+
+    @property
+    def update_like(self) -> Hashable:
+        """Measures of which this is equal make the same states of the same events: they are made once."""
+        return self
 
     @abstractmethod
     def update(self, events: pa.RecordBatch, groups: Groups, size: int) -> pa.Array:

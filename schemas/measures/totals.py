@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,12 @@ class TotalMeasure(ColumnarMeasure):
     @property
     def inputs(self) -> tuple[str, ...]:
         return (self.column,)
+
+    @property
+    def update_like(self) -> Hashable:
+        """A sum and a mean of one column differ in their results only; a measure made of one may differ in all."""
+        own = type(self).update is TotalMeasure.update and type(self).update_values is TotalMeasure.update_values
+        return (TotalMeasure, self.column, self.type) if own else self
 
     @property
     def _floating(self) -> bool:

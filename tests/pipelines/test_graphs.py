@@ -13,7 +13,7 @@ from graphs import GRAPHS, falls_back, labels, outputs, write_inputs
 GOLDEN = Path(__file__).parent
 
 BEAMS_OWN = {
-    r"Finish/Add/.*": "inside CombineGlobally: its void key and the total, a dict of whole numbers",
+    r"\w+/Finish/Add/.*": "inside CombineGlobally: its void key and the total, a dict of whole numbers",
     r"Input/Spread/ReshufflePerKey/.*": "inside Reshuffle: an element with its timestamp, which may be absent",
     r"Journal/Lanes/Create/.*": "inside ReadFromUnboundedSource: the source itself, once, when the job starts",
 }

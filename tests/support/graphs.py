@@ -44,10 +44,10 @@ def backfill_graph(folder: Path) -> beam.Pipeline:
     """Of a backfill over files."""
     arguments = ["--definition", f"{folder}/sales.yaml", "--files", f"{folder}/*.jsonl", "--home", f"{folder}/batch"]
     (folder / "batch").mkdir()
-    config, options = backfill.parse(arguments)
+    (config,), options = backfill.parse(arguments)
     store = open_store(config.home.store)
     store.register(compile_definition(config.definition), config.definition_text)
-    return backfill.build(config, options, plan(config, store), store)
+    return backfill.build([backfill.Job(config, plan(config, store))], options, store, config.scratch)
 
 
 def live_graph(folder: Path) -> beam.Pipeline:

@@ -1,0 +1,38 @@
+"""Keep memory in the process between batches, instead of giving it back and getting it cleared page by page.
+
+Arrays of some megabytes come and go with each batch. The C library maps each anew, and the system clears its pages:
+a third of a backfill's processor time went there. With these settings blocks up to 32 MiB, the most that glibc
+takes, stay in one heap. On another C library nothing changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Final
+
+import pyarrow as pa
+
+__all__ = ["keep_memory"]
+
+_BLOCK: Final = 32 << 20
+_TRIM: Final = 256 << 20
+"""More free memory than this at the heap's end goes back to the system."""
+_SETTINGS: Final = {  # name in the environment: (number for mallopt, value)
+    "MALLOC_MMAP_THRESHOLD_": (-3, _BLOCK),
+    "MALLOC_TRIM_THRESHOLD_": (-1, _TRIM),
+    "MALLOC_ARENA_MAX": (-8, 1),
+}
+
+
+def keep_memory() -> None:
+    """For this process, and for those that it starts from now on."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for name, (number, value) in _SETTINGS.items():
+        mallopt(number, value)
+        os.environ.setdefault(name, str(value))
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    pa.set_memory_pool(pa.system_memory_pool())

@@ -1,0 +1,60 @@
+"""A folder for what a pipeline keeps on disk while it runs, gone when it ends, however it ended."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyarrow import fs
+
+from formats.file_pieces import storage_of
+from pipelines.config import make_folder
+
+__all__ = ["scratch_folder"]
+
+
+@contextmanager
+def scratch_folder(root: str, name: str) -> Iterator[str]:
+    """A fresh folder `name` in `root`, a folder or a URI that all workers reach; removed at the end.
+
+    What a process that was killed left behind is removed by the next one on this machine: a folder is in use as long
+    as somebody holds the lock of the file beside it.
+    """
+    if "://" in root:
+        yield from _remote(f"{root}/{name}")
+        return
+    make_folder(root)
+    _sweep(Path(root))
+    folder, lock = Path(root, name), Path(root, f"{name}.lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        make_folder(folder)
+        try:
+            yield str(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+def _remote(uri: str) -> Iterator[str]:
+    system, inner = storage_of(uri)
+    system.create_dir(inner)
+    try:
+        yield uri
+    finally:
+        if system.get_file_info(inner).type is fs.FileType.Directory:
+            system.delete_dir(inner)
+
+
+def _sweep(root: Path) -> None:
+    for lock in root.glob("*.lock"):
+        with lock.open("w") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""Events that wait for their tile in files come back as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that
+
+from schemas.columns import KEY
+from schemas.keys import KEY_DICTIONARY
+from transforms import spilling
+from transforms.elements import TileKey
+from transforms.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
+
+Part = tuple[TileKey, pa.RecordBatch]
+
+
+def part(tile: int, keys: list[str], first: int = 0) -> Part:
+    values = pa.array(range(first, first + len(keys)), pa.int64())
+    return (tile, 0), pa.record_batch({KEY: pa.array(keys).cast(KEY_DICTIONARY), "value": values})
+
+
+def rows(batches: Iterable[pa.RecordBatch]) -> list[tuple[str, int]]:
+    return [(row[KEY], row["value"]) for batch in batches for row in batch.to_pylist()]
+
+
+MANY = [f"key {number}" for number in range(spilling._FEW_KEYS + 1)]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([part(0, ["a", "b"])], id="one"),
+        pytest.param([part(0, ["a", "b"]), part(60, ["b"]), part(0, ["c", "a"], 2)], id="two of one tile"),
+        pytest.param([part(0, ["a"] * 9_000), part(0, ["b"] * 9_000, 9_000), part(60, ["c"])], id="large ones"),
+        pytest.param([part(0, MANY), part(60, ["a"] * 9_000), part(0, ["b"], 100_000)], id="very many keys"),
+    ],
+)
+def test_each_tile_gets_its_rows_in_their_order(tmp_path: Path, parts: list[Part]) -> None:
+    wanted: dict[TileKey, list[tuple[str, int]]] = {}
+    for key, events in parts:
+        wanted.setdefault(key, []).extend(rows([events]))
+    assert {key: rows(read_spilled([ref])) for key, ref in spill(parts, str(tmp_path))} == wanted
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_with_codes_and_with_texts_are_read_as_one(tmp_path: Path) -> None:
+    refs = [ref for some in ([part(0, MANY)], [part(0, ["a"])]) for _, ref in spill(some, str(tmp_path))]
+    batches = read_spilled(refs)
+    assert len({batch.schema for batch in batches}) == 1
+    assert [key for key, _ in rows(batches)] == [*MANY, "a"]
+
+
+def test_through_a_pipeline_that_writes_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spilling, "SPILL_ROWS", 3)
+    parts = [part(60 * (n % 4), [f"k{n}", "x"], 2 * n) for n in range(40)]
+    wanted = sorted((key, *row) for key, events in parts for row in rows([events]))
+
+    def check(found: list[tuple[TileKey, list[pa.RecordBatch]]]) -> None:
+        assert len(found) == 4
+        assert sorted((key, *row) for key, batches in found for row in rows(batches)) == wanted
+
+    with beam.Pipeline("apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+        created = pipeline | beam.Create(parts).with_output_types(Part)
+        tiles = created | SpillParts(str(tmp_path)) | beam.GroupByKey() | ReadSpilled()
+        assert_that(tiles, check)
+    assert len(list(tmp_path.iterdir())) > 4
+
+
+def test_the_reference_survives_its_coder() -> None:
+    coder = spilling.PartRefCoder()
+    ref = PartRef("a folder/ü.arrow", 3, 9)
+    assert coder.decode(coder.encode(ref)) == ref
