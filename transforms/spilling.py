@@ -23,7 +23,7 @@ from transforms.elements import PackedCoder, TileKey, pack, unpack
 
 __all__ = ["PartRef", "ReadSpilled", "SpillParts", "read_spilled", "spill"]
 
-SPILL_ROWS: Final = 1_000_000
+SPILL_ROWS: Final = 500_000
 """Events held before they are written."""
 _SMALL: Final = 8_192
 """Parts of fewer rows on average are joined before they are written."""

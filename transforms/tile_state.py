@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import EVENTS, GENERATION, KEY, LATE
+from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
 from schemas.compiled import CompiledDefinition
 from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc
 from transforms.elements import FoldUpdate, Straddler, Tally, TileKey, pack, unpack
 from transforms.late_ids import LateIds
 from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
-from views.digests import MODULUS, id_hashes, sum_of
+from views.digests import MODULUS, digest_of_pairs
 
 __all__ = ["Admitted", "TileState"]
 
@@ -176,14 +176,15 @@ class TileState:
         return replace(verdict, first=first, conflicts=conflicts)
 
     def _tally(self, events: pa.RecordBatch, verdict: Verdict) -> tuple[Tally, ...]:
-        generations, ids = events.column(GENERATION).to_numpy(), id_hashes(events)
+        generations = events.column(GENERATION).to_numpy()
+        hashes, contents = events.column(HASH).to_numpy(), events.column(CONTENT).to_numpy()
         changed = []
         for generation, mine in _by_generation(generations):
             first = verdict.first & mine
             counted, conflicts = int(first.sum()), int((verdict.conflicts & mine).sum())
             old = self.tallies.get(generation, Tally(generation, 0, 0, 0))
             duplicates = old.duplicates + int(np.broadcast_to(mine, len(first)).sum()) - counted
-            digest = (old.digest + sum_of(ids[first])) % MODULUS
+            digest = (old.digest + digest_of_pairs(hashes[first], contents[first])) % MODULUS
             tally = Tally(generation, old.counted + counted, duplicates, old.conflicts + conflicts, digest)
             self.tallies[generation] = tally
             changed.append(tally)

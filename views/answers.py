@@ -14,9 +14,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from schemas.calendars import Calendar
-from schemas.certificate import Certificate, Status, judge
+from schemas.certificate import Certificate, Status
 from schemas.errors import UserError
-from views.certifying import certificate_of, facts_of
+from views.certifying import certificate_of, statuses
 from views.merging import merge_results
 from views.reading import Scope, TileRow, all_rows, late_by_tile, read_scope, tile_extent, tile_rows
 from views.rows import Compiled
@@ -121,16 +121,15 @@ def series_over(store: ViewStore, compiled: Compiled, key: str, edges: Sequence[
     size = len(edges) - 1
     groups = np.searchsorted(edges, [row.tile for row in rows], side="right") - 1
     results = merge_results(compiled.measures, [row.states for row in rows], groups, size, _place(compiled, key))
-    by_step: list[list[TileRow]] = [[] for _ in range(size)]
+    events, live, late_of = [0] * size, [0] * size, [0] * size
     for row, group in zip(rows, groups.tolist(), strict=True):
-        by_step[group].append(row)
-    late_of = [0] * size
+        events[group] += row.events
+        if row.generation:
+            live[group] += row.events
     for late_tile, count in late.items():
         late_of[bisect_right(edges, late_tile) - 1] += count
-    points = []
-    for index in range(size):
-        facts = facts_of(compiled, scope, by_step[index], late_of[index], edges[index + 1])
-        points.append(Point(edges[index], edges[index + 1], facts.events, results[index], judge(facts)[0]))
+    found = statuses(compiled, scope, edges[1:], events, live, late_of)
+    points = map(Point, edges, edges[1:], events, results, found)
     return Series(key, start, end, tuple(points), certificate_of(compiled, scope, rows, sum(late.values()), end))
 
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import EVENTS, GENERATION, KEY
+from schemas.columns import KEY
 from schemas.errors import StoreError
-from schemas.states import Measures, block_schema, merge_blocks, with_generation
+from views.batch_rows import Below, Place, PreparedBatch
 from views.chains import Chains
 from views.conservation import batch_residues
 from views.database import Database
-from views.digest_rows import write_batch_digests, write_cleared_digest
-from views.event_ids import write_ids
-from views.merging import StoredRow, decode_states, encode_states
+from views.digest_rows import write_cleared_digest
+from views.merging import StoredRow
+from views.reconcile_tables import batch_id_digests, batch_state_digests
 from views.rows import BatchManifest, BatchUpdateLike, FileSet
 from views.tables import (
     batch_cleared,
     batch_counts,
+    batch_ids,
     batch_left_out,
     batch_runs,
     batch_states,
@@ -32,11 +31,14 @@ from views.tables import (
 )
 
 __all__ = [
+    "building_run",
     "clear_tiles",
+    "cleared_here",
     "finish_batch_run",
     "lock_batch_run",
+    "read_below",
     "start_batch_run",
-    "write_batch",
+    "write_prepared",
 ]
 
 _CHUNK: Final = 400
@@ -113,7 +115,15 @@ def _live_id(connection: sa.Connection, definition: int, run: str | None) -> int
 
 def lock_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
     """The row of a run that is being built, locked until the end of the transaction."""
-    query = sa.select(batch_runs).where(batch_runs.c.id == batch_run).with_for_update()
+    return _building(connection, sa.select(batch_runs).where(batch_runs.c.id == batch_run).with_for_update(), batch_run)
+
+
+def building_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
+    """The row of a run that is being built, to read by."""
+    return _building(connection, sa.select(batch_runs).where(batch_runs.c.id == batch_run), batch_run)
+
+
+def _building(connection: sa.Connection, query: sa.Select[Any], batch_run: str) -> sa.Row[Any]:
     row = connection.execute(query).first()
     if row is None:
         raise StoreError(f"batch run {batch_run!r} was never started in this store")
@@ -122,52 +132,32 @@ def lock_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
     return row
 
 
-def write_batch(
-    database: Database,
-    connection: sa.Connection,
-    chains: Chains,
-    run: sa.Row[Any],
-    measures: Measures,
-    updates: Sequence[BatchUpdateLike],
-) -> None:
-    """Merge what the run counted with what its ancestors have, and write the whole states and the ids."""
-    tiles = {update.tile for update in updates}
-    cleared = _cleared_here(connection, run, tiles)
-    # The generation's column holds the tile: one merge does all tiles at once, over all generations.
-    blocks = [with_generation(_columns(measures, update.block), update.tile) for update in updates]
-    replaced: dict[tuple[int, str], StoredRow] = {}
-    for tile in sorted(tiles - cleared) if run.parent is not None else ():
-        keys = {key for u in updates if u.tile == tile for key in u.block.column(KEY).to_pylist()}
-        found = _ancestors_rows(connection, chains, run, tile, sorted(keys))
-        replaced |= {(tile, key): row for key, row in found.items()}
-        blocks.append(_states_block(measures, tile, found))
-    merged = merge_blocks(measures, blocks)
-    columns = zip(
-        [run.definition] * merged.num_rows,
-        *(merged.column(name).to_pylist() for name in (KEY, GENERATION)),
-        [run.ordinal] * merged.num_rows,
-        merged.column(EVENTS).to_pylist(),
-        encode_states(measures, merged) if merged.num_rows else [],
-        strict=True,
+def read_below(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], updates: Sequence[BatchUpdateLike]
+) -> Below:
+    """What a run stands on, at the keys that are about to be written."""
+    cleared = cleared_here(connection, run, updates)
+    rows: dict[Place, dict[str, StoredRow]] = {}
+    for update in updates if run.parent is not None else ():
+        if update.tile not in cleared:
+            keys = sorted(set(update.block.column(KEY).to_pylist()))
+            found = _ancestors_rows(connection, chains, run, update.tile, keys)
+            rows.setdefault((update.tile, update.shard), {}).update(found)
+    return Below(run.definition, run.ordinal, cleared, rows)
+
+
+def write_prepared(database: Database, connection: sa.Connection, prepared: PreparedBatch) -> None:
+    """Write the whole states, the ids and the digests of a locked run."""
+    below = prepared.below
+    database.write_rows(
+        connection, database.replace(batch_states), prepared.states.rows(below.definition, below.ordinal)
     )
-    rows = list(columns)
-    _write_states(database, connection, rows)
-    write_ids(database, connection, run, updates)
-    write_batch_digests(database, connection, run, updates, rows, replaced)
-
-
-def _columns(measures: Measures, block: pa.RecordBatch) -> pa.RecordBatch:
-    schema = block_schema(measures)
-    return pa.RecordBatch.from_arrays([block.column(name) for name in schema.names], schema=schema)
-
-
-def _write_states(database: Database, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    insert = database.insert(batch_states)
-    statement = insert.on_conflict_do_update(
-        index_elements=list(batch_states.primary_key),
-        set_={"events": insert.excluded.events, "states": insert.excluded.states},
-    )
-    database.write_rows(connection, statement, list(rows))
+    for table, rows in (
+        (batch_ids, prepared.ids),
+        (batch_state_digests, prepared.state_digests),
+        (batch_id_digests, prepared.id_digests),
+    ):
+        database.write_rows(connection, database.replace(table), rows)
 
 
 def _ancestors_rows(
@@ -189,21 +179,15 @@ def _ancestors_rows(
     return {key: row for key, row in newest.items() if row.events}
 
 
-def _states_block(measures: Measures, tile: int, found: Mapping[str, StoredRow]) -> pa.RecordBatch:
-    """Stored rows by key as a block, with the tile as generation."""
-    block_columns = [
-        pa.array(np.full(len(found), tile, np.int64)),
-        pa.array(list(found), pa.string()),
-        pa.array([row.events for row in found.values()], pa.int64()),
-        *decode_states(measures, [row.states for row in found.values()], f"batch, tile {tile}"),
-    ]
-    return pa.RecordBatch.from_arrays(block_columns, schema=block_schema(measures))
+def cleared_here(connection: sa.Connection, run: sa.Row[Any], updates: Sequence[BatchUpdateLike]) -> frozenset[int]:
+    """Which tiles of the updates the run itself has begun anew."""
+    return frozenset(_cleared(connection, run) & {update.tile for update in updates})
 
 
-def _cleared_here(connection: sa.Connection, run: sa.Row[Any], tiles: Iterable[int]) -> set[int]:
+def _cleared(connection: sa.Connection, run: sa.Row[Any]) -> set[int]:
     c = batch_cleared.c
     query = sa.select(c.tile).where(c.definition == run.definition, c.batch_run == run.ordinal)
-    return set(connection.execute(query).scalars()) & set(tiles)
+    return set(connection.execute(query).scalars())
 
 
 def clear_tiles(
@@ -217,18 +201,17 @@ def clear_tiles(
     if run.parent is None:
         return
     chain, s = chains.of(connection, run.parent), batch_states.c
-    fresh = sorted(set(tiles) - _cleared_here(connection, run, tiles))
+    fresh = sorted(set(tiles) - _cleared(connection, run))
     rows: list[tuple[Any, ...]] = []
     for tile in fresh:
         for ordinals in chains.chunks(chain):
             query = sa.select(s.key).where(s.batch_run.in_(ordinals), s.tile == tile).distinct()
             keys = connection.execute(query.where(s.definition == run.definition)).scalars()
             rows.extend((run.definition, key, tile, run.ordinal, 0, b"") for key in keys)
-    nothing = database.insert(batch_states).on_conflict_do_nothing()
-    database.write_rows(connection, nothing, list(dict.fromkeys(rows)))
+    database.write_rows(connection, database.insert_new(batch_states), list(dict.fromkeys(rows)))
     write_cleared_digest(database, connection, run, chain, fresh)
     marks = [(run.definition, tile, run.ordinal) for tile in fresh]
-    database.write_rows(connection, database.insert(batch_cleared).on_conflict_do_nothing(), marks)
+    database.write_rows(connection, database.insert_new(batch_cleared), marks)
 
 
 def finish_batch_run(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from schemas.certificate import Certificate, Facts, Status, judge
 from views.reading import Scope, TileRow
 from views.rows import Compiled
 
-__all__ = ["certificate_of", "facts_of"]
+__all__ = ["certificate_of", "facts_of", "statuses"]
 
 
 def facts_of(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int) -> Facts:
@@ -28,6 +29,30 @@ def facts_of(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: in
         in_flight=scope.in_flight,
         residue=scope.residue,
     )
+
+
+def statuses(
+    compiled: Compiled,
+    scope: Scope,
+    ends: Sequence[int],
+    events: Sequence[int],
+    live_events: Sequence[int],
+    late: Sequence[int],
+) -> list[Status]:
+    """The status of each step of a series, by its end, events, events from live, and pending late ones.
+
+    Of these numbers only whether they are zero tells statuses apart, of the end whether the watermark has passed it.
+    """
+    known: dict[tuple[bool, bool, bool], Status] = {}
+    common, lateness = facts_of(compiled, scope, (), 0, 0), compiled.definition.lateness
+    found = []
+    for end, count, live, pending in zip(ends, events, live_events, late, strict=True):
+        alike = (live > 0, pending > 0, scope.watermark is not None and scope.watermark >= end + lateness)
+        if alike not in known:
+            facts = replace(common, end=end, events=count, live_events=live, pending_late=pending)
+            known[alike] = judge(facts)[0]
+        found.append(known[alike])
+    return found
 
 
 def certificate_of(

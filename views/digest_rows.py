@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +10,16 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import CONTENT, GENERATION, HASH, KEY
+from schemas.columns import CONTENT, GENERATION, HASH
 from views.database import Database
-from views.digests import MODULUS, as_bytes, from_bytes, id_hashes, row_hash, sum_of
-from views.merging import StoredRow
-from views.reconcile_tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests, segment_tiles
-from views.rows import BatchUpdateLike, LiveUpdateLike, SegmentLike
+from views.digests import MODULUS, as_bytes, from_bytes, row_hash
+from views.reconcile_tables import batch_state_digests, late_ids, live_id_digests, segment_tiles
+from views.rows import LiveUpdateLike, SegmentLike
 
 __all__ = [
     "RowSum",
     "pack_tiles",
     "unpack_tiles",
-    "write_batch_digests",
     "write_cleared_digest",
     "write_live_digests",
     "write_segment_tiles",
@@ -60,52 +58,7 @@ class RowSum:
 
 
 def _replace(database: Database, connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    insert = database.insert(table)
-    values = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
-    statement = insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
-    database.write_rows(connection, statement, rows)
-
-
-def write_batch_digests(
-    database: Database,
-    connection: sa.Connection,
-    run: sa.Row[Any],
-    updates: Sequence[BatchUpdateLike],
-    written: Iterable[tuple[Any, ...]],
-    replaced: Mapping[tuple[int, str], StoredRow],
-) -> None:
-    """The digests of what a batch run wrote: `written` are rows of batch_states, `replaced` those of its ancestors by
-    tile and key.
-    """
-    shards = {(u.tile, key): u.shard for u in updates for key in u.block.column(KEY).to_pylist()}
-    sums: dict[tuple[int, int], RowSum] = {}
-    for _, key, tile, _, events, states in written:
-        place = (tile, shards[tile, key])
-        sums[place] = sums.get(place, RowSum()).plus(key, events, states)
-    for (tile, key), row in replaced.items():
-        place = (tile, shards[tile, key])
-        sums[place] = sums[place].less(RowSum().plus(key, row.events, row.states))
-    rows = [(run.definition, *place, run.ordinal, *total.columns) for place, total in sums.items()]
-    _replace(database, connection, batch_state_digests, rows)
-    ids = [
-        (run.definition, update.tile, update.shard, run.ordinal, generation, counted, as_bytes(digest))
-        for update in updates
-        for generation, counted, digest in _counted(update)
-    ]
-    _replace(database, connection, batch_id_digests, ids)
-
-
-def _counted(update: BatchUpdateLike) -> Iterable[tuple[int, int, int]]:
-    """(generation, events, digest) of what an update counted."""
-    if not update.ids.num_rows:
-        # Without de-duplication no ids are kept, but the fold has summed them up.
-        for tally in getattr(update, "tallies", ()):
-            yield tally.generation, tally.counted, getattr(tally, "digest", 0)
-        return
-    generations, hashes = update.ids.column(GENERATION).to_numpy(zero_copy_only=False), id_hashes(update.ids)
-    for generation in np.unique(generations).tolist():
-        mine = generations == generation
-        yield generation, int(mine.sum()), sum_of(hashes[mine])
+    database.write_rows(connection, database.replace(table), rows)
 
 
 def write_cleared_digest(
@@ -137,14 +90,17 @@ def write_live_digests(
                 counts = (t.counted, t.counted + t.duplicates, as_bytes(getattr(t, "digest", 0)))
                 rows.append((run.id, update.tile, update.shard, t.generation, *counts))
         late.extend((run.id, update.tile, update.shard, *row) for row in _late(update, run.pruned_to))
+    database.write_rows(connection, database.made(_upsert_id_digests), rows)
+    database.write_rows(connection, database.insert_new(late_ids), late)
+
+
+def _upsert_id_digests(database: Database) -> Any:
     insert = database.insert(live_id_digests)
-    statement = insert.on_conflict_do_update(
+    return insert.on_conflict_do_update(
         index_elements=list(live_id_digests.primary_key),
         set_={name: insert.excluded[name] for name in ("counted", "seen", "digest")},
         where=insert.excluded.seen >= live_id_digests.c.seen,
     )
-    database.write_rows(connection, statement, rows)
-    database.write_rows(connection, database.insert(late_ids).on_conflict_do_nothing(), late)
 
 
 def _late(update: LiveUpdateLike, pruned_to: int) -> Iterable[tuple[int, int, int]]:
@@ -163,7 +119,7 @@ def write_segment_tiles(
     """Which tiles segments (or pieces of files) hold; one that is known stays as it is."""
     known = [s for s in segments if getattr(s, "tiles", None) is not None]
     rows = [(definition, s.position, s.number, pack_tiles(s.tiles)) for s in known]  # type: ignore[attr-defined]
-    database.write_rows(connection, database.insert(segment_tiles).on_conflict_do_nothing(), rows)
+    database.write_rows(connection, database.insert_new(segment_tiles), rows)
 
 
 def pack_tiles(tiles: Sequence[int]) -> bytes:

@@ -2,76 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from schemas.columns import CONTENT, GENERATION, HASH
 from schemas.errors import StoreError
 from views.chains import Chain, Chains
-from views.database import Database
+from views.driver_rows import select_rows
 from views.rows import ID_DTYPE, BatchUpdateLike, Ids
 from views.tables import batch_cleared, batch_ids, batch_left_out, straddlers
 
-__all__ = ["LeftOut", "counted_ids", "left_out", "left_out_ids", "straddling_ids", "unpack_ids", "write_ids"]
+__all__ = [
+    "LeftOut",
+    "PackedIds",
+    "counted_columns",
+    "counted_ids",
+    "left_out",
+    "left_out_ids",
+    "pack_ids",
+    "straddling_ids",
+    "unpack_ids",
+]
 
 
-def write_ids(
-    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[BatchUpdateLike]
-) -> None:
-    rows: list[tuple[Any, ...]] = []
-    for update in updates:
-        ids = _sorted_ids(update.ids)
-        for generation in np.unique(ids["generation"]).tolist():
-            mine = ids[ids["generation"] == generation]
-            packed = np.column_stack([mine["hash"], mine["content"]]).astype("<u8").tobytes()
-            rows.append((run.definition, update.tile, update.shard, run.ordinal, generation, packed))
-    insert = database.insert(batch_ids)
-    statement = insert.on_conflict_do_update(
-        index_elements=list(batch_ids.primary_key), set_={"ids": insert.excluded.ids}
+Words = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedIds:
+    """The ids of one generation in one tile and shard."""
+
+    place: tuple[int, int]
+    """Tile and shard."""
+    generation: int
+    pairs: Words
+    """One row an id, of hash and content, sorted by them; its bytes are what is stored."""
+
+    @property
+    def packed(self) -> memoryview:
+        """For batch_ids."""
+        return self.pairs.data.cast("B")
+
+
+def pack_ids(update: BatchUpdateLike) -> Iterator[PackedIds]:
+    """The ids that an update counted, by generation; ids that come sorted by hash and content aren't sorted again."""
+    place, count = (update.tile, update.shard), update.ids.num_rows
+    if not count:
+        return
+    hashes, contents, generations = (
+        update.ids.column(name).to_numpy(zero_copy_only=False) for name in (HASH, CONTENT, GENERATION)
     )
-    database.write_rows(connection, statement, rows)
+    if not _sorted(hashes, contents):
+        order = np.lexsort((contents, hashes))
+        hashes, contents, generations = hashes[order], contents[order], generations[order]
+    if generations.min() == generations.max():
+        yield PackedIds(place, int(generations[0]), _pairs(hashes, contents))
+        return
+    for generation in np.unique(generations).tolist():
+        mine = generations == generation
+        yield PackedIds(place, generation, _pairs(hashes[mine], contents[mine]))
 
 
-def _sorted_ids(batch: pa.RecordBatch) -> Ids:
-    ids = np.empty(batch.num_rows, ID_DTYPE)
-    for name, column in (("hash", HASH), ("content", CONTENT), ("generation", GENERATION)):
-        ids[name] = batch.column(column).to_numpy(zero_copy_only=False)
-    return ids[np.lexsort((ids["content"], ids["hash"]))]
+def _sorted(hashes: Words, contents: Words) -> bool:
+    if not (hashes[1:] >= hashes[:-1]).all():
+        return False
+    same = np.flatnonzero(hashes[1:] == hashes[:-1])
+    return bool((contents[same + 1] >= contents[same]).all())
+
+
+def _pairs(hashes: Words, contents: Words) -> Words:
+    pairs = np.empty((len(hashes), 2), "<u8")
+    pairs[:, 0], pairs[:, 1] = hashes, contents
+    return pairs
 
 
 def counted_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None) -> Ids:
     """The ids that a run and its ancestors counted in a tile (and shard), sorted by hash and content."""
+    hashes, contents, generations = counted_columns(connection, chains, run, tile, shard)
+    ids = np.empty(len(hashes), ID_DTYPE)
+    ids["hash"], ids["content"], ids["generation"] = hashes, contents, generations
+    return ids
+
+
+def counted_columns(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None
+) -> tuple[Words, Words, npt.NDArray[np.int64]]:
+    """The same as columns: hashes, contents, generations."""
     chain = chains.of(connection, run.ordinal)
-    c = batch_cleared.c
-    marks = sa.select(c.batch_run).where(c.definition == run.definition, c.tile == tile)
-    oldest = max((mark for mark in connection.execute(marks).scalars() if mark in chain), default=0)
-    i = batch_ids.c
-    query = sa.select(i.batch_run, i.generation, i.ids).where(
-        i.definition == run.definition, i.tile == tile, i.batch_run >= oldest, i.batch_run <= run.ordinal
-    )
-    if shard is not None:
-        query = query.where(i.shard == shard)
-    parts = [np.empty(0, ID_DTYPE)]
-    for ordinal, generation, packed in connection.execute(query):
-        if ordinal in chain:
-            parts.append(unpack_ids(packed, generation))
-    together = np.concatenate(parts)
-    return together[np.lexsort((together["content"], together["hash"]))]
+    place = {"definition_id": run.definition, "at": tile}
+    marks = (mark for (mark,) in select_rows(connection, _CLEARED, place))
+    oldest = max((mark for mark in marks if mark in chain), default=0)
+    span = {**place, "oldest": oldest, "newest": run.ordinal, "shard_number": shard}
+    found = select_rows(connection, _IDS if shard is None else _IDS_OF_SHARD, span)
+    parts = [(generation, _unpacked(packed, generation)) for ordinal, generation, packed in found if ordinal in chain]
+    if not parts:
+        return np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, np.int64)
+    pairs = np.concatenate([part for _, part in parts])
+    generations = np.repeat([generation for generation, _ in parts], [len(part) for _, part in parts])
+    hashes, contents = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    if len(parts) == 1 and _sorted(hashes, contents):
+        return hashes, contents, generations
+    order = np.lexsort((contents, hashes))
+    return hashes[order], contents[order], generations[order]
+
+
+_C: Final = batch_cleared.c
+_CLEARED: Final = sa.select(_C.batch_run).where(
+    _C.definition == sa.bindparam("definition_id"), _C.tile == sa.bindparam("at")
+)
+_I: Final = batch_ids.c
+_IDS: Final = sa.select(_I.batch_run, _I.generation, _I.ids).where(
+    _I.definition == sa.bindparam("definition_id"),
+    _I.tile == sa.bindparam("at"),
+    _I.batch_run >= sa.bindparam("oldest"),
+    _I.batch_run <= sa.bindparam("newest"),
+)
+_IDS_OF_SHARD: Final = _IDS.where(_I.shard == sa.bindparam("shard_number"))
 
 
 def unpack_ids(packed: bytes, generation: int) -> Ids:
     """The ids of one row of batch_ids. Raises StoreError for bytes that are none."""
-    if len(packed) % 16:
-        raise StoreError(f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16")
-    pairs = np.frombuffer(packed, "<u8").reshape(-1, 2)
+    pairs = _unpacked(packed, generation)
     ids = np.empty(len(pairs), ID_DTYPE)
     ids["hash"], ids["content"], ids["generation"] = pairs[:, 0], pairs[:, 1], generation
     return ids
+
+
+def _unpacked(packed: bytes, generation: int) -> Words:
+    if len(packed) % 16:
+        raise StoreError(f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16")
+    return np.frombuffer(packed, "<u8").reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def write_notes(
             place = (definition, r.original, r.original_row, note.position, r.row, *run)
             replays.append((*place, note.generation, r.attempt, r.decoded, r.stage, r.reason, now))
     for table, values in ((dead_letter_rows, rows), (dead_letter_replays, replays)):
-        database.write_rows(connection, database.insert(table).on_conflict_do_nothing(), values)
+        database.write_rows(connection, database.insert_new(table), values)
 
 
 class LetterStore:

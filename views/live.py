@@ -106,7 +106,7 @@ def write_live(
 ) -> None:
     """Write states, tallies and straddlers of one locked run. Raises OvertakenError (see views.live_attempts)."""
     updates = of_this_attempt(database, connection, run, updates)
-    database.write_rows(connection, _upsert_states(database), _state_rows(run, measures, updates))
+    database.write_rows(connection, database.made(_upsert_states), _state_rows(run, measures, updates))
     _write_tallies(database, connection, run, updates)
     _write_straddlers(database, connection, run, updates)
     write_live_digests(database, connection, run, updates)
@@ -163,10 +163,7 @@ def _write_tallies(
         if sum(counts[:2]) > sum(old[:2]):
             rows.append((run.id, *place, *counts, counts[0] + counts[1]))
             deltas[place[2]] = deltas.get(place[2], np.zeros(3, np.int64)) + np.subtract(counts, old)
-    insert = database.insert(live_tallies)
-    values = {name: insert.excluded[name] for name in ("counted", "duplicates", "conflicts", "seen")}
-    statement = insert.on_conflict_do_update(index_elements=list(live_tallies.primary_key), set_=values)
-    database.write_rows(connection, statement, rows)
+    database.write_rows(connection, database.replace(live_tallies), rows)
     totals = [(run.id, generation, 0, 0, 0, 0, 0, *map(int, delta)) for generation, delta in deltas.items()]
     _add_totals(database, connection, totals)
 
@@ -186,13 +183,16 @@ def _known_tallies(
 
 
 def _add_totals(database: Database, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
+    database.write_rows(connection, database.made(_add_to_totals), rows)
+
+
+def _add_to_totals(database: Database) -> Any:
     insert = database.insert(live_totals)
     names = [column.name for column in live_totals.columns if not column.primary_key]
-    statement = insert.on_conflict_do_update(
+    return insert.on_conflict_do_update(
         index_elements=list(live_totals.primary_key),
         set_={name: live_totals.c[name] + insert.excluded[name] for name in names},
     )
-    database.write_rows(connection, statement, rows)
 
 
 def _write_straddlers(
@@ -212,13 +212,16 @@ def _write_straddlers(
         for update in updates
         for s in update.straddlers
     ]
+    database.write_rows(connection, database.made(_upsert_straddlers), rows)
+
+
+def _upsert_straddlers(database: Database) -> Any:
     insert = database.insert(straddlers)
-    statement = insert.on_conflict_do_update(
+    return insert.on_conflict_do_update(
         index_elements=list(straddlers.primary_key),
         set_={"earlier_generation": insert.excluded.earlier_generation},
         where=insert.excluded.earlier_generation < straddlers.c.earlier_generation,
     )
-    database.write_rows(connection, statement, rows)
 
 
 def write_segments(
@@ -241,7 +244,7 @@ def write_segments(
         totals.append((run.id, s.generation, *counts, 0, getattr(s, "duplicates", 0), 0))
         late.extend((run.id, tile, s.generation, s.position, s.number, count) for tile, count in s.late)
     for table, values in ((live_segments, rows), (late_ledger, late)):
-        database.write_rows(connection, database.insert(table).on_conflict_do_nothing(), values)
+        database.write_rows(connection, database.insert_new(table), values)
     _add_totals(database, connection, totals)
     write_segment_tiles(database, connection, run.definition, fresh)
     note_segments(database, connection, run, fresh, now)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
 from schemas.states import from_ipc, to_ipc
 from views.database import Database
+from views.driver_rows import select_rows
 from views.tables import live_attempts, live_ids, live_states, live_tallies
 
-__all__ = ["TileProgress", "cleared_ids", "keep_ids", "tile_events", "tile_progress"]
+__all__ = ["TileOpening", "TileProgress", "cleared_ids", "keep_ids", "tile_events", "tile_progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,35 @@ class TileProgress:
         return self.attempt > attempt or any(count > seen.get(generation, 0) for generation, count in self.seen.items())
 
 
+@dataclass(frozen=True, slots=True)
+class TileOpening:
+    """All that a fold asks about a tile and shard before it takes in the first pane."""
+
+    progress: TileProgress
+    cleared: pa.RecordBatch | None
+    """The ids that were counted before it was cleared (HASH, CONTENT, GENERATION); None: it wasn't."""
+    counted: pa.RecordBatch | None
+    """The ids that the batch run which the live run stands on counted, the same columns; None: wasn't asked."""
+
+
+_HERE: Final[dict[str, Any]] = {name: sa.bindparam(f"the_{name}") for name in ("run", "tile", "shard")}
+
+
+def _of_place(columns: Any, *wanted: Any) -> sa.Select[Any]:
+    return sa.select(*wanted).where(*(columns[name] == value for name, value in _HERE.items()))
+
+
+_SEEN: Final = _of_place(live_tallies.c, live_tallies.c.generation, live_tallies.c.seen)
+_ATTEMPT: Final = _of_place(live_attempts.c, live_attempts.c.attempt)
+_CLEARED: Final = _of_place(live_ids.c, live_ids.c.counted)
+
+
 def tile_progress(connection: sa.Connection, run: int, tile: int, shard: int) -> TileProgress:
     """What is written of a tile and shard."""
-    t, a = live_tallies.c, live_attempts.c
-    query = sa.select(t.generation, t.seen).where(t.run == run, t.tile == tile, t.shard == shard)
-    attempts = sa.select(a.attempt).where(a.run == run, a.tile == tile, a.shard == shard)
-    seen = {generation: int(count) for generation, count in connection.execute(query)}
-    return TileProgress(seen, int(connection.execute(attempts).scalar() or 0))
+    here = {"the_run": run, "the_tile": tile, "the_shard": shard}
+    seen = {generation: int(count) for generation, count in select_rows(connection, _SEEN, here)}
+    attempts = select_rows(connection, _ATTEMPT, here)
+    return TileProgress(seen, int(attempts[0][0]) if attempts else 0)
 
 
 def tile_events(connection: sa.Connection, run: int, tile: int) -> dict[str, int]:
@@ -60,15 +83,11 @@ def keep_ids(
     """
     if newest <= run.pruned_to:
         return
-    insert = database.insert(live_ids)
-    values = {name: insert.excluded[name] for name in ("newest", "counted")}
-    statement = insert.on_conflict_do_update(index_elements=list(live_ids.primary_key), set_=values)
-    database.write_rows(connection, statement, [(run.id, *place, newest, to_ipc(counted))])
+    database.write_rows(connection, database.replace(live_ids), [(run.id, *place, newest, to_ipc(counted))])
 
 
 def cleared_ids(connection: sa.Connection, run: int, tile: int, shard: int) -> pa.RecordBatch | None:
     """The ids that a tile and shard counted before it was cleared; None for one that wasn't."""
-    i = live_ids.c
-    query = sa.select(i.counted).where(i.run == run, i.tile == tile, i.shard == shard)
-    packed = connection.execute(query).scalar()
-    return from_ipc(packed) if packed is not None else None
+    here = {"the_run": run, "the_tile": tile, "the_shard": shard}
+    found = select_rows(connection, _CLEARED, here)
+    return from_ipc(found[0][0]) if found else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from schemas.errors import StoreError
+from views.driver_rows import select_rows
 from views.rows import (
     BatchRun,
     BatchStatus,
@@ -24,10 +25,12 @@ __all__ = [
     "definition_row",
     "find_batch_run",
     "find_live_run",
+    "live_run_id",
     "live_run_value",
     "newest_live_run",
     "publication_values",
     "register",
+    "was_published",
 ]
 
 
@@ -75,6 +78,28 @@ def find_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[A
     if row is None:
         raise StoreError(f"live run {run!r} of version {version!r} isn't in this store")
     return row
+
+
+def live_run_id(connection: sa.Connection, version: str, run: str) -> int:
+    """The number of a live run in any status. Raises StoreError for an unknown one."""
+    found = select_rows(connection, _LIVE_RUN_ID, {"the_version": version, "the_run": run})
+    if not found:
+        raise StoreError(f"live run {run!r} of version {version!r} isn't in this store")
+    return int(found[0][0])
+
+
+_LIVE_RUN_ID: Final = (
+    sa.select(live_runs.c.id)
+    .join(definitions, definitions.c.id == live_runs.c.definition)
+    .where(definitions.c.version == sa.bindparam("the_version"), live_runs.c.run == sa.bindparam("the_run"))
+)
+
+
+def was_published(connection: sa.Connection, name: str, batch_run: str) -> bool:
+    """Whether any publication of a name had this batch run."""
+    p = publications.c
+    query = sa.select(p.ordinal).join(batch_runs, batch_runs.c.ordinal == p.batch_run)
+    return connection.execute(query.where(p.name == name, batch_runs.c.id == batch_run).limit(1)).first() is not None
 
 
 def newest_live_run(connection: sa.Connection, definition: int, boundary: int) -> int | None:

@@ -15,7 +15,7 @@ from schemas.errors import StoreError
 from schemas.measures.row_codec import decode_rows, encode_rows
 from schemas.states import Measures
 
-__all__ = ["StoredRow", "decode_states", "encode_states", "merge_results", "results_of"]
+__all__ = ["StoredRow", "decode_states", "encode_states", "encoded_states", "merge_results", "results_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,14 @@ class StoredRow:
     states: bytes
 
 
+def encoded_states(measures: Measures, block: pa.RecordBatch) -> pa.Array:
+    """The states of each row of a block as the store keeps them, as a column (binary)."""
+    return encode_rows([measure for _, measure in measures], [block.column(name) for name, _ in measures])
+
+
 def encode_states(measures: Measures, block: pa.RecordBatch) -> list[bytes]:
-    """The states of each row of a block as the store keeps them."""
-    columns = [block.column(name) for name, _ in measures]
-    encoded: list[bytes] = encode_rows([measure for _, measure in measures], columns).to_pylist()
+    """The same, as a list."""
+    encoded: list[bytes] = encoded_states(measures, block).to_pylist()
     return encoded
 
 
@@ -52,6 +56,8 @@ def merge_results(
     empty.
     """
     columns = decode_states(measures, rows, place)
+    if len(rows) == size and (groups == np.arange(size)).all():
+        return results_of(measures, columns)  # merging one state gives the same
     merged = [measure.merge(states, groups, size) for (_, measure), states in zip(measures, columns, strict=True)]
     return results_of(measures, merged)
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from schemas.errors import StoreError
 from views.chains import Chain, Chains
+from views.driver_rows import select_rows
 from views.rows import Compiled
 from views.tables import (
     batch_runs,
@@ -99,6 +101,7 @@ def _served_query() -> sa.Select[Any]:
 
 
 _SERVED: Final = _served_query()
+_SERVED_COLUMNS: Final = _SERVED.selected_columns.keys()
 
 _LATE: Final = (
     sa.select(late_ledger.c.tile, sa.func.sum(late_ledger.c.count))
@@ -142,9 +145,10 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
     Raises StoreError if that is another version than `compiled`.
     """
     name = compiled.definition.name
-    row = connection.execute(_SERVED, {"name": name}).first()
-    if row is None:
+    found = select_rows(connection, _SERVED, {"name": name})
+    if not found:
         return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
+    row = SimpleNamespace(**dict(zip(_SERVED_COLUMNS, found[0], strict=True)))
     if row.version != compiled.version:
         raise StoreError(f"{name}: version {row.version} is served, this was asked with version {compiled.version}")
     return Scope(
@@ -172,7 +176,7 @@ def late_by_tile(connection: sa.Connection, scope: Scope, start: int, end: int) 
     if scope.live_id is None or not scope.late:
         return {}
     values = {"run": scope.live_id, "boundary": scope.boundary, "start": start, "end": end}
-    return {tile: int(count) for tile, count in connection.execute(_LATE, values)}
+    return {tile: int(count) for tile, count in select_rows(connection, _LATE, values)}
 
 
 def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> list[TileRow]:
@@ -180,10 +184,10 @@ def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end
     span = {"one_key": key, "start": start, "end": end}
     rows: list[TileRow] = []
     if scope.batch_ordinal is not None:
-        found = connection.execute(_BATCH_OF_KEY, {**_batch_values(scope), **span})
+        found = select_rows(connection, _BATCH_OF_KEY, {**_batch_values(scope), **span})
         rows.extend(_newest_layers(found, scope.chain))
     if scope.live_id is not None:
-        found = connection.execute(_LIVE_OF_KEY, {**_live_values(scope), **span})
+        found = select_rows(connection, _LIVE_OF_KEY, {**_live_values(scope), **span})
         rows.extend(map(TileRow._make, found))
     return rows
 

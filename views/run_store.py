@@ -6,6 +6,7 @@ All of it can be repeated: the same call again changes nothing. Each call is one
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +14,12 @@ import pyarrow as pa
 from schemas.columns import CONTENT, GENERATION, HASH
 from schemas.errors import StoreError
 from views import batch, event_ids, live, live_attempts, live_tiles, lookups
+from views.batch_rows import prepare
 from views.chains import Chains
 from views.database import Clock, Database, wall_clock
 from views.digest_rows import write_segment_tiles
 from views.letter_store import LetterStore
-from views.live_tiles import TileProgress
+from views.live_tiles import TileOpening, TileProgress
 from views.rows import (
     BatchManifest,
     BatchRun,
@@ -130,6 +132,20 @@ class RunStore(LetterStore):
             row = lookups.find_live_run(connection, version, run)
             return live_tiles.tile_progress(connection, row.id, tile, shard)
 
+    def tile_opening(
+        self, version: str, run: str, tile: int, shard: int, base_batch_run: str | None = None
+    ) -> TileOpening:
+        """`tile_progress`, `cleared_ids` and, with `base_batch_run`, `counted_ids`: all of one instant, in one read."""
+        with self.database.read() as connection:
+            live_run = lookups.live_run_id(connection, version, run)
+            progress = live_tiles.tile_progress(connection, live_run, tile, shard)
+            cleared = live_tiles.cleared_ids(connection, live_run, tile, shard)
+            counted = None
+            if base_batch_run is not None:
+                row = lookups.find_batch_run(connection, base_batch_run)
+                counted = _column_batch(event_ids.counted_columns(connection, self.chains, row, tile, shard))
+        return TileOpening(progress, cleared, counted)
+
     def tile_events(self, version: str, run: str, tile: int) -> tuple[int, dict[str, int]]:
         """(the generation up to which rows were pruned, events by key in the rows of a tile of a live run)."""
         with self.database.read() as connection:
@@ -200,9 +216,16 @@ class RunStore(LetterStore):
         """Write what a batch run counted: all of a tile and shard in one update, merged with its ancestors'
         states.
         """
+        with self.database.read() as connection:
+            run = batch.building_run(connection, batch_run)
+            below = batch.read_below(connection, self.chains, run, updates)
+        prepared = prepare(below, compiled.measures, updates)
         with self.database.write() as connection:
-            row = batch.lock_batch_run(connection, batch_run)
-            batch.write_batch(self.database, connection, self.chains, row, compiled.measures, updates)
+            run = batch.lock_batch_run(connection, batch_run)
+            if batch.cleared_here(connection, run, updates) != below.cleared:
+                below = batch.read_below(connection, self.chains, run, updates)
+                prepared = prepare(below, compiled.measures, updates)
+            batch.write_prepared(self.database, connection, prepared)
 
     def clear_tiles(self, batch_run: str, tiles: Sequence[int]) -> None:
         """Begin tiles anew in a batch run (a repair), before anything of them is written."""
@@ -234,7 +257,7 @@ class RunStore(LetterStore):
         with self.database.read() as connection:
             lookups.definition_row(connection, version)
             row = lookups.find_batch_run(connection, batch_run)
-            return _id_batch(event_ids.counted_ids(connection, self.chains, row, tile, shard))
+            return _column_batch(event_ids.counted_columns(connection, self.chains, row, tile, shard))
 
     def left_out_ids(self, batch_run: str, tile: int, shard: int) -> pa.RecordBatch:
         """What a batch run and its ancestors left to live and don't count; GENERATION: the boundary."""
@@ -250,5 +273,8 @@ class RunStore(LetterStore):
 
 
 def _id_batch(ids: Ids) -> pa.RecordBatch:
-    columns = [pa.array(np.ascontiguousarray(ids[name])) for name in ("hash", "content", "generation")]
-    return pa.record_batch(columns, names=[HASH, CONTENT, GENERATION])
+    return _column_batch([np.ascontiguousarray(ids[name]) for name in ("hash", "content", "generation")])
+
+
+def _column_batch(columns: Sequence[np.ndarray[Any, Any]]) -> pa.RecordBatch:
+    return pa.record_batch([pa.array(column) for column in columns], names=[HASH, CONTENT, GENERATION])

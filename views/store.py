@@ -165,6 +165,11 @@ class ViewStore(RunStore):
         with self.database.read() as connection:
             return lookups.publication_values(connection, name, ordinal=ordinal)
 
+    def was_published(self, name: str, batch_run: str) -> bool:
+        """Whether any publication of a name had this batch run; cheaper than reading them all."""
+        with self.database.read() as connection:
+            return lookups.was_published(connection, name, batch_run)
+
     # Conservation
 
     def residues(self, version: str, run: str) -> dict[int, int]:

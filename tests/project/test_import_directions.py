@@ -33,8 +33,9 @@ MAY_IMPORT = {
         "views",
         "schemas",
     },
+    "benchmarks": {"tandem", "emulator", "pipelines", "transforms", "formats", "journal", "views", "schemas"},
 }
-MAY_IMPORT_BEAM = {"transforms", "pipelines", "proving", "runners", "tandem"}
+MAY_IMPORT_BEAM = {"transforms", "pipelines", "proving", "runners", "tandem", "benchmarks"}
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -1,0 +1,132 @@
+"""Reads that are made cheap say what the plain ones say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.certificate import Facts, judge
+from schemas.columns import ID, TIME
+from schemas.errors import StoreError
+from schemas.measures.registry import MEASURES, build
+from views.certifying import statuses
+from views.reading import Scope
+from views.rows import BatchManifest
+
+BOUNDS = st.integers(0, 3)
+
+
+@dataclass(frozen=True)
+class Definition:
+    name: str = "orders"
+    tile: int = 60_000_000
+    lateness: int = 60_000_000
+
+
+@dataclass(frozen=True)
+class CompiledOfStatuses:
+    version: str = "v1"
+    definition: Definition = field(default_factory=Definition)
+    measures: tuple[Any, ...] = ()
+
+
+@st.composite
+def scopes(draw: st.DrawFn) -> Scope:
+    """Anything that may be served."""
+    published = draw(st.booleans())
+    batch, live = draw(st.sampled_from([None, "B"])), draw(st.sampled_from([None, "L"]))
+    watermark = draw(st.none() | st.integers(0, 200_000_000)) if live else None
+    boundary, residue, in_flight, dead = (draw(BOUNDS) for _ in range(4))
+    return Scope(
+        "orders", "v1", int(published), 1, boundary, 1 if batch else None, batch, frozenset(), 1 if live else None,
+        live, watermark, 0, residue, in_flight, 0, dead,
+    )  # fmt: skip
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 3), BOUNDS, BOUNDS, BOUNDS), max_size=8)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(scope=scopes(), steps=STEPS)
+def test_the_statuses_of_a_series_are_those_of_its_steps(scope: Scope, steps: list[Any]) -> None:
+    compiled = CompiledOfStatuses()
+    columns = list(zip(*steps, strict=True)) or [(), (), (), ()]
+    ends = [60_000_000 * end for end in columns[0]]
+    events = [more + live for more, live in zip(columns[1], columns[2], strict=True)]
+    expected = []
+    for end, count, live, late in zip(ends, events, columns[2], columns[3], strict=True):
+        facts = Facts(
+            end, compiled.definition.lateness, scope.publication > 0, scope.batch_run is not None,
+            scope.live_run is not None, scope.boundary, scope.watermark, count, live, late, scope.dead_letters,
+            scope.in_flight, scope.residue,
+        )  # fmt: skip
+        expected.append(judge(facts)[0])
+    assert statuses(compiled, scope, ends, events, columns[2], columns[3]) == expected
+
+
+def test_a_tile_s_opening_is_its_progress_its_cleared_and_its_counted_ids(bench: Any) -> None:
+    store, ids = bench.store, bench.ids((7, 8, 1), (9, 9, 1))
+    store.start_batch_run("v1", "B1", boundary=0)
+    store.write_batch(bench.compiled, "B1", [bench.Update(0, 3, bench.block(), ids=ids)])
+    store.finish_batch_run("B1", BatchManifest())
+    store.start_live_run("v1", "L1", base_batch_run="B1")
+    new = store.tile_opening("v1", "L1", 0, 3)
+    assert (new.progress.seen, new.progress.attempt, new.cleared, new.counted) == ({}, 0, None, None)
+    store.write_live(bench.compiled, "L1", [bench.Update(0, 3, bench.block((1, "a", 2, 20)), [bench.Tally(1, 2, 1)])])
+    store.keep_ids("v1", "L1", 0, 3, ids, 1)
+    opening = store.tile_opening("v1", "L1", 0, 3, "B1")
+    assert opening.progress == store.tile_progress("v1", "L1", 0, 3)
+    assert opening.progress.seen == {1: 3}
+    assert opening.cleared == store.cleared_ids("v1", "L1", 0, 3) == ids
+    assert opening.counted == store.counted_ids("v1", "B1", 0, 3) == ids
+    assert store.tile_opening("v1", "L1", 0, 4, "B1").counted.num_rows == 0
+    with pytest.raises(StoreError, match="live run 'L9' of version 'v1' isn't in this store"):
+        store.tile_opening("v1", "L9", 0, 3)
+
+
+def test_whether_a_batch_run_was_published(bench: Any) -> None:
+    for run in ("B1", "B2", "B3"):
+        bench.batch(run, 0, [])
+    bench.store.publish("orders", "v1", "B1")
+    bench.store.publish("orders", "v1", "B2")
+    found = [bench.store.was_published("orders", run) for run in ("B1", "B2", "B3", "nowhere")]
+    assert found == [True, True, False, False]
+    assert not bench.store.was_published("others", "B1")
+
+
+def measures_of_every_kind() -> tuple[pa.RecordBatch, list[Any]]:
+    """20,000 events, and a measure of every kind of column that it takes."""
+    random, count = np.random.default_rng(1), 20_000
+    texts = [f"s{number}" for number in (random.zipf(1.3, count) % 5_000).tolist()]
+    events = pa.record_batch(
+        {
+            TIME: pa.array(random.integers(0, 10**9, count)),
+            ID: pa.array([str(number) for number in random.permutation(count).tolist()]),
+            "x": pa.array(random.normal(size=count) * 10.0 ** random.integers(-5, 9, count)),
+            "n": pa.array(random.integers(-99, 99, count)),
+            "s": pa.array(texts),
+        }
+    )
+    specs: list[Any] = ["count", {"sum": "n"}, {"max": "s"}, {"top_k": "s", "by": {"sum": "x"}}]
+    specs += [{"top_k": "s", "k": 3, "capacity": 40}, {"distinct": "s"}, {"first": "s"}]
+    specs += [{kind: "x"} for kind in MEASURES if kind not in ("count", "top_k")]
+    return events, [build("m", spec, events.schema) for spec in specs]
+
+
+@pytest.mark.parametrize("size", [1, 7, 300])
+def test_merging_one_state_gives_the_same(size: int) -> None:
+    """So answers of one row a step, and batch writes of one block a tile, needn't merge."""
+    events, measures = measures_of_every_kind()
+    groups = np.random.default_rng(size).integers(0, size, events.num_rows)
+    assert {measure.kind for measure in measures} == set(MEASURES)
+    for measure in measures:
+        states = measure.decode(measure.encode(measure.update(events, groups, size)))
+        merged = measure.merge(states, np.arange(size), size)
+        assert measure.encode(merged) == measure.encode(states), measure.kind
+        assert repr(measure.result(merged)) == repr(measure.result(states)), measure.kind
