@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test check lint types chaos kill bench-emulator lock clean
+.PHONY: setup demo test check lint types chaos kill bench bench-short bench-emulator lock lock-peers clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,25 @@ chaos: setup
 kill: setup
 	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py -m "slow or not slow"
 
+# Tandem and its peers in turn, then how cost grows; tables and plots into docs/performance.md. Takes hours. Peers that don't
+# fit Tandem's own environment get theirs in .venv-peers. After being cut off: make bench BENCH=--resume GROWTH=--resume.
+# Parts of it: make bench BENCH="--only tandem,duckdb --forms parquet --events 1000000" GROWTH="--series workers".
+BENCH  ?=
+GROWTH ?=
+bench: setup
+	@failed=0; \
+	$(BIN)/python -m benchmarks $(BENCH) || failed=$$?; \
+	$(BIN)/python -m benchmarks --jobs clicks_wide,clicks_users --only tandem,polars,duckdb --forms parquet $(BENCH) \
+	  || failed=$$?; \
+	$(BIN)/python -m benchmarks.growth $(GROWTH) || failed=$$?; \
+	$(BIN)/python -m benchmarks.report || failed=$$?; \
+	exit $$failed
+
+# One round over 20,000 events with what is in Tandem's own environment: does everything work, is every answer right.
+bench-short: setup
+	$(BIN)/python -m benchmarks --events 20000 --rounds 1 --only tandem,polars,duckdb,pandas,beam,beam-folded \
+	  --results $(VENV)/bench-short
+
 bench-emulator: setup
 	$(BIN)/python benchmarks/emulator.py
 
@@ -55,6 +74,12 @@ lock:
 	  requirements/runtime.in requirements/dev.in -o $(LOCK)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/build.in -o requirements/build.txt
+
+lock-peers:
+	for peer in bytewax flink pathway; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	    requirements/peers-$$peer.in -o requirements/peers-$$peer.txt || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -178,7 +178,7 @@ def _build_batch_runs(jobs: Sequence[Job], options: PipelineOptions, store: View
         dead = sum(counts.dead for counts in manifest.counts)
         console.print(
             f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received:,} events of "
-            f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.1f} s, {dead:,} dead letters"
+            f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"
         )
 
 

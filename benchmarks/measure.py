@@ -1,0 +1,127 @@
+"""A process measured from outside: time, processor seconds and memory of it and of all that it starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Measured", "measured"]
+
+_SAMPLE_SECONDS: Final = 0.02
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_TICK: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process and its descendants took."""
+
+    exit_code: int
+    """Negative: the signal that ended it; -9 also for one that ran out of its time."""
+    wall_s: float
+    cpu_s: float
+    """User and system."""
+    peak_mb: float
+    """Largest sum of resident memory over the tree, of one instant; memory shared by two processes counts twice."""
+    output: str
+    """Standard output and error, as they came."""
+
+
+class _Sampler(threading.Thread):
+    """Adds up /proc over the processes of one session, which those that were left by their parents stay in."""
+
+    def __init__(self, session: int) -> None:
+        super().__init__(daemon=True)
+        self.session, self.ended = session, threading.Event()
+        self.peak, self.ticks, self.marks = 0, dict[int, int](), dict[int, int]()
+
+    def run(self) -> None:
+        pids, rounds = list[int](), 0
+        while not self.ended.wait(_SAMPLE_SECONDS):
+            # Looking for new processes costs far more than reading known ones.
+            if rounds % 5 == 0:
+                pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_of_session(pid)]
+            rounds += 1
+            self.peak = max(self.peak, sum(self._resident(pid) for pid in pids))
+
+    def _is_of_session(self, pid: int) -> bool:
+        fields = _stat(pid)
+        if len(fields) < 13 or int(fields[3]) != self.session:
+            return False
+        self.ticks[pid] = int(fields[11]) + int(fields[12])
+        self.marks[pid] = max(self.marks.get(pid, 0), _high_water_mark(pid))
+        return True
+
+    @staticmethod
+    def _resident(pid: int) -> int:
+        try:
+            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat after the name: state first; none if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _high_water_mark(pid: int) -> int:
+    """Most resident bytes of a process since it began its program, which samples between may have missed."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) * 1024 if found else 0
+
+
+def measured(
+    command: Sequence[str], *, cwd: Path, log: Path, environment: Mapping[str, str] | None = None, timeout: float = 3600
+) -> Measured:
+    """Run a command to its end, with BENCHMARK_STARTED (Unix seconds) in its environment, and its output into `log`.
+
+    Whatever of it is left then, or after `timeout` seconds, is killed.
+    """
+    with log.open("wb") as output:
+        begun = time.perf_counter()
+        variables = {**os.environ, **(environment or {}), "BENCHMARK_STARTED": repr(time.time())}
+        process = subprocess.Popen(
+            command, cwd=cwd, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+        sampler, alarm = _Sampler(process.pid), threading.Timer(timeout, _kill, [process.pid])
+        sampler.start()
+        alarm.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        finally:
+            wall = time.perf_counter() - begun
+            alarm.cancel()
+            sampler.ended.set()
+            sampler.join()
+            _kill(process.pid)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    # wait4 knows descendants that were waited for, the samples those that weren't.
+    cpu = max(usage.ru_utime + usage.ru_stime, sum(sampler.ticks.values()) / _TICK)
+    # The usage's own figure of memory is no use: it starts from what this process held when it forked.
+    peak = max([sampler.peak, *sampler.marks.values()])
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return Measured(process.returncode, wall, cpu, peak / 1e6, text)
+
+
+def _kill(session: int) -> None:
+    """All processes of the session's first process group."""
+    try:
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,67 @@
+"""Tables and plots of docs/performance.md, drawn from benchmarks/results: `python -m benchmarks.report`.
+
+The page's own words stay: only what stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->` is
+replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, or that of another file of results, which becomes a
+plain table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.engines import ROOT
+from benchmarks.plots import draw_growth, draw_peers
+from benchmarks.results import RESULTS, load
+from benchmarks.tables import any_table, growth_tables, machine_text, peers_detail, peers_overview
+
+__all__ = ["main", "replaced"]
+
+PAGE: Final = ROOT / "docs" / "performance.md"
+_SECTION: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page and its plots anew."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page (default: docs/performance.md)")
+    options = parser.parse_args(arguments)
+    plots = options.page.parent / options.page.stem
+    plots.mkdir(exist_ok=True)
+    peers, growth = load("peers", folder=options.results), load("growth", folder=options.results)
+    drawn = [*draw_peers(peers, plots), *draw_growth(growth, plots)]
+    own: dict[str, Callable[[], str]] = {
+        "machine": lambda: machine_text(options.results),
+        "peers": lambda: peers_overview(peers) + _images(drawn, "peers", options.page),
+        "peers-detail": lambda: peers_detail(peers),
+        "growth": lambda: growth_tables(growth) + _images(drawn, "growth", options.page),
+    }
+    text = options.page.read_text(encoding="utf-8")
+    text = replaced(text, lambda name: own[name]() if name in own else any_table(load(name, folder=options.results)))
+    options.page.write_text(text, encoding="utf-8")
+    print(f"{options.page}: drawn from {options.results}")
+    return 0
+
+
+def replaced(page: str, content: Callable[[str], str]) -> str:
+    """The page with what `content` gives for each generated section's name."""
+
+    def section(found: re.Match[str]) -> str:
+        inner = content(found[2]).strip("\n") or "Not measured yet."
+        return f"{found[1]}\n{inner}\n\n{found[4]}"
+
+    return _SECTION.sub(section, page)
+
+
+def _images(plots: Sequence[Path], prefix: str, page: Path) -> str:
+    own = [path for path in plots if path.name.startswith(prefix)]
+    return "".join(f"\n![{path.stem.replace('-', ' ')}]({path.relative_to(page.parent)})\n" for path in own)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
