@@ -93,14 +93,19 @@ class LeaseTable:
 
     def find(self, ack_ids: Sequence[str]) -> list[tuple[Lease, Indexes]]:
         """The leases that `ack_ids` speak of, with pending positions; unknown ids are left out."""
-        if not ack_ids:
-            return []
-        first = self._leases.get(ack_ids[0][:_PREFIX_DIGITS])
-        if first is not None and first.pending == len(ack_ids) == len(first.frames):
-            prefix = first.prefix
-            if ack_ids == [prefix + index for index in INDEXES[: first.pending]]:
-                return [(first, None)]
-        return self._find_each(ack_ids)
+        whole: list[tuple[Lease, Indexes]] = []
+        at = 0
+        while at < len(ack_ids):
+            lease = self._leases.get(ack_ids[at][:_PREFIX_DIGITS])
+            if lease is None or lease.pending != len(lease.frames):
+                return self._find_each(ack_ids)
+            end = at + lease.pending
+            if ack_ids[at:end] != [lease.prefix + index for index in INDEXES[: lease.pending]]:
+                return self._find_each(ack_ids)
+            whole.append((lease, None))
+            at = end
+        # naming a lease twice would end it twice
+        return whole if len({lease.prefix for lease, _ in whole}) == len(whole) else self._find_each(ack_ids)
 
     def _find_each(self, ack_ids: Sequence[str]) -> list[tuple[Lease, Indexes]]:
         groups: dict[str, list[int]] = {}

@@ -1,5 +1,4 @@
-"""Pub/Sub as the journal's broker: unary calls with raw protobuf messages, ten times faster than wrapped
-ones."""
+"""Pub/Sub as the journal's broker: unary calls whose answers are never taken apart into objects."""
 
 from __future__ import annotations
 
@@ -11,7 +10,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import grpc
-import pyarrow as pa
 from google.auth.exceptions import GoogleAuthError
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
@@ -19,21 +17,23 @@ from google.pubsub_v1.types import (
     AcknowledgeRequest,
     GetSubscriptionRequest,
     PullRequest,
-    PullResponse,
     Subscription,
 )
 
 from journal.broker import AcknowledgeFailedError, PulledBatch, PullFailedError
 from journal.clocks import SECOND
+from journal.pull_responses import ResponseError, messages_of, split_response
 from schemas.errors import LaunchError
-from schemas.messages import MESSAGE_SCHEMA
 
-__all__ = ["PubSubBroker", "PubSubConfig", "acknowledge_chunks", "to_messages"]
+__all__ = ["PubSubBroker", "PubSubConfig", "acknowledge_chunks"]
 
 EMULATOR_VARIABLE: Final = "PUBSUB_EMULATOR_HOST"
 DEFAULT_DEADLINE: Final = 10 * SECOND
 MAX_PULL: Final = 1_000
+PULLS_AT_ONCE: Final = 4
+"""Further pulls under way together, once one has shown that much waits."""
 MAX_BATCH_BYTES: Final = 16 << 20
+"""Of responses in one batch, before it asks for more."""
 MAX_ACKNOWLEDGE_BYTES: Final = 480_000
 """Of ack ids in one request; the service refuses requests over 512 KiB."""
 
@@ -89,20 +89,22 @@ class PubSubBroker:
 
     def pull(self, max_messages: int) -> PulledBatch:
         """See Broker. Raises LaunchError for a subscription that doesn't exist or may not be read."""
-        received = self._first_pull(min(max_messages, MAX_PULL))
-        size = sum(message.ByteSize() for message in received)
-        full = len(received) == min(max_messages, MAX_PULL)
-        while full and len(received) < max_messages and size < MAX_BATCH_BYTES:
-            wanted = min(max_messages - len(received), MAX_PULL)
-            try:
-                more = self._pull_once(wanted, immediately=True, timeout=self.config.timeout)
-            except grpc.RpcError:
-                # what is leased already is worth more than the reason why there isn't more
-                break
-            received += more
-            size += sum(message.ByteSize() for message in more)
-            full = len(more) == wanted
-        return PulledBatch(to_messages(received), [message.ack_id for message in received])
+        frames, size = self._first_pull(min(max_messages, MAX_PULL))
+        full = len(frames) == min(max_messages, MAX_PULL)
+        while full and len(frames) < max_messages and size < MAX_BATCH_BYTES:
+            wanted = _shares(max_messages - len(frames))
+            for share, call in [(share, self._begin_pull(share)) for share in wanted]:
+                try:
+                    data = call.result()
+                    more = split_response(data)
+                except (grpc.RpcError, ResponseError):
+                    # what is leased already is worth more than the reason why there isn't more
+                    full = False
+                    continue
+                frames += more
+                size += len(data)
+                full = full and len(more) == share
+        return self._unpacked(frames)
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
         """See Broker."""
@@ -134,22 +136,37 @@ class PubSubBroker:
             self._channel.close()
         self._channel, self._stubs = None, {}
 
-    def _first_pull(self, wanted: int) -> list[Any]:
+    def _first_pull(self, wanted: int) -> tuple[list[bytes], int]:
+        """(serialized messages, bytes of the response). Raises PullFailedError."""
         if self.config.wait > 0:
             try:
-                return self._pull_once(wanted, immediately=False, timeout=self.config.wait)
+                return self._split(self._call("Pull", self._request(wanted, immediately=False), self.config.wait))
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     self._refuse(error)
         # a wait that ran out may be an empty subscription or a dead network: only an answer tells
-        request = PullRequest.pb()(subscription=self.config.subscription, max_messages=wanted, return_immediately=True)
-        return list(self._retried("Pull", request).received_messages)
+        return self._split(self._retried("Pull", self._request(wanted, immediately=True)))
 
-    def _pull_once(self, wanted: int, immediately: bool, timeout: float) -> list[Any]:
-        request = PullRequest.pb()(
-            subscription=self.config.subscription, max_messages=wanted, return_immediately=immediately
-        )
-        return list(self._call("Pull", request, timeout).received_messages)
+    def _begin_pull(self, wanted: int) -> Any:
+        """A further pull, under way; its messages are leased even if nobody asks for the result."""
+        request = self._request(wanted, immediately=True)
+        return self._stub("Pull").future(request, timeout=self.config.timeout, metadata=self._metadata())
+
+    def _request(self, wanted: int, immediately: bool) -> Any:
+        name = self.config.subscription
+        return PullRequest.pb()(subscription=name, max_messages=wanted, return_immediately=immediately)
+
+    def _split(self, data: bytes) -> tuple[list[bytes], int]:
+        try:
+            return split_response(data), len(data)
+        except ResponseError as error:
+            raise PullFailedError(f"{self.config.subscription}: {error}") from None
+
+    def _unpacked(self, frames: list[bytes]) -> PulledBatch:
+        try:
+            return PulledBatch(*messages_of(frames))
+        except ResponseError as error:
+            raise PullFailedError(f"{self.config.subscription}: {error}") from None
 
     def _retried(self, method: str, request: Any) -> Any:
         for attempt in range(self.config.attempts):
@@ -174,10 +191,15 @@ class PubSubBroker:
             raise LaunchError(f"subscription {self.config.subscription}: {code.name}: {error.details()}")
 
     def _call(self, method: str, request: Any, timeout: float) -> Any:
+        return self._stub(method)(request, timeout=timeout, metadata=self._metadata())
+
+    def _stub(self, method: str) -> Any:
         if not self._stubs:
             self._connect()
-        routing = ("x-goog-request-params", f"subscription={quote(self.config.subscription, safe='')}")
-        return self._stubs[method](request, timeout=timeout, metadata=(routing,))
+        return self._stubs[method]
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("x-goog-request-params", f"subscription={quote(self.config.subscription, safe='')}"),)
 
     def _connect(self) -> None:
         if self.config.emulator:
@@ -188,7 +210,7 @@ class PubSubBroker:
             except GoogleAuthError as error:
                 first = str(error).splitlines()[0]
                 raise LaunchError(f"no credentials for Pub/Sub: {first}; or set {EMULATOR_VARIABLE}") from None
-        answers = {"Pull": PullResponse.pb(), "Acknowledge": Empty, "GetSubscription": Subscription.pb()}
+        parsers = {"Acknowledge": Empty.FromString, "GetSubscription": Subscription.pb().FromString}
         requests = {
             "Pull": PullRequest.pb(),
             "Acknowledge": AcknowledgeRequest.pb(),
@@ -199,32 +221,24 @@ class PubSubBroker:
             name: channel.unary_unary(
                 _SERVICE + name,
                 request_serializer=requests[name].SerializeToString,
-                response_deserializer=answer.FromString,
+                # a pull's answer stays bytes
+                response_deserializer=parsers.get(name),
             )
-            for name, answer in answers.items()
+            for name in requests
         }
 
 
-def to_messages(received: Sequence[Any]) -> pa.RecordBatch:
-    """Raw ReceivedMessage protobufs as MESSAGE_SCHEMA; attributes sorted by key."""
-    messages = [item.message for item in received]
-    times = [message.publish_time for message in messages]
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array([message.message_id for message in messages], pa.string()),
-            pa.array([time.seconds * SECOND + time.nanos // 1_000 for time in times], pa.int64()),
-            pa.array(
-                [sorted(message.attributes.items()) for message in messages],
-                pa.map_(pa.string(), pa.string()),
-            ),
-            pa.array([message.data for message in messages], pa.binary()),
-        ],
-        schema=MESSAGE_SCHEMA,
-    )
+def _shares(messages: int) -> list[int]:
+    """How many messages each of the next pulls is to ask for, those that are under way at once."""
+    return [min(messages - start, MAX_PULL) for start in range(0, messages, MAX_PULL)][:PULLS_AT_ONCE]
 
 
-def acknowledge_chunks(ack_ids: Sequence[str], limit: int = MAX_ACKNOWLEDGE_BYTES) -> Iterator[list[str]]:
+def acknowledge_chunks(ack_ids: Sequence[str], limit: int = MAX_ACKNOWLEDGE_BYTES) -> Iterator[Sequence[str]]:
     """The ids in order, in requests whose ids take at most `limit` bytes (one id at least)."""
+    # ids are ASCII as a rule, and then as many bytes as characters
+    if ack_ids and all(map(str.isascii, ack_ids)) and sum(map(len, ack_ids)) + 4 * len(ack_ids) <= limit:
+        yield ack_ids
+        return
     chunk: list[str] = []
     size = 0
     for ack_id in ack_ids:

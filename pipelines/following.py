@@ -19,7 +19,7 @@ from journal.clocks import SystemClock
 from journal.journal_index import JournalIndex
 from journal.tail import follower_id
 from pipelines.launching import launch, wait
-from pipelines.live import LiveConfig, LiveView, drained_by_signals, prepare
+from pipelines.live import LiveConfig, LiveView, bundle_seconds, drained_by_signals, prepare
 from pipelines.live_runs import extents_of
 from pipelines.live_screen import note_idle_watermark, watch
 from schemas.definition import Definition
@@ -91,7 +91,10 @@ def build(config: LiveConfig, options: PipelineOptions, runs: Sequence[LiveRunRe
         until_idle=config.until_idle,
     )
     pipeline = beam.Pipeline(options=options)
-    batches = pipeline | "Journal" >> ReadFollowed(config.definitions, config.home.journal, how)
+    journal = ReadFollowed(
+        config.definitions, config.home.journal, how, max_seconds_per_bundle=bundle_seconds(config.definitions)
+    )
+    batches = pipeline | "Journal" >> journal
     for definition, run, base in zip(config.definitions, runs, bases, strict=True):
         _ = batches | definition.name >> LiveView(definition, run, config.home.dead_letters, base)
     return pipeline

@@ -37,12 +37,13 @@ from pipelines.config import (
 from pipelines.launching import entry, launch, local_streaming_runner, wait
 from pipelines.live_runs import base_of, start_live_run
 from pipelines.live_screen import note_idle_watermark, watch
+from pipelines.tied_prism import keep_bundles_whole
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.durations import format_duration
 from schemas.errors import UserError
 from transforms.elements import SourceBatch
-from transforms.fold import FirePanes, FoldTiles, LatePanes, LiveRunRef
+from transforms.fold import FoldTiles, GatherPanes, LatePanes, LiveRunRef
 from transforms.journaled_source import ReadJournaled
 from transforms.reading import source_readings
 from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies, serve_when_caught_up
@@ -54,12 +55,19 @@ __all__ = [
     "LiveConfig",
     "LiveView",
     "build",
+    "bundle_seconds",
     "drained_by_signals",
     "main",
     "parse",
     "prepare",
     "run",
 ]
+
+
+_MOST_MESSAGES: Final = 50_000
+_SHORTEST_BUNDLE: Final = 0.05
+_LONGEST_BUNDLE: Final = 5.0
+"""Seconds; what a bundle reads is in memory until its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,7 @@ class LiveView(beam.PTransform):  # type: ignore[misc]
         run = self.live_run
         letters = LetterSource(run.store, self.base_boundary, run.base_batch_run, run.run)
         routed = batches | "Route" >> RouteToTiles(self.definition, after=self.base_boundary, letters=letters)
-        panes = routed.parts | "Panes" >> FirePanes(self.definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
+        panes = routed.parts | "Panes" >> GatherPanes(self.definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
         updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(self.definition, self.live_run)
         _ = updates | "States" >> WriteLiveStates(self.definition, self.live_run)
         _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(self.definition, self.live_run)
@@ -122,8 +130,8 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
     parser.flag("no-screen", action="store_true", help="no live screen, even on a terminal")
     flags, rest = parser.parse_known_args(list(arguments))
     _check_source(flags)
-    if not 1 <= flags.max_messages <= 10_000:
-        raise UserError(f"--max-messages is {flags.max_messages}; from 1 to 10,000 are possible")
+    if not 1 <= flags.max_messages <= _MOST_MESSAGES:
+        raise UserError(f"--max-messages is {flags.max_messages}; from 1 to {_MOST_MESSAGES:,} are possible")
     config = LiveConfig(
         definitions=load_definitions(flags.definition),
         definition_texts=tuple(map(definition_text, flags.definition)),
@@ -143,7 +151,7 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
     return config, beam_options(rest)
 
 
-_OF_WRITERS: Final[dict[str, Any]] = {"lanes": 1, "max_messages": 5000, "generation_interval": 60 * SECOND}
+_OF_WRITERS: Final[dict[str, Any]] = {"lanes": 1, "max_messages": 10_000, "generation_interval": 60 * SECOND}
 """Flags that a follower has no use for, with their defaults."""
 
 
@@ -184,6 +192,7 @@ def run(arguments: Sequence[str]) -> None:
 def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
     """The runner chosen, the view store opened, the definitions registered."""
     local_streaming_runner(options)
+    keep_bundles_whole(options)
     if config.home.store.startswith("sqlite:///"):
         make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
     store = open_store(config.home.store)
@@ -214,12 +223,21 @@ def build(
         until_idle=config.until_idle,
         generation_interval=config.generation_interval,
     )
-    broker = PubSubConfig(config.subscription)
-    batches = pipeline | "Journal" >> ReadJournaled(config.definitions, config.home.journal, manifest, broker, lane)
+    bundle = bundle_seconds(config.definitions)
+    broker = PubSubConfig(config.subscription, wait=min(bundle / 2, 0.5))
+    journaled = ReadJournaled(
+        config.definitions, config.home.journal, manifest, broker, lane, max_seconds_per_bundle=bundle
+    )
+    batches = pipeline | "Journal" >> journaled
     for definition, live_run in zip(config.definitions, runs, strict=True):
         base = store.live_run(definition.version, live_run.run).base_boundary
         _ = batches | definition.name >> LiveView(definition, live_run, config.home.dead_letters, base)
     return pipeline
+
+
+def bundle_seconds(definitions: Sequence[Definition]) -> float:
+    """How long the source gathers before it passes on: the least `freshness`, since all share one read."""
+    return min(max(min(d.freshness for d in definitions) / 1e6, _SHORTEST_BUNDLE), _LONGEST_BUNDLE)
 
 
 def _register(store: ViewStore, config: LiveConfig) -> None:

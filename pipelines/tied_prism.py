@@ -11,7 +11,7 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-__all__ = ["TIED_PRISM", "TiedPrismRunner"]
+__all__ = ["TIED_PRISM", "TiedPrismRunner", "keep_bundles_whole"]
 
 TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
 """What to pass as `--runner`."""
@@ -26,11 +26,25 @@ if os.getppid() == parent:
 """PR_SET_PDEATHSIG outlives exec. A parent that died before it was set is seen by its number."""
 
 
+def keep_bundles_whole(options: PipelineOptions) -> None:
+    """Forbid Prism to split bundles that take their time; other runners don't know the experiment.
+
+    Prism 2.77 splits those of stateful stages too, between two elements of one key: it then works on the key in two
+    bundles at once, and what the first of them wrote into the key's state is lost.
+    """
+    options.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
+
+
 class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
     """Beam's PrismRunner, whose server would otherwise be left behind, idle, by a process that is killed.
 
     On Linux; elsewhere it is PrismRunner.
     """
+
+    def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
+        """See PrismRunner."""
+        keep_bundles_whole(options)
+        return super().run_portable_pipeline(pipeline, options)
 
     def default_job_server(self, options: PipelineOptions) -> Any:
         """See PrismRunner."""

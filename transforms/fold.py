@@ -1,39 +1,45 @@
 """Fold the panes of a tile into its states, incrementally: the stateful heart of the live pipeline.
 
-Panes are discarding, so each holds only what is new; the fold keeps the whole. It runs in the global window, keyed by
+A pane holds only what is new; the fold keeps the whole. It runs in the global window, keyed by
 tile and shard, because state of a fixed window is collected at the window's end, while late panes still come.
 """
 
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import BytesCoder
-from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.transforms import trigger, window
+from apache_beam.transforms import window
 from apache_beam.transforms.timeutil import TimeDomain
-from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
-from apache_beam.utils.timestamp import Duration, Timestamp
-from apache_beam.utils.windowed_value import PaneInfoTiming
+from apache_beam.transforms.userstate import BagStateSpec, BaseTimer, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
+from journal.tail import is_follower
 from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
+from schemas.durations import DAY, HOUR
+from schemas.states import empty_block
 from transforms.elements import FoldUpdate, TileKey
 from transforms.patience import patiently
 from transforms.routing import shards_of
-from transforms.seen_ids import SeenIds
+from transforms.seen_ids import ID_SCHEMA, SeenIds
 from transforms.tile_state import Beside, TileState
 from views.opening import open_store
 from views.store import ViewStore
 
-__all__ = ["FirePanes", "FoldTiles", "LatePanes", "LiveRunRef"]
+__all__ = ["FoldTiles", "GatherPanes", "LatePanes", "LiveRunRef", "cleared_at"]
 
-DAY: Final = 86_400
-_TIMINGS: Final = {PaneInfoTiming.EARLY: "early", PaneInfoTiming.ON_TIME: "on time", PaneInfoTiming.LATE: "late"}
+_OVER, _ASIDE, _BACK = b"+", b"-", b"*"
+"""What may stand behind a token: the tile's end has passed; it is set aside; a pane came all the same."""
+_TOKEN: Final = 8
+"""Bytes of a token."""
+_ROWS_AT_ONCE: Final = 200_000
+"""Rows of one pane at the most: a bundle of many more is passed on in several."""
 _COMPACT_AFTER: Final = 16
 """Entries of a tile's bag before it is written anew as one, at the least; then at each doubling."""
 
@@ -49,27 +55,35 @@ class LiveRunRef:
     """The batch run that was published when the run began: events that it counted are duplicates."""
 
 
+def cleared_at(definition: Definition, tile: int, run: str) -> int:
+    """The watermark (microseconds UTC) at which a run sets a tile aside: its ids, by far the most, go to the store.
+
+    Hardly anything in time comes later, and what does finds the tile again: events of a lane that has just woken up,
+    whose own watermark is far behind, or of a runner that holds no watermark for what lies behind it. A follower may
+    be told of what is up to a day behind, see `followed_source.judged_by`.
+    """
+    return tile + 2 * definition.tile + definition.lateness + (DAY if is_follower(run) else 0)
+
+
 Pane = tuple[TileKey, tuple[str, pa.RecordBatch]]
 """Tile and shard, the pane's timing, and its events."""
 
 
 @dataclass
-class FirePanes(beam.PTransform):  # type: ignore[misc]
-    """Events by tile as panes in the global window, every `freshness` and at the watermark.
+class GatherPanes(beam.PTransform):  # type: ignore[misc]
+    """Events by tile as panes in the global window: what a bundle of the source brought of a tile, as one pane.
 
-    Input (TileKey, RecordBatch) with the tile's start as timestamp.
+    Input (TileKey, RecordBatch). How long the source's bundles are decides how fresh answers are, see
+    `pipelines.live`. No trigger of a runner stands between: a trigger's pane would take the events through one more
+    shuffle, and Prism 2.77 forgets a trigger's state whenever a pane of the same key and window is committed, so that
+    the last events of a tile may wait until its window is given up.
     """
 
     definition: Definition
 
     def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Pane]:
-        return (
-            parts
-            | "Tiles" >> _tile_windows(self.definition)
-            | "Fire" >> beam.GroupByKey()
-            | "Timing" >> beam.ParDo(_TimePane()).with_output_types(Pane)
-            | "Forever" >> beam.WindowInto(window.GlobalWindows())
-        )
+        gather = beam.ParDo(_Gather(self.definition.tile)).with_output_types(Pane)
+        return parts | "Forever" >> beam.WindowInto(window.GlobalWindows()) | "Gather" >> gather
 
 
 class LatePanes(beam.PTransform):  # type: ignore[misc]
@@ -100,44 +114,37 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
         return panes | "Fold" >> fold
 
 
-class _AfterDelay(trigger.AfterProcessingTime):  # type: ignore[misc]
-    """Beam's own trigger takes whole seconds only, although its wire form has milliseconds."""
+class _Gather(beam.DoFn):  # type: ignore[misc]
+    """Holds parts back until the bundle's end. A pane's timestamp is the end of its tile, as with windows."""
 
-    def to_runner_api(self, context: Any) -> Any:
-        delay = beam_runner_api_pb2.TimestampTransform.Delay(delay_millis=max(round(self.delay * 1000), 1))
-        transform = beam_runner_api_pb2.TimestampTransform(delay=delay)
-        after = beam_runner_api_pb2.Trigger.AfterProcessingTime(timestamp_transforms=[transform])
-        return beam_runner_api_pb2.Trigger(after_processing_time=after)
+    def __init__(self, tile: int) -> None:
+        self._tile = tile
+        self._held: dict[TileKey, list[pa.RecordBatch]] = {}
+        self._rows = 0
 
+    def start_bundle(self) -> None:
+        self._held, self._rows = {}, 0
 
-def _tile_windows(definition: Definition) -> beam.WindowInto:
-    freshness = definition.freshness / 1e6
-    return beam.WindowInto(
-        window.FixedWindows(Duration(micros=definition.tile)),
-        trigger=trigger.AfterWatermark(
-            early=trigger.Repeatedly(_AfterDelay(freshness)),
-            late=trigger.Repeatedly(_AfterDelay(freshness)),
-        ),
-        accumulation_mode=trigger.AccumulationMode.DISCARDING,
-        # The source alone decides what is late. A day more than that, so that no runner ever drops.
-        allowed_lateness=Duration(micros=definition.lateness) + DAY,
-    )
+    def process(self, part: tuple[TileKey, pa.RecordBatch]) -> Iterator[WindowedValue]:
+        key, events = part
+        self._held.setdefault(key, []).append(events)
+        self._rows += events.num_rows
+        if self._rows >= _ROWS_AT_ONCE:
+            yield from self.finish_bundle()
 
-
-class _TimePane(beam.DoFn):  # type: ignore[misc]
-    """Keep the pane's timing, which the change to the global window forgets; one batch a pane."""
-
-    def process(
-        self,
-        pane: tuple[TileKey, Iterable[pa.RecordBatch]],
-        info: Any = beam.DoFn.PaneInfoParam,
-    ) -> Iterator[Pane]:
-        key, parts = pane
-        yield key, (_TIMINGS.get(info.timing, "early"), pa.concat_batches(list(parts)))
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        held, self._held, self._rows = self._held, {}, 0
+        forever = window.GlobalWindow()
+        for key, parts in held.items():
+            end = Timestamp(micros=key[0] + self._tile - 1_000)
+            yield WindowedValue((key, ("early", pa.concat_batches(parts))), end, [forever])
 
 
 class _Fold(beam.DoFn):  # type: ignore[misc]
     """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
+
+    Behind the token stands how far the watermark has passed the tile. It is set aside once its lateness is over: the
+    ids are in the store then, and the states in the runner's, for a day more.
 
     The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
     state, so a bundle that failed, or a tile that moved to another worker, reads the bag again. A state that is behind
@@ -147,6 +154,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     ENTRIES = BagStateSpec("entries", BytesCoder())
     TOKEN = ReadModifyWriteStateSpec("token", BytesCoder())
     CLEAR = TimerSpec("clear", TimeDomain.WATERMARK)
+    ON_TIME = TimerSpec("on_time", TimeDomain.WATERMARK)
 
     def __init__(self, definition: Definition, live_run: LiveRunRef, shards: int = 1) -> None:
         self._definition = definition
@@ -163,11 +171,15 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         entries: Any = beam.DoFn.StateParam(ENTRIES),
         token: Any = beam.DoFn.StateParam(TOKEN),
         clear: Any = beam.DoFn.TimerParam(CLEAR),
+        on_time: Any = beam.DoFn.TimerParam(ON_TIME),
     ) -> Iterator[FoldUpdate]:
         key, (timing, events) = pane
-        cached = _CACHE.take(self._cache_key(key), token.read())
+        known = token.read()
+        mark = known[_TOKEN:] if known is not None else b""
+        timing = "late" if mark else timing
+        cached = _CACHE.take(self._cache_key(key), known)
         if cached is None:
-            cached = self._restore(key, list(entries.read()))
+            cached = self._restore(key, list(entries.read()), aside=mark == _ASIDE)
         update = cached.state.update([events], timing)
         replacement = self._replacement(key, cached, timing) if cached.behind else None
         if cached.entries >= cached.compact_at:
@@ -178,53 +190,101 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         else:
             entries.add(cached.state.delta_bytes(update))
             cached.entries += 1
-        fresh = secrets.token_bytes(8)
+        back = mark in (_ASIDE, _BACK)
+        fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
         token.write(fresh)
         _CACHE.put(self._cache_key(key), fresh, cached)
-        # Runners hold the watermark of panes that are late for their window no further back than where they give the
-        # window up: a tile that is cleared before that would meet its last pane empty.
-        clear.set(Timestamp(micros=key[0] + 2 * self._definition.tile + self._definition.lateness) + DAY)
+        # Where one pane came late more may: each would fetch the tile's ids anew.
+        clear.set(self._due(key, HOUR if back else 0))
+        if known is None and isinstance(on_time, BaseTimer):
+            on_time.set(Timestamp(micros=key[0] + self._definition.tile))
         if replacement is not None:
             yield replacement
         elif not cached.behind:
             yield update
 
+    @on_timer(ON_TIME)  # type: ignore[untyped-decorator]
+    def pass_end(self, key: Any = beam.DoFn.KeyParam, token: Any = beam.DoFn.StateParam(TOKEN)) -> Iterator[FoldUpdate]:
+        """The watermark has passed the tile's end: say so with an update that changes nothing."""
+        known = token.read()
+        if known is None or known[_TOKEN:]:
+            return
+        cached = _CACHE.take(self._cache_key(key), known)
+        token.write(known + _OVER)
+        if cached is not None:
+            _CACHE.put(self._cache_key(key), known + _OVER, cached)
+        assert self._compiled is not None
+        block, ids = empty_block(self._compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
+        attempt = cached.state.attempt if cached is not None else 0
+        yield FoldUpdate(key[0], key[1], block, (), (), ids, ids, "on time", attempt)
+
     @on_timer(CLEAR)  # type: ignore[untyped-decorator]
-    def forget(
+    def set_aside(
         self,
         key: Any = beam.DoFn.KeyParam,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
         token: Any = beam.DoFn.StateParam(TOKEN),
+        clear: Any = beam.DoFn.TimerParam(CLEAR),
     ) -> None:
-        """The watermark is a tile past the runner's allowed lateness: no pane of this tile can come any more."""
-        if self._definition.deduplicate:
-            cached = _CACHE.take(self._cache_key(key), token.read()) or self._restore(key, list(entries.read()))
+        """The watermark is a tile past the lateness: keep only what is small; a day later, nothing."""
+        known = token.read()
+        if known is None or known[_TOKEN:] == _ASIDE:
+            self.forget(key, entries, token)
+            return
+        cached = _CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
+        if cached.behind:  # it needs all that it has, to catch up; the panes that it waits for set the timer again
+            _CACHE.put(self._cache_key(key), known, cached)
+            return
+        clear.set(self._due(key, DAY))
+        self._keep_ids(key, cached.state)
+        entries.clear()
+        entries.add(cached.state.snapshot_bytes(ids=False))
+        token.write(secrets.token_bytes(_TOKEN) + _ASIDE)
+
+    def forget(self, key: TileKey, entries: Any, token: Any) -> None:
+        """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
+        known = token.read()
+        if known is None or known[_TOKEN:] != _ASIDE:
+            cached = _CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
             self._keep_ids(key, cached.state)
         entries.clear()
         token.clear()
         _CACHE.drop(self._cache_key(key))
 
+    def _due(self, key: TileKey, later: int) -> Timestamp:
+        return Timestamp(micros=cleared_at(self._definition, key[0], self._live_run.run) + later)
+
     def _cache_key(self, key: TileKey) -> tuple[str, str, int, int]:
         return (self._live_run.run, self._definition.version, *key)
 
-    def _restore(self, key: TileKey, entries: list[bytes]) -> "_Cached":
-        return patiently(lambda: self._read_back(key, entries))
+    def _restore(self, key: TileKey, entries: list[bytes], *, aside: bool = False) -> "_Cached":
+        return patiently(lambda: self._read_back(key, entries, aside))
 
-    def _read_back(self, key: TileKey, entries: list[bytes]) -> "_Cached":
+    def _read_back(self, key: TileKey, entries: list[bytes], aside: bool) -> "_Cached":
         assert self._compiled is not None
         state = TileState(self._compiled, key)
         state.restore(entries)
         store, place = open_store(self._live_run.store), (self._definition.version, self._live_run.run, *key)
         if self._live_run.base_batch_run is not None and self._definition.deduplicate:
             state.seen.load(store.counted_ids(self._definition.version, self._live_run.base_batch_run, *key))
-        cleared = store.cleared_ids(*place) if not entries else None
+        cleared = store.cleared_ids(*place) if aside or not entries else None
         if cleared is not None:
             state.seen.load(cleared)
-        behind = cleared is None and store.tile_progress(*place).ahead_of(state.seen_by_generation(), state.attempt)
+        if aside and self._definition.deduplicate:
+            self._load_covered(state, store)
+        behind = (aside or cleared is None) and store.tile_progress(*place).ahead_of(
+            state.seen_by_generation(), state.attempt
+        )
         if behind:
             store.mark_behind(*place)
             self._load_served(state, store)
         return _Cached(state, len(entries), max(_COMPACT_AFTER, 2 * len(entries)), behind)
+
+    def _load_covered(self, state: TileState, store: ViewStore) -> None:
+        """What batch has covered since is gone from the ids that were kept."""
+        served = store.served(self._definition.name)
+        if served is not None and served.batch_run is not None and served.version == self._definition.version:
+            state.seen.load(store.counted_ids(served.version, served.batch_run, *state.tile))
 
     def _load_served(self, state: TileState, store: ViewStore) -> None:
         served = store.served(self._definition.name)
@@ -262,7 +322,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     def _keep_ids(self, key: TileKey, state: TileState) -> None:
         """A late copy of an earlier generation may come even now; what it is a copy of straddles then."""
         store, version = open_store(self._live_run.store), self._definition.version
-        if state.tallies:
+        if state.tallies and self._definition.deduplicate:
             newest = max(state.tallies)
             patiently(lambda: store.keep_ids(version, self._live_run.run, *key, state.own_ids(), newest))
 

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 
 from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
 from schemas.compiled import CompiledDefinition
-from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc
+from schemas.states import aggregate, from_ipc, to_ipc
 from transforms.elements import FoldUpdate, Straddler, Tally, TileKey, pack, unpack
 from transforms.late_ids import LateIds
 from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
+from transforms.tile_block import TileBlock
 from views.digests import MODULUS, digest_of_pairs
 
 __all__ = ["Admitted", "TileState"]
@@ -55,7 +56,7 @@ class TileState:
     compiled: CompiledDefinition
     tile: TileKey
     seen: SeenIds = field(default_factory=SeenIds)
-    block: pa.RecordBatch | None = None
+    rows: TileBlock = field(init=False)
     tallies: dict[int, Tally] = field(default_factory=dict)
     late: LateIds = field(default_factory=LateIds)
     straddlers: dict[tuple[int, int], Straddler] = field(default_factory=dict)
@@ -64,6 +65,14 @@ class TileState:
     """What is served beside this, while a fold that went back to a checkpoint catches up."""
     attempt: int = 0
     """How often this tile's rows in the store were replaced, because its runner had gone back to a checkpoint."""
+
+    def __post_init__(self) -> None:
+        self.rows = TileBlock(self.compiled.measures)
+
+    @property
+    def block(self) -> pa.RecordBatch | None:
+        """All states as a block; None before anything was merged. Costs what all keys cost."""
+        return None if self.rows.is_new else self.rows.whole()
 
     def update(self, parts: Sequence[pa.RecordBatch], timing: str) -> FoldUpdate:
         """Take events in (columns KEY, GENERATION, HASH, CONTENT, LATE and the measures' inputs).
@@ -87,10 +96,7 @@ class TileState:
 
     def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
         """Merge the block of the events that were admitted."""
-        if self.block is None:
-            self.block = changed = delta
-        else:
-            self.block, changed = _fold(self.compiled, self.block, delta)
+        changed = self.rows.merge(delta)
         tallies, straddlers = admitted.tallies, admitted.straddlers
         return FoldUpdate(*self.tile, changed, tallies, straddlers, admitted.ids, admitted.late, timing, self.attempt)
 
@@ -109,9 +115,8 @@ class TileState:
 
     def events_by_key(self, after: int) -> dict[str, int]:
         """Events counted of each key in generations after this one."""
-        if self.block is None:
-            return {}
-        rows = self.block.filter(pc.greater(self.block.column(GENERATION), after))
+        block = self._rows()
+        rows = block.filter(pc.greater(block.column(GENERATION), after))
         found: dict[str, int] = {}
         for key, events in zip(rows.column(KEY).to_pylist(), rows.column(EVENTS).to_pylist(), strict=True):
             found[key] = found.get(key, 0) + events
@@ -126,13 +131,15 @@ class TileState:
         header = _header(parts.tallies, parts.straddlers, self.attempt)
         return pack(header, [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
 
-    def snapshot_bytes(self) -> bytes:
-        """All of this state as one entry, for `restore`."""
+    def snapshot_bytes(self, *, ids: bool = True) -> bytes:
+        """All of this state as one entry, for `restore`; without `ids` all but those that count."""
         header = _header(self.tallies.values(), self.straddlers.values(), self.attempt)
-        return pack(header, [to_ipc(self._rows()), to_ipc(self.seen.dump()), to_ipc(self.late.dump())])
+        seen = self.seen.dump() if ids else ids_batch(merge_sorted([]))
+        return pack(header, [to_ipc(self._rows()), to_ipc(seen), to_ipc(self.late.dump())])
 
     def restore(self, entries: Sequence[bytes]) -> None:
         """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
+        newest = self.block
         for entry in entries:
             (tallies, straddlers, attempt), (block, ids, late) = unpack(entry)
             self.attempt = max(self.attempt, attempt)
@@ -144,7 +151,8 @@ class TileState:
                 if known is None or tally.counted + tally.duplicates > known.counted + known.duplicates:
                     self.tallies[tally.generation] = tally
             states = from_ipc(block)
-            self.block = states if self.block is None else _newest(self.block, states)
+            newest = states if newest is None else _newest(newest, states)
+        self.rows = TileBlock(self.compiled.measures, first=newest)
 
     def _name(self, straddlers: Iterable[Straddler]) -> None:
         """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
@@ -191,11 +199,7 @@ class TileState:
         return tuple(changed)
 
     def _rows(self) -> pa.RecordBatch:
-        return self.block if self.block is not None else aggregate(self.compiled.measures, self._no_events())
-
-    def _no_events(self) -> pa.RecordBatch:
-        schema = self.compiled.input_schema.append(pa.field(GENERATION, pa.int64()))
-        return pa.RecordBatch.from_pylist([], schema=schema)
+        return self.rows.whole()
 
 
 def _by_generation(generations: Generations) -> Iterator[tuple[int, npt.NDArray[np.bool_] | np.bool_]]:
@@ -227,15 +231,6 @@ def _concat(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 def _rows_of(block: pa.RecordBatch) -> pa.Array:
     """Generation and key of each row as one string, to find rows by."""
     return pc.binary_join_element_wise(block.column(GENERATION).cast(pa.string()), block.column(KEY), " ")
-
-
-def _fold(
-    compiled: CompiledDefinition, block: pa.RecordBatch, delta: pa.RecordBatch
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """(the block with the delta merged in, the merged rows of the delta's keys)."""
-    touched = pc.is_in(_rows_of(block), value_set=_rows_of(delta))
-    changed = merge_blocks(compiled.measures, [block.filter(touched), delta])
-    return _concat([block.filter(pc.invert(touched)), changed]), changed
 
 
 def _newest(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from schemas.errors import StoreError
 from schemas.failpoints import reached
+from views.checkpointing import Checkpointer
 from views.tables import METADATA, SCHEMA_VERSION, store_version
 
 __all__ = ["Clock", "Database", "wall_clock"]
@@ -26,9 +27,9 @@ _BUSY_SECONDS: Final = 30
 _CACHE_KIB: Final = 64 * 1024
 _APPLICATION_ID: Final = 0x544E444D
 _PAGE_BYTES: Final = 8192
-_WAL_BYTES: Final = 64 << 20
-"""Of the log of changes before they are copied into the file: live changes the same pages again and again, so the more
-of them are together, the fewer are copied, and waited for. After a bulk write the log shrinks to four times as much.
+_WAL_BYTES: Final = 256 << 20
+"""Of the log of changes at which a commit copies it into the file itself, where the checkpointer doesn't get it done.
+After a bulk write the log shrinks to as much.
 """
 _MODE: Final = "tandem_mode"
 _CREATION_LOCK: Final = 7_226_841_603
@@ -55,6 +56,7 @@ class Database:
         self.where = self.url.database if self.is_sqlite else self.url.render_as_string(hide_password=True)
         if self.is_sqlite:
             self._check_path(create)
+        self._checkpointer = Checkpointer(str(self.url.database)) if self.is_sqlite else None
         with self.errors():
             self.engine = self._engine()
         try:
@@ -121,6 +123,8 @@ class Database:
                 yield connection
                 reached("before-commit")
             reached("after-commit")
+        if self._checkpointer is not None:
+            self._checkpointer.look()
 
     def write_rows(self, connection: sa.Connection, statement: Any, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run an INSERT for many rows, given as tuples in the order of the table's columns."""
@@ -160,6 +164,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
         self.engine.dispose()
 
     def _check_path(self, create: bool) -> None:
@@ -254,7 +260,7 @@ def _connect_sqlite(connection: Any, _: Any) -> None:
         "foreign_keys=ON",
         f"cache_size=-{_CACHE_KIB}",
         f"wal_autocheckpoint={_WAL_BYTES // _PAGE_BYTES}",
-        f"journal_size_limit={4 * _WAL_BYTES}",
+        f"journal_size_limit={_WAL_BYTES}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -35,6 +35,31 @@ def test_all_ids_find_all_positions(table: LeaseTable, order: tuple[int, ...]) -
     assert table.find(ids(lease, *order)) == []
 
 
+@pytest.mark.parametrize(
+    ("order", "found"),
+    [
+        pytest.param(["one", "two"], [None, None], id="whole leases"),
+        pytest.param(["two", "one"], [None, None], id="in another order"),
+        pytest.param(["one", "two", "one"], [[0, 1, 2, 3], [0, 1, 2, 3]], id="one of them twice"),
+        pytest.param(["one", "part of two"], [[0, 1, 2, 3], [0, 2]], id="a part of one"),
+        pytest.param(["one", "unknown", "two"], [[0, 1, 2, 3], [0, 1, 2, 3]], id="an unknown id between"),
+    ],
+)
+def test_ids_of_several_leases(table: LeaseTable, order: list[str], found: list[Indexes]) -> None:
+    one, two = table.grant(FRAMES, 10.0), table.grant(FRAMES, 11.0)
+    named = {
+        "one": ids(one, 0, 1, 2, 3),
+        "two": ids(two, 0, 1, 2, 3),
+        "part of two": ids(two, 2, 0),
+        "unknown": ["0" * 18 + INDEXES[0]],
+    }
+    result = table.find([ack_id for name in order for ack_id in named[name]])
+    assert [indexes for _, indexes in result] == found
+    for lease, indexes in result:
+        table.end(lease, indexes)
+    assert len(table) == 8 - sum(4 if indexes is None else len(indexes) for indexes in found)
+
+
 def test_ending_a_part_leaves_the_rest(table: LeaseTable) -> None:
     lease = table.grant(FRAMES, 10.0)
     assert table.end(*table.find(ids(lease, 2, 0))[0]) == [b"zero", b"two"]

@@ -27,7 +27,7 @@ def test_commands_are_parsed(installation: Installation) -> None:
     assert (live_config.subscription, live_config.generation_interval) == (SUBSCRIPTION, 2_500_000)
     publish_config, _ = publish.parse(installation.publish(Path("december.jsonl"), 75_000.4)[1:])
     assert (publish_config.topic.topic, publish_config.speed, publish_config.order_by) == (TOPIC, 75_000, "known_at")
-    backfill_config, _ = backfill.parse(installation.backfill(Path("a.csv"), Path("b.avro"))[1:])
+    (backfill_config,), _ = backfill.parse(installation.backfill(Path("a.csv"), Path("b.avro"))[1:])
     assert backfill_config.files == ("a.csv", "b.avro")
     assert backfill_config.definition.version == installation.compiled.version
 

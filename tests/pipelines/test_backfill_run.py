@@ -235,5 +235,5 @@ def test_a_definition_must_be_named() -> None:
 
 def test_underscores_in_flags_are_taken_too(bench: Bench) -> None:
     """As Beam writes its own."""
-    config: Any = backfill.parse(["--definition", str(bench.yaml), "--no_publish", "--publish_wait", "90s"])[0]
+    (config,), _ = backfill.parse(["--definition", str(bench.yaml), "--no_publish", "--publish_wait", "90s"])
     assert (config.publish, config.publish_wait) == (False, 90_000_000)

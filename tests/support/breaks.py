@@ -116,6 +116,9 @@ def any_cached_state_will_do(patch: Patch) -> None:
 def tiles_are_cleared_too_early(patch: Patch) -> None:
     """A tile is cleared at its end, while what is in time may still come."""
     patch.setattr(transforms.fold, "cleared_at", lambda definition, tile, run: tile + definition.tile)
+    patch.setattr(
+        transforms.fold._Fold, "set_aside", lambda self, key, entries, token, clear: self.forget(key, entries, token)
+    )
 
 
 def restored_states_lose_an_entry(patch: Patch) -> None:

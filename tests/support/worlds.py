@@ -14,9 +14,11 @@ from sales import LATENESS, SECOND, START, TILE, Sale, definition, read_sale, te
 
 import proving.world
 from proving.world import STEPS
-from transforms.fold import DAY
 
 __all__ = ["STEPS", "Copy", "World", "world_of"]
+
+_DAY = 86_400
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class World(proving.world.World):
 
     def publish(self, choose: Random) -> None:
         """A few messages: disorder, late ones, copies, conflicts, filtered and dead ones."""
-        # now and then by so much that runners give windows up
-        self.now += choose.choices([0, 2, 4, 15, 2 * DAY], [8, 8, 8, 8, 1])[0] * SECOND
+        # now and then by so much that every tile is cleared
+        self.now += choose.choices([0, 2, 4, 15, 2 * _DAY], [8, 8, 8, 8, 1])[0] * SECOND
         for _ in range(choose.randint(1, 6)):
             kind = choose.choices(["new", "copy", "conflict", "garbage"], [10, 4, 1, self.bad])[0]
             if kind == "garbage":

@@ -20,11 +20,14 @@ from apache_beam.utils.timestamp import Timestamp
 from collected import Collect, seen
 from sales import SECOND, TILE, Sale, differences, expected
 
+import transforms.fold
+from pipelines.tied_prism import keep_bundles_whole
 from proving.runner_state import RunnerState
 from schemas.columns import CONTENT, GENERATION, HASH, LATE
+from schemas.durations import DAY
 from schemas.states import from_ipc, to_ipc
 from transforms.elements import FoldUpdate, TileKey, pack, unpack
-from transforms.fold import DAY, FirePanes, FoldTiles, LiveRunRef, _Fold
+from transforms.fold import FoldTiles, GatherPanes, LiveRunRef, _Fold, _Gather
 from transforms.sinks import WriteLiveStates
 from transforms.tile_state import TileState
 from views.answers import all_answers
@@ -167,19 +170,43 @@ def test_entries_are_compacted_at_each_doubling(routed: Routed, run: LiveRunRef)
     assert restored.seen.dump().equals(last.seen.dump())
 
 
-def test_a_tile_is_cleared_after_the_runner_gave_its_window_up(routed: Routed, run: LiveRunRef) -> None:
-    """Till then panes may come, and one that met an empty state would count its tile anew."""
+def test_a_tile_is_set_aside_once_all_that_comes_is_late(routed: Routed, run: LiveRunRef) -> None:
+    """Not much later: memory is bounded by the open tiles. What comes all the same goes on where it was."""
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 3)
+    store = open_store(run.store)
+    for part in parts[:2]:
+        store.write_live(COMPILED, run.run, [process(fold, state, part)])
+    assert state.timer is not None
+    late = KEY[0] + TILE + DEFINITION.lateness
+    assert late < state.timer <= late + 2 * TILE
+    passed(fold, state)
+    assert state.timer > late + DAY
+    assert len(state.entries) == 1
+    _, (_, ids, _) = unpack(state.entries[0])
+    assert from_ipc(ids).num_rows == 0
+    again, last = process(fold, state, parts[0]), process(fold, state, parts[2])
+    assert again.timing == last.timing == "late"
+    unbroken = steady([*parts[:2], parts[0], parts[2]])
+    check_same([again, last], unbroken[2:])
+    assert late + DAY > state.timer > late + 2 * TILE, "more of the kind may come"
+
+
+def test_a_day_later_nothing_is_left_but_the_ids_in_the_store(routed: Routed, run: LiveRunRef) -> None:
     state, fold = RunnerState(), fold_of(run)
     process(fold, state, panes(routed, 1)[0])
-    assert state.timer is not None
-    given_up = KEY[0] + TILE + DEFINITION.lateness + DAY * SECOND
-    assert given_up < state.timer <= given_up + 2 * TILE
-    bundle = state.bundle()
-    fold.forget(KEY, bundle.entries, bundle.token)
-    bundle.commit()
+    passed(fold, state)
+    passed(fold, state)
     assert (state.entries, state.token) == ([], None)
     again = process(fold, state, panes(routed, 1)[0])
     assert [(tally.counted, tally.duplicates) for tally in again.tallies] == [(0, 1)], "the store remembers the ids"
+
+
+def passed(fold: Any, state: RunnerState) -> None:
+    """The watermark passes the timer."""
+    bundle = state.bundle()
+    bundle.clear.clear()
+    fold.set_aside(KEY, bundle.entries, bundle.token, bundle.clear)
+    bundle.commit()
 
 
 def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Routed, run: LiveRunRef) -> None:
@@ -258,6 +285,53 @@ def test_what_the_base_counted_is_a_duplicate(routed: Routed, run: LiveRunRef) -
     assert update.straddlers == ()
 
 
+def gathered(gather: _Gather, parts: Sequence[tuple[TileKey, pa.RecordBatch]]) -> list[tuple[TileKey, str, int, int]]:
+    """(tile and shard, timing, rows, timestamp) of the panes of one bundle."""
+    gather.start_bundle()
+    panes = [pane for part in parts for pane in gather.process(part)] + list(gather.finish_bundle())
+    return [(pane.value[0], pane.value[1][0], pane.value[1][1].num_rows, pane.timestamp.micros) for pane in panes]
+
+
+def test_a_bundle_brings_one_pane_of_each_tile(routed: Routed) -> None:
+    gather = _Gather(TILE)
+    one, two = (routed(COMPILED, [Sale(f"{name}{n}", n) for n in range(3)]) for name in "ab")
+    later: TileKey = (TILE, 0)
+    wanted = [(KEY, "early", 6, TILE - 1_000), (later, "early", 3, 2 * TILE - 1_000)]
+    assert gathered(gather, [(KEY, one), (later, one), (KEY, two)]) == wanted
+    assert gathered(gather, []) == [], "nothing is left of the bundle before"
+
+
+def test_a_bundle_that_failed_leaves_nothing_behind(routed: Routed) -> None:
+    """Its parts come again."""
+    gather, part = _Gather(TILE), routed(COMPILED, [Sale("a", 1)])
+    gather.start_bundle()
+    list(gather.process((KEY, part)))
+    assert gathered(gather, [(KEY, part)]) == [(KEY, "early", 1, TILE - 1_000)]
+
+
+def test_a_large_bundle_is_passed_on_in_several_panes(routed: Routed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transforms.fold, "_ROWS_AT_ONCE", 5)
+    part = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)])
+    assert [rows for _, _, rows, _ in gathered(_Gather(TILE), [(KEY, part)] * 5)] == [6, 6, 3]
+
+
+def test_panes_are_late_once_the_watermark_has_passed_the_tile(routed: Routed, run: LiveRunRef) -> None:
+    """Whether or not the worker has the state at hand; and the update that says so changes nothing."""
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 4)
+    timings = [process(fold, state, parts[0]).timing]
+    bundle = state.bundle()
+    (over,) = fold.pass_end(KEY, bundle.token)
+    bundle.commit()
+    open_store(run.store).write_live(COMPILED, run.run, [over])
+    assert (over.timing, over.block.num_rows, over.tallies) == ("on time", 0, ())
+    assert list(fold.pass_end(KEY, state.bundle().token)) == [], "it is said once"
+    found = [process(fold_of(run), state, part) for part in parts[1:3]]
+    fold.forget(KEY, *_throwaway())
+    found.append(process(fold_of(run), state, parts[3]))
+    assert [*timings, *(update.timing for update in found)] == ["early", "late", "late", "late"]
+    check_same(found, steady(parts)[1:])
+
+
 def encode_part(part: tuple[TileKey, pa.RecordBatch]) -> bytes:
     return pack(list(part[0]), [to_ipc(part[1])])
 
@@ -292,18 +366,22 @@ def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: P
     stream = stream.advance_watermark_to(4 * TILE / SECOND)
     send(items[20:], 3)
     stream = stream.advance_processing_time(5).advance_watermark_to_infinity()
-    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=PrismRunner", "--streaming"]))
+    options = PipelineOptions(["--runner=PrismRunner", "--streaming"])
+    keep_bundles_whole(options)
+    pipeline = beam.Pipeline(options=options)
     updates = (
         pipeline
         | stream.with_output_types(bytes)
         | beam.Map(decode_part).with_output_types(tuple[TileKey, pa.RecordBatch])
-        | FirePanes(DEFINITION)
+        | GatherPanes(DEFINITION)
         | FoldTiles(DEFINITION, run)
         | beam.ParDo(Collect(name)).with_output_types(FoldUpdate)
     )
     _ = updates | WriteLiveStates(DEFINITION, run)
     pipeline.run().wait_until_finish()
-    assert {update.timing for update in seen(name)} == {"early", "on time", "late"}
+    # whether a pane counts as late is a race between its bundle and the timer of its tile's end
+    timings = {update.timing for update in seen(name)}
+    assert {"early", "on time"} <= timings <= {"early", "on time", "late"}
     answers = {(row.key, row.start): row.results for row in all_answers(store, COMPILED)}
     assert differences(answers, expected(items)) == []
     assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}

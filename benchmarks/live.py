@@ -1,0 +1,312 @@
+"""How fast and how fresh the live pipeline is: `python -m benchmarks.live --rate 20000 --seconds 60`.
+
+Everything runs on this machine, as a user would start it: `tandem emulator`, a publisher (benchmarks.live_traffic),
+`tandem live` on Prism, and this process, which watches. Event times are the times of publishing less up to 60 s; 2 % of
+the messages are copies. Freshness is measured by probes, see `live_watching.Prober`. At the end every answer is held
+against what was published, exactly, before and after `tandem backfill`.
+
+--catch-up N: stop the pipeline with N journaled events that batch doesn't have, start it again, and take the time from
+the start of the process until it is served with all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.clicks import DEFINITIONS, SCHEMA_FILE
+from benchmarks.live_watching import PROBE_PAGE, Prober, children, percentiles, received, settled, usage
+from benchmarks.results import Row, record
+from schemas.compiled import CompiledDefinition, compile_definition
+from schemas.definition import load
+from views.answers import all_answers
+from views.opening import open_store
+from views.store import ViewStore
+
+__all__ = ["Scene", "main", "measure", "measure_catch_up"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+TANDEM: Final = (sys.executable, "-m", "tandem")
+
+
+@dataclass
+class Scene:
+    """An emulator with topic and subscription, and a home for one pipeline; all of it below a folder."""
+
+    folder: Path
+    form: str = "json"
+    key: str = "page"
+    freshness: str = "500ms"
+    lateness: str = "1m"
+    flags: Sequence[str] = ()
+    processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    address: str = ""
+
+    @property
+    def topic(self) -> str:
+        return "projects/benchmark/topics/clicks"
+
+    @property
+    def subscription(self) -> str:
+        return "projects/benchmark/subscriptions/clicks"
+
+    @property
+    def store(self) -> str:
+        return f"sqlite:///{self.folder / 'home' / 'views.db'}"
+
+    @property
+    def definition(self) -> Path:
+        return self.folder / "clicks.yaml"
+
+    @property
+    def compiled(self) -> CompiledDefinition:
+        return compile_definition(load(self.definition))
+
+    def set_up(self) -> None:
+        """Start the emulator; make topic, subscription and definition."""
+        text = DEFINITIONS["clicks" if self.key == "page" else "clicks_users"].read_text()
+        text = text.replace("format: json", f"format: {self.form}").replace(
+            "lateness: 10m", f"lateness: {self.lateness}"
+        )
+        self.definition.write_text(text.replace("tile: 1m\n", f"tile: 1m\nfreshness: {self.freshness}\n"))
+        (self.folder / SCHEMA_FILE.name).write_text(SCHEMA_FILE.read_text())
+        emulator = self.start("emulator", "emulator", "--port", "0", stdout=subprocess.PIPE)
+        assert emulator.stdout is not None
+        self.address = emulator.stdout.readline().strip().partition("=")[2]
+        self.tandem("pubsub", "create-topic", self.topic)
+        self.tandem("pubsub", "create-subscription", self.subscription, "--topic", self.topic)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of every process."""
+        home = {"TANDEM_HOME": str(self.folder / "home"), "PUBSUB_EMULATOR_HOST": self.address}
+        return {**os.environ, **{name: value for name, value in home.items() if value}, "PYTHONPATH": str(ROOT)}
+
+    def start(self, name: str, *arguments: str, stdout: Any = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """Start `tandem ARGUMENTS`."""
+        return self.spawn(name, [*TANDEM, *arguments], stdout)
+
+    def spawn(self, name: str, command: Sequence[str], stdout: Any) -> subprocess.Popen[str]:
+        """Start a process; its errors go to NAME.err."""
+        with (self.folder / f"{name}.err").open("a") as errors:
+            process = subprocess.Popen(
+                list(command), env=self.environment, cwd=self.folder, stdout=stdout, stderr=errors, text=True,
+                start_new_session=True,
+            )  # fmt: skip
+        self.processes[name] = process
+        return process
+
+    def tandem(self, *arguments: str) -> None:
+        """Run `tandem ARGUMENTS` to its end."""
+        command = [*TANDEM, *arguments]
+        subprocess.run(command, env=self.environment, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+
+    def live(self) -> subprocess.Popen[str]:
+        """Start the pipeline."""
+        named = ("--definition", str(self.definition), "--subscription", self.subscription, "--no-screen")
+        return self.start("live", "live", *named, *self.flags)
+
+    def opened(self, live: subprocess.Popen[str]) -> ViewStore:
+        """The view store, once the pipeline has made it and started its runner."""
+        wait_until(lambda: (self.folder / "home" / "views.db").exists() and bool(children(live.pid)), 60, live)
+        return open_store(self.store)
+
+    def publisher(self, rate: float, seconds: float, events: int = 0) -> subprocess.Popen[str]:
+        """Start publishing, once its requests are prepared."""
+        command = [sys.executable, "-m", "benchmarks.live_traffic", "--address", self.address, "--topic", self.topic]
+        command += ["--progress", str(self.folder / "progress"), "--counts", str(self.folder / "counts.npz")]
+        command += ["--form", self.form, "--key", self.key, "--rate", str(rate), "--seconds", str(seconds)]
+        process = self.spawn("publisher", [*command, "--events", str(events)], subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
+
+    def published(self) -> int:
+        """Messages sent so far by the publisher."""
+        path = self.folder / "progress"
+        return int(np.memmap(path, np.int64, "r", shape=(4,))[0]) if path.exists() else 0
+
+    def said(self) -> str:
+        """The end of what the pipeline wrote to standard error."""
+        return (self.folder / "live.err").read_text(errors="replace")[-8000:]
+
+    def end(self) -> None:
+        """Kill what is left."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@contextmanager
+def scene(**settings: Any) -> Iterator[Scene]:
+    """A scene in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
+        made = Scene(Path(folder), **settings)
+        try:
+            made.set_up()
+            yield made
+        finally:
+            made.end()
+
+
+def measure(scene: Scene, rate: float, seconds: float, warm_up: float = 10.0) -> dict[str, Any]:
+    """Publish at a rate and watch; figures. Raises AssertionError for a wrong answer."""
+    live = scene.live()
+    store = scene.opened(live)
+    prober = Prober(store, scene.compiled, scene.address, scene.topic, scene.form, scene.key)
+    publisher = scene.publisher(rate, seconds)
+    prober.start()
+    samples = watch(scene, prober, publisher, store, seconds)
+    assert publisher.stdout is not None
+    said = json.loads(publisher.stdout.read())
+    prober.stop_publishing()
+    everything = said["sent"] + prober.sent
+    drained = time.monotonic()
+    try:
+        wait_until(lambda: received(store) >= everything and not prober.waiting and settled(store), 120, live)
+    except SystemExit:
+        state = f"{received(store):,} of {everything:,} received, {prober.waiting} probes wait, exit code {live.poll()}"
+        raise SystemExit(f"{state}; {samples}\n{scene.said()}") from None
+    drained = time.monotonic() - drained
+    check(scene, "before batch")
+    live.send_signal(signal.SIGTERM)
+    assert live.wait(300) == 0, scene.said()
+    scene.tandem("backfill", "--definition", str(scene.definition))
+    check(scene, "after batch")
+    fresh = [value for at, value in prober.freshness if at >= warm_up]
+    figures: dict[str, Any] = {f"freshness_{name}_s": value for name, value in percentiles(fresh).items()}
+    figures |= {
+        "events": everything,
+        "rate_per_s": round(said["sent"] / said["seconds"]),
+        "drained_s": round(drained, 2),
+    }
+    return figures | {"publisher_behind_s": round(said["behind_s"], 2), "probes": len(fresh), **samples}
+
+
+def watch(
+    scene: Scene, prober: Prober, publisher: subprocess.Popen[str], store: ViewStore, seconds: float
+) -> dict[str, Any]:
+    """Samples while the publisher runs, about a hundred and one a second at the most."""
+    names = {
+        "publisher": publisher.pid,
+        "emulator": scene.processes["emulator"].pid,
+        "live": scene.processes["live"].pid,
+    }
+    prism = children(names["live"])
+    names |= {"prism": prism[0]} if prism else {}
+    begun, every = time.monotonic(), max(seconds / 300, 1.0)
+    first = {name: usage(pid).cpu for name, pid in names.items()}
+    series: dict[str, list[float]] = {"at_s": [], "backlog": [], **{f"{name}_mb": [] for name in names}}
+    while publisher.poll() is None:
+        time.sleep(every)
+        series["at_s"].append(round(time.monotonic() - begun, 1))
+        sent = scene.published() + prober.sent
+        series["backlog"].append(max(sent - received(store), 0))
+        for name, pid in names.items():
+            series[f"{name}_mb"].append(round(usage(pid).memory, 1))
+        if scene.processes["live"].poll() is not None:
+            raise SystemExit(scene.said())
+    lasted = time.monotonic() - begun
+    cpu = {f"{name}_cores": round((usage(pid).cpu - first[name]) / lasted, 3) for name, pid in names.items()
+           if name != "publisher"}  # fmt: skip
+    return {**cpu, **series}
+
+
+def check(scene: Scene, when: str) -> None:
+    """Every answer against what was published, exactly."""
+    with np.load(scene.folder / "counts.npz") as archive:
+        starts, counts = archive["starts"], archive["counts"]
+    place = {int(start): row for row, start in enumerate(starts)}
+    found = np.zeros_like(counts)
+    for answer in all_answers(open_store(scene.store), scene.compiled):
+        value = json.loads(answer.key)[0]
+        if value == PROBE_PAGE or value == 9_999_999:
+            continue
+        found[place[answer.start], int(value[6:]) if scene.key == "page" else value - 1_100_000] += answer.events
+    wrong = int((found != counts).sum())
+    assert not wrong, f"{when}: {wrong} answers differ, {found.sum()} events instead of {counts.sum()}"
+
+
+def wait_until(happened: Any, seconds: float, live: subprocess.Popen[str] | None = None) -> None:
+    """Poll; SystemExit when it takes too long, or the pipeline ends."""
+    end = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > end or (live is not None and live.poll() is not None):
+            raise SystemExit("waited in vain, or the pipeline has ended")
+        time.sleep(0.05)
+
+
+def measure_catch_up(scene: Scene, events: int) -> dict[str, Any]:
+    """Journal events that batch doesn't have, kill, and start again."""
+    live = scene.live()
+    store = scene.opened(live)
+    publisher = scene.publisher(1e9, 600, events)
+    publisher.wait()
+    wait_until(lambda: received(store) >= scene.published(), 300, live)
+    os.killpg(live.pid, signal.SIGKILL)
+    live.wait()
+    before = store.served("clicks" if scene.key == "page" else "clicks_users")
+    begun = time.monotonic()
+    again = scene.live()
+    name = before.name if before else ""
+    wait_until(
+        lambda: (now := store.served(name)) is not None and before and now.live_run != before.live_run, 300, again
+    )
+    served = time.monotonic() - begun
+    check(scene, "after catching up")
+    return {"served_after_s": round(served, 2), "events": scene.published()}
+
+
+def main() -> None:
+    """Measure one case and record it."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--form", choices=("json", "avro"), default="json")
+    parser.add_argument("--key", choices=("page", "user_id"), default="page")
+    parser.add_argument("--freshness", default="500ms", help="the definition's setting")
+    parser.add_argument("--lateness", default="1m", help="the definition's setting")
+    parser.add_argument("--catch-up", type=int, metavar="N", help="events that are journaled and not in batch")
+    parser.add_argument("--peer", choices=("beam",), help="measure Beam's own Pub/Sub read instead")
+    parser.add_argument("--no-record", action="store_true")
+    options, flags = parser.parse_known_args()
+    settings = {"form": options.form, "key": options.key}
+    with scene(**settings, freshness=options.freshness, lateness=options.lateness, flags=flags) as made:
+        if options.peer:
+            from benchmarks.live_peer import measure_peer
+
+            case: dict[str, str | int] = {"what": "peer", "engine": "beam ReadFromPubSub", "form": options.form}
+            figures = measure_peer(made, options.seconds, 50_000)
+        elif options.catch_up:
+            case = {"what": "catch-up", **settings, "events": options.catch_up}
+            figures = measure_catch_up(made, options.catch_up)
+        else:
+            case = {"what": "sustained", **settings, "rate": options.rate, "seconds": round(options.seconds)}
+            figures = measure(made, options.rate, options.seconds)
+    for name, value in figures.items():
+        print(f"{name:<22} {value if not isinstance(value, list) else _short(value)}")
+    if not options.no_record:
+        record("live", [Row(case, figures)])
+
+
+def _short(values: list[float]) -> str:
+    return " ".join(f"{value:g}" for value in values[:: max(len(values) // 12, 1)])
+
+
+if __name__ == "__main__":
+    main()

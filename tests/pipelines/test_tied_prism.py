@@ -1,0 +1,63 @@
+"""What Tandem asks of Prism."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sales
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.runners.portability.prism_runner import PrismRunner
+
+from pipelines import live
+from pipelines.tied_prism import TiedPrismRunner
+
+UNSPLIT = "prism_disable_sdf_split"
+
+
+def experiments(options: PipelineOptions) -> list[str]:
+    return list(options.view_as(DebugOptions).experiments or ())
+
+
+def test_the_tied_runner_forbids_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prism would work on one key in two bundles at once."""
+    seen: list[list[str]] = []
+
+    def record(self: Any, pipeline: Any, options: PipelineOptions) -> None:
+        seen.append(experiments(options))
+
+    monkeypatch.setattr(PrismRunner, "run_portable_pipeline", record)
+    TiedPrismRunner().run_portable_pipeline(None, PipelineOptions(["--experiments=mine"]))
+    assert seen == [["mine", UNSPLIT]]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [pytest.param([], id="its own"), pytest.param(["--runner=PrismRunner"], id="Beam's")],
+)
+def test_a_live_pipeline_forbids_splits_whatever_prism_it_runs_on(tmp_path: Path, flags: list[str]) -> None:
+    (tmp_path / "sales.yaml").write_text(sales.text())
+    named = ["--definition", f"{tmp_path}/sales.yaml", "--home", f"{tmp_path}/home"]
+    config, options = live.parse([*named, "--subscription", "projects/p/subscriptions/s", *flags])
+    live.prepare(config, options).close()
+    assert UNSPLIT in experiments(options)
+
+
+@pytest.mark.parametrize(
+    ("freshness", "seconds"),
+    [
+        pytest.param(["1s"], 1.0, id="one"),
+        pytest.param(["1m", "500ms"], 0.5, id="the least of several"),
+        pytest.param(["10ms"], 0.05, id="not shorter than is sensible"),
+        pytest.param(["10m"], 5.0, id="not longer than memory allows"),
+    ],
+)
+def test_the_source_gathers_for_as_long_as_the_freshness(tmp_path: Path, freshness: list[str], seconds: float) -> None:
+    paths = []
+    for number, value in enumerate(freshness):
+        paths.append(tmp_path / f"{number}.yaml")
+        paths[-1].write_text(sales.text(f"sales{number}").replace("freshness: 500ms", f"freshness: {value}"))
+    flags = [text for path in paths for text in ("--definition", str(path))]
+    config, _ = live.parse([*flags, "--home", f"{tmp_path}/home", "--subscription", "projects/p/subscriptions/s"])
+    assert live.bundle_seconds(config.definitions) == seconds

@@ -1,0 +1,69 @@
+"""Copy SQLite's log of changes into its file beside the writers, instead of in some unlucky writer's commit."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import threading
+from contextlib import closing, suppress
+from typing import Final
+
+__all__ = ["CHECKPOINT_BYTES", "Checkpointer"]
+
+CHECKPOINT_BYTES: Final = 32 << 20
+"""Of the log. SQLite itself copies in a commit, with two waits for the disk: half a second that a live answer, or the
+next tiles of a backfill, would wait too. A connection's own limit stands behind this one, should the log grow all the
+same.
+"""
+
+
+_INDEX: Final = struct.Struct("=14xHI76xI")
+"""Of the log's index: the size of a page, the frames of the log, and how many of them are in the file."""
+
+
+class Checkpointer:
+    """One thread for a database, started when its log is first found large. It never waits for readers or writers."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._large = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> None:
+        """After a commit: have the log copied if much of it isn't yet."""
+        if self._closed or self._large.is_set() or self._waiting_bytes() < CHECKPOINT_BYTES:
+            return
+        self._large.set()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, once it has copied what it was told to."""
+        self._closed = True
+        if self._thread is not None:
+            self._large.set()
+            self._thread.join()
+
+    def _waiting_bytes(self) -> int:
+        """Bytes of the log that aren't in the file, as its index says (https://www.sqlite.org/walformat.html, 2.1): the
+        log's own size is no measure, since it is begun anew without being cut.
+        """
+        try:
+            with open(f"{self._path}-shm", "rb", buffering=0) as index:
+                head = index.read(_INDEX.size)
+        except FileNotFoundError:
+            return 0
+        if len(head) < _INDEX.size:
+            return 0
+        page, frames, copied = _INDEX.unpack(head)
+        return int(frames - copied) * (65_536 if page == 1 else page)
+
+    def _run(self) -> None:
+        with closing(sqlite3.connect(self._path, timeout=0)) as connection:
+            while self._large.wait() and not self._closed:
+                self._large.clear()
+                # An error is a full disk, which the next commit will say.
+                with suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
