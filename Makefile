@@ -36,7 +36,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy emulator formats journal pipelines proving runners schemas tandem transforms views
+	$(BIN)/mypy benchmarks emulator formats journal pipelines proving runners schemas tandem transforms views
 
 # Crashes and faults on real processes, the long form of tests/chaos; about two hours.
 chaos: setup

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
-from benchmarks.clicks import FILE_FORMS, Shape
+from benchmarks.clicks import FORMS, Shape
 from benchmarks.comparing import Comparison, Group
 from benchmarks.engines import ENGINES
 from benchmarks.jobs import JOBS
@@ -46,8 +45,8 @@ def _parser() -> argparse.ArgumentParser:
         "--only", type=_some(ENGINES), default=list(ENGINES), metavar="ENGINE,...", help=", ".join(ENGINES)
     )
     parser.add_argument("--jobs", type=_some(JOBS), default=["clicks"], metavar="JOB,...", help=", ".join(JOBS))
-    parser.add_argument("--forms", type=_some(FILE_FORMS), default=list(FILE_FORMS), metavar="FORM,...",
-                        help=", ".join(FILE_FORMS))  # fmt: skip
+    parser.add_argument("--forms", type=_some(FORMS), default=list(FORMS), metavar="FORM,...",
+                        help=", ".join(FORMS))  # fmt: skip
     parser.add_argument("--events", type=_numbers, default=[1_000_000, 10_000_000], metavar="N,...",
                         help="distinct events (default: 1000000,10000000)")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="samples of each case (default: 3)")
@@ -58,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _some(known: Mapping[str, Any]) -> Callable[[str], list[str]]:
+def _some(known: Collection[str]) -> Callable[[str], list[str]]:
     def some(text: str) -> list[str]:
         names = text.split(",")
         if unknown := [name for name in names if name not in known]:

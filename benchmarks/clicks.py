@@ -25,8 +25,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyruhvro
 
-__all__ = ["DEFINITIONS", "FILE_FORMS", "Shape", "arrivals", "avro_messages", "cache_folder", "clicks", "files",
-           "json_messages"]  # fmt: skip
+from benchmarks.journals import write_journal
+
+__all__ = [
+    "DEFINITIONS",
+    "FILE_FORMS",
+    "FORMS",
+    "JOURNAL_FORMS",
+    "SCHEMA_FILE",
+    "Shape",
+    "arrivals",
+    "avro_messages",
+    "cache_folder",
+    "clicks",
+    "files",
+    "json_messages",
+]
 
 START: Final = 1_767_225_600_000_000
 """2026-01-01T00:00:00Z in microseconds."""
@@ -172,7 +186,10 @@ FILE_FORMS: Final[dict[str, tuple[str, Callable[[Path, Any], None]]]] = {
     "avro": ("avro", _write_avro),
     "avro-deflate": ("avro", _write_deflated),
 }
-"""Name of the form: ending, writer."""
+"""Name of the form: ending, writer of a file."""
+JOURNAL_FORMS: Final = {"journal-json": json_messages, "journal-avro": avro_messages}
+"""Name of the form: payloads of the messages in Tandem's own journal."""
+FORMS: Final = (*FILE_FORMS, *JOURNAL_FORMS)
 
 
 def cache_folder() -> Path:
@@ -181,23 +198,31 @@ def cache_folder() -> Path:
 
 
 def files(shape: Shape, form: str) -> list[Path]:
-    """The files of all events in one form; made at the first call."""
-    ending, write = FILE_FORMS[form]
+    """The files of all events in one form, or the folder of the journal; made at the first call."""
     folder = cache_folder() / shape.name / form
     if not folder.exists():
         fresh = folder.with_name(f".{form}-{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        for number, events in enumerate(arrivals(shape)):
-            write(fresh / f"{number:04d}.{ending}", events)
+        _write(fresh, shape, form)
         fresh.rename(folder)
-    return sorted(folder.glob(f"*.{ending}"))
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _write(folder: Path, shape: Shape, form: str) -> None:
+    if form in JOURNAL_FORMS:
+        batches = (JOURNAL_FORMS[form](events) for events in arrivals(shape))
+        write_journal(folder / "journal", batches, START + HOUR)
+        return
+    ending, write = FILE_FORMS[form]
+    for number, events in enumerate(arrivals(shape)):
+        write(folder / f"{number:04d}.{ending}", events)
 
 
 def main() -> None:
     """Make files and print their paths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("form", choices=sorted(FILE_FORMS))
+    parser.add_argument("form", choices=FORMS)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=100_000)
     options = parser.parse_args()

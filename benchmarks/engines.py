@@ -17,7 +17,7 @@ import polars as pl
 import yaml
 
 from benchmarks.checking import read_answers
-from benchmarks.clicks import DEFINITIONS
+from benchmarks.clicks import DEFINITIONS, FORMS, JOURNAL_FORMS, SCHEMA_FILE
 
 __all__ = ["ENGINES", "ROOT", "Engine", "Peer", "Tandem", "environment_of"]
 
@@ -74,10 +74,14 @@ class Tandem(Engine):
 
     def command(self, job: str, keys: Sequence[str], form: str, files: Sequence[Path], folder: Path) -> list[str]:
         command = [sys.executable, "-m", "tandem", "backfill", "--home", str(folder / "home")]
-        for path in (DEFINITIONS[job], *(_variant(job, number, folder) for number in range(1, self.definitions))):
+        own = _of_avro(job, folder) if form == "journal-avro" else DEFINITIONS[job]
+        for path in (own, *(_variant(job, number, folder) for number in range(1, self.definitions))):
             command += ["--definition", str(path)]
-        for pattern in dict.fromkeys(str(file.parent / f"*{file.suffix}") for file in files):
-            command += ["--files", pattern]
+        if form in JOURNAL_FORMS:
+            command += ["--journal", str(files[0])]
+        else:
+            for pattern in dict.fromkeys(str(file.parent / f"*{file.suffix}") for file in files):
+                command += ["--files", pattern]
         return [*command, f"--workers={self.workers}"] if self.workers else command
 
     def times(self, wall: float, output: str, folder: Path) -> tuple[float, float]:
@@ -94,6 +98,15 @@ class Tandem(Engine):
         if done.returncode:
             raise RuntimeError(f"tandem export ended with {done.returncode}: {_line(done.stderr)}")
         return _exported(out, keys)
+
+
+def _of_avro(job: str, folder: Path) -> Path:
+    """The job's definition, for messages in Avro."""
+    definition = yaml.safe_load(DEFINITIONS[job].read_text(encoding="utf-8"))
+    source = {**definition["source"], "format": "avro", "schema": str(SCHEMA_FILE)}
+    path = folder / f"{job}.yaml"
+    path.write_text(yaml.safe_dump({**definition, "source": source}), encoding="utf-8")
+    return path
 
 
 def _variant(job: str, number: int, folder: Path) -> Path:
@@ -188,9 +201,9 @@ FLINK_JARS: Final = (
 ENGINES: Final[dict[str, Engine]] = {
     engine.name: engine
     for engine in (
-        Tandem("tandem", "Tandem", error=0.02, exact_sums=True),
-        Tandem("tandem-1", "Tandem, one worker", error=0.02, exact_sums=True, workers=1),
-        Tandem("tandem-2", "Tandem, two workers", error=0.02, exact_sums=True, workers=2),
+        Tandem("tandem", "Tandem", FORMS, error=0.02, exact_sums=True),
+        Tandem("tandem-1", "Tandem, one worker", FORMS, error=0.02, exact_sums=True, workers=1),
+        Tandem("tandem-2", "Tandem, two workers", FORMS, error=0.02, exact_sums=True, workers=2),
         Peer("polars", "Polars", module="polars_lazy"),
         Peer("duckdb", "DuckDB", ("parquet", "jsonl"), module="duckdb_sql", error=0.025),
         Peer("pandas", "pandas", ("parquet", "jsonl"), module="pandas_frame"),

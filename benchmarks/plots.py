@@ -13,7 +13,7 @@ from benchmarks.comparing import RIGHT
 from benchmarks.growth import ALL_ENGINES
 from benchmarks.results import Row, median
 
-__all__ = ["draw_growth", "draw_peers"]
+__all__ = ["draw_growth", "draw_peers", "save"]
 
 _COLOURS: Final = {"start-up": "#b9c0c8", "work": "#4c78a8", "Tandem": "#e4572e"}
 
@@ -31,7 +31,7 @@ def draw_peers(rows: Sequence[Row], folder: Path) -> list[Path]:
             for panel, form in zip(panels, forms, strict=True):
                 _bars(panel, form, [row for row in own if row.case["form"] == form])
             canvas.suptitle(f"{job}, {events:,} events: seconds of work (median)")
-            drawn.append(_save(canvas, folder / f"peers-{job}-{events}.svg"))
+            drawn.append(save(canvas, folder / f"peers-{job}-{events}.svg"))
     return drawn
 
 
@@ -62,7 +62,7 @@ def draw_growth(rows: Sequence[Row], folder: Path) -> list[Path]:
         ):
             _grown(panel, series, figure, own)
             panel.set_title(title, fontsize=10)
-        drawn.append(_save(canvas, folder / f"growth-{series}.svg"))
+        drawn.append(save(canvas, folder / f"growth-{series}.svg"))
     return drawn
 
 
@@ -86,7 +86,8 @@ def _grown(panel: Any, series: str, figure: str, rows: Sequence[Row]) -> None:
     panel.legend(fontsize=8)
 
 
-def _save(canvas: Canvas, path: Path) -> Path:
+def save(canvas: Canvas, path: Path) -> Path:
+    """As SVG without anything that differs from one drawing to the next."""
     with mpl.rc_context({"svg.hashsalt": "tandem", "svg.fonttype": "none"}):
         canvas.savefig(path, metadata={"Date": None})
     return path

@@ -146,7 +146,13 @@ def _grown(row: Row) -> list[str]:
 
 
 def any_table(rows: Sequence[Row]) -> str:
-    """All cases and their figures, samples as their median; series over time, which are longer, are left out."""
+    """All cases and their figures, samples as their median; series over time, which are longer, are left out.
+
+    Cases that say `what` they are get a table for each.
+    """
+    kinds = list(dict.fromkeys(row.case.get("what") for row in rows))
+    if len(kinds) > 1:
+        return "\n".join(any_table([row for row in rows if row.case.get("what") == kind]) for kind in kinds)
     cases = list(dict.fromkeys(name for row in rows for name in row.case))
     figures = list(dict.fromkeys(name for row in rows for name, value in row.figures.items() if _is_short(value)))
     lines = [

@@ -12,6 +12,14 @@ from benchmarks.report import replaced
 from benchmarks.results import Row, load, machines, median, record, spread
 from benchmarks.tables import any_table
 
+PLOTS = (
+    "peers-clicks-1000000.svg",
+    "peers-clicks-10000000.svg",
+    "growth-events.svg",
+    "live-json-page-100000-600.svg",
+    "firing.svg",
+)
+
 PAGE = """# Performance
 
 Own words.
@@ -31,6 +39,9 @@ Why.
 <!-- end: growth -->
 <!-- generated: live -->
 <!-- end: live -->
+
+<!-- generated: firing -->
+<!-- end: firing -->
 """
 
 
@@ -97,6 +108,11 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
     point = peer("tandem", 1_000_000, 2.0), peer("tandem", 10_000_000, 20.0)
     record("growth", [Row({**row.case, "series": "events"}, row.figures) for row in point], folder=tmp_path)
     record("live", [Row({"rate": 20_000}, {"p50_s": 0.8, "backlog": list(range(100))})], folder=tmp_path)
+    sustained = {"what": "sustained", "form": "json", "key": "page", "rate": 100_000, "seconds": 600}
+    series = {"at_s": list(range(20)), "backlog": list(range(20)), "live_mb": [100.0] * 20}
+    record("live", [Row(sustained, {"freshness_p50_s": 0.75, **series})], folder=tmp_path)
+    points = [Row({"open_keys": n, "changed": 1_000}, {"cpu_ms": 3.5}) for n in (10_000, 1_000_000)]
+    record("firing", points, folder=tmp_path)
     page = tmp_path / "performance.md"
     page.write_text(PAGE)
     for _ in range(2):
@@ -112,7 +128,8 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
     assert "| Tandem | 2.50 | 40% |" in text
     assert "| 20000 | 0.8 |" in text
     assert "backlog" not in text
-    for plot in ("peers-clicks-1000000.svg", "peers-clicks-10000000.svg", "growth-events.svg"):
+    assert "| sustained | json | page | 100000 | 600 | 0.75 |" in text
+    for plot in PLOTS:
         assert f"(performance/{plot})" in text
         assert (tmp_path / "performance" / plot).read_text().startswith("<?xml")
     before = {path: path.read_bytes() for path in (tmp_path / "performance").iterdir()}
@@ -124,7 +141,7 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
 def test_the_real_page_has_a_place_for_everything() -> None:
     names = list[str]()
     replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")  # type: ignore[func-returns-value]
-    assert names == ["machine", "peers", "peers-detail", "growth", "live", "journal", "queries"]
+    assert names == ["machine", "peers", "peers-detail", "growth", "live", "firing", "journal", "queries"]
     assert report.PAGE.read_text(encoding="utf-8").count("<!-- generated:") == len(names)
 
 
