@@ -37,7 +37,7 @@ from pipelines.config import (
 from pipelines.launching import entry, launch, local_streaming_runner, wait
 from pipelines.live_runs import base_of, start_live_run
 from pipelines.live_screen import note_idle_watermark, watch
-from pipelines.tied_prism import keep_bundles_whole
+from pipelines.tied_prism import keep_bundles_whole, stay_on_the_line
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.durations import format_duration
@@ -193,6 +193,7 @@ def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
     """The runner chosen, the view store opened, the definitions registered."""
     local_streaming_runner(options)
     keep_bundles_whole(options)
+    stay_on_the_line(options)
     if config.home.store.startswith("sqlite:///"):
         make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
     store = open_store(config.home.store)

@@ -6,16 +6,18 @@ import os
 import sys
 from typing import Any, Final
 
-from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, PortableOptions
 from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-__all__ = ["TIED_PRISM", "TiedPrismRunner", "keep_bundles_whole"]
+__all__ = ["TIED_PRISM", "TiedPrismRunner", "keep_bundles_whole", "stay_on_the_line"]
 
 TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
 """What to pass as `--runner`."""
 
+_YEARS: Final = 10 * 365 * 86_400
+"""Seconds."""
 _TIE: Final = """
 import ctypes, os, signal, sys
 parent = int(sys.argv[1])
@@ -35,6 +37,14 @@ def keep_bundles_whole(options: PipelineOptions) -> None:
     options.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
 
 
+def stay_on_the_line(options: PipelineOptions) -> None:
+    """Beam gives the stream of a job's states the deadline that is meant for single requests, 300 s: a run that lasts
+    longer would end with it, although its job goes on.
+    """
+    portable = options.view_as(PortableOptions)
+    portable.job_server_timeout = max(portable.job_server_timeout or 0, _YEARS)
+
+
 class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
     """Beam's PrismRunner, whose server would otherwise be left behind, idle, by a process that is killed.
 
@@ -44,6 +54,7 @@ class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
     def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
         """See PrismRunner."""
         keep_bundles_whole(options)
+        stay_on_the_line(options)
         return super().run_portable_pipeline(pipeline, options)
 
     def default_job_server(self, options: PipelineOptions) -> Any:

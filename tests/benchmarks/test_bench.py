@@ -44,6 +44,7 @@ def run_bench(tmp_path: Path, *flags: str) -> tuple[int, dict[tuple[str, str], R
         pytest.param(("--only=tandem,polars,duckdb,pandas,beam", "--forms=parquet"), id="parquet"),
         pytest.param(("--only=tandem,polars,duckdb,pandas", "--forms=jsonl"), id="jsonl"),
         pytest.param(("--only=beam-folded", "--forms=avro"), id="avro-beam"),
+        pytest.param(("--only=tandem", "--forms=journal-json,journal-avro"), id="journal"),
         pytest.param(("--only=polars", "--forms=avro,avro-deflate"), id="avro"),
         pytest.param(("--only=polars,duckdb,pandas", "--forms=parquet", "--jobs=clicks_wide"), id="wide"),
         pytest.param(("--only=polars,duckdb,pandas", "--forms=parquet", "--jobs=clicks_users"), id="users"),
