@@ -30,6 +30,7 @@ from pipelines.config import (
     make_folder,
 )
 from pipelines.launching import entry, is_local, launch, local_batch_runner, wait
+from pipelines.memory import keep_memory
 from pipelines.scratch import scratch_folder
 from schemas.compiled import compile_definition
 from schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
@@ -132,6 +133,8 @@ def _scratch(flags: argparse.Namespace, options: PipelineOptions) -> str | None:
 def run(arguments: Sequence[str]) -> None:
     """Build batch runs and publish them. Raises TandemError."""
     configs, options = parse(arguments)
+    if is_local(options):
+        keep_memory()
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for config in configs:
         compile_definition(config.definition)

@@ -13,7 +13,6 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
-from pipelines.memory import keep_memory
 from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
 
@@ -74,7 +73,6 @@ def _is_not_of_beam(record: logging.LogRecord) -> bool:
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had."""
     quieten()
-    keep_memory()
     try:
         return pipeline.run()
     except RuntimeError as error:
