@@ -13,7 +13,14 @@ from benchmarks.results import Figure, Row, machines, median, spread
 
 __all__ = ["any_table", "growth_tables", "machine_text", "peers_detail", "peers_overview", "table", "work"]
 
-_FORMS: Final = {"parquet": "Parquet", "jsonl": "JSON Lines", "avro": "Avro", "avro-deflate": "Avro, deflate"}
+_FORMS: Final = {
+    "parquet": "Parquet",
+    "jsonl": "JSON Lines",
+    "avro": "Avro",
+    "avro-deflate": "Avro, deflate",
+    "journal-json": "journal of JSON messages",
+    "journal-avro": "journal of Avro messages",
+}
 _DETAIL: Final = ("engine", "work s", "spread", "start-up s", "CPU s", "peak MB", "work / Tandem's", "wall / Tandem's",
                   "distinct error", "answers")  # fmt: skip
 
