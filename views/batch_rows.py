@@ -180,10 +180,9 @@ def _sums(hashes: Hashes128, numbers: npt.NDArray[np.int64], events: npt.NDArray
 
 def _counted(update: BatchUpdateLike, ids: Sequence[PackedIds]) -> Iterator[tuple[int, int, bytes]]:
     """(generation, events, digest) of what an update counted, for batch_id_digests."""
-    tallies = {tally.generation: tally for tally in getattr(update, "tallies", ())}
     if not update.ids.num_rows:
         # Without de-duplication no ids are kept, but the fold has summed them up.
-        for tally in tallies.values():
+        for tally in getattr(update, "tallies", ()):
             yield tally.generation, tally.counted, as_bytes(getattr(tally, "digest", 0))
         return
     for mine in ids:

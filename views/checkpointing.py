@@ -40,7 +40,7 @@ class Checkpointer:
             self._thread.start()
 
     def close(self) -> None:
-        """End the thread, once it has copied what it was told to."""
+        """End the thread; what it has begun to copy it finishes."""
         self._closed = True
         if self._thread is not None:
             self._large.set()
