@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
@@ -63,6 +65,20 @@ def quieten() -> None:
     prism = logging.getLogger("PrismJobServer")
     prism.propagate = False
     prism.addHandler(logging.NullHandler())
+    if threading.excepthook.__module__ != __name__:
+        threading.excepthook = _unless_cut_off(threading.excepthook)
+
+
+def _unless_cut_off(
+    otherwise: Callable[[threading.ExceptHookArgs], object],
+) -> Callable[[threading.ExceptHookArgs], None]:
+    """When a job has failed its runner goes away, and Beam's threads end by the streams that they read from it."""
+
+    def hook(of: threading.ExceptHookArgs) -> None:
+        if not issubclass(of.exc_type, grpc.RpcError):
+            otherwise(of)
+
+    return hook
 
 
 def _is_not_of_beam(record: logging.LogRecord) -> bool:

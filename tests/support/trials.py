@@ -165,6 +165,8 @@ def conclude(stage: Stage, messages: Sequence[bytes], sent: int, *, idle: bool =
         live = stage.live([CLICKS], *LIVE, "--until-idle", "11s")
     else:
         live = stage.live([CLICKS], *LIVE)
+        # Before it has said so, its run isn't there, and SIGTERM ends it like any process that is starting.
+        wait_for("the run has started", lambda: "run" in live.said() or live.has_ended())
         wait_for("every message is in the journal", lambda: set(messages) <= stage.journaled() or live.has_ended())
         live.process.terminate()
     for name in ("live", "backfill"):

@@ -1,0 +1,30 @@
+"""What of a runner's end is shown."""
+
+import threading
+
+import grpc
+import pytest
+
+from pipelines import launching
+
+
+class CutOff(grpc.RpcError):
+    """As a stream ends when its server is gone."""
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [pytest.param(CutOff(), False, id="a stream cut off"), pytest.param(KeyError("a"), True, id="anything else")],
+)
+def test_ends_of_threads(
+    error: Exception, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", launching._unless_cut_off(threading.__excepthook__))
+
+    def fail() -> None:
+        raise error
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert ("Traceback" in capsys.readouterr().err) is shown
