@@ -22,6 +22,7 @@ from formats.parquet_files import read_parquet, split_parquet
 from formats.record_json import record_json
 from formats.source_spec import SourceSpec
 from formats.text_lines import read_lines, split_lines
+from formats.texts import Texts
 from formats.validate import assemble
 from formats.verdicts import Parsed, Verdicts
 from schemas.errors import SourceFileError
@@ -99,7 +100,7 @@ def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, a
 
 def _parsed(
     fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
-) -> Iterator[tuple[Parsed, list[bytes] | None]]:
+) -> Iterator[tuple[Parsed, Texts | list[bytes] | None]]:
     if piece.ref.format == "jsonl":
         yield from read_lines(fields, columns, piece)
     elif piece.ref.format == "csv":
@@ -126,7 +127,7 @@ def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
 
 def _letter(
     fields: SourceFields,
-    raw: list[bytes] | None,
+    raw: Texts | list[bytes] | None,
     parsed: Parsed,
     first: int,
     done: int,

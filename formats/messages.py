@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from formats.avro_messages import parse_avro
 from formats.avro_types import SourceFields, source_fields
 from formats.json_messages import parse_json
-from formats.revisions import joined, parse_revision, revisions_of
+from formats.revisions import parse_revision, revisions_of
 from formats.source_spec import SourceSpec
+from formats.texts import texts_of_array
 from formats.validate import assemble
-from formats.verdicts import DECODE, Parsed
+from formats.verdicts import DECODE, Parsed, joined
 from schemas.messages import DeadLetter, Decoded
 
 __all__ = ["MAX_MESSAGE", "decode_messages"]
@@ -33,24 +34,26 @@ def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.R
     schema to the source's; one of a revision that the source doesn't list is a dead letter.
     """
     fields = source_fields(source)
-    payloads: list[bytes] = messages.column("data").to_pylist()
-    refused = _refused(messages.column("data"))
+    data = messages.column("data")
+    refused = _refused(data)
     groups = revisions_of(messages.column("attributes"))
     if not groups and not refused:
-        parsed = _parse(fields, columns, source.format, payloads)
+        parsed = _parse(fields, columns, source.format, data)
     else:
-        own = np.setdiff1d(np.arange(len(payloads)), [row for rows in groups.values() for row in rows] + list(refused))
-        parts = [(own, _parse(fields, columns, source.format, [payloads[row] for row in own]))]
+        own = np.setdiff1d(np.arange(len(data)), [row for rows in groups.values() for row in rows] + list(refused))
+        parts = [(own, _parse(fields, columns, source.format, data.take(pa.array(own))))]
         for group, rows in groups.items():
             kept = np.array([row for row in rows if row not in refused], np.int64)
-            parts.append((kept, parse_revision(fields, columns, source.format, group, [payloads[r] for r in kept])))
+            parts.append(
+                (kept, parse_revision(fields, columns, source.format, group, data.take(pa.array(kept)).to_pylist()))
+            )
         parsed = joined(parts, refused)
     publish_times = messages.column("publish_time").to_numpy(zero_copy_only=False)
 
     def letter(row: int, stage: str, reason: str) -> DeadLetter:
         attributes: list[tuple[str, Any]] = messages.column("attributes")[row].as_py() or []
         return DeadLetter(
-            payloads[row],
+            data[row].as_py(),
             reason,
             stage,
             row,
@@ -62,9 +65,10 @@ def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.R
     return assemble(fields, columns, parsed, publish_times, letter)
 
 
-def _parse(fields: SourceFields, columns: tuple[str, ...], encoding: str, payloads: list[bytes]) -> Parsed:
-    parse = parse_avro if encoding == "avro" else parse_json
-    return parse(fields, columns, payloads)
+def _parse(fields: SourceFields, columns: tuple[str, ...], encoding: str, data: pa.BinaryArray) -> Parsed:
+    if encoding == "avro":
+        return parse_avro(fields, columns, data.to_pylist())
+    return parse_json(fields, columns, texts_of_array(data))
 
 
 def _refused(data: pa.BinaryArray) -> dict[int, tuple[str, str]]:

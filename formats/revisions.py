@@ -24,7 +24,6 @@ __all__ = [
     "ENCODING_ATTRIBUTE",
     "REVISION_ATTRIBUTE",
     "Revision",
-    "joined",
     "parse_revision",
     "revisions_of",
 ]
@@ -161,25 +160,3 @@ def _good(size: int, faults: Mapping[int, Any]) -> Rows:
 
 def _not_a_record(revision: Revision, why: str) -> str:
     return f"schema revision {revision.id}: not a record of this Avro schema: {why}"
-
-
-def joined(parts: Sequence[tuple[Rows, Parsed]], refused: Mapping[int, tuple[str, str]]) -> Parsed:
-    """What was parsed of parts of a batch, each with the rows of its messages in the batch, in the batch's order.
-
-    `refused`: stage and reason of messages that are in no part, by row.
-    """
-    faults = dict(refused)
-    reasons: dict[int, tuple[str, str]] = {}
-    for places, parsed in parts:
-        faults |= {int(places[row]): why for row, why in parsed.faults.items()}
-        reasons |= {int(places[parsed.rows[row]]): why for row, why in parsed.verdicts.reasons.items()}
-    rows = np.concatenate([places[parsed.rows] for places, parsed in parts])
-    order = np.argsort(rows, kind="stable")
-    rows = rows[order]
-    names = parts[0][1].arrays
-    arrays = {name: pa.concat_arrays([parsed.arrays[name] for _, parsed in parts]) for name in names}
-    if len(parts) > 1:
-        arrays = {name: array.take(pa.array(order)) for name, array in arrays.items()}
-    found = np.searchsorted(rows, list(reasons))
-    verdicts = Verdicts(len(rows), dict(zip(found.tolist(), reasons.values(), strict=True)))
-    return Parsed(arrays, rows, verdicts, faults)

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Final, cast
 
+import numpy as np
+
 from formats.avro_types import SourceFields
 from formats.file_pieces import MAX_RECORD, FilePiece, FileRef, open_file
 from formats.json_messages import parse_json
-from formats.verdicts import DECODE, Parsed
+from formats.texts import Texts, texts_of_lines
+from formats.verdicts import DECODE, Parsed, joined
 from schemas.errors import SourceFileError
 
 __all__ = ["BOM", "CHUNK", "open_text", "read_lines", "split_lines"]
@@ -72,16 +75,14 @@ def _next_line(file: IO[bytes], at: int) -> int:
     return at
 
 
-def read_lines(
-    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
-) -> Iterator[tuple[Parsed, list[bytes]]]:
+def read_lines(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -> Iterator[tuple[Parsed, Texts]]:
     """The needed fields of the piece's lines, and the lines; blank lines are no records."""
     for lines in _line_batches(piece):
         parsed = _parse_lines(fields, columns, lines)
         if any(_is_blank(lines[row]) for row in parsed.faults):
             # Hardly any file has blank lines: looking at each line for them would take longer than this.
-            lines = [line for line in lines if not _is_blank(line)]
-            if not lines:
+            lines = lines.pick(np.array([not _is_blank(lines[row]) for row in range(len(lines))]))
+            if not len(lines):
                 continue
             parsed = _parse_lines(fields, columns, lines)
         yield parsed, lines
@@ -91,19 +92,17 @@ def _is_blank(line: bytes) -> bool:
     return not line or line.isspace()
 
 
-def _parse_lines(fields: SourceFields, columns: tuple[str, ...], lines: list[bytes]) -> Parsed:
-    if max(map(len, lines)) <= MAX_LINE:
+def _parse_lines(fields: SourceFields, columns: tuple[str, ...], lines: Texts) -> Parsed:
+    sizes = lines.sizes
+    long = np.flatnonzero(sizes > MAX_LINE)
+    if not len(long):
         return parse_json(fields, columns, lines)
-    long = {
-        row: (DECODE, f"{len(line):,} bytes; {MAX_LINE:,} are allowed")
-        for row, line in enumerate(lines)
-        if len(line) > MAX_LINE
-    }
-    parsed = parse_json(fields, columns, [b"" if row in long else line for row, line in enumerate(lines)])
-    return Parsed(parsed.arrays, parsed.rows, parsed.verdicts, parsed.faults | long)
+    others = np.flatnonzero(sizes <= MAX_LINE)
+    refused = {row: (DECODE, f"{sizes[row]:,} bytes; {MAX_LINE:,} are allowed") for row in long.tolist()}
+    return joined([(others, parse_json(fields, columns, lines.pick(others)))], refused)
 
 
-def _line_batches(piece: FilePiece) -> Iterator[list[bytes]]:
+def _line_batches(piece: FilePiece) -> Iterator[Texts]:
     with open_text(piece.ref) as file:
         file.seek(piece.start)
         left = piece.end - piece.start
@@ -121,11 +120,12 @@ def _line_batches(piece: FilePiece) -> Iterator[list[bytes]]:
                 rest = _grown(rest, chunk, piece)
                 continue
             if left > 0:
-                whole, rest = rest + whole, tail
+                lines = texts_of_lines(rest, whole)
+                rest = tail
             else:
-                whole, rest = rest + chunk, b""
-            if whole:
-                yield whole.removesuffix(b"\n").split(b"\n")
+                lines = texts_of_lines(rest, chunk)
+            if len(lines):
+                yield lines
 
 
 def _grown(rest: bytes, chunk: bytes, piece: FilePiece) -> bytes:

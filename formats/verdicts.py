@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["DECODE", "VALIDATE", "Mask", "Parsed", "Verdicts", "short"]
+__all__ = ["DECODE", "VALIDATE", "Mask", "Parsed", "Verdicts", "joined", "short"]
 
 DECODE: Final = "decode"
 VALIDATE: Final = "validate"
@@ -73,6 +73,31 @@ class Parsed:
     """Of these records those that are dead already."""
     faults: dict[int, tuple[str, str]]
     """For each of the other records, by its index in the input, stage and reason."""
+
+
+Rows = npt.NDArray[np.int64]
+
+
+def joined(parts: Sequence[tuple[Rows, Parsed]], refused: Mapping[int, tuple[str, str]]) -> Parsed:
+    """What was parsed of parts of a batch, each with the rows of its messages in the batch, in the batch's order.
+
+    `refused`: stage and reason of messages that are in no part, by row.
+    """
+    faults = dict(refused)
+    reasons: dict[int, tuple[str, str]] = {}
+    for places, parsed in parts:
+        faults |= {int(places[row]): why for row, why in parsed.faults.items()}
+        reasons |= {int(places[parsed.rows[row]]): why for row, why in parsed.verdicts.reasons.items()}
+    rows = np.concatenate([places[parsed.rows] for places, parsed in parts])
+    order = np.argsort(rows, kind="stable")
+    rows = rows[order]
+    names = parts[0][1].arrays
+    arrays = {name: pa.concat_arrays([parsed.arrays[name] for _, parsed in parts]) for name in names}
+    if (np.diff(order) < 0).any():
+        arrays = {name: array.take(pa.array(order)) for name, array in arrays.items()}
+    found = np.searchsorted(rows, list(reasons))
+    verdicts = Verdicts(len(rows), dict(zip(found.tolist(), reasons.values(), strict=True)))
+    return Parsed(arrays, rows, verdicts, faults)
 
 
 def short(value: object, limit: int = 60) -> str:

@@ -1,0 +1,77 @@
+"""Many texts in one buffer: lines of a file, or messages, without an object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from formats.eight_bytes import PAD, Longs
+
+__all__ = ["Texts", "texts_of", "texts_of_array", "texts_of_lines"]
+
+_MARGIN = bytes(PAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts in ascending order of their place in a buffer, which has PAD bytes to spare on either side."""
+
+    buffer: npt.NDArray[np.uint8]
+    starts: Longs
+    ends: Longs
+    """Exclusive."""
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, row: int) -> bytes:
+        return self.buffer[self.starts[row] : self.ends[row]].tobytes()
+
+    @property
+    def sizes(self) -> Longs:
+        """Bytes of each."""
+        return self.ends - self.starts
+
+    def pick(self, rows: npt.NDArray[Any] | slice) -> Texts:
+        """Some of them: ascending rows, a mask, or a slice."""
+        return Texts(self.buffer, self.starts[rows], self.ends[rows])
+
+    def to_list(self) -> list[bytes]:
+        """Each as an object."""
+        view = memoryview(self.buffer.data)
+        return [bytes(view[a:b]) for a, b in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
+
+
+def texts_of(payloads: Iterable[bytes]) -> Texts:
+    """Texts of objects."""
+    return texts_of_array(pa.array(payloads, pa.binary()))
+
+
+def texts_of_array(array: pa.BinaryArray) -> Texts:
+    """Texts of a column without nulls."""
+    if not len(array):
+        return Texts(np.zeros(2 * PAD, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
+    offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+    places = offsets.astype(np.int64) - int(offsets[0])
+    data = array.buffers()[2]
+    inner = memoryview(data)[int(offsets[0]) : int(offsets[-1])] if data is not None else b""
+    buffer = np.frombuffer(b"".join((_MARGIN, inner, _MARGIN)), np.uint8)
+    return Texts(buffer, places[:-1] + PAD, places[1:] + PAD)
+
+
+def texts_of_lines(*parts: bytes) -> Texts:
+    """The lines of the text that the parts make together; a newline at its very end starts no further line."""
+    buffer = np.frombuffer(b"".join((_MARGIN, *parts, _MARGIN)), np.uint8)
+    size = len(buffer) - PAD
+    ends = np.flatnonzero(buffer == 10)
+    if size > PAD and (not len(ends) or ends[-1] != size - 1):
+        ends = np.append(ends, size)
+    starts = np.empty_like(ends)
+    starts[:1] = PAD
+    starts[1:] = ends[:-1] + 1
+    return Texts(buffer, starts, ends)
