@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
 import threading
@@ -51,8 +52,7 @@ class Checkpointer:
         log's own size is no measure, since it is begun anew without being cut.
         """
         try:
-            with open(f"{self._path}-shm", "rb", buffering=0) as index:
-                head = index.read(_INDEX.size)
+            head = _head(f"{self._path}-shm", _INDEX.size)
         except FileNotFoundError:
             return 0
         if len(head) < _INDEX.size:
@@ -67,3 +67,36 @@ class Checkpointer:
                 # An error is a full disk, which the next commit will say.
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+_Place = tuple[int, int]
+"""Device and inode."""
+_DESCRIPTORS: Final[dict[_Place, int]] = {}
+_LOCK: Final = threading.Lock()
+
+
+def _head(path: str, size: int) -> bytes:
+    """The first bytes of the log's index. Raises FileNotFoundError.
+
+    The index is opened once in a process, and left open for as long as the file exists: closing any descriptor of a
+    file gives up all locks that the process has on it, SQLite's too. Another process would then take the index for one
+    that nobody uses, and cut it to nothing under those who do (SIGBUS), or write beside them. See
+    https://www.sqlite.org/howtocorrupt.html, 2.2.
+    """
+    with _LOCK:
+        descriptor = _DESCRIPTORS.get(_place_of(os.stat(path)))
+        return os.pread(_opened(path) if descriptor is None else descriptor, size, 0)
+
+
+def _opened(path: str) -> int:
+    # SQLite removes the index with the last connection of all: nobody has locks on such a one.
+    for place, descriptor in list(_DESCRIPTORS.items()):
+        if os.fstat(descriptor).st_nlink == 0:
+            os.close(_DESCRIPTORS.pop(place))
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # What has taken the file's place in this moment may be known: then both stay open.
+    return _DESCRIPTORS.setdefault(_place_of(os.fstat(opened)), opened)
+
+
+def _place_of(status: os.stat_result) -> _Place:
+    return status.st_dev, status.st_ino

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -71,3 +73,45 @@ def test_without_a_log_there_is_nothing_to_do(tmp_path: Path) -> None:
     checkpointer.look()
     checkpointer.close()
     assert list(tmp_path.iterdir()) == []
+
+
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as index:
+    try:
+        fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)
+    except OSError:
+        print("locked")
+"""
+"""Another process asks for the lock that says that somebody uses the index (SQLite's UNIX_SHM_DMS)."""
+
+
+def test_looking_at_the_log_gives_up_no_lock(tmp_path: Path, connection: sqlite3.Connection) -> None:
+    index = str(tmp_path / "log.db-shm")
+
+    def locked() -> bool:
+        found = subprocess.run([sys.executable, "-c", LOCKED, index], capture_output=True, text=True, check=True)
+        return found.stdout == "locked\n"
+
+    grow(connection)
+    assert locked()
+    for _ in range(2):
+        checkpointer = Checkpointer(str(tmp_path / "log.db"))
+        checkpointer.look()
+        checkpointer.close()
+        assert locked(), "the next process that opens the store would cut the index under us"
+    connection.close()
+    assert not Path(index).exists()
+
+
+def test_the_index_of_a_store_that_was_closed_and_opened_again_is_read_anew(
+    tmp_path: Path, connection: sqlite3.Connection
+) -> None:
+    checkpointer = Checkpointer(str(tmp_path / "log.db"))
+    for _ in range(3):
+        grow(connection)
+        assert checkpointer._waiting_bytes() > 100_000
+        connection.close()
+        assert checkpointer._waiting_bytes() == 0
+        connection = sqlite3.connect(tmp_path / "log.db")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
