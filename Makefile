@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test check lint types chaos kill bench bench-short bench-emulator lock lock-peers clean
+.PHONY: setup demo test check lint types chaos kill conformance flink-faults bench bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,17 @@ chaos: setup
 kill: setup
 	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py -m "slow or not slow"
 
+# Every scenario on every engine, and the table of docs/runners.md; about half an hour.
+conformance: setup
+	rm -f $(VENV)/conformance.jsonl
+	TANDEM_CONFORMANCE=$(VENV)/conformance.jsonl $(BIN)/python -m pytest -q tests/conformance -m "slow or not slow"; \
+	  failed=$$?; \
+	  $(BIN)/python tests/support/conformance_table.py $(VENV)/conformance.jsonl docs/runners.md && exit $$failed
+
+# Processes of a Flink killed, paused and doubled under a live pipeline; about half an hour.
+flink-faults: setup
+	$(BIN)/python -m pytest -q -s tests/flink -m "slow or not slow"
+
 # Tandem and its peers in turn, then how cost grows; tables and plots into docs/performance.md. Takes hours. Peers that don't
 # fit Tandem's own environment get theirs in .venv-peers. After being cut off: make bench BENCH=--resume GROWTH=--resume.
 # Parts of it: make bench BENCH="--only tandem,duckdb --forms parquet --events 1000000" GROWTH="--series workers".
@@ -80,6 +91,10 @@ lock-peers:
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	    requirements/peers-$$peer.in -o requirements/peers-$$peer.txt || exit 1; \
 	done
+
+# A Flink on this machine, for `--runner flink`; see docs/how-to/run-on-flink.md. `tandem flink stop` ends it.
+flink: setup
+	$(BIN)/tandem flink start
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -36,8 +36,8 @@ _PORTABLE_RUNNERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
 class FlagParser(argparse.ArgumentParser):
     """An argument parser whose errors are a UserError instead of usage and exit. Takes - and _ alike in flags."""
 
-    def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+    def __init__(self, prog: str, description: str, *, add_help: bool = True) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False, add_help=add_help)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")

@@ -18,10 +18,12 @@ from journal.blobs import LocalBlobs
 from journal.clocks import SystemClock
 from journal.journal_index import JournalIndex
 from journal.tail import follower_id
-from pipelines.launching import launch, wait
-from pipelines.live import LiveConfig, LiveView, bundle_seconds, drained_by_signals, prepare
+from pipelines.launching import launch
+from pipelines.live import LiveView, bundle_seconds, drained_by_signals, prepare
+from pipelines.live_config import LiveConfig
 from pipelines.live_runs import extents_of
 from pipelines.live_screen import note_idle_watermark, watch
+from pipelines.remote_runs import Control, FollowerEnd, name_job, wait_for_end
 from schemas.definition import Definition
 from schemas.errors import UserError
 from transforms.fold import LiveRunRef
@@ -33,18 +35,20 @@ from views.store import ViewStore
 __all__ = ["build", "follow", "start_followers"]
 
 
-def follow(config: LiveConfig, options: PipelineOptions) -> None:
+def follow(config: LiveConfig, options: PipelineOptions, control: Control | None = None) -> None:
     """Follow until the end. Raises UserError without a journal, TandemError."""
     if not Path(config.home.journal).is_dir():
         raise UserError(f"--follow: there is no journal at {config.home.journal}; a run has to write it first")
     blobs, store = LocalBlobs(config.home.journal), prepare(config, options)
     runs = start_followers(config, store, blobs)
+    name_job(options, config.home, runs[0].run)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for definition, run in zip(config.definitions, runs, strict=True):
         base = f" on batch run {run.base_batch_run}" if run.base_batch_run else ""
         console.print(f"{definition.name}: follows as live run {run.run}{base}")
     with drained_by_signals(blobs, runs[0].run), watch(config.home, config.definitions, runs, config.screen):
-        wait(launch(build(config, options, runs, store)))
+        end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
+        wait_for_end(launch(build(config, options, runs, store)), options, end, control)
     for definition, run in zip(config.definitions, runs, strict=True):
         serve_when_caught_up(store, definition, run.run)
         note_idle_watermark(config.home, definition, run.run)

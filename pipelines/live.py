@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,33 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from journal.blobs import BlobExistsError, LocalBlobs
-from journal.clocks import SECOND, SystemClock
+from journal.clocks import SystemClock
 from journal.heartbeats import Heartbeat, HeartbeatKeeper
 from journal.lane_config import LaneConfig
+from journal.launches import announce_launch
 from journal.layout import drain_path
 from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest, resume_run, start_run
-from pipelines.config import (
-    FlagParser,
-    Home,
-    add_definition_flag,
-    add_home_flags,
-    beam_options,
-    definition_text,
-    duration,
-    home_from,
-    load_definitions,
-    make_folder,
-)
-from pipelines.launching import entry, launch, local_streaming_runner, wait
+from pipelines.config import make_folder
+from pipelines.launching import entry, launch, local_streaming_runner
+from pipelines.live_config import LiveConfig, parse
 from pipelines.live_runs import base_of, start_live_run
 from pipelines.live_screen import note_idle_watermark, watch
+from pipelines.remote_runs import Control, RunEnd, name_job, wait_for_end
 from pipelines.tied_prism import keep_bundles_whole, stay_on_the_line
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
@@ -52,44 +43,19 @@ from views.opening import open_store
 from views.store import ViewStore
 
 __all__ = [
-    "LiveConfig",
     "LiveView",
     "build",
     "bundle_seconds",
     "drained_by_signals",
     "main",
-    "parse",
     "prepare",
     "run",
 ]
 
 
-_MOST_MESSAGES: Final = 50_000
 _SHORTEST_BUNDLE: Final = 0.05
 _LONGEST_BUNDLE: Final = 5.0
 """Seconds; what a bundle reads is in memory until its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveConfig:
-    """All that the live pipeline is told; durations in microseconds."""
-
-    definitions: tuple[Definition, ...]
-    definition_texts: tuple[str, ...]
-    subscription: str
-    home: Home
-    lanes: int
-    max_messages: int
-    idle_timeout: int
-    until_idle: int | None
-    generation_interval: int
-    take_over: bool
-    resume: str | None
-    screen: bool
-    base: str | None = None
-    """A batch run that is built and not served yet, to stand on and to be served with."""
-    follow: bool = False
-    """Tail the journal that another run writes, instead of a subscription."""
 
 
 @dataclass
@@ -112,65 +78,11 @@ class LiveView(beam.PTransform):  # type: ignore[misc]
         _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(self.definition, self.dead_letters)
 
 
-def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    parser = FlagParser("tandem live", "Run definitions over a Pub/Sub subscription.")
-    add_definition_flag(parser, several=True)
-    add_home_flags(parser)
-    parser.flag("subscription", help="projects/PROJECT/subscriptions/NAME")
-    parser.flag("follow", action="store_true", help="tail the journal of another run; pulls nothing, writes no journal")
-    parser.flag("lanes", type=int, help="readers of the subscription, each a lane of the journal")
-    parser.flag("max-messages", type=int, help="messages a pull, so a segment, at the most")
-    parser.flag("idle-timeout", type=duration, default="10s", help="after that the watermark moves without events")
-    parser.flag("until-idle", type=duration, help="end after this long without messages (e.g. 15s)")
-    parser.flag("generation-interval", type=duration, help="how often a generation is sealed")
-    parser.flag("take-over", action="store_true", help="replace a run that is alive; it ends with exit code 75")
-    parser.flag("resume", metavar="RUN", help="restart this run from the runner's own checkpoint or savepoint")
-    parser.flag("base", metavar="BATCH_RUN", help="stand on this batch run; both are served once live has caught up")
-    parser.flag("no-screen", action="store_true", help="no live screen, even on a terminal")
-    flags, rest = parser.parse_known_args(list(arguments))
-    _check_source(flags)
-    if not 1 <= flags.max_messages <= _MOST_MESSAGES:
-        raise UserError(f"--max-messages is {flags.max_messages}; from 1 to {_MOST_MESSAGES:,} are possible")
-    config = LiveConfig(
-        definitions=load_definitions(flags.definition),
-        definition_texts=tuple(map(definition_text, flags.definition)),
-        subscription=flags.subscription,
-        home=home_from(flags),
-        lanes=flags.lanes,
-        max_messages=flags.max_messages,
-        idle_timeout=flags.idle_timeout,
-        until_idle=flags.until_idle,
-        generation_interval=flags.generation_interval,
-        take_over=flags.take_over,
-        resume=flags.resume,
-        screen=not flags.no_screen,
-        base=flags.base,
-        follow=flags.follow,
-    )
-    return config, beam_options(rest)
+def run(arguments: Sequence[str], control: Control | None = None) -> None:
+    """Start a run and wait for its end. Raises TandemError.
 
-
-_OF_WRITERS: Final[dict[str, Any]] = {"lanes": 1, "max_messages": 10_000, "generation_interval": 60 * SECOND}
-"""Flags that a follower has no use for, with their defaults."""
-
-
-def _check_source(flags: argparse.Namespace) -> None:
-    """A subscription or a journal to follow, and the flags of that; sets defaults."""
-    if not flags.follow and flags.subscription is None:
-        raise UserError("--subscription is missing (or --follow, to tail the journal of another run)")
-    for name in ("subscription", "take_over", "resume", *_OF_WRITERS):
-        if flags.follow and getattr(flags, name):
-            flag = name.replace("_", "-")
-            raise UserError(f"--follow and --{flag} exclude each other: a follower reads the journal, and writes none")
-    flags.subscription = flags.subscription or ""
-    for name, default in _OF_WRITERS.items():
-        if getattr(flags, name) is None:
-            setattr(flags, name, default)
-
-
-def run(arguments: Sequence[str]) -> None:
-    """Start a run and wait for its end. Raises TandemError."""
+    `control` reaches a job on its runner where the job server doesn't.
+    """
     config, options = parse(arguments)
     for definition in config.definitions:
         compile_definition(definition)
@@ -178,7 +90,7 @@ def run(arguments: Sequence[str]) -> None:
     if config.follow:
         from pipelines.following import follow
 
-        follow(config, options)
+        follow(config, options, control)
         return
     _check_until_idle(config)
     make_folder(config.home.journal)
@@ -186,7 +98,7 @@ def run(arguments: Sequence[str]) -> None:
     manifest = _start(config, store, blobs)
     # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
     with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
-        _run_to_the_end(config, options, store, blobs, manifest)
+        _run_to_the_end(config, options, store, blobs, manifest, control)
 
 
 def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
@@ -202,18 +114,31 @@ def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
 
 
 def _run_to_the_end(
-    config: LiveConfig, options: PipelineOptions, store: ViewStore, blobs: LocalBlobs, manifest: RunManifest
+    config: LiveConfig,
+    options: PipelineOptions,
+    store: ViewStore,
+    blobs: LocalBlobs,
+    manifest: RunManifest,
+    control: Control | None,
 ) -> None:
+    number = announce_launch(blobs, SystemClock(), manifest.id)
+    name_job(options, config.home, manifest.id)
     runs = [start_live_run(store, blobs, config.home, manifest, d, config.base) for d in config.definitions]
     with drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
-        wait(launch(build(config, options, manifest, runs, store)))
+        end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
+        wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
     for definition, live_run in zip(config.definitions, runs, strict=True):
         serve_when_caught_up(store, definition, live_run.run)
         note_idle_watermark(config.home, definition, live_run.run)
 
 
 def build(
-    config: LiveConfig, options: PipelineOptions, manifest: RunManifest, runs: Sequence[LiveRunRef], store: ViewStore
+    config: LiveConfig,
+    options: PipelineOptions,
+    manifest: RunManifest,
+    runs: Sequence[LiveRunRef],
+    store: ViewStore,
+    launch_number: int | None = None,
 ) -> beam.Pipeline:
     """The pipeline's graph: one read and decode, then a branch a definition."""
     pipeline = beam.Pipeline(options=options)
@@ -227,7 +152,13 @@ def build(
     bundle = bundle_seconds(config.definitions)
     broker = PubSubConfig(config.subscription, wait=min(bundle / 2, 0.5))
     journaled = ReadJournaled(
-        config.definitions, config.home.journal, manifest, broker, lane, max_seconds_per_bundle=bundle
+        config.definitions,
+        config.home.journal,
+        manifest,
+        broker,
+        lane,
+        max_seconds_per_bundle=bundle,
+        launch=launch_number,
     )
     batches = pipeline | "Journal" >> journaled
     for definition, live_run in zip(config.definitions, runs, strict=True):

@@ -10,7 +10,9 @@ from tandem import (
     deadletter_commands,
     definition_commands,
     exporting,
+    flink_commands,
     journal_commands,
+    plan_commands,
     pubsub_commands,
     querying,
     reconcile_commands,
@@ -30,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 pubsub = typer.Typer(help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False)
+flink = typer.Typer(help="A Flink on this machine: start, status, stop; savepoints of jobs.", no_args_is_help=False)
 deadletters = typer.Typer(help="List, show, replay and drop what could not be decoded.", no_args_is_help=False)
 
 
@@ -56,6 +59,7 @@ app.command(rich_help_panel="Run")(running.check)
 app.command(rich_help_panel="Run")(verifying.verify)
 for _command in (running.live, running.backfill, running.publish):
     app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
+app.command(rich_help_panel="Run", **plan_commands.PLAN_SETTINGS)(plan_commands.plan)
 app.command(rich_help_panel="Run")(running.emulator)
 app.command(rich_help_panel="Ask")(querying.query)
 app.command(rich_help_panel="Ask")(exporting.export)
@@ -79,6 +83,12 @@ deadletters.command("show")(deadletter_commands.show)
 deadletters.command("replay")(deadletter_commands.replay)
 deadletters.command("drop")(deadletter_commands.drop)
 app.add_typer(deadletters, name="deadletters", rich_help_panel="Operate")
+flink.command("start")(flink_commands.start)
+flink.command("stop")(flink_commands.stop)
+flink.command("status")(flink_commands.status)
+flink.command("savepoint")(flink_commands.savepoint)
+flink.command("stop-job")(flink_commands.stop_job)
+app.add_typer(flink, name="flink", rich_help_panel="Operate")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -32,23 +33,47 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
 
 def live(context: typer.Context) -> None:
     """Run definitions over a Pub/Sub subscription (an unbounded Beam pipeline; takes Beam's flags too)."""
+    from pipelines import native_live
     from pipelines.live import run
+    from runners.flink_control import FlinkControl
 
-    run(context.args)
+    rest, source = native_live.split_source(context.args)
+    if source == "native":
+        _launch("live", context.args, native_live.run)
+    else:
+        _launch("live", rest, lambda arguments: run(arguments, FlinkControl()))
 
 
 def backfill(context: typer.Context) -> None:
     """Run a definition over files and sealed generations, and publish (takes Beam's flags too)."""
     from pipelines.backfill import run
 
-    run(context.args)
+    _launch("backfill", context.args, run)
 
 
 def publish(context: typer.Context) -> None:
     """Publish the records of files to a Pub/Sub topic, in order of a column, paced or flat out."""
     from pipelines.publish import run
 
-    run(context.args)
+    _launch("publish", context.args, run)
+
+
+def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], None]) -> None:
+    """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent."""
+    from runners.plan_gate import dry_run, gate
+    from tandem.plan_commands import show_dry_run
+
+    if {"--help", "-h"} & set(arguments):
+        run(arguments)
+        return
+    rest, dry = dry_run(arguments)
+    if dry:
+        show_dry_run(name, rest)
+        return
+    passed = gate(name, rest)
+    for finding in passed.warnings:
+        typer.echo(f"{finding.level}: {finding.line()}", err=True)
+    run(passed.arguments)
 
 
 def emulator(

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, Final, cast
 
 import apache_beam as beam
+from apache_beam import coders
 from apache_beam.coders import Coder
-from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
+from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from journal.blobs import LocalBlobs
@@ -25,6 +26,7 @@ from schemas.durations import DAY
 from transforms import reading_progress
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
 from transforms.journaled_source import batches_of, decoded_segment, timestamp_of
+from transforms.lane_elements import ElementCoder, ElementSource, ReadSources
 from transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["FollowConfig", "FollowedSource", "ReadFollowed", "judged_by"]
@@ -67,8 +69,8 @@ class ReadFollowed(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
         source = FollowedSource(self.journal, self.follow, source_readings(self.definitions))
-        read = ReadFromUnboundedSource(
-            source,
+        read = ReadSources(
+            [source],
             poll_interval=self.poll_interval,
             max_records_per_bundle=self.max_segments_per_bundle,
             max_read_time_seconds=self.max_seconds_per_bundle,
@@ -78,7 +80,7 @@ class ReadFollowed(beam.PTransform):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class FollowedSource(UnboundedSource):  # type: ignore[misc]
+class FollowedSource(ElementSource):
     """All lanes, as one split: a follower writes nothing, so several couldn't agree on a watermark."""
 
     journal: str
@@ -100,6 +102,9 @@ class FollowedSource(UnboundedSource):  # type: ignore[misc]
     def default_output_coder(self) -> Coder:
         """Beam's default would be pickle."""
         return DecodedSegmentCoder()
+
+
+coders.registry.register_coder(FollowedSource, ElementCoder)
 
 
 class _Mark(CheckpointMark):  # type: ignore[misc]

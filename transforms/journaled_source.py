@@ -8,8 +8,9 @@ from typing import Any, Final, cast
 
 import apache_beam as beam
 import numpy as np
+from apache_beam import coders
 from apache_beam.coders import Coder
-from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
+from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from journal.blobs import LocalBlobs
@@ -19,6 +20,7 @@ from journal.lane_config import LaneConfig
 from journal.lane_cursor import Emitted
 from journal.lane_marks import LaneMark
 from journal.lane_reader import LaneReader
+from journal.launches import check_launch
 from journal.layout import drain_path, lane_name
 from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest
@@ -28,6 +30,7 @@ from schemas.failpoints import reached
 from schemas.messages import Decoded
 from transforms import reading_progress
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
+from transforms.lane_elements import ElementCoder, ElementSource, ReadSources
 from transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["JournaledSource", "ReadJournaled", "batches_of", "decoded_segment", "timestamp_of"]
@@ -58,17 +61,20 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     """Seconds between two looks at an idle subscription."""
     max_segments_per_bundle: int = 100
     max_seconds_per_bundle: float = 1.0
+    launch: int | None = None
+    """Of the run, see journal.launches; None: the run can't be resumed elsewhere."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
         source = JournaledSource(self.journal, self.run, self.broker, self.lane, source_readings(self.definitions))
-        read = ReadFromUnboundedSource(
-            source,
+        read = ReadSources(
+            source.split(self.run.lanes),
             poll_interval=self.poll_interval,
             max_records_per_bundle=self.max_segments_per_bundle,
             max_read_time_seconds=self.max_seconds_per_bundle,
         )
         segments = begin | "Lanes" >> read
-        return segments | "Batches" >> beam.FlatMap(batches_of).with_output_types(SourceBatch)
+        batches = _Batches(self.journal, self.run.id, self.launch)
+        return segments | "Batches" >> beam.ParDo(batches).with_output_types(SourceBatch)
 
 
 def batches_of(segment: DecodedSegment) -> tuple[SourceBatch, ...]:
@@ -76,8 +82,26 @@ def batches_of(segment: DecodedSegment) -> tuple[SourceBatch, ...]:
     return segment.batches
 
 
+class _Batches(beam.DoFn):  # type: ignore[misc]
+    """`batches_of`. Tells the readers of its process which launch they belong to.
+
+    They can't know by themselves: a runner that restores a job gives them the source as it was pickled for the first
+    launch. A runner sets all steps of a stage up before it reads.
+    """
+
+    def __init__(self, journal: str, run: str, launch: int | None) -> None:
+        self._place, self._launch = (journal, run), launch
+
+    def setup(self) -> None:
+        if self._launch is not None:
+            _LAUNCHES[self._place] = self._launch
+
+    def process(self, segment: DecodedSegment) -> tuple[SourceBatch, ...]:
+        return batches_of(segment)
+
+
 @dataclass(frozen=True)
-class JournaledSource(UnboundedSource):  # type: ignore[misc]
+class JournaledSource(ElementSource):
     """One lane of a run, or all of them before `split`. Holds all that a reader needs: runners pass no options."""
 
     journal: str
@@ -89,7 +113,9 @@ class JournaledSource(UnboundedSource):  # type: ignore[misc]
     """The lane."""
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[JournaledSource]":
-        """One source a lane, however many are desired: the run's manifest says how many there are."""
+        """One source a lane, however many are desired: the run's manifest says how many there are. A lane is itself."""
+        if self.number is not None:
+            return [self]
         return [replace(self, number=lane) for lane in range(self.run.lanes)]
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_LaneUnboundedReader":
@@ -105,6 +131,9 @@ class JournaledSource(UnboundedSource):  # type: ignore[misc]
     def default_output_coder(self) -> Coder:
         """Beam's default would be pickle."""
         return DecodedSegmentCoder()
+
+
+coders.registry.register_coder(JournaledSource, ElementCoder)
 
 
 class _Mark(CheckpointMark):  # type: ignore[misc]
@@ -165,6 +194,9 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
         return lane
 
     def _new_reader(self) -> LaneReader:
+        launch = _LAUNCHES.get((self._source.journal, self._mark.run))
+        if launch is not None:
+            check_launch(self._blobs, self._mark.run, launch)
         return LaneReader(
             self._blobs,
             self._source.run,
@@ -248,6 +280,8 @@ with two lanes or more) has several instances, and the lane's next bundle goes t
 each time would append an opening segment, and would measure the idle times from zero again, so that they never pass.
 """
 _LANES_LOCK: Final = threading.Lock()
+_LAUNCHES: Final[dict[tuple[str, str], int]] = {}
+"""Per journal and run: the launch that this process works for."""
 
 
 def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:

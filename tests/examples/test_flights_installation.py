@@ -9,7 +9,7 @@ import pytest
 
 from examples.flights.data import FlightFiles, read_flights
 from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
-from pipelines import backfill, live, publish
+from pipelines import backfill, live_config, publish
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +23,8 @@ def files(installation: Installation) -> FlightFiles:
 
 
 def test_commands_are_parsed(installation: Installation) -> None:
-    live_config, _ = live.parse(installation.live(2.5)[1:])
-    assert (live_config.subscription, live_config.generation_interval) == (SUBSCRIPTION, 2_500_000)
+    config, _ = live_config.parse(installation.live(2.5)[1:])
+    assert (config.subscription, config.generation_interval) == (SUBSCRIPTION, 2_500_000)
     publish_config, _ = publish.parse(installation.publish(Path("december.jsonl"), 75_000.4)[1:])
     assert (publish_config.topic.topic, publish_config.speed, publish_config.order_by) == (TOPIC, 75_000, "known_at")
     (backfill_config,), _ = backfill.parse(installation.backfill(Path("a.csv"), Path("b.avro"))[1:])

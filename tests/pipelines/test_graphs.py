@@ -1,31 +1,43 @@
-"""The graphs of the pipelines: no collection falls back to pickle, and labels are unique and stable."""
+"""The graphs of the pipelines: no collection falls back to pickle, labels are unique, and no change goes unnoticed."""
 
 from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from difflib import unified_diff
 
 import apache_beam as beam
 import pytest
-from graphs import GRAPHS, falls_back, labels, outputs, write_inputs
+from graphs import (
+    GRAPHS,
+    falls_back,
+    labels,
+    outputs,
+    read_golden,
+    record_of,
+    write_golden,
+    write_inputs,
+)
 
-GOLDEN = Path(__file__).parent
+from runners.plan_findings import Level
+from runners.plan_launch import Engine
+from runners.plan_updates import compared, text_of
 
 BEAMS_OWN = {
     r"\w+/Finish/Add/.*": "inside CombineGlobally: its void key and the total, a dict of whole numbers",
-    r"Input/Spread/ReshufflePerKey/.*": "inside Reshuffle: an element with its timestamp, which may be absent",
-    r"Journal/Lanes/Create/.*": "inside ReadFromUnboundedSource: the source itself, once, when the job starts",
+    r"(Input/Spread|PubSub/Decode/Number)/ReshufflePerKey/.*": "inside Reshuffle: an element with its timestamp, "
+    "which may be absent",
+    r"LetterTopic/ParDo.*": "inside WriteToPubSub: nothing",
 }
 """Collections that Beam makes inside transforms of its own, by label, and what they hold."""
 
 CHANGED = """
-the labels of pipeline {name!r} have changed. Runners find the state and the timers of a step by its label: a live job
-that is running can't be updated to this version in place, and a savepoint of it can't be resumed. Its users must drain
-it and start a new run, which replays the journal; say so in CHANGELOG.md. If that is meant, write the new labels down:
-run this test once with TANDEM_WRITE_GOLDEN=1.
-gone: {gone}
-new: {new}"""
+the graph of pipeline {name!r} has changed. If that is meant, run this test once with TANDEM_WRITE_GOLDEN=1.
+For a job that is running it means:
+{broken}
+All that changed:
+{changed}"""
+NOTHING = "nothing: it can be updated in place, and its savepoints can be resumed"
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +92,12 @@ def test_labels_are_unique(graphs: dict[str, beam.Pipeline], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_labels_are_those_of_running_jobs(graphs: dict[str, beam.Pipeline], name: str) -> None:
-    path, found = GOLDEN / f"golden_{name}.txt", labels(graphs[name])
+def test_graphs_are_those_of_running_jobs(graphs: dict[str, beam.Pipeline], name: str) -> None:
+    found = record_of(name, graphs[name])
     if os.environ.get("TANDEM_WRITE_GOLDEN"):
-        path.write_text("\n".join(found) + "\n", encoding="utf-8")
-    known = path.read_text(encoding="utf-8").splitlines()
-    gone, new = sorted(set(known) - set(found)), sorted(set(found) - set(known))
-    assert found == known, CHANGED.format(name=name, gone=gone, new=new)
+        write_golden(name, found)
+    known = read_golden(name)
+    errors = [one for one in compared(known, found, Engine.FLINK) if one.level is Level.ERROR]
+    lines = unified_diff(text_of(known.steps), text_of(found.steps), "written down", "now", lineterm="", n=1)
+    broken = "\n".join(f"- {one.line()}" for one in errors) or NOTHING
+    assert found == known, CHANGED.format(name=name, broken=broken, changed="\n".join(lines))

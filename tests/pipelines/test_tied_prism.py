@@ -10,7 +10,7 @@ import sales
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-from pipelines import live
+from pipelines import live, live_config
 from pipelines.tied_prism import TiedPrismRunner
 
 UNSPLIT = "prism_disable_sdf_split"
@@ -39,7 +39,7 @@ def test_the_tied_runner_forbids_splits(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_live_pipeline_forbids_splits_whatever_prism_it_runs_on(tmp_path: Path, flags: list[str]) -> None:
     (tmp_path / "sales.yaml").write_text(sales.text())
     named = ["--definition", f"{tmp_path}/sales.yaml", "--home", f"{tmp_path}/home"]
-    config, options = live.parse([*named, "--subscription", "projects/p/subscriptions/s", *flags])
+    config, options = live_config.parse([*named, "--subscription", "projects/p/subscriptions/s", *flags])
     live.prepare(config, options).close()
     assert UNSPLIT in experiments(options)
 
@@ -58,6 +58,7 @@ def test_the_source_gathers_for_as_long_as_the_freshness(tmp_path: Path, freshne
     for number, value in enumerate(freshness):
         paths.append(tmp_path / f"{number}.yaml")
         paths[-1].write_text(sales.text(f"sales{number}").replace("freshness: 500ms", f"freshness: {value}"))
-    flags = [text for path in paths for text in ("--definition", str(path))]
-    config, _ = live.parse([*flags, "--home", f"{tmp_path}/home", "--subscription", "projects/p/subscriptions/s"])
+    named = [text for path in paths for text in ("--definition", str(path))]
+    subscription = "projects/p/subscriptions/s"
+    config, _ = live_config.parse([*named, "--home", f"{tmp_path}/home", "--subscription", subscription])
     assert live.bundle_seconds(config.definitions) == seconds

@@ -33,7 +33,17 @@ MAY_IMPORT = {
         "views",
         "schemas",
     },
-    "benchmarks": {"tandem", "emulator", "pipelines", "transforms", "formats", "journal", "views", "schemas"},
+    "benchmarks": {
+        "tandem",
+        "emulator",
+        "runners",
+        "pipelines",
+        "transforms",
+        "formats",
+        "journal",
+        "views",
+        "schemas",
+    },
 }
 MAY_IMPORT_BEAM = {"transforms", "pipelines", "proving", "runners", "tandem", "benchmarks"}
 

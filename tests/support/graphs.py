@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import sales
-from apache_beam import coders
 
 from journal.blobs import LocalBlobs
-from pipelines import backfill, following, live, publish, reconcile
+from pipelines import backfill, following, live, live_config, native_live, publish, reconcile
 from pipelines.backfill_plan import plan
 from pipelines.live_runs import start_live_run
 from pipelines.rereading import Reread
+from runners.plan_graph import falls_back, graph_of, plain
+from runners.plan_updates import GraphRecord, load, save
 from schemas.compiled import compile_definition
 from views.auditing import audit
 from views.opening import open_store
+
+__all__ = [
+    "GRAPHS",
+    "Output",
+    "falls_back",
+    "golden",
+    "labels",
+    "outputs",
+    "read_golden",
+    "record_of",
+    "write_golden",
+    "write_inputs",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ def live_graph(folder: Path) -> beam.Pipeline:
     """Of a live run of two definitions."""
     named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
     home = ["--home", f"{folder}/live", "--subscription", "projects/p/subscriptions/s"]
-    config, options = live.parse([*named, *home])
+    config, options = live_config.parse([*named, *home])
     (folder / "live" / "journal").mkdir(parents=True)
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
     live._register(store, config)
@@ -66,7 +78,7 @@ def live_graph(folder: Path) -> beam.Pipeline:
 def follow_graph(folder: Path) -> beam.Pipeline:
     """Of a follower of two definitions."""
     named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
-    config, options = live.parse([*named, "--home", f"{folder}/follow", "--follow"])
+    config, options = live_config.parse([*named, "--home", f"{folder}/follow", "--follow"])
     (folder / "follow" / "journal").mkdir(parents=True)
     store = open_store(config.home.store)
     live._register(store, config)
@@ -90,10 +102,23 @@ def reconcile_graph(folder: Path) -> beam.Pipeline:
     return reconcile.build(config, options, found, Reread((), 0, 0, 0, 0), str(folder))
 
 
+def native_graph(folder: Path) -> beam.Pipeline:
+    """Of a live run of two definitions on Beam's own Pub/Sub read."""
+    named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
+    source = ["--source", "native", "--subscription", "projects/project/subscriptions/clicks"]
+    topic = ["--dead-letter-topic", "projects/project/topics/dead"]
+    config, options = native_live.parse([*named, "--home", f"{folder}/native", *source, *topic])
+    (folder / "native").mkdir()
+    store = open_store(config.live.home.store)
+    live._register(store, config.live)
+    return native_live.build(config, options, native_live.start_runs(config, store), store)
+
+
 GRAPHS = {
     "backfill": backfill_graph,
     "live": live_graph,
     "follow": follow_graph,
+    "native": native_graph,
     "publish": publish_graph,
     "reconcile": reconcile_graph,
 }
@@ -101,41 +126,14 @@ GRAPHS = {
 
 def outputs(pipeline: beam.Pipeline) -> list[Output]:
     """Every collection of the graph with the coder that a runner would use."""
-    proto, context = pipeline.to_runner_api(return_context=True)
-    found = []
-    for transform in proto.components.transforms.values():
-        if transform.subtransforms:
-            continue
+    graph, found = graph_of(pipeline), []
+    for transform in graph.leaves():
         for tag, name in transform.outputs.items():
-            collection = context.pcollections.get_by_id(name)
-            coder = context.coders.get_by_id(proto.components.pcollections[name].coder_id)
+            collection = graph.context.pcollections.get_by_id(name)
             label = plain(transform.unique_name) + ("" if tag in ("None", "out", "0") else f"[{tag}]")
+            coder = graph.coder(graph.proto.components.pcollections[name].coder_id)
             found.append(Output(label, coder, collection.element_type is type(None)))
     return sorted(found, key=lambda output: output.label)
-
-
-def parts(coder: Any) -> Iterator[Any]:
-    """A coder and all that it is made of."""
-    yield coder
-    inner = [getattr(coder, name, None) for name in ("_elem_coder", "_value_coder", "_key_coder")]
-    components = list(coder._get_component_coders() or []) if hasattr(coder, "_get_component_coders") else []
-    known = {id(one): one for one in [*inner, *components] if isinstance(one, coders.Coder)}
-    for component in known.values():
-        yield from parts(component)
-
-
-FALLBACKS = (
-    coders.FastPrimitivesCoder,
-    coders.PickleCoder,
-    coders.DillCoder,
-    coders.coders.DeterministicFastPrimitivesCoder,
-    coders.coders.DeterministicFastPrimitivesCoderV2,
-)
-
-
-def falls_back(coder: Any) -> bool:
-    """Whether a coder, or any part of it, would pickle what it doesn't know."""
-    return any(isinstance(part, FALLBACKS) or "Pickle" in type(part).__name__ for part in parts(coder))
 
 
 def labels(pipeline: beam.Pipeline) -> list[str]:
@@ -145,6 +143,22 @@ def labels(pipeline: beam.Pipeline) -> list[str]:
     return sorted(name for name in names if name and not name.startswith("ref_"))
 
 
-def plain(label: str) -> str:
-    """Without the lines of Beam's own source."""
-    return re.sub(r"core\.py:\d+", "core.py", label)
+def golden(name: str) -> Path:
+    """Where the graph of a pipeline is written down."""
+    return Path(__file__).parents[1] / "pipelines" / f"golden_{name}.json"
+
+
+def read_golden(name: str) -> GraphRecord:
+    """What is written down; definitions and software are left out, so that only the code can change it."""
+    (record,) = load(golden(name))
+    return record
+
+
+def write_golden(name: str, record: GraphRecord) -> None:
+    """Write a graph down."""
+    save(golden(name), [record])
+
+
+def record_of(name: str, pipeline: beam.Pipeline) -> GraphRecord:
+    """A pipeline's graph as it is written down."""
+    return GraphRecord(name, graph_of(pipeline).steps)

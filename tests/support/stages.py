@@ -45,7 +45,7 @@ __all__ = [
 
 ROOT = Path(__file__).parents[2]
 TANDEM = (sys.executable, "-m", "tandem")
-PATIENCE = 240.0
+PATIENCE = float(os.environ.get("TANDEM_TEST_PATIENCE", "240"))
 """Seconds for anything that takes a few on a free machine."""
 
 Counts = dict[tuple[str, int], int]

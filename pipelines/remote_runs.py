@@ -1,0 +1,297 @@
+"""Runs on a runner that Tandem doesn't own: Flink.
+
+Prism ends a job whose source has ended. A Flink job with checkpoints never ends by itself, is restored without being
+asked whatever made it fail, and goes on when its launcher is gone. So the launcher watches the journal and the view
+store, which know better than the runner, and ends the job when the run is over.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import grpc
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+from sqlalchemy.exc import SQLAlchemyError
+
+from journal.blobs import BlobStore
+from journal.journal_index import JournalIndex
+from journal.launches import check_launch
+from journal.layout import drain_path
+from journal.runs import RunManifest, list_runs
+from journal.sealing import last_segment
+from pipelines.config import Home
+from pipelines.launching import wait
+from schemas.definition import Definition
+from schemas.errors import FencedError, TandemError
+from transforms.fold import LiveRunRef
+from views.conservation import live_received, live_residues
+from views.lookups import live_run_id
+from views.opening import open_store
+from views.store import ViewStore
+
+__all__ = ["Control", "FollowerEnd", "RunEnd", "is_remote", "job_name", "name_job", "state_folder", "wait_for_end"]
+
+_REMOTE: Final = ("FlinkRunner", "PortableRunner", "SparkRunner")
+_LOOK: Final = 0.5
+"""Seconds between two looks at the journal."""
+_SETTLED: Final = 3.0
+"""Seconds that everything must have been in the views before a job is ended: what says nothing about counts, late ids
+say, is written by then.
+"""
+
+_NEWS: Final = 10
+"""Looks between two questions to the runner."""
+
+
+class Control(Protocol):
+    """Reaches the jobs of a name on their runner by other ways than the job server, which may be gone."""
+
+    def end(self, name: str, options: PipelineOptions) -> None:
+        """End them. Raises TandemError."""
+        ...
+
+    def runs(self, name: str, options: PipelineOptions) -> bool | None:
+        """Whether one hasn't ended; None where nobody says."""
+        ...
+
+    def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
+        """(milliseconds since 1970-01-01 UTC, one line) of failures after `since` that it was restarted after."""
+        ...
+
+
+class End(Protocol):
+    """Says when a run is over."""
+
+    def over(self) -> bool:
+        """Whether it is. Raises FencedError when another has taken over, and what the stores raise."""
+        ...
+
+
+def is_remote(options: PipelineOptions) -> bool:
+    """Whether the runner's jobs live apart from this process."""
+    return (options.view_as(StandardOptions).runner or "").rpartition(".")[2] in _REMOTE
+
+
+def job_name(run: str) -> str:
+    """What the runner calls the job of a run."""
+    return f"tandem-{run}"
+
+
+def state_folder(home: Home, run: str) -> Path:
+    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise."""
+    return Path(home.journal).parent / "flink" / run
+
+
+def name_job(options: PipelineOptions, home: Home, run: str) -> None:
+    """Give the job its run's name, and its state a folder of its own, by which a resumption finds it.
+
+    Of a runner in this process nothing is kept.
+    """
+    if not is_remote(options):
+        return
+    options.view_as(GoogleCloudOptions).job_name = job_name(run)
+    flags: list[str] = options._flags
+    if any(flag.startswith(("--state_backend", "--stateBackend")) for flag in flags):
+        return
+    flags += ["--state_backend=filesystem", f"--state_backend_storage_path={state_folder(home, run).as_uri()}"]
+
+
+@dataclass
+class _ViewsEnd:
+    """What both kinds of runs share: everything that the journal holds is in the views."""
+
+    blobs: BlobStore
+    store: str
+    definitions: Sequence[Definition]
+    runs: Sequence[LiveRunRef]
+    since: float | None = None
+    """Monotonic time since when nothing has been missing."""
+    _opened: ViewStore | None = None
+    _index: JournalIndex | None = None
+
+    def settled(self, within: float = _SETTLED) -> bool:
+        """Whether for that many seconds nothing of the journal has been missing in the views."""
+        if self._missing():
+            self.since = None
+            return False
+        self.since = self.since or time.monotonic()
+        return time.monotonic() - self.since >= within
+
+    def _missing(self) -> bool:
+        store = self._opened = self._opened or open_store(self.store)
+        index = self._index = self._index or JournalIndex(self.blobs)
+        index.refresh()
+        for definition, run in zip(self.definitions, self.runs, strict=True):
+            known = store.live_run(definition.version, run.run)
+            kept = max(known.base_boundary, known.pruned_to)
+            written: dict[int, int] = {}
+            for ref in index.segments(kept):
+                written[ref.generation] = written.get(ref.generation, 0) + ref.count
+            with store.database.read() as connection:
+                run_id = live_run_id(connection, known.version, known.run)
+                received, residues = live_received(connection, run_id), live_residues(connection, run_id, kept)
+            if any(residues.values()) or any(received.get(g, 0) != count for g, count in written.items()):
+                return True
+        return False
+
+
+@dataclass
+class RunEnd(_ViewsEnd):
+    """A writer is over when it has closed all its lanes and everything is in the views."""
+
+    manifest: RunManifest = field(kw_only=True)
+    launch: int = field(kw_only=True)
+
+    def over(self) -> bool:
+        """See End."""
+        check_launch(self.blobs, self.manifest.id, self.launch)
+        ends = [last_segment(self.blobs, self.manifest.id, lane) for lane in range(self.manifest.lanes)]
+        finals = {end.final for end in ends if end is not None}
+        others = finals - {None, self.manifest.id}
+        if others:
+            raise FencedError(f"run {self.manifest.id}: run {min(filter(None, others))} has sealed its lanes")
+        if len(finals) != 1 or None in finals or None in ends:
+            self._check_replaced()
+            return False
+        return self.settled()
+
+    def _check_replaced(self) -> None:
+        """A run that comes later seals these lanes in a moment; a drained one may end before."""
+        newest = max(list_runs(self.blobs).values(), key=lambda run: run.ordinal)
+        if newest.ordinal > self.manifest.ordinal:
+            raise FencedError(f"run {self.manifest.id}: run {newest.id} has replaced it")
+
+
+@dataclass
+class FollowerEnd(_ViewsEnd):
+    """A follower is over when it was asked to end, or nothing new came for long, and everything is in the views."""
+
+    until_idle: int | None = None
+    """Microseconds."""
+    _asked: float | None = None
+
+    def over(self) -> bool:
+        """See End."""
+        if self.blobs.exists(drain_path(self.runs[0].run)):
+            self._asked = self._asked or time.monotonic()
+            # It reads no more: what the writer adds from now on isn't waited for.
+            return self.settled() or time.monotonic() - self._asked > 10 * _SETTLED
+        return self.until_idle is not None and self.settled(max(self.until_idle / 1e6, _SETTLED))
+
+
+def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:
+    """Wait until the run is over or its job has ended, and end the job. Raises FencedError, TandemError.
+
+    Without its job server the job goes on, and so does the waiting.
+    """
+    if not is_remote(options):
+        wait(result)
+        return
+    name = options.view_as(GoogleCloudOptions).job_name
+    verdict = _Verdict(end, name, options, control)
+    watcher = threading.Thread(
+        target=verdict.await_it, args=(lambda: _end(result, options, name, control),), daemon=True
+    )
+    watcher.start()
+    try:
+        wait(result)
+    except TandemError as error:
+        if not verdict.known:
+            raise _explained(error, name) from error
+    except grpc.RpcError as error:
+        _say(f"the job server is gone ({_code(error)}); job {name} goes on, and is watched by its journal")
+        verdict.alone = True
+        watcher.join()
+        if verdict.lost:
+            raise TandemError(f"job {name} has ended on the runner, and the job server can't say how") from error
+    finally:
+        verdict.stop.set()
+    watcher.join(timeout=60)
+    if verdict.fenced is not None:
+        raise verdict.fenced
+    if not verdict.known:
+        again = "" if isinstance(end, FollowerEnd) else f"; --resume {_run_of(name)} goes on from its savepoint"
+        _say(f"job {name} was ended on the runner{again}")
+
+
+def _run_of(name: str) -> str:
+    return name.removeprefix(job_name(""))
+
+
+def _explained(error: TandemError, name: str) -> TandemError:
+    """What a JobManager that was started anew means."""
+    if "FlinkJobNotFoundException" not in str(error):
+        return error
+    return TandemError(
+        f"Flink doesn't know job {name} any more: its JobManager was started anew; "
+        f"--resume {_run_of(name)} goes on from its newest checkpoint"
+    )
+
+
+@dataclass
+class _Verdict:
+    end: End
+    name: str
+    options: PipelineOptions
+    control: Control | None
+    stop: threading.Event = field(default_factory=threading.Event)
+    known: bool = False
+    fenced: FencedError | None = None
+    alone: bool = False
+    """No job server tells how the job does."""
+    lost: bool = False
+    _told: int = field(default_factory=lambda: int(time.time() * 1000))
+    _looks: int = 0
+
+    def await_it(self, then: Callable[[], None]) -> None:
+        while not self.stop.wait(_LOOK):
+            if self._news():
+                return
+            try:
+                if not self.end.over():
+                    continue
+            except FencedError as error:
+                self.fenced = error
+            except (TandemError, OSError, SQLAlchemyError):
+                continue  # a store that is busy or away for a moment
+            self.known = True
+            then()
+            return
+
+    def _news(self) -> bool:
+        """Say why the runner restarts the job; whether it has ended and nobody else would say so."""
+        self._looks += 1
+        if self.control is None or self._looks % _NEWS:
+            return False
+        for at, line in self.control.failures(self.name, self.options, self._told):
+            _say(f"job {self.name} failed and is restarted: {line}")
+            self._told = at
+        self.lost = self.alone and self.control.runs(self.name, self.options) is False
+        return self.lost
+
+
+def _end(result: Any, options: PipelineOptions, name: str, control: Control | None) -> None:
+    problems = []
+    for attempt in ([lambda: control.end(name, options)] if control else []) + [result.cancel]:
+        try:
+            attempt()
+            return
+        except (TandemError, grpc.RpcError, RuntimeError) as error:
+            problems.append(_code(error) if isinstance(error, grpc.RpcError) else str(error))
+    _say(f"job {name} could not be ended ({'; '.join(problems)}): cancel it on the runner")
+
+
+def _code(error: grpc.RpcError) -> str:
+    code = getattr(error, "code", None)
+    return code().name if callable(code) else type(error).__name__
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,70 @@
+"""What the launcher of a live run asks of Flink itself, beside the job server, by `--flink_master`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
+
+from runners.flink_rest import RUNNING, FlinkRest, Job
+from schemas.errors import LaunchError, TandemError
+
+__all__ = ["FlinkControl", "cause_of"]
+
+_EMBEDDED: Final = ("[local]", "[auto]")
+_PYTHON: Final = re.compile(r"^(?:RuntimeError: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
+"""The last line of a Python traceback."""
+
+
+class FlinkControl:
+    """A `pipelines.remote_runs.Control` over REST."""
+
+    def end(self, name: str, options: PipelineOptions) -> None:
+        """Cancel the running jobs of this name. Raises TandemError."""
+        rest = _rest(options)
+        running = [job for job in self._jobs(rest, name) if job.state in RUNNING]
+        if not running:
+            raise LaunchError(f"no job {name} runs on Flink at {rest.address}")
+        for job in running:
+            rest.cancel(job.id)
+
+    def runs(self, name: str, options: PipelineOptions) -> bool | None:
+        """Whether a job of this name hasn't ended; None where nobody says."""
+        try:
+            return any(job.state in RUNNING for job in self._jobs(_rest(options), name))
+        except TandemError:
+            return None
+
+    def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
+        """(milliseconds since 1970-01-01 UTC, one line) of each failure after `since`; none where nobody says."""
+        try:
+            rest = _rest(options)
+            jobs = [job for job in self._jobs(rest, name) if job.state in RUNNING]
+            found = [entry for job in jobs[:1] for entry in _entries(rest, job)]
+        except TandemError:
+            return []
+        return sorted((at, cause_of(text)) for at, text in found if at > since)
+
+    def _jobs(self, rest: FlinkRest, name: str) -> list[Job]:
+        return [job for job in rest.jobs() if job.name == name]
+
+
+def _rest(options: PipelineOptions) -> FlinkRest:
+    master = str(options.view_as(FlinkRunnerOptions).flink_master).strip()
+    if master in _EMBEDDED:
+        raise LaunchError("no --flink_master is known")
+    return FlinkRest(master, timeout=5)
+
+
+def _entries(rest: FlinkRest, job: Job) -> list[tuple[int, str]]:
+    history: Any = rest.get(f"/jobs/{job.id}/exceptions").get("exceptionHistory") or {}
+    return [(int(entry["timestamp"]), str(entry["stacktrace"])) for entry in history.get("entries", [])]
+
+
+def cause_of(trace: str) -> str:
+    """One line of a Java stack trace: the Python error in it, else the innermost cause."""
+    lines = [line.strip() for line in trace.replace("\\n", "\n").splitlines() if line.strip()]
+    python = [found[1] for line in lines if (found := _PYTHON.match(line)) and not line.startswith(("java", "org."))]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return (python or causes or lines or ["no reason is given"])[-1 if python or causes else 0][:300]

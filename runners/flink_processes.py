@@ -1,0 +1,116 @@
+"""Processes that outlive who started them: started, recognised again by when they began, and ended with their children.
+
+A process is named by its number and by the instant of its start, so that another one that got its number isn't taken
+for it. A process that has ended and that nobody has asked about is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+__all__ = ["MARK", "Started", "end", "leftovers", "send", "spawn", "started_at"]
+
+MARK: Final = "TANDEM_FLINK_PART"
+"""Environment variable of all that belongs to a cluster: HOME/NAME."""
+_PROC: Final = Path("/proc")
+_POLL: Final = 0.05
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process."""
+
+    pid: int
+    began: str
+    """When, as the system says it; see `started_at`."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs still; a zombie doesn't."""
+        return started_at(self.pid) == self.began
+
+
+def started_at(pid: int) -> str | None:
+    """When the process of this number began, in the system's own words; None for none, or for a zombie."""
+    if _PROC.is_dir():
+        fields = _stat(pid)
+        return None if fields is None or fields[0] in "ZX" else fields[19]
+    listed = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, began = listed.stdout.strip().partition(" ")
+    return began.strip() if state and not state.startswith("Z") else None
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What follows the name in /proc/PID/stat: state, parent, group, and so on; a name may hold brackets."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def spawn(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Started:
+    """Start a process in a session of its own; what it says is added to the log. Raises OSError."""
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    # Whoever waits for it is the system, if not this process, by `alive`.
+    process.returncode = 0
+    return Started(process.pid, started_at(process.pid) or "")
+
+
+def send(process: Started, number: int) -> bool:
+    """Send a signal to this process alone; False when it is dead."""
+    if not process.alive:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
+        return True
+    return False
+
+
+def end(processes: Sequence[Started], grace: float) -> None:
+    """Ask processes and their groups to end, and after `grace` seconds make them."""
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
+        for process in processes:
+            if process.alive:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, number)
+        deadline = time.monotonic() + seconds
+        while any(process.alive for process in processes) and time.monotonic() < deadline:
+            time.sleep(_POLL)
+        _reap(processes)
+
+
+def _reap(processes: Sequence[Started]) -> None:
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
+
+
+def leftovers(mark: str) -> Iterator[Started]:
+    """Living processes whose environment says that they belong to what `mark` names; nothing where /proc is missing."""
+    wanted = f"{MARK}={mark}".encode()
+    for folder in _PROC.glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if any(entry.startswith(wanted) for entry in environment.split(b"\0")):
+            began = started_at(int(folder.name))
+            if began is not None:
+                yield Started(int(folder.name), began)

@@ -1,0 +1,146 @@
+"""What Tandem asks of a Flink JobManager's REST interface."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.errors import LaunchError, TandemError
+
+__all__ = ["RUNNING", "FlinkRest", "Job"]
+
+RUNNING: Final = ("INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "CANCELLING", "RECONCILING")
+"""States of a job that hasn't ended."""
+_POLL: Final = 0.2
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as the overview shows it."""
+
+    id: str
+    name: str
+    state: str
+    started: int
+    """Milliseconds since 1970-01-01 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkRest:
+    """A JobManager at `address` (host:port, or a URL)."""
+
+    address: str
+    timeout: float = 10.0
+    """Seconds a request may take."""
+
+    @property
+    def url(self) -> str:
+        """With a scheme."""
+        return self.address.rstrip("/") if "://" in self.address else f"http://{self.address.rstrip('/')}"
+
+    def get(self, path: str) -> Any:
+        """GET; the JSON of the answer. Raises LaunchError when nobody answers, TandemError for what is refused."""
+        return self._ask(path, None, "GET")
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """POST; the JSON of the answer. Raises like `get`."""
+        return self._ask(path, json.dumps(body).encode(), "POST")
+
+    def patch(self, path: str) -> Any:
+        """PATCH without a body. Raises like `get`."""
+        return self._ask(path, b"", "PATCH")
+
+    def _ask(self, path: str, body: bytes | None, method: str) -> Any:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}{path}", data=body, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                return json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            raise TandemError(f"Flink at {self.address} refused {method} {path}: {_reason(error)}") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise LaunchError(f"no Flink JobManager answers at {self.address}: {reason}") from error
+
+    def version(self) -> str:
+        """Of Flink."""
+        return str(self.get("/config")["flink-version"])
+
+    def overview(self) -> dict[str, Any]:
+        """`taskmanagers`, `slots-total`, `slots-available`, `jobs-running` and more."""
+        return dict(self.get("/overview"))
+
+    def jobs(self) -> list[Job]:
+        """All that the JobManager remembers, the newest first."""
+        found = [Job(j["jid"], j["name"], j["state"], j["start-time"]) for j in self.get("/jobs/overview")["jobs"]]
+        return sorted(found, key=lambda job: job.started, reverse=True)
+
+    def job(self, prefix: str) -> Job:
+        """The job whose id begins so, or that has this name and runs. Raises LaunchError for none or several."""
+        jobs = self.jobs()
+        found = [job for job in jobs if job.id.startswith(prefix) or (job.name == prefix and job.state in RUNNING)]
+        if len(found) != 1:
+            known = ", ".join(f"{job.id} ({job.name}, {job.state})" for job in jobs) or "none"
+            raise LaunchError(f"{prefix!r} names {len(found)} jobs of Flink at {self.address}; there are: {known}")
+        return found[0]
+
+    def savepoint(self, job: str, folder: str | None, *, stop: bool, drain: bool = False, patience: float = 300) -> str:
+        """Write a savepoint, and with `stop` end the job with it; the savepoint's path. Raises TandemError.
+
+        `drain` moves the watermark to the end of time first: the job can't go on from such a savepoint.
+        """
+        body: dict[str, Any] = {"drain": drain} if stop else {"cancel-job": False}
+        if folder:
+            body["targetDirectory" if stop else "target-directory"] = folder
+        trigger = self.post(f"/jobs/{job}/{'stop' if stop else 'savepoints'}", body)["request-id"]
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            answer = self.get(f"/jobs/{job}/savepoints/{trigger}")
+            if answer["status"]["id"] == "COMPLETED":
+                operation = answer["operation"]
+                if "location" in operation:
+                    return str(operation["location"])
+                cause = operation.get("failure-cause", {})
+                raise TandemError(f"job {job}: no savepoint was written: {_first(cause.get('stack-trace', cause))}")
+            time.sleep(_POLL)
+        raise TandemError(f"job {job}: no savepoint within {patience:.0f} s")
+
+    def state_folder(self, job: str) -> str | None:
+        """URI of the folder that a job of Beam was told to keep its checkpoints in; None where Flink chooses."""
+        config = self.get(f"/jobs/{job}/config").get("execution-config") or {}
+        path = (config.get("user-config") or {}).get("stateBackendStoragePath")
+        return str(path) if path and path != "null" else None
+
+    def cancel(self, job: str) -> None:
+        """Cancel a job; its retained checkpoints stay."""
+        self.patch(f"/jobs/{job}?mode=cancel")
+
+    def checkpoints(self, job: str) -> dict[str, Any]:
+        """`counts`, `summary`, `latest`, `history` of a job's checkpoints."""
+        return dict(self.get(f"/jobs/{job}/checkpoints"))
+
+    def latest_checkpoint(self, job: str) -> str | None:
+        """Path of the newest completed checkpoint that can be started from, None for none."""
+        completed = (self.checkpoints(job).get("latest") or {}).get("completed") or {}
+        path = completed.get("external_path")
+        return str(path) if path and not path.startswith("<") else None
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        errors = json.loads(error.read()).get("errors", [])
+    except (OSError, ValueError):
+        errors = []
+    return _first(" ".join(map(str, errors))) or f"HTTP {error.code}"
+
+
+def _first(text: Any) -> str:
+    """The innermost cause of a Java stack trace, as one line."""
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return (causes or lines or [""])[-1 if causes else 0][:400]

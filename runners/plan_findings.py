@@ -1,0 +1,65 @@
+"""What is said about a launch before it: findings, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from schemas.errors import LaunchError
+
+__all__ = ["Finding", "Level", "errors_of", "in_order", "refuse"]
+
+
+class Level(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    """The job would do nothing, lose something or answer wrongly, or it can't start: launching is refused."""
+    WARNING = "warning"
+    """It works otherwise than one would think, or it is slower than it need be."""
+    NOTE = "note"
+    """Good to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that the runner can't do, or does otherwise."""
+
+    level: Level
+    code: str
+    """Of the kind of finding, for `--accept`."""
+    what: str
+    where: str
+    """A step's label, a flag, a path; empty for the whole job."""
+    remedy: str
+
+    def line(self) -> str:
+        """One line, without the level."""
+        where = f" [{self.where}]" if self.where else ""
+        return f"{self.code}{where}: {self.what}; {self.remedy}"
+
+    def data(self) -> dict[str, str]:
+        """Plain values, for JSON."""
+        return {**asdict(self), "level": str(self.level)}
+
+
+_RANK = {level: rank for rank, level in enumerate(Level)}
+
+
+def in_order(findings: Collection[Finding]) -> tuple[Finding, ...]:
+    """Errors first, each once."""
+    return tuple(sorted(dict.fromkeys(findings), key=lambda found: _RANK[found.level]))
+
+
+def errors_of(findings: Collection[Finding], accepted: Collection[str] = ()) -> tuple[Finding, ...]:
+    """The errors whose codes weren't accepted."""
+    return tuple(f for f in findings if f.level is Level.ERROR and f.code not in accepted)
+
+
+def refuse(findings: Sequence[Finding], accepted: Collection[str] = (), *, plan: str = "tandem plan") -> None:
+    """Raise LaunchError (exit code 2) of one line if any finding is an error; `plan` is the command that shows all."""
+    errors = errors_of(findings, accepted)
+    if errors:
+        more = f" (and {len(errors) - 1} more: `{plan} ...` shows all)" if len(errors) > 1 else ""
+        raise LaunchError(f"{errors[0].line()}{more}")

@@ -1,0 +1,143 @@
+"""What a command line would launch, and what is to be said about it: for `tandem plan`, and before every launch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_runner_api_pb2 as api
+
+from pipelines.launching import FN_API_RUNNER, is_local
+from runners.checks_local import SERVED, check_prism
+from runners.checks_options import check_ignored
+from runners.launching import LIVE_DEFAULTS, arranged
+from runners.plan import accepted_codes, findings_of
+from runners.plan_findings import Finding, Level, in_order, refuse
+from runners.plan_graph import Graph
+from runners.plan_launch import Engine, Launch, engine_of, flag_values
+from schemas.errors import TandemError, UserError
+
+__all__ = ["Gate", "dry_run", "gate", "patient", "take_value", "with_runner_flags"]
+
+
+_YEARS: Final = 10 * 365 * 86_400
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A launch that may go on."""
+
+    arguments: list[str]
+    """With what its runner needs, and without what is for the checks alone."""
+    warnings: tuple[Finding, ...]
+    """Also errors that were accepted."""
+
+
+def gate(name: str, arguments: Sequence[str]) -> Gate:
+    """Let a launch pass, with its runner's flags added. Raises LaunchError (exit code 2) where it mustn't; UserError.
+
+    On this machine's runners only flags are looked at: Tandem's own graphs are known to run there.
+    """
+    rest, accepted = accepted_codes(arguments)
+    rest, against = take_value(rest, "--against")
+    rest, save = take_value(rest, "--save")
+    rest = patient(arranged(name, rest))
+    thorough = against is not None or save is not None or not _is_here(rest)
+    findings = _thorough(name, rest, against, save) if thorough else _quick(name, rest)
+    refuse(findings, accepted, plan=f"tandem plan {name}")
+    return Gate(rest, tuple(finding for finding in findings if finding.level is not Level.NOTE))
+
+
+def patient(arguments: Sequence[str]) -> list[str]:
+    """With a `--job_server_timeout` of years for jobs of a job server: Beam 2.77 takes the 300 s of a request for the
+    whole time that it waits for a job, so that longer ones would end their launcher.
+    """
+    flags = flag_values(arguments)
+    runner = flags.get("runner") or ""
+    if "job_server_timeout" in flags or not runner or engine_of(PipelineOptions([f"--runner={runner}"])) not in SERVED:
+        return list(arguments)
+    return [*arguments, f"--job_server_timeout={_YEARS}"]
+
+
+def _is_here(arguments: Sequence[str]) -> bool:
+    runner = flag_values(arguments).get("runner") or ""
+    return engine_of(PipelineOptions([f"--runner={runner}"] if runner else [])) is Engine.PRISM
+
+
+def _quick(name: str, arguments: Sequence[str]) -> tuple[Finding, ...]:
+    options = PipelineOptions(list(arguments))
+    if name != "live" and is_local(options):
+        options.view_as(StandardOptions).runner = FN_API_RUNNER
+    launch = Launch(name, Graph(api.Pipeline(), None), options)
+    checks = (check_ignored, check_prism) if name == "live" else (check_ignored,)
+    return findings_of(launch, checks)
+
+
+def _thorough(name: str, arguments: Sequence[str], against: str | None, save: str | None) -> tuple[Finding, ...]:
+    from runners import plan_updates
+    from runners.plan_sketch import findings_of_sketches, sketched, updates_of
+
+    sketches = sketched(name, arguments)
+    updates = updates_of(sketches, Path(against)) if against is not None else ()
+    if save is not None:
+        plan_updates.save(Path(save), [sketch.record() for sketch in sketches])
+    return in_order((*updates, *findings_of_sketches(sketches)))
+
+
+def take_value(arguments: Sequence[str], flag: str) -> tuple[list[str], str | None]:
+    """(the other arguments, the value of `--flag VALUE` or `--flag=VALUE`). Raises UserError without a value."""
+    rest, found = list[str](), None
+    words = iter(arguments)
+    for word in words:
+        name, given, value = word.partition("=")
+        if name != flag:
+            rest.append(word)
+            continue
+        found = value if given else next(words, "")
+        if not found or (found.startswith("--") and not given):
+            raise UserError(f"{flag} needs the name of a file")
+    return rest, found
+
+
+def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], tuple[Finding, ...]]:
+    """(the arguments as a launch would have them, what hinders that), for planning: nothing is downloaded."""
+    words = list(arguments)
+    try:
+        return patient(arranged(name, [*words, *_without_downloads(words)])), ()
+    except TandemError as error:
+        defaults = [f"--{flag}={value}" if value else f"--{flag}" for flag, value in LIVE_DEFAULTS.items()]
+        kept = [word.replace("--runner=flink", "--runner=FlinkRunner") for word in words]
+        kept = ["FlinkRunner" if word == "flink" else word for word in kept]
+        missing = Finding(Level.ERROR, "runner", str(error), "--runner", "start the cluster, or correct the flag")
+        return [*kept, *(defaults if name == "live" else ())], in_order([missing])
+
+
+def _without_downloads(arguments: Sequence[str]) -> list[str]:
+    """Flags that keep a plan from fetching a job server, where none is in the cache."""
+    from runners.flink_jars import FLINK_LINE, cache_folder
+
+    flags = flag_values(arguments)
+    named = {"flink_version", "flink_job_server_jar", "job_endpoint"} & set(flags)
+    if (flags.get("runner") or "").rpartition(".")[2].lower() != "flinkrunner" or named:
+        return []
+    return [] if any(cache_folder().glob("**/*.jar")) else [f"--flink_version={FLINK_LINE}"]
+
+
+def dry_run(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """(the other arguments, whether `--dry_run` was among them), with or without a value."""
+    rest, found = list[str](), False
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        name, given, value = word.partition("=")
+        if name not in ("--dry_run", "--dry-run"):
+            rest.append(word)
+            continue
+        if not given and words and words[0].lower() in ("true", "false", "1", "0"):
+            value = words.pop(0)
+        found = value.lower() not in ("false", "0")
+    return rest, found

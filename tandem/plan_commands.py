@@ -1,0 +1,155 @@
+"""`tandem plan`: what a runner can't do with a pipeline, or does otherwise, before anything is started."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from runners.plan_findings import Finding
+    from runners.plan_sketch import Sketch
+
+__all__ = ["PLAN_SETTINGS", "plan", "show_dry_run"]
+
+PLAN_SETTINGS: Final[dict[str, Any]] = {"context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}}
+"""What isn't a flag of ours is one of the pipeline, or of Beam."""
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def plan(
+    context: typer.Context,
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="live, backfill, publish or reconcile")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="write the graph there, to compare with")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="a graph that runs, by --save: what would an update break?"),
+    ] = None,
+    job_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write the job as it would be sent to Dataflow; nothing is sent")
+    ] = None,
+    accept: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="don't count errors of this code; repeatable")
+    ] = None,
+) -> None:
+    """Say what the chosen runner can't do with a pipeline; takes all flags of the pipeline, and starts nothing."""
+    from runners.plan_findings import errors_of, in_order
+    from runners.plan_sketch import updates_of
+
+    sketches, findings = _planned(pipeline, context.args)
+    if against is not None:
+        findings = in_order((*findings, *updates_of(sketches, against)))
+    if save is not None:
+        _save(sketches, save)
+    if job_file is not None:
+        _write_job(sketches, job_file)
+    if as_json:
+        typer.echo(json.dumps(_data(sketches, findings), ensure_ascii=False))
+    else:
+        _print(sketches, findings)
+    if errors_of(findings, accept or ()):
+        raise typer.Exit(2)
+
+
+def _planned(name: str, arguments: Sequence[str]) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
+    """What a launch with these arguments would launch, and what is to be said about it."""
+    from runners.plan_findings import in_order
+    from runners.plan_gate import with_runner_flags
+    from runners.plan_sketch import findings_of_sketches, sketched
+
+    words, hindrances = with_runner_flags(name, arguments)
+    sketches = sketched(name, words)
+    found = findings_of_sketches(sketches)
+    if hindrances:  # a cluster that isn't there has been told of, and its workers aren't known
+        found = tuple(finding for finding in found if finding.code not in ("cluster", "environment"))
+    return sketches, in_order((*hindrances, *found))
+
+
+def show_dry_run(name: str, arguments: Sequence[str]) -> None:
+    """`tandem NAME ... --dry_run`: what would be sent to Dataflow, written to `--dataflow_job_file` if that is named.
+
+    Exit code 2 where a launch would be refused. Raises UserError for other runners, which have no such thing.
+    """
+    from apache_beam.options.pipeline_options import DebugOptions
+
+    from runners.dataflow import check_runner
+    from runners.plan import accepted_codes
+    from runners.plan_findings import errors_of
+
+    rest, accepted = accepted_codes(arguments)
+    sketches, findings = _planned(name, rest)
+    check_runner(sketches[0].options)
+    path = sketches[0].options.view_as(DebugOptions).dataflow_job_file
+    _print(sketches, findings)
+    if path:
+        _write_job(sketches, Path(path))
+        typer.echo(f"the job that would be sent is in {path}")
+    if errors_of(findings, accepted):
+        raise typer.Exit(2)
+
+
+def _save(sketches: Sequence[Sketch], path: Path) -> None:
+    from runners.plan_updates import save
+
+    save(path, [sketch.record() for sketch in sketches])
+
+
+def _write_job(sketches: Sequence[Sketch], path: Path) -> None:
+    from runners.dataflow import write_job
+    from schemas.errors import UserError
+
+    if len(sketches) > 1:
+        raise UserError(f"these definitions make {len(sketches)} jobs, and --job-file is one; name them one by one")
+    write_job(sketches[0].pipeline, sketches[0].options, path)
+
+
+def _data(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> dict[str, Any]:
+    from runners.plan_updates import digest_of_state
+
+    return {
+        "pipelines": [
+            {
+                "name": sketch.name,
+                "runner": str(sketch.launch().engine),
+                "steps": len(sketch.record().steps),
+                "state": digest_of_state(sketch.record().steps),
+            }
+            for sketch in sketches
+        ],
+        "findings": [finding.data() for finding in findings],
+    }
+
+
+def _print(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tandem.answer_tables import console
+
+    for sketch in sketches:
+        record = sketch.record()
+        kept = sum(step.keeps for step in record.steps.values())
+        typer.echo(
+            f"{sketch.name} on {sketch.launch().engine}: {len(record.steps)} steps, {kept} of them keep something"
+        )
+    if not findings:
+        typer.echo("nothing to say: it can be launched")
+        return
+    if not sys.stdout.isatty():
+        for finding in findings:
+            typer.echo(f"{finding.level}: {finding.line()}")
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("", "what", "where", "remedy"):
+        table.add_column(name, overflow="fold")
+    for finding in findings:
+        colour = _COLOURS[str(finding.level)]
+        level = f"[{colour}]{finding.level}[/]\n{finding.code}"
+        table.add_row(level, escape(finding.what), escape(finding.where), escape(finding.remedy))
+    console().print(table)

@@ -1,0 +1,45 @@
+"""Every scenario on every engine: the same answers, which are those of SQL over the raw messages.
+
+`make conformance` runs all and writes the table of docs/runners.md; `make test` runs what isn't slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from bench import Bench
+from conformance import SCENARIOS, Scenario
+from engines import ENGINES, VARIANTS, Engine
+
+SHORT = {
+    "fnapi": {"fixed tiles", "late data", "two definitions", "high cardinality", "dead letters"},
+    "prism": {"idle lane", "lanes an hour apart"},
+    "standalone": {"lanes an hour apart"},
+}
+"""What `make test` plays."""
+
+
+def cases() -> Iterator[Any]:
+    for engine in (*ENGINES, *VARIANTS):
+        for scenario in SCENARIOS:
+            if engine.live_flags is None and scenario.bounded is None:
+                continue
+            if engine.only and scenario.name not in engine.only:
+                continue
+            marks = [pytest.mark.xdist_group(engine.group)]
+            if scenario.name not in SHORT.get(engine.name, ()):
+                marks.append(pytest.mark.slow)
+            yield pytest.param(scenario, engine, id=f"{engine.name}-{scenario.id}", marks=marks)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("scenario", "engine"), cases())
+def test_scenario(scenario: Scenario, engine: Engine, stage: Any, request: pytest.FixtureRequest) -> None:
+    if engine.jars:
+        request.getfixturevalue("flink_jars")
+    cluster = request.getfixturevalue("flink") if engine.cluster else None
+    play = scenario.live if engine.live_flags is not None else scenario.bounded
+    assert play is not None
+    play(Bench(stage, engine, cluster))

@@ -1,0 +1,8 @@
+"""A Flink of their own for the tests of its faults."""
+
+from __future__ import annotations
+
+from flink_fixtures import flink, flink_jars
+from stage_fixtures import emulator, patiently, polling, stage
+
+__all__ = ["emulator", "flink", "flink_jars", "patiently", "polling", "stage"]
