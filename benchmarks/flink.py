@@ -1,0 +1,181 @@
+"""Tandem on a standalone Flink of this machine: `python -m benchmarks.flink replay|sustained|backfill ...`.
+
+The cluster is that of `tandem flink start`: a JobManager, two TaskManagers, a job server, a pool of Python workers, all
+on this machine, beside what publishes. Figures leave the start of a job out, and name it apart. Every answer is held
+against what was published, or, of a replay and a backfill, counted.
+
+replay: an unbounded run takes in a journal of N events that batch doesn't have, with --lanes readers.
+sustained: see benchmarks.live; freshness and CPU at a rate.
+backfill: files of N events, on Flink and, in turn, on the FnApiRunner.
+
+Flags that aren't known here go to `tandem`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.clicks import DEFINITIONS, Shape, files
+from benchmarks.live import Scene, measure, wait_until
+from benchmarks.live_watching import received, settled, usage
+from benchmarks.results import Row, record
+from runners.flink_cluster import Cluster
+from views.answers import all_answers
+from views.opening import open_store
+from views.store import ViewStore
+
+__all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processes"]
+
+_PATIENCE: Final = 300.0
+"""Seconds."""
+
+
+@dataclass
+class FlinkScene(Scene):
+    """A scene whose pipeline runs on a cluster."""
+
+    cluster: Cluster | None = None
+
+    def opened(self, live: subprocess.Popen[str]) -> ViewStore:
+        """The view store, once the pipeline has made it."""
+        wait_until(lambda: (self.folder / "home" / "views.db").exists(), 60, live)
+        time.sleep(0.5)
+        return open_store(self.store)
+
+
+def processes(cluster: Cluster) -> dict[str, int]:
+    """Process numbers by name, workers by what they are."""
+    named = {name: part.process.pid for name, part in cluster.parts().items() if part.process and part.alive}
+    return named | {f"worker-{at}": worker.pid for at, worker in enumerate(cluster.workers(), 1)}
+
+
+@contextmanager
+def flink_scene(cluster: Cluster, flags: Sequence[str], **settings: Any) -> Any:
+    """A scene on a cluster, in a temporary folder."""
+    os.environ["TANDEM_FLINK_HOME"] = str(cluster.home)
+    with tempfile.TemporaryDirectory(prefix="tandem-flink-") as folder:
+        made = FlinkScene(Path(folder), flags=["--runner", "flink", *flags], cluster=cluster, **settings)
+        try:
+            made.set_up()
+            yield made
+        finally:
+            made.end()
+            _cancel_all(cluster)
+
+
+def _cancel_all(cluster: Cluster) -> None:
+    for job in cluster.rest.jobs():
+        if job.state in ("RUNNING", "CREATED", "RESTARTING", "INITIALIZING"):
+            cluster.rest.cancel(job.id)
+
+
+def measure_replay(scene: FlinkScene, events: int) -> dict[str, Any]:
+    """How fast a run takes in a journal. Raises AssertionError for wrong answers."""
+    (source,) = files(Shape(events), "journal-json")
+    shutil.copytree(source, scene.folder / "home" / "journal", copy_function=os.link)
+    assert scene.cluster is not None
+    begun = time.monotonic()
+    live = scene.live()
+    store = scene.opened(live)
+    wait_until(lambda: received(store) > 0, _PATIENCE, live)
+    first_at, first = time.monotonic(), received(store)
+    before = {name: usage(pid).cpu for name, pid in processes(scene.cluster).items()}
+    copies = _messages(scene.folder / "home" / "journal")
+    wait_until(lambda: received(store) >= copies and settled(store), _PATIENCE, live)
+    ended = time.monotonic()
+    cpu = {
+        f"{name}_cores": round((usage(pid).cpu - before.get(name, 0)) / (ended - first_at), 2)
+        for name, pid in processes(scene.cluster).items()
+    }
+    counted = sum(answer.events for answer in all_answers(store, scene.compiled))
+    assert counted == events, f"{counted:,} events counted instead of {events:,}"
+    rate = round((copies - first) / (ended - first_at))
+    return {
+        "rate_per_s": rate,
+        "first_after_s": round(first_at - begun, 1),
+        "work_s": round(ended - first_at, 1),
+        **cpu,
+    }
+
+
+def _messages(journal: Path) -> int:
+    from journal.blobs import LocalBlobs
+    from journal.journal_index import JournalIndex
+
+    index = JournalIndex(LocalBlobs(str(journal)))
+    index.refresh()
+    return sum(ref.count for ref in index.segments())
+
+
+def measure_backfill(form: str, events: int, flags: Sequence[str]) -> dict[str, Any]:
+    """Seconds as `tandem backfill` reports them, and answers counted."""
+    folder = files(Shape(events), form)[0].parent
+    with tempfile.TemporaryDirectory(prefix="tandem-flink-") as home:
+        command = [sys.executable, "-m", "tandem", "backfill", "--definition", str(DEFINITIONS["clicks"])]
+        command += ["--files", f"{folder}/*", "--home", home, *flags]
+        begun = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        whole = time.monotonic() - begun
+        assert done.returncode == 0, done.stderr
+        said = re.search(r"took in ([\d,]+) events .* in ([\d.]+) s", done.stderr)
+        assert said is not None, done.stderr
+        seconds, count = float(said[2]), int(said[1].replace(",", ""))
+        from schemas.compiled import compile_definition
+        from schemas.definition import load
+
+        compiled = compile_definition(load(DEFINITIONS["clicks"]))
+        counted = sum(answer.events for answer in all_answers(open_store(f"sqlite:///{home}/views.db"), compiled))
+        assert counted == events, f"{counted:,} events counted instead of {events:,}"
+    return {"work_s": seconds, "whole_s": round(whole, 1), "rate_per_s": round(count / seconds)}
+
+
+def main() -> None:
+    """Measure one case and record it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("replay", "sustained", "backfill"))
+    parser.add_argument("--cluster", help="folder of the cluster (default: that of tandem flink)")
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--lanes", type=int, default=1)
+    parser.add_argument("--form", choices=("jsonl", "parquet", "avro"), default="jsonl", help="of a backfill's files")
+    parser.add_argument("--freshness", default="500ms", help="the definition's setting")
+    parser.add_argument("--no-record", action="store_true")
+    options, flags = parser.parse_known_args()
+    cluster = Cluster.start(options.cluster)
+    case: dict[str, str | int] = {"what": options.what, "flags": " ".join(flags)}
+    if options.what == "backfill":
+        os.environ["TANDEM_FLINK_HOME"] = str(cluster.home)
+        case |= {"events": options.events, "form": options.form}
+        figures = measure_backfill(options.form, options.events, ["--runner", "flink", *flags])
+        direct = measure_backfill(options.form, options.events, [])
+        figures |= {f"direct_{name}": value for name, value in direct.items()}
+    else:
+        case |= {"lanes": options.lanes}
+        with flink_scene(cluster, ["--lanes", str(options.lanes), *flags], freshness=options.freshness) as made:
+            if options.what == "replay":
+                case |= {"events": options.events}
+                figures = measure_replay(made, options.events)
+            else:
+                case |= {"rate": options.rate, "seconds": round(options.seconds)}
+                figures = measure(made, options.rate, options.seconds, warm_up=20.0)
+    for name, value in figures.items():
+        print(f"{name:<24} {value if not isinstance(value, list) else value[:: max(len(value) // 10, 1)]}")
+    if not options.no_record:
+        record("flink", [Row(case, figures)])
+
+
+if __name__ == "__main__":
+    main()
