@@ -187,8 +187,13 @@ FILE_FORMS: Final[dict[str, tuple[str, Callable[[Path, Any], None]]]] = {
     "avro-deflate": ("avro", _write_deflated),
 }
 """Name of the form: ending, writer of a file."""
-JOURNAL_FORMS: Final = {"journal-json": json_messages, "journal-avro": avro_messages}
-"""Name of the form: payloads of the messages in Tandem's own journal."""
+JOURNAL_FORMS: Final = {
+    "journal-json": (json_messages, 1),
+    "journal-json-2": (json_messages, 2),
+    "journal-json-4": (json_messages, 4),
+    "journal-avro": (avro_messages, 1),
+}
+"""Name of the form: payloads of the messages in Tandem's own journal, and its lanes."""
 FORMS: Final = (*FILE_FORMS, *JOURNAL_FORMS)
 
 
@@ -211,8 +216,8 @@ def files(shape: Shape, form: str) -> list[Path]:
 
 def _write(folder: Path, shape: Shape, form: str) -> None:
     if form in JOURNAL_FORMS:
-        batches = (JOURNAL_FORMS[form](events) for events in arrivals(shape))
-        write_journal(folder / "journal", batches, START + HOUR)
+        payloads, lanes = JOURNAL_FORMS[form]
+        write_journal(folder / "journal", (payloads(events) for events in arrivals(shape)), START + HOUR, lanes)
         return
     ending, write = FILE_FORMS[form]
     for number, events in enumerate(arrivals(shape)):

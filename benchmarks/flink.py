@@ -81,9 +81,9 @@ def _cancel_all(cluster: Cluster) -> None:
             cluster.rest.cancel(job.id)
 
 
-def measure_replay(scene: FlinkScene, events: int) -> dict[str, Any]:
+def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]:
     """How fast a run takes in a journal. Raises AssertionError for wrong answers."""
-    (source,) = files(Shape(events), "journal-json")
+    (source,) = files(Shape(events), "journal-json" if lanes == 1 else f"journal-json-{lanes}")
     shutil.copytree(source, scene.folder / "home" / "journal", copy_function=os.link)
     assert scene.cluster is not None
     begun = time.monotonic()
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--lanes", type=int, default=1)
+    parser.add_argument("--lanes", type=int, choices=(1, 2, 4), default=1)
     parser.add_argument("--form", choices=("jsonl", "parquet", "avro"), default="jsonl", help="of a backfill's files")
     parser.add_argument("--freshness", default="500ms", help="the definition's setting")
     parser.add_argument("--no-record", action="store_true")
@@ -167,7 +167,7 @@ def main() -> None:
         with flink_scene(cluster, ["--lanes", str(options.lanes), *flags], freshness=options.freshness) as made:
             if options.what == "replay":
                 case |= {"events": options.events}
-                figures = measure_replay(made, options.events)
+                figures = measure_replay(made, options.events, options.lanes)
             else:
                 case |= {"rate": options.rate, "seconds": round(options.seconds)}
                 figures = measure(made, options.rate, options.seconds, warm_up=20.0)

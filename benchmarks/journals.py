@@ -1,4 +1,4 @@
-"""A journal as a live run leaves it: one lane, segments of 10,000 raw messages, sealed."""
+"""A journal as a live run leaves it: lanes of segments of 10,000 raw messages, sealed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ SUBSCRIPTION: Final = "projects/benchmark/subscriptions/clicks"
 _A_SEGMENT: Final = 10_000
 
 
-def write_journal(folder: Path, batches: Iterable[list[bytes]], published_at: int) -> None:
-    """Write the payloads in their order; `published_at` (microseconds UTC) is the broker's time of all messages."""
+def write_journal(folder: Path, batches: Iterable[list[bytes]], published_at: int, lanes: int = 1) -> None:
+    """Write the payloads in their order, segments dealt to the lanes in turn.
+
+    `published_at` (microseconds UTC) is the broker's time of all messages.
+    """
     blobs = LocalBlobs(str(folder))
-    run = start_run(blobs, SystemClock(), lanes=1, subscription=SUBSCRIPTION)
-    for number, payloads in enumerate(_segments(batches), 1):
-        header = SegmentHeader(run.id, 0, number, run.first_generation, run.nonce, subscription=SUBSCRIPTION)
+    run = start_run(blobs, SystemClock(), lanes=lanes, subscription=SUBSCRIPTION)
+    for number, payloads in enumerate(_segments(batches)):
+        header = SegmentHeader(
+            run.id, number % lanes, number // lanes + 1, run.first_generation, run.nonce, subscription=SUBSCRIPTION
+        )
         blobs.create(header.path, encode_segment(header, _messages(payloads, number, published_at)))
     # Whoever starts next seals what a run that has ended left open.
-    for _ in seal_run(blobs, run.id, 1, SUBSCRIPTION, run.first_generation, run):
+    for _ in seal_run(blobs, run.id, lanes, SUBSCRIPTION, run.first_generation, run):
         pass
 
 

@@ -41,12 +41,20 @@ class ContainerCursor:
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes."""
+        self._pass(size)
+        return self._data[self.at - size : self.at]
+
+    def view(self, size: int) -> memoryview:
+        """The next `size` bytes, not copied."""
+        self._pass(size)
+        return memoryview(self._data)[self.at - size : self.at]
+
+    def _pass(self, size: int) -> None:
         if size < 0:
             self.fail(f"a negative length at byte {self.at}")
         if self.at + size > len(self._data):
             self.fail(f"truncated at byte {len(self._data)}")
         self.at += size
-        return self._data[self.at - size : self.at]
 
     def magic(self) -> None:
         """The four bytes that every container begins with."""
@@ -101,7 +109,7 @@ def compress(records: bytes, codec: Codec) -> bytes:
     raise ValueError(f"unknown codec {codec!r}, known are {', '.join(CODECS)}")
 
 
-def decompress(block: bytes, codec: str, size: int) -> bytes:
+def decompress(block: bytes | memoryview, codec: str, size: int) -> bytes | memoryview:
     """The records; never inflates to more than one byte over `size`, which the header's index states."""
     if size > MAX_BLOCK_BYTES:
         raise RecordError(f"a block of {size} bytes, the limit is {MAX_BLOCK_BYTES}")

@@ -142,8 +142,8 @@ def decode_segment(path: str, data: bytes) -> Segment:
     packed, signed = cursor.packed()
     sync = cursor.take(16)
     body_start = cursor.at
-    count, block = (cursor.long(), cursor.sized()) if cursor.at < len(data) else (0, b"")
-    body = data[body_start : cursor.at]
+    count, block = (cursor.long(), cursor.view(cursor.long())) if cursor.at < len(data) else (0, memoryview(b""))
+    body = memoryview(data)[body_start : cursor.at]
     if body and cursor.take(16) != sync:
         cursor.fail(f"wrong sync marker at byte {cursor.at - 16}")
     if cursor.at != len(data):
@@ -241,7 +241,7 @@ def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHe
 
 
 def _messages(
-    path: str, header: SegmentHeader, entries: Mapping[str, bytes], block: bytes, data: bytes
+    path: str, header: SegmentHeader, entries: Mapping[str, bytes], block: memoryview, data: bytes
 ) -> pa.RecordBatch:
     index = entries.get("tandem.index")
     try:
@@ -256,7 +256,7 @@ def _messages(
         raise SegmentError(f"{path}: {error}; the segment is refused whole") from None
 
 
-def _hash(*parts: bytes) -> str:
+def _hash(*parts: bytes | memoryview) -> str:
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))

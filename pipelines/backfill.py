@@ -144,7 +144,9 @@ def run(arguments: Sequence[str]) -> None:
     for config in configs:
         _check_version(store, config)
         store.register(compile_definition(config.definition), config.definition_text)
+    begun = time.monotonic()
     listed = expand(configs[0].files) if configs[0].files else ()
+    seconds = time.monotonic() - begun
     for builds_left in reversed(range(_BUILDS)):
         jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
         for job in jobs:
@@ -152,7 +154,7 @@ def run(arguments: Sequence[str]) -> None:
                 console.print(f"{job.config.definition.name}: nothing new; boundary {job.plan.boundary} stays")
         jobs = [job for job in jobs if job.plan.generations]
         for sharing in _sharing(jobs):
-            _build_batch_runs(sharing, options, store, console)
+            _build_batch_runs(sharing, options, store, console, seconds)
         outdated = [job for job in jobs if job.config.publish and not _published(job, store, console, builds_left)]
         configs = tuple(job.config for job in outdated)
         if not configs:
@@ -166,15 +168,20 @@ def _sharing(jobs: Sequence[Job]) -> list[list[Job]]:
     return list(groups.values())
 
 
-def _build_batch_runs(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, console: Console) -> None:
+def _build_batch_runs(
+    jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, console: Console, listing: float
+) -> None:
+    """Build them together. `listing` are the seconds that reading the files for their digests took: work as well."""
     config, work = jobs[0].config, jobs[0].plan
     local_batch_runner(options, config.workers or workers_for(work.size))
-    names, begun = ", ".join(job.config.definition.name for job in jobs), time.monotonic()
+    names = ", ".join(job.config.definition.name for job in jobs)
     with ExitStack() as stack:
         stack.enter_context(console.status(f"{names}: {len(work.files)} files, {len(work.segments)} segments"))
         scratch = stack.enter_context(scratch_folder(config.scratch, work.batch_run)) if config.scratch else None
-        wait(launch(build(jobs, options, store, scratch)))
-    seconds = time.monotonic() - begun
+        pipeline = build(jobs, options, store, scratch)
+        begun = time.monotonic()
+        wait(launch(pipeline))
+    seconds = listing + time.monotonic() - begun
     for job in jobs:
         manifest = store.manifest(job.plan.batch_run)
         received = sum(counts.received for counts in manifest.counts)

@@ -39,7 +39,7 @@ def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
         return
     options.view_as(StandardOptions).runner = FN_API_RUNNER
     direct = options.view_as(DirectOptions)
-    if workers > 1:
+    if workers > 1 and direct.direct_running_mode == "in_memory":
         direct.direct_num_workers, direct.direct_running_mode = workers, "multi_threading"
 
 

@@ -31,8 +31,12 @@ LIVE_DEFAULTS: Final[Mapping[str, str]] = {
     "operator_chaining": "",
 }
 """For unbounded pipelines on Flink, see docs/runners.md; times in milliseconds. Empty: the flag has no value."""
-BATCH_DEFAULTS: Final[Mapping[str, str]] = {"max_bundle_size": "1000000", "object_reuse": ""}
-"""For bounded pipelines on Flink."""
+BATCH_DEFAULTS: Final[Mapping[str, str]] = {
+    "max_bundle_size": "1000000",
+    "object_reuse": "",
+    "environment_cache_millis": "60000",
+}
+"""For bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
 
 _EMBEDDED: Final = ("[local]", "[auto]")
 _OWN: Final = "flink"
