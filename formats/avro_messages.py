@@ -10,7 +10,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from formats.avro_together import together
 from formats.avro_types import SourceFields, Type, read_type
 from formats.avro_walk import MAX_CELLS, Fault, Walker, write_long
 from formats.avro_wire import END, Checks, WireSchema, cells, checks_of, decode_wire, is_damage
@@ -62,6 +64,27 @@ class AvroDecoder:
                 assert batch is not None  # every message left was decoded by itself or walked through
             batches.append(batch)
         return batches, faults
+
+    def decode_column(self, payloads: pa.BinaryArray) -> tuple[list[pa.RecordBatch], dict[int, str]]:
+        """As `decode`, of a column without nulls: all at once, and one by one only where one of them is bad."""
+        batch = self._try_together(payloads)
+        return ([batch], {}) if batch is not None else self.decode(payloads.to_pylist())
+
+    def _try_together(self, payloads: pa.BinaryArray) -> pa.RecordBatch | None:
+        size, longest = payloads.nbytes, pc.max(pc.binary_length(payloads)).as_py() or 0
+        unfolded = size * (self._wire.unfolding + 1)
+        limits = (longest <= MAX_CELLS // (self._wire.unfolding + 1), unfolded <= _MAX_UNFOLDED, size <= _BYTES_AT_ONCE)
+        if self._wire.has_fixed or not len(payloads) or not all(limits):
+            return None
+        try:
+            batch = together(payloads, self._wire.messages)
+            for at, checks in self._checks:
+                checks.run(batch.column(at))
+        except BaseException as error:
+            if is_damage(error):
+                return None
+            raise
+        return batch
 
     def decode_blocks(self, blocks: list[tuple[int, bytes]]) -> list[pa.RecordBatch]:
         """Batches of the wire schema with the records of blocks, each given as its count and data, in order.
@@ -167,9 +190,9 @@ def avro_decoder(schema_key: str) -> AvroDecoder:
     return AvroDecoder(read_type(json.loads(schema_key)))
 
 
-def parse_avro(fields: SourceFields, columns: tuple[str, ...], payloads: list[bytes]) -> Parsed:
+def parse_avro(fields: SourceFields, columns: tuple[str, ...], payloads: pa.BinaryArray) -> Parsed:
     """The needed fields of the messages that are records of the schema; the others are faults."""
-    batches, faults = avro_decoder(fields.schema_key).decode(payloads)
+    batches, faults = avro_decoder(fields.schema_key).decode_column(payloads)
     rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
     verdicts = Verdicts(len(rows))
     place = {name: at for at, name in enumerate(fields.record.names)}

@@ -23,14 +23,15 @@ import pyruhvro
 
 from formats.avro_types import Type
 
-__all__ = ["END", "Checks", "WireError", "WireSchema", "cells", "checks_of", "decode_wire", "is_damage"]
+__all__ = ["END", "END_VALUES", "Checks", "WireError", "WireSchema", "cells", "checks_of", "decode_wire", "is_damage"]
 
 END: Final = os.urandom(16)
 """Put behind every message and read back as its last two fields: bytes left over would stand there instead.
 Random, so that no message can carry it.
 """
-_END_VALUES: Final = np.frombuffer(END, np.int64)
+END_VALUES: Final = np.frombuffer(END, np.int64)
 _END_FIELDS: Final = [{"name": "end_low", "type": "double"}, {"name": "end_high", "type": "double"}]
+_ROW_FIELD: Final = {"name": "end_row", "type": "double"}
 
 
 class WireError(ValueError):
@@ -49,10 +50,11 @@ def is_damage(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WireSchema:
-    """How records of `record` are decoded: one by one with `message`, or a container's block at once with
-    `block`.
+    """How records of `record` are decoded: one by one with `message`, a container's block at once with `block`, and
+    many messages at once with `messages`.
 
-    `block` reads a block as one message that holds an array of records, which has just the block's encoding.
+    `block` reads a block as one message that holds an array of records, which has just the block's encoding; so does
+    `messages`, where END and its number follow each record: one that ends elsewhere than its message shows.
     """
 
     record: Type
@@ -60,6 +62,7 @@ class WireSchema:
     """For writing: `message` without the two fields for END."""
     message: str
     block: str
+    messages: str
     unfolding: int
     """How many values one byte can make at most: a null in an array of wide records makes one for each of
     their fields.
@@ -70,16 +73,20 @@ class WireSchema:
     @staticmethod
     def of(record: Type) -> WireSchema:
         fields = _Names().record(record)
-        rows = {"type": "array", "items": {"type": "record", "name": "row", "fields": fields}}
-        block = [{"name": "rows", "type": rows}, *_END_FIELDS]
         return WireSchema(
             record,
             json.dumps({"type": "record", "name": "wire", "fields": fields}),
             json.dumps({"type": "record", "name": "wire", "fields": [*fields, *_END_FIELDS]}),
-            json.dumps({"type": "record", "name": "wire", "fields": block}),
+            _array_of(fields),
+            _array_of([*fields, *_END_FIELDS, _ROW_FIELD]),
             max((cells(part) for part in record.walk() if part.kind in ("optional", "union")), default=1),
             any(part.kind == "fixed" for part in record.walk()),
         )
+
+
+def _array_of(fields: list[dict[str, Any]]) -> str:
+    rows = {"type": "array", "items": {"type": "record", "name": "row", "fields": fields}}
+    return json.dumps({"type": "record", "name": "wire", "fields": [{"name": "rows", "type": rows}, *_END_FIELDS]})
 
 
 def cells(kind: Type) -> int:
@@ -92,7 +99,7 @@ def decode_wire(payloads: list[bytes], schema: str) -> pa.RecordBatch:
     batch = pyruhvro.deserialize_array(payloads, schema)
     if not payloads:
         return batch
-    for column, expected in zip(batch.columns[-2:], _END_VALUES, strict=True):
+    for column, expected in zip(batch.columns[-2:], END_VALUES, strict=True):
         if not bool((np.frombuffer(column.buffers()[1], np.int64)[: len(column)] == expected).all()):
             raise WireError("bytes left over behind the last field")
     return batch

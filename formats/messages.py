@@ -67,7 +67,7 @@ def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.R
 
 def _parse(fields: SourceFields, columns: tuple[str, ...], encoding: str, data: pa.BinaryArray) -> Parsed:
     if encoding == "avro":
-        return parse_avro(fields, columns, data.to_pylist())
+        return parse_avro(fields, columns, data)
     return parse_json(fields, columns, texts_of_array(data))
 
 

@@ -6,8 +6,9 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from pipelines.config import (
     load_definitions,
     make_folder,
 )
+from pipelines.forked_workers import worker_processes
 from pipelines.launching import entry, is_local, launch, local_batch_runner, wait
 from pipelines.memory import keep_memory
 from pipelines.scratch import scratch_folder
@@ -96,12 +98,12 @@ def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], Pipelin
     parser.flag("publish-wait", type=duration, default="60s", help="how long to wait for live to catch up")
     parser.flag("promote", action="store_true", help="serve this version although another is being served")
     parser.flag("accept-missing-files", action="store_true", help="promote without all files that are being served")
-    parser.flag("workers", type=int, default=0, help="threads on this machine (default: up to one a core)")
+    parser.flag("workers", type=int, default=0, help="processes on this machine (default: up to one a core)")
     parser.flag("scratch", help="folder, or URI, that all workers reach (default: HOME/scratch on this machine)")
     flags, rest = parser.parse_known_args(list(arguments))
     options = beam_options(rest)
     if flags.workers < 0:
-        raise UserError(f"--workers is {flags.workers}; it is a number of threads, or 0 to choose by the input")
+        raise UserError(f"--workers is {flags.workers}; it is a number of processes, or 0 to choose by the input")
     if flags.workers and not is_local(options):
         raise UserError("--workers is for this machine; other runners have flags of their own")
     texts = map(definition_text, flags.definition)
@@ -130,11 +132,21 @@ def _scratch(flags: argparse.Namespace, options: PipelineOptions) -> str | None:
     return str(Path(flags.home).absolute() / "scratch") if is_local(options) else None
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Build batch runs and publish them. Raises TandemError."""
+def run(arguments: Sequence[str], *, processes: bool = False) -> None:
+    """Build batch runs and publish them. Raises TandemError.
+
+    With `processes` several local workers are processes: only for a caller that has started nothing yet.
+    """
     configs, options = parse(arguments)
-    if is_local(options):
-        keep_memory()
+    if not is_local(options):
+        _run(configs, options)
+        return
+    keep_memory()
+    with worker_processes() if processes and configs[0].workers != 1 else nullcontext():
+        _run(configs, options)
+
+
+def _run(configs: Sequence[BackfillConfig], options: PipelineOptions) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for config in configs:
         compile_definition(config.definition)
@@ -262,7 +274,7 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
 
 def main() -> None:
     """`python -m pipelines.backfill`."""
-    entry(run)
+    entry(partial(run, processes=True))
 
 
 if __name__ == "__main__":

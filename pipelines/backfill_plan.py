@@ -126,7 +126,7 @@ def plan(
 
 
 def workers_for(size: int) -> int:
-    """How many threads have enough to do for this many bytes."""
+    """How many workers have enough to do for this many bytes."""
     return max(min(os.cpu_count() or 1, size // WORKER_BYTES), 1)
 
 

@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
+from pipelines import forked_workers
 from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
 
@@ -26,21 +27,28 @@ _LOCAL: Final = ("", "DirectRunner", "SwitchingDirectRunner")
 
 def is_local(options: PipelineOptions) -> bool:
     """Whether the pipeline runs in processes of this machine, on the runner that Tandem chooses for that."""
-    return (options.view_as(StandardOptions).runner or "") in (*_LOCAL, FN_API_RUNNER)
+    return (options.view_as(StandardOptions).runner or "") in (*_LOCAL, FN_API_RUNNER, forked_workers.FORKING)
 
 
 def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
     """Bounded work on one machine goes to the FnApiRunner: Prism takes two to three times as long.
 
-    More than one worker are threads: nearly all work is in calls that let other threads run, and a process more would
-    take seconds to import what it needs.
+    More than one worker are processes where `worker_processes` lasts, and threads elsewhere, which get in each other's
+    way. What the user says of Beam's own modes counts.
     """
     if not is_local(options):
         return
     options.view_as(StandardOptions).runner = FN_API_RUNNER
     direct = options.view_as(DirectOptions)
-    if workers > 1 and direct.direct_running_mode == "in_memory":
-        direct.direct_num_workers, direct.direct_running_mode = workers, "multi_threading"
+    if direct.direct_running_mode != "in_memory":
+        return
+    direct.direct_num_workers = max(workers, 1)
+    if workers <= 1:
+        return
+    if forked_workers.available():
+        options.view_as(StandardOptions).runner = forked_workers.FORKING
+    else:
+        direct.direct_running_mode = "multi_threading"
 
 
 def local_streaming_runner(options: PipelineOptions) -> None:
@@ -87,7 +95,7 @@ def _is_not_of_beam(record: logging.LogRecord) -> bool:
 
 
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
-    """Start the pipeline. Raises LaunchError where the runner can't be had."""
+    """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
     quieten()
     try:
         return pipeline.run()
@@ -97,7 +105,7 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
                 "Prism, Beam's local runner for unbounded pipelines, is not on this machine and can't be downloaded; "
                 "`make setup` or `python -m runners.prism` builds it with Go, or pass --prism_location=PATH"
             ) from error
-        raise
+        raise _told(error) from error
 
 
 def wait(result: PipelineResult) -> None:
@@ -105,12 +113,16 @@ def wait(result: PipelineResult) -> None:
     try:
         state = result.wait_until_finish()
     except RuntimeError as error:
-        text = str(error)
-        if "FencedError" in text:
-            raise FencedError(_last_line(text, "FencedError")) from error
-        raise TandemError(f"the pipeline failed: {_last_line(text, 'Error')}") from error
+        raise _told(error) from error
     if state not in ("DONE", "DRAINED", "CANCELLED", None):
         raise TandemError(f"the pipeline ended in state {state}")
+
+
+def _told(error: RuntimeError) -> TandemError:
+    text = str(error)
+    if "FencedError" in text:
+        return FencedError(_last_line(text, "FencedError"))
+    return TandemError(f"the pipeline failed: {_last_line(text, 'Error')}")
 
 
 def _last_line(text: str, marker: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -48,7 +49,7 @@ def backfill(context: typer.Context) -> None:
     """Run a definition over files and sealed generations, and publish (takes Beam's flags too)."""
     from pipelines.backfill import run
 
-    _launch("backfill", context.args, run)
+    _launch("backfill", context.args, partial(run, processes=True))
 
 
 def publish(context: typer.Context) -> None:
