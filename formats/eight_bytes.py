@@ -52,13 +52,18 @@ def equal_bytes(words: Words, at: Longs, wanted: bytes) -> Mask:
 def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, Mask]:
     """For each text the number of bytes from `at` to the first `byte`, and whether it comes before `ends`."""
     lengths = _first(words[at], byte)
+    stops = at + lengths
     pending = np.flatnonzero(lengths == 8)
     while len(pending):
-        pending = pending[at[pending] + lengths[pending] < ends[pending]]
-        more = _first(words[at[pending] + lengths[pending]], byte)
-        lengths[pending] += more
+        if len(pending) < len(at) or not (stops < ends).all():
+            pending = pending[stops[pending] < ends[pending]]
+            more = _first(words[stops[pending]], byte)
+            stops[pending] += more
+        else:  # as with ids of one length; looking up each takes most of the time
+            more = _first(words[stops], byte)
+            stops += more
         pending = pending[more == 8]
-    return lengths, at + lengths < ends
+    return stops - at, stops < ends
 
 
 def _first(word: Words, byte: int) -> Longs:
