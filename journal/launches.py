@@ -17,7 +17,7 @@ from journal.blobs import BlobStore, create_or_find
 from journal.clocks import Clock
 from schemas.errors import FencedError
 
-__all__ = ["announce_launch", "check_launch", "newest_launch"]
+__all__ = ["announce_launch", "check_launch", "launched_at", "newest_launch"]
 
 _NAME = re.compile(r"(\d{6})\.json")
 
@@ -35,6 +35,11 @@ def announce_launch(blobs: BlobStore, clock: Clock, run: str) -> int:
         content = json.dumps({"launched_at": clock.wall(), "run": run}).encode()
         if create_or_find(blobs, f"launches/{run}/{number:06d}.json", content) is None:
             return number
+
+
+def launched_at(blobs: BlobStore, run: str, number: int) -> int:
+    """When a launch was announced, by its launcher's clock. Raises BlobMissingError, OSError."""
+    return int(json.loads(blobs.read(f"launches/{run}/{number:06d}.json"))["launched_at"])
 
 
 def check_launch(blobs: BlobStore, run: str, number: int) -> None:

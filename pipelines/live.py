@@ -23,6 +23,7 @@ from journal.layout import drain_path
 from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest, resume_run, start_run
 from pipelines.config import make_folder
+from pipelines.earlier_jobs import end_earlier_jobs, standing_state
 from pipelines.launching import entry, launch, local_streaming_runner
 from pipelines.live_config import LiveConfig, parse
 from pipelines.live_runs import base_of, start_live_run
@@ -122,7 +123,10 @@ def _run_to_the_end(
     control: Control | None,
 ) -> None:
     number = announce_launch(blobs, SystemClock(), manifest.id)
+    end_earlier_jobs(options, control, blobs, manifest)
     name_job(options, config.home, manifest.id)
+    if config.resume:
+        standing_state(options, config.home, manifest.id)
     runs = [start_live_run(store, blobs, config.home, manifest, d, config.base) for d in config.definitions]
     with drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
         end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)

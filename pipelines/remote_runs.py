@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from journal.blobs import BlobStore
 from journal.journal_index import JournalIndex
-from journal.launches import check_launch
+from journal.launches import check_launch, launched_at, newest_launch
 from journal.layout import drain_path
 from journal.runs import RunManifest, list_runs
 from journal.sealing import last_segment
@@ -53,8 +53,12 @@ _NEWS: Final = 10
 class Control(Protocol):
     """Reaches the jobs of a name on their runner by other ways than the job server, which may be gone."""
 
-    def end(self, name: str, options: PipelineOptions) -> None:
-        """End them. Raises TandemError."""
+    def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
+        """End them; with `before` (microseconds) those that began before it alone. Raises TandemError."""
+        ...
+
+    def end_all(self, names: Collection[str], options: PipelineOptions) -> bool:
+        """Have the jobs of all these names ended; whether one may run still. Raises TandemError."""
         ...
 
     def runs(self, name: str, options: PipelineOptions) -> bool | None:
@@ -71,6 +75,10 @@ class End(Protocol):
 
     def over(self) -> bool:
         """Whether it is. Raises FencedError when another has taken over, and what the stores raise."""
+        ...
+
+    def replaced_at(self) -> int | None:
+        """When the same run was launched anew (microseconds): jobs of its name that began later are others'."""
         ...
 
 
@@ -115,6 +123,10 @@ class _ViewsEnd:
     """Monotonic time since when nothing has been missing."""
     _opened: ViewStore | None = None
     _index: JournalIndex | None = None
+
+    def replaced_at(self) -> int | None:
+        """See End."""
+        return None
 
     def settled(self, within: float = _SETTLED) -> bool:
         """Whether for that many seconds nothing of the journal has been missing in the views."""
@@ -162,6 +174,11 @@ class RunEnd(_ViewsEnd):
             return False
         return self.settled()
 
+    def replaced_at(self) -> int | None:
+        """See End."""
+        newest = newest_launch(self.blobs, self.manifest.id)
+        return launched_at(self.blobs, self.manifest.id, self.launch + 1) if newest > self.launch else None
+
     def _check_replaced(self) -> None:
         """A run that comes later seals these lanes in a moment; a drained one may end before."""
         newest = max(list_runs(self.blobs).values(), key=lambda run: run.ordinal)
@@ -197,28 +214,33 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
     name = options.view_as(GoogleCloudOptions).job_name
     verdict = _Verdict(end, name, options, control)
     watcher = threading.Thread(
-        target=verdict.await_it, args=(lambda: _end(result, options, name, control),), daemon=True
+        target=verdict.await_it, args=(lambda: _end(result, options, name, control, end),), daemon=True
     )
     watcher.start()
+    failed: TandemError | None = None
     try:
         wait(result)
     except TandemError as error:
-        if not verdict.known:
-            raise _explained(error, name) from error
+        failed = error
     except grpc.RpcError as error:
         _say(f"the job server is gone ({_code(error)}); job {name} goes on, and is watched by its journal")
         verdict.alone = True
         watcher.join()
         if verdict.lost:
-            raise TandemError(f"job {name} has ended on the runner, and the job server can't say how") from error
+            failed = TandemError(f"job {name} has ended on the runner, and the job server can't say how")
+            failed.__cause__ = error
     finally:
         verdict.stop.set()
     watcher.join(timeout=60)
+    verdict.look_again()
     if verdict.fenced is not None:
         raise verdict.fenced
-    if not verdict.known:
-        again = "" if isinstance(end, FollowerEnd) else f"; --resume {_run_of(name)} goes on from its savepoint"
-        _say(f"job {name} was ended on the runner{again}")
+    if verdict.known:
+        return
+    if failed is not None:
+        raise _explained(failed, name) from failed.__cause__
+    again = "" if isinstance(end, FollowerEnd) else f"; --resume {_run_of(name)} goes on from its savepoint"
+    _say(f"job {name} was ended on the runner{again}")
 
 
 def _run_of(name: str) -> str:
@@ -265,6 +287,17 @@ class _Verdict:
             then()
             return
 
+    def look_again(self) -> None:
+        """A job that has ended may have been ended by whoever has taken over, who says so in the journal first."""
+        if self.known:
+            return
+        try:
+            self.known = self.end.over()
+        except FencedError as error:
+            self.fenced = error
+        except (TandemError, OSError, SQLAlchemyError):
+            return
+
     def _news(self) -> bool:
         """Say why the runner restarts the job; whether it has ended and nobody else would say so."""
         self._looks += 1
@@ -277,13 +310,14 @@ class _Verdict:
         return self.lost
 
 
-def _end(result: Any, options: PipelineOptions, name: str, control: Control | None) -> None:
+def _end(result: Any, options: PipelineOptions, name: str, control: Control | None, end: End) -> None:
     problems = []
-    for attempt in ([lambda: control.end(name, options)] if control else []) + [result.cancel]:
+    by_control = [lambda: control.end(name, options, end.replaced_at())] if control else []
+    for attempt in [*by_control, result.cancel]:
         try:
             attempt()
             return
-        except (TandemError, grpc.RpcError, RuntimeError) as error:
+        except (TandemError, grpc.RpcError, RuntimeError, OSError) as error:
             problems.append(_code(error) if isinstance(error, grpc.RpcError) else str(error))
     _say(f"job {name} could not be ended ({'; '.join(problems)}): cancel it on the runner")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -167,7 +167,7 @@ def cluster_version(master: str) -> str | None:
         with urllib.request.urlopen(f"{url.rstrip('/')}/config", timeout=_SECONDS) as answer:
             told: Any = json.load(answer)
         return str(told["flink-version"])
-    except (OSError, ValueError, KeyError, TypeError, urllib.error.URLError):
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
@@ -20,14 +21,24 @@ _PYTHON: Final = re.compile(r"^(?:RuntimeError: )?((?:\w+\.)*\w*(?:Error|Excepti
 class FlinkControl:
     """A `pipelines.remote_runs.Control` over REST."""
 
-    def end(self, name: str, options: PipelineOptions) -> None:
-        """Cancel the running jobs of this name. Raises TandemError."""
+    def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
+        """Cancel the running jobs of this name, or those that began before a time. Raises TandemError."""
         rest = _rest(options)
         running = [job for job in self._jobs(rest, name) if job.state in RUNNING]
+        running = [job for job in running if before is None or job.started * 1000 < before]
         if not running:
             raise LaunchError(f"no job {name} runs on Flink at {rest.address}")
         for job in running:
             rest.cancel(job.id)
+
+    def end_all(self, names: Collection[str], options: PipelineOptions) -> bool:
+        """Cancel the running jobs of these names; whether there were any. Raises TandemError."""
+        rest = _rest(options)
+        running = [job for job in rest.jobs() if job.name in names and job.state in RUNNING]
+        for job in running:
+            if job.state != "CANCELLING":
+                rest.cancel(job.id)
+        return bool(running)
 
     def runs(self, name: str, options: PipelineOptions) -> bool | None:
         """Whether a job of this name hasn't ended; None where nobody says."""

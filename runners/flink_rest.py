@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -17,6 +18,7 @@ RUNNING: Final = ("INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING",
 """States of a job that hasn't ended."""
 _POLL: Final = 0.2
 """Seconds."""
+_UNAVAILABLE: Final = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,29 @@ class FlinkRest:
     def _ask(self, path: str, body: bytes | None, method: str) -> Any:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}{path}", data=body, method=method, headers=headers)
+        deadline = time.monotonic() + self.timeout
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as answer:
-                return json.loads(answer.read() or b"{}")
+            # A JobManager that has just been started says for some seconds that it elects a leader.
+            while True:
+                try:
+                    with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                        return json.loads(answer.read() or b"{}")
+                except urllib.error.HTTPError as error:
+                    if error.code != _UNAVAILABLE or time.monotonic() >= deadline:
+                        raise
+                time.sleep(_POLL)
         except urllib.error.HTTPError as error:
             raise TandemError(f"Flink at {self.address} refused {method} {path}: {_reason(error)}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise LaunchError(f"no Flink JobManager answers at {self.address}: {reason}") from error
+            raise LaunchError(f"no Flink JobManager answers at {self.address}: {_printable(reason)}") from error
 
     def version(self) -> str:
         """Of Flink."""
-        return str(self.get("/config")["flink-version"])
+        told = self.get("/config")
+        if not isinstance(told, dict) or "flink-version" not in told:
+            raise LaunchError(f"no Flink JobManager answers at {self.address}: what does, tells no version of Flink")
+        return str(told["flink-version"])
 
     def overview(self) -> dict[str, Any]:
         """`taskmanagers`, `slots-total`, `slots-available`, `jobs-running` and more."""
@@ -129,6 +142,12 @@ class FlinkRest:
         completed = (self.checkpoints(job).get("latest") or {}).get("completed") or {}
         path = completed.get("external_path")
         return str(path) if path and not path.startswith("<") else None
+
+
+def _printable(reason: object) -> str:
+    """One line, also of what answers in another protocol than HTTP."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(reason))
+    return " ".join(text.split())[:200] or type(reason).__name__
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

@@ -60,13 +60,17 @@ def _planned(name: str, arguments: Sequence[str]) -> tuple[Sequence[Sketch], tup
     """What a launch with these arguments would launch, and what is to be said about it."""
     from runners.plan_findings import in_order
     from runners.plan_gate import with_runner_flags
+    from runners.plan_launch import flag_values
     from runners.plan_sketch import findings_of_sketches, sketched
 
     words, hindrances = with_runner_flags(name, arguments)
     sketches = sketched(name, words)
     found = findings_of_sketches(sketches)
-    if hindrances:  # a cluster that isn't there has been told of, and its workers aren't known
-        found = tuple(finding for finding in found if finding.code not in ("cluster", "environment"))
+    if hindrances:  # a cluster that isn't there has been told of; its workers and its version aren't known
+        unknown = {"cluster", "environment"}
+        if "flink_version" not in flag_values(arguments):
+            unknown.add("flink-version")
+        found = tuple(finding for finding in found if finding.code not in unknown)
     return sketches, in_order((*hindrances, *found))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,10 @@ class Verdicts:
 
     verdicts: list[bool | Exception]
     looks: int = 0
+    anew: int | None = None
+
+    def replaced_at(self) -> int | None:
+        return self.anew
 
     def over(self) -> bool:
         verdict = self.verdicts[min(self.looks, len(self.verdicts) - 1)]
@@ -76,13 +81,18 @@ class Control:
     running: bool | None = True
     known: list[tuple[int, str]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    before: list[int | None] = field(default_factory=list)
     job: Job = field(default_factory=Job)
 
-    def end(self, name: str, options: PipelineOptions) -> None:
+    def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
         if self.refuses:
             raise LaunchError("nobody answers")
         self.ended.append(name)
+        self.before.append(before)
         self.job.cancelled.set()
+
+    def end_all(self, names: Collection[str], options: PipelineOptions) -> bool:
+        raise AssertionError("the watcher of one run ends no others")
 
     def runs(self, name: str, options: PipelineOptions) -> bool | None:
         return self.running
@@ -149,6 +159,28 @@ def test_a_run_that_was_taken_over_ends_its_job_and_says_so() -> None:
     with pytest.raises(FencedError, match="taken over"):
         wait_for_end(job, options(), Verdicts([False, FencedError("taken over")]))
     assert job.cancelled.is_set()
+
+
+def test_a_launch_that_was_replaced_ends_no_job_of_the_new_one() -> None:
+    job, control = Job(), Control()
+    control.job = job
+    with pytest.raises(FencedError):
+        wait_for_end(job, options(), Verdicts([FencedError("resumed elsewhere")], anew=17), control)
+    assert (control.ended, control.before) == (["tandem-000001-aa"], [17])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(RuntimeError("Pipeline tandem-1 failed in state CANCELLED"), id="cancelled"),
+        pytest.param(RuntimeError("FlinkJobNotFoundException: no job 00c3"), id="forgotten"),
+    ],
+)
+def test_a_job_that_its_replacement_has_ended_is_fenced(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the watcher hasn't looked yet
+    monkeypatch.setattr(remote_runs, "_LOOK", 60)
+    with pytest.raises(FencedError, match="resumed elsewhere"):
+        wait_for_end(Job(error), options(), Verdicts([FencedError("resumed elsewhere")]))
 
 
 def test_a_job_that_fails_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -65,6 +66,26 @@ def at(master: str) -> PipelineOptions:
 
 def test_the_job_that_runs_is_ended(cancelled: list[str]) -> None:
     FlinkControl().end("tandem-1", at("127.0.0.1:8"))
+    assert cancelled == ["ab"]
+
+
+@pytest.mark.parametrize(
+    ("before", "ended"),
+    [
+        pytest.param(2001, ["ab"], id="own"),  # it began in millisecond 2
+        pytest.param(2000, [], id="of-a-later-launch"),
+    ],
+)
+def test_a_job_that_began_later_is_not_ended(before: int, ended: list[str], cancelled: list[str]) -> None:
+    with contextlib.nullcontext() if ended else pytest.raises(LaunchError, match="no job tandem-1 runs"):
+        FlinkControl().end("tandem-1", at("127.0.0.1:8"), before)
+    assert cancelled == ended
+
+
+def test_jobs_of_several_names_are_ended_at_once(cancelled: list[str]) -> None:
+    assert FlinkControl().end_all({"tandem-0", "tandem-1"}, at("127.0.0.1:8"))
+    assert cancelled == ["ab"]
+    assert not FlinkControl().end_all({"tandem-0"}, at("127.0.0.1:8"))
     assert cancelled == ["ab"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -159,3 +160,55 @@ def test_a_refusal_is_one_line(fake: Fake) -> None:
 def test_nobody_answers() -> None:
     with pytest.raises(LaunchError, match=r"no Flink JobManager answers at 127\.0\.0\.1:1: .*refused"):
         FlinkRest("127.0.0.1:1").version()
+
+
+def test_what_speaks_another_protocol_is_no_flink() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as caller:
+                caller.recv(1 << 16)
+                caller.sendall(b"\x00\x00\x06\x04\x00\x07\x01 Unexpected HTTP/1.x\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(
+            LaunchError, match=f"no Flink JobManager answers at {address}: .*Unexpected HTTP"
+        ) as refused:
+            FlinkRest(address).version()
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("told", [pytest.param({}, id="another-object"), pytest.param([1], id="no-object")])
+def test_what_has_no_version_is_no_flink(told: Any, fake: tuple[FakeFlink, FlinkRest]) -> None:
+    flink, rest = fake
+    flink.answer("GET /config", told)
+    with pytest.raises(LaunchError, match="tells no version of Flink"):
+        rest.version()
+
+
+def test_a_jobmanager_that_elects_a_leader_is_waited_for() -> None:
+    answers = [(503, {"errors": ["Service temporarily unavailable"]}), (200, {"flink-version": "1.19.3"})]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content = answers.pop(0)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(content).encode())
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        assert FlinkRest(f"127.0.0.1:{server.server_port}").version() == "1.19.3"
+        server.shutdown()
+    assert answers == []
+
+
+def test_one_that_stays_unavailable_is_refused(fake: tuple[FakeFlink, FlinkRest]) -> None:
+    flink, rest = fake
+    flink.answer("GET /config", {"errors": ["Service temporarily unavailable"]}, status=503)
+    with pytest.raises(TandemError, match="refused GET /config: Service temporarily unavailable"):
+        FlinkRest(rest.address, timeout=0.3).version()
