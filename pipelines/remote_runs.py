@@ -316,6 +316,8 @@ def _end(result: Any, options: PipelineOptions, name: str, control: Control | No
     for attempt in [*by_control, result.cancel]:
         try:
             attempt()
+            if control is None:
+                _say(f"the job server was asked to end job {name}; see on the runner whether it has ended")
             return
         except (TandemError, grpc.RpcError, RuntimeError, OSError) as error:
             problems.append(_code(error) if isinstance(error, grpc.RpcError) else str(error))

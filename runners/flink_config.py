@@ -60,7 +60,7 @@ class Settings:
     task_managers: int = 2
     slots: int = 2
     """Of each TaskManager: how many parallel instances of a pipeline it can hold."""
-    heap: int = 512
+    heap: int = 1024
     """Of the JobManager and of each TaskManager."""
     managed: int = 128
     """Of each TaskManager, for sorting in bounded pipelines."""

@@ -9,7 +9,15 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.native_live import NativeConfig
-from runners import checks_flink, checks_graph, checks_local, checks_options, checks_places, checks_workers
+from runners import (
+    checks_flink,
+    checks_graph,
+    checks_local,
+    checks_options,
+    checks_places,
+    checks_reach,
+    checks_workers,
+)
 from runners.checks_dataflow import check_dataflow
 from runners.plan_findings import Finding, Level, errors_of, in_order, refuse
 from runners.plan_graph import graph_of
@@ -26,6 +34,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *checks_workers.CHECKS,
     *checks_local.CHECKS,
     *checks_flink.CHECKS,
+    *checks_reach.CHECKS,
     check_dataflow,
 )
 

@@ -32,7 +32,7 @@ def start(
     home: FolderOption = None,
     task_managers: Annotated[int | None, typer.Option(min=1, max=16, help="TaskManagers (default: 2)")] = None,
     slots: Annotated[int | None, typer.Option(min=1, max=64, help="slots of each TaskManager (default: 2)")] = None,
-    heap: Annotated[int | None, typer.Option(min=256, help="MiB of each Java heap (default: 512)")] = None,
+    heap: Annotated[int | None, typer.Option(min=256, help="MiB of each Java heap (default: 1024)")] = None,
     rest_port: Annotated[int | None, typer.Option(help="JobManager's REST interface (default: a free one)")] = None,
     job_port: Annotated[int | None, typer.Option(help="Beam's job server (default: a free one)")] = None,
     pool_port: Annotated[int | None, typer.Option(help="pool of Python workers (default: a free one)")] = None,

@@ -61,7 +61,10 @@ def publish(context: typer.Context) -> None:
 
 def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], None]) -> None:
     """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent."""
+    import grpc
+
     from runners.plan_gate import dry_run, gate
+    from schemas.errors import TandemError
     from tandem.plan_commands import show_dry_run
 
     if {"--help", "-h"} & set(arguments):
@@ -74,7 +77,14 @@ def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], 
     passed = gate(name, rest)
     for finding in passed.warnings:
         typer.echo(f"{finding.level}: {finding.line()}", err=True)
-    run(passed.arguments)
+    try:
+        run(passed.arguments)
+    except grpc.RpcError as error:
+        code = getattr(error, "code", None)
+        why = code().name if callable(code) else type(error).__name__
+        raise TandemError(
+            f"the job server is gone ({why}); what it was given may run still: see on the runner, then start it again"
+        ) from error
 
 
 def emulator(

@@ -12,7 +12,7 @@ import sales
 from graphs import GRAPHS, write_inputs
 from typer.testing import CliRunner, Result
 
-from runners import checks_places
+from runners import checks_places, checks_reach
 from runners.plan_findings import Level
 from runners.plan_graph import graph_of
 from runners.plan_sketch import NAMES, findings_of_sketches, sketched
@@ -33,6 +33,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("TANDEM_HOME", raising=False)
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    # job servers and pools are named here that nobody has started
+    monkeypatch.setattr(checks_reach, "listens", lambda address: True)
     return tmp_path
 
 
