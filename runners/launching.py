@@ -29,6 +29,7 @@ LIVE_DEFAULTS: Final[Mapping[str, str]] = {
     "max_bundle_time_mills": "200",
     "object_reuse": "",
     "operator_chaining": "",
+    "finish_bundle_before_checkpointing": "",
 }
 """For unbounded pipelines on Flink, see docs/runners.md; times in milliseconds. Empty: the flag has no value."""
 BATCH_DEFAULTS: Final[Mapping[str, str]] = {
