@@ -141,7 +141,7 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
 def test_the_real_page_has_a_place_for_everything() -> None:
     names = list[str]()
     replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")  # type: ignore[func-returns-value]
-    assert names == ["machine", "peers", "peers-detail", "growth", "live", "firing", "journal", "queries"]
+    assert names == ["machine", "peers", "peers-detail", "growth", "live", "firing", "journal", "queries", "flink"]
     assert report.PAGE.read_text(encoding="utf-8").count("<!-- generated:") == len(names)
 
 

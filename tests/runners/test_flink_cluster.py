@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from flink_fixtures import flink_jars
+from stages import wait_for
 
 from runners.flink_cluster import Cluster
 from runners.flink_processes import leftovers
@@ -59,6 +60,9 @@ def test_a_cluster_from_start_to_stop(home: Path) -> None:
 
     for name in ("worker-pool", "task-manager-1"):
         cluster.kill(name)
+    wait_for(
+        "they are dead", lambda: not any(cluster.parts()[name].alive for name in ("worker-pool", "task-manager-1"))
+    )
     with pytest.raises(LaunchError, match="worker-pool isn't running"):
         cluster.kill("worker-pool", signal.SIGTERM)
     with pytest.raises(LaunchError, match="there is no part 'zookeeper'; parts are job-manager, "):

@@ -92,7 +92,7 @@ def test_errors_end_with_one_line_and_their_code(
 def test_pipelines_get_all_their_flags(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = pytest.importorskip(f"pipelines.{command}")
     seen: list[list[str]] = []
-    monkeypatch.setattr(module, "run", lambda arguments, *more: seen.append(list(arguments)))
+    monkeypatch.setattr(module, "run", lambda arguments, *more, **settings: seen.append(list(arguments)))
     given = ["--definition", "a.yaml", "--help", "--runner=FlinkRunner", "--flink_master", "host:1", "-x"]
     assert run(command, *given).exit_code == 0
     assert seen == [given]
