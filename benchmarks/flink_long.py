@@ -56,6 +56,7 @@ def _sampled(
     assert scene.cluster is not None
     wait_until(lambda: received(store) > 0, 120, live)
     begun, cluster = time.monotonic(), scene.cluster
+    job = cluster.rest.jobs()[0].id  # others may start on the cluster meanwhile
     pids = {"live": live.pid, **processes(cluster)}
     series: dict[str, list[float]] = {"at_s": [], "backlog": [], "checkpoint_mb": [], "checkpoint_ms": []}
     series |= {f"{name}_mb": [] for name in pids}
@@ -63,7 +64,7 @@ def _sampled(
         time.sleep(every)
         if live.poll() is not None:
             raise SystemExit(scene.said())
-        latest = cluster.rest.checkpoints(cluster.rest.jobs()[0].id)["latest"]["completed"] or {}
+        latest = cluster.rest.checkpoints(job)["latest"]["completed"] or {}
         series["at_s"].append(round(time.monotonic() - begun, 1))
         series["backlog"].append(max(scene.published() - received(store), 0))
         series["checkpoint_mb"].append(round(latest.get("state_size", 0) / 1e6, 3))

@@ -24,6 +24,8 @@ Clock = Callable[[], int]
 """Wall clock: microseconds since 1970-01-01 UTC."""
 
 _BUSY_SECONDS: Final = 30
+_LOOK_AGAIN: Final = 0.001
+"""Seconds between two looks whether another writer is done."""
 _CACHE_KIB: Final = 64 * 1024
 _APPLICATION_ID: Final = 0x544E444D
 _PAGE_BYTES: Final = 8192
@@ -275,4 +277,21 @@ def _begin_sqlite(connection: sa.Connection) -> None:
         return
     # Only outside of a transaction can the level be set.
     driver.execute(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
-    driver.execute("BEGIN IMMEDIATE")
+    _begin_immediate(driver)
+
+
+def _begin_immediate(driver: sqlite3.Connection) -> None:
+    """Begin once no other writes: SQLite itself would look again after up to 0.1 s, in which nobody writes."""
+    until = time.monotonic() + _BUSY_SECONDS
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(_LOOK_AGAIN)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
