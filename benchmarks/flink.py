@@ -148,7 +148,8 @@ def compare_backfills(form: str, events: int, flags: Sequence[str]) -> dict[str,
     """Figures of a backfill on Flink, and of the same on the FnApiRunner (`direct_...`), start-up apart."""
     figures: dict[str, Any] = {}
     for name, runner in (("", ["--runner", "flink", *flags]), ("direct_", [])):
-        start = measure_backfill(form, _SMALL, runner)["work_s"]
+        # The first job of a cluster that has just been started takes longer: Java compiles its code.
+        start = min(measure_backfill(form, _SMALL, runner)["work_s"] for _ in range(2))
         whole = measure_backfill(form, events, runner)
         work = whole["work_s"] - start
         figures |= {f"{name}start_up_s": start, f"{name}work_s": round(work, 2), f"{name}whole_s": whole["whole_s"]}
