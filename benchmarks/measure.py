@@ -16,6 +16,8 @@ from typing import Final
 __all__ = ["Measured", "measured"]
 
 _SAMPLE_SECONDS: Final = 0.02
+_OFTEN: Final = 50
+"""Samples."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 
@@ -49,8 +51,8 @@ class _Sampler(threading.Thread):
             # Looking for new processes costs far more than reading known ones.
             if rounds % 5 == 0:
                 pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_of_session(pid)]
-                # Adding up what is shared keeps a process from getting memory meanwhile: seldom, then.
-                if len(pids) > 1 and rounds % 25 == 0:
+                # Adding up what is shared keeps a process from getting memory meanwhile: seldom, but for short ones.
+                if len(pids) > 1 and (rounds < _OFTEN or rounds % 25 == 0):
                     self.peak = max(self.peak, sum(map(_share, pids)))
             rounds += 1
             if len(pids) == 1:
