@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -76,15 +76,7 @@ class AvroDecoder:
         limits = (longest <= MAX_CELLS // (self._wire.unfolding + 1), unfolded <= _MAX_UNFOLDED, size <= _BYTES_AT_ONCE)
         if self._wire.has_fixed or not len(payloads) or not all(limits):
             return None
-        try:
-            batch = together(payloads, self._wire.messages)
-            for at, checks in self._checks:
-                checks.run(batch.column(at))
-        except BaseException as error:
-            if is_damage(error):
-                return None
-            raise
-        return batch
+        return self._if_good(lambda: together(payloads, self._wire.messages))
 
     def decode_blocks(self, blocks: list[tuple[int, bytes]]) -> list[pa.RecordBatch]:
         """Batches of the wire schema with the records of blocks, each given as its count and data, in order.
@@ -107,14 +99,11 @@ class AvroDecoder:
             return []
         try:
             rows = decode_wire(messages, self._wire.block).column(0).values
-            batch = pa.RecordBatch.from_struct_array(rows)
-            for at, checks in self._checks:
-                checks.run(batch.column(at))
+            return [self._checked(pa.RecordBatch.from_struct_array(rows))]
         except BaseException as error:
             if is_damage(error):
                 raise Fault(str(error)) from None
             raise
-        return [batch]
 
     def records(self, count: int, data: bytes) -> Iterator[bytes]:
         """The records of a block, one by one. Raises Fault."""
@@ -146,14 +135,20 @@ class AvroDecoder:
 
     def _try(self, messages: list[bytes]) -> pa.RecordBatch | None:
         """All messages decoded and checked; None if there is a bad one among them."""
+        return self._if_good(lambda: decode_wire([message + END for message in messages], self._wire.message))
+
+    def _if_good(self, decode: Callable[[], pa.RecordBatch]) -> pa.RecordBatch | None:
+        """What `decode` gives, checked; None if it finds damage."""
         try:
-            batch = decode_wire([message + END for message in messages], self._wire.message)
-            for at, checks in self._checks:
-                checks.run(batch.column(at))
+            return self._checked(decode())
         except BaseException as error:
             if is_damage(error):
                 return None
             raise
+
+    def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        for at, checks in self._checks:
+            checks.run(batch.column(at))
         return batch
 
     def _find(self, messages: list[bytes], rows: Sequence[int], faults: dict[int, str], walked: bool) -> None:

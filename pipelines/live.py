@@ -48,6 +48,7 @@ __all__ = [
     "build",
     "bundle_seconds",
     "drained_by_signals",
+    "fold_into_views",
     "main",
     "prepare",
     "run",
@@ -57,6 +58,19 @@ __all__ = [
 _SHORTEST_BUNDLE: Final = 0.05
 _LONGEST_BUNDLE: Final = 5.0
 """Seconds; what a bundle reads is in memory until its end."""
+
+
+def fold_into_views(
+    batches: beam.PCollection[SourceBatch], definition: Definition, live_run: LiveRunRef, base_boundary: int
+) -> beam.PCollection:
+    """One definition's live view, but for its dead letters (PCollection[DeadLetterBatch]), which are given back."""
+    letters = LetterSource(live_run.store, base_boundary, live_run.base_batch_run, live_run.run)
+    routed = batches | "Route" >> RouteToTiles(definition, after=base_boundary, letters=letters)
+    panes = routed.parts | "Panes" >> GatherPanes(definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
+    updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(definition, live_run)
+    _ = updates | "States" >> WriteLiveStates(definition, live_run)
+    _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(definition, live_run)
+    return routed[DEAD]
 
 
 @dataclass
@@ -69,14 +83,8 @@ class LiveView(beam.PTransform):  # type: ignore[misc]
     base_boundary: int
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
-        run = self.live_run
-        letters = LetterSource(run.store, self.base_boundary, run.base_batch_run, run.run)
-        routed = batches | "Route" >> RouteToTiles(self.definition, after=self.base_boundary, letters=letters)
-        panes = routed.parts | "Panes" >> GatherPanes(self.definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
-        updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(self.definition, self.live_run)
-        _ = updates | "States" >> WriteLiveStates(self.definition, self.live_run)
-        _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(self.definition, self.live_run)
-        _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(self.definition, self.dead_letters)
+        dead = fold_into_views(batches, self.definition, self.live_run, self.base_boundary)
+        _ = dead | "DeadLetters" >> WriteDeadLetters(self.definition, self.dead_letters)
 
 
 def run(arguments: Sequence[str], control: Control | None = None) -> None:

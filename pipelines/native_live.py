@@ -25,11 +25,9 @@ from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.errors import LaunchError, UserError
 from transforms.elements import SourceBatch
-from transforms.fold import FoldTiles, GatherPanes, LatePanes, LiveRunRef
+from transforms.fold import LiveRunRef
 from transforms.native_source import NATIVE, DeadLetterMessages, ReadNative
 from transforms.reading import source_readings
-from transforms.sinks import WriteLiveStates, WriteSegmentTallies
-from transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
 from views.opening import open_store
 from views.store import ViewStore
 
@@ -63,14 +61,8 @@ class NativeView(beam.PTransform):  # type: ignore[misc]
     base_boundary: int
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.PCollection:
-        run = self.live_run
-        letters = LetterSource(run.store, self.base_boundary, run.base_batch_run, run.run)
-        routed = batches | "Route" >> RouteToTiles(self.definition, after=self.base_boundary, letters=letters)
-        panes = routed.parts | "Panes" >> GatherPanes(self.definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
-        updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(self.definition, self.live_run)
-        _ = updates | "States" >> WriteLiveStates(self.definition, self.live_run)
-        _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(self.definition, self.live_run)
-        return routed[DEAD] | "DeadLetters" >> DeadLetterMessages(self.definition)
+        dead = live.fold_into_views(batches, self.definition, self.live_run, self.base_boundary)
+        return dead | "DeadLetters" >> DeadLetterMessages(self.definition)
 
 
 def split_source(arguments: Sequence[str]) -> tuple[list[str], str]:

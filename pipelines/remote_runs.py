@@ -36,7 +36,17 @@ from views.lookups import live_run_id
 from views.opening import open_store
 from views.store import ViewStore
 
-__all__ = ["Control", "FollowerEnd", "RunEnd", "is_remote", "job_name", "name_job", "state_folder", "wait_for_end"]
+__all__ = [
+    "Control",
+    "FollowerEnd",
+    "RunEnd",
+    "code_of",
+    "is_remote",
+    "job_name",
+    "name_job",
+    "state_folder",
+    "wait_for_end",
+]
 
 _REMOTE: Final = ("FlinkRunner", "PortableRunner", "SparkRunner")
 _LOOK: Final = 0.5
@@ -223,7 +233,7 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
     except TandemError as error:
         failed = error
     except grpc.RpcError as error:
-        _say(f"the job server is gone ({_code(error)}); job {name} goes on, and is watched by its journal")
+        _say(f"the job server is gone ({code_of(error)}); job {name} goes on, and is watched by its journal")
         verdict.alone = True
         watcher.join()
         if verdict.lost:
@@ -320,11 +330,12 @@ def _end(result: Any, options: PipelineOptions, name: str, control: Control | No
                 _say(f"the job server was asked to end job {name}; see on the runner whether it has ended")
             return
         except (TandemError, grpc.RpcError, RuntimeError, OSError) as error:
-            problems.append(_code(error) if isinstance(error, grpc.RpcError) else str(error))
+            problems.append(code_of(error) if isinstance(error, grpc.RpcError) else str(error))
     _say(f"job {name} could not be ended ({'; '.join(problems)}): cancel it on the runner")
 
 
-def _code(error: grpc.RpcError) -> str:
+def code_of(error: grpc.RpcError) -> str:
+    """The name of its status, UNAVAILABLE for one."""
     code = getattr(error, "code", None)
     return code().name if callable(code) else type(error).__name__
 

@@ -11,12 +11,12 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-__all__ = ["TIED_PRISM", "TiedPrismRunner", "keep_bundles_whole", "stay_on_the_line"]
+__all__ = ["TIED_PRISM", "YEARS", "TiedPrismRunner", "keep_bundles_whole", "stay_on_the_line"]
 
 TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
 """What to pass as `--runner`."""
 
-_YEARS: Final = 10 * 365 * 86_400
+YEARS: Final = 10 * 365 * 86_400
 """Seconds."""
 _TIE: Final = """
 import ctypes, os, signal, sys
@@ -42,7 +42,7 @@ def stay_on_the_line(options: PipelineOptions) -> None:
     longer would end with it, although its job goes on.
     """
     portable = options.view_as(PortableOptions)
-    portable.job_server_timeout = max(portable.job_server_timeout or 0, _YEARS)
+    portable.job_server_timeout = max(portable.job_server_timeout or 0, YEARS)
 
 
 class TiedPrismRunner(PrismRunner):  # type: ignore[misc]

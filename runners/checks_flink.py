@@ -15,12 +15,11 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from apache_beam.version import __version__ as beam_version
 
 from runners.plan_findings import Finding, Level
-from runners.plan_launch import Engine, Launch
+from runners.plan_launch import EMBEDDED, Engine, Launch
 
 __all__ = ["CHECKS", "check_checkpoints", "check_parallelism", "check_savepoint", "check_versions", "jar_versions"]
 
 _SECONDS: Final = 2.0
-_EMBEDDED: Final = ("[local]", "[auto]")
 
 
 def _number(text: str | None) -> int:
@@ -122,12 +121,12 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
     if jar and jar[0] and "flink_version" in launch.flags and jar[0] != str(flink.flink_version):
         yield _mismatch(f"the job server jar is for Flink {jar[0]}", f"--flink_version is {flink.flink_version}")
     master = str(flink.flink_master).strip()
-    asked = None if master in _EMBEDDED else cluster_version(master)
+    asked = None if master in EMBEDDED else cluster_version(master)
     # With a job server that is already running neither the jar nor the flag says which Flink it is for.
     served = "job_endpoint" in launch.flags and "flink_version" not in launch.flags and jar is None
     if asked is not None and wanted is not None and not served and _minor(asked) != _minor(wanted):
         yield _mismatch(f"{master} runs Flink {asked}", f"{of} is for {wanted}")
-    if asked is None and master not in _EMBEDDED:
+    if asked is None and master not in EMBEDDED:
         yield Finding(
             Level.WARNING,
             "cluster",

@@ -9,11 +9,11 @@ from typing import Any, Final
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
 
 from runners.flink_rest import RUNNING, FlinkRest, Job
+from runners.plan_launch import EMBEDDED
 from schemas.errors import LaunchError, TandemError
 
 __all__ = ["FlinkControl", "cause_of"]
 
-_EMBEDDED: Final = ("[local]", "[auto]")
 _PYTHON: Final = re.compile(r"^(?:RuntimeError: )?((?:\w+\.)*\w*(?:Error|Exception): .+)")
 """The last line of a Python traceback."""
 
@@ -63,7 +63,7 @@ class FlinkControl:
 
 def _rest(options: PipelineOptions) -> FlinkRest:
     master = str(options.view_as(FlinkRunnerOptions).flink_master).strip()
-    if master in _EMBEDDED:
+    if master in EMBEDDED:
         raise LaunchError("no --flink_master is known")
     return FlinkRest(master, timeout=5)
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 from journal.blobs import LocalBlobs
 from journal.runs import load_run
 from pipelines.config import Home
+from pipelines.earlier_jobs import newest_state
 from pipelines.remote_runs import state_folder
-from runners.plan_launch import flag_values, is_this_machine
+from runners.plan_launch import EMBEDDED, flag_values, is_this_machine
 from schemas.errors import LaunchError, TandemError
 
 __all__ = ["BATCH_DEFAULTS", "LIVE_DEFAULTS", "arranged"]
@@ -39,7 +40,6 @@ BATCH_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """For bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
 
-_EMBEDDED: Final = ("[local]", "[auto]")
 _OWN: Final = "flink"
 
 
@@ -109,7 +109,7 @@ def _job_server(master: str) -> dict[str, str]:
     from runners.flink_jars import FLINK_LINE, provide
     from runners.flink_rest import FlinkRest
 
-    line = FLINK_LINE if master in _EMBEDDED else ".".join(FlinkRest(master).version().split(".")[:2])
+    line = FLINK_LINE if master in EMBEDDED else ".".join(FlinkRest(master).version().split(".")[:2])
     if line != FLINK_LINE:
         return {"flink_version": line}
     return {"flink_version": line, "flink_job_server_jar": str(provide().job_server)}
@@ -137,7 +137,7 @@ def _is_here(flags: Mapping[str, Any]) -> bool:
     """Whether all of Flink is on this machine, as far as addresses tell."""
     master = str(flags.get("flink_master") or "[auto]").strip()
     endpoint = flags.get("job_endpoint")
-    return (master in _EMBEDDED or is_this_machine(master)) and (endpoint is None or is_this_machine(endpoint))
+    return (master in EMBEDDED or is_this_machine(master)) and (endpoint is None or is_this_machine(endpoint))
 
 
 def _lanes(flags: Mapping[str, Any]) -> int:
@@ -169,7 +169,7 @@ def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
     from runners.flink_rest import FlinkRest
 
     master = str(flags.get("flink_master") or "")
-    if not master or master in _EMBEDDED:
+    if not master or master in EMBEDDED:
         return {} if flags.get("job_endpoint") else {"parallelism": str(wanted)}
     try:
         free = int(FlinkRest(master, timeout=5).overview()["slots-available"])
@@ -181,11 +181,10 @@ def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
 def _newest_state(flags: Mapping[str, Any], run: str) -> str:
     """The newest whole savepoint or checkpoint in the run's folder."""
     folder = state_folder(_home(flags), run)
-    # Flink writes _metadata last.
-    whole = [path for path in folder.glob("**/_metadata") if path.stat().st_size]
-    if not whole:
+    newest = newest_state(folder)
+    if newest is None:
         raise LaunchError(
             f"--resume {run}: there is no savepoint or checkpoint in {folder}; pass --savepoint_path=PATH, or leave "
             "--resume out: a new run replays the journal"
         )
-    return max(whole, key=lambda path: path.stat().st_mtime_ns).parent.as_uri()
+    return newest

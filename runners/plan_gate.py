@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from pipelines.launching import FN_API_RUNNER, is_local
+from pipelines.tied_prism import YEARS
 from runners.checks_local import SERVED, check_prism
 from runners.checks_options import check_ignored
 from runners.launching import LIVE_DEFAULTS, arranged
@@ -21,10 +21,6 @@ from runners.plan_launch import Engine, Launch, engine_of, flag_values
 from schemas.errors import TandemError, UserError
 
 __all__ = ["Gate", "dry_run", "gate", "patient", "take_value", "with_runner_flags"]
-
-
-_YEARS: Final = 10 * 365 * 86_400
-"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ def patient(arguments: Sequence[str]) -> list[str]:
     runner = flags.get("runner") or ""
     if "job_server_timeout" in flags or not runner or engine_of(PipelineOptions([f"--runner={runner}"])) not in SERVED:
         return list(arguments)
-    return [*arguments, f"--job_server_timeout={_YEARS}"]
+    return [*arguments, f"--job_server_timeout={YEARS}"]
 
 
 def _is_here(arguments: Sequence[str]) -> bool:

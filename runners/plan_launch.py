@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import (
 
 from runners.plan_graph import Graph
 
-__all__ = ["Engine", "Launch", "Places", "engine_of", "flag_values", "is_this_machine", "suggestion"]
+__all__ = ["EMBEDDED", "Engine", "Launch", "Places", "engine_of", "flag_values", "is_this_machine", "suggestion"]
 
 
 class Engine(StrEnum):
@@ -50,7 +50,7 @@ _ENGINES: Final = {
     "DataflowRunner": Engine.DATAFLOW,
     "PortableRunner": Engine.PORTABLE,
 }
-_EMBEDDED: Final = ("[local]", "[auto]")
+EMBEDDED: Final = ("[local]", "[auto]")
 
 
 def engine_of(options: PipelineOptions) -> Engine:
@@ -104,7 +104,7 @@ class Launch:
         chosen = self.options.view_as(PortableOptions).environment_type
         if chosen:
             return str(chosen).upper()
-        embedded = self.options.view_as(FlinkRunnerOptions).flink_master in _EMBEDDED
+        embedded = self.options.view_as(FlinkRunnerOptions).flink_master in EMBEDDED
         return "LOOPBACK" if self.engine is Engine.FLINK and embedded and not self._endpoint else None
 
     @property
@@ -120,7 +120,7 @@ class Launch:
         if self.engine not in (Engine.FLINK, Engine.SPARK, Engine.PORTABLE):
             return None
         master = str(self.options.view_as(FlinkRunnerOptions).flink_master).strip()
-        if self.engine is Engine.FLINK and master not in _EMBEDDED:
+        if self.engine is Engine.FLINK and master not in EMBEDDED:
             return None if is_this_machine(master) else master
         return None if self._endpoint is None or is_this_machine(self._endpoint) else self._endpoint
 

@@ -63,6 +63,7 @@ def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], 
     """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent."""
     import grpc
 
+    from pipelines.remote_runs import code_of
     from runners.plan_gate import dry_run, gate
     from schemas.errors import TandemError
     from tandem.plan_commands import show_dry_run
@@ -80,10 +81,9 @@ def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], 
     try:
         run(passed.arguments)
     except grpc.RpcError as error:
-        code = getattr(error, "code", None)
-        why = code().name if callable(code) else type(error).__name__
         raise TandemError(
-            f"the job server is gone ({why}); what it was given may run still: see on the runner, then start it again"
+            f"the job server is gone ({code_of(error)}); what it was given may run still: see on the runner, "
+            "then start it again"
         ) from error
 
 
