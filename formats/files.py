@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+from blake3 import blake3
 from pyarrow import fs
 
 from formats.avro_files import read_avro, split_avro
@@ -183,7 +183,7 @@ def _ref(path: str) -> FileRef:
     if ending is None:
         raise SourceFileError(f"{path}: the ending isn't known; allowed are {', '.join(_ENDINGS)}")
     system, inner = storage_of(path)
-    digest, size = hashlib.blake2b(digest_size=32), 0
+    digest, size = blake3(), 0
     try:
         with system.open_input_stream(inner, compression=None) as stream:
             while chunk := stream.read(1 << 20):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from formats.avro_types import SourceFields
+from formats.eight_bytes import PAD
 from formats.file_pieces import MAX_RECORD, FilePiece, FileRef, open_file
 from formats.json_messages import parse_json
-from formats.texts import Texts, texts_of_lines
+from formats.texts import Texts, lines_in
 from formats.verdicts import DECODE, Parsed, joined
 from schemas.errors import SourceFileError
 
@@ -103,32 +106,37 @@ def _parse_lines(fields: SourceFields, columns: tuple[str, ...], lines: Texts) -
 
 
 def _line_batches(piece: FilePiece) -> Iterator[Texts]:
+    """The piece's lines, of about CHUNK bytes at a time."""
+    rest = np.empty(0, np.uint8)
     with open_text(piece.ref) as file:
         file.seek(piece.start)
-        left = piece.end - piece.start
-        rest = b""
-        while left > 0:
-            chunk = file.read(min(CHUNK, left))
-            if not chunk:
-                break
-            if left == piece.end and chunk.startswith(BOM):
-                chunk = chunk[len(BOM) :]
-                left -= len(BOM)
-            left -= len(chunk)
-            whole, newline, tail = chunk.rpartition(b"\n")
-            if not newline and left > 0:
-                rest = _grown(rest, chunk, piece)
-                continue
-            if left > 0:
-                lines = texts_of_lines(rest, whole)
-                rest = tail
-            else:
-                lines = texts_of_lines(rest, chunk)
+        at = piece.start
+        while at < piece.end:
+            size = min(CHUNK, piece.end - at)
+            buffer = _room(rest, size)
+            _fill(file, buffer[len(buffer) - PAD - size : len(buffer) - PAD], piece)
+            begin = PAD + len(BOM) if at == 0 and buffer[PAD : PAD + len(BOM)].tobytes() == BOM else PAD
+            at += size
+            lines = lines_in(buffer, begin, last=at == piece.end)
+            rest = buffer[lines.ends[-1] + 1 if len(lines) else begin : len(buffer) - PAD]
             if len(lines):
                 yield lines
+            elif len(rest) > MAX_RECORD:
+                raise SourceFileError(f"{piece.ref.path}: not a file of lines: one has more than {MAX_RECORD:,} bytes")
 
 
-def _grown(rest: bytes, chunk: bytes, piece: FilePiece) -> bytes:
-    if len(rest) + len(chunk) > MAX_RECORD:
-        raise SourceFileError(f"{piece.ref.path}: not a file of lines: one has more than {MAX_RECORD:,} bytes")
-    return rest + chunk
+def _room(rest: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """The begun line, room for `size` bytes, and PAD zeros on either side."""
+    buffer = np.empty(PAD + len(rest) + size + PAD, np.uint8)
+    buffer[:PAD] = buffer[len(buffer) - PAD :] = 0
+    buffer[PAD : PAD + len(rest)] = rest
+    return buffer
+
+
+def _fill(file: IO[bytes], room: npt.NDArray[np.uint8], piece: FilePiece) -> None:
+    view = memoryview(room.data)
+    while len(view):
+        count = cast(io.BufferedIOBase, file).readinto(view)
+        if not count:
+            raise SourceFileError(f"{piece.ref.path}: cut short while it was read")
+        view = view[count:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from formats.eight_bytes import PAD, Longs
 
-__all__ = ["Texts", "texts_of", "texts_of_array", "texts_of_lines"]
+__all__ = ["Texts", "lines_in", "texts_of", "texts_of_array"]
 
 _MARGIN = bytes(PAD)
+_NEWLINE: Final = 10
+_STRETCH: Final = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,19 @@ def texts_of_array(array: pa.BinaryArray) -> Texts:
     return Texts(buffer, places[:-1] + PAD, places[1:] + PAD)
 
 
-def texts_of_lines(*parts: bytes) -> Texts:
-    """The lines of the text that the parts make together; a newline at its very end starts no further line."""
-    buffer = np.frombuffer(b"".join((_MARGIN, *parts, _MARGIN)), np.uint8)
+def lines_in(buffer: npt.NDArray[np.uint8], begin: int = PAD, *, last: bool) -> Texts:
+    """The lines from `begin` to the PAD bytes at the end.
+
+    What follows the last newline is a line if it is `last` of all, and not empty.
+    """
     size = len(buffer) - PAD
-    ends = np.flatnonzero(buffer == 10)
-    if size > PAD and (not len(ends) or ends[-1] != size - 1):
+    # Looked for in stretches that stay in the processor's cache.
+    stretches = range(begin, size, _STRETCH)
+    found = [np.flatnonzero(buffer[at : min(at + _STRETCH, size)] == _NEWLINE) + at for at in stretches]
+    ends = np.concatenate(found) if found else np.empty(0, np.int64)
+    if last and size > begin and (not len(ends) or ends[-1] != size - 1):
         ends = np.append(ends, size)
     starts = np.empty_like(ends)
-    starts[:1] = PAD
+    starts[:1] = begin
     starts[1:] = ends[:-1] + 1
     return Texts(buffer, starts, ends)

@@ -29,7 +29,7 @@ from views.store import ViewStore
 __all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
 
 _BUFFER: Final = 200
-_BUFFER_ROWS: Final = 2_000_000
+_BUFFER_ROWS: Final = 1_000_000
 """States and ids of a batch run that are written in one transaction, about."""
 
 

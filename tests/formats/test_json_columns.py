@@ -17,7 +17,7 @@ from formats.avro_types import source_fields
 from formats.eight_bytes import PAD, length_to, numbers, words_of
 from formats.json_messages import parse_json
 from formats.json_template import template_of
-from formats.texts import texts_of, texts_of_lines
+from formats.texts import lines_in, texts_of
 
 NULL_LONG = ["null", "long"]
 FIELDS = {
@@ -255,7 +255,8 @@ def test_first_byte_wherever_it_is() -> None:
     ],
 )
 def test_lines(parts: list[bytes], lines: list[bytes]) -> None:
-    assert texts_of_lines(*parts).to_list() == lines
+    buffer = np.frombuffer(b"".join((bytes(PAD), *parts, bytes(PAD))), np.uint8)
+    assert lines_in(buffer, last=True).to_list() == lines
 
 
 def test_nothing_is_nothing() -> None:
