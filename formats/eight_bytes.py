@@ -6,20 +6,22 @@ does a step for thousands of texts and lets other threads run meanwhile.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PAD", "Longs", "Words", "equal_bytes", "length_to", "numbers", "words_of"]
+__all__ = ["PAD", "Eights", "Longs", "Words", "common_length", "equal_bytes", "length_to", "numbers"]
 
 Longs = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
+Eights = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 PAD: Final = 256
 """Bytes that a buffer must have before its first text and after its last, so that no look goes beyond it."""
 MOST_DIGITS: Final = 18
+_MOST_COMMON: Final = 64
+"""Bytes: longer texts are hardly ever of one length."""
 _ONES: Final = 0x0101010101010101
 _HIGHS: Final = np.uint64(0x8080808080808080)
 _ALL: Final = (1 << 64) - 1
@@ -31,22 +33,63 @@ _FILLED: Final = np.array([int(_ZEROS) & ~int(kept) for kept in _KEPT], np.uint6
 """The same: '0' in all the other bytes."""
 
 
-def words_of(buffer: npt.NDArray[np.uint8]) -> Words:
-    """The word that starts at each byte of the buffer, without a copy."""
-    return np.ndarray(shape=(len(buffer) - 7,), dtype="<u8", buffer=buffer, strides=(1,))
+class Words:
+    """The words of a buffer, one starting at each of its bytes."""
+
+    def __init__(self, buffer: npt.NDArray[np.uint8]) -> None:
+        self._buffer = buffer
+        self._words = self._view("<u8", 8)
+
+    def _view(self, dtype: str, size: int) -> npt.NDArray[Any]:
+        return np.ndarray(shape=(len(self._buffer) - size + 1,), dtype=dtype, buffer=self._buffer, strides=(1,))
+
+    def __getitem__(self, at: Longs) -> Eights:
+        """The word at each place."""
+        return self._words[at]
+
+    def byte(self, at: Longs) -> npt.NDArray[np.uint8]:
+        """The byte at each place: a quarter of the time that a word takes."""
+        return self._buffer.take(at)
+
+    def several(self, at: Longs, count: int) -> list[Eights]:
+        """The first, second ... word at each place: all together in the time that one takes."""
+        return list(self.stretches(at, 8 * count).view("<u8").reshape(len(at), count).T)
+
+    def stretches(self, at: Longs, size: int) -> npt.NDArray[np.void]:
+        """`size` bytes at each place, one behind the other."""
+        return self._view(f"V{size}", size)[at]
 
 
 def equal_bytes(words: Words, at: Longs, wanted: bytes) -> Mask:
     """Whether the bytes from `at` on are `wanted`, of at most PAD bytes."""
     wrong = np.zeros(len(at), np.uint64)
-    for start in range(0, len(wanted), 8):
-        if 0 < len(wanted) - start < 8 and len(wanted) > 8:
-            start = len(wanted) - 8  # overlaps the word before it, so that no bytes need to be masked
-        part = wanted[start : start + 8]
-        found = words[at + start] ^ np.uint64(int.from_bytes(part, "little"))
+    for index, word in enumerate(words.several(at, -(-len(wanted) // 8))):
+        part = wanted[8 * index : 8 * index + 8]
+        found = word ^ np.uint64(int.from_bytes(part, "little"))
         wrong |= found if len(part) == 8 else found & np.uint64((1 << 8 * len(part)) - 1)
     same: Mask = wrong == 0
     return same
+
+
+def common_length(words: Words, at: Longs, byte: int, *, look_inside: bool) -> int | None:
+    """The number of bytes from `at` to the first `byte`, where it is the same, and small, for all texts.
+
+    Only with `look_inside` is it sure that none of the bytes before is one: for values that are looked at anyway.
+    """
+    length = 0
+    while (more := int(_first(words[at[:1] + length], byte)[0])) == 8:
+        length += more
+        if length > _MOST_COMMON:
+            return None
+    length += more
+    if (words.byte(at + length) != byte).any():
+        return None
+    if look_inside and length:
+        for index, word in enumerate(words.several(at, -(-length // 8))):
+            behind = _ALL << 8 * min(length - 8 * index, 8)
+            if _zeros((word ^ np.uint64(byte * _ONES)) | np.uint64(behind & _ALL)).any():
+                return None
+    return length
 
 
 def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, Mask]:
@@ -66,22 +109,28 @@ def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, M
     return stops - at, stops < ends
 
 
-def _first(word: Words, byte: int) -> Longs:
+def _first(word: Eights, byte: int) -> Longs:
     """Index of the first `byte` in each word, 8 without one.
 
     The lowest bit that "Determine if a word has a zero byte" (Bit Twiddling Hacks, S. E. Anderson) sets is right,
     though higher ones may not be.
     """
-    differences = word ^ np.uint64(byte * _ONES)
-    zero = (differences - np.uint64(_ONES)) & ~differences & _HIGHS
+    zero = _zeros(word ^ np.uint64(byte * _ONES))
     below = (zero & (~zero + np.uint64(1))) - np.uint64(1)
     return (np.bitwise_count(below) >> np.uint8(3)).astype(np.int64)
+
+
+def _zeros(word: Eights) -> Eights:
+    """Not 0 for words that have a byte that is 0."""
+    return (word - np.uint64(_ONES)) & ~word & _HIGHS
 
 
 def numbers(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
     """The whole numbers that the digits from `at` on write, and where there is one: 1 to 18 digits and nothing else."""
     good = (lengths >= 1) & (lengths <= MOST_DIGITS)
     ends = at + lengths
+    if len(lengths) and (lengths == lengths[0]).all():
+        return _numbers_alike(words, ends, good, int(lengths[0]))
     values, digits = _eight_digits(words[ends - 8], np.clip(lengths, 1, 8))
     good &= digits
     for before, worth in ((8, 10**8), (16, 10**16)):
@@ -89,18 +138,25 @@ def numbers(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
         if not len(rows):
             break
         left = np.minimum(lengths[rows] - before, 8)
-        every = len(rows) == len(at)
-        more, digits = _eight_digits(words[(ends if every else ends[rows]) - (before + 8)], left)
-        if every:
-            values += more * worth
-            good &= digits
-        else:
-            values[rows] += more * worth
-            good[rows] &= digits
+        more, digits = _eight_digits(words[ends[rows] - (before + 8)], left)
+        values[rows] += more * worth
+        good[rows] &= digits
     return values, good
 
 
-def _eight_digits(word: Words, count: Longs) -> tuple[Longs, Mask]:
+def _numbers_alike(words: Words, ends: Longs, good: Mask, length: int) -> tuple[Longs, Mask]:
+    """`numbers` that all have as many digits."""
+    length = min(max(length, 1), MOST_DIGITS)
+    count = -(-length // 8)
+    values: Longs = np.zeros(len(ends), np.int64)
+    for index, word in enumerate(words.several(ends - 8 * count, count)):
+        more, digits = _eight_digits(word, min(length - 8 * (count - 1 - index), 8))
+        values = values * 10**8 + more
+        good &= digits
+    return values, good
+
+
+def _eight_digits(word: Eights, count: Longs | int) -> tuple[Longs, Mask]:
     """The number that the last `count` (1 to 8) bytes of each word write, and whether they are digits.
 
     Eight digits by three multiplications: D. Lemire, "Quickly parsing eight digits", 2018.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from formats.avro_types import MISSING, SourceField
-from formats.eight_bytes import Longs, Words, equal_bytes, length_to, numbers, words_of
+from formats.eight_bytes import PAD, Longs, Words, common_length, equal_bytes, length_to, numbers
 from formats.json_template import LITERAL, NUMBER, TEXT, Member, Template
 from formats.texts import Texts
 from formats.verdicts import Mask
@@ -99,7 +99,7 @@ def read_values(template: Template, usable: Mapping[str, SourceField], needed: t
             walk.expect(member.literal)
             spans.append((walk.cursor, walk.cursor))
         else:
-            spans.append(walk.value(template.stop(index)))
+            spans.append(walk.value(template.stop(index), member.kind))
     walk.expect(template.after)
     walk.good &= walk.cursor == texts.ends
     found = {
@@ -121,29 +121,38 @@ def _varies(member: Member, usable: Mapping[str, SourceField]) -> bool:
 
 
 class _Walk:
-    """A cursor into every text at once."""
+    """A cursor into every text at once. One that has left its text never stands at its end again, so that in the end
+    those that do are right.
+    """
 
     def __init__(self, texts: Texts, good: Mask) -> None:
-        self.words = words_of(texts.buffer)
+        self.words = Words(texts.buffer)
         self.buffer = texts.buffer
         self.cursor, self.ends = texts.starts, texts.ends
+        self.limit = texts.ends[-1] + 1
         self.good = good
 
     def expect(self, wanted: bytes) -> None:
         """All cursors stand at these bytes, and go behind them."""
         if not wanted:
             return
-        after = self.cursor + len(wanted)
-        self.good &= (after <= self.ends) & equal_bytes(self.words, self.cursor, wanted)
-        self.cursor = np.minimum(after, self.ends)
+        self.good &= equal_bytes(self.words, self.cursor, wanted)
+        self.cursor = np.minimum(self.cursor + len(wanted), self.limit)
 
-    def value(self, stop: int) -> tuple[Longs, Longs]:
-        """Start and length of what is before the byte `stop`, where the cursors are left."""
+    def value(self, stop: int, kind: str) -> tuple[Longs, Longs]:
+        """Start and length of what is before the byte `stop`, where the cursors are left.
+
+        Of a number each byte is looked at when it is read, so that no `stop` can be in it.
+        """
         start = self.cursor
-        lengths, found = length_to(self.words, start, stop, self.ends)
-        self.good &= found
-        self.cursor = np.minimum(start + lengths, self.ends)
-        return start, self.cursor - start
+        common = common_length(self.words, start, stop, look_inside=kind == TEXT)
+        if common is not None:
+            lengths = np.full(len(start), common)
+        else:
+            lengths, found = length_to(self.words, start, stop, self.ends)
+            self.good &= found
+        self.cursor = np.minimum(start + lengths, self.limit)
+        return start, lengths
 
 
 def _column(
@@ -181,7 +190,7 @@ def _atoms(words: Words, kind: str, at: Longs, lengths: Longs) -> tuple[npt.NDAr
 
 def _unsigned(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Longs, Mask]:
     """Place and length behind a minus sign, and where there is one."""
-    negative = (words[at] & np.uint64(0xFF)) == _MINUS
+    negative = words.byte(at) == _MINUS
     if not negative.any():
         return at, lengths, negative
     return at + negative, lengths - negative, negative
@@ -190,7 +199,7 @@ def _unsigned(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Longs, Ma
 def _digits(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
     """Whole numbers without sign and leading zeros."""
     values, good = numbers(words, at, lengths)
-    good &= ((words[at] & np.uint64(0xFF)) != ord("0")) | (lengths == 1)
+    good &= (words.byte(at) != ord("0")) | (lengths == 1)
     return values, good
 
 
@@ -228,6 +237,11 @@ def _doubles(words: Words, at: Longs, lengths: Longs) -> tuple[npt.NDArray[np.fl
 
 def _texts(walk: _Walk, at: Longs, lengths: Longs) -> pa.Array:
     """A column of the texts, by way of one that has what is between them as values too."""
+    size = int(lengths[0]) if len(lengths) else 0
+    if 0 < size < PAD and (lengths == size).all():
+        alike = np.arange(0, (len(at) + 1) * size, size, dtype=np.int32)
+        stretches = walk.words.stretches(np.minimum(at, walk.limit), size)
+        return pa.Array.from_buffers(pa.string(), len(at), [None, pa.py_buffer(alike), pa.py_buffer(stretches)])
     offsets = np.empty(2 * len(at) + 1, np.int32)
     offsets[0:-1:2], offsets[1::2] = at, at + lengths
     offsets[-1] = offsets[-2] if len(at) else 0

@@ -20,6 +20,8 @@ _MEMBER: Final = re.compile(
     rb'(?:"(?P<text>[^"\\\x00-\x1f]*)"|(?P<number>-?[0-9][0-9.eE+-]*)|(?P<literal>true|false|null))[ \t]*'
 )
 _MOST_MEMBERS: Final = 200
+_LONGEST: Final = PAD // 2
+"""Bytes between two values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def template_of(record: bytes) -> Template | None:
 
 def _checked(members: list[Member], after: bytes) -> Template | None:
     closing = after.partition(b"}")[2]
-    if closing.strip(b" \t") or max(len(member.before) for member in members) > PAD or len(after) > PAD:
+    if closing.strip(b" \t") or max(len(member.before) for member in members) > _LONGEST or len(after) > _LONGEST:
         return None
     if len({member.name for member in members}) < len(members) or any("�" in member.name for member in members):
         return None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from formats import json_messages
 from formats.avro_types import source_fields
-from formats.eight_bytes import PAD, length_to, numbers, words_of
+from formats.eight_bytes import PAD, Words, length_to, numbers
 from formats.json_messages import parse_json
 from formats.json_template import template_of
 from formats.texts import lines_in, texts_of
@@ -224,14 +224,14 @@ def test_digits_of_every_length(length: int) -> None:
     values = chance.integers(10 ** (length - 1), 10**length, 500)
     buffer = np.frombuffer(bytes(PAD) + b"".join(b"%d," % value for value in values) + bytes(PAD), np.uint8)
     at = PAD + np.arange(500) * (length + 1)
-    found, good = numbers(words_of(buffer), at, np.full(500, length))
+    found, good = numbers(Words(buffer), at, np.full(500, length))
     assert good.all()
     assert (found == values).all()
     for where in range(length):
         for byte in b"/:\x00\xb0 .":
             damaged = buffer.copy()
             damaged[at + where] = byte
-            assert not numbers(words_of(damaged), at, np.full(500, length))[1].any()
+            assert not numbers(Words(damaged), at, np.full(500, length))[1].any()
 
 
 def test_first_byte_wherever_it_is() -> None:
@@ -239,7 +239,7 @@ def test_first_byte_wherever_it_is() -> None:
         text = b"\x21" * size + b'"' + b"!" * 9
         buffer = np.frombuffer(bytes(PAD) + text + bytes(PAD), np.uint8)
         for end in (size, size + 1):
-            lengths, found = length_to(words_of(buffer), np.array([PAD]), ord('"'), np.array([PAD + end]))
+            lengths, found = length_to(Words(buffer), np.array([PAD]), ord('"'), np.array([PAD + end]))
             assert bool(found[0]) is (end > size)
             assert not found[0] or lengths[0] == size
 
