@@ -2,8 +2,9 @@
 
 A source that checkpoints itself gives Flink a timer and a piece of state with each self-checkpoint; users of Beam
 report (issue 27648) that what Flink writes down of them grows. Sampled until the publisher ends: resident memory of
-each process, and of each completed checkpoint its size and how long it took. Slopes are of the last two thirds, by
-least squares.
+each process, the heap that the TaskManagers use, and of each completed checkpoint its size and how long it took. Slopes
+are of the last two thirds, by least squares. A Java process takes memory up to its limit before it collects all that it
+could: whether anything leaks is seen by what is used right after collections, the least of every two minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -26,8 +27,10 @@ from benchmarks.results import Row, load, record
 from runners.flink_cluster import Cluster
 from views.store import ViewStore
 
-__all__ = ["draw", "main", "measure", "slope"]
+__all__ = ["draw", "least", "main", "measure", "slope"]
 
+_COLLECTED: Final = 120.0
+"""Seconds in which a heap is sure to be collected once."""
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "performance"
 
 
@@ -60,6 +63,7 @@ def _sampled(
     pids = {"live": live.pid, **processes(cluster)}
     series: dict[str, list[float]] = {"at_s": [], "backlog": [], "checkpoint_mb": [], "checkpoint_ms": []}
     series |= {f"{name}_mb": [] for name in pids}
+    series |= {f"{name}_mb": [] for name in _heaps(cluster)}
     while publisher.poll() is None:
         time.sleep(every)
         if live.poll() is not None:
@@ -71,7 +75,24 @@ def _sampled(
         series["checkpoint_ms"].append(latest.get("end_to_end_duration", 0))
         for name, pid in pids.items():
             series[f"{name}_mb"].append(round(usage(pid).memory, 1))
+        for name, used in _heaps(cluster).items():
+            series[f"{name}_mb"].append(used)
+    for name in _heaps(cluster):
+        series[f"{name}_least_mb"] = least(series[f"{name}_mb"], round(_COLLECTED / every))
     return series
+
+
+def _heaps(cluster: Cluster) -> dict[str, float]:
+    """Megabytes of heap that each TaskManager uses."""
+    managers = sorted(manager["id"] for manager in cluster.rest.get("/taskmanagers")["taskmanagers"])
+    path = "/taskmanagers/{}/metrics?get=Status.JVM.Memory.Heap.Used"
+    told = {f"heap-{at}": cluster.rest.get(path.format(name)) for at, name in enumerate(managers, 1)}
+    return {name: round(float(metrics[0]["value"]) / 1e6, 1) if metrics else 0.0 for name, metrics in told.items()}
+
+
+def least(values: Sequence[float], window: int) -> list[float]:
+    """Of each sample and the `window` before it."""
+    return [min(values[max(at - window, 0) : at + 1]) for at in range(len(values))]
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
@@ -88,17 +109,19 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     for row in rows:
         if row.case.get("what") != "long":
             continue
-        canvas = Canvas(figsize=(11.0, 3.2), layout="constrained")
-        memory, size, duration = canvas.subplots(1, 3)
+        canvas = Canvas(figsize=(13.0, 3.2), layout="constrained")
+        memory, heap, size, duration = canvas.subplots(1, 4)
         times: Any = row.figures["at_s"]
         for name, series in row.figures.items():
             if name.endswith("_mb") and isinstance(series, Sequence) and name != "checkpoint_mb":
-                memory.plot(times, series, label=name.removesuffix("_mb"))
-        memory.legend(fontsize=7)
+                panel = heap if name.startswith("heap") else memory
+                panel.plot(times, series, label=name.removesuffix("_mb"))
+        memory.legend(fontsize=6)
+        heap.legend(fontsize=6)
         size.plot(times, row.figures["checkpoint_mb"], color="#e4572e")
         duration.plot(times, row.figures["checkpoint_ms"], color="#4c78a8")
-        titles = ("resident memory, MB", "checkpoint, MB", "time of a checkpoint, ms")
-        for panel, title in zip((memory, size, duration), titles, strict=True):
+        titles = ("resident memory, MB", "heap in use, MB", "checkpoint, MB", "time of a checkpoint, ms")
+        for panel, title in zip((memory, heap, size, duration), titles, strict=True):
             panel.set_title(title, fontsize=10)
             panel.set_xlabel("seconds")
             panel.set_ylim(bottom=0)
