@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -273,8 +272,8 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
 
 
 def main() -> None:
-    """`python -m pipelines.backfill`."""
-    entry(partial(run, processes=True))
+    """`python -m pipelines.backfill` is `tandem backfill`."""
+    entry("backfill")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from pipelines.live import LiveView, bundle_seconds, drained_by_signals, prepare
 from pipelines.live_config import LiveConfig
 from pipelines.live_runs import extents_of
 from pipelines.live_screen import note_idle_watermark, watch
-from pipelines.remote_runs import Control, FollowerEnd, name_job, wait_for_end
+from pipelines.remote_runs import Control, name_job, wait_for_end
+from pipelines.run_ends import FollowerEnd
 from schemas.definition import Definition
 from schemas.errors import UserError
 from transforms.fold import LiveRunRef

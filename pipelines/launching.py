@@ -6,7 +6,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from importlib import import_module
 from typing import Final
 
 import apache_beam as beam
@@ -16,6 +17,7 @@ from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
 from pipelines import forked_workers
+from pipelines.job_servers import mend_job_servers
 from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
 
@@ -97,6 +99,7 @@ def _is_not_of_beam(record: logging.LogRecord) -> bool:
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
     quieten()
+    mend_job_servers()
     try:
         return pipeline.run()
     except RuntimeError as error:
@@ -130,11 +133,15 @@ def _last_line(text: str, marker: str) -> str:
     return (lines or [text.strip().splitlines()[0] if text.strip() else "unknown"])[-1][:500]
 
 
-def entry(run: Callable[[Sequence[str]], None]) -> None:
-    """`python -m pipelines.NAME`: run with the process's arguments; an error is one line and an exit code."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+def entry(name: str) -> None:
+    """`python -m pipelines.NAME`: the launch of `tandem NAME`, with its checks, and the flags that its runner needs.
+
+    An error is one line and an exit code.
+    """
+    # The command line is above this layer: a module that is run is the top of all, one that is imported isn't.
+    running = import_module("tandem.running")
     try:
-        run(sys.argv[1:])
+        running.launch(name, sys.argv[1:])
     except TandemError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

@@ -24,12 +24,14 @@ from journal.pubsub import PubSubBroker, PubSubConfig
 from journal.runs import RunManifest, resume_run, start_run
 from pipelines.config import make_folder
 from pipelines.earlier_jobs import end_earlier_jobs, standing_state
+from pipelines.job_servers import stay_on_the_line
 from pipelines.launching import entry, launch, local_streaming_runner
 from pipelines.live_config import LiveConfig, parse
 from pipelines.live_runs import base_of, start_live_run
 from pipelines.live_screen import note_idle_watermark, watch
-from pipelines.remote_runs import Control, RunEnd, name_job, wait_for_end
-from pipelines.tied_prism import keep_bundles_whole, stay_on_the_line
+from pipelines.remote_runs import Control, name_job, wait_for_end
+from pipelines.run_ends import RunEnd
+from pipelines.tied_prism import keep_bundles_whole
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.durations import format_duration
@@ -238,8 +240,8 @@ def drained_by_signals(blobs: LocalBlobs, run_id: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """`python -m pipelines.live`."""
-    entry(run)
+    """`python -m pipelines.live` is `tandem live`."""
+    entry("live")
 
 
 if __name__ == "__main__":

@@ -109,8 +109,8 @@ def build(config: PublishConfig, options: PipelineOptions, payloads: list[bytes]
 
 
 def main() -> None:
-    """`python -m pipelines.publish`."""
-    entry(run)
+    """`python -m pipelines.publish` is `tandem publish`."""
+    entry("publish")
 
 
 if __name__ == "__main__":

@@ -226,8 +226,8 @@ def _summary(
 
 
 def main() -> None:
-    """`python -m pipelines.reconcile`."""
-    entry(run)
+    """`python -m pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
+    entry("reconcile")
 
 
 if __name__ == "__main__":

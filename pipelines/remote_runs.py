@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,26 +20,13 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult
 from sqlalchemy.exc import SQLAlchemyError
 
-from journal.blobs import BlobStore
-from journal.journal_index import JournalIndex
-from journal.launches import check_launch, launched_at, newest_launch
-from journal.layout import drain_path
-from journal.runs import RunManifest, list_runs
-from journal.sealing import last_segment
 from pipelines.config import Home
 from pipelines.launching import wait
-from schemas.definition import Definition
+from pipelines.run_ends import End, FollowerEnd
 from schemas.errors import FencedError, TandemError
-from transforms.fold import LiveRunRef
-from views.conservation import live_received, live_residues
-from views.lookups import live_run_id
-from views.opening import open_store
-from views.store import ViewStore
 
 __all__ = [
     "Control",
-    "FollowerEnd",
-    "RunEnd",
     "code_of",
     "is_remote",
     "job_name",
@@ -51,11 +38,6 @@ __all__ = [
 _REMOTE: Final = ("FlinkRunner", "PortableRunner", "SparkRunner")
 _LOOK: Final = 0.5
 """Seconds between two looks at the journal."""
-_SETTLED: Final = 3.0
-"""Seconds that everything must have been in the views before a job is ended: what says nothing about counts, late ids
-say, is written by then.
-"""
-
 _NEWS: Final = 10
 """Looks between two questions to the runner."""
 
@@ -77,18 +59,6 @@ class Control(Protocol):
 
     def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
         """(milliseconds since 1970-01-01 UTC, one line) of failures after `since` that it was restarted after."""
-        ...
-
-
-class End(Protocol):
-    """Says when a run is over."""
-
-    def over(self) -> bool:
-        """Whether it is. Raises FencedError when another has taken over, and what the stores raise."""
-        ...
-
-    def replaced_at(self) -> int | None:
-        """When the same run was launched anew (microseconds): jobs of its name that began later are others'."""
         ...
 
 
@@ -119,98 +89,6 @@ def name_job(options: PipelineOptions, home: Home, run: str) -> None:
     if any(flag.startswith(("--state_backend", "--stateBackend")) for flag in flags):
         return
     flags += ["--state_backend=filesystem", f"--state_backend_storage_path={state_folder(home, run).as_uri()}"]
-
-
-@dataclass
-class _ViewsEnd:
-    """What both kinds of runs share: everything that the journal holds is in the views."""
-
-    blobs: BlobStore
-    store: str
-    definitions: Sequence[Definition]
-    runs: Sequence[LiveRunRef]
-    since: float | None = None
-    """Monotonic time since when nothing has been missing."""
-    _opened: ViewStore | None = None
-    _index: JournalIndex | None = None
-
-    def replaced_at(self) -> int | None:
-        """See End."""
-        return None
-
-    def settled(self, within: float = _SETTLED) -> bool:
-        """Whether for that many seconds nothing of the journal has been missing in the views."""
-        if self._missing():
-            self.since = None
-            return False
-        self.since = self.since or time.monotonic()
-        return time.monotonic() - self.since >= within
-
-    def _missing(self) -> bool:
-        store = self._opened = self._opened or open_store(self.store)
-        index = self._index = self._index or JournalIndex(self.blobs)
-        index.refresh()
-        for definition, run in zip(self.definitions, self.runs, strict=True):
-            known = store.live_run(definition.version, run.run)
-            kept = max(known.base_boundary, known.pruned_to)
-            written: dict[int, int] = {}
-            for ref in index.segments(kept):
-                written[ref.generation] = written.get(ref.generation, 0) + ref.count
-            with store.database.read() as connection:
-                run_id = live_run_id(connection, known.version, known.run)
-                received, residues = live_received(connection, run_id), live_residues(connection, run_id, kept)
-            if any(residues.values()) or any(received.get(g, 0) != count for g, count in written.items()):
-                return True
-        return False
-
-
-@dataclass
-class RunEnd(_ViewsEnd):
-    """A writer is over when it has closed all its lanes and everything is in the views."""
-
-    manifest: RunManifest = field(kw_only=True)
-    launch: int = field(kw_only=True)
-
-    def over(self) -> bool:
-        """See End."""
-        check_launch(self.blobs, self.manifest.id, self.launch)
-        ends = [last_segment(self.blobs, self.manifest.id, lane) for lane in range(self.manifest.lanes)]
-        finals = {end.final for end in ends if end is not None}
-        others = finals - {None, self.manifest.id}
-        if others:
-            raise FencedError(f"run {self.manifest.id}: run {min(filter(None, others))} has sealed its lanes")
-        if len(finals) != 1 or None in finals or None in ends:
-            self._check_replaced()
-            return False
-        return self.settled()
-
-    def replaced_at(self) -> int | None:
-        """See End."""
-        newest = newest_launch(self.blobs, self.manifest.id)
-        return launched_at(self.blobs, self.manifest.id, self.launch + 1) if newest > self.launch else None
-
-    def _check_replaced(self) -> None:
-        """A run that comes later seals these lanes in a moment; a drained one may end before."""
-        newest = max(list_runs(self.blobs).values(), key=lambda run: run.ordinal)
-        if newest.ordinal > self.manifest.ordinal:
-            raise FencedError(f"run {self.manifest.id}: run {newest.id} has replaced it")
-
-
-@dataclass
-class FollowerEnd(_ViewsEnd):
-    """A follower is over when it was asked to end, or nothing new came for long, and everything is in the views."""
-
-    until_idle: int | None = None
-    """Microseconds."""
-    _asked: float | None = None
-
-    def over(self) -> bool:
-        """See End."""
-        if self.blobs.exists(drain_path(self.runs[0].run)):
-            self._asked = self._asked or time.monotonic()
-            # It reads no more: what the writer adds from now on isn't waited for.
-            return self.settled() or time.monotonic() - self._asked > 10 * _SETTLED
-        return self.until_idle is not None and self.settled(max(self.until_idle / 1e6, _SETTLED))
 
 
 def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any, Final
 
-from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, PortableOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-__all__ = ["TIED_PRISM", "YEARS", "TiedPrismRunner", "keep_bundles_whole", "stay_on_the_line"]
+from pipelines.job_servers import stay_on_the_line, tied
+
+__all__ = ["TIED_PRISM", "TiedPrismRunner", "keep_bundles_whole"]
 
 TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
 """What to pass as `--runner`."""
-
-YEARS: Final = 10 * 365 * 86_400
-"""Seconds."""
-_TIE: Final = """
-import ctypes, os, signal, sys
-parent = int(sys.argv[1])
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() == parent:
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-"""PR_SET_PDEATHSIG outlives exec. A parent that died before it was set is seen by its number."""
 
 
 def keep_bundles_whole(options: PipelineOptions) -> None:
@@ -35,14 +24,6 @@ def keep_bundles_whole(options: PipelineOptions) -> None:
     bundles at once, and what the first of them wrote into the key's state is lost.
     """
     options.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
-
-
-def stay_on_the_line(options: PipelineOptions) -> None:
-    """Beam gives the stream of a job's states the deadline that is meant for single requests, 300 s: a run that lasts
-    longer would end with it, although its job goes on.
-    """
-    portable = options.view_as(PortableOptions)
-    portable.job_server_timeout = max(portable.job_server_timeout or 0, YEARS)
 
 
 class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
@@ -69,6 +50,4 @@ class PrismJobServer(BeamsJobServer):  # type: ignore[misc]
 
     def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
         command, endpoint = super().subprocess_cmd_and_endpoint()
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", _TIE, os.getpid(), *command]
-        return command, endpoint
+        return tied(command), endpoint

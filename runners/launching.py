@@ -16,7 +16,7 @@ from journal.runs import load_run
 from pipelines.config import Home
 from pipelines.earlier_jobs import newest_state
 from pipelines.remote_runs import state_folder
-from runners.plan_launch import EMBEDDED, flag_values, is_this_machine
+from runners.plan_launch import EMBEDDED, flag_values, is_this_machine, take_value
 from schemas.errors import LaunchError, TandemError
 
 __all__ = ["BATCH_DEFAULTS", "LIVE_DEFAULTS", "arranged"]
@@ -55,7 +55,7 @@ def arranged(pipeline: str, arguments: Sequence[str]) -> list[str]:
     arguments = list(arguments)
     added: dict[str, str] = {}
     if runner == _OWN:
-        arguments = _without_runner(arguments)
+        arguments, _ = take_value(arguments, "--runner")
         added |= _of_own_cluster(flags)
     else:
         added |= _of_address(flags)
@@ -65,18 +65,6 @@ def arranged(pipeline: str, arguments: Sequence[str]) -> list[str]:
 
 def _flag(name: str, value: str) -> str:
     return f"--{name}={value}" if value else f"--{name}"
-
-
-def _without_runner(arguments: Sequence[str]) -> list[str]:
-    kept, skip = [], False
-    for argument in arguments:
-        if not skip and not argument.startswith("--runner="):
-            skip = argument == "--runner"
-            if not skip:
-                kept.append(argument)
-        else:
-            skip = False
-    return kept
 
 
 def _of_own_cluster(flags: Mapping[str, Any]) -> dict[str, str]:

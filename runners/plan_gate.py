@@ -9,18 +9,18 @@ from pathlib import Path
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+from pipelines.job_servers import YEARS
 from pipelines.launching import FN_API_RUNNER, is_local
-from pipelines.tied_prism import YEARS
 from runners.checks_local import SERVED, check_prism
 from runners.checks_options import check_ignored
 from runners.launching import LIVE_DEFAULTS, arranged
 from runners.plan import accepted_codes, findings_of
 from runners.plan_findings import Finding, Level, in_order, refuse
 from runners.plan_graph import Graph
-from runners.plan_launch import Engine, Launch, engine_of, flag_values
-from schemas.errors import TandemError, UserError
+from runners.plan_launch import Engine, Launch, engine_of, flag_values, take_value
+from schemas.errors import TandemError
 
-__all__ = ["Gate", "dry_run", "gate", "patient", "take_value", "with_runner_flags"]
+__all__ = ["Gate", "dry_run", "gate", "patient", "with_runner_flags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +84,6 @@ def _thorough(name: str, arguments: Sequence[str], against: str | None, save: st
     return in_order((*updates, *findings_of_sketches(sketches)))
 
 
-def take_value(arguments: Sequence[str], flag: str) -> tuple[list[str], str | None]:
-    """(the other arguments, the value of `--flag VALUE` or `--flag=VALUE`). Raises UserError without a value."""
-    rest, found = list[str](), None
-    words = iter(arguments)
-    for word in words:
-        name, given, value = word.partition("=")
-        if name != flag:
-            rest.append(word)
-            continue
-        found = value if given else next(words, "")
-        if not found or (found.startswith("--") and not given):
-            raise UserError(f"{flag} needs the name of a file")
-    return rest, found
-
-
 def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], tuple[Finding, ...]]:
     """(the arguments as a launch would have them, what hinders that), for planning: nothing is downloaded."""
     words = list(arguments)
@@ -108,7 +93,10 @@ def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], t
         defaults = [f"--{flag}={value}" if value else f"--{flag}" for flag, value in LIVE_DEFAULTS.items()]
         kept = [word.replace("--runner=flink", "--runner=FlinkRunner") for word in words]
         kept = ["FlinkRunner" if word == "flink" else word for word in kept]
-        missing = Finding(Level.ERROR, "runner", str(error), "--runner", "start the cluster, or correct the flag")
+        what, told, remedy = str(error).partition("; ")
+        remedy = remedy if told else "start the cluster, or correct the flag"
+        where = what.partition(":")[0] if what.startswith("--") else "--runner"
+        missing = Finding(Level.ERROR, "runner", what, where, remedy)
         return [*kept, *(defaults if name == "live" else ())], in_order([missing])
 
 

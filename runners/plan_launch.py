@@ -20,8 +20,19 @@ from apache_beam.options.pipeline_options import (
 )
 
 from runners.plan_graph import Graph
+from schemas.errors import UserError
 
-__all__ = ["EMBEDDED", "Engine", "Launch", "Places", "engine_of", "flag_values", "is_this_machine", "suggestion"]
+__all__ = [
+    "EMBEDDED",
+    "Engine",
+    "Launch",
+    "Places",
+    "engine_of",
+    "flag_values",
+    "is_this_machine",
+    "suggestion",
+    "take_value",
+]
 
 
 class Engine(StrEnum):
@@ -163,6 +174,21 @@ def flag_values(flags: Sequence[str]) -> dict[str, str | None]:
         after = flags[at + 1] if at + 1 < len(flags) else "--"
         found[name.replace("-", "_")] = value if given else (None if after.startswith("--") else after)
     return found
+
+
+def take_value(arguments: Sequence[str], flag: str) -> tuple[list[str], str | None]:
+    """(the other arguments, the value of `--flag VALUE` or `--flag=VALUE`). Raises UserError without a value."""
+    rest, found = list[str](), None
+    words = iter(arguments)
+    for word in words:
+        name, given, value = word.partition("=")
+        if name != flag:
+            rest.append(word)
+            continue
+        found = value if given else next(words, "")
+        if not found or (found.startswith("--") and not given):
+            raise UserError(f"{flag} needs the name of a file")
+    return rest, found
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

@@ -34,10 +34,12 @@ def reconcile(
     from pipelines.reconcile import ReconcileConfig, check_logic
     from pipelines.reconcile import reconcile as run
     from pipelines.reconcile_report import report
+    from runners.launching import arranged
+    from runners.plan_gate import patient
     from tandem.drift_output import outcome_data
 
     places = Places.of(home, store, journal)
-    options = beam_options(context.args)
+    options = beam_options(patient(arranged("reconcile", context.args)))
     with existing_store(places) as views:
         chosen = load_named(definition, views)
     usual = Home.at(home)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-__all__ = ["PASS_ON", "backfill", "check", "emulator", "live", "publish"]
+__all__ = ["PASS_ON", "backfill", "check", "emulator", "launch", "live", "publish"]
 
 PASS_ON: Final[dict[str, Any]] = {
     "add_help_option": False,
@@ -34,29 +35,37 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
 
 def live(context: typer.Context) -> None:
     """Run definitions over a Pub/Sub subscription (an unbounded Beam pipeline; takes Beam's flags too)."""
-    from pipelines import native_live
-    from pipelines.live import run
-    from runners.flink_control import FlinkControl
-
-    rest, source = native_live.split_source(context.args)
-    if source == "native":
-        _launch("live", context.args, native_live.run)
-    else:
-        _launch("live", rest, lambda arguments: run(arguments, FlinkControl()))
+    launch("live", context.args)
 
 
 def backfill(context: typer.Context) -> None:
     """Run a definition over files and sealed generations, and publish (takes Beam's flags too)."""
-    from pipelines.backfill import run
-
-    _launch("backfill", context.args, partial(run, processes=True))
+    launch("backfill", context.args)
 
 
 def publish(context: typer.Context) -> None:
     """Publish the records of files to a Pub/Sub topic, in order of a column, paced or flat out."""
-    from pipelines.publish import run
+    launch("publish", context.args)
 
-    _launch("publish", context.args, run)
+
+def launch(name: str, arguments: Sequence[str]) -> None:
+    """`tandem NAME` and `python -m pipelines.NAME`. Raises TandemError."""
+    if name == "live":
+        from pipelines import native_live
+        from pipelines.live import run as run_live
+        from runners.flink_control import FlinkControl
+
+        rest, source = native_live.split_source(arguments)
+        if source == "native":
+            _launch(name, arguments, native_live.run)
+        else:
+            _launch(name, rest, lambda passed: run_live(passed, FlinkControl()))
+    elif name == "backfill":
+        from pipelines.backfill import run as run_backfill
+
+        _launch(name, arguments, partial(run_backfill, processes=True))
+    else:
+        _launch(name, arguments, import_module(f"pipelines.{name}").run)
 
 
 def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], None]) -> None:

@@ -129,3 +129,10 @@ def test_wrong_use_ends_in_one_line(home: Home, arguments: tuple[str, ...], code
     assert result.exit_code == code
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_on_flink_it_has_what_flink_needs(home: Home) -> None:
+    """As pipelines do, it is launched with Tandem's flags for the runner; nobody answers there."""
+    result = home.run("reconcile", str(home.file), "--runner=FlinkRunner", "--flink_master=127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "no Flink JobManager answers at 127.0.0.1:1" in result.stderr

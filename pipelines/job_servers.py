@@ -1,0 +1,79 @@
+"""Job servers, which stand between a launcher and its runner: held for years, given up in a minute, not left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final
+
+import grpc
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.runners.portability import job_server
+
+from schemas.errors import LaunchError
+
+__all__ = ["YEARS", "mend_job_servers", "stay_on_the_line", "tied"]
+
+YEARS: Final = 10 * 365 * 86_400
+"""Seconds."""
+_CONNECT: Final = 60.0
+"""Seconds that a job server may take to answer at all."""
+_TIE: Final = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == parent:
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""PR_SET_PDEATHSIG outlives exec. A parent that died before it was set is seen by its number."""
+
+
+def stay_on_the_line(options: PipelineOptions) -> None:
+    """Beam gives the stream of a job's states the deadline that is meant for single requests, 300 s: a run that lasts
+    longer would end with it, although its job goes on.
+    """
+    portable = options.view_as(PortableOptions)
+    portable.job_server_timeout = max(portable.job_server_timeout or 0, YEARS)
+
+
+def tied(command: Sequence[Any]) -> list[Any]:
+    """A command whose process ends with this one, also when this one is killed. On Linux; elsewhere the command itself.
+
+    The kernel means the thread that starts it: only the main one lives as long as the process.
+    """
+    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
+
+
+@cache
+def mend_job_servers() -> None:
+    """Change two methods of Beam's, once in a process.
+
+    With the deadline of `stay_on_the_line` Beam would wait for years for a job server that has gone; and one that it
+    starts from a jar would be left behind by a launcher that is killed.
+    """
+    setattr(job_server.ExternalJobServer, "start", _start_in_time)  # noqa: B010
+    of_jar = job_server.JavaJarJobServer.subprocess_cmd_and_endpoint
+
+    def with_launcher(server: Any) -> tuple[list[Any], str]:
+        command, endpoint = of_jar(server)
+        return tied([shutil.which(command[0]) or command[0], *command[1:]]), endpoint
+
+    setattr(job_server.JavaJarJobServer, "subprocess_cmd_and_endpoint", with_launcher)  # noqa: B010
+
+
+def _start_in_time(server: Any) -> Any:
+    channel = grpc.insecure_channel(server._endpoint)
+    try:
+        grpc.channel_ready_future(channel).result(timeout=min(server._timeout or _CONNECT, _CONNECT))
+    except grpc.FutureTimeoutError:
+        channel.close()
+        raise LaunchError(
+            f"no job server answers at {server._endpoint}: nothing was launched; start it, then launch again"
+        ) from None
+    return job_server.beam_job_api_pb2_grpc.JobServiceStub(channel)
