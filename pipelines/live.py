@@ -37,8 +37,9 @@ from schemas.definition import Definition
 from schemas.durations import format_duration
 from schemas.errors import UserError
 from transforms.elements import SourceBatch
-from transforms.fold import FoldTiles, GatherPanes, LatePanes, LiveRunRef
+from transforms.fold import FoldTiles, LiveRunRef
 from transforms.journaled_source import ReadJournaled
+from transforms.panes import GatherPanes, LatePanes
 from transforms.reading import source_readings
 from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies, serve_when_caught_up
 from transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles

@@ -5,19 +5,16 @@ tile and shard, because state of a fixed window is collected at the window's end
 """
 
 import secrets
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import BytesCoder
-from apache_beam.transforms import window
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, BaseTimer, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
 
 from journal.tail import is_follower
 from schemas.compiled import CompiledDefinition, compile_definition
@@ -25,23 +22,21 @@ from schemas.definition import Definition
 from schemas.durations import DAY, HOUR
 from schemas.states import empty_block
 from transforms.elements import FoldUpdate, TileKey
+from transforms.panes import Pane
 from transforms.patience import patiently
 from transforms.routing import shards_of
 from transforms.seen_ids import ID_SCHEMA, SeenIds
+from transforms.tile_cache import COMPACT_AFTER, TILE_CACHE, CachedTile
 from transforms.tile_state import Beside, TileState
 from views.opening import open_store
 from views.store import ViewStore
 
-__all__ = ["FoldTiles", "GatherPanes", "LatePanes", "LiveRunRef", "cleared_at"]
+__all__ = ["FoldTiles", "LiveRunRef", "cleared_at"]
 
 _OVER, _ASIDE, _BACK = b"+", b"-", b"*"
 """What may stand behind a token: the tile's end has passed; it is set aside; a pane came all the same."""
 _TOKEN: Final = 8
 """Bytes of a token."""
-_ROWS_AT_ONCE: Final = 200_000
-"""Rows of one pane at the most: a bundle of many more is passed on in several."""
-_COMPACT_AFTER: Final = 16
-"""Entries of a tile's bag before it is written anew as one, at the least; then at each doubling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,42 +60,6 @@ def cleared_at(definition: Definition, tile: int, run: str) -> int:
     return tile + 2 * definition.tile + definition.lateness + (DAY if is_follower(run) else 0)
 
 
-Pane = tuple[TileKey, tuple[str, pa.RecordBatch]]
-"""Tile and shard, the pane's timing, and its events."""
-
-
-@dataclass
-class GatherPanes(beam.PTransform):  # type: ignore[misc]
-    """Events by tile as panes in the global window: what a bundle of the source brought of a tile, as one pane.
-
-    Input (TileKey, RecordBatch). How long the source's bundles are decides how fresh answers are, see
-    `pipelines.live`. No trigger of a runner stands between: a trigger's pane would take the events through one more
-    shuffle, and Prism 2.77 forgets a trigger's state whenever a pane of the same key and window is committed, so that
-    the last events of a tile may wait until its window is given up.
-    """
-
-    definition: Definition
-
-    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Pane]:
-        gather = beam.ParDo(_Gather(self.definition.tile)).with_output_types(Pane)
-        return parts | "Forever" >> beam.WindowInto(window.GlobalWindows()) | "Gather" >> gather
-
-
-class LatePanes(beam.PTransform):  # type: ignore[misc]
-    """Events that came too late as panes too: they don't count, but the fold must know of copies."""
-
-    def expand(self, late: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Pane]:
-        return (
-            late
-            | "Forever" >> beam.WindowInto(window.GlobalWindows())
-            | "Timing" >> beam.Map(_too_late).with_output_types(Pane)
-        )
-
-
-def _too_late(part: tuple[TileKey, pa.RecordBatch]) -> Pane:
-    return part[0], ("late", part[1])
-
-
 @dataclass
 class FoldTiles(beam.PTransform):  # type: ignore[misc]
     """Panes folded into updates of whole states."""
@@ -112,32 +71,6 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
     def expand(self, panes: beam.PCollection[Pane]) -> beam.PCollection[FoldUpdate]:
         fold = beam.ParDo(_Fold(self.definition, self.live_run, self.shards)).with_output_types(FoldUpdate)
         return panes | "Fold" >> fold
-
-
-class _Gather(beam.DoFn):  # type: ignore[misc]
-    """Holds parts back until the bundle's end. A pane's timestamp is the end of its tile, as with windows."""
-
-    def __init__(self, tile: int) -> None:
-        self._tile = tile
-        self._held: dict[TileKey, list[pa.RecordBatch]] = {}
-        self._rows = 0
-
-    def start_bundle(self) -> None:
-        self._held, self._rows = {}, 0
-
-    def process(self, part: tuple[TileKey, pa.RecordBatch]) -> Iterator[WindowedValue]:
-        key, events = part
-        self._held.setdefault(key, []).append(events)
-        self._rows += events.num_rows
-        if self._rows >= _ROWS_AT_ONCE:
-            yield from self.finish_bundle()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        held, self._held, self._rows = self._held, {}, 0
-        forever = window.GlobalWindow()
-        for key, parts in held.items():
-            end = Timestamp(micros=key[0] + self._tile - 1_000)
-            yield WindowedValue((key, ("early", pa.concat_batches(parts))), end, [forever])
 
 
 class _Fold(beam.DoFn):  # type: ignore[misc]
@@ -177,7 +110,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         known = token.read()
         mark = known[_TOKEN:] if known is not None else b""
         timing = "late" if mark else timing
-        cached = _CACHE.take(self._cache_key(key), known)
+        cached = TILE_CACHE.take(self._cache_key(key), known)
         if cached is None:
             cached = self._restore(key, list(entries.read()), aside=mark == _ASIDE)
         update = cached.state.update([events], timing)
@@ -185,7 +118,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if cached.entries >= cached.compact_at:
             entries.clear()
             entries.add(cached.state.snapshot_bytes())
-            cached.compact_at = max(_COMPACT_AFTER, 2 * cached.entries)
+            cached.compact_at = max(COMPACT_AFTER, 2 * cached.entries)
             cached.entries = 1
         else:
             entries.add(cached.state.delta_bytes(update))
@@ -193,7 +126,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         back = mark in (_ASIDE, _BACK)
         fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
         token.write(fresh)
-        _CACHE.put(self._cache_key(key), fresh, cached)
+        TILE_CACHE.put(self._cache_key(key), fresh, cached)
         # Where one pane came late more may: each would fetch the tile's ids anew.
         clear.set(self._due(key, HOUR if back else 0))
         if known is None and isinstance(on_time, BaseTimer):
@@ -209,10 +142,10 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         known = token.read()
         if known is None or known[_TOKEN:]:
             return
-        cached = _CACHE.take(self._cache_key(key), known)
+        cached = TILE_CACHE.take(self._cache_key(key), known)
         token.write(known + _OVER)
         if cached is not None:
-            _CACHE.put(self._cache_key(key), known + _OVER, cached)
+            TILE_CACHE.put(self._cache_key(key), known + _OVER, cached)
         assert self._compiled is not None
         block, ids = empty_block(self._compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
         attempt = cached.state.attempt if cached is not None else 0
@@ -231,9 +164,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if known is None or known[_TOKEN:] == _ASIDE:
             self.forget(key, entries, token)
             return
-        cached = _CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
+        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
         if cached.behind:  # it needs all that it has, to catch up; the panes that it waits for set the timer again
-            _CACHE.put(self._cache_key(key), known, cached)
+            TILE_CACHE.put(self._cache_key(key), known, cached)
             return
         clear.set(self._due(key, DAY))
         self._keep_ids(key, cached.state)
@@ -245,11 +178,11 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
         known = token.read()
         if known is None or known[_TOKEN:] != _ASIDE:
-            cached = _CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
+            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
             self._keep_ids(key, cached.state)
         entries.clear()
         token.clear()
-        _CACHE.drop(self._cache_key(key))
+        TILE_CACHE.drop(self._cache_key(key))
 
     def _due(self, key: TileKey, later: int) -> Timestamp:
         return Timestamp(micros=cleared_at(self._definition, key[0], self._live_run.run) + later)
@@ -257,10 +190,10 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     def _cache_key(self, key: TileKey) -> tuple[str, str, int, int]:
         return (self._live_run.run, self._definition.version, *key)
 
-    def _restore(self, key: TileKey, entries: list[bytes], *, aside: bool = False) -> "_Cached":
+    def _restore(self, key: TileKey, entries: list[bytes], *, aside: bool = False) -> CachedTile:
         return patiently(lambda: self._read_back(key, entries, aside))
 
-    def _read_back(self, key: TileKey, entries: list[bytes], aside: bool) -> "_Cached":
+    def _read_back(self, key: TileKey, entries: list[bytes], aside: bool) -> CachedTile:
         assert self._compiled is not None
         state = TileState(self._compiled, key)
         state.restore(entries)
@@ -278,22 +211,29 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if behind:
             store.mark_behind(*place)
             self._load_served(state, store)
-        return _Cached(state, len(entries), max(_COMPACT_AFTER, 2 * len(entries)), behind)
+        return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), behind)
+
+    def _batch(self, store: ViewStore) -> tuple[str, int] | None:
+        """The batch run of this version that is served, and its boundary."""
+        served = store.served(self._definition.name)
+        if served is None or served.batch_run is None or served.version != self._definition.version:
+            return None
+        return served.batch_run, served.boundary
 
     def _load_covered(self, state: TileState, store: ViewStore) -> None:
         """What batch has covered since is gone from the ids that were kept."""
-        served = store.served(self._definition.name)
-        if served is not None and served.batch_run is not None and served.version == self._definition.version:
-            state.seen.load(store.counted_ids(served.version, served.batch_run, *state.tile))
+        batch = self._batch(store)
+        if batch is not None:
+            state.seen.load(store.counted_ids(self._definition.version, batch[0], *state.tile))
 
     def _load_served(self, state: TileState, store: ViewStore) -> None:
-        served = store.served(self._definition.name)
-        if served is None or served.batch_run is None or served.version != self._definition.version:
+        batch = self._batch(store)
+        if batch is None:
             return
         covered, left_out = SeenIds(), SeenIds()
-        covered.load(store.counted_ids(served.version, served.batch_run, *state.tile))
-        left_out.load(store.left_out_ids(served.batch_run, *state.tile))
-        state.beside = Beside(served.boundary, covered, left_out)
+        covered.load(store.counted_ids(self._definition.version, batch[0], *state.tile))
+        left_out.load(store.left_out_ids(batch[0], *state.tile))
+        state.beside = Beside(batch[1], covered, left_out)
 
     def _next_attempt(self, key: TileKey, state: TileState) -> int | None:
         """The number of the attempt that replaces what the store has; None while that has more."""
@@ -311,7 +251,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         )
         return None if missing else progress.attempt + 1
 
-    def _replacement(self, key: TileKey, cached: "_Cached", timing: str) -> FoldUpdate | None:
+    def _replacement(self, key: TileKey, cached: CachedTile, timing: str) -> FoldUpdate | None:
         """What takes the place of the store's rows once this state has caught up with them."""
         attempt = patiently(lambda: self._next_attempt(key, cached.state))
         if attempt is None:
@@ -325,36 +265,3 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if state.tallies and self._definition.deduplicate:
             newest = max(state.tallies)
             patiently(lambda: store.keep_ids(version, self._live_run.run, *key, state.own_ids(), newest))
-
-
-@dataclass(slots=True)
-class _Cached:
-    state: TileState
-    entries: int
-    compact_at: int
-    behind: bool = False
-    """The store has more of this tile than this state has seen: it was restored, and has to catch up first."""
-
-
-@dataclass
-class _TileCache:
-    """States of this process's open tiles. A state is taken out while it is worked on: one owner at a time."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    states: dict[tuple[str, str, int, int], tuple[bytes, _Cached]] = field(default_factory=dict)
-
-    def take(self, key: tuple[str, str, int, int], token: bytes | None) -> _Cached | None:
-        with self.lock:
-            held = self.states.pop(key, None)
-        return held[1] if held is not None and held[0] == token else None
-
-    def put(self, key: tuple[str, str, int, int], token: bytes, cached: _Cached) -> None:
-        with self.lock:
-            self.states[key] = (token, cached)
-
-    def drop(self, key: tuple[str, str, int, int]) -> None:
-        with self.lock:
-            self.states.pop(key, None)
-
-
-_CACHE: Final = _TileCache()

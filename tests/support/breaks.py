@@ -16,6 +16,7 @@ import transforms.fold
 import transforms.late_ids
 import transforms.routing
 import transforms.seen_ids
+import transforms.tile_cache
 import transforms.tile_state
 import views.certifying
 import views.run_store
@@ -110,7 +111,7 @@ def any_cached_state_will_do(patch: Patch) -> None:
         held = self.states.pop(key, None)
         return held[1] if held is not None else None
 
-    patch.setattr(transforms.fold._TileCache, "take", take)
+    patch.setattr(transforms.tile_cache.TileCache, "take", take)
 
 
 def tiles_are_cleared_too_early(patch: Patch) -> None:

@@ -24,7 +24,7 @@ from proving.world import World
 from schemas.compiled import compile_definition
 from schemas.errors import FencedError
 from transforms.elements import TileKey
-from transforms.fold import _CACHE
+from transforms.tile_cache import TILE_CACHE
 from views.chains import Chains
 from views.lookups import find_live_run
 from views.opening import open_store
@@ -263,4 +263,4 @@ def _empty(store: ViewStore) -> None:
                 connection.exec_driver_sql(f"DELETE FROM {table.name}")
         connection.exec_driver_sql("DELETE FROM sqlite_sequence")
     store.chains = Chains()
-    _CACHE.states.clear()
+    TILE_CACHE.states.clear()

@@ -20,14 +20,15 @@ from apache_beam.utils.timestamp import Timestamp
 from collected import Collect, seen
 from sales import SECOND, TILE, Sale, differences, expected
 
-import transforms.fold
+import transforms.panes
 from pipelines.tied_prism import keep_bundles_whole
 from proving.runner_state import RunnerState
 from schemas.columns import CONTENT, GENERATION, HASH, LATE
 from schemas.durations import DAY
 from schemas.states import from_ipc, to_ipc
 from transforms.elements import FoldUpdate, TileKey, pack, unpack
-from transforms.fold import FoldTiles, GatherPanes, LiveRunRef, _Fold, _Gather
+from transforms.fold import FoldTiles, LiveRunRef, _Fold
+from transforms.panes import GatherPanes, _Gather
 from transforms.sinks import WriteLiveStates
 from transforms.tile_state import TileState
 from views.answers import all_answers
@@ -310,7 +311,7 @@ def test_a_bundle_that_failed_leaves_nothing_behind(routed: Routed) -> None:
 
 
 def test_a_large_bundle_is_passed_on_in_several_panes(routed: Routed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms.fold, "_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(transforms.panes, "_ROWS_AT_ONCE", 5)
     part = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)])
     assert [rows for _, _, rows, _ in gathered(_Gather(TILE), [(KEY, part)] * 5)] == [6, 6, 3]
 
