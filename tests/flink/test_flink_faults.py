@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -165,6 +168,44 @@ def test_resumed_beside_itself(world: FlinkWorld) -> None:
         resume(world, "--take-over")
     assert first.end() == 75, first.said()
     assert "Traceback" not in first.said()
+    world.end()
+
+
+@pytest.fixture
+def beams_pool() -> Iterator[str]:
+    """Address of Beam's own pool, which all TaskManagers share."""
+    port = free_port()
+    command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts whatever `python` comes first
+    with subprocess.Popen(command, env={**os.environ, "PATH": path}, start_new_session=True) as pool:
+        try:
+            wait_for("the pool listens", lambda: is_open(port))
+            yield f"localhost:{port}"
+        finally:
+            os.killpg(pool.pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_launcher_killed_and_resumed_on_beams_own_pool(world: FlinkWorld, beams_pool: str) -> None:
+    """It would take workers of the job that is replaced for those of the new one, were they to run side by side."""
+    for what in ("to Beam's own pool", "kill_launcher, Beam's own pool", "kill_launcher again, Beam's own pool"):
+        assert world.live is not None
+        with world.fault(what):
+            world.live.kill()
+            resume(world, "--take-over", f"--environment_config={beams_pool}")
     world.end()
 
 
