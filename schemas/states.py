@@ -29,6 +29,7 @@ __all__ = [
     "empty_block",
     "from_ipc",
     "merge_blocks",
+    "numbered",
     "select_keys",
     "to_ipc",
     "with_generation",
@@ -186,17 +187,30 @@ def _factorise(generations: pa.Array, keys: pa.Array) -> _Grouping:
     """
     values, key_codes = _ranked(keys)
     numbers = generations.to_numpy(zero_copy_only=False)
-    if len(numbers) and (numbers == numbers[0]).all():
-        distinct, codes = numbers[:1], key_codes
-    else:
-        distinct, inverse = np.unique(numbers, return_inverse=True)
-        codes = inverse.astype(np.int64) * max(len(values), 1) + key_codes
+    distinct, places = numbered(numbers)
+    codes = key_codes if len(distinct) == 1 else places * max(len(values), 1) + key_codes
     present, groups = _dense(codes, len(distinct) * len(values))
     return _Grouping(
         groups,
         pa.array(distinct[present // max(len(values), 1)].astype(np.int64)),
         values.take(pa.array(present % max(len(values), 1))),
     )
+
+
+def numbered(numbers: _Codes) -> tuple[_Codes, _Codes]:
+    """(the distinct numbers, ascending; for each number its place among them): `np.unique`, without sorting where the
+    numbers are equal, as generations nearly always are, or lie close together.
+    """
+    if not len(numbers):
+        return numbers, numbers
+    low, high = int(numbers.min()), int(numbers.max())
+    if low == high:
+        return numbers[:1], np.zeros(len(numbers), np.int64)
+    if high - low >= 2**62:
+        distinct, places = np.unique(numbers, return_inverse=True)
+        return distinct, places.astype(np.int64)
+    present, places = _dense(numbers - low, high - low + 1)
+    return present + low, places
 
 
 def _ranked(keys: pa.Array) -> tuple[pa.Array, _Codes]:

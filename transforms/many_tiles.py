@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from schemas.columns import GENERATION
 from schemas.measures.base import Measure
-from schemas.states import aggregate
+from schemas.states import aggregate, numbered
 
 __all__ = ["aggregate_tiles"]
 
@@ -24,7 +24,7 @@ def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.
     if len(tiles) < 2:
         return [aggregate(measures, events) for events in tiles]
     together = pa.concat_batches(tiles)
-    generations, codes = np.unique(together.column(GENERATION).to_numpy(), return_inverse=True)
+    generations, codes = numbered(together.column(GENERATION).to_numpy())
     owners = np.repeat(np.arange(len(tiles)), [events.num_rows for events in tiles])
     block = aggregate(measures, _with_generation(together, owners * len(generations) + codes))
     places = block.column(GENERATION).to_numpy()

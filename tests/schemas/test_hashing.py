@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import hashing
 from schemas.hashing import hash64, hash_rows
 
 
@@ -57,6 +58,16 @@ def test_a_value_hashes_alike_alone_and_in_a_batch(values: list[str]) -> None:
     together = hash64(pa.array(values)).tolist()
     assert together == [int(hash64(pa.array([value]))[0]) for value in values]
     assert len(set(together)) == len(values)
+
+
+def test_a_long_column_hashes_as_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is hashed a stretch at a time; where a stretch ends makes no difference."""
+    numbers = [None if n % 7 == 0 else n for n in range(100)]
+    columns = [pa.array(numbers), pa.array([None if n is None else "x" * (n % 19) for n in numbers])]
+    columns.append(columns[1].dictionary_encode())
+    whole = [hash64(column).tolist() for column in columns] + [hash_rows(columns).tolist()]
+    monkeypatch.setattr(hashing, "_STRETCH", 13)
+    assert [hash64(column).tolist() for column in columns] + [hash_rows(columns).tolist()] == whole
 
 
 def test_null_and_empty_differ() -> None:

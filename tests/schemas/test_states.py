@@ -18,6 +18,7 @@ from schemas.states import (
     empty_block,
     from_ipc,
     merge_blocks,
+    numbered,
     select_keys,
     to_ipc,
     with_generation,
@@ -157,3 +158,21 @@ def test_a_million_rows_into_sixty_thousand_groups_is_fast() -> None:
     block = aggregate(MEASURES, events)
     assert block.num_rows == 60_000
     assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([], id="none"),
+        pytest.param([7, 7, 7], id="one"),
+        pytest.param([3, 1, 3, 2, -4], id="close together"),
+        pytest.param([10**12, 5, 10**12], id="far apart"),
+        pytest.param([2**63 - 1, -(2**63), 0], id="as far apart as can be"),
+    ],
+)
+def test_numbered_is_unique(numbers: list[int]) -> None:
+    column = np.array(numbers, np.int64)
+    distinct, places = numbered(column)
+    wanted, inverse = np.unique(column, return_inverse=True)
+    assert distinct.tolist() == wanted.tolist()
+    assert places.tolist() == inverse.tolist()
