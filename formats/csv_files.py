@@ -66,7 +66,7 @@ def read_csv(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -
                 problem = "no column" if wanted.name not in names else "more than one column"
                 raise SchemaError(f"{piece.ref.path}: {problem} '{wanted.name}'; the header has {', '.join(names)}")
         places = [names.index(wanted.name) for wanted in needed]
-        for rows in _batches(file, max(piece.start, body), piece.end, _Table(names, places)):
+        for rows in _batches(piece.ref.path, file, max(piece.start, body), piece.end, _Table(names, places)):
             texts, verdicts = rows.finished()
             arrays = {
                 wanted.name: column_of_text(text, wanted, verdicts) for wanted, text in zip(needed, texts, strict=True)
@@ -181,13 +181,13 @@ def _split_by_arrow(text: bytes, table: _Table) -> list[pa.Array] | None:
     return [found.column(name).combine_chunks() for name in wanted]
 
 
-def _batches(file: IO[bytes], start: int, end: int, table: _Table) -> Iterator[_Rows]:
+def _batches(path: str, file: IO[bytes], start: int, end: int, table: _Table) -> Iterator[_Rows]:
     file.seek(start)
     left, rest = end - start, b""
     while left > 0:
         chunk = file.read(min(CHUNK, left))
         if not chunk:
-            return
+            raise SourceFileError(f"{path}: cut short while it was read")
         left -= len(chunk)
         rows = _Rows(table)
         used = _cut(rest + chunk, rows, final=left == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from formats.files import expand, read_piece, split
 from schemas.columns import ID, TIME
 from schemas.errors import SchemaError, SourceFileError
 
@@ -34,6 +36,37 @@ def test_long_lines(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("formats.text_lines.MAX_RECORD", 4500)
     with pytest.raises(SourceFileError, match="not a file of lines"):
         kit.read(tmp_path / "e.jsonl")
+
+
+@pytest.mark.parametrize("chunk", [4, 7, 64, 1000])
+@pytest.mark.parametrize("end", [pytest.param(b"", id="no newline at the end"), pytest.param(b"\n", id="newline")])
+def test_lines_are_the_same_however_much_is_read_at_a_time(
+    kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, end: bytes
+) -> None:
+    lines = [b"\xef\xbb\xbf" + kit.json(kit.row(id=0)), b"", b"{oops", kit.json(kit.row(id=1, user="\u00df" * 90))]
+    (tmp_path / "e.jsonl").write_bytes(b"\r\n".join(lines) + end)
+    monkeypatch.setattr("formats.text_lines.CHUNK", chunk)
+    table, dead = kit.read(tmp_path / "e.jsonl")
+    assert table.column(ID).to_pylist() == [0, 1]
+    assert [letter.payload for letter in dead] == [b"{oops\r"]
+
+
+@pytest.mark.parametrize("name", ["e.jsonl", "e.csv"])
+def test_a_file_that_is_cut_short_while_it_is_read_is_refused(
+    kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its last lines would be left out, and nobody would know."""
+    path, line = tmp_path / name, b"1,a,pay,1.5,3,5" if name == "e.csv" else kit.json(kit.row())
+    path.write_bytes((HEADER if name == "e.csv" else b"") + (line + b"\n") * (3_000_000 // len(line)))
+    for module in ("text_lines", "csv_files"):
+        monkeypatch.setattr(f"formats.{module}.CHUNK", 1 << 20)
+    (ref,) = expand([str(path)])
+    (piece,) = split(ref, 1 << 30)
+    batches = read_piece(kit.spec(), kit.columns, piece, kit.now)
+    assert next(batches).events.num_rows > 1000
+    os.truncate(path, 2_000_000)
+    with pytest.raises(SourceFileError, match=f"{name}: cut short while it was read"):
+        list(batches)
 
 
 HEADER = b"id,user,page,price,count,time\n"
