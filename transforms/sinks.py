@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -29,8 +30,10 @@ from views.store import ViewStore
 __all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
 
 _BUFFER: Final = 200
-_BUFFER_ROWS: Final = 1_000_000
-"""States and ids of a batch run that are written in one transaction, about."""
+_BUFFER_IDS: Final = 1_000_000
+"""Ids of a batch run that are written in one transaction, about."""
+_BUFFER_STATES: Final = 16 << 20
+"""Bytes of its states; written less often than ids, since each time touches pages of nearly all keys."""
 
 
 def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> bool:
@@ -156,7 +159,9 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         self._store = store
         self._batch_run = batch_run
         self._held: list[FoldUpdate] = []
-        self._rows = 0
+        self._ids = 0
+        self._blocks: list[FoldUpdate] = []
+        self._bytes = 0
         self._writing: Future[list[FoldUpdate]] | None = None
         self._writer: ThreadPoolExecutor | None = None
 
@@ -165,31 +170,39 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
             self._writer.shutdown()
 
     def start_bundle(self) -> None:
-        self._held, self._rows = [], 0
+        self._held, self._ids, self._blocks, self._bytes = [], 0, [], 0
         if self._writing is not None:  # of a bundle that failed: it comes again
             futures.wait([self._writing])
             self._writing = None
 
     def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
         self._held.append(update)
-        self._rows += update.block.num_rows + update.ids.num_rows
-        if len(self._held) >= _BUFFER or self._rows >= _BUFFER_ROWS:
+        self._ids += update.ids.num_rows
+        self._bytes += update.block.nbytes
+        if len(self._held) >= _BUFFER or self._ids >= _BUFFER_IDS or self._bytes >= _BUFFER_STATES:
             yield from self._written()
-            self._write()
+            self._write(all_states=self._bytes >= _BUFFER_STATES)
 
     def finish_bundle(self) -> Iterator[Any]:
         written = self._written()
-        if self._held:
-            self._write()
+        if self._held or self._blocks:
+            self._write(all_states=True)
             written += self._written()
         forever = GlobalWindow()
         for update in written:
             yield WindowedValue(update, forever.max_timestamp(), [forever])
 
-    def _write(self) -> None:
+    def _write(self, *, all_states: bool) -> None:
+        """Begin to write the ids that are held and, now or later in the bundle, the states that go with them."""
         self._writer = self._writer or ThreadPoolExecutor(1, "write-batch")
-        held, self._held, self._rows = self._held, [], 0
-        self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, held)
+        held, self._held, self._ids = self._held, [], 0
+        parts: list[FoldUpdate] = held
+        if self._blocks or not all_states:
+            parts = [replace(update, block=_none_of(update.block)) for update in held]
+            self._blocks += [replace(update, ids=_none_of(update.ids), tallies=()) for update in held]
+        if all_states:
+            parts, self._blocks, self._bytes = [*parts, *self._blocks], [], 0
+        self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, parts, held)
 
     def _written(self) -> list[FoldUpdate]:
         """What was being written, once it is. Raises what writing raised."""
@@ -197,9 +210,17 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         return writing.result() if writing is not None else []
 
 
-def _write_updates(definition: Definition, url: str, batch_run: str, updates: list[FoldUpdate]) -> list[FoldUpdate]:
+def _none_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Without rows, and without holding on to those of the batch as a slice would."""
+    return pa.RecordBatch.from_pylist([], schema=batch.schema)
+
+
+def _write_updates(
+    definition: Definition, url: str, batch_run: str, parts: list[FoldUpdate], updates: list[FoldUpdate]
+) -> list[FoldUpdate]:
+    """Write the parts; gives the updates back."""
     store, compiled = open_store(url), compile_definition(definition)
-    patiently(lambda: store.write_batch(compiled, batch_run, updates))
+    patiently(lambda: store.write_batch(compiled, batch_run, parts))
     return updates
 
 

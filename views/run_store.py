@@ -213,8 +213,9 @@ class RunStore(LetterStore):
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 
     def write_batch(self, compiled: Compiled, batch_run: str, updates: Sequence[BatchUpdateLike]) -> None:
-        """Write what a batch run counted: all of a tile and shard in one update, merged with its ancestors'
-        states.
+        """Write what a batch run counted, merged with its ancestors' states.
+
+        All states of a tile and shard are in one update, and so are all ids with their tallies, in the same or another.
         """
         with self.database.read() as connection:
             run = batch.building_run(connection, batch_run)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from sales_files import WRITERS, write_journal, write_jsonl
 from pipelines import backfill
 from schemas.certificate import Status
 from schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
+from transforms import sinks
 from views.answers import all_answers, answer
 from views.opening import open_store
 from views.store import ViewStore
@@ -237,3 +240,31 @@ def test_underscores_in_flags_are_taken_too(bench: Bench) -> None:
     """As Beam writes its own."""
     (config,), _ = backfill.parse(["--definition", str(bench.yaml), "--no_publish", "--publish_wait", "90s"])
     assert (config.publish, config.publish_wait) == (False, 90_000_000)
+
+
+def rows_of(home: Path) -> dict[str, list[Any]]:
+    """All that is kept of what was counted."""
+    tables = ("batch_states", "batch_ids", "batch_state_digests", "batch_id_digests", "batch_counts")
+    with closing(sqlite3.connect(home / "views.db")) as connection:
+        return {table: sorted(connection.execute(f"select * from {table}"), key=repr) for table in tables}
+
+
+@pytest.mark.parametrize("deduplicate", [True, False])
+def test_it_makes_no_difference_in_how_many_transactions_a_run_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, deduplicate: bool
+) -> None:
+    """Ids and states of a tile may be written apart."""
+    bench.yaml.write_text(sales.text(deduplicate=deduplicate))
+    written: dict[str, list[int]] = {}
+    write_batch = ViewStore.write_batch
+    for name, least in (("whole", 1 << 30), ("parts", 5)):
+        monkeypatch.setattr(sinks, "_BUFFER_IDS", least)
+        monkeypatch.setattr(sinks, "_BUFFER_STATES", 40 * least)
+        monkeypatch.setattr(ViewStore, "write_batch", lambda *of, name=name: (
+            written.setdefault(name, []).append(len(of[-1])), write_batch(*of))[1])  # fmt: skip
+        bench.home = bench.folder / name
+        for part in range(2):  # the second run stands on the first
+            write_jsonl(bench.data / f"{part}.jsonl", items(20 * part, 30))
+            bench.run("--workers=1", files=f"data/{part}.jsonl")
+    assert len(written["whole"]) < len(written["parts"])
+    assert rows_of(bench.folder / "whole") == rows_of(bench.folder / "parts")
