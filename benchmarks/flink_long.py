@@ -4,17 +4,20 @@ A source that checkpoints itself gives Flink a timer and a piece of state with e
 report (issue 27648) that what Flink writes down of them grows. Sampled until the publisher ends: resident memory of
 each process, the heap that the TaskManagers use, and of each completed checkpoint its size and how long it took. Slopes
 are of the last two thirds, by least squares. A Java process takes memory up to its limit before it collects all that it
-could: whether anything leaks is seen by what is used right after collections, the least of every two minutes.
+could. Whether anything leaks is seen by the heap that is left when all is collected, which is asked for (jcmd, where
+there is one) after a third, two thirds and at the end.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -27,10 +30,8 @@ from benchmarks.results import Row, load, record
 from runners.flink_cluster import Cluster
 from views.store import ViewStore
 
-__all__ = ["draw", "least", "main", "measure", "slope"]
+__all__ = ["draw", "main", "measure", "slope"]
 
-_COLLECTED: Final = 120.0
-"""Seconds in which a heap is sure to be collected once."""
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "performance"
 
 
@@ -39,7 +40,7 @@ def measure(scene: FlinkScene, rate: float, seconds: float, every: float = 5.0) 
     live = scene.live()
     store = scene.opened(live)
     publisher = scene.publisher(rate, seconds)
-    series = _sampled(scene, publisher, live, store, every)
+    series = _sampled(scene, publisher, live, store, seconds, every)
     wait_until(lambda: received(store) >= scene.published() and settled(store), 120, live)
     check(scene, "before batch")
     live.terminate()
@@ -54,7 +55,12 @@ def measure(scene: FlinkScene, rate: float, seconds: float, every: float = 5.0) 
 
 
 def _sampled(
-    scene: FlinkScene, publisher: subprocess.Popen[str], live: subprocess.Popen[str], store: ViewStore, every: float
+    scene: FlinkScene,
+    publisher: subprocess.Popen[str],
+    live: subprocess.Popen[str],
+    store: ViewStore,
+    seconds: float,
+    every: float,
 ) -> dict[str, list[float]]:
     assert scene.cluster is not None
     wait_until(lambda: received(store) > 0, 120, live)
@@ -64,6 +70,7 @@ def _sampled(
     series: dict[str, list[float]] = {"at_s": [], "backlog": [], "checkpoint_mb": [], "checkpoint_ms": []}
     series |= {f"{name}_mb": [] for name in pids}
     series |= {f"{name}_mb": [] for name in _heaps(cluster)}
+    left: dict[str, list[float]] = {"collected_at_s": []}
     while publisher.poll() is None:
         time.sleep(every)
         if live.poll() is not None:
@@ -77,9 +84,24 @@ def _sampled(
             series[f"{name}_mb"].append(round(usage(pid).memory, 1))
         for name, used in _heaps(cluster).items():
             series[f"{name}_mb"].append(used)
-    for name in _heaps(cluster):
-        series[f"{name}_least_mb"] = least(series[f"{name}_mb"], round(_COLLECTED / every))
-    return series
+        if series["at_s"][-1] >= (len(left["collected_at_s"]) + 1) * seconds / 3 - 2 * every:
+            left["collected_at_s"].append(series["at_s"][-1])
+            for name, used in _heaps_left(pids).items():
+                left.setdefault(f"{name}_heap_left_mb", []).append(used)
+    return series | left
+
+
+def _heaps_left(pids: Mapping[str, int]) -> dict[str, float]:
+    """Megabytes of heap that each TaskManager uses once all is collected; nothing where that can't be asked for."""
+    tool = shutil.which("jcmd")
+    left = {}
+    for name, pid in pids.items() if tool is not None else ():
+        if name.startswith("task-manager"):
+            subprocess.run([str(tool), str(pid), "GC.run"], capture_output=True, check=True)
+            said = subprocess.run([str(tool), str(pid), "GC.heap_info"], capture_output=True, text=True, check=True)
+            used = re.findall(r"generation\s+total \d+K, used (\d+)K", said.stdout)
+            left[name] = round(sum(map(int, used)) * 1024 / 1e6, 1)
+    return left
 
 
 def _heaps(cluster: Cluster) -> dict[str, float]:
@@ -88,11 +110,6 @@ def _heaps(cluster: Cluster) -> dict[str, float]:
     path = "/taskmanagers/{}/metrics?get=Status.JVM.Memory.Heap.Used"
     told = {f"heap-{at}": cluster.rest.get(path.format(name)) for at, name in enumerate(managers, 1)}
     return {name: round(float(metrics[0]["value"]) / 1e6, 1) if metrics else 0.0 for name, metrics in told.items()}
-
-
-def least(values: Sequence[float], window: int) -> list[float]:
-    """Of each sample and the `window` before it."""
-    return [min(values[max(at - window, 0) : at + 1]) for at in range(len(values))]
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
@@ -116,8 +133,13 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
             if name.endswith("_mb") and isinstance(series, Sequence) and name != "checkpoint_mb":
                 panel = heap if name.startswith("heap") else memory
                 panel.plot(times, series, label=name.removesuffix("_mb"))
-        memory.legend(fontsize=6)
-        heap.legend(fontsize=6)
+        for name, series in row.figures.items():
+            if name.endswith("_heap_left_mb"):
+                left = name.removesuffix("_heap_left_mb")
+                heap.plot(row.figures["collected_at_s"], series, "o", label=f"{left}, all collected")
+        for panel in (memory, heap):
+            if panel.lines:
+                panel.legend(fontsize=6)
         size.plot(times, row.figures["checkpoint_mb"], color="#e4572e")
         duration.plot(times, row.figures["checkpoint_ms"], color="#4c78a8")
         titles = ("resident memory, MB", "heap in use, MB", "checkpoint, MB", "time of a checkpoint, ms")
