@@ -20,7 +20,8 @@ from journal.runs import RunManifest, start_run
 from journal.sealing import seal_run
 from pipelines import remote_runs
 from pipelines.config import Home
-from pipelines.remote_runs import FollowerEnd, RunEnd, is_remote, job_name, name_job, state_folder, wait_for_end
+from pipelines.remote_runs import is_remote, job_name, name_job, state_folder, wait_for_end
+from pipelines.run_ends import FollowerEnd, RunEnd
 from schemas.errors import FencedError, LaunchError, TandemError
 from transforms.fold import LiveRunRef
 
