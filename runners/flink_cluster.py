@@ -92,7 +92,7 @@ class Cluster:
         with _alone(folder):
             cluster = cls._arranged(folder, wanted)
             begun = cluster._spawn_missing(jars, note)
-            cluster._wait(begun, patience)
+            cluster._wait(begun, lambda: cluster._spawn_missing(jars, note), patience)
         return cluster
 
     @classmethod
@@ -200,16 +200,19 @@ class Cluster:
         own = {MARK: f"{self.home}/{name}", "PYTHONPATH": _python_path(), "FLINK_CONF_DIR": str(self.home / "conf")}
         return {**os.environ, **own}
 
-    def _wait(self, begun: dict[str, str], patience: float) -> None:
+    def _wait(self, begun: dict[str, str], again: Callable[[], dict[str, str]], patience: float) -> None:
         deadline, missing = time.monotonic() + patience, ""
         while time.monotonic() < deadline:
             missing = self._unready(begun)
             if not missing:
                 return
-            for name, part in self.parts().items():
-                if not part.alive:
+            dead = [part for part in self.parts().values() if not part.alive]
+            for part in dead:
+                if part.name in begun:
                     why = _last_error(part.log)
-                    raise LaunchError(f"{name} ended while it was being started: {why}; see {part.log}")
+                    raise LaunchError(f"{part.name} ended while it was being started: {why}; see {part.log}")
+            if dead:  # it was about to end when this began: a process that is killed takes a moment
+                begun |= again()
             time.sleep(_POLL)
         raise LaunchError(f"Flink in {self.home} isn't ready after {patience:.0f} s: {missing}")
 
