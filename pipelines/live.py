@@ -143,6 +143,7 @@ def _run_to_the_end(
         end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
         wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
     for definition, live_run in zip(config.definitions, runs, strict=True):
+        store.end_attempts(definition.version, live_run.run)
         serve_when_caught_up(store, definition, live_run.run)
         note_idle_watermark(config.home, definition, live_run.run)
 

@@ -22,7 +22,7 @@ from views.live_tiles import tile_events
 from views.rows import LiveUpdateLike
 from views.tables import live_attempts, live_states, live_tallies, live_totals, straddlers
 
-__all__ = ["mark_behind", "of_this_attempt"]
+__all__ = ["forget_behind", "mark_behind", "of_this_attempt"]
 
 _CHUNK = 400
 
@@ -55,6 +55,15 @@ def mark_behind(database: Database, connection: sa.Connection, run: int, tile: i
         index_elements=list(live_attempts.primary_key), set_={"behind": insert.excluded.behind}
     )
     database.write_rows(connection, statement, [(run, tile, shard, 0, True)])
+
+
+def forget_behind(connection: sa.Connection, run: int) -> None:
+    """The run's job has ended: what is written stands, and no replacement comes.
+
+    A fold that waited, or one of a machine that was taken for dead and woke up, may have left its mark.
+    """
+    mine = (live_attempts.c.run == run) & live_attempts.c.behind.is_(True)
+    connection.execute(live_attempts.update().where(mine).values(behind=False))
 
 
 def _attempts(connection: sa.Connection, run: int) -> dict[tuple[int, int], int]:

@@ -158,6 +158,12 @@ class RunStore(LetterStore):
             row = live.lock_live_run(connection, version, run)
             live_attempts.mark_behind(self.database, connection, row.id, tile, shard)
 
+    def end_attempts(self, version: str, run: str) -> None:
+        """A live run's job has ended, so that no tile is replaced any more: none is waited for when publishing."""
+        with self.database.write() as connection:
+            row = live.lock_live_run(connection, version, run)
+            live_attempts.forget_behind(connection, row.id)
+
     def keep_ids(self, version: str, run: str, tile: int, shard: int, counted: pa.RecordBatch, newest: int) -> None:
         """Keep the ids (HASH, CONTENT, GENERATION) that a live run counted in a tile and shard that it clears."""
         with self.database.write() as connection:

@@ -125,8 +125,9 @@ def test_killed(world: FlinkWorld, happen: Callable[[FlinkWorld], None]) -> None
 
 def resume(world: FlinkWorld, *flags: str, **options: int) -> None:
     """Go on with the run from its newest checkpoint or savepoint."""
-    before = world.run
+    before, job = world.run, world.job_or_none()
     world.up("--resume", before, *flags, **options)
+    wait_for("its own job runs", lambda: world.job_or_none() not in (None, job))
     world.publish()
     world.caught_up()
     assert world.run == before

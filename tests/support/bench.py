@@ -79,7 +79,7 @@ class Bench:
     def live(self, *definitions: Path, flags: Sequence[str] = (), lanes: int | None = None) -> Tandem:
         """Start live on the engine."""
         lanes = lanes or self.engine.lanes or 2
-        return self.stage.live(definitions, *LIVE, "--lanes", str(lanes), *flags, *self.engine.of_live(self.cluster))
+        return self.stage.live(definitions, *LIVE, "--lanes", str(lanes), *self.engine.of_live(self.cluster), *flags)
 
     def backfill(self, *definitions: Path, flags: Sequence[str] | None = None) -> None:
         """Run a backfill to its end, on the engine unless flags say otherwise."""

@@ -18,6 +18,7 @@ from stages import Poller, Stage, Tandem, wait_for
 
 from runners.flink_cluster import Cluster
 from runners.flink_processes import Started
+from schemas.errors import TandemError
 
 __all__ = ["EXTERNAL", "FlinkWorld", "flink_world"]
 
@@ -125,6 +126,12 @@ class FlinkWorld:
     def job(self) -> str:
         """Id of the running job."""
         return self.cluster.rest.job(f"tandem-{self.run}").id
+
+    def job_or_none(self) -> str | None:
+        """The same; None while none runs, or two do."""
+        with contextlib.suppress(TandemError):
+            return self.job
+        return None
 
     def workers(self) -> list[Started]:
         """Processes of the pool that read this run's lanes: those that have used most time."""

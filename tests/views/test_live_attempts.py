@@ -67,6 +67,14 @@ def test_nothing_is_published_with_a_run_that_is_behind_itself(live: Any) -> Non
     assert live.store.tile_progress("v1", "L1", 0, 0).attempt == 1
 
 
+def test_a_run_that_has_ended_is_behind_nothing(live: Any) -> None:
+    """Nobody replaces the tile any more; a worker that was taken for dead and woke up may have marked it."""
+    live.store.mark_behind("v1", "L1", 0, 0)
+    live.store.end_attempts("v1", "L1")
+    assert live.store.serve_live("orders", "v1", "L1").live_run == "L1"
+    assert view(live) == {"k": 2, "other": 1}
+
+
 def test_the_same_replacement_again_changes_nothing(live: Any) -> None:
     write(live, second(live))
     write(live, second(live))
