@@ -134,13 +134,18 @@ class Cluster:
         return flags
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to one part's process. Raises LaunchError for an unknown or a dead part."""
+        """Send a signal to one part's process, and after SIGKILL wait until it is gone, which takes a moment.
+
+        Raises LaunchError for an unknown or a dead part.
+        """
         parts = self.parts()
         if name not in parts:
             raise LaunchError(f"there is no part {name!r}; parts are {', '.join(parts)}")
         process = parts[name].process
         if process is None or not send(process, number):
             raise LaunchError(f"{name} isn't running")
+        while number == signal.SIGKILL and process.alive:
+            time.sleep(_POLL)
 
     def workers(self) -> list[Started]:
         """The worker processes that the pool has started and that run."""
@@ -204,8 +209,6 @@ class Cluster:
         deadline, missing = time.monotonic() + patience, ""
         while time.monotonic() < deadline:
             missing = self._unready(begun)
-            if not missing:
-                return
             dead = [part for part in self.parts().values() if not part.alive]
             for part in dead:
                 if part.name in begun:
@@ -213,6 +216,8 @@ class Cluster:
                     raise LaunchError(f"{part.name} ended while it was being started: {why}; see {part.log}")
             if dead:  # it was about to end when this began: a process that is killed takes a moment
                 begun |= again()
+            elif not missing:
+                return
             time.sleep(_POLL)
         raise LaunchError(f"Flink in {self.home} isn't ready after {patience:.0f} s: {missing}")
 
