@@ -16,7 +16,7 @@ DYING = "task-manager-1"
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """One of two TaskManagers was killed a moment ago: alive at the first look, dead at the second, then started anew."""
+    """One of two TaskManagers was just killed: alive at the first look, dead at the second, then started anew."""
     looks: list[int] = []
     monkeypatch.setattr("runners.flink_cluster._POLL", 0)
 
