@@ -130,7 +130,7 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
         memory, heap, size, duration = canvas.subplots(1, 4)
         times: Any = row.figures["at_s"]
         for name, series in row.figures.items():
-            if name.endswith("_mb") and isinstance(series, Sequence) and name != "checkpoint_mb":
+            if name.endswith("_mb") and _fits(series, times) and name != "checkpoint_mb":
                 panel = heap if name.startswith("heap") else memory
                 panel.plot(times, series, label=name.removesuffix("_mb"))
         for name, series in row.figures.items():
@@ -150,6 +150,11 @@ def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
         canvas.suptitle(f"Flink, {row.case['rate']:,} events/s, {row.case['lanes']} lanes", fontsize=11)
         drawn.append(save(canvas, folder / f"flink-long-{row.case['rate']}-{row.case['seconds']}.svg"))
     return drawn
+
+
+def _fits(series: object, times: Sequence[float]) -> bool:
+    """Whether it has a value for each time."""
+    return isinstance(series, Sequence) and len(series) == len(times)
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ _FORMS: Final = {
     "avro": "Avro",
     "avro-deflate": "Avro, deflate",
     "journal-json": "journal of JSON messages",
+    "journal-json-2": "the same in 2 lanes",
+    "journal-json-4": "in 4 lanes",
     "journal-avro": "journal of Avro messages",
 }
 _DETAIL: Final = ("engine", "work s", "spread", "start-up s", "CPU s", "peak MB", "work / Tandem's", "wall / Tandem's",
