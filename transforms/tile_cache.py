@@ -33,7 +33,7 @@ class TileCache:
     states: dict[tuple[str, str, int, int], tuple[bytes, CachedTile]] = field(default_factory=dict)
 
     def take(self, key: tuple[str, str, int, int], token: bytes | None) -> CachedTile | None:
-        """The state, if it is the one that the token belongs to; it is nobody\'s then."""
+        """The state, if it is the one that the token belongs to; it is nobody's then."""
         with self.lock:
             held = self.states.pop(key, None)
         return held[1] if held is not None and held[0] == token else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from flink_worlds import FlinkWorld, flink_world
+from ports import free_port, is_open
 from stages import wait_for
 
 from runners.flink_cluster import Cluster
@@ -184,19 +184,6 @@ def beams_pool() -> Iterator[str]:
             yield f"localhost:{port}"
         finally:
             os.killpg(pool.pid, signal.SIGKILL)
-
-
-def free_port() -> int:
-    """One that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_open(port: int) -> bool:
-    """Somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import Any
 
 import pytest
 import typer
+from ports import free_port
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
@@ -207,9 +207,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_tutorial_from_its_first_line_to_its_last(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples/clicks", tmp_path / "examples/clicks")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     steps = blocks(TUTORIAL, "bash", "text")
     script = "".join(block.text for block in steps if block.language == "bash").replace("8085", port)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -6,13 +6,14 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ports import free_port
 
 __all__ = ["PostgresServer", "postgres_server"]
 
@@ -51,7 +52,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     if not all(map(shutil.which, ("initdb", "pg_ctl", "postgres"))):
         raise LookupError("this machine has no PostgreSQL server (initdb, pg_ctl and postgres in PATH)")
     folder = Path(tempfile.mkdtemp(prefix="tandem-pg-"))
-    server = PostgresServer(folder, _free_port(), _owner_of(folder))
+    server = PostgresServer(folder, free_port(), _owner_of(folder))
     try:
         try:
             _create(server)
@@ -78,9 +79,3 @@ def _owner_of(folder: Path) -> dict[str, Any]:
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

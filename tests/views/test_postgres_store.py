@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -15,6 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from views.answers import all_answers, answer
 from views.rows import BatchManifest, GenerationCounts
@@ -38,7 +38,7 @@ def server() -> Iterator[str]:
     folder, owner = Path(tempfile.mkdtemp(prefix="tandem-pg-")), _as_owner()
     if owner:
         os.chown(folder, owner["user"], owner["group"])
-    data, port = folder / "data", _free_port()
+    data, port = folder / "data", free_port()
     run = {"check": True, "capture_output": True, "cwd": folder, "timeout": 120, **owner}
     try:
         subprocess.run(["initdb", "-D", data, "-U", "tandem", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
@@ -51,12 +51,6 @@ def server() -> Iterator[str]:
     yield f"postgresql://tandem@/postgres?host={folder}&port={port}"
     subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
