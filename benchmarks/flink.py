@@ -1,10 +1,12 @@
-"""Tandem on a standalone Flink of this machine: `python -m benchmarks.flink replay|sustained|backfill ...`.
+"""Tandem on a standalone Flink of this machine: `python -m benchmarks.flink replay|scaling|sustained|backfill ...`.
 
 The cluster is that of `tandem flink start`: a JobManager, two TaskManagers, a job server, a pool of Python workers, all
 on this machine, beside what publishes. Figures leave the start of a job out, and name it apart. Every answer is held
 against what was published, or, of a replay and a backfill, counted.
 
 replay: an unbounded run takes in a journal of N events that batch doesn't have, with --lanes readers.
+scaling: replays with one lane and with two in turn, --rounds of each. Java compiles what runs for long, which takes a
+    TaskManager some 30 s of processor time: replays before the first round (--warm-ups) are for that.
 sustained: see benchmarks.live; freshness and CPU at a rate.
 backfill: files of N events, on Flink and, in turn, on the FnApiRunner. The job of 20,000 events before each is taken as
 what a start costs there: a graph, workers, a job.
@@ -96,7 +98,14 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
     first_at, first = time.monotonic(), received(store)
     before = {name: usage(pid).cpu for name, pid in processes(scene.cluster).items()}
     copies = _messages(scene.folder / "home" / "journal")
-    wait_until(lambda: received(store) >= copies and settled(store), _PATIENCE, live)
+    progress = [(first_at, first)]
+
+    def all_in() -> bool:
+        time.sleep(0.2)
+        progress.append((time.monotonic(), received(store)))
+        return progress[-1][1] >= copies and settled(store)
+
+    wait_until(all_in, _PATIENCE, live)
     ended = time.monotonic()
     cpu = {
         f"{name}_cores": round((usage(pid).cpu - before.get(name, 0)) / (ended - first_at), 2)
@@ -107,10 +116,51 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
     rate = round((copies - first) / (ended - first_at))
     return {
         "rate_per_s": rate,
+        "steady_per_s": steady_rate(progress, copies),
         "first_after_s": round(first_at - begun, 1),
         "work_s": round(ended - first_at, 1),
         **cpu,
     }
+
+
+def steady_rate(progress: Sequence[tuple[float, int]], messages: int) -> int:
+    """Messages a second between a fifth and four fifths of them, of (seconds, messages so far) in order of time.
+
+    Apart from a job's first bundles, and from its end, when one lane has done and another not.
+    """
+    low = next(sample for sample in progress if sample[1] >= messages / 5)
+    high = next(sample for sample in progress if sample[1] >= messages * 4 / 5)
+    return round((high[1] - low[1]) / (high[0] - low[0])) if high[0] > low[0] else 0
+
+
+def measure_scaling(
+    cluster: Cluster, flags: Sequence[str], options: argparse.Namespace
+) -> list[tuple[dict[str, int], dict[str, Any]]]:
+    """What tells cases apart, and figures: the middle replay of one lane and of two, and how they compare."""
+
+    def replay(lanes: int) -> dict[str, Any]:
+        with flink_scene(cluster, ["--lanes", str(lanes), *flags], freshness=options.freshness) as made:
+            figures: dict[str, Any] = measure_replay(made, options.events, lanes)
+        print(f"{lanes} lanes: {figures}", flush=True)
+        return figures
+
+    for _ in range(options.warm_ups):
+        replay(2)
+    taken: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    for _ in range(options.rounds):
+        for lanes, figures in taken.items():
+            figures.append(replay(lanes))
+    middle = {
+        lanes: sorted(figures, key=lambda one: one["steady_per_s"])[len(figures) // 2]
+        for lanes, figures in taken.items()
+    }
+    times = round(middle[2]["steady_per_s"] / middle[1]["steady_per_s"], 2)
+    least, most = (
+        round(pick(two["steady_per_s"] / one["steady_per_s"] for one, two in zip(*taken.values(), strict=True)), 2)
+        for pick in (min, max)
+    )
+    compared = {"rounds": options.rounds, "two_lanes_times": times, "least_times": least, "most_times": most}
+    return [*(({"lanes": lanes}, figures) for lanes, figures in middle.items()), ({}, compared)]
 
 
 def _messages(journal: Path) -> int:
@@ -160,7 +210,7 @@ def compare_backfills(form: str, events: int, flags: Sequence[str]) -> dict[str,
 def main() -> None:
     """Measure one case and record it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("replay", "sustained", "backfill"))
+    parser.add_argument("what", choices=("replay", "scaling", "sustained", "backfill"))
     parser.add_argument("--cluster", help="folder of the cluster (default: that of tandem flink)")
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
@@ -168,10 +218,21 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, choices=(1, 2, 4), default=1)
     parser.add_argument("--form", choices=("jsonl", "parquet", "avro"), default="jsonl", help="of a backfill's files")
     parser.add_argument("--freshness", default="500ms", help="the definition's setting")
+    parser.add_argument("--rounds", type=int, default=5, help="of scaling")
+    parser.add_argument("--warm-ups", type=int, default=5, help="replays before the first round of scaling")
     parser.add_argument("--no-record", action="store_true")
     options, flags = parser.parse_known_args()
     cluster = Cluster.start(options.cluster)
     case: dict[str, str | int] = {"what": options.what, "flags": " ".join(flags)}
+    if options.what == "scaling":
+        found = measure_scaling(cluster, flags, options)
+        case |= {"events": options.events}
+        if not options.no_record:
+            record(
+                "flink",
+                [Row(case | which | ({"what": "replay"} if which else {}), figures) for which, figures in found],
+            )
+        return
     if options.what == "backfill":
         os.environ["TANDEM_FLINK_HOME"] = str(cluster.home)
         case |= {"events": options.events, "form": options.form}

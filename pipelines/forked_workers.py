@@ -17,6 +17,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 from apache_beam.transforms.environments import Environment, python_sdk_capabilities
 
+from pipelines.bundle_ends import end_bundles_promptly
 from pipelines.fork_server import ForkServer, can_fork
 
 __all__ = ["FORKING", "ForkingRunner", "available", "worker_processes"]
@@ -56,6 +57,7 @@ def _work(request: dict[str, str]) -> None:
     from pipelines.launching import quieten
 
     quieten()
+    end_bundles_promptly()
     SdkHarness(
         request["control"],
         worker_id=request["worker"],

@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
 from pipelines import forked_workers
+from pipelines.bundle_ends import end_bundles_promptly
 from pipelines.job_servers import mend_job_servers
 from pipelines.tied_prism import TIED_PRISM
 from schemas.errors import FencedError, LaunchError, TandemError
@@ -99,6 +100,7 @@ def _is_not_of_beam(record: logging.LogRecord) -> bool:
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
     quieten()
+    end_bundles_promptly()
     mend_job_servers()
     try:
         return pipeline.run()

@@ -29,11 +29,6 @@ from apache_beam.utils import thread_pool_executor
 __all__ = ["WorkerPool", "main", "serve"]
 
 _LOGGER = logging.getLogger(__name__)
-_WORKER: Final = """\
-import sys
-from apache_beam.runners.worker.sdk_worker import SdkHarness
-SdkHarness(sys.argv[1], worker_id=sys.argv[2], state_cache_size=int(sys.argv[3])).run()
-"""
 _STATE_CACHE: Final = 100 << 20
 """Bytes of state that a worker keeps between bundles; Flink says when they are outdated."""
 
@@ -80,8 +75,8 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         return api.StartWorkerResponse()
 
     def _spawn(self, name: str, endpoint: str) -> subprocess.Popen[bytes]:
-        arguments = [endpoint, name, str(self._state_cache_size)]
-        process = subprocess.Popen([sys.executable, "-c", _WORKER, *arguments], stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "runners.flink_worker", endpoint, name, str(self._state_cache_size)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         _LOGGER.info("worker %s is process %d", name, process.pid)
         return process
 
