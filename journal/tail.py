@@ -147,6 +147,11 @@ class Follower:
         """After what `advance` returned last."""
         return FollowerMark(tuple(lane.cursor.position() for lane in self._lanes))
 
+    @property
+    def behind(self) -> bool:
+        """Whether more is waiting already."""
+        return any(lane.cursor.ready for lane in self._lanes)
+
     def finished(self) -> bool:
         """Every lane there is was closed by its own run or sealed by another, and all of it is emitted."""
         return bool(self._lanes) and all(lane.finished for lane in self._lanes)

@@ -21,15 +21,14 @@ from journal.tail import follower_id
 from pipelines.launching import launch
 from pipelines.live import LiveView, bundle_seconds, drained_by_signals, prepare
 from pipelines.live_config import LiveConfig
-from pipelines.live_runs import extents_of
-from pipelines.live_screen import note_idle_watermark, watch
+from pipelines.live_runs import end_live_runs, extents_of
+from pipelines.live_screen import watch
 from pipelines.remote_runs import Control, name_job, wait_for_end
 from pipelines.run_ends import FollowerEnd
 from schemas.definition import Definition
 from schemas.errors import UserError
 from transforms.fold import LiveRunRef
 from transforms.followed_source import FollowConfig, ReadFollowed
-from transforms.sinks import serve_when_caught_up
 from views.built import built
 from views.store import ViewStore
 
@@ -50,9 +49,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
     with drained_by_signals(blobs, runs[0].run), watch(config.home, config.definitions, runs, config.screen):
         end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
         wait_for_end(launch(build(config, options, runs, store)), options, end, control)
-    for definition, run in zip(config.definitions, runs, strict=True):
-        serve_when_caught_up(store, definition, run.run)
-        note_idle_watermark(config.home, definition, run.run)
+    end_live_runs(store, config.home, config.definitions, runs)
 
 
 def start_followers(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> tuple[LiveRunRef, ...]:

@@ -27,8 +27,8 @@ from pipelines.earlier_jobs import end_earlier_jobs, standing_state
 from pipelines.job_servers import stay_on_the_line
 from pipelines.launching import entry, launch, local_streaming_runner
 from pipelines.live_config import LiveConfig, parse
-from pipelines.live_runs import base_of, start_live_run
-from pipelines.live_screen import note_idle_watermark, watch
+from pipelines.live_runs import base_of, end_live_runs, start_live_run
+from pipelines.live_screen import watch
 from pipelines.remote_runs import Control, name_job, wait_for_end
 from pipelines.run_ends import RunEnd
 from pipelines.tied_prism import keep_bundles_whole
@@ -41,7 +41,7 @@ from transforms.fold import FoldTiles, LiveRunRef
 from transforms.journaled_source import ReadJournaled
 from transforms.panes import GatherPanes, LatePanes
 from transforms.reading import source_readings
-from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies, serve_when_caught_up
+from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
 from transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
 from views.opening import open_store
 from views.store import ViewStore
@@ -142,10 +142,7 @@ def _run_to_the_end(
     with drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
         end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
         wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
-    for definition, live_run in zip(config.definitions, runs, strict=True):
-        store.end_attempts(definition.version, live_run.run)
-        serve_when_caught_up(store, definition, live_run.run)
-        note_idle_watermark(config.home, definition, live_run.run)
+    end_live_runs(store, config.home, config.definitions, runs)
 
 
 def build(

@@ -9,6 +9,7 @@ from journal.journal_index import JournalIndex, SegmentRef
 from journal.layout import lane_name
 from journal.runs import RunManifest
 from pipelines.config import Home
+from pipelines.live_screen import note_idle_watermark
 from schemas.definition import Definition
 from schemas.errors import UserError
 from transforms.fold import LiveRunRef
@@ -16,7 +17,7 @@ from transforms.sinks import serve_when_caught_up
 from views.rows import BatchStatus, LaneExtent
 from views.store import ViewStore
 
-__all__ = ["base_of", "extents_of", "start_live_run"]
+__all__ = ["base_of", "end_live_runs", "extents_of", "start_live_run"]
 
 
 def base_of(store: ViewStore, definition: Definition, chosen: str | None) -> tuple[int, str | None]:
@@ -57,6 +58,14 @@ def start_live_run(
     )
     serve_when_caught_up(store, definition, manifest.id)
     return LiveRunRef(home.store, manifest.id, live_run.base_batch_run)
+
+
+def end_live_runs(store: ViewStore, home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef]) -> None:
+    """What is left to do once the job of these runs, of a writer or a follower, has ended."""
+    for definition, run in zip(definitions, runs, strict=True):
+        store.end_attempts(definition.version, run.run)
+        serve_when_caught_up(store, definition, run.run)
+        note_idle_watermark(home, definition, run.run)
 
 
 def extents_of(refs: Sequence[SegmentRef]) -> tuple[LaneExtent, ...]:

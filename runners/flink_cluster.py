@@ -101,7 +101,7 @@ class Cluster:
         folder = Path(home).absolute() if home else default_home()
         state = _read(folder)
         if state is None:
-            raise LaunchError(f"{folder}: no Flink was started there; `tandem flink start` does it")
+            raise LaunchError(f"{folder}: no Flink was started there", "`tandem flink start` does it")
         return cls(folder, Settings(**state["settings"]))
 
     @property
@@ -256,7 +256,7 @@ def _read(home: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise LaunchError(
-            f"{home / _STATE} can't be read: {error}; remove it if nothing of that cluster runs"
+            f"{home / _STATE} can't be read: {error}", "remove it if nothing of that cluster runs"
         ) from error
 
 

@@ -75,7 +75,7 @@ def _of_own_cluster(flags: Mapping[str, Any]) -> dict[str, str]:
     dead = [name for name, part in cluster.parts().items() if not part.alive]
     if dead:
         raise LaunchError(
-            f"--runner flink: {', '.join(dead)} of {cluster.home} is dead; `tandem flink start` starts it"
+            f"--runner flink: {', '.join(dead)} of {cluster.home} is dead", "`tandem flink start` starts it"
         )
     return flag_values(cluster.flags((flags.get("environment_type") or "EXTERNAL").upper()))  # type: ignore[return-value]
 
@@ -172,7 +172,7 @@ def _newest_state(flags: Mapping[str, Any], run: str) -> str:
     newest = newest_state(folder)
     if newest is None:
         raise LaunchError(
-            f"--resume {run}: there is no savepoint or checkpoint in {folder}; pass --savepoint_path=PATH, or leave "
-            "--resume out: a new run replays the journal"
+            f"--resume {run}: there is no savepoint or checkpoint in {folder}",
+            "pass --savepoint_path=PATH, or leave --resume out: a new run replays the journal",
         )
     return newest

@@ -18,7 +18,7 @@ from runners.plan import accepted_codes, findings_of
 from runners.plan_findings import Finding, Level, in_order, refuse
 from runners.plan_graph import Graph
 from runners.plan_launch import Engine, Launch, engine_of, flag_values, take_value
-from schemas.errors import TandemError
+from schemas.errors import LaunchError, TandemError
 
 __all__ = ["Gate", "dry_run", "gate", "patient", "with_runner_flags"]
 
@@ -93,8 +93,8 @@ def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], t
         defaults = [f"--{flag}={value}" if value else f"--{flag}" for flag, value in LIVE_DEFAULTS.items()]
         kept = [word.replace("--runner=flink", "--runner=FlinkRunner") for word in words]
         kept = ["FlinkRunner" if word == "flink" else word for word in kept]
-        what, told, remedy = str(error).partition("; ")
-        remedy = remedy if told else "start the cluster, or correct the flag"
+        what, remedy = (error.what, error.remedy) if isinstance(error, LaunchError) else (str(error), "")
+        remedy = remedy or "start the cluster, or correct the flag"
         where = what.partition(":")[0] if what.startswith("--") else "--runner"
         missing = Finding(Level.ERROR, "runner", what, where, remedy)
         return [*kept, *(defaults if name == "live" else ())], in_order([missing])

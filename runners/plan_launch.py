@@ -187,7 +187,7 @@ def take_value(arguments: Sequence[str], flag: str) -> tuple[list[str], str | No
             continue
         found = value if given else next(words, "")
         if not found or (found.startswith("--") and not given):
-            raise UserError(f"{flag} needs the name of a file")
+            raise UserError(f"{flag} needs a value")
     return rest, found
 
 

@@ -85,7 +85,14 @@ class SourceFileError(UserError):
 
 
 class LaunchError(UserError):
-    """The chosen runner, or this machine, can't do what was asked; the message says what to do."""
+    """The chosen runner, or this machine, can't do what was asked; the message says what to do.
+
+    `remedy` is what to do alone, where it was given apart; it ends the message.
+    """
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}; {remedy}" if remedy else what)
+        self.what, self.remedy = what, remedy
 
 
 class JournalError(TandemError):

@@ -24,6 +24,7 @@ from journal.tail import Follower, FollowerMark
 from schemas.definition import Definition
 from schemas.durations import DAY
 from transforms import reading_progress
+from transforms.bundle_clock import reads_backlog
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
 from transforms.journaled_source import batches_of, decoded_segment, timestamp_of
 from transforms.lane_elements import ElementCoder, ElementSource, ReadSources
@@ -200,6 +201,7 @@ class _FollowerReader(UnboundedReader):  # type: ignore[misc]
         if self._progress.ended:
             return False
         emitted = self._reader.advance()
+        reads_backlog(emitted is not None and self._reader.behind)
         if emitted is None:
             return False
         self._progress.active_at = self._clock.monotonic()

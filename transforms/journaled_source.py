@@ -29,6 +29,7 @@ from schemas.definition import Definition
 from schemas.failpoints import reached
 from schemas.messages import Decoded
 from transforms import reading_progress
+from transforms.bundle_clock import reads_backlog
 from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
 from transforms.lane_elements import ElementCoder, ElementSource, ReadSources
 from transforms.reading import SourceReading, observe, source_readings
@@ -61,6 +62,7 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     """Seconds between two looks at an idle subscription."""
     max_segments_per_bundle: int = 100
     max_seconds_per_bundle: float = 1.0
+    """Of messages that are pulled; see transforms.bundle_clock for replays."""
     launch: int | None = None
     """Of the run, see journal.launches; None: the run can't be resumed elsewhere."""
 
@@ -219,6 +221,7 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
             self._current = None
         self._look_around()
         emitted = self._reader.advance()
+        reads_backlog(emitted is not None and emitted.replayed)
         if emitted is None:
             return False
         self._current = decoded_segment(emitted, self._reader.common_watermark())

@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam import coders
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource, UnboundedSource, _ReadFromUnboundedSourceDoFn
 
+from transforms.bundle_clock import bundle_time
 from transforms.elements import DecodedSegment
 
 __all__ = ["KEY_GROUPS", "ElementCoder", "ElementSource", "ReadSources", "elements", "key_group"]
@@ -61,7 +62,7 @@ class ReadSources(ReadFromUnboundedSource):  # type: ignore[misc]
         # Reshuffled the graph would depend on the number of lanes; what reads them is keyed by the element anyway.
         created = begin | "Create" >> beam.Create(elements(self._sources), reshuffle=False)
         read = _ReadFromUnboundedSourceDoFn(
-            self._poll_interval, self._max_records_per_bundle, self._max_read_time_seconds
+            self._poll_interval, self._max_records_per_bundle, self._max_read_time_seconds, bundle_time
         )
         return created | "ReadUnbounded" >> beam.ParDo(read).with_output_types(DecodedSegment)
 

@@ -186,7 +186,7 @@ class Coverage:
         if behind:
             raise self.behind(
                 f"live run {live.run!r} went back to a checkpoint, and {behind} tiles have not caught up with what was"
-                " written before"
+                " written before: try again in a moment, or, if it stays so, end the run and publish then"
             )
 
     def _journal(self, live: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report, results
+from benchmarks.flink import steady_rate
 from benchmarks.report import replaced
 from benchmarks.results import Row, load, machines, median, record, spread
 from benchmarks.tables import any_table
@@ -148,3 +149,15 @@ def test_the_real_page_has_a_place_for_everything() -> None:
 def test_sections_without_results_say_so() -> None:
     assert "Not measured yet." in replaced(PAGE, lambda name: "")
     assert any_table([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("progress", "rate"),
+    [
+        pytest.param([(0, 0), (1, 100), (2, 200), (9, 900), (10, 1000)], 100, id="even"),
+        pytest.param([(0, 0), (5, 200), (6, 500), (7, 800), (90, 1000)], 300, id="slow-start-and-end"),
+        pytest.param([(0, 0), (1, 1000)], 0, id="too-fast-to-tell"),
+    ],
+)
+def test_a_steady_rate_leaves_beginning_and_end_out(progress: list[tuple[float, int]], rate: int) -> None:
+    assert steady_rate(progress, 1000) == rate

@@ -85,6 +85,26 @@ def test_follows_lanes_then_the_next_run() -> None:
     assert FollowerMark.decode(follower.mark().encode()) == follower.mark()
 
 
+def test_it_is_behind_while_more_is_waiting() -> None:
+    scene = Scene()
+    run = scene.run(2)
+    one, two = scene.writer(run, 0), scene.writer(run, 1)
+    scene.put(one, 1, 1)
+    scene.put(two, 2, 1)
+    scene.put(one, 3, 2)
+    follower = scene.follower()
+    scene.clock.advance(SECOND)
+    assert [(follower.advance() is not None, follower.behind) for _ in range(4)] == [
+        (True, True),
+        (True, True),
+        (True, False),
+        (False, False),
+    ]
+    scene.put(two, 4, 3)
+    scene.clock.advance(SECOND)
+    assert (follower.advance() is not None, follower.behind) == (True, False)
+
+
 def test_resumes_after_its_mark_also_at_the_end_of_a_lane() -> None:
     scene = Scene()
     run = scene.run(1)

@@ -23,7 +23,7 @@ from journal.tail import follower_id, is_follower
 from journal.watermark_board import Published, WatermarkBoard
 from schemas.durations import DAY
 from schemas.messages import MESSAGE_SCHEMA
-from transforms import followed_source
+from transforms import bundle_clock, followed_source
 from transforms.followed_source import FollowConfig, FollowedSource, judged_by
 from transforms.reading import source_readings
 from transforms.sinks import serve_when_caught_up
@@ -107,6 +107,15 @@ def test_segments_come_with_the_stored_watermarks(scene: Scene) -> None:
     scene.say(37)
     assert emitted(reader) == []
     assert seconds(reader) == 37
+
+
+def test_bundles_are_longer_while_more_is_waiting(scene: Scene) -> None:
+    scene.put(1)
+    scene.put(2)
+    reader, told = scene.reader(), []
+    while reader.advance():
+        told.append(bundle_clock._CLOCK.behind)
+    assert (told, bundle_clock._CLOCK.behind) == ([True, False], False)
 
 
 def test_a_source_that_the_writer_does_not_know_is_judged_by_the_lanes_own_events(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""What is done once a run's job has ended, be it a writer's or a follower's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sales
+
+from journal.blobs import LocalBlobs
+from journal.clocks import SystemClock
+from journal.runs import start_run
+from journal.tail import follower_id
+from pipelines.config import Home, make_folder
+from pipelines.live_runs import end_live_runs
+from schemas.errors import PublishRefusedError
+from transforms.fold import LiveRunRef
+from views.opening import open_store
+
+
+def writer(home: Home) -> str:
+    return start_run(LocalBlobs(home.journal), SystemClock(), lanes=1, subscription="projects/p/subscriptions/s").id
+
+
+def follower(home: Home) -> str:
+    return follower_id(SystemClock(), "0a0a")
+
+
+@pytest.mark.parametrize("run_of", [writer, follower])
+def test_a_mark_of_a_worker_that_woke_up_hinders_nothing_any_more(tmp_path: Path, run_of: object) -> None:
+    """A worker that was taken for dead may mark a tile as one that hasn't caught up, and nobody takes that back."""
+    home, definition = Home.at(str(tmp_path)), sales.definition()
+    make_folder(home.journal)
+    store = open_store(home.store)
+    store.register(sales.compiled(), sales.text())
+    run = run_of(home)  # type: ignore[operator]
+    store.start_live_run(definition.version, run, journal=home.journal)
+    store.mark_behind(definition.version, run, 0, 0)
+    with pytest.raises(PublishRefusedError, match="have not caught up"):
+        store.serve_live(definition.name, definition.version, run)
+
+    end_live_runs(store, home, [definition], [LiveRunRef(home.store, run, None)])
+    served = store.served(definition.name)
+    assert served is not None
+    assert served.live_run == run
