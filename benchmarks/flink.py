@@ -43,6 +43,7 @@ __all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processe
 
 _PATIENCE: Final = 300.0
 """Seconds."""
+_ENDED: Final = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 _SMALL: Final = 20_000
 """Events of a job that is all start-up."""
 
@@ -84,6 +85,8 @@ def _cancel_all(cluster: Cluster) -> None:
     for job in cluster.rest.jobs():
         if job.state in ("RUNNING", "CREATED", "RESTARTING", "INITIALIZING"):
             cluster.rest.cancel(job.id)
+    # Until a job has ended it writes into the folder that is removed next.
+    wait_until(lambda: all(job.state in _ENDED for job in cluster.rest.jobs()), 30)
 
 
 def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]:

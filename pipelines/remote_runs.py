@@ -86,9 +86,13 @@ def name_job(options: PipelineOptions, home: Home, run: str) -> None:
         return
     options.view_as(GoogleCloudOptions).job_name = job_name(run)
     flags: list[str] = options._flags
-    if any(flag.startswith(("--state_backend", "--stateBackend")) for flag in flags):
+    given = {flag.partition("=")[0].lstrip("-").replace("_", "").lower() for flag in flags}
+    if "statebackendfactory" in given:
         return
-    flags += ["--state_backend=filesystem", f"--state_backend_storage_path={state_folder(home, run).as_uri()}"]
+    if "statebackend" not in given:
+        flags.append("--state_backend=filesystem")
+    if "statebackendstoragepath" not in given:
+        flags.append(f"--state_backend_storage_path={state_folder(home, run).as_uri()}")
 
 
 def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:

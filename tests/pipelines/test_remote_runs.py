@@ -129,9 +129,27 @@ def test_a_job_has_its_runs_name_and_a_folder_of_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("chosen", "added"),
+    [
+        pytest.param(["--state_backend=rocksdb"], ["--state_backend_storage_path=FOLDER"], id="backend"),
+        pytest.param(
+            ["--stateBackend", "rocksdb"], ["--state_backend_storage_path=FOLDER"], id="backend-in-javas-words"
+        ),
+        pytest.param(["--state_backend_storage_path=s3://b"], ["--state_backend=filesystem"], id="path"),
+        pytest.param(["--state_backend=rocksdb", "--state_backend_storage_path=s3://b"], [], id="both"),
+    ],
+)
+def test_what_the_user_says_of_state_counts(chosen: list[str], added: list[str], tmp_path: Path) -> None:
+    opts = PipelineOptions(["--runner=FlinkRunner", *chosen])
+    name_job(opts, Home.at(str(tmp_path)), "000001-aa")
+    folder = (tmp_path / "flink" / "000001-aa").as_uri()
+    assert opts._flags == ["--runner=FlinkRunner", *chosen, *(flag.replace("FOLDER", folder) for flag in added)]
+
+
+@pytest.mark.parametrize(
     "flags",
     [
-        pytest.param(["--runner=FlinkRunner", "--state_backend=rocksdb"], id="chosen-by-the-user"),
+        pytest.param(["--runner=FlinkRunner", "--state_backend_factory=a.B"], id="a-factory-knows"),
         pytest.param(["--runner=DirectRunner"], id="in-this-process"),
     ],
 )
