@@ -35,6 +35,7 @@ from benchmarks.live import Scene, measure, wait_until
 from benchmarks.live_watching import received, settled, usage
 from benchmarks.results import Row, record
 from runners.flink_cluster import Cluster
+from runners.flink_rest import RUNNING
 from views.answers import all_answers
 from views.opening import open_store
 from views.store import ViewStore
@@ -43,7 +44,6 @@ __all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processe
 
 _PATIENCE: Final = 300.0
 """Seconds."""
-_ENDED: Final = ("FINISHED", "CANCELED", "FAILED", "SUSPENDED")
 _SMALL: Final = 20_000
 """Events of a job that is all start-up."""
 
@@ -83,10 +83,10 @@ def flink_scene(cluster: Cluster, flags: Sequence[str], **settings: Any) -> Any:
 
 def _cancel_all(cluster: Cluster) -> None:
     for job in cluster.rest.jobs():
-        if job.state in ("RUNNING", "CREATED", "RESTARTING", "INITIALIZING"):
+        if job.state in RUNNING:
             cluster.rest.cancel(job.id)
     # Until a job has ended it writes into the folder that is removed next.
-    wait_until(lambda: all(job.state in _ENDED for job in cluster.rest.jobs()), 30)
+    wait_until(lambda: all(job.state not in RUNNING for job in cluster.rest.jobs()), 30)
 
 
 def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]:

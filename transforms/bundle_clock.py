@@ -33,6 +33,11 @@ class BundleClock(threading.local):
         self._seen = now
         return self._elapsed
 
+    def goes_by(self, behind: bool) -> None:
+        """From now on; what has passed counts as it did."""
+        self.time()
+        self.behind = behind
+
 
 _CLOCK: Final = BundleClock()
 
@@ -44,6 +49,4 @@ def bundle_time() -> float:
 
 def reads_backlog(behind: bool) -> None:
     """A reader tells whether what it read last, in this thread, had been waiting in the journal."""
-    if behind != _CLOCK.behind:
-        _CLOCK.time()
-        _CLOCK.behind = behind
+    _CLOCK.goes_by(behind)
