@@ -25,9 +25,10 @@ from transforms.elements import FoldUpdate, TileKey
 from transforms.panes import Pane
 from transforms.patience import patiently
 from transforms.routing import shards_of
-from transforms.seen_ids import ID_SCHEMA, SeenIds
+from transforms.seen_ids import ID_SCHEMA, SeenIds, ids_batch, merge_sorted
 from transforms.tile_cache import COMPACT_AFTER, TILE_CACHE, CachedTile
 from transforms.tile_state import Beside, TileState
+from views.asides import Aside
 from views.opening import open_store
 from views.store import ViewStore
 
@@ -77,7 +78,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
 
     Behind the token stands how far the watermark has passed the tile. It is set aside once its lateness is over: the
-    ids are in the store then, and the states in the runner's, for a day more.
+    store has all of it then, under the token, which is what is left in the runner's state for a day more.
 
     The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
     state, so a bundle that failed, or a tile that moved to another worker, reads the bag again. A state that is behind
@@ -112,7 +113,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         timing = "late" if mark else timing
         cached = TILE_CACHE.take(self._cache_key(key), known)
         if cached is None:
-            cached = self._restore(key, list(entries.read()), aside=mark == _ASIDE)
+            cached = self._restore(key, list(entries.read()), known)
         update = cached.state.update([events], timing)
         replacement = self._replacement(key, cached, timing) if cached.behind else None
         if cached.entries >= cached.compact_at:
@@ -159,27 +160,31 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         token: Any = beam.DoFn.StateParam(TOKEN),
         clear: Any = beam.DoFn.TimerParam(CLEAR),
     ) -> None:
-        """The watermark is a tile past the lateness: keep only what is small; a day later, nothing."""
+        """The watermark is a tile past the lateness: keep only a token; a day later, nothing."""
         known = token.read()
         if known is None or known[_TOKEN:] == _ASIDE:
             self.forget(key, entries, token)
             return
-        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
+        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()), known)
         if cached.behind:  # it needs all that it has, to catch up; the panes that it waits for set the timer again
             TILE_CACHE.put(self._cache_key(key), known, cached)
             return
         clear.set(self._due(key, DAY))
-        self._keep_ids(key, cached.state)
+        fresh = secrets.token_bytes(_TOKEN)
+        self._keep(key, cached.state, fresh)
         entries.clear()
-        entries.add(cached.state.snapshot_bytes(ids=False))
-        token.write(secrets.token_bytes(_TOKEN) + _ASIDE)
+        token.write(fresh + _ASIDE)
 
     def forget(self, key: TileKey, entries: Any, token: Any) -> None:
         """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
         known = token.read()
         if known is None or known[_TOKEN:] != _ASIDE:
-            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()))
-            self._keep_ids(key, cached.state)
+            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()), known)
+            self._keep(key, cached.state, secrets.token_bytes(_TOKEN))
+        else:
+            store, version = open_store(self._live_run.store), self._definition.version
+            place, before = (version, self._live_run.run, *key), key[0] - DAY
+            patiently(lambda: store.forget_asides(*place, known[:_TOKEN], before))
         entries.clear()
         token.clear()
         TILE_CACHE.drop(self._cache_key(key))
@@ -190,28 +195,30 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     def _cache_key(self, key: TileKey) -> tuple[str, str, int, int]:
         return (self._live_run.run, self._definition.version, *key)
 
-    def _restore(self, key: TileKey, entries: list[bytes], *, aside: bool = False) -> CachedTile:
-        return patiently(lambda: self._read_back(key, entries, aside))
+    def _restore(self, key: TileKey, entries: list[bytes], known: bytes | None) -> CachedTile:
+        return patiently(lambda: self._read_back(key, entries, known))
 
-    def _read_back(self, key: TileKey, entries: list[bytes], aside: bool) -> CachedTile:
+    def _read_back(self, key: TileKey, entries: list[bytes], known: bytes | None) -> CachedTile:
         assert self._compiled is not None
         state = TileState(self._compiled, key)
         state.restore(entries)
         store, place = open_store(self._live_run.store), (self._definition.version, self._live_run.run, *key)
         if self._live_run.base_batch_run is not None and self._definition.deduplicate:
             state.seen.load(store.counted_ids(self._definition.version, self._live_run.base_batch_run, *key))
-        cleared = store.cleared_ids(*place) if aside or not entries else None
-        if cleared is not None:
-            state.seen.load(cleared)
-        if aside and self._definition.deduplicate:
-            self._load_covered(state, store)
-        behind = (aside or cleared is None) and store.tile_progress(*place).ahead_of(
-            state.seen_by_generation(), state.attempt
-        )
+        if known is not None and known[_TOKEN:] == _ASIDE:
+            self._load_aside(state, store, known[:_TOKEN])
+            forgotten, compact_at = False, 0  # the runner has nothing of it: the next entry is the whole
+        else:
+            cleared = [] if entries else store.cleared_ids(*place)
+            for ids in cleared:
+                state.seen.add(ids)
+            forgotten, compact_at = bool(cleared), max(COMPACT_AFTER, 2 * len(entries))
+        progress = store.tile_progress(*place)
+        behind = not forgotten and progress.ahead_of(state.seen_by_generation(), state.attempt)
         if behind:
             store.mark_behind(*place)
             self._load_served(state, store)
-        return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), behind)
+        return CachedTile(state, len(entries), compact_at, behind)
 
     def _batch(self, store: ViewStore) -> tuple[str, int] | None:
         """The batch run of this version that is served, and its boundary."""
@@ -219,6 +226,18 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if served is None or served.batch_run is None or served.version != self._definition.version:
             return None
         return served.batch_run, served.boundary
+
+    def _load_aside(self, state: TileState, store: ViewStore, token: bytes) -> None:
+        """What was kept of a tile; where nothing is any more, batch has covered all that it counted."""
+        place = (self._definition.version, self._live_run.run, *state.tile)
+        aside = store.aside(*place, token)
+        if aside is None:
+            state.attempt = store.tile_progress(*place).attempt
+        else:
+            state.restore([aside.states])
+            state.seen.load(aside.ids)
+        if self._definition.deduplicate:
+            self._load_covered(state, store)
 
     def _load_covered(self, state: TileState, store: ViewStore) -> None:
         """What batch has covered since is gone from the ids that were kept."""
@@ -259,9 +278,10 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         cached.behind, cached.state.beside, cached.state.attempt = False, None, attempt
         return cached.state.whole(timing)
 
-    def _keep_ids(self, key: TileKey, state: TileState) -> None:
+    def _keep(self, key: TileKey, state: TileState, token: bytes) -> None:
         """A late copy of an earlier generation may come even now; what it is a copy of straddles then."""
         store, version = open_store(self._live_run.store), self._definition.version
-        if state.tallies and self._definition.deduplicate:
-            newest = max(state.tallies)
-            patiently(lambda: store.keep_ids(version, self._live_run.run, *key, state.own_ids(), newest))
+        ids = state.own_ids() if self._definition.deduplicate else ids_batch(merge_sorted([]))
+        newest = max([*state.tallies, *state.late.lowest.values()], default=0)
+        aside = Aside(newest, ids, state.snapshot_bytes(ids=False))
+        patiently(lambda: store.set_aside(version, self._live_run.run, *key, token, aside))

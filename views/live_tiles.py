@@ -1,19 +1,16 @@
-"""What a live run's fold asks the store about one tile: how far it has been written, and ids it had cleared."""
+"""How far one tile of a live run has been written: its fold asks, after a runner went back to a checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.states import from_ipc, to_ipc
-from views.database import Database
 from views.driver_rows import select_rows
-from views.tables import live_attempts, live_ids, live_states, live_tallies
+from views.tables import live_attempts, live_states, live_tallies
 
-__all__ = ["TileOpening", "TileProgress", "cleared_ids", "keep_ids", "tile_events", "tile_progress"]
+__all__ = ["TileProgress", "tile_events", "tile_progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +27,6 @@ class TileProgress:
         return self.attempt > attempt or any(count > seen.get(generation, 0) for generation, count in self.seen.items())
 
 
-@dataclass(frozen=True, slots=True)
-class TileOpening:
-    """All that a fold asks about a tile and shard before it takes in the first pane."""
-
-    progress: TileProgress
-    cleared: pa.RecordBatch | None
-    """The ids that were counted before it was cleared (HASH, CONTENT, GENERATION); None: it wasn't."""
-    counted: pa.RecordBatch | None
-    """The ids that the batch run which the live run stands on counted, the same columns; None: wasn't asked."""
-
-
 _HERE: Final[dict[str, Any]] = {name: sa.bindparam(f"the_{name}") for name in ("run", "tile", "shard")}
 
 
@@ -50,7 +36,6 @@ def _of_place(columns: Any, *wanted: Any) -> sa.Select[Any]:
 
 _SEEN: Final = _of_place(live_tallies.c, live_tallies.c.generation, live_tallies.c.seen)
 _ATTEMPT: Final = _of_place(live_attempts.c, live_attempts.c.attempt)
-_CLEARED: Final = _of_place(live_ids.c, live_ids.c.counted)
 
 
 def tile_progress(connection: sa.Connection, run: int, tile: int, shard: int) -> TileProgress:
@@ -66,28 +51,3 @@ def tile_events(connection: sa.Connection, run: int, tile: int) -> dict[str, int
     s = live_states.c
     query = sa.select(s.key, sa.func.sum(s.events)).where(s.run == run, s.tile == tile).group_by(s.key)
     return {key: int(events) for key, events in connection.execute(query)}
-
-
-def keep_ids(
-    database: Database,
-    connection: sa.Connection,
-    run: sa.Row[Any],
-    place: tuple[int, int],
-    counted: pa.RecordBatch,
-    newest: int,
-) -> None:
-    """Keep the ids (HASH, CONTENT, GENERATION) that a tile and shard counted, until batch covers them all.
-
-    `newest`: the last generation that it has seen an event of, counted or not. None may have counted: that the tile was
-    cleared is kept all the same, else its tallies would look like those of a later attempt.
-    """
-    if newest <= run.pruned_to:
-        return
-    database.write_rows(connection, database.replace(live_ids), [(run.id, *place, newest, to_ipc(counted))])
-
-
-def cleared_ids(connection: sa.Connection, run: int, tile: int, shard: int) -> pa.RecordBatch | None:
-    """The ids that a tile and shard counted before it was cleared; None for one that wasn't."""
-    here = {"the_run": run, "the_tile": tile, "the_shard": shard}
-    found = select_rows(connection, _CLEARED, here)
-    return from_ipc(found[0][0]) if found else None

@@ -22,6 +22,7 @@ from views.tables import (
     batch_runs,
     batch_states,
     late_ledger,
+    live_asides,
     live_attempts,
     live_ids,
     live_runs,
@@ -72,7 +73,11 @@ def prune(database: Database, chains: Chains, name: str, keep: int) -> Pruned:
     return Pruned(live_rows, batch_rows, len(old_live), len(old_batch))
 
 
-_LIVE_TABLES = (live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers, live_ids, live_attempts)
+_ASIDES = (live_ids, live_asides)
+_LIVE_TABLES = (
+    *(live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers, live_attempts),
+    *_ASIDES,
+)
 _LIVE_DIGESTS = (live_id_digests, late_ids)
 _BATCH_TABLES = (batch_states, batch_ids, batch_cleared, batch_counts, batch_left_out)
 _BATCH_DIGESTS = (batch_state_digests, batch_id_digests)
@@ -120,7 +125,8 @@ def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
             removed += outcome.rowcount if table is live_states else 0
         covered = straddlers.c.counted_generation <= floor
         connection.execute(straddlers.delete().where(straddlers.c.run == run, covered))
-        connection.execute(live_ids.delete().where(live_ids.c.run == run, live_ids.c.newest <= floor))
+        for table in _ASIDES:
+            connection.execute(table.delete().where(table.c.run == run, table.c.newest <= floor))
     return removed
 
 

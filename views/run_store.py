@@ -13,13 +13,14 @@ import pyarrow as pa
 
 from schemas.columns import CONTENT, GENERATION, HASH
 from schemas.errors import StoreError
-from views import batch, event_ids, live, live_attempts, live_tiles, lookups
+from views import asides, batch, event_ids, live, live_attempts, live_tiles, lookups
+from views.asides import Aside
 from views.batch_rows import prepare
 from views.chains import Chains
 from views.database import Clock, Database, wall_clock
 from views.digest_rows import write_segment_tiles
 from views.letter_store import LetterStore
-from views.live_tiles import TileOpening, TileProgress
+from views.live_tiles import TileProgress
 from views.rows import (
     BatchManifest,
     BatchRun,
@@ -132,20 +133,6 @@ class RunStore(LetterStore):
             row = lookups.find_live_run(connection, version, run)
             return live_tiles.tile_progress(connection, row.id, tile, shard)
 
-    def tile_opening(
-        self, version: str, run: str, tile: int, shard: int, base_batch_run: str | None = None
-    ) -> TileOpening:
-        """`tile_progress`, `cleared_ids` and, with `base_batch_run`, `counted_ids`: all of one instant, in one read."""
-        with self.database.read() as connection:
-            live_run = lookups.live_run_id(connection, version, run)
-            progress = live_tiles.tile_progress(connection, live_run, tile, shard)
-            cleared = live_tiles.cleared_ids(connection, live_run, tile, shard)
-            counted = None
-            if base_batch_run is not None:
-                row = lookups.find_batch_run(connection, base_batch_run)
-                counted = _column_batch(event_ids.counted_columns(connection, self.chains, row, tile, shard))
-        return TileOpening(progress, cleared, counted)
-
     def tile_events(self, version: str, run: str, tile: int) -> tuple[int, dict[str, int]]:
         """(the generation up to which rows were pruned, events by key in the rows of a tile of a live run)."""
         with self.database.read() as connection:
@@ -164,17 +151,29 @@ class RunStore(LetterStore):
             row = live.lock_live_run(connection, version, run)
             live_attempts.forget_behind(connection, row.id)
 
-    def keep_ids(self, version: str, run: str, tile: int, shard: int, counted: pa.RecordBatch, newest: int) -> None:
-        """Keep the ids (HASH, CONTENT, GENERATION) that a live run counted in a tile and shard that it clears."""
+    def set_aside(self, version: str, run: str, tile: int, shard: int, token: bytes, aside: Aside) -> None:
+        """Keep what a live run knows of a tile and shard that its runner forgets, under a token that was never used."""
         with self.database.write() as connection:
             row = live.lock_live_run(connection, version, run)
-            live_tiles.keep_ids(self.database, connection, row, (tile, shard), counted, newest)
+            asides.set_aside(self.database, connection, row, (tile, shard), token, aside)
 
-    def cleared_ids(self, version: str, run: str, tile: int, shard: int) -> pa.RecordBatch | None:
-        """What `keep_ids` kept; None for nothing."""
+    def aside(self, version: str, run: str, tile: int, shard: int, token: bytes) -> Aside | None:
+        """What `set_aside` kept under a token; None once batch covers all of it."""
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
-            return live_tiles.cleared_ids(connection, row.id, tile, shard)
+            return asides.find_aside(connection, row.id, (tile, shard), token)
+
+    def forget_asides(self, version: str, run: str, tile: int, shard: int, token: bytes, before: int) -> None:
+        """Nothing comes for a tile any more: states that were set aside of tiles `before` (exclusive) are dropped."""
+        with self.database.write() as connection:
+            row = live.lock_live_run(connection, version, run)
+            asides.forget_asides(connection, row.id, (tile, shard), token, before)
+
+    def cleared_ids(self, version: str, run: str, tile: int, shard: int) -> list[pa.RecordBatch]:
+        """The ids of each time that a tile and shard was set aside (HASH, CONTENT, GENERATION), until batch has all."""
+        with self.database.read() as connection:
+            row = lookups.find_live_run(connection, version, run)
+            return asides.cleared_ids(connection, row.id, (tile, shard))
 
     def set_watermark(self, version: str, run: str, watermark: int) -> None:
         """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing."""

@@ -25,6 +25,7 @@ __all__ = [
     "dead_letters",
     "definitions",
     "late_ledger",
+    "live_asides",
     "live_attempts",
     "live_ids",
     "live_runs",
@@ -38,7 +39,7 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Goes up with every change of these tables; a store of another version is refused."""
 
 METADATA = sa.MetaData()
@@ -197,13 +198,26 @@ live_ids = sa.Table(
     "live_ids",
     METADATA,
     *(_part(name) for name in ("run", "tile", "shard")),
+    _part("token", sa.LargeBinary()),
     _count("newest"),
     sa.Column("counted", sa.LargeBinary(), nullable=False),
     **_WITHOUT_ROWID,
 )
-"""Ids that live counted in a tile that it has cleared, for late copies of earlier generations that come even then;
-`newest`: the last generation of them.
+"""Ids that live counted in a tile that it has set aside, for late copies of earlier generations that come even then;
+`newest`: the last generation of them. A tile that something came for all the same is set aside once more, under another
+token.
 """
+
+live_asides = sa.Table(
+    "live_asides",
+    METADATA,
+    *(_part(name) for name in ("run", "tile", "shard")),
+    _part("token", sa.LargeBinary()),
+    _count("newest"),
+    sa.Column("states", sa.LargeBinary(), nullable=False),
+    **_WITHOUT_ROWID,
+)
+"""The states of such tiles, without the ids, for as long as anything may come that is in time."""
 
 live_attempts = sa.Table(
     "live_attempts",

@@ -26,13 +26,14 @@ from proving.runner_state import RunnerState
 from schemas.columns import CONTENT, GENERATION, HASH, LATE
 from schemas.durations import DAY
 from schemas.states import from_ipc, to_ipc
-from transforms.elements import FoldUpdate, TileKey, pack, unpack
+from transforms.elements import FoldUpdate, SegmentTally, TileKey, pack, unpack
 from transforms.fold import FoldTiles, LiveRunRef, _Fold
 from transforms.panes import GatherPanes, _Gather
 from transforms.sinks import WriteLiveStates
 from transforms.tile_state import TileState
 from views.answers import all_answers
 from views.opening import open_store
+from views.rows import BatchManifest, GenerationCounts
 from views.store import ViewStore
 
 Routed = Callable[..., pa.RecordBatch]
@@ -182,9 +183,7 @@ def test_a_tile_is_set_aside_once_all_that_comes_is_late(routed: Routed, run: Li
     assert late < state.timer <= late + 2 * TILE
     passed(fold, state)
     assert state.timer > late + DAY
-    assert len(state.entries) == 1
-    _, (_, ids, _) = unpack(state.entries[0])
-    assert from_ipc(ids).num_rows == 0
+    assert state.entries == [], "the runner keeps a token; the store has the rest"
     again, last = process(fold, state, parts[0]), process(fold, state, parts[2])
     assert again.timing == last.timing == "late"
     unbroken = steady([*parts[:2], parts[0], parts[2]])
@@ -200,6 +199,71 @@ def test_a_day_later_nothing_is_left_but_the_ids_in_the_store(routed: Routed, ru
     assert (state.entries, state.token) == ([], None)
     again = process(fold, state, panes(routed, 1)[0])
     assert [(tally.counted, tally.duplicates) for tally in again.tallies] == [(0, 1)], "the store remembers the ids"
+
+
+def test_a_tile_that_came_back_moves_to_another_worker_whole(routed: Routed, run: LiveRunRef) -> None:
+    state, fold, parts = RunnerState(), fold_of(run), panes(routed, 4)
+    found = [process(fold, state, part) for part in parts[:2]]
+    passed(fold, state)
+    found.append(process(fold, state, parts[2]))
+    fold.forget(KEY, *_throwaway())
+    found += [process(fold, state, part) for part in (parts[0], parts[3])]
+    check_same(found, steady([*parts[:3], parts[0], parts[3]]))
+
+
+def test_a_runner_that_went_back_finds_what_its_checkpoint_had_set_aside(routed: Routed, run: LiveRunRef) -> None:
+    """Not what was set aside since, which has ids of events that come to it again, and would pass for copies."""
+    store, state, fold, parts = open_store(run.store), RunnerState(), fold_of(run), panes(routed, 4)
+    store.write_live(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
+    passed(fold, state)
+    checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer)
+    store.write_live(COMPILED, run.run, [process(fold, state, parts[2])])
+    passed(fold, state)
+    whole = process(fold, checkpoint, parts[2])
+    assert (whole.replaces, whole.attempt) == (True, 1), "it has caught up with the store's rows"
+    store.write_live(COMPILED, run.run, [whole, process(fold, checkpoint, parts[3])])
+    assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}
+    assert sum(row.events for row in all_answers_of(store, run)) == 4
+
+
+def test_a_tile_of_which_batch_has_all_begins_anew(routed: Routed, run: LiveRunRef) -> None:
+    """The store keeps nothing of it then; what batch counted is a copy all the same."""
+    store, state, fold, parts = open_store(run.store), RunnerState(), fold_of(run), panes(routed, 2)
+    store.write_live(COMPILED, run.run, [process(fold, state, parts[0])])
+    store.write_segments(COMPILED.version, run.run, [SegmentTally(f"{run.run}/0000", 1, 1, 1, 1, 0, 0, ())])
+    store.serve_live("sales", COMPILED.version, run.run)
+    passed(fold, state)
+    store.start_batch_run(COMPILED.version, "b1", boundary=1)
+    store.write_batch(COMPILED, "b1", [TileState(COMPILED, KEY).update([parts[0]], "batch")])
+    store.finish_batch_run("b1", BatchManifest((GenerationCounts(1, received=1, counted=1),)))
+    store.publish("sales", COMPILED.version, "b1", run.run)
+    store.prune("sales", keep=1)
+    assert state.token is not None
+    assert store.aside(COMPILED.version, run.run, *KEY, state.token[:-1]) is None
+    late = process(fold, state, routed(COMPILED, [Sale("s0", 0, amount=0.0), Sale("new", 1)], 2))
+    assert [(tally.generation, tally.counted, tally.duplicates) for tally in late.tallies] == [(2, 1, 1)]
+
+
+def test_states_of_a_forgotten_tile_go_with_later_ones(routed: Routed, run: LiveRunRef) -> None:
+    """A runner that goes back may ask for them a while longer; the ids stay until batch has them."""
+    store, fold, part = open_store(run.store), fold_of(run), panes(routed, 1)[0]
+    states = {tile: RunnerState() for tile in (0, DAY, 2 * DAY, 4 * DAY)}
+    tokens = {}
+    for tile, state in states.items():
+        bundle = state.bundle()
+        list(fold.process(((tile, 0), ("early", part)), bundle.entries, bundle.token, bundle.clear))
+        bundle.commit()
+        for _ in range(2):
+            bundle = state.bundle()
+            bundle.clear.clear()
+            fold.set_aside((tile, 0), bundle.entries, bundle.token, bundle.clear)
+            tokens[tile] = bundle.token.read() or tokens.get(tile)
+            bundle.commit()
+    kept = {
+        tile: store.aside(COMPILED.version, run.run, tile, 0, token[:-1]) is not None for tile, token in tokens.items()
+    }
+    assert kept == {0: False, DAY: False, 2 * DAY: False, 4 * DAY: True}
+    assert all(len(store.cleared_ids(COMPILED.version, run.run, tile, 0)) == 1 for tile in states)
 
 
 def passed(fold: Any, state: RunnerState) -> None:

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.certificate import Facts, judge
 from schemas.columns import ID, TIME
-from schemas.errors import StoreError
 from schemas.measures.registry import MEASURES, build
 from views.certifying import statuses
 from views.reading import Scope
-from views.rows import BatchManifest
 
 BOUNDS = st.integers(0, 3)
 
@@ -68,26 +66,6 @@ def test_the_statuses_of_a_series_are_those_of_its_steps(scope: Scope, steps: li
         )  # fmt: skip
         expected.append(judge(facts)[0])
     assert statuses(compiled, scope, ends, events, columns[2], columns[3]) == expected
-
-
-def test_a_tile_s_opening_is_its_progress_its_cleared_and_its_counted_ids(bench: Any) -> None:
-    store, ids = bench.store, bench.ids((7, 8, 1), (9, 9, 1))
-    store.start_batch_run("v1", "B1", boundary=0)
-    store.write_batch(bench.compiled, "B1", [bench.Update(0, 3, bench.block(), ids=ids)])
-    store.finish_batch_run("B1", BatchManifest())
-    store.start_live_run("v1", "L1", base_batch_run="B1")
-    new = store.tile_opening("v1", "L1", 0, 3)
-    assert (new.progress.seen, new.progress.attempt, new.cleared, new.counted) == ({}, 0, None, None)
-    store.write_live(bench.compiled, "L1", [bench.Update(0, 3, bench.block((1, "a", 2, 20)), [bench.Tally(1, 2, 1)])])
-    store.keep_ids("v1", "L1", 0, 3, ids, 1)
-    opening = store.tile_opening("v1", "L1", 0, 3, "B1")
-    assert opening.progress == store.tile_progress("v1", "L1", 0, 3)
-    assert opening.progress.seen == {1: 3}
-    assert opening.cleared == store.cleared_ids("v1", "L1", 0, 3) == ids
-    assert opening.counted == store.counted_ids("v1", "B1", 0, 3) == ids
-    assert store.tile_opening("v1", "L1", 0, 4, "B1").counted.num_rows == 0
-    with pytest.raises(StoreError, match="live run 'L9' of version 'v1' isn't in this store"):
-        store.tile_opening("v1", "L9", 0, 3)
 
 
 def test_whether_a_batch_run_was_published(bench: Any) -> None:

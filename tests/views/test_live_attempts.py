@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from schemas.errors import OvertakenError, PublishRefusedError
 from views.answers import all_answers
+from views.asides import Aside
 from views.tables import straddlers
 
 
@@ -113,26 +114,49 @@ def test_a_replacement_that_would_take_events_away_is_refused_whole(live: Any) -
     assert live.store.tile_progress("v1", "L1", 0, 0).attempt == 0
 
 
-def test_ids_of_a_cleared_tile_are_kept_until_batch_covers_them(bench: Any) -> None:
+def test_what_was_set_aside_is_kept_until_batch_covers_it(bench: Any) -> None:
     bench.store.start_live_run("v1", "L1", journal="j")
     bench.store.serve_live("orders", "v1", "L1")
     ids, parent = bench.ids((1, 1, 1), (2, 2, 2)), None
-    bench.store.keep_ids("v1", "L1", 0, 0, ids, 2)
-    assert bench.store.cleared_ids("v1", "L1", bench.tile, 0) is None
+    place = ("v1", "L1", 0, 0)
+    bench.store.set_aside(*place, b"one", Aside(2, ids, b"states"))
+    assert bench.store.cleared_ids("v1", "L1", bench.tile, 0) == []
+    assert bench.store.aside(*place, b"two") is None
     for generation in (1, 2):
-        assert bench.store.cleared_ids("v1", "L1", 0, 0).equals(ids), "an id of generation 2 is after the boundary"
+        kept = bench.store.aside(*place, b"one")
+        assert (kept.ids, kept.states) == (ids, b"states"), "an id of generation 2 is after the boundary"
+        assert bench.store.cleared_ids(*place) == [ids]
         bench.live("L1", generation, "k", 1)
         bench.batch(f"B{generation}", generation, [(generation, "k", 1)], parent=parent)
         parent = bench.store.publish("orders", "v1", f"B{generation}", "L1").batch_run
         bench.store.prune("orders", keep=1)
-    assert bench.store.cleared_ids("v1", "L1", 0, 0) is None
+    assert bench.store.cleared_ids(*place) == []
+    assert bench.store.aside(*place, b"one") is None
 
 
-def test_ids_that_batch_covers_already_are_not_kept(live: Any) -> None:
-    live.store.keep_ids("v1", "L1", 0, 0, live.ids((1, 1, -1)), 0)
-    assert live.store.cleared_ids("v1", "L1", 0, 0) is None
+def test_each_time_that_a_tile_was_set_aside_is_kept_as_it_was(live: Any) -> None:
+    """Until the last of them is forgotten."""
+    place, one, two = ("v1", "L1", 0, 0), live.ids((1, 1, 1)), live.ids((1, 1, 1), (2, 2, 1))
+    live.store.set_aside(*place, b"a", Aside(1, one, b"first"))
+    live.store.set_aside(*place, b"b", Aside(1, two, b"second"))
+    live.store.set_aside(*place, b"a", Aside(1, two, b"the same bundle, tried again"))
+    kept = {token: live.store.aside(*place, token) for token in (b"a", b"b")}
+    assert {token: (aside.ids, aside.states) for token, aside in kept.items()} == {
+        b"a": (one, b"first"),
+        b"b": (two, b"second"),
+    }
+    live.store.forget_asides(*place, b"b", 0)
+    assert live.store.cleared_ids(*place) == [two]
+    assert live.store.aside(*place, b"b").states == b"second", "of this tile, not of earlier ones"
+    live.store.forget_asides("v1", "L1", live.tile, 0, b"c", live.tile)
+    assert (live.store.aside(*place, b"b"), live.store.cleared_ids(*place)) == (None, [two])
+
+
+def test_what_batch_covers_already_is_not_kept(live: Any) -> None:
+    live.store.set_aside("v1", "L1", 0, 0, b"t", Aside(0, live.ids((1, 1, -1)), b""))
+    assert live.store.cleared_ids("v1", "L1", 0, 0) == []
 
 
 def test_a_tile_that_counted_nothing_is_known_to_be_cleared_too(live: Any) -> None:
-    live.store.keep_ids("v1", "L1", 0, 0, live.ids(), 1)
-    assert live.store.cleared_ids("v1", "L1", 0, 0).num_rows == 0
+    live.store.set_aside("v1", "L1", 0, 0, b"t", Aside(1, live.ids(), b""))
+    assert [ids.num_rows for ids in live.store.cleared_ids("v1", "L1", 0, 0)] == [0]
