@@ -59,6 +59,8 @@ class LaneReader:
         self._cursor = LaneCursor(blobs, manifest.id, lane, start.number, self._tracker, observe)
         self._merge = None if start.replayed else self._merge_of(start)
         self._writer: LaneWriter | None = None
+        self.opening: int | None = None
+        """Number of the segment with which it has opened its lane."""
         self._board = WatermarkBoard(
             blobs, clock, manifest.id, lane, manifest.lanes, list(config.sources), config.publish_interval
         )
@@ -196,7 +198,7 @@ class LaneReader:
         )
         if writer.open(self._tracker.current()):
             self._tracker.lift(self._board.take_over(writer.number))
-            self._writer = writer
+            self._writer, self.opening = writer, writer.number
             self._rolls.begun(self._clock.monotonic())
         return None
 

@@ -20,7 +20,7 @@ from journal.layout import parse_watermark_name, watermark_folder, watermark_pat
 from journal.watermarks import Watermarks, WatermarkTracker, lowest
 from schemas.errors import JournalError
 
-__all__ = ["Published", "WatermarkBoard", "read_board"]
+__all__ = ["Published", "WatermarkBoard", "newest_openings", "read_board"]
 
 SNAPSHOT_ATTEMPTS = 8
 
@@ -68,6 +68,11 @@ def read_board(blobs: BlobStore, run: str) -> dict[int, Published] | None:
         if _newest(blobs.list(watermark_folder(run))) == before:
             return board
     return None
+
+
+def newest_openings(blobs: BlobStore, run: str) -> dict[int, int]:
+    """By lane the number of the opening segment of its newest reader; 0: it hasn't opened the lane yet."""
+    return _newest(blobs.list(watermark_folder(run)))
 
 
 def _newest(names: Sequence[str]) -> dict[int, int]:

@@ -27,8 +27,8 @@ from pipelines.remote_runs import Control, name_job, wait_for_end
 from pipelines.run_ends import FollowerEnd
 from schemas.definition import Definition
 from schemas.errors import UserError
-from transforms.fold import LiveRunRef
 from transforms.followed_source import FollowConfig, ReadFollowed
+from transforms.stored_tiles import LiveRunRef
 from views.built import built
 from views.store import ViewStore
 

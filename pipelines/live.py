@@ -37,11 +37,12 @@ from schemas.definition import Definition
 from schemas.durations import format_duration
 from schemas.errors import UserError
 from transforms.elements import SourceBatch
-from transforms.fold import FoldTiles, LiveRunRef
+from transforms.fold import FoldTiles
 from transforms.journaled_source import ReadJournaled
 from transforms.panes import GatherPanes, LatePanes
 from transforms.reading import source_readings
 from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
+from transforms.stored_tiles import LiveRunRef
 from transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
 from views.opening import open_store
 from views.store import ViewStore

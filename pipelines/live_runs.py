@@ -12,8 +12,8 @@ from pipelines.config import Home
 from pipelines.live_screen import note_idle_watermark
 from schemas.definition import Definition
 from schemas.errors import UserError
-from transforms.fold import LiveRunRef
 from transforms.sinks import serve_when_caught_up
+from transforms.stored_tiles import LiveRunRef
 from views.rows import BatchStatus, LaneExtent
 from views.store import ViewStore
 

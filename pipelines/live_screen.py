@@ -23,8 +23,8 @@ from pipelines.config import Home
 from schemas.certificate import time_text
 from schemas.definition import Definition
 from schemas.errors import TandemError
-from transforms.fold import LiveRunRef
 from transforms.sinks import serve_when_caught_up
+from transforms.stored_tiles import LiveRunRef
 from views.opening import open_store
 from views.report import status_report
 

@@ -25,9 +25,9 @@ from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.errors import LaunchError, UserError
 from transforms.elements import SourceBatch
-from transforms.fold import LiveRunRef
 from transforms.native_source import NATIVE, DeadLetterMessages, ReadNative
 from transforms.reading import source_readings
+from transforms.stored_tiles import LiveRunRef
 from views.opening import open_store
 from views.store import ViewStore
 

@@ -15,7 +15,7 @@ from journal.runs import RunManifest, list_runs
 from journal.sealing import last_segment
 from schemas.definition import Definition
 from schemas.errors import FencedError
-from transforms.fold import LiveRunRef
+from transforms.stored_tiles import LiveRunRef
 from views.conservation import live_received, live_residues
 from views.lookups import live_run_id
 from views.opening import open_store

@@ -162,7 +162,7 @@ class Live:
         if fails == "bundle":
             self.readers[lane] = self.reader(lane)
             return True
-        self._take_in(decoded_segment(emitted, self.readers[lane].common_watermark()))
+        self._take_in(decoded_segment(emitted, self.readers[lane].common_watermark(), self.readers[lane].opening))
         self.marks[lane] = self.readers[lane].mark()
         return True
 

@@ -9,15 +9,27 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from apache_beam.version import __version__ as beam_version
 
+from runners.flink_cluster import Cluster
+from runners.flink_jars import FLINK_LINE, MENDED
 from runners.plan_findings import Finding, Level
 from runners.plan_launch import EMBEDDED, Engine, Launch
+from schemas.errors import LaunchError
 
-__all__ = ["CHECKS", "check_checkpoints", "check_parallelism", "check_savepoint", "check_versions", "jar_versions"]
+__all__ = [
+    "CHECKS",
+    "check_checkpoints",
+    "check_parallelism",
+    "check_savepoint",
+    "check_source_state",
+    "check_versions",
+    "jar_versions",
+]
 
 _SECONDS: Final = 2.0
 
@@ -145,6 +157,30 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
         )
 
 
+def check_source_state(launch: Launch) -> Iterator[Finding]:
+    """Only Tandem's job server keeps what a source leaves at a bundle's end under one name, see job_server_mend."""
+    if launch.engine is Engine.FLINK and launch.streaming and not _is_mended(launch):
+        yield Finding(
+            Level.WARNING,
+            "source-state",
+            "this job server's jobs keep 5 KB more in the heap and in each checkpoint with every bundle of a lane, for"
+            " ever (apache/beam issue 27648)",
+            "--job_endpoint" if launch.flags.get("job_endpoint") else "--flink_job_server_jar",
+            f"take the job server that Tandem brings, for Flink {FLINK_LINE}: that of `tandem flink start`, or none of"
+            " --job_endpoint, --flink_job_server_jar and --flink_version",
+        )
+
+
+def _is_mended(launch: Launch) -> bool:
+    endpoint, jar = launch.flags.get("job_endpoint"), launch.options.view_as(FlinkRunnerOptions).flink_job_server_jar
+    if endpoint is None:
+        return jar is not None and Path(jar).name.endswith(f"{MENDED}.jar")
+    try:
+        return f"--job_endpoint={endpoint}" in Cluster.at().flags()
+    except LaunchError:
+        return False
+
+
 def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
@@ -190,4 +226,5 @@ CHECKS: Final[tuple[Callable[[Launch], Iterator[Finding]], ...]] = (
     check_savepoint,
     check_parallelism,
     check_versions,
+    check_source_state,
 )

@@ -22,9 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runners.job_server_mend import mend
 from schemas.errors import LaunchError
 
-__all__ = ["FLINK_LINE", "FLINK_VERSION", "JOB_SERVER_VERSION", "Jars", "cache_folder", "java", "main", "provide"]
+__all__ = [
+    "FLINK_LINE",
+    "FLINK_VERSION",
+    "JOB_SERVER_VERSION",
+    "MENDED",
+    "Jars",
+    "cache_folder",
+    "java",
+    "main",
+    "provide",
+]
 
 FLINK_VERSION: Final = "1.19.3"
 FLINK_LINE: Final = "1.19"
@@ -32,6 +43,8 @@ FLINK_LINE: Final = "1.19"
 JOB_SERVER_VERSION: Final = "2.62.0"
 """The newest job server of Beam that Maven has in parts; a newer one is a single jar, which Beam fetches itself."""
 
+MENDED: Final = "-mended"
+"""In the names of what differs from what was fetched, see runners.job_server_mend."""
 _NOT_STAGED: Final = "gradle/wrapper"
 """A job server sends its whole class path to Flink with each job, 300 MB, but for what has this in its path. Processes
 of this machine find the jars by the manifest of the one that is sent.
@@ -72,8 +85,8 @@ def provide(note: Callable[[str], object] = lambda line: None) -> Jars:
     java()
     root = cache_folder()
     kept = root / _NOT_STAGED
-    flink, beam = kept / f"flink-{FLINK_VERSION}", kept / f"beam-{JOB_SERVER_VERSION}-flink-{FLINK_LINE}"
-    jars = Jars(flink, beam, root / f"job-server-{JOB_SERVER_VERSION}-flink-{FLINK_VERSION}.jar")
+    flink, beam = kept / f"flink-{FLINK_VERSION}", kept / f"beam-{JOB_SERVER_VERSION}-flink-{FLINK_LINE}{MENDED}"
+    jars = Jars(flink, beam, root / f"job-server-{JOB_SERVER_VERSION}-flink-{FLINK_VERSION}{MENDED}.jar")
     if jars.job_server.is_file() and flink.is_dir() and beam.is_dir():
         return jars
     try:
@@ -151,6 +164,7 @@ def _fetch_beam(making: Path) -> Path:
     command = [maven, "--batch-mode", "--quiet", "--file", str(making / "pom.xml"), _COPY, *options]
     _run(command, f"Beam's job server {JOB_SERVER_VERSION}")
     _check_digests(lib, digests)
+    mend(lib)
     return lib
 
 

@@ -28,8 +28,8 @@ from runners.plan_updates import GraphRecord, compared, load
 from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.errors import UserError
-from transforms.fold import LiveRunRef
 from transforms.native_source import NATIVE
+from transforms.stored_tiles import LiveRunRef
 
 __all__ = ["NAMES", "Sketch", "findings_of_sketches", "sketched", "updates_of"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from schemas.definition import Definition
     from schemas.definition_changes import Change
-    from views.comparing import Comparison, Difference, Sample, Side
+    from views.differences import Comparison, Difference, Sample, Side
 
 __all__ = ["comparison_data", "print_comparison"]
 

@@ -11,7 +11,8 @@ from journal.journal_index import SegmentRef
 from journal.layout import lane_name
 from journal.reading import read_segment
 from schemas.definition import Definition
-from transforms.elements import PackedCoder, SourceBatch, pack, unpack
+from transforms.elements import SourceBatch
+from transforms.packing import PackedCoder, pack, unpack
 from transforms.reading import observe, read_file_piece, source_readings
 
 __all__ = ["FileWork", "ReadWork", "SegmentWork", "Work", "read_work"]

@@ -5,10 +5,9 @@ Between source and shuffle an element is a batch, not an event. No element ever 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +15,12 @@ from apache_beam import coders
 
 from schemas.messages import DeadLetter, Decoded
 from schemas.states import from_ipc, to_ipc
+from transforms.packing import PackedCoder, pack, unpack
 
 __all__ = [
     "DeadLetterBatch",
     "DecodedSegment",
     "FoldUpdate",
-    "PackedCoder",
     "RecordBatchCoder",
     "ReplayFate",
     "SegmentTally",
@@ -29,14 +28,10 @@ __all__ = [
     "Straddler",
     "Tally",
     "TileKey",
-    "pack",
     "register_coders",
-    "unpack",
 ]
 
 _FEW: Final = 64
-_SIZE_OF_PARTS: Final = 100
-"""Bytes of what isn't columns, about; only Beam's metrics show it."""
 
 TileKey = tuple[int, int]
 """(start of the tile in microseconds UTC, shard of keys)."""
@@ -60,6 +55,8 @@ class SourceBatch:
     """The run's common watermark when this was emitted, microseconds UTC: what is emitted later has none lower."""
     messages: pa.RecordBatch | None = None
     """The raw messages (MESSAGE_SCHEMA), so that what fails later still becomes a dead letter byte for byte."""
+    opening: int | None = None
+    """Number of the segment with which the reader has opened its lane; see transforms.openings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,48 +190,6 @@ def _without_strangers(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def pack(header: Any, parts: Sequence[bytes] = ()) -> bytes:
-    """A JSON header and binary parts, each with its length before it."""
-    head = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
-    return b"".join(len(part).to_bytes(8, "little") + part for part in (head, *parts))
-
-
-def unpack(data: bytes) -> tuple[Any, list[bytes]]:
-    """The header and parts of `pack`'s bytes."""
-    parts, at = [], 0
-    while at < len(data):
-        size = int.from_bytes(data[at : at + 8], "little")
-        parts.append(data[at + 8 : at + 8 + size])
-        at += 8 + size
-    return json.loads(parts[0]), parts[1:]
-
-
-class PackedCoder(coders.Coder):  # type: ignore[misc]
-    """Base of the coders below: deterministic, of one type."""
-
-    value_type: ClassVar[type]
-
-    def estimate_size(self, value: Any) -> int:
-        """Beam samples sizes for its metrics, by encoding unless it is told: that took a fifth of a backfill."""
-        return _SIZE_OF_PARTS + sum(int(batch.nbytes) for batch in self.batches_of(value))
-
-    def batches_of(self, value: Any) -> Sequence[pa.RecordBatch]:
-        """What is large in the value."""
-        return ()
-
-    def is_deterministic(self) -> bool:
-        return True
-
-    def to_type_hint(self) -> type:
-        return self.value_type
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other)
-
-    def __hash__(self) -> int:
-        return hash(type(self))
-
-
 def _letter_header(letter: DeadLetter) -> list[Any]:
     return [letter.reason, letter.stage, letter.row, letter.message_id, letter.publish_time, letter.attributes]
 
@@ -253,7 +208,8 @@ class SourceBatchCoder(PackedCoder):
 
     def encode(self, value: SourceBatch) -> bytes:
         dead = value.decoded.dead
-        header = [value.position, value.number, value.generation, value.source, value.watermark, value.reported]
+        place = [value.position, value.number, value.generation, value.source]
+        header = [*place, value.watermark, value.reported, value.opening]
         rows = np.ascontiguousarray(value.decoded.rows, dtype="<i8").tobytes()
         messages = to_ipc(value.messages) if value.messages is not None else b""
         parts = [to_ipc(value.decoded.events), rows, messages, *(letter.payload for letter in dead)]
@@ -263,9 +219,9 @@ class SourceBatchCoder(PackedCoder):
         (header, letters), (events, rows, messages, *payloads) = unpack(encoded)
         dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
         decoded = Decoded(from_ipc(events), np.frombuffer(rows, "<i8"), dead)
-        position, number, generation, source, watermark, reported = header
+        position, number, generation, source, watermark, reported, opening = header
         raw = from_ipc(messages) if messages else None
-        return SourceBatch(position, number, generation, source, watermark, decoded, reported, raw)
+        return SourceBatch(position, number, generation, source, watermark, decoded, reported, raw, opening)
 
 
 class DecodedSegmentCoder(PackedCoder):

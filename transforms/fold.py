@@ -17,38 +17,23 @@ from apache_beam.transforms.userstate import BagStateSpec, BaseTimer, ReadModify
 from apache_beam.utils.timestamp import Timestamp
 
 from journal.tail import is_follower
-from schemas.compiled import CompiledDefinition, compile_definition
+from schemas.compiled import compile_definition
 from schemas.definition import Definition
 from schemas.durations import DAY, HOUR
 from schemas.states import empty_block
 from transforms.elements import FoldUpdate, TileKey
+from transforms.openings import openings_of, unstamped
 from transforms.panes import Pane
-from transforms.patience import patiently
-from transforms.routing import shards_of
-from transforms.seen_ids import ID_SCHEMA, SeenIds, ids_batch, merge_sorted
+from transforms.seen_ids import ID_SCHEMA
+from transforms.stored_tiles import LiveRunRef, StoredTiles
 from transforms.tile_cache import COMPACT_AFTER, TILE_CACHE, CachedTile
-from transforms.tile_state import Beside, TileState
-from views.asides import Aside
-from views.opening import open_store
-from views.store import ViewStore
 
-__all__ = ["FoldTiles", "LiveRunRef", "cleared_at"]
+__all__ = ["FoldTiles", "cleared_at"]
 
 _OVER, _ASIDE, _BACK = b"+", b"-", b"*"
 """What may stand behind a token: the tile's end has passed; it is set aside; a pane came all the same."""
 _TOKEN: Final = 8
 """Bytes of a token."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRunRef:
-    """Which live run folds, and what it stands on."""
-
-    store: str
-    """URL of the view store."""
-    run: str
-    base_batch_run: str | None
-    """The batch run that was published when the run began: events that it counted are duplicates."""
 
 
 def cleared_at(definition: Definition, tile: int, run: str) -> int:
@@ -94,10 +79,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         self._definition = definition
         self._live_run = live_run
         self._shards = shards
-        self._compiled: CompiledDefinition | None = None
 
     def setup(self) -> None:
-        self._compiled = compile_definition(self._definition)
+        self._store = StoredTiles(compile_definition(self._definition), self._live_run, self._shards)
 
     def process(
         self,
@@ -113,9 +97,11 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         timing = "late" if mark else timing
         cached = TILE_CACHE.take(self._cache_key(key), known)
         if cached is None:
-            cached = self._restore(key, list(entries.read()), known)
-        update = cached.state.update([events], timing)
-        replacement = self._replacement(key, cached, timing) if cached.behind else None
+            cached = self._restored(key, entries, known)
+        if cached.behind and not cached.marked:
+            cached.marked = self._store.mark_behind(key, openings_of(events))
+        update = cached.state.update([unstamped(events)], timing)
+        replacement = self._replacement(cached, timing) if cached.behind else None
         if cached.entries >= cached.compact_at:
             entries.clear()
             entries.add(cached.state.snapshot_bytes())
@@ -147,8 +133,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         token.write(known + _OVER)
         if cached is not None:
             TILE_CACHE.put(self._cache_key(key), known + _OVER, cached)
-        assert self._compiled is not None
-        block, ids = empty_block(self._compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
+        block, ids = empty_block(self._store.compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
         attempt = cached.state.attempt if cached is not None else 0
         yield FoldUpdate(key[0], key[1], block, (), (), ids, ids, "on time", attempt)
 
@@ -165,13 +150,13 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if known is None or known[_TOKEN:] == _ASIDE:
             self.forget(key, entries, token)
             return
-        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()), known)
+        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
         if cached.behind:  # it needs all that it has, to catch up; the panes that it waits for set the timer again
             TILE_CACHE.put(self._cache_key(key), known, cached)
             return
         clear.set(self._due(key, DAY))
         fresh = secrets.token_bytes(_TOKEN)
-        self._keep(key, cached.state, fresh)
+        self._store.set_aside(cached.state, fresh)
         entries.clear()
         token.write(fresh + _ASIDE)
 
@@ -179,12 +164,10 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
         known = token.read()
         if known is None or known[_TOKEN:] != _ASIDE:
-            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restore(key, list(entries.read()), known)
-            self._keep(key, cached.state, secrets.token_bytes(_TOKEN))
+            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
+            self._store.set_aside(cached.state, secrets.token_bytes(_TOKEN))
         else:
-            store, version = open_store(self._live_run.store), self._definition.version
-            place, before = (version, self._live_run.run, *key), key[0] - DAY
-            patiently(lambda: store.forget_asides(*place, known[:_TOKEN], before))
+            self._store.forget(key, known[:_TOKEN], before=key[0] - DAY)
         entries.clear()
         token.clear()
         TILE_CACHE.drop(self._cache_key(key))
@@ -195,93 +178,16 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     def _cache_key(self, key: TileKey) -> tuple[str, str, int, int]:
         return (self._live_run.run, self._definition.version, *key)
 
-    def _restore(self, key: TileKey, entries: list[bytes], known: bytes | None) -> CachedTile:
-        return patiently(lambda: self._read_back(key, entries, known))
-
-    def _read_back(self, key: TileKey, entries: list[bytes], known: bytes | None) -> CachedTile:
-        assert self._compiled is not None
-        state = TileState(self._compiled, key)
-        state.restore(entries)
-        store, place = open_store(self._live_run.store), (self._definition.version, self._live_run.run, *key)
-        if self._live_run.base_batch_run is not None and self._definition.deduplicate:
-            state.seen.load(store.counted_ids(self._definition.version, self._live_run.base_batch_run, *key))
-        if known is not None and known[_TOKEN:] == _ASIDE:
-            self._load_aside(state, store, known[:_TOKEN])
-            forgotten, compact_at = False, 0  # the runner has nothing of it: the next entry is the whole
-        else:
-            cleared = [] if entries else store.cleared_ids(*place)
-            for ids in cleared:
-                state.seen.add(ids)
-            forgotten, compact_at = bool(cleared), max(COMPACT_AFTER, 2 * len(entries))
-        progress = store.tile_progress(*place)
-        behind = not forgotten and progress.ahead_of(state.seen_by_generation(), state.attempt)
-        if behind:
-            store.mark_behind(*place)
-            self._load_served(state, store)
-        return CachedTile(state, len(entries), compact_at, behind)
-
-    def _batch(self, store: ViewStore) -> tuple[str, int] | None:
-        """The batch run of this version that is served, and its boundary."""
-        served = store.served(self._definition.name)
-        if served is None or served.batch_run is None or served.version != self._definition.version:
-            return None
-        return served.batch_run, served.boundary
-
-    def _load_aside(self, state: TileState, store: ViewStore, token: bytes) -> None:
-        """What was kept of a tile; where nothing is any more, batch has covered all that it counted."""
-        place = (self._definition.version, self._live_run.run, *state.tile)
-        aside = store.aside(*place, token)
-        if aside is None:
-            state.attempt = store.tile_progress(*place).attempt
-        else:
-            state.restore([aside.states])
-            state.seen.load(aside.ids)
-        if self._definition.deduplicate:
-            self._load_covered(state, store)
-
-    def _load_covered(self, state: TileState, store: ViewStore) -> None:
-        """What batch has covered since is gone from the ids that were kept."""
-        batch = self._batch(store)
-        if batch is not None:
-            state.seen.load(store.counted_ids(self._definition.version, batch[0], *state.tile))
-
-    def _load_served(self, state: TileState, store: ViewStore) -> None:
-        batch = self._batch(store)
-        if batch is None:
-            return
-        covered, left_out = SeenIds(), SeenIds()
-        covered.load(store.counted_ids(self._definition.version, batch[0], *state.tile))
-        left_out.load(store.left_out_ids(batch[0], *state.tile))
-        state.beside = Beside(batch[1], covered, left_out)
-
-    def _next_attempt(self, key: TileKey, state: TileState) -> int | None:
-        """The number of the attempt that replaces what the store has; None while that has more."""
-        store, place = open_store(self._live_run.store), (self._definition.version, self._live_run.run)
-        progress = store.tile_progress(*place, *key)
-        if progress.ahead_of(state.seen_by_generation(), progress.attempt):
-            return None
-        pruned_to, stored = store.tile_events(*place, key[0])
-        mine = state.events_by_key(pruned_to)
-        keys = pa.array(list(stored), pa.string())
-        missing = any(
-            mine.get(name, 0) < stored[name]
-            for name, shard in zip(keys.to_pylist(), shards_of(keys, self._shards).tolist(), strict=True)
-            if shard == key[1]
-        )
-        return None if missing else progress.attempt + 1
-
-    def _replacement(self, key: TileKey, cached: CachedTile, timing: str) -> FoldUpdate | None:
+    def _replacement(self, cached: CachedTile, timing: str) -> FoldUpdate | None:
         """What takes the place of the store's rows once this state has caught up with them."""
-        attempt = patiently(lambda: self._next_attempt(key, cached.state))
+        attempt = self._store.next_attempt(cached.state)
         if attempt is None:
             return None
         cached.behind, cached.state.beside, cached.state.attempt = False, None, attempt
         return cached.state.whole(timing)
 
-    def _keep(self, key: TileKey, state: TileState, token: bytes) -> None:
-        """A late copy of an earlier generation may come even now; what it is a copy of straddles then."""
-        store, version = open_store(self._live_run.store), self._definition.version
-        ids = state.own_ids() if self._definition.deduplicate else ids_batch(merge_sorted([]))
-        newest = max([*state.tallies, *state.late.lowest.values()], default=0)
-        aside = Aside(newest, ids, state.snapshot_bytes(ids=False))
-        patiently(lambda: store.set_aside(version, self._live_run.run, *key, token, aside))
+    def _restored(self, key: TileKey, entries: Any, known: bytes | None) -> CachedTile:
+        """The state of the runner's entries, or of what was set aside under its token."""
+        if known is not None and known[_TOKEN:] == _ASIDE:
+            return self._store.take_back(key, known[:_TOKEN])
+        return self._store.restore(key, list(entries.read()))

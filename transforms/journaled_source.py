@@ -224,7 +224,7 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
         reads_backlog(emitted is not None and emitted.replayed)
         if emitted is None:
             return False
-        self._current = decoded_segment(emitted, self._reader.common_watermark())
+        self._current = decoded_segment(emitted, self._reader.common_watermark(), self._reader.opening)
         self._timestamp = timestamp_of(self._current)
         return True
 
@@ -287,7 +287,7 @@ _LAUNCHES: Final[dict[tuple[str, str], int]] = {}
 """Per journal and run: the launch that this process works for."""
 
 
-def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> DecodedSegment:
+def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None], opening: int | None = None) -> DecodedSegment:
     """What a pipeline takes in of a segment; `reported` is the run's common watermark by source version."""
     header = emitted.header
     lane = lane_name(header.run, header.lane)
@@ -303,6 +303,7 @@ def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None]) -> Dec
                 decoded,
                 reported.get(version),
                 emitted.messages,
+                opening,
             )
             for version, decoded in payload.items()
         )

@@ -1,5 +1,6 @@
 """Panes: what came of a tile since the pane before, for the fold."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -12,11 +13,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas.definition import Definition
 from transforms.elements import TileKey
+from transforms.openings import gathered
 
 __all__ = ["GatherPanes", "LatePanes", "Pane"]
 
-_ROWS_AT_ONCE: Final = 200_000
-"""Rows of one pane at the most: a bundle of many more is passed on in several."""
+_ROWS_OF_PANE: Final = 200_000
+"""Rows of one pane, about, at the most: a runner holds a pane whole, several times over."""
+_ROWS_HELD: Final = 1_000_000
+"""Rows that a bundle holds back, about, at the most. The more, the fewer panes a backlog has of each tile, and each
+writes the whole states of its keys.
+"""
 
 Pane = tuple[TileKey, tuple[str, pa.RecordBatch]]
 """Tile and shard, the pane's timing, and its events."""
@@ -60,21 +66,26 @@ class _Gather(beam.DoFn):  # type: ignore[misc]
     def __init__(self, tile: int) -> None:
         self._tile = tile
         self._held: dict[TileKey, list[pa.RecordBatch]] = {}
-        self._rows = 0
+        self._rows: Counter[TileKey] = Counter()
 
     def start_bundle(self) -> None:
-        self._held, self._rows = {}, 0
+        self._held, self._rows = {}, Counter()
 
     def process(self, part: tuple[TileKey, pa.RecordBatch]) -> Iterator[WindowedValue]:
         key, events = part
         self._held.setdefault(key, []).append(events)
-        self._rows += events.num_rows
-        if self._rows >= _ROWS_AT_ONCE:
+        self._rows[key] += events.num_rows
+        if self._rows[key] >= _ROWS_OF_PANE:
+            yield self._pane(key)
+        elif self._rows.total() >= _ROWS_HELD:
             yield from self.finish_bundle()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        held, self._held, self._rows = self._held, {}, 0
-        forever = window.GlobalWindow()
-        for key, parts in held.items():
-            end = Timestamp(micros=key[0] + self._tile - 1_000)
-            yield WindowedValue((key, ("early", pa.concat_batches(parts))), end, [forever])
+        for key in list(self._held):
+            yield self._pane(key)
+
+    def _pane(self, key: TileKey) -> WindowedValue:
+        events = gathered(self._held.pop(key))
+        del self._rows[key]
+        end = Timestamp(micros=key[0] + self._tile - 1_000)
+        return WindowedValue((key, ("early", events)), end, [window.GlobalWindow()])

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
 from schemas.compiled import CompiledDefinition
 from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc, with_generation
-from transforms.elements import PackedCoder, pack, unpack
+from transforms.packing import PackedCoder, pack, unpack
 from transforms.seen_ids import ID_SCHEMA, SeenIds
 from transforms.tile_state import TileState
 from views.digests import id_hashes, sum_of

@@ -19,6 +19,7 @@ from schemas.definition import Source
 from schemas.hashing import hash64, hash_rows
 from schemas.messages import DeadLetter
 from transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
+from transforms.openings import stamped
 from transforms.replay_fates import EarlierLetters, fates_of, find_replays, repeated
 
 __all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
@@ -124,6 +125,7 @@ def _split(
     tiles, shard, places = tiles[order], shard[order], places[order]
     events = events.take(pa.array(order))
     borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
+    events = stamped(events, {batch.position: batch.opening} if batch.opening is not None else {})
     return tuple(
         ((int(tiles[start]), int(shard[start])), events.slice(start, end - start)) for start, end in pairwise(borders)
     )

@@ -21,8 +21,8 @@ from schemas.compiled import CompiledDefinition, compile_definition
 from schemas.definition import Definition
 from schemas.errors import PublishRefusedError
 from transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
-from transforms.fold import LiveRunRef
 from transforms.patience import patiently
+from transforms.stored_tiles import LiveRunRef
 from views.letter_facts import LetterNote
 from views.opening import open_store
 from views.store import ViewStore

@@ -19,7 +19,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from formats.file_pieces import storage_of
 from schemas.columns import KEY
-from transforms.elements import PackedCoder, TileKey, pack, unpack
+from transforms.elements import TileKey
+from transforms.packing import PackedCoder, pack, unpack
 
 __all__ = ["PartRef", "ReadSpilled", "SpillParts", "read_spilled", "spill"]
 

@@ -23,6 +23,8 @@ class CachedTile:
     """Entries at which the bag is written anew as one."""
     behind: bool = False
     """The store has more of this tile than this state has seen: it was restored, and has to catch up first."""
+    marked: bool = False
+    """The store has been told so."""
 
 
 @dataclass

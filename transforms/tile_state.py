@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
 from schemas.compiled import CompiledDefinition
 from schemas.states import aggregate, from_ipc, to_ipc
-from transforms.elements import FoldUpdate, Straddler, Tally, TileKey, pack, unpack
+from transforms.elements import FoldUpdate, Straddler, Tally, TileKey
 from transforms.late_ids import LateIds
+from transforms.packing import pack, unpack
 from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
 from transforms.tile_block import TileBlock
 from views.digests import MODULUS, digest_of_pairs

@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from schemas.errors import StoreError
 from schemas.failpoints import reached
 from views.checkpointing import Checkpointer
-from views.tables import METADATA, SCHEMA_VERSION, store_version
+from views.table_columns import METADATA
+from views.tables import SCHEMA_VERSION, store_version
 
 __all__ = ["Clock", "Database", "wall_clock"]
 

@@ -16,17 +16,9 @@ import sqlalchemy as sa
 
 from views.chains import Chains
 from views.letter_facts import Facts, LetterState, Run, chunks, read_facts, unpack_rows
+from views.letter_tables import dead_letter_rows, dead_letters
 from views.rows import DeadLetterStatus
-from views.tables import (
-    batch_counts,
-    batch_runs,
-    dead_letter_rows,
-    dead_letters,
-    definitions,
-    live_segments,
-    pointers,
-    publications,
-)
+from views.tables import batch_counts, batch_runs, definitions, live_segments, pointers, publications
 
 __all__ = ["letter_states", "lock_letters", "noted_positions", "refresh"]
 

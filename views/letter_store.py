@@ -12,8 +12,8 @@ from views.chains import Chains
 from views.database import Clock, Database
 from views.dead_letters import letter_states, lock_letters, noted_positions, refresh
 from views.letter_facts import LetterNote, LetterState, Place, Run, pack_rows, unpack_rows
+from views.letter_tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
 from views.rows import DeadLetterStatus, SegmentLike
-from views.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
 
 __all__ = ["LetterStore", "note_segments", "write_notes"]
 

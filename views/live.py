@@ -9,17 +9,15 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import EVENTS, GENERATION, KEY
 from schemas.errors import RunDroppedError, StoreError
-from schemas.states import Measures, block_schema
+from schemas.states import Measures
 from views.database import Database
 from views.digest_rows import write_live_digests, write_segment_tiles
 from views.letter_store import note_segments
 from views.live_attempts import of_this_attempt
-from views.merging import encode_states
+from views.live_rows import state_rows
 from views.rows import LaneExtent, LiveUpdateLike, SegmentLike
 from views.tables import (
     batch_runs,
@@ -106,7 +104,7 @@ def write_live(
 ) -> None:
     """Write states, tallies and straddlers of one locked run. Raises OvertakenError (see views.live_attempts)."""
     updates = of_this_attempt(database, connection, run, updates)
-    database.write_rows(connection, database.made(_upsert_states), _state_rows(run, measures, updates))
+    database.write_rows(connection, database.made(_upsert_states), state_rows(run, measures, updates))
     _write_tallies(database, connection, run, updates)
     _write_straddlers(database, connection, run, updates)
     write_live_digests(database, connection, run, updates)
@@ -121,28 +119,6 @@ def _upsert_states(database: Database) -> Any:
         set_={"events": insert.excluded.events, "states": insert.excluded.states},
         where=insert.excluded.events > live_states.c.events,
     )
-
-
-def _state_rows(run: sa.Row[Any], measures: Measures, updates: Sequence[LiveUpdateLike]) -> list[tuple[Any, ...]]:
-    """Rows of live_states; generations that were pruned are in batch for good."""
-    schema = block_schema(measures)
-    tiles = [np.full(update.block.num_rows, update.tile, np.int64) for update in updates]
-    blocks = [
-        pa.RecordBatch.from_arrays([update.block.column(name) for name in schema.names], schema=schema)
-        for update in updates
-    ]
-    if not blocks:
-        return []
-    block = pa.concat_batches(blocks)
-    tile = np.concatenate(tiles)
-    kept = block.column(GENERATION).to_numpy() > run.pruned_to
-    if not kept.all():
-        block, tile = block.filter(pa.array(kept)), tile[kept]
-    if not block.num_rows:
-        return []
-    columns = (block.column(KEY), pa.array(tile), block.column(GENERATION), block.column(EVENTS))
-    keys, *rest = (column.to_pylist() for column in columns)
-    return list(zip([run.id] * len(keys), keys, *rest, encode_states(measures, block), strict=True))
 
 
 def _write_tallies(

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from schemas.errors import StoreError
 from views.chains import Chain, Chains
 from views.driver_rows import select_rows
+from views.letter_tables import dead_letters
 from views.rows import Compiled
 from views.tables import (
     batch_runs,
     batch_states,
-    dead_letters,
     definitions,
     late_ledger,
     live_runs,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 import sqlalchemy as sa
 
-from views.tables import METADATA
+from views.table_columns import METADATA, WITHOUT_ROWID, count, part
 
 __all__ = [
     "batch_id_digests",
@@ -19,16 +17,6 @@ __all__ = [
     "segment_tiles",
 ]
 
-_WITHOUT_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
-
-
-def _part(name: str, kind: sa.types.TypeEngine[Any] | None = None) -> sa.Column[Any]:
-    return sa.Column(name, kind or sa.BigInteger(), primary_key=True, autoincrement=False)
-
-
-def _count(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger(), nullable=False, default=0)
-
 
 def _digest(name: str = "digest") -> sa.Column[bytes]:
     return sa.Column(name, sa.LargeBinary(), nullable=False)
@@ -37,21 +25,21 @@ def _digest(name: str = "digest") -> sa.Column[bytes]:
 batch_id_digests = sa.Table(
     "batch_id_digests",
     METADATA,
-    *(_part(name) for name in ("definition", "tile", "shard", "batch_run", "generation")),
-    _count("counted"),
+    *(part(name) for name in ("definition", "tile", "shard", "batch_run", "generation")),
+    count("counted"),
     _digest(),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """What a batch run counted, written with its ids: how many events, and the digest of their ids."""
 
 batch_state_digests = sa.Table(
     "batch_state_digests",
     METADATA,
-    *(_part(name) for name in ("definition", "tile", "shard", "batch_run")),
-    _count("rows"),
-    _count("events"),
+    *(part(name) for name in ("definition", "tile", "shard", "batch_run")),
+    count("rows"),
+    count("events"),
     _digest(),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """What a batch run changed in a tile's rows: those that it wrote less those of its ancestors that they replace.
 
@@ -61,30 +49,30 @@ So the sum over a run and its ancestors is what a read of the tile must give, wh
 live_id_digests = sa.Table(
     "live_id_digests",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard", "generation")),
-    _count("counted"),
-    _count("seen"),
+    *(part(name) for name in ("run", "tile", "shard", "generation")),
+    count("counted"),
+    count("seen"),
     _digest(),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """The digest of the ids behind a row of live_tallies; of another `seen` than that row's it says nothing."""
 
 late_ids = sa.Table(
     "late_ids",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard", "hash", "content", "generation")),
-    **_WITHOUT_ROWID,
+    *(part(name) for name in ("run", "tile", "shard", "hash", "content", "generation")),
+    **WITHOUT_ROWID,
 )
 """Ids of events that came too late for live; definitions without de-duplication keep none."""
 
 segment_tiles = sa.Table(
     "segment_tiles",
     METADATA,
-    _part("definition"),
-    _part("position", sa.Text()),
-    _part("number"),
+    part("definition"),
+    part("position", sa.Text()),
+    part("number"),
     sa.Column("tiles", sa.LargeBinary(), nullable=False),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """Which tiles a segment, or a batch of a file's piece, holds events of; the same whoever routes it."""
 
@@ -93,9 +81,9 @@ reconciliations = sa.Table(
     METADATA,
     sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
     sa.Column("name", sa.Text(), nullable=False, index=True),
-    _count("definition"),
-    _count("at"),
-    _count("boundary"),
+    count("definition"),
+    count("at"),
+    count("boundary"),
     sa.Column("batch_run", sa.Text()),
     sa.Column("live_run", sa.Text()),
     sa.Column("repair", sa.Text()),
@@ -108,9 +96,9 @@ reconciliations = sa.Table(
 receipts = sa.Table(
     "receipts",
     METADATA,
-    _part("reconciliation"),
-    _part("tile"),
-    _part("key", sa.Text()),
+    part("reconciliation"),
+    part("tile"),
+    part("key", sa.Text()),
     sa.Column("cause", sa.Text(), nullable=False),
     *(sa.Column(f"{when}_events", sa.BigInteger()) for when in ("before", "after")),
     *(sa.Column(f"{when}_states", sa.LargeBinary()) for when in ("before", "after")),
@@ -120,13 +108,13 @@ receipts = sa.Table(
 drift = sa.Table(
     "drift",
     METADATA,
-    *(_part(name) for name in ("definition", "run", "generation", "tile")),
-    _count("reconciliation"),
-    *(_count(name) for name in ("live", "batch", "late", "arrived", "left", "missing", "extra", "logic")),
+    *(part(name) for name in ("definition", "run", "generation", "tile")),
+    count("reconciliation"),
+    *(count(name) for name in ("live", "batch", "late", "arrived", "left", "missing", "extra", "logic")),
     _digest("live_digest"),
     _digest("batch_digest"),
     sa.Column("begun_at", sa.BigInteger()),
     sa.Column("agreed_at", sa.BigInteger()),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """What a live run said of a generation's events in a tile, what batch says, and why they differ."""

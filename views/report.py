@@ -7,10 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from views.conservation import batch_residues, live_residues
+from views.letter_tables import dead_letters
 from views.lookups import batch_run_value, publication_values
 from views.receipts import last_reconciliation
 from views.store import ViewStore
-from views.tables import batch_runs, dead_letters, definitions, live_runs, live_totals
+from views.tables import batch_runs, definitions, live_runs, live_totals
 
 __all__ = ["status_report"]
 

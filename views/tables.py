@@ -6,12 +6,13 @@ of states stay short. A batch run's integer is its ordinal: a run's is always hi
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
+from views.table_columns import METADATA, WITHOUT_ROWID, count, key_text, number, part, text
+
 __all__ = [
-    "METADATA",
     "SCHEMA_VERSION",
     "batch_cleared",
     "batch_counts",
@@ -19,10 +20,6 @@ __all__ = [
     "batch_left_out",
     "batch_runs",
     "batch_states",
-    "dead_letter_acts",
-    "dead_letter_replays",
-    "dead_letter_rows",
-    "dead_letters",
     "definitions",
     "late_ledger",
     "live_asides",
@@ -42,67 +39,37 @@ __all__ = [
 SCHEMA_VERSION: Final = 5
 """Goes up with every change of these tables; a store of another version is refused."""
 
-METADATA = sa.MetaData()
-
-_WITHOUT_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
-"""Rows live in the primary key's B-tree itself: one key's tiles lie next to each other."""
-
-
-def _number() -> sa.types.TypeEngine[int]:
-    """A number that the store gives out. SQLite does so only for INTEGER."""
-    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-
-
-def _key_text() -> sa.types.TypeEngine[str]:
-    """Keys in the order of their bytes, whatever the server's language is."""
-    return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-
-
-def _part(name: str, kind: sa.types.TypeEngine[Any] | None = None, *, of: str | None = None) -> sa.Column[Any]:
-    """One column of a primary key that the writer gives."""
-    references = [sa.ForeignKey(of)] if of else []
-    return sa.Column(name, kind or sa.BigInteger(), *references, primary_key=True, autoincrement=False)
-
-
-def _count(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger(), nullable=False, default=0)
-
-
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=False, **options)
-
-
-store_version = sa.Table("tandem_store", METADATA, _part("schema_version"), _count("created_at"))
+store_version = sa.Table("tandem_store", METADATA, part("schema_version"), count("created_at"))
 
 definitions = sa.Table(
     "definitions",
     METADATA,
-    sa.Column("id", _number(), primary_key=True),
-    _text("version", unique=True),
-    _text("name", index=True),
-    _text("text"),
-    _count("tile"),
-    _count("lateness"),
-    _count("created_at"),
+    sa.Column("id", number(), primary_key=True),
+    text("version", unique=True),
+    text("name", index=True),
+    text("text"),
+    count("tile"),
+    count("lateness"),
+    count("created_at"),
     sqlite_autoincrement=True,
 )
 
 batch_runs = sa.Table(
     "batch_runs",
     METADATA,
-    sa.Column("ordinal", _number(), primary_key=True),
-    _text("id", unique=True),
+    sa.Column("ordinal", number(), primary_key=True),
+    text("id", unique=True),
     sa.Column("definition", sa.ForeignKey("definitions.id"), nullable=False, index=True),
     sa.Column("parent", sa.ForeignKey("batch_runs.ordinal")),
-    _count("boundary"),
+    count("boundary"),
     sa.Column("file_sets", sa.JSON(), nullable=False),
     sa.Column("manifest", sa.JSON()),
-    _text("status"),
+    text("status"),
     sa.Column("built_for", sa.ForeignKey("live_runs.id", use_alter=True)),
-    _count("conflicts"),
-    _count("residue"),
+    count("conflicts"),
+    count("residue"),
     sa.Column("settled", sa.Boolean(), nullable=False, default=False),
-    _count("created_at"),
+    count("created_at"),
     sqlite_autoincrement=True,
 )
 """`settled`: the rows of ancestors that its rows replace were removed. `conflicts` and `residue` (absolute)
@@ -112,64 +79,64 @@ are over the run and all its ancestors, set when it is finished.
 batch_counts = sa.Table(
     "batch_counts",
     METADATA,
-    _part("batch_run", of="batch_runs.ordinal"),
-    _part("generation"),
-    *(_count(name) for name in ("received", "counted", "filtered", "duplicates", "dead")),
+    part("batch_run", of="batch_runs.ordinal"),
+    part("generation"),
+    *(count(name) for name in ("received", "counted", "filtered", "duplicates", "dead")),
 )
 
 batch_states = sa.Table(
     "batch_states",
     METADATA,
-    _part("definition"),
-    _part("key", _key_text()),
-    _part("tile"),
-    _part("batch_run"),
-    _count("events"),
+    part("definition"),
+    part("key", key_text()),
+    part("tile"),
+    part("batch_run"),
+    count("events"),
     sa.Column("states", sa.LargeBinary(), nullable=False),
     sa.Index("batch_states_by_run", "batch_run", "tile"),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """Zero events and empty states say that the run has nothing for this key and tile, whatever its ancestors
 have.
 """
 
-batch_cleared = sa.Table("batch_cleared", METADATA, _part("definition"), _part("tile"), _part("batch_run"))
+batch_cleared = sa.Table("batch_cleared", METADATA, part("definition"), part("tile"), part("batch_run"))
 
 batch_ids = sa.Table(
     "batch_ids",
     METADATA,
-    _part("definition"),
-    _part("tile"),
-    _part("shard"),
-    _part("batch_run"),
-    _part("generation"),
+    part("definition"),
+    part("tile"),
+    part("shard"),
+    part("batch_run"),
+    part("generation"),
     sa.Column("ids", sa.LargeBinary(), nullable=False),
     sa.Index("batch_ids_by_run", "batch_run", "generation"),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 
 batch_left_out = sa.Table(
     "batch_left_out",
     METADATA,
-    *(_part(name) for name in ("batch_run", "tile", "shard", "hash", "content")),
+    *(part(name) for name in ("batch_run", "tile", "shard", "hash", "content")),
 )
 
 live_runs = sa.Table(
     "live_runs",
     METADATA,
-    sa.Column("id", _number(), primary_key=True),
+    sa.Column("id", number(), primary_key=True),
     sa.Column("definition", sa.ForeignKey("definitions.id"), nullable=False),
-    _text("run"),
-    _text("journal"),
-    _count("base_boundary"),
+    text("run"),
+    text("journal"),
+    count("base_boundary"),
     sa.Column("base_batch_run", sa.ForeignKey("batch_runs.ordinal")),
     sa.Column("takeover", sa.JSON(), nullable=False),
     sa.Column("caught_up", sa.Boolean(), nullable=False),
-    _text("status"),
+    text("status"),
     sa.Column("watermark", sa.BigInteger()),
-    _count("pruned_to"),
-    _count("started_at"),
-    _count("updated_at"),
+    count("pruned_to"),
+    count("started_at"),
+    count("updated_at"),
     sa.UniqueConstraint("definition", "run"),
     sqlite_autoincrement=True,
 )
@@ -177,31 +144,31 @@ live_runs = sa.Table(
 live_states = sa.Table(
     "live_states",
     METADATA,
-    _part("run"),
-    _part("key", _key_text()),
-    _part("tile"),
-    _part("generation"),
-    _count("events"),
+    part("run"),
+    part("key", key_text()),
+    part("tile"),
+    part("generation"),
+    count("events"),
     sa.Column("states", sa.LargeBinary(), nullable=False),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 
 live_tallies = sa.Table(
     "live_tallies",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard", "generation")),
-    *(_count(name) for name in ("counted", "duplicates", "conflicts", "seen")),
-    **_WITHOUT_ROWID,
+    *(part(name) for name in ("run", "tile", "shard", "generation")),
+    *(count(name) for name in ("counted", "duplicates", "conflicts", "seen")),
+    **WITHOUT_ROWID,
 )
 
 live_ids = sa.Table(
     "live_ids",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard")),
-    _part("token", sa.LargeBinary()),
-    _count("newest"),
+    *(part(name) for name in ("run", "tile", "shard")),
+    part("token", sa.LargeBinary()),
+    count("newest"),
     sa.Column("counted", sa.LargeBinary(), nullable=False),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """Ids that live counted in a tile that it has set aside, for late copies of earlier generations that come even then;
 `newest`: the last generation of them. A tile that something came for all the same is set aside once more, under another
@@ -211,21 +178,21 @@ token.
 live_asides = sa.Table(
     "live_asides",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard")),
-    _part("token", sa.LargeBinary()),
-    _count("newest"),
+    *(part(name) for name in ("run", "tile", "shard")),
+    part("token", sa.LargeBinary()),
+    count("newest"),
     sa.Column("states", sa.LargeBinary(), nullable=False),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """The states of such tiles, without the ids, for as long as anything may come that is in time."""
 
 live_attempts = sa.Table(
     "live_attempts",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard")),
-    _count("attempt"),
+    *(part(name) for name in ("run", "tile", "shard")),
+    count("attempt"),
     sa.Column("behind", sa.Boolean(), nullable=False),
-    **_WITHOUT_ROWID,
+    **WITHOUT_ROWID,
 )
 """How often a tile's rows were replaced by those of a runner that had gone back to a checkpoint; `behind`: one has gone
 back, and hasn't caught up yet.
@@ -234,20 +201,20 @@ back, and hasn't caught up yet.
 live_segments = sa.Table(
     "live_segments",
     METADATA,
-    _part("run"),
-    _part("lane", sa.Text()),
-    _part("number"),
-    *(_count(name) for name in ("generation", "received", "routed", "filtered", "late", "dead")),
-    **_WITHOUT_ROWID,
+    part("run"),
+    part("lane", sa.Text()),
+    part("number"),
+    *(count(name) for name in ("generation", "received", "routed", "filtered", "late", "dead")),
+    **WITHOUT_ROWID,
 )
 
 live_totals = sa.Table(
     "live_totals",
     METADATA,
-    *(_part(name) for name in ("run", "generation")),
-    *(_count(name) for name in ("received", "routed", "filtered", "late", "dead")),
-    *(_count(name) for name in ("counted", "duplicates", "conflicts")),
-    **_WITHOUT_ROWID,
+    *(part(name) for name in ("run", "generation")),
+    *(count(name) for name in ("received", "routed", "filtered", "late", "dead")),
+    *(count(name) for name in ("counted", "duplicates", "conflicts")),
+    **WITHOUT_ROWID,
 )
 """Sums of live_segments and live_tallies, kept in the same transactions: answers don't add up every segment.
 """
@@ -255,107 +222,41 @@ live_totals = sa.Table(
 late_ledger = sa.Table(
     "late_ledger",
     METADATA,
-    _part("run"),
-    _part("tile"),
-    _part("generation"),
-    _part("lane", sa.Text()),
-    _part("number"),
-    _count("count"),
-    **_WITHOUT_ROWID,
+    part("run"),
+    part("tile"),
+    part("generation"),
+    part("lane", sa.Text()),
+    part("number"),
+    count("count"),
+    **WITHOUT_ROWID,
 )
 
 straddlers = sa.Table(
     "straddlers",
     METADATA,
-    *(_part(name) for name in ("run", "tile", "shard", "hash", "content")),
-    *(_count(name) for name in ("counted_generation", "earlier_generation")),
+    *(part(name) for name in ("run", "tile", "shard", "hash", "content")),
+    *(count(name) for name in ("counted_generation", "earlier_generation")),
 )
-
-dead_letters = sa.Table(
-    "dead_letters",
-    METADATA,
-    _part("definition", of="definitions.id"),
-    _part("position", sa.Text()),
-    _count("generation"),
-    _count("count"),
-    _text("status"),
-    _count("replayed"),
-    _count("dropped"),
-    sa.Index("dead_letters_by_status", "definition", "status", "count"),
-)
-"""By position how many letters are open (`count`), replayed and dropped, by what is served: `views.dead_letters` works
-it out of the three tables below, in the transactions that change them.
-"""
-
-dead_letter_rows = sa.Table(
-    "dead_letter_rows",
-    METADATA,
-    _part("definition", of="definitions.id"),
-    _part("position", sa.Text()),
-    _part("live_run"),
-    _part("batch_run"),
-    _count("generation"),
-    sa.Column("rows", sa.LargeBinary(), nullable=False),
-    **_WITHOUT_ROWID,
-)
-"""The rows that a run found dead in a segment or a piece of a file. The other run's number is 0; both: a note by hand.
-"""
-
-dead_letter_replays = sa.Table(
-    "dead_letter_replays",
-    METADATA,
-    _part("definition", of="definitions.id"),
-    _part("original", sa.Text()),
-    _part("original_row"),
-    _part("position", sa.Text()),
-    _part("row"),
-    _part("live_run"),
-    _part("batch_run"),
-    _count("generation"),
-    _count("attempt"),
-    sa.Column("decoded", sa.Boolean(), nullable=False),
-    _text("stage"),
-    _text("reason"),
-    _count("seen_at"),
-    sa.Index("dead_letter_replays_by_place", "definition", "position"),
-    **_WITHOUT_ROWID,
-)
-"""What a run made of a replay, at `position` and `row`, of the letter at `original` and `original_row`."""
-
-dead_letter_acts = sa.Table(
-    "dead_letter_acts",
-    METADATA,
-    _part("definition", of="definitions.id"),
-    _part("position", sa.Text()),
-    _part("row"),
-    _part("ordinal"),
-    _text("kind"),
-    _count("attempt"),
-    _text("note"),
-    _count("at"),
-    **_WITHOUT_ROWID,
-)
-"""What users did with a letter, in order: 'sent', 'replayed' (told by hand) or 'dropped'."""
 
 publications = sa.Table(
     "publications",
     METADATA,
-    sa.Column("ordinal", _number(), primary_key=True),
-    _text("name", index=True),
+    sa.Column("ordinal", number(), primary_key=True),
+    text("name", index=True),
     sa.Column("definition", sa.ForeignKey("definitions.id"), nullable=False),
-    _count("boundary"),
+    count("boundary"),
     sa.Column("batch_run", sa.ForeignKey("batch_runs.ordinal")),
     sa.Column("live_run", sa.ForeignKey("live_runs.id")),
-    _text("kind"),
-    _text("note"),
-    _count("published_at"),
+    text("kind"),
+    text("note"),
+    count("published_at"),
     sqlite_autoincrement=True,
 )
 
 pointers = sa.Table(
     "pointers",
     METADATA,
-    _part("name", sa.Text()),
+    part("name", sa.Text()),
     sa.Column("publication", sa.ForeignKey("publications.ordinal")),
 )
 """What is served: one row a name, moved in the same transaction that writes the publication."""

@@ -225,6 +225,7 @@ def test_worker_wakes_after_its_replacement_has_written(world: FlinkWorld) -> No
     world.publish()
     wait_for("they end", lambda: not any(worker.alive for worker in workers))
     world.caught_up()
+    world.publish_batch()
     world.end()
 
 
@@ -239,4 +240,5 @@ def test_task_manager_wakes_after_its_replacement_has_written(world: FlinkWorld)
     os.kill(paused.pid, signal.SIGCONT)
     world.publish()
     world.caught_up()
+    world.publish_batch()
     world.end()

@@ -14,7 +14,7 @@ from journal.tail import follower_id
 from pipelines.config import Home, make_folder
 from pipelines.live_runs import end_live_runs
 from schemas.errors import PublishRefusedError
-from transforms.fold import LiveRunRef
+from transforms.stored_tiles import LiveRunRef
 from views.opening import open_store
 
 

@@ -26,8 +26,8 @@ from schemas.certificate import Status
 from schemas.errors import LaunchError, UserError
 from tandem.app import app
 from transforms.elements import SourceBatch
-from transforms.fold import LiveRunRef
 from transforms.native_source import GENERATION, DecodeNative, PubsubMessageCoder, _Gather
+from transforms.stored_tiles import LiveRunRef
 from views.answers import all_answers, answer
 from views.opening import open_store
 from views.store import ViewStore

@@ -23,7 +23,7 @@ from pipelines.config import Home
 from pipelines.remote_runs import is_remote, job_name, name_job, state_folder, wait_for_end
 from pipelines.run_ends import FollowerEnd, RunEnd
 from schemas.errors import FencedError, LaunchError, TandemError
-from transforms.fold import LiveRunRef
+from transforms.stored_tiles import LiveRunRef
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 

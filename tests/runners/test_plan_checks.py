@@ -23,6 +23,8 @@ from apache_beam.version import __version__ as beam_version
 
 from runners import checks_flink, checks_graph, checks_local, checks_options, checks_places, checks_workers
 from runners.checks_dataflow import check_dataflow
+from runners.flink_cluster import Cluster
+from runners.flink_config import Settings
 from runners.plan import accepted_codes, check_launch, findings_of, refuse
 from runners.plan_findings import Finding, Level
 from runners.plan_graph import graph_of
@@ -527,6 +529,34 @@ def test_a_cluster_that_doesnt_answer_is_told_of() -> None:
     launch = launch_of(None, "--runner=FlinkRunner", "--flink_master=127.0.0.1:1", "--flink_version=1.19")
     assert codes(checks_flink.check_versions(launch)) == {"cluster"}
     assert not list(checks_flink.check_versions(launch_of(None, *HERE)))
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "found"),
+    [
+        pytest.param(["--flink_job_server_jar=/jars/job-server-1-flink-2-mended.jar"], "live", False, id="its-own-jar"),
+        pytest.param(["--job_endpoint=127.0.0.1:7"], "live", False, id="its-own-cluster"),
+        pytest.param(["--job_endpoint=127.0.0.1:8"], "live", True, id="another-job-server"),
+        pytest.param(["--flink_job_server_jar=/jars/beams.jar"], "live", True, id="another-jar"),
+        pytest.param([], "live", True, id="the-one-that-beam-fetches"),
+        pytest.param([], "backfill", False, id="bounded"),
+    ],
+)
+def test_a_job_server_whose_jobs_grow_is_told_of(
+    flags: list[str], name: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "at", lambda: Cluster(tmp_path, Settings(1, 2, 7, 3, 4)))
+    streaming = ["--streaming"] if name == "live" else []
+    launch = launch_of(None, "--runner=FlinkRunner", "--flink_master=127.0.0.1:1", *streaming, *flags, name=name)
+    assert codes(checks_flink.check_source_state(launch)) == ({"source-state"} if found else set())
+
+
+def test_without_a_cluster_of_its_own_every_job_server_is_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_FLINK_HOME", str(tmp_path))
+    launch = launch_of(None, "--runner=FlinkRunner", "--streaming", "--job_endpoint=127.0.0.1:7")
+    assert codes(checks_flink.check_source_state(launch)) == {"source-state"}
 
 
 @pytest.mark.parametrize(

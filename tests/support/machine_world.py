@@ -29,7 +29,8 @@ from views.chains import Chains
 from views.lookups import find_live_run
 from views.opening import open_store
 from views.store import ViewStore
-from views.tables import METADATA, store_version
+from views.table_columns import METADATA
+from views.tables import store_version
 
 __all__ = ["FencedReader", "Fuse", "MachineLive", "MachineWorld"]
 

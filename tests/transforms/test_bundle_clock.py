@@ -87,7 +87,7 @@ def test_workers_find_it_by_its_name() -> None:
 
 
 def test_a_lanes_reader_is_behind_while_it_replays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the lane already holds is replayed; what is pulled after that isn't."""
+    """What the lane already holds is replayed, before it is opened; what is pulled after that isn't."""
     definition, blobs = sales.definition(), LocalBlobs(str(tmp_path))
     version, sale = definition.source.version, sales.Sale("s1", sales.START).payload()
     run = start_run(blobs, SystemClock(), lanes=1, subscription=SUBSCRIPTION, sources=[version])
@@ -104,6 +104,7 @@ def test_a_lanes_reader_is_behind_while_it_replays(tmp_path: Path, monkeypatch: 
         told = []
         while len(told) < 2:
             if reader.advance():
-                told.append(bundle_clock._CLOCK.behind)
+                (batch,) = reader.get_current().batches
+                told.append((bundle_clock._CLOCK.behind, batch.opening))
         reader.close()
-    assert told == [True, False]
+    assert told == [(True, None), (False, batch.number - 1)]

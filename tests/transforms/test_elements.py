@@ -18,17 +18,8 @@ from formats.files import FilePiece, FileRef
 from journal.journal_index import SegmentRef
 from schemas.messages import DeadLetter, Decoded
 from transforms.backfill_work import FileWork, SegmentWork, Work
-from transforms.elements import (
-    DeadLetterBatch,
-    DecodedSegment,
-    FoldUpdate,
-    SegmentTally,
-    SourceBatch,
-    Straddler,
-    Tally,
-    pack,
-    unpack,
-)
+from transforms.elements import DeadLetterBatch, DecodedSegment, FoldUpdate, SegmentTally, SourceBatch, Straddler, Tally
+from transforms.packing import pack, unpack
 from transforms.routing import route
 from transforms.tile_state import TileState
 
@@ -68,6 +59,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "one without watermarks and messages": lambda: dataclasses.replace(
         batch(None), reported=None, messages=None, decoded=Decoded(batch().decoded.events, np.array([0, 1], "<i8"), ())
     ),
+    "one of a reader that has opened its lane": lambda: dataclasses.replace(batch(), opening=3),
     "a decoded segment of two sources": lambda: DecodedSegment((batch(), batch(None))),
     "a segment that no source decodes": lambda: DecodedSegment(()),
     "a segment's tally": lambda: SegmentTally("run/0001", 9, 3, 10, 4, 1, 2, ((-60, 1), (0, 2)), 7),

@@ -13,6 +13,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 import sales
+import sqlalchemy as sa
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.transforms.window import TimestampedValue
@@ -21,20 +22,26 @@ from collected import Collect, seen
 from sales import SECOND, TILE, Sale, differences, expected
 
 import transforms.panes
+from journal.blobs import LocalBlobs
+from journal.layout import lane_name, watermark_path
 from pipelines.tied_prism import keep_bundles_whole
 from proving.runner_state import RunnerState
 from schemas.columns import CONTENT, GENERATION, HASH, LATE
 from schemas.durations import DAY
 from schemas.states import from_ipc, to_ipc
-from transforms.elements import FoldUpdate, SegmentTally, TileKey, pack, unpack
-from transforms.fold import FoldTiles, LiveRunRef, _Fold
+from transforms.elements import FoldUpdate, SegmentTally, TileKey
+from transforms.fold import FoldTiles, _Fold
+from transforms.openings import stamped
+from transforms.packing import pack, unpack
 from transforms.panes import GatherPanes, _Gather
 from transforms.sinks import WriteLiveStates
+from transforms.stored_tiles import LiveRunRef
 from transforms.tile_state import TileState
 from views.answers import all_answers
 from views.opening import open_store
 from views.rows import BatchManifest, GenerationCounts
 from views.store import ViewStore
+from views.tables import live_attempts
 
 Routed = Callable[..., pa.RecordBatch]
 DEFINITION = sales.definition()
@@ -53,7 +60,7 @@ def started(store: str, name: str) -> LiveRunRef:
     """A live run that the store knows."""
     opened = open_store(store)
     opened.register(COMPILED, sales.text())
-    opened.start_live_run(COMPILED.version, name, journal="none")
+    opened.start_live_run(COMPILED.version, name, journal=f"{Path(opened.database.where).parent}/journal")
     return LiveRunRef(store, name, None)
 
 
@@ -301,6 +308,36 @@ def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Ro
     assert sum(row.events for row in all_answers_of(store, run)) == 4
 
 
+@pytest.mark.parametrize(
+    ("opening", "marked"),
+    [
+        pytest.param(None, 1, id="from the journal"),
+        pytest.param(9, 1, id="of the lane's reader"),
+        pytest.param(4, 0, id="of a reader that was replaced"),
+    ],
+)
+def test_a_worker_that_was_taken_for_dead_holds_up_no_publishing(
+    routed: Routed, run: LiveRunRef, tmp_path: Path, opening: int | None, marked: int
+) -> None:
+    """To what it had, the store is ahead for good: its replacement has gone on."""
+    store, fold, state, parts = open_store(run.store), fold_of(run), RunnerState(), panes(routed, 3)
+    paused = RunnerState()
+    store.write_live(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
+    fold.forget(KEY, *_throwaway())
+    LocalBlobs(str(tmp_path / "journal")).replace(watermark_path(run.run, 0, 9), b"{}")
+    lane = lane_name(run.run, 0)
+    pane = stamped(parts[1], {lane: opening} if opening is not None else {})
+    bundle = paused.bundle()
+    assert list(fold.process((KEY, ("early", pane)), bundle.entries, bundle.token, bundle.clear)) == []
+    bundle.commit()
+    with store.database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(live_attempts)).scalar_one() == marked
+    bundle = paused.bundle()
+    list(fold.process((KEY, ("early", parts[1])), bundle.entries, bundle.token, bundle.clear))
+    with store.database.read() as connection:
+        assert connection.execute(sa.select(live_attempts.c.behind)).scalars().all() == [True], "it may be anybody's"
+
+
 def test_a_late_copy_after_a_tile_of_duplicates_was_cleared_is_no_attempt(routed: Routed, run: LiveRunRef) -> None:
     """The base had counted all of it, so no id is the run's own; the store has its tallies all the same."""
     store, known = open_store(run.store), Sale("known", 1)
@@ -374,10 +411,19 @@ def test_a_bundle_that_failed_leaves_nothing_behind(routed: Routed) -> None:
     assert gathered(gather, [(KEY, part)]) == [(KEY, "early", 1, TILE - 1_000)]
 
 
+def test_a_large_pane_is_passed_on_in_several(routed: Routed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other tiles wait for the bundle's end."""
+    monkeypatch.setattr(transforms.panes, "_ROWS_OF_PANE", 5)
+    part, later = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)]), (TILE, 0)
+    found = gathered(_Gather(TILE), [(KEY, part), (later, part), *[(KEY, part)] * 4])
+    assert [(key, rows) for key, _, rows, _ in found] == [(KEY, 6), (KEY, 6), (later, 3), (KEY, 3)]
+
+
 def test_a_large_bundle_is_passed_on_in_several_panes(routed: Routed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transforms.panes, "_ROWS_AT_ONCE", 5)
-    part = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)])
-    assert [rows for _, _, rows, _ in gathered(_Gather(TILE), [(KEY, part)] * 5)] == [6, 6, 3]
+    monkeypatch.setattr(transforms.panes, "_ROWS_HELD", 5)
+    part, later = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)]), (TILE, 0)
+    found = gathered(_Gather(TILE), [(KEY, part), (later, part), *[(KEY, part)] * 3])
+    assert [(key, rows) for key, _, rows, _ in found] == [(KEY, 3), (later, 3), (KEY, 6), (KEY, 3)]
 
 
 def test_panes_are_late_once_the_watermark_has_passed_the_tile(routed: Routed, run: LiveRunRef) -> None:

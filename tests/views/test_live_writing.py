@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from schemas.errors import StoreError
+from views import lookups
 from views.answers import answer
+from views.live_rows import state_rows
 from views.rows import LaneExtent
 
 
@@ -53,6 +56,35 @@ def test_a_row_of_as_many_events_but_other_states_stays(live: Any) -> None:
 def test_two_updates_of_one_tile_in_one_write_leave_the_larger(live: Any) -> None:
     write(live, live.block((1, "k", 5, 50)), live.block((1, "k", 4, 40)), live.block((1, "k", 6, 60)))
     assert rows(live) == (6, 60)
+
+
+def test_each_key_is_written_once_by_the_update_that_has_most_of_it(live: Any) -> None:
+    """Whatever else the others have; pruned generations not at all."""
+    run = live_row(live)
+    one = live.Update(0, 0, live.block((1, "k", 5, 50), (1, "other", 1, 10), (2, "k", 1, 10)))
+    two = live.Update(0, 0, live.block((1, "k", 4, 40), (2, "k", 3, 30), (2, "new", 1, 10)))
+    far = live.Update(live.tile, 0, live.block((1, "k", 2, 20)))
+    again = live.Update(0, 0, live.block((2, "k", 3, 31)))
+    written = state_rows(run, live.compiled.measures, [one, two, far, again])
+    assert sorted((key, tile, generation, events) for _, key, tile, generation, events, _ in written) == [
+        ("k", 0, 1, 5),
+        ("k", 0, 2, 3),
+        ("k", live.tile, 1, 2),
+        ("new", 0, 2, 1),
+        ("other", 0, 1, 1),
+    ]
+    assert {row[-1] for row in written if row[1:4] == ("k", 0, 2)} == {
+        row[-1] for row in state_rows(run, live.compiled.measures, [two]) if row[1:4] == ("k", 0, 2)
+    }, "of as many events the first stays"
+    pruned = SimpleNamespace(id=run.id, pruned_to=1)
+    assert {row[3] for row in state_rows(pruned, live.compiled.measures, [one, two])} == {2}
+    assert state_rows(pruned, live.compiled.measures, [far]) == state_rows(run, live.compiled.measures, []) == []
+
+
+def live_row(bench: Any) -> Any:
+    """The run as the store has it."""
+    with bench.store.database.read() as connection:
+        return lookups.find_live_run(connection, "v1", "L1")
 
 
 def test_generations_and_keys_are_rows_of_their_own(live: Any) -> None:

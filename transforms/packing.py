@@ -1,0 +1,57 @@
+"""A header of JSON and parts of bytes as one, and the base of coders that write their elements so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+from apache_beam import coders
+
+__all__ = ["PackedCoder", "pack", "unpack"]
+
+_SIZE_OF_PARTS: Final = 100
+"""Bytes of what isn't columns, about; only Beam's metrics show it."""
+
+
+def pack(header: Any, parts: Sequence[bytes] = ()) -> bytes:
+    """A JSON header and binary parts, each with its length before it."""
+    head = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    return b"".join(len(part).to_bytes(8, "little") + part for part in (head, *parts))
+
+
+def unpack(data: bytes) -> tuple[Any, list[bytes]]:
+    """The header and parts of `pack`'s bytes."""
+    parts, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 8], "little")
+        parts.append(data[at + 8 : at + 8 + size])
+        at += 8 + size
+    return json.loads(parts[0]), parts[1:]
+
+
+class PackedCoder(coders.Coder):  # type: ignore[misc]
+    """Base of the coders below: deterministic, of one type."""
+
+    value_type: ClassVar[type]
+
+    def estimate_size(self, value: Any) -> int:
+        """Beam samples sizes for its metrics, by encoding unless it is told: that took a fifth of a backfill."""
+        return _SIZE_OF_PARTS + sum(int(batch.nbytes) for batch in self.batches_of(value))
+
+    def batches_of(self, value: Any) -> Sequence[pa.RecordBatch]:
+        """What is large in the value."""
+        return ()
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    def to_type_hint(self) -> type:
+        return self.value_type
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))

@@ -1,0 +1,40 @@
+"""What the tables of the view store are made of, as SQLAlchemy Core; the same on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+__all__ = ["METADATA", "WITHOUT_ROWID", "count", "key_text", "number", "part", "text"]
+
+METADATA = sa.MetaData()
+
+WITHOUT_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
+"""Rows live in the primary key's B-tree itself: one key's tiles lie next to each other."""
+
+
+def number() -> sa.types.TypeEngine[int]:
+    """A number that the store gives out. SQLite does so only for INTEGER."""
+    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def key_text() -> sa.types.TypeEngine[str]:
+    """Keys in the order of their bytes, whatever the server's language is."""
+    return sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def part(name: str, kind: sa.types.TypeEngine[Any] | None = None, *, of: str | None = None) -> sa.Column[Any]:
+    """One column of a primary key that the writer gives."""
+    references = [sa.ForeignKey(of)] if of else []
+    return sa.Column(name, kind or sa.BigInteger(), *references, primary_key=True, autoincrement=False)
+
+
+def count(name: str) -> sa.Column[int]:
+    """A number of something, or a time; 0 unless it is given."""
+    return sa.Column(name, sa.BigInteger(), nullable=False, default=0)
+
+
+def text(name: str, **options: Any) -> sa.Column[str]:
+    """A text that is always there."""
+    return sa.Column(name, sa.Text(), nullable=False, **options)
