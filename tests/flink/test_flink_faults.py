@@ -100,7 +100,16 @@ def test_short_form(world: FlinkWorld) -> None:
     for happen in (kill_worker, kill_task_manager):
         with world.fault(happen.__name__):
             happen(world)
+    check_source_states(world)
     world.end()
+
+
+def check_source_states(world: FlinkWorld) -> None:
+    """At the most as many as lanes, not as bundles: Flink never forgets a name, see runners.job_server_mend."""
+    before = world.checkpoints()
+    world.publish()
+    wait_for("another checkpoint", lambda: world.checkpoints() > before)
+    assert 1 <= len(world.source_states()) <= 2
 
 
 def start_second_copy(world: FlinkWorld) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from schemas.errors import TandemError
 
 __all__ = ["EXTERNAL", "FlinkWorld", "flink_world"]
 
+_SOURCE_STATE = re.compile(rb"sdf_checkpoint:\w*:\d+")
 EXTERNAL = next(engine for engine in ENGINES if engine.name == "standalone")
 
 
@@ -117,6 +119,14 @@ class FlinkWorld:
         """That were completed by the newest job."""
         jobs = self.cluster.rest.jobs()
         return int(self.cluster.rest.checkpoints(jobs[0].id)["counts"]["completed"]) if jobs else 0
+
+    def source_states(self) -> set[bytes]:
+        """Names under which the newest checkpoint has what sources left at the end of a bundle."""
+        while True:
+            latest = self.cluster.rest.checkpoints(self.job)["latest"]["completed"]
+            with contextlib.suppress(FileNotFoundError):  # a newer one has taken its place
+                files = Path(latest["external_path"].removeprefix("file:")).iterdir()
+                return {name for path in files for name in _SOURCE_STATE.findall(path.read_bytes())}
 
     @property
     def run(self) -> str:
