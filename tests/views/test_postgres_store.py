@@ -17,6 +17,7 @@ import pytest
 from ports import free_port
 
 from views.answers import all_answers, answer
+from views.asides import Aside
 from views.rows import BatchManifest, GenerationCounts
 from views.store import ViewStore
 
@@ -107,6 +108,24 @@ def test_ids_and_a_repair(postgres: Any) -> None:
     b.store.finish_batch_run("R", BatchManifest())
     b.store.publish("orders", "v1", "R")
     assert [row.key for row in all_answers(b.store, b.compiled)] == ["a"]
+
+
+def test_tiles_that_were_set_aside(postgres: Any) -> None:
+    b, place = postgres, ("v1", "L1", 0, 0)
+    b.store.start_live_run("v1", "L1", journal="j")
+    b.store.serve_live("orders", "v1", "L1")
+    one, two = b.ids((1, 1, 1)), b.ids((1, 1, 1), (2, 2, 1))
+    for token, ids in ((b"\x00a", one), (b"\x00b", two), (b"\x00a", two)):
+        b.store.set_aside(*place, token, Aside(1, ids, b"\x00states"))
+    kept = b.store.aside(*place, b"\x00a")
+    assert (kept.newest, kept.ids, kept.states) == (1, one, b"\x00states")
+    b.store.forget_asides(*place, b"\x00b", b.tile)
+    assert (b.store.aside(*place, b"\x00b"), b.store.cleared_ids(*place)) == (None, [two])
+    b.live("L1", 1, "k", 1)
+    b.batch("B1", 1, [(1, "k", 1)])
+    b.store.publish("orders", "v1", "B1", "L1")
+    b.store.prune("orders", keep=1)
+    assert b.store.cleared_ids(*place) == []
 
 
 def test_writers_of_one_run_keep_its_totals(postgres: Any, url: str) -> None:
