@@ -5,7 +5,8 @@ on this machine, beside what publishes. Figures leave the start of a job out, an
 against what was published, or, of a replay and a backfill, counted.
 
 replay: an unbounded run takes in a journal of N events that batch doesn't have, with --lanes readers.
-scaling: replays with one lane and with two in turn, --rounds of each. Java compiles what runs for long, which takes a
+scaling: replays with one lane, with two, and two runs of one lane side by side, in turn, --rounds of each. Such runs
+    share nothing but the machine, and so tell what it has for two. Java compiles what runs for long, which takes a
     TaskManager some 30 s of processor time: replays before the first round (--warm-ups) are for that.
 sustained: see benchmarks.live; freshness and CPU at a rate.
 backfill: files of N events, on Flink and, in turn, on the FnApiRunner. The job of 20,000 events before each is taken as
@@ -24,10 +25,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from benchmarks.clicks import DEFINITIONS, Shape, files
@@ -143,29 +146,43 @@ def measure_scaling(
 ) -> list[tuple[dict[str, int], dict[str, Any]]]:
     """What tells cases apart, and figures: the middle replay of one lane and of two, and how they compare."""
 
-    def replay(lanes: int) -> dict[str, Any]:
-        with flink_scene(cluster, ["--lanes", str(lanes), *flags], freshness=options.freshness) as made:
-            figures: dict[str, Any] = measure_replay(made, options.events, lanes)
-        print(f"{lanes} lanes: {figures}", flush=True)
+    def replays(lanes: int, runs: int = 1) -> list[dict[str, Any]]:
+        """Of so many runs side by side."""
+        with ExitStack() as stack, ThreadPoolExecutor(runs) as pool:
+            made = [
+                flink_scene(cluster, ["--lanes", str(lanes), *flags], freshness=options.freshness) for _ in "_" * runs
+            ]
+            scenes = [stack.enter_context(scene) for scene in made]
+            figures = list(pool.map(measure_replay, scenes, [options.events] * runs, [lanes] * runs))
+        print(f"{runs} runs of {lanes} lanes: {figures}", flush=True)
         return figures
 
     for _ in range(options.warm_ups):
-        replay(2)
+        replays(2)
     taken: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    apart: list[int] = []
     for _ in range(options.rounds):
         for lanes, figures in taken.items():
-            figures.append(replay(lanes))
+            figures += replays(lanes)
+        apart.append(sum(figures["steady_per_s"] for figures in replays(1, runs=2)))
     middle = {
         lanes: sorted(figures, key=lambda one: one["steady_per_s"])[len(figures) // 2]
         for lanes, figures in taken.items()
     }
-    times = round(middle[2]["steady_per_s"] / middle[1]["steady_per_s"], 2)
-    least, most = (
-        round(pick(two["steady_per_s"] / one["steady_per_s"] for one, two in zip(*taken.values(), strict=True)), 2)
-        for pick in (min, max)
-    )
-    compared = {"rounds": options.rounds, "two_lanes_times": times, "least_times": least, "most_times": most}
-    return [*(({"lanes": lanes}, figures) for lanes, figures in middle.items()), ({}, compared)]
+    return [*(({"lanes": lanes}, figures) for lanes, figures in middle.items()), ({}, _compared(taken, apart))]
+
+
+def _compared(taken: Mapping[int, Sequence[Mapping[str, Any]]], apart: Sequence[int]) -> dict[str, Any]:
+    """How many times the rate of one lane two lanes have, and two runs of one lane (`apart`)."""
+    one, two = ([figures["steady_per_s"] for figures in taken[lanes]] for lanes in (1, 2))
+    times = [many / alone for alone, many in zip(one, two, strict=True)]
+    return {
+        "rounds": len(one),
+        "two_lanes_times": round(median(two) / median(one), 2),
+        "least_times": round(min(times), 2),
+        "most_times": round(max(times), 2),
+        "apart_times": round(median(apart) / median(one), 2),
+    }
 
 
 def _messages(journal: Path) -> int:
