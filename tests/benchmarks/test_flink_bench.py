@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from benchmarks.flink import _compared, steady_rate
-
-
-@pytest.mark.parametrize(
-    ("progress", "rate"),
-    [
-        pytest.param([(0, 0), (1, 20), (2, 50), (3, 80), (9, 100)], 30, id="start and end apart"),
-        pytest.param([(0, 0), (1, 100)], 0, id="too short to tell"),
-    ],
-)
-def test_a_steady_rate_is_that_of_the_middle(progress: list[tuple[float, int]], rate: int) -> None:
-    assert steady_rate(progress, 100) == rate
+from benchmarks.flink import _compared
 
 
 def test_lanes_are_compared_round_by_round_and_in_the_middle() -> None:
