@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -146,8 +148,8 @@ def test_a_flipped_byte_of_the_header_fools_no_scan() -> None:
         pytest.param("lanes/000004-77aa/0002/000000000007.avro", lambda d: d, "000003-5f1c/0002", id="foreign"),
         pytest.param(
             HEADER.path,
-            lambda d: d.replace(b"\x1atandem.format\x021", b"\x1atandem.format\x022"),
-            "format version '2', this reader knows 1",
+            lambda d: d.replace(b"\x1atandem.format\x022", b"\x1atandem.format\x023"),
+            "format version '3', this reader knows 1 and 2",
             id="unknown version",
         ),
     ],
@@ -158,6 +160,29 @@ def test_refusals_say_why(path: str, change: Any, message: str) -> None:
         decode_segment(path, damaged)
     assert str(caught.value).startswith(path)
     assert "\n" not in str(caught.value)
+
+
+FIRST_FORMAT = (
+    "eNp9Ub+LE0EU1kXF6go9jsNCcAu509z+yCbZJCDk0EqIsRAtDgnz4+2PZHdnmZmNnrk0/gkiXqelvYWNKFeIkiCchRwK/hVWFhbO5nZj4MAp"
+    "Znjf+973vvemhwenL6+hEWeGIAHE6MPZsS53U9DbOgfCONUreoJiECkiOUhYbPiM+REYaYZFhou8St2dx10QAvnwIJRBFySiSCJF8UKIqNDb"
+    "O+OSraiC8DCVIUv6c6xSNhaSh4mvTyoLcnws2g/p/1jKUBSKoC/DJbXFOBFT7Ip6/JCg6N4xmFOFRHG6FYeEM6FPlvSQVC1wJkGcVItRqsAR"
+    "ijKV/WdmqbqYvODj3Vxm8nCyOl82YRTICgUvQhIuSZRQiA2P8RhJzV4tYp4lF6z82FsIrxVghBLQrLIkyWIMXHP0IvYhAY7ynWrV9ZLDEgJa"
+    "UgoMw4Sen5srgEfKgmrMh2JlrI/0dn1ytcgs/1Et5WwARAozNZdxYYqyEWFZIrVq6Y2GvtptxyF1ixJk2xjVGq4HruXguudWsdOApu3RRXUA"
+    "ZNjBVbBrDq66dfCa1G06xKp5tt1qNQi2CLRKthoCHq93t9W5lV/bN07N0P1e58/rnYvvRO2lO90/s+dsbswOb3eNzSPzq2l0r90xZpWN6ZfD"
+    "60emN60Hwe9v33/+mH36+PwzPTh48Wp/8LT3/sqbJzfPvX32a++E3l/OiSMy"
+)
+"""A segment as the first version of the format has it, compressed: journals are kept for years."""
+
+
+def test_the_first_version_of_the_format_is_read() -> None:
+    data = zlib.decompress(base64.b64decode(FIRST_FORMAT))
+    path = "lanes/000001-ab/0000/000000000003.avro"
+    segment = decode_segment(path, data)
+    assert segment.messages.column("data").to_pylist() == [b"one", b"two"]
+    assert (segment.header.generation, segment.header.watermarks, segment.header.count) == (2, {"v": 5}, 2)
+    assert read_header(path, data) == segment.header
+    with pytest.raises(SegmentError, match="digest of the header differs"):
+        decode_segment(path, data.replace(b"\x1atandem.format\x021", b"\x1atandem.format\x022"))
 
 
 def test_plain_avro_is_refused() -> None:
