@@ -46,14 +46,14 @@ chaos: setup
 kill: setup
 	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py -m "slow or not slow"
 
-# Every scenario on every engine, and the table of docs/runners.md; about half an hour.
+# Every scenario on every engine, and the table of docs/runners.md; about 20 minutes.
 conformance: setup
 	rm -f $(VENV)/conformance.jsonl
 	TANDEM_CONFORMANCE=$(VENV)/conformance.jsonl $(BIN)/python -m pytest -q tests/conformance -m "slow or not slow"; \
 	  failed=$$?; \
 	  $(BIN)/python tests/support/conformance_table.py $(VENV)/conformance.jsonl docs/runners.md && exit $$failed
 
-# Processes of a Flink killed, paused and doubled under a live pipeline; about half an hour.
+# Processes of a Flink killed, paused and doubled under a live pipeline; about 10 minutes.
 flink-faults: setup
 	$(BIN)/python -m pytest -q -s tests/flink -m "slow or not slow"
 
