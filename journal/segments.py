@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -255,20 +255,19 @@ def _messages(
 
 
 def _blake2b(*parts: bytes | memoryview) -> str:
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()
+    return str(_fed(blake2b(digest_size=16), parts).hexdigest())
 
 
 def _blake3(*parts: bytes | memoryview) -> str:
     """A fifth of BLAKE2b's time, which was a tenth of a replay's."""
-    digest = blake3()
+    return str(_fed(blake3(), parts).hexdigest(length=16))
+
+
+def _fed(digest: Any, parts: Sequence[bytes | memoryview]) -> Any:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
-    return digest.hexdigest(length=16)
+    return digest
 
 
 _HASHES: Final[Mapping[str, Callable[..., str]]] = {"1": _blake2b, str(FORMAT_VERSION): _blake3}

@@ -35,10 +35,10 @@ _ALONE: Final = bytes.fromhex("b6000e 01 b6000e 120f b6000e 1b")
 def mend(folder: Path) -> None:
     """Change the jars of a job server in parts. Raises LaunchError where they aren't what is to be changed."""
     twins = operators = 0
+    original = f"{_PLACE}{_CLASS.decode()}.class"
     for jar in sorted(folder.glob("beam-runners-*.jar")):
         with zipfile.ZipFile(jar) as archive:
             names = archive.namelist()
-            original = f"{_PLACE}{_CLASS.decode()}.class"
             changed = {name: archive.read(name) for name in names if name.startswith(_OPERATOR)}
             changed = {name: data.replace(_CLASS, _TWIN) for name, data in changed.items() if _CLASS in data}
             operators += len(changed)

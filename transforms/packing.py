@@ -32,7 +32,7 @@ def unpack(data: bytes) -> tuple[Any, list[bytes]]:
 
 
 class PackedCoder(coders.Coder):  # type: ignore[misc]
-    """Base of the coders below: deterministic, of one type."""
+    """Base of coders of one type: deterministic."""
 
     value_type: ClassVar[type]
 

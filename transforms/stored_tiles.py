@@ -1,4 +1,4 @@
-"""What the fold asks the view store about its tiles and leaves to it: where a runner went back, and tiles set aside"""
+"""What the fold asks the view store about its tiles and leaves to it: where a runner went back, and tiles set aside."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from schemas.states import from_ipc, to_ipc
 from views.database import Database
 from views.driver_rows import select_rows
+from views.live_tiles import of_place, place_values
 from views.tables import live_asides, live_ids
 
 __all__ = ["Aside", "cleared_ids", "find_aside", "forget_asides", "set_aside"]
@@ -36,18 +37,11 @@ class Aside:
     """All else, as the fold restores it."""
 
 
-_HERE: Final[dict[str, Any]] = {name: sa.bindparam(f"the_{name}") for name in ("run", "tile", "shard")}
-
-
-def _of_place(columns: Any, *wanted: Any) -> sa.Select[Any]:
-    return sa.select(*wanted).where(*(columns[name] == value for name, value in _HERE.items()))
-
-
-_IDS: Final = _of_place(live_ids.c, live_ids.c.counted)
-_IDS_OF_TOKEN: Final = _of_place(live_ids.c, live_ids.c.newest, live_ids.c.counted).where(
+_IDS: Final = of_place(live_ids.c, live_ids.c.counted)
+_IDS_OF_TOKEN: Final = of_place(live_ids.c, live_ids.c.newest, live_ids.c.counted).where(
     live_ids.c.token == sa.bindparam("the_token")
 )
-_STATES_OF_TOKEN: Final = _of_place(live_asides.c, live_asides.c.states).where(
+_STATES_OF_TOKEN: Final = of_place(live_asides.c, live_asides.c.states).where(
     live_asides.c.token == sa.bindparam("the_token")
 )
 
@@ -69,7 +63,7 @@ def set_aside(
 
 def find_aside(connection: sa.Connection, run: int, place: Place, token: bytes) -> Aside | None:
     """What is kept under a token; None once batch covers it, or a day after the tile was forgotten."""
-    here = {**_values(run, place), "the_token": token}
+    here = {**place_values(run, *place), "the_token": token}
     states, ids = (select_rows(connection, statement, here) for statement in (_STATES_OF_TOKEN, _IDS_OF_TOKEN))
     if not states or not ids:
         return None
@@ -79,7 +73,7 @@ def find_aside(connection: sa.Connection, run: int, place: Place, token: bytes) 
 
 def cleared_ids(connection: sa.Connection, run: int, place: Place) -> list[pa.RecordBatch]:
     """The ids that a tile and shard counted before it was set aside, each time that it was; an id may be in several."""
-    return [from_ipc(counted) for (counted,) in select_rows(connection, _IDS, _values(run, place))]
+    return [from_ipc(counted) for (counted,) in select_rows(connection, _IDS, place_values(run, *place))]
 
 
 def forget_asides(connection: sa.Connection, run: int, place: Place, token: bytes, before: int) -> None:
@@ -93,8 +87,3 @@ def forget_asides(connection: sa.Connection, run: int, place: Place, token: byte
     superseded = (i.run == run) & (i.tile == tile) & (i.shard == shard) & (i.token != token)
     connection.execute(live_ids.delete().where(superseded))
     connection.execute(live_asides.delete().where((a.run == run) & (a.tile < before)))
-
-
-def _values(run: int, place: Place) -> dict[str, Any]:
-    tile, shard = place
-    return {"the_run": run, "the_tile": tile, "the_shard": shard}

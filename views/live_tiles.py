@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from views.driver_rows import select_rows
 from views.tables import live_attempts, live_states, live_tallies
 
-__all__ = ["TileProgress", "tile_events", "tile_progress"]
+__all__ = ["TileProgress", "of_place", "place_values", "tile_events", "tile_progress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,23 @@ class TileProgress:
 _HERE: Final[dict[str, Any]] = {name: sa.bindparam(f"the_{name}") for name in ("run", "tile", "shard")}
 
 
-def _of_place(columns: Any, *wanted: Any) -> sa.Select[Any]:
+def of_place(columns: Any, *wanted: Any) -> sa.Select[Any]:
+    """What is wanted of one run's tile and shard, from a table with these columns; see `place_values`."""
     return sa.select(*wanted).where(*(columns[name] == value for name, value in _HERE.items()))
 
 
-_SEEN: Final = _of_place(live_tallies.c, live_tallies.c.generation, live_tallies.c.seen)
-_ATTEMPT: Final = _of_place(live_attempts.c, live_attempts.c.attempt)
+def place_values(run: int, tile: int, shard: int) -> dict[str, Any]:
+    """The values of a statement of `of_place`."""
+    return {"the_run": run, "the_tile": tile, "the_shard": shard}
+
+
+_SEEN: Final = of_place(live_tallies.c, live_tallies.c.generation, live_tallies.c.seen)
+_ATTEMPT: Final = of_place(live_attempts.c, live_attempts.c.attempt)
 
 
 def tile_progress(connection: sa.Connection, run: int, tile: int, shard: int) -> TileProgress:
     """What is written of a tile and shard."""
-    here = {"the_run": run, "the_tile": tile, "the_shard": shard}
+    here = place_values(run, tile, shard)
     seen = {generation: int(count) for generation, count in select_rows(connection, _SEEN, here)}
     attempts = select_rows(connection, _ATTEMPT, here)
     return TileProgress(seen, int(attempts[0][0]) if attempts else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from views.table_columns import METADATA, WITHOUT_ROWID, count, part
+from views.table_columns import METADATA, WITHOUT_ROWID, count, number, part, text
 
 __all__ = [
     "batch_id_digests",
@@ -79,8 +79,8 @@ segment_tiles = sa.Table(
 reconciliations = sa.Table(
     "reconciliations",
     METADATA,
-    sa.Column("ordinal", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
-    sa.Column("name", sa.Text(), nullable=False, index=True),
+    sa.Column("ordinal", number(), primary_key=True),
+    text("name", index=True),
     count("definition"),
     count("at"),
     count("boundary"),
@@ -99,7 +99,7 @@ receipts = sa.Table(
     part("reconciliation"),
     part("tile"),
     part("key", sa.Text()),
-    sa.Column("cause", sa.Text(), nullable=False),
+    text("cause"),
     *(sa.Column(f"{when}_events", sa.BigInteger()) for when in ("before", "after")),
     *(sa.Column(f"{when}_states", sa.LargeBinary()) for when in ("before", "after")),
 )
