@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test check lint types chaos kill conformance flink-faults bench bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo test check lint types chaos kill conformance flink-faults bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -57,18 +57,37 @@ conformance: setup
 flink-faults: setup
 	$(BIN)/python -m pytest -q -s tests/flink -m "slow or not slow"
 
-# Tandem and its peers in turn, then how cost grows; tables and plots into docs/performance.md. Takes hours. Peers that don't
-# fit Tandem's own environment get theirs in .venv-peers. After being cut off: make bench BENCH=--resume GROWTH=--resume.
-# Parts of it: make bench BENCH="--only tandem,duckdb --forms parquet --events 1000000" GROWTH="--series workers".
+# Tandem and its peers in turn, how cost grows, the journal, live and its peer, questions; tables and plots into
+# docs/performance.md. Takes hours, alone on the machine. Peers that don't fit Tandem's own environment get theirs in
+# .venv-peers. After being cut off: make bench BENCH=--resume GROWTH=--resume. Parts of it: make bench-backfill, bench-live, and
+# make bench-backfill BENCH="--only tandem,duckdb --forms parquet --events 1000000" GROWTH="--series workers".
 BENCH  ?=
-GROWTH ?=
-bench: setup
+GROWTH ?= --events 1000000,10000000,100000000
+bench:
 	@failed=0; \
-	$(BIN)/python -m benchmarks $(BENCH) || failed=$$?; \
-	$(BIN)/python -m benchmarks --jobs clicks_wide,clicks_users --only tandem,polars,duckdb --forms parquet $(BENCH) \
-	  || failed=$$?; \
-	$(BIN)/python -m benchmarks.growth $(GROWTH) || failed=$$?; \
-	$(BIN)/python -m benchmarks.report || failed=$$?; \
+	$(MAKE) --no-print-directory bench-backfill || failed=1; \
+	$(MAKE) --no-print-directory bench-live || failed=1; \
+	exit $$failed
+
+bench-backfill: setup
+	@failed=0; run() { $(BIN)/python -m "$$@" || failed=1; }; \
+	run benchmarks $(BENCH); \
+	run benchmarks --jobs clicks_wide,clicks_users --only tandem,polars,duckdb --forms parquet $(BENCH); \
+	run benchmarks.growth $(GROWTH); \
+	run benchmarks.journal; \
+	run benchmarks.report; \
+	exit $$failed
+
+bench-live: setup
+	@failed=0; run() { $(BIN)/python -m "$$@" || failed=1; }; \
+	run benchmarks.live --rate 20000 --seconds 60; \
+	run benchmarks.live --rate 20000 --seconds 120 --key user_id; \
+	run benchmarks.live --rate 100000 --seconds 600; \
+	run benchmarks.live --catch-up 1000000; \
+	run benchmarks.live --peer beam --seconds 20; \
+	run benchmarks.live_firing; \
+	run benchmarks.queries --record; \
+	run benchmarks.report; \
 	exit $$failed
 
 # One round over 20,000 events with what is in Tandem's own environment: does everything work, is every answer right.
