@@ -60,9 +60,9 @@ flink-faults: setup
 # Tandem and its peers in turn, how cost grows, the journal, live and its peer, questions; tables and plots into
 # docs/performance.md. Takes hours, alone on the machine. Peers that don't fit Tandem's own environment get theirs in
 # .venv-peers. After being cut off: make bench BENCH=--resume GROWTH=--resume. Parts of it: make bench-backfill, bench-live, and
-# make bench-backfill BENCH="--only tandem,duckdb --forms parquet --events 1000000" GROWTH="--series workers".
+# make bench-backfill BENCH="--only tandem,duckdb --forms parquet --events 1000000" GROWTH="--series keys".
 BENCH  ?=
-GROWTH ?= --events 1000000,10000000,100000000
+GROWTH ?=
 bench:
 	@failed=0; \
 	$(MAKE) --no-print-directory bench-backfill || failed=1; \
@@ -73,7 +73,8 @@ bench-backfill: setup
 	@failed=0; run() { $(BIN)/python -m "$$@" || failed=1; }; \
 	run benchmarks $(BENCH); \
 	run benchmarks --jobs clicks_wide,clicks_users --only tandem,polars,duckdb --forms parquet $(BENCH); \
-	run benchmarks.growth $(GROWTH); \
+	run benchmarks.growth --events 1000000,10000000,100000000 $(GROWTH); \
+	run benchmarks.halves; \
 	run benchmarks.journal; \
 	run benchmarks.report; \
 	exit $$failed

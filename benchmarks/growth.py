@@ -1,7 +1,7 @@
 """How time and memory grow with events, keys, workers and definitions: `python -m benchmarks.growth`.
 
-Each series changes one thing of the job `clicks` on Parquet and leaves the others. More than ten million events are
-several sets of ten million, from different seeds.
+Each series changes one thing of the job `clicks` on Parquet (lanes: on a journal of JSON messages) and leaves the
+others. More than ten million events are several sets of ten million, from different seeds.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from typing import Final
 from benchmarks.clicks import Shape
 from benchmarks.comparing import Comparison, Group
 from benchmarks.engines import ENGINES, Engine, Tandem
-from benchmarks.results import RESULTS
+from benchmarks.results import RESULTS, Row
 
-__all__ = ["ALL_ENGINES", "SERIES", "main"]
+__all__ = ["ALL_ENGINES", "SERIES", "grown_to", "main"]
 
-SERIES: Final = ("events", "keys", "workers", "definitions")
+SERIES: Final = ("events", "keys", "lanes", "definitions")
 _TEN: Final = Tandem("tandem-10d", "Tandem, ten definitions", error=0.02, exact_sums=True, definitions=10)
 ALL_ENGINES: Final[dict[str, Engine]] = {**ENGINES, _TEN.name: _TEN}
 _SET: Final = 10_000_000
 _KEYS: Final = (1_000, 100_000, 1_000_000)
+_LANES: Final = {"journal-json": 1, "journal-json-2": 2, "journal-json-4": 4}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,6 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if all(right) else 1
 
 
+def grown_to(row: Row) -> int:
+    """What a row of results has of that which its series changes; of other series, how many events."""
+    if row.case["series"] == "lanes":
+        return _LANES[str(row.case["form"])]
+    return int(row.case["pages" if row.case["series"] == "keys" else "events"])
+
+
 def _points(
     series: Sequence[str], events: Iterable[int], keys: Iterable[int], fixed: int
 ) -> Iterable[tuple[Group, Sequence[Engine]]]:
@@ -62,8 +70,9 @@ def _points(
     if "keys" in series:
         for number in keys:
             yield replace(base, shape=Shape(fixed, pages=number), series="keys"), engines
-    if "workers" in series:
-        yield replace(base, series="workers"), [ALL_ENGINES["tandem-1"], ALL_ENGINES["tandem-2"]]
+    if "lanes" in series:
+        for form in _LANES:
+            yield replace(base, form=form, series="lanes"), [ALL_ENGINES["tandem"]]
     if "definitions" in series:
         yield replace(base, series="definitions"), [ALL_ENGINES["tandem"], ALL_ENGINES["tandem-10d"]]
 

@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
 from benchmarks.comparing import RIGHT
-from benchmarks.growth import ALL_ENGINES
+from benchmarks.growth import ALL_ENGINES, grown_to
 from benchmarks.results import Row, median
 
 __all__ = ["draw_growth", "draw_peers", "save"]
@@ -68,21 +68,20 @@ def draw_growth(rows: Sequence[Row], folder: Path) -> list[Path]:
 
 def _grown(panel: Any, series: str, figure: str, rows: Sequence[Row]) -> None:
     names = [name for name in ALL_ENGINES if any(row.case["engine"] == name for row in rows)]
-    if series in ("workers", "definitions"):
+    if series == "definitions":
         values = [median(next(row for row in rows if row.case["engine"] == name).figures[figure]) for name in names]
         panel.bar([ALL_ENGINES[name].label for name in names], values, color=_COLOURS["Tandem"], width=0.5)
         return
-    axis = "pages" if series == "keys" else "events"
     for name in names:
         own = [row for row in rows if row.case["engine"] == name]
-        points = sorted((int(row.case[axis]), median(row.figures[figure]) or 0.0) for row in own)
+        points = sorted((grown_to(row), median(row.figures[figure]) or 0.0) for row in own)
         panel.plot(*zip(*points, strict=True), marker="o", label=ALL_ENGINES[name].label)
-        if name == "tandem" and figure == "work_s" and axis == "events":
+        if name == "tandem" and figure == "work_s" and series == "events":
             (first, value), (last, _) = points[0], points[-1]
             panel.plot([first, last], [value, value * last / first], "k:", linewidth=1, label="linear")
     panel.set_xscale("log")
     panel.set_yscale("log")
-    panel.set_xlabel("keys" if axis == "pages" else axis)
+    panel.set_xlabel(series)
     panel.legend(fontsize=8)
 
 

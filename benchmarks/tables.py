@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from benchmarks.comparing import RIGHT, SKIPPED
 from benchmarks.engines import ENGINES
-from benchmarks.growth import ALL_ENGINES
+from benchmarks.growth import ALL_ENGINES, grown_to
 from benchmarks.results import Figure, Row, machines, median, spread
 
 __all__ = ["any_table", "growth_tables", "machine_text", "peers_detail", "peers_overview", "table", "work"]
@@ -135,12 +135,11 @@ def growth_tables(rows: Sequence[Row]) -> str:
     parts = []
     for (series,) in _distinct(rows, "series"):
         own = [row for row in rows if row.case["series"] == series]
-        axis = "pages" if series == "keys" else "events"
         lines = [
-            [ALL_ENGINES[str(row.case["engine"])].label, f"{row.case[axis]:,}", *_grown(row)]
-            for row in sorted(own, key=lambda row: (list(ALL_ENGINES).index(str(row.case["engine"])), row.case[axis]))
+            [ALL_ENGINES[str(row.case["engine"])].label, f"{grown_to(row):,}", *_grown(row)]
+            for row in sorted(own, key=lambda row: (list(ALL_ENGINES).index(str(row.case["engine"])), grown_to(row)))
         ]
-        head = ["engine", "keys" if axis == "pages" else axis, "work s", "spread", "CPU s", "peak MB"]
+        head = ["engine", "events" if series == "definitions" else str(series), "work s", "spread", "CPU s", "peak MB"]
         parts.append(f"By {series}:\n\n{table(head, lines)}")
     return "\n".join(parts)
 

@@ -125,12 +125,22 @@ def to_ipc(block: pa.RecordBatch) -> bytes:
     is.
     """
     # Arrow pads a slice with the rows next to it, so equal rows would have unequal bytes.
-    block = block.take(pa.array(np.arange(block.num_rows)))
+    if not all(map(_is_alone, block.columns)):
+        block = block.take(pa.array(np.arange(block.num_rows)))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, block.schema) as writer:
         writer.write_batch(block)
-    payload: bytes = sink.getvalue().to_pybytes()
-    return _MAGIC + zlib.crc32(payload).to_bytes(4, "little") + len(payload).to_bytes(8, "little") + payload
+    payload = sink.getvalue()
+    return b"".join((_MAGIC, zlib.crc32(payload).to_bytes(4, "little"), payload.size.to_bytes(8, "little"), payload))
+
+
+def _is_alone(column: pa.Array) -> bool:
+    """Whether a column of numbers is all that its buffer holds; of others it isn't looked for."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)) or column.offset:
+        return False
+    nulls, values = column.buffers()
+    return nulls is None and 8 * values.size == len(column) * kind.bit_width
 
 
 def from_ipc(data: bytes, measures: Measures | None = None, *, max_bytes: int = MAX_BLOCK_BYTES) -> pa.RecordBatch:

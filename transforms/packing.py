@@ -18,7 +18,7 @@ _SIZE_OF_PARTS: Final = 100
 def pack(header: Any, parts: Sequence[bytes] = ()) -> bytes:
     """A JSON header and binary parts, each with its length before it."""
     head = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
-    return b"".join(len(part).to_bytes(8, "little") + part for part in (head, *parts))
+    return b"".join(piece for part in (head, *parts) for piece in (len(part).to_bytes(8, "little"), part))
 
 
 def unpack(data: bytes) -> tuple[Any, list[bytes]]:

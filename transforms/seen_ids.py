@@ -40,9 +40,12 @@ class Ids:
         """The columns HASH, CONTENT and GENERATION of a batch."""
         return cls(*(batch.column(name).to_numpy(zero_copy_only=False) for name in ID_SCHEMA.names))
 
-    def by_identity(self, *, lowest_first: bool = False) -> npt.NDArray[np.int64]:
-        """The order by hash and content; `lowest_first`: then by generation, and by place."""
-        order = np.argsort(self.hash)
+    def by_identity(self, *, lowest_first: bool = False, in_runs: bool = False) -> npt.NDArray[np.int64]:
+        """The order by hash and content; `lowest_first`: then by generation, and by place.
+
+        `in_runs` says that they are a few sorted stretches: merging these takes half as long as sorting anew.
+        """
+        order = np.argsort(self.hash, kind="stable" if in_runs else None)
         hashes = self.hash[order]
         equal = np.zeros(len(hashes) + 1, bool)
         np.equal(hashes[1:], hashes[:-1], out=equal[1:-1])
@@ -109,7 +112,7 @@ class SeenIds:
     def load(self, batch: pa.RecordBatch) -> None:
         """Remember ids (columns as ID_SCHEMA) that were counted before."""
         ids = Ids.of(batch)
-        self._insert(ids[ids.by_identity()])
+        self._insert(ids[ids.by_identity(in_runs=True)])
 
     def generations_of(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
         """For each event (columns as in `add`) the generation in which its copy was counted; 0: none was."""
@@ -118,6 +121,8 @@ class SeenIds:
 
     def dump(self) -> pa.RecordBatch:
         """All ids, as ID_SCHEMA, sorted by hash and content."""
+        if len(self.levels) > 1:  # what comes later is spared these merges
+            self.levels = [merge_sorted(self.levels)]
         return ids_batch(merge_sorted(self.levels))
 
     def _look_up(self, candidates: Ids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
@@ -174,4 +179,4 @@ def merge_sorted(levels: Sequence[Ids]) -> Ids:
         np.concatenate([part.content for part in parts]),
         np.concatenate([part.generation for part in parts]),
     )
-    return together[together.by_identity()]
+    return together[together.by_identity(in_runs=True)]

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import growth
-from benchmarks.clicks import Shape
+from benchmarks import growth, halves
+from benchmarks.clicks import Shape, files
 from benchmarks.comparing import Comparison, Group
 from benchmarks.engines import ENGINES, Peer, Tandem
 from benchmarks.jobs import JOBS
@@ -127,6 +127,24 @@ def test_growth_over_several_sets_and_definitions(tmp_path: Path) -> None:
     assert Comparison("growth", tmp_path, rounds=1).run(group, [growth.ALL_ENGINES["tandem-10d"]])
     [row] = load("growth", folder=tmp_path)
     assert (row.case["events"], row.case["series"]) == (2_000, "definitions")
+
+
+def test_two_halves_side_by_side_count_everything_together(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [files(Shape(1_000, seed=seed), "parquet") for seed in (1, 2)]
+    assert halves.side_by_side("parquet", parts, 1, 2_000) > 0
+    with pytest.raises(RuntimeError, match="1,000 events of parquet counted instead of 2,000"):
+        halves.side_by_side("parquet", parts[:1], 1, 2_000)
+    with pytest.raises(SystemExit) as ended:
+        halves.main(["--forms=parquet,journal-json"])
+    assert ended.value.code == 2
+    assert "'journal-json' is none of parquet" in capsys.readouterr().err
+
+
+def test_halves_are_recorded(tmp_path: Path) -> None:
+    assert halves.main([f"--events={EVENTS}", "--rounds=1", "--forms=parquet", f"--results={tmp_path}"]) == 0
+    [row] = load("halves", folder=tmp_path)
+    assert (row.case["form"], row.case["events"]) == ("parquet", EVENTS)
+    assert all(float(str(row.figures[name])) > 0 for name in ("two_workers_times", "two_halves_times"))
 
 
 @pytest.mark.parametrize("name", ["tandem", "tandem-1", "tandem-2", "tandem-10d"])

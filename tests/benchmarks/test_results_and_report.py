@@ -17,6 +17,7 @@ PLOTS = (
     "peers-clicks-1000000.svg",
     "peers-clicks-10000000.svg",
     "growth-events.svg",
+    "growth-lanes.svg",
     "live-json-page-100000-600.svg",
     "firing.svg",
 )
@@ -108,6 +109,8 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
     record("peers", rows, folder=tmp_path)
     point = peer("tandem", 1_000_000, 2.0), peer("tandem", 10_000_000, 20.0)
     record("growth", [Row({**row.case, "series": "events"}, row.figures) for row in point], folder=tmp_path)
+    lanes = [peer("tandem", 1_000_000, work, form=f"journal-json{more}") for work, more in ((2.0, ""), (2.1, "-4"))]
+    record("growth", [Row({**row.case, "series": "lanes"}, row.figures) for row in lanes], folder=tmp_path)
     record("live", [Row({"rate": 20_000}, {"p50_s": 0.8, "backlog": list(range(100))})], folder=tmp_path)
     sustained = {"what": "sustained", "form": "json", "key": "page", "rate": 100_000, "seconds": 600}
     series = {"at_s": list(range(20)), "backlog": list(range(20)), "live_mb": [100.0] * 20}
@@ -127,6 +130,7 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
     assert "| DuckDB | WRONG |" in text
     assert "**WRONG**: events of 1 answers" in text
     assert "| Tandem | 2.50 | 40% |" in text
+    assert "| Tandem | 4 | 2.10 |" in text
     assert "| 20000 | 0.8 |" in text
     assert "backlog" not in text
     assert "| sustained | json | page | 100000 | 600 | 0.75 |" in text
@@ -142,7 +146,7 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
 def test_the_real_page_has_a_place_for_everything() -> None:
     names = list[str]()
     replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")  # type: ignore[func-returns-value]
-    assert names == ["machine", "peers", "peers-detail", "growth", "live", "firing", "journal", "queries", "flink"]
+    assert " ".join(names) == "machine peers peers-detail growth halves live firing journal queries flink"
     assert report.PAGE.read_text(encoding="utf-8").count("<!-- generated:") == len(names)
 
 

@@ -104,6 +104,22 @@ def test_a_sliced_block_merges_and_travels_as_its_rows_alone() -> None:
     assert to_ipc(part) == to_ipc(aggregate(MEASURES, batch([(1, "b", 2)])))
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(pa.array([7, 1, 2, 9], pa.int64()).slice(1, 2), id="from-the-middle"),
+        pytest.param(pa.array([1, 2, 9], pa.int64()).slice(0, 2), id="from-the-beginning"),
+        pytest.param(pa.array(np.array([1, 2, 9], np.int64)).slice(0, 2), id="of-numpy"),
+        pytest.param(pa.array([1, None, 2], pa.int64()).drop_null(), id="nulls-dropped"),
+        pytest.param(pa.Array.from_buffers(pa.int64(), 2, [pa.py_buffer(b"\xff"), pa.py_buffer(
+            np.array([1, 2], np.int64).tobytes())]), id="a-mask-without-nulls"),
+    ],
+)  # fmt: skip
+def test_numbers_travel_as_their_rows_alone(column: pa.Array) -> None:
+    alone = pa.array(np.array([1, 2], np.int64))
+    assert to_ipc(pa.record_batch([column], ["n"])) == to_ipc(pa.record_batch([alone], ["n"]))
+
+
 def test_select_keys_keeps_all_generations_of_the_keys() -> None:
     block = aggregate(MEASURES, batch([(1, "a", 1), (1, "b", 2), (2, "a", 4)]))
     assert as_dict(select_keys(block, pa.array(["a", "x"]))) == {(1, b"a"): (1, 1), (2, b"a"): (1, 4)}
