@@ -81,7 +81,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         self._shards = shards
 
     def setup(self) -> None:
-        self._store = StoredTiles(compile_definition(self._definition), self._live_run, self._shards)
+        self._tiles = StoredTiles(compile_definition(self._definition), self._live_run, self._shards)
 
     def process(
         self,
@@ -99,7 +99,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if cached is None:
             cached = self._restored(key, entries, known)
         if cached.behind and not cached.marked:
-            cached.marked = self._store.mark_behind(key, openings_of(events))
+            cached.marked = self._tiles.mark_behind(key, openings_of(events))
         update = cached.state.update([unstamped(events)], timing)
         replacement = self._replacement(cached, timing) if cached.behind else None
         if cached.entries >= cached.compact_at:
@@ -133,7 +133,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         token.write(known + _OVER)
         if cached is not None:
             TILE_CACHE.put(self._cache_key(key), known + _OVER, cached)
-        block, ids = empty_block(self._store.compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
+        block, ids = empty_block(self._tiles.compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
         attempt = cached.state.attempt if cached is not None else 0
         yield FoldUpdate(key[0], key[1], block, (), (), ids, ids, "on time", attempt)
 
@@ -156,7 +156,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
             return
         clear.set(self._due(key, DAY))
         fresh = secrets.token_bytes(_TOKEN)
-        self._store.set_aside(cached.state, fresh)
+        self._tiles.set_aside(cached.state, fresh)
         entries.clear()
         token.write(fresh + _ASIDE)
 
@@ -165,9 +165,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         known = token.read()
         if known is None or known[_TOKEN:] != _ASIDE:
             cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
-            self._store.set_aside(cached.state, secrets.token_bytes(_TOKEN))
+            self._tiles.set_aside(cached.state, secrets.token_bytes(_TOKEN))
         else:
-            self._store.forget(key, known[:_TOKEN], before=key[0] - DAY)
+            self._tiles.forget(key, known[:_TOKEN], before=key[0] - DAY)
         entries.clear()
         token.clear()
         TILE_CACHE.drop(self._cache_key(key))
@@ -180,7 +180,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
 
     def _replacement(self, cached: CachedTile, timing: str) -> FoldUpdate | None:
         """What takes the place of the store's rows once this state has caught up with them."""
-        attempt = self._store.next_attempt(cached.state)
+        attempt = self._tiles.next_attempt(cached.state)
         if attempt is None:
             return None
         cached.behind, cached.state.beside, cached.state.attempt = False, None, attempt
@@ -189,5 +189,5 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     def _restored(self, key: TileKey, entries: Any, known: bytes | None) -> CachedTile:
         """The state of the runner's entries, or of what was set aside under its token."""
         if known is not None and known[_TOKEN:] == _ASIDE:
-            return self._store.take_back(key, known[:_TOKEN])
-        return self._store.restore(key, list(entries.read()))
+            return self._tiles.take_back(key, known[:_TOKEN])
+        return self._tiles.restore(key, list(entries.read()))
