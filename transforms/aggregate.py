@@ -77,7 +77,8 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         state = TileState(self._compiled, key)
         if self._definition.deduplicate:
             self._load_counted(state, key)
-        admitted = state.admit(list(parts))
+        # as one batch, so that the parts are gone before memory is needed for judging them
+        admitted = state.admit([pa.concat_batches(parts)])
         self._held.append((state, admitted))
         self._rows += admitted.counted.num_rows
         if self._rows >= _ROWS_AT_ONCE:

@@ -22,7 +22,7 @@ from schemas.columns import KEY
 from transforms.elements import TileKey
 from transforms.packing import PackedCoder, pack, unpack
 
-__all__ = ["PartRef", "ReadSpilled", "SpillParts", "read_spilled", "spill"]
+__all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "read_spilled", "spill"]
 
 SPILL_ROWS: Final = 500_000
 """Events held before they are written."""
@@ -76,7 +76,7 @@ class ReadSpilled(beam.PTransform):  # type: ignore[misc]
     def expand(
         self, tiles: beam.PCollection[tuple[TileKey, Iterable[PartRef]]]
     ) -> beam.PCollection[tuple[TileKey, Iterable[pa.RecordBatch]]]:
-        read = beam.Map(lambda tile: (tile[0], read_spilled(tile[1])))
+        read = beam.Map(lambda tile: (tile[0], SpilledParts(tuple(tile[1]))))
         return tiles | "Read" >> read.with_output_types(tuple[TileKey, Iterable[pa.RecordBatch]])
 
 
@@ -139,6 +139,16 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch
     field = pa.field(KEY, pa.string(), batch.schema.field(index).nullable)
     return batch.set_column(index, field, batch.column(index).dictionary_decode())
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledParts:
+    """Events of one tile and shard, read when they are asked for: nothing of a large tile is held on the way there."""
+
+    refs: tuple[PartRef, ...]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return iter(read_spilled(self.refs))
 
 
 def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:
