@@ -87,6 +87,28 @@ def test_a_full_state_holds_k_hashes_and_ignores_the_order() -> None:
     assert measure.encode(merge(measure, *parts)) == measure.encode(forward)
 
 
+@pytest.mark.parametrize(
+    ("of", "each"),
+    [
+        pytest.param(100_000, 60, id="far-more-than-k"),
+        pytest.param(103, 60, id="about-k"),
+        pytest.param(101, 60, id="fewer-than-k"),
+        pytest.param(100_000, 1_000, id="all-full"),
+        pytest.param(60, 60, id="all-equal"),
+    ],
+)
+def test_many_states_merge_to_that_of_all_their_values(of: int, each: int) -> None:
+    """So many that most hashes are passed over before they are sorted."""
+    measure, tiles = ApproxDistinct("x", pa.int64(), 0.1), 400
+    rng = np.random.default_rng(11)
+    values = [rng.choice(of, each, replace=False) for _ in range(tiles)]
+    states = update(measure, np.concatenate(values), np.repeat(np.arange(tiles), each), tiles)
+    merged = measure.merge(states, np.zeros(tiles, np.int64), 1)
+    assert measure.encode(merged) == measure.encode(update(measure, np.concatenate(values)))
+    if each == 60:
+        assert len(states.field("hashes").flatten()) > 8 * 4 * measure.k
+
+
 # --- quantiles
 
 
