@@ -1,4 +1,4 @@
-"""How time and memory grow with events, keys, workers and definitions: `python -m benchmarks.growth`.
+"""How time and memory grow with events, keys, lanes and definitions: `python -m benchmarks.growth`.
 
 Each series changes one thing of the job `clicks` on Parquet (lanes: on a journal of JSON messages) and leaves the
 others. More than ten million events are several sets of ten million, from different seeds.
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks.clicks import Shape
+from benchmarks.clicks import JOURNAL_FORMS, Shape, json_messages
 from benchmarks.comparing import Comparison, Group
 from benchmarks.engines import ENGINES, Engine, Tandem
 from benchmarks.results import RESULTS, Row
@@ -25,7 +25,7 @@ _TEN: Final = Tandem("tandem-10d", "Tandem, ten definitions", error=0.02, exact_
 ALL_ENGINES: Final[dict[str, Engine]] = {**ENGINES, _TEN.name: _TEN}
 _SET: Final = 10_000_000
 _KEYS: Final = (1_000, 100_000, 1_000_000)
-_LANES: Final = {"journal-json": 1, "journal-json-2": 2, "journal-json-4": 4}
+_LANES: Final = {form: lanes for form, (payloads, lanes) in JOURNAL_FORMS.items() if payloads is json_messages}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def grown_to(row: Row) -> int:
-    """What a row of results has of that which its series changes; of other series, how many events."""
+    """The row's number of what its series changes: lanes, keys or events; of definitions, its events."""
     if row.case["series"] == "lanes":
         return _LANES[str(row.case["form"])]
     return int(row.case["pages" if row.case["series"] == "keys" else "events"])
