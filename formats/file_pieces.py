@@ -13,10 +13,23 @@ from pyarrow import fs
 
 from schemas.errors import SourceFileError
 
-__all__ = ["MAX_RECORD", "FileFormat", "FilePiece", "FileRef", "one_line", "open_file", "open_native", "storage_of"]
+__all__ = [
+    "MAX_PIECE_MEMORY",
+    "MAX_RECORD",
+    "FileFormat",
+    "FilePiece",
+    "FileRef",
+    "one_line",
+    "open_file",
+    "open_native",
+    "storage_of",
+    "takes_too_much",
+]
 
 MAX_RECORD: Final = 64 * 1024 * 1024
 """Bytes of the longest line of text that is read into memory."""
+MAX_PIECE_MEMORY: Final = 512 * 1024 * 1024
+"""Bytes of memory that reading one piece of a file may take, unless --max-piece-memory says otherwise."""
 _READ: Final = 1 << 20
 
 FileFormat = Literal["avro", "parquet", "jsonl", "csv"]
@@ -34,6 +47,8 @@ class FileRef:
     format: FileFormat
     compressed: bool = False
     """Whether the file is gzipped."""
+    memory: int = MAX_PIECE_MEMORY
+    """Bytes of memory that reading one of its pieces may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,16 @@ def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
     """The file's bytes, seekable. Raises as `open_native`."""
     with open_native(ref) as file:
         yield cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, file), _READ))
+
+
+def takes_too_much(ref: FileRef, where: str, needed: int | None = None) -> SourceFileError:
+    """The error for a file that unfolds to more than its pieces may take; `where` is a place in it, such as
+    'row group 3', and `needed` how many bytes it asks for, where that is known.
+    """
+    found = f"takes {needed:,} bytes of memory" if needed is not None else "takes more memory than that"
+    return SourceFileError(
+        f"{ref.path}: {where} {found}; a piece may take {ref.memory:,}, and --max-piece-memory allows more"
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pyarrow import fs
 from formats.avro_files import read_avro, split_avro
 from formats.avro_types import SourceFields, source_fields
 from formats.csv_files import read_csv, split_csv
-from formats.file_pieces import FileFormat, FilePiece, FileRef, one_line, storage_of
+from formats.file_pieces import MAX_PIECE_MEMORY, FileFormat, FilePiece, FileRef, one_line, storage_of
 from formats.parquet_files import read_parquet, split_parquet
 from formats.record_json import record_json
 from formats.source_spec import SourceSpec
@@ -50,19 +50,20 @@ _SPLIT: Final[dict[str, Callable[[FileRef, int], list[FilePiece]]]] = {
 }
 
 
-def expand(patterns: Sequence[str]) -> list[FileRef]:
+def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY) -> list[FileRef]:
     """The files that the patterns name, each once, sorted by path; every file is read once for its digest.
 
     A pattern is a file, a folder (all of its files, not those of folders in it, nor those whose names start
     with '.' or '_') or a glob with '*', '?' and '[...]' that also match across folders; a path of this
-    machine or a URI (gs://, s3://, file://). Raises SourceFileError for a pattern that names nothing, an
+    machine or a URI (gs://, s3://, file://). `memory`: bytes that reading a piece of one may take. Raises
+    SourceFileError for a pattern that names nothing, an
     ending that isn't known, and a file that is empty or can't be read.
     """
     if not patterns:
         raise SourceFileError("no files named; name at least one file, folder or pattern")
     paths = sorted({path for pattern in patterns for path in _paths(pattern)})
     with ThreadPoolExecutor(min(os.cpu_count() or 1, max(len(paths), 1)), "digest") as several:
-        return list(several.map(_ref, paths))
+        return list(several.map(partial(_ref, memory=memory), paths))
 
 
 def split(ref: FileRef, target_bytes: int) -> list[FilePiece]:
@@ -178,7 +179,7 @@ def _listed(pattern: str, prefix: str, system: fs.FileSystem, folder: str) -> li
     return found
 
 
-def _ref(path: str) -> FileRef:
+def _ref(path: str, memory: int) -> FileRef:
     ending = max((known for known in _ENDINGS if path.lower().endswith(known)), key=len, default=None)
     if ending is None:
         raise SourceFileError(f"{path}: the ending isn't known; allowed are {', '.join(_ENDINGS)}")
@@ -194,4 +195,4 @@ def _ref(path: str) -> FileRef:
     if size == 0:
         raise SourceFileError(f"{path}: an empty file; not even a header")
     kind, compressed = _ENDINGS[ending]
-    return FileRef(path, size, digest.hexdigest(), kind, compressed)
+    return FileRef(path, size, digest.hexdigest(), kind, compressed, memory)

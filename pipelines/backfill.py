@@ -22,6 +22,7 @@ from pipelines.config import (
     FlagParser,
     add_definition_flag,
     add_home_flags,
+    add_memory_flag,
     beam_options,
     definition_text,
     duration,
@@ -92,6 +93,7 @@ def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], Pipelin
     add_definition_flag(parser, several=True)
     add_home_flags(parser)
     parser.flag("files", action="append", default=[], metavar="GLOB", help="data files; repeatable")
+    add_memory_flag(parser)
     parser.flag("upto", type=int, help="last generation of the journal to take in (default: the last sealed one)")
     parser.flag("no-publish", action="store_true", help="build the batch run, but serve it later")
     parser.flag("publish-wait", type=duration, default="60s", help="how long to wait for live to catch up")
@@ -119,6 +121,7 @@ def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], Pipelin
             accept_missing_files=flags.accept_missing_files,
             scratch=_scratch(flags, options),
             workers=flags.workers,
+            piece_memory=flags.max_piece_memory,
         )
         for definition, text in zip(load_definitions(flags.definition), texts, strict=True)
     )
@@ -156,7 +159,7 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions) -> None:
         _check_version(store, config)
         store.register(compile_definition(config.definition), config.definition_text)
     begun = time.monotonic()
-    listed = expand(configs[0].files) if configs[0].files else ()
+    listed = expand(configs[0].files, configs[0].piece_memory) if configs[0].files else ()
     seconds = time.monotonic() - begun
     for builds_left in reversed(range(_BUILDS)):
         jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]

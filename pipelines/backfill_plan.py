@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from formats.file_pieces import MAX_PIECE_MEMORY
 from formats.files import FileRef, expand, split
 from journal.blobs import BlobStore, LocalBlobs
 from journal.journal_index import JournalIndex, SegmentRef
@@ -52,6 +53,8 @@ class BackfillConfig:
     """Folder where events wait for their tile; None: the runner's shuffle carries them."""
     workers: int = 1
     """Threads of a local runner; 0: one a core where there is enough to read."""
+    piece_memory: int = MAX_PIECE_MEMORY
+    """Bytes that reading one piece of a file may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +161,7 @@ def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None 
 
 
 def _listed(config: BackfillConfig) -> Sequence[FileRef]:
-    return expand(config.files) if config.files else ()
+    return expand(config.files, config.piece_memory) if config.files else ()
 
 
 def _new_files(listed: Sequence[FileRef], store: ViewStore, parent: BatchRun | None) -> list[FileRef]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from formats.file_pieces import MAX_PIECE_MEMORY
 from schemas import yaml_lines
 from schemas.definition import Definition, load
 from schemas.durations import parse_duration
@@ -23,13 +25,16 @@ __all__ = [
     "Home",
     "add_definition_flag",
     "add_home_flags",
+    "add_memory_flag",
     "beam_options",
     "definition_text",
     "home_from",
     "load_definitions",
     "make_folder",
+    "piece_memory",
 ]
 
+_LEAST_MEMORY = 16_000_000
 _PORTABLE_RUNNERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
 
 
@@ -56,6 +61,28 @@ def duration(text: str) -> int:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def piece_memory(text: str) -> int:
+    """Bytes that reading one piece of a file may take, of "512MB", "2GiB" or plain bytes. Raises UserError."""
+    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([kKmMgGtT]?)(i?)[bB]?", text.strip())
+    if found is None:
+        raise UserError(f"--max-piece-memory {text[:40]!r} is not a size; write it as 512MB or 2GiB")
+    size: int = round(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2].upper() or " "))
+    if size < _LEAST_MEMORY:
+        raise UserError(f"--max-piece-memory {text[:40]} is too little to read anything; at least 16MB")
+    return size
+
+
+def add_memory_flag(parser: FlagParser) -> None:
+    """`--max-piece-memory SIZE`, bytes that reading one piece of a file may take."""
+    parser.flag(
+        "max-piece-memory",
+        type=piece_memory,
+        default=MAX_PIECE_MEMORY,
+        metavar="SIZE",
+        help="memory that reading one piece of a file may take; a file that takes more is refused (default: 512MiB)",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
+from formats.file_pieces import MAX_PIECE_MEMORY
 from formats.files import expand, read_piece, split
 from formats.writing import encode_messages
-from pipelines.config import FlagParser, add_definition_flag, beam_options
+from pipelines.config import FlagParser, add_definition_flag, add_memory_flag, beam_options
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from schemas.avro import arrow_schema
 from schemas.definition import Definition, load
@@ -36,6 +37,8 @@ class PublishConfig:
     speed: float | None
     """Seconds of the column a second; None: flat out."""
     skip_bad: bool
+    piece_memory: int = MAX_PIECE_MEMORY
+    """Bytes that reading one piece of a file may take."""
 
 
 def parse(arguments: Sequence[str]) -> tuple[PublishConfig, PipelineOptions]:
@@ -47,6 +50,7 @@ def parse(arguments: Sequence[str]) -> tuple[PublishConfig, PipelineOptions]:
     parser.flag("order-by", metavar="FIELD", help="field to order and pace by (default: the event time)")
     parser.flag("speed", type=float, help="times real speed (default: flat out)")
     parser.flag("skip-bad", action="store_true", help="leave records out that can't be read, instead of refusing")
+    add_memory_flag(parser)
     flags, rest = parser.parse_known_args(list(arguments))
     definition = load(Path(flags.definition))
     if flags.speed is not None and not 0 < flags.speed < 1e12:
@@ -58,7 +62,9 @@ def parse(arguments: Sequence[str]) -> tuple[PublishConfig, PipelineOptions]:
     if flags.speed is not None and not pa.types.is_timestamp(fields.field(order_by).type):
         raise UserError(f"--speed needs --order-by a timestamp; {order_by} is {fields.field(order_by).type}")
     topic = TopicWriter(flags.topic)
-    config = PublishConfig(definition, tuple(flags.files), topic, order_by, flags.speed, flags.skip_bad)
+    config = PublishConfig(
+        definition, tuple(flags.files), topic, order_by, flags.speed, flags.skip_bad, flags.max_piece_memory
+    )
     return config, beam_options(rest)
 
 
@@ -79,7 +85,7 @@ def read_messages(config: PublishConfig) -> tuple[list[bytes], list[int]]:
     """(payloads, values of the ordering field), in order; equal values keep the order of the files."""
     fields = tuple(arrow_schema(config.definition.source.avro_schema).names)
     tables, bad = [], 0
-    for ref in expand(config.files):
+    for ref in expand(config.files, config.piece_memory):
         for piece in split(ref, 64 << 20):
             for decoded in read_piece(config.definition.source, fields, piece, time.time_ns() // 1000):
                 tables.append(decoded.events)

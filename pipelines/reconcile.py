@@ -17,7 +17,17 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from pipelines.config import FlagParser, Home, add_definition_flag, add_home_flags, beam_options, home_from, make_folder
+from formats.file_pieces import MAX_PIECE_MEMORY
+from pipelines.config import (
+    FlagParser,
+    Home,
+    add_definition_flag,
+    add_home_flags,
+    add_memory_flag,
+    beam_options,
+    home_from,
+    make_folder,
+)
 from pipelines.launching import entry, launch, local_batch_runner, wait
 from pipelines.reconcile_report import Outcome, report
 from pipelines.rereading import Reread, begun_at, plan_reread
@@ -51,6 +61,8 @@ class ReconcileConfig:
     dry_run: bool = False
     everything: bool = False
     """Compute every tile again, suspect or not."""
+    piece_memory: int = MAX_PIECE_MEMORY
+    """Bytes that reading one piece of a file again may take."""
 
 
 def parse(arguments: Sequence[str]) -> tuple[ReconcileConfig, PipelineOptions]:
@@ -60,8 +72,10 @@ def parse(arguments: Sequence[str]) -> tuple[ReconcileConfig, PipelineOptions]:
     add_home_flags(parser)
     parser.flag("dry-run", action="store_true", help="say what would be done, and write nothing")
     parser.flag("deep", action="store_true", help="compute every tile again, from all segments and files")
+    add_memory_flag(parser)
     flags, rest = parser.parse_known_args(list(arguments))
-    config = ReconcileConfig(load(Path(flags.definition)), home_from(flags), flags.dry_run, flags.deep)
+    places, definition = home_from(flags), load(Path(flags.definition))
+    config = ReconcileConfig(definition, places, flags.dry_run, flags.deep, flags.max_piece_memory)
     return config, beam_options(rest)
 
 
@@ -97,7 +111,7 @@ def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
     )
     reread, judgements = None, dict[int, Judgement]()
     if found.suspects and found.scope.batch_run is not None:
-        reread = plan_reread(store, found.scope, config.home.journal, found.suspects)
+        reread = plan_reread(store, found.scope, config.home.journal, found.suspects, config.piece_memory)
         judgements = _judge(config, options, store, found, reread)
     drift = _drift(config, store, found, judgements)
     summary = _summary(found, judgements, drift, reread, time.monotonic() - begun)

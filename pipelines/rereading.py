@@ -38,11 +38,11 @@ class Reread:
     pieces_of_all: int
 
 
-def plan_reread(store: ViewStore, scope: Scope, journal: str, tiles: Collection[int]) -> Reread:
+def plan_reread(store: ViewStore, scope: Scope, journal: str, tiles: Collection[int], piece_memory: int) -> Reread:
     """Only what holds events of these tiles, and what nobody noted the tiles of.
 
-    Raises UserError without a journal, SegmentError for a segment that is gone, SourceFileError for a file that is gone
-    or has changed.
+    `piece_memory`: bytes that reading one piece of a file may take. Raises UserError without a journal, SegmentError
+    for a segment that is gone, SourceFileError for a file that is gone or has changed.
     """
     sources = chain_sources(store, scope)
     held, known = holding(store, scope.definition, tiles)
@@ -51,7 +51,7 @@ def plan_reread(store: ViewStore, scope: Scope, journal: str, tiles: Collection[
     pieces, of_all = list[Work](), 0
     noted = {position for position, _ in known}
     for file in sources.files:
-        all_pieces = list(_pieces(file))
+        all_pieces = list(_pieces(file, piece_memory))
         of_all += len(all_pieces)
         batches = {number // PIECE_BATCHES for position, number in held if position == file.file.path}
         pieces += [Work(w) for w in all_pieces if file.file.path not in noted or w.number in batches]
@@ -79,8 +79,8 @@ def _segments(scope: Scope, journal: str, listed: Sequence[str], tiles: int) -> 
     return refs
 
 
-def _pieces(file: ChainFile) -> Iterator[FileWork]:
-    (ref,) = expand([file.file.path])
+def _pieces(file: ChainFile, piece_memory: int) -> Iterator[FileWork]:
+    (ref,) = expand([file.file.path], piece_memory)
     if ref.digest != file.file.digest:
         raise SourceFileError(
             f"{ref.path}: has changed since it was counted: digest {file.file.digest[:12]} then, {ref.digest[:12]} now"

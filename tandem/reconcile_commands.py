@@ -24,13 +24,16 @@ def reconcile(
     definition: DefinitionArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and write nothing")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="compute every tile again, from all segments and files")] = False,
+    max_piece_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="memory that reading one piece of a file again may take")
+    ] = "512MiB",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
     journal: JournalOption = None,
 ) -> None:
     """Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags)."""
-    from pipelines.config import Home, beam_options
+    from pipelines.config import Home, beam_options, piece_memory
     from pipelines.reconcile import ReconcileConfig, check_logic
     from pipelines.reconcile import reconcile as run
     from pipelines.reconcile_report import report
@@ -38,12 +41,12 @@ def reconcile(
     from runners.plan_gate import patient
     from tandem.drift_output import outcome_data
 
-    places = Places.of(home, store, journal)
+    places, memory = Places.of(home, store, journal), piece_memory(max_piece_memory)
     options = beam_options(patient(arranged("reconcile", context.args)))
     with existing_store(places) as views:
         chosen = load_named(definition, views)
     usual = Home.at(home)
-    config = ReconcileConfig(chosen, Home(places.journal, places.store, usual.dead_letters), dry_run, deep)
+    config = ReconcileConfig(chosen, Home(places.journal, places.store, usual.dead_letters), dry_run, deep, memory)
     outcome = run(config, options)
     if as_json:
         typer.echo(json.dumps(outcome_data(outcome, dry_run), ensure_ascii=False, allow_nan=False))
