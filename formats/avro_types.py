@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -13,8 +14,18 @@ import pyarrow as pa
 from formats.source_spec import SourceSpec
 from schemas.avro import arrow_schema, vet
 from schemas.errors import SchemaError
+from schemas.field_paths import PATH, with_paths
 
-__all__ = ["MISSING", "SourceField", "SourceFields", "Type", "read_type", "schema_of", "source_fields"]
+__all__ = [
+    "MISSING",
+    "SourceField",
+    "SourceFields",
+    "Type",
+    "key_with_paths",
+    "read_type",
+    "schema_of",
+    "source_fields",
+]
 
 _PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 MISSING: Final = object()
@@ -71,6 +82,8 @@ class SourceField:
     """As Avro's JSON has it; MISSING if there is none."""
     aliases: tuple[str, ...] = ()
     """Names that writers may have had for it."""
+    path: tuple[str, ...] = ()
+    """Where a record has it: the names from the record's top down to it; just its own name for most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +91,19 @@ class SourceFields:
     """A source's schema, compiled once and shared by all of its batches."""
 
     record: Type
+    """How Avro messages are laid out."""
     usable: Mapping[str, SourceField]
     event_id: tuple[str, ...]
     event_time: str
     max_ahead: int | None
     schema_key: str
-    """The schema as canonical JSON text: the key under which decoders keep what they compile."""
+    """The schema, with the fields that have a path of their own, as canonical JSON text: the key under which decoders
+    keep what they compile. `schema_of` gives the usable fields.
+    """
+    layout_key: str
+    """The schema of Avro messages, likewise."""
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """Of the fields that have a path of their own."""
     revisions: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Revision id -> the schema of its writers, as canonical JSON text."""
 
@@ -102,7 +122,8 @@ def source_fields(source: SourceSpec) -> SourceFields:
     """The source's fields. Raises SchemaError for a schema, id or time that can't be used."""
     revisions = tuple((revision, _canonical(schema)) for revision, schema in sorted(source.revisions.items()))
     key = _canonical(source.avro_schema)
-    return _compiled(key, tuple(source.event_id), source.event_time, source.max_ahead, revisions)
+    paths = tuple((name, tuple(path)) for name, path in source.fields.items())
+    return _compiled(key, paths, tuple(source.event_id), source.event_time, source.max_ahead, revisions)
 
 
 def _canonical(schema: Mapping[str, Any]) -> str:
@@ -110,11 +131,27 @@ def _canonical(schema: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=64)
+def key_with_paths(key: str, paths: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """The key of a writer's schema with those of the paths that it has something at."""
+    schema = json.loads(key)
+    for name, path in paths:
+        with suppress(SchemaError):
+            schema = with_paths(schema, {name: path})
+    return _canonical(schema)
+
+
+@lru_cache(maxsize=64)
 def _compiled(
-    key: str, event_id: tuple[str, ...], event_time: str, max_ahead: int | None, revisions: tuple[tuple[str, str], ...]
+    layout: str,
+    paths: tuple[tuple[str, tuple[str, ...]], ...],
+    event_id: tuple[str, ...],
+    event_time: str,
+    max_ahead: int | None,
+    revisions: tuple[tuple[str, str], ...],
 ) -> SourceFields:
-    record, usable = schema_of(key)
-    fields = SourceFields(record, usable, event_id, event_time, max_ahead, key, dict(revisions))
+    key = _canonical(with_paths(json.loads(layout), dict(paths))) if paths else layout
+    record, usable = schema_of(layout)[0], schema_of(key)[1]
+    fields = SourceFields(record, usable, event_id, event_time, max_ahead, key, layout, dict(paths), dict(revisions))
     fields.needed(())
     if not event_id:
         raise SchemaError("a source needs at least one field as its event id, got none")
@@ -143,6 +180,7 @@ def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
             field.nullable,
             entries[field.name].get("default", MISSING),
             tuple(entries[field.name].get("aliases", ())),
+            tuple(entries[field.name].get(PATH, (field.name,))),
         )
         for field in arrow_schema(schema)
     }

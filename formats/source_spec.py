@@ -20,6 +20,10 @@ class SourceSpec(Protocol):
         """How messages are encoded; files say theirs by their ending."""
 
     @property
+    def fields(self) -> Mapping[str, tuple[str, ...]]:
+        """Fields that have a path of their own, as `schemas.field_paths.with_paths` takes them."""
+
+    @property
     def revisions(self) -> Mapping[str, dict[str, Any]]:
         """Schemas that messages were written with, vetted and readable with `avro_schema`, by revision id."""
 

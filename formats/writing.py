@@ -136,7 +136,7 @@ def _unscaled(value: Any, kind: Type) -> bytes | None:
 
 def _one_by_one(source: SourceSpec, fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
     """With fixed types, which have no length before them and so no wire schema to write with."""
-    schema = fastavro.parse_schema(json.loads(fields.schema_key))
+    schema = fastavro.parse_schema(json.loads(fields.layout_key))
     values = [
         whole_numbers(column, fields.usable[name]).to_pylist()
         if pa.types.is_temporal(column.type)

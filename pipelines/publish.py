@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str]) -> tuple[PublishConfig, PipelineOptions]:
     if flags.speed is not None and not 0 < flags.speed < 1e12:
         raise UserError(f"--speed is {flags.speed}; a number above 0 is wanted")
     order_by = flags.order_by or definition.source.event_time
-    fields = arrow_schema(definition.source.avro_schema)
+    fields = arrow_schema(definition.source.fields_schema)
     if order_by not in fields.names:
         raise UserError(f"--order-by {order_by}: the source has no such field; it has {', '.join(fields.names)}")
     if flags.speed is not None and not pa.types.is_timestamp(fields.field(order_by).type):
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def read_messages(config: PublishConfig) -> tuple[list[bytes], list[int]]:
     """(payloads, values of the ordering field), in order; equal values keep the order of the files."""
-    fields = tuple(arrow_schema(config.definition.source.avro_schema).names)
+    fields = tuple(arrow_schema(config.definition.source.fields_schema).names)
     tables, bad = [], 0
     for ref in expand(config.files, config.piece_memory):
         for piece in split(ref, 64 << 20):

@@ -20,7 +20,16 @@ from schemas.columns import RESERVED_PREFIX
 from schemas.errors import SchemaError
 from schemas.suggestions import known_names
 
-__all__ = ["MAX_DEPTH", "MAX_FIELDS", "arrow_schema", "parse", "usable_fields", "vet"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_FIELDS",
+    "arrow_schema",
+    "named_types",
+    "namespace_in",
+    "parse",
+    "usable_fields",
+    "vet",
+]
 
 MAX_FIELDS: Final = 1_000
 MAX_DEPTH: Final = 32
@@ -107,16 +116,28 @@ def _check_defaults(schema: Mapping[str, Any]) -> None:
 
 def usable_fields(schema: Mapping[str, Any]) -> dict[str, pa.Field]:
     """The usable fields of a vetted schema by name, in its order; nullable for a union with null."""
-    names = _Walk()
-    names.visit(schema, "", "", 0)
+    named, space = named_types(schema), namespace_in(schema, "")
     result = {}
     for entry in schema["fields"]:
         declared = entry["type"]
         optional = _optional(declared) if isinstance(declared, list) else None
-        data_type = _arrow_type(declared if optional is None else optional, names.named, names.space(schema, ""))
+        data_type = _arrow_type(declared if optional is None else optional, named, space)
         if data_type is not None:
             result[entry["name"]] = pa.field(entry["name"], data_type, nullable=optional is not None)
     return result
+
+
+def named_types(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The records, enums and fixeds of a vetted schema by their full names."""
+    names = _Walk()
+    names.visit(schema, "", "", 0)
+    return names.named
+
+
+def namespace_in(schema: Mapping[str, Any], namespace: str) -> str:
+    """The namespace inside a named type that stands in `namespace`."""
+    name = str(schema.get("name", ""))
+    return name.rpartition(".")[0] if "." in name else str(schema.get("namespace", namespace) or "")
 
 
 def arrow_schema(schema: Mapping[str, Any], fields: Iterable[str] | None = None) -> pa.Schema:
@@ -167,12 +188,6 @@ class _Walk:
     sizes: dict[str, _Size] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
 
-    @staticmethod
-    def space(schema: Mapping[str, Any], namespace: str) -> str:
-        """The namespace inside a named type."""
-        name = str(schema.get("name", ""))
-        return name.rpartition(".")[0] if "." in name else str(schema.get("namespace", namespace) or "")
-
     def visit(self, schema: Any, path: str, namespace: str, depth: int) -> _Size:
         if depth > MAX_DEPTH:
             raise SchemaError(f"{path}: nested more than {MAX_DEPTH} levels deep")
@@ -201,7 +216,7 @@ class _Walk:
         return self.sizes[full]
 
     def _define(self, schema: Mapping[str, Any], path: str, namespace: str, depth: int) -> _Size:
-        inner = self.space(schema, namespace)
+        inner = namespace_in(schema, namespace)
         short = str(schema.get("name", "")).rpartition(".")[2]
         full = f"{inner}.{short}" if inner else short
         if full in self.sizes or full in self.open:

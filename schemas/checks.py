@@ -12,7 +12,7 @@ from schemas.avro import arrow_schema
 from schemas.columns import ID, TIME
 from schemas.definition_models import Definition
 from schemas.durations import DAY, SECOND, format_duration
-from schemas.errors import DefinitionError
+from schemas.errors import DefinitionError, SchemaError
 from schemas.expressions import Expression, compile_expression, type_name
 from schemas.keys import KEY_TYPES, is_key_type
 from schemas.measures.base import Measure
@@ -51,7 +51,13 @@ def id_type(definition: Definition, source_schema: pa.Schema) -> pa.DataType:
 
 def check_definition(definition: Definition) -> Checked:
     """Everything that pydantic can't see of a single value."""
-    source_schema = arrow_schema(definition.source.avro_schema)
+    try:
+        source_schema = arrow_schema(definition.source.fields_schema)
+    except SchemaError as error:
+        name, _, message = str(error).partition(": ")
+        broken = Checked(pa.schema([]), pa.schema([]))
+        broken.wrong(f"source.fields.{name}", message)
+        return broken
     checked = Checked(source_schema, source_schema)
     _check_times(definition, checked)
     _check_source(definition, checked)
@@ -84,7 +90,7 @@ def _check_times(definition: Definition, checked: Checked) -> None:
 
 def _check_source(definition: Definition, checked: Checked) -> None:
     source, usable = definition.source, checked.source_schema
-    everything = [entry["name"] for entry in source.avro_schema["fields"]]
+    everything = [entry["name"] for entry in source.fields_schema["fields"]]
     allowed = known_names(usable.names)
     for where, name in [
         ("source.event_time", source.event_time),
@@ -112,7 +118,7 @@ def _check_source(definition: Definition, checked: Checked) -> None:
 def _check_expressions(definition: Definition, checked: Checked) -> None:
     if definition.where is not None:
         checked.where = _where(definition, checked)
-    everything = [entry["name"] for entry in definition.source.avro_schema["fields"]]
+    everything = [entry["name"] for entry in definition.source.fields_schema["fields"]]
     for name, text in definition.derive.items():
         if name in everything:
             checked.wrong(f"derive.{name}", "the source has a field of this name; choose another")

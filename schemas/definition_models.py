@@ -17,6 +17,7 @@ from pydantic import (
 
 from schemas.columns import RESERVED_PREFIX
 from schemas.durations import DAY, SECOND
+from schemas.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
 from schemas.model_base import Duration, Model
 from schemas.windows import AnyWindow, SessionWindow, Window
 
@@ -95,6 +96,13 @@ DerivedName = Annotated[
     _name(_DERIVED_PATTERN, f"letters, digits and _, not starting with a digit or {RESERVED_PREFIX}"),
     WithJsonSchema({"type": "string", "pattern": f"^{_DERIVED_PATTERN}$"}),
 ]
+_PATH: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MAX_PARTS},
+    ]
+}
+Path = Annotated[FieldPath, BeforeValidator(path_of), WithJsonSchema(_PATH)]
 MeasureSpec = Annotated[Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"type": "object", "minProperties": 1}]})]
 
 
@@ -126,6 +134,17 @@ class Source(Model):
     """Schemas that messages were written with, by the revision id in their attributes: a folder of files named
     REVISION.avsc, or a mapping of revision ids to .avsc files. Adding one changes no version."""
 
+    fields: Annotated[dict[DerivedName, Path], AfterValidator(_few)] = Field(default_factory=dict)
+    """Fields by the path where they lie in a record, such as `user_id: user.id`, or under a name that no schema can
+    have, such as `amount: "Order Amount"`."""
+
+    @cached_property
+    def fields_schema(self) -> dict[str, Any]:
+        """The schema whose top-level fields are all that can be used: those of `avro_schema`, and those that `fields`
+        makes of what is nested in it. Raises SchemaError for a path that leads nowhere.
+        """
+        return with_paths(self.avro_schema, self.fields)
+
     @cached_property
     def version(self) -> str:
         """Content hash, 16 hex digits, of all that an event becomes: equal for definitions that can share one
@@ -136,7 +155,8 @@ class Source(Model):
     @property
     def content(self) -> dict[str, Any]:
         """All that decoding depends on, as plain values; the schema without its documentation."""
-        return {**self.model_dump(exclude={"avro_schema", "revisions"}), "schema": _without_docs(self.avro_schema)}
+        left_out = {"avro_schema", "revisions"} | (set() if self.fields else {"fields"})
+        return {**self.model_dump(exclude=left_out), "schema": _without_docs(self.avro_schema)}
 
 
 class Definition(Model):

@@ -77,6 +77,7 @@ class Spec:
 
     avro_schema: dict[str, Any] = field(default_factory=lambda: EVENT)
     format: Literal["avro", "json"] = "avro"
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     event_id: tuple[str, ...] = ("id",)
     event_time: str = "time"
