@@ -45,7 +45,7 @@ def split_csv(ref: FileRef, target_bytes: int) -> list[FilePiece]:
         _, body = _header(file, ref.path)
         file.seek(body)
         plain = True
-        while plain and not ref.compressed and (chunk := file.read(CHUNK)):
+        while plain and not ref.compression and (chunk := file.read(CHUNK)):
             plain = b'"' not in chunk
     return split_lines(ref, target_bytes, splittable=plain)
 

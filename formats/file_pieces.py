@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Final, Literal, cast
+from urllib.parse import quote, unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
@@ -16,12 +18,16 @@ from schemas.errors import SourceFileError
 __all__ = [
     "MAX_PIECE_MEMORY",
     "MAX_RECORD",
+    "Compression",
     "FileFormat",
     "FilePiece",
     "FileRef",
+    "local_path",
     "one_line",
     "open_file",
     "open_native",
+    "open_stream",
+    "path_text",
     "storage_of",
     "takes_too_much",
 ]
@@ -32,7 +38,8 @@ MAX_PIECE_MEMORY: Final = 512 * 1024 * 1024
 """Bytes of memory that reading one piece of a file may take, unless --max-piece-memory says otherwise."""
 _READ: Final = 1 << 20
 
-FileFormat = Literal["avro", "parquet", "jsonl", "csv"]
+FileFormat = Literal["avro", "parquet", "jsonl", "json", "csv", "tsv"]
+Compression = Literal["", "gzip", "bz2", "zstd"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +47,14 @@ class FileRef:
     """A data file as it was when it was listed."""
 
     path: str
+    """A path or URI, in Unicode: see `path_text`."""
     size: int
     """Bytes."""
     digest: str
-    """BLAKE2b-256 of its bytes, in hex."""
+    """BLAKE3 of its bytes, in hex."""
     format: FileFormat
-    compressed: bool = False
-    """Whether the file is gzipped."""
+    compression: Compression = ""
+    """How the whole file is packed; '' if it isn't."""
     memory: int = MAX_PIECE_MEMORY
     """Bytes of memory that reading one of its pieces may take."""
 
@@ -75,15 +83,40 @@ class FilePiece:
         return f"{self.ref.path}: record {row} from byte {self.start} on"
 
 
+def local_path(path: str) -> str | None:
+    """The path on this machine that a path or file:// URI names; None for a URI of other storage."""
+    if path.startswith("file://"):
+        return unquote(urlsplit(path.replace("?", "%3F").replace("#", "%23")).path, errors="surrogateescape")
+    return None if "://" in path and not os.path.lexists(path) else path
+
+
+def path_text(path: str) -> str:
+    """A path of this machine as text that can be stored and shown: a file:// URI for a name that isn't UTF-8."""
+    raw = os.fsencode(path)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"file://{quote(raw)}"
+
+
 def storage_of(path: str) -> tuple[fs.FileSystem, str]:
     """The file system of a path or URI (gs://, s3://, file://), and the path in it."""
-    if "://" not in path:
-        return fs.LocalFileSystem(), path
+    local = local_path(path)
+    if local is not None:
+        return fs.LocalFileSystem(), local
     try:
         system, inner = fs.FileSystem.from_uri(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SourceFileError(f"{path}: {one_line(error)}") from None
     return system, inner
+
+
+def open_stream(path: str) -> pa.NativeFile:
+    """The bytes at a path or URI, from the first on. Raises OSError, ArrowException or SourceFileError."""
+    system, inner = storage_of(path)
+    if path_text(inner) != inner:
+        return pa.PythonFile(open(inner, "rb"), "r")  # Arrow takes Unicode names only
+    return system.open_input_stream(inner, compression=None)
 
 
 @contextmanager
@@ -93,7 +126,8 @@ def open_native(ref: FileRef) -> Iterator[pa.NativeFile]:
     """
     system, path = storage_of(ref.path)
     try:
-        with system.open_input_file(path) as file:
+        opened = system.open_input_file(path) if path_text(path) == path else pa.PythonFile(open(path, "rb"), "r")
+        with opened as file:
             if file.size() != ref.size:
                 raise SourceFileError(f"{ref.path}: {file.size()} bytes; it had {ref.size} when it was listed")
             yield file

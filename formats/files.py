@@ -1,23 +1,18 @@
-"""Data files: listing them, splitting them into pieces, and reading a piece."""
+"""Data files: splitting them into pieces, and reading a piece."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-from blake3 import blake3
-from pyarrow import fs
 
 from formats.avro_files import read_avro, split_avro
 from formats.avro_types import SourceFields, source_fields
 from formats.csv_files import read_csv, split_csv
-from formats.file_pieces import MAX_PIECE_MEMORY, FileFormat, FilePiece, FileRef, one_line, storage_of
+from formats.file_pieces import FilePiece, FileRef
+from formats.listing import expand
 from formats.parquet_files import read_parquet, split_parquet
 from formats.record_json import record_json
 from formats.source_spec import SourceSpec
@@ -25,21 +20,10 @@ from formats.text_lines import read_lines, split_lines
 from formats.texts import Texts
 from formats.validate import assemble
 from formats.verdicts import Parsed, Verdicts
-from schemas.errors import SourceFileError
 from schemas.messages import DeadLetter, Decoded
 
 __all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
 
-_ENDINGS: Final[dict[str, tuple[FileFormat, bool]]] = {
-    ".avro": ("avro", False),
-    ".parquet": ("parquet", False),
-    ".jsonl": ("jsonl", False),
-    ".ndjson": ("jsonl", False),
-    ".jsonl.gz": ("jsonl", True),
-    ".ndjson.gz": ("jsonl", True),
-    ".csv": ("csv", False),
-    ".csv.gz": ("csv", True),
-}
 _ROWS: Final = 1 << 18
 """Most records in one Decoded."""
 _SPLIT: Final[dict[str, Callable[[FileRef, int], list[FilePiece]]]] = {
@@ -48,22 +32,6 @@ _SPLIT: Final[dict[str, Callable[[FileRef, int], list[FilePiece]]]] = {
     "jsonl": split_lines,
     "csv": split_csv,
 }
-
-
-def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY) -> list[FileRef]:
-    """The files that the patterns name, each once, sorted by path; every file is read once for its digest.
-
-    A pattern is a file, a folder (all of its files, not those of folders in it, nor those whose names start
-    with '.' or '_') or a glob with '*', '?' and '[...]' that also match across folders; a path of this
-    machine or a URI (gs://, s3://, file://). `memory`: bytes that reading a piece of one may take. Raises
-    SourceFileError for a pattern that names nothing, an
-    ending that isn't known, and a file that is empty or can't be read.
-    """
-    if not patterns:
-        raise SourceFileError("no files named; name at least one file, folder or pattern")
-    paths = sorted({path for pattern in patterns for path in _paths(pattern)})
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, max(len(paths), 1)), "digest") as several:
-        return list(several.map(partial(_ref, memory=memory), paths))
 
 
 def split(ref: FileRef, target_bytes: int) -> list[FilePiece]:
@@ -141,58 +109,3 @@ def _letter(
     """
     payload = raw[first + row] if raw is not None else record_json(fields, parsed.arrays, row)
     return DeadLetter(payload, reason, stage, done + first + row)
-
-
-def _paths(pattern: str) -> list[str]:
-    system, inner = storage_of(pattern)
-    prefix = pattern[: len(pattern) - len(inner)] if pattern.endswith(inner) else pattern.split("://")[0] + "://"
-    try:
-        if not any(sign in inner for sign in "*?["):
-            info = system.get_file_info(inner)
-            if info.type == fs.FileType.File:
-                return [pattern]
-            if info.type == fs.FileType.NotFound:
-                raise SourceFileError(f"{pattern}: no such file or folder")
-            return _listed(pattern, prefix, system, inner)
-        folder = inner[: min(inner.find(sign) for sign in "*?[" if sign in inner)].rpartition("/")[0]
-        selector = fs.FileSelector(folder or ("/" if inner.startswith("/") else "."), recursive=True)
-        infos = system.get_file_info(selector)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceFileError(f"{pattern}: {one_line(error)}") from None
-    wanted = inner if folder or inner.startswith("/") else f"./{inner}"
-    names = [info.path for info in infos if info.type == fs.FileType.File]
-    found = [prefix + name for name in names if fnmatchcase(name, wanted) or fnmatchcase(name, inner)]
-    if not found:
-        raise SourceFileError(f"{pattern}: no file matches; check the pattern, and put it in quotes for the shell")
-    return found
-
-
-def _listed(pattern: str, prefix: str, system: fs.FileSystem, folder: str) -> list[str]:
-    infos = system.get_file_info(fs.FileSelector(folder))
-    found = [
-        prefix + info.path
-        for info in infos
-        if info.type == fs.FileType.File and not info.base_name.startswith((".", "_"))
-    ]
-    if not found:
-        raise SourceFileError(f"{pattern}: the folder holds no files; wanted are {', '.join(_ENDINGS)}")
-    return found
-
-
-def _ref(path: str, memory: int) -> FileRef:
-    ending = max((known for known in _ENDINGS if path.lower().endswith(known)), key=len, default=None)
-    if ending is None:
-        raise SourceFileError(f"{path}: the ending isn't known; allowed are {', '.join(_ENDINGS)}")
-    system, inner = storage_of(path)
-    digest, size = blake3(), 0
-    try:
-        with system.open_input_stream(inner, compression=None) as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-                size += len(chunk)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceFileError(f"{path}: can't be read: {one_line(error)}") from None
-    if size == 0:
-        raise SourceFileError(f"{path}: an empty file; not even a header")
-    kind, compressed = _ENDINGS[ending]
-    return FileRef(path, size, digest.hexdigest(), kind, compressed, memory)

@@ -35,7 +35,7 @@ def open_text(ref: FileRef) -> Iterator[IO[bytes]]:
     short.
     """
     with open_file(ref) as file:
-        if not ref.compressed:
+        if not ref.compression:
             yield file
             return
         try:
@@ -52,7 +52,7 @@ def split_lines(ref: FileRef, target_bytes: int, splittable: bool = True) -> lis
     once to check it.
     """
     with open_text(ref) as file:
-        if ref.compressed:
+        if ref.compression:
             size = 0
             while chunk := file.read(CHUNK):
                 size += len(chunk)

@@ -99,6 +99,7 @@ def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], Pipelin
     parser.flag("publish-wait", type=duration, default="60s", help="how long to wait for live to catch up")
     parser.flag("promote", action="store_true", help="serve this version although another is being served")
     parser.flag("accept-missing-files", action="store_true", help="promote without all files that are being served")
+    parser.flag("copies", action="store_true", help="also read files whose content was read under another name")
     parser.flag("workers", type=int, default=0, help="processes on this machine (default: up to one a core)")
     parser.flag("scratch", help="folder, or URI, that all workers reach (default: HOME/scratch on this machine)")
     flags, rest = parser.parse_known_args(list(arguments))
@@ -119,6 +120,7 @@ def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], Pipelin
             publish_wait=flags.publish_wait,
             promote=flags.promote,
             accept_missing_files=flags.accept_missing_files,
+            copies=flags.copies,
             scratch=_scratch(flags, options),
             workers=flags.workers,
             piece_memory=flags.max_piece_memory,
@@ -158,12 +160,21 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions) -> None:
     for config in configs:
         _check_version(store, config)
         store.register(compile_definition(config.definition), config.definition_text)
+    said = set[str]()
+
+    def note(line: str) -> None:
+        if line not in said:
+            console.print(line, markup=False)
+        said.add(line)
+
     begun = time.monotonic()
-    listed = expand(configs[0].files, configs[0].piece_memory) if configs[0].files else ()
+    listed = expand(configs[0].files, configs[0].piece_memory, note) if configs[0].files else ()
     seconds = time.monotonic() - begun
     for builds_left in reversed(range(_BUILDS)):
         jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
         for job in jobs:
+            for line in job.plan.passed_by:
+                note(line)
             if not job.plan.generations:
                 console.print(f"{job.config.definition.name}: nothing new; boundary {job.plan.boundary} stays")
         jobs = [job for job in jobs if job.plan.generations]

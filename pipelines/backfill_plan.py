@@ -14,12 +14,14 @@ from typing import Final
 
 from formats.file_pieces import MAX_PIECE_MEMORY
 from formats.files import FileRef, expand, split
+from formats.listing import real_path
 from journal.blobs import BlobStore, LocalBlobs
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.reading import segments_of
 from pipelines.config import Home
 from schemas.definition import Definition
 from schemas.errors import SourceFileError, UserError
+from schemas.partitions import partition_values
 from transforms.backfill_work import FileWork, SegmentWork, Work
 from views.built import built
 from views.rows import BatchRun, FileSet, SegmentFile
@@ -49,6 +51,8 @@ class BackfillConfig:
     publish_wait: int
     promote: bool
     accept_missing_files: bool = False
+    copies: bool = False
+    """Whether files are read whose content was read under another name."""
     scratch: str | None = None
     """Folder where events wait for their tile; None: the runner's shuffle carries them."""
     workers: int = 1
@@ -69,6 +73,8 @@ class Plan:
     files: tuple[FileRef, ...]
     file_sets: tuple[FileSet, ...]
     arrival_time: int
+    passed_by: tuple[str, ...] = ()
+    """A line for each file that isn't read since its content was, or is, under another name."""
 
     @property
     def generations(self) -> tuple[int, ...]:
@@ -109,7 +115,7 @@ def plan(
     same = served is not None and served.version == config.definition.version
     parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
     boundary, segments = _new_segments(config, parent.boundary if parent else 0, journal)
-    files = _new_files(_listed(config) if listed is None else listed, store, parent)
+    files, passed_by = _new_files(config, _listed(config) if listed is None else listed, _files_of(store, parent))
     sets = [*(parent.file_sets if parent else ())]
     added = []
     if files:
@@ -125,6 +131,7 @@ def plan(
         files=tuple(files),
         file_sets=tuple(added),
         arrival_time=time.time_ns() // 1000,
+        passed_by=tuple(passed_by),
     )
 
 
@@ -164,20 +171,34 @@ def _listed(config: BackfillConfig) -> Sequence[FileRef]:
     return expand(config.files, config.piece_memory) if config.files else ()
 
 
-def _new_files(listed: Sequence[FileRef], store: ViewStore, parent: BatchRun | None) -> list[FileRef]:
-    """Files that no ancestor has read. Raises SourceFileError for one that it read with other content."""
-    known = {file.path: file for file in _files_of(store, parent)} if listed else {}
-    fresh = []
+def _new_files(
+    config: BackfillConfig, listed: Sequence[FileRef], read: Iterable[SegmentFile]
+) -> tuple[list[FileRef], list[str]]:
+    """(files that no ancestor has read, a line for each copy of one that was or is read).
+
+    Raises SourceFileError for a file that was read with other content.
+    """
+    known = {real_path(file.path): file for file in read} if listed else {}
+    content = {_content(config, file): file.path for file in known.values()}
+    fresh, copies = list[FileRef](), list[str]()
     for ref in listed:
         seen = known.get(ref.path)
-        if seen is None:
-            fresh.append(ref)
-        elif seen.digest != ref.digest:
+        if seen is not None and seen.digest != ref.digest:
             raise SourceFileError(
                 f"{ref.path}: has changed since it was counted: digest {seen.digest[:12]} then, {ref.digest[:12]} now; "
                 "files of a set never change: give new data a new name, or build a new version"
             )
-    return fresh
+        other = content.setdefault(_content(config, ref), ref.path)
+        if seen is None and (other == ref.path or config.copies):
+            fresh.append(ref)
+        elif seen is None:
+            copies.append(f"{ref.path}: passed by: its content is that of {other}; --copies reads it too")
+    return fresh, copies
+
+
+def _content(config: BackfillConfig, file: FileRef | SegmentFile) -> object:
+    """What two files of the same events have in common."""
+    return file.digest, tuple(sorted(partition_values(file.path).items()))
 
 
 def _follower(store: ViewStore, definition: Definition) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -92,7 +93,7 @@ def replay_files(
     within `files_locked`, after `settle_files`.
     """
     version = compiled.definition.version
-    folder = Path(home.root) / "replays" / version
+    folder = Path(os.path.realpath(home.root)) / "replays" / version
     folder.mkdir(parents=True, exist_ok=True)
     sent, written = 0, list[tuple[Path, list[Letter]]]()
     try:
@@ -168,7 +169,7 @@ def _backfill(
 
     served = store.served(compiled.definition.name)
     arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]
-    arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s"]
+    arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s", "--copies"]
     for path in paths:
         arguments += ["--files", path]
     if Path(home.journal).is_dir():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from formats.files import expand, split
+from formats.files import split
+from formats.listing import file_at
 from journal.blobs import BlobMissingError, LocalBlobs
 from journal.journal_index import JournalIndex, SegmentRef
 from journal.layout import generation_path, lane_name
@@ -80,7 +81,7 @@ def _segments(scope: Scope, journal: str, listed: Sequence[str], tiles: int) -> 
 
 
 def _pieces(file: ChainFile, piece_memory: int) -> Iterator[FileWork]:
-    (ref,) = expand([file.file.path], piece_memory)
+    ref = file_at(file.file.path, piece_memory)
     if ref.digest != file.file.digest:
         raise SourceFileError(
             f"{ref.path}: has changed since it was counted: digest {file.file.digest[:12]} then, {ref.digest[:12]} now"

@@ -108,7 +108,7 @@ def test_patterns_name_files_folders_and_globs(kit: Any, tmp_path: Path) -> None
     assert names(f"{tmp_path}") == ["a.csv", "b.jsonl"]
     assert names(f"{tmp_path}/*son*") == ["b.jsonl", "c.ndjson"]
     assert names(f"{tmp_path}/in/*", f"{tmp_path}/in/c.ndjson", f"{tmp_path}/a.csv") == ["a.csv", "c.ndjson"]
-    assert [ref.path for ref in expand([f"file://{tmp_path}/b.jsonl"])] == [f"file://{tmp_path}/b.jsonl"]
+    assert [ref.path for ref in expand([f"file://{tmp_path}/b.jsonl"])] == [f"{tmp_path}/b.jsonl"]
     (first,), (second,) = expand([f"{tmp_path}/a.csv"]), expand([f"{tmp_path}/b.jsonl"])
     assert (first.digest, first.size) == (second.digest, 3)
     assert (first.format, second.format) == ("csv", "jsonl")
