@@ -115,7 +115,7 @@ def open_stream(path: str) -> pa.NativeFile:
     """The bytes at a path or URI, from the first on. Raises OSError, ArrowException or SourceFileError."""
     system, inner = storage_of(path)
     if path_text(inner) != inner:
-        return pa.PythonFile(open(inner, "rb"), "r")  # Arrow takes Unicode names only
+        return pa.PythonFile(io.FileIO(inner), "r")  # Arrow takes Unicode names only
     return system.open_input_stream(inner, compression=None)
 
 
@@ -126,7 +126,7 @@ def open_native(ref: FileRef) -> Iterator[pa.NativeFile]:
     """
     system, path = storage_of(ref.path)
     try:
-        opened = system.open_input_file(path) if path_text(path) == path else pa.PythonFile(open(path, "rb"), "r")
+        opened = system.open_input_file(path) if path_text(path) == path else pa.PythonFile(io.FileIO(path), "r")
         with opened as file:
             if file.size() != ref.size:
                 raise SourceFileError(f"{ref.path}: {file.size()} bytes; it had {ref.size} when it was listed")

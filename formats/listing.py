@@ -46,14 +46,13 @@ _ENDINGS: Final[dict[str, tuple[FileFormat, Compression]]] = {
 }
 _ALLOWED: Final = f".avro, .parquet, {', '.join(_TEXTS)}; text also packed, with {', '.join(_PACKED)[2:]} behind it"
 _SIGNS: Final = "*?["
+_LOG: Final = logging.getLogger("tandem")
 
 Note = Callable[[str], None]
 """Takes one line about a file that is passed by."""
 
 
-def expand(
-    patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY, note: Note = logging.getLogger("tandem").warning
-) -> list[FileRef]:
+def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY, note: Note = _LOG.warning) -> list[FileRef]:
     """The files that the patterns name, each once, sorted by path; every file is read once for its digest.
 
     A pattern is a file, a folder (its files, and those of its folders named NAME=VALUE; not those whose names start

@@ -46,9 +46,7 @@ SPELLINGS: dict[str, Callable[[Path], str]] = {
 }
 
 
-@settings(
-    derandomize=True, max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(derandomize=True, max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(sorted(SPELLINGS)), min_size=1, max_size=4))
 def test_a_file_is_one_file_however_it_is_spelt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spellings: list[str]
@@ -124,7 +122,7 @@ def test_an_empty_file_is_passed_by_with_a_note_unless_it_is_named(tmp_path: Pat
     empty, full = written(tmp_path / "empty.csv", b""), written(tmp_path / "full.jsonl")
     for pattern in (str(tmp_path), f"{tmp_path}/*"):
         notes: list[str] = []
-        assert [ref.path for ref in expand([pattern], notes.append)] == [str(full)]
+        assert [ref.path for ref in expand([pattern], note=notes.append)] == [str(full)]
         assert notes == [f"{empty}: passed by: an empty file"]
     with pytest.raises(SourceFileError, match=r"empty\.csv: an empty file"):
         expand([str(tmp_path), str(empty)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -268,3 +270,46 @@ def test_it_makes_no_difference_in_how_many_transactions_a_run_is_written(
             bench.run("--workers=1", files=f"data/{part}.jsonl")
     assert len(written["whole"]) < len(written["parts"])
     assert rows_of(bench.folder / "whole") == rows_of(bench.folder / "parts")
+
+
+def test_one_file_counts_once_however_it_is_spelt_or_copied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `deduplicate: false`: only what is known of files keeps their events from counting twice."""
+    bench.yaml.write_text(sales.text(deduplicate=False))
+    path = bench.data / "one.jsonl"
+    write_jsonl(path, items(0, 4))
+    (bench.folder / "link.jsonl").symlink_to(path)
+    monkeypatch.chdir(bench.folder)
+    spelt = ["data/one.jsonl", "./data/one.jsonl", path.as_uri(), "link.jsonl", "data/*", "data/../data/o*"]
+    said = bench.run(*(part for name in spelt for part in ("--files", name)), files=None)
+    assert "took in 4 events of 1 files" in said
+    for name in spelt:
+        assert "nothing new" in bench.run("--files", name, files=None)
+    os.link(path, bench.data / "hard.jsonl")
+    shutil.copy(path, bench.data / "copy.jsonl")
+    said = bench.run()
+    for name in ("copy", "hard"):
+        assert f"{bench.data}/{name}.jsonl: passed by: its content is that of {path}; --copies reads it too" in said
+    assert "nothing new" in said
+    served = bench.store.served("sales")
+    assert served is not None
+    assert bench.store.manifest(str(served.batch_run)).counts[0].received == 4
+    assert "took in 8 events of 2 files" in bench.run("--copies")
+    assert "nothing new" in bench.run("--copies")
+
+
+def test_files_that_were_recorded_as_they_were_spelt_are_known_still(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stores of versions before 2026-11-29 have the path as it was given."""
+    monkeypatch.chdir(bench.folder)
+    write_jsonl(bench.data / "one.jsonl", items(0, 4))
+    bench.run()
+    with closing(sqlite3.connect(bench.home / "views.db")) as database:
+        database.execute(
+            "UPDATE batch_runs SET manifest = replace(manifest, ?, 'data/one.jsonl')", [f"{bench.data}/one.jsonl"]
+        )
+        database.commit()
+    assert "nothing new" in bench.run()
+    write_jsonl(bench.data / "one.jsonl", items(0, 5))
+    with pytest.raises(SourceFileError, match=r"one\.jsonl: has changed since it was counted"):
+        bench.run()
