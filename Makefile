@@ -20,7 +20,7 @@ $(STAMP): $(LOCK) requirements/build.txt setup.py
 	  || $(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . >$(VENV)/install.log 2>&1 \
 	  || { cat $(VENV)/install.log; exit 1; }
-	$(BIN)/python -m runners.prism
+	$(BIN)/python -m tandem.runners.prism
 	touch $@
 
 demo: setup
@@ -36,7 +36,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy benchmarks emulator formats journal pipelines proving runners schemas tandem transforms views
+	$(BIN)/mypy -p tandem -p benchmarks
 
 # Crashes and faults on real processes, the long form of tests/chaos; about two hours.
 chaos: setup

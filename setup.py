@@ -4,16 +4,16 @@ from pathlib import Path
 
 from setuptools import setup
 
-PACKAGES = [
-    "emulator", "formats", "journal", "pipelines", "proving", "runners", "schemas", "serving", "tandem", "transforms",
-    "views",
+FLOORS = [
+    "emulator", "formats", "journal", "pipelines", "proving", "runners", "schemas", "serving", "transforms", "views",
 ]  # fmt: skip
+"""Folders beside `tandem/`, each installed as `tandem.FOLDER`: one name in site-packages, whatever else lies there."""
 
 
-def with_subpackages(names: list[str]) -> list[str]:
-    """The packages and their sub-packages: named one by one, so that no `tests` is ever shipped."""
-    found = [str(p.parent).replace("/", ".") for n in names for p in Path(n).rglob("__init__.py")]
-    return sorted(set(found))
+def packages() -> list[str]:
+    """`tandem`, its floors and their sub-packages: named one by one, so that no `tests` is ever shipped."""
+    found = [str(p.parent).replace("/", ".") for floor in FLOORS for p in Path(floor).rglob("__init__.py")]
+    return ["tandem", *sorted(f"tandem.{name}" for name in found)]
 
 
 setup(
@@ -23,8 +23,9 @@ setup(
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     python_requires=">=3.11",
-    packages=with_subpackages(PACKAGES),
-    package_data={"schemas": ["*.json"], "serving": ["static/*"], "": ["py.typed"]},
+    packages=packages(),
+    package_dir={"tandem": "tandem", **{f"tandem.{floor}": floor for floor in FLOORS}},
+    package_data={"tandem": ["py.typed"], "tandem.schemas": ["*.json"]},
     install_requires=Path("requirements/runtime.in").read_text(encoding="utf-8").splitlines(),
     extras_require={"dev": Path("requirements/dev.in").read_text(encoding="utf-8").splitlines()},
     entry_points={"console_scripts": ["tandem=tandem.app:main"]},

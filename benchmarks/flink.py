@@ -37,11 +37,11 @@ from benchmarks.clicks import DEFINITIONS, Shape, files
 from benchmarks.live import Scene, measure, wait_until
 from benchmarks.live_watching import received, settled, usage
 from benchmarks.results import Row, record
-from runners.flink_cluster import Cluster
-from runners.flink_rest import RUNNING
-from views.answers import all_answers
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_rest import RUNNING
+from tandem.views.answers import all_answers
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processes"]
 
@@ -186,8 +186,8 @@ def _compared(taken: Mapping[int, Sequence[Mapping[str, Any]]], apart: Sequence[
 
 
 def _messages(journal: Path) -> int:
-    from journal.blobs import LocalBlobs
-    from journal.journal_index import JournalIndex
+    from tandem.journal.blobs import LocalBlobs
+    from tandem.journal.journal_index import JournalIndex
 
     index = JournalIndex(LocalBlobs(str(journal)))
     index.refresh()
@@ -207,8 +207,8 @@ def measure_backfill(form: str, events: int, flags: Sequence[str]) -> dict[str, 
         said = re.search(r"took in ([\d,]+) events .* in ([\d.]+) s", done.stderr)
         assert said is not None, done.stderr
         seconds, count = float(said[2]), int(said[1].replace(",", ""))
-        from schemas.compiled import compile_definition
-        from schemas.definition import load
+        from tandem.schemas.compiled import compile_definition
+        from tandem.schemas.definition import load
 
         compiled = compile_definition(load(DEFINITIONS["clicks"]))
         counted = sum(answer.events for answer in all_answers(open_store(f"sqlite:///{home}/views.db"), compiled))

@@ -27,8 +27,8 @@ from benchmarks.live import check, wait_until
 from benchmarks.live_watching import received, settled, usage
 from benchmarks.plots import save
 from benchmarks.results import Row, load, record
-from runners.flink_cluster import Cluster
-from views.store import ViewStore
+from tandem.runners.flink_cluster import Cluster
+from tandem.views.store import ViewStore
 
 __all__ = ["draw", "main", "measure", "slope"]
 

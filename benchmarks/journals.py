@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.runs import start_run
-from journal.sealing import seal_run
-from journal.segments import SegmentHeader, encode_segment
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.runs import start_run
+from tandem.journal.sealing import seal_run
+from tandem.journal.segments import SegmentHeader, encode_segment
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["write_journal"]
 

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from benchmarks.clicks import DEFINITIONS
 from benchmarks.results import Row, record
-from schemas.columns import GENERATION, KEY
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import load
-from schemas.states import aggregate
-from transforms.tile_block import TileBlock
+from tandem.schemas.columns import GENERATION, KEY
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import load
+from tandem.schemas.states import aggregate
+from tandem.transforms.tile_block import TileBlock
 
 __all__ = ["events_of", "firing_ms", "main"]
 

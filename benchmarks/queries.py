@@ -35,17 +35,17 @@ import pyarrow as pa
 
 from benchmarks.clicks import DEFINITIONS, HOUR, START, Shape, clicks
 from benchmarks.results import RESULTS, Row, record
-from schemas.columns import EVENTS, GENERATION, KEY, TIME
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import load
-from schemas.states import aggregate, with_generation
-from transforms.elements import FoldUpdate, SegmentTally, Tally
-from transforms.seen_ids import ids_batch, merge_sorted
-from views.answers import answer, series
-from views.batch_rows import Below, prepare
-from views.rows import BatchManifest, FileSet, GenerationCounts
-from views.store import ViewStore
-from views.tables import batch_states
+from tandem.schemas.columns import EVENTS, GENERATION, KEY, TIME
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import load
+from tandem.schemas.states import aggregate, with_generation
+from tandem.transforms.elements import FoldUpdate, SegmentTally, Tally
+from tandem.transforms.seen_ids import ids_batch, merge_sorted
+from tandem.views.answers import answer, series
+from tandem.views.batch_rows import Below, prepare
+from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
+from tandem.views.store import ViewStore
+from tandem.views.tables import batch_states
 
 __all__ = ["Load", "fill", "main", "measure"]
 

@@ -3,6 +3,6 @@
 `EmbeddedPubSub` starts it inside a Python process, `serve` runs it in the foreground.
 """
 
-from emulator.server import CannotListen, EmbeddedPubSub, serve
+from tandem.emulator.server import CannotListen, EmbeddedPubSub, serve
 
 __all__ = ["CannotListen", "EmbeddedPubSub", "serve"]

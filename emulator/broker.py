@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from emulator.errors import AlreadyExists, Closed, NotFound, ResourceExhausted
-from emulator.flow import FlowWindow
-from emulator.leases import AckIdPrefixes
-from emulator.names import DELETED_TOPIC
-from emulator.subscription import NOTHING, Delivery, Subscription, memory_of
-from emulator.wire import MESSAGE_ID_DIGITS, KeyedFrame, frames_of
+from tandem.emulator.errors import AlreadyExists, Closed, NotFound, ResourceExhausted
+from tandem.emulator.flow import FlowWindow
+from tandem.emulator.leases import AckIdPrefixes
+from tandem.emulator.names import DELETED_TOPIC
+from tandem.emulator.subscription import NOTHING, Delivery, Subscription, memory_of
+from tandem.emulator.wire import MESSAGE_ID_DIGITS, KeyedFrame, frames_of
 
 DEFAULT_MAX_BACKLOG_BYTES = 4 << 30
 """4 GiB."""

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from emulator.flow import FlowWindow
+from tandem.emulator.flow import FlowWindow
 
 MAX_LEASE_MESSAGES = 10_000
 """Most messages that one delivery holds."""

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 from google.pubsub_v1.types import PublishRequest
 
-from emulator.errors import InvalidArgument
-from emulator.names import topic_name
-from emulator.wire import split_messages
+from tandem.emulator.errors import InvalidArgument
+from tandem.emulator.names import topic_name
+from tandem.emulator.wire import split_messages
 
 MAX_REQUEST_BYTES = 10_485_760
 MAX_REQUEST_MESSAGES = 1000

@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Iterable
 
-from emulator.errors import InvalidArgument
+from tandem.emulator.errors import InvalidArgument
 
 DELETED_TOPIC = "_deleted-topic_"
 """What a subscription shows as its topic after the topic was deleted."""

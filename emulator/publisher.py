@@ -5,10 +5,10 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
 
-from emulator.broker import Broker
-from emulator.messages import read_publication
-from emulator.names import page, project_name, topic_name
-from emulator.resources import read_topic, write_topic
+from tandem.emulator.broker import Broker
+from tandem.emulator.messages import read_publication
+from tandem.emulator.names import page, project_name, topic_name
+from tandem.emulator.resources import read_topic, write_topic
 
 _Topic: Any = types.Topic.pb()
 _GetTopicRequest: Any = types.GetTopicRequest.pb()

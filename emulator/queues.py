@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import NamedTuple, Protocol
 
-from emulator.wire import KeyedFrame
+from tandem.emulator.wire import KeyedFrame
 
 _RUN_MESSAGES = 1000
 

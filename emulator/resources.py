@@ -9,9 +9,9 @@ from typing import Any
 from google.pubsub_v1.types import Subscription as SubscriptionType
 from google.pubsub_v1.types import Topic as TopicType
 
-from emulator.broker import SubscriptionConfig, TopicConfig
-from emulator.errors import InvalidArgument, Unsupported
-from emulator.names import new_subscription_name, subscription_name, topic_name
+from tandem.emulator.broker import SubscriptionConfig, TopicConfig
+from tandem.emulator.errors import InvalidArgument, Unsupported
+from tandem.emulator.names import new_subscription_name, subscription_name, topic_name
 
 DEFAULT_ACK_DEADLINE_SECONDS = 10
 MIN_ACK_DEADLINE_SECONDS = 10

@@ -6,10 +6,10 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError
 
-from emulator import errors
-from emulator.publisher import PublisherService
-from emulator.streaming import StreamingService
-from emulator.subscriber import SubscriberService
+from tandem.emulator import errors
+from tandem.emulator.publisher import PublisherService
+from tandem.emulator.streaming import StreamingService
+from tandem.emulator.subscriber import SubscriberService
 
 _SERVICES = ("/google.pubsub.v1.", "/google.iam.v1.IAMPolicy/")
 

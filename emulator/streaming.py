@@ -9,12 +9,12 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.pubsub_v1.types import StreamingPullRequest, StreamingPullResponse
 
-from emulator.broker import Broker
-from emulator.errors import InvalidArgument, PubSubError, ResourceExhausted
-from emulator.flow import FlowWindow
-from emulator.names import subscription_name
-from emulator.resources import check_ack_deadline
-from emulator.wire import received_messages
+from tandem.emulator.broker import Broker
+from tandem.emulator.errors import InvalidArgument, PubSubError, ResourceExhausted
+from tandem.emulator.flow import FlowWindow
+from tandem.emulator.names import subscription_name
+from tandem.emulator.resources import check_ack_deadline
+from tandem.emulator.wire import received_messages
 
 _log = logging.getLogger(__name__)
 

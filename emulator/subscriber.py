@@ -6,11 +6,11 @@ from typing import Any
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import types
 
-from emulator.broker import Broker
-from emulator.errors import InvalidArgument
-from emulator.names import page, project_name, subscription_name
-from emulator.resources import check_ack_deadline, read_subscription, write_subscription
-from emulator.wire import received_messages
+from tandem.emulator.broker import Broker
+from tandem.emulator.errors import InvalidArgument
+from tandem.emulator.names import page, project_name, subscription_name
+from tandem.emulator.resources import check_ack_deadline, read_subscription, write_subscription
+from tandem.emulator.wire import received_messages
 
 MAX_ACK_REQUEST_BYTES = 524_288
 """Limit of the real service for an AcknowledgeRequest and a ModifyAckDeadlineRequest."""

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
-from emulator.flow import FlowWindow
-from emulator.leases import MAX_LEASE_MESSAGES, Indexes, Lease, LeaseTable
-from emulator.queues import FifoQueue, OrderedQueue, Queue, Room
+from tandem.emulator.flow import FlowWindow
+from tandem.emulator.leases import MAX_LEASE_MESSAGES, Indexes, Lease, LeaseTable
+from tandem.emulator.queues import FifoQueue, OrderedQueue, Queue, Room
 
 MAX_DELIVERY_BYTES = 4_000_000
 """Most bytes in one answer, unless a single message is larger.

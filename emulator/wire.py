@@ -20,7 +20,7 @@ from google.protobuf import (
     message_factory,
 )
 
-from emulator.leases import ACK_ID_BYTES, INDEXES
+from tandem.emulator.leases import ACK_ID_BYTES, INDEXES
 
 MESSAGE_ID_DIGITS = 16
 """Every message id is a decimal number of this many digits."""

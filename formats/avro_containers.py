@@ -14,8 +14,8 @@ from typing import IO, Any, Final
 
 import pyarrow as pa
 
-from formats.avro_walk import Fault, read_long
-from schemas.errors import SourceFileError
+from tandem.formats.avro_walk import Fault, read_long
+from tandem.schemas.errors import SourceFileError
 
 __all__ = ["MAX_BLOCK", "Block", "Header", "read_block", "read_header", "walk_blocks"]
 

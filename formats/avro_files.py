@@ -8,15 +8,15 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from formats.avro_containers import Block, Header, read_block, read_header, walk_blocks
-from formats.avro_messages import AvroDecoder
-from formats.avro_resolution import default_column, from_written, resolve, written_name
-from formats.avro_types import SourceFields, Type, read_type
-from formats.avro_walk import Fault
-from formats.file_pieces import FilePiece, FileRef, open_file
-from formats.verdicts import Parsed, Verdicts
-from schemas.avro import vet
-from schemas.errors import SchemaError, SourceFileError
+from tandem.formats.avro_containers import Block, Header, read_block, read_header, walk_blocks
+from tandem.formats.avro_messages import AvroDecoder
+from tandem.formats.avro_resolution import default_column, from_written, resolve, written_name
+from tandem.formats.avro_types import SourceFields, Type, read_type
+from tandem.formats.avro_walk import Fault
+from tandem.formats.file_pieces import FilePiece, FileRef, open_file
+from tandem.formats.verdicts import Parsed, Verdicts
+from tandem.schemas.avro import vet
+from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["read_avro", "split_avro"]
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_together import together
-from formats.avro_types import SourceFields, Type, read_type
-from formats.avro_walk import MAX_CELLS, Fault, Walker, write_long
-from formats.avro_wire import END, Checks, WireSchema, cells, checks_of, decode_wire, is_damage
-from formats.conversions import from_wire
-from formats.verdicts import DECODE, Parsed, Verdicts
+from tandem.formats.avro_together import together
+from tandem.formats.avro_types import SourceFields, Type, read_type
+from tandem.formats.avro_walk import MAX_CELLS, Fault, Walker, write_long
+from tandem.formats.avro_wire import END, Checks, WireSchema, cells, checks_of, decode_wire, is_damage
+from tandem.formats.conversions import from_wire
+from tandem.formats.verdicts import DECODE, Parsed, Verdicts
 
 __all__ = ["AvroDecoder", "avro_decoder", "parse_avro"]
 

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_types import MISSING, SourceField, Type
-from formats.conversions import from_wire, known_symbols, texts
-from formats.json_fields import column_of, default_of
-from formats.verdicts import Verdicts
-from schemas.avro_compatibility import PROMOTIONS
-from schemas.errors import SchemaError
+from tandem.formats.avro_types import MISSING, SourceField, Type
+from tandem.formats.conversions import from_wire, known_symbols, texts
+from tandem.formats.json_fields import column_of, default_of
+from tandem.formats.verdicts import Verdicts
+from tandem.schemas.avro_compatibility import PROMOTIONS
+from tandem.schemas.errors import SchemaError
 
 __all__ = ["default_column", "from_json", "from_written", "is_left_out", "resolve", "written_name"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_walk import write_long
-from formats.avro_wire import END, END_VALUES, WireError, decode_wire
+from tandem.formats.avro_walk import write_long
+from tandem.formats.avro_wire import END, END_VALUES, WireError, decode_wire
 
 __all__ = ["together"]
 

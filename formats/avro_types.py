@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from formats.source_spec import SourceSpec
-from schemas.avro import arrow_schema, vet
-from schemas.errors import SchemaError
-from schemas.field_paths import PATH, with_paths
+from tandem.formats.source_spec import SourceSpec
+from tandem.schemas.avro import arrow_schema, vet
+from tandem.schemas.errors import SchemaError
+from tandem.schemas.field_paths import PATH, with_paths
 
 __all__ = [
     "MISSING",

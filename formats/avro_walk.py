@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from formats.avro_types import Type
-from formats.avro_wire import cells
+from tandem.formats.avro_types import Type
+from tandem.formats.avro_wire import cells
 
 __all__ = ["MAX_CELLS", "Fault", "Walker", "read_long", "write_long"]
 

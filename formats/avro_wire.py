@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyruhvro
 
-from formats.avro_types import Type
+from tandem.formats.avro_types import Type
 
 __all__ = ["END", "END_VALUES", "Checks", "WireError", "WireSchema", "cells", "checks_of", "decode_wire", "is_damage"]
 
@@ -68,7 +68,7 @@ class WireSchema:
     their fields.
     """
     has_fixed: bool
-    """A fixed has no length before it, so messages have to be rewritten; see formats.avro_walk."""
+    """A fixed has no length before it, so messages have to be rewritten; see tandem.formats.avro_walk."""
 
     @staticmethod
     def of(record: Type) -> WireSchema:

@@ -8,8 +8,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_types import SourceField, Type
-from formats.verdicts import VALIDATE, Verdicts
+from tandem.formats.avro_types import SourceField, Type
+from tandem.formats.verdicts import VALIDATE, Verdicts
 
 __all__ = ["from_wire", "known_symbols", "numbers_to_arrow", "texts", "unscaled_to_decimal", "within"]
 

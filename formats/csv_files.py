@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from formats.avro_resolution import default_column, is_left_out
-from formats.avro_types import SourceFields
-from formats.csv_values import column_of_text
-from formats.file_pieces import FilePiece, FileRef
-from formats.text_lines import BOM, CHUNK, MAX_LINE, open_text, split_lines
-from formats.verdicts import DECODE, Parsed, Verdicts
-from schemas.errors import SchemaError, SourceFileError
+from tandem.formats.avro_resolution import default_column, is_left_out
+from tandem.formats.avro_types import SourceFields
+from tandem.formats.csv_values import column_of_text
+from tandem.formats.file_pieces import FilePiece, FileRef
+from tandem.formats.text_lines import BOM, CHUNK, MAX_LINE, open_text, split_lines
+from tandem.formats.verdicts import DECODE, Parsed, Verdicts
+from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["read_csv", "split_csv"]
 

@@ -10,10 +10,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_types import SourceField
-from formats.conversions import known_symbols, numbers_to_arrow, texts
-from formats.json_fields import parse_decimal
-from formats.verdicts import DECODE, Verdicts, short
+from tandem.formats.avro_types import SourceField
+from tandem.formats.conversions import known_symbols, numbers_to_arrow, texts
+from tandem.formats.json_fields import parse_decimal
+from tandem.formats.verdicts import DECODE, Verdicts, short
 
 __all__ = ["column_of_text"]
 

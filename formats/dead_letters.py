@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import fastavro
 
-from formats.avro_containers import read_block, read_header, walk_blocks
-from formats.avro_messages import AvroDecoder
-from formats.avro_types import read_type
-from formats.avro_walk import Fault
-from schemas.errors import SourceFileError
-from schemas.messages import DeadLetter
+from tandem.formats.avro_containers import read_block, read_header, walk_blocks
+from tandem.formats.avro_messages import AvroDecoder
+from tandem.formats.avro_types import read_type
+from tandem.formats.avro_walk import Fault
+from tandem.schemas.errors import SourceFileError
+from tandem.schemas.messages import DeadLetter
 
 __all__ = ["DEAD_LETTER_SCHEMA", "StoredLetter", "decode", "encode", "letters_name", "load"]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from formats.avro_types import SourceField
-from schemas.keys import is_key_type, key_texts
+from tandem.formats.avro_types import SourceField
+from tandem.schemas.keys import is_key_type, key_texts
 
 __all__ = ["event_ids", "id_type"]
 
@@ -19,7 +19,7 @@ def id_type(fields: Sequence[SourceField]) -> pa.DataType:
 
 
 def event_ids(columns: Sequence[tuple[SourceField, pa.Array]]) -> pa.Array:
-    """The ids of columns without nulls: a single integer or text as it is, all else as `schemas.keys` writes
+    """The ids of columns without nulls: a single integer or text as it is, all else as `tandem.schemas.keys` writes
     keys.
 
     Types that a key can't have: times of day are whole numbers, decimals are text, bytes are base64.

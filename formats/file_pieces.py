@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from schemas.errors import SourceFileError
+from tandem.schemas.errors import SourceFileError
 
 __all__ = [
     "MAX_PIECE_MEMORY",

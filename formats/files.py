@@ -8,19 +8,19 @@ from typing import Final
 
 import numpy as np
 
-from formats.avro_files import read_avro, split_avro
-from formats.avro_types import SourceFields, source_fields
-from formats.csv_files import read_csv, split_csv
-from formats.file_pieces import FilePiece, FileRef
-from formats.listing import expand
-from formats.parquet_files import read_parquet, split_parquet
-from formats.record_json import record_json
-from formats.source_spec import SourceSpec
-from formats.text_lines import read_lines, split_lines
-from formats.texts import Texts
-from formats.validate import assemble
-from formats.verdicts import Parsed, Verdicts
-from schemas.messages import DeadLetter, Decoded
+from tandem.formats.avro_files import read_avro, split_avro
+from tandem.formats.avro_types import SourceFields, source_fields
+from tandem.formats.csv_files import read_csv, split_csv
+from tandem.formats.file_pieces import FilePiece, FileRef
+from tandem.formats.listing import expand
+from tandem.formats.parquet_files import read_parquet, split_parquet
+from tandem.formats.record_json import record_json
+from tandem.formats.source_spec import SourceSpec
+from tandem.formats.text_lines import read_lines, split_lines
+from tandem.formats.texts import Texts
+from tandem.formats.validate import assemble
+from tandem.formats.verdicts import Parsed, Verdicts
+from tandem.schemas.messages import DeadLetter, Decoded
 
 __all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
 

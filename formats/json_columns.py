@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from formats.avro_types import MISSING, SourceField
-from formats.eight_bytes import PAD, Longs, Words, common_length, equal_bytes, length_to, numbers
-from formats.json_template import LITERAL, NUMBER, TEXT, Member, Template
-from formats.texts import Texts
-from formats.verdicts import Mask
+from tandem.formats.avro_types import MISSING, SourceField
+from tandem.formats.eight_bytes import PAD, Longs, Words, common_length, equal_bytes, length_to, numbers
+from tandem.formats.json_template import LITERAL, NUMBER, TEXT, Member, Template
+from tandem.formats.texts import Texts
+from tandem.formats.verdicts import Mask
 
 __all__ = ["Values", "can_read", "plain", "read_values"]
 

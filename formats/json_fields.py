@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import pyarrow as pa
 
-from formats.avro_types import MISSING, SourceField, Type
-from formats.conversions import numbers_to_arrow, unscaled_to_decimal
-from formats.verdicts import Verdicts, short
+from tandem.formats.avro_types import MISSING, SourceField, Type
+from tandem.formats.conversions import numbers_to_arrow, unscaled_to_decimal
+from tandem.formats.verdicts import Verdicts, short
 
 __all__ = ["column_of", "default_of", "json_type", "parse_decimal"]
 

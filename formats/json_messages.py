@@ -12,14 +12,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from formats.avro_types import MISSING, SourceField, SourceFields, schema_of
-from formats.conversions import numbers_to_arrow
-from formats.json_columns import Values, can_read, read_values
-from formats.json_fields import column_of, default_of, json_type
-from formats.json_template import Template, template_of
-from formats.texts import Texts
-from formats.verdicts import DECODE, Parsed, Rows, Verdicts, joined
-from schemas.errors import SchemaError
+from tandem.formats.avro_types import MISSING, SourceField, SourceFields, schema_of
+from tandem.formats.conversions import numbers_to_arrow
+from tandem.formats.json_columns import Values, can_read, read_values
+from tandem.formats.json_fields import column_of, default_of, json_type
+from tandem.formats.json_template import Template, template_of
+from tandem.formats.texts import Texts
+from tandem.formats.verdicts import DECODE, Parsed, Rows, Verdicts, joined
+from tandem.schemas.errors import SchemaError
 
 __all__ = ["MAX_DEPTH", "json_values", "parse_json"]
 
@@ -111,7 +111,7 @@ def _objects(fields: SourceFields, needed: tuple[SourceField, ...], payloads: li
 def json_values(
     schema_key: str, names: Sequence[str], payloads: list[bytes]
 ) -> tuple[list[list[Any]], dict[int, tuple[str, str]]]:
-    """For each name the values, in the form that `formats.json_fields.column_of` takes, of the messages that are
+    """For each name the values, in the form that `tandem.formats.json_fields.column_of` takes, of the messages that are
     objects of the schema; and for each of the other messages, by its row, stage and reason.
     """
     decode = _decoder(schema_key)

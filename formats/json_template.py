@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from formats.eight_bytes import PAD
+from tandem.formats.eight_bytes import PAD
 
 __all__ = ["LITERAL", "NUMBER", "TEXT", "Member", "Template", "template_of"]
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from blake3 import blake3
 from pyarrow import fs
 
-from formats.file_pieces import (
+from tandem.formats.file_pieces import (
     MAX_PIECE_MEMORY,
     Compression,
     FileFormat,
@@ -26,8 +26,8 @@ from formats.file_pieces import (
     path_text,
     storage_of,
 )
-from schemas.errors import SourceFileError
-from schemas.partitions import partition_values
+from tandem.schemas.errors import SourceFileError
+from tandem.schemas.partitions import partition_values
 
 __all__ = ["Note", "expand", "file_at", "real_path"]
 

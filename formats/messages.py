@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_messages import parse_avro
-from formats.avro_types import SourceFields, source_fields
-from formats.json_messages import parse_json
-from formats.revisions import parse_revision, revisions_of
-from formats.source_spec import SourceSpec
-from formats.texts import texts_of_array
-from formats.validate import assemble
-from formats.verdicts import DECODE, Parsed, joined
-from schemas.messages import DeadLetter, Decoded
+from tandem.formats.avro_messages import parse_avro
+from tandem.formats.avro_types import SourceFields, source_fields
+from tandem.formats.json_messages import parse_json
+from tandem.formats.revisions import parse_revision, revisions_of
+from tandem.formats.source_spec import SourceSpec
+from tandem.formats.texts import texts_of_array
+from tandem.formats.validate import assemble
+from tandem.formats.verdicts import DECODE, Parsed, joined
+from tandem.schemas.messages import DeadLetter, Decoded
 
 __all__ = ["MAX_MESSAGE", "decode_messages"]
 

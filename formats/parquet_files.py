@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from formats.avro_resolution import default_column, is_left_out
-from formats.avro_types import SourceField, SourceFields
-from formats.conversions import known_symbols, texts, within
-from formats.file_pieces import FilePiece, FileRef, one_line, open_native
-from formats.verdicts import VALIDATE, Parsed, Verdicts
-from schemas.errors import SchemaError, SourceFileError
+from tandem.formats.avro_resolution import default_column, is_left_out
+from tandem.formats.avro_types import SourceField, SourceFields
+from tandem.formats.conversions import known_symbols, texts, within
+from tandem.formats.file_pieces import FilePiece, FileRef, one_line, open_native
+from tandem.formats.verdicts import VALIDATE, Parsed, Verdicts
+from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["read_parquet", "split_parquet"]
 

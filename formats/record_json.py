@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_types import SourceField, SourceFields
+from tandem.formats.avro_types import SourceField, SourceFields
 
 __all__ = ["json_values", "record_json", "whole_numbers"]
 

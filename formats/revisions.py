@@ -14,11 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_messages import avro_decoder
-from formats.avro_resolution import default_column, from_json, from_written, resolve, written_name
-from formats.avro_types import SourceField, SourceFields, Type, schema_of
-from formats.json_messages import json_values
-from formats.verdicts import DECODE, Parsed, Verdicts
+from tandem.formats.avro_messages import avro_decoder
+from tandem.formats.avro_resolution import default_column, from_json, from_written, resolve, written_name
+from tandem.formats.avro_types import SourceField, SourceFields, Type, schema_of
+from tandem.formats.json_messages import json_values
+from tandem.formats.verdicts import DECODE, Parsed, Verdicts
 
 __all__ = [
     "ENCODING_ATTRIBUTE",

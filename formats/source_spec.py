@@ -13,7 +13,7 @@ class SourceSpec(Protocol):
 
     @property
     def avro_schema(self) -> dict[str, Any]:
-        """A parsed Avro record schema that `schemas.avro.vet` let pass."""
+        """A parsed Avro record schema that `tandem.schemas.avro.vet` let pass."""
 
     @property
     def format(self) -> Literal["avro", "json"]:
@@ -21,7 +21,7 @@ class SourceSpec(Protocol):
 
     @property
     def fields(self) -> Mapping[str, tuple[str, ...]]:
-        """Fields that have a path of their own, as `schemas.field_paths.with_paths` takes them."""
+        """Fields that have a path of their own, as `tandem.schemas.field_paths.with_paths` takes them."""
 
     @property
     def revisions(self) -> Mapping[str, dict[str, Any]]:

@@ -12,13 +12,13 @@ from typing import IO, Final, cast
 import numpy as np
 import numpy.typing as npt
 
-from formats.avro_types import SourceFields
-from formats.eight_bytes import PAD
-from formats.file_pieces import MAX_RECORD, FilePiece, FileRef, open_file
-from formats.json_messages import parse_json
-from formats.texts import Texts, lines_in
-from formats.verdicts import DECODE, Parsed, joined
-from schemas.errors import SourceFileError
+from tandem.formats.avro_types import SourceFields
+from tandem.formats.eight_bytes import PAD
+from tandem.formats.file_pieces import MAX_RECORD, FilePiece, FileRef, open_file
+from tandem.formats.json_messages import parse_json
+from tandem.formats.texts import Texts, lines_in
+from tandem.formats.verdicts import DECODE, Parsed, joined
+from tandem.schemas.errors import SourceFileError
 
 __all__ = ["BOM", "CHUNK", "open_text", "read_lines", "split_lines"]
 

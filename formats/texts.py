@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from formats.eight_bytes import PAD, Longs
+from tandem.formats.eight_bytes import PAD, Longs
 
 __all__ = ["Texts", "lines_in", "texts_of", "texts_of_array"]
 

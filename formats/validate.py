@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_types import SourceField, SourceFields, source_fields
-from formats.event_ids import event_ids, id_type
-from formats.source_spec import SourceSpec
-from formats.verdicts import VALIDATE, Mask, Parsed, Verdicts
-from schemas.columns import ID, TIME
-from schemas.messages import DeadLetter, Decoded
+from tandem.formats.avro_types import SourceField, SourceFields, source_fields
+from tandem.formats.event_ids import event_ids, id_type
+from tandem.formats.source_spec import SourceSpec
+from tandem.formats.verdicts import VALIDATE, Mask, Parsed, Verdicts
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.messages import DeadLetter, Decoded
 
 __all__ = ["MAX_TIME", "MIN_TIME", "assemble", "events_schema"]
 

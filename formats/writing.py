@@ -1,4 +1,4 @@
-"""From rows to messages, for the publisher: the inverse of formats.messages."""
+"""From rows to messages, for the publisher: the inverse of tandem.formats.messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyruhvro
 
-from formats.avro_types import MISSING, SourceField, SourceFields, Type, source_fields
-from formats.avro_wire import WireSchema
-from formats.json_fields import column_of, default_of
-from formats.record_json import json_values, whole_numbers
-from formats.source_spec import SourceSpec
-from formats.verdicts import Verdicts
-from schemas.errors import SchemaError
+from tandem.formats.avro_types import MISSING, SourceField, SourceFields, Type, source_fields
+from tandem.formats.avro_wire import WireSchema
+from tandem.formats.json_fields import column_of, default_of
+from tandem.formats.record_json import json_values, whole_numbers
+from tandem.formats.source_spec import SourceSpec
+from tandem.formats.verdicts import Verdicts
+from tandem.schemas.errors import SchemaError
 
 __all__ = ["encode_messages"]
 

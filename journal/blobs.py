@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from schemas.errors import JournalError
-from schemas.failpoints import Failpoint, reached
+from tandem.schemas.errors import JournalError
+from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["BlobExistsError", "BlobMissingError", "BlobStore", "LocalBlobs", "create_or_find"]
 

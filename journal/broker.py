@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from schemas.errors import TandemError
+from tandem.schemas.errors import TandemError
 
 __all__ = ["AcknowledgeFailedError", "Broker", "PullFailedError", "PulledBatch"]
 

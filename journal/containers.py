@@ -8,8 +8,8 @@ from typing import Final, Literal, NoReturn
 
 import pyarrow as pa
 
-from journal.records import MAX_BLOCK_BYTES, RecordError
-from schemas.errors import SegmentError
+from tandem.journal.records import MAX_BLOCK_BYTES, RecordError
+from tandem.schemas.errors import SegmentError
 
 __all__ = [
     "CODECS",

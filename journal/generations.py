@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 
-from journal.blobs import BlobStore, create_or_find
-from journal.clocks import Clock
-from journal.layout import GENERATIONS, generation_path, parse_generation
+from tandem.journal.blobs import BlobStore, create_or_find
+from tandem.journal.clocks import Clock
+from tandem.journal.layout import GENERATIONS, generation_path, parse_generation
 
 __all__ = ["current_generation", "latest_generation", "next_generation"]
 

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Mapping
 from types import TracebackType
 
-from journal.blobs import BlobMissingError, BlobStore
-from journal.clocks import SECOND, Clock
-from journal.layout import heartbeat_path
+from tandem.journal.blobs import BlobMissingError, BlobStore
+from tandem.journal.clocks import SECOND, Clock
+from tandem.journal.layout import heartbeat_path
 
 __all__ = ["DEFAULT_HEARTBEAT_INTERVAL", "Heartbeat", "HeartbeatKeeper", "find_alive"]
 

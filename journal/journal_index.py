@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from journal.blobs import BlobMissingError, BlobStore
-from journal.generations import current_generation
-from journal.layout import lane_name, segment_path
-from journal.runs import RunManifest, list_runs
-from journal.segments import Kind, SegmentHeader, load_header
-from schemas.errors import JournalError
+from tandem.journal.blobs import BlobMissingError, BlobStore
+from tandem.journal.generations import current_generation
+from tandem.journal.layout import lane_name, segment_path
+from tandem.journal.runs import RunManifest, list_runs
+from tandem.journal.segments import Kind, SegmentHeader, load_header
+from tandem.schemas.errors import JournalError
 
 __all__ = ["JournalIndex", "LaneHold", "SealStatus", "SegmentRef"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentRef:
-    """A segment of messages, exactly: read it with journal.reading.read_segment, which holds it against
+    """A segment of messages, exactly: read it with tandem.journal.reading.read_segment, which holds it against
     this."""
 
     run: str

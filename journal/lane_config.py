@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from journal.clocks import SECOND
-from journal.segments import Codec
+from tandem.journal.clocks import SECOND
+from tandem.journal.segments import Codec
 
 __all__ = ["LaneConfig", "LaneCounters", "RollTimer"]
 

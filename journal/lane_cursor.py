@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from journal.blobs import BlobMissingError, BlobStore
-from journal.lane_marks import LanePosition
-from journal.layout import lane_folder, lane_name, parse_segment_name, segment_path
-from journal.segments import Kind, Segment, SegmentHeader, load_header, load_segment
-from journal.watermarks import Watermarks, WatermarkTracker, lowest
-from schemas.errors import JournalError
+from tandem.journal.blobs import BlobMissingError, BlobStore
+from tandem.journal.lane_marks import LanePosition
+from tandem.journal.layout import lane_folder, lane_name, parse_segment_name, segment_path
+from tandem.journal.segments import Kind, Segment, SegmentHeader, load_header, load_segment
+from tandem.journal.watermarks import Watermarks, WatermarkTracker, lowest
+from tandem.schemas.errors import JournalError
 
 __all__ = ["Emitted", "LaneCursor", "Observe", "ReplayMerge", "merge_order", "number_before"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from journal.watermarks import Watermarks
-from schemas.errors import JournalError
+from tandem.journal.watermarks import Watermarks
+from tandem.schemas.errors import JournalError
 
 __all__ = ["LaneMark", "LanePosition"]
 

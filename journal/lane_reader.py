@@ -9,22 +9,22 @@ from __future__ import annotations
 import secrets
 from collections import deque
 
-from journal.blobs import BlobStore
-from journal.broker import AcknowledgeFailedError, Broker, PulledBatch, PullFailedError
-from journal.clocks import Clock
-from journal.generations import latest_generation, next_generation
-from journal.heartbeats import Heartbeat
-from journal.lane_config import LaneConfig, LaneCounters, RollTimer
-from journal.lane_cursor import Emitted, LaneCursor, Observe, ReplayMerge, number_before
-from journal.lane_marks import LaneMark
-from journal.lane_writer import LaneWriter
-from journal.layout import lane_name, segment_path
-from journal.runs import RunManifest
-from journal.segments import Kind, Segment, load_header
-from journal.watermark_board import Published, WatermarkBoard
-from journal.watermarks import IdleTimer, WatermarkTracker
-from schemas.errors import FencedError, LaunchError
-from schemas.failpoints import Failpoint, reached
+from tandem.journal.blobs import BlobStore
+from tandem.journal.broker import AcknowledgeFailedError, Broker, PulledBatch, PullFailedError
+from tandem.journal.clocks import Clock
+from tandem.journal.generations import latest_generation, next_generation
+from tandem.journal.heartbeats import Heartbeat
+from tandem.journal.lane_config import LaneConfig, LaneCounters, RollTimer
+from tandem.journal.lane_cursor import Emitted, LaneCursor, Observe, ReplayMerge, number_before
+from tandem.journal.lane_marks import LaneMark
+from tandem.journal.lane_writer import LaneWriter
+from tandem.journal.layout import lane_name, segment_path
+from tandem.journal.runs import RunManifest
+from tandem.journal.segments import Kind, Segment, load_header
+from tandem.journal.watermark_board import Published, WatermarkBoard
+from tandem.journal.watermarks import IdleTimer, WatermarkTracker
+from tandem.schemas.errors import FencedError, LaunchError
+from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["LaneReader"]
 

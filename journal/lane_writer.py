@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from journal.blobs import BlobStore, create_or_find
-from journal.layout import lane_name
-from journal.runs import RunManifest
-from journal.sealing import NO_MESSAGES
-from journal.segments import Codec, Kind, Segment, SegmentHeader, decode_segment, encode_segment, read_header
-from journal.watermarks import Watermarks
-from schemas.errors import FencedError
-from schemas.failpoints import Failpoint, reached
+from tandem.journal.blobs import BlobStore, create_or_find
+from tandem.journal.layout import lane_name
+from tandem.journal.runs import RunManifest
+from tandem.journal.sealing import NO_MESSAGES
+from tandem.journal.segments import Codec, Kind, Segment, SegmentHeader, decode_segment, encode_segment, read_header
+from tandem.journal.watermarks import Watermarks
+from tandem.schemas.errors import FencedError
+from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["LaneWriter"]
 

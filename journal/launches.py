@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import re
 
-from journal.blobs import BlobStore, create_or_find
-from journal.clocks import Clock
-from schemas.errors import FencedError
+from tandem.journal.blobs import BlobStore, create_or_find
+from tandem.journal.clocks import Clock
+from tandem.schemas.errors import FencedError
 
 __all__ = ["announce_launch", "check_launch", "launched_at", "newest_launch"]
 

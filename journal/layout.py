@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-from schemas.errors import JournalError
+from tandem.schemas.errors import JournalError
 
 __all__ = [
     "GENERATIONS",

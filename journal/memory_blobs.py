@@ -6,8 +6,8 @@ import threading
 from collections import deque
 from contextlib import suppress
 
-from journal.blobs import BlobExistsError, BlobMissingError
-from schemas.failpoints import Failpoint, reached
+from tandem.journal.blobs import BlobExistsError, BlobMissingError
+from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["MemoryBlobs", "UnreliableBlobs"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from journal.broker import AcknowledgeFailedError, PulledBatch, PullFailedError
-from journal.clocks import SECOND, Clock
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.journal.broker import AcknowledgeFailedError, PulledBatch, PullFailedError
+from tandem.journal.clocks import SECOND, Clock
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["MemoryBroker", "Message", "messages_of"]
 

@@ -20,10 +20,10 @@ from google.pubsub_v1.types import (
     Subscription,
 )
 
-from journal.broker import AcknowledgeFailedError, PulledBatch, PullFailedError
-from journal.clocks import SECOND
-from journal.pull_responses import ResponseError, messages_of, split_response
-from schemas.errors import LaunchError
+from tandem.journal.broker import AcknowledgeFailedError, PulledBatch, PullFailedError
+from tandem.journal.clocks import SECOND
+from tandem.journal.pull_responses import ResponseError, messages_of, split_response
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["PubSubBroker", "PubSubConfig", "acknowledge_chunks"]
 

@@ -17,7 +17,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from google.pubsub_v1.types import PubsubMessage
 
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["ResponseError", "messages_of", "split_response"]
 

@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
-from journal.blobs import BlobMissingError, BlobStore
-from journal.journal_index import JournalIndex, SegmentRef
-from journal.segments import Segment, load_segment
-from schemas.errors import JournalError, SegmentError
+from tandem.journal.blobs import BlobMissingError, BlobStore
+from tandem.journal.journal_index import JournalIndex, SegmentRef
+from tandem.journal.segments import Segment, load_segment
+from tandem.schemas.errors import JournalError, SegmentError
 
 __all__ = ["GenerationManifest", "generation_manifest", "read_segment", "segments_of"]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = [
     "MAX_BLOCK_BYTES",

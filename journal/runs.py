@@ -8,14 +8,14 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from journal.blobs import BlobStore, create_or_find
-from journal.clocks import Clock
-from journal.generations import current_generation, next_generation
-from journal.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat, find_alive
-from journal.layout import RUNS, manifest_path, parse_run_ordinal, run_ordinal
-from journal.sealing import is_run_sealed, last_generation_of, seal_run
-from schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
-from schemas.failpoints import Failpoint, reached
+from tandem.journal.blobs import BlobStore, create_or_find
+from tandem.journal.clocks import Clock
+from tandem.journal.generations import current_generation, next_generation
+from tandem.journal.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat, find_alive
+from tandem.journal.layout import RUNS, manifest_path, parse_run_ordinal, run_ordinal
+from tandem.journal.sealing import is_run_sealed, last_generation_of, seal_run
+from tandem.schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
+from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["MAX_LANES", "RunManifest", "list_runs", "load_run", "resume_run", "start_run"]
 

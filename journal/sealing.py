@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from journal.blobs import BlobMissingError, BlobStore, create_or_find
-from journal.layout import (
+from tandem.journal.blobs import BlobMissingError, BlobStore, create_or_find
+from tandem.journal.layout import (
     lane_folder,
     lane_name,
     parse_segment_name,
@@ -17,9 +17,9 @@ from journal.layout import (
     run_sealed_path,
     segment_path,
 )
-from journal.segments import Kind, SegmentHeader, encode_segment, load_header
-from schemas.errors import JournalError
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.journal.segments import Kind, SegmentHeader, encode_segment, load_header
+from tandem.schemas.errors import JournalError
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["NO_MESSAGES", "is_run_sealed", "last_generation_of", "last_segment", "seal_lane", "seal_run"]
 

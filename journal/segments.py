@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 from blake3 import blake3
 
-from journal.blobs import BlobStore
-from journal.containers import (
+from tandem.journal.blobs import BlobStore
+from tandem.journal.containers import (
     CODECS,
     MAGIC,
     Codec,
@@ -30,15 +30,15 @@ from journal.containers import (
     encode_item,
     encode_long,
 )
-from journal.layout import segment_path
-from journal.records import (
+from tandem.journal.layout import segment_path
+from tandem.journal.records import (
     RECORD_SCHEMA,
     RecordError,
     decode_records,
     encode_records,
     read_container,
 )
-from schemas.errors import SegmentError
+from tandem.schemas.errors import SegmentError
 
 __all__ = [
     "FORMAT_VERSION",

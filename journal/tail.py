@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from journal.blobs import BlobStore
-from journal.clocks import SECOND, Clock
-from journal.lane_cursor import Emitted, LaneCursor, Observe, merge_order, number_before
-from journal.lane_marks import LanePosition
-from journal.runs import RunManifest, list_runs
-from journal.watermark_board import read_board
-from journal.watermarks import Watermarks, WatermarkTracker
-from schemas.errors import JournalError
+from tandem.journal.blobs import BlobStore
+from tandem.journal.clocks import SECOND, Clock
+from tandem.journal.lane_cursor import Emitted, LaneCursor, Observe, merge_order, number_before
+from tandem.journal.lane_marks import LanePosition
+from tandem.journal.runs import RunManifest, list_runs
+from tandem.journal.watermark_board import read_board
+from tandem.journal.watermarks import Watermarks, WatermarkTracker
+from tandem.schemas.errors import JournalError
 
 __all__ = ["Follower", "FollowerMark", "follower_id", "is_follower"]
 

@@ -14,11 +14,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from journal.blobs import BlobMissingError, BlobStore
-from journal.clocks import Clock
-from journal.layout import parse_watermark_name, watermark_folder, watermark_path
-from journal.watermarks import Watermarks, WatermarkTracker, lowest
-from schemas.errors import JournalError
+from tandem.journal.blobs import BlobMissingError, BlobStore
+from tandem.journal.clocks import Clock
+from tandem.journal.layout import parse_watermark_name, watermark_folder, watermark_path
+from tandem.journal.watermarks import Watermarks, WatermarkTracker, lowest
+from tandem.schemas.errors import JournalError
 
 __all__ = ["Published", "WatermarkBoard", "newest_openings", "read_board"]
 

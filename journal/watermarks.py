@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from journal.clocks import SECOND
+from tandem.journal.clocks import SECOND
 
 __all__ = ["IdleTimer", "WatermarkTracker", "Watermarks", "lowest"]
 

@@ -1,4 +1,4 @@
-"""The bounded pipeline: files and sealed generations into a batch view. `python -m pipelines.backfill ...`."""
+"""The bounded pipeline: files and sealed generations into a batch view. `python -m tandem.pipelines.backfill ...`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
-from formats.files import expand
-from pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items, workers_for
-from pipelines.config import (
+from tandem.formats.files import expand
+from tandem.pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items, workers_for
+from tandem.pipelines.config import (
     FlagParser,
     add_definition_flag,
     add_home_flags,
@@ -30,21 +30,21 @@ from pipelines.config import (
     load_definitions,
     make_folder,
 )
-from pipelines.forked_workers import worker_processes
-from pipelines.launching import entry, is_local, launch, local_batch_runner, wait
-from pipelines.memory import keep_memory
-from pipelines.scratch import scratch_folder
-from schemas.compiled import compile_definition
-from schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
-from transforms.aggregate import AggregateTiles, BatchRunRef
-from transforms.backfill_work import ReadWork, Work
-from transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
-from transforms.elements import SourceBatch
-from transforms.sinks import WriteBatchStates, WriteDeadLetters
-from transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
-from views.opening import open_store
-from views.rows import Publication
-from views.store import ViewStore
+from tandem.pipelines.forked_workers import worker_processes
+from tandem.pipelines.launching import entry, is_local, launch, local_batch_runner, wait
+from tandem.pipelines.memory import keep_memory
+from tandem.pipelines.scratch import scratch_folder
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
+from tandem.transforms.aggregate import AggregateTiles, BatchRunRef
+from tandem.transforms.backfill_work import ReadWork, Work
+from tandem.transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.sinks import WriteBatchStates, WriteDeadLetters
+from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
+from tandem.views.opening import open_store
+from tandem.views.rows import Publication
+from tandem.views.store import ViewStore
 
 __all__ = ["BatchView", "Job", "build", "main", "parse", "run"]
 
@@ -286,7 +286,7 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
 
 
 def main() -> None:
-    """`python -m pipelines.backfill` is `tandem backfill`."""
+    """`python -m tandem.pipelines.backfill` is `tandem backfill`."""
     entry("backfill")
 
 

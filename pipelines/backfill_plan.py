@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from formats.file_pieces import MAX_PIECE_MEMORY
-from formats.files import FileRef, expand, split
-from formats.listing import real_path
-from journal.blobs import BlobStore, LocalBlobs
-from journal.journal_index import JournalIndex, SegmentRef
-from journal.reading import segments_of
-from pipelines.config import Home
-from schemas.definition import Definition
-from schemas.errors import SourceFileError, UserError
-from schemas.partitions import partition_values
-from transforms.backfill_work import FileWork, SegmentWork, Work
-from views.built import built
-from views.rows import BatchRun, FileSet, SegmentFile
-from views.store import ViewStore
+from tandem.formats.file_pieces import MAX_PIECE_MEMORY
+from tandem.formats.files import FileRef, expand, split
+from tandem.formats.listing import real_path
+from tandem.journal.blobs import BlobStore, LocalBlobs
+from tandem.journal.journal_index import JournalIndex, SegmentRef
+from tandem.journal.reading import segments_of
+from tandem.pipelines.config import Home
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import SourceFileError, UserError
+from tandem.schemas.partitions import partition_values
+from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
+from tandem.views.built import built
+from tandem.views.rows import BatchRun, FileSet, SegmentFile
+from tandem.views.store import ViewStore
 
 __all__ = ["PIECE_BYTES", "WORKER_BYTES", "BackfillConfig", "Plan", "plan", "work_items", "workers_for"]
 

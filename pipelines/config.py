@@ -14,11 +14,11 @@ from typing import NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from formats.file_pieces import MAX_PIECE_MEMORY
-from schemas import yaml_lines
-from schemas.definition import Definition, load
-from schemas.durations import parse_duration
-from schemas.errors import UserError
+from tandem.formats.file_pieces import MAX_PIECE_MEMORY
+from tandem.schemas import yaml_lines
+from tandem.schemas.definition import Definition, load
+from tandem.schemas.durations import parse_duration
+from tandem.schemas.errors import UserError
 
 __all__ = [
     "FlagParser",

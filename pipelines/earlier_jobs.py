@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from journal.blobs import BlobStore
-from journal.runs import RunManifest, list_runs
-from pipelines.config import Home
-from pipelines.remote_runs import Control, is_remote, job_name, state_folder
-from schemas.errors import LaunchError, TandemError
+from tandem.journal.blobs import BlobStore
+from tandem.journal.runs import RunManifest, list_runs
+from tandem.pipelines.config import Home
+from tandem.pipelines.remote_runs import Control, is_remote, job_name, state_folder
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["end_earlier_jobs", "newest_state", "standing_state"]
 

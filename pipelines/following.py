@@ -14,23 +14,23 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.journal_index import JournalIndex
-from journal.tail import follower_id
-from pipelines.launching import launch
-from pipelines.live import LiveView, bundle_seconds, drained_by_signals, prepare
-from pipelines.live_config import LiveConfig
-from pipelines.live_runs import end_live_runs, extents_of
-from pipelines.live_screen import watch
-from pipelines.remote_runs import Control, name_job, wait_for_end
-from pipelines.run_ends import FollowerEnd
-from schemas.definition import Definition
-from schemas.errors import UserError
-from transforms.followed_source import FollowConfig, ReadFollowed
-from transforms.stored_tiles import LiveRunRef
-from views.built import built
-from views.store import ViewStore
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.tail import follower_id
+from tandem.pipelines.launching import launch
+from tandem.pipelines.live import LiveView, bundle_seconds, drained_by_signals, prepare
+from tandem.pipelines.live_config import LiveConfig
+from tandem.pipelines.live_runs import end_live_runs, extents_of
+from tandem.pipelines.live_screen import watch
+from tandem.pipelines.remote_runs import Control, name_job, wait_for_end
+from tandem.pipelines.run_ends import FollowerEnd
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import UserError
+from tandem.transforms.followed_source import FollowConfig, ReadFollowed
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.built import built
+from tandem.views.store import ViewStore
 
 __all__ = ["build", "follow", "start_followers"]
 

@@ -17,8 +17,8 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 from apache_beam.transforms.environments import Environment, python_sdk_capabilities
 
-from pipelines.bundle_ends import end_bundles_promptly
-from pipelines.fork_server import ForkServer, can_fork
+from tandem.pipelines.bundle_ends import end_bundles_promptly
+from tandem.pipelines.fork_server import ForkServer, can_fork
 
 __all__ = ["FORKING", "ForkingRunner", "available", "worker_processes"]
 
@@ -34,7 +34,7 @@ _SERVERS: Final[list[ForkServer]] = []
 
 @contextmanager
 def worker_processes() -> Iterator[None]:
-    """While this lasts workers may be processes, where this process can be forked; see pipelines.fork_server."""
+    """While this lasts workers may be processes, where this process can be forked; see tandem.pipelines.fork_server."""
     if _SERVERS or not can_fork():
         yield
         return
@@ -54,7 +54,7 @@ def available() -> bool:
 
 def _work(request: dict[str, str]) -> None:
     """A worker's life: Beam's harness, until the runner closes its connection."""
-    from pipelines.launching import quieten
+    from tandem.pipelines.launching import quieten
 
     quieten()
     end_bundles_promptly()

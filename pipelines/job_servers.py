@@ -14,7 +14,7 @@ import grpc
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.portability import job_server
 
-from schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["YEARS", "mend_job_servers", "stay_on_the_line", "tied"]
 

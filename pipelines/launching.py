@@ -16,11 +16,11 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
-from pipelines import forked_workers
-from pipelines.bundle_ends import end_bundles_promptly
-from pipelines.job_servers import mend_job_servers
-from pipelines.tied_prism import TIED_PRISM
-from schemas.errors import FencedError, LaunchError, TandemError
+from tandem.pipelines import forked_workers
+from tandem.pipelines.bundle_ends import end_bundles_promptly
+from tandem.pipelines.job_servers import mend_job_servers
+from tandem.pipelines.tied_prism import TIED_PRISM
+from tandem.schemas.errors import FencedError, LaunchError, TandemError
 
 __all__ = ["FN_API_RUNNER", "entry", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
 
@@ -108,7 +108,7 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
         if "prism binary" in str(error):
             raise LaunchError(
                 "Prism, Beam's local runner for unbounded pipelines, is not on this machine and can't be downloaded; "
-                "`make setup` or `python -m runners.prism` builds it with Go, or pass --prism_location=PATH"
+                "`make setup` or `python -m tandem.runners.prism` builds it with Go, or pass --prism_location=PATH"
             ) from error
         raise _told(error) from error
 

@@ -14,38 +14,38 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from journal.blobs import BlobExistsError, LocalBlobs
-from journal.clocks import SystemClock
-from journal.heartbeats import Heartbeat, HeartbeatKeeper
-from journal.lane_config import LaneConfig
-from journal.launches import announce_launch
-from journal.layout import drain_path
-from journal.pubsub import PubSubBroker, PubSubConfig
-from journal.runs import RunManifest, resume_run, start_run
-from pipelines.config import make_folder
-from pipelines.earlier_jobs import end_earlier_jobs, standing_state
-from pipelines.job_servers import stay_on_the_line
-from pipelines.launching import entry, launch, local_streaming_runner
-from pipelines.live_config import LiveConfig, parse
-from pipelines.live_runs import base_of, end_live_runs, start_live_run
-from pipelines.live_screen import watch
-from pipelines.remote_runs import Control, name_job, wait_for_end
-from pipelines.run_ends import RunEnd
-from pipelines.tied_prism import keep_bundles_whole
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
-from schemas.durations import format_duration
-from schemas.errors import UserError
-from transforms.elements import SourceBatch
-from transforms.fold import FoldTiles
-from transforms.journaled_source import ReadJournaled
-from transforms.panes import GatherPanes, LatePanes
-from transforms.reading import source_readings
-from transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
-from transforms.stored_tiles import LiveRunRef
-from transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.journal.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.heartbeats import Heartbeat, HeartbeatKeeper
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.launches import announce_launch
+from tandem.journal.layout import drain_path
+from tandem.journal.pubsub import PubSubBroker, PubSubConfig
+from tandem.journal.runs import RunManifest, resume_run, start_run
+from tandem.pipelines.config import make_folder
+from tandem.pipelines.earlier_jobs import end_earlier_jobs, standing_state
+from tandem.pipelines.job_servers import stay_on_the_line
+from tandem.pipelines.launching import entry, launch, local_streaming_runner
+from tandem.pipelines.live_config import LiveConfig, parse
+from tandem.pipelines.live_runs import base_of, end_live_runs, start_live_run
+from tandem.pipelines.live_screen import watch
+from tandem.pipelines.remote_runs import Control, name_job, wait_for_end
+from tandem.pipelines.run_ends import RunEnd
+from tandem.pipelines.tied_prism import keep_bundles_whole
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.durations import format_duration
+from tandem.schemas.errors import UserError
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.fold import FoldTiles
+from tandem.transforms.journaled_source import ReadJournaled
+from tandem.transforms.panes import GatherPanes, LatePanes
+from tandem.transforms.reading import source_readings
+from tandem.transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = [
     "LiveView",
@@ -101,7 +101,7 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
         compile_definition(definition)
     source_readings(config.definitions)
     if config.follow:
-        from pipelines.following import follow
+        from tandem.pipelines.following import follow
 
         follow(config, options, control)
         return
@@ -240,7 +240,7 @@ def drained_by_signals(blobs: LocalBlobs, run_id: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """`python -m pipelines.live` is `tandem live`."""
+    """`python -m tandem.pipelines.live` is `tandem live`."""
     entry("live")
 
 

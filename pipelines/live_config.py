@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from journal.clocks import SECOND
-from pipelines.config import (
+from tandem.journal.clocks import SECOND
+from tandem.pipelines.config import (
     FlagParser,
     Home,
     add_definition_flag,
@@ -21,8 +21,8 @@ from pipelines.config import (
     home_from,
     load_definitions,
 )
-from schemas.definition import Definition
-from schemas.errors import UserError
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import UserError
 
 __all__ = ["LiveConfig", "parse"]
 

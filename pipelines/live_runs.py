@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from journal.blobs import BlobStore
-from journal.journal_index import JournalIndex, SegmentRef
-from journal.layout import lane_name
-from journal.runs import RunManifest
-from pipelines.config import Home
-from pipelines.live_screen import note_idle_watermark
-from schemas.definition import Definition
-from schemas.errors import UserError
-from transforms.sinks import serve_when_caught_up
-from transforms.stored_tiles import LiveRunRef
-from views.rows import BatchStatus, LaneExtent
-from views.store import ViewStore
+from tandem.journal.blobs import BlobStore
+from tandem.journal.journal_index import JournalIndex, SegmentRef
+from tandem.journal.layout import lane_name
+from tandem.journal.runs import RunManifest
+from tandem.pipelines.config import Home
+from tandem.pipelines.live_screen import note_idle_watermark
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import UserError
+from tandem.transforms.sinks import serve_when_caught_up
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.rows import BatchStatus, LaneExtent
+from tandem.views.store import ViewStore
 
 __all__ = ["base_of", "end_live_runs", "extents_of", "start_live_run"]
 

@@ -13,20 +13,20 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from journal.blobs import LocalBlobs
-from journal.journal_index import JournalIndex
-from journal.runs import load_run
-from journal.tail import is_follower
-from journal.watermark_board import read_board
-from journal.watermarks import lowest
-from pipelines.config import Home
-from schemas.certificate import time_text
-from schemas.definition import Definition
-from schemas.errors import TandemError
-from transforms.sinks import serve_when_caught_up
-from transforms.stored_tiles import LiveRunRef
-from views.opening import open_store
-from views.report import status_report
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.runs import load_run
+from tandem.journal.tail import is_follower
+from tandem.journal.watermark_board import read_board
+from tandem.journal.watermarks import lowest
+from tandem.pipelines.config import Home
+from tandem.schemas.certificate import time_text
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import TandemError
+from tandem.transforms.sinks import serve_when_caught_up
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.opening import open_store
+from tandem.views.report import status_report
 
 __all__ = ["note_idle_watermark", "watch"]
 

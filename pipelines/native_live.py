@@ -16,20 +16,20 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipelines import live, live_config
-from pipelines.config import FlagParser
-from pipelines.launching import launch, wait
-from pipelines.live_config import LiveConfig
-from pipelines.live_runs import base_of
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
-from schemas.errors import LaunchError, UserError
-from transforms.elements import SourceBatch
-from transforms.native_source import NATIVE, DeadLetterMessages, ReadNative
-from transforms.reading import source_readings
-from transforms.stored_tiles import LiveRunRef
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.pipelines import live, live_config
+from tandem.pipelines.config import FlagParser
+from tandem.pipelines.launching import launch, wait
+from tandem.pipelines.live_config import LiveConfig
+from tandem.pipelines.live_runs import base_of
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import LaunchError, UserError
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.native_source import NATIVE, DeadLetterMessages, ReadNative
+from tandem.transforms.reading import source_readings
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "split_source", "start_runs"]
 

@@ -17,8 +17,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from formats.file_pieces import MAX_PIECE_MEMORY
-from pipelines.config import (
+from tandem.formats.file_pieces import MAX_PIECE_MEMORY
+from tandem.pipelines.config import (
     FlagParser,
     Home,
     add_definition_flag,
@@ -28,26 +28,26 @@ from pipelines.config import (
     home_from,
     make_folder,
 )
-from pipelines.launching import entry, launch, local_batch_runner, wait
-from pipelines.reconcile_report import Outcome, report
-from pipelines.rereading import Reread, begun_at, plan_reread
-from schemas.certificate import time_text
-from schemas.compiled import compile_definition
-from schemas.definition import Definition, load
-from schemas.errors import ParityError, UserError
-from transforms.backfill_work import Work
-from transforms.judging import Judgement, judge
-from transforms.reconciling import ReadAgain, RecomputeTiles, RouteWanted, WriteRecomputed, recomputed_tiles
-from transforms.tiles import LetterSource
-from views.auditing import Audit, audit
-from views.chain_sources import covered_at, rows_of
-from views.opening import open_store
-from views.receipts import Drift
-from views.repairing import Findings, write_findings
-from views.store import ViewStore
-from views.tile_audit import IdSum, Place
-from views.tile_causes import Causes
-from views.tile_knowledge import ViewRef
+from tandem.pipelines.launching import entry, launch, local_batch_runner, wait
+from tandem.pipelines.reconcile_report import Outcome, report
+from tandem.pipelines.rereading import Reread, begun_at, plan_reread
+from tandem.schemas.certificate import time_text
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition, load
+from tandem.schemas.errors import ParityError, UserError
+from tandem.transforms.backfill_work import Work
+from tandem.transforms.judging import Judgement, judge
+from tandem.transforms.reconciling import ReadAgain, RecomputeTiles, RouteWanted, WriteRecomputed, recomputed_tiles
+from tandem.transforms.tiles import LetterSource
+from tandem.views.auditing import Audit, audit
+from tandem.views.chain_sources import covered_at, rows_of
+from tandem.views.opening import open_store
+from tandem.views.receipts import Drift
+from tandem.views.repairing import Findings, write_findings
+from tandem.views.store import ViewStore
+from tandem.views.tile_audit import IdSum, Place
+from tandem.views.tile_causes import Causes
+from tandem.views.tile_knowledge import ViewRef
 
 __all__ = ["Outcome", "ReconcileConfig", "build", "check_logic", "main", "parse", "reconcile", "run"]
 
@@ -240,7 +240,7 @@ def _summary(
 
 
 def main() -> None:
-    """`python -m pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
+    """`python -m tandem.pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
     entry("reconcile")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.judging import Judgement
-from views.auditing import Audit
-from views.receipts import Drift, Reconciliation
+from tandem.transforms.judging import Judgement
+from tandem.views.auditing import Audit
+from tandem.views.receipts import Drift, Reconciliation
 
 __all__ = ["Outcome", "report"]
 

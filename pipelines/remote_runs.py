@@ -20,10 +20,10 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.config import Home
-from pipelines.launching import wait
-from pipelines.run_ends import End, FollowerEnd
-from schemas.errors import FencedError, TandemError
+from tandem.pipelines.config import Home
+from tandem.pipelines.launching import wait
+from tandem.pipelines.run_ends import End, FollowerEnd
+from tandem.schemas.errors import FencedError, TandemError
 
 __all__ = [
     "Control",

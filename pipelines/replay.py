@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from formats.dead_letters import StoredLetter
-from formats.replays import ReplayOf, without_replay
-from journal.blobs import LocalBlobs
-from journal.runs import load_run
-from schemas.errors import LaunchError, TandemError, UserError
-from transforms.publishing import packed
-from views.letter_facts import LetterState, Place
-from views.store import ViewStore
+from tandem.formats.dead_letters import StoredLetter
+from tandem.formats.replays import ReplayOf, without_replay
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.runs import load_run
+from tandem.schemas.errors import LaunchError, TandemError, UserError
+from tandem.transforms.publishing import packed
+from tandem.views.letter_facts import LetterState, Place
+from tandem.views.store import ViewStore
 
 __all__ = ["Letter", "Replayed", "publish_letters", "topic_of", "topics"]
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from formats.dead_letters import load
-from formats.file_pieces import storage_of
-from formats.files import expand, read_piece, split
-from formats.replays import without_replay
-from pipelines.replay import Letter, Replayed
-from schemas.compiled import CompiledDefinition
-from schemas.errors import TandemError, UserError
-from transforms.publishing import packed
-from transforms.trial import Verdict, try_messages
-from views.letter_facts import LetterNote, LetterState, Place
-from views.store import ViewStore
+from tandem.formats.dead_letters import load
+from tandem.formats.file_pieces import storage_of
+from tandem.formats.files import expand, read_piece, split
+from tandem.formats.replays import without_replay
+from tandem.pipelines.replay import Letter, Replayed
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.errors import TandemError, UserError
+from tandem.transforms.publishing import packed
+from tandem.transforms.trial import Verdict, try_messages
+from tandem.views.letter_facts import LetterNote, LetterState, Place
+from tandem.views.store import ViewStore
 
 __all__ = ["ReplayHome", "files_locked", "replay_files", "settle_files", "trial"]
 
@@ -118,7 +118,7 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
 
     What a replay that died had noted, but no batch run that is served has read, may be replayed anew.
     """
-    from transforms.elements import ReplayFate
+    from tandem.transforms.elements import ReplayFate
 
     version = compiled.definition.version
     waiting: dict[str, list[tuple[int, LetterState, int]]] = {}
@@ -165,7 +165,7 @@ def _reader(store: ViewStore, name: str, path: str) -> tuple[str, int] | None:
 def _backfill(
     store: ViewStore, compiled: CompiledDefinition, paths: Sequence[str], home: ReplayHome, definition_file: str
 ) -> None:
-    from pipelines.backfill import run
+    from tandem.pipelines.backfill import run
 
     served = store.served(compiled.definition.name)
     arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]

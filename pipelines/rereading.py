@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from formats.files import split
-from formats.listing import file_at
-from journal.blobs import BlobMissingError, LocalBlobs
-from journal.journal_index import JournalIndex, SegmentRef
-from journal.layout import generation_path, lane_name
-from journal.reading import segments_of
-from pipelines.backfill_plan import PIECE_BYTES
-from schemas.errors import SegmentError, SourceFileError, UserError
-from transforms.backfill_work import FileWork, SegmentWork, Work
-from transforms.reading import PIECE_BATCHES
-from views.chain_sources import ChainFile, chain_sources, holding
-from views.reading import Scope
-from views.store import ViewStore
+from tandem.formats.files import split
+from tandem.formats.listing import file_at
+from tandem.journal.blobs import BlobMissingError, LocalBlobs
+from tandem.journal.journal_index import JournalIndex, SegmentRef
+from tandem.journal.layout import generation_path, lane_name
+from tandem.journal.reading import segments_of
+from tandem.pipelines.backfill_plan import PIECE_BYTES
+from tandem.schemas.errors import SegmentError, SourceFileError, UserError
+from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
+from tandem.transforms.reading import PIECE_BATCHES
+from tandem.views.chain_sources import ChainFile, chain_sources, holding
+from tandem.views.reading import Scope
+from tandem.views.store import ViewStore
 
 __all__ = ["Reread", "begun_at", "plan_reread"]
 

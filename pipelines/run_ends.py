@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from journal.blobs import BlobStore
-from journal.journal_index import JournalIndex
-from journal.launches import check_launch, launched_at, newest_launch
-from journal.layout import drain_path
-from journal.runs import RunManifest, list_runs
-from journal.sealing import last_segment
-from schemas.definition import Definition
-from schemas.errors import FencedError
-from transforms.stored_tiles import LiveRunRef
-from views.conservation import live_received, live_residues
-from views.lookups import live_run_id
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.journal.blobs import BlobStore
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.launches import check_launch, launched_at, newest_launch
+from tandem.journal.layout import drain_path
+from tandem.journal.runs import RunManifest, list_runs
+from tandem.journal.sealing import last_segment
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import FencedError
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.conservation import live_received, live_residues
+from tandem.views.lookups import live_run_id
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["End", "FollowerEnd", "RunEnd"]
 

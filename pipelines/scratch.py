@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from formats.file_pieces import storage_of
-from pipelines.config import make_folder
+from tandem.formats.file_pieces import storage_of
+from tandem.pipelines.config import make_folder
 
 __all__ = ["scratch_folder"]
 

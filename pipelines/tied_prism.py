@@ -9,7 +9,7 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer as BeamsJobServer
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-from pipelines.job_servers import stay_on_the_line, tied
+from tandem.pipelines.job_servers import stay_on_the_line, tied
 
 __all__ = ["TIED_PRISM", "TiedPrismRunner", "keep_bundles_whole"]
 

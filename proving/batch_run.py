@@ -7,17 +7,17 @@ from random import Random
 
 import pyarrow as pa
 
-from journal.blobs import BlobStore
-from pipelines.backfill_plan import Plan, work_items
-from proving.live_run import parts_of
-from schemas.definition import Definition
-from transforms.aggregate import BatchRunRef, _Aggregate
-from transforms.backfill_work import read_work
-from transforms.batch_counts import Counts, _finish, _of_tally, _of_update, add_counts
-from transforms.elements import FoldUpdate, TileKey
-from transforms.sinks import _WriteBatch
-from transforms.tiles import _Route
-from views.opening import open_store
+from tandem.journal.blobs import BlobStore
+from tandem.pipelines.backfill_plan import Plan, work_items
+from tandem.proving.live_run import parts_of
+from tandem.schemas.definition import Definition
+from tandem.transforms.aggregate import BatchRunRef, _Aggregate
+from tandem.transforms.backfill_work import read_work
+from tandem.transforms.batch_counts import Counts, _finish, _of_tally, _of_update, add_counts
+from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.sinks import _WriteBatch
+from tandem.transforms.tiles import _Route
+from tandem.views.opening import open_store
 
 # As in live_run: the private DoFns and functions are what a runner calls.
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from proving.laws import LawCase, check_law
-from proving.measure_modules import import_measures
-from proving.oracle import Oracle
-from proving.running import run_schedule
-from proving.schedules import Schedule
-from schemas.compiled import compile_definition
-from schemas.definition import loads
+from tandem.proving.laws import LawCase, check_law
+from tandem.proving.measure_modules import import_measures
+from tandem.proving.oracle import Oracle
+from tandem.proving.running import run_schedule
+from tandem.proving.schedules import Schedule
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import loads
 
 __all__ = ["Case", "LawCase", "Schedule", "check_case", "module_text", "only_needed"]
 
@@ -71,7 +71,7 @@ def module_text(case: Case, name: str, found: str, seed: int) -> str:
     comment = "\n".join(textwrap.wrap(f"{found}", 114, initial_indent="# ", subsequent_indent="# "))
     return (
         f'"""A case of {name} in which answers differ, found by `tandem verify` with --seed {seed}."""\n\n'
-        f"from proving.cases import Case, {type(case.steps).__name__}, check_case\n\n"
+        f"from tandem.proving.cases import Case, {type(case.steps).__name__}, check_case\n\n"
         f"DEFINITION = {_quoted(case.definition)}\n\n"
         f"PAYLOADS = (\n{_lines(case.payloads)})\n\n"
         f"{_steps(case.steps)}\n\n\n"

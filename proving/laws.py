@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from proving.mismatch import Mismatch
-from proving.naive import differs, has_equal_bytes
-from proving.oracle import Event, Oracle
-from schemas.compiled import CompiledDefinition
-from schemas.measures.base import Groups, Measure
-from schemas.measures.registry import identity
+from tandem.proving.mismatch import Mismatch
+from tandem.proving.naive import differs, has_equal_bytes
+from tandem.proving.oracle import Event, Oracle
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.measures.base import Groups, Measure
+from tandem.schemas.measures.registry import identity
 
 __all__ = ["LawCase", "check_law", "draw_law_cases"]
 

@@ -11,25 +11,25 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import TimestampedValue
 
-from journal.clocks import SECOND, ManualClock
-from journal.lane_config import LaneConfig
-from journal.lane_marks import LaneMark
-from journal.lane_reader import LaneReader
-from journal.memory_blobs import MemoryBlobs
-from journal.memory_broker import MemoryBroker
-from journal.runs import start_run
-from pipelines.config import Home
-from pipelines.live_runs import start_live_run
-from proving.runner_state import RunnerState
-from schemas.columns import LATE
-from schemas.definition import Definition
-from transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, SegmentTally, TileKey
-from transforms.fold import _Fold
-from transforms.journaled_source import decoded_segment
-from transforms.reading import observe, source_readings
-from transforms.sinks import _WriteStates, _WriteTallies
-from transforms.tiles import LATE_COPIES, TALLIES, _Route
-from views.store import ViewStore
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_marks import LaneMark
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.runs import start_run
+from tandem.pipelines.config import Home
+from tandem.pipelines.live_runs import start_live_run
+from tandem.proving.runner_state import RunnerState
+from tandem.schemas.columns import LATE
+from tandem.schemas.definition import Definition
+from tandem.transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, SegmentTally, TileKey
+from tandem.transforms.fold import _Fold
+from tandem.transforms.journaled_source import decoded_segment
+from tandem.transforms.reading import observe, source_readings
+from tandem.transforms.sinks import _WriteStates, _WriteTallies
+from tandem.transforms.tiles import LATE_COPIES, TALLIES, _Route
+from tandem.views.store import ViewStore
 
 # The DoFns are private to their transforms, which are what a pipeline is wired of. Here there is no pipeline: this
 # package stands in for the runner, which calls DoFns too.

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from schemas.errors import UserError
+from tandem.schemas.errors import UserError
 
 __all__ = ["import_measures"]
 

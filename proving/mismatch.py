@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.errors import ParityError
+from tandem.schemas.errors import ParityError
 
 __all__ = ["Mismatch"]
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from proving.values import canonical, rank, same, unique
-from schemas.columns import ID, TIME
-from schemas.measures.base import Measure
+from tandem.proving.values import canonical, rank, same, unique
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.measures.base import Measure
 
 __all__ = ["Row", "differs", "has_equal_bytes"]
 
@@ -48,7 +48,7 @@ def has_equal_bytes(measure: Measure) -> bool:
 
 
 def _name(measure: Measure) -> str:
-    return type(measure).__name__ if type(measure).__module__.startswith("schemas.measures.") else ""
+    return type(measure).__name__ if type(measure).__module__.startswith("tandem.schemas.measures.") else ""
 
 
 def _present(rows: Sequence[Row], column: str) -> list[Any]:

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from formats.messages import decode_messages
-from formats.validate import MAX_TIME
-from journal.memory_broker import Message, messages_of
-from proving.naive import Row, differs
-from proving.values import rank
-from schemas.columns import ID, KEY, TIME
-from schemas.compiled import CompiledDefinition
+from tandem.formats.messages import decode_messages
+from tandem.formats.validate import MAX_TIME
+from tandem.journal.memory_broker import Message, messages_of
+from tandem.proving.naive import Row, differs
+from tandem.proving.values import rank
+from tandem.schemas.columns import ID, KEY, TIME
+from tandem.schemas.compiled import CompiledDefinition
 
 __all__ = ["Event", "Oracle"]
 
@@ -29,7 +29,7 @@ class Event:
     identity: tuple[Any, ...]
     """Id, time, and all that the definition reads of it: copies have it in common."""
     key: str
-    """Canonical, as schemas.columns.KEY."""
+    """Canonical, as tandem.schemas.columns.KEY."""
     tile: int
     """Start, microseconds UTC."""
     row: Row

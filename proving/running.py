@@ -10,17 +10,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from proving.mismatch import Mismatch
-from proving.oracle import Event, Oracle
-from proving.schedules import Schedule
-from proving.splits import check_splits
-from proving.windows import compare_windows
-from proving.world import Copy, World, open_world
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
-from schemas.errors import PublishRefusedError
-from views.answers import answer
+from tandem.proving.mismatch import Mismatch
+from tandem.proving.oracle import Event, Oracle
+from tandem.proving.schedules import Schedule
+from tandem.proving.splits import check_splits
+from tandem.proving.windows import compare_windows
+from tandem.proving.world import Copy, World, open_world
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import PublishRefusedError
+from tandem.views.answers import answer
 
 __all__ = ["Found", "run_schedule"]
 

@@ -11,18 +11,18 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.avro_types import source_fields
-from formats.files import expand, read_piece, split
-from formats.messages import decode_messages
-from formats.writing import encode_messages
-from journal.blobs import LocalBlobs
-from journal.journal_index import JournalIndex
-from journal.layout import RUNS
-from journal.reading import read_segment
-from schemas.columns import KEY, TIME
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import Definition, Source
-from schemas.errors import SchemaError, SourceFileError
+from tandem.formats.avro_types import source_fields
+from tandem.formats.files import expand, read_piece, split
+from tandem.formats.messages import decode_messages
+from tandem.formats.writing import encode_messages
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.layout import RUNS
+from tandem.journal.reading import read_segment
+from tandem.schemas.columns import KEY, TIME
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import Definition, Source
+from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["Sample", "read_sample"]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from proving.oracle import Event
-from schemas.definition import Definition
+from tandem.proving.oracle import Event
+from tandem.schemas.definition import Definition
 
 __all__ = ["Schedule", "Step", "draw_schedule"]
 
 Step = tuple[str, int]
-"""Kind and pick, as proving.world.World.step takes them."""
+"""Kind and pick, as tandem.proving.world.World.step takes them."""
 
 _SIZES: Final = (6, 12, 12, 30)
 """Events of one schedule that follow on one another; as many may come from elsewhere."""

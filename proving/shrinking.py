@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from proving.laws import LawCase
-from proving.schedules import Schedule, Step
+from tandem.proving.laws import LawCase
+from tandem.proving.schedules import Schedule, Step
 
 __all__ = ["Effort", "shrink_law", "shrink_schedule", "smallest"]
 

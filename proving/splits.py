@@ -7,16 +7,16 @@ from random import Random
 
 import pyarrow as pa
 
-from proving.live_run import parts_of
-from proving.mismatch import Mismatch
-from proving.naive import has_equal_bytes
-from proving.world import World
-from schemas.columns import KEY
-from schemas.states import Measures, merge_blocks, with_generation
-from transforms.elements import Tally
-from transforms.tile_state import TileState
-from transforms.tiles import _Route
-from views.merging import encode_states
+from tandem.proving.live_run import parts_of
+from tandem.proving.mismatch import Mismatch
+from tandem.proving.naive import has_equal_bytes
+from tandem.proving.world import World
+from tandem.schemas.columns import KEY
+from tandem.schemas.states import Measures, merge_blocks, with_generation
+from tandem.transforms.elements import Tally
+from tandem.transforms.tile_state import TileState
+from tandem.transforms.tiles import _Route
+from tandem.views.merging import encode_states
 
 __all__ = ["check_splits", "check_tallies", "encoded"]
 

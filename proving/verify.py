@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
-from proving.cases import Case, check_case, only_needed
-from proving.laws import LawCase, check_law, draw_law_cases
-from proving.mismatch import Mismatch
-from proving.oracle import Event, Oracle
-from proving.running import run_schedule
-from proving.sample import Sample
-from proving.schedules import Schedule, draw_schedule
-from proving.shrinking import Effort, shrink_law, shrink_schedule
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
+from tandem.proving.cases import Case, check_case, only_needed
+from tandem.proving.laws import LawCase, check_law, draw_law_cases
+from tandem.proving.mismatch import Mismatch
+from tandem.proving.oracle import Event, Oracle
+from tandem.proving.running import run_schedule
+from tandem.proving.sample import Sample
+from tandem.proving.schedules import Schedule, draw_schedule
+from tandem.proving.shrinking import Effort, shrink_law, shrink_schedule
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
 
 __all__ = ["Failure", "Settings", "Verified", "verify"]
 

@@ -8,16 +8,16 @@ from itertools import groupby
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from proving.oracle import Event, Oracle
-from schemas.compiled import CompiledDefinition
-from schemas.errors import UserError
-from schemas.instants import instant_of
-from schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
-from views.answers import AnswerRow, all_answers, answer
-from views.cumulative import answer_ever, cumulative
-from views.session_rows import all_sessions
-from views.sessions import sessions
-from views.store import ViewStore
+from tandem.proving.oracle import Event, Oracle
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.errors import UserError
+from tandem.schemas.instants import instant_of
+from tandem.schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
+from tandem.views.answers import AnswerRow, all_answers, answer
+from tandem.views.cumulative import answer_ever, cumulative
+from tandem.views.session_rows import all_sessions
+from tandem.views.sessions import sessions
+from tandem.views.store import ViewStore
 
 __all__ = ["Compared", "compare_windows"]
 

@@ -15,25 +15,25 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-import views.opening
-from journal.clocks import SECOND, ManualClock
-from journal.journal_index import JournalIndex
-from journal.layout import lane_name
-from journal.memory_blobs import MemoryBlobs
-from journal.memory_broker import MemoryBroker
-from journal.segments import load_segment
-from pipelines.backfill_plan import BackfillConfig, Plan, plan
-from pipelines.config import Home
-from proving.batch_run import run_batch
-from proving.live_run import Armed, Live
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
-from schemas.errors import PublishRefusedError
-from transforms.backfill_work import SegmentWork, Work, read_work
-from transforms.elements import SourceBatch
-from transforms.sinks import serve_when_caught_up
-from views.answers import all_answers
-from views.opening import open_store
+import tandem.views.opening
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.layout import lane_name
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.segments import load_segment
+from tandem.pipelines.backfill_plan import BackfillConfig, Plan, plan
+from tandem.pipelines.config import Home
+from tandem.proving.batch_run import run_batch
+from tandem.proving.live_run import Armed, Live
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import PublishRefusedError
+from tandem.transforms.backfill_work import SegmentWork, Work, read_work
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.sinks import serve_when_caught_up
+from tandem.views.answers import all_answers
+from tandem.views.opening import open_store
 
 __all__ = ["FAILPOINTS", "STEPS", "Copy", "World", "open_world"]
 
@@ -115,7 +115,7 @@ class World:
     def close(self) -> None:
         """Close the store's connections."""
         # A process keeps its stores open; this one's folder goes away.
-        found = views.opening._OPEN.pop((os.getpid(), self.home.store), None)
+        found = tandem.views.opening._OPEN.pop((os.getpid(), self.home.store), None)
         if found is not None:
             found.close()
 
@@ -179,7 +179,7 @@ class World:
             self.live.pull(other)
 
     def build(self, upto: int | None = None, interlude: Callable[[], None] = lambda: None) -> Plan | None:
-        """A batch run as `pipelines.backfill` builds it, bundle by bundle; None when there is nothing new."""
+        """A batch run as `tandem.pipelines.backfill` builds it, bundle by bundle; None when there is nothing new."""
         config = BackfillConfig(
             definition=self.definition,
             definition_text=self.text,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 
-from runners.plan_findings import Finding, Level
-from runners.plan_launch import Engine, Launch
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_launch import Engine, Launch
 
 __all__ = ["check_dataflow"]
 

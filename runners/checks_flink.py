@@ -15,11 +15,11 @@ from typing import Any, Final
 from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from apache_beam.version import __version__ as beam_version
 
-from runners.flink_cluster import Cluster
-from runners.flink_jars import FLINK_LINE, MENDED
-from runners.plan_findings import Finding, Level
-from runners.plan_launch import EMBEDDED, Engine, Launch
-from schemas.errors import LaunchError
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_jars import FLINK_LINE, MENDED
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_launch import EMBEDDED, Engine, Launch
+from tandem.schemas.errors import LaunchError
 
 __all__ = [
     "CHECKS",

@@ -9,9 +9,9 @@ from typing import Any, Final
 from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
-from runners.plan_findings import Finding, Level
-from runners.plan_graph import GROUP_BY_KEY, falls_back, plain
-from runners.plan_launch import Engine, Launch
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_graph import GROUP_BY_KEY, falls_back, plain
+from tandem.runners.plan_launch import Engine, Launch
 
 __all__ = ["CHECKS", "check_coders", "check_foreign", "check_labels", "check_native_read", "check_triggers"]
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from apache_beam.options.pipeline_options import PortableOptions, PrismRunnerOptions
 
-from runners.plan_findings import Finding, Level
-from runners.plan_launch import Engine, Launch
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_launch import Engine, Launch
 
 __all__ = ["CHECKS", "SERVED", "check_patience", "check_prism", "check_unbounded"]
 
@@ -51,7 +51,7 @@ def check_prism(launch: Launch) -> Iterator[Finding]:
     """Prism, where it is needed and isn't there."""
     if launch.engine is not Engine.PRISM:
         return
-    from runners.prism import cached_binary
+    from tandem.runners.prism import cached_binary
 
     location = launch.options.view_as(PrismRunnerOptions).prism_location
     if location and "://" not in location and not os.path.exists(location):
@@ -59,8 +59,8 @@ def check_prism(launch: Launch) -> Iterator[Finding]:
             Level.ERROR, "prism", f"there is no Prism at {location}", "--prism_location", "name its binary or zip file"
         )
     elif not location and cached_binary() is None:
-        builds = "`make setup` or `python -m runners.prism` builds it with Go"
-        built = builds if shutil.which("go") else "install Go 1.25 or later and run `python -m runners.prism`"
+        builds = "`make setup` or `python -m tandem.runners.prism` builds it with Go"
+        built = builds if shutil.which("go") else "install Go 1.25 or later and run `python -m tandem.runners.prism`"
         yield Finding(
             Level.WARNING,
             "prism",

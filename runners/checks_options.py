@@ -11,8 +11,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
-from runners.plan_findings import Finding, Level
-from runners.plan_launch import Engine, Launch, suggestion
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_launch import Engine, Launch, suggestion
 
 __all__ = ["CHECKS", "FLINK_OPTIONS", "check_beam", "check_ignored", "check_unknown", "known_flags"]
 
@@ -84,7 +84,7 @@ def known_flags() -> frozenset[str]:
 def check_unknown(launch: Launch) -> Iterator[Finding]:
     """Flags that neither Beam nor the runner knows: Beam drops them without a word."""
     if launch.engine not in (Engine.FLINK, Engine.SPARK, Engine.PORTABLE):
-        return  # pipelines.config refuses them for all others
+        return  # tandem.pipelines.config refuses them for all others
     of_runner = (*FLINK_OPTIONS, *_PORTABLE) if launch.engine is not Engine.SPARK else _PORTABLE
     known = known_flags() | set(of_runner)
     for name in launch.flags:

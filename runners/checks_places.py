@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from runners.plan_findings import Finding, Level
-from runners.plan_launch import Launch, is_this_machine
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_launch import Launch, is_this_machine
 
 __all__ = ["CHECKS", "check_emulator", "check_folders", "check_store", "filesystem_of"]
 

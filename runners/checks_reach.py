@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from apache_beam.options.pipeline_options import PortableOptions
 
-from runners.plan_findings import Finding, Level
-from runners.plan_launch import Engine, Launch, is_this_machine, suggestion
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_launch import Engine, Launch, is_this_machine, suggestion
 
 __all__ = ["CHECKS", "check_endpoints", "check_environment_type", "check_pool", "listens"]
 
@@ -74,7 +74,7 @@ def check_pool(launch: Launch) -> Iterator[Finding]:
         "worker-pool",
         f"nobody listens at {address}: tasks would wait for their workers, and the job would never begin",
         "--environment_config",
-        "start a pool there (python -m runners.flink_worker_pool --port PORT), or correct HOST:PORT",
+        "start a pool there (python -m tandem.runners.flink_worker_pool --port PORT), or correct HOST:PORT",
     )
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from runners.plan_findings import Finding, Level
-from runners.plan_graph import plain
-from runners.plan_launch import Engine, Launch
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_graph import plain
+from tandem.runners.plan_launch import Engine, Launch
 
 __all__ = ["CHECKS", "check_environment", "check_modules", "installed", "modules_in"]
 

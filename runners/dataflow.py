@@ -18,8 +18,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DebugOptions, GoogleCloudOptions, PipelineOptions, TestOptions
 
-from runners.plan_launch import Engine, engine_of
-from schemas.errors import LaunchError, UserError
+from tandem.runners.plan_launch import Engine, engine_of
+from tandem.schemas.errors import LaunchError, UserError
 
 __all__ = ["DataflowJob", "check_runner", "dataflow_job", "write_job"]
 

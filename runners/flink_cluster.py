@@ -26,11 +26,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from runners.flink_config import JOB_MANAGER, JOB_SERVER, WORKER_POOL, Settings, command, write_configuration
-from runners.flink_jars import Jars, cache_folder, provide
-from runners.flink_processes import MARK, Started, end, leftovers, send, spawn
-from runners.flink_rest import FlinkRest
-from schemas.errors import LaunchError, TandemError
+from tandem.runners.flink_config import JOB_MANAGER, JOB_SERVER, WORKER_POOL, Settings, command, write_configuration
+from tandem.runners.flink_jars import Jars, cache_folder, provide
+from tandem.runners.flink_processes import MARK, Started, end, leftovers, send, spawn
+from tandem.runners.flink_rest import FlinkRest
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["Cluster", "Part", "default_home"]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from runners.flink_jars import Jars, java
+from tandem.runners.flink_jars import Jars, java
 
 __all__ = ["JOB_MANAGER", "JOB_SERVER", "WORKER_POOL", "Settings", "command", "write_configuration"]
 
@@ -125,7 +125,7 @@ def _configuration(home: Path, settings: Settings) -> Mapping[str, object]:
 def command(part: str, home: Path, settings: Settings, jars: Jars, identity: str) -> list[str]:
     """The command line of a part; `identity` is what a TaskManager registers as."""
     if part == WORKER_POOL:
-        return [sys.executable, "-m", "runners.flink_worker_pool", "--port", str(settings.pool_port)]
+        return [sys.executable, "-m", "tandem.runners.flink_worker_pool", "--port", str(settings.pool_port)]
     if part == JOB_SERVER:
         return [*_java(home, 256), "-jar", str(jars.job_server), *_job_server(home, settings)]
     options = ["--configDir", str(home / "conf")]

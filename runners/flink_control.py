@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
 
-from runners.flink_rest import RUNNING, FlinkRest, Job
-from runners.plan_launch import EMBEDDED
-from schemas.errors import LaunchError, TandemError
+from tandem.runners.flink_rest import RUNNING, FlinkRest, Job
+from tandem.runners.plan_launch import EMBEDDED
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["FlinkControl", "cause_of"]
 
@@ -19,7 +19,7 @@ _PYTHON: Final = re.compile(r"^(?:RuntimeError: )?((?:\w+\.)*\w*(?:Error|Excepti
 
 
 class FlinkControl:
-    """A `pipelines.remote_runs.Control` over REST."""
+    """A `tandem.pipelines.remote_runs.Control` over REST."""
 
     def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
         """Cancel the running jobs of this name, or those that began before a time. Raises TandemError."""

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.errors import LaunchError, TandemError
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["RUNNING", "FlinkRest", "Job"]
 

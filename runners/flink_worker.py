@@ -1,4 +1,4 @@
-"""One Python worker of the pool: `python -m runners.flink_worker ENDPOINT ID STATE_CACHE_BYTES`."""
+"""One Python worker of the pool: `python -m tandem.runners.flink_worker ENDPOINT ID STATE_CACHE_BYTES`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-from pipelines.bundle_ends import end_bundles_promptly
-from pipelines.memory import keep_memory
+from tandem.pipelines.bundle_ends import end_bundles_promptly
+from tandem.pipelines.memory import keep_memory
 
 __all__ = ["main"]
 

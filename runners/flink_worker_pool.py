@@ -75,7 +75,7 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         return api.StartWorkerResponse()
 
     def _spawn(self, name: str, endpoint: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "runners.flink_worker", endpoint, name, str(self._state_cache_size)]
+        command = [sys.executable, "-m", "tandem.runners.flink_worker", endpoint, name, str(self._state_cache_size)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         _LOGGER.info("worker %s is process %d", name, process.pid)
         return process
@@ -170,7 +170,7 @@ def serve(port: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m runners.flink_worker_pool --port PORT`."""
+    """`python -m tandem.runners.flink_worker_pool --port PORT`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="of 127.0.0.1")
     flags = parser.parse_args(arguments)

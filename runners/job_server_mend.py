@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["mend"]
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from journal.blobs import LocalBlobs
-from journal.runs import load_run
-from pipelines.config import Home
-from pipelines.earlier_jobs import newest_state
-from pipelines.remote_runs import state_folder
-from runners.plan_launch import EMBEDDED, flag_values, is_this_machine, take_value
-from schemas.errors import LaunchError, TandemError
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.runs import load_run
+from tandem.pipelines.config import Home
+from tandem.pipelines.earlier_jobs import newest_state
+from tandem.pipelines.remote_runs import state_folder
+from tandem.runners.plan_launch import EMBEDDED, flag_values, is_this_machine, take_value
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["BATCH_DEFAULTS", "LIVE_DEFAULTS", "arranged"]
 
@@ -69,7 +69,7 @@ def _flag(name: str, value: str) -> str:
 
 def _of_own_cluster(flags: Mapping[str, Any]) -> dict[str, str]:
     """Flags of the cluster in $TANDEM_FLINK_HOME, or in the cache."""
-    from runners.flink_cluster import Cluster
+    from tandem.runners.flink_cluster import Cluster
 
     cluster = Cluster.at()
     dead = [name for name, part in cluster.parts().items() if not part.alive]
@@ -94,8 +94,8 @@ def _of_address(flags: Mapping[str, Any]) -> dict[str, str]:
 
 def _job_server(master: str) -> dict[str, str]:
     """The job server in the cache where it fits; otherwise Beam's own way, for the version that answers."""
-    from runners.flink_jars import FLINK_LINE, provide
-    from runners.flink_rest import FlinkRest
+    from tandem.runners.flink_jars import FLINK_LINE, provide
+    from tandem.runners.flink_rest import FlinkRest
 
     line = FLINK_LINE if master in EMBEDDED else ".".join(FlinkRest(master).version().split(".")[:2])
     if line != FLINK_LINE:
@@ -154,7 +154,7 @@ def _cores() -> int:
 
 def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
     """As parallel as is of use, and as Flink has room for; nothing where that isn't known."""
-    from runners.flink_rest import FlinkRest
+    from tandem.runners.flink_rest import FlinkRest
 
     master = str(flags.get("flink_master") or "")
     if not master or master in EMBEDDED:

@@ -8,8 +8,8 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.native_live import NativeConfig
-from runners import (
+from tandem.pipelines.native_live import NativeConfig
+from tandem.runners import (
     checks_flink,
     checks_graph,
     checks_local,
@@ -18,10 +18,10 @@ from runners import (
     checks_reach,
     checks_workers,
 )
-from runners.checks_dataflow import check_dataflow
-from runners.plan_findings import Finding, Level, errors_of, in_order, refuse
-from runners.plan_graph import graph_of
-from runners.plan_launch import Launch, Places
+from tandem.runners.checks_dataflow import check_dataflow
+from tandem.runners.plan_findings import Finding, Level, errors_of, in_order, refuse
+from tandem.runners.plan_graph import graph_of
+from tandem.runners.plan_launch import Launch, Places
 
 __all__ = ["CHECKS", "Finding", "Level", "accepted_codes", "check_launch", "errors_of", "findings_of", "refuse"]
 

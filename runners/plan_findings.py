@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["Finding", "Level", "errors_of", "in_order", "refuse"]
 

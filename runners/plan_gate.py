@@ -9,16 +9,16 @@ from pathlib import Path
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
-from pipelines.job_servers import YEARS
-from pipelines.launching import FN_API_RUNNER, is_local
-from runners.checks_local import SERVED, check_prism
-from runners.checks_options import check_ignored
-from runners.launching import LIVE_DEFAULTS, arranged
-from runners.plan import accepted_codes, findings_of
-from runners.plan_findings import Finding, Level, in_order, refuse
-from runners.plan_graph import Graph
-from runners.plan_launch import Engine, Launch, engine_of, flag_values, take_value
-from schemas.errors import LaunchError, TandemError
+from tandem.pipelines.job_servers import YEARS
+from tandem.pipelines.launching import FN_API_RUNNER, is_local
+from tandem.runners.checks_local import SERVED, check_prism
+from tandem.runners.checks_options import check_ignored
+from tandem.runners.launching import LIVE_DEFAULTS, arranged
+from tandem.runners.plan import accepted_codes, findings_of
+from tandem.runners.plan_findings import Finding, Level, in_order, refuse
+from tandem.runners.plan_graph import Graph
+from tandem.runners.plan_launch import Engine, Launch, engine_of, flag_values, take_value
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["Gate", "dry_run", "gate", "patient", "with_runner_flags"]
 
@@ -74,8 +74,8 @@ def _quick(name: str, arguments: Sequence[str]) -> tuple[Finding, ...]:
 
 
 def _thorough(name: str, arguments: Sequence[str], against: str | None, save: str | None) -> tuple[Finding, ...]:
-    from runners import plan_updates
-    from runners.plan_sketch import findings_of_sketches, sketched, updates_of
+    from tandem.runners import plan_updates
+    from tandem.runners.plan_sketch import findings_of_sketches, sketched, updates_of
 
     sketches = sketched(name, arguments)
     updates = updates_of(sketches, Path(against)) if against is not None else ()
@@ -102,7 +102,7 @@ def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], t
 
 def _without_downloads(arguments: Sequence[str]) -> list[str]:
     """Flags that keep a plan from fetching a job server, where none is in the cache."""
-    from runners.flink_jars import FLINK_LINE, cache_folder
+    from tandem.runners.flink_jars import FLINK_LINE, cache_folder
 
     flags = flag_values(arguments)
     named = {"flink_version", "flink_job_server_jar", "job_endpoint"} & set(flags)

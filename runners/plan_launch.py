@@ -19,8 +19,8 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from runners.plan_graph import Graph
-from schemas.errors import UserError
+from tandem.runners.plan_graph import Graph
+from tandem.schemas.errors import UserError
 
 __all__ = [
     "EMBEDDED",

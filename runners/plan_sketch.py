@@ -15,21 +15,21 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from journal.runs import RunManifest
-from pipelines import backfill, following, live, live_config, native_live, publish, reconcile
-from pipelines.backfill_plan import Plan
-from pipelines.launching import local_batch_runner, local_streaming_runner
-from pipelines.rereading import Reread
-from runners.plan import findings_of, places_of
-from runners.plan_findings import Finding, in_order
-from runners.plan_graph import Graph, graph_of
-from runners.plan_launch import Engine, Launch, engine_of, flag_values
-from runners.plan_updates import GraphRecord, compared, load
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
-from schemas.errors import UserError
-from transforms.native_source import NATIVE
-from transforms.stored_tiles import LiveRunRef
+from tandem.journal.runs import RunManifest
+from tandem.pipelines import backfill, following, live, live_config, native_live, publish, reconcile
+from tandem.pipelines.backfill_plan import Plan
+from tandem.pipelines.launching import local_batch_runner, local_streaming_runner
+from tandem.pipelines.rereading import Reread
+from tandem.runners.plan import findings_of, places_of
+from tandem.runners.plan_findings import Finding, in_order
+from tandem.runners.plan_graph import Graph, graph_of
+from tandem.runners.plan_launch import Engine, Launch, engine_of, flag_values
+from tandem.runners.plan_updates import GraphRecord, compared, load
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import UserError
+from tandem.transforms.native_source import NATIVE
+from tandem.transforms.stored_tiles import LiveRunRef
 
 __all__ = ["NAMES", "Sketch", "findings_of_sketches", "sketched", "updates_of"]
 

@@ -11,10 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from runners.plan_findings import Finding, Level
-from runners.plan_graph import Graph, Output, Step, short
-from runners.plan_launch import Engine
-from schemas.errors import UserError
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_graph import Graph, Output, Step, short
+from tandem.runners.plan_launch import Engine
+from tandem.schemas.errors import UserError
 
 __all__ = ["FORMAT", "GraphRecord", "compared", "digest_of_state", "load", "save", "text_of"]
 

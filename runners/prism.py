@@ -18,7 +18,7 @@ from pathlib import Path
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.version import __version__ as beam_version
 
-from schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["cached_binary", "main", "provide"]
 

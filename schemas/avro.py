@@ -16,9 +16,9 @@ from typing import Any, Final
 import fastavro
 import pyarrow as pa
 
-from schemas.columns import RESERVED_PREFIX
-from schemas.errors import SchemaError
-from schemas.suggestions import known_names
+from tandem.schemas.columns import RESERVED_PREFIX
+from tandem.schemas.errors import SchemaError
+from tandem.schemas.suggestions import known_names
 
 __all__ = [
     "MAX_DEPTH",

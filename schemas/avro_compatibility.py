@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from schemas.errors import SchemaError
+from tandem.schemas.errors import SchemaError
 
 __all__ = ["PROMOTIONS", "Incompatible", "check_readable", "incompatibilities"]
 
@@ -59,7 +59,7 @@ class Incompatible:
 def check_readable(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> None:
     """Raises SchemaError naming the first field, and both its types, that `reader` can't read of `writer`.
 
-    Both schemas were let pass by `schemas.avro.vet`, so neither is recursive.
+    Both schemas were let pass by `tandem.schemas.avro.vet`, so neither is recursive.
     """
     found = next(incompatibilities(writer, reader), None)
     if found is not None:

@@ -8,9 +8,9 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from schemas.durations import format_duration
-from schemas.errors import UserError
-from schemas.zones import first_instant, load_zone, local_time, uneven_offset
+from tandem.schemas.durations import format_duration
+from tandem.schemas.errors import UserError
+from tandem.schemas.zones import first_instant, load_zone, local_time, uneven_offset
 
 __all__ = ["PERIODS", "WEEKDAYS", "Calendar", "Period"]
 
@@ -40,7 +40,7 @@ class Calendar:
 
     period: Period
     zone: str = "UTC"
-    """An IANA name that there is (see `schemas.zones.load_zone`)."""
+    """An IANA name that there is (see `tandem.schemas.zones.load_zone`)."""
     first_day: str = "monday"
     """Of a week, one of WEEKDAYS."""
 

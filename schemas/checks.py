@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from schemas.avro import arrow_schema
-from schemas.columns import ID, TIME
-from schemas.definition_models import Definition
-from schemas.durations import DAY, SECOND, format_duration
-from schemas.errors import DefinitionError, SchemaError
-from schemas.expressions import Expression, compile_expression, type_name
-from schemas.keys import KEY_TYPES, is_key_type
-from schemas.measures.base import Measure
-from schemas.measures.registry import build
-from schemas.suggestions import known_names, suggestion
-from schemas.windows import window_problems
+from tandem.schemas.avro import arrow_schema
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.definition_models import Definition
+from tandem.schemas.durations import DAY, SECOND, format_duration
+from tandem.schemas.errors import DefinitionError, SchemaError
+from tandem.schemas.expressions import Expression, compile_expression, type_name
+from tandem.schemas.keys import KEY_TYPES, is_key_type
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.measures.registry import build
+from tandem.schemas.suggestions import known_names, suggestion
+from tandem.schemas.windows import window_problems
 
 __all__ = ["Checked", "check_definition", "id_type"]
 

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.checks import check_definition, id_type
-from schemas.columns import ID, KEY, TIME
-from schemas.definition_models import Definition
-from schemas.errors import SchemaError
-from schemas.expressions import Expression, evaluate_rows
-from schemas.keys import KEY_DICTIONARY, key_dictionary, parse_key
-from schemas.measures.base import Measure
-from schemas.sessions import TIME_MEASURES
+from tandem.schemas.checks import check_definition, id_type
+from tandem.schemas.columns import ID, KEY, TIME
+from tandem.schemas.definition_models import Definition
+from tandem.schemas.errors import SchemaError
+from tandem.schemas.expressions import Expression, evaluate_rows
+from tandem.schemas.keys import KEY_DICTIONARY, key_dictionary, parse_key
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.sessions import TIME_MEASURES
 
 __all__ = ["CompiledDefinition", "Prepared", "compile_definition", "key_text"]
 
@@ -147,7 +147,7 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
 def key_text(compiled: CompiledDefinition, values: str | Sequence[str] | Mapping[str, str]) -> str:
     """The canonical key, as in columns.KEY, of what a user wrote: `JFK,UA`, `origin=JFK,carrier=UA`, JSON, a
     sequence of texts in the key's order, or a mapping by column. Raises UserError (see
-    `schemas.keys.parse_key`).
+    `tandem.schemas.keys.parse_key`).
     """
     return parse_key(compiled.key_fields, values)
 

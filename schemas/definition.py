@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from schemas import yaml_lines
-from schemas.checks import check_definition
-from schemas.definition_models import Definition, Source, Window
-from schemas.errors import DefinitionError, SchemaError
-from schemas.schema_files import Problem, read_revisions, read_schema, read_text
-from schemas.suggestions import suggestion
-from schemas.windows import Session, window_model
+from tandem.schemas import yaml_lines
+from tandem.schemas.checks import check_definition
+from tandem.schemas.definition_models import Definition, Source, Window
+from tandem.schemas.errors import DefinitionError, SchemaError
+from tandem.schemas.schema_files import Problem, read_revisions, read_schema, read_text
+from tandem.schemas.suggestions import suggestion
+from tandem.schemas.windows import Session, window_model
 
 __all__ = ["Definition", "Source", "Window", "load", "loads"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.definition_models import Definition
-from schemas.durations import format_duration
+from tandem.schemas.definition_models import Definition
+from tandem.schemas.durations import format_duration
 
 __all__ = ["Change", "definition_changes"]
 

@@ -1,4 +1,4 @@
-"""What a definition holds. Build one with `schemas.definition.load` or `loads`, which check all of it."""
+"""What a definition holds. Build one with `tandem.schemas.definition.load` or `loads`, which check all of it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from schemas.columns import RESERVED_PREFIX
-from schemas.durations import DAY, SECOND
-from schemas.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
-from schemas.model_base import Duration, Model
-from schemas.windows import AnyWindow, SessionWindow, Window
+from tandem.schemas.columns import RESERVED_PREFIX
+from tandem.schemas.durations import DAY, SECOND
+from tandem.schemas.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
+from tandem.schemas.model_base import Duration, Model
+from tandem.schemas.windows import AnyWindow, SessionWindow, Window
 
 __all__ = ["Definition", "Source", "Window"]
 

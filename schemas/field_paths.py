@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.avro import named_types, namespace_in
-from schemas.errors import SchemaError
+from tandem.schemas.avro import named_types, namespace_in
+from tandem.schemas.errors import SchemaError
 
 __all__ = ["MAX_PARTS", "PATH", "FieldPath", "path_of", "path_text", "with_paths"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from schemas.errors import UserError
-from schemas.zones import first_instant, load_zone
+from tandem.schemas.errors import UserError
+from tandem.schemas.zones import first_instant, load_zone
 
 __all__ = ["instant_of"]
 

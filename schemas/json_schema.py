@@ -1,4 +1,4 @@
-"""The published JSON Schema of definitions, for editors: `python -m schemas.json_schema` writes it anew."""
+"""The published JSON Schema of definitions, for editors: `python -m tandem.schemas.json_schema` writes it anew."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from schemas.definition_models import Definition
-from schemas.durations import format_duration
+from tandem.schemas.definition_models import Definition
+from tandem.schemas.durations import format_duration
 
 __all__ = ["PUBLISHED", "json_schema", "text"]
 

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.errors import UserError
+from tandem.schemas.errors import UserError
 
 __all__ = ["KEY_DICTIONARY", "KEY_TYPES", "is_key_type", "key_dictionary", "key_texts", "parse_key"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
-from schemas.durations import DURATION_PATTERN, parse_duration
+from tandem.schemas.durations import DURATION_PATTERN, parse_duration
 
 __all__ = ["Duration", "Model"]
 
@@ -17,7 +17,7 @@ _DURATION: Final[dict[str, Any]] = {
 }
 
 Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURATION)]
-"""Microseconds, written as in schemas.durations."""
+"""Microseconds, written as in tandem.schemas.durations."""
 
 
 class Model(BaseModel):

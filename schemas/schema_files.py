@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from schemas import avro, yaml_lines
-from schemas.avro_compatibility import check_readable
-from schemas.errors import DefinitionError, SchemaError
+from tandem.schemas import avro, yaml_lines
+from tandem.schemas.avro_compatibility import check_readable
+from tandem.schemas.errors import DefinitionError, SchemaError
 
 __all__ = ["Problem", "read_revisions", "read_schema", "read_text"]
 

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import FIRST_TIME, LAST_TIME, TIME
-from schemas.measures.base import Measure
-from schemas.measures.extremes import Max, Min
+from tandem.schemas.columns import FIRST_TIME, LAST_TIME, TIME
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.measures.extremes import Max, Min
 
 __all__ = ["TIME_MEASURES", "session_groups"]
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.measures.base import Measure
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.measures.base import Measure
 
 __all__ = [
     "MAX_BLOCK_BYTES",

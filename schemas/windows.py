@@ -1,7 +1,7 @@
 """The windows of a definition: fixed and sliding, of a calendar, cumulative, and sessions.
 
 None is kept by a pipeline: all are merged from tiles when they are read. Only a session changes the tiles: their
-states then keep the times of their first and last event (`schemas.sessions`).
+states then keep the times of their first and last event (`tandem.schemas.sessions`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from schemas.calendars import PERIODS, Calendar, Period
-from schemas.durations import format_duration
-from schemas.instants import instant_of
-from schemas.model_base import Duration, Model
-from schemas.suggestions import suggestion
-from schemas.zones import load_zone, uneven_offset
+from tandem.schemas.calendars import PERIODS, Calendar, Period
+from tandem.schemas.durations import format_duration
+from tandem.schemas.instants import instant_of
+from tandem.schemas.model_base import Duration, Model
+from tandem.schemas.suggestions import suggestion
+from tandem.schemas.zones import load_zone, uneven_offset
 
 __all__ = [
     "EVER",

@@ -23,7 +23,7 @@ from yaml.events import (
 )
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from schemas.errors import DefinitionError
+from tandem.schemas.errors import DefinitionError
 
 __all__ = ["MAX_BYTES", "Document", "Path", "field_text", "read"]
 

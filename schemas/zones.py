@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.durations import DAY, SECOND, format_duration
-from schemas.errors import UserError
-from schemas.suggestions import suggestion
+from tandem.schemas.durations import DAY, SECOND, format_duration
+from tandem.schemas.errors import UserError
+from tandem.schemas.suggestions import suggestion
 
 __all__ = ["first_instant", "load_zone", "local_time", "offset_at", "offset_text", "offsets", "uneven_offset"]
 

@@ -10,13 +10,13 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from schemas.certificate import time_text
-from schemas.durations import format_duration
+from tandem.schemas.certificate import time_text
+from tandem.schemas.durations import format_duration
 
 if TYPE_CHECKING:
-    from schemas.certificate import Certificate
-    from views.answers import Answer, Series
-    from views.sessions import Sessions
+    from tandem.schemas.certificate import Certificate
+    from tandem.views.answers import Answer, Series
+    from tandem.views.sessions import Sessions
 
 __all__ = ["answer_data", "certificate_data", "json_value", "series_data", "sessions_data"]
 

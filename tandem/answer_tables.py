@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from schemas.certificate import Status
 from tandem.answer_json import json_value
 from tandem.instants import short_time
+from tandem.schemas.certificate import Status
 
 if TYPE_CHECKING:
-    from schemas.certificate import Certificate
-    from schemas.definition import Definition
-    from views.answers import Answer, Series
-    from views.sessions import Sessions
+    from tandem.schemas.certificate import Certificate
+    from tandem.schemas.definition import Definition
+    from tandem.views.answers import Answer, Series
+    from tandem.views.sessions import Sessions
 
 __all__ = [
     "certificate_table",

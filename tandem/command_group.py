@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from schemas.errors import TandemError, UserError
+from tandem.schemas.errors import TandemError, UserError
 
 __all__ = ["CommandGroup", "print_error"]
 

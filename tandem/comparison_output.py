@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from schemas.certificate import time_text
-from schemas.durations import format_duration
 from tandem.answer_json import json_value
+from tandem.schemas.certificate import time_text
+from tandem.schemas.durations import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from schemas.definition import Definition
-    from schemas.definition_changes import Change
-    from views.differences import Comparison, Difference, Sample, Side
+    from tandem.schemas.definition import Definition
+    from tandem.schemas.definition_changes import Change
+    from tandem.views.differences import Comparison, Difference, Sample, Side
 
 __all__ = ["comparison_data", "print_comparison"]
 

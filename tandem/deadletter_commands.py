@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import UserError
 from tandem.deadletter_selection import Filters, Found, Target, dead_letter_folder, find, only_one, target_of
 from tandem.named import DefinitionArgument
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from pipelines.replay import Letter, Replayed
-    from pipelines.replay_files import ReplayHome
-    from schemas.compiled import CompiledDefinition
-    from transforms.trial import Verdict
-    from views.store import ViewStore
+    from tandem.pipelines.replay import Letter, Replayed
+    from tandem.pipelines.replay_files import ReplayHome
+    from tandem.schemas.compiled import CompiledDefinition
+    from tandem.transforms.trial import Verdict
+    from tandem.views.store import ViewStore
 
 __all__ = ["drop", "list_letters", "replay", "show"]
 
@@ -136,7 +136,7 @@ def drop(
     dead_letters: FolderOption = None,
 ) -> None:
     """Give open dead letters up: answers are no longer PARTIAL because of them. Their files stay."""
-    from views.rows import DeadLetterStatus
+    from tandem.views.rows import DeadLetterStatus
 
     filters = Filters(reason, stage, position, since, until, "open", tuple(letters or ()))
     with existing_store(Places.of(home, store)) as views:
@@ -181,8 +181,8 @@ def replay(
 
     Messages are published to their topic, for a live run to take in; records of files are taken in by a backfill.
     """
-    from pipelines.replay_files import ReplayHome
-    from schemas.compiled import compile_definition
+    from tandem.pipelines.replay_files import ReplayHome
+    from tandem.schemas.compiled import compile_definition
 
     places, folder = Places.of(home, store, journal), dead_letter_folder(home, dead_letters)
     filters = Filters(reason, stage, position, since, until, "open", tuple(letters or ()))
@@ -209,7 +209,7 @@ def replay(
 
 def _choose(found: Sequence[Found], again: bool) -> tuple[list[Letter], int, list[Found]]:
     """(letters to replay, how many are in flight, those without a file)."""
-    from pipelines.replay import Letter
+    from tandem.pipelines.replay import Letter
 
     unreadable = [letter for letter in found if letter.stored is None]
     flying = [letter for letter in found if letter.state.in_flight and letter.stored is not None]
@@ -221,7 +221,7 @@ def _choose(found: Sequence[Found], again: bool) -> tuple[list[Letter], int, lis
 
 
 def _try(compiled: CompiledDefinition, letters: Sequence[Letter]) -> list[Verdict]:
-    from pipelines.replay_files import trial
+    from tandem.pipelines.replay_files import trial
 
     with tempfile.TemporaryDirectory(prefix="tandem-replay-") as folder:
         return trial(compiled, letters, time.time_ns() // 1000, Path(folder))
@@ -235,7 +235,7 @@ def _replay(
     home: ReplayHome,
     topic: str | None,
 ) -> None:
-    from pipelines.replay import publish_letters, topics
+    from tandem.pipelines.replay import publish_letters, topics
 
     messages = [letter for letter in letters if not letter.of_file]
     records = [letter for letter in letters if letter.of_file]
@@ -259,7 +259,7 @@ def _replay(
 
 def _settle_files(views: ViewStore, target: Target, compiled: CompiledDefinition, home: ReplayHome) -> None:
     """What a replay of files that died left behind."""
-    from pipelines.replay_files import files_locked, settle_files
+    from tandem.pipelines.replay_files import files_locked, settle_files
 
     if target.letters_of == target.definition.version and (Path(home.root) / "replays").is_dir():
         with files_locked(home):
@@ -269,7 +269,7 @@ def _settle_files(views: ViewStore, target: Target, compiled: CompiledDefinition
 def _replay_files(
     views: ViewStore, target: Target, compiled: CompiledDefinition, letters: Sequence[Letter], home: ReplayHome
 ) -> Replayed:
-    from pipelines.replay_files import files_locked, replay_files
+    from tandem.pipelines.replay_files import files_locked, replay_files
 
     with files_locked(home), tempfile.TemporaryDirectory(prefix="tandem-replay-") as folder:
         file = target.file

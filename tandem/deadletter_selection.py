@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from schemas.errors import DefinitionError, SourceFileError, UserError
 from tandem.instants import parse_time
 from tandem.named import is_file_name, name_of
+from tandem.schemas.errors import DefinitionError, SourceFileError, UserError
 
 if TYPE_CHECKING:
-    from formats.dead_letters import StoredLetter
-    from schemas.definition import Definition
-    from views.letter_facts import LetterState
-    from views.store import ViewStore
+    from tandem.formats.dead_letters import StoredLetter
+    from tandem.schemas.definition import Definition
+    from tandem.views.letter_facts import LetterState
+    from tandem.views.store import ViewStore
 
 __all__ = [
     "STATUSES",
@@ -109,7 +109,7 @@ class _Files:
     read: dict[str, dict[int, StoredLetter] | str] = field(default_factory=dict)
 
     def find(self, state: LetterState) -> Found:
-        from formats.dead_letters import load
+        from tandem.formats.dead_letters import load
 
         if state.position not in self.read:
             try:
@@ -143,7 +143,7 @@ def target_of(argument: str, views: ViewStore, version: str | None = None) -> Ta
 
     The definition is the file's, or for a name that of the letters' version. Raises UserError, DefinitionError.
     """
-    from schemas.definition import load, loads
+    from tandem.schemas.definition import load, loads
 
     name = name_of(argument, views)
     known = _versions(views, name)
@@ -167,7 +167,7 @@ def _versions(views: ViewStore, name: str) -> list[str]:
     """The versions registered or served under a name, newest first."""
     import sqlalchemy as sa
 
-    from views.tables import definitions, publications
+    from tandem.views.tables import definitions, publications
 
     d, p = definitions.c, publications.c
     served = sa.select(p.definition).where(p.name == name)

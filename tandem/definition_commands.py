@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from schemas.errors import BehindError, UserError
 from tandem.named import is_file_name, name_of
 from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.schemas.errors import BehindError, UserError
 
 if TYPE_CHECKING:
-    from schemas.definition import Definition
-    from views.rows import Publication
-    from views.store import ViewStore
+    from tandem.schemas.definition import Definition
+    from tandem.views.rows import Publication
+    from tandem.views.store import ViewStore
 
 __all__ = ["diff", "drop", "promote"]
 
@@ -43,10 +43,10 @@ def diff(
 
     With one argument: what is served, and the newest other version that was built, or the file's.
     """
-    from schemas.compiled import compile_definition
-    from schemas.definition_changes import definition_changes
     from tandem.comparison_output import comparison_data, print_comparison
-    from views.comparing import compare
+    from tandem.schemas.compiled import compile_definition
+    from tandem.schemas.definition_changes import definition_changes
+    from tandem.views.comparing import compare
 
     with existing_store(Places.of(home, store)) as views:
         before, after = _two(views, old, new)
@@ -108,7 +108,7 @@ def drop(
 
 
 def _promote(store: ViewStore, name: str, version: str, note: str, accept_missing_files: bool) -> Publication:
-    from views.built import built
+    from tandem.views.built import built
 
     found = built(store, version)
     batch, live = found.batch_run, found.live_run
@@ -146,7 +146,7 @@ def _two(store: ViewStore, old: str, new: str | None) -> tuple[Definition, Defin
 
 
 def _file(path: str) -> Definition:
-    from schemas.definition import load
+    from tandem.schemas.definition import load
 
     return load(Path(path))
 
@@ -159,7 +159,7 @@ def _served(store: ViewStore, name: str) -> Definition:
 
 
 def _registered(store: ViewStore, name: str, version: str) -> Definition:
-    from schemas.definition import loads
+    from tandem.schemas.definition import loads
 
     text = store.definition_text(version)
     return loads(text, file=f"version {version} as registered").model_copy(update={"name": name})
@@ -175,7 +175,7 @@ def _target(store: ViewStore, argument: str) -> tuple[str, str]:
 
 
 def _newest_unserved(store: ViewStore, name: str) -> str:
-    from views.built import built, versions_of
+    from tandem.views.built import built, versions_of
 
     served = store.served(name)
     for version in versions_of(store, name):
@@ -187,7 +187,7 @@ def _newest_unserved(store: ViewStore, name: str) -> str:
 
 def _duration(text: str) -> float:
     """Seconds."""
-    from schemas.durations import parse_duration
+    from tandem.schemas.durations import parse_duration
 
     try:
         return parse_duration(text) / 1e6

@@ -11,13 +11,13 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from schemas.certificate import time_text
 from tandem.instants import ago_text, short_time
+from tandem.schemas.certificate import time_text
 
 if TYPE_CHECKING:
-    from pipelines.reconcile_report import Outcome
-    from schemas.states import Measures
-    from views.receipts import DriftPoint, Reconciliation, RepairedKey, State
+    from tandem.pipelines.reconcile_report import Outcome
+    from tandem.schemas.states import Measures
+    from tandem.views.receipts import DriftPoint, Reconciliation, RepairedKey, State
 
 __all__ = [
     "CAUSES",
@@ -86,8 +86,8 @@ def key_data(key: RepairedKey, measures: Measures) -> dict[str, Any]:
 
 
 def _results(state: State | None, measures: Measures) -> dict[str, Any] | None:
-    from schemas.errors import StoreError
-    from views.merging import merge_results
+    from tandem.schemas.errors import StoreError
+    from tandem.views.merging import merge_results
 
     if state is None:
         return None

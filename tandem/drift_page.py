@@ -11,7 +11,7 @@ from tandem.drift_output import CAUSES, point_data
 from tandem.instants import short_time
 
 if TYPE_CHECKING:
-    from views.receipts import DriftPoint
+    from tandem.views.receipts import DriftPoint
 
 __all__ = ["drift_page"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from schemas.durations import format_duration
 from tandem.instants import short_time
+from tandem.schemas.durations import format_duration
 
 if TYPE_CHECKING:
-    from schemas.certificate import Certificate
-    from schemas.definition import Definition
-    from views.rows import Publication
+    from tandem.schemas.certificate import Certificate
+    from tandem.schemas.definition import Definition
+    from tandem.views.rows import Publication
 
 __all__ = ["explain"]
 

@@ -11,15 +11,15 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from schemas.errors import UserError
 from tandem.named import DefinitionArgument, load_named
 from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from schemas.compiled import CompiledDefinition
+    from tandem.schemas.compiled import CompiledDefinition
     from tandem.spans import TimeFlags
-    from views.answers import AnswerRow
-    from views.store import ViewStore
+    from tandem.views.answers import AnswerRow
+    from tandem.views.store import ViewStore
 
 __all__ = ["export"]
 
@@ -46,7 +46,7 @@ def export(
     writes every session. Each line has the key, start and end (exclusive; of a session the times of its first and last
     event), events, how many of them batch has counted, and the results.
     """
-    from schemas.compiled import compile_definition
+    from tandem.schemas.compiled import compile_definition
     from tandem.spans import TimeFlags
 
     if form not in _FORMATS:
@@ -60,10 +60,10 @@ def export(
 
 
 def _answers(views: ViewStore, compiled: CompiledDefinition, step: str | None, flags: TimeFlags) -> Iterator[AnswerRow]:
-    from schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
+    from tandem.schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
     from tandem.spans import check_zone, duration_of, named_window
-    from views.answers import all_answers
-    from views.session_rows import all_sessions
+    from tandem.views.answers import all_answers
+    from tandem.views.session_rows import all_sessions
 
     definition = compiled.definition
     check_zone(definition, flags)
@@ -84,8 +84,8 @@ def _answers(views: ViewStore, compiled: CompiledDefinition, step: str | None, f
 
 
 def _record(compiled: CompiledDefinition, row: AnswerRow) -> dict[str, Any]:
-    from schemas.certificate import time_text
     from tandem.answer_json import json_value
+    from tandem.schemas.certificate import time_text
 
     key = dict(zip(compiled.definition.key, json.loads(row.key), strict=True))
     times = {"start": time_text(row.start), "end": time_text(row.end)}

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schemas.errors import LaunchError, TandemError
+from tandem.schemas.errors import LaunchError, TandemError
 
 if TYPE_CHECKING:
-    from runners.flink_cluster import Cluster
-    from runners.flink_rest import FlinkRest, Job
+    from tandem.runners.flink_cluster import Cluster
+    from tandem.runners.flink_rest import FlinkRest, Job
 
 __all__ = ["savepoint", "start", "status", "stop", "stop_job"]
 
@@ -38,7 +38,7 @@ def start(
     pool_port: Annotated[int | None, typer.Option(help="pool of Python workers (default: a free one)")] = None,
 ) -> None:
     """Start a Flink on this machine, with Beam's job server and a pool of Python workers; or what of it is dead."""
-    from runners.flink_cluster import Cluster
+    from tandem.runners.flink_cluster import Cluster
 
     asked = {
         "task_managers": task_managers,
@@ -56,7 +56,7 @@ def start(
 
 def stop(home: FolderOption = None) -> None:
     """End all processes of the Flink on this machine; jobs that run are lost but for their checkpoints."""
-    from runners.flink_cluster import Cluster
+    from tandem.runners.flink_cluster import Cluster
 
     stopped = Cluster.at(home).stop()
     typer.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing ran any more")
@@ -66,7 +66,7 @@ def status(
     home: FolderOption = None, as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False
 ) -> None:
     """Show every process, slots, jobs with their checkpoints, and flags to run with; exit code 1 when one is dead."""
-    from runners.flink_cluster import Cluster
+    from tandem.runners.flink_cluster import Cluster
 
     cluster = Cluster.at(home)
     jobs = _jobs(cluster.rest)
@@ -99,15 +99,15 @@ def stop_job(job: JobArgument = None, home: FolderOption = None, flink_master: M
 
 
 def _rest(home: Path | None, master: str | None) -> FlinkRest:
-    from runners.flink_cluster import Cluster
-    from runners.flink_rest import FlinkRest
+    from tandem.runners.flink_cluster import Cluster
+    from tandem.runners.flink_rest import FlinkRest
 
     return FlinkRest(master) if master else Cluster.at(home).rest
 
 
 def _job(rest: FlinkRest, wanted: str | None) -> Job:
     """The job that is meant; of a run by its name. Raises LaunchError."""
-    from runners.flink_rest import RUNNING
+    from tandem.runners.flink_rest import RUNNING
 
     if wanted is not None:
         named = [job for job in rest.jobs() if job.name == f"tandem-{wanted}" and job.state in RUNNING]

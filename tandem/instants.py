@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schemas.certificate import time_text
-from schemas.errors import UserError
-from schemas.instants import instant_of
+from tandem.schemas.certificate import time_text
+from tandem.schemas.errors import UserError
+from tandem.schemas.instants import instant_of
 
 __all__ = ["ago_text", "parse_time", "short_time"]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from schemas.errors import TandemError, UserError
 from tandem.instants import ago_text
 from tandem.places import HomeOption, JournalOption, Places, existing_journal
+from tandem.schemas.errors import TandemError, UserError
 
 if TYPE_CHECKING:
-    from journal.blobs import BlobStore
-    from journal.clocks import Clock
+    from tandem.journal.blobs import BlobStore
+    from tandem.journal.clocks import Clock
     from tandem.journal_state import JournalState
 
 __all__ = ["seal", "stop", "wait_until"]
@@ -24,8 +24,8 @@ WaitOption = Annotated[str | None, typer.Option("--wait", metavar="DURATION", he
 
 def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: JournalOption = None) -> None:
     """Begin the next generation now, so that the lanes seal the current one and a backfill can take it in."""
-    from journal.clocks import SystemClock
-    from journal.generations import next_generation
+    from tandem.journal.clocks import SystemClock
+    from tandem.journal.generations import next_generation
     from tandem.journal_state import read_state
 
     blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
@@ -48,9 +48,9 @@ def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
 
 def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: JournalOption = None) -> None:
     """Ask the live run to take in what it has read, seal its lanes and end."""
-    from journal.blobs import create_or_find
-    from journal.clocks import SystemClock
-    from journal.layout import drain_path
+    from tandem.journal.blobs import create_or_find
+    from tandem.journal.clocks import SystemClock
+    from tandem.journal.layout import drain_path
     from tandem.journal_state import read_state
 
     blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
@@ -89,7 +89,7 @@ def wait_until(
 
 
 def _patience(text: str | None) -> int | None:
-    from schemas.durations import parse_duration
+    from tandem.schemas.durations import parse_duration
 
     try:
         return None if text is None else parse_duration(text)

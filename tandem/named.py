@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schemas.errors import DefinitionError, UserError
+from tandem.schemas.errors import DefinitionError, UserError
 
 if TYPE_CHECKING:
-    from schemas.definition import Definition
-    from views.store import ViewStore
+    from tandem.schemas.definition import Definition
+    from tandem.views.store import ViewStore
 
 __all__ = ["DefinitionArgument", "is_file_name", "known_keys", "load_named", "name_of", "registered_names"]
 
@@ -28,7 +28,7 @@ def is_file_name(argument: str) -> bool:
 def name_of(argument: str, store: ViewStore) -> str:
     """The view's name. Raises DefinitionError for a bad file, UserError for a name that isn't registered."""
     if is_file_name(argument):
-        from schemas.definition import load
+        from tandem.schemas.definition import load
 
         return load(Path(argument)).name
     names = registered_names(store)
@@ -45,7 +45,7 @@ def load_named(argument: str, store: ViewStore) -> Definition:
 
     Raises DefinitionError, or UserError for an unknown name and for a file that isn't what is served.
     """
-    from schemas.definition import load, loads
+    from tandem.schemas.definition import load, loads
 
     name = name_of(argument, store)
     served = store.served(name)
@@ -69,7 +69,7 @@ def registered_names(store: ViewStore) -> list[str]:
     """The names of all definitions in the store, sorted."""
     import sqlalchemy as sa
 
-    from views.tables import definitions, publications
+    from tandem.views.tables import definitions, publications
 
     with store.database.read() as connection:
         # a version is registered once, under the first of the names that share it
@@ -81,7 +81,7 @@ def _versions(store: ViewStore, name: str) -> list[str]:
     """The versions registered under a name, newest first."""
     import sqlalchemy as sa
 
-    from views.tables import definitions
+    from tandem.views.tables import definitions
 
     query = sa.select(definitions.c.version).where(definitions.c.name == name).order_by(definitions.c.id.desc())
     with store.database.read() as connection:
@@ -95,7 +95,7 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
     """
     import sqlalchemy as sa
 
-    from views.tables import batch_states, definitions, live_runs, live_states
+    from tandem.views.tables import batch_states, definitions, live_runs, live_states
 
     with store.database.read() as connection:
         definition = sa.select(definitions.c.id).where(definitions.c.version == version)

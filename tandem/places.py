@@ -1,6 +1,6 @@
 """Where an installation keeps its journal and its views, without importing Beam.
 
-The same places as `pipelines.config.Home`; a test holds both to each other.
+The same places as `tandem.pipelines.config.Home`; a test holds both to each other.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schemas.errors import UserError
+from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from journal.blobs import LocalBlobs
-    from views.store import ViewStore
+    from tandem.journal.blobs import LocalBlobs
+    from tandem.views.store import ViewStore
 
 __all__ = ["HomeOption", "JournalOption", "Places", "StoreOption", "existing_journal", "existing_store"]
 
@@ -55,7 +55,7 @@ class Places:
 @contextmanager
 def existing_store(places: Places) -> Iterator[ViewStore]:
     """The view store, which must be there. Raises UserError without one, StoreError for a damaged one."""
-    from views.store import ViewStore
+    from tandem.views.store import ViewStore
 
     if places.store.startswith("sqlite:///"):
         path = places.store.removeprefix("sqlite:///")
@@ -70,7 +70,7 @@ def existing_store(places: Places) -> Iterator[ViewStore]:
 
 def existing_journal(places: Places) -> LocalBlobs:
     """The journal, which must be there. Raises UserError without one."""
-    from journal.blobs import LocalBlobs
+    from tandem.journal.blobs import LocalBlobs
 
     if not Path(places.journal).is_dir():
         raise UserError(f"no journal at {places.journal}: no live run was started there; --home names another")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from runners.plan_findings import Finding
-    from runners.plan_sketch import Sketch
+    from tandem.runners.plan_findings import Finding
+    from tandem.runners.plan_sketch import Sketch
 
 __all__ = ["PLAN_SETTINGS", "plan", "show_dry_run"]
 
@@ -38,8 +38,8 @@ def plan(
     ] = None,
 ) -> None:
     """Say what the chosen runner can't do with a pipeline; takes all flags of the pipeline, and starts nothing."""
-    from runners.plan_findings import errors_of, in_order
-    from runners.plan_sketch import updates_of
+    from tandem.runners.plan_findings import errors_of, in_order
+    from tandem.runners.plan_sketch import updates_of
 
     sketches, findings = _planned(pipeline, context.args)
     if against is not None:
@@ -58,10 +58,10 @@ def plan(
 
 def _planned(name: str, arguments: Sequence[str]) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
     """What a launch with these arguments would launch, and what is to be said about it."""
-    from runners.plan_findings import in_order
-    from runners.plan_gate import with_runner_flags
-    from runners.plan_launch import flag_values
-    from runners.plan_sketch import findings_of_sketches, sketched
+    from tandem.runners.plan_findings import in_order
+    from tandem.runners.plan_gate import with_runner_flags
+    from tandem.runners.plan_launch import flag_values
+    from tandem.runners.plan_sketch import findings_of_sketches, sketched
 
     words, hindrances = with_runner_flags(name, arguments)
     sketches = sketched(name, words)
@@ -81,9 +81,9 @@ def show_dry_run(name: str, arguments: Sequence[str]) -> None:
     """
     from apache_beam.options.pipeline_options import DebugOptions
 
-    from runners.dataflow import check_runner
-    from runners.plan import accepted_codes
-    from runners.plan_findings import errors_of
+    from tandem.runners.dataflow import check_runner
+    from tandem.runners.plan import accepted_codes
+    from tandem.runners.plan_findings import errors_of
 
     rest, accepted = accepted_codes(arguments)
     sketches, findings = _planned(name, rest)
@@ -98,14 +98,14 @@ def show_dry_run(name: str, arguments: Sequence[str]) -> None:
 
 
 def _save(sketches: Sequence[Sketch], path: Path) -> None:
-    from runners.plan_updates import save
+    from tandem.runners.plan_updates import save
 
     save(path, [sketch.record() for sketch in sketches])
 
 
 def _write_job(sketches: Sequence[Sketch], path: Path) -> None:
-    from runners.dataflow import write_job
-    from schemas.errors import UserError
+    from tandem.runners.dataflow import write_job
+    from tandem.schemas.errors import UserError
 
     if len(sketches) > 1:
         raise UserError(f"these definitions make {len(sketches)} jobs, and --job-file is one; name them one by one")
@@ -113,7 +113,7 @@ def _write_job(sketches: Sequence[Sketch], path: Path) -> None:
 
 
 def _data(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> dict[str, Any]:
-    from runners.plan_updates import digest_of_state
+    from tandem.runners.plan_updates import digest_of_state
 
     return {
         "pipelines": [

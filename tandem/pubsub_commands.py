@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from schemas.errors import UserError
+from tandem.schemas.errors import UserError
 
 __all__ = ["create_subscription", "create_topic"]
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from schemas.errors import UserError
 from tandem.named import DefinitionArgument, known_keys, load_named
 from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from schemas.calendars import Calendar
-    from schemas.compiled import CompiledDefinition
-    from schemas.definition import Definition
+    from tandem.schemas.calendars import Calendar
+    from tandem.schemas.compiled import CompiledDefinition
+    from tandem.schemas.definition import Definition
     from tandem.session_spans import SessionFlags, SessionSpan
     from tandem.spans import Span, TimeFlags
-    from views.answers import Answer, Series
-    from views.sessions import Sessions
-    from views.store import ViewStore
+    from tandem.views.answers import Answer, Series
+    from tandem.views.sessions import Sessions
+    from tandem.views.store import ViewStore
 
 __all__ = ["query"]
 
@@ -67,7 +67,7 @@ def query(
         raise UserError(f"--step {step} goes with --series")
     if explain and as_json:
         raise UserError("--explain and --json exclude each other; the JSON has the whole certificate")
-    from schemas.compiled import compile_definition
+    from tandem.schemas.compiled import compile_definition
     from tandem.session_spans import SessionFlags
     from tandem.spans import TimeFlags
 
@@ -115,10 +115,10 @@ def _times(
 
 def _ask(store: ViewStore, question: _Question) -> Answer | Series | Sessions:
     from tandem.session_spans import SessionSpan
-    from views.answers import answer, series_over
-    from views.cumulative import answer_ever, cumulative
-    from views.sessions import session_at, sessions
-    from views.windows import edges_of
+    from tandem.views.answers import answer, series_over
+    from tandem.views.cumulative import answer_ever, cumulative
+    from tandem.views.sessions import session_at, sessions
+    from tandem.views.windows import edges_of
 
     compiled, key, span, step = question.compiled, question.key, question.span, question.step
     if isinstance(span, SessionSpan):
@@ -136,7 +136,7 @@ def _ask(store: ViewStore, question: _Question) -> Answer | Series | Sessions:
 
 def _json(question: _Question, found: Answer | Series | Sessions) -> str:
     from tandem.answer_json import answer_data, series_data, sessions_data
-    from views.answers import Answer, Series
+    from tandem.views.answers import Answer, Series
 
     if isinstance(found, Answer):
         data = answer_data(found)
@@ -155,7 +155,7 @@ def _json(question: _Question, found: Answer | Series | Sessions) -> str:
 def _show(store: ViewStore, question: _Question, found: Answer | Series | Sessions, explain: bool) -> None:
     from tandem.answer_tables import console, print_answer, print_explanation, print_series, print_sessions
     from tandem.spans import Span
-    from views.answers import Answer, Series
+    from tandem.views.answers import Answer, Series
 
     to, definition, label = console(), question.compiled.definition, question.span.label
     if isinstance(found, Answer):
@@ -185,7 +185,7 @@ def _other_keys(store: ViewStore, question: _Question) -> str:
 
 
 def _key(compiled: CompiledDefinition, store: ViewStore, text: str | None) -> str:
-    from schemas.compiled import key_text
+    from tandem.schemas.compiled import key_text
 
     if text is not None:
         return key_text(compiled, text)
@@ -210,7 +210,7 @@ def _short(key: str) -> str:
 
 
 def _measures(compiled: CompiledDefinition, text: str | None) -> tuple[str, ...]:
-    from schemas.suggestions import suggestion
+    from tandem.schemas.suggestions import suggestion
 
     known = tuple(compiled.definition.measures)
     chosen = tuple(name.strip() for name in text.split(",")) if text is not None else known

@@ -33,13 +33,13 @@ def reconcile(
     journal: JournalOption = None,
 ) -> None:
     """Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags)."""
-    from pipelines.config import Home, beam_options, piece_memory
-    from pipelines.reconcile import ReconcileConfig, check_logic
-    from pipelines.reconcile import reconcile as run
-    from pipelines.reconcile_report import report
-    from runners.launching import arranged
-    from runners.plan_gate import patient
     from tandem.drift_output import outcome_data
+    from tandem.pipelines.config import Home, beam_options, piece_memory
+    from tandem.pipelines.reconcile import ReconcileConfig, check_logic
+    from tandem.pipelines.reconcile import reconcile as run
+    from tandem.pipelines.reconcile_report import report
+    from tandem.runners.launching import arranged
+    from tandem.runners.plan_gate import patient
 
     places, memory = Places.of(home, store, journal), piece_memory(max_piece_memory)
     options = beam_options(patient(arranged("reconcile", context.args)))
@@ -66,10 +66,10 @@ def receipts(
     store: StoreOption = None,
 ) -> None:
     """List what reconciling found and repaired, newest first; or one receipt with every repaired key."""
-    from schemas.errors import UserError
     from tandem.answer_tables import console
     from tandem.drift_output import key_data, keys_table, receipt_data, receipts_table
-    from views.receipts import receipt_keys, reconciliation_values
+    from tandem.schemas.errors import UserError
+    from tandem.views.receipts import receipt_keys, reconciliation_values
 
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)
@@ -93,7 +93,7 @@ def receipts(
 
 def _measures(definition: str, views: Any) -> Any:
     """The measures that receipts are shown with."""
-    from schemas.compiled import compile_definition
+    from tandem.schemas.compiled import compile_definition
 
     return compile_definition(load_named(definition, views)).measures
 
@@ -110,11 +110,11 @@ def drift(
     store: StoreOption = None,
 ) -> None:
     """Show how far live was from batch over time, and why: one row a reconciled generation and tile."""
-    from schemas.errors import UserError
     from tandem.answer_tables import console
     from tandem.drift_output import drift_csv, drift_table, point_data
     from tandem.drift_page import drift_page
-    from views.receipts import drift_points
+    from tandem.schemas.errors import UserError
+    from tandem.views.receipts import drift_points
 
     if as_json + as_csv + (html is not None) > 1:
         raise UserError("--json, --csv and --html exclude each other")

@@ -21,8 +21,8 @@ PASS_ON: Final[dict[str, Any]] = {
 
 def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="definitions (YAML)")]) -> None:
     """Check definitions against their Avro schemas; nothing is run."""
-    from schemas.compiled import compile_definition
-    from schemas.definition import load
+    from tandem.schemas.compiled import compile_definition
+    from tandem.schemas.definition import load
 
     for path in files:
         compiled = compile_definition(load(path))
@@ -51,9 +51,9 @@ def publish(context: typer.Context) -> None:
 def launch(name: str, arguments: Sequence[str]) -> None:
     """`tandem NAME` and `python -m pipelines.NAME`. Raises TandemError."""
     if name == "live":
-        from pipelines import native_live
-        from pipelines.live import run as run_live
-        from runners.flink_control import FlinkControl
+        from tandem.pipelines import native_live
+        from tandem.pipelines.live import run as run_live
+        from tandem.runners.flink_control import FlinkControl
 
         rest, source = native_live.split_source(arguments)
         if source == "native":
@@ -61,21 +61,21 @@ def launch(name: str, arguments: Sequence[str]) -> None:
         else:
             _launch(name, rest, lambda passed: run_live(passed, FlinkControl()))
     elif name == "backfill":
-        from pipelines.backfill import run as run_backfill
+        from tandem.pipelines.backfill import run as run_backfill
 
         _launch(name, arguments, partial(run_backfill, processes=True))
     else:
-        _launch(name, arguments, import_module(f"pipelines.{name}").run)
+        _launch(name, arguments, import_module(f"tandem.pipelines.{name}").run)
 
 
 def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], None]) -> None:
     """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent."""
     import grpc
 
-    from pipelines.remote_runs import code_of
-    from runners.plan_gate import dry_run, gate
-    from schemas.errors import TandemError
+    from tandem.pipelines.remote_runs import code_of
     from tandem.plan_commands import show_dry_run
+    from tandem.runners.plan_gate import dry_run, gate
+    from tandem.schemas.errors import TandemError
 
     if {"--help", "-h"} & set(arguments):
         run(arguments)
@@ -104,8 +104,8 @@ def emulator(
     ] = None,
 ) -> None:
     """Serve the embedded Pub/Sub; other commands find it through PUBSUB_EMULATOR_HOST."""
-    from emulator.broker import DEFAULT_MAX_BACKLOG_BYTES
-    from emulator.server import serve
+    from tandem.emulator.broker import DEFAULT_MAX_BACKLOG_BYTES
+    from tandem.emulator.server import serve
 
     serve(
         host,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from schemas.durations import format_duration
-from schemas.errors import UserError
-from schemas.windows import SessionWindow
 from tandem.instants import parse_time
+from tandem.schemas.durations import format_duration
+from tandem.schemas.errors import UserError
+from tandem.schemas.windows import SessionWindow
 from tandem.spans import TimeFlags, duration_of, span_of
 
 if TYPE_CHECKING:
-    from schemas.definition import Definition
+    from tandem.schemas.definition import Definition
 
 __all__ = ["SessionFlags", "SessionSpan", "session_span"]
 

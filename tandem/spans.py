@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from schemas.calendars import PERIODS, WEEKDAYS, Calendar, Period
-from schemas.durations import format_duration, parse_duration
-from schemas.errors import UserError
-from schemas.suggestions import suggestion
-from schemas.windows import EVER, AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow, Window
-from schemas.zones import load_zone
 from tandem.instants import parse_time, short_time
-from views.windows import window_at
+from tandem.schemas.calendars import PERIODS, WEEKDAYS, Calendar, Period
+from tandem.schemas.durations import format_duration, parse_duration
+from tandem.schemas.errors import UserError
+from tandem.schemas.suggestions import suggestion
+from tandem.schemas.windows import EVER, AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.schemas.zones import load_zone
+from tandem.views.windows import window_at
 
 if TYPE_CHECKING:
-    from schemas.definition import Definition
+    from tandem.schemas.definition import Definition
 
 __all__ = ["Span", "TimeFlags", "calendar_of", "check_zone", "duration_of", "named_window", "span_of", "step_of"]
 

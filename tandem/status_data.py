@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from schemas.certificate import time_text
+from tandem.schemas.certificate import time_text
 
 if TYPE_CHECKING:
     from tandem.journal_state import JournalState
-    from views.rows import Publication
+    from tandem.views.rows import Publication
 
 __all__ = ["publication_data", "status_data"]
 

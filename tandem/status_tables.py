@@ -14,7 +14,7 @@ from tandem.instants import ago_text, short_time
 
 if TYPE_CHECKING:
     from tandem.journal_state import HeldGeneration, JournalState
-    from views.rows import Publication
+    from tandem.views.rows import Publication
 
 __all__ = ["journal_lines", "print_status", "publications_table"]
 

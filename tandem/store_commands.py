@@ -23,12 +23,12 @@ def status(
     journal: JournalOption = None,
 ) -> None:
     """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
-    from journal.blobs import LocalBlobs
     from tandem.answer_tables import console
+    from tandem.journal.blobs import LocalBlobs
     from tandem.journal_state import read_state
     from tandem.status_data import status_data
     from tandem.status_tables import print_status
-    from views.report import status_report
+    from tandem.views.report import status_report
 
     places = Places.of(home, store, journal)
     with existing_store(places) as views:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from schemas.errors import ParityError, UserError
+from tandem.schemas.errors import ParityError, UserError
 
 if TYPE_CHECKING:
-    from proving.verify import Failure, Settings, Verified
+    from tandem.proving.verify import Failure, Settings, Verified
 
 __all__ = ["verify"]
 
@@ -41,12 +41,12 @@ def verify(
 
     from rich.console import Console
 
-    from pipelines.config import definition_text
-    from proving.measure_modules import import_measures
-    from proving.sample import read_sample
-    from proving.verify import Failure, Settings
-    from proving.verify import verify as run
-    from schemas.definition import load
+    from tandem.pipelines.config import definition_text
+    from tandem.proving.measure_modules import import_measures
+    from tandem.proving.sample import read_sample
+    from tandem.proving.verify import Failure, Settings
+    from tandem.proving.verify import verify as run
+    from tandem.schemas.definition import load
 
     for module in measures or ():
         import_measures(module)
@@ -70,7 +70,7 @@ def verify(
 
 
 def _seconds(text: str) -> float:
-    from schemas.durations import parse_duration
+    from tandem.schemas.durations import parse_duration
 
     try:
         return parse_duration(text) / 1e6
@@ -89,7 +89,7 @@ def _summary(name: str, found: Verified, settings: Settings) -> str:
 
 def _show_failure(name: str, failure: Failure, seed: int, write_test: Path | None) -> NoReturn:
     """Print or write the test case. Raises ParityError."""
-    from proving.cases import module_text
+    from tandem.proving.cases import module_text
 
     text = module_text(failure.case, name, failure.message, seed)
     if write_test is None:

@@ -9,13 +9,13 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import Definition
-from transforms.elements import FoldUpdate, TileKey
-from transforms.many_tiles import aggregate_tiles
-from transforms.spilling import ReadSpilled, SpillParts
-from transforms.tile_state import Admitted, TileState
-from views.opening import open_store
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import Definition
+from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.many_tiles import aggregate_tiles
+from tandem.transforms.spilling import ReadSpilled, SpillParts
+from tandem.transforms.tile_state import Admitted, TileState
+from tandem.views.opening import open_store
 
 __all__ = ["AggregateTiles", "BatchRunRef"]
 

@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 
 import apache_beam as beam
 
-from formats.files import FilePiece, FileRef
-from journal.blobs import BlobStore, LocalBlobs
-from journal.journal_index import SegmentRef
-from journal.layout import lane_name
-from journal.reading import read_segment
-from schemas.definition import Definition
-from transforms.elements import SourceBatch
-from transforms.packing import PackedCoder, pack, unpack
-from transforms.reading import observe, read_file_piece, source_readings
+from tandem.formats.files import FilePiece, FileRef
+from tandem.journal.blobs import BlobStore, LocalBlobs
+from tandem.journal.journal_index import SegmentRef
+from tandem.journal.layout import lane_name
+from tandem.journal.reading import read_segment
+from tandem.schemas.definition import Definition
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.packing import PackedCoder, pack, unpack
+from tandem.transforms.reading import observe, read_file_piece, source_readings
 
 __all__ = ["FileWork", "ReadWork", "SegmentWork", "Work", "read_work"]
 

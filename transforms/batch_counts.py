@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from schemas.definition import Definition
-from transforms.elements import FoldUpdate, SegmentTally
-from transforms.patience import patiently
-from views.opening import open_store
-from views.rows import BatchManifest, GenerationCounts, SegmentFile
+from tandem.schemas.definition import Definition
+from tandem.transforms.elements import FoldUpdate, SegmentTally
+from tandem.transforms.patience import patiently
+from tandem.views.opening import open_store
+from tandem.views.rows import BatchManifest, GenerationCounts, SegmentFile
 
 __all__ = ["CountCounted", "CountReceived", "FinishBatchRun", "add_counts"]
 

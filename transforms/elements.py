@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from apache_beam import coders
 
-from schemas.messages import DeadLetter, Decoded
-from schemas.states import from_ipc, to_ipc
-from transforms.packing import PackedCoder, pack, unpack
+from tandem.schemas.messages import DeadLetter, Decoded
+from tandem.schemas.states import from_ipc, to_ipc
+from tandem.transforms.packing import PackedCoder, pack, unpack
 
 __all__ = [
     "DeadLetterBatch",
@@ -56,7 +56,7 @@ class SourceBatch:
     messages: pa.RecordBatch | None = None
     """The raw messages (MESSAGE_SCHEMA), so that what fails later still becomes a dead letter byte for byte."""
     opening: int | None = None
-    """Number of the segment with which the reader has opened its lane; see transforms.openings."""
+    """Number of the segment with which the reader has opened its lane; see tandem.transforms.openings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,17 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, BaseTimer, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from journal.tail import is_follower
-from schemas.compiled import compile_definition
-from schemas.definition import Definition
-from schemas.durations import DAY, HOUR
-from schemas.states import empty_block
-from transforms.elements import FoldUpdate, TileKey
-from transforms.openings import openings_of, unstamped
-from transforms.panes import Pane
-from transforms.seen_ids import ID_SCHEMA
-from transforms.stored_tiles import LiveRunRef, StoredTiles
-from transforms.tile_cache import COMPACT_AFTER, TILE_CACHE, CachedTile
+from tandem.journal.tail import is_follower
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.durations import DAY, HOUR
+from tandem.schemas.states import empty_block
+from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.openings import openings_of, unstamped
+from tandem.transforms.panes import Pane
+from tandem.transforms.seen_ids import ID_SCHEMA
+from tandem.transforms.stored_tiles import LiveRunRef, StoredTiles
+from tandem.transforms.tile_cache import COMPACT_AFTER, TILE_CACHE, CachedTile
 
 __all__ = ["FoldTiles", "cleared_at"]
 
@@ -67,7 +67,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
 
     The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
     state, so a bundle that failed, or a tile that moved to another worker, reads the bag again. A state that is behind
-    what the store has of this run was restored from a checkpoint: see views.live_attempts.
+    what the store has of this run was restored from a checkpoint: see tandem.views.live_attempts.
     """
 
     ENTRIES = BagStateSpec("entries", BytesCoder())

@@ -16,19 +16,19 @@ from apache_beam.coders import Coder
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.lane_cursor import Emitted
-from journal.layout import drain_path
-from journal.tail import Follower, FollowerMark
-from schemas.definition import Definition
-from schemas.durations import DAY
-from transforms import reading_progress
-from transforms.bundle_clock import reads_backlog
-from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
-from transforms.journaled_source import batches_of, decoded_segment, timestamp_of
-from transforms.lane_elements import ElementCoder, ElementSource, ReadSources
-from transforms.reading import SourceReading, observe, source_readings
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.lane_cursor import Emitted
+from tandem.journal.layout import drain_path
+from tandem.journal.tail import Follower, FollowerMark
+from tandem.schemas.definition import Definition
+from tandem.schemas.durations import DAY
+from tandem.transforms import reading_progress
+from tandem.transforms.bundle_clock import reads_backlog
+from tandem.transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
+from tandem.transforms.journaled_source import batches_of, decoded_segment, timestamp_of
+from tandem.transforms.lane_elements import ElementCoder, ElementSource, ReadSources
+from tandem.transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["FollowConfig", "FollowedSource", "ReadFollowed", "judged_by"]
 
@@ -43,7 +43,7 @@ class FollowConfig:
     """How a journal is followed. Durations are microseconds of monotonic time."""
 
     run: str
-    """The follower's name, see `journal.tail.follower_id`."""
+    """The follower's name, see `tandem.journal.tail.follower_id`."""
     boundary: int
     """Generations up to this one are left out."""
     sources: Mapping[str, int]
@@ -140,7 +140,7 @@ class _Progress:
     """Monotonic time of the last segment, at first of the first look."""
     ended: bool = False
     reader: "_FollowerReader | None" = field(default=None, repr=False)
-    """Who has the Follower; see `transforms.journaled_source` for why a runner has several readers at once."""
+    """Who has the Follower; see `tandem.transforms.journaled_source` for why a runner has several readers at once."""
 
 
 _PROGRESS: Final[dict[tuple[str, str], _Progress]] = {}

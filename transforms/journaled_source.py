@@ -13,26 +13,26 @@ from apache_beam.coders import Coder
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.generations import latest_generation
-from journal.lane_config import LaneConfig
-from journal.lane_cursor import Emitted
-from journal.lane_marks import LaneMark
-from journal.lane_reader import LaneReader
-from journal.launches import check_launch
-from journal.layout import drain_path, lane_name
-from journal.pubsub import PubSubBroker, PubSubConfig
-from journal.runs import RunManifest
-from schemas.columns import TIME
-from schemas.definition import Definition
-from schemas.failpoints import reached
-from schemas.messages import Decoded
-from transforms import reading_progress
-from transforms.bundle_clock import reads_backlog
-from transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
-from transforms.lane_elements import ElementCoder, ElementSource, ReadSources
-from transforms.reading import SourceReading, observe, source_readings
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.generations import latest_generation
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_cursor import Emitted
+from tandem.journal.lane_marks import LaneMark
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.launches import check_launch
+from tandem.journal.layout import drain_path, lane_name
+from tandem.journal.pubsub import PubSubBroker, PubSubConfig
+from tandem.journal.runs import RunManifest
+from tandem.schemas.columns import TIME
+from tandem.schemas.definition import Definition
+from tandem.schemas.failpoints import reached
+from tandem.schemas.messages import Decoded
+from tandem.transforms import reading_progress
+from tandem.transforms.bundle_clock import reads_backlog
+from tandem.transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
+from tandem.transforms.lane_elements import ElementCoder, ElementSource, ReadSources
+from tandem.transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["JournaledSource", "ReadJournaled", "batches_of", "decoded_segment", "timestamp_of"]
 
@@ -62,9 +62,9 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     """Seconds between two looks at an idle subscription."""
     max_segments_per_bundle: int = 100
     max_seconds_per_bundle: float = 1.0
-    """Of messages that are pulled; see transforms.bundle_clock for replays."""
+    """Of messages that are pulled; see tandem.transforms.bundle_clock for replays."""
     launch: int | None = None
-    """Of the run, see journal.launches; None: the run can't be resumed elsewhere."""
+    """Of the run, see tandem.journal.launches; None: the run can't be resumed elsewhere."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
         source = JournaledSource(self.journal, self.run, self.broker, self.lane, source_readings(self.definitions))

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from schemas.columns import GENERATION
-from transforms.recomputing import Predicted, Recomputed
-from transforms.seen_ids import as_ids
-from views.auditing import Audit, Suspect
-from views.digest_rows import RowSum
-from views.digests import id_hashes, sum_of
-from views.receipts import RepairedKey, State
-from views.repairing import TileRepair
-from views.tile_audit import IdSum, Place
-from views.tile_causes import Causes
+from tandem.schemas.columns import GENERATION
+from tandem.transforms.recomputing import Predicted, Recomputed
+from tandem.transforms.seen_ids import as_ids
+from tandem.views.auditing import Audit, Suspect
+from tandem.views.digest_rows import RowSum
+from tandem.views.digests import id_hashes, sum_of
+from tandem.views.receipts import RepairedKey, State
+from tandem.views.repairing import TileRepair
+from tandem.views.tile_audit import IdSum, Place
+from tandem.views.tile_causes import Causes
 
 __all__ = ["Judgement", "judge"]
 

@@ -13,8 +13,8 @@ import apache_beam as beam
 from apache_beam import coders
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource, UnboundedSource, _ReadFromUnboundedSourceDoFn
 
-from transforms.bundle_clock import bundle_time
-from transforms.elements import DecodedSegment
+from tandem.transforms.bundle_clock import bundle_time
+from tandem.transforms.elements import DecodedSegment
 
 __all__ = ["KEY_GROUPS", "ElementCoder", "ElementSource", "ReadSources", "elements", "key_group"]
 

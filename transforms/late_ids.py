@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from schemas.columns import CONTENT, GENERATION, HASH
-from transforms.elements import Straddler
-from transforms.seen_ids import ID_SCHEMA, SeenIds
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.transforms.elements import Straddler
+from tandem.transforms.seen_ids import ID_SCHEMA, SeenIds
 
 __all__ = ["LateIds"]
 

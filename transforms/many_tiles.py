@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import GENERATION
-from schemas.measures.base import Measure
-from schemas.states import aggregate, numbered
+from tandem.schemas.columns import GENERATION
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.states import aggregate, numbered
 
 __all__ = ["aggregate_tiles"]
 
 
 def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """The block of each batch of events, exactly as `schemas.states.aggregate` of each alone would give it.
+    """The block of each batch of events, exactly as `tandem.schemas.states.aggregate` of each alone would give it.
 
     For the time being a row's generation stands for (batch, generation), so that one grouping serves all.
     """

@@ -17,10 +17,10 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.definition import Definition
-from schemas.messages import MESSAGE_SCHEMA, DeadLetter
-from transforms.elements import DeadLetterBatch, SourceBatch
-from transforms.reading import SourceReading, observe, source_readings
+from tandem.schemas.definition import Definition
+from tandem.schemas.messages import MESSAGE_SCHEMA, DeadLetter
+from tandem.transforms.elements import DeadLetterBatch, SourceBatch
+from tandem.transforms.reading import SourceReading, observe, source_readings
 
 __all__ = ["GENERATION", "NATIVE", "DeadLetterMessages", "DecodeNative", "PubsubMessageCoder", "ReadNative"]
 

@@ -14,9 +14,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from journal.blobs import BlobStore
-from journal.layout import lane_name
-from journal.watermark_board import newest_openings
+from tandem.journal.blobs import BlobStore
+from tandem.journal.layout import lane_name
+from tandem.journal.watermark_board import newest_openings
 
 __all__ = ["Openings", "are_replaced", "gathered", "openings_of", "stamped", "unstamped"]
 

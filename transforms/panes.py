@@ -11,9 +11,9 @@ from apache_beam.transforms import window
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from schemas.definition import Definition
-from transforms.elements import TileKey
-from transforms.openings import gathered
+from tandem.schemas.definition import Definition
+from tandem.transforms.elements import TileKey
+from tandem.transforms.openings import gathered
 
 __all__ = ["GatherPanes", "LatePanes", "Pane"]
 

@@ -14,7 +14,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from schemas.errors import RunDroppedError, StoreError
+from tandem.schemas.errors import RunDroppedError, StoreError
 
 __all__ = ["PATIENCE", "patiently"]
 

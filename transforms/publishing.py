@@ -15,7 +15,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.types import PublishRequest, PublishResponse
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["MAX_REQUEST_BYTES", "PublishMessages", "TopicWriter", "pace", "packed", "requests"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from formats.files import FilePiece, read_piece
-from formats.messages import decode_messages
-from schemas.columns import TIME
-from schemas.compiled import compile_definition
-from schemas.definition import Definition, Source
-from schemas.errors import UserError
-from schemas.messages import Decoded
-from transforms.elements import SourceBatch
+from tandem.formats.files import FilePiece, read_piece
+from tandem.formats.messages import decode_messages
+from tandem.schemas.columns import TIME
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition, Source
+from tandem.schemas.errors import UserError
+from tandem.schemas.messages import Decoded
+from tandem.transforms.elements import SourceBatch
 
 __all__ = ["PIECE_BATCHES", "SourceReading", "observe", "read_file_piece", "source_readings"]
 

@@ -11,16 +11,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
-from schemas.compiled import CompiledDefinition
-from schemas.states import aggregate, from_ipc, merge_blocks, to_ipc, with_generation
-from transforms.packing import PackedCoder, pack, unpack
-from transforms.seen_ids import ID_SCHEMA, SeenIds
-from transforms.tile_state import TileState
-from views.digests import id_hashes, sum_of
-from views.merging import encode_states
-from views.tile_causes import Causes, Identity
-from views.tile_knowledge import LiveKnowledge, TileKnowledge
+from tandem.schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.states import aggregate, from_ipc, merge_blocks, to_ipc, with_generation
+from tandem.transforms.packing import PackedCoder, pack, unpack
+from tandem.transforms.seen_ids import ID_SCHEMA, SeenIds
+from tandem.transforms.tile_state import TileState
+from tandem.views.digests import id_hashes, sum_of
+from tandem.views.merging import encode_states
+from tandem.views.tile_causes import Causes, Identity
+from tandem.views.tile_knowledge import LiveKnowledge, TileKnowledge
 
 __all__ = ["Predicted", "Recomputed", "RecomputedCoder", "recompute"]
 

@@ -10,21 +10,21 @@ import pyarrow as pa
 from apache_beam import coders
 from apache_beam.transforms.window import TimestampedValue
 
-from journal.blobs import LocalBlobs
-from journal.journal_index import SegmentRef
-from journal.layout import lane_name
-from journal.reading import read_segment
-from schemas.columns import LATE
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import Definition
-from transforms.backfill_work import FileWork, Work, read_work
-from transforms.elements import SourceBatch, TileKey
-from transforms.reading import observe, source_readings
-from transforms.recomputing import Recomputed, RecomputedCoder, recompute
-from transforms.routing import late_rows
-from transforms.tiles import LetterSource, _Route
-from views.opening import open_store
-from views.tile_knowledge import ViewRef, tile_knowledge
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.journal_index import SegmentRef
+from tandem.journal.layout import lane_name
+from tandem.journal.reading import read_segment
+from tandem.schemas.columns import LATE
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import Definition
+from tandem.transforms.backfill_work import FileWork, Work, read_work
+from tandem.transforms.elements import SourceBatch, TileKey
+from tandem.transforms.reading import observe, source_readings
+from tandem.transforms.recomputing import Recomputed, RecomputedCoder, recompute
+from tandem.transforms.routing import late_rows
+from tandem.transforms.tiles import LetterSource, _Route
+from tandem.views.opening import open_store
+from tandem.views.tile_knowledge import ViewRef, tile_knowledge
 
 __all__ = ["ReadAgain", "RecomputeTiles", "RouteWanted", "WriteRecomputed", "recomputed_tiles"]
 

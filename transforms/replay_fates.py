@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from formats.replays import REPLAY_OF, ReplayOf, without_replay
-from schemas.compiled import CompiledDefinition, Prepared
-from schemas.messages import DeadLetter
-from transforms.elements import ReplayFate, SourceBatch
-from transforms.trial import try_messages
+from tandem.formats.replays import REPLAY_OF, ReplayOf, without_replay
+from tandem.schemas.compiled import CompiledDefinition, Prepared
+from tandem.schemas.messages import DeadLetter
+from tandem.transforms.elements import ReplayFate, SourceBatch
+from tandem.transforms.trial import try_messages
 
 __all__ = ["EarlierLetters", "fates_of", "find_replays", "repeated"]
 

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from formats.avro_types import source_fields
-from formats.record_json import record_json
-from schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
-from schemas.compiled import CompiledDefinition, Prepared
-from schemas.definition import Source
-from schemas.hashing import hash64, hash_rows
-from schemas.messages import DeadLetter
-from transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
-from transforms.openings import stamped
-from transforms.replay_fates import EarlierLetters, fates_of, find_replays, repeated
+from tandem.formats.avro_types import source_fields
+from tandem.formats.record_json import record_json
+from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
+from tandem.schemas.compiled import CompiledDefinition, Prepared
+from tandem.schemas.definition import Source
+from tandem.schemas.hashing import hash64, hash_rows
+from tandem.schemas.messages import DeadLetter
+from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
+from tandem.transforms.openings import stamped
+from tandem.transforms.replay_fates import EarlierLetters, fates_of, find_replays, repeated
 
 __all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import CONTENT, GENERATION, HASH
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
 
 __all__ = ["ID_SCHEMA", "Ids", "SeenIds", "Verdict", "as_ids", "ids_batch", "merge_sorted"]
 

@@ -14,18 +14,18 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from formats.dead_letters import decode, encode, letters_name
-from journal.blobs import BlobExistsError, LocalBlobs
-from journal.tail import is_follower
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import Definition
-from schemas.errors import PublishRefusedError
-from transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
-from transforms.patience import patiently
-from transforms.stored_tiles import LiveRunRef
-from views.letter_facts import LetterNote
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.formats.dead_letters import decode, encode, letters_name
+from tandem.journal.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.tail import is_follower
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import Definition
+from tandem.schemas.errors import PublishRefusedError
+from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
+from tandem.transforms.patience import patiently
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.letter_facts import LetterNote
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
 

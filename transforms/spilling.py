@@ -17,10 +17,10 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from formats.file_pieces import storage_of
-from schemas.columns import KEY
-from transforms.elements import TileKey
-from transforms.packing import PackedCoder, pack, unpack
+from tandem.formats.file_pieces import storage_of
+from tandem.schemas.columns import KEY
+from tandem.transforms.elements import TileKey
+from tandem.transforms.packing import PackedCoder, pack, unpack
 
 __all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "read_spilled", "spill"]
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from journal.blobs import LocalBlobs
-from schemas.compiled import CompiledDefinition
-from transforms.elements import TileKey
-from transforms.openings import Openings, are_replaced
-from transforms.patience import patiently
-from transforms.routing import shards_of
-from transforms.seen_ids import SeenIds, ids_batch, merge_sorted
-from transforms.tile_cache import COMPACT_AFTER, CachedTile
-from transforms.tile_state import Beside, TileState
-from views.asides import Aside
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.journal.blobs import LocalBlobs
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.transforms.elements import TileKey
+from tandem.transforms.openings import Openings, are_replaced
+from tandem.transforms.patience import patiently
+from tandem.transforms.routing import shards_of
+from tandem.transforms.seen_ids import SeenIds, ids_batch, merge_sorted
+from tandem.transforms.tile_cache import COMPACT_AFTER, CachedTile
+from tandem.transforms.tile_state import Beside, TileState
+from tandem.views.asides import Aside
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["LiveRunRef", "StoredTiles"]
 

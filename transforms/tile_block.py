@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import GENERATION, KEY
-from schemas.hashing import hash64
-from schemas.states import Measures, empty_block, merge_blocks
+from tandem.schemas.columns import GENERATION, KEY
+from tandem.schemas.hashing import hash64
+from tandem.schemas.states import Measures, empty_block, merge_blocks
 
 __all__ = ["TileBlock"]
 
@@ -41,7 +41,7 @@ class _Chunk:
 
 @dataclass(slots=True)
 class TileBlock:
-    """Rows unique by (generation, key), see schemas.states. Not thread-safe."""
+    """Rows unique by (generation, key), see tandem.schemas.states. Not thread-safe."""
 
     measures: Measures
     chunks: list[_Chunk] = field(default_factory=list)

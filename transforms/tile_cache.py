@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from transforms.tile_state import TileState
+from tandem.transforms.tile_state import TileState
 
 __all__ = ["COMPACT_AFTER", "TILE_CACHE", "CachedTile", "TileCache"]
 

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
-from schemas.compiled import CompiledDefinition
-from schemas.states import aggregate, from_ipc, to_ipc
-from transforms.elements import FoldUpdate, Straddler, Tally, TileKey
-from transforms.late_ids import LateIds
-from transforms.packing import pack, unpack
-from transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
-from transforms.tile_block import TileBlock
-from views.digests import MODULUS, digest_of_pairs
+from tandem.schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.states import aggregate, from_ipc, to_ipc
+from tandem.transforms.elements import FoldUpdate, Straddler, Tally, TileKey
+from tandem.transforms.late_ids import LateIds
+from tandem.transforms.packing import pack, unpack
+from tandem.transforms.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
+from tandem.transforms.tile_block import TileBlock
+from tandem.views.digests import MODULUS, digest_of_pairs
 
 __all__ = ["Admitted", "TileState"]
 

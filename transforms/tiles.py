@@ -9,14 +9,14 @@ import pyarrow as pa
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.columns import LATE
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import Definition
-from transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
-from transforms.patience import patiently
-from transforms.replay_fates import EarlierLetters
-from transforms.routing import route
-from views.opening import open_store
+from tandem.schemas.columns import LATE
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import Definition
+from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
+from tandem.transforms.patience import patiently
+from tandem.transforms.replay_fates import EarlierLetters
+from tandem.transforms.routing import route
+from tandem.views.opening import open_store
 
 __all__ = ["DEAD", "LATE_COPIES", "TALLIES", "LetterSource", "RouteToTiles"]
 

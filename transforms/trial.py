@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from formats.messages import decode_messages
-from schemas.compiled import CompiledDefinition
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.formats.messages import decode_messages
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["Verdict", "try_messages"]
 

@@ -13,15 +13,15 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.calendars import Calendar
-from schemas.certificate import Certificate, Status
-from schemas.errors import UserError
-from views.certifying import certificate_of, statuses
-from views.merging import merge_results
-from views.reading import Scope, TileRow, all_rows, late_by_tile, read_scope, tile_extent, tile_rows
-from views.rows import Compiled
-from views.store import ViewStore
-from views.windows import check_edges, check_span, edges_of, window_at
+from tandem.schemas.calendars import Calendar
+from tandem.schemas.certificate import Certificate, Status
+from tandem.schemas.errors import UserError
+from tandem.views.certifying import certificate_of, statuses
+from tandem.views.merging import merge_results
+from tandem.views.reading import Scope, TileRow, all_rows, late_by_tile, read_scope, tile_extent, tile_rows
+from tandem.views.rows import Compiled
+from tandem.views.store import ViewStore
+from tandem.views.windows import check_edges, check_span, edges_of, window_at
 
 __all__ = ["Answer", "AnswerRow", "Point", "Series", "all_answers", "answer", "series", "series_over", "window"]
 
@@ -75,7 +75,7 @@ class AnswerRow:
 
 
 def answer(store: ViewStore, compiled: Compiled, key: str, start: int, end: int) -> Answer:
-    """The answer of one key (canonical, see schemas.columns.KEY) over [start, end), both multiples of the
+    """The answer of one key (canonical, see tandem.schemas.columns.KEY) over [start, end), both multiples of the
     tile.
 
     Raises UserError for other bounds, StoreError if another definition version is served.

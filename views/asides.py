@@ -13,11 +13,11 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.states import from_ipc, to_ipc
-from views.database import Database
-from views.driver_rows import select_rows
-from views.live_tiles import of_place, place_values
-from views.tables import live_asides, live_ids
+from tandem.schemas.states import from_ipc, to_ipc
+from tandem.views.database import Database
+from tandem.views.driver_rows import select_rows
+from tandem.views.live_tiles import of_place, place_values
+from tandem.views.tables import live_asides, live_ids
 
 __all__ = ["Aside", "cleared_ids", "find_aside", "forget_asides", "set_aside"]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from views.digests import from_bytes
-from views.reading import Scope, read_scope
-from views.reconcile_tables import drift
-from views.rows import Compiled
-from views.store import ViewStore
-from views.tile_audit import BatchTiles, IdSum, LiveTiles, Place, read_batch_tiles, read_live_tiles
-from views.tile_causes import Causes, differing_values, explain
+from tandem.views.digests import from_bytes
+from tandem.views.reading import Scope, read_scope
+from tandem.views.reconcile_tables import drift
+from tandem.views.rows import Compiled
+from tandem.views.store import ViewStore
+from tandem.views.tile_audit import BatchTiles, IdSum, LiveTiles, Place, read_batch_tiles, read_live_tiles
+from tandem.views.tile_causes import Causes, differing_values, explain
 
 __all__ = ["Audit", "Suspect", "audit"]
 

@@ -9,17 +9,17 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from schemas.columns import KEY
-from schemas.errors import StoreError
-from views.batch_rows import Below, Place, PreparedBatch
-from views.chains import Chains
-from views.conservation import batch_residues
-from views.database import Database
-from views.digest_rows import write_cleared_digest
-from views.merging import StoredRow
-from views.reconcile_tables import batch_id_digests, batch_state_digests
-from views.rows import BatchManifest, BatchUpdateLike, FileSet
-from views.tables import (
+from tandem.schemas.columns import KEY
+from tandem.schemas.errors import StoreError
+from tandem.views.batch_rows import Below, Place, PreparedBatch
+from tandem.views.chains import Chains
+from tandem.views.conservation import batch_residues
+from tandem.views.database import Database
+from tandem.views.digest_rows import write_cleared_digest
+from tandem.views.merging import StoredRow
+from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests
+from tandem.views.rows import BatchManifest, BatchUpdateLike, FileSet
+from tandem.views.tables import (
     batch_cleared,
     batch_counts,
     batch_ids,

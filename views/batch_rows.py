@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.states import Measures, block_schema, empty_block, merge_blocks, with_generation
-from views.digest_rows import RowSum
-from views.digests import Hashes128, as_bytes, digest_of_pairs, row_hashes, sum_of
-from views.event_ids import PackedIds, pack_ids
-from views.merging import StoredRow, decode_states, encoded_states
-from views.rows import BatchUpdateLike
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.states import Measures, block_schema, empty_block, merge_blocks, with_generation
+from tandem.views.digest_rows import RowSum
+from tandem.views.digests import Hashes128, as_bytes, digest_of_pairs, row_hashes, sum_of
+from tandem.views.event_ids import PackedIds, pack_ids
+from tandem.views.merging import StoredRow, decode_states, encoded_states
+from tandem.views.rows import BatchUpdateLike
 
 __all__ = ["Below", "Place", "PreparedBatch", "StateColumns", "prepare"]
 

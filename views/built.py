@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from views import lookups
-from views.rows import BatchRun, LiveRun
-from views.store import ViewStore
-from views.tables import batch_runs, definitions, live_runs
+from tandem.views import lookups
+from tandem.views.rows import BatchRun, LiveRun
+from tandem.views.store import ViewStore
+from tandem.views.tables import batch_runs, definitions, live_runs
 
 __all__ = ["Built", "built", "built_rows", "versions_of"]
 

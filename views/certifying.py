@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from schemas.certificate import Certificate, Facts, Status, judge
-from views.reading import Scope, TileRow
-from views.rows import Compiled
+from tandem.schemas.certificate import Certificate, Facts, Status, judge
+from tandem.views.reading import Scope, TileRow
+from tandem.views.rows import Compiled
 
 __all__ = ["certificate_of", "facts_of", "statuses"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from views.digest_rows import unpack_tiles
-from views.reading import Scope, batch_rows
-from views.reconcile_tables import segment_tiles
-from views.rows import BatchManifest, SegmentFile
-from views.store import ViewStore
-from views.tables import batch_runs, publications
+from tandem.views.digest_rows import unpack_tiles
+from tandem.views.reading import Scope, batch_rows
+from tandem.views.reconcile_tables import segment_tiles
+from tandem.views.rows import BatchManifest, SegmentFile
+from tandem.views.store import ViewStore
+from tandem.views.tables import batch_runs, publications
 
 __all__ = ["ChainFile", "ChainSources", "chain_sources", "covered_at", "holding", "rows_of"]
 

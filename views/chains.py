@@ -7,7 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from views.tables import batch_runs
+from tandem.views.tables import batch_runs
 
 __all__ = ["Chain", "Chains"]
 

@@ -12,17 +12,17 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.errors import StoreError
-from views import publishing
-from views.built import built_rows
-from views.conservation import batch_received, live_received, live_residues
-from views.coverage import Coverage
-from views.differences import Comparison, MeasureDifferences, Pair, Place, Side, count_key, trim
-from views.merging import merge_results
-from views.reading import Scope, TileRow, all_rows
-from views.rows import Compiled
-from views.store import ViewStore
-from views.tables import batch_runs, definitions, live_runs, live_totals
+from tandem.schemas.errors import StoreError
+from tandem.views import publishing
+from tandem.views.built import built_rows
+from tandem.views.conservation import batch_received, live_received, live_residues
+from tandem.views.coverage import Coverage
+from tandem.views.differences import Comparison, MeasureDifferences, Pair, Place, Side, count_key, trim
+from tandem.views.merging import merge_results
+from tandem.views.reading import Scope, TileRow, all_rows
+from tandem.views.rows import Compiled
+from tandem.views.store import ViewStore
+from tandem.views.tables import batch_runs, definitions, live_runs, live_totals
 
 __all__ = ["compare"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from views.tables import batch_counts, live_states, live_tallies, live_totals
+from tandem.views.tables import batch_counts, live_states, live_tallies, live_totals
 
 __all__ = ["batch_received", "batch_residues", "live_received", "live_residues", "row_residues"]
 

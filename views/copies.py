@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.errors import BatchOutdatedError, PublishRefusedError
-from views.chains import Chain, Chains
-from views.coverage import file_sets
-from views.event_ids import counted_ids, left_out
-from views.tables import batch_ids, batch_runs, live_states, straddlers
+from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError
+from tandem.views.chains import Chain, Chains
+from tandem.views.coverage import file_sets
+from tandem.views.event_ids import counted_ids, left_out
+from tandem.views.tables import batch_ids, batch_runs, live_states, straddlers
 
 __all__ = ["Copies"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from schemas.errors import BehindError, MissingFilesError, PublishRefusedError
-from views.chains import Chains
-from views.conservation import batch_received, batch_residues, live_received, live_residues
-from views.rows import Candidate, LaneExtent, PublicationKind
-from views.tables import (
+from tandem.schemas.errors import BehindError, MissingFilesError, PublishRefusedError
+from tandem.views.chains import Chains
+from tandem.views.conservation import batch_received, batch_residues, live_received, live_residues
+from tandem.views.rows import Candidate, LaneExtent, PublicationKind
+from tandem.views.tables import (
     batch_runs,
     live_attempts,
     live_runs,

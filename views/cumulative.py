@@ -9,20 +9,20 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from schemas.calendars import Calendar
-from schemas.certificate import judge
-from schemas.durations import DAY
-from schemas.errors import UserError
-from schemas.measures.base import Measure
-from schemas.states import Measures
-from schemas.windows import EVER
-from views.answers import Answer, Point, Series
-from views.certifying import certificate_of, facts_of
-from views.merging import decode_states, merge_results, results_of
-from views.reading import TileRow, late_by_tile, read_scope, tile_extent, tile_rows
-from views.rows import Compiled
-from views.store import ViewStore
-from views.windows import check_edges, check_span, edges_of
+from tandem.schemas.calendars import Calendar
+from tandem.schemas.certificate import judge
+from tandem.schemas.durations import DAY
+from tandem.schemas.errors import UserError
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.states import Measures
+from tandem.schemas.windows import EVER
+from tandem.views.answers import Answer, Point, Series
+from tandem.views.certifying import certificate_of, facts_of
+from tandem.views.merging import decode_states, merge_results, results_of
+from tandem.views.reading import TileRow, late_by_tile, read_scope, tile_extent, tile_rows
+from tandem.views.rows import Compiled
+from tandem.views.store import ViewStore
+from tandem.views.windows import check_edges, check_span, edges_of
 
 __all__ = ["MOST_STEPS", "answer_ever", "cumulative"]
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from schemas.errors import StoreError
-from schemas.failpoints import reached
-from views.checkpointing import Checkpointer
-from views.table_columns import METADATA
-from views.tables import SCHEMA_VERSION, store_version
+from tandem.schemas.errors import StoreError
+from tandem.schemas.failpoints import reached
+from tandem.views.checkpointing import Checkpointer
+from tandem.views.table_columns import METADATA
+from tandem.views.tables import SCHEMA_VERSION, store_version
 
 __all__ = ["Clock", "Database", "wall_clock"]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from views.chains import Chains
-from views.letter_facts import Facts, LetterState, Run, chunks, read_facts, unpack_rows
-from views.letter_tables import dead_letter_rows, dead_letters
-from views.rows import DeadLetterStatus
-from views.tables import batch_counts, batch_runs, definitions, live_segments, pointers, publications
+from tandem.views.chains import Chains
+from tandem.views.letter_facts import Facts, LetterState, Run, chunks, read_facts, unpack_rows
+from tandem.views.letter_tables import dead_letter_rows, dead_letters
+from tandem.views.rows import DeadLetterStatus
+from tandem.views.tables import batch_counts, batch_runs, definitions, live_segments, pointers, publications
 
 __all__ = ["letter_states", "lock_letters", "noted_positions", "refresh"]
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import CONTENT, GENERATION, HASH
-from views.database import Database
-from views.digests import MODULUS, as_bytes, from_bytes, row_hash
-from views.reconcile_tables import batch_state_digests, late_ids, live_id_digests, segment_tiles
-from views.rows import LiveUpdateLike, SegmentLike
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.views.database import Database
+from tandem.views.digests import MODULUS, as_bytes, from_bytes, row_hash
+from tandem.views.reconcile_tables import batch_state_digests, late_ids, live_id_digests, segment_tiles
+from tandem.views.rows import LiveUpdateLike, SegmentLike
 
 __all__ = [
     "RowSum",

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import CONTENT, HASH
+from tandem.schemas.columns import CONTENT, HASH
 
 __all__ = [
     "MODULUS",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from schemas.errors import PublishRefusedError
-from views.database import Database
-from views.lookups import definition_row
-from views.pruning import Pruned, delete_batch_run, delete_live_run
-from views.tables import batch_runs, live_runs, pointers, publications
+from tandem.schemas.errors import PublishRefusedError
+from tandem.views.database import Database
+from tandem.views.lookups import definition_row
+from tandem.views.pruning import Pruned, delete_batch_run, delete_live_run
+from tandem.views.tables import batch_runs, live_runs, pointers, publications
 
 __all__ = ["drop_version"]
 

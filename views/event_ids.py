@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from schemas.columns import CONTENT, GENERATION, HASH
-from schemas.errors import StoreError
-from views.chains import Chain, Chains
-from views.driver_rows import select_rows
-from views.rows import ID_DTYPE, BatchUpdateLike, Ids
-from views.tables import batch_cleared, batch_ids, batch_left_out, straddlers
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.schemas.errors import StoreError
+from tandem.views.chains import Chain, Chains
+from tandem.views.driver_rows import select_rows
+from tandem.views.rows import ID_DTYPE, BatchUpdateLike, Ids
+from tandem.views.tables import batch_cleared, batch_ids, batch_left_out, straddlers
 
 __all__ = [
     "LeftOut",

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 import numpy as np
 import sqlalchemy as sa
 
-from views.letter_tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
-from views.rows import DeadLetterStatus
+from tandem.views.letter_tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
+from tandem.views.rows import DeadLetterStatus
 
 __all__ = [
     "Act",

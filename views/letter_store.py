@@ -1,4 +1,4 @@
-"""What runs and users write about dead letters; which are open follows from it (`views.dead_letters`)."""
+"""What runs and users write about dead letters; which are open follows from it (`tandem.views.dead_letters`)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from views import lookups
-from views.chains import Chains
-from views.database import Clock, Database
-from views.dead_letters import letter_states, lock_letters, noted_positions, refresh
-from views.letter_facts import LetterNote, LetterState, Place, Run, pack_rows, unpack_rows
-from views.letter_tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
-from views.rows import DeadLetterStatus, SegmentLike
+from tandem.views import lookups
+from tandem.views.chains import Chains
+from tandem.views.database import Clock, Database
+from tandem.views.dead_letters import letter_states, lock_letters, noted_positions, refresh
+from tandem.views.letter_facts import LetterNote, LetterState, Place, Run, pack_rows, unpack_rows
+from tandem.views.letter_tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
+from tandem.views.rows import DeadLetterStatus, SegmentLike
 
 __all__ = ["LetterStore", "note_segments", "write_notes"]
 

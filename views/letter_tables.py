@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from views.table_columns import METADATA, WITHOUT_ROWID, count, part, text
+from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, part, text
 
 __all__ = ["dead_letter_acts", "dead_letter_replays", "dead_letter_rows", "dead_letters"]
 

@@ -11,15 +11,15 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.errors import RunDroppedError, StoreError
-from schemas.states import Measures
-from views.database import Database
-from views.digest_rows import write_live_digests, write_segment_tiles
-from views.letter_store import note_segments
-from views.live_attempts import of_this_attempt
-from views.live_rows import state_rows
-from views.rows import LaneExtent, LiveUpdateLike, SegmentLike
-from views.tables import (
+from tandem.schemas.errors import RunDroppedError, StoreError
+from tandem.schemas.states import Measures
+from tandem.views.database import Database
+from tandem.views.digest_rows import write_live_digests, write_segment_tiles
+from tandem.views.letter_store import note_segments
+from tandem.views.live_attempts import of_this_attempt
+from tandem.views.live_rows import state_rows
+from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
+from tandem.views.tables import (
     batch_runs,
     definitions,
     late_ledger,

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.errors import OvertakenError
-from views.database import Database
-from views.live_tiles import tile_events
-from views.rows import LiveUpdateLike
-from views.tables import live_attempts, live_states, live_tallies, live_totals, straddlers
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.errors import OvertakenError
+from tandem.views.database import Database
+from tandem.views.live_tiles import tile_events
+from tandem.views.rows import LiveUpdateLike
+from tandem.views.tables import live_attempts, live_states, live_tallies, live_totals, straddlers
 
 __all__ = ["forget_behind", "mark_behind", "of_this_attempt"]
 

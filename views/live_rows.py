@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.states import Measures, block_schema
-from views.merging import encode_states
-from views.rows import LiveUpdateLike
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.states import Measures, block_schema
+from tandem.views.merging import encode_states
+from tandem.views.rows import LiveUpdateLike
 
 __all__ = ["state_rows"]
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from views.driver_rows import select_rows
-from views.tables import live_attempts, live_states, live_tallies
+from tandem.views.driver_rows import select_rows
+from tandem.views.tables import live_attempts, live_states, live_tallies
 
 __all__ = ["TileProgress", "of_place", "place_values", "tile_events", "tile_progress"]
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from schemas.errors import StoreError
-from views.driver_rows import select_rows
-from views.rows import (
+from tandem.schemas.errors import StoreError
+from tandem.views.driver_rows import select_rows
+from tandem.views.rows import (
     BatchRun,
     BatchStatus,
     Compiled,
@@ -18,7 +18,7 @@ from views.rows import (
     PublicationKind,
     extents,
 )
-from views.tables import batch_runs, definitions, live_runs, pointers, publications
+from tandem.views.tables import batch_runs, definitions, live_runs, pointers, publications
 
 __all__ = [
     "batch_run_value",

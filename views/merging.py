@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.columns import RESERVED_PREFIX
-from schemas.errors import StoreError
-from schemas.measures.row_codec import decode_rows, encode_rows
-from schemas.states import Measures
+from tandem.schemas.columns import RESERVED_PREFIX
+from tandem.schemas.errors import StoreError
+from tandem.schemas.measures.row_codec import decode_rows, encode_rows
+from tandem.schemas.states import Measures
 
 __all__ = ["StoredRow", "decode_states", "encode_states", "encoded_states", "merge_results", "results_of"]
 

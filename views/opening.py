@@ -6,7 +6,7 @@ import os
 import threading
 from typing import Final
 
-from views.store import ViewStore
+from tandem.views.store import ViewStore
 
 __all__ = ["open_store"]
 

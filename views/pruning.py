@@ -10,11 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from views.chains import Chains
-from views.database import Database
-from views.publishing import lock_pointer
-from views.reconcile_tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests
-from views.tables import (
+from tandem.views.chains import Chains
+from tandem.views.database import Database
+from tandem.views.publishing import lock_pointer
+from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests
+from tandem.views.tables import (
     batch_cleared,
     batch_counts,
     batch_ids,

@@ -10,15 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from schemas.errors import PublishRefusedError
-from schemas.failpoints import reached
-from views.chains import Chains
-from views.copies import Copies
-from views.coverage import Coverage
-from views.database import Database
-from views.dead_letters import refresh
-from views.rows import Candidate, PublicationKind
-from views.tables import batch_runs, definitions, live_runs, pointers, publications
+from tandem.schemas.errors import PublishRefusedError
+from tandem.schemas.failpoints import reached
+from tandem.views.chains import Chains
+from tandem.views.copies import Copies
+from tandem.views.coverage import Coverage
+from tandem.views.database import Database
+from tandem.views.dead_letters import refresh
+from tandem.views.rows import Candidate, PublicationKind
+from tandem.views.tables import batch_runs, definitions, live_runs, pointers, publications
 
 __all__ = ["candidate", "check", "current", "lock_pointer", "move", "set_batch_run"]
 

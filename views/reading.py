@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from schemas.errors import StoreError
-from views.chains import Chain, Chains
-from views.driver_rows import select_rows
-from views.letter_tables import dead_letters
-from views.rows import Compiled
-from views.tables import (
+from tandem.schemas.errors import StoreError
+from tandem.views.chains import Chain, Chains
+from tandem.views.driver_rows import select_rows
+from tandem.views.letter_tables import dead_letters
+from tandem.views.rows import Compiled
+from tandem.views.tables import (
     batch_runs,
     batch_states,
     definitions,

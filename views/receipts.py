@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from views.digests import as_bytes
-from views.lookups import find_live_run
-from views.reconcile_tables import drift, receipts, reconciliations
-from views.store import ViewStore
-from views.tables import definitions, live_runs
-from views.tile_causes import Causes
+from tandem.views.digests import as_bytes
+from tandem.views.lookups import find_live_run
+from tandem.views.reconcile_tables import drift, receipts, reconciliations
+from tandem.views.store import ViewStore
+from tandem.views.tables import definitions, live_runs
+from tandem.views.tile_causes import Causes
 
 __all__ = [
     "Drift",

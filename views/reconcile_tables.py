@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from views.table_columns import METADATA, WITHOUT_ROWID, count, number, part, text
+from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, number, part, text
 
 __all__ = [
     "batch_id_digests",

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from schemas.errors import PublishRefusedError
-from schemas.failpoints import reached
-from views import batch, publishing
-from views.chains import Chains
-from views.digest_rows import RowSum
-from views.digests import as_bytes, digest_of_ids
-from views.reading import Scope
-from views.receipts import Drift, Reconciliation, RepairedKey, drift_rows, reconciliation_values
-from views.reconcile_tables import batch_id_digests, batch_state_digests, drift, receipts, reconciliations
-from views.rows import BatchManifest, GenerationCounts, Ids, PublicationKind
-from views.store import ViewStore
-from views.tables import batch_cleared, batch_ids, batch_states
+from tandem.schemas.errors import PublishRefusedError
+from tandem.schemas.failpoints import reached
+from tandem.views import batch, publishing
+from tandem.views.chains import Chains
+from tandem.views.digest_rows import RowSum
+from tandem.views.digests import as_bytes, digest_of_ids
+from tandem.views.reading import Scope
+from tandem.views.receipts import Drift, Reconciliation, RepairedKey, drift_rows, reconciliation_values
+from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests, drift, receipts, reconciliations
+from tandem.views.rows import BatchManifest, GenerationCounts, Ids, PublicationKind
+from tandem.views.store import ViewStore
+from tandem.views.tables import batch_cleared, batch_ids, batch_states
 
 __all__ = ["Findings", "TileRepair", "write_findings"]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.states import Measures
+from tandem.schemas.states import Measures
 
 __all__ = [
     "ID_DTYPE",

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.columns import CONTENT, GENERATION, HASH
-from schemas.errors import StoreError
-from views import asides, batch, event_ids, live, live_attempts, live_tiles, lookups
-from views.asides import Aside
-from views.batch_rows import prepare
-from views.chains import Chains
-from views.database import Clock, Database, wall_clock
-from views.digest_rows import write_segment_tiles
-from views.letter_store import LetterStore
-from views.live_tiles import TileProgress
-from views.rows import (
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.schemas.errors import StoreError
+from tandem.views import asides, batch, event_ids, live, live_attempts, live_tiles, lookups
+from tandem.views.asides import Aside
+from tandem.views.batch_rows import prepare
+from tandem.views.chains import Chains
+from tandem.views.database import Clock, Database, wall_clock
+from tandem.views.digest_rows import write_segment_tiles
+from tandem.views.letter_store import LetterStore
+from tandem.views.live_tiles import TileProgress
+from tandem.views.rows import (
     BatchManifest,
     BatchRun,
     BatchUpdateLike,

@@ -9,14 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from schemas.columns import FIRST_TIME, LAST_TIME
-from schemas.sessions import session_groups
-from views.answers import AnswerRow
-from views.merging import decode_states, results_of
-from views.reading import TileRow, all_rows, read_scope
-from views.rows import Compiled
-from views.sessions import check_gap, event_times
-from views.store import ViewStore
+from tandem.schemas.columns import FIRST_TIME, LAST_TIME
+from tandem.schemas.sessions import session_groups
+from tandem.views.answers import AnswerRow
+from tandem.views.merging import decode_states, results_of
+from tandem.views.reading import TileRow, all_rows, read_scope
+from tandem.views.rows import Compiled
+from tandem.views.sessions import check_gap, event_times
+from tandem.views.store import ViewStore
 
 __all__ = ["all_sessions"]
 
@@ -30,7 +30,7 @@ def all_sessions(store: ViewStore, compiled: Compiled, gap: int) -> Iterator[Ans
     """Every session of every key, in the order of key (its bytes), then time, of one instant.
 
     Its start and end are the times of its first and last event, microseconds UTC. Streams; the read transaction lasts
-    until the iterator is used up or closed. Raises UserError as `views.sessions.check_gap`, at once.
+    until the iterator is used up or closed. Raises UserError as `tandem.views.sessions.check_gap`, at once.
     """
     check_gap(compiled, gap)
     return _all_sessions(store, compiled, gap)

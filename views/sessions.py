@@ -1,4 +1,4 @@
-"""Sessions of a key, merged from tiles when they are read (see `schemas.sessions` for what a session is)."""
+"""Sessions of a key, merged from tiles when they are read (see `tandem.schemas.sessions` for what a session is)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.certificate import Certificate, time_text
-from schemas.columns import FIRST_TIME, LAST_TIME
-from schemas.durations import format_duration
-from schemas.errors import StoreError, UserError
-from schemas.sessions import session_groups
-from views.certifying import certificate_of
-from views.merging import decode_states, results_of
-from views.reading import Scope, TileRow, late_by_tile, read_scope, tile_rows
-from views.rows import Compiled
-from views.store import ViewStore
+from tandem.schemas.certificate import Certificate, time_text
+from tandem.schemas.columns import FIRST_TIME, LAST_TIME
+from tandem.schemas.durations import format_duration
+from tandem.schemas.errors import StoreError, UserError
+from tandem.schemas.sessions import session_groups
+from tandem.views.certifying import certificate_of
+from tandem.views.merging import decode_states, results_of
+from tandem.views.reading import Scope, TileRow, late_by_tile, read_scope, tile_rows
+from tandem.views.rows import Compiled
+from tandem.views.store import ViewStore
 
 __all__ = ["Session", "Sessions", "check_gap", "event_times", "session_at", "sessions"]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from schemas.errors import PublishRefusedError
-from schemas.failpoints import reached
-from views import lookups, publishing
-from views.conservation import batch_residues, live_residues, row_residues
-from views.dropping import drop_version
-from views.pruning import Pruned, prune
-from views.rows import (
+from tandem.schemas.errors import PublishRefusedError
+from tandem.schemas.failpoints import reached
+from tandem.views import lookups, publishing
+from tandem.views.conservation import batch_residues, live_residues, row_residues
+from tandem.views.dropping import drop_version
+from tandem.views.pruning import Pruned, prune
+from tandem.views.rows import (
     Publication,
     PublicationKind,
 )
-from views.run_store import RunStore
+from tandem.views.run_store import RunStore
 
 __all__ = ["ViewStore"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from views.table_columns import METADATA, WITHOUT_ROWID, count, key_text, number, part, text
+from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, key_text, number, part, text
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from views.chains import Chain, Chains
-from views.digest_rows import RowSum
-from views.digests import MODULUS, digest_of_ids, from_bytes
-from views.event_ids import unpack_ids
-from views.reading import Scope, batch_rows
-from views.reconcile_tables import batch_id_digests, batch_state_digests, live_id_digests
-from views.rows import ID_DTYPE, Ids
-from views.tables import batch_cleared, batch_ids, live_runs, live_tallies
+from tandem.views.chains import Chain, Chains
+from tandem.views.digest_rows import RowSum
+from tandem.views.digests import MODULUS, digest_of_ids, from_bytes
+from tandem.views.event_ids import unpack_ids
+from tandem.views.reading import Scope, batch_rows
+from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests, live_id_digests
+from tandem.views.rows import ID_DTYPE, Ids
+from tandem.views.tables import batch_cleared, batch_ids, live_runs, live_tallies
 
 __all__ = [
     "BatchTiles",

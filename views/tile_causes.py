@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.states import Measures, block_schema, merge_blocks
-from views.chains import Chains
-from views.digest_rows import RowSum
-from views.digests import MODULUS, ids_hashed, sum_of
-from views.merging import decode_states, encode_states
-from views.reading import Scope, TileRow, batch_rows
-from views.reconcile_tables import late_ids
-from views.rows import Ids
-from views.tables import batch_runs, live_states, straddlers
-from views.tile_audit import IdSum, LiveTiles, sums_by_tile, tile_ids, written_ids
+from tandem.schemas.states import Measures, block_schema, merge_blocks
+from tandem.views.chains import Chains
+from tandem.views.digest_rows import RowSum
+from tandem.views.digests import MODULUS, ids_hashed, sum_of
+from tandem.views.merging import decode_states, encode_states
+from tandem.views.reading import Scope, TileRow, batch_rows
+from tandem.views.reconcile_tables import late_ids
+from tandem.views.rows import Ids
+from tandem.views.tables import batch_runs, live_states, straddlers
+from tandem.views.tile_audit import IdSum, LiveTiles, sums_by_tile, tile_ids, written_ids
 
 __all__ = ["Causes", "Identity", "differing_values", "explain", "straddlers_of"]
 

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from schemas.columns import CONTENT, GENERATION, HASH
-from views.chains import Chain
-from views.event_ids import counted_ids, left_out
-from views.lookups import definition_row, find_batch_run, find_live_run
-from views.rows import ID_DTYPE, Ids
-from views.store import ViewStore
-from views.tables import batch_counts, batch_runs
-from views.tile_causes import Identity, straddlers_of
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.views.chains import Chain
+from tandem.views.event_ids import counted_ids, left_out
+from tandem.views.lookups import definition_row, find_batch_run, find_live_run
+from tandem.views.rows import ID_DTYPE, Ids
+from tandem.views.store import ViewStore
+from tandem.views.tables import batch_counts, batch_runs
+from tandem.views.tile_causes import Identity, straddlers_of
 
 __all__ = ["LiveKnowledge", "TileKnowledge", "ViewRef", "tile_knowledge"]
 

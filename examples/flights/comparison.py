@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from examples.flights.oracle import Expected, Oracle, Windows, raw_csv
 from examples.flights.snapshot import Snapshot
-from schemas.certificate import time_text
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import load
-from schemas.measures.base import Measure
-from views.answers import AnswerRow, all_answers, answer
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.schemas.certificate import time_text
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import load
+from tandem.schemas.measures.base import Measure
+from tandem.views.answers import AnswerRow, all_answers, answer
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["Comparison", "Difference", "compare", "compare_all", "differences_of", "main", "windows_of"]
 

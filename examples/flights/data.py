@@ -17,7 +17,7 @@ import fastavro
 import polars as pl
 import pyarrow.parquet as pq
 
-from schemas.errors import SourceFileError
+from tandem.schemas.errors import SourceFileError
 
 __all__ = ["FlightFiles", "read_flights", "write_files"]
 

@@ -27,7 +27,7 @@ from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
 from examples.flights.picture import write_page
 from examples.flights.processes import Processes, TandemProcess, kept_bytecode
 from examples.flights.screen import Screen
-from schemas.errors import ParityError, TandemError
+from tandem.schemas.errors import ParityError, TandemError
 
 __all__ = ["Demo", "Settings", "main"]
 

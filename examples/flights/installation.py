@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from examples.flights.data import FlightFiles, read_flights, write_files
-from schemas.compiled import CompiledDefinition, compile_definition, key_text
-from schemas.definition import load
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.schemas.compiled import CompiledDefinition, compile_definition, key_text
+from tandem.schemas.definition import load
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 __all__ = ["SUBSCRIPTION", "TOPIC", "Installation"]
 

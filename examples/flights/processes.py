@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeVar
 
-from schemas.errors import TandemError
+from tandem.schemas.errors import TandemError
 
 __all__ = ["ProcessFailedError", "Processes", "TandemProcess", "kept_bytecode"]
 

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from examples.flights.processes import Processes, TandemProcess
-from schemas.certificate import Status, time_text
-from schemas.compiled import CompiledDefinition
-from views.answers import Answer, window
-from views.store import ViewStore
+from tandem.schemas.certificate import Status, time_text
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.views.answers import Answer, window
+from tandem.views.store import ViewStore
 
 __all__ = ["Board", "Row", "Screen", "read_board", "route_name"]
 

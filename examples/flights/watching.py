@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from journal.blobs import LocalBlobs
-from journal.journal_index import JournalIndex
-from journal.reading import read_segment
-from schemas.certificate import time_text
-from schemas.compiled import CompiledDefinition
-from views.answers import series
-from views.report import status_report
-from views.store import ViewStore
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.reading import read_segment
+from tandem.schemas.certificate import time_text
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.views.answers import series
+from tandem.views.report import status_report
+from tandem.views.store import ViewStore
 
 __all__ = ["DailyEvents", "Fall", "Freshness", "Look", "Progress", "Watcher", "publish_times"]
 

@@ -2,7 +2,7 @@
 computations.
 """
 
-from schemas.expressions.expression import Expression, compile_expression, evaluate_rows
-from schemas.expressions.types import type_name
+from tandem.schemas.expressions.expression import Expression, compile_expression, evaluate_rows
+from tandem.schemas.expressions.types import type_name
 
 __all__ = ["Expression", "compile_expression", "evaluate_rows", "type_name"]

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from schemas.expressions import kernels
-from schemas.expressions.coercion import convert, number, unify
-from schemas.expressions.nodes import Node, apply
-from schemas.expressions.types import BIGINT, DOUBLE, decimal_type, digits_of, is_decimal
+from tandem.schemas.expressions import kernels
+from tandem.schemas.expressions.coercion import convert, number, unify
+from tandem.schemas.expressions.nodes import Node, apply
+from tandem.schemas.expressions.types import BIGINT, DOUBLE, decimal_type, digits_of, is_decimal
 
 if TYPE_CHECKING:
-    from schemas.expressions.compiler import Compiler
+    from tandem.schemas.expressions.compiler import Compiler
 
 __all__ = ["ARITHMETIC"]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.expressions import kernels
-from schemas.expressions.nodes import Datum, Frame, Node, apply, as_array, assemble
+from tandem.schemas.expressions import kernels
+from tandem.schemas.expressions.nodes import Datum, Frame, Node, apply, as_array, assemble
 
 __all__ = ["case", "coalesce"]
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.errors import DefinitionError
-from schemas.expressions import kernels
-from schemas.expressions.nodes import Datum, Frame, Node, apply
-from schemas.expressions.types import (
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.expressions import kernels
+from tandem.schemas.expressions.nodes import Datum, Frame, Node, apply
+from tandem.schemas.expressions.types import (
     BIGINT,
     BOOLEAN,
     DATE,

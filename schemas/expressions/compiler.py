@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from schemas.errors import DefinitionError
-from schemas.expressions import branches, kernels
-from schemas.expressions.arithmetic import ARITHMETIC
-from schemas.expressions.coercion import cast, convert, fold, literal, number, unify
-from schemas.expressions.nodes import Frame, Node, apply
-from schemas.expressions.parsing import shown
-from schemas.expressions.text_and_time import TEXT_AND_TIME
-from schemas.expressions.types import (
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.expressions import branches, kernels
+from tandem.schemas.expressions.arithmetic import ARITHMETIC
+from tandem.schemas.expressions.coercion import cast, convert, fold, literal, number, unify
+from tandem.schemas.expressions.nodes import Frame, Node, apply
+from tandem.schemas.expressions.parsing import shown
+from tandem.schemas.expressions.text_and_time import TEXT_AND_TIME
+from tandem.schemas.expressions.types import (
     BIGINT,
     BOOLEAN,
     DATE,
@@ -31,7 +31,7 @@ from schemas.expressions.types import (
     type_name,
     widened,
 )
-from schemas.suggestions import suggestion
+from tandem.schemas.suggestions import suggestion
 
 __all__ = ["Compiler"]
 

@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 
 import pyarrow as pa
 
-from schemas.errors import DefinitionError
-from schemas.expressions.compiler import Compiler
-from schemas.expressions.nodes import Frame, Node, as_array
-from schemas.expressions.parsing import parse
-from schemas.expressions.types import NULL
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.expressions.compiler import Compiler
+from tandem.schemas.expressions.nodes import Frame, Node, as_array
+from tandem.schemas.expressions.parsing import parse
+from tandem.schemas.expressions.types import NULL
 
 __all__ = ["Expression", "compile_expression", "evaluate_rows"]
 

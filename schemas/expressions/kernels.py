@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.expressions.nodes import Datum, as_array
-from schemas.expressions.types import (
+from tandem.schemas.expressions.nodes import Datum, as_array
+from tandem.schemas.expressions.types import (
     BIGINT,
     BOOLEAN,
     DOUBLE,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.expressions.types import LiteralValue, Typed
+from tandem.schemas.expressions.types import LiteralValue, Typed
 
 __all__ = ["Datum", "Frame", "Node", "apply", "as_array", "assemble"]
 

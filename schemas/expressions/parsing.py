@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from schemas.errors import DefinitionError
+from tandem.schemas.errors import DefinitionError
 
 __all__ = ["FUNCTIONS", "MAX_CHARACTERS", "MAX_DEPTH", "MAX_NESTING", "parse", "shown"]
 

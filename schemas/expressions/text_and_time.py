@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from schemas.expressions import kernels
-from schemas.expressions.nodes import Datum, Node, apply
-from schemas.expressions.parsing import shown
-from schemas.expressions.types import (
+from tandem.schemas.expressions import kernels
+from tandem.schemas.expressions.nodes import Datum, Node, apply
+from tandem.schemas.expressions.parsing import shown
+from tandem.schemas.expressions.types import (
     BIGINT,
     BOOLEAN,
     DATE,
@@ -25,7 +25,7 @@ from schemas.expressions.types import (
 )
 
 if TYPE_CHECKING:
-    from schemas.expressions.compiler import Compiler
+    from tandem.schemas.expressions.compiler import Compiler
 
 __all__ = ["TEXT_AND_TIME"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from schemas.measures.base import Groups, Measure
-from schemas.measures.registry import MEASURES, MeasureKind, build, identity
-from schemas.measures.row_codec import ROW_VERSION, decode_rows, encode_rows
+from tandem.schemas.measures.base import Groups, Measure
+from tandem.schemas.measures.registry import MEASURES, MeasureKind, build, identity
+from tandem.schemas.measures.row_codec import ROW_VERSION, decode_rows, encode_rows
 
 __all__ = [
     "MEASURES",

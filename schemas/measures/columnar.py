@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from schemas.measures.base import Measure
-from schemas.measures.ragged import flatten
-from schemas.measures.state_codec import decode_states, encode_states
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.measures.ragged import flatten
+from tandem.schemas.measures.state_codec import decode_states, encode_states
 
 __all__ = ["ColumnarMeasure"]
 
@@ -29,7 +29,7 @@ class ColumnarMeasure(Measure):
         """Arrow type of a state; a field that may be null says so."""
 
     def encode(self, states: pa.Array) -> pa.Array:
-        """Versioned, deterministic bytes of each state; layout in schemas.measures.state_codec."""
+        """Versioned, deterministic bytes of each state; layout in tandem.schemas.measures.state_codec."""
         return encode_states(states, self.version)
 
     def decode(self, data: pa.Array) -> pa.Array:

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from schemas.measures.base import Groups
-from schemas.measures.columnar import ColumnarMeasure
-from schemas.measures.ragged import flatten, list_array, pairs, struct_array
-from schemas.measures.values import ordered, present, read_column
+from tandem.schemas.measures.base import Groups
+from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.ragged import flatten, list_array, pairs, struct_array
+from tandem.schemas.measures.values import ordered, present, read_column
 
 __all__ = ["Distinct"]
 

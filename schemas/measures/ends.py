@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from schemas import columns
-from schemas.measures.base import Groups
-from schemas.measures.columnar import ColumnarMeasure
-from schemas.measures.ragged import struct_array
-from schemas.measures.values import extremes, ordered, plain, present, read_column
+from tandem.schemas import columns
+from tandem.schemas.measures.base import Groups
+from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.ragged import struct_array
+from tandem.schemas.measures.values import extremes, ordered, plain, present, read_column
 
 __all__ = ["First", "Last"]
 

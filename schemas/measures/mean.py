@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from schemas.measures.exact import FLOAT_UNIT
-from schemas.measures.rounding import round_ratio
-from schemas.measures.totals import TotalMeasure
+from tandem.schemas.measures.exact import FLOAT_UNIT
+from tandem.schemas.measures.rounding import round_ratio
+from tandem.schemas.measures.totals import TotalMeasure
 
 __all__ = ["Mean"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.measures.base import Groups
-from schemas.measures.values import Int64s
+from tandem.schemas.measures.base import Groups
+from tandem.schemas.measures.values import Int64s
 
 __all__ = ["Pairs", "flatten", "list_array", "list_offsets", "offsets_of", "pairs", "ranges", "struct_array"]
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.measures.base import Measure
-from schemas.measures.ragged import list_offsets, offsets_of
-from schemas.measures.state_codec import binary_array, binary_parts, gather
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.measures.ragged import list_offsets, offsets_of
+from tandem.schemas.measures.state_codec import binary_array, binary_parts, gather
 
 __all__ = ["ROW_VERSION", "decode_rows", "encode_rows"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.columns import RESERVED_PREFIX
-from schemas.errors import DefinitionError
-from schemas.measures.values import is_numeric, storage_type
+from tandem.schemas.columns import RESERVED_PREFIX
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.measures.values import is_numeric, storage_type
 
 __all__ = ["MeasureSpec", "suggestion"]
 

@@ -25,8 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.measures.ragged import flatten, list_array, list_offsets, offsets_of
-from schemas.measures.values import Bools, Int64s
+from tandem.schemas.measures.ragged import flatten, list_array, list_offsets, offsets_of
+from tandem.schemas.measures.values import Bools, Int64s
 
 __all__ = ["binary_array", "binary_parts", "decode_states", "encode_states", "gather"]
 

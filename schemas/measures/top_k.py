@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from schemas.measures.base import Groups
-from schemas.measures.columnar import ColumnarMeasure
-from schemas.measures.ragged import Pairs, flatten, list_array, offsets_of, pairs, struct_array
-from schemas.measures.sum import Sum
-from schemas.measures.values import Int64s, numbers, ordered, plain, present, read_column
+from tandem.schemas.measures.base import Groups
+from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.ragged import Pairs, flatten, list_array, offsets_of, pairs, struct_array
+from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.values import Int64s, numbers, ordered, plain, present, read_column
 
 __all__ = ["TopKCount", "TopKMeasure", "TopKSum"]
 

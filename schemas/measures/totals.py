@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.measures.base import Groups
-from schemas.measures.columnar import ColumnarMeasure
-from schemas.measures.exact import TOTAL_FIELDS, Totals, add_up, terms_of, terms_of_totals
-from schemas.measures.ragged import struct_array
-from schemas.measures.values import Bools, Int64s, numbers, present, read_column
+from tandem.schemas.measures.base import Groups
+from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.exact import TOTAL_FIELDS, Totals, add_up, terms_of, terms_of_totals
+from tandem.schemas.measures.ragged import struct_array
+from tandem.schemas.measures.values import Bools, Int64s, numbers, present, read_column
 
 __all__ = ["TotalMeasure", "addends", "count_by_group", "merge_totals", "sum_by_group"]
 

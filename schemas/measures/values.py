@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.measures.base import Groups
+from tandem.schemas.measures.base import Groups
 
 __all__ = [
     "Bools",

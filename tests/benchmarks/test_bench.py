@@ -20,7 +20,7 @@ from benchmarks.engines import ENGINES, Peer, Tandem
 from benchmarks.jobs import JOBS
 from benchmarks.results import Row, load
 from benchmarks.tables import peers_detail, peers_overview
-from pipelines.backfill import parse
+from tandem.pipelines.backfill import parse
 
 pytestmark = pytest.mark.xdist_group("processes")
 

@@ -16,7 +16,7 @@ import pytest
 from click_traffic import CLICKS, traffic
 from trials import Kill, Trial, restart_times, trial_of
 
-from schemas.failpoints import FAILPOINTS
+from tandem.schemas.failpoints import FAILPOINTS
 
 SEED = int(os.environ.get("TANDEM_KILL_SEED", "20130101"))
 

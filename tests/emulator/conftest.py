@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from google.cloud import pubsub_v1
 
-from emulator import EmbeddedPubSub
+from tandem.emulator import EmbeddedPubSub
 
 TOPIC = "projects/shop/topics/orders"
 SUBSCRIPTION = "projects/shop/subscriptions/orders-live"

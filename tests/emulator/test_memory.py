@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import types
 
-from emulator.broker import Broker, SubscriptionConfig, TopicConfig
-from emulator.leases import INDEXES
-from emulator.subscription import Delivery
+from tandem.emulator.broker import Broker, SubscriptionConfig, TopicConfig
+from tandem.emulator.leases import INDEXES
+from tandem.emulator.subscription import Delivery
 
 TOPIC = "projects/shop/topics/orders"
 FIRST, SECOND = "projects/shop/subscriptions/first", "projects/shop/subscriptions/second"

@@ -13,8 +13,8 @@ from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from emulator import EmbeddedPubSub
-from emulator.names import DELETED_TOPIC
+from tandem.emulator import EmbeddedPubSub
+from tandem.emulator.names import DELETED_TOPIC
 
 PROJECT = "projects/shop"
 LIVE, TOPIC = f"{PROJECT}/subscriptions/orders-live", f"{PROJECT}/topics/orders"
@@ -144,7 +144,7 @@ def test_an_empty_pull_answers_after_the_wait_of_the_server(subscriber: Any, sub
 
 
 def test_one_pull_after_the_other_waits(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.MAX_WAITING_PULLS", 1)
+    monkeypatch.setattr("tandem.emulator.server.MAX_WAITING_PULLS", 1)
     with EmbeddedPubSub(clock=clock, pull_wait_seconds=0.1) as small:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", small.address)
         pubsub_v1.PublisherClient().create_topic(name=TOPIC)

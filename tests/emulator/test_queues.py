@@ -1,7 +1,7 @@
 import pytest
 
-from emulator.queues import FifoQueue, OrderedQueue, Queue, Room
-from emulator.wire import KeyedFrame
+from tandem.emulator.queues import FifoQueue, OrderedQueue, Queue, Room
+from tandem.emulator.wire import KeyedFrame
 
 ALL = Room(messages=1000, size=10**9)
 

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from google.pubsub_v1 import types
 
-from emulator import CannotListen, EmbeddedPubSub, serve
+from tandem.emulator import CannotListen, EmbeddedPubSub, serve
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "projects/shop/topics/orders"
@@ -113,7 +113,7 @@ def test_a_signal_ends_serve_whatever_it_interrupts(number: signal.Signals) -> N
 @contextmanager
 def command(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     process: Any = subprocess.Popen(
-        [sys.executable, "-m", "emulator", *arguments],
+        [sys.executable, "-m", "tandem.emulator", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

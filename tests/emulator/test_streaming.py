@@ -11,7 +11,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 
-from emulator import EmbeddedPubSub
+from tandem.emulator import EmbeddedPubSub
 
 TOPIC = "projects/shop/topics/orders"
 SUBSCRIPTION = "projects/shop/subscriptions/orders-live"
@@ -310,7 +310,7 @@ def test_streams_tell_whether_messages_are_ordered(
 
 
 def test_a_cancelled_stream_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.MAX_STREAMS", 1)
+    monkeypatch.setattr("tandem.emulator.server.MAX_STREAMS", 1)
     with EmbeddedPubSub() as small:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", small.address)
         publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
@@ -335,7 +335,7 @@ def delivered_within(seconds: float, address: str) -> list[bytes]:
 
 
 def test_only_so_many_streams_are_open_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emulator.server.MAX_STREAMS", 1)
+    monkeypatch.setattr("tandem.emulator.server.MAX_STREAMS", 1)
     with EmbeddedPubSub() as small:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", small.address)
         publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from emulator.leases import INDEXES, AckIdPrefixes
-from emulator.subscription import Subscription, memory_of
-from emulator.wire import KeyedFrame
+from tandem.emulator.leases import INDEXES, AckIdPrefixes
+from tandem.emulator.subscription import Subscription, memory_of
+from tandem.emulator.wire import KeyedFrame
 
 DEADLINE_SECONDS = 10
 KEYS = ["", "", "a", "b"]

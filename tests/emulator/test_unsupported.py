@@ -10,7 +10,7 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.schema_service.transports import SchemaServiceGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from emulator import EmbeddedPubSub
+from tandem.emulator import EmbeddedPubSub
 
 SERVED = {
     *(f"Publisher/{verb}" for verb in ("CreateTopic", "GetTopic", "ListTopics", "DeleteTopic", "Publish")),

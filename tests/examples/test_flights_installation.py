@@ -9,7 +9,7 @@ import pytest
 
 from examples.flights.data import FlightFiles, read_flights
 from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
-from pipelines import backfill, live_config, publish
+from tandem.pipelines import backfill, live_config, publish
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from formats.files import expand, read_piece, split
-from formats.messages import decode_messages
-from schemas.messages import MESSAGE_SCHEMA, DeadLetter
+from tandem.formats.files import expand, read_piece, split
+from tandem.formats.messages import decode_messages
+from tandem.schemas.messages import MESSAGE_SCHEMA, DeadLetter
 
 NOW = 1_700_000_000_000_000
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.messages import MAX_MESSAGE, decode_messages
-from schemas.columns import ID, TIME
-from schemas.errors import SchemaError
+from tandem.formats.messages import MAX_MESSAGE, decode_messages
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.errors import SchemaError
 
 LONG_MAX = b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"
 
@@ -276,8 +276,8 @@ def test_the_process_survives_thousands_of_mutations(tmp_path: Path, kit: Any) -
         import random, resource, sys
         from types import SimpleNamespace
         import pyarrow as pa
-        from formats.messages import decode_messages
-        from schemas.messages import MESSAGE_SCHEMA
+        from tandem.formats.messages import decode_messages
+        from tandem.schemas.messages import MESSAGE_SCHEMA
         dice = random.Random(5)
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
         for schema, time, good in {[(kit.event, "time", messages[0]), (kit.wide, "seen", messages[1])]!r}:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.dead_letters import StoredLetter, decode, encode
-from formats.messages import decode_messages
-from schemas.errors import SourceFileError
-from schemas.messages import DeadLetter
+from tandem.formats.dead_letters import StoredLetter, decode, encode
+from tandem.formats.messages import decode_messages
+from tandem.schemas.errors import SourceFileError
+from tandem.schemas.messages import DeadLetter
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 INT64 = st.integers(-(2**63), 2**63 - 1)

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import formats.avro_messages as avro_messages
-from formats.files import expand, read_piece, split
-from schemas.columns import TIME
-from schemas.errors import SchemaError, SourceFileError
+import tandem.formats.avro_messages as avro_messages
+from tandem.formats.files import expand, read_piece, split
+from tandem.schemas.columns import TIME
+from tandem.schemas.errors import SchemaError, SourceFileError
 
 ALL = 1 << 40
 
@@ -69,7 +69,7 @@ def test_files_of_another_format(tmp_path: Path, name: str, content: bytes, prob
 
 
 def test_a_decompression_bomb_is_refused(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("formats.avro_containers.MAX_BLOCK", 1 << 20)
+    monkeypatch.setattr("tandem.formats.avro_containers.MAX_BLOCK", 1 << 20)
     rows = [kit.row(user="x" * 1000) for _ in range(3000)]
     path = kit.avro_file(tmp_path / "bomb.avro", rows, codec="deflate", sync_interval=10**9)
     assert path.stat().st_size < 1 << 16

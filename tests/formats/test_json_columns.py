@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats import json_messages
-from formats.avro_types import source_fields
-from formats.eight_bytes import PAD, Words, length_to, numbers
-from formats.json_messages import parse_json
-from formats.json_template import template_of
-from formats.texts import lines_in, texts_of
+from tandem.formats import json_messages
+from tandem.formats.avro_types import source_fields
+from tandem.formats.eight_bytes import PAD, Words, length_to, numbers
+from tandem.formats.json_messages import parse_json
+from tandem.formats.json_template import template_of
+from tandem.formats.texts import lines_in, texts_of
 
 NULL_LONG = ["null", "long"]
 FIELDS = {

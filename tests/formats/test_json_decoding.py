@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.json_messages import MAX_DEPTH
-from formats.messages import decode_messages
-from schemas.columns import ID, TIME
-from schemas.errors import SchemaError
+from tandem.formats.json_messages import MAX_DEPTH
+from tandem.formats.messages import decode_messages
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.errors import SchemaError
 
 
 def text_of(kit: Any, **changes: Any) -> bytes:

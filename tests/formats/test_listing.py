@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from formats.file_pieces import open_file
-from formats.files import expand
-from formats.listing import file_at, real_path
-from schemas.errors import SourceFileError
+from tandem.formats.file_pieces import open_file
+from tandem.formats.files import expand
+from tandem.formats.listing import file_at, real_path
+from tandem.schemas.errors import SourceFileError
 
 LINE = b'{"id": 1}\n'
 

@@ -11,12 +11,12 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from formats.messages import decode_messages
-from schemas.avro import vet
-from schemas.avro_compatibility import check_readable
-from schemas.columns import ID, TIME
-from schemas.errors import SchemaError
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.formats.messages import decode_messages
+from tandem.schemas.avro import vet
+from tandem.schemas.avro_compatibility import check_readable
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.errors import SchemaError
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 REVISION, ENCODING, NAME = "googclient_schemarevisionid", "googclient_schemaencoding", "googclient_schemaname"
 MISSING = object()

@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from formats.avro_types import source_fields
-from formats.messages import decode_messages
-from formats.source_spec import SourceSpec
-from formats.validate import events_schema
-from schemas.columns import ID, TIME
-from schemas.definition_models import Source
-from schemas.errors import SchemaError
+from tandem.formats.avro_types import source_fields
+from tandem.formats.messages import decode_messages
+from tandem.formats.source_spec import SourceSpec
+from tandem.formats.validate import events_schema
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.definition_models import Source
+from tandem.schemas.errors import SchemaError
 
 
 def test_the_definitions_source_is_one(kit: Any) -> None:

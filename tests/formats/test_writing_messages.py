@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formats.messages import decode_messages
-from formats.writing import encode_messages
-from schemas.errors import SchemaError
+from tandem.formats.messages import decode_messages
+from tandem.formats.writing import encode_messages
+from tandem.schemas.errors import SchemaError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 EVENTS = st.lists(

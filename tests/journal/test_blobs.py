@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from journal.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
-from journal.memory_blobs import MemoryBlobs, UnreliableBlobs
-from schemas.errors import JournalError
+from tandem.journal.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
+from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.schemas.errors import JournalError
 
 
 @pytest.fixture(params=["folder", "memory"])

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from journal.blobs import BlobStore
-from journal.clocks import ManualClock
-from journal.generations import next_generation
-from journal.journal_index import JournalIndex, LaneHold
-from journal.lane_writer import LaneWriter
-from journal.memory_blobs import MemoryBlobs
-from journal.memory_broker import Message, messages_of
-from journal.reading import generation_manifest, read_segment, segments_of
-from journal.runs import RunManifest, start_run
-from journal.segments import SegmentHeader, encode_segment
-from schemas.errors import JournalError, SegmentError
+from tandem.journal.blobs import BlobStore
+from tandem.journal.clocks import ManualClock
+from tandem.journal.generations import next_generation
+from tandem.journal.journal_index import JournalIndex, LaneHold
+from tandem.journal.lane_writer import LaneWriter
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.memory_broker import Message, messages_of
+from tandem.journal.reading import generation_manifest, read_segment, segments_of
+from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.segments import SegmentHeader, encode_segment
+from tandem.schemas.errors import JournalError, SegmentError
 
 
 class CountingBlobs(MemoryBlobs):

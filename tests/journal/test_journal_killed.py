@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.journal_index import JournalIndex
-from journal.reading import read_segment, segments_of
-from journal.runs import list_runs, start_run
-from schemas.failpoints import FAILPOINT_VARIABLE
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.reading import read_segment, segments_of
+from tandem.journal.runs import list_runs, start_run
+from tandem.schemas.failpoints import FAILPOINT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 
 WRITER = """
 import sys
 from pathlib import Path
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.lane_config import LaneConfig
-from journal.lane_reader import LaneReader
-from journal.memory_broker import MemoryBroker
-from journal.runs import start_run
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.runs import start_run
 
 root, log = sys.argv[1:]
 clock = ManualClock()

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from journal.blobs import BlobStore, LocalBlobs
-from journal.clocks import SECOND, ManualClock, SystemClock
-from journal.generations import current_generation, latest_generation, next_generation
-from journal.heartbeats import Heartbeat, HeartbeatKeeper, find_alive
-from journal.journal_index import JournalIndex
-from journal.layout import run_ordinal
-from journal.memory_blobs import MemoryBlobs, UnreliableBlobs
-from journal.runs import RunManifest, list_runs, load_run, resume_run, start_run
-from journal.sealing import last_segment
-from schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
+from tandem.journal.blobs import BlobStore, LocalBlobs
+from tandem.journal.clocks import SECOND, ManualClock, SystemClock
+from tandem.journal.generations import current_generation, latest_generation, next_generation
+from tandem.journal.heartbeats import Heartbeat, HeartbeatKeeper, find_alive
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.layout import run_ordinal
+from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.runs import RunManifest, list_runs, load_run, resume_run, start_run
+from tandem.journal.sealing import last_segment
+from tandem.schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 

@@ -7,14 +7,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from journal.clocks import SECOND, ManualClock
-from journal.lane_writer import LaneWriter
-from journal.memory_blobs import MemoryBlobs
-from journal.memory_broker import Message, messages_of
-from journal.runs import RunManifest, start_run
-from journal.tail import Follower, FollowerMark
-from journal.watermark_board import Published, WatermarkBoard
-from schemas.errors import JournalError
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.lane_writer import LaneWriter
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.memory_broker import Message, messages_of
+from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.tail import Follower, FollowerMark
+from tandem.journal.watermark_board import Published, WatermarkBoard
+from tandem.schemas.errors import JournalError
 
 
 def observe(messages: pa.RecordBatch) -> tuple[object, dict[str, int | None]]:

@@ -8,22 +8,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from journal.blobs import BlobStore
-from journal.broker import PullFailedError
-from journal.clocks import SECOND, ManualClock
-from journal.generations import next_generation
-from journal.journal_index import JournalIndex
-from journal.lane_config import LaneConfig
-from journal.lane_cursor import Emitted
-from journal.lane_marks import LaneMark
-from journal.lane_reader import LaneReader
-from journal.memory_blobs import MemoryBlobs, UnreliableBlobs
-from journal.memory_broker import MemoryBroker
-from journal.reading import generation_manifest
-from journal.runs import RunManifest, start_run
-from journal.segments import load_segment
-from journal.watermark_board import read_board
-from schemas.errors import FencedError, JournalError, LaunchError
+from tandem.journal.blobs import BlobStore
+from tandem.journal.broker import PullFailedError
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.generations import next_generation
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_cursor import Emitted
+from tandem.journal.lane_marks import LaneMark
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.reading import generation_manifest
+from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.segments import load_segment
+from tandem.journal.watermark_board import read_board
+from tandem.schemas.errors import FencedError, JournalError, LaunchError
 
 SOURCE = "orders-v1"
 NOON = 1_700_000_000 * SECOND

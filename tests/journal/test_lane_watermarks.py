@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from journal.clocks import SECOND, ManualClock
-from journal.memory_blobs import MemoryBlobs
-from journal.watermark_board import Published, WatermarkBoard, read_board
-from journal.watermarks import IdleTimer, WatermarkTracker, lowest
-from schemas.errors import JournalError
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.watermark_board import Published, WatermarkBoard, read_board
+from tandem.journal.watermarks import IdleTimer, WatermarkTracker, lowest
+from tandem.schemas.errors import JournalError
 
 RUN = "000001-aa"
 

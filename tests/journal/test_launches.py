@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from journal.clocks import SystemClock
-from journal.launches import announce_launch, check_launch, newest_launch
-from journal.memory_blobs import MemoryBlobs
-from schemas.errors import FencedError
+from tandem.journal.clocks import SystemClock
+from tandem.journal.launches import announce_launch, check_launch, newest_launch
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.schemas.errors import FencedError
 
 
 def test_launches_are_counted_by_run() -> None:

@@ -12,16 +12,16 @@ import pytest
 from google.cloud import pubsub_v1
 from google.pubsub_v1.types import PullRequest, PullResponse
 
-from emulator.server import EmbeddedPubSub
-from journal.broker import AcknowledgeFailedError, PullFailedError
-from journal.clocks import SECOND, ManualClock
-from journal.lane_config import LaneConfig
-from journal.lane_reader import LaneReader
-from journal.memory_blobs import MemoryBlobs
-from journal.pubsub import PubSubBroker, PubSubConfig, acknowledge_chunks
-from journal.runs import start_run
-from schemas.errors import LaunchError
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.emulator.server import EmbeddedPubSub
+from tandem.journal.broker import AcknowledgeFailedError, PullFailedError
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.pubsub import PubSubBroker, PubSubConfig, acknowledge_chunks
+from tandem.journal.runs import start_run
+from tandem.schemas.errors import LaunchError
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 TOPIC = "projects/test/topics/events"
 SUBSCRIPTION = "projects/test/subscriptions/events"

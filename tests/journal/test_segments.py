@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journal import containers, segments
-from journal.memory_blobs import MemoryBlobs
-from journal.memory_broker import Message, messages_of
-from journal.records import RecordError, decode_records, encode_records, read_container
-from journal.segments import (
+from tandem.journal import containers, segments
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.memory_broker import Message, messages_of
+from tandem.journal.records import RecordError, decode_records, encode_records, read_container
+from tandem.journal.segments import (
     Codec,
     Kind,
     SegmentHeader,
@@ -28,8 +28,8 @@ from journal.segments import (
     load_header,
     read_header,
 )
-from schemas.errors import SegmentError
-from schemas.messages import MESSAGE_SCHEMA
+from tandem.schemas.errors import SegmentError
+from tandem.schemas.messages import MESSAGE_SCHEMA
 
 HEADER = SegmentHeader(
     run="000003-5f1c",

@@ -15,16 +15,16 @@ from machine_story import InterruptedBlobs, counted, fire_all, journaled, publis
 from sales import LATENESS, SECOND, START, TILE, Sale, text
 from worlds import World, world_of
 
-from journal.clocks import ManualClock
-from journal.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat
-from journal.runs import start_run
-from proving.live_run import Live
-from schemas.certificate import Status
-from schemas.compiled import compile_definition
-from schemas.definition import loads
-from schemas.errors import FencedError, PublishRefusedError, WriterAliveError
-from transforms.sinks import serve_when_caught_up
-from views.answers import all_answers, answer
+from tandem.journal.clocks import ManualClock
+from tandem.journal.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat
+from tandem.journal.runs import start_run
+from tandem.proving.live_run import Live
+from tandem.schemas.certificate import Status
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import loads
+from tandem.schemas.errors import FencedError, PublishRefusedError, WriterAliveError
+from tandem.transforms.sinks import serve_when_caught_up
+from tandem.views.answers import all_answers, answer
 
 HOUR = 3600 * SECOND
 

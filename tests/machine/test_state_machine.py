@@ -17,7 +17,7 @@ from breaks import BREAKS, Patch
 from machine_live_rules import MESSAGES, READER_DEATHS
 from machine_run import run_machine
 
-from views.store import ViewStore
+from tandem.views.store import ViewStore
 
 EXAMPLES = 500
 PARTS = 2

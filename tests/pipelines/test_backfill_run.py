@@ -15,13 +15,13 @@ import sales
 from sales import OVERFLOWS, START, TILE, Sale, differences, expected
 from sales_files import WRITERS, write_journal, write_jsonl
 
-from pipelines import backfill
-from schemas.certificate import Status
-from schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
-from transforms import sinks
-from views.answers import all_answers, answer
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.pipelines import backfill
+from tandem.schemas.certificate import Status
+from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
+from tandem.transforms import sinks
+from tandem.views.answers import all_answers, answer
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()
 Run = Callable[..., str]

@@ -19,15 +19,15 @@ import pyarrow.parquet as pq
 import pytest
 from tenacity import wait_none
 
-from formats.dead_letters import StoredLetter, decode
-from journal.blobs import LocalBlobs
-from journal.layout import segment_path
-from journal.segments import load_segment
-from schemas.certificate import Status
-from schemas.definition import load
 from tandem.app import main
-from transforms import publishing
-from views.answers import answer
+from tandem.formats.dead_letters import StoredLetter, decode
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.layout import segment_path
+from tandem.journal.segments import load_segment
+from tandem.schemas.certificate import Status
+from tandem.schemas.definition import load
+from tandem.transforms import publishing
+from tandem.views.answers import answer
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -331,7 +331,7 @@ def test_files_that_cannot_be_read_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("formats.avro_containers.MAX_BLOCK", 1 << 20)
+    monkeypatch.setattr("tandem.formats.avro_containers.MAX_BLOCK", 1 << 20)
     target = ["--topic", stage.topic] if command == "publish" else []
     path = make(folder(tmp_path / "data"))
     refused(tandem(command, "--definition", str(definitions["json"]), "--files", str(path), *target), problem)

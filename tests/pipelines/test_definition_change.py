@@ -19,11 +19,11 @@ import sales
 from sales import SECOND, START, Sale
 from typer.testing import CliRunner, Result
 
-from schemas.compiled import compile_definition
-from schemas.definition import load
 from tandem.app import app
-from views.answers import all_answers
-from views.store import ViewStore
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import load
+from tandem.views.answers import all_answers
+from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")
 

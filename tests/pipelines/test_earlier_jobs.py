@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from journal.clocks import SystemClock
-from journal.memory_blobs import MemoryBlobs
-from journal.runs import RunManifest, start_run
-from pipelines.config import Home
-from pipelines.earlier_jobs import end_earlier_jobs, newest_state, standing_state
-from pipelines.remote_runs import state_folder
-from schemas.errors import LaunchError
+from tandem.journal.clocks import SystemClock
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.runs import RunManifest, start_run
+from tandem.pipelines.config import Home
+from tandem.pipelines.earlier_jobs import end_earlier_jobs, newest_state, standing_state
+from tandem.pipelines.remote_runs import state_folder
+from tandem.schemas.errors import LaunchError
 
 RUN = "000001-aa"
 

@@ -14,11 +14,11 @@ import sales
 from sales import START, Sale
 from sales_files import write_jsonl
 
-from pipelines import forked_workers
-from schemas.compiled import compile_definition
-from schemas.definition import load
-from views.answers import all_answers
-from views.opening import open_store
+from tandem.pipelines import forked_workers
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import load
+from tandem.views.answers import all_answers
+from tandem.views.opening import open_store
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

@@ -5,7 +5,7 @@ import threading
 import grpc
 import pytest
 
-from pipelines import launching
+from tandem.pipelines import launching
 
 
 class CutOff(grpc.RpcError):

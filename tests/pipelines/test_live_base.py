@@ -10,12 +10,12 @@ from emulated import make, publish
 from sales import START, Sale, differences, expected
 from sales_files import write_jsonl
 
-from emulator.server import EmbeddedPubSub
-from pipelines import backfill, live
-from pipelines.live_runs import base_of
-from schemas.errors import StoreError, UserError
-from views.answers import all_answers
-from views.opening import open_store
+from tandem.emulator.server import EmbeddedPubSub
+from tandem.pipelines import backfill, live
+from tandem.pipelines.live_runs import base_of
+from tandem.schemas.errors import StoreError, UserError
+from tandem.views.answers import all_answers
+from tandem.views.opening import open_store
 
 pytestmark = pytest.mark.xdist_group("processes")
 

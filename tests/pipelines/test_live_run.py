@@ -13,16 +13,16 @@ import sales
 from emulated import make, publish
 from sales import LATENESS, OVERFLOWS, SECOND, START, TILE, Sale, differences, expected
 
-from emulator.server import EmbeddedPubSub
-from journal.blobs import LocalBlobs
-from journal.journal_index import JournalIndex
-from journal.segments import load_segment
-from pipelines import backfill, live
-from schemas.certificate import Status
-from schemas.compiled import CompiledDefinition
-from views.answers import all_answers, answer
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.emulator.server import EmbeddedPubSub
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.segments import load_segment
+from tandem.pipelines import backfill, live
+from tandem.schemas.certificate import Status
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.views.answers import all_answers, answer
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")
 

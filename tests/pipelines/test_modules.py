@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import sales
 
-from pipelines import backfill, live, publish, reconcile
-from schemas.errors import FencedError
 from tandem import running
+from tandem.pipelines import backfill, live, publish, reconcile
+from tandem.schemas.errors import FencedError
 
 MODULES = {"live": live, "backfill": backfill, "publish": publish, "reconcile": reconcile}
 

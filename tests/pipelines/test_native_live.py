@@ -19,18 +19,18 @@ from collected import Collect, seen
 from sales import Sale
 from typer.testing import CliRunner, Result
 
-from pipelines import native_live
-from pipelines.launching import FN_API_RUNNER
-from runners.plan_graph import graph_of
-from schemas.certificate import Status
-from schemas.errors import LaunchError, UserError
 from tandem.app import app
-from transforms.elements import SourceBatch
-from transforms.native_source import GENERATION, DecodeNative, PubsubMessageCoder, _Gather
-from transforms.stored_tiles import LiveRunRef
-from views.answers import all_answers, answer
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.pipelines import native_live
+from tandem.pipelines.launching import FN_API_RUNNER
+from tandem.runners.plan_graph import graph_of
+from tandem.schemas.certificate import Status
+from tandem.schemas.errors import LaunchError, UserError
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.native_source import GENERATION, DecodeNative, PubsubMessageCoder, _Gather
+from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.views.answers import all_answers, answer
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 DEFINITION, COMPILED = sales.definition(), sales.compiled()
 AT = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -223,7 +223,7 @@ def test_a_run_after_a_batch_run_of_a_journal_is_refused(store: ViewStore, tmp_p
 
 
 def native_manifest(boundary: int) -> Any:
-    from views.rows import BatchManifest, GenerationCounts
+    from tandem.views.rows import BatchManifest, GenerationCounts
 
     return BatchManifest(tuple(GenerationCounts(g, received=0, counted=0) for g in range(1, boundary + 1)))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from formats.file_pieces import MAX_PIECE_MEMORY
-from formats.files import expand, split
-from pipelines.config import piece_memory
-from schemas.errors import UserError
+from tandem.formats.file_pieces import MAX_PIECE_MEMORY
+from tandem.formats.files import expand, split
+from tandem.pipelines.config import piece_memory
+from tandem.schemas.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -21,15 +21,15 @@ from postgres_server import postgres_server
 from sales import START, Sale, differences, expected
 from sales_files import write_journal, write_jsonl
 
-from pipelines import backfill, reconcile
-from schemas.errors import ParityError, PublishRefusedError, SegmentError, SourceFileError, UserError
-from views.answers import all_answers
-from views.digests import as_bytes, from_bytes, row_hash
-from views.opening import open_store
-from views.receipts import receipt_keys, reconciliation_values
-from views.reconcile_tables import batch_state_digests
-from views.rows import PublicationKind
-from views.store import ViewStore
+from tandem.pipelines import backfill, reconcile
+from tandem.schemas.errors import ParityError, PublishRefusedError, SegmentError, SourceFileError, UserError
+from tandem.views.answers import all_answers
+from tandem.views.digests import as_bytes, from_bytes, row_hash
+from tandem.views.opening import open_store
+from tandem.views.receipts import receipt_keys, reconciliation_values
+from tandem.views.reconcile_tables import batch_state_digests
+from tandem.views.rows import PublicationKind
+from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()
 
@@ -57,7 +57,7 @@ class Bench:
         self._capsys.readouterr()
 
     def reconcile(self, *arguments: str) -> str:
-        """`python -m pipelines.reconcile`; returns what it said."""
+        """`python -m tandem.pipelines.reconcile`; returns what it said."""
         self._capsys.readouterr()
         try:
             reconcile.run(["--definition", str(self.yaml), "--home", str(self.home), *arguments])

@@ -12,18 +12,18 @@ import grpc
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.launches import announce_launch
-from journal.layout import drain_path
-from journal.runs import RunManifest, start_run
-from journal.sealing import seal_run
-from pipelines import remote_runs
-from pipelines.config import Home
-from pipelines.remote_runs import is_remote, job_name, name_job, state_folder, wait_for_end
-from pipelines.run_ends import FollowerEnd, RunEnd
-from schemas.errors import FencedError, LaunchError, TandemError
-from transforms.stored_tiles import LiveRunRef
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.launches import announce_launch
+from tandem.journal.layout import drain_path
+from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.sealing import seal_run
+from tandem.pipelines import remote_runs
+from tandem.pipelines.config import Home
+from tandem.pipelines.remote_runs import is_remote, job_name, name_job, state_folder, wait_for_end
+from tandem.pipelines.run_ends import FollowerEnd, RunEnd
+from tandem.schemas.errors import FencedError, LaunchError, TandemError
+from tandem.transforms.stored_tiles import LiveRunRef
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 
@@ -113,7 +113,7 @@ def options(*flags: str) -> PipelineOptions:
         pytest.param("apache_beam.runners.portability.flink_runner.FlinkRunner", True, id="by-its-module"),
         pytest.param("PortableRunner", True, id="portable"),
         pytest.param("DirectRunner", False, id="direct"),
-        pytest.param("pipelines.tied_prism.TiedPrismRunner", False, id="prism"),
+        pytest.param("tandem.pipelines.tied_prism.TiedPrismRunner", False, id="prism"),
     ],
 )
 def test_which_runners_are_apart(runner: str, remote: bool) -> None:

@@ -11,13 +11,13 @@ import pytest
 from google.pubsub_v1.types import PubsubMessage
 from typer.testing import CliRunner, Result
 
-from formats.revisions import REVISION_ATTRIBUTE
-from schemas.certificate import Status
-from schemas.compiled import compile_definition
-from schemas.definition import load
 from tandem.app import app
-from views.answers import all_answers, answer
-from views.store import ViewStore
+from tandem.formats.revisions import REVISION_ATTRIBUTE
+from tandem.schemas.certificate import Status
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import load
+from tandem.views.answers import all_answers, answer
+from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -162,7 +162,7 @@ def test_records_of_files_are_taken_in_once_each(filed: tuple[Path, Path, int]) 
 
 
 def test_a_backfill_that_is_refused_changes_nothing(filed: tuple[Path, Path, int], monkeypatch: Any) -> None:
-    from schemas.errors import PublishRefusedError
+    from tandem.schemas.errors import PublishRefusedError
 
     def refuse(*arguments: object, **options: object) -> None:
         raise PublishRefusedError("sales: not now")
@@ -170,7 +170,7 @@ def test_a_backfill_that_is_refused_changes_nothing(filed: tuple[Path, Path, int
     home, file, _ = filed
     before = letters(home), totals(home, file)
     with monkeypatch.context() as patch:
-        patch.setattr("views.publishing.check", refuse)
+        patch.setattr("tandem.views.publishing.check", refuse)
         shown = tandem(home, "deadletters", "replay", "sales", "--stage", "decode")
     assert (shown.exit_code, shown.stderr.splitlines()[-1]) == (1, "error: sales: not now")
     assert (letters(home), totals(home, file)) == before
@@ -182,7 +182,7 @@ def test_a_replay_of_files_that_died_goes_on(published: bool, filed: tuple[Path,
     home, _, _ = filed
     with monkeypatch.context() as patch:
         place = "settle_files" if published else "_backfill"
-        patch.setattr(f"pipelines.replay_files.{place}", _die)
+        patch.setattr(f"tandem.pipelines.replay_files.{place}", _die)
         died = tandem(home, "deadletters", "replay", "sales", "--reason", "JSON")
         assert isinstance(died.exception, MemoryError), died.stderr
     assert letters(home)["{bad"] == ("in flight", 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.scratch import scratch_folder
+from tandem.pipelines.scratch import scratch_folder
 
 
 @pytest.mark.parametrize("uri", [False, True], ids=["folder", "URI"])

@@ -10,8 +10,8 @@ import sales
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-from pipelines import live, live_config
-from pipelines.tied_prism import TiedPrismRunner
+from tandem.pipelines import live, live_config
+from tandem.pipelines.tied_prism import TiedPrismRunner
 
 UNSPLIT = "prism_disable_sdf_split"
 

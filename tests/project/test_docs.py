@@ -25,12 +25,12 @@ from ports import free_port
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
-from formats.dead_letters import decode, encode
-from schemas.compiled import compile_definition
-from schemas.definition import load
-from schemas.messages import DeadLetter
 from tandem.app import app
-from views.store import ViewStore
+from tandem.formats.dead_letters import decode, encode
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import load
+from tandem.schemas.messages import DeadLetter
+from tandem.views.store import ViewStore
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -92,7 +92,7 @@ def commands(text: str) -> Iterator[list[str]]:
 def parse(words: list[str]) -> None:
     """Give a command's words to the parser that it has, without running it."""
     if words[0] in PIPELINES:
-        module = __import__(f"pipelines.{words[0]}", fromlist=["parse"])
+        module = __import__(f"tandem.pipelines.{words[0]}", fromlist=["parse"])
         module.parse(words[1:])
         return
     command: Any = typer.main.get_command(app)

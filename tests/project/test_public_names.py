@@ -21,7 +21,8 @@ MODULES = sorted(
 
 def name_of(path: Path) -> str:
     parts = path.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    named = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(named if named[0] == "tandem" else ("tandem", *named))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

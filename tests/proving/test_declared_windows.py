@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from windowed import TEXT
 
-from proving.mismatch import Mismatch
-from proving.oracle import Oracle
-from proving.running import run_schedule
-from proving.schedules import draw_schedule
-from schemas.calendars import Calendar
-from schemas.compiled import compile_definition
-from schemas.definition import loads
-from schemas.durations import HOUR, MINUTE
-from schemas.instants import instant_of
+from tandem.proving.mismatch import Mismatch
+from tandem.proving.oracle import Oracle
+from tandem.proving.running import run_schedule
+from tandem.proving.schedules import draw_schedule
+from tandem.schemas.calendars import Calendar
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import loads
+from tandem.schemas.durations import HOUR, MINUTE
+from tandem.schemas.instants import instant_of
 
 WINDOWS = (
     ", day: {calendar: day, zone: Europe/Berlin}, week: {calendar: week, first_day: sunday}, "
@@ -70,9 +70,13 @@ def _by_first_events(first: np.ndarray, last: np.ndarray, gap: int) -> np.ndarra
 @pytest.mark.parametrize(
     ("place", "broken", "window"),
     [
-        pytest.param("views.session_rows.session_groups", _by_first_events, "window visit", id="by-first-events"),
-        pytest.param("views.cumulative._prefixes", lambda _, states: states, "window (total|today)", id="no-sums"),
-        pytest.param("schemas.calendars.Calendar.span_at", _in_utc, "window (day|today)", id="days-in-utc"),
+        pytest.param(
+            "tandem.views.session_rows.session_groups", _by_first_events, "window visit", id="by-first-events"
+        ),
+        pytest.param(
+            "tandem.views.cumulative._prefixes", lambda _, states: states, "window (total|today)", id="no-sums"
+        ),
+        pytest.param("tandem.schemas.calendars.Calendar.span_at", _in_utc, "window (day|today)", id="days-in-utc"),
     ],
 )
 def test_what_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, place: str, broken: object, window: str) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from proving.naive import differs, has_equal_bytes
-from proving.values import rank, same, unique
-from schemas.columns import ID, TIME
-from schemas.measures.registry import build
+from tandem.proving.naive import differs, has_equal_bytes
+from tandem.proving.values import rank, same, unique
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.measures.registry import build
 
 SCHEMA = pa.schema(
     [

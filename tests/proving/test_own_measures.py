@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from verify_samples import PLANTED_MODULE
 
-from proving.measure_modules import import_measures
-from schemas.errors import DefinitionError, UserError
-from schemas.measures import registry
-from schemas.measures.count import Count
+from tandem.proving.measure_modules import import_measures
+from tandem.schemas.errors import DefinitionError, UserError
+from tandem.schemas.measures import registry
+from tandem.schemas.measures.count import Count
 
 COLUMNS = pa.schema([pa.field("x", pa.float64())])
 

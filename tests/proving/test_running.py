@@ -13,14 +13,14 @@ from breaks import BREAKS
 from sales import SECOND, START, Sale
 from verify_samples import write_lines
 
-from proving.cases import Case, check_case, module_text, only_needed
-from proving.laws import LawCase, check_law, draw_law_cases
-from proving.mismatch import Mismatch
-from proving.oracle import Oracle
-from proving.sample import read_sample
-from proving.schedules import Schedule, draw_schedule
-from proving.verify import Failure, Settings, Verified, verify
-from proving.world import STEPS
+from tandem.proving.cases import Case, check_case, module_text, only_needed
+from tandem.proving.laws import LawCase, check_law, draw_law_cases
+from tandem.proving.mismatch import Mismatch
+from tandem.proving.oracle import Oracle
+from tandem.proving.sample import read_sample
+from tandem.proving.schedules import Schedule, draw_schedule
+from tandem.proving.verify import Failure, Settings, Verified, verify
+from tandem.proving.world import STEPS
 
 SALES = [
     Sale(
@@ -115,7 +115,7 @@ def test_whatever_a_measure_raises_is_a_failure(monkeypatch: pytest.MonkeyPatch,
     def decode(*arguments: object) -> None:
         raise ValueError("no such bytes")
 
-    monkeypatch.setattr("schemas.measures.totals.TotalMeasure.decode", decode)
+    monkeypatch.setattr("tandem.schemas.measures.totals.TotalMeasure.decode", decode)
     file = write_lines(tmp_path / "sales.jsonl", [sale.record() for sale in SALES])
     sample = read_sample(sales.definition(), [file], 20, Random(1))
     failure = verify(sales.definition(), sales.text(), sample, quick(1))

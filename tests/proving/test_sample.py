@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from verify_samples import CLICKS, FLIGHTS, clicks, flights, write_lines
 
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.lane_config import LaneConfig
-from journal.lane_reader import LaneReader
-from journal.memory_broker import MemoryBroker
-from journal.runs import start_run
-from proving.oracle import Oracle
-from proving.sample import Sample, read_sample
-from schemas.compiled import compile_definition
-from schemas.definition import load
-from schemas.errors import SourceFileError
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.runs import start_run
+from tandem.proving.oracle import Oracle
+from tandem.proving.sample import Sample, read_sample
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import load
+from tandem.schemas.errors import SourceFileError
 
 DEFINITION = load(CLICKS)
 

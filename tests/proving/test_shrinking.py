@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proving.laws import LawCase
-from proving.schedules import Schedule
-from proving.shrinking import Effort, shrink_law, shrink_schedule, smallest
+from tandem.proving.laws import LawCase
+from tandem.proving.schedules import Schedule
+from tandem.proving.shrinking import Effort, shrink_law, shrink_schedule, smallest
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from graphs import write_inputs
 from typer.testing import CliRunner, Result
 
-from runners.checks_workers import modules_in
-from runners.dataflow import DataflowJob, dataflow_job
-from runners.plan_sketch import Sketch, sketched
-from schemas.errors import LaunchError
 from tandem.app import app
+from tandem.runners.checks_workers import modules_in
+from tandem.runners.dataflow import DataflowJob, dataflow_job
+from tandem.runners.plan_sketch import Sketch, sketched
+from tandem.schemas.errors import LaunchError
 
 FLAGS = ("--runner=DataflowRunner", "--project=project", "--region=europe-west1", "--temp_location=gs://bucket/temp")
 IMAGE = "--sdk_container_image=europe-docker.pkg.dev/project/tandem/worker:1"

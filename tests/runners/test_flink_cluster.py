@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from flink_fixtures import flink_jars
 
-from runners.flink_cluster import Cluster
-from runners.flink_processes import leftovers
-from schemas.errors import LaunchError
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_processes import leftovers
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["flink_jars"]
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from runners.flink_control import FlinkControl, cause_of
-from runners.flink_rest import FlinkRest
-from schemas.errors import LaunchError
+from tandem.runners.flink_control import FlinkControl, cause_of
+from tandem.runners.flink_rest import FlinkRest
+from tandem.schemas.errors import LaunchError
 
 SDK = (
     "java.lang.RuntimeException: Error received from SDK harness for instruction 12: "
     "Traceback (most recent call last):\n"
     '  File "x.py", line 3, in process\n'
-    "RuntimeError: schemas.errors.StoreError: views.db: the disk is full [while running 'clicks/States']\n"
+    "RuntimeError: tandem.schemas.errors.StoreError: views.db: the disk is full [while running 'clicks/States']\n"
     "\n\tat java.base/java.util.concurrent.CompletableFuture.reportGet(Unknown Source)\n"
 )
 HEARTBEAT = (
@@ -29,7 +29,9 @@ CAUSED = "java.lang.Exception: outer\n\tat X\nCaused by: java.io.IOException: br
     ("trace", "cause"),
     [
         pytest.param(
-            SDK, "schemas.errors.StoreError: views.db: the disk is full [while running 'clicks/States']", id="python"
+            SDK,
+            "tandem.schemas.errors.StoreError: views.db: the disk is full [while running 'clicks/States']",
+            id="python",
         ),
         pytest.param(HEARTBEAT, HEARTBEAT.splitlines()[0], id="java-alone"),
         pytest.param(CAUSED, "java.io.IOException: broken pipe", id="java-with-a-cause"),

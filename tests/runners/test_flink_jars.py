@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runners import flink_jars
-from schemas.errors import LaunchError
+from tandem.runners import flink_jars
+from tandem.schemas.errors import LaunchError
 
 
 @pytest.fixture

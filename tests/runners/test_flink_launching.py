@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.runs import start_run
-from runners import flink_cluster, flink_jars, flink_rest
-from runners.flink_config import Settings
-from runners.launching import LIVE_DEFAULTS, arranged
-from runners.plan_launch import flag_values
-from schemas.errors import LaunchError
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.runs import start_run
+from tandem.runners import flink_cluster, flink_jars, flink_rest
+from tandem.runners.flink_config import Settings
+from tandem.runners.launching import LIVE_DEFAULTS, arranged
+from tandem.runners.plan_launch import flag_values
+from tandem.schemas.errors import LaunchError
 
 FREE_SLOTS = 3
 ENDPOINT = ("--runner=FlinkRunner", "--job_endpoint=127.0.0.1:7", "--flink_master=127.0.0.1:8")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from runners.flink_rest import FlinkRest
-from schemas.errors import LaunchError, TandemError
+from tandem.runners.flink_rest import FlinkRest
+from tandem.schemas.errors import LaunchError, TandemError
 
 JOBS = {
     "jobs": [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.job_server_mend import mend
-from schemas.errors import LaunchError
+from tandem.runners.job_server_mend import mend
+from tandem.schemas.errors import LaunchError
 
 CONTROL = "org/apache/beam/runners/fnexecution/control/BundleCheckpointHandlers$"
 HANDLER, TWIN = f"{CONTROL}StateAndTimerBundleCheckpointHandler", f"{CONTROL}OneStateTimerBundleCheckpointHandler"

@@ -21,15 +21,15 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.version import __version__ as beam_version
 
-from runners import checks_flink, checks_graph, checks_local, checks_options, checks_places, checks_workers
-from runners.checks_dataflow import check_dataflow
-from runners.flink_cluster import Cluster
-from runners.flink_config import Settings
-from runners.plan import accepted_codes, check_launch, findings_of, refuse
-from runners.plan_findings import Finding, Level
-from runners.plan_graph import graph_of
-from runners.plan_launch import Engine, Launch, Places, engine_of, flag_values, is_this_machine
-from schemas.errors import LaunchError
+from tandem.runners import checks_flink, checks_graph, checks_local, checks_options, checks_places, checks_workers
+from tandem.runners.checks_dataflow import check_dataflow
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_config import Settings
+from tandem.runners.plan import accepted_codes, check_launch, findings_of, refuse
+from tandem.runners.plan_findings import Finding, Level
+from tandem.runners.plan_graph import graph_of
+from tandem.runners.plan_launch import Engine, Launch, Places, engine_of, flag_values, is_this_machine
+from tandem.schemas.errors import LaunchError
 
 FLINK = ("--runner=FlinkRunner", "--flink_master=far:8081")
 HERE = ("--runner=FlinkRunner", "--flink_master=[local]")
@@ -347,7 +347,7 @@ def test_what_is_of_the_main_script_is_found(monkeypatch: pytest.MonkeyPatch) ->
     [
         pytest.param("json", "installed", id="standard-library"),
         pytest.param("pyarrow.compute", "installed", id="site-packages"),
-        pytest.param("transforms.fold", "tandem-beam", id="tandem"),
+        pytest.param("tandem.transforms.fold", "tandem-beam", id="tandem"),
         pytest.param("no_such_module_at_all", None, id="nowhere"),
     ],
 )
@@ -419,7 +419,7 @@ def test_how_long_a_launcher_waits(flags: Sequence[str], found: set[str]) -> Non
 
 
 def test_prism_is_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("runners.prism.cached_binary", lambda: None)
+    monkeypatch.setattr("tandem.runners.prism.cached_binary", lambda: None)
     assert [f.level for f in checks_local.check_prism(launch_of(None))] == [Level.WARNING]
     absent = launch_of(None, f"--prism_location={tmp_path}/prism")
     assert [f.level for f in checks_local.check_prism(absent)] == [Level.ERROR]
@@ -639,7 +639,7 @@ def test_accepted_codes(arguments: list[str], rest: list[str], accepted: set[str
     [
         pytest.param("", Engine.PRISM, id="none"),
         pytest.param("flinkrunner", Engine.FLINK, id="lower-case"),
-        pytest.param("pipelines.tied_prism.TiedPrismRunner", Engine.PRISM, id="tied-prism"),
+        pytest.param("tandem.pipelines.tied_prism.TiedPrismRunner", Engine.PRISM, id="tied-prism"),
         pytest.param("some.RunnerOfMine", Engine.OTHER, id="unknown"),
     ],
 )

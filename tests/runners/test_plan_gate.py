@@ -10,9 +10,9 @@ import sales
 from graphs import write_inputs
 from typer.testing import CliRunner, Result
 
-from runners.plan_gate import dry_run, gate, patient, with_runner_flags
-from schemas.errors import LaunchError, UserError
 from tandem.app import app
+from tandem.runners.plan_gate import dry_run, gate, patient, with_runner_flags
+from tandem.schemas.errors import LaunchError, UserError
 
 EMBEDDED = ("--runner=FlinkRunner", "--flink_master=[local]")
 DATAFLOW = ("--runner=DataflowRunner", "--project=project", "--region=r", "--temp_location=gs://bucket/temp")
@@ -88,8 +88,8 @@ def test_an_error_that_is_accepted_doesnt_refuse(folder: Path) -> None:
 def test_on_this_machine_only_flags_are_looked_at(
     name: str, arguments: list[str], codes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runners.plan_gate._thorough", None)
-    monkeypatch.setattr("runners.prism.cached_binary", lambda: Path("/there"))
+    monkeypatch.setattr("tandem.runners.plan_gate._thorough", None)
+    monkeypatch.setattr("tandem.runners.prism.cached_binary", lambda: Path("/there"))
     passed = gate(name, arguments)
     assert [finding.code for finding in passed.warnings] == codes
     assert passed.arguments == arguments

@@ -12,11 +12,11 @@ import sales
 from graphs import GRAPHS, write_inputs
 from typer.testing import CliRunner, Result
 
-from runners import checks_flink, checks_places, checks_reach
-from runners.plan_findings import Level
-from runners.plan_graph import graph_of
-from runners.plan_sketch import NAMES, findings_of_sketches, sketched
 from tandem.app import app
+from tandem.runners import checks_flink, checks_places, checks_reach
+from tandem.runners.plan_findings import Level
+from tandem.runners.plan_graph import graph_of
+from tandem.runners.plan_sketch import NAMES, findings_of_sketches, sketched
 
 ANYWHERE = [name for name in GRAPHS if name != "native"]
 """Pipelines that run on every runner."""

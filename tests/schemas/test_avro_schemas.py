@@ -7,8 +7,8 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from schemas.avro import MAX_DEPTH, MAX_FIELDS, arrow_schema, parse, usable_fields, vet
-from schemas.errors import SchemaError
+from tandem.schemas.avro import MAX_DEPTH, MAX_FIELDS, arrow_schema, parse, usable_fields, vet
+from tandem.schemas.errors import SchemaError
 
 
 def record(*fields: Any, name: str = "R", **more: Any) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from schemas.calendars import Calendar, Period
-from schemas.durations import DAY, HOUR, MINUTE, SECOND
-from schemas.errors import UserError
-from schemas.instants import instant_of
-from schemas.sessions import session_groups
-from schemas.zones import first_instant, load_zone, offset_text, offsets
+from tandem.schemas.calendars import Calendar, Period
+from tandem.schemas.durations import DAY, HOUR, MINUTE, SECOND
+from tandem.schemas.errors import UserError
+from tandem.schemas.instants import instant_of
+from tandem.schemas.sessions import session_groups
+from tandem.schemas.zones import first_instant, load_zone, offset_text, offsets
 
 
 @pytest.mark.parametrize(

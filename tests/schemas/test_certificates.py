@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.certificate import Certificate, Facts, Status, judge, time_text
+from tandem.schemas.certificate import Certificate, Facts, Status, judge, time_text
 
 SETTLED = Facts(
     end=600,

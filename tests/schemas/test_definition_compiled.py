@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.columns import ID, KEY, TIME
-from schemas.compiled import CompiledDefinition, compile_definition, key_text
-from schemas.definition import load, loads
-from schemas.errors import DefinitionError, SchemaError, UserError
+from tandem.schemas.columns import ID, KEY, TIME
+from tandem.schemas.compiled import CompiledDefinition, compile_definition, key_text
+from tandem.schemas.definition import load, loads
+from tandem.schemas.errors import DefinitionError, SchemaError, UserError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

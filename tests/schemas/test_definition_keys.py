@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import UserError
-from schemas.keys import KEY_DICTIONARY, is_key_type, key_dictionary, key_texts, parse_key
+from tandem.schemas.errors import UserError
+from tandem.schemas.keys import KEY_DICTIONARY, is_key_type, key_dictionary, key_texts, parse_key
 
 UTC = pa.timestamp("us", "UTC")
 SECOND = 1_000_000

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.config import definition_text
-from schemas.compiled import compile_definition
-from schemas.definition import Definition, load, loads
-from schemas.definition_changes import definition_changes
-from schemas.errors import DefinitionError, UserError
 from tandem.app import app
-from transforms.reading import source_readings
+from tandem.pipelines.config import definition_text
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition, load, loads
+from tandem.schemas.definition_changes import definition_changes
+from tandem.schemas.errors import DefinitionError, UserError
+from tandem.transforms.reading import source_readings
 
 BASE = """\
 name: clicks

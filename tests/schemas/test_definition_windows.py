@@ -7,13 +7,13 @@ import pickle
 import pyarrow as pa
 import pytest
 
-from schemas.columns import FIRST_TIME, LAST_TIME
-from schemas.compiled import compile_definition
-from schemas.definition import loads
-from schemas.definition_models import Definition
-from schemas.durations import HOUR, MINUTE
-from schemas.errors import DefinitionError
-from schemas.windows import EVER, CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.schemas.columns import FIRST_TIME, LAST_TIME
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import loads
+from tandem.schemas.definition_models import Definition
+from tandem.schemas.durations import HOUR, MINUTE
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.windows import EVER, CalendarWindow, CumulativeWindow, SessionWindow, Window
 
 TEXT = """\
 name: clicks

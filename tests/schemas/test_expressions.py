@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import DefinitionError
-from schemas.expressions import compile_expression, evaluate_rows, type_name
-from schemas.expressions.kernels import MAX_TEXT
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.expressions import compile_expression, evaluate_rows, type_name
+from tandem.schemas.expressions.kernels import MAX_TEXT
 
 SCHEMA = pa.schema(
     [

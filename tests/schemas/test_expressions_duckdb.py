@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.expressions import compile_expression
+from tandem.schemas.expressions import compile_expression
 
 SCHEMA = pa.schema(
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.failpoints import FAILPOINT_VARIABLE, FAILPOINTS, JOURNAL_FAILPOINTS, STORE_FAILPOINTS
+from tandem.schemas.failpoints import FAILPOINT_VARIABLE, FAILPOINTS, JOURNAL_FAILPOINTS, STORE_FAILPOINTS
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("journal", "views", "transforms")
@@ -29,7 +29,7 @@ LAYERS = ("journal", "views", "transforms")
 )
 def test_a_process_is_killed_when_it_was_told(armed: str, said: str) -> None:
     program = (
-        "from schemas.failpoints import reached\n"
+        "from tandem.schemas.failpoints import reached\n"
         "for at in '123':\n"
         "    print(end=at, flush=True)\n"
         "    reached('after-pull')\n"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.avro import arrow_schema
-from schemas.compiled import compile_definition
-from schemas.definition import Definition, loads
-from schemas.errors import DefinitionError
+from tandem.schemas.avro import arrow_schema
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import Definition, loads
+from tandem.schemas.errors import DefinitionError
 
 DEFINITION = """\
 name: orders

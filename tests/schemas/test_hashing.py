@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import hashing
-from schemas.hashing import hash64, hash_rows
+from tandem.schemas import hashing
+from tandem.schemas.hashing import hash64, hash_rows
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.measures.base import Groups, Measure
-from schemas.states import (
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.measures.base import Groups, Measure
+from tandem.schemas.states import (
     aggregate,
     block_schema,
     empty_block,

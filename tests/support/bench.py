@@ -16,9 +16,9 @@ from engines import Engine
 from orders import States
 from stages import Stage, Tandem, View, wait_for
 
-from schemas.certificate import Status
-from views.answers import answer
-from views.merging import merge_results
+from tandem.schemas.certificate import Status
+from tandem.views.answers import answer
+from tandem.views.merging import merge_results
 
 __all__ = ["IDLE", "LIVE", "Bench", "differences"]
 
@@ -56,7 +56,7 @@ class Bench:
     stage: Stage
     engine: Engine
     cluster: Any = None
-    """That the engine needs, if any; see runners.flink_cluster."""
+    """That the engine needs, if any; see tandem.runners.flink_cluster."""
     published: list[bytes] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 

@@ -10,19 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import journal.lane_reader
-import journal.lane_writer
-import transforms.fold
-import transforms.late_ids
-import transforms.routing
-import transforms.seen_ids
-import transforms.tile_cache
-import transforms.tile_state
-import views.certifying
-import views.run_store
-from journal.lane_writer import LaneWriter
-from schemas.measures.totals import TotalMeasure
-from transforms.seen_ids import Ids, SeenIds, Verdict, merge_sorted
+import tandem.journal.lane_reader
+import tandem.journal.lane_writer
+import tandem.transforms.fold
+import tandem.transforms.late_ids
+import tandem.transforms.routing
+import tandem.transforms.seen_ids
+import tandem.transforms.tile_cache
+import tandem.transforms.tile_state
+import tandem.views.certifying
+import tandem.views.run_store
+from tandem.journal.lane_writer import LaneWriter
+from tandem.schemas.measures.totals import TotalMeasure
+from tandem.transforms.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
@@ -52,18 +52,18 @@ def nonces_are_ignored(patch: Patch) -> None:
 
 def acknowledges_before_it_writes(patch: Patch) -> None:
     """The reader acknowledges what it pulled, then writes it."""
-    intact = journal.lane_reader.LaneReader._write
+    intact = tandem.journal.lane_reader.LaneReader._write
 
     def write(self: Any, writer: Any, batch: Any) -> Any:
         self._broker.acknowledge(batch.ack_ids)
         return intact(self, writer, batch)
 
-    patch.setattr(journal.lane_reader.LaneReader, "_write", write)
+    patch.setattr(tandem.journal.lane_reader.LaneReader, "_write", write)
 
 
 def nothing_is_late(patch: Patch) -> None:
     """Live takes everything in."""
-    patch.setattr(transforms.routing, "late_rows", lambda tiles, *rule: np.zeros(len(tiles), bool))
+    patch.setattr(tandem.transforms.routing, "late_rows", lambda tiles, *rule: np.zeros(len(tiles), bool))
 
 
 def the_border_of_lateness_is_off_by_one(patch: Patch) -> None:
@@ -72,7 +72,7 @@ def the_border_of_lateness_is_off_by_one(patch: Patch) -> None:
     def late_rows(tiles: Any, size: int, lateness: int, watermark: int | None) -> Any:
         return tiles + size + lateness < watermark if watermark is not None else np.zeros(len(tiles), bool)
 
-    patch.setattr(transforms.routing, "late_rows", late_rows)
+    patch.setattr(tandem.transforms.routing, "late_rows", late_rows)
 
 
 def every_copy_counts(patch: Patch) -> None:
@@ -87,21 +87,21 @@ def every_copy_counts(patch: Patch) -> None:
 
 def straddlers_are_not_named(patch: Patch) -> None:
     """Live doesn't say which events it counted in a later generation than that of another copy."""
-    intact = transforms.tile_state.TileState.admit
+    intact = tandem.transforms.tile_state.TileState.admit
     patch.setattr(
-        transforms.tile_state.TileState, "admit", lambda self, parts: replace(intact(self, parts), straddlers=())
+        tandem.transforms.tile_state.TileState, "admit", lambda self, parts: replace(intact(self, parts), straddlers=())
     )
 
 
 def late_ids_are_forgotten(patch: Patch) -> None:
     """Live doesn't remember the ids of events that came too late."""
-    patch.setattr(transforms.late_ids.LateIds, "load", lambda self, late: None)
+    patch.setattr(tandem.transforms.late_ids.LateIds, "load", lambda self, late: None)
 
 
 def the_base_is_unknown(patch: Patch) -> None:
     """A live run doesn't load what the batch run that it stands on counted."""
-    empty = transforms.seen_ids.ids_batch(merge_sorted([]))
-    patch.setattr(views.run_store.RunStore, "counted_ids", lambda *place: empty)
+    empty = tandem.transforms.seen_ids.ids_batch(merge_sorted([]))
+    patch.setattr(tandem.views.run_store.RunStore, "counted_ids", lambda *place: empty)
 
 
 def any_cached_state_will_do(patch: Patch) -> None:
@@ -111,27 +111,29 @@ def any_cached_state_will_do(patch: Patch) -> None:
         held = self.states.pop(key, None)
         return held[1] if held is not None else None
 
-    patch.setattr(transforms.tile_cache.TileCache, "take", take)
+    patch.setattr(tandem.transforms.tile_cache.TileCache, "take", take)
 
 
 def tiles_are_cleared_too_early(patch: Patch) -> None:
     """A tile is cleared at its end, while what is in time may still come."""
-    patch.setattr(transforms.fold, "cleared_at", lambda definition, tile, run: tile + definition.tile)
+    patch.setattr(tandem.transforms.fold, "cleared_at", lambda definition, tile, run: tile + definition.tile)
     patch.setattr(
-        transforms.fold._Fold, "set_aside", lambda self, key, entries, token, clear: self.forget(key, entries, token)
+        tandem.transforms.fold._Fold,
+        "set_aside",
+        lambda self, key, entries, token, clear: self.forget(key, entries, token),
     )
 
 
 def restored_states_lose_an_entry(patch: Patch) -> None:
     """Of a tile's stored entries one is overlooked."""
-    intact = transforms.tile_state.TileState.restore
-    patch.setattr(transforms.tile_state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
+    intact = tandem.transforms.tile_state.TileState.restore
+    patch.setattr(tandem.transforms.tile_state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
 
 
 def late_events_are_no_reason(patch: Patch) -> None:
     """Certificates overlook the late events that wait for batch."""
-    intact = views.certifying.judge
-    patch.setattr(views.certifying, "judge", lambda facts: intact(replace(facts, pending_late=0)))
+    intact = tandem.views.certifying.judge
+    patch.setattr(tandem.views.certifying, "judge", lambda facts: intact(replace(facts, pending_late=0)))
 
 
 BREAKS: dict[str, Break] = {

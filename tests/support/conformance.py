@@ -15,15 +15,15 @@ from bench import IDLE, Bench
 from orders import HOUR, SECOND, START, TILE
 from stages import ROOT, wait_for
 
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.journal_index import JournalIndex
-from journal.lane_config import LaneConfig
-from journal.lane_reader import LaneReader
-from journal.memory_broker import MemoryBroker
-from journal.runs import start_run
-from schemas.definition import load
-from transforms.reading import observe, source_readings
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.runs import start_run
+from tandem.schemas.definition import load
+from tandem.transforms.reading import observe, source_readings
 
 __all__ = ["SCENARIOS", "Scenario"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from runners.flink_cluster import Cluster
-from runners.flink_jars import provide
-from schemas.errors import LaunchError
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_jars import provide
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["flink", "flink_jars"]
 

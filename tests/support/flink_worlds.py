@@ -17,9 +17,9 @@ from bench import Bench
 from engines import ENGINES
 from stages import Poller, Stage, Tandem, wait_for
 
-from runners.flink_cluster import Cluster
-from runners.flink_processes import Started
-from schemas.errors import TandemError
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_processes import Started
+from tandem.schemas.errors import TandemError
 
 __all__ = ["EXTERNAL", "FlinkWorld", "flink_world"]
 

@@ -9,16 +9,16 @@ from typing import Any
 import apache_beam as beam
 import sales
 
-from journal.blobs import LocalBlobs
-from pipelines import backfill, following, live, live_config, native_live, publish, reconcile
-from pipelines.backfill_plan import plan
-from pipelines.live_runs import start_live_run
-from pipelines.rereading import Reread
-from runners.plan_graph import falls_back, graph_of, plain
-from runners.plan_updates import GraphRecord, load, save
-from schemas.compiled import compile_definition
-from views.auditing import audit
-from views.opening import open_store
+from tandem.journal.blobs import LocalBlobs
+from tandem.pipelines import backfill, following, live, live_config, native_live, publish, reconcile
+from tandem.pipelines.backfill_plan import plan
+from tandem.pipelines.live_runs import start_live_run
+from tandem.pipelines.rereading import Reread
+from tandem.runners.plan_graph import falls_back, graph_of, plain
+from tandem.runners.plan_updates import GraphRecord, load, save
+from tandem.schemas.compiled import compile_definition
+from tandem.views.auditing import audit
+from tandem.views.opening import open_store
 
 __all__ = [
     "GRAPHS",

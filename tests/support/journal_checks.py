@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from journal.clocks import SECOND, ManualClock
-from journal.journal_index import JournalIndex
-from journal.lane_config import LaneConfig
-from journal.lane_reader import LaneReader
-from journal.memory_blobs import MemoryBlobs
-from journal.memory_broker import MemoryBroker
-from journal.runs import RunManifest, start_run
-from journal.segments import load_segment
-from proving.live_run import Armed, Crash
-from schemas.errors import FencedError
-from schemas.failpoints import JOURNAL_FAILPOINTS
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.segments import load_segment
+from tandem.proving.live_run import Armed, Crash
+from tandem.schemas.errors import FencedError
+from tandem.schemas.failpoints import JOURNAL_FAILPOINTS
 
 SOURCE = "source"
 

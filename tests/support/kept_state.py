@@ -15,16 +15,16 @@ from apache_beam.io.unbounded_source import _UnboundedSourceRestriction, _Unboun
 from apache_beam.utils.timestamp import Timestamp
 from sales import Sale
 
-from journal.lane_config import LaneConfig
-from journal.lane_marks import LaneMark, LanePosition
-from journal.pubsub import PubSubConfig
-from journal.runs import RunManifest
-from journal.tail import FollowerMark
-from transforms import followed_source, journaled_source
-from transforms.elements import SourceBatch
-from transforms.reading import observe, source_readings
-from transforms.routing import route
-from transforms.tile_state import TileState
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_marks import LaneMark, LanePosition
+from tandem.journal.pubsub import PubSubConfig
+from tandem.journal.runs import RunManifest
+from tandem.journal.tail import FollowerMark
+from tandem.transforms import followed_source, journaled_source
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.reading import observe, source_readings
+from tandem.transforms.routing import route
+from tandem.transforms.tile_state import TileState
 
 __all__ = ["FILE", "KEPT", "READ", "digest_of", "read_all", "read_kept", "write_kept"]
 

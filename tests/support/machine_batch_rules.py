@@ -12,12 +12,12 @@ from machine_live_rules import PICK, LiveRules
 from machine_model import KEYS, START, TILE
 from reconciled import repaired, tampered
 
-from journal.clocks import SECOND
-from proving.live_run import Crash
-from schemas.certificate import Status
-from schemas.errors import PublishRefusedError
-from views.answers import answer
-from views.rows import DeadLetterStatus
+from tandem.journal.clocks import SECOND
+from tandem.proving.live_run import Crash
+from tandem.schemas.certificate import Status
+from tandem.schemas.errors import PublishRefusedError
+from tandem.views.answers import answer
+from tandem.views.rows import DeadLetterStatus
 
 __all__ = ["BatchRules"]
 

@@ -15,12 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 from machine_model import KEYS, LATENESS, START, TILE, Event, answers_of
 from machine_world import MachineLive, MachineWorld
 
-from schemas.certificate import Certificate, Status
-from schemas.errors import PublishRefusedError
-from transforms.sinks import serve_when_caught_up
-from views.answers import series
-from views.conservation import batch_residues, live_residues, row_residues
-from views.lookups import find_batch_run
+from tandem.schemas.certificate import Certificate, Status
+from tandem.schemas.errors import PublishRefusedError
+from tandem.transforms.sinks import serve_when_caught_up
+from tandem.views.answers import series
+from tandem.views.conservation import batch_residues, live_residues, row_residues
+from tandem.views.lookups import find_batch_run
 
 __all__ = ["NAME", "Laws", "Serving", "Trace", "store_folder"]
 

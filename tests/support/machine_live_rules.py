@@ -10,12 +10,12 @@ from machine_laws import Laws
 from machine_model import Event, payload
 from machine_world import FencedReader, MachineLive
 
-from journal.broker import AcknowledgeFailedError
-from journal.clocks import SECOND
-from journal.lane_reader import LaneReader
-from proving.live_run import Crash
-from schemas.errors import FencedError
-from transforms.elements import TileKey
+from tandem.journal.broker import AcknowledgeFailedError
+from tandem.journal.clocks import SECOND
+from tandem.journal.lane_reader import LaneReader
+from tandem.proving.live_run import Crash
+from tandem.schemas.errors import FencedError
+from tandem.transforms.elements import TileKey
 
 __all__ = ["MESSAGES", "PICK", "READER_DEATHS", "LiveRules"]
 

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from journal.clocks import SECOND
-from journal.memory_blobs import MemoryBlobs
-from journal.segments import Kind, SegmentHeader, load_segment
-from schemas.definition import loads
+from tandem.journal.clocks import SECOND
+from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.segments import Kind, SegmentHeader, load_segment
+from tandem.schemas.definition import loads
 
 __all__ = ["DEFINITION", "KEYS", "LATENESS", "START", "TEXT", "TILE", "Answers", "Copy", "Event", "Model", "payload"]
 

@@ -12,25 +12,25 @@ from typing import Any
 import sqlalchemy as sa
 from machine_model import DEFINITION, START, TEXT, Model
 
-from journal.clocks import SECOND, ManualClock
-from journal.journal_index import JournalIndex
-from journal.lane_reader import LaneReader
-from journal.memory_blobs import UnreliableBlobs
-from journal.memory_broker import MemoryBroker
-from pipelines.backfill_plan import Plan
-from pipelines.config import Home
-from proving.live_run import Armed, Crash, Live
-from proving.world import World
-from schemas.compiled import compile_definition
-from schemas.errors import FencedError
-from transforms.elements import TileKey
-from transforms.tile_cache import TILE_CACHE
-from views.chains import Chains
-from views.lookups import find_live_run
-from views.opening import open_store
-from views.store import ViewStore
-from views.table_columns import METADATA
-from views.tables import store_version
+from tandem.journal.clocks import SECOND, ManualClock
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_blobs import UnreliableBlobs
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.pipelines.backfill_plan import Plan
+from tandem.pipelines.config import Home
+from tandem.proving.live_run import Armed, Crash, Live
+from tandem.proving.world import World
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.errors import FencedError
+from tandem.transforms.elements import TileKey
+from tandem.transforms.tile_cache import TILE_CACHE
+from tandem.views.chains import Chains
+from tandem.views.lookups import find_live_run
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
+from tandem.views.table_columns import METADATA
+from tandem.views.tables import store_version
 
 __all__ = ["FencedReader", "Fuse", "MachineLive", "MachineWorld"]
 

@@ -11,11 +11,11 @@ from random import Random
 from sales import TILE, Sale, differences, expected
 from worlds import Copy, World
 
-from proving.live_run import Live
-from proving.splits import check_splits
-from schemas.certificate import Status
-from schemas.errors import PublishRefusedError
-from views.answers import answer
+from tandem.proving.live_run import Live
+from tandem.proving.splits import check_splits
+from tandem.schemas.certificate import Status
+from tandem.schemas.errors import PublishRefusedError
+from tandem.views.answers import answer
 
 __all__ = ["check_end", "check_honesty", "check_step", "late_by_rule", "sales_of"]
 

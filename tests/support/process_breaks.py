@@ -23,7 +23,7 @@ def broken(name: str) -> dict[str, str]:
 
 def acknowledges_before_it_writes() -> None:
     """The reader acknowledges what it pulled, then writes it; a failpoint lies between the two."""
-    from journal.lane_reader import LaneReader
+    from tandem.journal.lane_reader import LaneReader
 
     intact = LaneReader._write
 
@@ -51,7 +51,7 @@ def nonces_are_ignored() -> None:
 
 def the_pointer_moves_in_two_steps() -> None:
     """The boundary moves, and the process dies before the batch run does."""
-    from views.store import ViewStore
+    from tandem.views.store import ViewStore
 
     intact = ViewStore.publish
 

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import sales
 from sales import SECOND, Sale
 
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.lane_config import LaneConfig
-from journal.lane_reader import LaneReader
-from journal.memory_broker import MemoryBroker
-from journal.runs import start_run
-from schemas.avro import arrow_schema
-from transforms.reading import observe, source_readings
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_reader import LaneReader
+from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.runs import start_run
+from tandem.schemas.avro import arrow_schema
+from tandem.transforms.reading import observe, source_readings
 
 
 def write_jsonl(path: Path, items: Sequence[Sale]) -> None:

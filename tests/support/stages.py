@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 from google.cloud import pubsub_v1
 
-from journal.blobs import LocalBlobs
-from journal.journal_index import JournalIndex
-from journal.reading import read_segment
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import load
-from views.answers import all_answers
-from views.rows import Publication
-from views.store import ViewStore
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.journal_index import JournalIndex
+from tandem.journal.reading import read_segment
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import load
+from tandem.views.answers import all_answers
+from tandem.views.rows import Publication
+from tandem.views.store import ViewStore
 
 __all__ = [
     "PATIENCE",

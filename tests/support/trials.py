@@ -14,7 +14,7 @@ from click_traffic import CLICKS, Publisher, Results, expected, rounded
 from process_breaks import broken
 from stages import Poller, Stage, Tandem, wait_for
 
-from schemas.failpoints import FAILPOINT_VARIABLE
+from tandem.schemas.failpoints import FAILPOINT_VARIABLE
 
 __all__ = ["LIVE", "Kill", "Trial", "conclude", "differences", "is_refused", "restart_times", "trial_of", "wrong_polls"]
 

@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.compiled import compile_definition
-from schemas.measures import registry
-from schemas.measures.base import Groups
-from schemas.measures.columnar import ColumnarMeasure
-from schemas.measures.ends import Last
-from schemas.measures.extremes import Max, Min
-from schemas.measures.specs import MeasureSpec
-from schemas.measures.top_k import TopKCount
-from schemas.measures.values import present, read_column
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.measures import registry
+from tandem.schemas.measures.base import Groups
+from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.ends import Last
+from tandem.schemas.measures.extremes import Max, Min
+from tandem.schemas.measures.specs import MeasureSpec
+from tandem.schemas.measures.top_k import TopKCount
+from tandem.schemas.measures.values import present, read_column
 
 ROOT = Path(__file__).parents[2]
 CLICKS, FLIGHTS = ROOT / "examples/clicks/clicks.yaml", ROOT / "examples/flights/flights.yaml"
@@ -226,9 +226,9 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from schemas.measures.columnar import ColumnarMeasure
-from schemas.measures.registry import MeasureKind, register
-from schemas.measures.values import read_column
+from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.registry import MeasureKind, register
+from tandem.schemas.measures.values import read_column
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
-from schemas.compiled import CompiledDefinition, compile_definition
-from schemas.definition import loads
-from schemas.durations import format_duration
-from schemas.states import aggregate
-from views.rows import BatchManifest, GenerationCounts
-from views.store import ViewStore
+from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from tandem.schemas.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition import loads
+from tandem.schemas.durations import format_duration
+from tandem.schemas.states import aggregate
+from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.store import ViewStore
 
 TEXT = """
 name: visits

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner, Result
 
-from schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
-from schemas.compiled import compile_definition
-from schemas.definition import load
-from schemas.states import aggregate
 from tandem.app import app
-from views.rows import BatchManifest, GenerationCounts
-from views.store import ViewStore
+from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition import load
+from tandem.schemas.states import aggregate
+from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.store import ViewStore
 
 HOUR = 3_600_000_000
 DAY_START = 1_767_571_200_000_000

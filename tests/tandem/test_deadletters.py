@@ -11,13 +11,13 @@ import pytest
 from emulated import make
 from google.cloud.pubsub_v1 import SubscriberClient
 
-from emulator.server import EmbeddedPubSub
-from formats.dead_letters import encode, letters_name
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.runs import start_run
-from schemas.messages import DeadLetter
-from views.letter_facts import LetterNote
+from tandem.emulator.server import EmbeddedPubSub
+from tandem.formats.dead_letters import encode, letters_name
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.runs import start_run
+from tandem.schemas.messages import DeadLetter
+from tandem.views.letter_facts import LetterNote
 
 TOPIC, SUBSCRIPTION = "projects/demo/topics/orders", "projects/demo/subscriptions/orders"
 RUN = "000001-ab12"
@@ -161,7 +161,7 @@ def test_a_replay_that_died_before_it_published_sends_nothing_twice(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.replay._publish", die)
+        patch.setattr("tandem.pipelines.replay._publish", die)
         assert dead.run("deadletters", "replay", "orders").exit_code == 1
     assert dead.run("deadletters", "replay", "orders").stdout == "orders: nothing to replay\n"
     assert pulled() == []
@@ -234,7 +234,7 @@ def test_a_letter_that_failed_again_shows_its_history(dead: Any, pubsub: None) -
     dead.run("deadletters", "replay", "orders", "--stage", "validate")
     segment = dead.Segment(LANE, 5, 5, 1, 0, 0, 1)
     object.__setattr__(segment, "dead_rows", (0,))
-    from transforms.elements import ReplayFate
+    from tandem.transforms.elements import ReplayFate
 
     fate = ReplayFate(0, f"{LANE}/4", 4, 1, False, "validate", "still null")
     object.__setattr__(segment, "replays", (fate,))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.backfill import run as backfill
 from tandem.app import app
+from tandem.pipelines.backfill import run as backfill
 
 SCHEMA = {
     "type": "record",

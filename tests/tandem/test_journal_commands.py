@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.generations import current_generation
-from journal.layout import drain_path
-from journal.runs import start_run
-from journal.sealing import seal_run
 from tandem.app import app
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.generations import current_generation
+from tandem.journal.layout import drain_path
+from tandem.journal.runs import start_run
+from tandem.journal.sealing import seal_run
 from tandem.journal_commands import wait_until
 
 RUN = "000001-ab12"

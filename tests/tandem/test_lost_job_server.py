@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from runners import plan_gate
-from schemas.errors import TandemError
+from tandem.runners import plan_gate
 from tandem.running import _launch
+from tandem.schemas.errors import TandemError
 
 
 class GoneError(grpc.RpcError):  # type: ignore[misc]

@@ -9,9 +9,9 @@ import pytest
 from google.cloud.pubsub_v1 import SubscriberClient
 from typer.testing import CliRunner, Result
 
-from emulator.server import EmbeddedPubSub
 from tandem import pubsub_commands
 from tandem.app import app
+from tandem.emulator.server import EmbeddedPubSub
 
 TOPIC, SUBSCRIPTION = "projects/demo/topics/clicks", "projects/demo/subscriptions/clicks"
 
@@ -119,6 +119,6 @@ def test_emulator_hands_its_flags_on(given: tuple[str, ...], limit: int, monkeyp
     def serve(host: str, port: int, ready: object, *, max_backlog_bytes: int) -> None:
         seen.update(host=host, port=port, limit=max_backlog_bytes)
 
-    monkeypatch.setattr("emulator.server.serve", serve)
+    monkeypatch.setattr("tandem.emulator.server.serve", serve)
     assert run("emulator", "--host", "localhost", "--port", "0", *given).exit_code == 0
     assert seen == {"host": "localhost", "port": 0, "limit": limit}

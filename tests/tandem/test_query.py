@@ -13,7 +13,7 @@ import pytest
 
 from tandem.answer_json import json_value
 from tandem.answer_tables import value_text
-from views.answers import answer
+from tandem.views.answers import answer
 
 KEY = ("--key", "mill,EUR")
 DAY = ("--window", "day", "--at", "2026-01-05T12:00")

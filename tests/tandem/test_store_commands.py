@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.generations import next_generation
-from journal.runs import start_run
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.generations import next_generation
+from tandem.journal.runs import start_run
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from breaks import BREAKS
 from typer.testing import CliRunner, Result
 from verify_samples import CLICKS, FLIGHTS, PLANTED_MODULE, PLANTS, clicks, flights, write_lines
 
-from schemas.compiled import compile_definition
-from schemas.measures import registry
 from tandem.app import app
+from tandem.schemas.compiled import compile_definition
+from tandem.schemas.measures import registry
 
 
 def verify(*arguments: object) -> Result:

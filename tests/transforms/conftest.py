@@ -9,10 +9,10 @@ import pytest
 import sales
 from sales import Sale
 
-from schemas.compiled import CompiledDefinition
-from transforms.elements import SourceBatch
-from transforms.reading import observe, source_readings
-from transforms.routing import route
+from tandem.schemas.compiled import CompiledDefinition
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.reading import observe, source_readings
+from tandem.transforms.routing import route
 
 Routed = Callable[..., pa.RecordBatch]
 

@@ -10,17 +10,17 @@ import pytest
 import sales
 from emulated import make, publish
 
-from emulator.server import EmbeddedPubSub
-from journal.blobs import LocalBlobs
-from journal.clocks import SystemClock
-from journal.lane_config import LaneConfig
-from journal.lane_writer import LaneWriter
-from journal.pubsub import PubSubConfig
-from journal.runs import start_run
-from transforms import bundle_clock
-from transforms.bundle_clock import BundleClock, bundle_time, reads_backlog
-from transforms.journaled_source import JournaledSource
-from transforms.reading import source_readings
+from tandem.emulator.server import EmbeddedPubSub
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import SystemClock
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.lane_writer import LaneWriter
+from tandem.journal.pubsub import PubSubConfig
+from tandem.journal.runs import start_run
+from tandem.transforms import bundle_clock
+from tandem.transforms.bundle_clock import BundleClock, bundle_time, reads_backlog
+from tandem.transforms.journaled_source import JournaledSource
+from tandem.transforms.reading import source_readings
 
 TOPIC, SUBSCRIPTION = "projects/p/topics/sales", "projects/p/subscriptions/sales"
 
@@ -72,7 +72,7 @@ def test_each_thread_has_its_own() -> None:
 
 def test_what_a_reader_says_is_what_its_bundle_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     hand = Hand()
-    monkeypatch.setattr("transforms.bundle_clock._CLOCK", BundleClock(hand))
+    monkeypatch.setattr("tandem.transforms.bundle_clock._CLOCK", BundleClock(hand))
     begun = bundle_time()
     hand.now += 1
     reads_backlog(True)

@@ -14,14 +14,22 @@ import sales
 from apache_beam import coders
 from sales import OVERFLOWS, Sale
 
-from formats.files import FilePiece, FileRef
-from journal.journal_index import SegmentRef
-from schemas.messages import DeadLetter, Decoded
-from transforms.backfill_work import FileWork, SegmentWork, Work
-from transforms.elements import DeadLetterBatch, DecodedSegment, FoldUpdate, SegmentTally, SourceBatch, Straddler, Tally
-from transforms.packing import pack, unpack
-from transforms.routing import route
-from transforms.tile_state import TileState
+from tandem.formats.files import FilePiece, FileRef
+from tandem.journal.journal_index import SegmentRef
+from tandem.schemas.messages import DeadLetter, Decoded
+from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
+from tandem.transforms.elements import (
+    DeadLetterBatch,
+    DecodedSegment,
+    FoldUpdate,
+    SegmentTally,
+    SourceBatch,
+    Straddler,
+    Tally,
+)
+from tandem.transforms.packing import pack, unpack
+from tandem.transforms.routing import route
+from tandem.transforms.tile_state import TileState
 
 COMPILED = sales.compiled()
 LETTER = DeadLetter(b"\x00\xff", "no JSON: 'ü'", "decode", 3, "m3", 17, {"ü": "1", "a": ""})

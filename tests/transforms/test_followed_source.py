@@ -12,21 +12,21 @@ import sales
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP
 from sales import SECOND, START, Sale
 
-from journal.blobs import LocalBlobs
-from journal.clocks import ManualClock
-from journal.lane_cursor import Emitted
-from journal.lane_writer import LaneWriter
-from journal.layout import drain_path
-from journal.runs import RunManifest, start_run
-from journal.segments import SegmentHeader
-from journal.tail import follower_id, is_follower
-from journal.watermark_board import Published, WatermarkBoard
-from schemas.durations import DAY
-from schemas.messages import MESSAGE_SCHEMA
-from transforms import bundle_clock, followed_source
-from transforms.followed_source import FollowConfig, FollowedSource, judged_by
-from transforms.reading import source_readings
-from transforms.sinks import serve_when_caught_up
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.clocks import ManualClock
+from tandem.journal.lane_cursor import Emitted
+from tandem.journal.lane_writer import LaneWriter
+from tandem.journal.layout import drain_path
+from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.segments import SegmentHeader
+from tandem.journal.tail import follower_id, is_follower
+from tandem.journal.watermark_board import Published, WatermarkBoard
+from tandem.schemas.durations import DAY
+from tandem.schemas.messages import MESSAGE_SCHEMA
+from tandem.transforms import bundle_clock, followed_source
+from tandem.transforms.followed_source import FollowConfig, FollowedSource, judged_by
+from tandem.transforms.reading import source_readings
+from tandem.transforms.sinks import serve_when_caught_up
 
 DEFINITION = sales.definition()
 VERSION = DEFINITION.source.version
@@ -209,7 +209,7 @@ def test_names_of_followers_sort_by_time() -> None:
     ],
 )
 def test_who_serves_in_whose_place(tmp_path: Path, served: str, run: str, serves: bool) -> None:
-    from views.store import ViewStore
+    from tandem.views.store import ViewStore
 
     store, compiled = ViewStore(str(tmp_path / "v.db")), sales.compiled()
     store.register(compiled)

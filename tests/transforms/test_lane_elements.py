@@ -7,12 +7,12 @@ import pickle
 import pytest
 from apache_beam import coders
 
-from journal.lane_config import LaneConfig
-from journal.pubsub import PubSubConfig
-from journal.runs import RunManifest
-from transforms.followed_source import FollowConfig, FollowedSource
-from transforms.journaled_source import JournaledSource
-from transforms.lane_elements import KEY_GROUPS, ElementCoder, ElementSource, elements, key_group
+from tandem.journal.lane_config import LaneConfig
+from tandem.journal.pubsub import PubSubConfig
+from tandem.journal.runs import RunManifest
+from tandem.transforms.followed_source import FollowConfig, FollowedSource
+from tandem.transforms.journaled_source import JournaledSource
+from tandem.transforms.lane_elements import KEY_GROUPS, ElementCoder, ElementSource, elements, key_group
 
 
 def lanes(number: int) -> list[ElementSource]:

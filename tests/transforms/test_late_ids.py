@@ -9,10 +9,10 @@ import pytest
 import sales
 from sales import Sale
 
-from schemas.columns import EVENTS, GENERATION
-from transforms.elements import SourceBatch
-from transforms.routing import route
-from transforms.tile_state import TileState
+from tandem.schemas.columns import EVENTS, GENERATION
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.routing import route
+from tandem.transforms.tile_state import TileState
 
 COMPILED = sales.compiled()
 LONG_AFTER = sales.TILE + sales.LATENESS

@@ -10,8 +10,8 @@ import pytest
 import sales
 from sales import Sale
 
-from schemas.states import aggregate, to_ipc
-from transforms.many_tiles import aggregate_tiles
+from tandem.schemas.states import aggregate, to_ipc
+from tandem.transforms.many_tiles import aggregate_tiles
 
 Routed = Callable[..., pa.RecordBatch]
 COMPILED = sales.compiled()

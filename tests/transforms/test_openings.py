@@ -12,12 +12,12 @@ import pytest
 import sales
 from sales import Sale
 
-from journal.blobs import LocalBlobs
-from journal.layout import watermark_path
-from schemas.states import from_ipc, to_ipc
-from transforms.elements import RecordBatchCoder
-from transforms.openings import Openings, are_replaced, gathered, openings_of, stamped, unstamped
-from transforms.routing import route
+from tandem.journal.blobs import LocalBlobs
+from tandem.journal.layout import watermark_path
+from tandem.schemas.states import from_ipc, to_ipc
+from tandem.transforms.elements import RecordBatchCoder
+from tandem.transforms.openings import Openings, are_replaced, gathered, openings_of, stamped, unstamped
+from tandem.transforms.routing import route
 
 EVENTS = pa.record_batch({"n": [1, 2]})
 

@@ -13,11 +13,11 @@ from apache_beam import coders
 from routing_checks import BORDER
 from sales import Sale
 
-from formats.replays import ReplayOf, without_replay
-from transforms.elements import SourceBatch
-from transforms.replay_fates import EarlierLetters
-from transforms.routing import route
-from transforms.trial import try_messages
+from tandem.formats.replays import ReplayOf, without_replay
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.replay_fates import EarlierLetters
+from tandem.transforms.routing import route
+from tandem.transforms.trial import try_messages
 
 COMPILED, EVERY_COPY = sales.compiled(), sales.compiled(deduplicate=False)
 GOOD, BAD = Sale("a", 1).payload(), b"garbage"

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that
 
-from schemas.columns import KEY
-from schemas.keys import KEY_DICTIONARY
-from transforms import spilling
-from transforms.elements import TileKey
-from transforms.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
+from tandem.schemas.columns import KEY
+from tandem.schemas.keys import KEY_DICTIONARY
+from tandem.transforms import spilling
+from tandem.transforms.elements import TileKey
+from tandem.transforms.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
 
 Part = tuple[TileKey, pa.RecordBatch]
 

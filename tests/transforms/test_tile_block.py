@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 import sales
 
-import transforms.tile_block
-from schemas.columns import EVENTS, GENERATION, KEY
-from schemas.states import merge_blocks, to_ipc
-from transforms.tile_block import TileBlock
+import tandem.transforms.tile_block
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.states import merge_blocks, to_ipc
+from tandem.transforms.tile_block import TileBlock
 
 COMPILED = sales.compiled()
 
@@ -65,8 +65,10 @@ def test_as_one_merge_of_everything(seed: int) -> None:
 @pytest.mark.parametrize("bits", [1, 3, 6], ids=lambda bits: f"{bits} bits")
 def test_keys_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
     """With hashes of few bits nearly all keys collide."""
-    intact = transforms.tile_block._hashes_of
-    monkeypatch.setattr(transforms.tile_block, "_hashes_of", lambda rows: intact(rows) & np.uint64((1 << bits) - 1))
+    intact = tandem.transforms.tile_block._hashes_of
+    monkeypatch.setattr(
+        tandem.transforms.tile_block, "_hashes_of", lambda rows: intact(rows) & np.uint64((1 << bits) - 1)
+    )
     random = Random(bits)
     tile = check([_block(random, random.choice([1, 2, 30]), 40, 2) for _ in range(25)])
     assert tile.plain is not None

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY
-from schemas.measures.base import Groups, Measure
-from schemas.states import block_schema
-from views.rows import BatchManifest, GenerationCounts
-from views.store import ViewStore
+from tandem.schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY
+from tandem.schemas.measures.base import Groups, Measure
+from tandem.schemas.states import block_schema
+from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.store import ViewStore
 
 TILE = 60_000_000
 

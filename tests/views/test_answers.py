@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from schemas.certificate import Certificate
-from schemas.errors import StoreError, UserError
-from views.answers import all_answers, answer, series, window
-from views.report import status_report
-from views.windows import window_at
+from tandem.schemas.certificate import Certificate
+from tandem.schemas.errors import StoreError, UserError
+from tandem.views.answers import all_answers, answer, series, window
+from tandem.views.report import status_report
+from tandem.views.windows import window_at
 
 T = 60_000_000
 
@@ -132,7 +132,7 @@ def test_all_answers_stream_in_the_order_of_key_bytes_and_time(mixed: Any) -> No
 
 def test_all_answers_merge_in_pieces(mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(all_answers(mixed.store, mixed.compiled))
-    monkeypatch.setattr("views.answers._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("tandem.views.answers._MERGE_AT_ONCE", 1)
     assert list(all_answers(mixed.store, mixed.compiled)) == whole
 
 

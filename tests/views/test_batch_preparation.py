@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from schemas.columns import CONTENT, GENERATION, HASH
-from schemas.errors import StoreError
-from views import run_store
-from views.answers import all_answers
-from views.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
-from views.event_ids import PackedIds, pack_ids, unpack_ids
-from views.rows import BatchManifest
-from views.store import ViewStore
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.schemas.errors import StoreError
+from tandem.views import run_store
+from tandem.views.answers import all_answers
+from tandem.views.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
+from tandem.views.event_ids import PackedIds, pack_ids, unpack_ids
+from tandem.views.rows import BatchManifest
+from tandem.views.store import ViewStore
 
 ROWS = [("", 0, b""), ('["a"]', 3, b"state"), ('["é"]', -1, bytes(300)), ("b" * 70, 2**62, b"\x00\xff")]
 

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import StoreError
-from views.answers import all_answers
-from views.rows import BatchManifest, FileSet, GenerationCounts
+from tandem.schemas.errors import StoreError
+from tandem.views.answers import all_answers
+from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
 
 
 def view(bench: Any, batch_run: str) -> dict[tuple[str, int], int]:
     """Events by key and tile of a batch run, published without any check."""
-    from views.publishing import candidate, lock_pointer, move
-    from views.rows import PublicationKind
+    from tandem.views.publishing import candidate, lock_pointer, move
+    from tandem.views.rows import PublicationKind
 
     database = bench.store.database
     with database.write() as connection:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.certificate import Facts, judge
-from schemas.columns import ID, TIME
-from schemas.measures.registry import MEASURES, build
-from views.certifying import statuses
-from views.reading import Scope
+from tandem.schemas.certificate import Facts, judge
+from tandem.schemas.columns import ID, TIME
+from tandem.schemas.measures.registry import MEASURES, build
+from tandem.views.certifying import statuses
+from tandem.views.reading import Scope
 
 BOUNDS = st.integers(0, 3)
 

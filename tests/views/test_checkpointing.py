@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from views import checkpointing
-from views.checkpointing import Checkpointer
+from tandem.views import checkpointing
+from tandem.views.checkpointing import Checkpointer
 
 
 def grow(connection: sqlite3.Connection) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from windowed import Event, View, definition_of
 
-from schemas.calendars import Calendar, Period
-from schemas.durations import DAY, HOUR, MINUTE
-from schemas.errors import UserError
-from schemas.instants import instant_of
-from schemas.measures.count import Count
-from schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow, Window
-from views.answers import all_answers, series_over
-from views.cumulative import answer_ever, cumulative
-from views.windows import edges_of, windows_of
+from tandem.schemas.calendars import Calendar, Period
+from tandem.schemas.durations import DAY, HOUR, MINUTE
+from tandem.schemas.errors import UserError
+from tandem.schemas.instants import instant_of
+from tandem.schemas.measures.count import Count
+from tandem.schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.views.answers import all_answers, series_over
+from tandem.views.cumulative import answer_ever, cumulative
+from tandem.views.windows import edges_of, windows_of
 
 KEY = '["ann"]'
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from views.answers import answer
-from views.letter_facts import LetterNote, pack_rows, unpack_rows
-from views.rows import BatchManifest, DeadLetterStatus, FileSet, GenerationCounts
+from tandem.views.answers import answer
+from tandem.views.letter_facts import LetterNote, pack_rows, unpack_rows
+from tandem.views.rows import BatchManifest, DeadLetterStatus, FileSet, GenerationCounts
 
 OPEN, REPLAYED, DROPPED = DeadLetterStatus.OPEN, DeadLetterStatus.REPLAYED, DeadLetterStatus.DROPPED
 

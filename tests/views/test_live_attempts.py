@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from schemas.errors import OvertakenError, PublishRefusedError
-from views.answers import all_answers
-from views.asides import Aside
-from views.tables import straddlers
+from tandem.schemas.errors import OvertakenError, PublishRefusedError
+from tandem.views.answers import all_answers
+from tandem.views.asides import Aside
+from tandem.views.tables import straddlers
 
 
 @pytest.fixture

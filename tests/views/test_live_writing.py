@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import StoreError
-from views import lookups
-from views.answers import answer
-from views.live_rows import state_rows
-from views.rows import LaneExtent
+from tandem.schemas.errors import StoreError
+from tandem.views import lookups
+from tandem.views.answers import answer
+from tandem.views.live_rows import state_rows
+from tandem.views.rows import LaneExtent
 
 
 def rows(bench: Any, key: str = "k") -> tuple[int, int]:

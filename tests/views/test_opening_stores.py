@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import StoreError
-from views.opening import open_store
-from views.store import ViewStore
+from tandem.schemas.errors import StoreError
+from tandem.views.opening import open_store
+from tandem.views.store import ViewStore
 
 
 def test_a_url_and_a_path_open_the_same_store(bench: object, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from ports import free_port
 
-from views.answers import all_answers, answer
-from views.asides import Aside
-from views.rows import BatchManifest, GenerationCounts
-from views.store import ViewStore
+from tandem.views.answers import all_answers, answer
+from tandem.views.asides import Aside
+from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.store import ViewStore
 
 
 def _as_owner() -> dict[str, Any]:

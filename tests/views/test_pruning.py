@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from schemas.errors import PublishRefusedError, StoreError
-from views.answers import all_answers
-from views.rows import BatchManifest
-from views.tables import batch_ids, batch_states, live_segments, live_states
+from tandem.schemas.errors import PublishRefusedError, StoreError
+from tandem.views.answers import all_answers
+from tandem.views.rows import BatchManifest
+from tandem.views.tables import batch_ids, batch_states, live_segments, live_states
 
 
 def count(bench: Any, table: sa.Table) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
-from views.answers import all_answers, answer
-from views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent
-from views.store import ViewStore
+from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
+from tandem.views.answers import all_answers, answer
+from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent
+from tandem.views.store import ViewStore
 
 KEY = "k"
 

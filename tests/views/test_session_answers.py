@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from windowed import Event, View, definition_of
 
-from schemas.durations import HOUR, MINUTE
-from schemas.errors import StoreError, UserError
-from views import sessions as module
-from views.answers import all_answers, answer
-from views.session_rows import all_sessions
-from views.sessions import session_at, sessions
+from tandem.schemas.durations import HOUR, MINUTE
+from tandem.schemas.errors import StoreError, UserError
+from tandem.views import sessions as module
+from tandem.views.answers import all_answers, answer
+from tandem.views.session_rows import all_sessions
+from tandem.views.sessions import session_at, sessions
 
 KEY = '["ann"]'
 Make = Callable[..., View]
@@ -227,7 +227,7 @@ def test_all_sessions_merge_in_pieces(view_of: Make, monkeypatch: pytest.MonkeyP
         (HOUR, 1, 0),
         (HOUR + 11 * MINUTE, 1, 1),
     ]
-    monkeypatch.setattr("views.session_rows._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("tandem.views.session_rows._MERGE_AT_ONCE", 1)
     assert list(all_sessions(view.store, view.compiled, 10 * MINUTE)) == whole
 
 

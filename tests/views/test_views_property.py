@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.columns import HASH
-from schemas.errors import PublishRefusedError
-from views.answers import all_answers
-from views.rows import BatchManifest, GenerationCounts, LaneExtent
+from tandem.schemas.columns import HASH
+from tandem.schemas.errors import PublishRefusedError
+from tandem.views.answers import all_answers
+from tandem.views.rows import BatchManifest, GenerationCounts, LaneExtent
 
 LATE_FROM = 4
 """Generation from which events of the first tile are too late for live."""

@@ -22,14 +22,14 @@ from windowed import (
     local_date,
 )
 
-from schemas.calendars import PERIODS, Calendar, Period
-from schemas.durations import DAY, HOUR, MINUTE
-from schemas.instants import instant_of
-from views.answers import all_answers, answer, series_over
-from views.cumulative import answer_ever, cumulative
-from views.session_rows import all_sessions
-from views.sessions import session_at, sessions
-from views.windows import edges_of
+from tandem.schemas.calendars import PERIODS, Calendar, Period
+from tandem.schemas.durations import DAY, HOUR, MINUTE
+from tandem.schemas.instants import instant_of
+from tandem.views.answers import all_answers, answer, series_over
+from tandem.views.cumulative import answer_ever, cumulative
+from tandem.views.session_rows import all_sessions
+from tandem.views.sessions import session_at, sessions
+from tandem.views.windows import edges_of
 
 seeded = settings(max_examples=12, deadline=None, derandomize=True, database=None)
 

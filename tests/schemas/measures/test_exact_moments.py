@@ -18,11 +18,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.measures import Measure
-from schemas.measures.mean import Mean
-from schemas.measures.rounding import round_ratio, round_scaled, round_sqrt
-from schemas.measures.sum import Sum
-from schemas.measures.variance import Stddev, Variance
+from tandem.schemas.measures import Measure
+from tandem.schemas.measures.mean import Mean
+from tandem.schemas.measures.rounding import round_ratio, round_scaled, round_sqrt
+from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.variance import Stddev, Variance
 
 NAN, INF = math.nan, math.inf
 HUGE, TINY = 1.7976931348623157e308, 5e-324

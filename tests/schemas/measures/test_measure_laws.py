@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import columns
-from schemas.measures import Measure, build, decode_rows, encode_rows, identity
-from schemas.measures.mean import Mean
-from schemas.measures.sum import Sum
+from tandem.schemas import columns
+from tandem.schemas.measures import Measure, build, decode_rows, encode_rows, identity
+from tandem.schemas.measures.mean import Mean
+from tandem.schemas.measures.sum import Sum
 
 SCHEMA = pa.schema(
     [

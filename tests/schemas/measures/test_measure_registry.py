@@ -5,20 +5,20 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from schemas import columns
-from schemas.errors import DefinitionError
-from schemas.measures import MEASURES, Measure, build, identity
-from schemas.measures.approx_distinct import ApproxDistinct
-from schemas.measures.count import Count
-from schemas.measures.distinct import Distinct
-from schemas.measures.ends import First, Last
-from schemas.measures.extremes import Max, Min
-from schemas.measures.heavy_hitters import ApproxTopK
-from schemas.measures.mean import Mean
-from schemas.measures.quantiles import Quantiles
-from schemas.measures.sum import Sum
-from schemas.measures.top_k import TopKCount, TopKSum
-from schemas.measures.variance import Stddev, Variance
+from tandem.schemas import columns
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.measures import MEASURES, Measure, build, identity
+from tandem.schemas.measures.approx_distinct import ApproxDistinct
+from tandem.schemas.measures.count import Count
+from tandem.schemas.measures.distinct import Distinct
+from tandem.schemas.measures.ends import First, Last
+from tandem.schemas.measures.extremes import Max, Min
+from tandem.schemas.measures.heavy_hitters import ApproxTopK
+from tandem.schemas.measures.mean import Mean
+from tandem.schemas.measures.quantiles import Quantiles
+from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.top_k import TopKCount, TopKSum
+from tandem.schemas.measures.variance import Stddev, Variance
 
 SCHEMA = pa.schema(
     [

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import columns
-from schemas.measures import build
-from schemas.measures.values import storage_type
+from tandem.schemas import columns
+from tandem.schemas.measures import build
+from tandem.schemas.measures.values import storage_type
 
 NAN, INF = math.nan, math.inf
 UTC = datetime.UTC

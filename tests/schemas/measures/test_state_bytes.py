@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import columns
-from schemas.measures import Measure, build, decode_rows, encode_rows, identity
-from schemas.measures.state_codec import decode_states, encode_states
+from tandem.schemas import columns
+from tandem.schemas.measures import Measure, build, decode_rows, encode_rows, identity
+from tandem.schemas.measures.state_codec import decode_states, encode_states
 
 EVENTS = pa.RecordBatch.from_pydict(
     {
