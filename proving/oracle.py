@@ -16,6 +16,8 @@ from tandem.proving.naive import Row, differs
 from tandem.proving.values import rank
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.results import with_derived
+from tandem.views.differences import same
 
 __all__ = ["Event", "Oracle"]
 
@@ -108,6 +110,17 @@ class Oracle:
             how = differs(measure, found[name], rows, self.compiled.input_schema)
             if how is not None:
                 return name, f"{name} is {how}"
+        return self._wrong_derived(found)
+
+    def _wrong_derived(self, found: Mapping[str, Any]) -> tuple[str, str] | None:
+        """(what, how) a derived result isn't that of the whole window's measures, which are known to be right."""
+        derived = self.compiled.derive_results
+        names = {name for name, _ in derived}
+        measured = {name: value for name, value in found.items() if name not in names}
+        wanted = with_derived(self.compiled.measures, derived, [measured])[0]
+        for name in names:
+            if name in found and not same(found[name], wanted[name]):
+                return name, f"{name} is {found[name]!r} instead of {wanted[name]!r}"
         return None
 
 

@@ -17,6 +17,7 @@ from tandem.schemas.expressions import Expression, compile_expression, type_name
 from tandem.schemas.keys import KEY_TYPES, is_key_type
 from tandem.schemas.measures.base import Measure
 from tandem.schemas.measures.registry import build
+from tandem.schemas.results import computing_schema
 from tandem.schemas.suggestions import known_names, suggestion
 from tandem.schemas.windows import window_problems
 
@@ -36,6 +37,7 @@ class Checked:
     where: Expression | None = None
     derive: tuple[tuple[str, Expression], ...] = ()
     measures: tuple[tuple[str, Measure], ...] = ()
+    derive_results: tuple[tuple[str, Expression], ...] = ()
     errors: list[DefinitionError] = field(default_factory=list)
 
     def wrong(self, where: str, message: str) -> None:
@@ -69,6 +71,8 @@ def check_definition(definition: Definition) -> Checked:
     if not checked.errors:  # a broken derived field would only be reported again and again
         _check_key(definition, checked)
         _check_measures(definition, checked)
+    if not checked.errors:
+        _check_results(definition, checked)
     return checked
 
 
@@ -165,3 +169,19 @@ def _check_measures(definition: Definition, checked: Checked) -> None:
             checked.measures += ((name, build(name, spec, checked.columns)),)
         except DefinitionError as error:
             checked.errors.append(error)
+
+
+def _check_results(definition: Definition, checked: Checked) -> None:
+    known = computing_schema(checked.measures)
+    for name, text in definition.derive_results.items():
+        field = f"derive_results.{name}"
+        if name in definition.measures or name in known.names:
+            checked.wrong(field, "there is a measure of this name; choose another")
+            continue
+        try:
+            expression = compile_expression(text, known, field, zero_division=True)
+        except DefinitionError as error:
+            checked.errors.append(error)
+            return  # those below may use it
+        checked.derive_results += ((name, expression),)
+        known = known.append(pa.field(name, expression.type))

@@ -60,6 +60,8 @@ class CompiledDefinition:
     """The key columns with their types."""
     where: Expression | None
     derive: tuple[tuple[str, Expression], ...]
+    derive_results: tuple[tuple[str, Expression], ...]
+    """Results computed from results when they are read, in the definition's order."""
     events_schema: pa.Schema
     """What `prepare` takes: `source_columns`, columns.TIME and columns.ID; more columns are passed over."""
 
@@ -140,6 +142,7 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
         key_fields=tuple(checked.columns.field(name) for name in definition.key),
         where=checked.where,
         derive=checked.derive,
+        derive_results=checked.derive_results,
         events_schema=pa.schema([*(checked.source_schema.field(name) for name in source_columns), *fixed]),
     )
 

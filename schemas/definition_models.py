@@ -184,6 +184,9 @@ class Definition(Model):
     """Whether copies of an event, of equal id, time and content, count once."""
     measures: Annotated[dict[Name, MeasureSpec], AfterValidator(_few)]
     """What is computed for each tile and key."""
+    derive_results: Annotated[dict[Name, str], AfterValidator(_few)] = Field(default_factory=dict)
+    """Results computed from results when they are read: each an expression over the measures and the ones above it.
+    Division by zero gives null. No part of states, nor of the version."""
     windows: Annotated[dict[Name, AnyWindow], AfterValidator(_few)] = Field(default_factory=dict)
     """Intervals by name, merged from tiles when they are read."""
 
@@ -198,7 +201,7 @@ class Definition(Model):
 
         That is the source with its full Avro schema (without documentation), where, derive, key, tile,
         lateness, deduplicate and measures, the last two mappings in their order, and whether there is a session
-        window; not the name, freshness and other windows.
+        window; not the name, freshness, derived results and other windows.
         """
         content = {
             **self.model_dump(include={"where", "key", "tile", "lateness", "deduplicate"}),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from rich.table import Table
-from rich.text import Text
-
-from tandem.answer_json import json_value
+from tandem.printing import cell
 from tandem.schemas.certificate import time_text
 from tandem.schemas.durations import format_duration
+from tandem.serving.questions.json_values import json_value, key_data
+from tandem.tables import Column, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +24,7 @@ __all__ = ["comparison_data", "print_comparison"]
 
 
 def comparison_data(old: Definition, new: Definition, changes: Sequence[Change], found: Comparison) -> dict[str, Any]:
-    """All that was found; times as ISO 8601, the step in seconds, keys as arrays."""
+    """All that was found; times as ISO 8601, the step in seconds, keys by column."""
     return {
         "name": old.name,
         "equal": found.equal,
@@ -39,18 +38,22 @@ def comparison_data(old: Definition, new: Definition, changes: Sequence[Change],
         "keys": asdict(found.keys),
         "tiles": asdict(found.steps),
         "measures": {
-            name: {"different": measure.different, "largest": [_difference(each) for each in measure.largest]}
+            name: {"different": measure.different, "largest": [_difference(each, old) for each in measure.largest]}
             for name, measure in found.measures.items()
         },
-        "only_in_old": [name for name in old.measures if name not in new.measures],
-        "only_in_new": [name for name in new.measures if name not in old.measures],
-        "samples": [_sample(sample) for sample in found.samples],
+        "only_in_old": [name for name in _results(old) if name not in _results(new)],
+        "only_in_new": [name for name in _results(new) if name not in _results(old)],
+        "samples": [_sample(sample, old if sample.old is not None else new) for sample in found.samples],
     }
 
 
-def _difference(found: Difference) -> dict[str, Any]:
+def _results(definition: Definition) -> list[str]:
+    return [*definition.measures, *definition.derive_results]
+
+
+def _difference(found: Difference, definition: Definition) -> dict[str, Any]:
     return {
-        "key": json.loads(found.key),
+        "key": key_data(definition.key, found.key),
         "start": time_text(found.start),
         "old": json_value(found.old),
         "new": json_value(found.new),
@@ -59,9 +62,9 @@ def _difference(found: Difference) -> dict[str, Any]:
     }
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def _sample(sample: Sample, definition: Definition) -> dict[str, Any]:
     return {
-        "key": json.loads(sample.key),
+        "key": key_data(definition.key, sample.key),
         "start": time_text(sample.start),
         "old": json_value(sample.old),
         "new": json_value(sample.new),
@@ -74,7 +77,7 @@ def print_comparison(
     """What changed in the definition, what was compared, the counts, the largest differences, some rows."""
 
     def say(text: str) -> None:
-        to.print(text, markup=False, highlight=False, soft_wrap=True)
+        to.print(cell(text), soft_wrap=True)
 
     say(f"{old.name}: {_side(found.old)}")
     say(f"{' ' * len(old.name)}  {_side(found.new)}")
@@ -85,12 +88,15 @@ def print_comparison(
         say(f"  not the same events: {problem}")
     if found.left_out:
         say(f"  left out: generations {found.left_out[0]} to {found.left_out[-1]}, which not both hold whole yet")
-    table = Table("", "equal", "different", f"only in {found.old.version}", f"only in {found.new.version}")
-    for name, tally in (("keys", found.keys), ("keys by step", found.steps)):
-        table.add_row(name, *(f"{n:,}" for n in (tally.equal, tally.different, tally.only_old, tally.only_new)))
-    to.print(table)
+    names = ("equal", "different", f"only in {found.old.version}", f"only in {found.new.version}")
+    columns = [Column("", keep=True), *(Column(name, right=True, keep=True) for name in names)]
+    counts = (
+        (name, *(f"{n:,}" for n in (tally.equal, tally.different, tally.only_old, tally.only_new)))
+        for name, tally in (("keys", found.keys), ("keys by step", found.steps))
+    )
+    print_table(to, columns, counts)
     if any(measure.different for measure in found.measures.values()):
-        to.print(_largest(found))
+        print_table(to, _LARGEST, _largest(found))
     lonely = [s for s in found.samples if s.old is None or s.new is None]
     for sample in lonely:
         there, values = (found.new, sample.new) if sample.old is None else (found.old, sample.old)
@@ -105,8 +111,17 @@ def _side(side: Side) -> str:
     return f"version {side.version} ({state}): {runs}{late}"
 
 
-def _largest(found: Comparison) -> Table:
-    table = Table("measure", "different", "largest at", "old", "new", "difference")
+_LARGEST: Final = (
+    Column("measure", keep=True),
+    Column("different", right=True, keep=True),
+    Column("largest at", keep=True),
+    Column("old", right=True, keep=True),
+    Column("new", right=True, keep=True),
+    Column("difference", right=True),
+)
+
+
+def _largest(found: Comparison) -> Iterator[Sequence[str]]:
     for name, measure in found.measures.items():
         for at, each in enumerate(measure.largest):
             share = f" ({each.relative:.3%})" if each.relative is not None else ""
@@ -114,8 +129,7 @@ def _largest(found: Comparison) -> Table:
             place = f"{each.key} {time_text(each.start)}"
             heading = (name, f"{measure.different:,}") if at == 0 else ("", "")
             values = (_short(json_value(each.old)), _short(json_value(each.new)))
-            table.add_row(*map(Text, (*heading, place, *values, amount)))
-    return table
+            yield (*heading, place, *values, amount)
 
 
 def _short(value: Any) -> str:

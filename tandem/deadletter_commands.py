@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ import typer
 from tandem.deadletter_selection import Filters, Found, Target, dead_letter_folder, find, only_one, target_of
 from tandem.named import DefinitionArgument
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.printing import console, print_json, say
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ def list_letters(
     dead_letters: FolderOption = None,
 ) -> None:
     """List dead letters with their status, tries, time and reason."""
-    from tandem.answer_tables import console
     from tandem.deadletter_tables import letter_data, print_letters
 
     filters = Filters(reason, stage, position, since, until, status, tuple(letters or ()))
@@ -84,7 +83,7 @@ def list_letters(
     if as_json:
         listed = [letter_data(letter, payload=False) for letter in found[:limit]]
         data = {"name": target.name, "version": target.letters_of, "letters": listed, "total": len(found)}
-        typer.echo(json.dumps(data, ensure_ascii=False))
+        print_json(data)
     else:
         print_letters(console(), f"{target.name}, version {target.letters_of}", found, limit or _ROWS)
 
@@ -100,7 +99,6 @@ def show(
     dead_letters: FolderOption = None,
 ) -> None:
     """Show all of one dead letter: payload, reason, stage, where it came from, times, attributes, history."""
-    from tandem.answer_tables import console
     from tandem.deadletter_tables import letter_data, print_letter
 
     with existing_store(Places.of(home, store)) as views:
@@ -113,7 +111,7 @@ def show(
         sys.stdout.buffer.write(one.stored.letter.payload)
         sys.stdout.buffer.flush()
     elif as_json:
-        typer.echo(json.dumps(letter_data(one, payload=True), ensure_ascii=False))
+        print_json(letter_data(one, payload=True))
     else:
         print_letter(console(), one)
 
@@ -149,7 +147,7 @@ def drop(
             raise UserError(f"{_count(found)} would be given up for good; --note says why, or --yes does without")
         places = [(letter.state.position, letter.state.row) for letter in found]
         dropped = views.settle_letters(target.letters_of, places, DeadLetterStatus.DROPPED, note.strip())
-    typer.echo(f"{target.name}: dropped {dropped:,} dead letter{'' if dropped == 1 else 's'}")
+    say(f"{target.name}: dropped {dropped:,} dead letter{'' if dropped == 1 else 's'}")
 
 
 def replay(
@@ -202,7 +200,7 @@ def replay(
         if only_readable:
             found = [letter for letter, verdict in zip(found, verdicts, strict=True) if verdict.readable]
         if not found:
-            typer.echo(f"{target.name}: nothing to replay")
+            say(f"{target.name}: nothing to replay")
             return
         _replay(views, target, compiled, found, where, topic)
 
@@ -248,10 +246,10 @@ def _replay(
     for name, held in by_topic.items():
         if held:
             done = publish_letters(views, target.letters_of, held, name)
-            typer.echo(f"{target.name}: published {_letters(done.sent)} to {name}; a live run takes them in")
+            say(f"{target.name}: published {_letters(done.sent)} to {name}; a live run takes them in")
     if records:
         done = _replay_files(views, target, compiled, records, home)
-        typer.echo(
+        say(
             f"{target.name}: replayed {_letters(done.sent)} of files: {done.decoded:,} counted, filtered or "
             f"duplicates, {done.failed:,} failed again"
         )
@@ -283,30 +281,30 @@ def _print_verdicts(
     target: Target, letters: Sequence[Letter], verdicts: Sequence[Verdict], flying: int, unreadable: Sequence[Found]
 ) -> None:
     if not letters and not flying and not unreadable:
-        typer.echo(f"{target.name}, version {target.letters_of}: no open dead letter fits", err=True)
+        say(f"{target.name}, version {target.letters_of}: no open dead letter fits", err=True)
         return
     readable = sum(verdict.readable for verdict in verdicts)
     version = target.definition.version
-    typer.echo(f"{target.name}, version {version}: {readable:,} of {_letters(len(letters))} can be read now", err=True)
+    say(f"{target.name}, version {version}: {readable:,} of {_letters(len(letters))} can be read now", err=True)
     failing = Counter((verdict.stage, verdict.reason) for verdict in verdicts if not verdict.readable)
     for (stage, reason), count in failing.most_common(20):
-        typer.echo(f"  {count:,} fail in {stage}: {reason}", err=True)
+        say(f"  {count:,} fail in {stage}: {reason}", err=True)
     if len(failing) > 20:
-        typer.echo(f"  and {len(failing) - 20:,} other reasons", err=True)
+        say(f"  and {len(failing) - 20:,} other reasons", err=True)
     if flying:
-        typer.echo(f"  {_letters(flying)} in flight: sent before, not sent again", err=True)
+        say(f"  {_letters(flying)} in flight: sent before, not sent again", err=True)
     for letter in unreadable[:20]:
-        typer.echo(f"  {letter.id} can't be replayed: {letter.problem}", err=True)
+        say(f"  {letter.id} can't be replayed: {letter.problem}", err=True)
     if len(unreadable) > 20:
-        typer.echo(f"  and {len(unreadable) - 20:,} more that can't", err=True)
+        say(f"  and {len(unreadable) - 20:,} more that can't", err=True)
 
 
 def _print_plan(letters: Sequence[Found], summary: str) -> None:
     for letter in letters[:_ROWS]:
-        typer.echo(f"  {letter.id}  {letter.reason}")
+        say(f"  {letter.id}  {letter.reason}")
     if len(letters) > _ROWS:
-        typer.echo(f"  and {len(letters) - _ROWS:,} more")
-    typer.echo(summary)
+        say(f"  and {len(letters) - _ROWS:,} more")
+    say(summary)
 
 
 def _count(letters: Sequence[Found]) -> str:

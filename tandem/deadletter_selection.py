@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tandem.instants import parse_time
-from tandem.named import is_file_name, name_of
 from tandem.schemas.errors import DefinitionError, SourceFileError, UserError
+from tandem.serving.questions.instants import parse_time
+from tandem.serving.questions.naming import is_file_name, name_of
 
 if TYPE_CHECKING:
     from tandem.formats.dead_letters import StoredLetter

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from tandem.deadletter_selection import Found
 from tandem.instants import short_time
+from tandem.printing import cell
+from tandem.schemas.printable import printable
+from tandem.tables import Column, print_pairs, print_table
 
 __all__ = ["letter_data", "print_letter", "print_letters"]
 
@@ -67,38 +68,42 @@ def print_letters(to: Console, title: str, letters: Sequence[Found], limit: int 
     """A table of the first `limit` letters, and how many there are."""
     shown = letters if limit is None else letters[:limit]
     if shown:
-        table = Table(box=box.SIMPLE_HEAD)
-        for name in ("letter", "status", "tries", "time", "stage"):
-            table.add_column(name, no_wrap=True, overflow="fold", justify="right" if name == "tries" else "left")
-        table.add_column("reason", ratio=1)
-        for letter in shown:
-            time = short_time(letter.time, seconds=True)
-            colour = _COLOURS[letter.status]
-            cells = (letter.id, f"[{colour}]{letter.status}[/]", str(letter.state.tries), time, letter.stage)
-            table.add_row(escape(cells[0]), *cells[1:], escape(letter.reason))
-        to.print(table)
+        columns = [Column("letter", keep=True), Column("status", keep=True), Column("tries", right=True)]
+        columns += [Column("time"), Column("stage"), Column("reason", keep=True, wrap=True)]
+        rows = (
+            (
+                each.id,
+                cell(each.status, _COLOURS[each.status]),
+                str(each.state.tries),
+                short_time(each.time, seconds=True),
+                each.stage,
+                each.reason,
+            )
+            for each in shown
+        )
+        print_table(to, columns, rows)
     counts = {status: sum(letter.status == status for letter in letters) for status in _COLOURS}
     summary = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count) or "no dead letters"
     more = f"; {len(letters) - len(shown):,} more with --limit" if len(shown) < len(letters) else ""
-    to.print(f"{title}: {summary}{more}", markup=False)
+    to.print(cell(f"{title}: {summary}{more}"), soft_wrap=True)
 
 
 def print_letter(to: Console, letter: Found) -> None:
     """All of one letter."""
-    data = letter_data(letter, payload=False)
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in data.items():
-        if name == "attributes":
-            for key, text in sorted((value or {}).items()):
-                table.add_row("attribute", escape(f"{key} = {text}"))
-        elif value not in (None, ""):
-            table.add_row(name.replace("_", " "), escape(str(value)))
-    to.print(table)
+    print_pairs(to, _facts(letter_data(letter, payload=False)), indent=0)
     to.print("\nhistory")
     for at, event in history(letter):
-        to.print(f"  {short_time(at)}  {event}", markup=False, soft_wrap=True)
+        to.print(cell(f"  {short_time(at)}  {event}"), soft_wrap=True)
     if letter.stored is not None:
         _print_payload(to, letter.stored.letter.payload)
+
+
+def _facts(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in data.items():
+        if name == "attributes":
+            yield from (("attribute", f"{key} = {text}") for key, text in sorted((value or {}).items()))
+        elif value not in (None, ""):
+            yield name.replace("_", " "), str(value)
 
 
 def _print_payload(to: Console, payload: bytes) -> None:
@@ -110,8 +115,7 @@ def _print_payload(to: Console, payload: bytes) -> None:
     text = _text(payload)
     if text is not None:
         to.print(f"\npayload, text{cut}", markup=False)
-        printable = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text[:_SHOWN])
-        to.print(printable, markup=False, soft_wrap=True)
+        to.print(Text(printable(text[:_SHOWN], lines=True)), soft_wrap=True)
 
 
 def _text(payload: bytes) -> str | None:

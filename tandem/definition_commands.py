@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,6 +10,7 @@ import typer
 
 from tandem.named import is_file_name, name_of
 from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.printing import console, print_json, say
 from tandem.schemas.errors import BehindError, UserError
 
 if TYPE_CHECKING:
@@ -53,10 +53,8 @@ def diff(
         changes = definition_changes(before, after)
         found = compare(views, compile_definition(before), compile_definition(after))
     if as_json:
-        typer.echo(json.dumps(comparison_data(before, after, changes, found), ensure_ascii=False, allow_nan=False))
+        print_json(comparison_data(before, after, changes, found))
     else:
-        from tandem.answer_tables import console
-
         print_comparison(console(), before, after, changes, found)
     raise typer.Exit(0 if found.equal else 1)
 
@@ -86,7 +84,7 @@ def promote(
                     raise
             time.sleep(_LOOK_EVERY)
     back = f"; `tandem roll-back {name} {before.ordinal}` goes back to version {before.version}" if before else ""
-    typer.echo(
+    say(
         f"{name}: publication {done.ordinal} serves version {version}: batch run {done.batch_run or '-'}, "
         f"boundary {done.boundary}, live run {done.live_run or '-'}{back}"
     )
@@ -101,7 +99,7 @@ def drop(
     with existing_store(Places.of(home, store)) as views:
         name, version = _target(views, new)
         removed = views.drop(version)
-    typer.echo(
+    say(
         f"{name}: dropped version {version}: {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
     )

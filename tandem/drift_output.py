@@ -7,35 +7,37 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 from tandem.instants import ago_text, short_time
+from tandem.printing import cell
 from tandem.schemas.certificate import time_text
+from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.json_values import key_data as key_object
+from tandem.tables import Column, print_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tandem.pipelines.reconcile_report import Outcome
-    from tandem.schemas.states import Measures
+    from tandem.schemas.compiled import CompiledDefinition
     from tandem.views.receipts import DriftPoint, Reconciliation, RepairedKey, State
 
 __all__ = [
     "CAUSES",
     "drift_csv",
-    "drift_table",
     "key_data",
-    "keys_table",
     "outcome_data",
     "point_data",
+    "print_drift",
+    "print_keys",
+    "print_receipts",
     "receipt_data",
-    "receipts_table",
 ]
 
 CAUSES: Final = ("late", "straddlers", "missing", "extra", "logic")
 _MOST: Final = 40
 
 
-def outcome_data(outcome: Outcome, dry_run: bool) -> dict[str, Any]:
+def outcome_data(outcome: Outcome, dry_run: bool, columns: Sequence[str]) -> dict[str, Any]:
     """What a reconcile run found, as plain data."""
     scope = outcome.audit.scope
     return {
@@ -48,12 +50,15 @@ def outcome_data(outcome: Outcome, dry_run: bool) -> dict[str, Any]:
         "dry_run": dry_run,
         "found": dict(outcome.summary),
         "repaired": [
-            {"tile": time_text(key.tile), "key": key.key, "cause": key.cause}
+            {"tile": time_text(key.tile), "key": key_object(columns, key.key), "cause": key.cause}
             for judged in outcome.judgements.values()
             if judged.repair is not None
             for key in judged.repair.keys
         ],
-        "logic": [{"tile": time_text(tile), "key": key, "side": side} for tile, key, side in outcome.logic],
+        "logic": [
+            {"tile": time_text(tile), "key": key_object(columns, key), "side": side}
+            for tile, key, side in outcome.logic
+        ],
         "receipt": receipt_data(outcome.written) if outcome.written is not None else None,
     }
 
@@ -74,18 +79,18 @@ def receipt_data(receipt: Reconciliation) -> dict[str, Any]:
     }
 
 
-def key_data(key: RepairedKey, measures: Measures) -> dict[str, Any]:
+def key_data(key: RepairedKey, compiled: CompiledDefinition) -> dict[str, Any]:
     """One line of a receipt, with results instead of states; a state that can't be decoded is None."""
     return {
         "tile": time_text(key.tile),
-        "key": key.key,
+        "key": key_object(compiled.definition.key, key.key),
         "cause": key.cause,
-        "before": _results(key.before, measures),
-        "after": _results(key.after, measures),
+        "before": _results(key.before, compiled),
+        "after": _results(key.after, compiled),
     }
 
 
-def _results(state: State | None, measures: Measures) -> dict[str, Any] | None:
+def _results(state: State | None, compiled: CompiledDefinition) -> dict[str, Any] | None:
     from tandem.schemas.errors import StoreError
     from tandem.views.merging import merge_results
 
@@ -94,46 +99,59 @@ def _results(state: State | None, measures: Measures) -> dict[str, Any] | None:
     import numpy as np
 
     try:
-        (results,) = merge_results(measures, [state[1]], np.zeros(1, np.int64), 1, "a receipt")
+        (results,) = merge_results(compiled, [state[1]], np.zeros(1, np.int64), 1, "a receipt")
     except StoreError:
         return {"events": state[0], "results": None}
-    return {"events": state[0], "results": results}
+    return {"events": state[0], "results": json_value(results)}
 
 
-def receipts_table(listed: Sequence[Reconciliation]) -> Table:
+def print_receipts(to: Console, listed: Sequence[Reconciliation]) -> None:
     """One row a reconcile run."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("number", "at", "boundary", "wrong", "missing", "extra", "late", "straddlers", "logic", "repair"):
-        table.add_column(name, justify="left" if name in ("at", "repair") else "right")
-    for row in listed:
-        numbers = [
-            f"{row.summary.get(name, 0):,}" for name in ("wrong", "missing", "extra", "late", "straddlers", "logic")
-        ]
-        table.add_row(
-            str(row.ordinal), short_time(row.at, seconds=True), str(row.boundary), *numbers, row.repair or "-"
+    counts = ("wrong", "missing", "extra", "late", "straddlers", "logic")
+    columns = [
+        Column("number", right=True, keep=True),
+        Column("at", keep=True),
+        Column("boundary", right=True),
+        *(Column(name, right=True, keep=name in counts[:3]) for name in counts),
+        Column("repair", keep=True),
+    ]
+    rows = (
+        (
+            str(row.ordinal),
+            short_time(row.at, seconds=True),
+            str(row.boundary),
+            *(f"{row.summary.get(name, 0):,}" for name in counts),
+            row.repair or "-",
         )
-    return table
+        for row in listed
+    )
+    print_table(to, columns, rows)
 
 
-def keys_table(keys: Sequence[RepairedKey], measures: Measures) -> Table:
+def print_keys(to: Console, keys: Sequence[RepairedKey], compiled: CompiledDefinition) -> None:
     """One row a repaired key."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("tile", "key", "cause", "before", "after"):
-        table.add_column(name)
-    for key in keys:
-        before, after = (_shown(state, measures) for state in (key.before, key.after))
-        table.add_row(short_time(key.tile, seconds=True), escape(key.key), key.cause, before, after)
-    return table
+    columns = [Column("tile", keep=True), Column("key", keep=True), Column("cause", keep=True)]
+    columns += [Column("before", keep=True, wrap=True), Column("after", keep=True, wrap=True)]
+    rows = (
+        (
+            short_time(key.tile, seconds=True),
+            key.key,
+            key.cause,
+            *(_shown(state, compiled) for state in (key.before, key.after)),
+        )
+        for key in keys
+    )
+    print_table(to, columns, rows)
 
 
-def _shown(state: State | None, measures: Measures) -> str:
-    data = _results(state, measures)
+def _shown(state: State | None, compiled: CompiledDefinition) -> str:
+    data = _results(state, compiled)
     if data is None:
         return "-"
     if data["results"] is None:
         return f"{data['events']} events, unreadable states"
     results = ", ".join(f"{name} {value}" for name, value in data["results"].items())
-    return escape(f"{data['events']} events: {results}")
+    return f"{data['events']} events: {results}"
 
 
 def point_data(point: DriftPoint) -> dict[str, Any]:
@@ -173,24 +191,33 @@ def drift_csv(points: Sequence[DriftPoint]) -> str:
     return text.getvalue()
 
 
-def drift_table(points: Sequence[DriftPoint]) -> Table:
+def print_drift(to: Console, points: Sequence[DriftPoint]) -> None:
     """The points that differ, the newest 40 of them, and a line for all that don't."""
-    table = Table(box=box.SIMPLE_HEAD)
-    names = ("tile", "generation", "live", "batch", "difference", "relative", *CAUSES, "agreed after")
-    for name in names:
-        table.add_column(name, justify="left" if name == "tile" else "right")
+    columns = [Column("tile", keep=True)]
+    columns += [Column(name, right=True, keep=True) for name in ("generation", "live", "batch", "difference")]
+    columns += [Column(name, right=True) for name in ("relative", *CAUSES, "agreed after")]
     different = [p for p in points if p.absolute or p.causes.straddlers or not p.causes.lawful]
-    for point in different[-_MOST:]:
-        data = point_data(point)
-        relative = "-" if point.relative is None else f"{point.relative:+.2%}"
-        counts = (f"{data[name]:,}" for name in ("live", "batch"))
-        agreed = "not yet" if point.agreed_at is None else "-"
-        if point.agreed_after is not None:
-            agreed = ago_text(point.agreed_after)
-        causes = (f"{data[name]:,}" for name in CAUSES)
-        tile = short_time(point.tile, seconds=True)
-        table.add_row(tile, str(point.generation), *counts, f"{point.absolute:+,}", relative, *causes, agreed)
-    hidden = len(different) - len(different[-_MOST:])
-    shown = f"; {hidden:,} older ones that differ aren't shown" if hidden else ""
-    table.caption = f"{len(points) - len(different):,} of {len(points):,} generations of tiles agree{shown}"
-    return table
+    shown = different[-_MOST:]
+    if shown:
+        print_table(to, columns, map(_drift_row, shown))
+    hidden = len(different) - len(shown)
+    more = f"; {hidden:,} older ones that differ aren't shown" if hidden else ""
+    agree = f"{len(points) - len(different):,} of {len(points):,} generations of tiles agree{more}"
+    to.print(cell(f"  {agree}"), soft_wrap=True)
+
+
+def _drift_row(point: DriftPoint) -> Sequence[str]:
+    data = point_data(point)
+    relative = "-" if point.relative is None else f"{point.relative:+.2%}"
+    agreed = "not yet" if point.agreed_at is None else "-"
+    if point.agreed_after is not None:
+        agreed = ago_text(point.agreed_after)
+    return (
+        short_time(point.tile, seconds=True),
+        str(point.generation),
+        *(f"{data[name]:,}" for name in ("live", "batch")),
+        f"{point.absolute:+,}",
+        relative,
+        *(f"{data[name]:,}" for name in CAUSES),
+        agreed,
+    )

@@ -2,121 +2,112 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import io
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, Annotated, Any, cast
 
 import typer
 
 from tandem.named import DefinitionArgument, load_named
 from tandem.places import HomeOption, Places, StoreOption, existing_store
 from tandem.schemas.errors import UserError
-
-if TYPE_CHECKING:
-    from tandem.schemas.compiled import CompiledDefinition
-    from tandem.spans import TimeFlags
-    from tandem.views.answers import AnswerRow
-    from tandem.views.store import ViewStore
+from tandem.schemas.printable import printable
+from tandem.schemas.suggestions import suggestion
 
 __all__ = ["export"]
 
-_FORMATS: Final = ("jsonl", "csv")
+_Text = str | None
 
 
 def export(
     definition: DefinitionArgument,
-    step: Annotated[str | None, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
+    step: Annotated[_Text, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
     window: Annotated[
-        str | None,
+        _Text,
         typer.Option(metavar="WINDOW", help="instead: day, week, month, quarter, year, or a window's name"),
     ] = None,
-    zone: Annotated[str | None, typer.Option(metavar="ZONE", help="time zone of the calendar (default: UTC)")] = None,
-    first_day: Annotated[str | None, typer.Option(metavar="DAY", help="first day of weeks (default: monday)")] = None,
-    form: Annotated[str, typer.Option("--format", metavar="jsonl|csv", help="how they are written")] = "jsonl",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="where to (default: standard output)")] = None,
+    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="start of a span (default: all)")] = None,
+    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
+    zone: Annotated[
+        _Text, typer.Option(metavar="ZONE", help="time zone of times and of the calendar (default: UTC)")
+    ] = None,
+    first_day: Annotated[_Text, typer.Option(metavar="DAY", help="first day of weeks (default: monday)")] = None,
+    key: Annotated[_Text, typer.Option(metavar="KEY", help="of this key only, written as for `query`")] = None,
+    measures: Annotated[_Text, typer.Option(metavar="NAME,...", help="these results only, in this order")] = None,
+    where: Annotated[_Text, typer.Option(metavar="EXPRESSION", help="rows only for whose results this is true")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="jsonl|csv|parquet|arrow", help="how they are written")
+    ] = "jsonl",
+    raw: Annotated[bool, typer.Option("--raw", help="CSV: leave texts that begin like a formula as they are")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--output", "--out", "-o", metavar="FILE", help="where to (default: standard output)")
+    ] = None,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
     """Write the answers of every key and step that holds an event, all of one instant, sorted by key and time.
 
     Steps are aligned to 1970-01-01 UTC, or are days, weeks, months, quarters or years in a time zone; a session window
-    writes every session. Each line has the key, start and end (exclusive; of a session the times of its first and last
+    writes every session. Each row has the key, start and end (exclusive; of a session the times of its first and last
     event), events, how many of them batch has counted, and the results.
     """
     from tandem.schemas.compiled import compile_definition
-    from tandem.spans import TimeFlags
+    from tandem.serving.questions.asking import SelectFlags
+    from tandem.serving.questions.export_forms import BINARY, FORMS, write_rows
+    from tandem.serving.questions.exports import export_of, exported
+    from tandem.serving.questions.spans import TimeFlags
 
-    if form not in _FORMATS:
-        raise UserError(f"--format {form}: there are {', '.join(_FORMATS)}")
+    if form not in FORMS:
+        raise UserError(f"--format {form}: {suggestion(form, list(FORMS))}")
+    if raw and form != "csv":
+        raise UserError(f"--raw goes with --format csv; {form} has no formulas")
+    if out is None and form in BINARY and sys.stdout.isatty():
+        raise UserError(f"--format {form} isn't for a terminal: --output FILE names a file")
+    times = TimeFlags(0, window=window, start=start, end=end, zone=zone, first_day=first_day, step=step)
     with existing_store(Places.of(home, store)) as views:
         compiled = compile_definition(load_named(definition, views))
-        flags = TimeFlags(0, window=window, zone=zone, first_day=first_day)
-        rows = (_record(compiled, row) for row in _answers(views, compiled, step, flags))
-        write = _write_jsonl if form == "jsonl" else _write_csv
-        _to(out, lambda file: write(file, compiled, rows))
+        wanted = export_of(compiled, times, SelectFlags(key, measures, where))
+        with _opened(out) as file:
+            write_rows(file, wanted, exported(views, wanted), form, raw=raw)
 
 
-def _answers(views: ViewStore, compiled: CompiledDefinition, step: str | None, flags: TimeFlags) -> Iterator[AnswerRow]:
-    from tandem.schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
-    from tandem.spans import check_zone, duration_of, named_window
-    from tandem.views.answers import all_answers
-    from tandem.views.session_rows import all_sessions
-
-    definition = compiled.definition
-    check_zone(definition, flags)
-    if flags.window is None:
-        return all_answers(views, compiled, duration_of(step, "--step") if step is not None else definition.tile)
-    if step is not None:
-        raise UserError("--step and --window exclude each other; give one or the other")
-    window = named_window(definition, flags.window, flags)
-    if isinstance(window, SessionWindow):
-        return all_sessions(views, compiled, window.gap)
-    if isinstance(window, CalendarWindow):
-        return all_answers(views, compiled, window.periods)
-    if isinstance(window, CumulativeWindow) or window.every != window.size:
-        raise UserError(
-            f"--window {flags.window} overlaps itself; what is exported is every event once: steps, calendars, sessions"
-        )
-    return all_answers(views, compiled, window.size)
-
-
-def _record(compiled: CompiledDefinition, row: AnswerRow) -> dict[str, Any]:
-    from tandem.answer_json import json_value
-    from tandem.schemas.certificate import time_text
-
-    key = dict(zip(compiled.definition.key, json.loads(row.key), strict=True))
-    times = {"start": time_text(row.start), "end": time_text(row.end)}
-    counts = {"events": row.events, "batch_events": row.batch_events}
-    return {"key": key, **times, **counts, "results": json_value(row.results)}
-
-
-def _to(out: Path | None, write: Callable[[IO[str]], None]) -> None:
+@contextmanager
+def _opened(out: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that is there with all its rows or not at all. Raises UserError."""
     if out is None:
-        write(sys.stdout)
+        if sys.stdout.isatty():
+            yield cast(IO[bytes], _Terminal())
+        else:
+            yield sys.stdout.buffer
+        sys.stdout.flush()
         return
+    whole = not out.exists() or out.is_file()  # what is a pipe or a device is written to as it is
+    part = out.with_name(f"{out.name}.part") if whole else out
     try:
-        with out.open("w", encoding="utf-8", newline="") as file:
-            write(file)
+        with part.open("wb") as file:
+            yield file
+        if whole:
+            os.replace(part, out)
     except OSError as error:
-        raise UserError(f"--out {out}: {error.strerror}") from error
+        raise UserError(f"--output {out}: {error.strerror}") from error
+    finally:
+        if whole:
+            part.unlink(missing_ok=True)
 
 
-def _write_jsonl(file: IO[str], compiled: CompiledDefinition, rows: Iterator[dict[str, Any]]) -> None:
-    for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+class _Terminal(io.RawIOBase):
+    """A terminal as a file of bytes: what would steer it is shown escaped."""
 
+    def writable(self) -> bool:
+        """Always."""
+        return True
 
-def _write_csv(file: IO[str], compiled: CompiledDefinition, rows: Iterator[dict[str, Any]]) -> None:
-    writer = csv.writer(file)
-    measures = list(compiled.definition.measures)
-    writer.writerow([*compiled.definition.key, "start", "end", "events", "batch_events", *measures])
-    for row in rows:
-        results = [_cell(row["results"][name]) for name in measures]
-        writer.writerow([*row["key"].values(), row["start"], row["end"], row["events"], row["batch_events"], *results])
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    def write(self, data: Any) -> int:
+        """Print whole texts, as the forms write them."""
+        text = bytes(data).decode()
+        sys.stdout.write(printable(text.replace("\r\n", "\n"), lines=True))
+        return len(data)

@@ -1,30 +1,17 @@
-"""Times as a user writes them, and as Tandem shows them; both are microseconds since 1970-01-01 UTC."""
+"""Times as tables show them, of microseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 
-from tandem.schemas.certificate import time_text
-from tandem.schemas.errors import UserError
-from tandem.schemas.instants import instant_of
+from tandem.serving.questions.instants import time_in
 
-__all__ = ["ago_text", "parse_time", "short_time"]
+__all__ = ["ago_text", "short_time"]
 
 
-def parse_time(text: str, flag: str, zone: str = "UTC", more: str = "") -> int:
-    """Microseconds of an ISO 8601 time, in `zone` unless it has an offset. Raises UserError naming `flag`.
-
-    `more`: what else may be written, for the message.
-    """
-    try:
-        return instant_of(text, zone, more)
-    except ValueError as error:
-        raise UserError(f"{flag} {error}") from None
-
-
-def short_time(time: int | None, *, seconds: bool = False) -> str:
-    """ISO 8601 in UTC, cut to whole `seconds` if wanted; '-' for none."""
+def short_time(time: int | None, *, seconds: bool = False, zone: str = "UTC") -> str:
+    """ISO 8601 in a zone, cut to whole `seconds` if wanted; '-' for none."""
     if time is None:
         return "-"
-    return time_text(time - time % 1_000_000 if seconds else time)
+    return time_in(time - time % 1_000_000 if seconds else time, zone)
 
 
 def ago_text(duration: int) -> str:

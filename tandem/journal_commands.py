@@ -9,6 +9,7 @@ import typer
 
 from tandem.instants import ago_text
 from tandem.places import HomeOption, JournalOption, Places, existing_journal
+from tandem.printing import say
 from tandem.schemas.errors import TandemError, UserError
 
 if TYPE_CHECKING:
@@ -33,17 +34,17 @@ def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     if not state.current:
         raise UserError("the journal is empty: no live run has begun a generation")
     if state.sealed == state.current:
-        typer.echo(f"no lane writes any more: everything up to generation {state.sealed} is sealed already")
+        say(f"no lane writes any more: everything up to generation {state.sealed} is sealed already")
         return
     next_generation(blobs, clock, state.current, "tandem seal")
-    typer.echo(f"generation {state.current + 1} has begun; the lanes now seal generation {state.current}")
+    say(f"generation {state.current + 1} has begun; the lanes now seal generation {state.current}")
     if patience is None:
         return
     sealed = wait_until(blobs, clock, patience, lambda seen: seen.sealed >= state.current)
     if sealed is None:
         lanes = "; ".join(str(lane) for held in read_state(blobs).held[:1] for lane in held.lanes)
         raise TandemError(f"generation {state.current} isn't sealed after {wait}: held up by {lanes}")
-    typer.echo(f"generation {state.current} is sealed")
+    say(f"generation {state.current} is sealed")
 
 
 def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: JournalOption = None) -> None:
@@ -58,18 +59,18 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     if run is None:
         raise UserError("the journal is empty: there is no live run to stop")
     if run.ended:
-        typer.echo(f"run {run.id} has ended already")
+        say(f"run {run.id} has ended already")
         return
     create_or_find(blobs, drain_path(run.id), b"{}")
     seen = f" (last sign of life {ago_text(clock.wall() - run.last_sign)} ago)" if run.last_sign is not None else ""
-    typer.echo(f"run {run.id} is asked to end{seen}")
+    say(f"run {run.id} is asked to end{seen}")
     if patience is None:
         return
     if wait_until(blobs, clock, patience, lambda state: any(r.id == run.id and r.ended for r in state.runs)) is None:
         raise TandemError(
             f"run {run.id} hasn't ended after {wait}; if its process died, the next `tandem live` seals its lanes"
         )
-    typer.echo(f"run {run.id} has ended")
+    say(f"run {run.id} has ended")
 
 
 def wait_until(

@@ -1,116 +1,15 @@
-"""A definition as a user names it: a file, or the name of one that is registered in the view store."""
+"""The argument that names a definition, on every command that asks."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from tandem.schemas.errors import DefinitionError, UserError
+from tandem.serving.questions.naming import is_file_name, load_named, name_of
 
-if TYPE_CHECKING:
-    from tandem.schemas.definition import Definition
-    from tandem.views.store import ViewStore
-
-__all__ = ["DefinitionArgument", "is_file_name", "known_keys", "load_named", "name_of", "registered_names"]
+__all__ = ["DefinitionArgument", "is_file_name", "load_named", "name_of"]
 
 DefinitionArgument = Annotated[
     str, typer.Argument(metavar="DEFINITION", help="file of a definition, or the name of a registered one")
 ]
-
-
-def is_file_name(argument: str) -> bool:
-    """Whether an argument means a file: it holds a dot or a slash, which no name does."""
-    return "." in argument or "/" in argument
-
-
-def name_of(argument: str, store: ViewStore) -> str:
-    """The view's name. Raises DefinitionError for a bad file, UserError for a name that isn't registered."""
-    if is_file_name(argument):
-        from tandem.schemas.definition import load
-
-        return load(Path(argument)).name
-    names = registered_names(store)
-    if argument not in names:
-        there = f"there are {', '.join(names)}" if names else "it is empty"
-        raise UserError(
-            f"no definition named {argument!r} in the view store: {there}; a file's name has a dot or a slash"
-        )
-    return argument
-
-
-def load_named(argument: str, store: ViewStore) -> Definition:
-    """The definition of a file, or of a name in the version that is served, else the newest one registered.
-
-    Raises DefinitionError, or UserError for an unknown name and for a file that isn't what is served.
-    """
-    from tandem.schemas.definition import load, loads
-
-    name = name_of(argument, store)
-    served = store.served(name)
-    if is_file_name(argument):
-        definition = load(Path(argument))
-        if served is not None and served.version != definition.version:
-            raise UserError(
-                f"definition changed: {argument} is version {definition.version}, served is version {served.version} "
-                f"of {name}: ask by name (`tandem query {name}`), compare them (`tandem diff {name} {argument}`), or "
-                "publish the file's version first"
-            )
-        return definition
-    text = store.definition_text(served.version if served is not None else _versions(store, name)[0])
-    try:
-        return loads(text, file=f"{name}, as registered").model_copy(update={"name": name})
-    except DefinitionError as error:
-        raise UserError(f"{error}; name its file instead") from error
-
-
-def registered_names(store: ViewStore) -> list[str]:
-    """The names of all definitions in the store, sorted."""
-    import sqlalchemy as sa
-
-    from tandem.views.tables import definitions, publications
-
-    with store.database.read() as connection:
-        # a version is registered once, under the first of the names that share it
-        names = sa.union(sa.select(definitions.c.name), sa.select(publications.c.name))
-        return sorted(connection.execute(names).scalars())
-
-
-def _versions(store: ViewStore, name: str) -> list[str]:
-    """The versions registered under a name, newest first."""
-    import sqlalchemy as sa
-
-    from tandem.views.tables import definitions
-
-    query = sa.select(definitions.c.version).where(definitions.c.name == name).order_by(definitions.c.id.desc())
-    with store.database.read() as connection:
-        return list(connection.execute(query).scalars())
-
-
-def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list[str]:
-    """Some keys (canonical) that a version has rows of, at most `limit`, sorted by their bytes.
-
-    `at`: only that key, if there is any row of it.
-    """
-    import sqlalchemy as sa
-
-    from tandem.views.tables import batch_states, definitions, live_runs, live_states
-
-    with store.database.read() as connection:
-        definition = sa.select(definitions.c.id).where(definitions.c.version == version)
-        number = connection.execute(definition).scalar()
-        runs = sa.select(live_runs.c.id).where(live_runs.c.definition == number, live_runs.c.status != "DROPPED")
-        places: list[tuple[Any, Any]] = [(batch_states.c.key, batch_states.c.definition == number)]
-        places += [(live_states.c.key, live_states.c.run == run) for run in connection.execute(runs).scalars()]
-        found: set[str] = set()
-        for column, rows in places:
-            rows = rows & (column == at) if at else rows
-            last: str | None = ""
-            for _ in range(limit):
-                # one step in the primary key's order, however many tiles the key before has
-                last = connection.execute(sa.select(sa.func.min(column)).where(rows, column > last)).scalar()
-                if last is None:
-                    break
-                found.add(last)
-    return sorted(found)[:limit]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,9 @@ import typer
 if TYPE_CHECKING:
     from tandem.runners.plan_findings import Finding
     from tandem.runners.plan_sketch import Sketch
+
+from tandem.printing import cell, console, print_json, say
+from tandem.tables import Column, print_table
 
 __all__ = ["PLAN_SETTINGS", "plan", "show_dry_run"]
 
@@ -49,7 +51,7 @@ def plan(
     if job_file is not None:
         _write_job(sketches, job_file)
     if as_json:
-        typer.echo(json.dumps(_data(sketches, findings), ensure_ascii=False))
+        print_json(_data(sketches, findings))
     else:
         _print(sketches, findings)
     if errors_of(findings, accept or ()):
@@ -92,7 +94,7 @@ def show_dry_run(name: str, arguments: Sequence[str]) -> None:
     _print(sketches, findings)
     if path:
         _write_job(sketches, Path(path))
-        typer.echo(f"the job that would be sent is in {path}")
+        say(f"the job that would be sent is in {path}")
     if errors_of(findings, accepted):
         raise typer.Exit(2)
 
@@ -130,30 +132,21 @@ def _data(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> dict[str, 
 
 
 def _print(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> None:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    from tandem.answer_tables import console
-
     for sketch in sketches:
         record = sketch.record()
         kept = sum(step.keeps for step in record.steps.values())
-        typer.echo(
-            f"{sketch.name} on {sketch.launch().engine}: {len(record.steps)} steps, {kept} of them keep something"
-        )
+        say(f"{sketch.name} on {sketch.launch().engine}: {len(record.steps)} steps, {kept} of them keep something")
     if not findings:
-        typer.echo("nothing to say: it can be launched")
+        say("nothing to say: it can be launched")
         return
     if not sys.stdout.isatty():
         for finding in findings:
-            typer.echo(f"{finding.level}: {finding.line()}")
+            say(f"{finding.level}: {finding.line()}")
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("", "what", "where", "remedy"):
-        table.add_column(name, overflow="fold")
-    for finding in findings:
-        colour = _COLOURS[str(finding.level)]
-        level = f"[{colour}]{finding.level}[/]\n{finding.code}"
-        table.add_row(level, escape(finding.what), escape(finding.where), escape(finding.remedy))
-    console().print(table)
+    columns = [Column("", keep=True), Column("code", keep=True), Column("what", keep=True, wrap=True)]
+    columns += [Column("where", wrap=True), Column("remedy", keep=True, wrap=True)]
+    rows = (
+        (cell(finding.level, _COLOURS[str(finding.level)]), finding.code, finding.what, finding.where, finding.remedy)
+        for finding in findings
+    )
+    print_table(console(), columns, rows)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from tandem.printing import say
 from tandem.schemas.errors import UserError
 
 __all__ = ["create_subscription", "create_topic"]
@@ -29,9 +30,9 @@ def create_topic(
         try:
             _publisher().create_topic(name=name, **_patience())
         except AlreadyExists:
-            typer.echo(f"{name} is there already")
+            say(f"{name} is there already")
         else:
-            typer.echo(f"created {name}")
+            say(f"created {name}")
 
 
 def create_subscription(
@@ -58,9 +59,9 @@ def create_subscription(
             ) from None
         except AlreadyExists:
             _check_same(client.get_subscription(subscription=name, **_patience()), topic, ack_deadline)
-            typer.echo(f"{name} is there already")
+            say(f"{name} is there already")
         else:
-            typer.echo(f"created {name}")
+            say(f"created {name}")
 
 
 def _check(name: str, kind: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,6 +9,7 @@ import typer
 
 from tandem.named import DefinitionArgument, load_named, name_of
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.printing import console, print_json, say
 
 __all__ = ["RECONCILE_SETTINGS", "drift", "receipts", "reconcile"]
 
@@ -49,10 +49,10 @@ def reconcile(
     config = ReconcileConfig(chosen, Home(places.journal, places.store, usual.dead_letters), dry_run, deep, memory)
     outcome = run(config, options)
     if as_json:
-        typer.echo(json.dumps(outcome_data(outcome, dry_run), ensure_ascii=False, allow_nan=False))
+        print_json(outcome_data(outcome, dry_run, chosen.key))
     else:
         for line in report(chosen.name, outcome, dry_run=dry_run):
-            typer.echo(line)
+            say(line)
     check_logic(config, outcome)
 
 
@@ -66,8 +66,7 @@ def receipts(
     store: StoreOption = None,
 ) -> None:
     """List what reconciling found and repaired, newest first; or one receipt with every repaired key."""
-    from tandem.answer_tables import console
-    from tandem.drift_output import key_data, keys_table, receipt_data, receipts_table
+    from tandem.drift_output import key_data, print_keys, print_receipts, receipt_data
     from tandem.schemas.errors import UserError
     from tandem.views.receipts import receipt_keys, reconciliation_values
 
@@ -77,25 +76,25 @@ def receipts(
         if number is not None and not listed:
             raise UserError(f"{name}: there is no receipt {number}; `tandem receipts {name}` lists them")
         keys = receipt_keys(views, number) if number is not None else []
-        measures = _measures(definition, views) if keys else ()
+        compiled: Any = _compiled(definition, views) if keys else None
     if as_json:
         data: Any = [receipt_data(each) for each in listed]
         if number is not None:
-            data = {**data[0], "keys": [key_data(key, measures) for key in keys]}
-        typer.echo(json.dumps(data, ensure_ascii=False, default=str))
+            data = {**data[0], "keys": [key_data(key, compiled) for key in keys]}
+        print_json(data)
     elif not listed:
-        typer.echo(f"{name}: reconciling has found nothing yet")
+        say(f"{name}: reconciling has found nothing yet")
     else:
-        console().print(receipts_table(listed))
+        print_receipts(console(), listed)
         if keys:
-            console().print(keys_table(keys, measures))
+            print_keys(console(), keys, compiled)
 
 
-def _measures(definition: str, views: Any) -> Any:
-    """The measures that receipts are shown with."""
+def _compiled(definition: str, views: Any) -> Any:
+    """The definition whose results receipts show."""
     from tandem.schemas.compiled import compile_definition
 
-    return compile_definition(load_named(definition, views)).measures
+    return compile_definition(load_named(definition, views))
 
 
 def drift(
@@ -110,8 +109,7 @@ def drift(
     store: StoreOption = None,
 ) -> None:
     """Show how far live was from batch over time, and why: one row a reconciled generation and tile."""
-    from tandem.answer_tables import console
-    from tandem.drift_output import drift_csv, drift_table, point_data
+    from tandem.drift_output import drift_csv, point_data, print_drift
     from tandem.drift_page import drift_page
     from tandem.schemas.errors import UserError
     from tandem.views.receipts import drift_points
@@ -122,7 +120,7 @@ def drift(
         name = name_of(definition, views)
         points = drift_points(views, name, live_run)
     if as_json:
-        typer.echo(json.dumps([point_data(point) for point in points], ensure_ascii=False, allow_nan=False))
+        print_json([point_data(point) for point in points])
     elif as_csv:
         typer.echo(drift_csv(points), nl=False)
     elif html is not None:
@@ -130,8 +128,8 @@ def drift(
             html.write_text(drift_page(name, points), encoding="utf-8")
         except OSError as error:
             raise UserError(f"--html {html}: can't be written: {error.strerror}") from None
-        typer.echo(f"{html}: {len(points):,} points")
+        say(f"{html}: {len(points):,} points")
     elif points:
-        console().print(drift_table(points))
+        print_drift(console(), points)
     else:
-        typer.echo(f"{name}: nothing was reconciled yet; `tandem reconcile {name}` does it")
+        say(f"{name}: nothing was reconciled yet; `tandem reconcile {name}` does it")

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from tandem.printing import say
+
 __all__ = ["PASS_ON", "backfill", "check", "emulator", "launch", "live", "publish"]
 
 PASS_ON: Final[dict[str, Any]] = {
@@ -30,7 +32,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
         fields = ", ".join(compiled.source_columns)
         revisions = ", ".join(sorted(definition.source.revisions))
         also = f"; schema revisions {revisions}" if revisions else ""
-        typer.echo(f"{path}: {definition.name}, version {compiled.version}, reads {fields}{also}")
+        say(f"{path}: {definition.name}, version {compiled.version}, reads {fields}{also}")
 
 
 def live(context: typer.Context) -> None:
@@ -86,7 +88,7 @@ def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], 
         return
     passed = gate(name, rest)
     for finding in passed.warnings:
-        typer.echo(f"{finding.level}: {finding.line()}", err=True)
+        say(f"{finding.level}: {finding.line()}", err=True)
     try:
         run(passed.arguments)
     except grpc.RpcError as error:
@@ -110,6 +112,6 @@ def emulator(
     serve(
         host,
         port,
-        ready=lambda address: typer.echo(f"export PUBSUB_EMULATOR_HOST={address}"),
+        ready=lambda address: say(f"export PUBSUB_EMULATOR_HOST={address}"),
         max_backlog_bytes=max_backlog_bytes or DEFAULT_MAX_BACKLOG_BYTES,
     )

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from tandem.instants import ago_text, short_time
+from tandem.printing import cell
+from tandem.tables import Column, print_pairs, print_table
 
 if TYPE_CHECKING:
     from tandem.journal_state import HeldGeneration, JournalState
     from tandem.views.rows import Publication
 
-__all__ = ["journal_lines", "print_status", "publications_table"]
+__all__ = ["journal_lines", "print_publications", "print_status"]
 
 _COUNTS: Final = ("received", "counted", "filtered", "duplicates", "late", "dead")
 _MOST_GENERATIONS: Final = 12
@@ -24,38 +24,49 @@ _MOST_GENERATIONS: Final = 12
 
 def print_status(to: Console, report: dict[str, Any], journal: JournalState | None, now: int) -> None:
     """What is served, the live run's conservation, and the journal. `now`: wall clock, microseconds UTC."""
-    to.print(_served_grid(report, now))
+    print_pairs(to, _served_pairs(report, now))
     live = _served_live(report)
     if live is not None and live["generations"]:
-        to.print(_generations_table(live, report["served"]["boundary"], journal))
+        _print_generations(to, live, report["served"]["boundary"], journal)
     others = [run for run in report["live_runs"] if run is not live]
     for run in others:
         state = "caught up" if run["caught_up"] else "catching up"
-        to.print(f"  live run {run['run']} of version {run['version']}: {state}, not served")
+        to.print(cell(f"  live run {run['run']} of version {run['version']}: {state}, not served"), soft_wrap=True)
     if journal is None:
         to.print("  no journal here: --home or --journal names it")
     else:
         for line in journal_lines(journal, now):
-            to.print(f"  {line}", markup=False)
+            to.print(cell(f"  {line}"), soft_wrap=True)
 
 
-def publications_table(publications: Sequence[Publication], served: int) -> Table:
+def print_publications(to: Console, publications: Sequence[Publication], served: int) -> None:
     """One row a publication; the one of number `served` is marked."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("", "number", "published", "kind", "version", "boundary", "batch run", "live run", "note"):
-        table.add_column(name, justify="right" if name in ("number", "boundary") else "left")
-    for row in publications:
-        mark = "served" if row.ordinal == served else ""
-        runs = (row.batch_run or "-", row.live_run or "-", escape(row.note))
-        cells = (
+    columns = [
+        Column("", keep=True),
+        Column("number", right=True, keep=True),
+        Column("published", keep=True),
+        Column("boundary", right=True, keep=True),
+        Column("version", keep=True),
+        Column("kind"),
+        Column("batch run"),
+        Column("live run"),
+        Column("note", wrap=True),
+    ]
+    rows = (
+        (
+            "served" if row.ordinal == served else "",
             str(row.ordinal),
             short_time(row.published_at, seconds=True),
-            row.kind.value,
-            row.version,
             str(row.boundary),
+            row.version,
+            row.kind.value,
+            row.batch_run or "-",
+            row.live_run or "-",
+            row.note,
         )
-        table.add_row(mark, *cells, *runs)
-    return table
+        for row in publications
+    )
+    print_table(to, columns, rows)
 
 
 def journal_lines(journal: JournalState, now: int) -> Iterator[str]:
@@ -101,42 +112,41 @@ def _served_live(report: dict[str, Any]) -> dict[str, Any] | None:
     return wanted[0] if wanted else None
 
 
-def _served_grid(report: dict[str, Any], now: int) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+def _served_pairs(report: dict[str, Any], now: int) -> Iterator[tuple[str, str | Text]]:
     served = report["served"]
-    table.add_row("  name", f"[bold]{report['name']}[/]")
+    yield "name", cell(report["name"], "bold")
     if served is None:
-        table.add_row("  served", "nothing is published yet")
+        yield "served", "nothing is published yet"
     else:
         when = f"{served['kind']}, {ago_text(now - served['published_at'])} ago"
-        table.add_row("  served", f"publication {served['publication']} ({when}), version {served['version']}")
-        table.add_row("  batch run", f"{served['batch_run'] or '-'}  boundary {served['boundary']}")
-        table.add_row("  live run", _live_text(_served_live(report)))
+        yield "served", f"publication {served['publication']} ({when}), version {served['version']}"
+        yield "batch run", f"{served['batch_run'] or '-'}  boundary {served['boundary']}"
+        yield "live run", _live_text(_served_live(report))
         residues = report["batch_residues"]
         residue = ", ".join(f"generation {g}: {n:,}" for g, n in residues.items())
-        table.add_row("  batch residue", f"[bold red]{residue}[/]" if residues else "0")
+        yield "batch residue", cell(residue, "bold red") if residues else "0"
     building = [run["id"] for run in report["batch_runs"] if run["status"] == "BUILDING"]
     if building:
-        table.add_row("  unfinished", ", ".join(building))
+        yield "unfinished", ", ".join(building)
     letters = ", ".join(f"{count:,} {state}" for state, count in sorted(report["dead_letters"].items()))
-    table.add_row("  dead letters", letters or "0")
+    yield "dead letters", letters or "0"
     if report["reconciled"] is not None:
-        table.add_row("  reconciled", _reconciled_text(report["reconciled"], now))
-    return table
+        yield "reconciled", _reconciled_text(report["reconciled"], now)
 
 
-def _reconciled_text(last: dict[str, Any], now: int) -> str:
+def _reconciled_text(last: dict[str, Any], now: int) -> Text:
     """The last reconcile run that found something, its repair, and the drift that it measured."""
     found = last["summary"]
     wrong = sum(found[cause] for cause in ("wrong", "missing", "extra"))
     done = f"{wrong:,} states repaired by {last['repair']}" if last["repair"] else "nothing to repair"
     drift = f"drift {found['late']:,} late, {found['straddlers']:,} straddlers"
+    text = cell(f"number {last['number']}, {ago_text(now - last['created_at'])} ago: {done}; {drift}")
     live = found["missing_in_live"] + found["extra_in_live"]
-    lost = f", [bold red]{live:,} wrong in live[/]" if live else ""
-    logic = f", [bold red]{found['logic']:,} LOGIC[/]" if found["logic"] else ""
-    return f"number {last['number']}, {ago_text(now - last['created_at'])} ago: {done}; {drift}{lost}{logic}"
+    if live:
+        text.append(", ").append(f"{live:,} wrong in live", "bold red")
+    if found["logic"]:
+        text.append(", ").append(f"{found['logic']:,} LOGIC", "bold red")
+    return text
 
 
 def _live_text(live: dict[str, Any] | None) -> str:
@@ -146,24 +156,22 @@ def _live_text(live: dict[str, Any] | None) -> str:
     return f"{live['run']}  {watermark}"
 
 
-def _generations_table(live: dict[str, Any], boundary: int, journal: JournalState | None) -> Table:
+def _print_generations(to: Console, live: dict[str, Any], boundary: int, journal: JournalState | None) -> None:
     """The live run's conservation: received = counted + filtered + duplicates + late + dead + in flight."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("generation", justify="right")
-    table.add_column("is")
-    for name in (*_COUNTS, "in flight"):
-        table.add_column(name, justify="right")
+    columns = [Column("generation", right=True, keep=True), Column("is", keep=True)]
+    columns += [Column(name, right=True, keep=True) for name in (*_COUNTS, "in flight")]
+    rows = list[Sequence[str]]()
     generations = sorted(live["generations"].items())
     hidden = generations[:-_MOST_GENERATIONS]
     if hidden:
         counts = [sum(totals[name] for _, totals in hidden) for name in _COUNTS]
         rest = sum(live["residues"].get(generation, 0) for generation, _ in hidden)
-        table.add_row(f"{hidden[0][0]} to {hidden[-1][0]}", "", *(f"{n:,}" for n in (*counts, rest)))
+        rows.append((f"{hidden[0][0]} to {hidden[-1][0]}", "", *(f"{n:,}" for n in (*counts, rest))))
     for generation, totals in generations[-_MOST_GENERATIONS:]:
         numbers = [totals[name] for name in _COUNTS] + [live["residues"].get(generation, 0)]
         state = _state(generation, boundary, journal)
-        table.add_row(str(generation), state, *(f"{number:,}" for number in numbers))
-    return table
+        rows.append((str(generation), state, *(f"{number:,}" for number in numbers)))
+    print_table(to, columns, rows)
 
 
 def _state(generation: int, boundary: int, journal: JournalState | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from tandem.named import DefinitionArgument, name_of
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.printing import console, print_json, say
 
 __all__ = ["prune", "publications", "roll_back", "status"]
 
@@ -23,7 +23,6 @@ def status(
     journal: JournalOption = None,
 ) -> None:
     """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
-    from tandem.answer_tables import console
     from tandem.journal.blobs import LocalBlobs
     from tandem.journal_state import read_state
     from tandem.status_data import status_data
@@ -36,7 +35,7 @@ def status(
     state = read_state(LocalBlobs(places.journal)) if Path(places.journal).is_dir() else None
     now = time.time_ns() // 1000
     if as_json:
-        typer.echo(json.dumps(status_data(report, state, now), ensure_ascii=False, allow_nan=False))
+        print_json(status_data(report, state, now))
     else:
         print_status(console(), report, state, now)
 
@@ -48,9 +47,8 @@ def publications(
     store: StoreOption = None,
 ) -> None:
     """List what was served under a name, newest first."""
-    from tandem.answer_tables import console
     from tandem.status_data import publication_data
-    from tandem.status_tables import publications_table
+    from tandem.status_tables import print_publications
 
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)
@@ -58,11 +56,11 @@ def publications(
     current = served.ordinal if served is not None else 0
     if as_json:
         data = [publication_data(publication, current) for publication in listed]
-        typer.echo(json.dumps(data, ensure_ascii=False))
+        print_json(data)
     elif listed:
-        console().print(publications_table(listed, current))
+        print_publications(console(), listed, current)
     else:
-        typer.echo(f"{name}: nothing was published yet")
+        say(f"{name}: nothing was published yet")
 
 
 def roll_back(
@@ -82,7 +80,7 @@ def roll_back(
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)
         done = views.roll_back(name, publication, live_run=live_run, note=note)
-    typer.echo(
+    say(
         f"{name}: publication {done.ordinal} serves what publication {publication} did: "
         f"batch run {done.batch_run or '-'}, boundary {done.boundary}, live run {done.live_run or '-'}"
     )
@@ -98,7 +96,7 @@ def prune(
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)
         removed = views.prune(name, keep)
-    typer.echo(
+    say(
         f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
     )

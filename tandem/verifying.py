@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
+from tandem.printing import console, say
 from tandem.schemas.errors import ParityError, UserError
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ def verify(
     """Prove on a sample that batch, live and every mix of them give one answer, whatever comes, fails and is late."""
     from random import Random
 
-    from rich.console import Console
-
     from tandem.pipelines.config import definition_text
     from tandem.proving.measure_modules import import_measures
     from tandem.proving.sample import read_sample
@@ -54,8 +53,8 @@ def verify(
     loaded = load(Path(definition))
     taken = read_sample(loaded, sample, max_events, Random(seed))
     begun = time.monotonic()
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with console.status(f"{loaded.name}: {taken.events} events") as status:
+    to = console(stderr=True)
+    with to.status(f"{loaded.name}: {taken.events} events") as status:
         settings = Settings(
             seed=seed,
             examples=examples,
@@ -66,7 +65,7 @@ def verify(
         found = run(loaded, definition_text(definition), taken, settings, measures or ())
     if isinstance(found, Failure):
         _show_failure(loaded.name, found, seed, write_test)
-    typer.echo(_summary(loaded.name, found, settings))
+    say(_summary(loaded.name, found, settings))
 
 
 def _seconds(text: str) -> float:
@@ -93,11 +92,11 @@ def _show_failure(name: str, failure: Failure, seed: int, write_test: Path | Non
 
     text = module_text(failure.case, name, failure.message, seed)
     if write_test is None:
-        typer.echo(text)
+        say(text, lines=True)
         raise ParityError(f"{name}: {failure.message}; the test above shows it (--write-test FILE saves it)")
     try:
         write_test.write_text(text, encoding="utf-8")
     except OSError as error:
-        typer.echo(text)
+        say(text, lines=True)
         raise UserError(f"--write-test {write_test}: can't be written: {error.strerror}; the test is above") from None
     raise ParityError(f"{name}: {failure.message}; `python -m pytest {write_test}` shows it")

@@ -16,17 +16,40 @@ import sqlalchemy as sa
 from tandem.schemas.calendars import Calendar
 from tandem.schemas.certificate import Certificate, Status
 from tandem.schemas.errors import UserError
+from tandem.schemas.windows import EVER
 from tandem.views.certifying import certificate_of, statuses
 from tandem.views.merging import merge_results
-from tandem.views.reading import Scope, TileRow, all_rows, late_by_tile, read_scope, tile_extent, tile_rows
+from tandem.views.reading import (
+    Scope,
+    TileRow,
+    all_rows,
+    late_by_tile,
+    read_scope,
+    span_streams,
+    tile_extent,
+    tile_rows,
+)
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_edges, check_span, edges_of, window_at
 
-__all__ = ["Answer", "AnswerRow", "Point", "Series", "all_answers", "answer", "series", "series_over", "window"]
+__all__ = [
+    "Answer",
+    "AnswerRow",
+    "Point",
+    "Series",
+    "all_answers",
+    "answer",
+    "series",
+    "series_over",
+    "streams_of",
+    "window",
+]
 
 _MERGE_AT_ONCE: Final = 20_000
 """Rows in one merge of `all_answers`."""
+FOR_EVER: Final = 2**62
+"""Later than any tile, microseconds UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +109,7 @@ def answer(store: ViewStore, compiled: Compiled, key: str, start: int, end: int)
         rows = tile_rows(connection, scope, key, start, end)
         late = late_by_tile(connection, scope, start, end)
     groups = np.zeros(len(rows), np.int64)
-    results = merge_results(compiled.measures, [row.states for row in rows], groups, 1, _place(compiled, key))
+    results = merge_results(compiled, [row.states for row in rows], groups, 1, _place(compiled, key))
     return Answer(key, start, end, results[0], certificate_of(compiled, scope, rows, sum(late.values()), end))
 
 
@@ -120,7 +143,7 @@ def series_over(store: ViewStore, compiled: Compiled, key: str, edges: Sequence[
         late = late_by_tile(connection, scope, start, end)
     size = len(edges) - 1
     groups = np.searchsorted(edges, [row.tile for row in rows], side="right") - 1
-    results = merge_results(compiled.measures, [row.states for row in rows], groups, size, _place(compiled, key))
+    results = merge_results(compiled, [row.states for row in rows], groups, size, _place(compiled, key))
     events, live, late_of = [0] * size, [0] * size, [0] * size
     for row, group in zip(rows, groups.tolist(), strict=True):
         events[group] += row.events
@@ -133,27 +156,39 @@ def series_over(store: ViewStore, compiled: Compiled, key: str, edges: Sequence[
     return Series(key, start, end, tuple(points), certificate_of(compiled, scope, rows, sum(late.values()), end))
 
 
-def all_answers(store: ViewStore, compiled: Compiled, step: int | Calendar | None = None) -> Iterator[AnswerRow]:
+def all_answers(
+    store: ViewStore,
+    compiled: Compiled,
+    step: int | Calendar | None = None,
+    *,
+    key: str | None = None,
+    span: tuple[int, int] | None = None,
+) -> Iterator[AnswerRow]:
     """Every key and step that has events, in the order of key (its bytes), then time, of one instant.
 
-    Steps are multiples of the tile (by default the tile) and aligned to 1970-01-01 UTC, or the periods of a calendar,
-    whose zone the tiles must fit: else UserError, before the first row. Streams: memory holds some ten thousand
-    rows. The read transaction lasts until the iterator is used up or closed.
+    `key` (canonical): of this one only. `span`: only the tiles in [start, end); the first and the last step are cut by
+    it. Steps are multiples of the tile (by default the tile) and aligned to 1970-01-01 UTC, or the periods of a
+    calendar, whose zone the tiles must fit: else UserError, before the first row. Streams: memory holds some ten
+    thousand rows. The read transaction lasts until the iterator is used up or closed.
     """
     tile = compiled.definition.tile
     step = tile if step is None else step
     if not isinstance(step, Calendar) and (step <= 0 or step % tile):
         raise UserError(f"step {step} isn't a multiple of the tile of {tile} microseconds")
-    return _all_answers(store, compiled, step)
+    if span is not None:
+        check_span(*span, tile)
+    return _all_answers(store, compiled, step, key, span)
 
 
-def _all_answers(store: ViewStore, compiled: Compiled, step: int | Calendar) -> Iterator[AnswerRow]:
+def _all_answers(
+    store: ViewStore, compiled: Compiled, step: int | Calendar, key: str | None, span: tuple[int, int] | None
+) -> Iterator[AnswerRow]:
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
-        span_of = _spans(connection, scope, compiled, step)
+        span_of = _spans(connection, scope, compiled, step, span)
         held: list[TileRow] = []
         last: tuple[str, int] | None = None
-        for row in heapq.merge(*all_rows(connection, scope), key=_by_key_and_tile):
+        for row in heapq.merge(*streams_of(connection, scope, key, span), key=_by_key_and_tile):
             place = (row.key, span_of(row.tile)[0])
             if place != last and len(held) >= _MERGE_AT_ONCE:
                 yield from _merged(compiled, held, span_of)
@@ -164,15 +199,37 @@ def _all_answers(store: ViewStore, compiled: Compiled, step: int | Calendar) -> 
 
 
 def _spans(
-    connection: sa.Connection, scope: Scope, compiled: Compiled, step: int | Calendar
+    connection: sa.Connection,
+    scope: Scope,
+    compiled: Compiled,
+    step: int | Calendar,
+    span: tuple[int, int] | None,
 ) -> Callable[[int], tuple[int, int]]:
-    """The step that each tile lies in. Raises UserError for a calendar that cuts tiles of the view."""
+    """The step that each tile lies in, within the span. Raises UserError for a calendar that cuts tiles of the view."""
+    low, high = span or (EVER, FOR_EVER)
     if not isinstance(step, Calendar):
-        return lambda tile: (tile // step * step, tile // step * step + step)
-    extent = tile_extent(connection, scope)
+        return lambda tile: (max(tile // step * step, low), min(tile // step * step + step, high))
+    extent = tile_extent(connection, scope) if span is None else (span[0], span[1] - 1)
     if extent is not None:
         step.check_tiles(compiled.definition.tile, step.span_at(extent[0])[0], step.span_at(extent[1])[1])
-    return cache(step.span_at)
+
+    def within(tile: int) -> tuple[int, int]:
+        start, end = step.span_at(tile)
+        return max(start, low), min(end, high)
+
+    return cache(within)
+
+
+def streams_of(
+    connection: sa.Connection, scope: Scope, key: str | None, span: tuple[int, int] | None
+) -> Iterator[Iterator[TileRow]]:
+    """Streams of rows, each in the order of key, then tile: of one key or all, of a span or all tiles."""
+    if key is not None:
+        yield iter(sorted(tile_rows(connection, scope, key, *(span or (EVER, FOR_EVER))), key=_by_key_and_tile))
+    elif span is not None:
+        yield from span_streams(connection, scope, *span)
+    else:
+        yield from all_rows(connection, scope)
 
 
 # Code points sort as UTF-8 bytes do, so Python's order of strings is that of the store.
@@ -192,7 +249,7 @@ def _merged(compiled: Compiled, rows: list[TileRow], span_of: Callable[[int], tu
         events[-1] += row.events
         batch[-1] += 0 if row.generation else row.events
     states = [row.states for row in rows]
-    results = merge_results(compiled.measures, states, groups, len(heads), _place(compiled, "all keys"))
+    results = merge_results(compiled, states, groups, len(heads), _place(compiled, "all keys"))
     for (key, (start, end)), count, from_batch, values in zip(heads, events, batch, results, strict=True):
         yield AnswerRow(key, start, end, count, from_batch, values)
 

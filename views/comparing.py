@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
+from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.errors import StoreError
 from tandem.views import publishing
 from tandem.views.built import built_rows
@@ -56,7 +57,9 @@ def compare(store: ViewStore, old: Compiled, new: Compiled) -> Comparison:
 
 def _shared(old: Compiled, new: Compiled) -> list[str]:
     theirs = {name for name, _ in new.measures}
-    return [name for name, _ in old.measures if name in theirs]
+    names = [name for name, _ in old.measures if name in theirs and not name.startswith(RESERVED_PREFIX)]
+    derived = {name for name, _ in new.derive_results}
+    return names + [name for name, _ in old.derive_results if name in derived]
 
 
 def _scope(connection: sa.Connection, store: ViewStore, compiled: Compiled) -> Scope:
@@ -172,7 +175,7 @@ def _merged(compiled: Compiled, chunk: list[tuple[Place, list[TileRow]]]) -> Ite
     groups = np.repeat(np.arange(len(chunk)), [len(rows) for _, rows in chunk])
     states = [row.states for _, rows in chunk for row in rows]
     name = compiled.definition.name
-    results = merge_results(compiled.measures, states, groups, len(chunk), f"{name}, all keys")
+    results = merge_results(compiled, states, groups, len(chunk), f"{name}, all keys")
     return zip((place for place, _ in chunk), results, strict=True)
 
 

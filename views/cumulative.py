@@ -14,7 +14,6 @@ from tandem.schemas.certificate import judge
 from tandem.schemas.durations import DAY
 from tandem.schemas.errors import UserError
 from tandem.schemas.measures.base import Measure
-from tandem.schemas.states import Measures
 from tandem.schemas.windows import EVER
 from tandem.views.answers import Answer, Point, Series
 from tandem.views.certifying import certificate_of, facts_of
@@ -45,7 +44,7 @@ def answer_ever(store: ViewStore, compiled: Compiled, key: str, end: int) -> Ans
         rows = tile_rows(connection, scope, key, EVER, end)
         late = sum(late_by_tile(connection, scope, EVER, end).values())
     place = f"{compiled.definition.name}, key {key}"
-    results = merge_results(compiled.measures, [row.states for row in rows], np.zeros(len(rows), np.int64), 1, place)
+    results = merge_results(compiled, [row.states for row in rows], np.zeros(len(rows), np.int64), 1, place)
     start = min((row.tile for row in rows), default=end - tile)
     return Answer(key, start, end, results[0], certificate_of(compiled, scope, rows, late, end))
 
@@ -80,7 +79,7 @@ def cumulative(
         )
     )
     points = []
-    results = _running(compiled.measures, rows, bounds, f"{compiled.definition.name}, key {key}")
+    results = _running(compiled, rows, bounds, f"{compiled.definition.name}, key {key}")
     for step_end, upto, upto_late, values in zip(edges[1:], bounds, late_bounds, results, strict=True):
         facts = facts_of(compiled, scope, (), int(pending[upto_late]), step_end)
         facts = replace(facts, events=int(events[upto]), live_events=int(live[upto]))
@@ -106,10 +105,10 @@ def _edges(start: int, end: int, step: int | Calendar, tile: int) -> list[int]:
 
 
 def _running(
-    measures: Measures, rows: Sequence[TileRow], bounds: Sequence[int], place: str
+    compiled: Compiled, rows: Sequence[TileRow], bounds: Sequence[int], place: str
 ) -> Iterator[dict[str, Any]]:
     """The results over the first `bounds[i]` rows for each i; `bounds` ascend."""
-    carried: list[pa.Array] | None = None
+    measures, carried = compiled.measures, None
     for first in range(0, len(bounds), _AT_ONCE):
         ends = bounds[first : first + _AT_ONCE]
         begin = bounds[first - 1] if first else 0
@@ -124,7 +123,7 @@ def _running(
                 states = measure.merge(ordered, np.array([0, *range(len(ends))]), len(ends))
             merged.append(_prefixes(measure, states))
         carried = [column.slice(len(ends) - 1, 1) for column in merged]
-        yield from results_of(measures, merged)
+        yield from results_of(compiled, merged)
 
 
 def _prefixes(measure: Measure, states: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ _SELECTS: Final[dict[int, tuple[Any, str, list[tuple[str, Any]]]]] = {}
 
 
 def select_rows(
-    connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
+    connection: sa.Connection, statement: sa.Select[Any] | sa.TextClause, values: Mapping[str, Any]
 ) -> Sequence[tuple[Any, ...]]:
     """All rows of a statement that a module holds (none that is built for each call), as tuples."""
     if connection.dialect.name != "sqlite":

@@ -13,9 +13,19 @@ import pyarrow as pa
 from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.errors import StoreError
 from tandem.schemas.measures.row_codec import decode_rows, encode_rows
+from tandem.schemas.results import with_derived
 from tandem.schemas.states import Measures
+from tandem.views.rows import Compiled
 
-__all__ = ["StoredRow", "decode_states", "encode_states", "encoded_states", "merge_results", "results_of"]
+__all__ = [
+    "StoredRow",
+    "decode_states",
+    "encode_states",
+    "encoded_states",
+    "merge_results",
+    "merged_states",
+    "results_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +60,33 @@ def decode_states(measures: Measures, rows: Sequence[bytes], place: str) -> list
 
 
 def merge_results(
-    measures: Measures, rows: Sequence[bytes], groups: npt.NDArray[np.int64], size: int, place: str
+    compiled: Compiled, rows: Sequence[bytes], groups: npt.NDArray[np.int64], size: int, place: str
 ) -> list[dict[str, Any]]:
-    """The results of `size` groups by the measures' names; row i belongs to `groups[i]`, a group may be
-    empty.
-    """
-    columns = decode_states(measures, rows, place)
+    """The results of `size` groups by name; row i belongs to `groups[i]`, a group may be empty."""
+    columns = decode_states(compiled.measures, rows, place)
     if len(rows) == size and (groups == np.arange(size)).all():
-        return results_of(measures, columns)  # merging one state gives the same
-    merged = [measure.merge(states, groups, size) for (_, measure), states in zip(measures, columns, strict=True)]
-    return results_of(measures, merged)
+        return results_of(compiled, columns)  # merging one state gives the same
+    return results_of(compiled, merged_states(compiled.measures, columns, groups, size))
 
 
-def results_of(measures: Measures, states: Sequence[pa.Array]) -> list[dict[str, Any]]:
-    """The results of each row of the measures' states, by name; times that tiles keep for sessions aren't results."""
+def merged_states(
+    measures: Measures, columns: Sequence[pa.Array], groups: npt.NDArray[np.int64], size: int
+) -> list[pa.Array]:
+    """The measures' states of `size` groups, merged from the rows of `columns`; row i belongs to `groups[i]`."""
+    return [measure.merge(states, groups, size) for (_, measure), states in zip(measures, columns, strict=True)]
+
+
+def results_of(compiled: Compiled, states: Sequence[pa.Array]) -> list[dict[str, Any]]:
+    """The results of each row of the measures' states, by name, and those derived from them.
+
+    Times that tiles keep for sessions aren't results.
+    """
+    measures = compiled.measures
     public = [
         (name, measure.result(column))
         for (name, measure), column in zip(measures, states, strict=True)
         if not name.startswith(RESERVED_PREFIX)
     ]
     names = [name for name, _ in public]
-    return [dict(zip(names, values, strict=True)) for values in zip(*(values for _, values in public), strict=True)]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*(values for _, values in public), strict=True)]
+    return with_derived(measures, compiled.derive_results, rows)

@@ -28,7 +28,18 @@ from tandem.views.tables import (
     publications,
 )
 
-__all__ = ["Scope", "TileRow", "all_rows", "batch_rows", "late_by_tile", "read_scope", "tile_extent", "tile_rows"]
+__all__ = [
+    "Scope",
+    "TileRow",
+    "all_rows",
+    "batch_rows",
+    "late_by_tile",
+    "read_scope",
+    "span_rows",
+    "span_streams",
+    "tile_extent",
+    "tile_rows",
+]
 
 
 class TileRow(NamedTuple):
@@ -139,6 +150,27 @@ _BATCH_OF_KEY: Final = _of_key(_BATCH, _B)
 _LIVE_OF_KEY: Final = _of_key(_LIVE, _L)
 
 
+def _of_span(table: sa.Table, which: str) -> sa.TextClause:
+    """The rows of a span of tiles, of all keys; `which`: of which batch runs, or generations.
+
+    From key to key in the primary key's order, and of each only the span, instead of over all tiles that there are. A
+    cross join is what keeps SQLite from reading all rows first, so this is text.
+    """
+    first, _, _, third, *_ = table.columns.keys()
+    states, rows = table.name, f"{first} = :{first}"
+    return sa.text(
+        f"WITH RECURSIVE all_keys(k) AS (SELECT min(key) FROM {states} WHERE {rows} UNION ALL "
+        f"SELECT (SELECT min(key) FROM {states} WHERE {rows} AND key > k) FROM all_keys WHERE k IS NOT NULL) "
+        f"SELECT key, tile, {third}, events, states FROM all_keys CROSS JOIN {states} "
+        f"WHERE {rows} AND key = k AND tile >= :start AND tile < :end AND {third} {which} "
+        f"ORDER BY key, tile, {third}"
+    )
+
+
+_BATCH_OF_SPAN: Final = _of_span(batch_states, "<= :newest")
+_LIVE_OF_SPAN: Final = _of_span(live_states, "> :boundary")
+
+
 def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) -> Scope:
     """What is served under the definition's name.
 
@@ -190,6 +222,36 @@ def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end
         found = select_rows(connection, _LIVE_OF_KEY, {**_live_values(scope), **span})
         rows.extend(map(TileRow._make, found))
     return rows
+
+
+def span_rows(connection: sa.Connection, scope: Scope, start: int, end: int) -> list[TileRow]:
+    """As `tile_rows`, of all keys: batch's in the order of key, then tile, then live's."""
+    rows: list[TileRow] = []
+    if scope.batch_ordinal is not None:
+        found = select_rows(connection, _BATCH_OF_SPAN, _batch_span(scope, start, end))
+        rows.extend(_newest_layers(found, scope.chain))
+    if scope.live_id is not None:
+        rows.extend(map(TileRow._make, select_rows(connection, _LIVE_OF_SPAN, _live_span(scope, start, end))))
+    return rows
+
+
+def span_streams(connection: sa.Connection, scope: Scope, start: int, end: int) -> Iterator[Iterator[TileRow]]:
+    """As `all_rows`, of the tiles in [start, end)."""
+    streaming = {"yield_per": 10_000}
+    if scope.batch_ordinal is not None:
+        found = connection.execute(_BATCH_OF_SPAN, _batch_span(scope, start, end), execution_options=streaming)
+        yield _newest_layers(found, scope.chain)
+    if scope.live_id is not None:
+        found = connection.execute(_LIVE_OF_SPAN, _live_span(scope, start, end), execution_options=streaming)
+        yield map(TileRow._make, found)
+
+
+def _batch_span(scope: Scope, start: int, end: int) -> dict[str, int | None]:
+    return {"definition": scope.definition, "newest": scope.batch_ordinal, "start": start, "end": end}
+
+
+def _live_span(scope: Scope, start: int, end: int) -> dict[str, int | None]:
+    return {"run": scope.live_id, "boundary": scope.boundary, "start": start, "end": end}
 
 
 def tile_extent(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
+from tandem.schemas.expressions import Expression
 from tandem.schemas.states import Measures
 
 __all__ = [
@@ -68,6 +69,8 @@ class Compiled(Protocol):
     def definition(self) -> DefinitionLike: ...
     @property
     def measures(self) -> Measures: ...
+    @property
+    def derive_results(self) -> Sequence[tuple[str, Expression]]: ...
 
 
 class TallyLike(Protocol):

@@ -11,9 +11,9 @@ import numpy as np
 
 from tandem.schemas.columns import FIRST_TIME, LAST_TIME
 from tandem.schemas.sessions import session_groups
-from tandem.views.answers import AnswerRow
+from tandem.views.answers import AnswerRow, streams_of
 from tandem.views.merging import decode_states, results_of
-from tandem.views.reading import TileRow, all_rows, read_scope
+from tandem.views.reading import TileRow, read_scope
 from tandem.views.rows import Compiled
 from tandem.views.sessions import check_gap, event_times
 from tandem.views.store import ViewStore
@@ -26,23 +26,29 @@ _MERGE_AT_ONCE: Final = 20_000
 _by_key_and_tile = itemgetter(0, 1)
 
 
-def all_sessions(store: ViewStore, compiled: Compiled, gap: int) -> Iterator[AnswerRow]:
-    """Every session of every key, in the order of key (its bytes), then time, of one instant.
+def all_sessions(
+    store: ViewStore, compiled: Compiled, gap: int, *, key: str | None = None, span: tuple[int, int] | None = None
+) -> Iterator[AnswerRow]:
+    """Every session of every key (or of `key`), in the order of key (its bytes), then time, of one instant.
 
-    Its start and end are the times of its first and last event, microseconds UTC. Streams; the read transaction lasts
-    until the iterator is used up or closed. Raises UserError as `tandem.views.sessions.check_gap`, at once.
+    With a `span` [start, end) only those that overlap it, whole. Its start and end are the times of its first and last
+    event, microseconds UTC. Streams; the read transaction lasts until the iterator is used up or closed.
+    Raises UserError as `tandem.views.sessions.check_gap`, at once.
     """
     check_gap(compiled, gap)
-    return _all_sessions(store, compiled, gap)
+    found = _all_sessions(store, compiled, gap, key)
+    if span is None:
+        return found
+    return (session for session in found if session.start < span[1] and session.end >= span[0])
 
 
-def _all_sessions(store: ViewStore, compiled: Compiled, gap: int) -> Iterator[AnswerRow]:
+def _all_sessions(store: ViewStore, compiled: Compiled, gap: int, key: str | None) -> Iterator[AnswerRow]:
     # Sessions can be parted where an event at a tile's very end and one at another's start are a gap apart.
     apart = gap + compiled.definition.tile
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
         held: list[TileRow] = []
-        for row in heapq.merge(*all_rows(connection, scope), key=_by_key_and_tile):
+        for row in heapq.merge(*streams_of(connection, scope, key, None), key=_by_key_and_tile):
             if not row.events:
                 continue
             if len(held) >= _MERGE_AT_ONCE and (row.key != held[-1].key or row.tile - held[-1].tile >= apart):
@@ -75,5 +81,5 @@ def _merged(compiled: Compiled, rows: list[TileRow], gap: int) -> Iterator[Answe
     np.add.at(batch, groups, [0 if row.generation else row.events for row in rows])
     merged = [m.merge(states, groups, size) for (_, m), states in zip(compiled.measures, columns, strict=True)]
     counts = zip(starts.tolist(), ends.tolist(), events.tolist(), batch.tolist(), strict=True)
-    for key, numbers, values in zip(keys, counts, results_of(compiled.measures, merged), strict=True):
+    for key, numbers, values in zip(keys, counts, results_of(compiled, merged), strict=True):
         yield AnswerRow(key, *numbers, values)

@@ -221,7 +221,7 @@ def _listed(tiles: _Tiles, found: _Found, late: _Late, gap: int) -> Iterator[Ses
         measure.merge(states.take(taken), groups, size)
         for (_, measure), states in zip(measures, tiles.columns, strict=True)
     ]
-    results = results_of(measures, merged) if size else []
+    results = results_of(tiles.compiled, merged) if size else []
     for start, end, rows, values in zip(found.starts, found.ends, found.rows, results, strict=True):
         low, high = _reach(start, end, gap, tiles.compiled.definition.tile)
         reason = _open_reason(tiles.scope, end + gap)

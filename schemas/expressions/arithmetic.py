@@ -80,6 +80,8 @@ def _smallest_decimal(node: Node) -> Node:
 
 def _divide(compiler: Compiler, tree: exp.Expr) -> Node:
     left, right = (convert(compiler.numeric(side, "'/'"), DOUBLE) for side in (tree.this, tree.expression))
+    if compiler.zero_division:
+        return apply(DOUBLE, f"({left.text} / {right.text})", kernels.divide_or_null, left, right)
     return apply(DOUBLE, f"({left.text} / {right.text})", pc.divide, left, right)
 
 
@@ -87,6 +89,8 @@ def _modulo(compiler: Compiler, tree: exp.Expr) -> Node:
     left, right = (compiler.numeric(side, "'%'") for side in (tree.this, tree.expression))
     if not left.type == right.type == BIGINT:
         left, right = convert(left, DOUBLE), convert(right, DOUBLE)
+        if compiler.zero_division:
+            right = apply(DOUBLE, right.text, kernels.null_for_zero, right)
     return apply(left.type, f"({left.text} % {right.text})", kernels.remainder, left, right)
 
 

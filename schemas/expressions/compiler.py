@@ -49,10 +49,13 @@ _CAST_TARGETS: Final = {
 
 
 class Compiler:
-    """Compiles the nodes of one expression over the columns of `schema`; messages name `field`."""
+    """Compiles the nodes of one expression over the columns of `schema`; messages name `field`.
 
-    def __init__(self, schema: pa.Schema, field: str) -> None:
-        self.schema, self.field = schema, field
+    With `zero_division` a number divided by zero is NULL, and not infinite or NaN.
+    """
+
+    def __init__(self, schema: pa.Schema, field: str, *, zero_division: bool = False) -> None:
+        self.schema, self.field, self.zero_division = schema, field, zero_division
 
     def node(self, tree: exp.Expr) -> Node:
         """The compiled node. Raises DefinitionError."""

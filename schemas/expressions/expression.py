@@ -25,11 +25,13 @@ class Expression:
     anew).
     """
 
-    __slots__ = ("_node", "_schema", "columns", "field", "text", "type")
+    __slots__ = ("_node", "_schema", "columns", "field", "text", "type", "zero_division")
 
-    def __init__(self, text: str, field: str, schema: pa.Schema, node: Node) -> None:
+    def __init__(self, text: str, field: str, schema: pa.Schema, node: Node, zero_division: bool = False) -> None:
         self.text: str = text
         self.field: str = field
+        self.zero_division: bool = zero_division
+        """Whether a division by zero is NULL."""
         self.columns: tuple[str, ...] = tuple(name for name in schema.names if name in node.columns)
         """The columns that it reads, in the schema's order."""
         self.type: pa.DataType = node.type
@@ -45,28 +47,30 @@ class Expression:
         frame = Frame({name: batch.column(name) for name in self.columns}, batch.num_rows)
         return as_array(self._node.run(frame), batch.num_rows)
 
-    def __reduce__(self) -> tuple[Callable[..., Expression], tuple[str, pa.Schema, str]]:
-        return compile_expression, (self.text, self._schema, self.field)
+    def __reduce__(self) -> tuple[Callable[..., Expression], tuple[str, pa.Schema, str, bool]]:
+        return compile_expression, (self.text, self._schema, self.field, self.zero_division)
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r}, {self.type})"
 
 
-def compile_expression(text: str, schema: pa.Schema, field: str) -> Expression:
+def compile_expression(text: str, schema: pa.Schema, field: str, zero_division: bool = False) -> Expression:
     """Compile a SQL expression over the columns of `schema`; `field` is where it stands, for messages.
+
+    With `zero_division` a number divided by zero is NULL, and not infinite or NaN.
 
     Raises DefinitionError for what can't be read, isn't allowed, names no column or mixes types.
     """
 
     def compiled() -> Node:
-        return Compiler(schema, field).node(parse(text, field))
+        return Compiler(schema, field, zero_division=zero_division).node(parse(text, field))
 
     node = _on_own_stack(compiled)
     if node.type == NULL:
         raise DefinitionError(
             f"'{text.strip()[:60]}' is always NULL; write CAST(NULL AS ...) for a typed one", field=field
         )
-    return Expression(text, field, schema, node)
+    return Expression(text, field, schema, node, zero_division)
 
 
 def _on_own_stack(function: Callable[[], _T]) -> _T:

@@ -35,6 +35,7 @@ __all__ = [
     "larger",
     "like",
     "naive",
+    "null_for_zero",
     "null_if",
     "remainder",
     "round_double",
@@ -117,6 +118,16 @@ def arithmetic(function: str, left: Datum, right: Datum) -> Datum:
     754.
     """
     return pc.call_function(function, [left, right])
+
+
+def null_for_zero(divisor: Datum) -> Datum:
+    """The divisor, NULL where it is zero."""
+    return pc.if_else(pc.equal(divisor, 0.0), pa.scalar(None, divisor.type), divisor)
+
+
+def divide_or_null(left: Datum, right: Datum) -> Datum:
+    """`/` of floats, NULL where the divisor is zero."""
+    return pc.divide(left, null_for_zero(right))
 
 
 def remainder(left: Datum, right: Datum) -> Datum:

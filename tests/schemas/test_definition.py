@@ -45,7 +45,7 @@ windows:
   hour: 1h
 """
 FIELDS = "id, at, page, amount, user"
-ALL = "name, source, where, derive, key, tile, lateness, freshness, deduplicate, measures, windows"
+ALL = "name, source, where, derive, key, tile, lateness, freshness, deduplicate, measures, derive_results, windows"
 UNITS = "write whole numbers with a unit, such as 500ms, 1s, 5m, 1h30m, 1d or 2w"
 
 
@@ -120,6 +120,7 @@ def test_a_definition_cannot_be_changed() -> None:
         ("name: clicks", "name: others"),
         ("tile: 1m", "tile: 1m\nfreshness: 5s"),
         ("windows:\n  hour: 1h\n", ""),
+        ("windows:", "derive_results: {one: 1 + 1}\nwindows:"),
         ("tile: 1m", "tile: 60s"),
         ("name: page, type: string", "name: page, doc: where it was, type: string"),
     ],

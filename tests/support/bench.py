@@ -156,7 +156,7 @@ class Bench:
                 "join definitions d on r.definition = d.id where d.version = ? and r.run = ?)",
                 (view.compiled.version, served.live_run),
             ).fetchall()
-        results = merge_results(view.compiled.measures, [r[3] for r in rows], np.arange(len(rows)), len(rows), "states")
+        results = merge_results(view.compiled, [r[3] for r in rows], np.arange(len(rows)), len(rows), "states")
         return {
             (generation, key, tile): orders.ready(result)
             for (generation, key, tile, _), result in zip(rows, results, strict=True)

@@ -207,7 +207,10 @@ def test_differences_are_counted_and_shown(served: Any) -> None:
         ("2026-01-05T08:00:00Z", 14.5, 43.5, 29.0, 2.0),
     ]
     lonely = [(s["key"], s["old"] is None, s["new"] is None) for s in found["samples"] if None in (s["old"], s["new"])]
-    assert lonely == [(["elm", "EUR"], True, False), (["oak", "EUR"], False, True)]
+    assert lonely == [
+        ({"shop": "elm", "currency": "EUR"}, True, False),
+        ({"shop": "oak", "currency": "EUR"}, False, True),
+    ]
     text = served.run("diff", str(served.file), str(new.file)).output
     for part in ("measures.amount", "only in", '["elm","EUR"]', "2026-01-05T09:00:00Z", "32 (200.000%)", "different"):
         assert part in text, text
@@ -278,3 +281,35 @@ def test_wrong_arguments(served: Any, tmp_path: Path, arguments: list[str], why:
     new = changed(served, *SHORTER)
     names = {"old": served.file, "new": new.file, "other": other}
     assert why in refused(served, *(argument.format(**names) for argument in arguments))
+
+
+SESSIONS = ("windows:", "windows:\n  visit: {session: 2h}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param((SESSIONS,), (SESSIONS, *SHORTER), id="both have sessions"),
+        pytest.param((), (SESSIONS,), id="the new one has"),
+        pytest.param((SESSIONS,), (), id="the old one has"),
+    ],
+)
+def test_diff_of_definitions_with_sessions(empty: Any, old: Any, new: Any) -> None:
+    before = changed(empty, *old, name="old.yaml") if old else empty
+    after = changed(empty, *new) if new else empty
+    build(before, run="b-2")
+    build(after, run="b-3")
+    shown = empty.run("diff", str(before.file), str(after.file), "--json")
+    assert (shown.exit_code, shown.exception and str(shown.exception)) == (0, None), shown.output
+    assert set(json.loads(shown.stdout)["measures"]) == set(empty.compiled.definition.measures)
+
+
+def test_diff_compares_derived_results(empty: Any) -> None:
+    rate = "derive_results: {rate: amount / orders}\n"
+    before = changed(empty, ("windows:", f"{rate}windows:"), name="old.yaml")
+    after = changed(empty, *TRIPLED, ("windows:", f"{rate}windows:"))
+    build(before, run="b-2")
+    build(after, run="b-3")
+    data = json.loads(empty.run("diff", str(before.file), str(after.file), "--json").stdout)
+    assert data["measures"]["rate"]["different"] == 2
+    assert data["measures"]["rate"]["largest"][0]["amount"] == 6.5

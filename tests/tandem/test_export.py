@@ -72,10 +72,10 @@ def test_steps_as_csv_into_a_file(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        pytest.param(["--format", "xml"], "--format xml: there are jsonl, csv", id="format"),
+        pytest.param(["--format", "xml"], "--format xml: allowed: jsonl, csv, parquet, arrow", id="format"),
         pytest.param(["--step", "90s"], "isn't a multiple of the tile", id="step beside the tile"),
         pytest.param(["--step", "soon"], "--step: 'soon' is not a duration", id="no duration"),
-        pytest.param(["--out", "/nowhere/at/all.csv"], "--out /nowhere/at/all.csv: No such file", id="no folder"),
+        pytest.param(["--out", "/nowhere/at/all.csv"], "--output /nowhere/at/all.csv: No such file", id="no folder"),
     ],
 )
 def test_wrong_flags_are_one_line(home: Path, flags: list[str], message: str) -> None:

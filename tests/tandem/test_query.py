@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tandem.answer_json import json_value
 from tandem.answer_tables import value_text
+from tandem.serving.questions.answer_data import json_value
 from tandem.views.answers import answer
 
 KEY = ("--key", "mill,EUR")
@@ -39,7 +39,7 @@ def test_json_is_the_stores_answer(served: Any) -> None:
     wanted = answer(served.store, served.compiled, '["mill","EUR"]', served.day, served.day + 24 * served.hour)
     assert set(data) == {"key", "start", "end", "results", "certificate"}
     assert (data["key"], data["start"], data["end"]) == (
-        ["mill", "EUR"],
+        {"shop": "mill", "currency": "EUR"},
         "2026-01-05T00:00:00Z",
         "2026-01-06T00:00:00Z",
     )
@@ -184,7 +184,7 @@ ONE_KEY = "key: []"
 def test_a_definition_without_key_columns_needs_no_key(tmp_path: Path, request: Any) -> None:
     made = _installation(tmp_path, request, "key: [shop, currency]", ONE_KEY)
     data = json.loads(made.run("query", "orders", *DAY, "--json").stdout)
-    assert data["key"] == []
+    assert data["key"] == {}
 
 
 def _installation(tmp_path: Path, request: Any, old: str, new: str) -> Any:
@@ -200,7 +200,10 @@ def _installation(tmp_path: Path, request: Any, old: str, new: str) -> Any:
     ("arguments", "message"),
     [
         pytest.param(
-            DAY, "--key is missing; the key of orders is shop,currency; keys there are: mill,EUR; oak,EUR", id="no-key"
+            (*DAY, "--series"),
+            "a series is of one key: give --key shop=...,currency=...; all keys at once: run: tandem export orders "
+            "--step STEP",
+            id="no-key",
         ),
         pytest.param(
             ("--key", "mill", *DAY), "key 'mill' has 1 values, the key has 2: shop, currency", id="key-too-short"
@@ -286,7 +289,7 @@ def _installation(tmp_path: Path, request: Any, old: str, new: str) -> Any:
         ),
         pytest.param(
             (*KEY, *DAY, "--wat"),
-            "No such option: --wat (Possible options: --at, --gap, --to); see `tandem query --help`",
+            "No such option: --wat (Possible options: --at, --to, --top); see `tandem query --help`",
             id="unknown-flag",
         ),
     ],

@@ -1,17 +1,17 @@
-"""From the flags of `tandem query` to a span of event time, and the steps of a series over it."""
+"""From what a user writes about time to a span of event time, and the steps of a series over it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tandem.instants import parse_time, short_time
 from tandem.schemas.calendars import PERIODS, WEEKDAYS, Calendar, Period
 from tandem.schemas.durations import format_duration, parse_duration
 from tandem.schemas.errors import UserError
 from tandem.schemas.suggestions import suggestion
 from tandem.schemas.windows import EVER, AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow, Window
 from tandem.schemas.zones import load_zone
+from tandem.serving.questions.instants import parse_time, time_in
 from tandem.views.windows import window_at
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def duration_of(text: str, flag: str, more: str = "") -> int:
 
 
 def check_zone(definition: Definition, flags: TimeFlags) -> None:
-    """Raise UserError unless `--zone` and `--first-day` are right, and say something of a calendar."""
+    """Raise UserError unless `--zone` is one, and `--first-day` is right, and says something of weeks."""
     if flags.zone is not None:
         try:
             load_zone(flags.zone)
@@ -152,11 +152,6 @@ def check_zone(definition: Definition, flags: TimeFlags) -> None:
                 raise UserError(f"--{flag} {given}, but window {flags.window} of {definition.name} has {own}")
         return
     periods = [text for text in (flags.window, flags.since, flags.step) if text in PERIODS]
-    if flags.zone is not None and not periods and flags.since is None:
-        fixed = f"; --window {flags.window} is of none" if flags.window is not None else ""
-        raise UserError(
-            f"--zone {flags.zone} goes with a calendar: --window or --step {_CALENDAR_PERIODS}, or --since{fixed}"
-        )
     if flags.first_day is not None and "week" not in periods:
         raise UserError(f"--first-day {flags.first_day} goes with a week: --window, --since or --step week")
 
@@ -167,16 +162,16 @@ def _explicit(definition: Definition, flags: TimeFlags, start: str, end: str) ->
     if begin >= finish:
         raise UserError(f"--from {start} isn't before --to {end}")
     for flag, text, time in (("--from", start, begin), ("--to", end, finish)):
-        _check_edge(definition, flag, text, time)
+        _check_edge(definition, flag, text, time, zone)
     return Span(begin, finish, format_duration(finish - begin), zone)
 
 
-def _check_edge(definition: Definition, flag: str, text: str, time: int) -> None:
+def _check_edge(definition: Definition, flag: str, text: str, time: int, zone: str = "UTC") -> None:
     if time % definition.tile:
         before = time - time % definition.tile
         raise UserError(
             f"{flag} {text} isn't where a tile of {format_duration(definition.tile)} starts; "
-            f"next to it are {short_time(before)} and {short_time(before + definition.tile)}"
+            f"next to it are {time_in(before, zone)} and {time_in(before + definition.tile, zone)}"
         )
 
 
@@ -194,7 +189,7 @@ def _window_span(definition: Definition, flags: TimeFlags, window: AnyWindow) ->
         calendar.check_tiles(definition.tile, start, end)
         named = calendar.label if label == calendar.period else f"{label}: {calendar.label}"
         return Span(start, end, f"{named}, {format_duration(end - start)}", window.zone, calendar=True)
-    begin, finish = window_at(_at(flags, "UTC"), window.size, window.every)
+    begin, finish = window_at(_at(flags, flags.zone or "UTC"), window.size, window.every)
     return Span(begin, finish, label)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tandem.instants import parse_time
 from tandem.schemas.durations import format_duration
 from tandem.schemas.errors import UserError
 from tandem.schemas.windows import SessionWindow
-from tandem.spans import TimeFlags, duration_of, span_of
+from tandem.serving.questions.instants import parse_time
+from tandem.serving.questions.spans import TimeFlags, check_zone, duration_of, span_of
 
 if TYPE_CHECKING:
     from tandem.schemas.definition import Definition
@@ -51,6 +51,7 @@ def session_span(definition: Definition, flags: TimeFlags, asked: SessionFlags) 
         raise UserError("--since and sessions exclude each other; give --from and --to")
     if asked.gap is not None and not (asked.sessions or asked.session_at is not None or by_name):
         raise UserError(f"--gap {asked.gap} goes with --sessions or --session-at")
+    check_zone(definition, flags)
     gap, name = _gap(definition, declared, flags, asked)
     label = f"{name + ': ' if name else ''}sessions with gaps below {format_duration(gap)}"
     at = _instant(flags, asked, by_name)
@@ -59,7 +60,8 @@ def session_span(definition: Definition, flags: TimeFlags, asked: SessionFlags) 
     if flags.start is not None and flags.end is not None:
         if flags.window is not None and not by_name:
             raise UserError("--window and --from/--to exclude each other; give one or the other")
-        begin, finish = parse_time(flags.start, "--from"), parse_time(flags.end, "--to")
+        zone = flags.zone or "UTC"
+        begin, finish = parse_time(flags.start, "--from", zone), parse_time(flags.end, "--to", zone)
         if begin >= finish:
             raise UserError(f"--from {flags.start} isn't before --to {flags.end}")
         return SessionSpan(begin, finish, gap, label)
@@ -80,9 +82,9 @@ def _instant(flags: TimeFlags, asked: SessionFlags, by_name: bool) -> int | None
                 raise UserError(f"{flag} and --session-at exclude each other; give one or the other")
         if flags.window is not None and not by_name:
             raise UserError(f"--window {flags.window} and --session-at exclude each other; give one or the other")
-        return parse_time(asked.session_at, "--session-at")
+        return parse_time(asked.session_at, "--session-at", flags.zone or "UTC")
     if by_name and flags.start is None and flags.end is None:
-        return parse_time(flags.at, "--at") if flags.at is not None else flags.now
+        return parse_time(flags.at, "--at", flags.zone or "UTC") if flags.at is not None else flags.now
     if by_name and flags.at is not None:
         raise UserError("--at and --from/--to exclude each other; give one or the other")
     return None

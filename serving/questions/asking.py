@@ -1,0 +1,186 @@
+"""From a question to its answer over a view store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tandem.schemas.errors import UserError
+from tandem.serving.questions.naming import asked_key
+from tandem.serving.questions.selecting import (
+    Condition,
+    Found,
+    Ranking,
+    asked_results,
+    condition_of,
+    ranking_of,
+)
+from tandem.serving.questions.session_spans import SessionFlags, SessionSpan, session_span
+from tandem.serving.questions.spans import Span, TimeFlags, span_of, step_of
+from tandem.views.all_keys import states_of_all_keys
+from tandem.views.answers import Answer, Series, answer, series_over
+from tandem.views.cumulative import answer_ever, cumulative
+from tandem.views.sessions import Sessions, session_at, sessions
+from tandem.views.windows import edges_of
+
+if TYPE_CHECKING:
+    from tandem.schemas.calendars import Calendar
+    from tandem.schemas.certificate import Certificate
+    from tandem.schemas.compiled import CompiledDefinition
+    from tandem.views.store import ViewStore
+
+__all__ = ["AnyAnswer", "KeyAnswer", "KeyAnswers", "Question", "SelectFlags", "ask", "question_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectFlags:
+    """What a user wrote about keys and results; None for what isn't given."""
+
+    key: str | None = None
+    measures: str | None = None
+    where: str | None = None
+    by: str | None = None
+    top: int | None = None
+    bottom: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one definition."""
+
+    compiled: CompiledDefinition
+    key: str | None
+    """Canonical; None for all keys."""
+    span: Span | SessionSpan
+    step: int | Calendar | None
+    """Of a series; None for one answer, and for sessions."""
+    results: tuple[str, ...]
+    """Measures and derived results that are shown."""
+    where: Condition | None = None
+    ranking: Ranking | None = None
+    zone: str = "UTC"
+    """That times are shown in."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswer:
+    """The answer of one key of many."""
+
+    key: str
+    events: int
+    batch_events: int
+    results: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswers:
+    """The answers of all keys with events in [start, end), microseconds UTC, that fit the condition."""
+
+    start: int
+    end: int
+    keys: int
+    """How many fit."""
+    known: int
+    """How many there are."""
+    answers: tuple[KeyAnswer, ...]
+    """Those that were asked for, in the order that was asked for, else of their keys."""
+    total: KeyAnswer | None
+    """Over all events of all keys that fit; of no key. None where none does."""
+    certificate: Certificate
+    """Of all keys that there are."""
+
+
+AnyAnswer = Answer | Series | Sessions | KeyAnswers
+
+
+def question_of(
+    compiled: CompiledDefinition, times: TimeFlags, asked: SessionFlags, select: SelectFlags, *, series: bool = False
+) -> Question:
+    """The question that was written. Raises UserError."""
+    definition = compiled.definition
+    key = asked_key(compiled, select.key)
+    span: Span | SessionSpan | None = session_span(definition, times, asked)
+    if key is None and (series or span is not None):
+        raise UserError(_of_one_key(definition.name, definition.key, sessions=span is not None))
+    step = None
+    if span is None:
+        span = span_of(definition, times)
+        step = step_of(definition, span, times) if series else None
+    elif series:
+        raise UserError("--series and sessions exclude each other; sessions are listed one by one")
+    where, ranking = (
+        condition_of(compiled, select.where),
+        ranking_of(compiled, select.by, select.top, select.bottom),
+    )
+    if key is not None and ranking is not None:
+        flag = "--top" if select.top is not None else "--bottom" if select.bottom is not None else "--by"
+        raise UserError(f"{flag} is a question over all keys; leave --key out")
+    if key is not None and where is not None and step is None and isinstance(span, Span):
+        raise UserError("--where chooses among answers: leave --key out, or ask for a --series or for sessions")
+    results = asked_results(compiled, select.measures)
+    return Question(compiled, key, span, step, results, where, ranking, times.zone or "UTC")
+
+
+def _of_one_key(name: str, columns: Sequence[str], *, sessions: bool) -> str:
+    what = "sessions are" if sessions else "a series is"
+    example = ",".join(f"{column}=..." for column in columns)
+    more = "--window SESSION" if sessions else "--step STEP"
+    return f"{what} of one key: give --key {example}; all keys at once: run: tandem export {name} {more}"
+
+
+def ask(store: ViewStore, question: Question) -> AnyAnswer:
+    """The answer, in one read transaction. Raises UserError, StoreError."""
+    compiled, key, span, step = question.compiled, question.key, question.span, question.step
+    if isinstance(span, SessionSpan):
+        return _fitting_sessions(question, _sessions(store, compiled, str(key), span))
+    if key is None:
+        return _all_keys(store, question, span)
+    if step is None:
+        if span.ever:
+            return answer_ever(store, compiled, key, span.end)
+        return answer(store, compiled, key, span.start, span.end)
+    if span.cumulative:
+        found = cumulative(store, compiled, key, None if span.ever else span.start, span.end, step)
+    else:
+        found = series_over(store, compiled, key, edges_of(span.start, span.end, step))
+    return _fitting_points(question, found)
+
+
+def _sessions(store: ViewStore, compiled: CompiledDefinition, key: str, span: SessionSpan) -> Sessions:
+    if span.end is None:
+        return session_at(store, compiled, key, span.start, span.gap)
+    return sessions(store, compiled, key, span.start, span.end, span.gap)
+
+
+def _fitting_points(question: Question, found: Series) -> Series:
+    if question.where is None:
+        return found
+    holds = question.where.holds([Found(found.key, point.events, point.results) for point in found.points])
+    return replace(found, points=tuple(p for p, fits in zip(found.points, holds, strict=True) if fits))
+
+
+def _fitting_sessions(question: Question, found: Sessions) -> Sessions:
+    if question.where is None:
+        return found
+    holds = question.where.holds([Found(found.key, s.certificate.events, s.results) for s in found.sessions])
+    return replace(found, sessions=tuple(s for s, fits in zip(found.sessions, holds, strict=True) if fits))
+
+
+def _all_keys(store: ViewStore, question: Question, span: Span) -> KeyAnswers:
+    states = states_of_all_keys(store, question.compiled, span.start, span.end)
+    events, batch, results = states.events.tolist(), states.batch_events.tolist(), states.results()
+    rows = [Found(*each) for each in zip(states.keys, events, results, strict=True)]
+    places = list(range(len(rows)))
+    if question.where is not None:
+        places = [place for place, fits in zip(places, question.where.holds(rows), strict=True) if fits]
+    total = None
+    if places:
+        counts = [sum(counted[place] for place in places) for counted in (events, batch)]
+        total = KeyAnswer("", counts[0], counts[1], states.total(places))
+    shown = places
+    if question.ranking is not None:
+        shown = [places[at] for at in question.ranking.chosen([rows[place] for place in places])]
+    answers = tuple(KeyAnswer(states.keys[at], events[at], batch[at], results[at]) for at in shown)
+    start = span.start if not span.ever else states.first_tile
+    return KeyAnswers(start, span.end, len(places), len(rows), answers, total, states.certificate)

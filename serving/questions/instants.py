@@ -1,0 +1,50 @@
+"""Times as a user writes them, and as answers show them; both are microseconds since 1970-01-01 UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from tandem.schemas.certificate import time_text
+from tandem.schemas.errors import UserError
+from tandem.schemas.instants import instant_of
+from tandem.schemas.zones import load_zone
+
+__all__ = ["in_zone", "parse_time", "time_in"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str, flag: str, zone: str = "UTC", more: str = "") -> int:
+    """Microseconds of an ISO 8601 time, in `zone` unless it has an offset. Raises UserError naming `flag`.
+
+    `more`: what else may be written, for the message.
+    """
+    try:
+        return instant_of(text, zone, more)
+    except ValueError as error:
+        raise UserError(f"{flag} {error}") from None
+
+
+def time_in(time: int, zone: str = "UTC") -> str:
+    """ISO 8601: in UTC with a Z, in another zone with the offset that its clocks have then."""
+    if zone == "UTC":
+        return time_text(time)
+    try:
+        return in_zone(_EPOCH + timedelta(microseconds=time), zone).isoformat()
+    except OverflowError:
+        return time_text(time)
+
+
+def in_zone(time: datetime, zone: str) -> datetime:
+    """The same instant on a clock in the zone; as it is where the calendar ends within that offset."""
+    try:
+        return time.astimezone(_zone(zone))
+    except OverflowError:
+        return time
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return load_zone(name)
