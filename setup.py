@@ -28,5 +28,5 @@ setup(
     package_data={"tandem": ["py.typed"], "tandem.schemas": ["*.json"]},
     install_requires=Path("requirements/runtime.in").read_text(encoding="utf-8").splitlines(),
     extras_require={"dev": Path("requirements/dev.in").read_text(encoding="utf-8").splitlines()},
-    entry_points={"console_scripts": ["tandem=tandem.app:main"]},
+    entry_points={"console_scripts": ["tandem=tandem.__main__:main"]},
 )

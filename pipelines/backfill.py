@@ -31,6 +31,7 @@ from tandem.pipelines.config import (
     make_folder,
 )
 from tandem.pipelines.forked_workers import worker_processes
+from tandem.pipelines.interrupts import ended_by_signals, held_back
 from tandem.pipelines.launching import entry, is_local, launch, local_batch_runner, wait
 from tandem.pipelines.memory import keep_memory
 from tandem.pipelines.scratch import scratch_folder
@@ -142,15 +143,30 @@ def run(arguments: Sequence[str], *, processes: bool = False) -> None:
     With `processes` several local workers are processes: only for a caller that has started nothing yet.
     """
     configs, options = parse(arguments)
-    if not is_local(options):
-        _run(configs, options)
-        return
-    keep_memory()
-    with worker_processes() if processes and configs[0].workers != 1 else nullcontext():
-        _run(configs, options)
+    local, served = is_local(options), list[str]()
+    with ended_by_signals(lambda: _interrupted(configs, served, local)):
+        if not local:
+            _run(configs, options, served)
+            return
+        keep_memory()
+        with worker_processes() if processes and configs[0].workers != 1 else nullcontext():
+            _run(configs, options, served)
 
 
-def _run(configs: Sequence[BackfillConfig], options: PipelineOptions) -> None:
+def _interrupted(configs: Sequence[BackfillConfig], served: Sequence[str], local: bool) -> str | None:
+    """What it means that a backfill is ended early; `served`: the definitions that were published by then.
+
+    None when all of them are.
+    """
+    open_ends = ", ".join(c.definition.name for c in configs if c.definition.name not in served)
+    if not open_ends:
+        return None
+    told = f"published {', '.join(served)}, not {open_ends}" if served else "nothing was published"
+    return f"interrupted: {told}{'' if local else '; its job may go on on the runner: end it there'}"
+
+
+def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: list[str]) -> None:
+    """Build and publish; the names of what was published are added to `served`."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for config in configs:
         compile_definition(config.definition)
@@ -180,7 +196,8 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions) -> None:
         jobs = [job for job in jobs if job.plan.generations]
         for sharing in _sharing(jobs):
             _build_batch_runs(sharing, options, store, console, seconds)
-        outdated = [job for job in jobs if job.config.publish and not _published(job, store, console, builds_left)]
+        wanted = [job for job in jobs if job.config.publish]
+        outdated = [job for job in wanted if not _published(job, store, console, builds_left, served)]
         configs = tuple(job.config for job in outdated)
         if not configs:
             return
@@ -237,10 +254,10 @@ def build(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, scrat
     return pipeline
 
 
-def _published(job: Job, store: ViewStore, console: Console, builds_left: int) -> bool:
+def _published(job: Job, store: ViewStore, console: Console, builds_left: int, served: list[str]) -> bool:
     """Publish; False when the batch run has to be built anew, because live went on meanwhile."""
     try:
-        published = _publish(job.config, store, job.plan)
+        published = _publish(job.config, store, job.plan, served)
     except BatchOutdatedError as outdated:
         if not builds_left:
             raise
@@ -260,7 +277,7 @@ def _check_version(store: ViewStore, config: BackfillConfig) -> None:
     )
 
 
-def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publication:
+def _publish(config: BackfillConfig, store: ViewStore, work: Plan, names: list[str]) -> Publication:
     """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
 
     The store refuses a live run that the batch run can't stand beside, whichever run it was built for. Raises
@@ -280,7 +297,10 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan) -> Publicatio
         served = store.served(name)
         live_run = served.live_run if served is not None and served.version == version else work.live_run
         accept = config.accept_missing_files
-        return store.publish(name, version, work.batch_run, live_run, accept_missing_files=accept)
+        with held_back():
+            done = store.publish(name, version, work.batch_run, live_run, accept_missing_files=accept)
+            names.append(name)
+        return done
 
     return retrying(attempt)
 

@@ -18,8 +18,9 @@ from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
 from tandem.journal.journal_index import JournalIndex
 from tandem.journal.tail import follower_id
+from tandem.pipelines.interrupts import drained_by_signals
 from tandem.pipelines.launching import launch
-from tandem.pipelines.live import LiveView, bundle_seconds, drained_by_signals, prepare
+from tandem.pipelines.live import LiveView, bundle_seconds, prepare
 from tandem.pipelines.live_config import LiveConfig
 from tandem.pipelines.live_runs import end_live_runs, extents_of
 from tandem.pipelines.live_screen import watch
@@ -40,16 +41,18 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
     if not Path(config.home.journal).is_dir():
         raise UserError(f"--follow: there is no journal at {config.home.journal}; a run has to write it first")
     blobs, store = LocalBlobs(config.home.journal), prepare(config, options)
-    runs = start_followers(config, store, blobs)
-    name_job(options, config.home, runs[0].run)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for definition, run in zip(config.definitions, runs, strict=True):
-        base = f" on batch run {run.base_batch_run}" if run.base_batch_run else ""
-        console.print(f"{definition.name}: follows as live run {run.run}{base}")
-    with drained_by_signals(blobs, runs[0].run), watch(config.home, config.definitions, runs, config.screen):
-        end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
-        wait_for_end(launch(build(config, options, runs, store)), options, end, control)
-    end_live_runs(store, config.home, config.definitions, runs)
+    with drained_by_signals(blobs) as draining:
+        runs = start_followers(config, store, blobs)
+        draining.begin(runs[0].run)
+        name_job(options, config.home, runs[0].run)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        for definition, run in zip(config.definitions, runs, strict=True):
+            base = f" on batch run {run.base_batch_run}" if run.base_batch_run else ""
+            console.print(f"{definition.name}: follows as live run {run.run}{base}")
+        with watch(config.home, config.definitions, runs, config.screen):
+            end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
+            wait_for_end(launch(build(config, options, runs, store)), options, end, control)
+        end_live_runs(store, config.home, config.definitions, runs)
 
 
 def start_followers(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> tuple[LiveRunRef, ...]:

@@ -22,7 +22,7 @@ from typing import Any, Final
 __all__ = ["ForkServer", "can_fork"]
 
 _GRACE: Final = 5.0
-"""Seconds that workers have to end by themselves."""
+"""Seconds that the system has to end workers that are killed."""
 _POLL: Final = 0.01
 
 Work = Callable[[dict[str, str]], None]
@@ -72,6 +72,11 @@ class ForkServer:
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
 
+    def kill(self) -> None:
+        """End all workers and the server at once, also while another call is being answered."""
+        with suppress(OSError):
+            os.killpg(self._pid, signal.SIGKILL)
+
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
             self._channel.sendall(json.dumps(question).encode() + b"\n")
@@ -85,8 +90,10 @@ def _serve(channel: socket.socket, work: Work) -> None:
     """The server: one thread, nothing imported, until the channel closes. Never returns."""
     code = 1
     try:
-        # Ctrl-C goes to the whole group; what it means is decided by the process that asks for workers.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # Ctrl-C goes to a whole group, and a service manager's SIGTERM to all processes of a service; what they mean is
+        # decided by the process that asks for workers. Workers inherit both.
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         workers: set[int] = set()
         gone: dict[int, int] = {}
@@ -128,7 +135,6 @@ def _do(work: Work, request: dict[str, str]) -> None:
     """A worker's life. Never returns."""
     code = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work(request)
         code = 0
     finally:
@@ -136,12 +142,11 @@ def _do(work: Work, request: dict[str, str]) -> None:
 
 
 def _end(workers: set[int]) -> None:
-    """Workers end when their runner closes their connection; those that don't are killed."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in workers:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        until = time.monotonic() + _GRACE
-        while workers and time.monotonic() < until:
-            _reaped(workers)
-            time.sleep(_POLL)
+    """Workers end when their runner closes their connection; those that haven't yet are killed."""
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + _GRACE
+    while workers and time.monotonic() < until:
+        _reaped(workers)
+        time.sleep(_POLL)

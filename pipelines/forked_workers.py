@@ -19,6 +19,7 @@ from apache_beam.transforms.environments import Environment, python_sdk_capabili
 
 from tandem.pipelines.bundle_ends import end_bundles_promptly
 from tandem.pipelines.fork_server import ForkServer, can_fork
+from tandem.pipelines.interrupts import also_at_once
 
 __all__ = ["FORKING", "ForkingRunner", "available", "worker_processes"]
 
@@ -41,7 +42,8 @@ def worker_processes() -> Iterator[None]:
     server = ForkServer.start(_work)
     _SERVERS.append(server)
     try:
-        yield
+        with also_at_once(server.kill):
+            yield
     finally:
         _SERVERS.remove(server)
         server.close()

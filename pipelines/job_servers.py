@@ -24,12 +24,21 @@ _CONNECT: Final = 60.0
 """Seconds that a job server may take to answer at all."""
 _TIE: Final = """
 import ctypes, os, signal, sys
-parent = int(sys.argv[1])
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() == parent:
-    os.execv(sys.argv[2], sys.argv[2:])
+parent, dies = int(sys.argv[1]), sys.argv[2] == "dies"
+if os.getpgrp() != os.getpid():
+    os.setsid()
+if dies:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+for deaf in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(deaf, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
+os.execv(sys.argv[3], sys.argv[3:])
 """
-"""PR_SET_PDEATHSIG outlives exec. A parent that died before it was set is seen by its number."""
+"""PR_SET_PDEATHSIG outlives exec, as do the session, what is ignored (Java keeps to it) and what is blocked (Go does).
+A parent that died before it was set is seen by its number.
+"""
 
 
 def stay_on_the_line(options: PipelineOptions) -> None:
@@ -41,13 +50,14 @@ def stay_on_the_line(options: PipelineOptions) -> None:
 
 
 def tied(command: Sequence[Any]) -> list[Any]:
-    """A command whose process ends with this one, also when this one is killed. On Linux; elsewhere the command itself.
+    """A command whose process is ended by this one alone: what asks this one to end, it decides about.
 
-    The kernel means the thread that starts it: only the main one lives as long as the process.
+    The process has a session of its own, which Ctrl-C at a terminal doesn't reach, and is deaf to SIGTERM, which a
+    service manager sends to all processes of a service. On Linux it ends with this one, also when this one is killed:
+    the kernel means the thread that starts it, and only the main one lives as long as the process.
     """
-    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
-        return list(command)
-    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), *command]
+    dies = sys.platform == "linux" and threading.current_thread() is threading.main_thread()
+    return [sys.executable, "-I", "-S", "-c", _TIE, str(os.getpid()), "dies" if dies else "stays", *command]
 
 
 @cache

@@ -17,6 +17,7 @@ from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
 from tandem.pipelines import forked_workers
+from tandem.pipelines.beam_patches import patch_beam
 from tandem.pipelines.bundle_ends import end_bundles_promptly
 from tandem.pipelines.job_servers import mend_job_servers
 from tandem.pipelines.tied_prism import TIED_PRISM
@@ -39,6 +40,7 @@ def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
     More than one worker are processes where `worker_processes` lasts, and threads elsewhere, which get in each other's
     way. What the user says of Beam's own modes counts.
     """
+    _tie_prism(options)
     if not is_local(options):
         return
     options.view_as(StandardOptions).runner = FN_API_RUNNER
@@ -59,6 +61,14 @@ def local_streaming_runner(options: PipelineOptions) -> None:
     standard = options.view_as(StandardOptions)
     standard.streaming = True
     if (standard.runner or "") in _LOCAL:
+        standard.runner = TIED_PRISM
+    _tie_prism(options)
+
+
+def _tie_prism(options: PipelineOptions) -> None:
+    """Beam's own runner for Prism would start one that other hosts can reach."""
+    standard = options.view_as(StandardOptions)
+    if (standard.runner or "").rpartition(".")[2].lower() == "prismrunner":
         standard.runner = TIED_PRISM
 
 
@@ -100,6 +110,7 @@ def _is_not_of_beam(record: logging.LogRecord) -> bool:
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
     quieten()
+    patch_beam()
     end_bundles_promptly()
     mend_job_servers()
     try:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.journal.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
 from tandem.journal.heartbeats import Heartbeat, HeartbeatKeeper
 from tandem.journal.lane_config import LaneConfig
 from tandem.journal.launches import announce_launch
-from tandem.journal.layout import drain_path
 from tandem.journal.pubsub import PubSubBroker, PubSubConfig
 from tandem.journal.runs import RunManifest, resume_run, start_run
 from tandem.pipelines.config import make_folder
 from tandem.pipelines.earlier_jobs import end_earlier_jobs, standing_state
+from tandem.pipelines.interrupts import drained_by_signals
 from tandem.pipelines.job_servers import stay_on_the_line
 from tandem.pipelines.launching import entry, launch, local_streaming_runner
 from tandem.pipelines.live_config import LiveConfig, parse
@@ -51,7 +47,6 @@ __all__ = [
     "LiveView",
     "build",
     "bundle_seconds",
-    "drained_by_signals",
     "fold_into_views",
     "main",
     "prepare",
@@ -108,10 +103,12 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
     _check_until_idle(config)
     make_folder(config.home.journal)
     store, blobs = prepare(config, options), LocalBlobs(config.home.journal)
-    manifest = _start(config, store, blobs)
-    # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
-    with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
-        _run_to_the_end(config, options, store, blobs, manifest, control)
+    with drained_by_signals(blobs) as draining:
+        manifest = _start(config, store, blobs)
+        draining.begin(manifest.id)
+        # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
+        with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
+            _run_to_the_end(config, options, store, blobs, manifest, control)
 
 
 def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
@@ -140,7 +137,7 @@ def _run_to_the_end(
     if config.resume:
         standing_state(options, config.home, manifest.id)
     runs = [start_live_run(store, blobs, config.home, manifest, d, config.base) for d in config.definitions]
-    with drained_by_signals(blobs, manifest.id), watch(config.home, config.definitions, runs, config.screen):
+    with watch(config.home, config.definitions, runs, config.screen):
         end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
         wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
     end_live_runs(store, config.home, config.definitions, runs)
@@ -215,28 +212,6 @@ def _start(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> RunManife
         boundary=min(base_of(store, d, config.base)[0] for d in config.definitions),
         take_over=config.take_over,
     )
-
-
-@contextmanager
-def drained_by_signals(blobs: LocalBlobs, run_id: str) -> Iterator[None]:
-    """SIGTERM and the first Ctrl-C ask the run to end (a writer's lanes seal); the pipeline then finishes by itself."""
-
-    def drain(number: int, frame: FrameType | None) -> None:
-        try:
-            blobs.create(drain_path(run_id), b"{}")
-        except BlobExistsError:
-            if number == signal.SIGINT:
-                raise KeyboardInterrupt from None
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, drain) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from tandem.formats.file_pieces import storage_of
 from tandem.pipelines.config import make_folder
+from tandem.pipelines.interrupts import also_at_once
 
 __all__ = ["scratch_folder"]
 
@@ -33,10 +34,15 @@ def scratch_folder(root: str, name: str) -> Iterator[str]:
         fcntl.flock(held, fcntl.LOCK_EX)
         make_folder(folder)
         try:
-            yield str(folder)
+            with also_at_once(lambda: _remove(folder, lock)):
+                yield str(folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock.unlink(missing_ok=True)
+            _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.unlink(missing_ok=True)
 
 
 def _remote(uri: str) -> Iterator[str]:
@@ -56,5 +62,4 @@ def _sweep(root: Path) -> None:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 continue
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+            _remove(lock.with_suffix(""), lock)

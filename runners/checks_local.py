@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from apache_beam.options.pipeline_options import PortableOptions, PrismRunnerOptions
+from apache_beam.options.pipeline_options import PortableOptions
 
+from tandem.runners.checks_reachable import check_prism
 from tandem.runners.plan_findings import Finding, Level
 from tandem.runners.plan_launch import Engine, Launch
 
-__all__ = ["CHECKS", "SERVED", "check_patience", "check_prism", "check_unbounded"]
+__all__ = ["CHECKS", "SERVED", "check_patience", "check_unbounded"]
 
 
 def check_unbounded(launch: Launch) -> Iterator[Finding]:
@@ -44,29 +43,6 @@ def check_patience(launch: Launch) -> Iterator[Finding]:
             f"a job that takes longer than {timeout} s would end its launcher with an error, although the job goes on",
             "--job_server_timeout",
             "pass a larger one: Beam takes it for the time of the whole job",
-        )
-
-
-def check_prism(launch: Launch) -> Iterator[Finding]:
-    """Prism, where it is needed and isn't there."""
-    if launch.engine is not Engine.PRISM:
-        return
-    from tandem.runners.prism import cached_binary
-
-    location = launch.options.view_as(PrismRunnerOptions).prism_location
-    if location and "://" not in location and not os.path.exists(location):
-        yield Finding(
-            Level.ERROR, "prism", f"there is no Prism at {location}", "--prism_location", "name its binary or zip file"
-        )
-    elif not location and cached_binary() is None:
-        builds = "`make setup` or `python -m tandem.runners.prism` builds it with Go"
-        built = builds if shutil.which("go") else "install Go 1.25 or later and run `python -m tandem.runners.prism`"
-        yield Finding(
-            Level.WARNING,
-            "prism",
-            "Prism, which runs this job, isn't on this machine: Beam will try to download it",
-            "--prism_location",
-            f"{built}, or pass --prism_location=PATH",
         )
 
 

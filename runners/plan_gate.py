@@ -11,8 +11,9 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from tandem.pipelines.job_servers import YEARS
 from tandem.pipelines.launching import FN_API_RUNNER, is_local
-from tandem.runners.checks_local import SERVED, check_prism
+from tandem.runners.checks_local import SERVED
 from tandem.runners.checks_options import check_ignored
+from tandem.runners.checks_reachable import check_prism
 from tandem.runners.launching import LIVE_DEFAULTS, arranged
 from tandem.runners.plan import accepted_codes, findings_of
 from tandem.runners.plan_findings import Finding, Level, in_order, refuse
@@ -69,8 +70,7 @@ def _quick(name: str, arguments: Sequence[str]) -> tuple[Finding, ...]:
     if name != "live" and is_local(options):
         options.view_as(StandardOptions).runner = FN_API_RUNNER
     launch = Launch(name, Graph(api.Pipeline(), None), options)
-    checks = (check_ignored, check_prism) if name == "live" else (check_ignored,)
-    return findings_of(launch, checks)
+    return findings_of(launch, (check_ignored, check_prism))
 
 
 def _thorough(name: str, arguments: Sequence[str], against: str | None, save: str | None) -> tuple[Finding, ...]:

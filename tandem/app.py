@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Annotated
 
 import typer
@@ -41,10 +43,23 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="print the versions and end")] = False,
 ) -> None:
+    if context.invoked_subcommand not in _LAUNCHING:
+        _take_signals()
     if version:
         typer.echo(_versions())
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+_LAUNCHING = ("live", "backfill", "publish")
+"""Commands that import for seconds, and then decide themselves what Ctrl-C and SIGTERM mean."""
+
+
+def _take_signals() -> None:
+    """What a command does at Ctrl-C is up to it (KeyboardInterrupt, exit code 130), and SIGTERM ends it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _versions() -> str:

@@ -74,6 +74,7 @@ def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], 
     """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent."""
     import grpc
 
+    from tandem.pipelines.interrupts import ended_by_signals
     from tandem.pipelines.remote_runs import code_of
     from tandem.plan_commands import show_dry_run
     from tandem.runners.plan_gate import dry_run, gate
@@ -90,12 +91,21 @@ def _launch(name: str, arguments: Sequence[str], run: Callable[[Sequence[str]], 
     for finding in passed.warnings:
         say(f"{finding.level}: {finding.line()}", err=True)
     try:
-        run(passed.arguments)
+        with ended_by_signals(lambda: f"interrupted: {_LEFT[name]}"):
+            run(passed.arguments)
     except grpc.RpcError as error:
         raise TandemError(
             f"the job server is gone ({code_of(error)}); what it was given may run still: see on the runner, "
             "then start it again"
         ) from error
+
+
+_LEFT: Final = {
+    "live": "nothing was started",
+    "backfill": "nothing was published",
+    "publish": "messages may have been published",
+}
+"""What a pipeline has done that is ended early, unless it says so itself."""
 
 
 def emulator(

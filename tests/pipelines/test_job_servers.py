@@ -70,13 +70,29 @@ def test_what_a_launcher_started_ends_with_it_when_it_is_killed() -> None:
     subprocess.run([sys.executable, "-c", WAIT_FOR, started], check=True, timeout=30)
 
 
+SAYS = "import os, signal, time; print(os.getpid() == os.getsid(0), flush=True); time.sleep({seconds}); print('there')"
+
+
 def test_what_another_thread_starts_is_left_alone() -> None:
     """The kernel would end it with that thread."""
-    found: list[list[Any]] = []
-    thread = threading.Thread(target=lambda: found.append(tied(["java", "-jar", "x"])))
+    found: list[subprocess.Popen[str]] = []
+    command = [sys.executable, "-c", SAYS.format(seconds=0.5)]
+    start = lambda: found.append(subprocess.Popen(tied(command), stdout=subprocess.PIPE, text=True))  # noqa: E731
+    thread = threading.Thread(target=start)
     thread.start()
     thread.join()
-    assert found == [["java", "-jar", "x"]]
+    assert found[0].communicate(timeout=60)[0] == "True\nthere\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_what_is_tied_decides_nothing_about_its_end(number: signal.Signals) -> None:
+    """Ctrl-C reaches another session only; a service manager reaches all, and is not heard."""
+    command = [sys.executable, "-c", SAYS.format(seconds=0.5)]
+    with subprocess.Popen(tied(command), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=60)[0] == "there\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own tie")

@@ -21,7 +21,16 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.version import __version__ as beam_version
 
-from tandem.runners import checks_flink, checks_graph, checks_local, checks_options, checks_places, checks_workers
+from tandem.pipelines import prism_binary
+from tandem.runners import (
+    checks_flink,
+    checks_graph,
+    checks_local,
+    checks_options,
+    checks_places,
+    checks_reachable,
+    checks_workers,
+)
 from tandem.runners.checks_dataflow import check_dataflow
 from tandem.runners.flink_cluster import Cluster
 from tandem.runners.flink_config import Settings
@@ -418,14 +427,49 @@ def test_how_long_a_launcher_waits(flags: Sequence[str], found: set[str]) -> Non
     assert codes(checks_local.check_patience(launch_of(None, *flags))) == found
 
 
-def test_prism_is_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tandem.runners.prism.cached_binary", lambda: None)
-    assert [f.level for f in checks_local.check_prism(launch_of(None))] == [Level.WARNING]
-    absent = launch_of(None, f"--prism_location={tmp_path}/prism")
-    assert [f.level for f in checks_local.check_prism(absent)] == [Level.ERROR]
-    (tmp_path / "prism").touch()
-    assert not list(checks_local.check_prism(absent))
-    assert not list(checks_local.check_prism(launch_of(None, *HERE)))
+BOUND = b"... TANDEM_PRISM_SOCKET ..."
+
+
+@pytest.mark.parametrize(
+    ("binaries", "flag", "interfaces", "found"),
+    [
+        pytest.param({"tandem": BOUND, "beam": b"x"}, "", ("eth0",), [], id="bound"),
+        pytest.param({"tandem": b"cut off", "beam": b"x"}, "", ("eth0",), ["error open-port"], id="bound-by-name-only"),
+        pytest.param({"beam": b"x"}, "", ("eth0",), ["error open-port"], id="downloaded"),
+        pytest.param({"beam": b"x"}, "", (), [], id="downloaded-and-no-other-host"),
+        pytest.param({}, "", ("eth0",), ["warning prism", "error open-port"], id="none"),
+        pytest.param({}, "", (), ["warning prism"], id="none-and-no-other-host"),
+        pytest.param({"mine": b"x", "tandem": BOUND}, "mine", ("eth0",), ["error open-port"], id="named"),
+        pytest.param({"mine": BOUND}, "mine", ("eth0",), [], id="named-and-bound"),
+        pytest.param({"tandem": BOUND}, "mine", ("eth0",), ["error prism"], id="named-and-not-there"),
+        pytest.param({}, "https://h/x.zip", ("eth0",), ["error open-port"], id="of-a-url"),
+    ],
+)
+def test_prism_is_looked_for(
+    binaries: dict[str, bytes],
+    flag: str,
+    interfaces: tuple[str, ...],
+    found: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("tandem.pipelines.prism_binary.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(checks_reachable, "other_interfaces", lambda: interfaces)
+    names = {"tandem": prism_binary.bound_path().name, "beam": f"{prism_binary.downloaded_name()}.zip", "mine": "mine"}
+    for name, data in binaries.items():
+        (tmp_path / names[name]).write_bytes(data)
+    location = [f"--prism_location={flag if '://' in flag else tmp_path / flag}"] if flag else []
+    said = list(checks_reachable.check_prism(launch_of(None, *location)))
+    assert [f"{finding.level} {finding.code}" for finding in said] == found
+    assert not list(checks_reachable.check_prism(launch_of(None, *HERE)))
+
+
+def test_a_prism_in_a_zip_file_is_looked_into(tmp_path: Path) -> None:
+    for name, data in (("open", b"x"), ("bound", BOUND)):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("prism", data)
+    assert not prism_binary.is_bound(tmp_path / "open")
+    assert prism_binary.is_bound(tmp_path / "bound")
 
 
 # Flink

@@ -89,7 +89,7 @@ def test_on_this_machine_only_flags_are_looked_at(
     name: str, arguments: list[str], codes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tandem.runners.plan_gate._thorough", None)
-    monkeypatch.setattr("tandem.runners.prism.cached_binary", lambda: Path("/there"))
+    monkeypatch.setattr("tandem.pipelines.prism_binary.cached_binary", lambda: Path("/there"))
     passed = gate(name, arguments)
     assert [finding.code for finding in passed.warnings] == codes
     assert passed.arguments == arguments

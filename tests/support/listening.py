@@ -1,0 +1,101 @@
+"""Where the processes of a tree listen, as Linux tells it: TCP addresses and Unix sockets."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+_LISTEN = "0A"
+_ACCEPTS = 1 << 16
+"""Flag of a Unix socket that listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """One socket of one process."""
+
+    pid: int
+    command: str
+    where: str
+    """ADDRESS:PORT, or the path of a Unix socket; empty for one without a name."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether no other host can reach it."""
+        if self.where.startswith("/"):
+            return True
+        address = ip_address(self.where.rpartition(":")[0])
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return (mapped or address).is_loopback
+
+    @property
+    def private(self) -> bool:
+        """Whether no other user of this machine can, either: a socket in a folder that only its owner enters."""
+        if not self.where.startswith("/"):
+            return False
+        mode = os.stat(Path(self.where).parent).st_mode
+        return stat.S_IMODE(mode) == 0o700
+
+
+def tree(*roots: int) -> set[int]:
+    """These processes and all that descend from them, and all of their sessions."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents.setdefault(int(fields[1]), []).append(int(folder.name))
+    found, todo = set[int](), list(roots)
+    while todo:
+        pid = todo.pop()
+        found.add(pid)
+        todo += parents.get(pid, [])
+    return found
+
+
+def listening(*roots: int) -> list[Listening]:
+    """All sockets at which the processes of these trees listen."""
+    found = []
+    for pid in tree(*roots):
+        with suppress(OSError):
+            names = dict(_tcp(pid)) | dict(_unix(pid))
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found += [Listening(pid, command[:100], names[inode]) for inode in _sockets(pid) if inode in names]
+    return found
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            named = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(path))
+            if named:
+                found.add(named[1])
+    return found
+
+
+def _tcp(pid: int) -> Iterator[tuple[str, str]]:
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == _LISTEN:
+                address, port = fields[1].split(":")
+                yield fields[9], f"{_address(address)}:{int(port, 16)}"
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    """Words of 32 bits in the order of the processor, in hexadecimal."""
+    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+    return ip_address(b"".join(words))
+
+
+def _unix(pid: int) -> Iterator[tuple[str, str]]:
+    for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[3], 16) & _ACCEPTS and len(fields) > 7:
+            yield fields[6], fields[7]
