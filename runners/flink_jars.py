@@ -43,8 +43,8 @@ FLINK_LINE: Final = "1.19"
 JOB_SERVER_VERSION: Final = "2.62.0"
 """The newest job server of Beam that Maven has in parts; a newer one is a single jar, which Beam fetches itself."""
 
-MENDED: Final = "-mended"
-"""In the names of what differs from what was fetched, see tandem.runners.job_server_mend."""
+MENDED: Final = "-mended-2"
+"""In the names of what differs from what was fetched, see runners.job_server_mend; another number for other changes."""
 _NOT_STAGED: Final = "gradle/wrapper"
 """A job server sends its whole class path to Flink with each job, 300 MB, but for what has this in its path. Processes
 of this machine find the jars by the manifest of the one that is sent.

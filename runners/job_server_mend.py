@@ -8,6 +8,8 @@ key, which is a lane here, has one rest at a time.
 So in streaming jobs the number is left out. The class that makes the name gets a twin that differs by one instruction,
 which appends null where the number was; and the operator of streaming jobs names the twin instead. Bounded jobs keep
 the class as it was: there rests have no keys, only numbers.
+
+Its servers are mended as well, see tandem.runners.server_address_mend.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+from tandem.runners import server_address_mend
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["mend"]
@@ -49,6 +52,21 @@ def mend(folder: Path) -> None:
             _write(jar, changed)
     if twins != 1 or not operators:
         raise LaunchError(f"{folder}: {twins} classes name a source's state and {operators} use it, not 1 and some")
+    _mend_addresses(folder)
+
+
+def _mend_addresses(folder: Path) -> None:
+    """Servers of all parts listen at loopback, see tandem.runners.server_address_mend."""
+    found = 0
+    for jar in sorted(folder.glob("beam-sdks-java-core-*.jar")):
+        with zipfile.ZipFile(jar) as archive:
+            if server_address_mend.CLASS not in archive.namelist():
+                continue
+            changed = {server_address_mend.CLASS: server_address_mend.mended(archive.read(server_address_mend.CLASS))}
+        _write(jar, changed)
+        found += 1
+    if found != 1:
+        raise LaunchError(f"{folder}: {found} classes make servers, not 1")
 
 
 def _twin(original: bytes, jar: Path) -> bytes:

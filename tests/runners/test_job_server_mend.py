@@ -6,7 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from class_files import class_file
 
+from tandem.runners import server_address_mend
 from tandem.runners.job_server_mend import mend
 from tandem.schemas.errors import LaunchError
 
@@ -49,6 +51,7 @@ def server(tmp_path: Path) -> Path:
     users = {OPERATOR: USES, f"{OPERATOR}$Runner": b"no such thing", BOUNDED: USES}
     packed(folder, "beam-runners-flink-1.19-2.62.0.jar", users)
     packed(folder, "guava.jar", {"com/google/common": b"g"})
+    packed(folder, "beam-sdks-java-core-2.62.0.jar", {server_address_mend.CLASS.removesuffix(".class"): class_file()})
     return folder
 
 
@@ -71,6 +74,7 @@ def test_bounded_jobs_are_left_alone(server: Path) -> None:
     assert sorted(path.name for path in server.iterdir()) == [
         "beam-runners-flink-1.19-2.62.0.jar",
         "beam-runners-java-fn-execution-2.62.0.jar",
+        "beam-sdks-java-core-2.62.0.jar",
         "guava.jar",
     ]
 
@@ -94,4 +98,16 @@ def test_what_is_not_known_is_not_changed(server: Path, changed: dict[str, bytes
 def test_a_server_is_mended_once(server: Path) -> None:
     mend(server)
     with pytest.raises(LaunchError, match="1 classes name a source's state and 0 use it"):
+        mend(server)
+
+
+def test_its_servers_listen_at_the_address_that_they_were_made_for(server: Path) -> None:
+    mend(server)
+    (changed,) = entries(server / "beam-sdks-java-core-2.62.0.jar").values()
+    assert changed == server_address_mend.mended(class_file())
+
+
+def test_servers_that_are_nowhere_are_missed(server: Path) -> None:
+    (server / "beam-sdks-java-core-2.62.0.jar").unlink()
+    with pytest.raises(LaunchError, match="0 classes make servers, not 1"):
         mend(server)

@@ -34,6 +34,7 @@ from tandem.runners import (
 from tandem.runners.checks_dataflow import check_dataflow
 from tandem.runners.flink_cluster import Cluster
 from tandem.runners.flink_config import Settings
+from tandem.runners.flink_jars import MENDED
 from tandem.runners.plan import accepted_codes, check_launch, findings_of, refuse
 from tandem.runners.plan_findings import Finding, Level
 from tandem.runners.plan_graph import graph_of
@@ -578,7 +579,9 @@ def test_a_cluster_that_doesnt_answer_is_told_of() -> None:
 @pytest.mark.parametrize(
     ("flags", "name", "found"),
     [
-        pytest.param(["--flink_job_server_jar=/jars/job-server-1-flink-2-mended.jar"], "live", False, id="its-own-jar"),
+        pytest.param(
+            [f"--flink_job_server_jar=/jars/job-server-1-flink-2{MENDED}.jar"], "live", False, id="its-own-jar"
+        ),
         pytest.param(["--job_endpoint=127.0.0.1:7"], "live", False, id="its-own-cluster"),
         pytest.param(["--job_endpoint=127.0.0.1:8"], "live", True, id="another-job-server"),
         pytest.param(["--flink_job_server_jar=/jars/beams.jar"], "live", True, id="another-jar"),

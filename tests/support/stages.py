@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import sqlite3
 import subprocess
@@ -48,6 +49,8 @@ TANDEM = (sys.executable, "-m", "tandem")
 PATIENCE = float(os.environ.get("TANDEM_TEST_PATIENCE", "240"))
 """Seconds for anything that takes a few on a free machine."""
 
+_MARK = "TANDEM_TEST_STARTED"
+
 Counts = dict[tuple[str, int], int]
 """(key, start of the tile) -> events."""
 
@@ -64,16 +67,22 @@ def wait_for(what: str, happened: Callable[[], Any], patience: float = PATIENCE)
 
 @dataclass
 class Tandem:
-    """One `tandem` process in a process group of its own, so that a signal reaches its runner too."""
+    """One `tandem` process in a process group of its own."""
 
     process: subprocess.Popen[bytes]
     errors: Path
     started: float
     """Seconds, monotonic."""
+    mark: str = ""
+    """In the environment of all that it started, whatever group that is in."""
 
     def signal_group(self, number: int) -> None:
-        """To the process and all that it started."""
+        """To the process and all that it started, its runner among them."""
         os.killpg(self.process.pid, number)
+        for pid in _marked(self.mark):
+            if pid != self.process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
 
     def kill(self) -> None:
         """SIGKILL the whole group; harmless when it has ended."""
@@ -99,8 +108,19 @@ class Tandem:
 
     def group_is_gone(self) -> bool:
         """Whether nothing that it started runs any more; processes that nobody has reaped don't run."""
-        states = [_state(entry) for entry in Path("/proc").glob("[0-9]*") if _group(entry) == self.process.pid]
-        return all(state in "ZX" for state in states)
+        grouped = [entry for entry in Path("/proc").glob("[0-9]*") if _group(entry) == self.process.pid]
+        marked = [Path("/proc", str(pid)) for pid in _marked(self.mark)]
+        return all(_state(entry) in "ZX" for entry in (*grouped, *marked))
+
+
+def _marked(mark: str) -> list[int]:
+    """Processes that have this in their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark and f"{_MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
 
 
 def _stat(entry: Path) -> list[str]:
@@ -169,17 +189,18 @@ class Stage:
     def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Tandem:
         """Start `tandem ARGUMENTS` and don't wait for it."""
         errors = self.folder / f"{len(self.running):03d}-{arguments[0]}.err"
+        mark = secrets.token_hex(8)
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
                 [*TANDEM, *arguments, *self.places],
-                env={**self.environment, **(env or {})},
+                env={**self.environment, **(env or {}), _MARK: mark},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 start_new_session=True,
             )
-        self.running.append(Tandem(process, errors, time.monotonic()))
+        self.running.append(Tandem(process, errors, time.monotonic(), mark))
         return self.running[-1]
 
     def live(self, definitions: Sequence[Path], *flags: str, env: Mapping[str, str] | None = None) -> Tandem:
