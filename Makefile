@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test check lint types chaos kill conformance flink-faults bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo test check lint types chaos kill fuzz conformance flink-faults bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,12 @@ conformance: setup
 # Processes of a Flink killed, paused and doubled under a live pipeline; about 10 minutes.
 flink-faults: setup
 	$(BIN)/python -m pytest -q -s tests/flink -m "slow or not slow"
+
+# Damaged Parquet and Avro files by the thousand, each a single flipped bit, some wild bytes or a cut: an error of one line or
+# all events, and never the process. FUZZ is how many times as many as in `make test`.
+FUZZ ?= 30
+fuzz: setup
+	TANDEM_FUZZ_ROUNDS=$(FUZZ) TANDEM_FUZZ_SEED=$$RANDOM $(BIN)/python -m pytest -q -s tests/formats/test_damaged_binary_files.py
 
 # Tandem and its peers in turn, how cost grows, the journal, live and its peer, questions; tables and plots into
 # docs/performance.md. Takes hours, alone on the machine. Peers that don't fit Tandem's own environment get theirs in

@@ -1,27 +1,33 @@
-"""Parquet files into columns."""
+"""Parquet files into columns: footers by Tandem's own reader, pages by a guarded one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tandem.formats.avro_resolution import default_column, is_left_out
 from tandem.formats.avro_types import SourceField, SourceFields
 from tandem.formats.conversions import known_symbols, texts, within
-from tandem.formats.file_pieces import FilePiece, FileRef, one_line, open_native
+from tandem.formats.file_pieces import FilePiece, FileRef, open_file, takes_too_much
+from tandem.formats.guarded_readers import Answer, ReaderDiedError, TooMuchMemoryError, asked
+from tandem.formats.int96 import int96_micros
+from tandem.formats.parquet_decoding import decode_parquet, parquet_request
+from tandem.formats.parquet_footer import INT96, Footer, Leaf, read_footer
 from tandem.formats.verdicts import VALIDATE, Parsed, Verdicts
 from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["read_parquet", "split_parquet"]
 
-_ROWS: Final = 1 << 17
+_JOB: Final = f"{decode_parquet.__module__}:{decode_parquet.__name__}"
 _INT_LIMITS: Final = {pa.int32(): 2**31, pa.int64(): 2**63}
 _NANOS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
+_ROWS: Final = 1 << 17
 
 
 def split_parquet(ref: FileRef, target_bytes: int) -> list[FilePiece]:
@@ -29,16 +35,14 @@ def split_parquet(ref: FileRef, target_bytes: int) -> list[FilePiece]:
     read.
     """
     pieces: list[FilePiece] = []
-    with open_native(ref) as opened:
-        file = _parquet(opened, ref)
-        start = first = records = size = 0
-        for group in range(file.num_row_groups):
-            about = file.metadata.row_group(group)
-            records += about.num_rows
-            size += sum(about.column(at).total_compressed_size for at in range(about.num_columns))
-            if size >= target_bytes or group == file.num_row_groups - 1:
-                pieces.append(FilePiece(ref, start, group + 1, first, records))
-                start, first, records, size = group + 1, first + records, 0, 0
+    groups = _footer(ref).groups
+    start = first = records = size = 0
+    for number, group in enumerate(groups):
+        records += group.rows
+        size += group.compressed
+        if size >= target_bytes or number == len(groups) - 1:
+            pieces.append(FilePiece(ref, start, number + 1, first, records))
+            start, first, records, size = number + 1, first + records, 0, 0
     return pieces
 
 
@@ -47,48 +51,107 @@ def read_parquet(fields: SourceFields, columns: tuple[str, ...], piece: FilePiec
     for damage.
     """
     needed = fields.needed(columns)
-    with open_native(piece.ref) as opened:
-        file = _parquet(opened, piece.ref)
-        for field in needed:
-            _check(piece.ref.path, file.schema_arrow, field)
-        there = [field for field in needed if file.schema_arrow.get_field_index(field.name) >= 0]
-        for batch in _batches(file, piece, [field.name for field in there]):
-            verdicts = Verdicts(batch.num_rows)
-            arrays = {field.name: _column(batch.column(field.name), field, verdicts) for field in there}
-            for field in needed:
-                if field.name not in arrays:
-                    arrays[field.name] = default_column(field, batch.num_rows, verdicts)
-            yield Parsed(arrays, np.arange(batch.num_rows), verdicts, {})
+    footer = _footer(piece.ref)
+    leaves = {field.name: leaf for field in needed if (leaf := _leaf(footer, field)) is not None}
+    for leaf in leaves.values():
+        footer.checked(leaf, piece.start, piece.end)
+    rows = sum(group.rows for group in footer.groups[piece.start : piece.end])
+    for arrays, size in _read(piece, footer, needed, leaves):
+        rows -= size
+        verdicts = Verdicts(size)
+        made = {
+            field.name: _column(arrays[field.name], field, verdicts)
+            if field.name in arrays
+            else default_column(field, size, verdicts)
+            for field in needed
+        }
+        yield Parsed(made, np.arange(size), verdicts, {})
+    if rows:
+        raise SourceFileError(
+            f"{piece.ref.path}: damaged: its columns hold {abs(rows):,} rows less than the footer says"
+        )
 
 
-def _parquet(file: pa.NativeFile, ref: FileRef) -> pq.ParquetFile:
+@lru_cache(maxsize=8)
+def _footer(ref: FileRef) -> Footer:
+    with open_file(ref) as file:
+        return read_footer(file, ref)
+
+
+def _leaf(footer: Footer, field: SourceField) -> Leaf | None:
+    """The field's column; None for one that isn't there and has a default. Raises SchemaError."""
+    name = ".".join(field.path)
+    found = footer.leaf(field.path) or footer.leaf((name,))
+    if len(found) > 1:
+        raise SchemaError(f"{footer.path}: {len(found)} columns '{name}'")
+    if found and not found[0].repeated:
+        return found[0]
+    if found or footer.under(field.path):
+        raise SchemaError(
+            f"{footer.path}: column '{name}' is a list, a map or a struct; a field can be read of a single value only"
+        )
+    if is_left_out(field):
+        return None
+    raise SchemaError(f"{footer.path}: no column '{name}'; it has {', '.join(footer.names)}")
+
+
+def _read(
+    piece: FilePiece, footer: Footer, needed: tuple[SourceField, ...], leaves: dict[str, Leaf]
+) -> Iterator[tuple[dict[str, pa.Array], int]]:
+    """Batch by batch the columns of the leaves by the fields' names, and how many rows."""
+    if not leaves:
+        rows = sum(group.rows for group in footer.groups[piece.start : piece.end])
+        yield from (({}, min(_ROWS, rows - at)) for at in range(0, rows, _ROWS))
+        return
+    request = parquet_request(piece.ref, footer.of_columns(list(leaves.values()), piece.start, piece.end))
+    with _guarded(piece), asked(_JOB, request, piece.ref.memory) as answer:
+        _check(piece.ref.path, answer, needed, leaves)
+        for batch in answer.batches():
+            yield {name: _inside(batch, leaf) for name, leaf in leaves.items()}, batch.num_rows
+
+
+@contextmanager
+def _guarded(piece: FilePiece) -> Iterator[None]:
+    where = (
+        f"row group {piece.start}" if piece.end == piece.start + 1 else f"row groups {piece.start} to {piece.end - 1}"
+    )
     try:
-        return pq.ParquetFile(file)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise SourceFileError(f"{ref.path}: not a readable Parquet file: {one_line(error)}") from None
+        yield
+    except TooMuchMemoryError as error:
+        raise takes_too_much(piece.ref, str(error) or where) from None
+    except ReaderDiedError:
+        raise SourceFileError(
+            f"{piece.ref.path}: {where}: damaged, or more memory is needed than the {piece.ref.memory:,} bytes of "
+            "--max-piece-memory: the process that read them has ended"
+        ) from None
 
 
-def _batches(file: pq.ParquetFile, piece: FilePiece, names: list[str]) -> Iterator[pa.RecordBatch]:
-    groups = list(range(piece.start, piece.end))
-    batches = file.iter_batches(batch_size=_ROWS, row_groups=groups, columns=names, use_threads=False)
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise SourceFileError(f"{piece.ref.path}: damaged Parquet data: {one_line(error)}") from None
-        if batch is None:
-            return
-        yield batch
+def _check(path: str, answer: Answer, needed: tuple[SourceField, ...], leaves: dict[str, Leaf]) -> None:
+    for field in needed:
+        if field.name not in leaves:
+            continue
+        leaf = leaves[field.name]
+        kind = _plain(_type_at(answer.schema, leaf))
+        if leaf.physical == INT96:
+            kind = pa.timestamp("ns")
+        if not _fits(kind, field):
+            name = ".".join(leaf.path)
+            raise SchemaError(f"{path}: column '{name}' is {kind}; the source's schema has {field.type.value}")
 
 
-def _check(path: str, found: pa.Schema, field: SourceField) -> None:
-    if found.get_field_index(field.name) < 0:
-        if is_left_out(field) and field.name not in found.names:
-            return
-        raise SchemaError(f"{path}: no column '{field.name}'; it has {', '.join(found.names)}")
-    kind = _plain(found.field(field.name).type)
-    if not _fits(kind, field):
-        raise SchemaError(f"{path}: column '{field.name}' is {kind}; the source's schema has {field.type.value}")
+def _type_at(schema: pa.Schema, leaf: Leaf) -> pa.DataType:
+    kind = schema.field(leaf.path[0]).type
+    for name in leaf.path[1:]:
+        kind = kind.field(name).type
+    return kind
+
+
+def _inside(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
+    """The leaf's values; null where anything above it is."""
+    column = batch.column(batch.schema.get_field_index(leaf.path[0]))
+    for name in leaf.path[1:]:
+        column = column.flatten()[column.type.get_field_index(name)]
+    return column
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -129,6 +192,8 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
     kind, wanted, of = column.type, field.arrow, pa.types
     if of.is_null(kind):
         return pa.nulls(len(column), wanted)
+    if of.is_timestamp(wanted) and of.is_fixed_size_binary(kind):
+        return int96_micros(column, field, verdicts)
     if of.is_string(wanted):
         # Parquet says that text is UTF-8, and nobody has checked it.
         checked = texts(column.cast(pa.binary()), field, verdicts)

@@ -17,6 +17,7 @@ from rich.console import Console
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
 from tandem.formats.files import expand
+from tandem.formats.guarded_readers import reader_server
 from tandem.pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items, workers_for
 from tandem.pipelines.config import (
     FlagParser,
@@ -149,7 +150,7 @@ def run(arguments: Sequence[str], *, processes: bool = False) -> None:
             _run(configs, options, served)
             return
         keep_memory()
-        with worker_processes() if processes and configs[0].workers != 1 else nullcontext():
+        with reader_server(), worker_processes() if processes and configs[0].workers != 1 else nullcontext():
             _run(configs, options, served)
 
 
