@@ -12,14 +12,17 @@ SECOND = 1_000_000
 
 
 class Clock(Protocol):
-    """Monotonic time for every decision, wall time for people to read."""
+    """Monotonic time for every decision but one, wall time for people to read."""
 
     def monotonic(self) -> int:
         """Microseconds since some instant; never falls, comparable within this process only."""
         ...
 
     def wall(self) -> int:
-        """Microseconds since 1970-01-01 UTC by this machine; may be wrong, may jump. Decides nothing."""
+        """Microseconds since 1970-01-01 UTC by this machine; may be wrong, may jump.
+
+        It decides nothing but when a new reader begins a generation, see `tandem.journal.generations.generation_age`.
+        """
         ...
 
     def sleep(self, duration: int) -> None:

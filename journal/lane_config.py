@@ -26,7 +26,8 @@ class LaneConfig:
     """Close the lane after this long of successful empty pulls; None: never. Below the subscription's
     acknowledge deadline, messages leased by a reader that died may be left for the next run."""
     generation_interval: int | None = None
-    """Begin the next generation after this long; None: only when asked, or when another lane does."""
+    """Begin the next generation when the current one is this old; None: only when asked, or when another lane
+    does."""
     publish_interval: int = SECOND // 5
     """Between two publications of the watermark, and two looks at what others published or began."""
     pull_patience: int = 300 * SECOND
@@ -59,10 +60,16 @@ class RollTimer:
         self._interval, self._look_interval = interval, look_interval
         self._begun_at = now
         self._looked_at: int | None = None
+        self._newest_at: int | None = None
 
-    def begun(self, now: int) -> None:
-        """The lane has entered a generation."""
-        self._begun_at, self.requested = now, False
+    def begun(self, now: int, age: int) -> None:
+        """The lane has entered a generation that by wall clocks has this age; what the lane has seen itself counts."""
+        seen = age if self._newest_at is None else min(age, now - self._newest_at)
+        self._begun_at, self.requested = now - seen, False
+
+    def is_newest(self, now: int) -> None:
+        """No generation has begun after the lane's."""
+        self._newest_at = now
 
     def is_due(self, now: int) -> bool:
         """Whether to begin the next one."""

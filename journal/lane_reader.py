@@ -12,7 +12,7 @@ from collections import deque
 from tandem.journal.blobs import BlobStore
 from tandem.journal.broker import AcknowledgeFailedError, Broker, PulledBatch, PullFailedError
 from tandem.journal.clocks import Clock
-from tandem.journal.generations import latest_generation, next_generation
+from tandem.journal.generations import generation_age, latest_generation, next_generation
 from tandem.journal.heartbeats import Heartbeat
 from tandem.journal.lane_config import LaneConfig, LaneCounters, RollTimer
 from tandem.journal.lane_cursor import Emitted, LaneCursor, Observe, ReplayMerge, number_before
@@ -186,21 +186,26 @@ class LaneReader:
             self._board.take_over(self._cursor.number + 1)
             self._close()
             return None
+        self._open()
+        return None
+
+    def _open(self) -> None:
         writer = LaneWriter(
             self._blobs,
             self.manifest,
             self.lane,
             self._nonce,
+            self._clock,
             number=self._cursor.number,
             generation=self._first_label(),
             codec=self._config.codec,
             failpoint=self._failpoint,
         )
+        age = self._age(writer.generation)
         if writer.open(self._tracker.current()):
             self._tracker.lift(self._board.take_over(writer.number))
             self._writer, self.opening = writer, writer.number
-            self._rolls.begun(self._clock.monotonic())
-        return None
+            self._rolls.begun(self._clock.monotonic(), age)
 
     def _first_label(self) -> int:
         """A lane that holds nothing yet begins with the generation of now: earlier ones may be sealed
@@ -222,11 +227,18 @@ class LaneReader:
             return True
         current = latest_generation(self._blobs, writer.generation)
         while current > writer.generation:
+            age = self._age(current)
             adopted = writer.seal(current - 1, self._tracker.current())
-            self._rolls.begun(now)
+            self._rolls.begun(now, age)
             if adopted is not None and self._adopt(adopted):
                 return False
+        self._rolls.is_newest(now)
         return True
+
+    def _age(self, generation: int) -> int:
+        """By which the next one is due, however often readers are made anew meanwhile."""
+        interval = self._config.generation_interval
+        return 0 if interval is None else generation_age(self._blobs, self._clock, generation, interval)
 
     def _pull(self, writer: LaneWriter) -> Emitted | None:
         try:

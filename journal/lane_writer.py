@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from tandem.journal.blobs import BlobStore, create_or_find
+from tandem.journal.clocks import Clock
 from tandem.journal.layout import lane_name
 from tandem.journal.runs import RunManifest
 from tandem.journal.sealing import NO_MESSAGES
@@ -29,6 +30,7 @@ class LaneWriter:
         manifest: RunManifest,
         lane: int,
         nonce: str,
+        clock: Clock,
         *,
         number: int,
         generation: int,
@@ -40,7 +42,8 @@ class LaneWriter:
         self.number, self.generation = number, generation
         self.nonce = nonce
         self.final = False
-        self._blobs, self._manifest, self._lane = blobs, manifest, lane
+        self._blobs, self._manifest, self._lane, self._clock = blobs, manifest, lane, clock
+        self._written = (0, 0)
         self._codec: Codec = codec
         self._failpoint = failpoint
 
@@ -102,7 +105,14 @@ class LaneWriter:
             watermarks=watermarks,
             subscription=self._manifest.subscription,
             final=final,
+            written=self._first_tried(self.number + 1),
         )
+
+    def _first_tried(self, number: int) -> int:
+        """The wall clock when this number was first to be written: a write that is tried again has the same bytes."""
+        if self._written[0] != number:
+            self._written = (number, self._clock.wall())
+        return self._written[1]
 
     def _create(self, header: SegmentHeader, data: bytes | None = None) -> Segment | None:
         found = create_or_find(self._blobs, header.path, data or encode_segment(header, NO_MESSAGES))

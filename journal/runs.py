@@ -178,7 +178,10 @@ def _settle(
     for generation in range(current_generation(blobs), manifest.first_generation):
         next_generation(blobs, clock, generation, manifest.id)
     for run in open_runs:
-        for _ in seal_run(blobs, run.id, run.lanes, run.subscription, run.first_generation, manifest):
+        lanes = seal_run(
+            blobs, run.id, run.lanes, run.subscription, run.first_generation, manifest, written=clock.wall()
+        )
+        for _ in lanes:
             failpoint("after-lane-seal")
             heartbeat.beat()
 

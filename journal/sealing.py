@@ -72,18 +72,33 @@ def last_generation_of(blobs: BlobStore, run: str) -> int | None:
 
 
 def seal_run(
-    blobs: BlobStore, run: str, lanes: int, subscription: str, first_generation: int, by: Sealer
+    blobs: BlobStore,
+    run: str,
+    lanes: int,
+    subscription: str,
+    first_generation: int,
+    by: Sealer,
+    written: int | None = None,
 ) -> Iterator[SegmentHeader]:
-    """Seal every lane of the run; yields each lane's final seal. May be repeated by anyone."""
+    """Seal every lane of the run; yields each lane's final seal. May be repeated by anyone.
+
+    `written`: the wall clock, for information only.
+    """
     ends = []
     for lane in range(lanes):
-        ends.append(seal_lane(blobs, run, lane, subscription, first_generation, by))
+        ends.append(seal_lane(blobs, run, lane, subscription, first_generation, by, written))
         yield ends[-1]
     _note_sealed(blobs, run, ends)
 
 
 def seal_lane(
-    blobs: BlobStore, run: str, lane: int, subscription: str, first_generation: int, by: Sealer
+    blobs: BlobStore,
+    run: str,
+    lane: int,
+    subscription: str,
+    first_generation: int,
+    by: Sealer,
+    written: int | None = None,
 ) -> SegmentHeader:
     """Append the final seal to a lane unless it has one; returns it.
 
@@ -104,6 +119,7 @@ def seal_lane(
             watermarks=last.watermarks if last else {},
             subscription=subscription,
             final=by.id,
+            written=written,
         )
         if create_or_find(blobs, header.path, encode_segment(header, NO_MESSAGES)) is None:
             return header

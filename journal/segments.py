@@ -91,6 +91,9 @@ class SegmentHeader:
     subscription: str = ""
     final: str | None = None
     """For a seal that closes the lane for ever: the run that wrote it. Its own run: it had finished."""
+    written: int | None = None
+    """The writer's wall clock (microseconds since 1970-01-01 UTC), for information only; None: before version 2 had
+    it."""
     count: int = 0
     """Number of messages; set by `encode_segment`."""
     digest: str = ""
@@ -205,6 +208,8 @@ def _entries(header: SegmentHeader, count: int, codec: str) -> dict[str, bytes]:
         "tandem.subscription": header.subscription.encode(),
         "tandem.count": str(count).encode(),
     }
+    if header.written is not None:
+        fields["tandem.written"] = str(header.written).encode()
     if header.final is not None:
         fields["tandem.final"] = header.final.encode()
     return fields
@@ -228,6 +233,7 @@ def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHe
             watermarks=json.loads(text["tandem.watermarks"]),
             subscription=text["tandem.subscription"],
             final=text.get("tandem.final"),
+            written=int(text["tandem.written"]) if "tandem.written" in text else None,
             count=int(text["tandem.count"]),
             digest=text["tandem.digest"],
         )

@@ -15,7 +15,6 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
-from tandem.journal.generations import latest_generation
 from tandem.journal.lane_config import LaneConfig
 from tandem.journal.lane_cursor import Emitted
 from tandem.journal.lane_marks import LaneMark
@@ -41,11 +40,6 @@ reading_progress.repair()
 
 _MIN: Final = MIN_TIMESTAMP.micros
 _MAX: Final = MAX_TIMESTAMP.micros - 1
-_NEWEST: Final[dict[tuple[str, str], tuple[int, int]]] = {}
-"""Per journal and run: the newest generation, and the monotonic time when this process saw it first.
-
-A runner makes readers anew every few seconds, so a reader's own time would never reach the interval.
-"""
 
 
 @dataclass
@@ -261,18 +255,6 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
             self._looked_at = now
             if self._blobs.exists(self._drain):
                 self._reader.drain()
-            if self._generation_is_over(now):
-                self._reader.request_roll()
-
-    def _generation_is_over(self, now: int) -> bool:
-        run, interval = self._source.run, self._source.config.generation_interval
-        place = (self._source.journal, run.id)
-        known, begun = _NEWEST.setdefault(place, (run.first_generation, now))
-        newest = latest_generation(self._blobs, known)
-        if newest > known:
-            _NEWEST[place] = (newest, now)
-            return False
-        return interval is not None and now - begun >= interval
 
 
 _LANES: Final[dict[tuple[str, str, int], _LaneUnboundedReader]] = {}

@@ -33,7 +33,7 @@ def start(blobs: BlobStore, lanes: int = 2) -> RunManifest:
 
 
 def writer(blobs: BlobStore, run: RunManifest, lane: int, generation: int = 1) -> LaneWriter:
-    lane_writer = LaneWriter(blobs, run, lane, f"w{lane}", number=0, generation=generation)
+    lane_writer = LaneWriter(blobs, run, lane, f"w{lane}", ManualClock(), number=0, generation=generation)
     assert lane_writer.open({})
     return lane_writer
 

@@ -73,8 +73,9 @@ class Held:
 
 
 class JournalMachine(RuleBasedStateMachine):
-    @initialize(lanes=st.integers(1, 3))
-    def begin(self, lanes: int) -> None:
+    @initialize(lanes=st.integers(1, 3), interval=st.sampled_from([None, 2 * SECOND, 60 * SECOND]))
+    def begin(self, lanes: int, interval: int | None) -> None:
+        self.interval = interval
         self.clock = ManualClock()
         self.armed = Armed()
         self.blobs = UnreliableBlobs(self.armed)
@@ -114,7 +115,13 @@ class JournalMachine(RuleBasedStateMachine):
             self.armed.name = None
 
     def make_reader(self, run: RunManifest, lane: int, mark: LaneMark | None, until: int | None = None) -> Held:
-        config = LaneConfig({SOURCE: SECOND}, max_messages=3, idle_timeout=2 * SECOND, until_idle=until)
+        config = LaneConfig(
+            {SOURCE: SECOND},
+            max_messages=3,
+            idle_timeout=2 * SECOND,
+            until_idle=until,
+            generation_interval=self.interval,
+        )
         reader = LaneReader(
             self.blobs,
             run,
@@ -232,9 +239,9 @@ class JournalMachine(RuleBasedStateMachine):
     def wait(self, duration: int) -> None:
         self.clock.advance(duration)
 
-    @rule(back=st.integers(1, 10_000))
-    def set_clock_back(self, back: int) -> None:
-        self.clock.set_wall(self.clock.wall() - back * SECOND)
+    @rule(by=st.integers(-10_000, 10_000))
+    def set_clock(self, by: int) -> None:
+        self.clock.set_wall(self.clock.wall() + by * SECOND)
 
     @rule(faults=st.sampled_from(FAULTS))
     def break_store(self, faults: list[str]) -> None:

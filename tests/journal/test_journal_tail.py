@@ -46,7 +46,7 @@ class Scene:
         return start_run(self.blobs, self.clock, lanes=lanes, subscription="s", sources=["a"], take_over=True)
 
     def writer(self, run: RunManifest, lane: int) -> LaneWriter:
-        writer = LaneWriter(self.blobs, run, lane, f"w{lane}", number=0, generation=run.first_generation)
+        writer = LaneWriter(self.blobs, run, lane, f"w{lane}", self.clock, number=0, generation=run.first_generation)
         assert writer.open({})
         return writer
 

@@ -17,11 +17,12 @@ from tandem.journal.lane_config import LaneConfig
 from tandem.journal.lane_cursor import Emitted
 from tandem.journal.lane_marks import LaneMark
 from tandem.journal.lane_reader import LaneReader
+from tandem.journal.lane_writer import LaneWriter
 from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
-from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.memory_broker import MemoryBroker, Message, messages_of
 from tandem.journal.reading import generation_manifest
 from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.segments import load_segment
+from tandem.journal.segments import SegmentHeader, load_segment
 from tandem.journal.watermark_board import read_board
 from tandem.schemas.errors import FencedError, JournalError, LaunchError
 
@@ -227,6 +228,38 @@ def test_object_store_times_out_on_a_write(faults: list[str]) -> None:
     for each in emitted:
         if each is not None:
             assert load_segment(blobs, each.header.path).messages.equals(each.messages)
+
+
+@pytest.mark.parametrize("faults", [["landed", "lost", "lost"], ["delayed", "lost", "lost"]])
+def test_a_segment_that_is_tried_again_later_is_the_same(faults: list[str]) -> None:
+    """Though it says when it was written: what lies there is known for this very write."""
+    blobs = UnreliableBlobs()
+    world = World(blobs)
+    run = world.run()
+    writer = LaneWriter(blobs, run, 0, "aa", world.clock, number=0, generation=1)
+    blobs.faults.extend(faults)
+    began = world.clock.wall()
+    with pytest.raises(TimeoutError):
+        writer.append(messages_of([Message("1", b"1")]), {})
+    world.clock.advance(SECOND)
+    blobs.deliver()
+    again = writer.append(messages_of([Message("1", b"1")]), {})
+    assert isinstance(again, SegmentHeader)
+    assert again.written == began
+
+
+def test_segments_say_when_they_were_written(world: World) -> None:
+    run = world.run()
+    reader = world.reader(run)
+    world.clock.advance(5 * SECOND)
+    world.publish(1)
+    assert must(reader.advance()).header.written == world.clock.wall()
+    before = world.clock.wall()
+    world.clock.advance(SECOND)
+    world.run()
+    names = world.blobs.list(f"lanes/{run.id}/0000")
+    written = [load_segment(world.blobs, f"lanes/{run.id}/0000/{name}").header.written for name in names]
+    assert written == [before, before, before + SECOND]
 
 
 def test_two_supervised_writers(world: World) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import fastavro
@@ -102,6 +103,14 @@ def test_kinds_without_messages(header: SegmentHeader) -> None:
     found = decode_segment(header.path, data).header
     assert (found.kind, found.final, found.count) == (header.kind, header.final, 0)
     assert list(fastavro.reader(io.BytesIO(data))) == []
+
+
+@pytest.mark.parametrize("written", [None, 0, -5, 1_700_000_000_000_000])
+def test_when_it_was_written_is_kept_where_it_is_known(written: int | None) -> None:
+    data = encode_segment(replace(HEADER, written=written), sample())
+    assert decode_segment(HEADER.path, data).header.written == written
+    assert read_header(HEADER.path, data).written == written
+    assert (b"tandem.written" in data) == (written is not None)
 
 
 def test_open_generation_after_a_seal() -> None:

@@ -61,7 +61,7 @@ def test_a_revision_that_is_added_later(tmp_path: Path, capsys: pytest.CaptureFi
     first = load(tmp_path / "sales.yaml")
     blobs, clock = LocalBlobs(str(tmp_path / "home/journal")), SystemClock()
     manifest = start_run(blobs, clock, lanes=1, subscription="s", sources=[first.source.version])
-    writer = LaneWriter(blobs, manifest, 0, "w", number=0, generation=1)
+    writer = LaneWriter(blobs, manifest, 0, "w", SystemClock(), number=0, generation=1)
     assert writer.open({})
     written = [older(number) for number in range(6)]
     for part in (written[:3], written[3:]):

@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 from breaks import BREAKS
+from generation_worlds import check_generations_begin
 from journal_checks import check_crashes_lose_nothing, check_fencing
 from routing_checks import check_border
 from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, check_scenarios
@@ -30,6 +31,7 @@ GUARDS: dict[str, Check] = {
     "tiles_are_cleared_too_early": check_late_pane,
     "restored_states_lose_an_entry": partial(check_scenarios, (3, 4, 7)),
     "late_events_are_no_reason": partial(check_finality, (7, 1, 4, 8, 11)),
+    "generations_begin_by_a_readers_start": check_generations_begin,
 }
 """For each break the check that must find it."""
 
@@ -55,6 +57,7 @@ def test_a_torn_pointer_is_found() -> None:
         pytest.param(check_late_copy, id="late copy"),
         pytest.param(check_late_pane, id="late pane"),
         pytest.param(check_publishing, id="pointer"),
+        pytest.param(check_generations_begin, id="generations"),
     ],
 )
 def test_the_intact_product_passes(check: Check) -> None:

@@ -136,6 +136,11 @@ def late_events_are_no_reason(patch: Patch) -> None:
     patch.setattr(tandem.views.certifying, "judge", lambda facts: intact(replace(facts, pending_late=0)))
 
 
+def generations_begin_by_a_readers_start(patch: Patch) -> None:
+    """A reader takes the generation that it finds for one that has just begun."""
+    patch.setattr(tandem.journal.lane_reader, "generation_age", lambda *arguments: 0)
+
+
 BREAKS: dict[str, Break] = {
     made.__name__: made
     for made in (
@@ -152,5 +157,6 @@ BREAKS: dict[str, Break] = {
         tiles_are_cleared_too_early,
         restored_states_lose_an_entry,
         late_events_are_no_reason,
+        generations_begin_by_a_readers_start,
     )
 }

@@ -91,7 +91,7 @@ def test_a_lanes_reader_is_behind_while_it_replays(tmp_path: Path, monkeypatch: 
     definition, blobs = sales.definition(), LocalBlobs(str(tmp_path))
     version, sale = definition.source.version, sales.Sale("s1", sales.START).payload()
     run = start_run(blobs, SystemClock(), lanes=1, subscription=SUBSCRIPTION, sources=[version])
-    writer = LaneWriter(blobs, run, 0, "w", number=0, generation=run.first_generation)
+    writer = LaneWriter(blobs, run, 0, "w", SystemClock(), number=0, generation=run.first_generation)
     assert writer.open({})
     writer.append(sales.messages([sale]), {version: None})
     with EmbeddedPubSub() as server:

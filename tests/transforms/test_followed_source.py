@@ -50,7 +50,7 @@ class Scene:
         return start_run(self.blobs, self.clock, lanes=1, subscription="s", **options)
 
     def write_to(self, run: RunManifest) -> LaneWriter:
-        writer = LaneWriter(self.blobs, run, 0, "w", number=0, generation=run.first_generation)
+        writer = LaneWriter(self.blobs, run, 0, "w", self.clock, number=0, generation=run.first_generation)
         assert writer.open({})
         return writer
 
