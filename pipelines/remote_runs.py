@@ -7,9 +7,7 @@ store, which know better than the runner, and ends the job when the run is over.
 
 from __future__ import annotations
 
-import sys
 import threading
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from apache_beam.runners.runner import PipelineResult
 from sqlalchemy.exc import SQLAlchemyError
 
 from tandem.pipelines.config import Home
+from tandem.pipelines.job_news import JobNews, Witness, say
 from tandem.pipelines.launching import wait
 from tandem.pipelines.run_ends import End, FollowerEnd
 from tandem.schemas.errors import FencedError, TandemError
@@ -42,7 +41,7 @@ _NEWS: Final = 10
 """Looks between two questions to the runner."""
 
 
-class Control(Protocol):
+class Control(Witness, Protocol):
     """Reaches the jobs of a name on their runner by other ways than the job server, which may be gone."""
 
     def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
@@ -57,8 +56,8 @@ class Control(Protocol):
         """Whether one hasn't ended; None where nobody says."""
         ...
 
-    def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
-        """(milliseconds since 1970-01-01 UTC, one line) of failures after `since` that it was restarted after."""
+    def ending(self, name: str, options: PipelineOptions) -> str:
+        """Where a job of this name goes on without its launcher, and the command that ends it."""
         ...
 
 
@@ -104,7 +103,7 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
         wait(result)
         return
     name = options.view_as(GoogleCloudOptions).job_name
-    verdict = _Verdict(end, name, options, control)
+    verdict = _Verdict(end, name, control, options)
     watcher = threading.Thread(
         target=verdict.await_it, args=(lambda: _end(result, options, name, control, end),), daemon=True
     )
@@ -112,12 +111,15 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
     failed: TandemError | None = None
     try:
         wait(result)
+    except KeyboardInterrupt:
+        say(_goes_on(name, options, control))
+        raise
     except TandemError as error:
         failed = error
     except grpc.RpcError as error:
-        _say(f"the job server is gone ({code_of(error)}); job {name} goes on, and is watched by its journal")
+        say(f"the job server is gone ({code_of(error)}); job {name} goes on, and is watched by its journal")
         verdict.alone = True
-        watcher.join()
+        _watched(watcher, name, options, control)
         if verdict.lost:
             failed = TandemError(f"job {name} has ended on the runner, and the job server can't say how")
             failed.__cause__ = error
@@ -127,12 +129,30 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
     verdict.look_again()
     if verdict.fenced is not None:
         raise verdict.fenced
+    if verdict.given_up is not None:
+        end.close()
+        say(f"job {name} {verdict.given_up}: it was ended as asked; what its lanes hold is taken in by the next run")
+        return
     if verdict.known:
         return
     if failed is not None:
         raise _explained(failed, name) from failed.__cause__
-    again = "" if isinstance(end, FollowerEnd) else f"; --resume {_run_of(name)} goes on from its savepoint"
-    _say(f"job {name} was ended on the runner{again}")
+    run = _run_of(name)
+    again = "" if isinstance(end, FollowerEnd) else f"; --resume {run} goes on from its newest savepoint or checkpoint"
+    say(f"job {name} was ended on the runner{again}")
+
+
+def _watched(watcher: threading.Thread, name: str, options: PipelineOptions, control: Control | None) -> None:
+    try:
+        watcher.join()
+    except KeyboardInterrupt:
+        say(_goes_on(name, options, control))
+        raise
+
+
+def _goes_on(name: str, options: PipelineOptions, control: Control | None) -> str:
+    where = control.ending(name, options) if control else "on its runner: cancel it there"
+    return f"this launcher ends, and job {name} goes on {where}"
 
 
 def _run_of(name: str) -> str:
@@ -153,23 +173,25 @@ def _explained(error: TandemError, name: str) -> TandemError:
 class _Verdict:
     end: End
     name: str
-    options: PipelineOptions
     control: Control | None
+    options: PipelineOptions
     stop: threading.Event = field(default_factory=threading.Event)
     known: bool = False
     fenced: FencedError | None = None
     alone: bool = False
     """No job server tells how the job does."""
     lost: bool = False
-    _told: int = field(default_factory=lambda: int(time.time() * 1000))
+    given_up: str | None = None
+    """What the job was waiting for when it was asked to end."""
+    _news: JobNews | None = None
     _looks: int = 0
 
     def await_it(self, then: Callable[[], None]) -> None:
         while not self.stop.wait(_LOOK):
-            if self._news():
+            if self._look():
                 return
             try:
-                if not self.end.over():
+                if not self.end.over() and not self._never_begins():
                     continue
             except FencedError as error:
                 self.fenced = error
@@ -190,14 +212,20 @@ class _Verdict:
         except (TandemError, OSError, SQLAlchemyError):
             return
 
-    def _news(self) -> bool:
-        """Say why the runner restarts the job; whether it has ended and nobody else would say so."""
+    def _never_begins(self) -> bool:
+        """Whether it was asked to end and has no slots: its readers, which would seal their lanes, aren't there."""
+        if self._news is None or not self._news.waiting or not self.end.asked():
+            return False
+        self.given_up = self._news.waiting
+        return True
+
+    def _look(self) -> bool:
+        """Say how the job does on its runner; whether it has ended and nobody else would say so."""
         self._looks += 1
         if self.control is None or self._looks % _NEWS:
             return False
-        for at, line in self.control.failures(self.name, self.options, self._told):
-            _say(f"job {self.name} failed and is restarted: {line}")
-            self._told = at
+        self._news = self._news or JobNews(self.name, self.options, self.control)
+        self._news.look()
         self.lost = self.alone and self.control.runs(self.name, self.options) is False
         return self.lost
 
@@ -209,18 +237,14 @@ def _end(result: Any, options: PipelineOptions, name: str, control: Control | No
         try:
             attempt()
             if control is None:
-                _say(f"the job server was asked to end job {name}; see on the runner whether it has ended")
+                say(f"the job server was asked to end job {name}; see on the runner whether it has ended")
             return
         except (TandemError, grpc.RpcError, RuntimeError, OSError) as error:
             problems.append(code_of(error) if isinstance(error, grpc.RpcError) else str(error))
-    _say(f"job {name} could not be ended ({'; '.join(problems)}): cancel it on the runner")
+    say(f"job {name} could not be ended ({'; '.join(problems)}): cancel it on the runner")
 
 
 def code_of(error: grpc.RpcError) -> str:
     """The name of its status, UNAVAILABLE for one."""
     code = getattr(error, "code", None)
     return code().name if callable(code) else type(error).__name__
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

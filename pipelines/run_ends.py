@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tandem.journal.blobs import BlobStore
+from tandem.journal.clocks import SystemClock
 from tandem.journal.journal_index import JournalIndex
 from tandem.journal.launches import check_launch, launched_at, newest_launch
 from tandem.journal.layout import drain_path
 from tandem.journal.runs import RunManifest, list_runs
-from tandem.journal.sealing import last_segment
+from tandem.journal.sealing import last_segment, seal_run
 from tandem.schemas.definition import Definition
 from tandem.schemas.errors import FencedError
 from tandem.transforms.stored_tiles import LiveRunRef
@@ -40,6 +41,14 @@ class End(Protocol):
         """When the same run was launched anew (microseconds): jobs of its name that began later are others'."""
         ...
 
+    def asked(self) -> bool:
+        """Whether it was asked to end, by a signal or by `tandem stop`."""
+        ...
+
+    def close(self) -> None:
+        """Have it ended for everybody, where its readers don't do it."""
+        ...
+
 
 @dataclass
 class _ViewsEnd:
@@ -57,6 +66,13 @@ class _ViewsEnd:
     def replaced_at(self) -> int | None:
         """See End."""
         return None
+
+    def asked(self) -> bool:
+        """See End."""
+        return bool(self.runs) and self.blobs.exists(drain_path(self.runs[0].run))
+
+    def close(self) -> None:
+        """See End. Nobody waits for a follower."""
 
     def settled(self, within: float = _SETTLED) -> bool:
         """Whether for that many seconds nothing of the journal has been missing in the views."""
@@ -109,6 +125,17 @@ class RunEnd(_ViewsEnd):
         newest = newest_launch(self.blobs, self.manifest.id)
         return launched_at(self.blobs, self.manifest.id, self.launch + 1) if newest > self.launch else None
 
+    def asked(self) -> bool:
+        """See End."""
+        return self.blobs.exists(drain_path(self.manifest.id))
+
+    def close(self) -> None:
+        """See End. Sealed by their own run, lanes are as if their readers had finished."""
+        run = self.manifest
+        now = SystemClock().wall()
+        for _ in seal_run(self.blobs, run.id, run.lanes, run.subscription, run.first_generation, run, written=now):
+            pass
+
     def _check_replaced(self) -> None:
         """A run that comes later seals these lanes in a moment; a drained one may end before."""
         newest = max(list_runs(self.blobs).values(), key=lambda run: run.ordinal)
@@ -126,7 +153,7 @@ class FollowerEnd(_ViewsEnd):
 
     def over(self) -> bool:
         """See End."""
-        if self.blobs.exists(drain_path(self.runs[0].run)):
+        if self.asked():
             self._asked = self._asked or time.monotonic()
             # It reads no more: what the writer adds from now on isn't waited for.
             return self.settled() or time.monotonic() - self._asked > 10 * _SETTLED

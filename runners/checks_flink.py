@@ -17,9 +17,11 @@ from apache_beam.version import __version__ as beam_version
 
 from tandem.runners.flink_cluster import Cluster
 from tandem.runners.flink_jars import FLINK_LINE, MENDED
+from tandem.runners.flink_jobs import Slots, slots_of
+from tandem.runners.flink_rest import FlinkRest
 from tandem.runners.plan_findings import Finding, Level
 from tandem.runners.plan_launch import EMBEDDED, Engine, Launch
-from tandem.schemas.errors import LaunchError
+from tandem.schemas.errors import TandemError
 
 __all__ = [
     "CHECKS",
@@ -110,17 +112,61 @@ def check_savepoint(launch: Launch) -> Iterator[Finding]:
 
 
 def check_parallelism(launch: Launch) -> Iterator[Finding]:
-    """Fewer slots than lanes: lanes wait for each other."""
-    lanes, parallelism = launch.places.lanes, launch.options.view_as(FlinkRunnerOptions).parallelism
-    if launch.engine is Engine.FLINK and lanes and 0 < parallelism < lanes:
-        yield Finding(
-            Level.WARNING,
-            "parallelism",
-            f"{lanes} lanes on {parallelism} parallel source{'s' if parallelism > 1 else ''}: lanes take turns, and one"
-            " that is slow holds the others up",
+    """Fewer slots asked for than there are lanes: lanes wait for each other. More than there are: the job waits."""
+    parallelism = launch.options.view_as(FlinkRunnerOptions).parallelism
+    if launch.engine is not Engine.FLINK or parallelism <= 0:
+        return
+    slots = _slots_of(launch)
+    yield from _lanes_in_turn(launch, parallelism, slots)
+    if slots is not None and parallelism > slots.free:
+        yield _too_few(launch, parallelism, slots)
+
+
+def _lanes_in_turn(launch: Launch, parallelism: int, slots: Slots | None) -> Iterator[Finding]:
+    lanes = launch.places.lanes or 0
+    if parallelism >= lanes:
+        return
+    room = slots is None or slots.free >= lanes
+    yield Finding(
+        Level.WARNING,
+        "parallelism",
+        f"{lanes} lanes on {parallelism} parallel source{'s' if parallelism > 1 else ''}: lanes take turns, and one"
+        " that is slow holds the others up",
+        "--parallelism" if room else "--lanes",
+        f"pass --parallelism={lanes}, or fewer --lanes" if room else "pass fewer --lanes, or give Flink more slots",
+    )
+
+
+def _too_few(launch: Launch, parallelism: int, slots: Slots) -> Finding:
+    needs = f"the job needs {parallelism} slot{'s' if parallelism > 1 else ''}"
+    if parallelism > slots.total:
+        fewer = f"pass --parallelism={slots.total}, or give" if slots.total else "give"
+        return Finding(
+            Level.ERROR,
+            "slots",
+            f"{needs}, and Flink at {slots.address} has {slots.total}: it would wait for ever",
             "--parallelism",
-            f"pass --parallelism={lanes}, or fewer --lanes",
+            f"{fewer} it more TaskManagers or slots (--accept slots where it makes them when they are asked for)",
         )
+    # What it resumes, or replaces, gives its slots back first.
+    return Finding(
+        Level.NOTE if launch.places.resume else Level.WARNING,
+        "slots",
+        f"{needs}, and of the {slots.total} of Flink at {slots.address} {slots.free} are free: it waits until another"
+        " job has ended",
+        "--parallelism",
+        f"pass --parallelism={slots.free}" if slots.free else "end one of the jobs that run there",
+    )
+
+
+def _slots_of(launch: Launch) -> Slots | None:
+    """None where they aren't known: an embedded Flink has as many as it is asked for."""
+    master = str(launch.options.view_as(FlinkRunnerOptions).flink_master).strip()
+    if master in EMBEDDED:
+        return None
+    with suppress(TandemError, KeyError, TypeError, ValueError):
+        return slots_of(FlinkRest(master, timeout=_SECONDS))
+    return None
 
 
 def check_versions(launch: Launch) -> Iterator[Finding]:
@@ -140,13 +186,13 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
         yield _mismatch(f"{master} runs Flink {asked}", f"{of} is for {wanted}")
     if asked is None and master not in EMBEDDED:
         yield Finding(
-            Level.WARNING,
+            Level.ERROR,
             "cluster",
             f"{master} doesn't answer as a Flink cluster within {_SECONDS:.0f} s",
             "--flink_master",
             "start it, or correct the address (of its REST port)",
         )
-    if jar and jar[1] and jar[1] != beam_version:
+    if jar and jar[1] and jar[1] != beam_version and not _is_mended(launch):
         yield Finding(
             Level.NOTE,
             "job-server",
@@ -166,19 +212,30 @@ def check_source_state(launch: Launch) -> Iterator[Finding]:
             "this job server's jobs keep 5 KB more in the heap and in each checkpoint with every bundle of a lane, for"
             " ever (apache/beam issue 27648)",
             "--job_endpoint" if launch.flags.get("job_endpoint") else "--flink_job_server_jar",
-            f"take the job server that Tandem brings, for Flink {FLINK_LINE}: that of `tandem flink start`, or none of"
-            " --job_endpoint, --flink_job_server_jar and --flink_version",
+            _to_mended(launch),
         )
+
+
+def _to_mended(launch: Launch) -> str:
+    """The way to a job server of Tandem's own that this cluster can take."""
+    flink = launch.options.view_as(FlinkRunnerOptions)
+    line = str(flink.flink_version) if "flink_version" in launch.flags else FLINK_LINE
+    master = str(flink.flink_master).strip()
+    asked = None if master in EMBEDDED else cluster_version(master)
+    if _minor(asked or line) != FLINK_LINE:
+        return (
+            f"Tandem mends that of Flink {FLINK_LINE} alone, and the job runs on {_minor(asked or line)}: look at the"
+            " size of checkpoints, and start a new run when it grows too large"
+        )
+    named = [f"--{n}" for n in ("job_endpoint", "flink_job_server_jar", "flink_version") if n in launch.flags]
+    return f"leave {' and '.join(named) or 'it'} out: Tandem then starts its own"
 
 
 def _is_mended(launch: Launch) -> bool:
     endpoint, jar = launch.flags.get("job_endpoint"), launch.options.view_as(FlinkRunnerOptions).flink_job_server_jar
     if endpoint is None:
         return jar is not None and Path(jar).name.endswith(f"{MENDED}.jar")
-    try:
-        return f"--job_endpoint={endpoint}" in Cluster.at().flags()
-    except LaunchError:
-        return False
+    return any(f"--job_endpoint={endpoint}" in cluster.flags() for cluster in Cluster.running())
 
 
 def _minor(version: str) -> str:

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from tandem.runners.flink_config import JOB_MANAGER, JOB_SERVER, WORKER_POOL, Settings, command, write_configuration
 from tandem.runners.flink_jars import Jars, cache_folder, provide
-from tandem.runners.flink_processes import MARK, Started, end, leftovers, send, spawn
+from tandem.runners.flink_processes import MARK, Started, end, leftovers, marked, send, spawn
 from tandem.runners.flink_rest import FlinkRest
 from tandem.schemas.errors import LaunchError, TandemError
 
@@ -103,6 +103,13 @@ class Cluster:
         if state is None:
             raise LaunchError(f"{folder}: no Flink was started there", "`tandem flink start` does it")
         return cls(folder, Settings(**state["settings"]))
+
+    @classmethod
+    def running(cls) -> Iterator[Cluster]:
+        """The cluster of the usual home, and those of this machine that this user has started and that run."""
+        for home in sorted({default_home(), *(Path(home) for home, name in marked() if name == JOB_SERVER)}):
+            with contextlib.suppress(LaunchError):
+                yield cls.at(home)
 
     @property
     def rest(self) -> FlinkRest:

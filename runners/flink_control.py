@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
 
+from tandem.pipelines.job_news import Standing
+from tandem.runners.flink_jobs import to_end, to_spread, view_of
 from tandem.runners.flink_rest import RUNNING, FlinkRest, Job
 from tandem.runners.plan_launch import EMBEDDED
 from tandem.schemas.errors import LaunchError, TandemError
@@ -46,6 +48,23 @@ class FlinkControl:
             return any(job.state in RUNNING for job in self._jobs(_rest(options), name))
         except TandemError:
             return None
+
+    def standing(self, name: str, options: PipelineOptions) -> Standing:
+        """Whether a job of this name waits for slots, or is on fewer machines than it could be."""
+        try:
+            rest = _rest(options)
+            jobs = [job for job in self._jobs(rest, name) if job.state in RUNNING]
+            view = view_of(rest, jobs[0]) if jobs else None
+        except (TandemError, KeyError, TypeError, ValueError):
+            return Standing()
+        return Standing(view.waits, view.crowded, to_spread(view, rest.address)) if view else Standing()
+
+    def ending(self, name: str, options: PipelineOptions) -> str:
+        """Where a job goes on, and the command that ends it."""
+        master = str(options.view_as(FlinkRunnerOptions).flink_master).strip()
+        if master in EMBEDDED:
+            return "on its runner: cancel it there"
+        return f"at Flink {master}; `{to_end(name, master)}` ends it"
 
     def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
         """(milliseconds since 1970-01-01 UTC, one line) of each failure after `since`; none where nobody says."""

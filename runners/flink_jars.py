@@ -32,6 +32,7 @@ __all__ = [
     "MENDED",
     "Jars",
     "cache_folder",
+    "cached",
     "java",
     "main",
     "provide",
@@ -80,13 +81,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TANDEM_CACHE") or Path.home() / ".cache" / "tandem").absolute() / "flink"
 
 
-def provide(note: Callable[[str], object] = lambda line: None) -> Jars:
-    """The jars, fetched where they are missing; `note` is told what takes time. Raises LaunchError."""
-    java()
+def cached() -> Jars:
+    """Where the jars are once they have been fetched; nothing is looked for."""
     root = cache_folder()
     kept = root / _NOT_STAGED
     flink, beam = kept / f"flink-{FLINK_VERSION}", kept / f"beam-{JOB_SERVER_VERSION}-flink-{FLINK_LINE}{MENDED}"
-    jars = Jars(flink, beam, root / f"job-server-{JOB_SERVER_VERSION}-flink-{FLINK_VERSION}{MENDED}.jar")
+    return Jars(flink, beam, root / f"job-server-{JOB_SERVER_VERSION}-flink-{FLINK_VERSION}{MENDED}.jar")
+
+
+def provide(note: Callable[[str], object] = lambda line: None) -> Jars:
+    """The jars, fetched where they are missing; `note` is told what takes time. Raises LaunchError."""
+    java()
+    root, jars = cache_folder(), cached()
+    flink, beam = jars.flink, jars.beam
     if jars.job_server.is_file() and flink.is_dir() and beam.is_dir():
         return jars
     try:

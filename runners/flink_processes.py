@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["MARK", "Started", "end", "leftovers", "send", "spawn", "started_at"]
+__all__ = ["MARK", "Started", "end", "leftovers", "marked", "send", "spawn", "started_at"]
 
 MARK: Final = "TANDEM_FLINK_PART"
 """Environment variable of all that belongs to a cluster: HOME/NAME."""
@@ -114,3 +114,18 @@ def leftovers(mark: str) -> Iterator[Started]:
             began = started_at(int(folder.name))
             if began is not None:
                 yield Started(int(folder.name), began)
+
+
+def marked() -> set[tuple[str, str]]:
+    """(home, name) of the parts of all clusters whose processes can be seen; nothing where /proc is missing."""
+    found = set()
+    for path in _PROC.glob("[0-9]*/environ"):
+        try:
+            environment = path.read_bytes()
+        except OSError:
+            continue
+        for entry in environment.split(b"\0"):
+            if entry.startswith(f"{MARK}=".encode()):
+                home, _, name = os.fsdecode(entry.partition(b"=")[2]).rpartition("/")
+                found.add((home, name))
+    return found

@@ -73,7 +73,7 @@ class FlinkRest:
                 time.sleep(_POLL)
         except urllib.error.HTTPError as error:
             raise TandemError(f"Flink at {self.address} refused {method} {path}: {_reason(error)}") from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, OverflowError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise LaunchError(f"no Flink JobManager answers at {self.address}: {_printable(reason)}") from error
 

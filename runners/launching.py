@@ -16,7 +16,9 @@ from tandem.journal.runs import load_run
 from tandem.pipelines.config import Home
 from tandem.pipelines.earlier_jobs import newest_state
 from tandem.pipelines.remote_runs import state_folder
+from tandem.runners.flink_address import check_master
 from tandem.runners.plan_launch import EMBEDDED, flag_values, is_this_machine, take_value
+from tandem.runners.runner_names import OWN_FLINK, spelled
 from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["BATCH_DEFAULTS", "LIVE_DEFAULTS", "arranged"]
@@ -40,25 +42,25 @@ BATCH_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """For bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
 
-_OWN: Final = "flink"
 
-
-def arranged(pipeline: str, arguments: Sequence[str]) -> list[str]:
+def arranged(pipeline: str, arguments: Sequence[str], *, download: bool = True) -> list[str]:
     """The arguments of a pipeline (live, backfill, publish, reconcile) with what its runner needs added to them.
 
-    Raises LaunchError when `--runner flink` finds no cluster, or a run to resume has left nothing to resume from.
+    Raises LaunchError for a runner that there isn't, for no address of a Flink, when `--runner flink` finds no cluster,
+    or when a run to resume has left nothing to resume from. Without `download` a job server that isn't in the cache is
+    named all the same.
     """
+    arguments = spelled(arguments)
     flags = flag_values(arguments)
     runner = (flags.get("runner") or "").rpartition(".")[2]
-    if runner.lower() not in (_OWN, "flinkrunner"):
-        return list(arguments)
-    arguments = list(arguments)
+    if runner not in (OWN_FLINK, "FlinkRunner"):
+        return arguments
     added: dict[str, str] = {}
-    if runner == _OWN:
+    if runner == OWN_FLINK:
         arguments, _ = take_value(arguments, "--runner")
         added |= _of_own_cluster(flags)
     else:
-        added |= _of_address(flags)
+        added |= _of_address(flags, download)
     added |= _of_pipeline(pipeline, {**added, **flags})
     return [*arguments, *(_flag(name, value) for name, value in added.items() if name not in flags or name == "runner")]
 
@@ -80,27 +82,29 @@ def _of_own_cluster(flags: Mapping[str, Any]) -> dict[str, str]:
     return flag_values(cluster.flags((flags.get("environment_type") or "EXTERNAL").upper()))  # type: ignore[return-value]
 
 
-def _of_address(flags: Mapping[str, Any]) -> dict[str, str]:
+def _of_address(flags: Mapping[str, Any], download: bool) -> dict[str, str]:
     """Where workers run, and the job server, for a Flink that others have started, or an embedded one."""
     added: dict[str, str] = {}
     master = str(flags.get("flink_master") or "[auto]").strip()
     endpoint = flags.get("job_endpoint")
+    check_master(master)
     if _is_here(flags) and "environment_type" not in flags:
         added["environment_type"] = "LOOPBACK"
     if endpoint is None and "flink_job_server_jar" not in flags and "flink_version" not in flags:
-        added |= _job_server(master)
+        added |= _job_server(master, download)
     return added
 
 
-def _job_server(master: str) -> dict[str, str]:
+def _job_server(master: str, download: bool) -> dict[str, str]:
     """The job server in the cache where it fits; otherwise Beam's own way, for the version that answers."""
-    from tandem.runners.flink_jars import FLINK_LINE, provide
+    from tandem.runners.flink_jars import FLINK_LINE, cached, provide
     from tandem.runners.flink_rest import FlinkRest
 
     line = FLINK_LINE if master in EMBEDDED else ".".join(FlinkRest(master).version().split(".")[:2])
     if line != FLINK_LINE:
         return {"flink_version": line}
-    return {"flink_version": line, "flink_job_server_jar": str(provide().job_server)}
+    jars = provide() if download else cached()
+    return {"flink_version": line, "flink_job_server_jar": str(jars.job_server)}
 
 
 def _of_pipeline(pipeline: str, flags: Mapping[str, Any]) -> dict[str, str]:

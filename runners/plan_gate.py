@@ -19,6 +19,7 @@ from tandem.runners.plan import accepted_codes, findings_of
 from tandem.runners.plan_findings import Finding, Level, in_order, refuse
 from tandem.runners.plan_graph import Graph
 from tandem.runners.plan_launch import Engine, Launch, engine_of, flag_values, take_value
+from tandem.runners.runner_names import runner_of, spelled
 from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["Gate", "dry_run", "gate", "patient", "with_runner_flags"]
@@ -85,30 +86,22 @@ def _thorough(name: str, arguments: Sequence[str], against: str | None, save: st
 
 
 def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], tuple[Finding, ...]]:
-    """(the arguments as a launch would have them, what hinders that), for planning: nothing is downloaded."""
-    words = list(arguments)
+    """(the arguments as a launch would have them, what hinders that), for planning: nothing is downloaded.
+
+    Raises LaunchError for a runner that there isn't.
+    """
+    words = spelled(arguments)
     try:
-        return patient(arranged(name, [*words, *_without_downloads(words)])), ()
+        return patient(arranged(name, words, download=False)), ()
     except TandemError as error:
         defaults = [f"--{flag}={value}" if value else f"--{flag}" for flag, value in LIVE_DEFAULTS.items()]
-        kept = [word.replace("--runner=flink", "--runner=FlinkRunner") for word in words]
-        kept = ["FlinkRunner" if word == "flink" else word for word in kept]
+        kept, runner = take_value(words, "--runner")
         what, remedy = (error.what, error.remedy) if isinstance(error, LaunchError) else (str(error), "")
         remedy = remedy or "start the cluster, or correct the flag"
         where = what.partition(":")[0] if what.startswith("--") else "--runner"
         missing = Finding(Level.ERROR, "runner", what, where, remedy)
-        return [*kept, *(defaults if name == "live" else ())], in_order([missing])
-
-
-def _without_downloads(arguments: Sequence[str]) -> list[str]:
-    """Flags that keep a plan from fetching a job server, where none is in the cache."""
-    from tandem.runners.flink_jars import FLINK_LINE, cache_folder
-
-    flags = flag_values(arguments)
-    named = {"flink_version", "flink_job_server_jar", "job_endpoint"} & set(flags)
-    if (flags.get("runner") or "").rpartition(".")[2].lower() != "flinkrunner" or named:
-        return []
-    return [] if any(cache_folder().glob("**/*.jar")) else [f"--flink_version={FLINK_LINE}"]
+        of_runner = [f"--runner={runner_of(runner)}"] if runner else []
+        return [*kept, *of_runner, *(defaults if name == "live" else ())], in_order([missing])
 
 
 def dry_run(arguments: Sequence[str]) -> tuple[list[str], bool]:

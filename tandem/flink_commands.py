@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +13,7 @@ from tandem.schemas.errors import LaunchError, TandemError
 
 if TYPE_CHECKING:
     from tandem.runners.flink_cluster import Cluster
+    from tandem.runners.flink_jobs import JobView
     from tandem.runners.flink_rest import FlinkRest, Job
 
 __all__ = ["savepoint", "start", "status", "stop", "stop_job"]
@@ -22,6 +23,8 @@ FolderOption = Annotated[
     typer.Option("--home", help="folder of its state (default: $TANDEM_FLINK_HOME, else in the cache)"),
 ]
 MasterOption = Annotated[str | None, typer.Option("--flink-master", help="HOST:PORT of another Flink's REST interface")]
+_NO_SAVEPOINT: Final = ("INITIALIZING", "RESTARTING", "FAILING", "RECONCILING")
+"""States of jobs whose tasks aren't there to write one."""
 JobArgument = Annotated[
     str | None,
     typer.Argument(metavar="[RUN|JOB]", help="a live run, or the beginning of a job's id (default: the only job)"),
@@ -65,17 +68,19 @@ def stop(home: FolderOption = None) -> None:
 def status(
     home: FolderOption = None, as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False
 ) -> None:
-    """Show every process, slots, jobs with their checkpoints, and flags to run with; exit code 1 when one is dead."""
+    """Show every process, jobs with what is known of each, and flags to run with; exit code 1 when one is dead."""
     from tandem.runners.flink_cluster import Cluster
 
     cluster = Cluster.at(home)
-    jobs = _jobs(cluster.rest)
+    jobs, unknown = _jobs(cluster.rest)
     if as_json:
-        typer.echo(json.dumps(_as_json(cluster, jobs)))
+        typer.echo(json.dumps(_as_json(cluster, jobs, unknown)))
     else:
         _print_parts(cluster)
         for job in jobs:
-            typer.echo(f"job {job['id']}  {job['state']:<9} {job['name']}, checkpoint {job['checkpoint'] or 'none'}")
+            _print_job(job, cluster.rest.address)
+        if unknown:
+            typer.echo(f"jobs aren't known: {unknown}")
         _print_flags(cluster)
     dead = [name for name, part in cluster.parts().items() if not part.alive]
     if dead:
@@ -90,12 +95,27 @@ def savepoint(job: JobArgument = None, home: FolderOption = None, flink_master: 
 
 
 def stop_job(job: JobArgument = None, home: FolderOption = None, flink_master: MasterOption = None) -> None:
-    """Stop a job with a savepoint; `tandem live --runner flink --resume RUN` goes on from it."""
+    """Stop a job with a savepoint, from which `tandem live --runner flink --resume RUN` goes on.
+
+    One that waits for slots, or is bounded, can't write a savepoint: it is cancelled.
+    """
+    from tandem.runners.flink_jobs import run_of, view_of
+
     rest = _rest(home, flink_master)
     found = _job(rest, job)
-    typer.echo(rest.savepoint(found.id, rest.state_folder(found.id), stop=True))
-    if found.name.startswith("tandem-"):
-        typer.echo(f"--resume {found.name.removeprefix('tandem-')} goes on from it", err=True)
+    view = view_of(rest, found)
+    if view.waits or view.kind == "bounded" or found.state in _NO_SAVEPOINT:
+        rest.cancel(found.id)
+        why = view.waits or ("is bounded" if view.kind == "bounded" else f"was {found.state}")
+        typer.echo(f"job {found.id} {why}: it can't write a savepoint, and was cancelled", err=True)
+        left = view.checkpoint
+    else:
+        left = rest.savepoint(found.id, rest.state_folder(found.id), stop=True)
+    if left:
+        typer.echo(left)
+    if run := run_of(found):
+        how = f"--resume {run} goes on from it" if left else "it has no checkpoint: a new run goes on from the journal"
+        typer.echo(how, err=True)
 
 
 def _rest(home: Path | None, master: str | None) -> FlinkRest:
@@ -119,14 +139,14 @@ def _job(rest: FlinkRest, wanted: str | None) -> Job:
     return running[0]
 
 
-def _jobs(rest: FlinkRest) -> list[dict[str, Any]]:
+def _jobs(rest: FlinkRest) -> tuple[list[JobView], str | None]:
+    """(what is known of each job, why none is known)."""
+    from tandem.runners.flink_jobs import view_of
+
     try:
-        return [
-            {"id": job.id, "name": job.name, "state": job.state, "checkpoint": rest.latest_checkpoint(job.id)}
-            for job in rest.jobs()
-        ]
-    except TandemError:
-        return []
+        return [view_of(rest, job) for job in rest.jobs()], None
+    except TandemError as error:
+        return [], str(error)
 
 
 def _print_parts(cluster: Cluster) -> None:
@@ -137,11 +157,41 @@ def _print_parts(cluster: Cluster) -> None:
     typer.echo(f"web pages: {cluster.rest.url}   checkpoints and savepoints: {cluster.home}")
 
 
+def _print_job(view: JobView, address: str) -> None:
+    from tandem.instants import short_time
+    from tandem.runners.flink_jobs import to_end, to_spread
+
+    known = [view.kind, f"since {short_time(view.job.started * 1000, seconds=True)}"]
+    known.append(f"parallelism {view.parallelism}" if view.parallelism else None)
+    known.append(f"checkpoint {view.checkpoint or 'none'}" if view.checkpoint or view.kind != "bounded" else None)
+    typer.echo(f"job {view.job.id}  {view.job.state:<10} {view.job.name}")
+    typer.echo(f"    {', '.join(filter(None, known))}")
+    if view.waits:
+        typer.echo(f"    {view.waits}; `{to_end(view.job.name, address)}` ends it")
+    if view.crowded:
+        typer.echo(f"    {view.crowded}; {to_spread(view, address)}")
+
+
+def _job_as_json(view: JobView) -> dict[str, Any]:
+    return {
+        "id": view.job.id,
+        "name": view.job.name,
+        "state": view.job.state,
+        "kind": view.kind,
+        "since": view.job.started * 1000,
+        "parallelism": view.parallelism,
+        "checkpoint": view.checkpoint,
+        "task_managers": dict(view.held),
+        "waits": view.waits,
+        "crowded": view.crowded,
+    }
+
+
 def _print_flags(cluster: Cluster) -> None:
     typer.echo(f"\nRun with --runner flink, or, also with Beam alone:\n  {shlex.join(cluster.flags())}")
 
 
-def _as_json(cluster: Cluster, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+def _as_json(cluster: Cluster, jobs: list[JobView], unknown: str | None) -> dict[str, Any]:
     parts = {
         name: {
             "alive": part.alive,
@@ -157,6 +207,7 @@ def _as_json(cluster: Cluster, jobs: list[dict[str, Any]]) -> dict[str, Any]:
         "rest": cluster.rest.url,
         "parts": parts,
         "workers": workers,
-        "jobs": jobs,
+        "jobs": [_job_as_json(job) for job in jobs],
+        "jobs_unknown": unknown,
         "flags": cluster.flags(),
     }

@@ -17,9 +17,10 @@ from tandem.journal.clocks import SystemClock
 from tandem.journal.launches import announce_launch
 from tandem.journal.layout import drain_path
 from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.sealing import seal_run
-from tandem.pipelines import remote_runs
+from tandem.journal.sealing import is_run_sealed, seal_run
+from tandem.pipelines import remote_runs, run_ends
 from tandem.pipelines.config import Home
+from tandem.pipelines.job_news import Standing
 from tandem.pipelines.remote_runs import is_remote, job_name, name_job, state_folder, wait_for_end
 from tandem.pipelines.run_ends import FollowerEnd, RunEnd
 from tandem.schemas.errors import FencedError, LaunchError, TandemError
@@ -62,9 +63,17 @@ class Verdicts:
     verdicts: list[bool | Exception]
     looks: int = 0
     anew: int | None = None
+    drained: bool = False
+    closed: int = 0
 
     def replaced_at(self) -> int | None:
         return self.anew
+
+    def asked(self) -> bool:
+        return self.drained
+
+    def close(self) -> None:
+        self.closed += 1
 
     def over(self) -> bool:
         verdict = self.verdicts[min(self.looks, len(self.verdicts) - 1)]
@@ -84,6 +93,13 @@ class Control:
     ended: list[str] = field(default_factory=list)
     before: list[int | None] = field(default_factory=list)
     job: Job = field(default_factory=Job)
+    stands: Standing = field(default_factory=Standing)
+
+    def standing(self, name: str, options: PipelineOptions) -> Standing:
+        return self.stands
+
+    def ending(self, name: str, options: PipelineOptions) -> str:
+        return f"at Flink; `end {name}` ends it"
 
     def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
         if self.refuses:
@@ -244,11 +260,57 @@ def test_why_a_job_is_restarted_is_said_once(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "job tandem-000001-aa failed and is restarted: ValueError: bad\n"
 
 
+WAITS = "waits for slots: it needs 8, and Flink at f:1 has 4, 0 of them free"
+
+
+def test_a_job_without_slots_that_was_asked_to_end_is_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its readers aren't there, so it would never be over."""
+    control, end = Control(stands=Standing(WAITS)), Verdicts([False], drained=True)
+    wait_for_end(control.job, options(), end, control)
+    assert (control.ended, end.closed) == (["tandem-000001-aa"], 1)
+    named, ended = capsys.readouterr().err.splitlines()
+    assert named == f"job tandem-000001-aa {WAITS}"
+    assert ended.startswith(f"{named}: it was ended as asked")
+
+
+@pytest.mark.parametrize(
+    ("stands", "drained"),
+    [
+        pytest.param(Standing(WAITS), False, id="not-asked"),
+        pytest.param(Standing(), True, id="has-slots"),
+        pytest.param(Standing(crowded="is on 1 of 2"), True, id="crowded"),
+    ],
+)
+def test_a_job_is_left_to_end_by_itself(stands: Standing, drained: bool) -> None:
+    control, end = Control(stands=stands), Verdicts([False] * 100 + [True], drained=drained)
+    wait_for_end(control.job, options(), end, control)
+    assert (end.looks, end.closed) == (101, 0)
+
+
+@pytest.mark.parametrize("gone", [pytest.param(False, id="job-server"), pytest.param(True, id="no-job-server")])
+def test_a_launcher_that_is_interrupted_says_which_job_goes_on(
+    gone: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    job, control = Job(ServerGoneError() if gone else None), Control()
+    if gone:
+        monkeypatch.setattr(remote_runs.threading.Thread, "join", interrupted)
+    else:
+        job.wait_until_finish = interrupted  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        wait_for_end(job, options(), Verdicts([False]), control)
+    told = "this launcher ends, and job tandem-000001-aa goes on at Flink; `end tandem-000001-aa` ends it\n"
+    assert capsys.readouterr().err.endswith(told)
+    assert not control.ended
+
+
 def test_a_job_that_was_stopped_there_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     job = Job()
     job.wait_until_finish = lambda: "DONE"  # type: ignore[method-assign]
     wait_for_end(job, options(), Verdicts([False]))
-    assert "--resume 000001-aa goes on from its savepoint" in capsys.readouterr().err
+    assert "--resume 000001-aa goes on from its newest savepoint or checkpoint" in capsys.readouterr().err
     assert not job.cancelled.is_set()
 
 
@@ -299,6 +361,17 @@ def test_a_run_is_over_when_all_lanes_are(lanes: int, settled: bool, over: bool,
     assert place.end(settled).over() is over
 
 
+def test_a_run_that_never_began_is_closed_by_its_launcher(place: Place) -> None:
+    end = place.end()
+    assert not end.asked()
+    place.blobs.create(drain_path(place.run.id), b"{}")
+    assert end.asked()
+    end.close()
+    end.close()
+    assert is_run_sealed(place.blobs, place.run.id, place.run.lanes)
+    assert end.over(), "as if its readers had finished"
+
+
 def test_lanes_that_another_run_sealed(place: Place) -> None:
     start_run(place.blobs, SystemClock(), lanes=1, subscription=SUBSCRIPTION, take_over=True)
     with pytest.raises(FencedError, match="has sealed its lanes"):
@@ -337,6 +410,6 @@ def test_settled_means_nothing_was_missing_for_a_while(monkeypatch: pytest.Monke
         now[0] += 2
         return now[0]
 
-    monkeypatch.setattr(remote_runs.time, "monotonic", clock)
+    monkeypatch.setattr(run_ends.time, "monotonic", clock)
     found = [end.settled(3.0) for _ in range(6)]
     assert found == [False, False, True, False, False, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ from tandem.runners.checks_dataflow import check_dataflow
 from tandem.runners.flink_cluster import Cluster
 from tandem.runners.flink_config import Settings
 from tandem.runners.flink_jars import MENDED
+from tandem.runners.flink_rest import FlinkRest
 from tandem.runners.plan import accepted_codes, check_launch, findings_of, refuse
 from tandem.runners.plan_findings import Finding, Level
 from tandem.runners.plan_graph import graph_of
@@ -520,6 +522,43 @@ def test_fewer_slots_than_lanes() -> None:
     assert found("--parallelism=4") == found() == set()
 
 
+@pytest.mark.parametrize(
+    ("parallelism", "free", "resume", "found"),
+    [
+        pytest.param(4, 4, None, [], id="fits"),
+        pytest.param(8, 4, None, [("slots", Level.ERROR, "needs 8 slots, and Flink at")], id="more-than-there-are"),
+        pytest.param(4, 3, None, [("slots", Level.WARNING, "4 of Flink at")], id="more-than-are-free"),
+        pytest.param(4, 0, "000001-aa", [("slots", Level.NOTE, "0 are free")], id="its-own-job-has-them"),
+        pytest.param(-1, 0, None, [], id="as-many-as-flink-says"),
+    ],
+)
+def test_slots(
+    parallelism: int,
+    free: int,
+    resume: str | None,
+    found: list[tuple[str, Level, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FlinkRest, "overview", lambda self: {"slots-total": 4, "slots-available": free})
+    flags = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:8", f"--parallelism={parallelism}")
+    findings = list(checks_flink.check_parallelism(launch_of(None, *flags, places=Places(resume=resume))))
+    assert [(one.code, one.level) for one in findings] == [(code, level) for code, level, _ in found]
+    assert all(text in one.what for one, (_, _, text) in zip(findings, found, strict=True))
+
+
+@pytest.mark.parametrize(("lanes", "free"), [(8, 4), (3, 1), (4, 4), (2, 0)])
+def test_no_finding_advises_what_another_refuses(lanes: int, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever does as the remedies say is told nothing more of slots and lanes."""
+    monkeypatch.setattr(FlinkRest, "overview", lambda self: {"slots-total": 4, "slots-available": free})
+    parallelism = max(1, min(lanes, free))
+    flags = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:8", f"--parallelism={parallelism}")
+    for finding in checks_flink.check_parallelism(launch_of(None, *flags, places=Places(lanes=lanes))):
+        for advised in re.findall(r"--parallelism=(\d+)", finding.remedy):
+            again = (*flags[:2], f"--parallelism={advised}")
+            left = list(checks_flink.check_parallelism(launch_of(None, *again, places=Places(lanes=lanes))))
+            assert "slots" not in codes(left), finding.line()
+
+
 @pytest.fixture
 def cluster() -> Iterator[str]:
     """What answers as Flink 1.19.3 does."""
@@ -570,9 +609,11 @@ def test_versions(
     assert codes(checks_flink.check_versions(launch)) == found
 
 
-def test_a_cluster_that_doesnt_answer_is_told_of() -> None:
+def test_a_cluster_that_doesnt_answer_is_an_error_with_its_address() -> None:
     launch = launch_of(None, "--runner=FlinkRunner", "--flink_master=127.0.0.1:1", "--flink_version=1.19")
-    assert codes(checks_flink.check_versions(launch)) == {"cluster"}
+    (finding,) = checks_flink.check_versions(launch)
+    assert (finding.code, finding.level) == ("cluster", Level.ERROR)
+    assert "127.0.0.1:1 doesn't answer" in finding.what
     assert not list(checks_flink.check_versions(launch_of(None, *HERE)))
 
 
@@ -592,10 +633,35 @@ def test_a_cluster_that_doesnt_answer_is_told_of() -> None:
 def test_a_job_server_whose_jobs_grow_is_told_of(
     flags: list[str], name: str, found: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Cluster, "at", lambda: Cluster(tmp_path, Settings(1, 2, 7, 3, 4)))
+    monkeypatch.setattr(Cluster, "running", lambda: iter([Cluster(tmp_path, Settings(1, 2, 7, 3, 4))]))
     streaming = ["--streaming"] if name == "live" else []
     launch = launch_of(None, "--runner=FlinkRunner", "--flink_master=127.0.0.1:1", *streaming, *flags, name=name)
     assert codes(checks_flink.check_source_state(launch)) == ({"source-state"} if found else set())
+
+
+def test_its_own_jar_is_told_to_be_replaced_by_no_other(tmp_path: Path) -> None:
+    """Another one would be told to be replaced by this."""
+    path = Path(jar(tmp_path, "1.19", "2.62.0")).rename(tmp_path / "job-server-2.62.0-flink-1.19.3-mended.jar")
+    flags = ("--runner=FlinkRunner", "--flink_master=[local]", "--streaming", f"--flink_job_server_jar={path}")
+    launch = launch_of(None, *flags, "--flink_version=1.19")
+    assert not [*checks_flink.check_versions(launch), *checks_flink.check_source_state(launch)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [
+        pytest.param(["--job_endpoint=127.0.0.1:8"], "leave --job_endpoint out", id="endpoint"),
+        pytest.param(["--flink_version=1.19"], "leave --flink_version out", id="version"),
+        pytest.param(["--flink_version=1.20"], "Tandem mends that of Flink 1.19 alone", id="another-flink"),
+    ],
+)
+def test_the_way_to_a_mended_job_server_can_be_gone(
+    flags: list[str], remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "running", lambda: iter(()))
+    launch = launch_of(None, "--runner=FlinkRunner", "--flink_master=[local]", "--streaming", *flags)
+    (finding,) = checks_flink.check_source_state(launch)
+    assert finding.remedy.startswith(remedy)
 
 
 def test_without_a_cluster_of_its_own_every_job_server_is_anothers(

@@ -1,0 +1,72 @@
+"""Names of runners: however one is spelt, it is the same."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from apache_beam.options.pipeline_options import StandardOptions
+
+from tandem.schemas.errors import LaunchError
+
+__all__ = ["OWN_FLINK", "runner_of", "spelled"]
+
+OWN_FLINK: Final = "flink"
+"""Flink as `tandem flink start` has started it, unless flags say where another is."""
+_FLINK: Final = "FlinkRunner"
+_SUFFIX: Final = "runner"
+_FLAG: Final = "--runner"
+_ELSEWHERE: Final = ("flink_master", "job_endpoint", "job-endpoint", "flink-master")
+
+
+def _plain(name: str) -> str:
+    """Without case, hyphens, and the ending that all of them have."""
+    return "".join(letter for letter in name.lower() if letter.isalnum()).removesuffix(_SUFFIX)
+
+
+_OWN: Final = ("TiedPrismRunner", "FnApiRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner", "PortableRunner")
+_NAMES: Final[Mapping[str, str]] = {
+    _plain(name): name for name in (*(path.rpartition(".")[2] for path in StandardOptions.ALL_KNOWN_RUNNERS), *_OWN)
+}
+
+
+def runner_of(name: str) -> str:
+    """The name as Beam and Tandem have it; one with its module stays. Raises LaunchError for an unknown one."""
+    if not name or "." in name:
+        return name
+    known = _NAMES.get(_plain(name))
+    if known is None:
+        close = difflib.get_close_matches(_plain(name), _NAMES, 1)
+        meant = f"did you mean {_NAMES[close[0]]}? " if close else ""
+        short = ", ".join(("direct", "prism", OWN_FLINK, "spark", "dataflow", "portable"))
+        raise LaunchError(f"--runner: {name!r} is no runner", f"{meant}there are {short}, with or without `Runner`")
+    return known
+
+
+def spelled(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the runner's name in its one spelling. Raises LaunchError for an unknown one.
+
+    `flink` alone stays: it stands for the cluster that Tandem has started, unless the arguments name another.
+    """
+    words = list(arguments)
+    named = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
+    elsewhere = bool(named & set(_ELSEWHERE))
+    for at, name in _values(words):
+        runner = runner_of(name)
+        if runner == _FLINK and not elsewhere and not name.lower().endswith(_SUFFIX):
+            runner = OWN_FLINK
+        words[at] = words[at].removesuffix(name) + runner
+    return words
+
+
+def _values(words: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """(place, name) of each runner that is named."""
+    for at, word in enumerate(words):
+        flag, given, value = word.partition("=")
+        if flag != _FLAG:
+            continue
+        if given:
+            yield at, value
+        elif at + 1 < len(words) and not words[at + 1].startswith("--"):
+            yield at + 1, words[at + 1]
