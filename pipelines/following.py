@@ -24,7 +24,7 @@ from tandem.pipelines.live import LiveView, bundle_seconds, prepare
 from tandem.pipelines.live_config import LiveConfig
 from tandem.pipelines.live_runs import end_live_runs, extents_of
 from tandem.pipelines.live_screen import watch
-from tandem.pipelines.remote_runs import Control, name_job, wait_for_end
+from tandem.pipelines.remote_runs import Control, left_behind, name_job, wait_for_end
 from tandem.pipelines.run_ends import FollowerEnd
 from tandem.schemas.definition import Definition
 from tandem.schemas.errors import UserError
@@ -43,7 +43,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
     blobs, store = LocalBlobs(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
         runs = start_followers(config, store, blobs)
-        draining.begin(runs[0].run)
+        draining.begin(runs[0].run, left_behind(runs[0].run, options, control))
         name_job(options, config.home, runs[0].run)
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         for definition, run in zip(config.definitions, runs, strict=True):

@@ -94,9 +94,14 @@ class Draining:
         self._run: str | None = None
         self._asked: float | None = None
 
-    def begin(self, run: str) -> None:
-        """The run is there: what asks it to end is written into its journal."""
+    def begin(self, run: str, left_behind: str = "") -> None:
+        """The run is there: what asks it to end is written into its journal.
+
+        `left_behind`: what goes on of it when this process is ended at once.
+        """
         self._run = run
+        if left_behind:
+            self._at_once = f"ended at once; {left_behind}"
         if self._asked is not None:
             self._drain(run)
 

@@ -25,7 +25,7 @@ from tandem.pipelines.launching import entry, launch, local_streaming_runner
 from tandem.pipelines.live_config import LiveConfig, parse
 from tandem.pipelines.live_runs import base_of, end_live_runs, start_live_run
 from tandem.pipelines.live_screen import watch
-from tandem.pipelines.remote_runs import Control, name_job, wait_for_end
+from tandem.pipelines.remote_runs import Control, left_behind, name_job, wait_for_end
 from tandem.pipelines.run_ends import RunEnd
 from tandem.pipelines.tied_prism import keep_bundles_whole
 from tandem.schemas.compiled import compile_definition
@@ -105,7 +105,7 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
     store, blobs = prepare(config, options), LocalBlobs(config.home.journal)
     with drained_by_signals(blobs) as draining:
         manifest = _start(config, store, blobs)
-        draining.begin(manifest.id)
+        draining.begin(manifest.id, left_behind(manifest.id, options, control))
         # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
         with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
             _run_to_the_end(config, options, store, blobs, manifest, control)

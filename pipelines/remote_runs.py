@@ -29,6 +29,7 @@ __all__ = [
     "code_of",
     "is_remote",
     "job_name",
+    "left_behind",
     "name_job",
     "state_folder",
     "wait_for_end",
@@ -111,15 +112,12 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
     failed: TandemError | None = None
     try:
         wait(result)
-    except KeyboardInterrupt:
-        say(_goes_on(name, options, control))
-        raise
     except TandemError as error:
         failed = error
     except grpc.RpcError as error:
         say(f"the job server is gone ({code_of(error)}); job {name} goes on, and is watched by its journal")
         verdict.alone = True
-        _watched(watcher, name, options, control)
+        watcher.join()
         if verdict.lost:
             failed = TandemError(f"job {name} has ended on the runner, and the job server can't say how")
             failed.__cause__ = error
@@ -142,17 +140,13 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
     say(f"job {name} was ended on the runner{again}")
 
 
-def _watched(watcher: threading.Thread, name: str, options: PipelineOptions, control: Control | None) -> None:
-    try:
-        watcher.join()
-    except KeyboardInterrupt:
-        say(_goes_on(name, options, control))
-        raise
-
-
-def _goes_on(name: str, options: PipelineOptions, control: Control | None) -> str:
+def left_behind(run: str, options: PipelineOptions, control: Control | None) -> str:
+    """What goes on of a run when its launcher is ended at once, and how that is ended; empty for this machine's own."""
+    if not is_remote(options):
+        return ""
+    name = job_name(run)
     where = control.ending(name, options) if control else "on its runner: cancel it there"
-    return f"this launcher ends, and job {name} goes on {where}"
+    return f"job {name} goes on {where}"
 
 
 def _run_of(name: str) -> str:

@@ -21,7 +21,7 @@ from tandem.journal.sealing import is_run_sealed, seal_run
 from tandem.pipelines import remote_runs, run_ends
 from tandem.pipelines.config import Home
 from tandem.pipelines.job_news import Standing
-from tandem.pipelines.remote_runs import is_remote, job_name, name_job, state_folder, wait_for_end
+from tandem.pipelines.remote_runs import is_remote, job_name, left_behind, name_job, state_folder, wait_for_end
 from tandem.pipelines.run_ends import FollowerEnd, RunEnd
 from tandem.schemas.errors import FencedError, LaunchError, TandemError
 from tandem.transforms.stored_tiles import LiveRunRef
@@ -287,23 +287,22 @@ def test_a_job_is_left_to_end_by_itself(stands: Standing, drained: bool) -> None
     assert (end.looks, end.closed) == (101, 0)
 
 
-@pytest.mark.parametrize("gone", [pytest.param(False, id="job-server"), pytest.param(True, id="no-job-server")])
-def test_a_launcher_that_is_interrupted_says_which_job_goes_on(
-    gone: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("flags", "control", "told"),
+    [
+        pytest.param(
+            ["--runner=FlinkRunner"], Control(), "job tandem-7-a goes on at Flink; `end tandem-7-a` ends it", id="flink"
+        ),
+        pytest.param(
+            ["--runner=PortableRunner"], None, "job tandem-7-a goes on on its runner: cancel it there", id="portable"
+        ),
+        pytest.param([], Control(), "", id="in-this-process"),
+    ],
+)
+def test_what_a_launcher_leaves_behind_when_it_is_ended_at_once(
+    flags: list[str], control: Control | None, told: str
 ) -> None:
-    def interrupted(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    job, control = Job(ServerGoneError() if gone else None), Control()
-    if gone:
-        monkeypatch.setattr(remote_runs.threading.Thread, "join", interrupted)
-    else:
-        job.wait_until_finish = interrupted  # type: ignore[method-assign, assignment]
-    with pytest.raises(KeyboardInterrupt):
-        wait_for_end(job, options(), Verdicts([False]), control)
-    told = "this launcher ends, and job tandem-000001-aa goes on at Flink; `end tandem-000001-aa` ends it\n"
-    assert capsys.readouterr().err.endswith(told)
-    assert not control.ended
+    assert left_behind("7-a", PipelineOptions(flags), control) == told
 
 
 def test_a_job_that_was_stopped_there_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
