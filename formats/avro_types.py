@@ -17,6 +17,7 @@ from tandem.schemas.errors import SchemaError
 from tandem.schemas.field_paths import PATH, with_paths
 
 __all__ = [
+    "GIVEN",
     "MISSING",
     "SourceField",
     "SourceFields",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+GIVEN: Final = "tandem.given"
+"""The attribute of a field in a schema's key that isn't read, since its value is known from elsewhere."""
 MISSING: Final = object()
 """Stands for 'no default', since null is one."""
 
@@ -95,6 +98,7 @@ class SourceFields:
     usable: Mapping[str, SourceField]
     event_id: tuple[str, ...]
     event_time: str
+    """'' if it isn't read."""
     max_ahead: int | None
     schema_key: str
     """The schema, with the fields that have a path of their own, as canonical JSON text: the key under which decoders
@@ -111,7 +115,7 @@ class SourceFields:
         """The fields asked for, then those of id and time that were not. Raises SchemaError for an unknown
         one.
         """
-        names = dict.fromkeys((*columns, *self.event_id, self.event_time))
+        names = dict.fromkeys(filter(None, (*columns, *self.event_id, self.event_time)))
         for name in names:
             if name not in self.usable:
                 raise SchemaError(f"field '{name}' is not usable; usable fields: {', '.join(self.usable)}")
@@ -183,6 +187,7 @@ def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
             tuple(entries[field.name].get(PATH, (field.name,))),
         )
         for field in arrow_schema(schema)
+        if GIVEN not in entries[field.name]
     }
     return record, usable
 

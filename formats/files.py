@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
@@ -12,11 +12,14 @@ from tandem.formats.avro_files import read_avro, split_avro
 from tandem.formats.avro_types import SourceFields, source_fields
 from tandem.formats.csv_files import read_csv, split_csv
 from tandem.formats.file_pieces import FilePiece, FileRef
+from tandem.formats.json_documents import read_json, split_json
 from tandem.formats.listing import expand
 from tandem.formats.parquet_files import read_parquet, split_parquet
+from tandem.formats.partitions import given_by_folders, with_given, without
 from tandem.formats.record_json import record_json
-from tandem.formats.source_spec import SourceSpec
+from tandem.formats.source_spec import PLAIN, SourceSpec, TextSpec
 from tandem.formats.text_lines import read_lines, split_lines
+from tandem.formats.text_streams import UTF_8
 from tandem.formats.texts import Texts
 from tandem.formats.validate import assemble
 from tandem.formats.verdicts import Parsed, Verdicts
@@ -26,25 +29,25 @@ __all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
 
 _ROWS: Final = 1 << 18
 """Most records in one Decoded."""
-_SPLIT: Final[dict[str, Callable[[FileRef, int], list[FilePiece]]]] = {
-    "avro": split_avro,
-    "parquet": split_parquet,
-    "jsonl": split_lines,
-    "csv": split_csv,
-}
 
 
-def split(ref: FileRef, target_bytes: int) -> list[FilePiece]:
+def split(ref: FileRef, target_bytes: int, source: TextSpec = PLAIN) -> list[FilePiece]:
     """Pieces of about `target_bytes` that can be read one by one, in the file's order; all records are in
     exactly one.
 
-    Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Gzipped files, and CSV files
-    with quotes, are one piece. Raises SourceFileError for a file whose structure shows that it is damaged or
-    cut short, or that changed.
+    Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Packed files, those of another encoding
+    than UTF-8, CSV files with quotes, and JSON that isn't one object a line, are one piece. Raises SourceFileError for
+    a file whose structure shows that it is damaged or cut short, or that changed.
     """
     if target_bytes < 1:
         raise ValueError(f"target_bytes is {target_bytes}; at least 1 is allowed")
-    return _SPLIT[ref.format](ref, target_bytes)
+    if ref.format == "jsonl":
+        return split_lines(ref, target_bytes, source.encoding)
+    if ref.format == "json":
+        return split_json(ref, target_bytes, source.encoding)
+    if ref.format in ("csv", "tsv"):
+        return split_csv(ref, target_bytes, source)
+    return split_avro(ref, target_bytes) if ref.format == "avro" else split_parquet(ref, target_bytes)
 
 
 def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, arrival_time: int) -> Iterator[Decoded]:
@@ -59,21 +62,26 @@ def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, a
     fields = source_fields(source)
     clock = np.array([arrival_time], np.int64)
     done = 0
-    for parsed, raw in _parsed(fields, columns, piece):
+    given = given_by_folders(source, fields, piece.ref)
+    read = tuple(name for name in columns if name not in given)
+    for found, raw in _parsed(source, without(fields, given), read, piece):
+        parsed = with_given(found, given)
         for part, first in _slices(parsed):
-            letter = partial(_letter, fields, raw, part, first, done)
+            letter = partial(_letter, source, fields, raw, part, first, done)
             decoded = assemble(fields, columns, part, clock, letter)
             yield Decoded(decoded.events, decoded.rows + (done + first), decoded.dead)
         done += len(parsed.rows) + len(parsed.faults)
 
 
 def _parsed(
-    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
+    source: SourceSpec, fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
 ) -> Iterator[tuple[Parsed, Texts | list[bytes] | None]]:
     if piece.ref.format == "jsonl":
-        yield from read_lines(fields, columns, piece)
-    elif piece.ref.format == "csv":
-        yield from read_csv(fields, columns, piece)
+        yield from read_lines(fields, columns, piece, source.encoding)
+    elif piece.ref.format == "json":
+        yield from read_json(fields, columns, piece, source.encoding)
+    elif piece.ref.format in ("csv", "tsv"):
+        yield from read_csv(fields, columns, piece, source)
     else:
         read = read_avro if piece.ref.format == "avro" else read_parquet
         for parsed in read(fields, columns, piece):
@@ -95,6 +103,7 @@ def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
 
 
 def _letter(
+    source: SourceSpec,
     fields: SourceFields,
     raw: Texts | list[bytes] | None,
     parsed: Parsed,
@@ -108,4 +117,14 @@ def _letter(
     batch.
     """
     payload = raw[first + row] if raw is not None else record_json(fields, parsed.arrays, row)
+    if raw is not None and source.encoding == UTF_8 and not _is_utf_8(payload):
+        reason += "; for files in another encoding write it into the definition's source, such as `encoding: latin-1`"
     return DeadLetter(payload, reason, stage, done + first + row)
+
+
+def _is_utf_8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

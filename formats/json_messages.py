@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from operator import attrgetter
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from tandem.formats.avro_types import MISSING, SourceField, SourceFields, schema_of
+from tandem.formats.avro_types import SourceField, SourceFields
 from tandem.formats.conversions import numbers_to_arrow
 from tandem.formats.json_columns import Values, can_read, read_values
-from tandem.formats.json_fields import column_of, default_of, json_type
+from tandem.formats.json_fields import column_of, default_of
+from tandem.formats.json_records import json_record
 from tandem.formats.json_template import Template, template_of
 from tandem.formats.texts import Texts
 from tandem.formats.verdicts import DECODE, Parsed, Rows, Verdicts, joined
-from tandem.schemas.errors import SchemaError
 
 __all__ = ["MAX_DEPTH", "json_values", "parse_json"]
 
@@ -45,7 +44,7 @@ def parse_json(fields: SourceFields, columns: tuple[str, ...], texts: Texts) -> 
     Every usable field is checked, also those that aren't needed. Unknown fields are passed over, and so are
     fields that aren't usable. Of a name given twice the last counts.
     """
-    _decoder(fields.schema_key)  # refuses a schema whose defaults can't be
+    json_record(fields.schema_key)  # refuses a schema whose defaults can't be
     needed = fields.needed(columns)
     parts: list[tuple[Rows, Parsed]] = []
     for start in range(0, len(texts), _STRETCH):
@@ -78,10 +77,24 @@ def _parts(
 def _template(fields: SourceFields, samples: Texts) -> Template | None:
     """The template of the first of the samples that has one which can be read into these fields."""
     for row in range(len(samples)):
-        template = template_of(samples[row])
+        template = _by_field(template_of(samples[row]), fields)
         if template is not None and can_read(template, fields.usable):
             return template
     return None
+
+
+def _by_field(template: Template | None, fields: SourceFields) -> Template | None:
+    """The template with the fields' names where the source's are others; None where a field lies inside an object."""
+    if template is None or not fields.paths:
+        return template
+    if any(len(field.path) > 1 for field in fields.usable.values()):
+        return None
+    names = {field.path[0]: field.name for field in fields.usable.values()}
+    if len(names) < len(fields.usable):
+        return None
+    # A name that no field has is passed over.
+    members = tuple(replace(member, name=names.get(member.name, f"\0{member.name}")) for member in template.members)
+    return replace(template, members=members)
 
 
 def _typed(needed: tuple[SourceField, ...], values: Values) -> Parsed:
@@ -114,13 +127,12 @@ def json_values(
     """For each name the values, in the form that `tandem.formats.json_fields.column_of` takes, of the messages that are
     objects of the schema; and for each of the other messages, by its row, stage and reason.
     """
-    decode = _decoder(schema_key)
-    slots = {name: f"f{at}" for at, name in enumerate(schema_of(schema_key)[1])}
-    getters = [attrgetter(slots[name]) for name in names]
+    record = json_record(schema_key)
+    getters = [record.getters[name] for name in names]
     faults: dict[int, tuple[str, str]] = {}
     values: list[list[Any]] = [[] for _ in names]
     for start in range(0, len(payloads), _AT_ONCE):
-        records = _decode_all(decode, payloads[start : start + _AT_ONCE], start, faults)
+        records = _decode_all(record.decode, payloads[start : start + _AT_ONCE], start, faults)
         for column, get in zip(values, getters, strict=True):
             column += map(get, records)
     return values, faults
@@ -187,21 +199,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
         return f"not a record of this schema: {error}"
     return f"not JSON: {error}"
-
-
-@lru_cache(maxsize=64)
-def _decoder(schema_key: str) -> Decode:
-    _, usable = schema_of(schema_key)
-    members: list[Any] = []
-    names: dict[str, str] = {}
-    for at, field in enumerate(usable.values()):
-        slot = f"f{at}"  # a field of the source may have a name that Python can't have
-        names[slot] = field.name
-        try:
-            default = default_of(field)
-        except (msgspec.ValidationError, ValueError) as error:
-            raise SchemaError(f"default of '{field.name}': {error}") from None
-        kind = json_type(field)
-        members.append((slot, kind) if default is MISSING else (slot, kind, default))
-    record = msgspec.defstruct("Record", members, rename=names, kw_only=True, gc=False)
-    return msgspec.json.Decoder(record).decode

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
 
-__all__ = ["SourceSpec"]
+from tandem.schemas.text_options import CsvOptions
+
+__all__ = ["PLAIN", "SourceSpec", "TextSpec"]
 
 
-class SourceSpec(Protocol):
-    """The part of a definition's source that says how its records are read and judged."""
+class TextSpec(Protocol):
+    """The part of a definition's source that says how text files are cut into records."""
 
     @property
     def avro_schema(self) -> dict[str, Any]:
         """A parsed Avro record schema that `tandem.schemas.avro.vet` let pass."""
+
+    @property
+    def csv(self) -> CsvOptions:
+        """How CSV files are written."""
+
+    @property
+    def encoding(self) -> str:
+        """Of text files."""
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """UTF-8, CSV with a header as RFC 4180 has it."""
+
+    avro_schema: dict[str, Any] = field(default_factory=dict)
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    encoding: str = "utf-8"
+
+
+PLAIN: Final = _Plain()
+
+
+class SourceSpec(TextSpec, Protocol):
+    """The part of a definition's source that says how its records are read and judged."""
 
     @property
     def format(self) -> Literal["avro", "json"]:
@@ -38,3 +65,7 @@ class SourceSpec(Protocol):
     @property
     def max_ahead(self) -> int | None:
         """How far an event time may lie after its publish time, in microseconds; None: any distance."""
+
+    @property
+    def partitions(self) -> Literal["hive"] | None:
+        """Whether folders named NAME=VALUE give the fields of these names their values."""

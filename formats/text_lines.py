@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Final, cast
 
 import numpy as np
@@ -14,49 +11,41 @@ import numpy.typing as npt
 
 from tandem.formats.avro_types import SourceFields
 from tandem.formats.eight_bytes import PAD
-from tandem.formats.file_pieces import MAX_RECORD, FilePiece, FileRef, open_file
+from tandem.formats.file_pieces import MAX_RECORD, FilePiece, FileRef
 from tandem.formats.json_messages import parse_json
+from tandem.formats.text_streams import BOM, UTF_8, is_plain, open_text, text_size
 from tandem.formats.texts import Texts, lines_in
 from tandem.formats.verdicts import DECODE, Parsed, joined
 from tandem.schemas.errors import SourceFileError
 
-__all__ = ["BOM", "CHUNK", "open_text", "read_lines", "split_lines"]
+__all__ = ["CHUNK", "MAX_LINE", "MOST_LINES", "Reading", "endless", "read_lines", "split_lines"]
 
-BOM: Final = b"\xef\xbb\xbf"
 CHUNK: Final = 8 * 1024 * 1024
 """Bytes read at a time."""
+MOST_LINES: Final = 1 << 17
+"""Lines that are looked at together: what becomes of a bad one takes several hundred bytes."""
 MAX_LINE: Final = 10 * 1024 * 1024
 """A longer line is a dead letter; one of more than MAX_RECORD bytes shows that this is no file of lines."""
+_RETURN: Final = 13
 
 
-@contextmanager
-def open_text(ref: FileRef) -> Iterator[IO[bytes]]:
-    """The file's text, unzipped. Raises SourceFileError while it is read if the gzip stream is damaged or cut
-    short.
+class Reading:
+    """How much of a file is held at a time: little enough for the memory that its pieces may take."""
+
+    def __init__(self, ref: FileRef) -> None:
+        self.chunk = min(CHUNK, ref.memory // 64)
+        self.lines = min(MOST_LINES, ref.memory // 4096)
+        self.longest = min(MAX_RECORD, ref.memory // 8)
+        """Bytes of the longest line that is read into memory."""
+
+
+def split_lines(ref: FileRef, target_bytes: int, encoding: str = UTF_8, *, splittable: bool = True) -> list[FilePiece]:
+    """Stretches of whole lines of about `target_bytes` each. A packed file, or one in another encoding, is one piece,
+    and is read once to check it.
     """
-    with open_file(ref) as file:
-        if not ref.compression:
-            yield file
-            return
-        try:
-            with gzip.open(file) as plain:
-                yield cast(IO[bytes], plain)
-        except EOFError:
-            raise SourceFileError(f"{ref.path}: cut short: the gzip stream has no end") from None
-        except (gzip.BadGzipFile, zlib.error) as error:
-            raise SourceFileError(f"{ref.path}: damaged gzip stream: {error}") from None
-
-
-def split_lines(ref: FileRef, target_bytes: int, splittable: bool = True) -> list[FilePiece]:
-    """Stretches of whole lines of about `target_bytes` each. A gzipped file is one piece, and is unzipped
-    once to check it.
-    """
+    if not is_plain(ref, encoding):
+        return [FilePiece(ref, 0, text_size(ref, encoding))]
     with open_text(ref) as file:
-        if ref.compression:
-            size = 0
-            while chunk := file.read(CHUNK):
-                size += len(chunk)
-            return [FilePiece(ref, 0, size)]
         bounds = [0]
         while splittable and bounds[-1] + target_bytes < ref.size:
             file.seek(bounds[-1] + target_bytes - 1)
@@ -78,9 +67,11 @@ def _next_line(file: IO[bytes], at: int) -> int:
     return at
 
 
-def read_lines(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -> Iterator[tuple[Parsed, Texts]]:
+def read_lines(
+    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece, encoding: str = UTF_8
+) -> Iterator[tuple[Parsed, Texts]]:
     """The needed fields of the piece's lines, and the lines; blank lines are no records."""
-    for lines in _line_batches(piece):
+    for lines in _line_batches(piece, encoding):
         parsed = _parse_lines(fields, columns, lines)
         if any(_is_blank(lines[row]) for row in parsed.faults):
             # Hardly any file has blank lines: looking at each line for them would take longer than this.
@@ -105,24 +96,42 @@ def _parse_lines(fields: SourceFields, columns: tuple[str, ...], lines: Texts) -
     return joined([(others, parse_json(fields, columns, lines.pick(others)))], refused)
 
 
-def _line_batches(piece: FilePiece) -> Iterator[Texts]:
-    """The piece's lines, of about CHUNK bytes at a time."""
-    rest = np.empty(0, np.uint8)
-    with open_text(piece.ref) as file:
-        file.seek(piece.start)
+def _line_batches(piece: FilePiece, encoding: str) -> Iterator[Texts]:
+    """The piece's lines that aren't empty, of about a chunk's bytes at a time."""
+    rest, reading = np.empty(0, np.uint8), Reading(piece.ref)
+    with open_text(piece.ref, encoding) as file:
+        if piece.start:
+            file.seek(piece.start)
         at = piece.start
         while at < piece.end:
-            size = min(CHUNK, piece.end - at)
+            size = min(reading.chunk, piece.end - at)
             buffer = _room(rest, size)
             _fill(file, buffer[len(buffer) - PAD - size : len(buffer) - PAD], piece)
             begin = PAD + len(BOM) if at == 0 and buffer[PAD : PAD + len(BOM)].tobytes() == BOM else PAD
             at += size
-            lines = lines_in(buffer, begin, last=at == piece.end)
-            rest = buffer[lines.ends[-1] + 1 if len(lines) else begin : len(buffer) - PAD]
-            if len(lines):
-                yield lines
-            elif len(rest) > MAX_RECORD:
-                raise SourceFileError(f"{piece.ref.path}: not a file of lines: one has more than {MAX_RECORD:,} bytes")
+            for lines in lines_in(buffer, begin, last=at == piece.end, most=reading.lines):
+                begin = int(lines.ends[-1]) + 1
+                if len(filled := _not_empty(lines)):
+                    yield filled
+            rest = buffer[begin : len(buffer) - PAD]
+            if len(rest) > reading.longest:
+                raise endless(piece.ref, at - len(rest), reading)
+
+
+def _not_empty(lines: Texts) -> Texts:
+    """Without the lines of nothing but their end: there may be millions."""
+    short = lines.sizes < 2
+    if not short.any():
+        return lines
+    return lines.pick(~(short & ((lines.sizes == 0) | (lines.buffer[lines.starts] == _RETURN))))
+
+
+def endless(ref: FileRef, at: int, reading: Reading) -> SourceFileError:
+    """The error for a line that starts at byte `at` and has no end in sight."""
+    more = "; --max-piece-memory allows more" if reading.longest < MAX_RECORD else ""
+    return SourceFileError(
+        f"{ref.path}: not a file of lines: the one at byte {at:,} has more than {reading.longest:,} bytes{more}"
+    )
 
 
 def _room(rest: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,19 +66,31 @@ def texts_of_array(array: pa.BinaryArray) -> Texts:
     return Texts(buffer, places[:-1] + PAD, places[1:] + PAD)
 
 
-def lines_in(buffer: npt.NDArray[np.uint8], begin: int = PAD, *, last: bool) -> Texts:
-    """The lines from `begin` to the PAD bytes at the end.
+def lines_in(buffer: npt.NDArray[np.uint8], begin: int = PAD, *, last: bool, most: int = 1 << 17) -> Iterator[Texts]:
+    """The lines from `begin` to the PAD bytes at the end, about `most` at a time and at least one.
 
     What follows the last newline is a line if it is `last` of all, and not empty.
     """
-    size = len(buffer) - PAD
+    size, held, count = len(buffer) - PAD, list[Longs](), 0
     # Looked for in stretches that stay in the processor's cache.
-    stretches = range(begin, size, _STRETCH)
-    found = [np.flatnonzero(buffer[at : min(at + _STRETCH, size)] == _NEWLINE) + at for at in stretches]
-    ends = np.concatenate(found) if found else np.empty(0, np.int64)
-    if last and size > begin and (not len(ends) or ends[-1] != size - 1):
-        ends = np.append(ends, size)
-    starts = np.empty_like(ends)
+    for at in range(begin, size, _STRETCH):
+        ends = np.flatnonzero(buffer[at : min(at + _STRETCH, size)] == _NEWLINE) + at
+        for low in range(0, len(ends), most):
+            held.append(ends[low : low + most])
+            count += len(held[-1])
+            if count >= most:
+                yield _lines(buffer, begin, held)
+                begin, held, count = int(held[-1][-1]) + 1, [], 0
+    final = int(held[-1][-1]) + 1 if count else begin
+    if last and final < size:
+        held.append(np.array([size]))
+    if held and sum(map(len, held)):
+        yield _lines(buffer, begin, held)
+
+
+def _lines(buffer: npt.NDArray[np.uint8], begin: int, ends: list[Longs]) -> Texts:
+    stops = np.concatenate(ends)
+    starts = np.empty_like(stops)
     starts[:1] = begin
-    starts[1:] = ends[:-1] + 1
-    return Texts(buffer, starts, ends)
+    starts[1:] = stops[:-1] + 1
+    return Texts(buffer, starts, stops)

@@ -247,7 +247,8 @@ def build(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, scrat
             built_for=job.plan.live_run,
         )
     pipeline = beam.Pipeline(options=options)
-    items = pipeline | "Work" >> beam.Create(list(work_items(jobs[0].plan))).with_output_types(Work)
+    work = list(work_items(jobs[0].plan, jobs[0].config.definition.source))
+    items = pipeline | "Work" >> beam.Create(work).with_output_types(Work)
     definitions = tuple(job.config.definition for job in jobs)
     batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal)
     for job in jobs:

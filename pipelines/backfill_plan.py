@@ -19,7 +19,7 @@ from tandem.journal.blobs import BlobStore, LocalBlobs
 from tandem.journal.journal_index import JournalIndex, SegmentRef
 from tandem.journal.reading import segments_of
 from tandem.pipelines.config import Home
-from tandem.schemas.definition import Definition
+from tandem.schemas.definition import Definition, Source
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.partitions import partition_values
 from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
@@ -140,9 +140,9 @@ def workers_for(size: int) -> int:
     return max(min(os.cpu_count() or 1, size // WORKER_BYTES), 1)
 
 
-def work_items(work: Plan) -> Iterator[Work]:
+def work_items(work: Plan, source: Source) -> Iterator[Work]:
     for ref in work.files:
-        for number, piece in enumerate(split(ref, PIECE_BYTES)):
+        for number, piece in enumerate(split(ref, PIECE_BYTES, source)):
             yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
     held: list[SegmentRef] = []
     for segment in work.segments:

@@ -86,7 +86,7 @@ def read_messages(config: PublishConfig) -> tuple[list[bytes], list[int]]:
     fields = tuple(arrow_schema(config.definition.source.fields_schema).names)
     tables, bad = [], 0
     for ref in expand(config.files, config.piece_memory):
-        for piece in split(ref, 64 << 20):
+        for piece in split(ref, 64 << 20, config.definition.source):
             for decoded in read_piece(config.definition.source, fields, piece, time.time_ns() // 1000):
                 tables.append(decoded.events)
                 bad += len(decoded.dead)

@@ -111,7 +111,9 @@ def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
     )
     reread, judgements = None, dict[int, Judgement]()
     if found.suspects and found.scope.batch_run is not None:
-        reread = plan_reread(store, found.scope, config.home.journal, found.suspects, config.piece_memory)
+        reread = plan_reread(
+            store, found.scope, config.definition.source, config.home.journal, found.suspects, config.piece_memory
+        )
         judgements = _judge(config, options, store, found, reread)
     drift = _drift(config, store, found, judgements)
     summary = _summary(found, judgements, drift, reread, time.monotonic() - begun)

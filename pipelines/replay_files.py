@@ -54,7 +54,7 @@ def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, fol
     for path, held in _write_files([letter for letter in letters if letter.of_file], folder):
         (ref,) = expand([str(path)])
         found = [Verdict()] * len(held)
-        for piece in split(ref, MAX_FILE_BYTES * 2):
+        for piece in split(ref, MAX_FILE_BYTES * 2, compiled.definition.source):
             for decoded in read_piece(compiled.definition.source, compiled.source_columns, piece, now):
                 for dead in decoded.dead:
                     found[dead.row] = Verdict(dead.stage, dead.reason)

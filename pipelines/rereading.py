@@ -15,6 +15,7 @@ from tandem.journal.journal_index import JournalIndex, SegmentRef
 from tandem.journal.layout import generation_path, lane_name
 from tandem.journal.reading import segments_of
 from tandem.pipelines.backfill_plan import PIECE_BYTES
+from tandem.schemas.definition import Source
 from tandem.schemas.errors import SegmentError, SourceFileError, UserError
 from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
 from tandem.transforms.reading import PIECE_BATCHES
@@ -39,7 +40,9 @@ class Reread:
     pieces_of_all: int
 
 
-def plan_reread(store: ViewStore, scope: Scope, journal: str, tiles: Collection[int], piece_memory: int) -> Reread:
+def plan_reread(
+    store: ViewStore, scope: Scope, source: Source, journal: str, tiles: Collection[int], piece_memory: int
+) -> Reread:
     """Only what holds events of these tiles, and what nobody noted the tiles of.
 
     `piece_memory`: bytes that reading one piece of a file may take. Raises UserError without a journal, SegmentError
@@ -52,7 +55,7 @@ def plan_reread(store: ViewStore, scope: Scope, journal: str, tiles: Collection[
     pieces, of_all = list[Work](), 0
     noted = {position for position, _ in known}
     for file in sources.files:
-        all_pieces = list(_pieces(file, piece_memory))
+        all_pieces = list(_pieces(file, source, piece_memory))
         of_all += len(all_pieces)
         batches = {number // PIECE_BATCHES for position, number in held if position == file.file.path}
         pieces += [Work(w) for w in all_pieces if file.file.path not in noted or w.number in batches]
@@ -80,13 +83,13 @@ def _segments(scope: Scope, journal: str, listed: Sequence[str], tiles: int) -> 
     return refs
 
 
-def _pieces(file: ChainFile, piece_memory: int) -> Iterator[FileWork]:
+def _pieces(file: ChainFile, source: Source, piece_memory: int) -> Iterator[FileWork]:
     ref = file_at(file.file.path, piece_memory)
     if ref.digest != file.file.digest:
         raise SourceFileError(
             f"{ref.path}: has changed since it was counted: digest {file.file.digest[:12]} then, {ref.digest[:12]} now"
         )
-    for number, piece in enumerate(split(ref, PIECE_BYTES)):
+    for number, piece in enumerate(split(ref, PIECE_BYTES, source)):
         yield FileWork(piece, number, file.generation, file.arrival_time)
 
 

@@ -52,7 +52,7 @@ def _read(definition: Definition, work: Plan, journal: BlobStore) -> tuple[Parts
     route.setup()
     parts: Parts = {}
     counts: dict[int, Counts] = {}
-    for item in work_items(work):
+    for item in work_items(work, definition.source):
         for batch in read_work([definition], item, journal):
             found, tallies = parts_of(route.process(batch))
             for key, events in found:

@@ -122,7 +122,7 @@ def _of_journal(source: Source, folder: str) -> Iterator[_Records]:
 def _of_files(source: Source, places: Sequence[str]) -> Iterator[_Records]:
     found, columns = 0, tuple(source_fields(source).usable)
     for ref in expand(places):
-        for piece in split(ref, _PIECE_BYTES):
+        for piece in split(ref, _PIECE_BYTES, source):
             for decoded in read_piece(source, columns, piece, 0):
                 yield _Records(_writable(source, decoded.events), None, [letter.payload for letter in decoded.dead])
                 found += decoded.received

@@ -15,6 +15,7 @@ from tandem.schemas.definition_models import Definition, Source, Window
 from tandem.schemas.errors import DefinitionError, SchemaError
 from tandem.schemas.schema_files import Problem, read_revisions, read_schema, read_text
 from tandem.schemas.suggestions import suggestion
+from tandem.schemas.text_options import CsvOptions
 from tandem.schemas.windows import Session, window_model
 
 __all__ = ["Definition", "Source", "Window", "load", "loads"]
@@ -113,6 +114,8 @@ def _shown(value: Any) -> str:
 def _model(path: yaml_lines.Path) -> type[BaseModel]:
     if path and path[0] == "windows":
         return Session if path[-1] == "session" else window_model(path[2] if len(path) > 2 else None)
+    if path[:2] == ("source", "csv"):
+        return CsvOptions
     return Source if path and path[0] == "source" else Definition
 
 

@@ -19,6 +19,7 @@ from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.durations import DAY, SECOND
 from tandem.schemas.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
 from tandem.schemas.model_base import Duration, Model
+from tandem.schemas.text_options import CsvOptions, Encoding
 from tandem.schemas.windows import AnyWindow, SessionWindow, Window
 
 __all__ = ["Definition", "Source", "Window"]
@@ -74,6 +75,7 @@ def _revisions(schemas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return schemas
 
 
+_LATER: Final = ("fields", "csv", "encoding", "partitions")
 _NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,62}"
 _DEFINITION_PATTERN: Final = "[a-z][a-z0-9_-]{0,62}"
 _DERIVED_PATTERN: Final = f"(?!{RESERVED_PREFIX})[A-Za-z_][A-Za-z0-9_]{{0,62}}"
@@ -138,6 +140,13 @@ class Source(Model):
     """Fields by the path where they lie in a record, such as `user_id: user.id`, or under a name that no schema can
     have, such as `amount: "Order Amount"`."""
 
+    csv: CsvOptions = Field(default_factory=CsvOptions)
+    """How CSV files are written, where it isn't as RFC 4180 says."""
+    encoding: Encoding = "utf-8"
+    """Of CSV and JSON files; those that start with a byte order mark of UTF-8 are UTF-8 all the same."""
+    partitions: Literal["hive"] | None = None
+    """hive: a folder named NAME=VALUE gives the field of this name its value in all files below it."""
+
     @cached_property
     def fields_schema(self) -> dict[str, Any]:
         """The schema whose top-level fields are all that can be used: those of `avro_schema`, and those that `fields`
@@ -155,8 +164,11 @@ class Source(Model):
     @property
     def content(self) -> dict[str, Any]:
         """All that decoding depends on, as plain values; the schema without its documentation."""
-        left_out = {"avro_schema", "revisions"} | (set() if self.fields else {"fields"})
-        return {**self.model_dump(exclude=left_out), "schema": _without_docs(self.avro_schema)}
+        plain = self.model_dump(exclude={"avro_schema", "revisions", *_LATER})
+        schema = _without_docs(self.avro_schema)
+        # Fields that came later are part of it only where they say something: older definitions keep their version.
+        later = self.model_dump(include=set(_LATER), exclude_defaults=True)
+        return {**plain, **{name: value for name, value in later.items() if value}, "schema": schema}
 
 
 class Definition(Model):

@@ -20,6 +20,7 @@ import pytest
 from tandem.formats.files import expand, read_piece, split
 from tandem.formats.messages import decode_messages
 from tandem.schemas.messages import MESSAGE_SCHEMA, DeadLetter
+from tandem.schemas.text_options import CsvOptions
 
 NOW = 1_700_000_000_000_000
 
@@ -80,6 +81,9 @@ class Spec:
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     event_id: tuple[str, ...] = ("id",)
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    encoding: str = "utf-8"
+    partitions: Literal["hive"] | None = None
     event_time: str = "time"
     max_ahead: int | None = 3_600_000_000
 
@@ -139,7 +143,7 @@ class Kit:
         columns = self.columns if columns is None else columns
         (ref,) = expand([str(path)])
         spec = self.spec(**options)
-        parts = [part for piece in split(ref, target) for part in read_piece(spec, columns, piece, self.now)]
+        parts = [part for piece in split(ref, target, spec) for part in read_piece(spec, columns, piece, self.now)]
         dead = [letter for part in parts for letter in part.dead]
         return (pa.Table.from_batches([part.events for part in parts]) if parts else None), dead
 

@@ -257,7 +257,10 @@ def test_first_byte_wherever_it_is() -> None:
 )
 def test_lines(parts: list[bytes], lines: list[bytes]) -> None:
     buffer = np.frombuffer(b"".join((bytes(PAD), *parts, bytes(PAD))), np.uint8)
-    assert lines_in(buffer, last=True).to_list() == lines
+    for most in (1, 2, 1000):
+        found = [part.to_list() for part in lines_in(buffer, last=True, most=most)]
+        assert [line for part in found for line in part] == lines
+        assert all(0 < len(part) <= most + 1 for part in found)
 
 
 def test_nothing_is_nothing() -> None:
