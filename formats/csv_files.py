@@ -26,7 +26,7 @@ from tandem.formats.verdicts import DECODE, Parsed, Verdicts
 from tandem.schemas.errors import SchemaError, SourceFileError
 from tandem.schemas.field_paths import path_text
 
-__all__ = ["read_csv", "split_csv"]
+__all__ = ["header_of", "read_csv", "split_csv"]
 
 _SMALL: Final = 4096
 """Bytes; for a shorter stretch it isn't worth to call Arrow."""
@@ -75,6 +75,14 @@ def read_csv(
             arrays |= {missing.name: default_column(missing, verdicts.size, verdicts) for missing in absent}
             kept = np.delete(np.arange(len(rows.raw)), list(rows.faults)) if rows.faults else np.arange(len(rows.raw))
             yield Parsed(arrays, kept, verdicts, rows.faults), rows.raw
+
+
+def header_of(ref: FileRef, source: TextSpec) -> bytes:
+    """The header row, and comments above it, as they stand, in UTF-8; empty for files without one."""
+    with open_text(ref, source.encoding) as file:
+        head = file.read(_HEAD)
+    body = _header(head, ref.path, source, dialect_of(source, ref))[1]
+    return head[:body].removeprefix(BOM).rstrip(b"\r\n")
 
 
 def _column(wanted: SourceField) -> str:

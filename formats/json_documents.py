@@ -22,6 +22,7 @@ __all__ = ["read_json", "split_json"]
 
 _HEAD: Final = 1 << 20
 _FIRST_LINES: Final = 20
+_DEEPEST: Final = 100_000
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[\[\]{}]', re.DOTALL)
 _TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _SIMPLE: Final = re.compile(rb"[^\s,\[\]{}\"]++")
@@ -99,6 +100,8 @@ class _Cutter:
         self._before = 0
         """Bytes of the file before `_text`."""
         self._more = True
+        self._seen = self._depth = 0
+        """Of the value that begins at `_at`: the bytes that were looked at, and how deep they end."""
 
     def batches(self, *, array: bool) -> Iterator[list[bytes]]:
         """About as many at a time as a chunk of the file holds."""
@@ -146,6 +149,7 @@ class _Cutter:
 
     def _value(self, sign: bytes) -> bytes:
         """The value that starts here."""
+        self._seen = self._depth = 0
         end = self._end(sign)
         while end < 0:
             more = self._read()
@@ -170,14 +174,19 @@ class _Cutter:
         return -1 if simple.end() == len(self._text) and self._more else simple.end()
 
     def _closing(self) -> int:
-        depth = 0
-        for token in _TOKEN.finditer(self._text, self._at):
+        """Goes on where it stopped when there wasn't enough of the value yet."""
+        for token in _TOKEN.finditer(self._text, self._at + self._seen):
             first = self._text[token.start()]
             if first == _QUOTE and not token[1]:
+                self._seen = token.start() - self._at
                 return -1
-            depth += _STEPS.get(first, 0)
-            if not depth:
+            self._depth += _STEPS.get(first, 0)
+            if not self._depth:
                 return token.end()
+            if self._depth > _DEEPEST:
+                place = f"{self._ref.path}: byte {self._before + token.start():,}"
+                raise SourceFileError(f"{place}: nested more than {_DEEPEST:,} levels deep")
+        self._seen = len(self._text) - self._at
         return -1
 
     def _read(self) -> bool:

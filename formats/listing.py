@@ -29,7 +29,7 @@ from tandem.formats.file_pieces import (
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.partitions import partition_values
 
-__all__ = ["Note", "expand", "file_at", "real_path"]
+__all__ = ["Note", "expand", "file_at", "format_of", "real_path", "unread"]
 
 _TEXTS: Final[dict[str, FileFormat]] = {
     ".jsonl": "jsonl",
@@ -92,6 +92,26 @@ def file_at(path: str, memory: int = MAX_PIECE_MEMORY) -> FileRef:
     except (pa.ArrowException, OSError) as error:
         raise SourceFileError(f"{path}: can't be read: {one_line(error)}") from None
     return FileRef(path, size, digest.hexdigest(), kind, compression, memory)
+
+
+def unread(path: str) -> FileRef:
+    """The file at just this path or URI, without a digest: nothing of it is read. Raises SourceFileError."""
+    kind, compression = _ending(path)
+    local = local_path(path)
+    try:
+        if local is not None:
+            size = os.path.getsize(local)
+        else:
+            system, inner = storage_of(path)
+            size = system.get_file_info(inner).size or 0
+    except (pa.ArrowException, OSError) as error:
+        raise SourceFileError(f"{path}: can't be read: {one_line(error)}") from None
+    return FileRef(path, size, "", kind, compression)
+
+
+def format_of(path: str) -> FileFormat:
+    """The format that the path's ending says. Raises SourceFileError."""
+    return _ending(path)[0]
 
 
 def _ending(path: str) -> tuple[FileFormat, Compression]:

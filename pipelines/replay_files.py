@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tandem.formats.csv_files import header_of
 from tandem.formats.dead_letters import load
-from tandem.formats.file_pieces import storage_of
+from tandem.formats.file_pieces import local_path
 from tandem.formats.files import expand, read_piece, split
+from tandem.formats.listing import format_of, unread
 from tandem.formats.replays import without_replay
+from tandem.formats.text_streams import BOM, UTF_8
 from tandem.pipelines.replay import Letter, Replayed
 from tandem.schemas.compiled import CompiledDefinition
-from tandem.schemas.errors import TandemError, UserError
+from tandem.schemas.definition import Source
+from tandem.schemas.errors import SourceFileError, TandemError, UserError
 from tandem.transforms.publishing import packed
 from tandem.transforms.trial import Verdict, try_messages
 from tandem.views.letter_facts import LetterNote, LetterState, Place
@@ -51,7 +55,9 @@ def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, fol
     messages = [letter for letter in letters if not letter.of_file]
     tried = [(x.stored.letter.payload, now, without_replay(x.stored.letter.attributes)) for x in messages]
     verdicts.update(zip((letter.place for letter in messages), try_messages(compiled, tried), strict=True))
-    for path, held in _write_files([letter for letter in letters if letter.of_file], folder):
+    for path, held in _write_files(
+        [letter for letter in letters if letter.of_file], compiled.definition.source, folder
+    ):
         (ref,) = expand([str(path)])
         found = [Verdict()] * len(held)
         for piece in split(ref, MAX_FILE_BYTES * 2, compiled.definition.source):
@@ -97,7 +103,7 @@ def replay_files(
     folder.mkdir(parents=True, exist_ok=True)
     sent, written = 0, list[tuple[Path, list[Letter]]]()
     try:
-        for path, held in _write_files(letters, folder):
+        for path, held in _write_files(letters, compiled.definition.source, folder):
             written.append((path, held))
             marks = [(x.place, x.state.attempts + 1, f"{path}#{line}") for line, x in enumerate(held)]
             if not all(store.send_letters(version, marks)):
@@ -178,39 +184,61 @@ def _backfill(
     run(arguments)
 
 
-def _write_files(letters: Sequence[Letter], folder: Path) -> Iterator[tuple[Path, list[Letter]]]:
+def _write_files(letters: Sequence[Letter], source: Source, folder: Path) -> Iterator[tuple[Path, list[Letter]]]:
     """Records as JSON Lines, rows of CSV files below the header that they had; each file with its letters, by line."""
-    for header, held in _by_header(letters).items():
+    mark = BOM if source.encoding != UTF_8 else b""
+    for like, held in _alike(letters, source).items():
+        place = folder / like.folders
+        place.mkdir(parents=True, exist_ok=True)
         for part in packed(held, _size, MAX_FILE_LETTERS, MAX_FILE_BYTES):
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            path = folder / f"replay-{stamp}-{secrets.token_hex(4)}.{'csv' if header else 'jsonl'}"
-            lines = [header] if header else []
-            path.write_bytes(b"\n".join([*lines, *(x.stored.letter.payload for x in part)]) + b"\n")
+            path = place / f"replay-{stamp}-{secrets.token_hex(4)}{like.ending}"
+            lines = [like.header] if like.header else []
+            path.write_bytes(mark + b"\n".join([*lines, *(_line(x, like) for x in part)]) + b"\n")
             yield path, part
 
 
-def _by_header(letters: Sequence[Letter]) -> dict[bytes, list[Letter]]:
-    groups: dict[bytes, list[Letter]] = {}
-    headers: dict[str, bytes] = {}
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """What a file must be like for its records to be read as in the file that they come from."""
+
+    ending: str
+    header: bytes
+    folders: str
+    """Those whose names say values."""
+
+
+def _alike(letters: Sequence[Letter], source: Source) -> dict[_Like, list[Letter]]:
+    groups: dict[_Like, list[Letter]] = {}
+    known: dict[tuple[str, bool], _Like] = {}
     for letter in letters:
-        path = letter.state.position.rpartition("/")[0]
-        rows_of_csv = path.lower().endswith((".csv", ".csv.gz")) and letter.stored.letter.stage != "expression"
-        if rows_of_csv and path not in headers:
-            headers[path] = _header(path)
-        groups.setdefault(headers[path] if rows_of_csv else b"", []).append(letter)
+        path, rows = letter.state.position.rpartition("/")[0], letter.stored.letter.stage != "expression"
+        if (path, rows) not in known:
+            known[path, rows] = _like(path, source, rows=rows)
+        groups.setdefault(known[path, rows], []).append(letter)
     return groups
 
 
-def _header(path: str) -> bytes:
-    system, inner = storage_of(path)
+def _like(path: str, source: Source, *, rows: bool) -> _Like:
+    """`rows`: whether the letters are the file's own records, and not JSON of what was read."""
+    local = local_path(path) or path
+    folders = [folder for folder in local.split("/")[:-1] if "=" in folder] if source.partitions else []
+    kind = format_of(path)
+    if not rows or kind not in ("csv", "tsv"):
+        return _Like(".jsonl", b"", "/".join(folders))
     try:
-        with system.open_input_stream(inner) as stream:
-            head = bytes(stream.read(1 << 20))
-    except OSError:
+        header = header_of(unread(path), source)
+    except SourceFileError:
         raise UserError(
             f"{path}: is gone, and with it the header that its rows need; bring it back, or drop its letters"
         ) from None
-    return head.splitlines()[0] if head else b""
+    return _Like(f".{kind}", header, "/".join(folders))
+
+
+def _line(letter: Letter, like: _Like) -> bytes:
+    """The record on one line; an object of a .json file may have been written over several."""
+    payload = letter.stored.letter.payload
+    return payload.replace(b"\r", b" ").replace(b"\n", b" ") if like.ending == ".jsonl" else payload
 
 
 def _size(letter: Letter) -> int:

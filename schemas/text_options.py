@@ -42,13 +42,11 @@ def _encoding(name: str) -> str:
     """The encoding's usual name."""
     try:
         known = codecs.lookup(name).name.replace("_", "-")
-        b"".decode(known)
+        bytes(8).decode(known, "ignore")  # LookupError for what turns bytes into other bytes
     except (LookupError, ValueError):
         known = ""
     if not known or known in _NOT_OF_FILES:
-        raise ValueError(
-            f"{name[:40]!r} is not an encoding of text; such are utf-8, utf-16, latin-1, cp1252, shift_jis"
-        )
+        raise ValueError(f"{name[:40]!r} is not an encoding of text; some are utf-8, utf-16, latin-1, cp1252")
     return _UTF_8 if known in _ALIKE else known
 
 
