@@ -19,9 +19,10 @@ from tandem.journal.blobs import BlobStore
 from tandem.journal.runs import RunManifest, list_runs
 from tandem.pipelines.config import Home
 from tandem.pipelines.remote_runs import Control, is_remote, job_name, state_folder
+from tandem.pipelines.runner_states import newest_state
 from tandem.schemas.errors import LaunchError, TandemError
 
-__all__ = ["end_earlier_jobs", "newest_state", "standing_state"]
+__all__ = ["end_earlier_jobs", "standing_state"]
 
 _PATIENCE: Final = 30.0
 """Seconds that a job may take to end."""
@@ -57,20 +58,6 @@ def _end_all(control: Control, names: Collection[str], options: PipelineOptions)
         return control.end_all(names, options)
     except TandemError:
         return False
-
-
-def newest_state(folder: Path) -> str | None:
-    """URI of the newest whole savepoint or checkpoint in a run's folder; None for none."""
-    # Flink writes _metadata last, and removes older checkpoints at any time.
-    found: list[tuple[int, Path]] = []
-    for path in folder.glob("**/_metadata"):
-        try:
-            seen = path.stat()
-        except FileNotFoundError:
-            continue
-        if seen.st_size:
-            found.append((seen.st_mtime_ns, path))
-    return max(found)[1].parent.as_uri() if found else None
 
 
 def standing_state(options: PipelineOptions, home: Home, run: str) -> None:

@@ -22,6 +22,7 @@ from tandem.pipelines.config import Home
 from tandem.pipelines.job_news import JobNews, Witness, say
 from tandem.pipelines.launching import wait
 from tandem.pipelines.run_ends import End, FollowerEnd
+from tandem.pipelines.runner_states import states_beside
 from tandem.schemas.errors import FencedError, TandemError
 
 __all__ = [
@@ -74,7 +75,7 @@ def job_name(run: str) -> str:
 
 def state_folder(home: Home, run: str) -> Path:
     """Where a run's checkpoints and savepoints are kept, unless flags say otherwise."""
-    return Path(home.journal).parent / "flink" / run
+    return states_beside(home.journal) / run
 
 
 def name_job(options: PipelineOptions, home: Home, run: str) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Final
 from tandem.journal.blobs import LocalBlobs
 from tandem.journal.runs import load_run
 from tandem.pipelines.config import Home
-from tandem.pipelines.earlier_jobs import newest_state
 from tandem.pipelines.remote_runs import state_folder
+from tandem.pipelines.runner_states import newest_state
 from tandem.runners.flink_address import check_master
 from tandem.runners.plan_launch import EMBEDDED, flag_values, is_this_machine, take_value
 from tandem.runners.runner_names import OWN_FLINK, spelled

@@ -91,12 +91,31 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, help="batch runs to keep, the served one among them")] = 2,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
+    journal: JournalOption = None,
 ) -> None:
-    """Remove what the newest publications don't need; older ones can't be rolled back to after that."""
-    with existing_store(Places.of(home, store)) as views:
+    """Remove what the newest publications don't need; older ones can't be rolled back to after that.
+
+    And Flink's checkpoints and savepoints of runs that can't be resumed any more.
+    """
+    places = Places.of(home, store, journal)
+    with existing_store(places) as views:
         name = name_of(definition, views)
         removed = views.prune(name, keep)
     say(
         f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
     )
+    if Path(places.journal).is_dir():
+        _prune_states(places.journal)
+
+
+def _prune_states(journal: str) -> None:
+    from tandem.journal.blobs import LocalBlobs
+    from tandem.pipelines.runner_states import remove_unneeded
+
+    removed = remove_unneeded(LocalBlobs(journal), journal, time.time())
+    if removed.folders:
+        say(
+            f"Flink: removed {removed.folders} folders of checkpoints and savepoints that no run can go on from, "
+            f"{removed.size:,} bytes"
+        )

@@ -14,8 +14,9 @@ from tandem.journal.clocks import SystemClock
 from tandem.journal.memory_blobs import MemoryBlobs
 from tandem.journal.runs import RunManifest, start_run
 from tandem.pipelines.config import Home
-from tandem.pipelines.earlier_jobs import end_earlier_jobs, newest_state, standing_state
+from tandem.pipelines.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.pipelines.remote_runs import state_folder
+from tandem.pipelines.runner_states import newest_state
 from tandem.schemas.errors import LaunchError
 
 RUN = "000001-aa"

@@ -142,6 +142,19 @@ def test_prune_removes_what_nothing_kept_needs(twice: Any) -> None:
     )
 
 
+def test_prune_removes_what_runs_on_flink_can_not_go_on_from(twice: Any) -> None:
+    blobs = LocalBlobs(str(twice.home / "journal"))
+    runs = [start_run(blobs, ManualClock(), lanes=1, subscription="s", take_over=True).id for _ in range(2)]
+    for run in runs:
+        state = twice.home / "flink" / run / ("a" * 32) / "chk-1" / "_metadata"
+        state.parent.mkdir(parents=True)
+        state.write_bytes(b"12345")
+    assert twice.run("prune", "orders").stdout.splitlines()[1:] == [
+        "Flink: removed 1 folders of checkpoints and savepoints that no run can go on from, 5 bytes"
+    ]
+    assert [path.name for path in (twice.home / "flink").iterdir()] == [runs[1]]
+
+
 def test_a_roll_back_that_would_lose_events_is_refused(twice: Any) -> None:
     twice.run("prune", "orders", "--keep", "1")
     shown = twice.run("roll-back", "orders", "1")

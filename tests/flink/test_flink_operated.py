@@ -1,0 +1,66 @@
+"""A Flink as those who operate it meet it: a job that gets no slots, one that stays on one machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flink_worlds import FlinkWorld, flink_world
+from stages import wait_for
+
+from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink_jobs import JobView, view_of
+
+pytestmark = [
+    pytest.mark.xdist_group("flink"),
+    pytest.mark.timeout(900),
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
+
+
+@pytest.fixture
+def world(stage: Any, flink: Cluster) -> Iterator[FlinkWorld]:
+    with flink_world(stage, flink) as world:
+        yield world
+
+
+def view(world: FlinkWorld) -> JobView:
+    rest = world.cluster.rest
+    return view_of(rest, rest.job(f"tandem-{world.run}"))
+
+
+def test_a_job_that_gets_no_slots_is_refused_named_and_ended(world: FlinkWorld) -> None:
+    refused = world.up(parallelism=8)
+    assert refused.end() == 2
+    assert "the job needs 8 slots, and Flink at" in refused.said().splitlines()[-1]
+    live = world.up("--accept=slots", parallelism=8)
+    wait_for("it is named", lambda: "waits for slots: it needs 8" in live.said() or live.has_ended())
+    live.process.terminate()
+    assert live.end() == 0, live.said()
+    assert "it was ended as asked" in live.said()
+    world.up()
+    world.publish()
+    world.caught_up()
+    world.end()
+
+
+def test_a_job_that_a_lost_task_manager_has_moved_is_named_and_spread(world: FlinkWorld) -> None:
+    world.begin()
+    live = world.live
+    assert live is not None
+    with world.fault("kill_task_manager, and it comes back later"):
+        world.cluster.kill("task-manager-1")
+        wait_for("all of it is on the other one", lambda: view(world).works and len(view(world).held) == 1)
+        world.repair()
+    wait_for("it is named", lambda: "is on 1 of 2 TaskManagers, and could be on 2" in live.said() or live.has_ended())
+    run = world.run
+    world.cluster.rest.savepoint(world.job, f"file://{world.stage.home}/flink/{run}", stop=True)
+    assert live.end() == 0, live.said()
+    world.up("--resume", run)
+    world.publish()
+    world.caught_up()
+    assert len(view(world).held) == 2
+    world.end()
