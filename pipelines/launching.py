@@ -152,11 +152,6 @@ def entry(name: str) -> None:
     An error is one line and an exit code.
     """
     # The command line is above this layer: a module that is run is the top of all, one that is imported isn't.
-    running = import_module("tandem.running")
-    try:
-        running.launch(name, sys.argv[1:])
-    except TandemError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    running, ending, words = import_module("tandem.running"), import_module("tandem.ending"), sys.argv[1:]
+    trace = ending.wants_trace(words)
+    ending.ended(lambda: running.launch(name, words), trace=trace)

@@ -13,6 +13,8 @@
     |   |-- FencedError          another writer has taken this lane over (exit code 75)
     |   `-- WriterAliveError     another run writes this journal and its heartbeat is fresh
     |-- StoreError               the view store can't be read or written
+    |   |-- StoreAddressError    the address names no view store that there can be (exit code 2)
+    |   |-- NoStoreError         nothing is there (exit code 2)
     |   |-- RunDroppedError      the run that writes was dropped: it must end
     |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
     |       |-- MissingFilesError    another version hasn't read every file that is served
@@ -34,6 +36,7 @@ __all__ = [
     "JournalError",
     "LaunchError",
     "MissingFilesError",
+    "NoStoreError",
     "OvertakenError",
     "ParityError",
     "PublishRefusedError",
@@ -41,6 +44,7 @@ __all__ = [
     "SchemaError",
     "SegmentError",
     "SourceFileError",
+    "StoreAddressError",
     "StoreError",
     "TandemError",
     "UserError",
@@ -117,6 +121,18 @@ class WriterAliveError(JournalError):
 
 class StoreError(TandemError):
     """The view store can't be read or written."""
+
+
+class StoreAddressError(StoreError):
+    """What was given as the address of a view store isn't one; no password is in the message."""
+
+    exit_code: ClassVar[int] = UserError.exit_code
+
+
+class NoStoreError(StoreError):
+    """There is no view store where one was to be read."""
+
+    exit_code: ClassVar[int] = UserError.exit_code
 
 
 class PublishRefusedError(StoreError):

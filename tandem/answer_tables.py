@@ -85,7 +85,7 @@ def _print_rows(
         times = (short_time(instant, zone=zone) for instant in instants)
         return (*times, f"{events:,}", *values, cell(status.value, _COLOURS[status]))
 
-    print_table(to, columns, (row(*each) for each in rows), also=question.results[len(names) :], more=_MORE)
+    print_table(to, columns, (row(*each) for each in rows), also=_others(question, names), more=_MORE)
 
 
 def _print_keys(to: Console, question: Question, found: KeyAnswers) -> None:
@@ -105,16 +105,24 @@ def _print_keys(to: Console, question: Question, found: KeyAnswers) -> None:
         total = f"all {found.keys:,} keys" if found.keys != 1 else "1 key"
         rows.append(row([total, *("" for _ in names[1:])], found.total))
     if rows:
-        print_table(to, columns, rows, also=question.results[len(measures) :], more=_MORE)
-    to.print(cell(f"  {_counted(question, found)}\n"), soft_wrap=True)
+        print_table(to, columns, rows, also=_others(question, measures), more=_MORE)
+    to.print(cell(f"  {_counted(question, found)}"), end="\n\n", soft_wrap=True)
 
 
 def _few(question: Question) -> tuple[str, ...]:
-    """Results that are shown in a row: all that were named; else the first, and what keys are in the order of."""
+    """Results in a row: all that were named; else the first, the derived ones, and what keys are in the order of."""
     known = result_names(question.compiled)
     if question.results != known or len(known) <= _FEW:
         return question.results
-    return known[:_FEW]
+    wanted = {*question.compiled.definition.derive_results}
+    if question.ranking is not None:
+        wanted.add(question.ranking.by)
+    first = [name for name in known if name not in wanted][: max(_FEW - len(wanted), 1)]
+    return tuple(name for name in known if name in wanted or name in first)
+
+
+def _others(question: Question, shown: Sequence[str]) -> list[str]:
+    return [name for name in question.results if name not in shown]
 
 
 def _counted(question: Question, found: KeyAnswers) -> str:

@@ -42,6 +42,7 @@ deadletters = typer.Typer(help="List, show, replay and drop what could not be de
 def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="print the versions and end")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="of an error show the whole trace, too")] = False,
 ) -> None:
     if context.invoked_subcommand not in _LAUNCHING:
         _take_signals()

@@ -9,7 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tandem.schemas.errors import TandemError, UserError
+from tandem.ending import INTERRUPTED, end_for, print_error, wants_trace
+from tandem.schemas.errors import UserError
 
 __all__ = ["CommandGroup", "print_error"]
 
@@ -29,23 +30,18 @@ class CommandGroup(TyperGroup):
         """Run a command line; ends the process unless `standalone_mode` is off."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        words = list(sys.argv[1:] if args is None else args)
+        trace = wants_trace(words)
         try:
-            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-        except TandemError as error:
-            print_error(str(error))
-            sys.exit(error.exit_code)
+            code = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
         except typer.TyperException as error:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else self.name or "tandem"
             print_error(f"{error.format_message().rstrip('.')}; see `{path} --help`")
             sys.exit(UserError.exit_code)
         except (typer.Abort, KeyboardInterrupt):
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
+        except Exception as error:
+            end_for(error, trace=trace)
         # with standalone_mode off, an Exit raised by a command comes back as its code
         sys.exit(code if isinstance(code, int) else 0)
-
-
-def print_error(text: str) -> None:
-    """One line on stderr, red on a terminal."""
-    typer.secho("error: ", fg="red", nl=False, err=True)
-    typer.echo(" ".join(text.split()), err=True)

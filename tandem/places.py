@@ -54,13 +54,9 @@ class Places:
 
 @contextmanager
 def existing_store(places: Places) -> Iterator[ViewStore]:
-    """The view store, which must be there. Raises UserError without one, StoreError for a damaged one."""
+    """The view store, which must be there. Raises NoStoreError without one, StoreError for a damaged one."""
     from tandem.views.store import ViewStore
 
-    if places.store.startswith("sqlite:///"):
-        path = places.store.removeprefix("sqlite:///")
-        if not os.path.exists(path):
-            raise UserError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
     store = ViewStore(places.store, create=False)
     try:
         yield store

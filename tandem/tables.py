@@ -70,7 +70,7 @@ def print_table(
     _print_whole(to, table, total)
     left_out = [*(column.name for at, column in enumerate(columns) if at not in shown), *also]
     if left_out:
-        to.print(cell(f"  not shown: {', '.join(left_out)}; {more}\n"), soft_wrap=True)
+        to.print(cell(f"  not shown: {', '.join(left_out)}; {more}"), end="\n\n", soft_wrap=True)
 
 
 def print_pairs(to: Console, pairs: Iterable[tuple[str, Cell]], *, indent: int = 2) -> None:

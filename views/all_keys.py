@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def states_of_all_keys(store: ViewStore, compiled: Compiled, start: int, end: in
         scope = read_scope(connection, store.chains, compiled)
         rows = span_rows(connection, scope, start, end)
         late = sum(late_by_tile(connection, scope, start, end).values())
+    rows.sort(key=itemgetter(0))  # what live alone has comes after all that batch has
     places: dict[str, int] = {}
     groups = np.fromiter((places.setdefault(row.key, len(places)) for row in rows), np.int64, len(rows))
     events, batch = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)

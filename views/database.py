@@ -13,9 +13,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tandem.schemas.errors import StoreError
+from tandem.schemas.errors import NoStoreError, StoreAddressError, StoreError
 from tandem.schemas.failpoints import reached
+from tandem.schemas.secrets import redacted
 from tandem.views.checkpointing import Checkpointer
+from tandem.views.store_address import parse_address, shown_address
 from tandem.views.table_columns import METADATA
 from tandem.views.tables import SCHEMA_VERSION, store_version
 
@@ -53,10 +55,10 @@ class Database:
         Raises StoreError for a file that isn't there (without `create`), a damaged or foreign database, or a
         store of another schema version.
         """
-        self.url = _parse(url)
+        self.url = parse_address(url)
         self._statements: dict[Hashable, Any] = {}
         self._texts: dict[int, str] = {}  # by the id of a statement that is kept, so alive
-        self.where = self.url.database if self.is_sqlite else self.url.render_as_string(hide_password=True)
+        self.where = self.url.database if self.is_sqlite else shown_address(self.url)
         if self.is_sqlite:
             self._check_path(create)
         self._checkpointer = Checkpointer(str(self.url.database)) if self.is_sqlite else None
@@ -163,7 +165,7 @@ class Database:
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             cause = getattr(error, "orig", None) or error
             lines = str(cause).splitlines() or [type(cause).__name__]
-            raise StoreError(f"view store {self.where}: {lines[0]}") from error
+            raise StoreError(f"view store {self.where}: {redacted(lines[0])}") from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -174,13 +176,13 @@ class Database:
     def _check_path(self, create: bool) -> None:
         path = self.url.database
         if not path or path == ":memory:":
-            raise StoreError("a view store needs a file, found an SQLite URL without a path")
+            raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
         if os.path.isdir(path):
-            raise StoreError(f"view store {path}: is a folder, not a file")
+            raise StoreAddressError(f"view store {path}: is a folder, not a file")
         if not create and not os.path.exists(path):
-            raise StoreError(f"view store {path}: there is no such file")
+            raise NoStoreError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
         if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            raise StoreError(f"view store {path}: its folder doesn't exist")
+            raise StoreAddressError(f"view store {path}: its folder doesn't exist")
 
     def _engine(self) -> sa.Engine:
         if not self.is_sqlite:
@@ -240,18 +242,6 @@ class Database:
             raise StoreError(
                 f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}"
             )
-
-
-def _parse(url: str) -> sa.URL:
-    if "://" not in url:
-        return sa.URL.create("sqlite", database=url)
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise StoreError(f"not the address of a view store: {url.split('@')[-1]!r}") from error
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise StoreError(f"a view store is sqlite or postgresql, found {parsed.get_backend_name()}")
-    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
 
 
 def _connect_sqlite(connection: Any, _: Any) -> None:

@@ -1,0 +1,97 @@
+"""How a command that goes wrong ends: one line on stderr and an exit code, never a bare trace."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import typer
+
+from tandem.schemas.errors import TandemError, UserError
+from tandem.schemas.printable import printable
+from tandem.schemas.secrets import redacted
+
+__all__ = ["INTERRUPTED", "end_for", "ended", "print_error", "wants_trace"]
+
+INTERRUPTED: Final = 130
+_CLOSED: Final = 141
+"""As a shell says of a process that wrote to a pipe which nobody reads any more."""
+_TRACE_FLAG: Final = "--traceback"
+_LONGEST: Final = 2_000
+
+
+def wants_trace(arguments: list[str]) -> bool:
+    """Whether `--traceback` is among the arguments, from which it is taken."""
+    found = _TRACE_FLAG in arguments
+    arguments[:] = [word for word in arguments if word != _TRACE_FLAG]
+    return found
+
+
+def ended(run: Callable[[], object], *, trace: bool = False) -> None:
+    """Run a command; whatever goes wrong ends the process with one line and an exit code."""
+    try:
+        run()
+    except Exception as error:
+        end_for(error, trace=trace)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
+    """End the process for an error. With `trace` its whole trace is on stderr, too."""
+    if isinstance(error, BrokenPipeError):
+        # what is still in the buffer must not raise again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_CLOSED)
+    if trace:
+        sys.stderr.write(_trace_of(error))
+    if isinstance(error, TandemError):
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    if isinstance(error, UnicodeError):
+        print_error(f"a text or name isn't valid UTF-8: {_unreadable(error)}; write it anew in UTF-8")
+        sys.exit(UserError.exit_code)
+    told = _of_system(error) if isinstance(error, OSError) else f"this is a fault of Tandem: {_named(error)}"
+    print_error(told if trace else f"{told}; {_kept(_trace_of(error))}")
+    sys.exit(TandemError.exit_code)
+
+
+def print_error(text: str) -> None:
+    """One line on stderr, its beginning red on a terminal; no password, and nothing that steers the terminal."""
+    typer.secho("error: ", fg="red", nl=False, err=True)
+    typer.echo(printable(redacted(" ".join(text.split()))), err=True)
+
+
+def _named(error: Exception) -> str:
+    detail = " ".join(str(error).split())[:_LONGEST]
+    return f"{type(error).__name__}: {detail}" if detail else type(error).__name__
+
+
+def _of_system(error: OSError) -> str:
+    where = f" ({error.filename!s})" if error.filename else ""
+    return f"the system says: {error.strerror or error}{where}"
+
+
+def _unreadable(error: UnicodeError) -> str:
+    if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+        return repr(error.object)[:200]
+    return str(error)
+
+
+def _trace_of(error: Exception) -> str:
+    return printable(redacted("".join(traceback.format_exception(error))), lines=True)
+
+
+def _kept(trace: str) -> str:
+    """Where the trace is now; a file that only its owner reads."""
+    try:
+        number, path = tempfile.mkstemp(prefix="tandem-trace-", suffix=".txt")
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(trace)
+    except OSError:
+        return f"{_TRACE_FLAG} shows the whole trace"
+    return f"its trace is in {path} ({_TRACE_FLAG} shows it at once)"
