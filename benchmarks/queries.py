@@ -43,6 +43,7 @@ from tandem.transforms.elements import FoldUpdate, SegmentTally, Tally
 from tandem.transforms.seen_ids import ids_batch, merge_sorted
 from tandem.views.answers import answer, series
 from tandem.views.batch_rows import Below, prepare
+from tandem.views.row_checks import sealed_row
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
 from tandem.views.store import ViewStore
 from tandem.views.tables import batch_states
@@ -132,8 +133,8 @@ def _of_hours(rows: Sequence[tuple[Any, ...]], hours: Sequence[int]) -> Iterator
     while at < len(rows):
         end = next((i for i in range(at, len(rows)) if rows[i][1] != rows[at][1]), len(rows))
         for hour in hours:
-            for definition, key, tile, run, events, states in rows[at:end]:
-                yield definition, key, tile + hour, run, events, states
+            for definition, key, tile, run, events, states, _ in rows[at:end]:
+                yield sealed_row(batch_states.name, definition, key, tile + hour, run, events, states)
         at = end
 
 

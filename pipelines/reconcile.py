@@ -120,7 +120,8 @@ def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
     written = None
     if not config.dry_run and found.scope.publication:
         repairs = [judged.repair for judged in judgements.values() if judged.repair is not None]
-        findings = Findings(found.scope, repairs, drift, summary)
+        damaged = [(row, found.batch.sound(row)) for row in found.batch.damaged]
+        findings = Findings(found.scope, repairs, drift, summary, damaged)
         written = write_findings(store, findings, _repair_name(), time.time_ns() // 1000)
     return Outcome(found, judgements, drift, summary, written)
 
@@ -242,7 +243,7 @@ def _summary(
 
 
 def main() -> None:
-    """`python -m tandem.pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
+    """`python -m pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
     entry("reconcile")
 
 

@@ -15,6 +15,7 @@
     |-- StoreError               the view store can't be read or written
     |   |-- StoreAddressError    the address names no view store that there can be (exit code 2)
     |   |-- NoStoreError         nothing is there (exit code 2)
+    |   |-- DamagedStoreError    what is stored isn't what was written
     |   |-- RunDroppedError      the run that writes was dropped: it must end
     |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
     |       |-- MissingFilesError    another version hasn't read every file that is served
@@ -31,6 +32,7 @@ from typing import ClassVar
 __all__ = [
     "BatchOutdatedError",
     "BehindError",
+    "DamagedStoreError",
     "DefinitionError",
     "FencedError",
     "JournalError",
@@ -133,6 +135,10 @@ class NoStoreError(StoreError):
     """There is no view store where one was to be read."""
 
     exit_code: ClassVar[int] = UserError.exit_code
+
+
+class DamagedStoreError(StoreError):
+    """What is stored isn't what was written; the message names the place, and what mends it. Nothing of it was used."""
 
 
 class PublishRefusedError(StoreError):

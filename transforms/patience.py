@@ -14,12 +14,14 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from tandem.schemas.errors import RunDroppedError, StoreError
+from tandem.schemas.errors import DamagedStoreError, RunDroppedError, StoreError
 
 __all__ = ["PATIENCE", "patiently"]
 
 PATIENCE: Final = 300.0
 """Seconds for which a store that is locked or down is tried again before the pipeline fails."""
+
+_FINAL: Final = (RunDroppedError, DamagedStoreError)
 
 Result = TypeVar("Result")
 
@@ -27,10 +29,10 @@ Result = TypeVar("Result")
 def patiently(work: Callable[[], Result]) -> Result:
     """The result of `work`, which is called again on every StoreError until patience ends; then that is raised.
 
-    A run that was dropped stays so: that error is raised at once.
+    A run that was dropped stays so, and so does damage: these errors are raised at once.
     """
     retrying = Retrying(
-        retry=retry_all(retry_if_exception_type(StoreError), retry_if_not_exception_type(RunDroppedError)),
+        retry=retry_all(retry_if_exception_type(StoreError), retry_if_not_exception_type(_FINAL)),
         wait=wait_exponential_jitter(initial=0.1, max=5.0),
         stop=stop_after_delay(PATIENCE),
         reraise=True,

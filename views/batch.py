@@ -18,6 +18,7 @@ from tandem.views.database import Database
 from tandem.views.digest_rows import write_cleared_digest
 from tandem.views.merging import StoredRow
 from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests
+from tandem.views.row_checks import checked_states, sealed_row
 from tandem.views.rows import BatchManifest, BatchUpdateLike, FileSet
 from tandem.views.tables import (
     batch_cleared,
@@ -83,7 +84,9 @@ def _note_left_out(database: Database, connection: sa.Connection, run: sa.Row[An
     """Write down every straddler that the run was told, or may have been told, to leave out."""
     s = straddlers.c
     counted_after = sa.select(sa.literal(run.ordinal), s.tile, s.shard, s.hash, s.content).where(
-        s.run == run.built_for, s.earlier_generation <= run.boundary, s.counted_generation > run.boundary
+        s.run == run.built_for,
+        s.earlier_generation <= run.boundary,
+        s.counted_generation > run.boundary,
     )
     names = ["batch_run", "tile", "shard", "hash", "content"]
     insert = database.insert(batch_left_out).from_select(names, counted_after)
@@ -168,12 +171,12 @@ def _ancestors_rows(
     newest: dict[str, StoredRow] = {}
     for at in range(0, len(keys), _CHUNK):
         query = (
-            sa.select(s.key, s.batch_run, s.events, s.states)
+            sa.select(batch_states)
             .where(s.definition == run.definition, s.key.in_(keys[at : at + _CHUNK]))
             .where(s.tile == tile, s.batch_run <= run.parent)
             .order_by(s.key, s.batch_run)
         )
-        for key, ordinal, events, states in connection.execute(query):
+        for _, key, _, ordinal, events, states, _ in checked_states(batch_states.name, connection.execute(query)):
             if ordinal in chain:
                 newest[key] = StoredRow(tile, events, states)
     return {key: row for key, row in newest.items() if row.events}
@@ -207,7 +210,7 @@ def clear_tiles(
         for ordinals in chains.chunks(chain):
             query = sa.select(s.key).where(s.batch_run.in_(ordinals), s.tile == tile).distinct()
             keys = connection.execute(query.where(s.definition == run.definition)).scalars()
-            rows.extend((run.definition, key, tile, run.ordinal, 0, b"") for key in keys)
+            rows.extend(sealed_row(batch_states.name, run.definition, key, tile, run.ordinal, 0, b"") for key in keys)
     database.write_rows(connection, database.insert_new(batch_states), list(dict.fromkeys(rows)))
     write_cleared_digest(database, connection, run, chain, fresh)
     marks = [(run.definition, tile, run.ordinal) for tile in fresh]

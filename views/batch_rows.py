@@ -23,7 +23,9 @@ from tandem.views.digest_rows import RowSum
 from tandem.views.digests import Hashes128, as_bytes, digest_of_pairs, row_hashes, sum_of
 from tandem.views.event_ids import PackedIds, pack_ids
 from tandem.views.merging import StoredRow, decode_states, encoded_states
+from tandem.views.row_checks import state_crc
 from tandem.views.rows import BatchUpdateLike
+from tandem.views.tables import batch_states
 
 __all__ = ["Below", "Place", "PreparedBatch", "StateColumns", "prepare"]
 
@@ -54,10 +56,12 @@ class StateColumns:
     tiles: list[int]
     events: list[int]
     states: list[bytes]
+    crcs: list[int]
 
     def rows(self, definition: int, ordinal: int) -> Iterator[tuple[Any, ...]]:
         """For batch_states."""
-        return zip(repeat(definition), self.keys, self.tiles, repeat(ordinal), self.events, self.states, strict=False)
+        columns = (self.keys, self.tiles, repeat(ordinal), self.events, self.states, self.crcs)
+        return zip(repeat(definition), *columns, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,8 @@ class PreparedBatch:
 def prepare(below: Below, measures: Measures, updates: Sequence[BatchUpdateLike]) -> PreparedBatch:
     """Merge updates with what the run stands on, encode the states, pack the ids, and sum up the digests."""
     places = sorted({(update.tile, update.shard) for update in updates})
-    states, sums = _encoded(measures, _merged(measures, updates, places, below), places)
     definition, ordinal = below.definition, below.ordinal
+    states, sums = _encoded(measures, _merged(measures, updates, places, below), places, (definition, ordinal))
     digests = [
         (definition, *place, ordinal, *_less_replaced(written, below.rows.get(place, {})).columns)
         for place, written in zip(places, sums, strict=True)
@@ -139,10 +143,12 @@ def _stored_block(measures: Measures, number: int, tile: int, rows: Mapping[str,
     return pa.RecordBatch.from_arrays(columns, schema=block_schema(measures))
 
 
-def _encoded(measures: Measures, merged: pa.RecordBatch, places: Sequence[Place]) -> tuple[StateColumns, list[RowSum]]:
-    """(the rows as they are stored, what those of each place add up to)."""
+def _encoded(
+    measures: Measures, merged: pa.RecordBatch, places: Sequence[Place], run: tuple[int, int]
+) -> tuple[StateColumns, list[RowSum]]:
+    """(the rows of a run (definition, ordinal) as they are stored, what those of each place add up to)."""
     if not merged.num_rows:
-        return StateColumns([], [], [], []), [RowSum()] * len(places)
+        return StateColumns([], [], [], [], []), [RowSum()] * len(places)
     encoded = encoded_states(measures, merged)
     ranks, texts = _ranked(merged.column(KEY))
     order = np.argsort(ranks, kind="stable")  # within a key by place already
@@ -157,8 +163,18 @@ def _encoded(measures: Measures, merged: pa.RecordBatch, places: Sequence[Place]
         states += part.column("states").to_pylist()
     keys = [texts[rank] for rank in ranks[order].tolist()]
     tiles = np.array([tile for tile, _ in places], np.int64)[numbers[order]]
-    found = StateColumns(keys, tiles.tolist(), events[order].tolist(), states)
+    found = _sealed(StateColumns(keys, tiles.tolist(), events[order].tolist(), states, []), run)
     return found, _sums(hashes, numbers, events, len(places))
+
+
+def _sealed(columns: StateColumns, run: tuple[int, int]) -> StateColumns:
+    definition, ordinal = run
+    rows = zip(columns.keys, columns.tiles, columns.events, columns.states, strict=True)
+    name = batch_states.name
+    columns.crcs[:] = [
+        state_crc(name, definition, k, tile, ordinal, events, states) for k, tile, events, states in rows
+    ]
+    return columns
 
 
 def _ranked(keys: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:

@@ -43,7 +43,7 @@ class Chains:
 
     def _read(self, connection: sa.Connection, ordinal: int) -> Chain:
         runs = batch_runs.c
-        first = sa.select(runs.ordinal, runs.parent).where(runs.ordinal == ordinal)
-        above = first.cte("ancestry", recursive=True)
-        above = above.union_all(sa.select(runs.ordinal, runs.parent).join(above, runs.ordinal == above.c.parent))
+        run = sa.select(runs.ordinal, runs.parent)
+        above = run.where(runs.ordinal == ordinal).cte("ancestry", recursive=True)
+        above = above.union_all(run.join(above, runs.ordinal == above.c.parent))
         return frozenset(connection.execute(sa.select(above.c.ordinal)).scalars())

@@ -6,17 +6,29 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tandem.schemas.errors import NoStoreError, StoreAddressError, StoreError
+from tandem.schemas.errors import DamagedStoreError, NoStoreError, StoreAddressError, StoreError
 from tandem.schemas.failpoints import reached
+from tandem.schemas.private_files import private
 from tandem.schemas.secrets import redacted
 from tandem.views.checkpointing import Checkpointer
+from tandem.views.commit_marks import CommitMark
+from tandem.views.row_checks import STATES, DamagedRowError, crc_of, damage_met
+from tandem.views.sqlite_connections import (
+    APPLICATION_ID,
+    BUSY_SECONDS,
+    MODE,
+    PAGE_BYTES,
+    begin_sqlite,
+    connect_sqlite,
+    damage_of,
+)
 from tandem.views.store_address import parse_address, shown_address
 from tandem.views.table_columns import METADATA
 from tandem.views.tables import SCHEMA_VERSION, store_version
@@ -26,17 +38,7 @@ __all__ = ["Clock", "Database", "wall_clock"]
 Clock = Callable[[], int]
 """Wall clock: microseconds since 1970-01-01 UTC."""
 
-_BUSY_SECONDS: Final = 30
-_LOOK_AGAIN: Final = 0.001
-"""Seconds between two looks whether another writer is done."""
-_CACHE_KIB: Final = 64 * 1024
-_APPLICATION_ID: Final = 0x544E444D
-_PAGE_BYTES: Final = 8192
-_WAL_BYTES: Final = 256 << 20
-"""Of the log of changes at which a commit copies it into the file itself, where the checkpointer doesn't get it done.
-After a bulk write the log shrinks to as much.
-"""
-_MODE: Final = "tandem_mode"
+_REMEDY: Final = "`tandem reconcile` repairs rows of batch, `tandem rebuild` makes the store anew"
 _CREATION_LOCK: Final = 7_226_841_603
 
 
@@ -62,6 +64,7 @@ class Database:
         if self.is_sqlite:
             self._check_path(create)
         self._checkpointer = Checkpointer(str(self.url.database)) if self.is_sqlite else None
+        self._mark = CommitMark(str(self.url.database)) if self.is_sqlite else None
         with self.errors():
             self.engine = self._engine()
         try:
@@ -113,7 +116,7 @@ class Database:
         """One read transaction: all that is read in it is of one instant."""
         with self.errors(), self.engine.connect() as connection:
             if self.is_sqlite:
-                connection = connection.execution_options(**{_MODE: "read"})
+                connection = connection.execution_options(**{MODE: "read"})
             else:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             with connection.begin():
@@ -123,21 +126,37 @@ class Database:
     def write(self, *, durable: bool = False) -> Iterator[sa.Connection]:
         """One write transaction; `durable`: on disk before it returns, even through a loss of power."""
         with self.errors(), self.engine.connect() as connection:
-            connection = connection.execution_options(**{_MODE: "durable" if durable else "write"})
+            connection = connection.execution_options(**{MODE: "durable" if durable else "write"})
             with connection.begin():
                 yield connection
+                number = self._counted(connection)
                 reached("before-commit")
             reached("after-commit")
+        if self._mark is not None:
+            self._mark.note(*number, durable)
         if self._checkpointer is not None:
             self._checkpointer.look()
 
+    def _counted(self, connection: sa.Connection) -> tuple[int, int]:
+        """Count a transaction in the store that it writes to: (the store, the transaction's number)."""
+        if not self.is_sqlite:
+            return 0, 0
+        with self._cursor(connection) as cursor:
+            cursor.execute(f"UPDATE {store_version.name} SET commits = commits + 1")
+            store, commits = cursor.execute(f"SELECT created_at, commits FROM {store_version.name}").fetchone()
+        return int(store), int(commits)
+
     def write_rows(self, connection: sa.Connection, statement: Any, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Run an INSERT for many rows, given as tuples in the order of the table's columns."""
+        """Run an INSERT for many rows, given as tuples in the order of the table's columns but its checksum, which is
+        added; rows of states come with theirs.
+        """
         rows = rows if isinstance(rows, Iterator) else iter(rows)
         first = next(rows, None)
         if first is None:
             return
-        rows = chain((first,), rows)
+        rows, table = chain((first,), rows), statement.table.name
+        if table not in STATES:
+            rows = ((*row, crc_of(table, row)) for row in rows)
         if self.is_sqlite:
             # Straight to the driver: naming every value of every row takes as long as SQLite does.
             text = self._texts.get(id(statement)) or self._text(statement)
@@ -162,9 +181,13 @@ class Database:
         """Errors of the driver as StoreError of one line."""
         try:
             yield
+        except DamagedRowError as error:
+            raise DamagedStoreError(f"view store {self.where}: {error}; {_REMEDY}") from error
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             cause = getattr(error, "orig", None) or error
             lines = str(cause).splitlines() or [type(cause).__name__]
+            if (damage := damage_met() or damage_of(cause)) is not None:
+                raise DamagedStoreError(f"view store {self.where}: {damage}; {_REMEDY}") from error
             raise StoreError(f"view store {self.where}: {redacted(lines[0])}") from error
 
     def close(self) -> None:
@@ -183,13 +206,18 @@ class Database:
             raise NoStoreError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
         if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
             raise StoreAddressError(f"view store {path}: its folder doesn't exist")
+        self._is_new = not os.path.exists(path)
+        if self._is_new:
+            # SQLite gives its log and index the mode of the file.
+            with suppress(OSError), open(path, "xb", opener=private):
+                pass
 
     def _engine(self) -> sa.Engine:
         if not self.is_sqlite:
             return sa.create_engine(self.url, pool_pre_ping=True, isolation_level="READ COMMITTED")
-        engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_SECONDS}, max_overflow=32)
-        sa.event.listen(engine, "connect", _connect_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
+        engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, max_overflow=32)
+        sa.event.listen(engine, "connect", connect_sqlite)
+        sa.event.listen(engine, "begin", begin_sqlite)
         return engine
 
     def _prepare(self, create: bool) -> None:
@@ -213,14 +241,14 @@ class Database:
             METADATA.create_all(connection)
             connection.execute(store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock()))
             if self.is_sqlite:
-                connection.exec_driver_sql(f"PRAGMA application_id={_APPLICATION_ID}")
+                connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 
     def _set_journal(self) -> None:
         """Both settings stay in the file: only now is it known that the file is ours to change."""
         with self.errors():
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute(f"PRAGMA page_size={_PAGE_BYTES}")
+                connection.cursor().execute(f"PRAGMA page_size={PAGE_BYTES}")
                 connection.cursor().execute("PRAGMA journal_mode=WAL")
             finally:
                 connection.close()
@@ -229,6 +257,8 @@ class Database:
         return sorted(sa.inspect(connection).get_table_names())
 
     def _check_empty(self, tables: list[str], create: bool) -> None:
+        if self._mark is not None and not tables and not self._is_new:
+            self._mark.check_empty()
         if tables:
             shown = ", ".join(tables[:3])
             raise StoreError(f"view store {self.where}: is a database of something else, with tables {shown}")
@@ -237,52 +267,12 @@ class Database:
 
     def _check_version(self, connection: sa.Connection) -> None:
         found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
-        if found != [SCHEMA_VERSION]:
+        if found == [SCHEMA_VERSION]:
+            if self._mark is not None:
+                store = connection.execute(sa.select(store_version.c.created_at, store_version.c.commits)).one()
+                self._mark.check(*store)
+        else:
             shown = ", ".join(map(str, found)) or "none"
             raise StoreError(
                 f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}"
             )
-
-
-def _connect_sqlite(connection: Any, _: Any) -> None:
-    # The driver must not open transactions by itself: it would begin none before a SELECT.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        f"cache_size=-{_CACHE_KIB}",
-        f"wal_autocheckpoint={_WAL_BYTES // _PAGE_BYTES}",
-        f"journal_size_limit={_WAL_BYTES}",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    mode = connection.get_execution_options().get(_MODE, "read")
-    # Straight to the driver: a read transaction is as short as that.
-    driver: Any = connection.connection.driver_connection
-    if mode == "read":
-        driver.execute("BEGIN")
-        return
-    # Only outside of a transaction can the level be set.
-    driver.execute(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
-    _begin_immediate(driver)
-
-
-def _begin_immediate(driver: sqlite3.Connection) -> None:
-    """Begin once no other writes: SQLite itself would look again after up to 0.1 s, in which nobody writes."""
-    until = time.monotonic() + _BUSY_SECONDS
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-            time.sleep(_LOOK_AGAIN)
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")

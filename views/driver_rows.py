@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["select_rows"]
+__all__ = ["iterate_rows", "select_rows"]
 
 _SELECTS: Final[dict[int, tuple[Any, str, list[tuple[str, Any]]]]] = {}
 """By the statement's id the statement, which so stays alive, its text, and its values' names and defaults in order."""
@@ -19,16 +19,36 @@ def select_rows(
     """All rows of a statement that a module holds (none that is built for each call), as tuples."""
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, dict(values)).all()
+    cursor = connection.connection.cursor()
+    try:
+        found: list[tuple[Any, ...]] = cursor.execute(*_prepared(connection, statement, values)).fetchall()
+        return found
+    finally:
+        cursor.close()
+
+
+def iterate_rows(
+    connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
+) -> Generator[tuple[Any, ...]]:
+    """The same one after another, for those who don't know before how many they want; to be closed."""
+    if connection.dialect.name != "sqlite":
+        with connection.execute(statement, dict(values), execution_options={"yield_per": 100}) as result:
+            yield from map(tuple, result)
+        return
+    cursor = connection.connection.cursor()
+    try:
+        yield from cursor.execute(*_prepared(connection, statement, values))
+    finally:
+        cursor.close()
+
+
+def _prepared(
+    connection: sa.Connection, statement: sa.Select[Any] | sa.TextClause, values: Mapping[str, Any]
+) -> tuple[str, list[Any]]:
     known = _SELECTS.get(id(statement))
     if known is None:
         compiled = statement.compile(dialect=connection.dialect)
         defaults = [(name, compiled.params[name]) for name in compiled.positiontup or ()]
         known = _SELECTS[id(statement)] = (statement, str(compiled), defaults)
     _, text, wanted = known
-    parameters = [values.get(name, default) for name, default in wanted]
-    cursor = connection.connection.cursor()
-    try:
-        found: list[tuple[Any, ...]] = cursor.execute(text, parameters).fetchall()
-        return found
-    finally:
-        cursor.close()
+    return text, [values.get(name, default) for name, default in wanted]

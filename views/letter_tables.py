@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, part, text
+from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, crc, part, text
 
 __all__ = ["dead_letter_acts", "dead_letter_replays", "dead_letter_rows", "dead_letters"]
 
@@ -18,6 +18,7 @@ dead_letters = sa.Table(
     text("status"),
     count("replayed"),
     count("dropped"),
+    crc(),
     sa.Index("dead_letters_by_status", "definition", "status", "count"),
 )
 """By position how many letters are open (`count`), replayed and dropped, by what is served: `views.dead_letters` works
@@ -33,6 +34,7 @@ dead_letter_rows = sa.Table(
     part("batch_run"),
     count("generation"),
     sa.Column("rows", sa.LargeBinary(), nullable=False),
+    crc(),
     **WITHOUT_ROWID,
 )
 """The rows that a run found dead in a segment or a piece of a file. The other run's number is 0; both: a note by hand.
@@ -54,6 +56,7 @@ dead_letter_replays = sa.Table(
     text("stage"),
     text("reason"),
     count("seen_at"),
+    crc(),
     sa.Index("dead_letter_replays_by_place", "definition", "position"),
     **WITHOUT_ROWID,
 )
@@ -70,6 +73,7 @@ dead_letter_acts = sa.Table(
     count("attempt"),
     text("note"),
     count("at"),
+    crc(),
     **WITHOUT_ROWID,
 )
 """What users did with a letter, in order: 'sent', 'replayed' (told by hand) or 'dropped'."""

@@ -19,6 +19,7 @@ from tandem.views.letter_store import note_segments
 from tandem.views.live_attempts import of_this_attempt
 from tandem.views.live_rows import state_rows
 from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
+from tandem.views.table_columns import CRC
 from tandem.views.tables import (
     batch_runs,
     definitions,
@@ -116,7 +117,7 @@ def _upsert_states(database: Database) -> Any:
     insert = database.insert(live_states)
     return insert.on_conflict_do_update(
         index_elements=list(live_states.primary_key),
-        set_={"events": insert.excluded.events, "states": insert.excluded.states},
+        set_={name: insert.excluded[name] for name in ("events", "states", CRC)},
         where=insert.excluded.events > live_states.c.events,
     )
 

@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.states import Measures, block_schema
 from tandem.views.merging import encode_states
+from tandem.views.row_checks import sealed_row
 from tandem.views.rows import LiveUpdateLike
+from tandem.views.tables import live_states
 
 __all__ = ["state_rows"]
 
@@ -34,7 +36,8 @@ def state_rows(run: sa.Row[Any], measures: Measures, updates: Sequence[LiveUpdat
         return []
     columns = (block.column(KEY), pa.array(tiles), block.column(GENERATION), block.column(EVENTS))
     keys, *rest = (column.to_pylist() for column in columns)
-    return list(zip([run.id] * len(keys), keys, *rest, encode_states(measures, block), strict=True))
+    rows = zip([run.id] * len(keys), keys, *rest, encode_states(measures, block), strict=True)
+    return [sealed_row(live_states.name, *row) for row in rows]
 
 
 def _together(measures: Measures, updates: Sequence[LiveUpdateLike]) -> tuple[pa.RecordBatch, Tiles]:

@@ -15,6 +15,8 @@ from tandem.schemas.errors import StoreError
 from tandem.views.chains import Chain, Chains
 from tandem.views.driver_rows import select_rows
 from tandem.views.letter_tables import dead_letters
+from tandem.views.row_checks import DamagedRowError, checked_states, states_as_they_are
+from tandem.views.row_order import onwards, read_range, stream_range
 from tandem.views.rows import Compiled
 from tandem.views.tables import (
     batch_runs,
@@ -78,17 +80,8 @@ class Scope:
 # The statements are built once: building them anew for each answer takes longer than the database does.
 
 
-def _live_sum(amount: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
-    """A sum over the live generations after the boundary."""
-    t = live_totals.c
-    after = sa.and_(t.run == publications.c.live_run, t.generation > publications.c.boundary)
-    return sa.select(sa.func.sum(amount)).where(after).correlate(publications).scalar_subquery()
-
-
 def _served_query() -> sa.Select[Any]:
-    t, p, d = live_totals.c, publications.c, dead_letters.c
-    residue = t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead)
-    open_letters = sa.select(sa.func.sum(d.count)).where(d.definition == p.definition, d.status == "open")
+    p = publications.c
     return (
         sa.select(
             publications,
@@ -98,10 +91,6 @@ def _served_query() -> sa.Select[Any]:
             batch_runs.c.residue,
             live_runs.c.run,
             live_runs.c.watermark,
-            _live_sum(sa.func.abs(residue)).label("in_flight"),
-            _live_sum(t.late).label("late"),
-            _live_sum(t.conflicts).label("live_conflicts"),
-            open_letters.correlate(publications).scalar_subquery().label("dead_letters"),
         )
         .join(pointers, pointers.c.publication == p.ordinal)
         .join(definitions, definitions.c.id == p.definition)
@@ -114,6 +103,17 @@ def _served_query() -> sa.Select[Any]:
 _SERVED: Final = _served_query()
 _SERVED_COLUMNS: Final = _SERVED.selected_columns.keys()
 
+_T: Final = live_totals.c
+_RESIDUE: Final = _T.received - (_T.counted + _T.filtered + _T.duplicates + _T.late + _T.dead)
+_TOTALS: Final = sa.select(
+    *(sa.func.coalesce(sa.func.sum(amount), 0) for amount in (sa.func.abs(_RESIDUE), _T.late, _T.conflicts))
+).where(_T.run == sa.bindparam("live_run"), _T.generation > sa.bindparam("boundary"))
+"""In flight, late and in conflict, over the live generations after the boundary."""
+
+_LETTERS: Final = sa.select(sa.func.coalesce(sa.func.sum(dead_letters.c.count), 0)).where(
+    dead_letters.c.definition == sa.bindparam("of_definition"), dead_letters.c.status == "open"
+)
+
 _LATE: Final = (
     sa.select(late_ledger.c.tile, sa.func.sum(late_ledger.c.count))
     .where(late_ledger.c.run == sa.bindparam("run"))
@@ -123,31 +123,7 @@ _LATE: Final = (
 )
 
 _B: Final = batch_states.c
-_BATCH: Final = (
-    sa.select(_B.key, _B.tile, _B.batch_run, _B.events, _B.states)
-    .where(_B.definition == sa.bindparam("definition_id"), _B.batch_run <= sa.bindparam("newest"))
-    .order_by(_B.key, _B.tile, _B.batch_run)
-)
-"""All layers up to the published one, its ancestors or not."""
-
 _L: Final = live_states.c
-_LIVE: Final = (
-    sa.select(_L.key, _L.tile, _L.generation, _L.events, _L.states)
-    .where(_L.run == sa.bindparam("run_id"), _L.generation > sa.bindparam("boundary"))
-    .order_by(_L.key, _L.tile, _L.generation)
-)
-
-
-def _of_key(query: sa.Select[Any], columns: Any) -> sa.Select[Any]:
-    return query.where(
-        columns.key == sa.bindparam("one_key"),
-        columns.tile >= sa.bindparam("start"),
-        columns.tile < sa.bindparam("end"),
-    )
-
-
-_BATCH_OF_KEY: Final = _of_key(_BATCH, _B)
-_LIVE_OF_KEY: Final = _of_key(_LIVE, _L)
 
 
 def _of_span(table: sa.Table, which: str) -> sa.TextClause:
@@ -161,7 +137,7 @@ def _of_span(table: sa.Table, which: str) -> sa.TextClause:
     return sa.text(
         f"WITH RECURSIVE all_keys(k) AS (SELECT min(key) FROM {states} WHERE {rows} UNION ALL "
         f"SELECT (SELECT min(key) FROM {states} WHERE {rows} AND key > k) FROM all_keys WHERE k IS NOT NULL) "
-        f"SELECT key, tile, {third}, events, states FROM all_keys CROSS JOIN {states} "
+        f"SELECT {states}.* FROM all_keys CROSS JOIN {states} "
         f"WHERE {rows} AND key = k AND tile >= :start AND tile < :end AND {third} {which} "
         f"ORDER BY key, tile, {third}"
     )
@@ -179,10 +155,14 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
     name = compiled.definition.name
     found = select_rows(connection, _SERVED, {"name": name})
     if not found:
+        _check_never_served(connection, name)
         return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
     row = SimpleNamespace(**dict(zip(_SERVED_COLUMNS, found[0], strict=True)))
     if row.version != compiled.version:
         raise StoreError(f"{name}: version {row.version} is served, this was asked with version {compiled.version}")
+    of_live = {"live_run": row.live_run, "boundary": row.boundary}
+    in_flight, late, conflicts = select_rows(connection, _TOTALS, of_live)[0]
+    letters = select_rows(connection, _LETTERS, {"of_definition": row.definition})[0][0]
     return Scope(
         name=name,
         version=row.version,
@@ -195,12 +175,17 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
         live_id=row.live_run,
         live_run=row.run,
         watermark=row.watermark,
-        conflicts=int((row.conflicts or 0) + (row.live_conflicts or 0)),
+        conflicts=int((row.conflicts or 0) + conflicts),
         residue=row.residue or 0,
-        in_flight=int(row.in_flight or 0),
-        late=int(row.late or 0),
-        dead_letters=int(row.dead_letters or 0),
+        in_flight=int(in_flight),
+        late=int(late),
+        dead_letters=int(letters),
     )
+
+
+def _check_never_served(connection: sa.Connection, name: str) -> None:
+    if connection.execute(sa.select(publications.c.ordinal).where(publications.c.name == name).limit(1)).first():
+        raise DamagedRowError(f"the pointer of {name} is damaged: there are publications, and none is served")
 
 
 def late_by_tile(connection: sa.Connection, scope: Scope, start: int, end: int) -> dict[int, int]:
@@ -213,14 +198,13 @@ def late_by_tile(connection: sa.Connection, scope: Scope, start: int, end: int) 
 
 def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> list[TileRow]:
     """All rows of one key in the tiles of [start, end), of batch and of the live generations after it."""
-    span = {"one_key": key, "start": start, "end": end}
     rows: list[TileRow] = []
     if scope.batch_ordinal is not None:
-        found = select_rows(connection, _BATCH_OF_KEY, {**_batch_values(scope), **span})
+        found = read_range(connection, batch_states, (scope.definition, key, start), (scope.definition, key, end))
         rows.extend(_newest_layers(found, scope.chain))
     if scope.live_id is not None:
-        found = select_rows(connection, _LIVE_OF_KEY, {**_live_values(scope), **span})
-        rows.extend(map(TileRow._make, found))
+        found = read_range(connection, live_states, (scope.live_id, key, start), (scope.live_id, key, end))
+        rows.extend(_after(found, scope.boundary))
     return rows
 
 
@@ -229,9 +213,10 @@ def span_rows(connection: sa.Connection, scope: Scope, start: int, end: int) -> 
     rows: list[TileRow] = []
     if scope.batch_ordinal is not None:
         found = select_rows(connection, _BATCH_OF_SPAN, _batch_span(scope, start, end))
-        rows.extend(_newest_layers(found, scope.chain))
+        rows.extend(_newest_layers(checked_states(batch_states.name, found), scope.chain))
     if scope.live_id is not None:
-        rows.extend(map(TileRow._make, select_rows(connection, _LIVE_OF_SPAN, _live_span(scope, start, end))))
+        found = select_rows(connection, _LIVE_OF_SPAN, _live_span(scope, start, end))
+        rows.extend(_after(checked_states(live_states.name, found), scope.boundary))
     return rows
 
 
@@ -240,10 +225,10 @@ def span_streams(connection: sa.Connection, scope: Scope, start: int, end: int) 
     streaming = {"yield_per": 10_000}
     if scope.batch_ordinal is not None:
         found = connection.execute(_BATCH_OF_SPAN, _batch_span(scope, start, end), execution_options=streaming)
-        yield _newest_layers(found, scope.chain)
+        yield _newest_layers(checked_states(batch_states.name, found), scope.chain)
     if scope.live_id is not None:
         found = connection.execute(_LIVE_OF_SPAN, _live_span(scope, start, end), execution_options=streaming)
-        yield map(TileRow._make, found)
+        yield _after(checked_states(live_states.name, found), scope.boundary)
 
 
 def _batch_span(scope: Scope, start: int, end: int) -> dict[str, int | None]:
@@ -278,37 +263,36 @@ def tile_extent(
 
 def all_rows(connection: sa.Connection, scope: Scope) -> Iterator[Iterator[TileRow]]:
     """Streams of all rows, each in the order of key (its bytes), then tile: batch's, then live's."""
-    streaming = {"yield_per": 10_000}
     if scope.batch_ordinal is not None:
-        found = connection.execute(_BATCH, _batch_values(scope), execution_options=streaming)
+        found = stream_range(connection, batch_states, (scope.definition,), (scope.definition + 1,))
         yield _newest_layers(found, scope.chain)
     if scope.live_id is not None:
-        found = connection.execute(_LIVE, _live_values(scope), execution_options=streaming)
-        yield map(TileRow._make, found)
+        yield _after(stream_range(connection, live_states, (scope.live_id,), (scope.live_id + 1,)), scope.boundary)
 
 
-def batch_rows(connection: sa.Connection, scope: Scope) -> Iterator[TileRow]:
-    """A stream of all rows of the batch run that is served, in the order of key (its bytes), then tile."""
-    found = connection.execute(_BATCH, _batch_values(scope), execution_options={"yield_per": 10_000})
-    return _newest_layers(found, scope.chain)
+def batch_rows(connection: sa.Connection, scope: Scope, damaged: list[Any] | None = None) -> Iterator[TileRow]:
+    """A stream of all rows of the batch run that is served, in the order of key (its bytes), then tile.
 
-
-def _batch_values(scope: Scope) -> dict[str, int | None]:
-    return {"definition_id": scope.definition, "newest": scope.batch_ordinal}
-
-
-def _live_values(scope: Scope) -> dict[str, int | None]:
-    return {"run_id": scope.live_id, "boundary": scope.boundary}
+    For those who repair: rows that aren't intact come too if they can be read, and are added to `damaged`, whole.
+    """
+    found = onwards(connection, batch_states, (scope.definition,))
+    bad = [] if damaged is None else damaged
+    return _newest_layers(states_as_they_are(batch_states.name, scope.definition, found, bad), scope.chain)
 
 
 def _newest_layers(rows: Iterable[Any], chain: Chain) -> Iterator[TileRow]:
-    """Of each key and tile the row of the newest run in the chain; rows come in that order."""
+    """Of each key and tile the row of the newest run in the chain; whole rows come in that order."""
     held = None
     for row in rows:
-        if row[2] not in chain:
+        if row[3] not in chain:
             continue
-        if held is not None and (held[1] != row[1] or held[0] != row[0]) and held[3]:
-            yield TileRow(held[0], held[1], 0, held[3], held[4])
+        if held is not None and (held[2] != row[2] or held[1] != row[1]) and held[4]:
+            yield TileRow(held[1], held[2], 0, held[4], held[5])
         held = row
-    if held is not None and held[3]:
-        yield TileRow(held[0], held[1], 0, held[3], held[4])
+    if held is not None and held[4]:
+        yield TileRow(held[1], held[2], 0, held[4], held[5])
+
+
+def _after(rows: Iterable[Any], boundary: int) -> Iterator[TileRow]:
+    """Rows of the live generations after the boundary; whole rows come."""
+    return (TileRow(*row[1:6]) for row in rows if row[3] > boundary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, number, part, text
+from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, crc, number, part, text
 
 __all__ = [
     "batch_id_digests",
@@ -28,6 +28,7 @@ batch_id_digests = sa.Table(
     *(part(name) for name in ("definition", "tile", "shard", "batch_run", "generation")),
     count("counted"),
     _digest(),
+    crc(),
     **WITHOUT_ROWID,
 )
 """What a batch run counted, written with its ids: how many events, and the digest of their ids."""
@@ -39,6 +40,7 @@ batch_state_digests = sa.Table(
     count("rows"),
     count("events"),
     _digest(),
+    crc(),
     **WITHOUT_ROWID,
 )
 """What a batch run changed in a tile's rows: those that it wrote less those of its ancestors that they replace.
@@ -53,6 +55,7 @@ live_id_digests = sa.Table(
     count("counted"),
     count("seen"),
     _digest(),
+    crc(),
     **WITHOUT_ROWID,
 )
 """The digest of the ids behind a row of live_tallies; of another `seen` than that row's it says nothing."""
@@ -61,6 +64,7 @@ late_ids = sa.Table(
     "late_ids",
     METADATA,
     *(part(name) for name in ("run", "tile", "shard", "hash", "content", "generation")),
+    crc(),
     **WITHOUT_ROWID,
 )
 """Ids of events that came too late for live; definitions without de-duplication keep none."""
@@ -72,6 +76,7 @@ segment_tiles = sa.Table(
     part("position", sa.Text()),
     part("number"),
     sa.Column("tiles", sa.LargeBinary(), nullable=False),
+    crc(),
     **WITHOUT_ROWID,
 )
 """Which tiles a segment, or a batch of a file's piece, holds events of; the same whoever routes it."""
@@ -89,6 +94,7 @@ reconciliations = sa.Table(
     sa.Column("repair", sa.Text()),
     sa.Column("publication", sa.BigInteger()),
     sa.Column("summary", sa.JSON(), nullable=False),
+    crc(),
     sqlite_autoincrement=True,
 )
 """One row a reconcile run that found something new; with `repair`, the batch run that it wrote, it is a receipt."""
@@ -102,6 +108,7 @@ receipts = sa.Table(
     text("cause"),
     *(sa.Column(f"{when}_events", sa.BigInteger()) for when in ("before", "after")),
     *(sa.Column(f"{when}_states", sa.LargeBinary()) for when in ("before", "after")),
+    crc(),
 )
 """One row a repaired key: what was answered before and after; nulls say that there was no row."""
 
@@ -115,6 +122,7 @@ drift = sa.Table(
     _digest("batch_digest"),
     sa.Column("begun_at", sa.BigInteger()),
     sa.Column("agreed_at", sa.BigInteger()),
+    crc(),
     **WITHOUT_ROWID,
 )
 """What a live run said of a generation's events in a tile, what batch says, and why they differ."""

@@ -18,9 +18,12 @@ from tandem.views.digests import as_bytes, digest_of_ids
 from tandem.views.reading import Scope
 from tandem.views.receipts import Drift, Reconciliation, RepairedKey, drift_rows, reconciliation_values
 from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests, drift, receipts, reconciliations
+from tandem.views.row_checks import AS_IT_IS, crc_of, sealed_row
 from tandem.views.rows import BatchManifest, GenerationCounts, Ids, PublicationKind
 from tandem.views.store import ViewStore
-from tandem.views.tables import batch_cleared, batch_ids, batch_states
+from tandem.views.table_columns import CRC, METADATA
+from tandem.views.tables import batch_cleared, batch_ids, batch_runs, batch_states
+from tandem.views.tile_audit import DamagedRow
 
 __all__ = ["Findings", "TileRepair", "write_findings"]
 
@@ -50,6 +53,8 @@ class Findings:
     repairs: Sequence[TileRepair]
     drift: Sequence[Drift]
     summary: Mapping[str, Any]
+    damaged: Sequence[tuple[DamagedRow, bool]] = ()
+    """Rows whose checksums differ, and whether that is all that is wrong with them."""
 
 
 def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) -> Reconciliation | None:
@@ -68,14 +73,45 @@ def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) 
                 f"{scope.publication} was looked at: reconcile again"
             )
         fresh = _fresh(connection, findings)
+        removed = _mend(connection, findings)
         if not fresh and not findings.repairs:
             return None
         publication = _publish(store, connection, findings, repair, now) if findings.repairs else None
+        if removed and findings.repairs:
+            _leave_as_layers(connection, scope)
         ordinal = _note(connection, findings, repair if findings.repairs else None, publication, now)
         _write_receipt(store, connection, findings, ordinal)
         _write_drift(store, connection, scope, fresh, ordinal)
         reached("receipt")
     return reconciliation_values(store, scope.name, ordinal)[0]
+
+
+def _mend(connection: sa.Connection, findings: Findings) -> bool:
+    """Seal damaged rows anew whose contents are right, and remove the others that the repair replaces, or that nobody
+    can find; returns whether any was removed.
+    """
+    repaired = {repair.tile for repair in findings.repairs}
+    removed = False
+    for row, sound in findings.damaged:
+        table = METADATA.tables[row.table]
+        here = sa.and_(*(table.c[name] == value for name, value in row.key.items()))
+        if sound:
+            as_it_is = table.alias(AS_IT_IS)
+            same = (as_it_is.c[name] == value for name, value in row.key.items())
+            stored = connection.execute(sa.select(as_it_is).where(*same)).one()
+            crc = crc_of(row.table, tuple(stored)[:-1])
+            connection.execute(table.update().where(here).values({CRC: crc}))
+        elif row.tile in repaired or not row.used:
+            connection.execute(table.delete().where(here))
+            removed = True
+    return removed
+
+
+def _leave_as_layers(connection: sa.Connection, scope: Scope) -> None:
+    """Rows of them were removed: they can't be served any more by themselves."""
+    b = batch_runs.c
+    older = b.ordinal.in_(sorted(scope.chain)) & (b.status == "COMPLETE")
+    connection.execute(batch_runs.update().where(older).values(status="LAYER"))
 
 
 def _fresh(connection: sa.Connection, findings: Findings) -> list[dict[str, Any]]:
@@ -130,7 +166,7 @@ def _publish(store: ViewStore, connection: sa.Connection, findings: Findings, re
 def _write_tile(store: ViewStore, connection: sa.Connection, run: sa.Row[Any], tile: TileRepair) -> None:
     database, place = store.database, (run.definition, tile.tile)
     rows = [
-        (run.definition, key.key, tile.tile, run.ordinal, *(key.after if key.after is not None else (0, b"")))
+        sealed_row(batch_states.name, run.definition, key.key, tile.tile, run.ordinal, *(key.after or (0, b"")))
         for key in tile.keys
     ]
     database.write_rows(connection, database.insert(batch_states), rows)
@@ -179,8 +215,9 @@ def _write_drift(
     store: ViewStore, connection: sa.Connection, scope: Scope, fresh: Sequence[Mapping[str, Any]], ordinal: int
 ) -> None:
     insert = store.database.insert(drift)
-    values = {column.name: insert.excluded[column.name] for column in drift.columns if not column.primary_key}
+    names = [column.name for column in drift.columns if column.name != CRC]
+    values = {name: insert.excluded[name] for name in names if name not in drift.primary_key.columns}
     statement = insert.on_conflict_do_update(index_elements=list(drift.primary_key), set_=values)
     fixed = {"definition": scope.definition, "run": scope.live_id, "reconciliation": ordinal}
-    rows = [tuple({**fixed, **row}[column.name] for column in drift.columns) for row in fresh]
+    rows = [tuple({**fixed, **row}[name] for name in names) for row in fresh]
     store.database.write_rows(connection, statement, rows)

@@ -6,9 +6,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["METADATA", "WITHOUT_ROWID", "count", "key_text", "number", "part", "text"]
+__all__ = ["CRC", "METADATA", "WITHOUT_ROWID", "count", "crc", "key_text", "number", "part", "text"]
 
 METADATA = sa.MetaData()
+
+CRC: Final = "crc"
+"""The last column of every table: the checksum of the row, see `views.row_checks`."""
 
 WITHOUT_ROWID: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
 """Rows live in the primary key's B-tree itself: one key's tiles lie next to each other."""
@@ -38,3 +41,8 @@ def count(name: str) -> sa.Column[int]:
 def text(name: str, **options: Any) -> sa.Column[str]:
     """A text that is always there."""
     return sa.Column(name, sa.Text(), nullable=False, **options)
+
+
+def crc(name: str = CRC) -> sa.Column[int]:
+    """A checksum, as a number from 0 to 2^32."""
+    return sa.Column(name, sa.BigInteger(), nullable=False, default=0)

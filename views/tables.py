@@ -2,6 +2,7 @@
 
 Definitions, batch runs and live runs have small integers of the store besides their names, so that the rows
 of states stay short. A batch run's integer is its ordinal: a run's is always higher than its parent's.
+Every row ends with its checksum (`views.row_checks`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, key_text, number, part, text
+from tandem.views.table_columns import METADATA, WITHOUT_ROWID, count, crc, key_text, number, part, text
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -36,10 +37,11 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Goes up with every change of these tables; a store of another version is refused."""
 
-store_version = sa.Table("tandem_store", METADATA, part("schema_version"), count("created_at"))
+store_version = sa.Table("tandem_store", METADATA, part("schema_version"), count("created_at"), count("commits"))
+"""`commits`: transactions that wrote, see `views.commit_marks`."""
 
 definitions = sa.Table(
     "definitions",
@@ -51,6 +53,7 @@ definitions = sa.Table(
     count("tile"),
     count("lateness"),
     count("created_at"),
+    crc(),
     sqlite_autoincrement=True,
 )
 
@@ -70,6 +73,8 @@ batch_runs = sa.Table(
     count("residue"),
     sa.Column("settled", sa.Boolean(), nullable=False, default=False),
     count("created_at"),
+    crc("manifest_crc"),
+    crc(),
     sqlite_autoincrement=True,
 )
 """`settled`: the rows of ancestors that its rows replace were removed. `conflicts` and `residue` (absolute)
@@ -82,6 +87,7 @@ batch_counts = sa.Table(
     part("batch_run", of="batch_runs.ordinal"),
     part("generation"),
     *(count(name) for name in ("received", "counted", "filtered", "duplicates", "dead")),
+    crc(),
 )
 
 batch_states = sa.Table(
@@ -93,6 +99,7 @@ batch_states = sa.Table(
     part("batch_run"),
     count("events"),
     sa.Column("states", sa.LargeBinary(), nullable=False),
+    crc(),
     sa.Index("batch_states_by_run", "batch_run", "tile"),
     **WITHOUT_ROWID,
 )
@@ -100,7 +107,14 @@ batch_states = sa.Table(
 have.
 """
 
-batch_cleared = sa.Table("batch_cleared", METADATA, part("definition"), part("tile"), part("batch_run"))
+batch_cleared = sa.Table(
+    "batch_cleared",
+    METADATA,
+    part("definition"),
+    part("tile"),
+    part("batch_run"),
+    crc(),
+)
 
 batch_ids = sa.Table(
     "batch_ids",
@@ -111,6 +125,7 @@ batch_ids = sa.Table(
     part("batch_run"),
     part("generation"),
     sa.Column("ids", sa.LargeBinary(), nullable=False),
+    crc(),
     sa.Index("batch_ids_by_run", "batch_run", "generation"),
     **WITHOUT_ROWID,
 )
@@ -119,6 +134,7 @@ batch_left_out = sa.Table(
     "batch_left_out",
     METADATA,
     *(part(name) for name in ("batch_run", "tile", "shard", "hash", "content")),
+    crc(),
 )
 
 live_runs = sa.Table(
@@ -137,6 +153,7 @@ live_runs = sa.Table(
     count("pruned_to"),
     count("started_at"),
     count("updated_at"),
+    crc(),
     sa.UniqueConstraint("definition", "run"),
     sqlite_autoincrement=True,
 )
@@ -150,6 +167,7 @@ live_states = sa.Table(
     part("generation"),
     count("events"),
     sa.Column("states", sa.LargeBinary(), nullable=False),
+    crc(),
     **WITHOUT_ROWID,
 )
 
@@ -158,6 +176,7 @@ live_tallies = sa.Table(
     METADATA,
     *(part(name) for name in ("run", "tile", "shard", "generation")),
     *(count(name) for name in ("counted", "duplicates", "conflicts", "seen")),
+    crc(),
     **WITHOUT_ROWID,
 )
 
@@ -168,6 +187,7 @@ live_ids = sa.Table(
     part("token", sa.LargeBinary()),
     count("newest"),
     sa.Column("counted", sa.LargeBinary(), nullable=False),
+    crc(),
     **WITHOUT_ROWID,
 )
 """Ids that live counted in a tile that it has set aside, for late copies of earlier generations that come even then;
@@ -182,6 +202,7 @@ live_asides = sa.Table(
     part("token", sa.LargeBinary()),
     count("newest"),
     sa.Column("states", sa.LargeBinary(), nullable=False),
+    crc(),
     **WITHOUT_ROWID,
 )
 """The states of such tiles, without the ids, for as long as anything may come that is in time."""
@@ -192,6 +213,7 @@ live_attempts = sa.Table(
     *(part(name) for name in ("run", "tile", "shard")),
     count("attempt"),
     sa.Column("behind", sa.Boolean(), nullable=False),
+    crc(),
     **WITHOUT_ROWID,
 )
 """How often a tile's rows were replaced by those of a runner that had gone back to a checkpoint; `behind`: one has gone
@@ -205,6 +227,7 @@ live_segments = sa.Table(
     part("lane", sa.Text()),
     part("number"),
     *(count(name) for name in ("generation", "received", "routed", "filtered", "late", "dead")),
+    crc(),
     **WITHOUT_ROWID,
 )
 
@@ -214,6 +237,7 @@ live_totals = sa.Table(
     *(part(name) for name in ("run", "generation")),
     *(count(name) for name in ("received", "routed", "filtered", "late", "dead")),
     *(count(name) for name in ("counted", "duplicates", "conflicts")),
+    crc(),
     **WITHOUT_ROWID,
 )
 """Sums of live_segments and live_tallies, kept in the same transactions: answers don't add up every segment.
@@ -228,6 +252,7 @@ late_ledger = sa.Table(
     part("lane", sa.Text()),
     part("number"),
     count("count"),
+    crc(),
     **WITHOUT_ROWID,
 )
 
@@ -236,6 +261,7 @@ straddlers = sa.Table(
     METADATA,
     *(part(name) for name in ("run", "tile", "shard", "hash", "content")),
     *(count(name) for name in ("counted_generation", "earlier_generation")),
+    crc(),
 )
 
 publications = sa.Table(
@@ -250,6 +276,7 @@ publications = sa.Table(
     text("kind"),
     text("note"),
     count("published_at"),
+    crc(),
     sqlite_autoincrement=True,
 )
 
@@ -258,5 +285,6 @@ pointers = sa.Table(
     METADATA,
     part("name", sa.Text()),
     sa.Column("publication", sa.ForeignKey("publications.ordinal")),
+    crc(),
 )
 """What is served: one row a name, moved in the same transaction that writes the publication."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,11 +18,13 @@ from tandem.views.digests import MODULUS, digest_of_ids, from_bytes
 from tandem.views.event_ids import unpack_ids
 from tandem.views.reading import Scope, batch_rows
 from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests, live_id_digests
+from tandem.views.row_checks import AS_IT_IS, crc_of
 from tandem.views.rows import ID_DTYPE, Ids
-from tandem.views.tables import batch_cleared, batch_ids, live_runs, live_tallies
+from tandem.views.tables import batch_cleared, batch_ids, batch_states, live_runs, live_tallies
 
 __all__ = [
     "BatchTiles",
+    "DamagedRow",
     "IdSum",
     "LiveTiles",
     "Place",
@@ -58,6 +60,22 @@ Place = tuple[int, int]
 """(tile, generation)."""
 
 
+_AS_IT_IS: Final = batch_ids.alias(AS_IT_IS)
+"""Reconciling reads ids whatever their checksums say: it holds them against digests."""
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """A row of batch_states or batch_ids whose checksum differs."""
+
+    table: str
+    key: Mapping[str, Any]
+    """Its primary key, by column, as it reads."""
+    tile: Any
+    used: bool
+    """Whether an answer would be made of it."""
+
+
 @dataclass(slots=True)
 class BatchTiles:
     """A batch run and its ancestors, as they were written and as they are."""
@@ -67,6 +85,8 @@ class BatchTiles:
     rows_found: dict[int, RowSum] = field(default_factory=dict)
     ids_written: dict[Place, IdSum] = field(default_factory=dict)
     ids_found: dict[Place, IdSum] = field(default_factory=dict)
+    damaged: list[DamagedRow] = field(default_factory=list)
+    """Rows whose checksums differ."""
 
     @property
     def tiles(self) -> set[int]:
@@ -77,6 +97,12 @@ class BatchTiles:
         """Tiles whose rows aren't those that were written: some were changed, added or lost since."""
         both = {*self.rows_written, *self.rows_found}
         return {t for t in both if self.rows_written.get(t, RowSum()) != self.rows_found.get(t, RowSum())}
+
+    def sound(self, row: DamagedRow) -> bool:
+        """Whether by its tile's digest nothing of a row is damaged but its checksum."""
+        if row.table == batch_ids.name:
+            return row.tile not in self.changed_ids(True)
+        return row.used and row.tile not in self.changed_rows()
 
     def changed_ids(self, deduplicates: bool) -> set[int]:
         """Tiles whose ids aren't those that were written."""
@@ -116,8 +142,14 @@ def read_batch_tiles(connection: sa.Connection, chains: Chains, scope: Scope, de
     for tile, ordinal, *columns in connection.execute(query):
         if ordinal in scope.chain:
             tiles.rows_written[tile] = tiles.rows_written.get(tile, RowSum()).add(RowSum.stored(*columns))
-    for row in batch_rows(connection, scope):
+    damaged, used = list[Any](), set[tuple[str, int, bytes]]()
+    for row in batch_rows(connection, scope, damaged):
         tiles.rows_found[row.tile] = tiles.rows_found.get(row.tile, RowSum()).plus(row.key, row.events, row.states)
+        if damaged and any((row.key, row.tile, row.states) == (*bad[1:3], bad[5]) for bad in damaged):
+            used.add((row.key, row.tile, row.states))
+    for bad in damaged:
+        key = dict(zip(("definition", "key", "tile", "batch_run"), bad[:4], strict=True))
+        tiles.damaged.append(DamagedRow(batch_states.name, key, bad[2], (*bad[1:3], bad[5]) in used))
     tiles.ids_written = written_ids(connection, scope)
     if deduplicates:
         _find_ids(connection, scope, tiles)
@@ -137,10 +169,13 @@ def written_ids(connection: sa.Connection, scope: Scope) -> dict[Place, IdSum]:
 
 def _find_ids(connection: sa.Connection, scope: Scope, tiles: BatchTiles) -> None:
     begun = _begun(connection, scope.definition, scope.chain)
-    b = batch_ids.c
-    query = sa.select(b.tile, b.batch_run, b.generation, b.ids).where(b.definition == scope.definition)
-    for tile, ordinal, generation, packed in connection.execute(query.execution_options(yield_per=1_000)):
-        if ordinal in scope.chain and ordinal >= begun.get(tile, 0):
+    query = sa.select(_AS_IT_IS).where(_AS_IT_IS.c.definition == scope.definition).execution_options(yield_per=1_000)
+    for *row, crc in connection.execute(query):
+        _, tile, _, ordinal, generation, packed = row
+        if crc_of(batch_ids.name, row) != crc and connection.dialect.name == "sqlite":
+            key = dict(zip((column.name for column in batch_ids.primary_key), row, strict=False))
+            tiles.damaged.append(DamagedRow(batch_ids.name, key, tile, True))
+        if ordinal in scope.chain and ordinal >= begun.get(tile, 0) and isinstance(packed, bytes):
             whole = len(packed) - len(packed) % 16  # what is cut short differs by its count
             ids = unpack_ids(packed[:whole], generation)
             _add(tiles.ids_found, (tile, generation), IdSum(len(ids), digest_of_ids(ids)))
@@ -184,11 +219,11 @@ def read_live_tiles(connection: sa.Connection, scope: Scope, live_id: int | None
 def tile_ids(connection: sa.Connection, scope: Scope, tile: int) -> Ids:
     """The ids that batch counted in a tile, sorted by hash and content; damaged ones are left out."""
     begun = _begun(connection, scope.definition, scope.chain).get(tile, 0)
-    b = batch_ids.c
+    b = _AS_IT_IS.c
     query = sa.select(b.batch_run, b.generation, b.ids).where(b.definition == scope.definition, b.tile == tile)
     parts = [np.empty(0, ID_DTYPE)]
     for ordinal, generation, packed in connection.execute(query):
-        if ordinal in scope.chain and ordinal >= begun:
+        if ordinal in scope.chain and ordinal >= begun and isinstance(packed, bytes):
             parts.append(unpack_ids(packed[: len(packed) - len(packed) % 16], generation))
     return _sorted(np.concatenate(parts))
 

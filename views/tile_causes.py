@@ -17,6 +17,7 @@ from tandem.views.digests import MODULUS, ids_hashed, sum_of
 from tandem.views.merging import decode_states, encode_states
 from tandem.views.reading import Scope, TileRow, batch_rows
 from tandem.views.reconcile_tables import late_ids
+from tandem.views.row_checks import checked_states
 from tandem.views.rows import Ids
 from tandem.views.tables import batch_runs, live_states, straddlers
 from tandem.views.tile_audit import IdSum, LiveTiles, sums_by_tile, tile_ids, written_ids
@@ -174,10 +175,8 @@ def _base(connection: sa.Connection, chains: Chains, scope: Scope, floor: int) -
 
 def _live_rows(connection: sa.Connection, scope: Scope, live: LiveTiles) -> Iterator[TileRow]:
     s = live_states.c
-    query = sa.select(s.key, s.tile, s.generation, s.events, s.states).where(
-        s.run == live.run, s.generation > live.floor, s.generation <= scope.boundary
-    )
-    return map(TileRow._make, connection.execute(query))
+    query = sa.select(live_states).where(s.run == live.run, s.generation > live.floor, s.generation <= scope.boundary)
+    return (TileRow(*row[1:6]) for row in checked_states(live_states.name, connection.execute(query)))
 
 
 def _merged(

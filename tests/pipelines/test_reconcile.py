@@ -57,7 +57,7 @@ class Bench:
         self._capsys.readouterr()
 
     def reconcile(self, *arguments: str) -> str:
-        """`python -m tandem.pipelines.reconcile`; returns what it said."""
+        """`python -m pipelines.reconcile`; returns what it said."""
         self._capsys.readouterr()
         try:
             reconcile.run(["--definition", str(self.yaml), "--home", str(self.home), *arguments])
@@ -129,7 +129,7 @@ def key_of(sale: Sale) -> str:
 WRONG = "update batch_states set states = (select states from batch_states where {other}) where {place}"
 LOST = "delete from batch_states where {place}"
 ADDED = (
-    "insert into batch_states select definition, '[\"nobody\"]', tile, batch_run, events, states"
+    "insert into batch_states select definition, '[\"nobody\"]', tile, batch_run, events, states, crc"
     " from batch_states where {place}"
 )
 COUNT = "update batch_states set events = events + 1 where {place}"
@@ -176,7 +176,7 @@ def plant(bench: Bench, places: Sequence[tuple[str, int]]) -> None:
             other = connection.execute("select states from batch_states where tile <> ? limit 1", (tile,)).fetchone()
             connection.execute(f"update batch_states set events = 5, states = ? {here}", (*other, key, tile))
         connection.executemany(f"delete from batch_states {here}", places[37:48])
-        copy = "insert into batch_states select definition, '[\"planted\"]', tile, batch_run, events, states from"
+        copy = "insert into batch_states select definition, '[\"planted\"]', tile, batch_run, events, states, crc from"
         connection.executemany(f"{copy} batch_states {here}", places[48:55])
         connection.commit()
 

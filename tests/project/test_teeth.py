@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 from breaks import BREAKS
+from damage_checks import check_damage
 from generation_worlds import check_generations_begin
 from journal_checks import check_crashes_lose_nothing, check_fencing
 from routing_checks import check_border
@@ -32,6 +33,7 @@ GUARDS: dict[str, Check] = {
     "restored_states_lose_an_entry": partial(check_scenarios, (3, 4, 7)),
     "late_events_are_no_reason": partial(check_finality, (7, 1, 4, 8, 11)),
     "generations_begin_by_a_readers_start": check_generations_begin,
+    "checksums_are_not_checked": check_damage,
 }
 """For each break the check that must find it."""
 
@@ -58,6 +60,7 @@ def test_a_torn_pointer_is_found() -> None:
         pytest.param(check_late_pane, id="late pane"),
         pytest.param(check_publishing, id="pointer"),
         pytest.param(check_generations_begin, id="generations"),
+        pytest.param(check_damage, id="damage"),
     ],
 )
 def test_the_intact_product_passes(check: Check) -> None:

@@ -87,13 +87,14 @@ def tampered(world: World, pick: int) -> tuple[str, ...]:
         if not rows:
             return ()
         definition, key, tile, run, events, states = rows[pick % len(rows)]
+        columns = f"{definition}, '{key}', {tile}, {run}, {events}, x'{states}'"
         place = f"definition = {definition} AND key = '{key}' AND tile = {tile} AND batch_run = {run}"
         if pick % 2:
             connection.exec_driver_sql(f"DELETE FROM batch_states WHERE {place}")
         else:
-            connection.exec_driver_sql(f"UPDATE batch_states SET events = events + 1 WHERE {place}")
+            sealed = "tandem_crc('batch_states', definition, key, tile, batch_run, events + 1, states)"
+            connection.exec_driver_sql(f"UPDATE batch_states SET events = events + 1, crc = {sealed} WHERE {place}")
     return (
         f"DELETE FROM batch_states WHERE {place}",
-        "INSERT INTO batch_states (definition, key, tile, batch_run, events, states) "
-        f"VALUES ({definition}, '{key}', {tile}, {run}, {events}, x'{states}')",
+        f"INSERT INTO batch_states VALUES ({columns}, tandem_crc('batch_states', {columns}))",
     )

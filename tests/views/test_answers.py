@@ -132,7 +132,7 @@ def test_all_answers_stream_in_the_order_of_key_bytes_and_time(mixed: Any) -> No
 
 def test_all_answers_merge_in_pieces(mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(all_answers(mixed.store, mixed.compiled))
-    monkeypatch.setattr("tandem.views.answers._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("views.answers._MERGE_AT_ONCE", 1)
     assert list(all_answers(mixed.store, mixed.compiled)) == whole
 
 
@@ -155,7 +155,9 @@ def test_all_answers_are_of_one_instant(mixed: Any) -> None:
 def test_damaged_states_are_named(mixed: Any) -> None:
     with mixed.store.database.write() as connection:
         connection.exec_driver_sql("UPDATE batch_states SET states = x'01'")
-    with pytest.raises(StoreError, match="states of orders, key a are damaged"):
+    with pytest.raises(
+        StoreError, match=r"batch states \(definition 1, key a, tile .* is damaged: its checksum differs"
+    ):
         answer(mixed.store, mixed.compiled, "a", 0, T)
 
 

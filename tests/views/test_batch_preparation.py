@@ -176,7 +176,7 @@ def test_writing_again_in_other_parts_leaves_equal_digests(bench: Any) -> None:
             ordinal = bench.store.batch_run(run).ordinal
             for table in ("batch_state_digests", "batch_id_digests"):
                 query = f"SELECT * FROM {table} WHERE batch_run = {ordinal} ORDER BY tile"
-                rows = [tuple(row)[:3] + tuple(row)[4:] for row in connection.exec_driver_sql(query)]
+                rows = [tuple(row)[:3] + tuple(row)[4:-1] for row in connection.exec_driver_sql(query)]
                 found.append((table, hashlib.sha256(repr(rows).encode()).hexdigest(), len(rows)))
     assert found[:2] == found[2:]
     assert [count for *_, count in found] == [5] * 4

@@ -66,15 +66,15 @@ def test_each_key_is_written_once_by_the_update_that_has_most_of_it(live: Any) -
     far = live.Update(live.tile, 0, live.block((1, "k", 2, 20)))
     again = live.Update(0, 0, live.block((2, "k", 3, 31)))
     written = state_rows(run, live.compiled.measures, [one, two, far, again])
-    assert sorted((key, tile, generation, events) for _, key, tile, generation, events, _ in written) == [
+    assert sorted((key, tile, generation, events) for _, key, tile, generation, events, _, _ in written) == [
         ("k", 0, 1, 5),
         ("k", 0, 2, 3),
         ("k", live.tile, 1, 2),
         ("new", 0, 2, 1),
         ("other", 0, 1, 1),
     ]
-    assert {row[-1] for row in written if row[1:4] == ("k", 0, 2)} == {
-        row[-1] for row in state_rows(run, live.compiled.measures, [two]) if row[1:4] == ("k", 0, 2)
+    assert {row[-2:] for row in written if row[1:4] == ("k", 0, 2)} == {
+        row[-2:] for row in state_rows(run, live.compiled.measures, [two]) if row[1:4] == ("k", 0, 2)
     }, "of as many events the first stays"
     pruned = SimpleNamespace(id=run.id, pruned_to=1)
     assert {row[3] for row in state_rows(pruned, live.compiled.measures, [one, two])} == {2}

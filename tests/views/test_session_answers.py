@@ -178,6 +178,7 @@ def test_nothing_published_is_partial(tmp_path: Path) -> None:
     view = View(tmp_path / "v.db", definition_of(MINUTE, HOUR), [], 0, 0)
     with view.store.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM pointers")
+        connection.exec_driver_sql("DELETE FROM publications")
     found = sessions(view.store, view.compiled, KEY, 0, HOUR, HOUR)
     assert (found.sessions, found.certificate.reasons) == ((), ("nothing is published yet",))
     view.store.close()
@@ -227,7 +228,7 @@ def test_all_sessions_merge_in_pieces(view_of: Make, monkeypatch: pytest.MonkeyP
         (HOUR, 1, 0),
         (HOUR + 11 * MINUTE, 1, 1),
     ]
-    monkeypatch.setattr("tandem.views.session_rows._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("views.session_rows._MERGE_AT_ONCE", 1)
     assert list(all_sessions(view.store, view.compiled, 10 * MINUTE)) == whole
 
 
@@ -235,5 +236,5 @@ def test_damaged_states_are_named(view_of: Make) -> None:
     view = view_of([0])
     with view.store.database.write() as connection:
         connection.exec_driver_sql("UPDATE batch_states SET states = x'01'")
-    with pytest.raises(StoreError, match=r"states of visits, key .* are damaged"):
+    with pytest.raises(StoreError, match=r"batch states .* is damaged: its checksum differs"):
         sessions(view.store, view.compiled, KEY, 0, 1, HOUR)

@@ -1,0 +1,79 @@
+"""Files that only their owner can read, whatever the umask says; or their group too, where their folder is shared.
+
+A folder is shared that its group may write and whose group its files inherit (mode 2770): `tandem private --group`
+makes a home so. What is made in such a folder is shared as well.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+__all__ = ["PRIVATE_UMASK", "is_shared", "make_folder", "private", "wanted_mode", "wider"]
+
+PRIVATE_UMASK: Final = 0o077
+"""Of the processes that the command line runs and starts: what they make is their owner's."""
+
+_SHARED: Final = stat.S_ISGID | stat.S_IWGRP
+
+
+def is_shared(folder: int) -> bool:
+    """Whether a folder of this mode is its group's too."""
+    return folder & _SHARED == _SHARED
+
+
+def wanted_mode(mode: int, shared: bool) -> int:
+    """The mode that a file or folder of this mode should have."""
+    if stat.S_ISDIR(mode):
+        return 0o2770 if shared else 0o700
+    return (0o660 if shared else 0o600) | (mode & 0o100)
+
+
+def private(path: str | os.PathLike[str] | bytes, flags: int) -> int:
+    """An opener for `open`: a file that it makes is private, or its folder's group's."""
+    descriptor = os.open(path, flags, 0o600)
+    with suppress(OSError):  # a file system without modes, or another's file
+        if flags & os.O_CREAT and is_shared(os.stat(os.path.dirname(os.fsdecode(path)) or ".").st_mode):
+            os.fchmod(descriptor, 0o660)
+    return descriptor
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder, and those above it that aren't there; those that are stay as they are."""
+    path = Path(folder)
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        if is_shared(path.parent.stat().st_mode):
+            path.chmod(0o2770)
+    if not path.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(path))
+
+
+def wider(root: str, limit: int) -> Iterator[tuple[str, int]]:
+    """(path, mode) of each file and folder from `root` on, which is one of them, that more can reach than should.
+
+    Breadth first, so that what stands highest comes first; ends after `limit` entries were looked at.
+    """
+    shared = is_shared(os.stat(root).st_mode)
+    waiting, seen = [root], 0
+    while waiting and seen < limit:
+        path = waiting.pop(0)
+        seen += 1
+        try:
+            status = os.lstat(path)
+        except OSError:
+            continue
+        if stat.S_ISLNK(status.st_mode) or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+            continue
+        if status.st_mode & 0o777 & ~wanted_mode(status.st_mode, shared):
+            yield path, stat.S_IMODE(status.st_mode)
+        if stat.S_ISDIR(status.st_mode):
+            with suppress(OSError), os.scandir(path) as entries:
+                waiting += sorted(entry.path for entry in entries)

@@ -1,0 +1,33 @@
+"""Checks that states which were changed behind the store's back are never answered with."""
+
+from __future__ import annotations
+
+import contextlib
+
+from sales import START, TILE, Sale
+from worlds import world_of
+
+from tandem.schemas.errors import DamagedStoreError
+from tandem.views.answers import answer
+
+__all__ = ["check_damage"]
+
+
+def check_damage() -> None:
+    """A state of batch that has another number of events is an error."""
+    with world_of(1, lanes=(1,)) as world:
+        world.broker.publish(Sale("a", START).payload())
+        world.live.pull(0)
+        for key in sorted(world.live.pending):
+            world.live.fire(key)
+        world.serve_live()
+        work = world.build()
+        assert work is not None
+        assert world.publish_batch(work)
+        with world.store.database.write() as connection:
+            key = connection.exec_driver_sql("SELECT key FROM batch_states").scalar_one()
+            connection.exec_driver_sql("UPDATE batch_states SET events = events + 1")
+        tile = START // TILE * TILE
+        with contextlib.suppress(DamagedStoreError):
+            found = answer(world.store, world.compiled, key, tile, tile + TILE)
+            raise AssertionError(f"a damaged state was answered with: {found.certificate.events} events")

@@ -1,0 +1,108 @@
+"""Every row of every table carries a checksum that is checked when it is read, and kept when SQL changes the row."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tandem.schemas.errors import DamagedStoreError
+from tandem.views.row_checks import AS_IT_IS, checked_states, crc_of, sealed_row, state_crc
+from tandem.views.store import ViewStore
+from tandem.views.table_columns import CRC, METADATA
+from tandem.views.tables import batch_states, live_states, store_version
+
+STATES = [batch_states, live_states]
+SEALED = [table for table in METADATA.sorted_tables if table is not store_version]
+FREE = {("live_runs", "updated_at")}
+"""Changes with every write, and decides nothing."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ViewStore]:
+    store = ViewStore(str(tmp_path / "views.db"))
+    yield store
+    store.close()
+
+
+def value_of(column: sa.Column[Any], more: int = 0) -> Any:
+    if isinstance(column.type, sa.LargeBinary):
+        return b"bytes" + bytes([more])
+    if isinstance(column.type, sa.JSON):
+        return [{"number": more}]
+    if isinstance(column.type, sa.Boolean):
+        return bool(more)
+    return 3 + more if isinstance(column.type, sa.Integer | sa.BigInteger) else f"text {more}"
+
+
+def read(store: ViewStore, table: sa.Table) -> list[Any]:
+    with store.database.read() as connection:
+        rows = connection.execute(sa.select(table)).all()
+        return list(checked_states(table.name, rows)) if table in STATES else rows
+
+
+CASES = [
+    pytest.param(table, column, id=f"{table.name}.{column.name}")
+    for table in SEALED
+    for column in table.columns
+    if (table.name, column.name) not in FREE
+]
+
+
+@pytest.mark.parametrize(("table", "column"), CASES)
+def test_a_changed_value_is_noticed_when_it_is_read(store: ViewStore, table: sa.Table, column: sa.Column[Any]) -> None:
+    values = {c.name: value_of(c) for c in table.columns if "crc" not in c.name}
+    with store.database.write() as connection:
+        connection.connection.driver_connection.execute("COMMIT")
+        connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
+        connection.connection.driver_connection.execute("BEGIN IMMEDIATE")
+        if table in STATES:
+            rows = [sealed_row(table.name, *values.values())]
+            store.database.write_rows(connection, store.database.insert(table), rows)
+        else:
+            connection.execute(table.insert().values(values))
+    assert len(read(store, table)) == 1
+    changed = value_of(column, 1)
+    with closing(sqlite3.connect(store.database.where)) as other:
+        stored = '[{"number": 1}]' if isinstance(column.type, sa.JSON) else changed
+        other.execute(f'UPDATE {table.name} SET "{column.name}" = ?', (stored,))
+        other.commit()
+    with pytest.raises(DamagedStoreError, match=f"a row of {table.name.replace('_', ' ')} .* is damaged") as error:
+        read(store, table)
+    assert "tandem rebuild" in str(error.value)
+    assert "\n" not in str(error.value)
+    if table not in STATES:  # they are never changed by SQL
+        same = table.update().values({c.name: c for c in table.columns if c.name != CRC})
+        with pytest.raises(DamagedStoreError), store.database.write() as connection:
+            connection.execute(same)
+
+
+def test_as_it_is_a_damaged_row_can_be_read(store: ViewStore) -> None:
+    table = METADATA.tables["batch_cleared"]
+    with closing(sqlite3.connect(store.database.where)) as other:
+        other.execute("INSERT INTO batch_cleared VALUES (1, 2, 3, 4)")
+        other.commit()
+    with store.database.read() as connection:
+        assert connection.execute(sa.select(table.alias(AS_IT_IS))).all() == [(1, 2, 3, 4)]
+    with pytest.raises(DamagedStoreError), store.database.read() as connection:
+        connection.execute(sa.select(sa.select(table).subquery().c.tile)).all()
+
+
+def test_rows_that_changed_places_are_noticed() -> None:
+    rows = [sealed_row("batch_states", 1, key, 60, 1, 2, b"states") for key in ("a", "b")]
+    swapped = [(*a[:5], *b[5:]) for a, b in zip(rows, reversed(rows), strict=True)]
+    with pytest.raises(DamagedStoreError):
+        list(checked_states("batch_states", swapped))
+    with pytest.raises(DamagedStoreError):
+        list(checked_states("live_states", rows))
+    assert list(checked_states("batch_states", rows)) == rows
+
+
+def test_both_ways_to_compute_a_checksum_agree() -> None:
+    row = (1, "a key\0é", -60, 2**60, 5, b"\0states")
+    assert state_crc("live_states", *row) == crc_of("live_states", row)
