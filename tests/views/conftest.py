@@ -72,6 +72,7 @@ class CompiledStub:
     version: str = "v1"
     definition: Definition = field(default_factory=Definition)
     measures: tuple[tuple[str, Measure], ...] = (("n", Total()), ("total", Total("value")))
+    derive_results: tuple[()] = ()
 
 
 @dataclass(frozen=True)
