@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import pyarrow as pa
 
 from tandem.formats.source_spec import SourceSpec
+from tandem.formats.spelling import PLAIN, Spelling, spelling_of
 from tandem.schemas.avro import arrow_schema, vet
 from tandem.schemas.errors import SchemaError
 from tandem.schemas.field_paths import PATH, with_paths
+from tandem.schemas.spellings import SPELLING, with_spellings
 
 __all__ = [
     "GIVEN",
@@ -87,6 +89,8 @@ class SourceField:
     """Names that writers may have had for it."""
     path: tuple[str, ...] = ()
     """Where a record has it: the names from the record's top down to it; just its own name for most."""
+    spelling: Spelling = PLAIN
+    """How its values are written as text, and as numbers of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,12 @@ class SourceFields:
 
 def source_fields(source: SourceSpec) -> SourceFields:
     """The source's fields. Raises SchemaError for a schema, id or time that can't be used."""
-    revisions = tuple((revision, _canonical(schema)) for revision, schema in sorted(source.revisions.items()))
+    spelt = partial(with_spellings, spellings=source.spellings)
+    revisions = tuple((revision, _canonical(spelt(schema))) for revision, schema in sorted(source.revisions.items()))
     key = _canonical(source.avro_schema)
     paths = tuple((name, tuple(path)) for name, path in source.fields.items())
-    return _compiled(key, paths, tuple(source.event_id), source.event_time, source.max_ahead, revisions)
+    spellings = _canonical(source.spellings)
+    return _compiled(key, paths, spellings, tuple(source.event_id), source.event_time, source.max_ahead, revisions)
 
 
 def _canonical(schema: Mapping[str, Any]) -> str:
@@ -148,12 +154,15 @@ def key_with_paths(key: str, paths: tuple[tuple[str, tuple[str, ...]], ...]) -> 
 def _compiled(
     layout: str,
     paths: tuple[tuple[str, tuple[str, ...]], ...],
+    spellings: str,
     event_id: tuple[str, ...],
     event_time: str,
     max_ahead: int | None,
     revisions: tuple[tuple[str, str], ...],
 ) -> SourceFields:
-    key = _canonical(with_paths(json.loads(layout), dict(paths))) if paths else layout
+    key = layout
+    if paths or spellings != "{}":
+        key = _canonical(with_spellings(with_paths(json.loads(layout), dict(paths)), json.loads(spellings)))
     record, usable = schema_of(layout)[0], schema_of(key)[1]
     fields = SourceFields(record, usable, event_id, event_time, max_ahead, key, layout, dict(paths), dict(revisions))
     fields.needed(())
@@ -163,7 +172,7 @@ def _compiled(
         if pa.types.is_floating(usable[name].arrow):
             raise SchemaError(f"event id '{name}' is {usable[name].type}; a float can't be an id")
     kind = usable[event_time].type.value
-    if kind.kind != "long" or kind.logical not in ("", "timestamp-millis", "timestamp-micros"):
+    if kind.kind != "long" or (kind.logical and not kind.logical.startswith("timestamp-")):
         raise SchemaError(f"event time '{event_time}' is {kind}; allowed: timestamp-millis, timestamp-micros, long")
     return fields
 
@@ -176,20 +185,28 @@ def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
     record = read_type(schema)
     entries = {entry["name"]: entry for entry in schema["fields"]}
     types = dict(zip(record.names, record.parts, strict=True))
-    usable = {
-        field.name: SourceField(
-            field.name,
-            types[field.name],
-            field.type,
-            field.nullable,
-            entries[field.name].get("default", MISSING),
-            tuple(entries[field.name].get("aliases", ())),
-            tuple(entries[field.name].get(PATH, (field.name,))),
-        )
+    return record, {
+        field.name: _source_field(field, types[field.name], entries[field.name])
         for field in arrow_schema(schema)
         if GIVEN not in entries[field.name]
     }
-    return record, usable
+
+
+def _source_field(field: pa.Field, kind: Type, entry: Mapping[str, Any]) -> SourceField:
+    spelling = spelling_of(entry.get(SPELLING, {}))
+    if spelling.unit:  # whole numbers, in whatever format, are in this unit unless a file says another
+        value = replace(kind.value, logical=f"timestamp-{spelling.unit}")
+        kind = replace(kind, parts=(value,)) if kind.kind == "optional" else value
+    return SourceField(
+        field.name,
+        kind,
+        field.type,
+        field.nullable,
+        entry.get("default", MISSING),
+        tuple(entry.get("aliases", ())),
+        tuple(entry.get(PATH, (field.name,))),
+        spelling,
+    )
 
 
 def read_type(schema: Any) -> Type:

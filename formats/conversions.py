@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandem.formats.avro_types import SourceField, Type
 from tandem.formats.verdicts import VALIDATE, Verdicts
 
-__all__ = ["from_wire", "known_symbols", "numbers_to_arrow", "texts", "unscaled_to_decimal", "within"]
+__all__ = ["floor_divided", "from_wire", "known_symbols", "numbers_to_arrow", "texts", "unscaled_to_decimal", "within"]
 
 DAY_MILLIS: Final = 86_400_000
 
@@ -41,8 +42,10 @@ def from_wire(column: pa.Array, written: Type, field: SourceField, verdicts: Ver
 
 def numbers_to_arrow(column: pa.Array, kind: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
     """An int64 column in the field's Arrow type; `kind` says the unit. Marks values that don't fit."""
-    if kind.logical.endswith("timestamp-millis"):
-        column = _micros(column, field, verdicts)
+    if kind.logical.endswith(("timestamp-millis", "timestamp-seconds")):
+        column = _micros(column, 1000 if kind.logical.endswith("millis") else 1_000_000, field, verdicts)
+    elif kind.logical == "timestamp-nanos":
+        column = floor_divided(column, 1000)
     elif kind.logical in ("time-millis", "time-micros"):
         limit = DAY_MILLIS if kind.logical == "time-millis" else DAY_MILLIS * 1000
         column = within(column, 0, limit - 1, field, verdicts, "a time of day")
@@ -56,9 +59,16 @@ def numbers_to_arrow(column: pa.Array, kind: Type, field: SourceField, verdicts:
     return column.cast(target)
 
 
-def _micros(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    limit = (2**63 - 1) // 1000
-    return pc.multiply(within(column, -limit, limit, field, verdicts, "a time that int64 microseconds can hold"), 1000)
+def _micros(column: pa.Array, factor: int, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    limit = (2**63 - 1) // factor
+    held = within(column, -limit, limit, field, verdicts, "a time that int64 microseconds can hold")
+    return pc.multiply(held, factor)
+
+
+def floor_divided(numbers: pa.Array, divisor: int) -> pa.Array:
+    """int64, rounded down; null for null."""
+    floored = np.floor_divide(pc.fill_null(numbers, 0).to_numpy(zero_copy_only=False), divisor)
+    return pa.array(floored, pa.int64(), mask=numbers.is_null().to_numpy(zero_copy_only=False))
 
 
 def within(column: pa.Array, low: int, high: int, field: SourceField, verdicts: Verdicts, what: str) -> pa.Array:

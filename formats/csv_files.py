@@ -17,11 +17,11 @@ from pyarrow import csv
 from tandem.formats.avro_resolution import default_column, is_left_out
 from tandem.formats.avro_types import SourceField, SourceFields
 from tandem.formats.csv_dialect import Dialect, dialect_of
-from tandem.formats.csv_values import column_of_text
 from tandem.formats.file_pieces import FilePiece, FileRef
 from tandem.formats.source_spec import TextSpec
 from tandem.formats.text_lines import CHUNK, MAX_LINE, Reading, endless, split_lines
 from tandem.formats.text_streams import BOM, is_plain, open_text
+from tandem.formats.text_values import column_of_text
 from tandem.formats.verdicts import DECODE, Parsed, Verdicts
 from tandem.schemas.errors import SchemaError, SourceFileError
 from tandem.schemas.field_paths import path_text

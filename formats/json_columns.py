@@ -13,9 +13,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tandem.formats.avro_types import MISSING, SourceField
 from tandem.formats.eight_bytes import PAD, Longs, Words, common_length, equal_bytes, length_to, numbers
+from tandem.formats.json_fields import is_spelt
 from tandem.formats.json_template import LITERAL, NUMBER, TEXT, Member, Template
 from tandem.formats.texts import Texts
 from tandem.formats.verdicts import Mask
@@ -40,7 +42,7 @@ class Values:
     rows: npt.NDArray[np.int64]
     """Of the texts, ascending."""
     columns: dict[str, pa.Array] = field(default_factory=dict)
-    """string, int64, double or bool; fields that the template doesn't have are not in it."""
+    """string (of times and dates too), int64, double or bool; fields that the template doesn't have are not in it."""
 
 
 def can_read(template: Template, usable: Mapping[str, SourceField]) -> bool:
@@ -51,13 +53,17 @@ def can_read(template: Template, usable: Mapping[str, SourceField]) -> bool:
 
 def _fits(member: Member, of: SourceField) -> bool:
     kind = of.type.value
+    if is_spelt(of):
+        return member.kind == TEXT or (member.kind == NUMBER and not of.spelling.decimal_comma)
     if member.literal == b"null":
         return of.nullable and kind.logical != "decimal"
     if kind.logical == "decimal":
         return False
     if member.kind == LITERAL:
         return kind.kind == "boolean"
-    return kind.kind == "string" if member.kind == TEXT else kind.kind in _NUMBERS
+    if member.kind == TEXT:
+        return kind.kind == "string" or (kind.kind in _NUMBERS and bool(kind.logical))
+    return kind.kind in _NUMBERS
 
 
 def _may_miss(of: SourceField) -> bool:
@@ -163,6 +169,8 @@ def _column(
     size = len(at)
     if member.kind == TEXT:
         return _texts(walk, at, lengths) if needed else None
+    if of is not None and is_spelt(of):
+        return _number_texts(walk, of, needed, at, lengths)
     if of is None or kind not in ("boolean", *_NUMBERS):
         if member.kind == NUMBER:
             _, good = _doubles(walk.words, at, lengths)
@@ -174,6 +182,16 @@ def _column(
     values, good = _atoms(walk.words, kind, at, lengths)
     walk.good &= good if absent is None else good | absent
     return pa.array(values, mask=absent) if needed else None
+
+
+def _number_texts(walk: _Walk, of: SourceField, needed: bool, at: Longs, lengths: Longs) -> pa.Array | None:
+    """Numbers as they are written, and nulls."""
+    absent = (lengths == 4) & equal_bytes(walk.words, at, b"null") & of.nullable
+    walk.good &= _doubles(walk.words, at, lengths)[1] | _integers(walk.words, at, lengths)[1] | absent
+    if not needed:
+        return None
+    texts = _texts(walk, at, lengths)
+    return pc.if_else(pa.array(absent), pa.scalar(None, pa.string()), texts) if absent.any() else texts
 
 
 def _atoms(words: Words, kind: str, at: Longs, lengths: Longs) -> tuple[npt.NDArray[np.generic], Mask]:

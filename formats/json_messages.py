@@ -14,9 +14,10 @@ import pyarrow as pa
 from tandem.formats.avro_types import SourceField, SourceFields
 from tandem.formats.conversions import numbers_to_arrow
 from tandem.formats.json_columns import Values, can_read, read_values
-from tandem.formats.json_fields import column_of, default_of
+from tandem.formats.json_fields import column_of, column_of_texts, default_of
 from tandem.formats.json_records import json_record
 from tandem.formats.json_template import Template, template_of
+from tandem.formats.spelling import PLAIN
 from tandem.formats.texts import Texts
 from tandem.formats.verdicts import DECODE, Parsed, Rows, Verdicts, joined
 
@@ -105,6 +106,8 @@ def _typed(needed: tuple[SourceField, ...], values: Values) -> Parsed:
         column = values.columns.get(field.name)
         if column is None:
             arrays[field.name] = column_of([default_of(field)] * size, field, verdicts)
+        elif pa.types.is_string(column.type) and (field.spelling != PLAIN or not pa.types.is_string(field.arrow)):
+            arrays[field.name] = column_of_texts(column, field, verdicts)
         elif pa.types.is_int64(column.type):
             arrays[field.name] = numbers_to_arrow(column, field.type.value, field, verdicts)
         else:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tandem.formats.avro_resolution import default_column, is_left_out
 from tandem.formats.avro_types import SourceField, SourceFields
-from tandem.formats.conversions import known_symbols, texts, within
+from tandem.formats.conversions import floor_divided, known_symbols, numbers_to_arrow, texts, within
 from tandem.formats.file_pieces import FilePiece, FileRef, open_file, takes_too_much
 from tandem.formats.guarded_readers import Answer, ReaderDiedError, TooMuchMemoryError, asked
 from tandem.formats.int96 import int96_micros
@@ -214,19 +214,18 @@ def _timestamps(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.
     """Microseconds, rounded down; times without a zone are UTC, whole numbers are in the unit of the schema's
     type.
     """
-    if pa.types.is_timestamp(column.type):
-        nanos = _NANOS[column.type.unit]
-    else:
-        nanos = _NANOS["ms" if field.type.value.logical.endswith("millis") else "us"]
-    numbers = column.cast(pa.int64())
+    if not pa.types.is_timestamp(column.type):
+        if pa.types.is_uint64(column.type):
+            column = within(column, 0, 2**63 - 1, field, verdicts, f"of type {field.type.value}")
+        return numbers_to_arrow(column.cast(pa.int64()), field.type.value, field, verdicts)
+    nanos, numbers = _NANOS[column.type.unit], column.cast(pa.int64())
     if nanos > 1000:
         factor = nanos // 1000
         limit = (2**63 - 1) // factor
         numbers = within(numbers, -limit, limit, field, verdicts, "a time that int64 microseconds can hold")
         numbers = pc.multiply(numbers, factor)
     elif nanos == 1:
-        floored = np.floor_divide(pc.fill_null(numbers, 0).to_numpy(zero_copy_only=False), 1000)
-        numbers = pa.array(floored, mask=numbers.is_null().to_numpy(zero_copy_only=False))
+        numbers = floor_divided(numbers, 1000)
     return numbers.cast(field.arrow)
 
 

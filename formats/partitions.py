@@ -10,9 +10,9 @@ from functools import lru_cache
 import pyarrow as pa
 
 from tandem.formats.avro_types import GIVEN, SourceFields, schema_of
-from tandem.formats.csv_values import column_of_text
 from tandem.formats.file_pieces import FileRef, local_path
 from tandem.formats.source_spec import SourceSpec
+from tandem.formats.text_values import column_of_text
 from tandem.formats.verdicts import Parsed, Verdicts
 from tandem.schemas.errors import SchemaError
 from tandem.schemas.field_paths import path_text

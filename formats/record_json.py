@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandem.formats.avro_types import SourceField, SourceFields
+from tandem.formats.conversions import floor_divided
+from tandem.schemas.certificate import time_text
+from tandem.schemas.time_patterns import ISO
+from tandem.schemas.time_range import limits_of
 
 __all__ = ["json_values", "record_json", "whole_numbers"]
 
@@ -30,26 +33,43 @@ def json_values(array: pa.Array, field: SourceField) -> list[Any]:
     refuses.
     """
     kind = array.type
+    if field.spelling.time_format != ISO and limits_of(kind) is not None:
+        return _iso_texts(array)
     if pa.types.is_temporal(kind):
         array = whole_numbers(array, field)
     values: list[Any] = array.to_pylist()
     if pa.types.is_floating(kind):
         return [str(value) if value is not None and not math.isfinite(value) else value for value in values]
     if pa.types.is_decimal(kind):
-        return [None if value is None else str(value) for value in values]
+        point = "," if field.spelling.decimal_comma else "."
+        return [None if value is None else str(value).replace(".", point) for value in values]
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return [None if value is None else value.decode("latin-1") for value in values]
     return values
 
 
+def _iso_texts(array: pa.Array) -> list[Any]:
+    """Dates, and times in UTC: texts that count whatever format is declared."""
+    if pa.types.is_date32(array.type):
+        array = array.cast(pa.timestamp("us"))
+        return [None if value is None else time_text(value).partition("T")[0] for value in _numbers(array)]
+    return [None if value is None else time_text(value) for value in _numbers(array)]
+
+
+def _numbers(array: pa.Array) -> list[int | None]:
+    numbers: list[int | None] = array.cast(pa.int64()).to_pylist()
+    return numbers
+
+
 def whole_numbers(array: pa.Array, field: SourceField) -> pa.Array:
-    """int64 of a column of times or dates, in the unit of the schema's type; microseconds rounded down to
-    milliseconds.
+    """int64 of a column of times or dates, in the unit of the field's type; rounded down where that is larger than a
+    microsecond.
     """
     if pa.types.is_date32(array.type) or pa.types.is_time32(array.type):
         return array.cast(pa.int32()).cast(pa.int64())
-    numbers = array.cast(pa.int64())
-    if not field.type.value.logical.endswith("timestamp-millis"):
-        return numbers
-    floored = np.floor_divide(pc.fill_null(numbers, 0).to_numpy(zero_copy_only=False), 1000)
-    return pa.array(floored, mask=numbers.is_null().to_numpy(zero_copy_only=False))
+    numbers, logical = array.cast(pa.int64()), field.type.value.logical
+    if logical == "timestamp-nanos":
+        return pc.multiply(numbers, 1000)
+    if logical == "timestamp-seconds":
+        return floor_divided(numbers, 1_000_000)
+    return floor_divided(numbers, 1000) if logical.endswith("timestamp-millis") else numbers

@@ -51,6 +51,10 @@ class SourceSpec(TextSpec, Protocol):
         """Fields that have a path of their own, as `tandem.schemas.field_paths.with_paths` takes them."""
 
     @property
+    def spellings(self) -> Mapping[str, Mapping[str, Any]]:
+        """By field the options that say how its values are written, as `tandem.schemas.spellings` has them."""
+
+    @property
     def revisions(self) -> Mapping[str, dict[str, Any]]:
         """Schemas that messages were written with, vetted and readable with `avro_schema`, by revision id."""
 

@@ -17,18 +17,13 @@ from tandem.formats.source_spec import SourceSpec
 from tandem.formats.verdicts import VALIDATE, Mask, Parsed, Verdicts
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.messages import DeadLetter, Decoded
+from tandem.schemas.time_range import MAX_TIME, MIN_TIME, limits_of
 
-__all__ = ["MAX_TIME", "MIN_TIME", "assemble", "events_schema"]
+__all__ = ["assemble", "events_schema"]
 
 Int64s = npt.NDArray[np.int64]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MIN_TIME: Final = -62_135_596_800_000_000
-"""0001-01-01T00:00:00Z in microseconds, the first event time; the years 1 to 9999 can be written and shown
-anywhere.
-"""
-MAX_TIME: Final = 253_402_300_799_999_999
-"""9999-12-31T23:59:59.999999Z in microseconds, the last event time."""
 
 
 def events_schema(source: SourceSpec, columns: tuple[str, ...]) -> pa.Schema:
@@ -82,6 +77,8 @@ def _judge(
     _mark_empty_id(fields, arrays, verdicts)
     times = pc.fill_null(_as_int64(arrays[fields.event_time]), 0).to_numpy(zero_copy_only=False)
     _mark_times(fields, times, publish_times, verdicts)
+    for field in needed:
+        _mark_outside(field, arrays[field.name], verdicts)
     alive = verdicts.alive()
     chosen = needed[: len(dict.fromkeys(columns))]
     if not alive.all():
@@ -141,6 +138,20 @@ def _mark_times(fields: SourceFields, times: Int64s, publish_times: Int64s, verd
         )
 
     verdicts.mark(late, VALIDATE, reason)
+
+
+def _mark_outside(field: SourceField, array: pa.Array, verdicts: Verdicts) -> None:
+    """Dates, timestamps and times of day that nothing could show: one rule for all formats."""
+    limits = limits_of(array.type)
+    if limits is None or not len(array):
+        return
+    numbers = array.cast(limits.storage)
+    if limits.hold(numbers):
+        return
+    outside = limits.outside(numbers).to_numpy(zero_copy_only=False)
+    verdicts.mark(
+        outside, VALIDATE, lambda row: f"'{field.name}': {numbers[row].as_py()} {limits.unit} is {limits.what}"
+    )
 
 
 def _iso(micros: int) -> str:

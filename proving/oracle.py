@@ -10,13 +10,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tandem.formats.messages import decode_messages
-from tandem.formats.validate import MAX_TIME
 from tandem.journal.memory_broker import Message, messages_of
 from tandem.proving.naive import Row, differs
 from tandem.proving.values import rank
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.compiled import CompiledDefinition
 from tandem.schemas.results import with_derived
+from tandem.schemas.time_range import MAX_TIME
 from tandem.views.differences import same
 
 __all__ = ["Event", "Oracle"]
@@ -31,7 +31,7 @@ class Event:
     identity: tuple[Any, ...]
     """Id, time, and all that the definition reads of it: copies have it in common."""
     key: str
-    """Canonical, as tandem.schemas.columns.KEY."""
+    """Canonical, as schemas.columns.KEY."""
     tile: int
     """Start, microseconds UTC."""
     row: Row

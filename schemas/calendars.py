@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from tandem.schemas.durations import format_duration
+from tandem.schemas.durations import GREGORIAN_CYCLE, format_duration
 from tandem.schemas.errors import UserError
 from tandem.schemas.zones import first_instant, load_zone, local_time, uneven_offset
 
@@ -60,6 +60,19 @@ class Calendar:
             start, end = end, self._start(following)
         return start, end
 
+    def span_about(self, at: int) -> tuple[int, int]:
+        """`span_at`, also of periods that reach out of the years 1 to 9999.
+
+        Those have the days, weekdays and offsets of 400 years nearer: zones have neither begun before the year 401 nor
+        new rules after the year 9599.
+        """
+        try:
+            return self.span_at(at)
+        except UserError:
+            shift = GREGORIAN_CYCLE if at < 0 else -GREGORIAN_CYCLE
+            start, end = self.span_at(at + shift)
+            return start - shift, end - shift
+
     def spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """All periods that overlap [start, end), ascending."""
         at = start
@@ -69,16 +82,20 @@ class Calendar:
             at = span[1]
 
     def check_tiles(self, tile: int, start: int, end: int) -> None:
-        """Raise UserError, naming tile, zone and offset, unless tiles divide all offsets over [start, end]."""
-        problem = uneven_offset(load_zone(self.zone), tile, start, end)
-        if problem is not None:
-            raise UserError(problem)
+        """`check_offsets`, and start and end are where tiles start: else UserError."""
+        self.check_offsets(tile, start, end)
         for edge in (start, end):
             if edge % tile:
                 raise UserError(
                     f"tiles of {format_duration(tile)} don't divide the {self.label}: it starts "
                     f"{format_duration(edge % tile)} after a tile does"
                 )
+
+    def check_offsets(self, tile: int, start: int, end: int) -> None:
+        """Raise UserError, naming tile, zone and offset, unless tiles divide all offsets over [start, end]."""
+        problem = uneven_offset(load_zone(self.zone), tile, start, end)
+        if problem is not None:
+            raise UserError(problem)
 
     def _start(self, day: date) -> int:
         return first_instant(load_zone(self.zone), datetime(day.year, day.month, day.day))

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from tandem.schemas.durations import GREGORIAN_CYCLE
+
 __all__ = ["Certificate", "Facts", "Status", "judge", "time_text"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -157,8 +159,16 @@ def _open_window(facts: Facts) -> tuple[str, ...]:
 
 
 def time_text(time: int) -> str:
-    """ISO 8601 of microseconds since 1970-01-01 UTC; the number itself where the calendar ends."""
-    try:
-        return (_EPOCH + timedelta(microseconds=time)).isoformat().replace("+00:00", "Z")
-    except OverflowError:
-        return f"{time} us"
+    """ISO 8601 of microseconds since 1970-01-01 UTC; years that four digits can't write have a sign and six.
+
+    Beyond the years -399 to 10399, which no bound of a window reaches, the number itself.
+    """
+    for cycle in (0, -1, 1):
+        try:
+            shifted = (_EPOCH + timedelta(microseconds=time + cycle * GREGORIAN_CYCLE)).isoformat()
+        except OverflowError:
+            continue
+        year = int(shifted[:4]) - cycle * 400
+        written = f"{year:04d}" if 0 <= year <= 9999 else f"{year:+07d}"
+        return written + shifted[4:].replace("+00:00", "Z")
+    return f"{time} us"

@@ -18,6 +18,7 @@ from tandem.schemas.keys import KEY_TYPES, is_key_type
 from tandem.schemas.measures.base import Measure
 from tandem.schemas.measures.registry import build
 from tandem.schemas.results import computing_schema
+from tandem.schemas.spellings import spelling_problems
 from tandem.schemas.suggestions import known_names, suggestion
 from tandem.schemas.windows import window_problems
 
@@ -63,6 +64,7 @@ def check_definition(definition: Definition) -> Checked:
     checked = Checked(source_schema, source_schema)
     _check_times(definition, checked)
     _check_source(definition, checked)
+    _check_spellings(definition, checked)
     if checked.errors:
         return checked
     _check_expressions(definition, checked)
@@ -117,6 +119,18 @@ def _check_source(definition: Definition, checked: Checked) -> None:
                 where,
                 f"field '{name}' is a float; two texts of a float can mean one value, so it can't be an id",
             )
+
+
+def _check_spellings(definition: Definition, checked: Checked) -> None:
+    source, usable = definition.source, checked.source_schema
+    for name in source.values:
+        if name not in usable.names:
+            checked.wrong(f"source.values.{name}", f"unknown field '{name}'; {suggestion(name, usable.names)}")
+    for of in usable:
+        own, whole = source.values.get(of.name), source.spellings.get(of.name, {})
+        for problem in spelling_problems(of.name, of.type, own, whole):
+            where = f"values.{of.name}" if own is not None else "time_format"
+            checked.wrong(f"source.{where}", problem)
 
 
 def _check_expressions(definition: Definition, checked: Checked) -> None:

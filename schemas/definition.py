@@ -14,6 +14,7 @@ from tandem.schemas.checks import check_definition
 from tandem.schemas.definition_models import Definition, Source, Window
 from tandem.schemas.errors import DefinitionError, SchemaError
 from tandem.schemas.schema_files import Problem, read_revisions, read_schema, read_text
+from tandem.schemas.spellings import Booleans, Spelling
 from tandem.schemas.suggestions import suggestion
 from tandem.schemas.text_options import CsvOptions
 from tandem.schemas.windows import Session, window_model
@@ -116,7 +117,11 @@ def _model(path: yaml_lines.Path) -> type[BaseModel]:
         return Session if path[-1] == "session" else window_model(path[2] if len(path) > 2 else None)
     if path[:2] == ("source", "csv"):
         return CsvOptions
-    return Source if path and path[0] == "source" else Definition
+    if path and path[0] == "source":
+        if path[-1] == "booleans":
+            return Booleans
+        return Spelling if len(path) > 2 and path[1] == "values" else Source
+    return Definition
 
 
 def _fields(model: type[BaseModel]) -> list[str]:

@@ -15,10 +15,12 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from tandem.schemas.avro import arrow_schema
 from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.durations import DAY, SECOND
 from tandem.schemas.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
 from tandem.schemas.model_base import Duration, Model
+from tandem.schemas.spellings import Spelling, spellings_of
 from tandem.schemas.text_options import CsvOptions, Encoding
 from tandem.schemas.windows import AnyWindow, SessionWindow, Window
 
@@ -108,7 +110,7 @@ Path = Annotated[FieldPath, BeforeValidator(path_of), WithJsonSchema(_PATH)]
 MeasureSpec = Annotated[Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"type": "object", "minProperties": 1}]})]
 
 
-class Source(Model):
+class Source(Spelling):
     """Where events come from: how messages are encoded, and which fields are their id and their time."""
 
     avro_schema: Annotated[
@@ -139,6 +141,13 @@ class Source(Model):
     fields: Annotated[dict[DerivedName, Path], AfterValidator(_few)] = Field(default_factory=dict)
     """Fields by the path where they lie in a record, such as `user_id: user.id`, or under a name that no schema can
     have, such as `amount: "Order Amount"`."""
+    values: Annotated[dict[str, Spelling], AfterValidator(_few)] = Field(default_factory=dict)
+    """How the values of single fields are written, where it isn't as the source says for all."""
+
+    @cached_property
+    def spellings(self) -> dict[str, dict[str, Any]]:
+        """For each field that has any: the options that say how its values are written, as plain values."""
+        return spellings_of(arrow_schema(self.fields_schema), self, self.values)
 
     csv: CsvOptions = Field(default_factory=CsvOptions)
     """How CSV files are written, where it isn't as RFC 4180 says."""
@@ -164,10 +173,10 @@ class Source(Model):
     @property
     def content(self) -> dict[str, Any]:
         """All that decoding depends on, as plain values; the schema without its documentation."""
-        plain = self.model_dump(exclude={"avro_schema", "revisions", *_LATER})
+        plain = self.model_dump(exclude={"avro_schema", "revisions", "values", *Spelling.model_fields, *_LATER})
         schema = _without_docs(self.avro_schema)
         # Fields that came later are part of it only where they say something: older definitions keep their version.
-        later = self.model_dump(include=set(_LATER), exclude_defaults=True)
+        later = self.model_dump(include=set(_LATER), exclude_defaults=True) | {"spellings": self.spellings}
         return {**plain, **{name: value for name, value in later.items() if value}, "schema": schema}
 
 

@@ -10,6 +10,7 @@ from typing import Final
 __all__ = [
     "DAY",
     "DURATION_PATTERN",
+    "GREGORIAN_CYCLE",
     "HOUR",
     "MAX_DURATION",
     "MINUTE",
@@ -23,6 +24,8 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+GREGORIAN_CYCLE: Final = 146_097 * DAY
+"""400 years, after which days, weekdays and the rules of time zones come again."""
 MAX_DURATION: Final = 36_500 * DAY
 """About a hundred years: sums of a time of this century and some durations stay far inside an int64."""
 

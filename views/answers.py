@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.calendars import Calendar
 from tandem.schemas.certificate import Certificate, Status
+from tandem.schemas.durations import DAY
 from tandem.schemas.errors import UserError
 from tandem.schemas.windows import EVER
 from tandem.views.certifying import certificate_of, statuses
@@ -26,7 +27,7 @@ from tandem.views.reading import (
     late_by_tile,
     read_scope,
     span_streams,
-    tile_extent,
+    tile_days,
     tile_rows,
 )
 from tandem.views.rows import Compiled
@@ -98,7 +99,7 @@ class AnswerRow:
 
 
 def answer(store: ViewStore, compiled: Compiled, key: str, start: int, end: int) -> Answer:
-    """The answer of one key (canonical, see tandem.schemas.columns.KEY) over [start, end), both multiples of the
+    """The answer of one key (canonical, see schemas.columns.KEY) over [start, end), both multiples of the
     tile.
 
     Raises UserError for other bounds, StoreError if another definition version is served.
@@ -205,19 +206,27 @@ def _spans(
     step: int | Calendar,
     span: tuple[int, int] | None,
 ) -> Callable[[int], tuple[int, int]]:
-    """The step that each tile lies in, within the span. Raises UserError for a calendar that cuts tiles of the view."""
-    low, high = span or (EVER, FOR_EVER)
+    """The step that each tile lies in, within the span. Raises UserError for a calendar that cuts tiles of the view.
+
+    Tiles of before 1970, when offsets had seconds, or of times that stand for none, stop nobody's answers: one that an
+    edge cuts is a step of its own.
+    """
+    size = compiled.definition.tile
+
+    def within(start: int, end: int) -> tuple[int, int]:
+        return (start, end) if span is None else (max(start, span[0]), min(end, span[1]))
+
     if not isinstance(step, Calendar):
-        return lambda tile: (max(tile // step * step, low), min(tile // step * step + step, high))
-    extent = tile_extent(connection, scope) if span is None else (span[0], span[1] - 1)
-    if extent is not None:
-        step.check_tiles(compiled.definition.tile, step.span_at(extent[0])[0], step.span_at(extent[1])[1])
+        return lambda tile: within(tile // step * step, tile // step * step + step)
+    for day in tile_days(connection, scope):
+        if span is None or (span[0] < day + DAY and day < span[1]):
+            step.check_offsets(size, day, day + DAY)
 
-    def within(tile: int) -> tuple[int, int]:
-        start, end = step.span_at(tile)
-        return max(start, low), min(end, high)
+    def span_of(tile: int) -> tuple[int, int]:
+        start, end = step.span_about(tile)
+        return within(start, end) if start <= tile and tile + size <= end else (tile, tile + size)
 
-    return cache(within)
+    return cache(span_of)
 
 
 def streams_of(

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from tandem.schemas.durations import DAY
 from tandem.schemas.errors import StoreError
 from tandem.views.chains import Chain, Chains
 from tandem.views.driver_rows import select_rows
@@ -39,9 +40,13 @@ __all__ = [
     "read_scope",
     "span_rows",
     "span_streams",
+    "tile_days",
     "tile_extent",
     "tile_rows",
 ]
+
+_LAST_DAY: Final = 4_102_444_800 * 1_000_000
+"""2100-01-01 UTC."""
 
 
 class TileRow(NamedTuple):
@@ -246,19 +251,33 @@ def tile_extent(
 
     Rows of batch runs that aren't served any more may make it wider.
     """
-    views: list[tuple[Any, list[sa.ColumnElement[bool]]]] = []
-    if scope.batch_ordinal is not None:
-        newest = _B.batch_run <= scope.batch_ordinal
-        views.append((_B, [_B.definition == scope.definition, newest, _B.events > 0]))
-    if scope.live_id is not None:
-        views.append((_L, [_L.run == scope.live_id, _L.generation > scope.boundary]))
     found: list[int] = []
-    for columns, rows in views:
+    for columns, rows in _views_of(scope):
         of_key = [columns.key == key] if key is not None else []
         before = [columns.tile < end] if end is not None else []
         query = sa.select(sa.func.min(columns.tile), sa.func.max(columns.tile)).where(*rows, *of_key, *before)
         found += [tile for tile in connection.execute(query).one() if tile is not None]
     return (min(found), max(found)) if found else None
+
+
+def tile_days(connection: sa.Connection, scope: Scope) -> list[int]:
+    """The days (UTC, their starts) that any row is of, ascending: of those from 1970 to 2100, when offsets of zones are
+    whole minutes and times stand for something.
+    """
+    found: set[int] = set()
+    for columns, rows in _views_of(scope):
+        within = columns.tile.between(0, _LAST_DAY)
+        days = sa.select(columns.tile - columns.tile % DAY).where(*rows, within).distinct()
+        found.update(connection.execute(days).scalars())
+    return sorted(found)
+
+
+def _views_of(scope: Scope) -> Iterator[tuple[Any, list[sa.ColumnElement[bool]]]]:
+    """Batch's rows and live's, with what chooses those of the scope, or more."""
+    if scope.batch_ordinal is not None:
+        yield _B, [_B.definition == scope.definition, _B.batch_run <= scope.batch_ordinal, _B.events > 0]
+    if scope.live_id is not None:
+        yield _L, [_L.run == scope.live_id, _L.generation > scope.boundary]
 
 
 def all_rows(connection: sa.Connection, scope: Scope) -> Iterator[Iterator[TileRow]]:

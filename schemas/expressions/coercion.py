@@ -29,6 +29,7 @@ from tandem.schemas.expressions.types import (
     is_timestamp,
     type_name,
 )
+from tandem.schemas.time_range import checked_times
 
 __all__ = ["cast", "convert", "fold", "literal", "number", "unify"]
 
@@ -159,8 +160,8 @@ def _conversion(source: pa.DataType, target: pa.DataType) -> Callable[[Datum], D
         ("varchar", "boolean"): checked,
         ("varchar", "bigint"): checked,
         ("varchar", "double"): checked,
-        ("varchar", "date"): checked,
-        ("varchar", "timestamp"): kernels.timestamp_of_text,
+        ("varchar", "date"): lambda value: checked_times(checked(value)),
+        ("varchar", "timestamp"): lambda value: checked_times(kernels.timestamp_of_text(value)),
         ("date", "varchar"): plain,
         ("date", "timestamp"): lambda value: pc.cast(pc.cast(value, LOCAL_TIMESTAMP), target),
         ("timestamp", "date"): day,

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tandem.schemas.certificate import time_text
+from tandem.schemas.durations import DAY
 from tandem.schemas.measures.base import Groups
 
 __all__ = [
@@ -171,5 +173,20 @@ def plain(values: pa.Array) -> list[object]:
         values = values.cast(pa.duration("us"), safe=False)
     elif pa.types.is_time64(kind) and kind.unit == "ns":
         values = values.cast(pa.time64("us"), safe=False)
-    python: list[object] = values.to_pylist()
+    try:
+        python: list[object] = values.to_pylist()
+    except OverflowError:  # a state of before such times became dead letters
+        python = [_beyond(value) for value in values]
     return python
+
+
+def _beyond(value: pa.Scalar) -> object:
+    """A date or timestamp, as a text where Python has none."""
+    try:
+        return value.as_py()
+    except OverflowError:
+        kind = value.type
+        if pa.types.is_date32(kind):
+            return time_text(value.value * DAY).partition("T")[0]
+        text = time_text(value.value)
+        return text if kind.tz else text.removesuffix("Z")

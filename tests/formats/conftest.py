@@ -80,6 +80,7 @@ class Spec:
     format: Literal["avro", "json"] = "avro"
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    spellings: dict[str, dict[str, Any]] = field(default_factory=dict)
     event_id: tuple[str, ...] = ("id",)
     csv: CsvOptions = field(default_factory=CsvOptions)
     encoding: str = "utf-8"

@@ -282,6 +282,7 @@ def test_the_process_survives_thousands_of_mutations(tmp_path: Path, kit: Any) -
         resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
         for schema, time, good in {[(kit.event, "time", messages[0]), (kit.wide, "seen", messages[1])]!r}:
             spec = SimpleNamespace(
+                spellings={{}},
                 avro_schema=schema, format="avro", revisions={{}}, fields={{}}, event_id=("id",),
                 event_time=time, max_ahead=None,
             )

@@ -36,6 +36,7 @@ class Spec:
     format: Literal["avro", "json"] = "json"
     max_ahead: int | None = None
     revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    spellings: dict[str, dict[str, Any]] = field(default_factory=dict)
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tandem.schemas.calendars import Calendar, Period
+from tandem.schemas.certificate import time_text
 from tandem.schemas.durations import DAY, HOUR, MINUTE, SECOND
 from tandem.schemas.errors import UserError
 from tandem.schemas.instants import instant_of
@@ -85,6 +86,27 @@ def test_weeks_may_start_on_any_day() -> None:
 def test_tiles_that_cut_a_zones_days_are_refused(zone: str, tile: int, start: str, end: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Calendar(Period.DAY, zone).check_tiles(tile, instant_of(start, zone), instant_of(end, zone))
+
+
+@pytest.mark.parametrize(
+    ("zone", "period", "at", "start", "end"),
+    [
+        pytest.param(
+            "Europe/Berlin", "month", "0001-01-01", "0000-12-31T23:06:32Z", "0001-01-31T23:06:32Z", id="zero-time"
+        ),
+        pytest.param(
+            "America/New_York", "day", "0001-01-01", "0000-12-31T04:56:02Z", "0001-01-01T04:56:02Z", id="west"
+        ),
+        pytest.param("UTC", "week", "0001-01-01", "0001-01-01T00:00:00Z", "0001-01-08T00:00:00Z", id="a-monday"),
+        pytest.param("UTC", "year", "9999-12-31", "9999-01-01T00:00:00Z", "+010000-01-01T00:00:00Z", id="last-year"),
+        pytest.param(
+            "Asia/Tokyo", "day", "9999-12-31T23:59", "9999-12-31T15:00:00Z", "+010000-01-01T15:00:00Z", id="last"
+        ),
+    ],
+)
+def test_periods_that_reach_out_of_the_years_1_to_9999(zone: str, period: str, at: str, start: str, end: str) -> None:
+    found = Calendar(Period(period), zone).span_about(instant_of(at))
+    assert tuple(map(time_text, found)) == (start, end)
 
 
 @pytest.mark.parametrize(

@@ -362,3 +362,27 @@ def test_a_long_list_is_fast_enough_to_be_the_way_out_of_long_chains() -> None:
 )
 def test_type_names(kind: pa.DataType, name: str) -> None:
     assert type_name(kind) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        pytest.param("CAST(s AS DATE)", ["0001-01-01", "9999-12-31"], ["0000-12-31"], id="date"),
+        pytest.param(
+            "CAST(s AS TIMESTAMP)",
+            ["0001-01-01T00:00:00Z", "9999-12-31 23:59:59.999999"],
+            ["0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "0000-06-01"],
+            id="timestamp",
+        ),
+    ],
+)
+def test_a_text_becomes_a_time_only_within_the_years_that_can_be_shown(
+    text: str, good: list[str], bad: list[str]
+) -> None:
+    expression = compile_expression(text, SCHEMA, "derive.x")
+    values, failed = evaluate_rows(expression, batch(s=good + bad))
+    assert sorted(failed) == list(range(len(good), len(good) + len(bad)))
+    assert all("outside the years 1 to 9999" in reason for reason in failed.values())
+    assert [value.year for value in values.to_pylist()[: len(good)]] == [1, 9999]
+    for one in bad:
+        assert "outside the years 1 to 9999" in message(text.replace("s AS", f"'{one}' AS"))

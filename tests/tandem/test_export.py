@@ -83,3 +83,37 @@ def test_wrong_flags_are_one_line(home: Path, flags: list[str], message: str) ->
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+TIMES_THAT_STAND_FOR_NONE = {
+    "zero of Go and .NET": "0001-01-01T00:00:00Z",
+    "zero of SQL Server": "1753-01-01T00:00:00Z",
+    "zero of Excel": "1899-12-30T00:00:00Z",
+    "an hour cut by midnight in Amsterdam": "1900-06-30T23:30:00Z",
+    "never": "9999-12-31T23:59:59.999999Z",
+}
+
+
+def test_times_that_stand_for_none_block_nobody_elses_answers(tmp_path: Path) -> None:
+    """By the calendar of a zone whose offset then had seconds, so that tiles don't fit it."""
+    (tmp_path / "sale.avsc").write_text(json.dumps(SCHEMA))
+    definition = DEFINITION.replace("event_time: at", "event_time: at, max_ahead: null").replace("tile: 1m", "tile: 1h")
+    (tmp_path / "sales.yaml").write_text(definition)
+    times = {"now": "2026-01-05T12:00:00Z", **TIMES_THAT_STAND_FOR_NONE}
+    lines = [json.dumps({"id": shop, "at": at, "shop": shop, "amount": 1.0}) for shop, at in times.items()]
+    (tmp_path / "sales.jsonl").write_text("\n".join(lines) + "\n")
+    home = tmp_path / "home"
+    files = str(tmp_path / "sales.jsonl")
+    backfill(["--definition", str(tmp_path / "sales.yaml"), "--files", files, "--home", str(home)])
+    for flags in (["--window", "month", "--zone", "Europe/Amsterdam"], ["--window", "day"], ["--step", "7d"]):
+        rows = {row["key"]["shop"]: row for row in map(json.loads, exported(home, *flags).splitlines())}
+        assert {shop: row["events"] for shop, row in rows.items()} == dict.fromkeys(times, 1)
+    months = exported(home, "--window", "month", "--zone", "Europe/Amsterdam")
+    spans = {row["key"]["shop"]: (row["start"], row["end"]) for row in map(json.loads, months.splitlines())}
+    assert spans["now"] == ("2026-01-01T00:00:00+01:00", "2026-02-01T00:00:00+01:00")
+    assert spans["zero of Go and .NET"] == ("0000-12-31T23:40:28Z", "0001-02-01T00:00:00+00:19:32")
+    assert spans["never"] == ("9999-12-31T23:00:00+00:00", "+010000-01-31T23:00:00Z")
+    assert spans["an hour cut by midnight in Amsterdam"] == (
+        "1900-06-30T23:19:32+00:19:32",
+        "1900-07-01T00:19:32+00:19:32",
+    )
