@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_t
 from tandem.formats.files import expand
 from tandem.formats.guarded_readers import reader_server
 from tandem.pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items, workers_for
+from tandem.pipelines.backfill_progress import board_in, shown_progress
 from tandem.pipelines.config import (
     FlagParser,
     add_definition_flag,
@@ -38,6 +39,7 @@ from tandem.pipelines.memory import keep_memory
 from tandem.pipelines.scratch import scratch_folder
 from tandem.schemas.compiled import compile_definition
 from tandem.schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
+from tandem.schemas.printable import printable
 from tandem.transforms.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.backfill_work import ReadWork, Work
 from tandem.transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
@@ -219,9 +221,11 @@ def _build_batch_runs(
     local_batch_runner(options, config.workers or workers_for(work.size))
     names = ", ".join(job.config.definition.name for job in jobs)
     with ExitStack() as stack:
-        stack.enter_context(console.status(f"{names}: {len(work.files)} files, {len(work.segments)} segments"))
         scratch = stack.enter_context(scratch_folder(config.scratch, work.batch_run)) if config.scratch else None
-        pipeline = build(jobs, options, store, scratch)
+        board, items = board_in(scratch), len(list(work_items(work, config.definition.source)))
+        title = f"{names}: {len(work.files)} files, {len(work.segments)} segments"
+        stack.enter_context(shown_progress(console, title, work.size, items, board))
+        pipeline = build(jobs, options, store, scratch, board)
         begun = time.monotonic()
         wait(launch(pipeline))
     seconds = listing + time.monotonic() - begun
@@ -235,7 +239,13 @@ def _build_batch_runs(
         )
 
 
-def build(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, scratch: str | None = None) -> beam.Pipeline:
+def build(
+    jobs: Sequence[Job],
+    options: PipelineOptions,
+    store: ViewStore,
+    scratch: str | None = None,
+    board: str | None = None,
+) -> beam.Pipeline:
     """The graph of jobs that read the same; their batch runs are begun in the store."""
     for job in jobs:
         store.start_batch_run(
@@ -250,7 +260,7 @@ def build(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, scrat
     work = list(work_items(jobs[0].plan, jobs[0].config.definition.source))
     items = pipeline | "Work" >> beam.Create(work).with_output_types(Work)
     definitions = tuple(job.config.definition for job in jobs)
-    batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal)
+    batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal, board)
     for job in jobs:
         batches | job.config.definition.name >> BatchView(job, scratch)
     return pipeline
@@ -263,7 +273,7 @@ def _published(job: Job, store: ViewStore, console: Console, builds_left: int, s
     except BatchOutdatedError as outdated:
         if not builds_left:
             raise
-        console.print(f"{outdated}: doing so")
+        console.print(printable(f"{outdated}: doing so"), markup=False)
         return False
     console.print(f"{job.config.definition.name}: published, boundary {published.boundary}")
     return True

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
 
 from tandem.journal.blobs import LocalBlobs
 from tandem.journal.journal_index import JournalIndex
@@ -20,15 +21,17 @@ from tandem.journal.tail import is_follower
 from tandem.journal.watermark_board import read_board
 from tandem.journal.watermarks import lowest
 from tandem.pipelines.config import Home
+from tandem.pipelines.live_facts import LiveFacts, NewestAnswers, Rates, ago, facts_of, problem_of
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition import Definition
 from tandem.schemas.errors import TandemError
+from tandem.schemas.printable import printable
 from tandem.transforms.sinks import serve_when_caught_up
 from tandem.transforms.stored_tiles import LiveRunRef
 from tandem.views.opening import open_store
 from tandem.views.report import status_report
 
-__all__ = ["note_idle_watermark", "watch"]
+__all__ = ["note_idle_watermark", "screen_of", "watch"]
 
 _EVERY = 1.0
 _LINE_EVERY = 10.0
@@ -52,20 +55,19 @@ def _watch(
     home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef], on_terminal: bool, stop: threading.Event
 ) -> None:
     console = Console(stderr=True)
-    rates = _Rates()
+    rates, newest = Rates(), NewestAnswers() if on_terminal else None
     if on_terminal:
         with Live(console=console, auto_refresh=False) as live:
             while not stop.wait(_EVERY):
-                live.update(_table(_rows(home, definitions, runs, rates)), refresh=True)
+                live.update(screen_of(_facts(home, definitions, runs, rates, newest)), refresh=True)
         return
     shown = time.monotonic()
     while not stop.wait(_EVERY):
-        rows = _rows(home, definitions, runs, rates)
+        facts = _facts(home, definitions, runs, rates, newest)
         if time.monotonic() - shown >= _LINE_EVERY:
             shown = time.monotonic()
-            for row in rows:
-                line = ", ".join(f"{column} {value}" for column, value in zip(_COLUMNS[1:], row[1:], strict=True))
-                console.print(f"{row[0]}: {line}", highlight=False, soft_wrap=True)
+            for each in facts:
+                console.print(each.line(), highlight=False, soft_wrap=True, markup=False)
 
 
 def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
@@ -106,60 +108,42 @@ def _writer_that_is_taken_in(home: Home, definition: Definition, run: str) -> st
 _INDEXES: Final[dict[str, JournalIndex]] = {}
 
 
-class _Rates:
-    """Events per second between two looks."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[float, int]] = {}
-
-    def rate(self, name: str, total: int) -> float:
-        now = time.monotonic()
-        before, seen = self._last.get(name, (now, total))
-        self._last[name] = (now, total)
-        return (total - seen) / (now - before) if now > before else 0.0
-
-
-def _rows(
-    home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef], rates: _Rates
-) -> list[tuple[str, ...]]:
-    store = open_store(home.store)
-    rows = []
+def _facts(
+    home: Home,
+    definitions: Sequence[Definition],
+    runs: Sequence[LiveRunRef],
+    rates: Rates,
+    newest: NewestAnswers | None,
+) -> list[LiveFacts]:
+    store, found = open_store(home.store), []
     for definition, live_run in zip(definitions, runs, strict=True):
         try:
             serving = serve_when_caught_up(store, definition, live_run.run)
             note_idle_watermark(home, definition, live_run.run)
-            rows.append(_row(definition, live_run, serving, status_report(store, definition.name), rates))
+            now = time.time_ns() // 1000
+            facts = facts_of(definition, live_run.run, serving, status_report(store, definition.name), rates, now)
+            if newest is not None:
+                facts = replace(facts, newest=newest.of(store, definition, facts.watermark))
+            found.append(facts)
         except TandemError as error:
-            rows.append((definition.name, live_run.run, str(error), "", "", "", "", "", "", ""))
-    return rows
+            found.append(problem_of(definition, live_run.run, error))
+    return found
 
 
-def _row(
-    definition: Definition, live_run: LiveRunRef, serving: bool, report: Mapping[str, Any], rates: _Rates
-) -> tuple[str, ...]:
-    mine = next(r for r in report["live_runs"] if r["run"] == live_run.run and r["version"] == definition.version)
-    totals = mine["generations"].values()
-    received = sum(generation["received"] for generation in totals)
-    served = report["served"] or {"boundary": 0}
-    return (
-        definition.name,
-        live_run.run,
-        "serving" if serving else "catching up",
-        f"{rates.rate(definition.name, received):,.0f}/s",
-        f"{received:,}",
-        f"{sum(abs(residue) for residue in mine['residues'].values()):,}",
-        f"{sum(generation['late'] for generation in totals):,}",
-        f"{sum(generation['dead'] for generation in totals):,}",
-        time_text(mine["watermark"]) if mine["watermark"] is not None else "unknown",
-        str(served["boundary"]),
-    )
-
-
-_COLUMNS = ("definition", "run", "state", "rate", "received", "in flight", "late", "dead", "watermark", "boundary")
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table(*_COLUMNS, title="tandem live; Ctrl-C drains: seals, and loses nothing")
-    for row in rows:
-        table.add_row(*row)
-    return table
+def screen_of(facts: Sequence[LiveFacts]) -> Group:
+    """The whole screen: of each definition some short lines, none of which a narrow terminal has to cut."""
+    lines = [Text("tandem live; Ctrl-C drains: seals, and loses nothing", "bold")]
+    for each in facts:
+        lines.append(Text(printable(f"{each.definition}  run {each.run}  {each.state}"), "bold"))
+        if each.problem:
+            lines.append(Text(printable(f"  {each.problem}"), "red"))
+            continue
+        lag = ago(each.lag) if each.lag is not None else "unknown"
+        lines.append(Text(f"  {each.rate:,.0f}/s  {each.history}", no_wrap=True, overflow="crop"))
+        lines.append(Text(f"  lag {lag}  fresh {ago(each.freshness)} ago  backlog {each.backlog:,}"))
+        lines.append(Text(f"  received {each.received:,}  late {each.late:,}  dead {each.dead:,}"))
+        watermark = time_text(each.watermark) if each.watermark is not None else "unknown"
+        lines.append(Text(f"  watermark {watermark}  boundary {each.boundary}"))
+        if each.newest:
+            lines.append(Text(printable(f"  newest: {each.newest}")))
+    return Group(*lines)

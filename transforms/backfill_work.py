@@ -13,6 +13,7 @@ from tandem.journal.reading import read_segment
 from tandem.schemas.definition import Definition
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.packing import PackedCoder, pack, unpack
+from tandem.transforms.progress_board import note_read
 from tandem.transforms.reading import observe, read_file_piece, source_readings
 
 __all__ = ["FileWork", "ReadWork", "SegmentWork", "Work", "read_work"]
@@ -70,19 +71,27 @@ class ReadWork(beam.PTransform):  # type: ignore[misc]
     definitions: tuple[Definition, ...]
     """All on one source section, so that one decoding serves them all."""
     journal: str
+    board: str | None = None
+    """Folder in which readers on this machine note how far they are."""
 
     def expand(self, work: beam.PCollection[Work]) -> beam.PCollection[SourceBatch]:
-        read = beam.ParDo(_Read(self.definitions, self.journal)).with_output_types(SourceBatch)
+        read = beam.ParDo(_Read(self.definitions, self.journal, self.board)).with_output_types(SourceBatch)
         return work | "Spread" >> beam.Reshuffle() | "Read" >> read
 
 
 class _Read(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, definitions: tuple[Definition, ...], journal: str) -> None:
+    def __init__(self, definitions: tuple[Definition, ...], journal: str, board: str | None) -> None:
         self._definitions = definitions
         self._journal = journal
+        self._board = board
 
     def process(self, work: Work) -> Iterator[SourceBatch]:
-        yield from read_work(self._definitions, work, LocalBlobs(self._journal))
+        for batch in read_work(self._definitions, work, LocalBlobs(self._journal)):
+            yield batch
+            if self._board is not None:
+                note_read(self._board, batch.decoded.events.num_rows)
+        if self._board is not None:
+            note_read(self._board, 0, whole=True)
 
 
 def read_work(definitions: Sequence[Definition], work: Work, journal: BlobStore) -> Iterator[SourceBatch]:
