@@ -33,11 +33,10 @@ if dies:
         sys.exit(1)
 for deaf in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(deaf, signal.SIG_IGN)
-signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
 os.execv(sys.argv[3], sys.argv[3:])
 """
-"""PR_SET_PDEATHSIG outlives exec, as do the session, what is ignored (Java keeps to it) and what is blocked (Go does).
-A parent that died before it was set is seen by its number.
+"""PR_SET_PDEATHSIG outlives exec, as do the session and what is ignored: Java keeps to it, Go doesn't for SIGTERM (see
+runners/prism_source.py). A parent that died before it was set is seen by its number.
 """
 
 

@@ -21,7 +21,7 @@ SOCKET: Final = "TANDEM_PRISM_SOCKET"
 """Environment variable of a bound Prism: the path of its Unix socket; without it, it listens at loopback. That its name
 is in the binary tells a bound one from Beam's.
 """
-_REVISION: Final = 1
+_REVISION: Final = 2
 """Of what is changed in Beam's source: another one is built anew."""
 
 

@@ -23,15 +23,18 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer as Beams
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from tandem.pipelines.beam_patches.listening import closed_to_other_users
+from tandem.pipelines.interfaces import other_interfaces
 from tandem.pipelines.job_servers import stay_on_the_line, tied
 from tandem.pipelines.prism_binary import SOCKET, cached_binary, is_bound
 from tandem.pipelines.sockets import private_socket
 from tandem.schemas.errors import LaunchError
 
-__all__ = ["TIED_PRISM", "PrismJobServer", "TiedPrismRunner", "keep_bundles_whole"]
+__all__ = ["OPEN_PORT", "TIED_PRISM", "PrismJobServer", "TiedPrismRunner", "keep_bundles_whole"]
 
 TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
 """What to pass as `--runner`."""
+OPEN_PORT: Final = "accept_open_port"
+"""Experiment with which a Prism is started that other hosts can reach."""
 _PATIENCE: Final = 120.0
 """Seconds that Prism may take to answer."""
 _LOOK: Final = 0.2
@@ -81,6 +84,7 @@ class PrismJobServer(JobServer):  # type: ignore[misc]
     def __init__(self, options: PipelineOptions) -> None:
         self._server = _BeamsPrism(options)
         self._port = options.view_as(JobServerOptions).job_port
+        self._may_be_open = options.view_as(DebugOptions).lookup_experiment(OPEN_PORT, False)
         environment = (options.view_as(PortableOptions).environment_type or "LOOPBACK").upper()
         self._workers_here = environment == "LOOPBACK"
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +94,13 @@ class PrismJobServer(JobServer):  # type: ignore[misc]
         """See JobServer. Raises LaunchError where it doesn't start."""
         if self._channel is None:
             path = self._server.path()
-            self._channel = self._open(*self._started(path, bound=is_bound(path)))
+            bound = is_bound(path)
+            if not bound and not self._may_be_open and other_interfaces():
+                raise LaunchError(
+                    f"the Prism at {path} listens on all interfaces and runs what anyone sends it: nothing was started",
+                    "`python -m tandem.runners.prism` builds one that doesn't, or --accept open-port behind a firewall",
+                )
+            self._channel = self._open(*self._started(path, bound=bound))
         return beam_job_api_pb2_grpc.JobServiceStub(self._channel)
 
     def _started(self, path: Path, *, bound: bool) -> tuple[subprocess.Popen[bytes], str]:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import struct
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from apache_beam.options.pipeline_options import PrismRunnerOptions
 
+from tandem.pipelines.interfaces import other_interfaces
 from tandem.runners.plan_findings import Finding, Level
 from tandem.runners.plan_launch import Engine, Launch
 
-__all__ = ["check_prism", "other_interfaces"]
-
-_GET_FLAGS: Final = 0x8913
-_UP: Final = 1
-_LOOPBACK: Final = 8
+__all__ = ["check_prism"]
 
 
 def check_prism(launch: Launch) -> Iterator[Finding]:
@@ -70,22 +63,3 @@ def _open(which: str) -> Iterator[Finding]:
 def _build() -> str:
     builds = "`make setup` or `python -m tandem.runners.prism` builds it with Go"
     return builds if shutil.which("go") else "install Go 1.25 or later and run `python -m tandem.runners.prism`"
-
-
-def other_interfaces() -> tuple[str, ...]:
-    """Names of the network interfaces by which other hosts may reach this one; elsewhere than on Linux all but lo."""
-    names = [name for _, name in socket.if_nameindex()]
-    if sys.platform != "linux":
-        return tuple(name for name in names if not name.startswith("lo"))
-    return tuple(name for name in names if _flags(name) & (_UP | _LOOPBACK) == _UP)
-
-
-def _flags(name: str) -> int:
-    import fcntl
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        try:
-            asked = fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack("16sh14x", name.encode()[:15], 0))
-        except OSError:
-            return 0
-    return int(struct.unpack("16sh14x", asked)[1])

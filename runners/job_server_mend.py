@@ -79,7 +79,9 @@ def _write(jar: Path, changed: dict[str, bytes]) -> None:
     """The jar with these entries instead of its own, or besides."""
     making = jar.with_name(f"making-{os.getpid()}-{jar.name}")
     with zipfile.ZipFile(jar) as archive, zipfile.ZipFile(making, "w", zipfile.ZIP_DEFLATED) as target:
-        for info in archive.infolist():
+        # Of a name that is there twice, the first.
+        entries = {info.filename: info for info in reversed(archive.infolist())}
+        for info in reversed(entries.values()):
             data = changed.pop(info.filename) if info.filename in changed else archive.read(info)
             target.writestr(info, data)
         for name, data in changed.items():

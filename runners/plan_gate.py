@@ -11,6 +11,7 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 
 from tandem.pipelines.job_servers import YEARS
 from tandem.pipelines.launching import FN_API_RUNNER, is_local
+from tandem.pipelines.tied_prism import OPEN_PORT
 from tandem.runners.checks_local import SERVED
 from tandem.runners.checks_options import check_ignored
 from tandem.runners.checks_reachable import check_prism
@@ -47,6 +48,8 @@ def gate(name: str, arguments: Sequence[str]) -> Gate:
     thorough = against is not None or save is not None or not _is_here(rest)
     findings = _thorough(name, rest, against, save) if thorough else _quick(name, rest)
     refuse(findings, accepted, plan=f"tandem plan {name}")
+    if any(finding.code == "open-port" for finding in findings):
+        rest = [*rest, f"--experiments={OPEN_PORT}"]
     return Gate(rest, tuple(finding for finding in findings if finding.level is not Level.NOTE))
 
 

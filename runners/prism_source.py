@@ -1,4 +1,4 @@
-"""What is changed in Prism's source before it is built: where it listens.
+"""What is changed in Prism's source before it is built: where it listens, and who ends it.
 
 Beam 2.77's Prism takes a port, and no address: it listens on all interfaces. Only the module's own files are changed,
 when it is built; each place has to be there exactly once, or nothing is built.
@@ -40,11 +40,15 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 // ListenHere listens where no other host can reach it: at the socket that {SOCKET} names, or at loopback.
+// Who names a socket ends this process itself: what is sent to all processes of a service is for that one to decide.
 func ListenHere(port int) (net.Listener, error) {{
 	if path := os.Getenv("{SOCKET}"); path != "" {{
+		signal.Ignore(syscall.SIGTERM)
 		return net.Listen("unix", path)
 	}}
 	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))

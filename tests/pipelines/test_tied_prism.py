@@ -11,7 +11,8 @@ from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from tandem.pipelines import live, live_config
-from tandem.pipelines.tied_prism import TiedPrismRunner
+from tandem.pipelines.tied_prism import PrismJobServer, TiedPrismRunner
+from tandem.schemas.errors import LaunchError
 
 UNSPLIT = "prism_disable_sdf_split"
 
@@ -62,3 +63,23 @@ def test_the_source_gathers_for_as_long_as_the_freshness(tmp_path: Path, freshne
     subscription = "projects/p/subscriptions/s"
     config, _ = live_config.parse([*named, "--home", f"{tmp_path}/home", "--subscription", subscription])
     assert live.bundle_seconds(config.definitions) == seconds
+
+
+@pytest.mark.parametrize(
+    ("flags", "interfaces", "refused"),
+    [
+        pytest.param([], ("eth0",), True, id="on-a-network"),
+        pytest.param([], (), False, id="on-none"),
+        pytest.param(["--experiments=accept_open_port"], ("eth0",), False, id="accepted"),
+    ],
+)
+def test_a_prism_that_others_can_reach_isnt_started(
+    flags: list[str], interfaces: tuple[str, ...], refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tandem.pipelines.tied_prism.other_interfaces", lambda: interfaces)
+    prism = tmp_path / "prism"
+    prism.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 3\n")
+    server = PrismJobServer(PipelineOptions([f"--prism_location={prism}", *flags]))
+    with pytest.raises(LaunchError, match="listens on all interfaces" if refused else "Prism ended with exit code 3"):
+        server.start()
+    assert (tmp_path / "started").exists() is not refused

@@ -100,6 +100,20 @@ def test_a_prism_that_isnt_where_it_is_said_to_be_is_refused(tmp_path: Path) -> 
         gate("live", [f"--prism_location={tmp_path}/prism"])
 
 
+def test_a_prism_that_others_can_reach_is_refused_unless_that_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tandem.runners.checks_reachable.other_interfaces", lambda: ("eth0",))
+    (tmp_path / "prism").write_bytes(b"anybody's")
+    for name, runner in (("live", []), ("backfill", ["--runner=PrismRunner"])):
+        arguments = [*runner, f"--prism_location={tmp_path}/prism"]
+        with pytest.raises(LaunchError, match=r"^open-port \[--prism_location\]: the Prism at .* \(eth0\)"):
+            gate(name, arguments)
+        passed = gate(name, [*arguments, "--accept", "open-port"])
+        assert [finding.code for finding in passed.warnings] == ["open-port"]
+        assert passed.arguments == [*arguments, "--experiments=accept_open_port"]
+
+
 def test_warnings_are_told_before_a_launch(folder: Path) -> None:
     (folder / "home").mkdir()
     result = tandem("backfill", *backfill(folder, "--parallelism=3"))

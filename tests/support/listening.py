@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,41 @@ class Listening:
             return False
         mode = os.stat(Path(self.where).parent).st_mode
         return stat.S_IMODE(mode) == 0o700
+
+
+class Looking(threading.Thread):
+    """Looks all the time where the processes of some trees listen: `with Looking(pid) as looks: ...`."""
+
+    def __init__(self, *roots: int) -> None:
+        super().__init__(daemon=True)
+        self._roots, self._over = roots, threading.Event()
+        self.seen: set[Listening] = set()
+        self.wrong: set[Listening] = set()
+        """Open to other hosts."""
+        self.common: set[Listening] = set()
+        """Open to other users of this machine."""
+
+    def __enter__(self) -> Looking:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._over.wait(0.02):
+            for one in set(listening(*self._roots)) - self.seen:
+                with suppress(OSError):  # it has gone meanwhile
+                    self._note(one)
+
+    def _note(self, one: Listening) -> None:
+        private = one.private
+        self.seen.add(one)
+        if not one.closed:
+            self.wrong.add(one)
+        if not private:
+            self.common.add(one)
 
 
 def tree(*roots: int) -> set[int]:

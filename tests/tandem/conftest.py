@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from stage_fixtures import emulator, stage
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
@@ -18,6 +19,8 @@ from tandem.schemas.definition import load
 from tandem.schemas.states import aggregate
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
+
+__all__ = ["emulator", "stage"]
 
 HOUR = 3_600_000_000
 DAY_START = 1_767_571_200_000_000
