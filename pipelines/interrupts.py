@@ -22,7 +22,7 @@ __all__ = ["Draining", "also_at_once", "drained_by_signals", "end_at_once", "end
 
 INTERRUPTED: Final = 130
 _SAME: Final = 0.05
-"""Seconds within which a signal is the same one: some send it to a process and to its group."""
+"""Seconds within which SIGTERM is the same one: `timeout` for one sends it to a process and to its group."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _DUTIES: Final[list[Callable[[], object]]] = []
 
@@ -113,7 +113,7 @@ class Draining:
             _say("draining: what was taken in is brought to its end; Ctrl-C again ends at once")
             if self._run is not None:
                 self._drain(self._run)
-        elif now - self._asked > _SAME:
+        elif number == signal.SIGINT or now - self._asked > _SAME:
             end_at_once(self._at_once)
 
     def _drain(self, run: str) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import apache_beam as beam
 import grpc
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import sdk_worker
 
@@ -113,6 +113,7 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
     patch_beam()
     end_bundles_promptly()
     mend_job_servers()
+    _ask_no_pip(pipeline.options)
     try:
         return pipeline.run()
     except RuntimeError as error:
@@ -122,6 +123,12 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
                 "`make setup` or `python -m tandem.runners.prism` builds it with Go, or pass --prism_location=PATH"
             ) from error
         raise _told(error) from error
+
+
+def _ask_no_pip(options: PipelineOptions) -> None:
+    """Beam would ask pip what is installed, for logs of workers elsewhere: a process that Ctrl-C reaches, too."""
+    if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":
+        options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
 
 
 def wait(result: PipelineResult) -> None:
