@@ -15,6 +15,8 @@ from typing import Protocol
 
 from tandem.schemas.errors import JournalError
 from tandem.schemas.failpoints import Failpoint, reached
+from tandem.schemas.private_files import make_folder as make_private_folder
+from tandem.schemas.private_files import private
 
 __all__ = ["BlobExistsError", "BlobMissingError", "BlobStore", "LocalBlobs", "create_or_find"]
 
@@ -175,7 +177,7 @@ class LocalBlobs:
         _make_folder(target.parent)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
         try:
-            with _named(temporary), temporary.open("xb") as file:
+            with _named(temporary), open(temporary, "xb", opener=private) as file:
                 file.write(data)
                 if flush:
                     self._failpoint("after-write")
@@ -203,8 +205,7 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    with suppress(FileExistsError):
-        folder.mkdir()
+    make_private_folder(folder)
     _flush_folder(folder.parent)
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from tandem.formats.file_pieces import MAX_PIECE_MEMORY
-from tandem.schemas import yaml_lines
+from tandem.schemas import private_files, yaml_lines
 from tandem.schemas.definition import Definition, load
 from tandem.schemas.durations import parse_duration
 from tandem.schemas.errors import UserError
@@ -129,7 +129,7 @@ def home_from(flags: argparse.Namespace) -> Home:
 def make_folder(folder: str | Path) -> None:
     """Make a folder, with its parents, unless it is there. Raises UserError where that can't be done."""
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(folder)
     except OSError as error:
         raise UserError(f"{folder}: this folder can't be made: {error.strerror}") from None
 

@@ -23,6 +23,7 @@ from tandem.pipelines.replay import Letter, Replayed
 from tandem.schemas.compiled import CompiledDefinition
 from tandem.schemas.definition import Source
 from tandem.schemas.errors import SourceFileError, TandemError, UserError
+from tandem.schemas.private_files import make_folder, private
 from tandem.transforms.publishing import packed
 from tandem.transforms.trial import Verdict, try_messages
 from tandem.views.letter_facts import LetterNote, LetterState, Place
@@ -77,8 +78,8 @@ def files_locked(home: ReplayHome) -> Iterator[None]:
     Raises UserError.
     """
     folder = Path(home.root) / "replays"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("wb") as lock:
+    make_folder(folder)
+    with open(folder / "lock", "wb", opener=private) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -100,7 +101,7 @@ def replay_files(
     """
     version = compiled.definition.version
     folder = Path(os.path.realpath(home.root)) / "replays" / version
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sent, written = 0, list[tuple[Path, list[Letter]]]()
     try:
         for path, held in _write_files(letters, compiled.definition.source, folder):
@@ -189,12 +190,13 @@ def _write_files(letters: Sequence[Letter], source: Source, folder: Path) -> Ite
     mark = BOM if source.encoding != UTF_8 else b""
     for like, held in _alike(letters, source).items():
         place = folder / like.folders
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder(place)
         for part in packed(held, _size, MAX_FILE_LETTERS, MAX_FILE_BYTES):
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
             path = place / f"replay-{stamp}-{secrets.token_hex(4)}{like.ending}"
             lines = [like.header] if like.header else []
-            path.write_bytes(mark + b"\n".join([*lines, *(_line(x, like) for x in part)]) + b"\n")
+            with open(path, "wb", opener=private) as file:
+                file.write(mark + b"\n".join([*lines, *(_line(x, like) for x in part)]) + b"\n")
             yield path, part
 
 

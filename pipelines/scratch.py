@@ -13,6 +13,7 @@ from pyarrow import fs
 from tandem.formats.file_pieces import storage_of
 from tandem.pipelines.config import make_folder
 from tandem.pipelines.interrupts import also_at_once
+from tandem.schemas.private_files import private
 
 __all__ = ["scratch_folder"]
 
@@ -30,7 +31,7 @@ def scratch_folder(root: str, name: str) -> Iterator[str]:
     make_folder(root)
     _sweep(Path(root))
     folder, lock = Path(root, name), Path(root, f"{name}.lock")
-    with lock.open("w") as held:
+    with open(lock, "w", opener=private) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         make_folder(folder)
         try:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["PRIVATE_UMASK", "is_shared", "make_folder", "private", "wanted_mode", "wider"]
-
-PRIVATE_UMASK: Final = 0o077
-"""Of the processes that the command line runs and starts: what they make is their owner's."""
+__all__ = ["is_shared", "make_folder", "private", "set_mode", "wanted_mode", "wider"]
 
 _SHARED: Final = stat.S_ISGID | stat.S_IWGRP
 
@@ -56,24 +54,32 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
         raise NotADirectoryError(20, "Not a directory", str(path))
 
 
-def wider(root: str, limit: int) -> Iterator[tuple[str, int]]:
+def wider(
+    root: str, *, limit: int | None = None, shared: bool | None = None, everything: bool = False
+) -> Iterator[tuple[str, int]]:
     """(path, mode) of each file and folder from `root` on, which is one of them, that more can reach than should.
 
-    Breadth first, so that what stands highest comes first; ends after `limit` entries were looked at.
+    `shared`: whether their group may; by default as `root` says, or the folder of a file. `everything`: each that there
+    is. Breadth first, so that what stands highest comes first; ends after `limit` entries.
     """
-    shared = is_shared(os.stat(root).st_mode)
-    waiting, seen = [root], 0
-    while waiting and seen < limit:
-        path = waiting.pop(0)
-        seen += 1
-        try:
-            status = os.lstat(path)
-        except OSError:
-            continue
-        if stat.S_ISLNK(status.st_mode) or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-            continue
-        if status.st_mode & 0o777 & ~wanted_mode(status.st_mode, shared):
-            yield path, stat.S_IMODE(status.st_mode)
-        if stat.S_ISDIR(status.st_mode):
-            with suppress(OSError), os.scandir(path) as entries:
-                waiting += sorted(entry.path for entry in entries)
+    if shared is None:
+        shared = is_shared(os.stat(root if os.path.isdir(root) else os.path.dirname(root)).st_mode)
+    waiting, seen = deque([root]), 0
+    while waiting and (limit is None or seen < limit):
+        path, seen = waiting.popleft(), seen + 1
+        with suppress(FileNotFoundError):  # a run that goes on removes files
+            mode = os.lstat(path).st_mode
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                continue
+            if everything or mode & 0o777 & ~wanted_mode(mode, shared):
+                yield path, mode
+            if stat.S_ISDIR(mode):
+                with os.scandir(path) as entries:
+                    waiting += sorted(entry.path for entry in entries)
+
+
+def set_mode(path: str, mode: int, *, shared: bool) -> bool:
+    """Give what has this mode the one that it should have; returns whether it had another."""
+    with suppress(FileNotFoundError):
+        os.chmod(path, wanted_mode(mode, shared))
+    return stat.S_IMODE(mode) != wanted_mode(mode, shared)

@@ -15,6 +15,7 @@ from tandem import (
     flink_commands,
     journal_commands,
     plan_commands,
+    private_commands,
     pubsub_commands,
     querying,
     reconcile_commands,
@@ -89,6 +90,7 @@ app.command("roll-back", rich_help_panel="Operate")(store_commands.roll_back)
 app.command(rich_help_panel="Operate", **reconcile_commands.RECONCILE_SETTINGS)(reconcile_commands.reconcile)
 app.command(rich_help_panel="Operate")(definition_commands.drop)
 app.command(rich_help_panel="Operate")(store_commands.prune)
+app.command(rich_help_panel="Operate")(private_commands.private)
 app.command(rich_help_panel="Operate")(journal_commands.seal)
 app.command(rich_help_panel="Operate")(journal_commands.stop)
 pubsub.command("create-topic")(pubsub_commands.create_topic)

@@ -16,6 +16,7 @@ from tandem.named import DefinitionArgument, load_named
 from tandem.places import HomeOption, Places, StoreOption, existing_store
 from tandem.schemas.errors import UserError
 from tandem.schemas.printable import printable
+from tandem.schemas.private_files import private
 from tandem.schemas.suggestions import suggestion
 
 __all__ = ["export"]
@@ -88,7 +89,7 @@ def _opened(out: Path | None) -> Iterator[IO[bytes]]:
     whole = not out.exists() or out.is_file()  # what is a pipe or a device is written to as it is
     part = out.with_name(f"{out.name}.part") if whole else out
     try:
-        with part.open("wb") as file:
+        with open(part, "wb", opener=private if whole else None) as file:
             yield file
         if whole:
             os.replace(part, out)

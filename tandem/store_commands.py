@@ -25,6 +25,7 @@ def status(
     """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
     from tandem.journal.blobs import LocalBlobs
     from tandem.journal_state import read_state
+    from tandem.private_commands import exposed
     from tandem.status_data import status_data
     from tandem.status_tables import print_status
     from tandem.views.report import status_report
@@ -34,10 +35,13 @@ def status(
         report = status_report(views, name_of(definition, views))
     state = read_state(LocalBlobs(places.journal)) if Path(places.journal).is_dir() else None
     now = time.time_ns() // 1000
+    reachable = exposed(home, places)
     if as_json:
-        print_json(status_data(report, state, now))
+        print_json({**status_data(report, state, now), "exposed": reachable})
     else:
         print_status(console(), report, state, now)
+        for line in reachable:
+            say(f"  {line}")
 
 
 def publications(

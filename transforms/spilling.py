@@ -6,6 +6,7 @@ by the largest tile. The files need only live as long as the pipeline; a bundle 
 """
 
 import functools
+import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.formats.file_pieces import storage_of
 from tandem.schemas.columns import KEY
+from tandem.schemas.private_files import private
 from tandem.transforms.elements import TileKey
 from tandem.transforms.packing import PackedCoder, pack, unpack
 
@@ -118,6 +120,8 @@ def spill(parts: Sequence[Part], folder: str) -> list[Spilled]:
         refs.append((key, PartRef(path, first, first + len(some))))
         first += len(some)
     system, inner = storage_of(path)
+    if system.type_name == "local":
+        os.close(private(inner, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     with system.open_output_stream(inner) as sink, pa.ipc.new_file(sink, table.schema) as writer:
         for batch in table.to_batches():
             writer.write_batch(batch)

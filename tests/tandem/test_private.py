@@ -1,0 +1,126 @@
+"""What Tandem writes is for its user alone, whatever the umask; or for a group too, where somebody said so."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tandem.app import app
+from tandem.journal.blobs import LocalBlobs
+from tandem.schemas.private_files import is_shared, wider
+from tandem.views.store import ViewStore
+
+CLICKS = Path(__file__).parents[2] / "examples/clicks/clicks.yaml"
+EVENT = {"event_id": "y1", "event_time": "2026-01-04T21:05:00Z", "user_id": 1, "page": "home", "country": "DE"}
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """`tandem ARGUMENTS` in a process whose umask lets everybody read and write."""
+    command = [sys.executable, "-c", "import os, runpy; os.umask(0); runpy.run_module('tandem', run_name='__main__')"]
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    environment = {**os.environ, "TANDEM_HOME": str(folder / "home"), "TMPDIR": str(scratch)}
+    done = subprocess.run(
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def open_ones(folder: Path) -> list[str]:
+    """Files and folders below, that others than their owner can reach."""
+    found = []
+    for path in folder.rglob("*"):
+        if not path.is_symlink() and path.stat().st_mode & 0o077:
+            found.append(f"{path.relative_to(folder)} {stat.S_IMODE(path.stat().st_mode):o}")
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With two files of events, the second with a line that is none."""
+    made = tmp_path / "work"
+    made.mkdir(mode=0o700)
+    for number, more in enumerate(("", "no event\n")):
+        file = made / f"events-{number}.jsonl"
+        file.write_text(json.dumps({**EVENT, "event_id": f"y{number}", "amount": 2.5}) + "\n" + more)
+        file.chmod(0o600)
+    return made
+
+
+def test_every_file_of_every_command_is_private(folder: Path) -> None:
+    run(folder, "backfill", "--definition", str(CLICKS), "--files", "events-0.jsonl")
+    run(folder, "backfill", "--definition", str(CLICKS), "--files", "events-1.jsonl", *accept_bad())
+    assert any((folder / "home/deadletters").rglob("*.avro"))
+    assert (folder / "home/views.db-mark").exists()
+    run(folder, "export", "clicks", "--output", "out.csv")
+    run(folder, "reconcile", str(CLICKS))
+    (folder / "home/views.db").chmod(0o644)
+    assert "others can reach" in run(folder, "status", "clicks")
+    assert json.loads(run(folder, "status", "clicks", "--json"))["exposed"]
+    run(folder, "private")
+    assert json.loads(run(folder, "status", "clicks", "--json"))["exposed"] == []
+    (folder / "scratch").chmod(0o700)
+    assert open_ones(folder) == []
+
+
+def accept_bad() -> list[str]:
+    """Half of the file is bad."""
+    shown = CliRunner().invoke(app, ["backfill", "--help"]).output
+    return ["--max-bad", "100%"] if "--max-bad" in shown else []
+
+
+def test_the_journal_and_the_store_are_private_by_themselves(tmp_path: Path) -> None:
+    """Also where no command line has set anything: in a worker's process, say."""
+    tmp_path.chmod(0o755)
+    before = os.umask(0)
+    try:
+        LocalBlobs(tmp_path / "journal").create("runs/000001.json", b"{}")
+        store = ViewStore(str(tmp_path / "views.db"))
+        assert open_ones(tmp_path) == []
+        assert {path.name for path in tmp_path.glob("views.db*")} >= {"views.db", "views.db-wal", "views.db-mark"}
+        store.close()
+    finally:
+        os.umask(before)
+
+
+def test_in_a_shared_home_all_is_the_groups_too(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    group = grp.getgrgid(os.getgid()).gr_name
+    shown = CliRunner().invoke(app, ["private", "--home", str(home), "--group", group])
+    assert shown.exit_code == 0, shown.output
+    assert is_shared(home.stat().st_mode)
+    LocalBlobs(home / "journal").create("runs/000001.json", b"{}")
+    store = ViewStore(str(home / "views.db"))
+    modes = {path.relative_to(home).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in home.rglob("*")}
+    store.close()
+    assert modes["journal/runs"] == 0o2770
+    assert modes["journal/runs/000001.json"] == modes["views.db"] == modes["views.db-wal"] == 0o660
+    assert not list(wider(str(home)))
+
+
+def test_a_home_of_before_is_named_and_closed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ViewStore(str((home.mkdir(mode=0o755) or home) / "views.db")).close()
+    home.chmod(0o755)
+    (home / "views.db").chmod(0o644)
+    found = dict(wider(str(home)))
+    assert [Path(path).name for path in found] == ["home", "views.db"]
+    shown = CliRunner().invoke(app, ["private", "--home", str(home)])
+    assert shown.exit_code == 0, shown.output
+    assert "2 files and folders changed; all of it is for you alone" in shown.stdout
+    assert not list(wider(str(home)))
+
+
+def test_a_group_that_is_none_is_an_error_of_one_line(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(app, ["private", "--home", str(tmp_path / "home"), "--group", "nobody-has-this"])
+    assert shown.exit_code == 2
+    assert "there is no such group" in shown.output
