@@ -228,7 +228,9 @@ def _to_mended(launch: Launch) -> str:
             " size of checkpoints, and start a new run when it grows too large"
         )
     named = [f"--{n}" for n in ("job_endpoint", "flink_job_server_jar", "flink_version") if n in launch.flags]
-    return f"leave {' and '.join(named) or 'it'} out: Tandem then starts its own"
+    if not named:
+        return "pass --flink_job_server_jar=PATH of Tandem's own, which `python -m tandem.runners.flink_jars` provides"
+    return f"leave {' and '.join(named)} out: Tandem then starts its own"
 
 
 def _is_mended(launch: Launch) -> bool:

@@ -101,7 +101,8 @@ def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], t
         kept, runner = take_value(words, "--runner")
         what, remedy = (error.what, error.remedy) if isinstance(error, LaunchError) else (str(error), "")
         remedy = remedy or "start the cluster, or correct the flag"
-        where = what.partition(":")[0] if what.startswith("--") else "--runner"
+        asked = "--flink_master" if "flink_master" in flag_values(words) else "--runner"
+        where = what.partition(":")[0] if what.startswith("--") else asked
         missing = Finding(Level.ERROR, "runner", what, where, remedy)
         of_runner = [f"--runner={runner_of(runner)}"] if runner else []
         return [*kept, *of_runner, *(defaults if name == "live" else ())], in_order([missing])

@@ -70,7 +70,10 @@ def _planned(name: str, arguments: Sequence[str]) -> tuple[Sequence[Sketch], tup
     found = findings_of_sketches(sketches)
     if hindrances:  # a cluster that isn't there has been told of; its workers and its version aren't known
         unknown = {"cluster", "environment"}
-        if "flink_version" not in flag_values(arguments):
+        named = flag_values(arguments).keys() & {"flink_version", "flink_job_server_jar", "job_endpoint"}
+        if not named:  # Tandem would have brought its own
+            unknown |= {"flink-version", "source-state"}
+        elif "flink_version" not in named:
             unknown.add("flink-version")
         found = tuple(finding for finding in found if finding.code not in unknown)
     return sketches, in_order((*hindrances, *found))

@@ -651,6 +651,7 @@ def test_its_own_jar_is_told_to_be_replaced_by_no_other(tmp_path: Path) -> None:
     ("flags", "remedy"),
     [
         pytest.param(["--job_endpoint=127.0.0.1:8"], "leave --job_endpoint out", id="endpoint"),
+        pytest.param([], "pass --flink_job_server_jar=PATH of Tandem's own", id="none-named"),
         pytest.param(["--flink_version=1.19"], "leave --flink_version out", id="version"),
         pytest.param(["--flink_version=1.20"], "Tandem mends that of Flink 1.19 alone", id="another-flink"),
     ],

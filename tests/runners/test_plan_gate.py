@@ -152,6 +152,17 @@ def test_planning_goes_on_where_a_cluster_is_missing(folder: Path) -> None:
     assert result.stdout.splitlines()[1].startswith("error: runner")
 
 
+def test_a_master_where_nobody_answers_is_the_only_thing_to_say(folder: Path) -> None:
+    """What isn't known of it, or what Tandem would have brought itself, isn't warned of."""
+    result = tandem("plan", "live", *live(folder, "--runner=Flink", "--flink_master=127.0.0.1:1"))
+    assert result.exit_code == 2
+    (finding,) = result.stdout.splitlines()[1:]
+    assert finding.startswith("error: runner [--flink_master]: no Flink JobManager answers at 127.0.0.1:1")
+    launched = tandem("live", *live(folder, "--runner=Flink", "--flink_master=127.0.0.1:1"))
+    assert (launched.exit_code, "no Flink JobManager answers at 127.0.0.1:1" in launched.stderr) == (2, True)
+    assert not (folder / "home").exists()
+
+
 def test_planning_downloads_nothing(folder: Path) -> None:
     words, findings = with_runner_flags("live", [*EMBEDDED])
     assert findings == ()
