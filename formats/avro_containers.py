@@ -21,8 +21,8 @@ __all__ = ["MAX_BLOCK", "Block", "Header", "read_block", "read_header", "walk_bl
 
 _MAGIC: Final = b"Obj\x01"
 MAX_BLOCK: Final = 256 * 1024 * 1024
-"""Bytes of a block, compressed or not. Polars writes a table as a single block; most others write blocks of
-16 to 64 kB.
+"""Bytes of a block, compressed or not, unless said otherwise. Polars writes a table as a single block; most others
+write blocks of 16 to 64 kB.
 """
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _SYNC: Final = 16
@@ -139,37 +139,39 @@ def _block_at(file: IO[bytes], path: str, at: int) -> Block:
     return Block(at, at + after, size, count)
 
 
-def read_block(file: IO[bytes], path: str, header: Header, block: Block) -> bytes:
-    """The block's decompressed records. Raises SourceFileError for damage, and beyond MAX_BLOCK bytes."""
+def read_block(file: IO[bytes], path: str, header: Header, block: Block, most: int = MAX_BLOCK) -> bytes:
+    """The block's decompressed records. Raises SourceFileError for damage, and beyond `most` bytes."""
     where = f"{path}: the block at byte {block.start}"
-    if block.size > MAX_BLOCK:
-        raise SourceFileError(f"{where} has {block.size:,} bytes; {MAX_BLOCK:,} are allowed")
+    if block.size > most:
+        raise SourceFileError(
+            f"{where} has {block.size:,} bytes; {most:,} are allowed, and --max-piece-memory allows more"
+        )
     file.seek(block.data)
     data = file.read(block.size)
     if len(data) < block.size:
         raise SourceFileError(f"{where} is cut short")
     try:
-        data = _decompress(header.codec, data)
+        data = _decompress(header.codec, data, most)
     except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError, pa.ArrowException, Fault) as error:
         raise SourceFileError(f"{where} can't be decompressed ({header.codec}): {error}") from None
-    if len(data) > MAX_BLOCK:
-        raise SourceFileError(f"{where} decompresses to more than {MAX_BLOCK:,} bytes")
+    if len(data) > most:
+        raise SourceFileError(f"{where} decompresses to more than {most:,} bytes; --max-piece-memory allows more")
     if block.count > len(data):
         raise SourceFileError(f"{where} claims {block.count:,} records in {len(data):,} bytes")
     return data
 
 
-def _decompress(codec: str, data: bytes) -> bytes:
-    """At most MAX_BLOCK + 1 bytes of what is compressed in `data`."""
-    limit = MAX_BLOCK + 1
+def _decompress(codec: str, data: bytes, most: int) -> bytes:
+    """At most `most` + 1 bytes of what is compressed in `data`."""
+    limit = most + 1
     if codec == "deflate":
-        return _finished(inflate := zlib.decompressobj(-15), inflate.decompress(data, limit))
+        return _finished(inflate := zlib.decompressobj(-15), inflate.decompress(data, limit), most)
     if codec == "bzip2":
-        return _finished(bunzip := bz2.BZ2Decompressor(), bunzip.decompress(data, limit))
+        return _finished(bunzip := bz2.BZ2Decompressor(), bunzip.decompress(data, limit), most)
     if codec == "xz":
-        return _finished(unxz := lzma.LZMADecompressor(memlimit=1 << 28), unxz.decompress(data, limit))
+        return _finished(unxz := lzma.LZMADecompressor(memlimit=max(most, 1 << 24)), unxz.decompress(data, limit), most)
     if codec == "snappy":
-        return _snappy(data)
+        return _snappy(data, most)
     if codec == "zstandard":
         with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
             plain: bytes = stream.read(limit)
@@ -177,13 +179,13 @@ def _decompress(codec: str, data: bytes) -> bytes:
     return data
 
 
-def _finished(stream: Any, plain: bytes) -> bytes:
-    if len(plain) <= MAX_BLOCK and not stream.eof:
+def _finished(stream: Any, plain: bytes, most: int) -> bytes:
+    if len(plain) <= most and not stream.eof:
         raise EOFError("the compressed data is incomplete")
     return plain
 
 
-def _snappy(data: bytes) -> bytes:
+def _snappy(data: bytes, most: int) -> bytes:
     """Snappy, and the CRC-32 of the plain bytes behind it. Its first number is the plain size."""
     size = shift = 0
     for byte in data[:5]:
@@ -191,8 +193,8 @@ def _snappy(data: bytes) -> bytes:
         shift += 7
         if byte < 0x80:
             break
-    if size > MAX_BLOCK:
-        return bytes(MAX_BLOCK + 1)
+    if size > most:
+        return bytes(most + 1)
     plain: bytes = pa.decompress(data[:-4], decompressed_size=size, codec="snappy", asbytes=True)
     if zlib.crc32(plain) != int.from_bytes(data[-4:], "big"):
         raise ValueError("wrong checksum")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tandem.formats.avro_resolution import column_at, written_path
 from tandem.formats.avro_together import together
 from tandem.formats.avro_types import SourceFields, Type, read_type
 from tandem.formats.avro_walk import MAX_CELLS, Fault, Walker, write_long
@@ -187,14 +188,13 @@ def avro_decoder(schema_key: str) -> AvroDecoder:
 
 def parse_avro(fields: SourceFields, columns: tuple[str, ...], payloads: pa.BinaryArray) -> Parsed:
     """The needed fields of the messages that are records of the schema; the others are faults."""
-    batches, faults = avro_decoder(fields.schema_key).decode_column(payloads)
+    batches, faults = avro_decoder(fields.layout_key).decode_column(payloads)
     rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
     verdicts = Verdicts(len(rows))
-    place = {name: at for at, name in enumerate(fields.record.names)}
     arrays = {}
     for field in fields.needed(columns):
-        at = place[field.name]
-        column = pa.concat_arrays([batch.column(at) for batch in batches]) if batches else pa.array([], pa.null())
+        place = written_path(fields.record, field) or ()
+        column = column_at(batches, place) if batches else pa.array([], pa.null())
         arrays[field.name] = from_wire(column, field.type, field, verdicts) if batches else column.cast(field.arrow)
     reasons = {row: (DECODE, f"not a record of this Avro schema: {fault}") for row, fault in faults.items()}
     return Parsed(arrays, rows, verdicts, reasons)

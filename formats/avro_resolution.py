@@ -6,8 +6,9 @@ batch and live make the same event of the same record.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +20,19 @@ from tandem.formats.verdicts import Verdicts
 from tandem.schemas.avro_compatibility import PROMOTIONS
 from tandem.schemas.errors import SchemaError
 
-__all__ = ["default_column", "from_json", "from_written", "is_left_out", "resolve", "written_name"]
+__all__ = [
+    "column_at",
+    "default_column",
+    "from_json",
+    "from_written",
+    "is_left_out",
+    "resolve",
+    "written_name",
+    "written_path",
+]
+
+_OPAQUE: Final = ("bytes", "fixed")
+_TIMESTAMPS: Final = ("timestamp-", "local-timestamp-")
 
 
 def written_name(record: Type, field: SourceField) -> str | None:
@@ -27,35 +40,82 @@ def written_name(record: Type, field: SourceField) -> str | None:
     return next((name for name in (field.name, *field.aliases) if name in record.names), None)
 
 
+def written_path(record: Type, field: SourceField) -> tuple[int, ...] | None:
+    """Where the writer has the field, as places in its records from the top down: at the field's path, else under its
+    name; None: not at all.
+    """
+    if field.path and field.path != (field.name,):
+        places = []
+        kind = record
+        for name in field.path:
+            if kind.kind != "record" or name not in kind.names:
+                break
+            places.append(kind.names.index(name))
+            kind = kind.parts[places[-1]].value
+        else:
+            return tuple(places)
+    own = written_name(record, field)
+    return (record.names.index(own),) if own is not None else None
+
+
+def column_at(batches: Sequence[pa.RecordBatch], place: tuple[int, ...]) -> pa.Array:
+    """The column at a place of a writer's records; null where anything above it is."""
+    column = pa.concat_arrays([batch.column(place[0]) for batch in batches])
+    for at in place[1:]:
+        column = column.flatten()[at]
+    return column
+
+
 def resolve(place: str, record: Type, field: SourceField) -> Type | None:
     """The type to read the writer's column as; None for a field that the writer doesn't have and that has a default.
 
     Raises SchemaError, which names `place`, where the writer's type can't be read as the field's.
     """
-    name = written_name(record, field)
-    if name is None:
+    path = written_path(record, field)
+    if path is None:
         if field.default is MISSING:
-            raise SchemaError(f"{place}: no field '{field.name}'; it has {', '.join(record.names)}")
+            raise SchemaError(f"{place}: {_nothing_at(record, field)}; it has {', '.join(record.names)}")
         return None
-    written, wanted = record.parts[record.names.index(name)].value, field.type.value
+    for at in path:
+        record = record.value.parts[at]
+    written, wanted = record.value, field.type.value
     if written.kind == "null" and field.nullable:
         return written
     if not _fits(written, wanted):
         raise SchemaError(f"{place}: field '{field.name}' is {written}; the source's schema has {wanted}")
-    if wanted.kind in ("int", "long") and (not written.logical or not wanted.logical):
+    if written.kind in ("int", "long") and (not written.logical or not wanted.logical):
         # A logical type on one side only: Avro reads the number as it stands, in the reader's unit.
         return Type(written.kind, logical=wanted.logical)
     return written
 
 
+def _nothing_at(record: Type, field: SourceField) -> str:
+    if not field.path or field.path == (field.name,):
+        return f"no field '{field.name}'"
+    kind = record
+    for at, name in enumerate(field.path[:-1]):
+        if name not in kind.names:
+            break
+        kind = kind.parts[kind.names.index(name)].value
+        if kind.kind != "record":
+            return f"'{'.'.join(field.path[: at + 1])}' is {kind}; a path leads through records only"
+    return f"nothing at '{'.'.join(field.path)}', and no field '{field.name}'"
+
+
 def _fits(written: Type, wanted: Type) -> bool:
     fits = written.kind == wanted.kind or (written.kind, wanted.kind) in PROMOTIONS
-    if "timestamp" not in wanted.logical and written.logical and wanted.logical:
+    if written.kind != wanted.kind and written.kind in _OPAQUE and written.logical:
+        return False  # digits of a decimal are no text
+    if written.logical and wanted.logical and not _both_timestamps(written, wanted):
         same = (written.logical, written.precision, written.scale) == (wanted.logical, wanted.precision, wanted.scale)
         fits = fits and same
     if wanted.logical == "decimal" or written.kind == "fixed":
         fits = fits and (written.logical, written.size) == (wanted.logical, wanted.size)
     return fits
+
+
+def _both_timestamps(written: Type, wanted: Type) -> bool:
+    return any(written.logical.startswith(kind) and wanted.logical.startswith(kind) for kind in _TIMESTAMPS)
 
 
 def default_column(field: SourceField, size: int, verdicts: Verdicts) -> pa.Array:

@@ -21,16 +21,19 @@ from tandem.schemas.spellings import SPELLING, with_spellings
 __all__ = [
     "GIVEN",
     "MISSING",
+    "PRIMITIVES",
     "SourceField",
     "SourceFields",
     "Type",
     "key_with_paths",
+    "logical_of",
     "read_type",
     "schema_of",
     "source_fields",
+    "union_of",
 ]
 
-_PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 GIVEN: Final = "tandem.given"
 """The attribute of a field in a schema's key that isn't read, since its value is known from elsewhere."""
 MISSING: Final = object()
@@ -220,9 +223,9 @@ class _Reader:
 
     def read(self, schema: Any, namespace: str) -> Type:
         if isinstance(schema, list):
-            return self._union([self.read(branch, namespace) for branch in schema])
+            return union_of([self.read(branch, namespace) for branch in schema])
         if isinstance(schema, str):
-            if schema in _PRIMITIVES:
+            if schema in PRIMITIVES:
                 return Type(schema)
             return self.named[schema if "." in schema or not namespace else f"{namespace}.{schema}"]
         kind = schema["type"]
@@ -232,8 +235,8 @@ class _Reader:
             return self._named(schema, kind, namespace)
         if kind in ("array", "map"):
             return Type(kind, parts=(self.read(schema["items" if kind == "array" else "values"], namespace),))
-        if kind in _PRIMITIVES:
-            return Type(kind, **_logical(schema, kind))
+        if kind in PRIMITIVES:
+            return Type(kind, **logical_of(schema, kind))
         return self.read(kind, namespace)
 
     def _named(self, schema: Mapping[str, Any], kind: str, namespace: str) -> Type:
@@ -244,7 +247,7 @@ class _Reader:
         if kind == "enum":
             made = Type("enum", name=full, names=tuple(schema["symbols"]), default=str(schema.get("default", "")))
         elif kind == "fixed":
-            made = Type("fixed", name=full, size=int(schema["size"]), **_logical(schema, kind))
+            made = Type("fixed", name=full, size=int(schema["size"]), **logical_of(schema, kind))
         else:
             names = tuple(entry["name"] for entry in schema["fields"])
             parts = tuple(self.read(entry["type"], space) for entry in schema["fields"])
@@ -252,17 +255,18 @@ class _Reader:
         self.named[full] = made
         return made
 
-    @staticmethod
-    def _union(branches: list[Type]) -> Type:
-        values = [branch for branch in branches if branch.kind != "null"]
-        if len(branches) == 2 and len(values) == 1:
-            return Type("optional", parts=(values[0],), null_first=branches[0].kind == "null")
-        return Type("union", parts=tuple(branches))
+
+def union_of(branches: list[Type]) -> Type:
+    """A union, or an optional."""
+    values = [branch for branch in branches if branch.kind != "null"]
+    if len(branches) == 2 and len(values) == 1:
+        return Type("optional", parts=(values[0],), null_first=branches[0].kind == "null")
+    return Type("union", parts=tuple(branches))
 
 
-def _logical(schema: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Logical types that change how a value is read; as Avro wants it, unknown or broken ones are passed
-    over.
+def logical_of(schema: Mapping[str, Any], kind: str, *, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Logical types that change how a value is read, and `more` on a long; as Avro wants it, unknown or broken ones are
+    passed over.
     """
     logical = schema.get("logicalType")
     if logical == "decimal" and kind in ("bytes", "fixed"):
@@ -274,7 +278,7 @@ def _logical(schema: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "int": ("date", "time-millis"),
         "long": (
             "time-micros", "timestamp-millis", "timestamp-micros",
-            "local-timestamp-millis", "local-timestamp-micros",
+            "local-timestamp-millis", "local-timestamp-micros", *more,
         ),
     }  # fmt: skip
     return {"logical": logical} if logical in known.get(kind, ()) else {}

@@ -44,7 +44,7 @@ def numbers_to_arrow(column: pa.Array, kind: Type, field: SourceField, verdicts:
     """An int64 column in the field's Arrow type; `kind` says the unit. Marks values that don't fit."""
     if kind.logical.endswith(("timestamp-millis", "timestamp-seconds")):
         column = _micros(column, 1000 if kind.logical.endswith("millis") else 1_000_000, field, verdicts)
-    elif kind.logical == "timestamp-nanos":
+    elif kind.logical.endswith("timestamp-nanos"):
         column = floor_divided(column, 1000)
     elif kind.logical in ("time-millis", "time-micros"):
         limit = DAY_MILLIS if kind.logical == "time-millis" else DAY_MILLIS * 1000

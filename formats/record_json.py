@@ -16,13 +16,26 @@ from tandem.schemas.certificate import time_text
 from tandem.schemas.time_patterns import ISO
 from tandem.schemas.time_range import limits_of
 
-__all__ = ["json_values", "record_json", "whole_numbers"]
+__all__ = ["at_paths", "json_values", "record_json", "whole_numbers"]
 
 
 def record_json(fields: SourceFields, arrays: Mapping[str, pa.Array], row: int) -> bytes:
-    """One row as canonical JSON: names sorted, no blanks, UTF-8; values as `json_values` gives them."""
+    """One row as canonical JSON: names sorted, no blanks, UTF-8; values as `json_values` gives them, at their paths."""
     record = {name: json_values(array.slice(row, 1), fields.usable[name])[0] for name, array in arrays.items()}
-    return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(at_paths(fields, record), option=orjson.OPT_SORT_KEYS)
+
+
+def at_paths(fields: SourceFields, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a record where its JSON has them: fields with a path of their own lie inside objects."""
+    if not fields.paths:
+        return dict(record)
+    nested: dict[str, Any] = {}
+    for name, value in record.items():
+        path, inside = fields.usable[name].path, nested
+        for part in path[:-1]:
+            inside = inside.setdefault(part, {})
+        inside[path[-1]] = value
+    return nested
 
 
 def json_values(array: pa.Array, field: SourceField) -> list[Any]:

@@ -15,8 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandem.formats.avro_messages import avro_decoder
-from tandem.formats.avro_resolution import default_column, from_json, from_written, resolve, written_name
-from tandem.formats.avro_types import SourceField, SourceFields, Type, schema_of
+from tandem.formats.avro_resolution import (
+    column_at,
+    default_column,
+    from_json,
+    from_written,
+    resolve,
+    written_name,
+    written_path,
+)
+from tandem.formats.avro_types import SourceField, SourceFields, Type, key_with_paths, schema_of
 from tandem.formats.json_messages import json_values
 from tandem.formats.verdicts import DECODE, Parsed, Verdicts
 
@@ -81,7 +89,7 @@ def parse_revision(
         return _all_dead(fields.needed(columns), len(payloads), _unknown(fields, revision, known=key is not None))
     plan = _plan(key, fields, columns)
     read = _read_binary if encoding == "avro" else _read_json
-    return read(key, plan, revision, payloads)
+    return read(key if encoding == "avro" else _with_paths(key, fields), plan, revision, payloads)
 
 
 def _unknown(fields: SourceFields, revision: Revision, known: bool) -> str:
@@ -100,22 +108,26 @@ class _Column(NamedTuple):
     """How one needed field is read."""
 
     field: SourceField
-    place: int
-    """Of the writer's field in its record; -1: the field has its default."""
+    place: tuple[int, ...]
+    """Of the writer's field in its records, from the top down; empty: the field has its default."""
     written: Type | None
     writer: SourceField | None
     """The writer's field, if it is usable."""
 
 
 def _plan(key: str, fields: SourceFields, columns: tuple[str, ...]) -> list[_Column]:
-    record, usable = schema_of(key)
+    record, usable = schema_of(key)[0], schema_of(_with_paths(key, fields))[1]
     plan = []
     for field in fields.needed(columns):
-        name = written_name(record, field)
+        place = written_path(record, field) or ()
+        name = field.name if len(place) > 1 else written_name(record, field)
         written = resolve("schema revision", record, field)
-        place = record.names.index(name) if name is not None else -1
         plan.append(_Column(field, place, written, usable.get(name) if name is not None else None))
     return plan
+
+
+def _with_paths(key: str, fields: SourceFields) -> str:
+    return key_with_paths(key, tuple(fields.paths.items()))
 
 
 def _read_binary(key: str, plan: list[_Column], revision: Revision, payloads: list[bytes]) -> Parsed:
@@ -128,7 +140,7 @@ def _read_binary(key: str, plan: list[_Column], revision: Revision, payloads: li
         if column.written is None:
             arrays[field.name] = default_column(field, len(rows), verdicts)
         elif batches:
-            values = pa.concat_arrays([batch.column(column.place) for batch in batches])
+            values = column_at(batches, column.place)
             arrays[field.name] = from_written(values, column.written, field, verdicts)
         else:
             arrays[field.name] = pa.array([], field.arrow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 from typing import Any, Final
@@ -12,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyruhvro
 
+from tandem.formats.avro_resolution import written_path
 from tandem.formats.avro_types import MISSING, SourceField, SourceFields, Type, source_fields
 from tandem.formats.avro_wire import WireSchema
 from tandem.formats.json_fields import column_of, default_of
-from tandem.formats.record_json import json_values, whole_numbers
+from tandem.formats.record_json import at_paths, json_values, whole_numbers
 from tandem.formats.source_spec import SourceSpec
 from tandem.formats.verdicts import Verdicts
 from tandem.schemas.errors import SchemaError
@@ -64,27 +66,50 @@ def _as_json(fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
             raise SchemaError(f"column '{name}' has NaN or an infinity, which JSON can't write; publish it as Avro")
     values = [json_values(column, fields.usable[name]) for name, column in columns.items()]
     names = list(columns)
-    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*values, strict=True)]
+    records = (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+    return [orjson.dumps(at_paths(fields, record)) for record in records]
 
 
 def _as_avro(source: SourceSpec, fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
     wire = WireSchema.of(fields.record)
     if wire.has_fixed:
         return _one_by_one(source, fields, columns)
-    size = len(next(iter(columns.values())))
     shapes = pyruhvro.avro_to_arrow_schema(wire.plain)
     arrays = []
     for name, kind, shape in zip(fields.record.names, fields.record.parts, shapes, strict=True):
-        if name in columns:
-            array = _to_wire(columns[name], fields.usable[name])
-        else:
-            array = _nothing(name, kind, shape.type, size)
-        arrays.append(array)
+        arrays.append(_laid_out(fields, columns, (name,), kind, shape.type))
     batch = pa.RecordBatch.from_arrays(arrays, schema=shapes)
     payloads: list[bytes] = []
     for part in pyruhvro.serialize_record_batch(batch, wire.plain, 1):
         payloads += part.to_pylist()
     return payloads
+
+
+def _laid_out(
+    fields: SourceFields, columns: dict[str, pa.Array], path: tuple[str, ...], kind: Type, shape: pa.DataType
+) -> pa.Array:
+    """The column for what the layout has at a path; a record is null where all that is given of it is, if it may be."""
+    of_layout = {name: field for name, field in fields.usable.items() if written_path(fields.record, field) is not None}
+    here = {name: field for name, field in of_layout.items() if _place(fields, field)[: len(path)] == path}
+    if not here:
+        return _nothing(path[-1], kind, shape, len(next(iter(columns.values()))))
+    whole = next((name for name, field in here.items() if _place(fields, field) == path), None)
+    if whole is not None:
+        return _to_wire(columns[whole], fields.usable[whole])
+    parts = [
+        _laid_out(fields, columns, (*path, name), part, shape.field(at).type)
+        for at, (name, part) in enumerate(zip(kind.value.names, kind.value.parts, strict=True))
+    ]
+    nothing = None
+    if kind.kind == "optional":
+        nothing = functools.reduce(pc.and_, [pc.is_null(columns[name]) for name in here])
+    return pa.StructArray.from_arrays(parts, fields=list(shape), mask=nothing)
+
+
+def _place(fields: SourceFields, field: SourceField) -> tuple[str, ...]:
+    """Where Avro messages have a field: at its path, if the layout has something there, else under its name."""
+    found = written_path(fields.record, field)
+    return field.path if found is not None and len(found) > 1 else (field.name,)
 
 
 def _nothing(name: str, kind: Type, shape: pa.DataType, size: int) -> pa.Array:
@@ -136,6 +161,10 @@ def _unscaled(value: Any, kind: Type) -> bytes | None:
 
 def _one_by_one(source: SourceSpec, fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
     """With fixed types, which have no length before them and so no wire schema to write with."""
+    if inside := [name for name, field in fields.usable.items() if len(_place(fields, field)) > 1]:
+        raise SchemaError(
+            f"field '{inside[0]}' lies in a record, and the schema has a fixed: it can't be written as Avro"
+        )
     schema = fastavro.parse_schema(json.loads(fields.layout_key))
     values = [
         whole_numbers(column, fields.usable[name]).to_pylist()

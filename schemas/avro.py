@@ -89,12 +89,6 @@ def vet(schema: Mapping[str, Any]) -> None:
         fastavro.parse_schema(copy.deepcopy(dict(schema)))
     except Exception as error:  # fastavro has no common base class of its errors
         raise SchemaError(f"not an Avro schema: {' '.join(str(error).split()) or type(error).__name__}") from None
-    for entry in schema["fields"]:
-        if isinstance(entry["type"], list) and _optional(entry["type"]) is None:
-            raise SchemaError(
-                f"{schema['name']}.{entry['name']}: a union of {', '.join(_kind(t) for t in entry['type'])}; "
-                "a union must be of null and one other type"
-            )
     _check_defaults(schema)
 
 

@@ -331,7 +331,7 @@ def test_files_that_cannot_be_read_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tandem.formats.avro_containers.MAX_BLOCK", 1 << 20)
+    monkeypatch.setattr("tandem.pipelines.config.MAX_PIECE_MEMORY", 2 << 20)
     target = ["--topic", stage.topic] if command == "publish" else []
     path = make(folder(tmp_path / "data"))
     refused(tandem(command, "--definition", str(definitions["json"]), "--files", str(path), *target), problem)

@@ -83,21 +83,6 @@ EMPTY = record(name="E")
             id="array in an array in a union",
         ),
         pytest.param(
-            record(field("u", ["int", "string"])),
-            "R.u: a union of int, string; a union must be of null and one other type",
-            id="union of two",
-        ),
-        pytest.param(
-            record(field("u", ["null", "int", "string"])),
-            "R.u: a union of null, int, string; a union must be of null and one other type",
-            id="union of three",
-        ),
-        pytest.param(
-            record(field("u", ["int"])),
-            "R.u: a union of int; a union must be of null and one other type",
-            id="union of one",
-        ),
-        pytest.param(
             record(field("__time", "long")),
             "R.__time: names that start with '__' are reserved",
             id="reserved name",
