@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,21 @@ import pytest
 from tandem.formats.guarded_readers import ReaderDiedError, asked
 
 PROGRAM = """
-import os, sys, time
+import os
+import sys
+import time
 from tandem.formats.files import expand, read_piece, split
 from tandem.formats.guarded_readers import ReaderDiedError, asked, reader_server
-from types import SimpleNamespace
+from tandem.schemas.definition import loads
 
-schema = {schema!r}
-source = SimpleNamespace(
-    avro_schema=schema, format="avro", revisions={{}}, fields={{}}, event_id=("id",), event_time="time", max_ahead=None,
-    {more}
-)
+source = loads(sys.argv[3]).source
 
 def read():
     (ref,) = expand([sys.argv[1]])
     return sum(d.received for p in split(ref, 1 << 20) for d in read_piece(source, ("id", "user"), p, 0))
 
 def children(pid):
-    return [int(word) for word in open(f"/proc/{{pid}}/task/{{pid}}/children").read().split()]
+    return [int(word) for word in open(f"/proc/{pid}/task/{pid}/children").read().split()]
 
 with reader_server():
     assert read() == 3
@@ -40,7 +38,7 @@ with reader_server():
     (reader,) = children(server)
     assert read() == 3 and children(server) == [reader], "a reader is asked again"
     try:
-        with asked("os:abort", {{}}, 1 << 27):
+        with asked("os:abort", {}, 1 << 27):
             raise AssertionError
     except ReaderDiedError:
         pass
@@ -53,16 +51,17 @@ with reader_server():
 
 def started(kit: Any, folder: Path, how: str) -> subprocess.Popen[str]:
     path = kit.write_parquet(folder / "e.parquet", kit.rows_of(3))
-    more = ", ".join(f"{name}={value!r}" for name, value in vars(kit.spec()).items() if name not in KNOWN)
+    source = {"schema": kit.event, "format": "json", "event_id": "id", "event_time": "time"}
+    definition = {"name": "e", "source": source, "key": [], "tile": "1d", "measures": {"n": "count"}}
     script = folder / "reads.py"
-    script.write_text(textwrap.dedent(PROGRAM).format(schema=kit.event, more=more))
+    script.write_text(PROGRAM)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
-        [sys.executable, str(script), str(path), how], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, str(script), str(path), how, json.dumps(definition)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
-
-
-KNOWN = ("avro_schema", "format", "revisions", "fields", "event_id", "event_time", "max_ahead")
 
 
 def gone(pid: int) -> bool:
