@@ -37,6 +37,7 @@ from tandem.pipelines.interrupts import ended_by_signals, held_back
 from tandem.pipelines.launching import entry, is_local, launch, local_batch_runner, wait
 from tandem.pipelines.memory import keep_memory
 from tandem.pipelines.scratch import scratch_folder
+from tandem.pipelines.time_units import unit_note
 from tandem.schemas.compiled import compile_definition
 from tandem.schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
 from tandem.schemas.printable import printable
@@ -233,6 +234,9 @@ def _build_batch_runs(
         manifest = store.manifest(job.plan.batch_run)
         received = sum(counts.received for counts in manifest.counts)
         dead = sum(counts.dead for counts in manifest.counts)
+        source, paths = job.config.definition.source, [ref.path for ref in work.files]
+        if odd := unit_note(store.tiles_of(job.plan.batch_run), source.event_time, paths):
+            console.print(f"{job.config.definition.name}: {odd}", markup=False)
         console.print(
             f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received:,} events of "
             f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"

@@ -6,13 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tandem.schemas.model_base import Model
 from tandem.schemas.time_patterns import EPOCHS, ISO, check_time_format, time_pattern
 from tandem.schemas.zones import load_zone
 
-__all__ = ["SPELLING", "Booleans", "Spelling", "relevant", "spelling_problems", "spellings_of", "with_spellings"]
+__all__ = [
+    "SPELLING",
+    "Booleans",
+    "Spelling",
+    "relevant",
+    "spelling_problems",
+    "spellings_of",
+    "told",
+    "with_spellings",
+]
 
 SPELLING: Final = "tandem.spelling"
 """The attribute of a field in `with_spellings`' schema that holds the options which matter for it."""
@@ -60,6 +69,14 @@ class Booleans(Model):
     """Texts that mean true."""
     no: Annotated[Texts, Field(alias="false")]
     """Texts that mean false."""
+
+    @model_validator(mode="after")
+    def _apart(self) -> Booleans:
+        both = {text.lower() for text in self.yes} & {text.lower() for text in self.no}
+        if both or "false" in map(str.lower, self.yes) or "true" in map(str.lower, self.no):
+            found = min(both) if both else "true and false"
+            raise ValueError(f"{found!r} can't mean both true and false" if both else f"{found} mean what they say")
+        return self
 
 
 class Spelling(Model):
@@ -148,3 +165,28 @@ def spelling_problems(name: str, kind: pa.DataType, own: Spelling | None, whole:
         yield f"'{name}' is a date, and {form!r} has a time of day"
     elif pa.types.is_timestamp(kind) and kind.tz and not pattern.has_offset and "zone" not in whole:
         yield f"'{name}' is a timestamp, and {form!r} has no %z; declare zone, such as UTC or Europe/Berlin"
+
+
+def told(name: str, options: Mapping[str, Any]) -> str:
+    """One line for people: how the values of a field are expected."""
+    parts = []
+    if "time_format" in options or "zone" in options:
+        form = options.get("time_format", ISO)
+        form = {ISO: "ISO 8601", **{one: f"{unit} since 1970" for one, unit in EPOCHS.items()}}.get(form, repr(form))
+        parts.append(form + (f" in {options['zone']}" if "zone" in options else ""))
+    if options.get("ambiguous", "reject") != "reject":
+        parts.append(f"the {options['ambiguous']} one where clocks show it twice")
+    if options.get("nonexistent") == "shift_forward":
+        parts.append("shifted forward where clocks skip it")
+    said = [", ".join(parts)] if parts else []
+    if "booleans" in options:
+        yes, no = (" ".join(options["booleans"][side]) for side in ("yes", "no"))
+        said.append(f"true is also {yes}, false {no}")
+    if options.get("integers") == "exact":
+        said.append("whole numbers also as 1.0 and 1e3")
+    if options.get("decimal") == ",":
+        said.append("a comma before decimals")
+    if "nulls" in options:
+        are = "is" if len(options["nulls"]) == 1 else "are"
+        said.append(f"{', '.join(map(repr, options['nulls']))} {are} null")
+    return f"{name}: {'; '.join(said)}"

@@ -25,6 +25,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
     """Check definitions against their Avro schemas; nothing is run."""
     from tandem.schemas.compiled import compile_definition
     from tandem.schemas.definition import load
+    from tandem.schemas.spellings import told
 
     for path in files:
         compiled = compile_definition(load(path))
@@ -33,6 +34,9 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
         revisions = ", ".join(sorted(definition.source.revisions))
         also = f"; schema revisions {revisions}" if revisions else ""
         say(f"{path}: {definition.name}, version {compiled.version}, reads {fields}{also}")
+        for name, options in definition.source.spellings.items():
+            if name in compiled.source_columns:
+                say(f"  {told(name, options)}")
 
 
 def live(context: typer.Context) -> None:

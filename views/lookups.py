@@ -18,7 +18,7 @@ from tandem.views.rows import (
     PublicationKind,
     extents,
 )
-from tandem.views.tables import batch_runs, definitions, live_runs, pointers, publications
+from tandem.views.tables import batch_runs, batch_states, definitions, live_runs, pointers, publications
 
 __all__ = [
     "batch_run_value",
@@ -30,6 +30,7 @@ __all__ = [
     "newest_live_run",
     "publication_values",
     "register",
+    "tiles_of_run",
     "was_published",
 ]
 
@@ -179,3 +180,11 @@ def publication_values(
         )
         for row in connection.execute(query)
     ]
+
+
+def tiles_of_run(connection: sa.Connection, ordinal: int) -> tuple[int, int] | None:
+    """The first and the last tile that a batch run itself computed, None for none."""
+    tiles = batch_states.c.tile
+    query = sa.select(sa.func.min(tiles), sa.func.max(tiles)).where(batch_states.c.batch_run == ordinal)
+    first, last = connection.execute(query).one()
+    return None if first is None else (first, last)

@@ -256,6 +256,11 @@ class RunStore(LetterStore):
             raise StoreError(f"batch run {batch_run!r} is {row.status} and has no manifest yet")
         return BatchManifest.from_data(row.manifest)
 
+    def tiles_of(self, batch_run: str) -> tuple[int, int] | None:
+        """The first and the last tile that the run itself computed; None for none."""
+        with self.database.read() as connection:
+            return lookups.tiles_of_run(connection, lookups.find_batch_run(connection, batch_run).ordinal)
+
     def counted_ids(self, version: str, batch_run: str, tile: int, shard: int | None = None) -> pa.RecordBatch:
         """What a batch run and its ancestors counted in a tile (and shard): HASH, CONTENT, GENERATION,
         sorted.

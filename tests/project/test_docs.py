@@ -35,6 +35,8 @@ from tandem.views.store import ViewStore
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs/tutorials/first-answer.md"
+RUN = [TUTORIAL, ROOT / "docs/how-to/files-as-they-are.md"]
+"""Pages that are run from their first line to their last."""
 PIPELINES = ("live", "backfill", "publish")
 
 
@@ -205,10 +207,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert wrong == []
 
 
-def test_the_tutorial_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_pages_from_their_first_line_to_their_last(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples/clicks", tmp_path / "examples/clicks")
     port = str(free_port())
-    steps = blocks(TUTORIAL, "bash", "text")
+    steps = blocks(page, "bash", "text")
     script = "".join(block.text for block in steps if block.language == "bash").replace("8085", port)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("TANDEM_HOME", None)
