@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import random
 import resource
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fastavro
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -74,6 +78,61 @@ def check(kit: Any, path: Path, mutants: list[bytes], *, fewer: bool = False) ->
     assert all(found == ROWS or (fewer and found < ROWS) for found in counts)
     assert any(isinstance(found, str) for found in outcomes)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2 * MEMORY // 1024
+
+
+def test_a_flipped_bit_under_a_checksum_of_parquet_is_seen(kit: Any, tmp_path: Path, table: pa.Table) -> None:
+    path, dice = tmp_path / "e.parquet", random.Random(SEED)
+    pq.write_table(table.select(kit.columns), path, compression="none", write_page_checksum=True, use_dictionary=False)
+    data = path.read_bytes()
+    at = data.index(b"user 3user") if b"user 3user" in data else data.index(b"user 3")
+    for bit in dice.sample(range(8 * at, 8 * (at + 200)), 20 * ROUNDS):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bytes(changed))
+        said = judged(kit.spec(max_ahead=None), kit.columns, path, MEMORY)
+        assert isinstance(said, str), bit
+        assert "e.parquet" in said
+
+
+def test_a_flipped_bit_under_a_checksum_of_avro_is_seen(kit: Any, tmp_path: Path) -> None:
+    path, dice = tmp_path / "e.avro", random.Random(SEED)
+    rows = [kit.row(id=number, user=f"user {number % 7}") for number in range(ROWS)]
+    frame = pl.DataFrame(rows).with_columns(pl.col("count").cast(pl.Int32))
+    frame.select(kit.columns).write_avro(path, compression="snappy")
+    schema = {**kit.event, "fields": [{**field, "type": "string"} if field["name"] == "page" else field
+                                      for field in kit.event["fields"]]}  # fmt: skip
+    spec = kit.spec(avro_schema=schema, max_ahead=None)
+    assert judged(spec, kit.columns, path, MEMORY) == ROWS
+    data = path.read_bytes()
+    start = data.index(data[-16:]) + 20
+    for changed in flipped(data[:-16], start, dice, 40 * ROUNDS):
+        path.write_bytes(changed + data[-16:])
+        assert isinstance(judged(spec, kit.columns, path, MEMORY), str)
+
+
+def test_a_block_of_millions_of_small_records_takes_no_more_memory(kit: Any, tmp_path: Path) -> None:
+    schema = {"type": "record", "name": "E", "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "time", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        *({"name": f"n{at}", "type": ["null", "string"]} for at in range(20)),
+    ]}  # fmt: skip
+    count = 400_000
+    packed = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = packed.compress(bytes(22) * count) + packed.flush()
+    out = io.BytesIO(b"Obj\x01")
+    out.seek(4)
+    meta = {"avro.codec": b"deflate", "avro.schema": json.dumps(schema).encode()}
+    fastavro.schemaless_writer(out, {"type": "map", "values": "bytes"}, meta)
+    out.write(bytes(16))
+    fastavro.schemaless_writer(out, "long", count)
+    fastavro.schemaless_writer(out, "bytes", block)
+    path = tmp_path / "bomb.avro"
+    path.write_bytes(out.getvalue() + bytes(16))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    spec = kit.spec(avro_schema=schema, max_ahead=None)
+    assert judged(spec, ("id", "n1"), path, 40_000_000) == count
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+    assert "--max-piece-memory" in str(judged(spec, ("id",), path, 16_000_000))
 
 
 def test_a_reader_that_dies_is_replaced(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
