@@ -31,12 +31,13 @@ def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.R
     among them. received = events + dead letters. Never raises for what a message holds; raises SchemaError
     for columns that the source doesn't have. What an event becomes never depends on the messages that it came
     with. A message whose attributes name the revision of the schema that it was written with is resolved from that
-    schema to the source's; one of a revision that the source doesn't list is a dead letter.
+    schema to the source's; one of a revision that the source doesn't list is a dead letter. One that names none was
+    written with `default_revision`, without that with the schema.
     """
     fields = source_fields(source)
     data = messages.column("data")
     refused = _refused(data)
-    groups = revisions_of(messages.column("attributes"))
+    groups = revisions_of(messages.column("attributes"), source.default_revision)
     if not groups and not refused:
         parsed = _parse(fields, columns, source.format, data)
     else:

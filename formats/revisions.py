@@ -51,9 +51,14 @@ class Revision(NamedTuple):
     """As its attribute says it; None: it has none, so it is as the definition says."""
 
 
-def revisions_of(attributes: pa.MapArray) -> dict[Revision, list[int]]:
-    """The rows of the messages that name a revision, by what they name, in order of first appearance."""
+def revisions_of(attributes: pa.MapArray, default: str | None = None) -> dict[Revision, list[int]]:
+    """The rows of the messages that name a revision, by what they name, in order of first appearance.
+
+    `default`: what a message names that names none.
+    """
     found = _values(attributes, REVISION_ATTRIBUTE)
+    if default is not None:
+        found = {row: found.get(row, default) for row in range(len(attributes))}
     if not found:
         return {}
     encodings = _values(attributes, ENCODING_ATTRIBUTE)

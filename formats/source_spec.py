@@ -59,6 +59,10 @@ class SourceSpec(TextSpec, Protocol):
         """Schemas that messages were written with, vetted and readable with `avro_schema`, by revision id."""
 
     @property
+    def default_revision(self) -> str | None:
+        """The revision of messages that name none; None: they were written with `avro_schema`."""
+
+    @property
     def event_id(self) -> tuple[str, ...]:
         """Fields that make the event id, at least one."""
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tandem.journal.blobs import BlobMissingError, BlobStore
+from tandem.journal.journal_index import GAP_REMEDY, find_gap
 from tandem.journal.lane_marks import LanePosition
 from tandem.journal.layout import lane_folder, lane_name, parse_segment_name, segment_path
 from tandem.journal.segments import Kind, Segment, SegmentHeader, load_header, load_segment
 from tandem.journal.watermarks import Watermarks, WatermarkTracker, lowest
-from tandem.schemas.errors import JournalError
+from tandem.schemas.errors import JournalError, SegmentError
 
 __all__ = ["Emitted", "LaneCursor", "Observe", "ReplayMerge", "merge_order", "number_before"]
 
@@ -85,6 +86,17 @@ class LaneCursor:
         stored: Watermarks = self._head.header.watermarks if self._head else {}
         return {source: stored.get(source, value) for source, value in self.tracker.current().items()}
 
+    def refuse_gap(self) -> None:
+        """Raise SegmentError where the lane doesn't end here: a segment is missing, and later ones are there."""
+        gap = find_gap(self._blobs, self.run, self.lane, self.number)
+        if gap is not None:
+            raise SegmentError(f"{gap}; {GAP_REMEDY}")
+
+    def refuse_gap_at_hand(self) -> None:
+        """As `refuse_gap`, at a glance, which sees the gaps of one segment alone: for whoever looks again and again."""
+        if self.final is None and self._blobs.exists(segment_path(self.run, self.lane, self.number + 2)):
+            self.refuse_gap()
+
     def take(self) -> Emitted:
         """The next segment of messages, of which `peek` knows."""
         watermarks = self.watermarks()
@@ -146,6 +158,7 @@ class ReplayMerge:
         heads = [cursor for cursor in self._cursors if cursor.peek() is not None]
         for cursor in self._cursors:
             if cursor.final is None and cursor.peek() is None:
+                cursor.refuse_gap()
                 raise JournalError(f"lane {lane_name(cursor.run, cursor.lane)}: replayed before it was sealed")
         return heads
 

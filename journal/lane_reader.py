@@ -186,6 +186,7 @@ class LaneReader:
             self._board.take_over(self._cursor.number + 1)
             self._close()
             return None
+        self._cursor.refuse_gap()
         self._open()
         return None
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
 from tandem.journal.blobs import BlobMissingError, BlobStore
-from tandem.journal.journal_index import JournalIndex, SegmentRef
+from tandem.journal.journal_index import GAP_REMEDY, JournalIndex, SegmentRef
+from tandem.journal.layout import lane_name
 from tandem.journal.segments import Segment, load_segment
 from tandem.schemas.errors import JournalError, SegmentError
 
@@ -54,7 +55,10 @@ def read_segment(blobs: BlobStore, ref: SegmentRef) -> Segment:
     try:
         segment = load_segment(blobs, ref.path)
     except BlobMissingError:
-        raise SegmentError(f"{ref.path}: gone; generation {ref.generation} holds {ref.count} messages there") from None
+        raise SegmentError(
+            f"segment {ref.number} of lane {lane_name(ref.run, ref.lane)} is missing: {ref.path}: gone; "
+            f"generation {ref.generation} holds {ref.count} messages there; {GAP_REMEDY}"
+        ) from None
     header = segment.header
     if (header.digest, header.count, header.generation) != (ref.digest, ref.count, ref.generation):
         raise SegmentError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
-from typing import Protocol
+from itertools import count
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -23,7 +25,9 @@ from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["NO_MESSAGES", "is_run_sealed", "last_generation_of", "last_segment", "seal_lane", "seal_run"]
 
-SEAL_ATTEMPTS = 1_000
+_LOG: Final = logging.getLogger(__name__)
+_TELL_EVERY: Final = 1_000
+"""Attempts to seal a lane between two words on it."""
 
 NO_MESSAGES = pa.RecordBatch.from_pylist([], schema=MESSAGE_SCHEMA)
 """A batch of none."""
@@ -102,13 +106,15 @@ def seal_lane(
 ) -> SegmentHeader:
     """Append the final seal to a lane unless it has one; returns it.
 
-    A reader that still writes may take the next number first; then the seal goes to the one after. Whatever
-    such a reader managed to write lies before the seal and will be replayed.
+    A reader that still writes may take the next number first; then the seal goes to the one after, and so on for as
+    long as that reader goes on. Whatever such a reader managed to write lies before the seal and will be replayed.
     """
-    for _ in range(SEAL_ATTEMPTS):
-        last = last_segment(blobs, run, lane)
+    last = last_segment(blobs, run, lane)
+    for attempt in count(1):
         if last is not None and last.final is not None:
             return last
+        if attempt % _TELL_EVERY == 0:
+            _LOG.warning("lane %s: its writer is faster than its seal, %d times so far", lane_name(run, lane), attempt)
         header = SegmentHeader(
             run=run,
             lane=lane,
@@ -123,7 +129,9 @@ def seal_lane(
         )
         if create_or_find(blobs, header.path, encode_segment(header, NO_MESSAGES)) is None:
             return header
-    raise JournalError(f"lane {lane_name(run, lane)}: couldn't be sealed, its writer was faster {SEAL_ATTEMPTS} times")
+        # Listing the lane takes longer than its writer does for a segment: the next number is known without.
+        last = load_header(blobs, header.path)
+    raise AssertionError("unreachable")
 
 
 def _note_sealed(blobs: BlobStore, run: str, ends: list[SegmentHeader]) -> None:

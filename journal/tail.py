@@ -71,6 +71,7 @@ class _Followed:
         if self.cursor.ready:
             return
         if self.cursor.peek() is None:
+            self.cursor.refuse_gap_at_hand()
             self.published = published
             self.at_end_since = now if self.at_end_since is None else self.at_end_since
         else:

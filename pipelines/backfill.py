@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,61 +12,39 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
-from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
 
-from tandem.formats.files import expand
+from tandem.formats.files import FileRef, expand
 from tandem.formats.guarded_readers import reader_server
-from tandem.pipelines.backfill_plan import BackfillConfig, Plan, plan, work_items, workers_for
+from tandem.journal.journal_index import GAP_REMEDY, LaneGap
+from tandem.pipelines.backfill_flags import parse
+from tandem.pipelines.backfill_plan import BackfillConfig, plan, work_items, workers_for
 from tandem.pipelines.backfill_progress import board_in, shown_progress
-from tandem.pipelines.config import (
-    FlagParser,
-    add_definition_flag,
-    add_home_flags,
-    add_memory_flag,
-    beam_options,
-    definition_text,
-    duration,
-    home_from,
-    load_definitions,
-    make_folder,
-)
+from tandem.pipelines.backfill_publish import Job, judge_bad, published
+from tandem.pipelines.config import make_folder
 from tandem.pipelines.forked_workers import worker_processes
-from tandem.pipelines.interrupts import ended_by_signals, held_back
+from tandem.pipelines.interrupts import ended_by_signals
 from tandem.pipelines.launching import entry, is_local, launch, local_batch_runner, wait
 from tandem.pipelines.memory import keep_memory
 from tandem.pipelines.scratch import scratch_folder
 from tandem.pipelines.time_units import unit_note
 from tandem.schemas.compiled import compile_definition
-from tandem.schemas.errors import BatchOutdatedError, MissingFilesError, PublishRefusedError, UserError
+from tandem.schemas.errors import JournalError, TandemError, UserError
 from tandem.schemas.printable import printable
 from tandem.transforms.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.backfill_work import ReadWork, Work
-from tandem.transforms.batch_counts import CountCounted, CountReceived, FinishBatchRun
+from tandem.transforms.batch_counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sinks import WriteBatchStates, WriteDeadLetters
 from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
 from tandem.views.opening import open_store
-from tandem.views.rows import Publication
+from tandem.views.rows import BatchManifest
 from tandem.views.store import ViewStore
+from tandem.views.turns import turn
 
 __all__ = ["BatchView", "Job", "build", "main", "parse", "run"]
 
 _BUILDS: Final = 4
 """How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One definition's backfill, and what it has to do now."""
-
-    config: BackfillConfig
-    plan: Plan
-
-    @property
-    def reads(self) -> tuple[object, ...]:
-        """Jobs of which this is equal share one reading and decoding."""
-        source = self.config.definition.source
-        return source.version, tuple(sorted(source.revisions)), self.plan.reads
 
 
 @dataclass
@@ -87,58 +63,14 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary)
         updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
         updates |= "States" >> WriteBatchStates(definition, url, work.batch_run)
-        counts = routed[TALLIES] | "Received" >> CountReceived(definition, url), updates | "Counted" >> CountCounted()
+        newest = batches | "Newest" >> CountNewest(work.arrival_time)
+        received, counted = (
+            routed[TALLIES] | "Received" >> CountReceived(definition, url),
+            updates | "Counted" >> CountCounted(),
+        )
+        counts = received, counted, newest
         finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files)
         _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
-
-
-def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], PipelineOptions]:
-    """Tandem's flags as a config for each definition, the others as Beam's options. Raises UserError."""
-    parser = FlagParser("tandem backfill", "Run definitions over files and sealed generations of the journal.")
-    add_definition_flag(parser, several=True)
-    add_home_flags(parser)
-    parser.flag("files", action="append", default=[], metavar="GLOB", help="data files; repeatable")
-    add_memory_flag(parser)
-    parser.flag("upto", type=int, help="last generation of the journal to take in (default: the last sealed one)")
-    parser.flag("no-publish", action="store_true", help="build the batch run, but serve it later")
-    parser.flag("publish-wait", type=duration, default="60s", help="how long to wait for live to catch up")
-    parser.flag("promote", action="store_true", help="serve this version although another is being served")
-    parser.flag("accept-missing-files", action="store_true", help="promote without all files that are being served")
-    parser.flag("copies", action="store_true", help="also read files whose content was read under another name")
-    parser.flag("workers", type=int, default=0, help="processes on this machine (default: up to one a core)")
-    parser.flag("scratch", help="folder, or URI, that all workers reach (default: HOME/scratch on this machine)")
-    flags, rest = parser.parse_known_args(list(arguments))
-    options = beam_options(rest)
-    if flags.workers < 0:
-        raise UserError(f"--workers is {flags.workers}; it is a number of processes, or 0 to choose by the input")
-    if flags.workers and not is_local(options):
-        raise UserError("--workers is for this machine; other runners have flags of their own")
-    texts = map(definition_text, flags.definition)
-    configs = tuple(
-        BackfillConfig(
-            definition=definition,
-            definition_text=text,
-            files=tuple(flags.files),
-            home=home_from(flags),
-            upto=flags.upto,
-            publish=not flags.no_publish,
-            publish_wait=flags.publish_wait,
-            promote=flags.promote,
-            accept_missing_files=flags.accept_missing_files,
-            copies=flags.copies,
-            scratch=_scratch(flags, options),
-            workers=flags.workers,
-            piece_memory=flags.max_piece_memory,
-        )
-        for definition, text in zip(load_definitions(flags.definition), texts, strict=True)
-    )
-    return configs, options
-
-
-def _scratch(flags: argparse.Namespace, options: PipelineOptions) -> str | None:
-    if flags.scratch:
-        return str(flags.scratch) if "://" in flags.scratch else os.path.abspath(flags.scratch)
-    return str(Path(flags.home).absolute() / "scratch") if is_local(options) else None
 
 
 def run(arguments: Sequence[str], *, processes: bool = False) -> None:
@@ -177,34 +109,68 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: li
     if configs[0].home.store.startswith("sqlite:///"):
         make_folder(Path(configs[0].home.store.removeprefix("sqlite:///")).parent)
     store = open_store(configs[0].home.store)
-    for config in configs:
-        _check_version(store, config)
-        store.register(compile_definition(config.definition), config.definition_text)
+    note = _once(console)
+    begun = time.monotonic()
+    listed = expand(configs[0].files, configs[0].piece_memory, note) if configs[0].files else ()
+    seconds = time.monotonic() - begun
+    with ExitStack() as turns:
+        for name in sorted(config.definition.name for config in configs):
+            turns.enter_context(turn(store.database, name, console.print))
+        for config in configs:
+            _check_version(store, config)
+            store.register(compile_definition(config.definition), config.definition_text)
+        _build_and_publish(configs, options, store, console, note, listed, seconds, served)
+
+
+def _once(console: Console) -> Callable[[str], None]:
+    """Print each line once."""
     said = set[str]()
 
     def note(line: str) -> None:
         if line not in said:
-            console.print(line, markup=False)
+            console.print(printable(line), markup=False)
         said.add(line)
 
-    begun = time.monotonic()
-    listed = expand(configs[0].files, configs[0].piece_memory, note) if configs[0].files else ()
-    seconds = time.monotonic() - begun
+    return note
+
+
+def _build_and_publish(
+    configs: Sequence[BackfillConfig],
+    options: PipelineOptions,
+    store: ViewStore,
+    console: Console,
+    note: Callable[[str], None],
+    listed: Sequence[FileRef],
+    seconds: float,
+    served: list[str],
+) -> None:
+    """Until nothing is outdated any more. Raises the first error of a definition once all others are published."""
+    failed: list[TandemError] = []
+    gaps: dict[LaneGap, None] = {}
     for builds_left in reversed(range(_BUILDS)):
         jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
+        gaps |= dict.fromkeys(gap for job in jobs for gap in job.plan.gaps)
         for job in jobs:
             for line in job.plan.passed_by:
                 note(line)
-            if not job.plan.generations:
+            if not job.plan.anything_new:
                 console.print(f"{job.config.definition.name}: nothing new; boundary {job.plan.boundary} stays")
-        jobs = [job for job in jobs if job.plan.generations]
-        for sharing in _sharing(jobs):
+        jobs = [job for job in jobs if job.plan.anything_new]
+        for sharing in _sharing([job for job in jobs if job.plan.generations]):
             _build_batch_runs(sharing, options, store, console, seconds)
-        wanted = [job for job in jobs if job.config.publish]
-        outdated = [job for job in wanted if not _published(job, store, console, builds_left, served)]
-        configs = tuple(job.config for job in outdated)
+        for job in (job for job in jobs if not job.plan.generations):
+            _start(job, store)
+            store.finish_batch_run(job.plan.batch_run, BatchManifest())
+        errors = [judge_bad(job, store, console) for job in jobs]
+        failed += [error for error in errors if error is not None]
+        good = [job for job, error in zip(jobs, errors, strict=True) if error is None and job.config.publish]
+        configs = tuple(job.config for job in good if not published(job, store, console, builds_left, served))
         if not configs:
-            return
+            break
+    if failed:
+        raise failed[0]
+    if gaps:
+        raise JournalError(f"{'; '.join(map(str, gaps))}: what comes after it isn't in batch; {GAP_REMEDY}")
 
 
 def _sharing(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -228,7 +194,12 @@ def _build_batch_runs(
         stack.enter_context(shown_progress(console, title, work.size, items, board))
         pipeline = build(jobs, options, store, scratch, board)
         begun = time.monotonic()
-        wait(launch(pipeline))
+        try:
+            wait(launch(pipeline))
+        except TandemError:
+            for job in jobs:
+                store.discard_batch_run(job.plan.batch_run)
+            raise
     seconds = listing + time.monotonic() - begun
     for job in jobs:
         manifest = store.manifest(job.plan.batch_run)
@@ -238,9 +209,21 @@ def _build_batch_runs(
         if odd := unit_note(store.tiles_of(job.plan.batch_run), source.event_time, paths):
             console.print(f"{job.config.definition.name}: {odd}", markup=False)
         console.print(
-            f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received:,} events of "
+            f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received - dead:,} events of "
             f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"
         )
+
+
+def _start(job: Job, store: ViewStore) -> None:
+    store.start_batch_run(
+        job.config.definition.version,
+        job.plan.batch_run,
+        boundary=job.plan.boundary,
+        parent=job.plan.parent.id if job.plan.parent else None,
+        file_sets=job.plan.file_sets,
+        built_for=job.plan.live_run,
+        told=job.plan.told,
+    )
 
 
 def build(
@@ -252,14 +235,7 @@ def build(
 ) -> beam.Pipeline:
     """The graph of jobs that read the same; their batch runs are begun in the store."""
     for job in jobs:
-        store.start_batch_run(
-            job.config.definition.version,
-            job.plan.batch_run,
-            boundary=job.plan.boundary,
-            parent=job.plan.parent.id if job.plan.parent else None,
-            file_sets=job.plan.file_sets,
-            built_for=job.plan.live_run,
-        )
+        _start(job, store)
     pipeline = beam.Pipeline(options=options)
     work = list(work_items(jobs[0].plan, jobs[0].config.definition.source))
     items = pipeline | "Work" >> beam.Create(work).with_output_types(Work)
@@ -270,19 +246,6 @@ def build(
     return pipeline
 
 
-def _published(job: Job, store: ViewStore, console: Console, builds_left: int, served: list[str]) -> bool:
-    """Publish; False when the batch run has to be built anew, because live went on meanwhile."""
-    try:
-        published = _publish(job.config, store, job.plan, served)
-    except BatchOutdatedError as outdated:
-        if not builds_left:
-            raise
-        console.print(printable(f"{outdated}: doing so"), markup=False)
-        return False
-    console.print(f"{job.config.definition.name}: published, boundary {published.boundary}")
-    return True
-
-
 def _check_version(store: ViewStore, config: BackfillConfig) -> None:
     served = store.served(config.definition.name)
     if served is None or served.version == config.definition.version or config.promote or not config.publish:
@@ -291,34 +254,6 @@ def _check_version(store: ViewStore, config: BackfillConfig) -> None:
         f"{config.definition.name} is served in version {served.version}, and this definition is version "
         f"{config.definition.version}; --promote builds and serves it, --no-publish only builds it"
     )
-
-
-def _publish(config: BackfillConfig, store: ViewStore, work: Plan, names: list[str]) -> Publication:
-    """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
-
-    The store refuses a live run that the batch run can't stand beside, whichever run it was built for. Raises
-    BatchOutdatedError or MissingFilesError at once, where waiting can't help.
-    """
-    final = retry_if_not_exception_type((BatchOutdatedError, MissingFilesError))
-    refused = retry_if_exception_type(PublishRefusedError) & final
-    retrying = Retrying(
-        retry=refused,
-        wait=wait_fixed(0.5),
-        stop=stop_after_delay(config.publish_wait / 1e6),
-        reraise=True,
-    )
-    name, version = config.definition.name, config.definition.version
-
-    def attempt() -> Publication:
-        served = store.served(name)
-        live_run = served.live_run if served is not None and served.version == version else work.live_run
-        accept = config.accept_missing_files
-        with held_back():
-            done = store.publish(name, version, work.batch_run, live_run, accept_missing_files=accept)
-            names.append(name)
-        return done
-
-    return retrying(attempt)
 
 
 def main() -> None:

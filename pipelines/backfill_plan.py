@@ -16,15 +16,17 @@ from tandem.formats.file_pieces import MAX_PIECE_MEMORY
 from tandem.formats.files import FileRef, expand, split
 from tandem.formats.listing import real_path
 from tandem.journal.blobs import BlobStore, LocalBlobs
-from tandem.journal.journal_index import JournalIndex, SegmentRef
+from tandem.journal.completeness import complete_to
+from tandem.journal.journal_index import JournalIndex, LaneGap, SegmentRef
 from tandem.journal.reading import segments_of
 from tandem.pipelines.config import Home
+from tandem.pipelines.max_bad import DEFAULT_MAX_BAD, MaxBad
 from tandem.schemas.definition import Definition, Source
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.partitions import partition_values
 from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
 from tandem.views.built import built
-from tandem.views.rows import BatchRun, FileSet, SegmentFile
+from tandem.views.rows import NOTHING_TOLD, BatchRun, FileSet, SegmentFile, Told
 from tandem.views.store import ViewStore
 
 __all__ = ["PIECE_BYTES", "WORKER_BYTES", "BackfillConfig", "Plan", "plan", "work_items", "workers_for"]
@@ -59,6 +61,13 @@ class BackfillConfig:
     """Threads of a local runner; 0: one a core where there is enough to read."""
     piece_memory: int = MAX_PIECE_MEMORY
     """Bytes that reading one piece of a file may take."""
+    complete_until: int | None = None
+    """Microseconds UTC before which the files hold every event; None: until their newest event."""
+    max_bad: MaxBad = DEFAULT_MAX_BAD
+    accept_dead_letters: bool = False
+    accept_missing_segments: bool = False
+    accept_missing: tuple[str, ...] = ()
+    """Files that are known to be gone, and that answers are to name as missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,15 @@ class Plan:
     arrival_time: int
     passed_by: tuple[str, ...] = ()
     """A line for each file that isn't read since its content was, or is, under another name."""
+    told: Told = NOTHING_TOLD
+    gaps: tuple[LaneGap, ...] = ()
+    """Segments that are missing in the journal, and that it doesn't go past."""
+
+    @property
+    def anything_new(self) -> bool:
+        """Whether there is more to read, or the user says something else of the files than before."""
+        said, before = self.told.files_until, self.parent.told.files_until if self.parent else None
+        return bool(self.generations) or (self.parent is not None and said is not None and said != before)
 
     @property
     def generations(self) -> tuple[int, ...]:
@@ -114,7 +132,7 @@ def plan(
     served = store.served(config.definition.name)
     same = served is not None and served.version == config.definition.version
     parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
-    boundary, segments = _new_segments(config, parent.boundary if parent else 0, journal)
+    new = _new_segments(config, parent.boundary if parent else 0, journal)
     files, passed_by = _new_files(config, _listed(config) if listed is None else listed, _files_of(store, parent))
     sets = [*(parent.file_sets if parent else ())]
     added = []
@@ -126,12 +144,14 @@ def plan(
         batch_run=f"b-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}",
         parent=parent,
         live_run=served.live_run if served and same else _follower(store, config.definition),
-        boundary=boundary,
-        segments=tuple(segments),
+        boundary=new.boundary,
+        segments=new.segments,
         files=tuple(files),
         file_sets=tuple(added),
         arrival_time=time.time_ns() // 1000,
         passed_by=tuple(passed_by),
+        told=Told(config.complete_until, new.complete_to, (*new.missing, *config.accept_missing)),
+        gaps=new.gaps,
     )
 
 
@@ -154,17 +174,38 @@ def work_items(work: Plan, source: Source) -> Iterator[Work]:
         yield Work(SegmentWork(tuple(held)))
 
 
-def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> tuple[int, list[SegmentRef]]:
+@dataclass(frozen=True, slots=True)
+class _New:
+    """What the journal has after a boundary."""
+
+    boundary: int
+    segments: tuple[SegmentRef, ...] = ()
+    complete_to: int | None = None
+    missing: tuple[str, ...] = ()
+    """By name the segments that it goes past."""
+    gaps: tuple[LaneGap, ...] = ()
+    """Those that it doesn't go past."""
+
+
+def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> _New:
     if journal is None and not Path(config.home.journal).is_dir():
         if config.upto is not None:
             raise UserError(f"--upto {config.upto}: there is no journal at {config.home.journal}")
         if not config.files:
             raise UserError(f"nothing to read: there is no journal at {config.home.journal}, and no --files are given")
-        return after, []
-    index = JournalIndex(journal if journal is not None else LocalBlobs(config.home.journal))
+        return _New(after)
+    blobs, past_gaps = (
+        journal if journal is not None else LocalBlobs(config.home.journal),
+        config.accept_missing_segments,
+    )
+    index = JournalIndex(blobs, past_gaps=past_gaps)
     index.refresh()
     upto = max(after, index.sealed if config.upto is None else config.upto)
-    return upto, segments_of(index, upto, after)
+    segments = tuple(segments_of(index, upto, after))
+    if not past_gaps:
+        return _New(upto, segments, complete_to(index, config.definition.source.version, upto), gaps=index.gaps)
+    missing = [name for gap in index.gaps if after < gap.generation <= upto for name in gap.names]
+    return _New(upto, segments, complete_to(index, config.definition.source.version, upto), tuple(missing))
 
 
 def _listed(config: BackfillConfig) -> Sequence[FileRef]:

@@ -19,9 +19,10 @@ from apache_beam.runners.worker import sdk_worker
 from tandem.pipelines import forked_workers
 from tandem.pipelines.beam_patches import patch_beam
 from tandem.pipelines.bundle_ends import end_bundles_promptly
+from tandem.pipelines.failures import failure
 from tandem.pipelines.job_servers import mend_job_servers
 from tandem.pipelines.tied_prism import TIED_PRISM
-from tandem.schemas.errors import FencedError, LaunchError, TandemError
+from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["FN_API_RUNNER", "entry", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
 
@@ -122,7 +123,7 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
                 "Prism, Beam's local runner for unbounded pipelines, is not on this machine and can't be downloaded; "
                 "`make setup` or `python -m tandem.runners.prism` builds it with Go, or pass --prism_location=PATH"
             ) from error
-        raise _told(error) from error
+        raise failure(str(error)) from error
 
 
 def _ask_no_pip(options: PipelineOptions) -> None:
@@ -136,21 +137,9 @@ def wait(result: PipelineResult) -> None:
     try:
         state = result.wait_until_finish()
     except RuntimeError as error:
-        raise _told(error) from error
+        raise failure(str(error)) from error
     if state not in ("DONE", "DRAINED", "CANCELLED", None):
         raise TandemError(f"the pipeline ended in state {state}")
-
-
-def _told(error: RuntimeError) -> TandemError:
-    text = str(error)
-    if "FencedError" in text:
-        return FencedError(_last_line(text, "FencedError"))
-    return TandemError(f"the pipeline failed: {_last_line(text, 'Error')}")
-
-
-def _last_line(text: str, marker: str) -> str:
-    lines = [line.strip() for line in text.replace("\\n", "\n").splitlines() if marker in line]
-    return (lines or [text.strip().splitlines()[0] if text.strip() else "unknown"])[-1][:500]
 
 
 def entry(name: str) -> None:

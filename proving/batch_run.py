@@ -37,7 +37,12 @@ def run_batch(
     """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle."""
     parent = work.parent.id if work.parent else None
     open_store(store).start_batch_run(
-        definition.version, work.batch_run, boundary=work.boundary, parent=parent, built_for=work.live_run
+        definition.version,
+        work.batch_run,
+        boundary=work.boundary,
+        parent=parent,
+        built_for=work.live_run,
+        told=work.told,
     )
     parts, counts = _read(definition, work, journal)
     reference = BatchRunRef(store, work.batch_run, parent, work.live_run, work.boundary)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tandem.schemas.durations import GREGORIAN_CYCLE
 
-__all__ = ["Certificate", "Facts", "Status", "judge", "time_text"]
+__all__ = ["Certificate", "Facts", "Status", "judge", "settled_until", "time_text"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,6 +65,12 @@ class Certificate:
     status: Status
     reasons: tuple[str, ...]
     """Why it isn't FINAL, in plain words; empty when it is."""
+    complete_to: int | None = None
+    """Until when batch's sources have told to be complete: the journal's lanes when the boundary was sealed (their
+    watermark), without a journal the files.
+    """
+    missing: tuple[str, ...] = ()
+    """Segments and files that batch should have read and that are gone."""
 
     @property
     def live_share(self) -> float:
@@ -81,6 +87,7 @@ class Certificate:
         try:
             data: Mapping[str, Any] = json.loads(text)
             values = {field.name: data[field.name] for field in fields(cls)}
+            values["missing"] = tuple(values["missing"])
             values["live_events"] = tuple((int(g), int(n)) for g, n in values["live_events"])
             values["reasons"] = tuple(values["reasons"])
             values["status"] = Status(values["status"])
@@ -109,6 +116,9 @@ class Facts:
     dead_letters: int
     in_flight: int
     residue: int
+    complete_to: int | None = None
+    """As in the certificate."""
+    missing: tuple[str, ...] = ()
 
 
 def judge(facts: Facts) -> tuple[Status, tuple[str, ...]]:
@@ -130,6 +140,9 @@ def _missing(facts: Facts) -> tuple[str, ...]:
         reasons.append(f"{facts.dead_letters} dead letters are unresolved and might belong here")
     if facts.residue:
         reasons.append(f"batch has a residue of {facts.residue} events")
+    if facts.missing:
+        more = f" and {len(facts.missing) - 3} more" if len(facts.missing) > 3 else ""
+        reasons.append(f"missing in batch: {', '.join(facts.missing[:3])}{more}")
     return tuple(reasons)
 
 
@@ -144,18 +157,49 @@ def _changing(facts: Facts) -> tuple[str, ...]:
         reasons.append("no batch run is published yet")
     if facts.live:
         reasons.extend(_open_window(facts))
-    elif facts.boundary:
-        reasons.append(f"no live run is served: journal generations after {facts.boundary} are not in it")
+    elif facts.batch:
+        reasons.extend(_untold(facts))
     return tuple(reasons)
 
 
+def settled_until(facts: Facts) -> int | None:
+    """No window that ends after this time (microseconds UTC) can be FINAL, since its sources may still bring events.
+
+    Live tells by its watermark. Without live the journal does by the watermark of its lanes at the boundary, and where
+    there is no journal the files. None: nothing was told.
+    """
+    told = facts.watermark if facts.live else facts.complete_to
+    if told is None:
+        return None
+    return told - facts.lateness if facts.live or facts.boundary else told
+
+
 def _open_window(facts: Facts) -> tuple[str, ...]:
-    closes = facts.end + facts.lateness
-    if facts.watermark is None:
+    settled = settled_until(facts)
+    if settled is None:
         return ("the live run has no watermark yet",)
-    if facts.watermark < closes:
-        return (f"events are taken in until {time_text(closes)}, the watermark is {time_text(facts.watermark)}",)
+    if settled < facts.end:
+        closes, watermark = facts.end + facts.lateness, settled + facts.lateness
+        return (f"events are taken in until {time_text(closes)}, the watermark is {time_text(watermark)}",)
     return ()
+
+
+def _untold(facts: Facts) -> tuple[str, ...]:
+    """Batch alone is served, and what it read isn't told to be complete."""
+    settled = settled_until(facts)
+    if settled is not None and facts.end <= settled:
+        return ()
+    if facts.boundary:
+        until = (
+            f"; up to there the watermark is {time_text(facts.complete_to)}" if facts.complete_to is not None else ""
+        )
+        return (f"no live run is served: journal generations after {facts.boundary} are not in it{until}",)
+    if settled is None:
+        return ("the files don't say until when they are complete: `tandem backfill --complete-until TIME` does",)
+    return (
+        f"the files are complete until {time_text(settled)} by their newest event, or --complete-until: "
+        f"before {time_text(facts.end)} there may be more",
+    )
 
 
 def time_text(time: int) -> str:

@@ -12,7 +12,9 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 
 from tandem.schemas.avro import arrow_schema
@@ -77,7 +79,7 @@ def _revisions(schemas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return schemas
 
 
-_LATER: Final = ("fields", "csv", "encoding", "partitions")
+_LATER: Final = ("default_revision", "fields", "csv", "encoding", "partitions")
 _NAME_PATTERN: Final = "[a-z][a-z0-9_]{0,62}"
 _DEFINITION_PATTERN: Final = "[a-z][a-z0-9_-]{0,62}"
 _DERIVED_PATTERN: Final = f"(?!{RESERVED_PREFIX})[A-Za-z_][A-Za-z0-9_]{{0,62}}"
@@ -138,6 +140,8 @@ class Source(Spelling):
     """Schemas that messages were written with, by the revision id in their attributes: a folder of files named
     REVISION.avsc, or a mapping of revision ids to .avsc files. Adding one changes no version."""
 
+    default_revision: str | None = None
+    """The one of `revisions` that messages were written with that name none in their attributes; null: the schema."""
     fields: Annotated[dict[DerivedName, Path], AfterValidator(_few)] = Field(default_factory=dict)
     """Fields by the path where they lie in a record, such as `user_id: user.id`, or under a name that no schema can
     have, such as `amount: "Order Amount"`."""
@@ -155,6 +159,15 @@ class Source(Spelling):
     """Of CSV and JSON files; those that start with a byte order mark of UTF-8 are UTF-8 all the same."""
     partitions: Literal["hive"] | None = None
     """hive: a folder named NAME=VALUE gives the field of this name its value in all files below it."""
+
+    @field_validator("default_revision")
+    @classmethod
+    def _is_listed(cls, revision: str | None, others: ValidationInfo) -> str | None:
+        listed = others.data.get("revisions", {})
+        if revision is not None and revision not in listed:
+            there = f"it lists {', '.join(sorted(listed)[:8])}" if listed else "it lists none"
+            raise ValueError(f"{revision[:80]!r} is not one of source.revisions; {there}")
+        return revision
 
     @cached_property
     def fields_schema(self) -> dict[str, Any]:

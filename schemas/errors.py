@@ -19,14 +19,17 @@
     |   |-- RunDroppedError      the run that writes was dropped: it must end
     |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
     |       |-- MissingFilesError    another version hasn't read every file that is served
+    |       |-- UnreadMessagesError  another version can't read messages that the served one reads
     |       |-- BatchOutdatedError   live went on since the batch run was built: build it anew
     |       `-- BehindError          the live run doesn't have yet all that is served: wait
+    |-- TooManyBadError          too much of what a backfill read is bad: nothing is published
     |-- OvertakenError           another attempt wrote more while this one caught up: to be tried again
     `-- ParityError              two computations of the same answer differ
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 __all__ = [
@@ -49,6 +52,8 @@ __all__ = [
     "StoreAddressError",
     "StoreError",
     "TandemError",
+    "TooManyBadError",
+    "UnreadMessagesError",
     "UserError",
     "WriterAliveError",
 ]
@@ -157,8 +162,23 @@ class MissingFilesError(PublishRefusedError):
     """Another version of the definition hasn't read every file that the served one has."""
 
 
+class UnreadMessagesError(PublishRefusedError):
+    """Another version of the definition can't read messages that the served one reads.
+
+    `version` is that one's, `letters` are by position the rows that are dead letters of it alone.
+    """
+
+    def __init__(self, message: str, version: str, letters: Mapping[str, frozenset[int]]) -> None:
+        super().__init__(message)
+        self.version, self.letters = version, letters
+
+
 class RunDroppedError(StoreError):
     """The run that writes was dropped from the view store; trying again won't help."""
+
+
+class TooManyBadError(TandemError):
+    """More of what a backfill read is bad than it may be: nothing of it is published."""
 
 
 class OvertakenError(TandemError):

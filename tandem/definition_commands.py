@@ -11,7 +11,7 @@ import typer
 from tandem.named import is_file_name, name_of
 from tandem.places import HomeOption, Places, StoreOption, existing_store
 from tandem.printing import console, print_json, say
-from tandem.schemas.errors import BehindError, UserError
+from tandem.schemas.errors import BehindError, UnreadMessagesError, UserError
 
 if TYPE_CHECKING:
     from tandem.schemas.definition import Definition
@@ -65,6 +65,9 @@ def promote(
     accept_missing_files: Annotated[
         bool, typer.Option("--accept-missing-files", help="although it hasn't read all files that are served")
     ] = False,
+    accept_dead_letters: Annotated[
+        bool, typer.Option("--accept-dead-letters", help="although it can't read all messages that are served")
+    ] = False,
     note: Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept with the publication")] = "",
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
@@ -77,8 +80,11 @@ def promote(
         end = time.monotonic() + patience
         while True:
             try:
-                done = _promote(views, name, version, note, accept_missing_files)
+                done = _promote(views, name, version, note, accept_missing_files, accept_dead_letters)
                 break
+            except UnreadMessagesError as unread:
+                _show_reasons(home, unread)
+                raise
             except BehindError:
                 if time.monotonic() >= end:
                     raise
@@ -105,7 +111,17 @@ def drop(
     )
 
 
-def _promote(store: ViewStore, name: str, version: str, note: str, accept_missing_files: bool) -> Publication:
+def _show_reasons(home: str, unread: UnreadMessagesError) -> None:
+    """Why the new version can't read what it can't, as far as its dead letters are kept below this home."""
+    from tandem.formats.letter_reasons import reasons
+
+    for reason in reasons(unread.version, str(Path(home) / "deadletters"), unread.letters):
+        say(str(reason), err=True)
+
+
+def _promote(
+    store: ViewStore, name: str, version: str, note: str, accept_missing_files: bool, accept_dead_letters: bool
+) -> Publication:
     from tandem.views.built import built
 
     found = built(store, version)
@@ -122,6 +138,7 @@ def _promote(store: ViewStore, name: str, version: str, note: str, accept_missin
         live.run if live is not None else None,
         note=note,
         accept_missing_files=accept_missing_files,
+        accept_dead_letters=accept_dead_letters,
     )
 
 

@@ -28,6 +28,9 @@ def explain(
     yield "publication", f"{c.publication} is served{when}, of definition version {c.version}."
     yield "boundary", _boundary(c)
     yield "batch run", _batch(c)
+    yield "complete", _complete(c)
+    if c.missing:
+        yield "missing", f"batch should have read, and didn't find: {', '.join(c.missing)}."
     yield "live run", _live(c)
     if c.live_run is not None:
         yield "watermark", _watermark(c, end, definition.lateness)
@@ -50,6 +53,20 @@ def _batch(c: Certificate) -> str:
     if c.batch_run is None:
         return "none is served."
     return f"{c.batch_run} counted {c.batch_events:,} of the {c.events:,} events, all up to the boundary."
+
+
+def _complete(c: Certificate) -> str:
+    if c.batch_run is None:
+        return "batch covers nothing yet."
+    if not c.boundary:
+        if c.complete_to is None:
+            return "the files don't say until when they hold every event."
+        return f"the files hold every event before {short_time(c.complete_to)}, by the newest or by --complete-until."
+    if c.complete_to is None:
+        return "the journal's lanes had no watermark yet when the boundary was sealed."
+    return (
+        f"when the boundary was sealed the journal's lanes expected no event from before {short_time(c.complete_to)}."
+    )
 
 
 def _live(c: Certificate) -> str:

@@ -121,6 +121,7 @@ def _served_pairs(report: dict[str, Any], now: int) -> Iterator[tuple[str, str |
         when = f"{served['kind']}, {ago_text(now - served['published_at'])} ago"
         yield "served", f"publication {served['publication']} ({when}), version {served['version']}"
         yield "batch run", f"{served['batch_run'] or '-'}  boundary {served['boundary']}"
+        yield "complete", _complete_text(report)
         yield "live run", _live_text(_served_live(report))
         residues = report["batch_residues"]
         residue = ", ".join(f"generation {g}: {n:,}" for g, n in residues.items())
@@ -146,6 +147,19 @@ def _reconciled_text(last: dict[str, Any], now: int) -> Text:
         text.append(", ").append(f"{live:,} wrong in live", "bold red")
     if found["logic"]:
         text.append(", ").append(f"{found['logic']:,} LOGIC", "bold red")
+    return text
+
+
+def _complete_text(report: dict[str, Any]) -> Text:
+    """Until when what batch has read is told to be complete, and what of it is missing."""
+    served = report["served"]
+    run = next((run for run in report["batch_runs"] if run["id"] == served["batch_run"]), None)
+    if run is None:
+        return cell("-")
+    told = [("files", run["files_until"]), ("journal", run["journal_until"])]
+    text = cell(", ".join(f"{what} until {short_time(time)}" for what, time in told if time is not None) or "not told")
+    if run["missing"]:
+        text.append(", ").append(f"missing: {', '.join(run['missing'])}", "bold red")
     return text
 
 

@@ -2,19 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import apache_beam as beam
+import pyarrow.compute as pc
 
+from tandem.schemas.columns import TIME
 from tandem.schemas.definition import Definition
-from tandem.transforms.elements import FoldUpdate, SegmentTally
+from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
 from tandem.transforms.patience import patiently
 from tandem.views.opening import open_store
 from tandem.views.rows import BatchManifest, GenerationCounts, SegmentFile
 
-__all__ = ["CountCounted", "CountReceived", "FinishBatchRun", "add_counts"]
+__all__ = ["NO_TIME", "CountCounted", "CountNewest", "CountReceived", "FinishBatchRun", "add_counts"]
 
-Counts = tuple[int, int, int, int, int, int]
-"""Received, counted, filtered, duplicates, dead, conflicts."""
+Counts = tuple[int, int, int, int, int, int, int]
+"""Received, counted, filtered, duplicates, dead, conflicts; last the newest event's time (µs UTC), NO_TIME for none."""
+
+NO_TIME: Final = -(2**63)
+_NONE: Final[Counts] = (0, 0, 0, 0, 0, 0, NO_TIME)
 
 
 @dataclass
@@ -56,6 +62,19 @@ class CountCounted(beam.PTransform):  # type: ignore[misc]
 
 
 @dataclass
+class CountNewest(beam.PTransform):  # type: ignore[misc]
+    """The time of the newest event that was read of files, bad ones and journal left out; not after `arrival_time`.
+
+    A file can't hold events of times to come: one that says so doesn't make the time before it complete.
+    """
+
+    arrival_time: int
+
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.PCollection[tuple[int, Counts]]:
+        return batches | "Counts" >> beam.FlatMap(_newest_of, self.arrival_time).with_output_types(tuple[int, Counts])
+
+
+@dataclass
 class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
     """Once all states are written: the run's manifest, with counts for each of its generations."""
 
@@ -74,19 +93,25 @@ class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
 
 
 def _of_tally(tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
-    yield tally.generation, (tally.received, 0, tally.filtered, tally.duplicates, tally.dead, 0)
+    yield tally.generation, (tally.received, 0, tally.filtered, tally.duplicates, tally.dead, 0, NO_TIME)
 
 
 def _of_update(update: FoldUpdate) -> Iterable[tuple[int, Counts]]:
     for tally in update.tallies:
-        yield tally.generation, (0, tally.counted, 0, tally.duplicates, 0, tally.conflicts)
+        yield tally.generation, (0, tally.counted, 0, tally.duplicates, 0, tally.conflicts, NO_TIME)
+
+
+def _newest_of(batch: SourceBatch, arrival_time: int) -> Iterable[tuple[int, Counts]]:
+    newest = pc.max(batch.decoded.events.column(TIME)).as_py() if batch.generation < 0 else None
+    if newest is not None:
+        yield batch.generation, (0, 0, 0, 0, 0, 0, min(newest, arrival_time))
 
 
 def add_counts(total: dict[int, Counts], generation: int, counts: Counts) -> dict[int, Counts]:
     """The total with one generation's counts added."""
-    known = total.get(generation, (0, 0, 0, 0, 0, 0))
-    a, b, c, d, e, f = (one + other for one, other in zip(known, counts, strict=True))
-    return {**total, generation: (a, b, c, d, e, f)}
+    known = total.get(generation, _NONE)
+    a, b, c, d, e, f = (one + other for one, other in zip(known[:6], counts[:6], strict=True))
+    return {**total, generation: (a, b, c, d, e, f, max(known[6], counts[6]))}
 
 
 class _SumCounts(beam.CombineFn):  # type: ignore[misc]
@@ -110,9 +135,8 @@ class _SumCounts(beam.CombineFn):  # type: ignore[misc]
 def _finish(
     total: dict[int, Counts], store: str, batch_run: str, generations: tuple[int, ...], files: tuple[SegmentFile, ...]
 ) -> None:
-    counts = [
-        GenerationCounts(generation, *total.get(generation, (0, 0, 0, 0, 0, 0))[:5])
-        for generation in sorted(generations)
-    ]
+    counts = [GenerationCounts(generation, *total.get(generation, _NONE)[:5]) for generation in sorted(generations)]
     conflicts = sum(counted[5] for counted in total.values())
-    open_store(store).finish_batch_run(batch_run, BatchManifest(tuple(counts), files, conflicts))
+    newest = max((counted[6] for counted in total.values()), default=NO_TIME)
+    manifest = BatchManifest(tuple(counts), files, conflicts, newest if newest != NO_TIME else None)
+    open_store(store).finish_batch_run(batch_run, manifest)

@@ -19,7 +19,7 @@ from tandem.views.digest_rows import write_cleared_digest
 from tandem.views.merging import StoredRow
 from tandem.views.reconcile_tables import batch_id_digests, batch_state_digests
 from tandem.views.row_checks import checked_states, sealed_row
-from tandem.views.rows import BatchManifest, BatchUpdateLike, FileSet
+from tandem.views.rows import NOTHING_TOLD, BatchManifest, BatchUpdateLike, FileSet, Told
 from tandem.views.tables import (
     batch_cleared,
     batch_counts,
@@ -56,6 +56,7 @@ def start_batch_run(
     file_sets: Sequence[FileSet],
     built_for: str | None,
     now: int,
+    told: Told = NOTHING_TOLD,
 ) -> None:
     """Write down a batch run; one that is being built already stays as it is."""
     if connection.execute(sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == batch_run)).first():
@@ -73,11 +74,22 @@ def start_batch_run(
         file_sets=[*inherited, *added],
         status="BUILDING",
         built_for=live,
+        files_until=told.files_until,
+        journal_until=_later(told.journal_until, above.journal_until if above is not None else None),
+        missing=_together(above.missing if above is not None else (), told.missing),
         created_at=now,
     )
     connection.execute(insert)
     if live is not None:
         _note_left_out(database, connection, lock_batch_run(connection, batch_run))
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max((time for time in (one, other) if time is not None), default=None)
+
+
+def _together(above: Sequence[str], added: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*above, *added]))
 
 
 def _note_left_out(database: Database, connection: sa.Connection, run: sa.Row[Any]) -> None:
@@ -228,8 +240,8 @@ def finish_batch_run(
         connection.execute(
             batch_counts.insert(), [{"batch_run": run.ordinal, **asdict(count)} for count in manifest.counts]
         )
-    above = sa.select(batch_runs.c.conflicts).where(batch_runs.c.ordinal == run.parent)
-    conflicts = (connection.execute(above).scalar() or 0) + manifest.conflicts
+    query = sa.select(batch_runs.c.conflicts, batch_runs.c.files_until).where(batch_runs.c.ordinal == run.parent)
+    conflicts, files_until = connection.execute(query).one_or_none() or (0, None)
     residues = batch_residues(connection, chains.of(connection, run.ordinal))
     connection.execute(
         batch_runs.update()
@@ -237,7 +249,9 @@ def finish_batch_run(
         .values(
             status="COMPLETE",
             manifest=json.loads(json.dumps(manifest.to_data())),
-            conflicts=conflicts,
+            conflicts=conflicts + manifest.conflicts,
+            # What the user says of his files counts, also where it takes back what was said before.
+            files_until=run.files_until if run.files_until is not None else _later(files_until, manifest.newest),
             residue=sum(map(abs, residues.values())),
         )
     )

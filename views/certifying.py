@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tandem.schemas.certificate import Certificate, Facts, Status, judge
+from tandem.schemas.certificate import Certificate, Facts, Status, judge, settled_until
 from tandem.views.reading import Scope, TileRow
 from tandem.views.rows import Compiled
 
@@ -28,6 +28,8 @@ def facts_of(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: in
         dead_letters=scope.dead_letters,
         in_flight=scope.in_flight,
         residue=scope.residue,
+        complete_to=scope.complete_to,
+        missing=scope.missing,
     )
 
 
@@ -41,13 +43,15 @@ def statuses(
 ) -> list[Status]:
     """The status of each step of a series, by its end, events, events from live, and pending late ones.
 
-    Of these numbers only whether they are zero tells statuses apart, of the end whether the watermark has passed it.
+    Of these numbers only whether they are zero tells statuses apart, of the end whether all
+    that was told reaches it.
     """
     known: dict[tuple[bool, bool, bool], Status] = {}
-    common, lateness = facts_of(compiled, scope, (), 0, 0), compiled.definition.lateness
+    common = facts_of(compiled, scope, (), 0, 0)
+    settled = settled_until(common)
     found = []
     for end, count, live, pending in zip(ends, events, live_events, late, strict=True):
-        alike = (live > 0, pending > 0, scope.watermark is not None and scope.watermark >= end + lateness)
+        alike = (live > 0, pending > 0, settled is not None and end <= settled)
         if alike not in known:
             facts = replace(common, end=end, events=count, live_events=live, pending_late=pending)
             known[alike] = judge(facts)[0]
@@ -85,4 +89,6 @@ def certificate_of(
         residue=scope.residue,
         status=status,
         reasons=(*reasons, *changing),
+        complete_to=scope.complete_to,
+        missing=scope.missing,
     )

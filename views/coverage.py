@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from tandem.schemas.errors import BehindError, MissingFilesError, PublishRefusedError
+from tandem.schemas.errors import BatchOutdatedError, BehindError, MissingFilesError, PublishRefusedError
 from tandem.views.chains import Chains
 from tandem.views.conservation import batch_received, batch_residues, live_received, live_residues
 from tandem.views.rows import Candidate, LaneExtent, PublicationKind
@@ -49,6 +50,10 @@ class Coverage:
         """The error of a refusal that a live run that goes on may cure."""
         return BehindError(f"{self.name}: {reason}")
 
+    def outdated(self, reason: str) -> BatchOutdatedError:
+        """The error of a refusal that a batch run built anew cures."""
+        return BatchOutdatedError(f"{self.name}: {reason}: another batch run was published meanwhile, build it anew")
+
     def batch_is_whole(self, batch: Row) -> None:
         """COMPLETE, without a residue, and its generations have no gap up to the boundary."""
         if batch.status != "COMPLETE":
@@ -72,20 +77,32 @@ class Coverage:
         if served is None:
             return
         batch, live, boundary = wanted.batch_run, wanted.live_run, wanted.boundary
+        refuse = self.outdated if self._beside(served, wanted) else self.refuse
         if boundary < served.boundary:
             if wanted.kind is not PublicationKind.ROLLBACK:
-                raise self.refuse(f"boundary {boundary} is below {served.boundary}, the one that is served")
+                raise refuse(f"boundary {boundary} is below {served.boundary}, the one that is served")
             self._live_fills(served, boundary, live)
             if not wanted.accept_late:
                 self._nothing_late(served, boundary, live)
         if served.batch_run is not None and served.definition == wanted.definition.id:
-            self._same_files(served.batch_run, batch)
+            self._same_files(served.batch_run, batch, refuse)
         elif served.batch_run is not None and not wanted.accept_missing_files:
             self._same_contents(served.batch_run, batch)
         if served.live_run is not None and (live is None or live.id != served.live_run):
             self._same_segments(served.live_run, boundary, live)
             if live is not None and self._journal(served.live_run) == live.journal:
                 self._as_far(served.live_run, max(boundary, served.boundary), live)
+
+    def _beside(self, served: Row, wanted: Candidate) -> bool:
+        """Whether another batch run of the version was published since the candidate's was begun: neither stands on the
+        other.
+        """
+        mine, theirs = wanted.batch_run, served.batch_run
+        if wanted.kind is not PublicationKind.PUBLISH or mine is None or theirs is None:
+            return False
+        chains = self.chains.of(self.connection, mine.ordinal), self.chains.of(self.connection, theirs)
+        same = served.definition == wanted.definition.id
+        return same and theirs not in chains[0] and mine.ordinal not in chains[1]
 
     def _live_fills(self, served: Row, boundary: int, live: Row | None) -> None:
         """Every generation after the older boundary is whole in the live run."""
@@ -112,11 +129,11 @@ class Coverage:
                 f" publish a batch run up to {served.boundary} instead, or accept that they are pending again"
             )
 
-    def _same_files(self, served_batch: int, batch: Row | None) -> None:
+    def _same_files(self, served_batch: int, batch: Row | None, refuse: Callable[[str], PublishRefusedError]) -> None:
         after = batch.file_sets if batch is not None else []
         for entry in file_sets(self.connection, served_batch):
             if entry not in after:
-                raise self.refuse(f"file set {entry['generation']} would no longer be covered")
+                raise refuse(f"file set {entry['generation']} would no longer be covered")
 
     def _same_contents(self, served_batch: int, batch: Row | None) -> None:
         """Every file that the served version has read, another version's batch run has read too, under any name.
@@ -202,7 +219,7 @@ class Coverage:
                 f"live run {live.run!r} holds generations after {live.pruned_to} only, batch ends at {boundary}"
             )
         if live.base_batch_run is not None:
-            self._same_files(live.base_batch_run, batch)
+            self._same_files(live.base_batch_run, batch, self.refuse)
 
     def live_has_everything(self, batch: Row | None, live: Row) -> None:
         """Every generation up to the boundary that the live run replayed has gone through it, without a

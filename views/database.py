@@ -22,7 +22,6 @@ from tandem.views.commit_marks import CommitMark
 from tandem.views.row_checks import STATES, DamagedRowError, crc_of, damage_met
 from tandem.views.sqlite_connections import (
     APPLICATION_ID,
-    BUSY_SECONDS,
     MODE,
     PAGE_BYTES,
     begin_sqlite,
@@ -32,6 +31,7 @@ from tandem.views.sqlite_connections import (
 from tandem.views.store_address import parse_address, shown_address
 from tandem.views.table_columns import METADATA
 from tandem.views.tables import SCHEMA_VERSION, store_version
+from tandem.views.waiting import BUSY_SECONDS, holder_of, name_session, oldest_session
 
 __all__ = ["Clock", "Database", "wall_clock"]
 
@@ -39,6 +39,7 @@ Clock = Callable[[], int]
 """Wall clock: microseconds since 1970-01-01 UTC."""
 
 _REMEDY: Final = "`tandem reconcile` repairs rows of batch, `tandem rebuild` makes the store anew"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _CREATION_LOCK: Final = 7_226_841_603
 
 
@@ -188,7 +189,20 @@ class Database:
             lines = str(cause).splitlines() or [type(cause).__name__]
             if (damage := damage_met() or damage_of(cause)) is not None:
                 raise DamagedStoreError(f"view store {self.where}: {damage}; {_REMEDY}") from error
-            raise StoreError(f"view store {self.where}: {redacted(lines[0])}") from error
+            raise StoreError(f"view store {self.where}: {redacted(lines[0])}{self._holder(cause)}") from error
+
+    def _holder(self, cause: BaseException) -> str:
+        """Who holds what was waited for in vain."""
+        holder = ""
+        if (
+            isinstance(cause, sqlite3.OperationalError)
+            and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        ):
+            holder = holder_of(str(self.url.database))
+        elif getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            with suppress(sa.exc.SQLAlchemyError):
+                holder = oldest_session(self.engine)
+        return f" by {holder}" if holder else ""
 
     def close(self) -> None:
         """Close all connections."""
@@ -214,7 +228,9 @@ class Database:
 
     def _engine(self) -> sa.Engine:
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+            engine = sa.create_engine(self.url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+            sa.event.listen(engine, "connect", name_session)
+            return engine
         engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, max_overflow=32)
         sa.event.listen(engine, "connect", connect_sqlite)
         sa.event.listen(engine, "begin", begin_sqlite)
@@ -274,5 +290,6 @@ class Database:
         else:
             shown = ", ".join(map(str, found)) or "none"
             raise StoreError(
-                f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}"
+                f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "
+                "`tandem rebuild DEFINITION...` makes it anew from journal and files"
             )

@@ -16,6 +16,7 @@ from tandem.views.rows import (
     LiveRun,
     Publication,
     PublicationKind,
+    Told,
     extents,
 )
 from tandem.views.tables import batch_runs, batch_states, definitions, live_runs, pointers, publications
@@ -127,6 +128,7 @@ def batch_run_value(connection: sa.Connection, row: sa.Row[Any]) -> BatchRun:
         conflicts=row.conflicts,
         residue=row.residue,
         created_at=row.created_at,
+        told=Told(row.files_until, row.journal_until, tuple(row.missing)),
     )
 
 

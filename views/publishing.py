@@ -19,6 +19,7 @@ from tandem.views.database import Database
 from tandem.views.dead_letters import refresh
 from tandem.views.rows import Candidate, PublicationKind
 from tandem.views.tables import batch_runs, definitions, live_runs, pointers, publications
+from tandem.views.unread import nothing_unread
 
 __all__ = ["candidate", "check", "current", "lock_pointer", "move", "set_batch_run"]
 
@@ -46,6 +47,7 @@ def candidate(
     note: str = "",
     accept_late: bool = False,
     accept_missing_files: bool = False,
+    accept_dead_letters: bool = False,
 ) -> Candidate:
     """Look a candidate's rows up, by ids or by the store's numbers, and lock its live run against writers."""
     definition = connection.execute(sa.select(definitions).where(definitions.c.version == version)).first()
@@ -63,7 +65,8 @@ def candidate(
         live = connection.execute(query.with_for_update()).first()
         if live is None:
             raise PublishRefusedError(f"{name}: live run {live_run!r} isn't one of version {version!r}")
-    return Candidate(name, definition, batch, live, kind, note, accept_late, accept_missing_files)
+    accepted = (accept_late, accept_missing_files, accept_dead_letters)
+    return Candidate(name, definition, batch, live, kind, note, *accepted)
 
 
 def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
@@ -83,6 +86,8 @@ def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
         copies.nothing_counted_before(wanted.batch_run, wanted.live_run)
         copies.no_overlapping_files(wanted.batch_run, wanted.live_run, wanted.definition)
     copies.nothing_left_out(wanted.batch_run, wanted.live_run)
+    if wanted.kind is PublicationKind.PROMOTE and served is not None and not wanted.accept_dead_letters:
+        nothing_unread(connection, chains, wanted.name, served, wanted)
 
 
 def move(connection: sa.Connection, wanted: Candidate, expected: int | None, now: int) -> int:

@@ -4,6 +4,7 @@ missing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -80,6 +81,10 @@ class Scope:
     late: int
     """Late events in all tiles that batch doesn't cover yet."""
     dead_letters: int
+    complete_to: int | None = None
+    """Until when the sources of batch have told to be complete: the journal up to the boundary, or else the files."""
+    missing: tuple[str, ...] = ()
+    """What batch lacks of that which it covers."""
 
 
 # The statements are built once: building them anew for each answer takes longer than the database does.
@@ -94,6 +99,9 @@ def _served_query() -> sa.Select[Any]:
             batch_runs.c.id.label("batch"),
             batch_runs.c.conflicts,
             batch_runs.c.residue,
+            batch_runs.c.files_until,
+            batch_runs.c.journal_until,
+            sa.cast(batch_runs.c.missing, sa.Text()).label("missing"),
             live_runs.c.run,
             live_runs.c.watermark,
         )
@@ -185,6 +193,8 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
         in_flight=int(in_flight),
         late=int(late),
         dead_letters=int(letters),
+        complete_to=row.journal_until if row.boundary else row.files_until,
+        missing=tuple(json.loads(row.missing)) if row.missing else (),
     )
 
 

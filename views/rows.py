@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from tandem.schemas.states import Measures
 
 __all__ = [
     "ID_DTYPE",
+    "NOTHING_TOLD",
     "BatchManifest",
     "BatchRun",
     "BatchStatus",
@@ -40,6 +41,7 @@ __all__ = [
     "SegmentLike",
     "StraddlerLike",
     "TallyLike",
+    "Told",
     "extents",
 ]
 
@@ -229,6 +231,8 @@ class BatchManifest:
     """One for every generation that the run adds, those without events too."""
     segments: tuple[SegmentFile, ...] = ()
     conflicts: int = 0
+    newest: int | None = None
+    """Event time of the newest event of the files that it read, none after they were read."""
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -238,7 +242,23 @@ class BatchManifest:
     def from_data(cls, data: Mapping[str, Any]) -> BatchManifest:
         """The manifest of `to_data`."""
         counts = tuple(GenerationCounts(**entry) for entry in data["counts"])
-        return cls(counts, tuple(SegmentFile(**entry) for entry in data["segments"]), data["conflicts"])
+        segments = tuple(SegmentFile(**entry) for entry in data["segments"])
+        return cls(counts, segments, data["conflicts"], data["newest"])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of the sources of a batch run beside their events; times are microseconds UTC."""
+
+    files_until: int | None = None
+    """The files hold every event before this time, as the user says; None: up to their newest event."""
+    journal_until: int | None = None
+    """The journal's lanes expected no event before this time any more when the boundary was sealed."""
+    missing: tuple[str, ...] = ()
+    """Segments of the journal, and files, that belong to what the run covers and aren't there."""
+
+
+NOTHING_TOLD: Final = Told()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +276,8 @@ class BatchRun:
     conflicts: int
     residue: int
     created_at: int
+    told: Told = NOTHING_TOLD
+    """With what its ancestors were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +327,8 @@ class Candidate:
     """A roll back may leave late events to the next batch run."""
     accept_missing_files: bool = False
     """Another version may be served although its batch run hasn't read every file that the served one has."""
+    accept_dead_letters: bool = False
+    """Another version may be served although it can't read messages that the served one reads."""
 
     @property
     def boundary(self) -> int:

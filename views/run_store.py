@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
-from tandem.views import asides, batch, event_ids, live, live_attempts, live_tiles, lookups
+from tandem.views import asides, batch, discarding, event_ids, live, live_attempts, live_tiles, lookups
 from tandem.views.asides import Aside
 from tandem.views.batch_rows import prepare
 from tandem.views.chains import Chains
@@ -22,6 +22,7 @@ from tandem.views.digest_rows import write_segment_tiles
 from tandem.views.letter_store import LetterStore
 from tandem.views.live_tiles import TileProgress
 from tandem.views.rows import (
+    NOTHING_TOLD,
     BatchManifest,
     BatchRun,
     BatchUpdateLike,
@@ -32,6 +33,7 @@ from tandem.views.rows import (
     LiveRun,
     LiveUpdateLike,
     SegmentLike,
+    Told,
 )
 
 __all__ = ["RunStore"]
@@ -191,12 +193,13 @@ class RunStore(LetterStore):
         parent: str | None = None,
         file_sets: Sequence[FileSet] = (),
         built_for: str | None = None,
+        told: Told = NOTHING_TOLD,
     ) -> BatchRun:
         """Write a batch run down, or go on with one that is being built.
 
         It adds the journal generations after its parent's boundary up to `boundary` (inclusive), and
         `file_sets` to its parent's. `built_for`: the live run that it will be published with, whose
-        straddlers it leaves out.
+        straddlers it leaves out. `told`: what its sources say of themselves, beside what the parent was told.
         """
         with self.database.write(durable=True) as connection:
             batch.start_batch_run(
@@ -209,6 +212,7 @@ class RunStore(LetterStore):
                 file_sets=file_sets,
                 built_for=built_for,
                 now=self._clock(),
+                told=told,
             )
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 
@@ -247,6 +251,18 @@ class RunStore(LetterStore):
                 row = batch.lock_batch_run(connection, batch_run)
                 batch.finish_batch_run(self.database, connection, self.chains, row, manifest)
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def letters_of(self, version: str, batch_run: str) -> dict[str, frozenset[int]]:
+        """By position (FILE/NUMBER, LANE/NUMBER) the rows that a batch run found dead."""
+        with self.database.read() as connection:
+            definition = lookups.definition_row(connection, version).id
+            return discarding.letters_of_run(
+                connection, definition, lookups.find_batch_run(connection, batch_run).ordinal
+            )
+
+    def discard_batch_run(self, batch_run: str) -> None:
+        """Undo a batch run that was never published, and what it noted of dead letters; its files count as unread."""
+        discarding.discard_batch_run(self.database, batch_run)
 
     def manifest(self, batch_run: str) -> BatchManifest:
         """The manifest of a batch run. Raises StoreError for one that isn't finished."""

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from tandem.views.row_checks import prepare_connection, seal_changes
 from tandem.views.tables import store_version
+from tandem.views.waiting import begin_immediate
 
-__all__ = ["APPLICATION_ID", "BUSY_SECONDS", "MODE", "PAGE_BYTES", "begin_sqlite", "connect_sqlite", "damage_of"]
+__all__ = ["APPLICATION_ID", "MODE", "PAGE_BYTES", "begin_sqlite", "connect_sqlite", "damage_of"]
 
 APPLICATION_ID: Final = 0x544E444D
-BUSY_SECONDS: Final = 30
 PAGE_BYTES: Final = 8192
 MODE: Final = "tandem_mode"
 """Execution option: 'read', 'write', or 'durable'."""
 
-_LOOK_AGAIN: Final = 0.001
-"""Seconds between two looks whether another writer is done."""
 _CACHE_KIB: Final = 64 * 1024
 _WAL_BYTES: Final = 256 << 20
 """Of the log of changes at which a commit copies it into the file itself, where the checkpointer doesn't get it done.
@@ -65,26 +62,9 @@ def begin_sqlite(connection: sa.Connection) -> None:
         connection.info[_SEALED] = True
     # Only outside of a transaction can the level be set.
     driver.execute(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
-    _begin_immediate(driver)
+    begin_immediate(driver, str(connection.engine.url.database))
 
 
 def _has_tables(driver: sqlite3.Connection) -> bool:
     found = driver.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (store_version.name,))
     return found.fetchone() is not None
-
-
-def _begin_immediate(driver: sqlite3.Connection) -> None:
-    """Begin once no other writes: SQLite itself would look again after up to 0.1 s, in which nobody writes."""
-    until = time.monotonic() + BUSY_SECONDS
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-            time.sleep(_LOOK_AGAIN)
-    finally:
-        driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")

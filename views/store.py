@@ -36,13 +36,15 @@ class ViewStore(RunStore):
         expected: int | None = None,
         note: str = "",
         accept_missing_files: bool = False,
+        accept_dead_letters: bool = False,
         _tear: Callable[[], None] | None = None,
     ) -> Publication:
         """Serve a batch run and a live run together, in one step.
 
         `expected`: number of the publication that the publisher saw, 0 for none; None: any. Raises
         PublishRefusedError if another publisher was faster, or if it would lose, repeat or leave out
-        anything; `accept_missing_files` lets another version leave out files that the served one has read.
+        anything; `accept_missing_files` lets another version leave out files that the served one has read,
+        `accept_dead_letters` messages that it can't read.
         `_tear` is for the one test that breaks the pointer on purpose: it is called while only half of it has
         moved.
         """
@@ -51,9 +53,16 @@ class ViewStore(RunStore):
             served = publishing.current(connection, name)
             wanted = publishing.candidate(connection, name, version, batch_run, live_run, PublicationKind.PUBLISH, note)
             if served is not None and served.definition != wanted.definition.id:
-                kind, accept = PublicationKind.PROMOTE, accept_missing_files
                 wanted = publishing.candidate(
-                    connection, name, version, batch_run, live_run, kind, note, accept_missing_files=accept
+                    connection,
+                    name,
+                    version,
+                    batch_run,
+                    live_run,
+                    PublicationKind.PROMOTE,
+                    note,
+                    accept_missing_files=accept_missing_files,
+                    accept_dead_letters=accept_dead_letters,
                 )
             publishing.check(connection, self.chains, wanted)
             ordinal = publishing.move(connection, wanted, expected, self._clock())
@@ -75,18 +84,27 @@ class ViewStore(RunStore):
         *,
         note: str = "",
         accept_missing_files: bool = False,
+        accept_dead_letters: bool = False,
     ) -> Publication:
         """Serve another version in one step, with what was built of it; the old one stays, to roll back to.
 
         Raises BehindError while its live run doesn't have all that is served, PublishRefusedError if it is served
-        already, or would give up generations, or files (unless `accept_missing_files`).
+        already, or would give up generations, files (unless `accept_missing_files`), or messages that it can't read
+        (unless `accept_dead_letters`).
         """
         with self.database.write(durable=True) as connection:
             publishing.lock_pointer(self.database, connection, name)
             served = publishing.current(connection, name)
-            kind, accept = PublicationKind.PROMOTE, accept_missing_files
             wanted = publishing.candidate(
-                connection, name, version, batch_run, live_run, kind, note, accept_missing_files=accept
+                connection,
+                name,
+                version,
+                batch_run,
+                live_run,
+                PublicationKind.PROMOTE,
+                note,
+                accept_missing_files=accept_missing_files,
+                accept_dead_letters=accept_dead_letters,
             )
             if served is not None and served.definition == wanted.definition.id:
                 raise PublishRefusedError(f"{name}: version {version} is served already")

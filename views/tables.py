@@ -72,13 +72,17 @@ batch_runs = sa.Table(
     count("conflicts"),
     count("residue"),
     sa.Column("settled", sa.Boolean(), nullable=False, default=False),
+    sa.Column("files_until", sa.BigInteger()),
+    sa.Column("journal_until", sa.BigInteger()),
+    sa.Column("missing", sa.JSON(), nullable=False, default=list),
     count("created_at"),
     crc("manifest_crc"),
     crc(),
     sqlite_autoincrement=True,
 )
 """`settled`: the rows of ancestors that its rows replace were removed. `conflicts` and `residue` (absolute)
-are over the run and all its ancestors, set when it is finished.
+are over the run and all its ancestors, set when it is finished; so are `files_until`, `journal_until` and `missing`,
+of which `rows.Told` says what they are.
 """
 
 batch_counts = sa.Table(

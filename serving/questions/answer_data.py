@@ -121,4 +121,6 @@ def certificate_data(certificate: Certificate, zone: str = "UTC") -> dict[str, A
         "reasons": list(certificate.reasons),
         "status": certificate.status.value,
         "live_share": certificate.live_share,
+        "complete_to": time_in(certificate.complete_to, zone) if certificate.complete_to is not None else None,
+        "missing": list(certificate.missing),
     }

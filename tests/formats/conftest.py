@@ -81,6 +81,7 @@ class Spec:
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     spellings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    default_revision: str | None = None
     event_id: tuple[str, ...] = ("id",)
     csv: CsvOptions = field(default_factory=CsvOptions)
     encoding: str = "utf-8"

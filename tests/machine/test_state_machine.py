@@ -37,6 +37,7 @@ LEAST = {
     **dict.fromkeys(["roll back across a boundary", "zombie writes first", "zombie fires", "publish view dies"], 1),
     **dict.fromkeys(["straddlers", "batch_left_out"], 3),
     **dict.fromkeys(["reconcile", "reconcile repairs"], 5),
+    "complete to": 1,
     **dict.fromkeys(["point FINAL", "point PROVISIONAL", "point PARTIAL"], 1),
 }
 """How often each must happen in a part of 250 examples; else the laws would be tested on less than they seem."""
@@ -98,6 +99,7 @@ TEETH: dict[str, tuple[Callable[[Patch], None], str, int]] = {
     "straddlers are not named": (BREAKS["straddlers_are_not_named"], "parity|fell", 0),
     "any cached state will do": (BREAKS["any_cached_state_will_do"], "parity|residue|fell", 0),
     "late events are no reason": (BREAKS["late_events_are_no_reason"], "FINAL without", 2),
+    "the fastest lane tells": (BREAKS["the_fastest_lane_tells"], "complete to", 2),
 }
 """What is broken, how the machine says so, and a seed from which that takes few examples."""
 

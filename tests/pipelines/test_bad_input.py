@@ -380,7 +380,7 @@ def test_bad_lines_of_files_become_dead_letters(
 ) -> None:
     path = written(folder(tmp_path / "data") / name, content)
     files = ("--definition", str(definitions["json"]), "--files", str(path))
-    ended = tandem("backfill", *files)
+    ended = tandem("backfill", *files, "--max-bad", "100%")
     assert ended.code == 0, ended
     view = stage.view(definitions["json"])
     assert sum(values["sales"] for values in view.results().values()) == len(ROWS)
@@ -400,7 +400,11 @@ def test_dead_letters_of_files_make_answers_partial(
     stage: Any, definitions: dict[str, Path], tandem: Command, tmp_path: Path
 ) -> None:
     path = written(folder(tmp_path / "data") / "e.jsonl", b"\n".join([*LINES, *BAD_LINES]))
-    assert tandem("backfill", "--definition", str(definitions["json"]), "--files", str(path)).code == 0
+    files = ("--definition", str(definitions["json"]), "--files", str(path))
+    ended = tandem("backfill", *files)
+    assert ended.code == 1
+    assert "more than --max-bad 1%: nothing is published" in ended.said.splitlines()[-1]
+    assert tandem("backfill", *files, "--max-bad", "100%").code == 0
     view = stage.view(definitions["json"])
     found = answer(view.store, view.compiled, '["north"]', AT, AT + HOUR)
     assert (found.certificate.dead_letters, found.certificate.status) == (len(BAD_LINES), Status.PARTIAL)

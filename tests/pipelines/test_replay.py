@@ -137,7 +137,7 @@ def filed(tmp_path: Path) -> tuple[Path, Path, int]:
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     (tmp_path / "b.csv").write_bytes(b"id,at,shop,amount\ns3,%d,north,3\ns4,now,north,4\n" % soon)
     files = [text for name in ("a.jsonl", "b.csv") for text in ("--files", str(tmp_path / name))]
-    done = tandem(home, "backfill", "--definition", str(file), *files)
+    done = tandem(home, "backfill", "--definition", str(file), *files, "--max-bad", "3")
     assert done.exit_code == 0, done.stderr
     return home, file, soon
 

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from breaks import BREAKS
 from damage_checks import check_damage
+from files_until import check_files_until
 from generation_worlds import check_generations_begin
 from journal_checks import check_crashes_lose_nothing, check_fencing
 from routing_checks import check_border
@@ -34,6 +35,8 @@ GUARDS: dict[str, Check] = {
     "late_events_are_no_reason": partial(check_finality, (7, 1, 4, 8, 11)),
     "generations_begin_by_a_readers_start": check_generations_begin,
     "checksums_are_not_checked": check_damage,
+    "the_fastest_lane_tells": partial(check_finality, (7, 1, 4, 8, 11)),
+    "files_tell_nothing": check_files_until,
 }
 """For each break the check that must find it."""
 
@@ -61,6 +64,7 @@ def test_a_torn_pointer_is_found() -> None:
         pytest.param(check_publishing, id="pointer"),
         pytest.param(check_generations_begin, id="generations"),
         pytest.param(check_damage, id="damage"),
+        pytest.param(check_files_until, id="files"),
     ],
 )
 def test_the_intact_product_passes(check: Check) -> None:

@@ -22,6 +22,7 @@ SETTLED = Facts(
     dead_letters=0,
     in_flight=0,
     residue=0,
+    complete_to=600,
 )
 
 
@@ -31,6 +32,30 @@ SETTLED = Facts(
         pytest.param({}, Status.FINAL, None, id="batch alone, watermark past the lateness"),
         pytest.param({"events": 0}, Status.FINAL, None, id="no events at all"),
         pytest.param({"live": False, "watermark": None, "boundary": 0}, Status.FINAL, None, id="files alone"),
+        pytest.param(
+            {"live": False, "watermark": None, "boundary": 0, "complete_to": 599},
+            Status.PROVISIONAL,
+            "the files are complete until 1970-01-01T00:00:00.000599Z",
+            id="files that end before the window",
+        ),
+        pytest.param(
+            {"live": False, "watermark": None, "boundary": 0, "complete_to": None},
+            Status.PROVISIONAL,
+            "the files don't say until when they are complete",
+            id="files that say nothing",
+        ),
+        pytest.param(
+            {"live": False, "watermark": None, "complete_to": 700}, Status.FINAL, None, id="the journal's lanes tell"
+        ),
+        pytest.param(
+            {"live": False, "watermark": None, "complete_to": 699},
+            Status.PROVISIONAL,
+            "after 4 are not in it; up to there the watermark is",
+            id="the journal's lanes tell too little",
+        ),
+        pytest.param({"watermark": 699, "complete_to": 9000}, Status.PROVISIONAL, "until", id="live goes first"),
+        pytest.param({"missing": ("a", "b")}, Status.PARTIAL, "missing in batch: a, b", id="missing"),
+        pytest.param({"missing": tuple("abcde")}, Status.PARTIAL, "a, b, c and 2 more", id="much is missing"),
         pytest.param({"published": False}, Status.PARTIAL, "nothing is published yet", id="nothing published"),
         pytest.param({"pending_late": 2}, Status.PARTIAL, "2 late events", id="late events"),
         pytest.param({"dead_letters": 1}, Status.PARTIAL, "1 dead letters", id="dead letters"),

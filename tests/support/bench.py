@@ -86,7 +86,8 @@ class Bench:
         named = [text for path in definitions for text in ("--definition", str(path))]
         files = [text for path in self.files for text in ("--files", str(path))]
         flags = self.engine.of_backfill(self.cluster) if flags is None else flags
-        self.well(self.stage.start("backfill", *named, *files, *flags))
+        # Scenarios of bad input are mostly of it.
+        self.well(self.stage.start("backfill", *named, *files, *flags, "--max-bad", "100%"))
 
     def well(self, process: Tandem) -> None:
         """Wait for its end; it must be a good one."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import tandem.journal.completeness
 import tandem.journal.lane_reader
 import tandem.journal.lane_writer
 import tandem.transforms.fold
@@ -147,6 +148,22 @@ def checksums_are_not_checked(patch: Patch) -> None:
     patch.setattr(tandem.views.row_checks, "crc32", lambda data, start=0: 0)
 
 
+def the_fastest_lane_tells(patch: Patch) -> None:
+    """Batch takes the journal to be complete as far as the lane that is ahead of all others."""
+
+    def highest(parts: list[Any], sources: list[str]) -> dict[str, int | None]:
+        known = {source: [part[source] for part in parts if part.get(source) is not None] for source in sources}
+        return {source: max(values, default=None) for source, values in known.items()}
+
+    patch.setattr(tandem.journal.completeness, "lowest", highest)
+
+
+def files_tell_nothing(patch: Patch) -> None:
+    """Windows of files are taken to be over, wherever they end."""
+    intact = tandem.views.certifying.judge
+    patch.setattr(tandem.views.certifying, "judge", lambda facts: intact(replace(facts, complete_to=facts.end)))
+
+
 BREAKS: dict[str, Break] = {
     made.__name__: made
     for made in (
@@ -165,5 +182,7 @@ BREAKS: dict[str, Break] = {
         late_events_are_no_reason,
         generations_begin_by_a_readers_start,
         checksums_are_not_checked,
+        the_fastest_lane_tells,
+        files_tell_nothing,
     )
 }

@@ -14,6 +14,7 @@ from typing import ClassVar
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from machine_model import KEYS, LATENESS, START, TILE, Event, answers_of
 from machine_world import MachineLive, MachineWorld
+from told import check_told
 
 from tandem.schemas.certificate import Certificate, Status
 from tandem.schemas.errors import PublishRefusedError
@@ -155,6 +156,7 @@ class Laws(RuleBasedStateMachine):
         for key in KEYS if every_key else (KEYS[self.looks % 2],):
             found = series(self.world.store, self.world.compiled, key, start, end)
             self.check_certificate(found.certificate, boundary, run, start, end)
+            self.check_completeness(found.certificate, boundary, every_key)
             for point in found.points:
                 type(self).happened[f"point {point.status}"] += 1
                 if point.status is not Status.FINAL:
@@ -184,6 +186,12 @@ class Laws(RuleBasedStateMachine):
         dead = sum(copy.event is None for copy in copies if copy.segment in received)
         assert found.dead_letters == dead, f"dead letters: {found.dead_letters}, there are {dead}"
         type(self).happened["late events seen"] += bool(late)
+
+    def check_completeness(self, found: Certificate, boundary: int, moved: bool) -> None:
+        """Batch says to be complete no further than the lanes told; only a new pointer can change that."""
+        type(self).happened["complete to"] += found.complete_to is not None
+        if moved and boundary:
+            check_told(self.world.blobs, boundary, found.complete_to)
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from random import Random
 
 from sales import TILE, Sale, differences, expected
+from told import check_told
 from worlds import Copy, World
 
 from tandem.proving.live_run import Live
@@ -109,6 +110,8 @@ def check_honesty(world: World) -> int:
     wanted, final = expected(sales_of(copies)), 0
     for key, tile in wanted:
         found = answer(world.store, world.compiled, key, tile, tile + TILE)
+        if served.boundary:
+            check_told(world.blobs, served.boundary, found.certificate.complete_to)
         if found.certificate.status is Status.FINAL:
             final += 1
             wrong = differences({(key, tile): found.results}, {(key, tile): wanted[key, tile]})

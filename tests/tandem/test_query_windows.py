@@ -424,7 +424,8 @@ def test_a_definition_with_sessions_from_files_to_the_answer(tmp_path: Path) -> 
     lines = [json.dumps({"id": str(m), "at": m * MINUTE, "user": "ann", "amount": m}) for m in reversed(minutes)]
     (tmp_path / "visits.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     where = ["--home", str(tmp_path / "home")]
-    backfill(["--definition", str(tmp_path / "visits.yaml"), "--files", str(tmp_path / "visits.jsonl"), *where])
+    files = ["--files", str(tmp_path / "visits.jsonl"), "--complete-until", "1970-01-03"]
+    backfill(["--definition", str(tmp_path / "visits.yaml"), *files, *where])
     asked = ["query", "visits", "--key", "ann", "--sessions", "--from", "1970-01-01", "--to", "1970-01-02", "--json"]
     found = json.loads(CliRunner().invoke(app, [*asked, *where]).stdout)
     assert [(s["start"][11:16], s["end"][11:16], s["events"], s["status"]) for s in found["sessions"]] == [

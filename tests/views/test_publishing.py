@@ -11,7 +11,7 @@ import pytest
 
 from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
 from tandem.views.answers import all_answers, answer
-from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent
+from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, Told
 from tandem.views.store import ViewStore
 
 KEY = "k"
@@ -44,7 +44,8 @@ def test_publishing_moves_events_from_live_to_batch(three: Any) -> None:
 
 
 def test_files_alone_need_no_live_run(bench: Any) -> None:
-    bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")])
+    told = Told(files_until=bench.tile)
+    bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")], told=told)
     bench.store.publish("orders", "v1", "B1", expected=0)
     certificate = answer(bench.store, bench.compiled, KEY, 0, bench.tile).certificate
     assert (certificate.events, certificate.status, certificate.reasons) == (5, "FINAL", ())
@@ -158,7 +159,7 @@ def test_files_are_not_given_up(bench: Any) -> None:
     bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")])
     bench.batch("B2", 0, [])
     bench.store.publish("orders", "v1", "B1")
-    with pytest.raises(PublishRefusedError, match="file set -1 would no longer be covered"):
+    with pytest.raises(BatchOutdatedError, match="file set -1 would no longer be covered"):
         bench.store.publish("orders", "v1", "B2")
 
 

@@ -1,0 +1,39 @@
+"""What failed inside a runner, as the user would have been told outside of it: Beam wraps it in what only it knows."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from tandem.schemas import errors
+from tandem.schemas.errors import TandemError
+
+__all__ = ["failure"]
+
+_WHERE: Final = re.compile(r"\s*\[while running [^\]]*\]\s*")
+_OWN: Final = re.compile(r"(?:^|[\s:'\"])(?:tandem\.)?schemas\.errors\.(\w+): (.+)$")
+_CLASS: Final = re.compile(r"^(?:\w+\.)+(\w+(?:Error|Exception)\b)")
+_LONGEST: Final = 1_000
+"""Characters."""
+
+
+def failure(text: str) -> TandemError:
+    """The error that a runner's message tells of: one of Tandem's own as it was raised, else what failed, in a line.
+
+    A runner gives the whole traceback as a text, often several times over; its last error is the one to tell.
+    """
+    lines = [_WHERE.sub("", line.strip()) for line in text.replace("\\n", "\n").splitlines()]
+    for line in reversed(lines):
+        found = _OWN.search(line)
+        if found is not None:
+            return _as_raised(found[1], found[2][:_LONGEST])
+    failed = next((line for line in reversed(lines) if "Error" in line), next(filter(None, lines), "unknown"))
+    named = _CLASS.sub(r"\1", failed)
+    return TandemError(f"the pipeline failed: {named[:_LONGEST]}")
+
+
+def _as_raised(name: str, message: str) -> TandemError:
+    kind = getattr(errors, name, TandemError)
+    if not (isinstance(kind, type) and issubclass(kind, TandemError)) or kind is errors.UnreadMessagesError:
+        return TandemError(message)
+    return kind(message)
