@@ -26,6 +26,7 @@ from tandem.pipelines.interrupts import ended_by_signals
 from tandem.pipelines.launching import entry, is_local, launch, local_batch_runner, wait
 from tandem.pipelines.memory import keep_memory
 from tandem.pipelines.scratch import scratch_folder
+from tandem.pipelines.taken_in import Taken, note_taken
 from tandem.pipelines.time_units import unit_note
 from tandem.schemas.compiled import compile_definition
 from tandem.schemas.errors import JournalError, TandemError, UserError
@@ -41,7 +42,7 @@ from tandem.views.rows import BatchManifest
 from tandem.views.store import ViewStore
 from tandem.views.turns import turn
 
-__all__ = ["BatchView", "Job", "build", "main", "parse", "run"]
+__all__ = ["BatchView", "Job", "build", "main", "parse", "run", "run_configs"]
 
 _BUILDS: Final = 4
 """How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
@@ -78,7 +79,11 @@ def run(arguments: Sequence[str], *, processes: bool = False) -> None:
 
     With `processes` several local workers are processes: only for a caller that has started nothing yet.
     """
-    configs, options = parse(arguments)
+    run_configs(*parse(arguments), processes=processes)
+
+
+def run_configs(configs: Sequence[BackfillConfig], options: PipelineOptions, *, processes: bool = False) -> None:
+    """As `run`, for flags that were read already; all configs are of the same files and places."""
     local, served = is_local(options), list[str]()
     with ended_by_signals(lambda: _interrupted(configs, served, local)):
         if not local:
@@ -163,7 +168,10 @@ def _build_and_publish(
             store.finish_batch_run(job.plan.batch_run, BatchManifest())
         errors = [judge_bad(job, store, console) for job in jobs]
         failed += [error for error in errors if error is not None]
-        good = [job for job, error in zip(jobs, errors, strict=True) if error is None and job.config.publish]
+        whole = [job for job, error in zip(jobs, errors, strict=True) if error is None]
+        for job in whole:
+            note_taken(job.config.home, _taken(job))
+        good = [job for job in whole if job.config.publish]
         configs = tuple(job.config for job in good if not published(job, store, console, builds_left, served))
         if not configs:
             break
@@ -171,6 +179,20 @@ def _build_and_publish(
         raise failed[0]
     if gaps:
         raise JournalError(f"{'; '.join(map(str, gaps))}: what comes after it isn't in batch; {GAP_REMEDY}")
+
+
+def _taken(job: Job) -> Taken:
+    """What is to be known of it should the view store be lost."""
+    config = job.config
+    return Taken(
+        config.definition.name,
+        config.definition.version,
+        job.plan.batch_run,
+        config.definition_text,
+        tuple((ref.path, ref.size, ref.digest) for ref in job.plan.files),
+        config.complete_until,
+        job.plan.arrival_time,
+    )
 
 
 def _sharing(jobs: Sequence[Job]) -> list[list[Job]]:

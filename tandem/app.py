@@ -18,6 +18,7 @@ from tandem import (
     private_commands,
     pubsub_commands,
     querying,
+    rebuild_command,
     reconcile_commands,
     running,
     store_commands,
@@ -86,6 +87,7 @@ app.command(rich_help_panel="Ask")(reconcile_commands.drift)
 app.command(rich_help_panel="Ask")(reconcile_commands.receipts)
 app.command(rich_help_panel="Ask")(definition_commands.diff)
 app.command(rich_help_panel="Operate")(definition_commands.promote)
+app.command(rich_help_panel="Operate")(rebuild_command.rebuild)
 app.command("roll-back", rich_help_panel="Operate")(store_commands.roll_back)
 app.command(rich_help_panel="Operate", **reconcile_commands.RECONCILE_SETTINGS)(reconcile_commands.reconcile)
 app.command(rich_help_panel="Operate")(definition_commands.drop)

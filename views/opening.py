@@ -8,7 +8,7 @@ from typing import Final
 
 from tandem.views.store import ViewStore
 
-__all__ = ["open_store"]
+__all__ = ["close_store", "open_store"]
 
 _OPEN: Final[dict[tuple[int, str], ViewStore]] = {}
 _LOCK: Final = threading.Lock()
@@ -22,3 +22,11 @@ def open_store(url: str) -> ViewStore:
         if place not in _OPEN:
             _OPEN[place] = ViewStore(url)
         return _OPEN[place]
+
+
+def close_store(url: str) -> None:
+    """Close the process's store at `url`, if it is open."""
+    with _LOCK:
+        found = _OPEN.pop((os.getpid(), url), None)
+    if found is not None:
+        found.close()

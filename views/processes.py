@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
+from typing import Final
 
 __all__ = ["lock_holders", "process_text"]
 
-_MOST_WORDS = 6
+_MOST_WORDS: Final = 6
+_LONGEST_WORD: Final = 60
 
 
 def process_text(pid: int) -> str:
@@ -41,11 +43,18 @@ def _command(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return ""
-    shown = [os.path.basename(words[0].decode(errors="replace")), *(w.decode(errors="replace") for w in words[1:])]
-    if shown[0].startswith("python") and len(shown) > 1:
+    shown = [_word(os.fsdecode(word)) for word in words]
+    shown[0] = os.path.basename(shown[0])
+    if shown[0].startswith("python") and len(shown) > 1 and not shown[1].startswith("-"):
         shown = [os.path.basename(shown[1]), *shown[2:]]
     more = " ..." if len(shown) > _MOST_WORDS else ""
     return shlex.join(shown[:_MOST_WORDS]) + more
+
+
+def _word(text: str) -> str:
+    """A word of a command line on one line, cut where it is long."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
+    return shown if len(shown) <= _LONGEST_WORD else f"{shown[: _LONGEST_WORD - 1]}…"
 
 
 def _state(pid: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import sqlalchemy as sa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
@@ -35,6 +36,7 @@ from tandem.views.rows import (
     SegmentLike,
     Told,
 )
+from tandem.views.tables import definitions
 
 __all__ = ["RunStore"]
 
@@ -68,6 +70,11 @@ class RunStore(LetterStore):
         """The text that a version was registered with. Raises StoreError for an unknown version."""
         with self.database.read() as connection:
             return str(lookups.definition_row(connection, version).text)
+
+    def any_registered(self) -> bool:
+        """Whether any definition was ever registered."""
+        with self.database.read() as connection:
+            return connection.execute(sa.select(definitions.c.id).limit(1)).first() is not None
 
     # Live runs
 
