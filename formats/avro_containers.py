@@ -156,7 +156,7 @@ def read_block(file: IO[bytes], path: str, header: Header, block: Block, most: i
         raise SourceFileError(f"{where} can't be decompressed ({header.codec}): {error}") from None
     if len(data) > most:
         raise SourceFileError(f"{where} decompresses to more than {most:,} bytes; --max-piece-memory allows more")
-    if block.count > len(data):
+    if block.count > len(data) or (data and not block.count):
         raise SourceFileError(f"{where} claims {block.count:,} records in {len(data):,} bytes")
     return data
 

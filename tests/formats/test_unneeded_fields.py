@@ -16,7 +16,7 @@ import pytest
 from tandem.formats.files import expand, read_piece, split
 from tandem.formats.messages import decode_messages
 from tandem.formats.writing import encode_messages
-from tandem.schemas.errors import SchemaError
+from tandem.schemas.errors import SchemaError, SourceFileError
 
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 BASE: list[Any] = [{"name": "id", "type": "string"}, {"name": "t", "type": MICROS}]
@@ -112,6 +112,14 @@ def test_a_chain_of_a_hundred_thousand(kit: Any, tmp_path: Path) -> None:
         tmp_path / "e.avro", record({"name": "v", "type": ["null", NODE]}), base(1) + chain, base(2) + chain
     )
     assert [event["__id"] for event in read(kit, path)] == ["1", "2"]
+
+
+def test_a_block_that_says_it_has_no_records_and_has_some_is_refused(kit: Any, tmp_path: Path) -> None:
+    path = container(tmp_path / "e.avro", record(), base(1))
+    whole, data = path.read_bytes(), bytes([2, 2 * len(base(1))]) + base(1)
+    path.write_bytes(whole.replace(data, b"\0" + data[1:]))
+    with pytest.raises(SourceFileError, match=r"claims 0 records in \d+ bytes"):
+        read(kit, path)
 
 
 def test_a_record_that_never_ends_is_refused(kit: Any, tmp_path: Path) -> None:
