@@ -22,7 +22,7 @@ __all__ = ["CHUNK", "MAX_LINE", "MOST_LINES", "Reading", "endless", "read_lines"
 
 CHUNK: Final = 8 * 1024 * 1024
 """Bytes read at a time."""
-MOST_LINES: Final = 1 << 17
+MOST_LINES: Final = 1 << 18
 """Lines that are looked at together: what becomes of a bad one takes several hundred bytes."""
 MAX_LINE: Final = 10 * 1024 * 1024
 """A longer line is a dead letter; one of more than MAX_RECORD bytes shows that this is no file of lines."""
@@ -34,7 +34,7 @@ class Reading:
 
     def __init__(self, ref: FileRef) -> None:
         self.chunk = min(CHUNK, ref.memory // 64)
-        self.lines = min(MOST_LINES, ref.memory // 4096)
+        self.lines = min(MOST_LINES, ref.memory // 2048)
         self.longest = min(MAX_RECORD, ref.memory // 8)
         """Bytes of the longest line that is read into memory."""
 

@@ -90,7 +90,11 @@ BOMBS: dict[str, tuple[str, Callable[[], Iterator[bytes]], str]] = {
 }
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
+QUICK = ("empty-lines", "bad-lines", "bad-rows", "an-endless-line", "an-endless-row", "an-endless-nesting")
+"""Each of its own kind; the others are as long, and for the long form."""
+
+
+@pytest.mark.parametrize("bomb", [pytest.param(b, marks=() if b in QUICK else pytest.mark.slow) for b in BOMBS])
 def test_reading_takes_no_more_than_it_may(kit: Any, tmp_path: Path, bomb: str) -> None:
     name, parts, wanted = BOMBS[bomb]
     first = kit.write_lines(tmp_path / "first.jsonl", kit.rows_of(9))
