@@ -5,10 +5,9 @@ Markers have no gaps: whoever creates one has seen the one before it.
 
 from __future__ import annotations
 
-import json
-
 from tandem.journal.blobs import BlobMissingError, BlobStore, create_or_find
 from tandem.journal.clocks import Clock
+from tandem.journal.documents import decode_document, encode_document
 from tandem.journal.layout import GENERATIONS, generation_path, parse_generation
 
 __all__ = ["current_generation", "generation_age", "latest_generation", "next_generation"]
@@ -33,7 +32,7 @@ def next_generation(blobs: BlobStore, clock: Clock, after: int, by: str) -> int:
     `by` (run, lane, nonce) is information only; of the wall time see `generation_age`.
     """
     content = {"begun_at": clock.wall(), "by": by, "generation": after + 1}
-    create_or_find(blobs, generation_path(after + 1), json.dumps(content, sort_keys=True).encode())
+    create_or_find(blobs, generation_path(after + 1), encode_document(content))
     return after + 1
 
 
@@ -45,7 +44,9 @@ def generation_age(blobs: BlobStore, clock: Clock, generation: int, most: int) -
     its age is `most`, so that whoever asks begins a generation whose age is known.
     """
     try:
-        begun = int(json.loads(blobs.read(generation_path(generation)))["begun_at"])
+        begun = int(
+            decode_document(blobs.read(generation_path(generation)), "begun_at", "by", "generation")["begun_at"]
+        )
     except BlobMissingError:
         return 0
     except (ValueError, KeyError, TypeError):

@@ -10,12 +10,12 @@ that is still being restored after somebody else has resumed its run must not ta
 
 from __future__ import annotations
 
-import json
 import re
 
 from tandem.journal.blobs import BlobStore, create_or_find
 from tandem.journal.clocks import Clock
-from tandem.schemas.errors import FencedError
+from tandem.journal.documents import decode_document, encode_document
+from tandem.schemas.errors import FencedError, JournalError
 
 __all__ = ["announce_launch", "check_launch", "launched_at", "newest_launch"]
 
@@ -32,14 +32,18 @@ def announce_launch(blobs: BlobStore, clock: Clock, run: str) -> int:
     """Make a launch the newest; its number. Raises OSError."""
     while True:
         number = newest_launch(blobs, run) + 1
-        content = json.dumps({"launched_at": clock.wall(), "run": run}).encode()
+        content = encode_document({"launched_at": clock.wall(), "run": run})
         if create_or_find(blobs, f"launches/{run}/{number:06d}.json", content) is None:
             return number
 
 
 def launched_at(blobs: BlobStore, run: str, number: int) -> int:
-    """When a launch was announced, by its launcher's clock. Raises BlobMissingError, OSError."""
-    return int(json.loads(blobs.read(f"launches/{run}/{number:06d}.json"))["launched_at"])
+    """When a launch was announced, by its launcher's clock. Raises BlobMissingError, JournalError, OSError."""
+    path = f"launches/{run}/{number:06d}.json"
+    try:
+        return int(decode_document(blobs.read(path), "launched_at", "run")["launched_at"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{path}: not a note of a launch: {error}") from None
 
 
 def check_launch(blobs: BlobStore, run: str, number: int) -> None:

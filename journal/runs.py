@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 from tandem.journal.blobs import BlobStore, create_or_find
 from tandem.journal.clocks import Clock
+from tandem.journal.documents import decode_document, encode_document
 from tandem.journal.generations import current_generation, next_generation
 from tandem.journal.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat, find_alive
 from tandem.journal.layout import RUNS, manifest_path, parse_run_ordinal, run_ordinal
@@ -51,13 +51,13 @@ class RunManifest:
 
     def encode(self) -> bytes:
         """JSON."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+        return encode_document(asdict(self), indent=1)
 
     @staticmethod
     def decode(path: str, data: bytes) -> RunManifest:
         """The inverse of encode. Raises JournalError naming the path and what is wrong."""
         try:
-            content = json.loads(data)
+            content = decode_document(data, *(each.name for each in fields(RunManifest)))
             if content["format"] != FORMAT:
                 raise JournalError(f"{path}: manifest format {content['format']!r}, this reader knows {FORMAT}")
             content["sources"] = tuple(content["sources"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from itertools import count
@@ -11,6 +10,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from tandem.journal.blobs import BlobMissingError, BlobStore, create_or_find
+from tandem.journal.documents import decode_document, encode_document
 from tandem.journal.layout import (
     lane_folder,
     lane_name,
@@ -68,7 +68,7 @@ def last_generation_of(blobs: BlobStore, run: str) -> int | None:
     """The highest generation in a sealed run's lanes; None for a run that isn't sealed yet."""
     path = run_sealed_path(run_ordinal(run))
     try:
-        return int(json.loads(blobs.read(path))["last_generation"])
+        return int(decode_document(blobs.read(path), "last_generation", "run")["last_generation"])
     except BlobMissingError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -136,4 +136,4 @@ def seal_lane(
 
 def _note_sealed(blobs: BlobStore, run: str, ends: list[SegmentHeader]) -> None:
     content = {"last_generation": max(end.generation for end in ends), "run": run}
-    create_or_find(blobs, run_sealed_path(run_ordinal(run)), json.dumps(content, sort_keys=True).encode())
+    create_or_find(blobs, run_sealed_path(run_ordinal(run)), encode_document(content))

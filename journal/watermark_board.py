@@ -9,13 +9,13 @@ doesn't know it yet can't overwrite what its replacement publishes. Rules that h
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tandem.journal.blobs import BlobMissingError, BlobStore
 from tandem.journal.clocks import Clock
+from tandem.journal.documents import decode_document, encode_document
 from tandem.journal.layout import parse_watermark_name, watermark_folder, watermark_path
 from tandem.journal.watermarks import Watermarks, WatermarkTracker, lowest
 from tandem.schemas.errors import JournalError
@@ -39,13 +39,13 @@ class Published:
     def encode(self) -> bytes:
         """JSON."""
         content = {"watermarks": dict(self.watermarks), "idle": self.idle, "done": self.done}
-        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+        return encode_document(content)
 
     @staticmethod
     def decode(path: str, data: bytes) -> Published:
         """The inverse of encode. Raises JournalError naming the path."""
         try:
-            content = json.loads(data)
+            content = decode_document(data, "watermarks", "idle", "done")
             return Published(content["watermarks"], content["idle"], content["done"])
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(f"{path}: not a published watermark: {error}") from None

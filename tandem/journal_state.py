@@ -91,6 +91,6 @@ def last_sign(blobs: BlobStore, run: str) -> int | None:
 def _wall(blobs: BlobStore, path: str, field: str) -> int | None:
     try:
         return int(json.loads(blobs.read(path))[field])
-    except (BlobMissingError, ValueError, KeyError, TypeError):
+    except (BlobMissingError, ValueError, KeyError, TypeError, OverflowError):
         # a time for people only: nothing depends on it
         return None
