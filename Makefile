@@ -20,7 +20,7 @@ $(STAMP): $(LOCK) requirements/build.txt setup.py
 	  || $(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . >$(VENV)/install.log 2>&1 \
 	  || { cat $(VENV)/install.log; exit 1; }
-	$(BIN)/python -m tandem.runners.prism
+	$(BIN)/python -m tandem.runners.local.prism
 	touch $@
 
 demo: setup

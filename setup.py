@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import setup
 
 FLOORS = [
-    "emulator", "formats", "journal", "pipelines", "proving", "runners", "schemas", "serving", "transforms", "views",
+    "emulator", "formats", "journal", "pipelines", "runners", "schemas", "serving", "transforms",
+    "verification", "views",
 ]  # fmt: skip
 """Folders beside `tandem/`, each installed as `tandem.FOLDER`: one name in site-packages, whatever else lies there."""
 
@@ -25,7 +26,7 @@ setup(
     python_requires=">=3.11",
     packages=packages(),
     package_dir={"tandem": "tandem", **{f"tandem.{floor}": floor for floor in FLOORS}},
-    package_data={"tandem": ["py.typed"], "tandem.schemas": ["*.json"]},
+    package_data={"tandem": ["py.typed"], "tandem.schemas": ["*.json"], "tandem.runners.flink": ["*.txt", "*.xml"]},
     install_requires=Path("requirements/runtime.in").read_text(encoding="utf-8").splitlines(),
     extras_require={"dev": Path("requirements/dev.in").read_text(encoding="utf-8").splitlines()},
     entry_points={"console_scripts": ["tandem=tandem.__main__:main"]},

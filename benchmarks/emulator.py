@@ -47,7 +47,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Start the server, run the client processes one after the other, print a table."""
-    command = [sys.executable, "-m", "emulator", "--port", "0"]
+    command = [sys.executable, "-m", "tandem.emulator", "--port", "0"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:

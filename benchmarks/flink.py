@@ -37,10 +37,10 @@ from benchmarks.clicks import DEFINITIONS, Shape, files
 from benchmarks.live import Scene, measure, wait_until
 from benchmarks.live_watching import received, settled, usage
 from benchmarks.results import Row, record
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_rest import RUNNING
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.rest import RUNNING
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processes"]
@@ -186,8 +186,8 @@ def _compared(taken: Mapping[int, Sequence[Mapping[str, Any]]], apart: Sequence[
 
 
 def _messages(journal: Path) -> int:
-    from tandem.journal.blobs import LocalBlobs
-    from tandem.journal.journal_index import JournalIndex
+    from tandem.journal.index import JournalIndex
+    from tandem.journal.storage.blobs import LocalBlobs
 
     index = JournalIndex(LocalBlobs(str(journal)))
     index.refresh()
@@ -207,8 +207,8 @@ def measure_backfill(form: str, events: int, flags: Sequence[str]) -> dict[str, 
         said = re.search(r"took in ([\d,]+) events .* in ([\d.]+) s", done.stderr)
         assert said is not None, done.stderr
         seconds, count = float(said[2]), int(said[1].replace(",", ""))
-        from tandem.schemas.compiled import compile_definition
-        from tandem.schemas.definition import load
+        from tandem.schemas.definition.compiled import compile_definition
+        from tandem.schemas.definition.loading import load
 
         compiled = compile_definition(load(DEFINITIONS["clicks"]))
         counted = sum(answer.events for answer in all_answers(open_store(f"sqlite:///{home}/views.db"), compiled))

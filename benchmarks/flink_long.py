@@ -27,7 +27,7 @@ from benchmarks.live import check, wait_until
 from benchmarks.live_watching import received, settled, usage
 from benchmarks.plots import save
 from benchmarks.results import Row, load, record
-from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink.cluster import Cluster
 from tandem.views.store import ViewStore
 
 __all__ = ["draw", "main", "measure", "slope"]

@@ -19,12 +19,12 @@ from google.pubsub_v1.types import PubsubMessage
 
 from benchmarks.clicks import Shape, avro_messages, clicks, json_messages
 from benchmarks.results import Row, record
-from tandem.emulator.leases import AckIdPrefixes
-from tandem.emulator.wire import frames_of, received_messages
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.layout import segment_path
-from tandem.journal.pull_responses import messages_of, split_response
-from tandem.journal.segments import SegmentHeader, encode_segment, load_segment
+from tandem.emulator.rpc.wire import frames_of, received_messages
+from tandem.emulator.state.leases import AckIdPrefixes
+from tandem.journal.broker.pull_responses import messages_of, split_response
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import segment_path
+from tandem.journal.storage.segments import SegmentHeader, encode_segment, load_segment
 
 __all__ = ["Flushed", "measure"]
 

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
-from tandem.journal.runs import start_run
-from tandem.journal.sealing import seal_run
-from tandem.journal.segments import SegmentHeader, encode_segment
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.runs.sealing import seal_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.segments import SegmentHeader, encode_segment
 from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["write_journal"]

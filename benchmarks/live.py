@@ -30,10 +30,10 @@ import numpy as np
 from benchmarks.clicks import DEFINITIONS, SCHEMA_FILE
 from benchmarks.live_watching import PROBE_PAGE, Prober, children, percentiles, received, settled, usage
 from benchmarks.results import Row, record
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import load
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import load
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["Scene", "main", "measure", "measure_catch_up"]

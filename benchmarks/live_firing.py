@@ -16,10 +16,10 @@ import pyarrow as pa
 from benchmarks.clicks import DEFINITIONS
 from benchmarks.results import Row, record
 from tandem.schemas.columns import GENERATION, KEY
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import load
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.schemas.states import aggregate
-from tandem.transforms.tile_block import TileBlock
+from tandem.transforms.fold.block import TileBlock
 
 __all__ = ["events_of", "firing_ms", "main"]
 

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from google.pubsub_v1.types import PublishRequest
 
 from benchmarks.clicks import SCHEMA_FILE
-from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import TandemError
-from tandem.views.answers import series
+from tandem.views.answers.point import series
+from tandem.views.storage.tables import live_totals
 from tandem.views.store import ViewStore
-from tandem.views.tables import live_totals
 
 __all__ = ["PROBE_PAGE", "Prober", "Usage", "children", "percentiles", "received", "settled", "usage"]
 

@@ -36,17 +36,17 @@ import pyarrow as pa
 from benchmarks.clicks import DEFINITIONS, HOUR, START, Shape, clicks
 from benchmarks.results import RESULTS, Row, record
 from tandem.schemas.columns import EVENTS, GENERATION, KEY, TIME
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import load
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.schemas.states import aggregate, with_generation
 from tandem.transforms.elements import FoldUpdate, SegmentTally, Tally
-from tandem.transforms.seen_ids import ids_batch, merge_sorted
-from tandem.views.answers import answer, series
-from tandem.views.batch_rows import Below, prepare
-from tandem.views.row_checks import sealed_row
+from tandem.transforms.routing.seen_ids import ids_batch, merge_sorted
+from tandem.views.answers.point import answer, series
+from tandem.views.batch.rows import Below, prepare
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
+from tandem.views.storage.checksums import sealed_row
+from tandem.views.storage.tables import batch_states
 from tandem.views.store import ViewStore
-from tandem.views.tables import batch_states
 
 __all__ = ["Load", "fill", "main", "measure"]
 

@@ -3,8 +3,8 @@
 import argparse
 from collections.abc import Sequence
 
-from tandem.emulator.broker import DEFAULT_MAX_BACKLOG_BYTES
 from tandem.emulator.server import DEFAULT_HOST, DEFAULT_PORT, serve
+from tandem.emulator.state.broker import DEFAULT_MAX_BACKLOG_BYTES
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

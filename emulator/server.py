@@ -12,11 +12,11 @@ from types import FrameType, TracebackType
 
 import grpc
 
-from tandem.emulator.broker import DEFAULT_MAX_BACKLOG_BYTES, Broker
-from tandem.emulator.publisher import PublisherService
-from tandem.emulator.routes import Routes
-from tandem.emulator.streaming import StreamingService
-from tandem.emulator.subscriber import SubscriberService
+from tandem.emulator.rpc.publisher import PublisherService
+from tandem.emulator.rpc.routes import Routes
+from tandem.emulator.rpc.streaming import StreamingService
+from tandem.emulator.rpc.subscriber import SubscriberService
+from tandem.emulator.state.broker import DEFAULT_MAX_BACKLOG_BYTES, Broker
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8085

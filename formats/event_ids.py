@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from tandem.formats.avro_types import SourceField
+from tandem.formats.avro.types import SourceField
 from tandem.schemas.keys import is_key_type, key_texts
 
 __all__ = ["event_ids", "id_type"]

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandem.formats.avro_messages import parse_avro
-from tandem.formats.avro_types import SourceFields, source_fields
-from tandem.formats.json_messages import parse_json
+from tandem.formats.avro.messages import parse_avro
+from tandem.formats.avro.types import SourceFields, source_fields
+from tandem.formats.dead_letters.verdicts import DECODE, Parsed, joined
+from tandem.formats.json.messages import parse_json
 from tandem.formats.revisions import parse_revision, revisions_of
 from tandem.formats.source_spec import SourceSpec
-from tandem.formats.texts import texts_of_array
+from tandem.formats.text.buffers import texts_of_array
 from tandem.formats.validate import assemble
-from tandem.formats.verdicts import DECODE, Parsed, joined
 from tandem.schemas.messages import DeadLetter, Decoded
 
 __all__ = ["MAX_MESSAGE", "decode_messages"]

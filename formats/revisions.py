@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandem.formats.avro_messages import avro_decoder
-from tandem.formats.avro_resolution import (
+from tandem.formats.avro.messages import avro_decoder
+from tandem.formats.avro.resolution import (
     column_at,
     default_column,
     from_json,
@@ -24,9 +24,9 @@ from tandem.formats.avro_resolution import (
     written_name,
     written_path,
 )
-from tandem.formats.avro_types import SourceField, SourceFields, Type, key_with_paths, schema_of
-from tandem.formats.json_messages import json_values
-from tandem.formats.verdicts import DECODE, Parsed, Verdicts
+from tandem.formats.avro.types import SourceField, SourceFields, Type, key_with_paths, schema_of
+from tandem.formats.dead_letters.verdicts import DECODE, Parsed, Verdicts
+from tandem.formats.json.messages import json_values
 
 __all__ = [
     "ENCODING_ATTRIBUTE",

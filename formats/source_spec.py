@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
-from tandem.schemas.text_options import CsvOptions
+from tandem.schemas.source.text_options import CsvOptions
 
 __all__ = ["PLAIN", "SourceSpec", "TextSpec"]
 
@@ -16,7 +16,7 @@ class TextSpec(Protocol):
 
     @property
     def avro_schema(self) -> dict[str, Any]:
-        """A parsed Avro record schema that `tandem.schemas.avro.vet` let pass."""
+        """A parsed Avro record schema that `tandem.schemas.avro.types.vet` let pass."""
 
     @property
     def csv(self) -> CsvOptions:
@@ -48,11 +48,11 @@ class SourceSpec(TextSpec, Protocol):
 
     @property
     def fields(self) -> Mapping[str, tuple[str, ...]]:
-        """Fields that have a path of their own, as `tandem.schemas.field_paths.with_paths` takes them."""
+        """Fields that have a path of their own, as `tandem.schemas.source.field_paths.with_paths` takes them."""
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, Any]]:
-        """By field the options that say how its values are written, as `tandem.schemas.spellings` has them."""
+        """By field the options that say how its values are written, as `tandem.schemas.source.spellings` has them."""
 
     @property
     def revisions(self) -> Mapping[str, dict[str, Any]]:

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tandem.formats.avro_types import SourceField, SourceFields, source_fields
+from tandem.formats.avro.types import SourceField, SourceFields, source_fields
+from tandem.formats.dead_letters.verdicts import VALIDATE, Mask, Parsed, Verdicts
 from tandem.formats.event_ids import event_ids, id_type
 from tandem.formats.source_spec import SourceSpec
-from tandem.formats.verdicts import VALIDATE, Mask, Parsed, Verdicts
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.messages import DeadLetter, Decoded
-from tandem.schemas.time_range import MAX_TIME, MIN_TIME, limits_of
+from tandem.schemas.time.limits import MAX_TIME, MIN_TIME, limits_of
 
 __all__ = ["assemble", "events_schema"]
 

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyruhvro
 
-from tandem.formats.avro_resolution import written_path
-from tandem.formats.avro_types import MISSING, SourceField, SourceFields, Type, source_fields
-from tandem.formats.avro_wire import WireSchema
-from tandem.formats.json_fields import column_of, default_of
-from tandem.formats.record_json import at_paths, json_values, whole_numbers
+from tandem.formats.avro.resolution import written_path
+from tandem.formats.avro.types import MISSING, SourceField, SourceFields, Type, source_fields
+from tandem.formats.avro.wire import WireSchema
+from tandem.formats.dead_letters.verdicts import Verdicts
+from tandem.formats.json.encoding import at_paths, json_values, whole_numbers
+from tandem.formats.json.fields import column_of, default_of
 from tandem.formats.source_spec import SourceSpec
-from tandem.formats.verdicts import Verdicts
 from tandem.schemas.errors import SchemaError
 
 __all__ = ["encode_messages"]

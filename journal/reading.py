@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
-from tandem.journal.blobs import BlobMissingError, BlobStore
-from tandem.journal.journal_index import GAP_REMEDY, JournalIndex, SegmentRef
-from tandem.journal.layout import lane_name
-from tandem.journal.segments import Segment, load_segment
+from tandem.journal.index import GAP_REMEDY, JournalIndex, SegmentRef
+from tandem.journal.storage.blobs import BlobMissingError, BlobStore
+from tandem.journal.storage.layout import lane_name
+from tandem.journal.storage.segments import Segment, load_segment
 from tandem.schemas.errors import JournalError, SegmentError
 
 __all__ = ["GenerationManifest", "generation_manifest", "read_segment", "segments_of"]

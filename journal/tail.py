@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tandem.journal.blobs import BlobStore
 from tandem.journal.clocks import SECOND, Clock
-from tandem.journal.lane_cursor import Emitted, LaneCursor, Observe, merge_order, number_before
-from tandem.journal.lane_marks import LanePosition
-from tandem.journal.runs import RunManifest, list_runs
-from tandem.journal.watermark_board import read_board
-from tandem.journal.watermarks import Watermarks, WatermarkTracker
+from tandem.journal.lanes.cursor import Emitted, LaneCursor, Observe, merge_order, number_before
+from tandem.journal.lanes.marks import LanePosition
+from tandem.journal.lanes.watermark_board import read_board
+from tandem.journal.lanes.watermarks import Watermarks, WatermarkTracker
+from tandem.journal.runs.manifests import RunManifest, list_runs
+from tandem.journal.storage.blobs import BlobStore
 from tandem.schemas.errors import JournalError
 
 __all__ = ["Follower", "FollowerMark", "follower_id", "is_follower"]

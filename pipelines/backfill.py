@@ -13,34 +13,34 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from tandem.formats.files import FileRef, expand
-from tandem.formats.guarded_readers import reader_server
-from tandem.journal.journal_index import GAP_REMEDY, LaneGap
-from tandem.pipelines.backfill_flags import parse
-from tandem.pipelines.backfill_plan import BackfillConfig, plan, work_items, workers_for
-from tandem.pipelines.backfill_progress import board_in, shown_progress
-from tandem.pipelines.backfill_publish import Job, judge_bad, published
-from tandem.pipelines.config import make_folder
-from tandem.pipelines.forked_workers import worker_processes
-from tandem.pipelines.interrupts import ended_by_signals
-from tandem.pipelines.launching import entry, is_local, launch, local_batch_runner, wait
-from tandem.pipelines.memory import keep_memory
+from tandem.formats.files.reading import FileRef, expand
+from tandem.formats.parquet.guarded_readers import reader_server
+from tandem.journal.index import GAP_REMEDY, LaneGap
+from tandem.pipelines.bounded.flags import parse
+from tandem.pipelines.bounded.plan import BackfillConfig, plan, work_items, workers_for
+from tandem.pipelines.bounded.progress import board_in, shown_progress
+from tandem.pipelines.bounded.publishing import Job, judge_bad, published
+from tandem.pipelines.bounded.taken_in import Taken, note_taken
+from tandem.pipelines.bounded.time_units import unit_note
 from tandem.pipelines.scratch import scratch_folder
-from tandem.pipelines.taken_in import Taken, note_taken
-from tandem.pipelines.time_units import unit_note
-from tandem.schemas.compiled import compile_definition
+from tandem.runners.local.forked_workers import worker_processes
+from tandem.runners.local.memory import keep_memory
+from tandem.runners.options.config import make_folder
+from tandem.runners.submission.interrupts import ended_by_signals
+from tandem.runners.submission.launching import entry, is_local, launch, local_batch_runner, wait
+from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import JournalError, TandemError, UserError
-from tandem.schemas.printable import printable
-from tandem.transforms.aggregate import AggregateTiles, BatchRunRef
-from tandem.transforms.backfill_work import ReadWork, Work
-from tandem.transforms.batch_counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
+from tandem.schemas.privacy.printable import printable
+from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
+from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
+from tandem.transforms.batch.work import ReadWork, Work
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.sinks import WriteBatchStates, WriteDeadLetters
+from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
 from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
-from tandem.views.opening import open_store
+from tandem.views.locking.turns import turn
 from tandem.views.rows import BatchManifest
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
-from tandem.views.turns import turn
 
 __all__ = ["BatchView", "Job", "build", "main", "parse", "run", "run_configs"]
 

@@ -10,37 +10,37 @@ from typing import Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.journal.blobs import LocalBlobs
+from tandem.journal.broker.pubsub import PubSubBroker, PubSubConfig
 from tandem.journal.clocks import SystemClock
-from tandem.journal.heartbeats import Heartbeat, HeartbeatKeeper
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.launches import announce_launch
-from tandem.journal.pubsub import PubSubBroker, PubSubConfig
-from tandem.journal.runs import RunManifest, resume_run, start_run
-from tandem.pipelines.config import make_folder
-from tandem.pipelines.earlier_jobs import end_earlier_jobs, standing_state
-from tandem.pipelines.interrupts import drained_by_signals
-from tandem.pipelines.job_servers import stay_on_the_line
-from tandem.pipelines.launching import entry, launch, local_streaming_runner
-from tandem.pipelines.live_config import LiveConfig, parse
-from tandem.pipelines.live_runs import base_of, end_live_runs, start_live_run
-from tandem.pipelines.live_screen import watch
-from tandem.pipelines.remote_runs import Control, left_behind, name_job, wait_for_end
-from tandem.pipelines.run_ends import RunEnd
-from tandem.pipelines.tied_prism import keep_bundles_whole
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import Definition
-from tandem.schemas.durations import format_duration
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.runs.heartbeats import Heartbeat, HeartbeatKeeper
+from tandem.journal.runs.launches import announce_launch
+from tandem.journal.runs.manifests import RunManifest, resume_run, start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.pipelines.unbounded.config import LiveConfig, parse
+from tandem.pipelines.unbounded.live_runs import base_of, end_live_runs, start_live_run
+from tandem.pipelines.unbounded.screen import watch
+from tandem.runners.local.tied_prism import keep_bundles_whole
+from tandem.runners.options.config import make_folder
+from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
+from tandem.runners.submission.interrupts import drained_by_signals
+from tandem.runners.submission.job_servers import stay_on_the_line
+from tandem.runners.submission.launching import entry, launch, local_streaming_runner
+from tandem.runners.submission.remote_runs import Control, left_behind, name_job, wait_for_end
+from tandem.runners.submission.run_ends import RunEnd
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
+from tandem.schemas.time.durations import format_duration
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.fold import FoldTiles
-from tandem.transforms.journaled_source import ReadJournaled
-from tandem.transforms.panes import GatherPanes, LatePanes
-from tandem.transforms.reading import source_readings
-from tandem.transforms.sinks import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
-from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.transforms.fold.fold import FoldTiles
+from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.transforms.routing.panes import GatherPanes, LatePanes
+from tandem.transforms.sinks.views import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
+from tandem.transforms.sources.decoding import source_readings
+from tandem.transforms.sources.journaled import ReadJournaled
 from tandem.transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
-from tandem.views.opening import open_store
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = [
@@ -96,7 +96,7 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
         compile_definition(definition)
     source_readings(config.definitions)
     if config.follow:
-        from tandem.pipelines.following import follow
+        from tandem.pipelines.unbounded.following import follow
 
         follow(config, options, control)
         return

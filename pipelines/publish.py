@@ -13,15 +13,15 @@ import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from tandem.formats.file_pieces import MAX_PIECE_MEMORY
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.pieces import MAX_PIECE_MEMORY
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.writing import encode_messages
-from tandem.pipelines.config import FlagParser, add_definition_flag, add_memory_flag, beam_options
-from tandem.pipelines.launching import entry, launch, local_batch_runner, wait
-from tandem.schemas.avro import arrow_schema
-from tandem.schemas.definition import Definition, load
+from tandem.runners.options.config import FlagParser, add_definition_flag, add_memory_flag, beam_options
+from tandem.runners.submission.launching import entry, launch, local_batch_runner, wait
+from tandem.schemas.avro.types import arrow_schema
+from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import SourceFileError, UserError
-from tandem.transforms.publishing import PublishMessages, TopicWriter
+from tandem.transforms.sinks.pubsub import PublishMessages, TopicWriter
 
 __all__ = ["PublishConfig", "build", "main", "parse", "read_messages", "run"]
 

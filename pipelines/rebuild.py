@@ -13,20 +13,20 @@ from typing import Final
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.formats.files import expand
-from tandem.formats.listing import real_path
-from tandem.journal.blobs import LocalBlobs
+from tandem.formats.files.listing import real_path
+from tandem.formats.files.reading import expand
 from tandem.journal.clocks import SystemClock
-from tandem.journal.heartbeats import find_alive
-from tandem.journal.runs import list_runs
-from tandem.journal.sealing import is_run_sealed
+from tandem.journal.runs.heartbeats import find_alive
+from tandem.journal.runs.manifests import list_runs
+from tandem.journal.runs.sealing import is_run_sealed
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.pipelines.backfill import run_configs
-from tandem.pipelines.backfill_flags import parse
-from tandem.pipelines.backfill_plan import BackfillConfig
-from tandem.pipelines.config import Home
-from tandem.pipelines.taken_in import Taken, recorded_names, taken_in
+from tandem.pipelines.bounded.flags import parse
+from tandem.pipelines.bounded.plan import BackfillConfig
+from tandem.pipelines.bounded.taken_in import Taken, recorded_names, taken_in
+from tandem.runners.options.config import Home
 from tandem.schemas.errors import StoreError, UserError, WriterAliveError
-from tandem.views.opening import close_store, open_store
+from tandem.views.storage.opening import close_store, open_store
 
 __all__ = ["Rebuilt", "rebuild"]
 

@@ -17,8 +17,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
-from tandem.formats.file_pieces import MAX_PIECE_MEMORY
-from tandem.pipelines.config import (
+from tandem.formats.files.pieces import MAX_PIECE_MEMORY
+from tandem.pipelines.bounded.reconcile_report import Outcome, report
+from tandem.pipelines.bounded.rereading import Reread, begun_at, plan_reread
+from tandem.runners.options.config import (
     FlagParser,
     Home,
     add_definition_flag,
@@ -28,26 +30,30 @@ from tandem.pipelines.config import (
     home_from,
     make_folder,
 )
-from tandem.pipelines.launching import entry, launch, local_batch_runner, wait
-from tandem.pipelines.reconcile_report import Outcome, report
-from tandem.pipelines.rereading import Reread, begun_at, plan_reread
+from tandem.runners.submission.launching import entry, launch, local_batch_runner, wait
 from tandem.schemas.certificate import time_text
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import Definition, load
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import ParityError, UserError
-from tandem.transforms.backfill_work import Work
-from tandem.transforms.judging import Judgement, judge
-from tandem.transforms.reconciling import ReadAgain, RecomputeTiles, RouteWanted, WriteRecomputed, recomputed_tiles
+from tandem.transforms.batch.work import Work
+from tandem.transforms.reconcile.judging import Judgement, judge
+from tandem.transforms.reconcile.reconciling import (
+    ReadAgain,
+    RecomputeTiles,
+    RouteWanted,
+    WriteRecomputed,
+    recomputed_tiles,
+)
 from tandem.transforms.tiles import LetterSource
-from tandem.views.auditing import Audit, audit
-from tandem.views.chain_sources import covered_at, rows_of
-from tandem.views.opening import open_store
-from tandem.views.receipts import Drift
-from tandem.views.repairing import Findings, write_findings
+from tandem.views.batch.chain_sources import covered_at, rows_of
+from tandem.views.reconcile.auditing import Audit, audit
+from tandem.views.reconcile.receipts import Drift
+from tandem.views.reconcile.repairing import Findings, write_findings
+from tandem.views.reconcile.tile_audit import IdSum, Place
+from tandem.views.reconcile.tile_causes import Causes
+from tandem.views.reconcile.tile_knowledge import ViewRef
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
-from tandem.views.tile_audit import IdSum, Place
-from tandem.views.tile_causes import Causes
-from tandem.views.tile_knowledge import ViewRef
 
 __all__ = ["Outcome", "ReconcileConfig", "build", "check_logic", "main", "parse", "reconcile", "run"]
 

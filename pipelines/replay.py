@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tandem.formats.dead_letters import StoredLetter
-from tandem.formats.replays import ReplayOf, without_replay
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.runs import load_run
+from tandem.formats.dead_letters.files import StoredLetter
+from tandem.formats.dead_letters.replays import ReplayOf, without_replay
+from tandem.journal.runs.manifests import load_run
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.errors import LaunchError, TandemError, UserError
-from tandem.transforms.publishing import packed
-from tandem.views.letter_facts import LetterState, Place
+from tandem.transforms.sinks.pubsub import packed
+from tandem.views.dead_letters.facts import LetterState, Place
 from tandem.views.store import ViewStore
 
 __all__ = ["Letter", "Replayed", "publish_letters", "topic_of", "topics"]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from tandem.formats.file_pieces import storage_of
-from tandem.pipelines.config import make_folder
-from tandem.pipelines.interrupts import also_at_once
-from tandem.schemas.private_files import private
+from tandem.formats.files.pieces import storage_of
+from tandem.runners.options.config import make_folder
+from tandem.runners.submission.interrupts import also_at_once
+from tandem.schemas.privacy.files import private
 
 __all__ = ["scratch_folder"]
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from tandem.schemas.durations import GREGORIAN_CYCLE
+from tandem.schemas.time.durations import GREGORIAN_CYCLE
 
 __all__ = ["Certificate", "Facts", "Status", "judge", "settled_until", "time_text"]
 

@@ -8,23 +8,21 @@ from typing import Annotated
 
 import typer
 
-from tandem import (
-    deadletter_commands,
-    definition_commands,
-    exporting,
-    flink_commands,
-    journal_commands,
-    plan_commands,
-    private_commands,
-    pubsub_commands,
-    querying,
-    rebuild_command,
-    reconcile_commands,
-    running,
-    store_commands,
-    verifying,
-)
 from tandem.command_group import CommandGroup
+from tandem.commands import dead_letters as deadletter_commands
+from tandem.commands import definitions as definition_commands
+from tandem.commands import export as exporting
+from tandem.commands import flink as flink_commands
+from tandem.commands import journal as journal_commands
+from tandem.commands import pipelines as running
+from tandem.commands import plan as plan_commands
+from tandem.commands import private as private_commands
+from tandem.commands import pubsub as pubsub_commands
+from tandem.commands import query as querying
+from tandem.commands import rebuild as rebuild_command
+from tandem.commands import reconcile as reconcile_commands
+from tandem.commands import store as store_commands
+from tandem.commands import verify as verifying
 
 __all__ = ["app", "main"]
 

@@ -12,8 +12,8 @@ from typing import Final, NoReturn
 import typer
 
 from tandem.schemas.errors import TandemError, UserError
-from tandem.schemas.printable import printable
-from tandem.schemas.secrets import redacted
+from tandem.schemas.privacy.printable import printable
+from tandem.schemas.privacy.secrets import redacted
 
 __all__ = ["INTERRUPTED", "end_for", "ended", "print_error", "wants_trace"]
 

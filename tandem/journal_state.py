@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.journal.blobs import BlobMissingError, BlobStore
-from tandem.journal.journal_index import JournalIndex, LaneHold
-from tandem.journal.layout import generation_path, heartbeat_path
+from tandem.journal.index import JournalIndex, LaneHold
+from tandem.journal.storage.blobs import BlobMissingError, BlobStore
+from tandem.journal.storage.layout import generation_path, heartbeat_path
 
 __all__ = ["HeldGeneration", "JournalState", "RunState", "begun_at", "last_sign", "read_state"]
 

@@ -1,6 +1,6 @@
 """Where an installation keeps its journal and its views, without importing Beam.
 
-The same places as `tandem.pipelines.config.Home`; a test holds both to each other.
+The same places as `tandem.runners.options.config.Home`; a test holds both to each other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import typer
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from tandem.journal.blobs import LocalBlobs
+    from tandem.journal.storage.blobs import LocalBlobs
     from tandem.views.store import ViewStore
 
 __all__ = ["HomeOption", "JournalOption", "Places", "StoreOption", "existing_journal", "existing_store"]
@@ -66,7 +66,7 @@ def existing_store(places: Places) -> Iterator[ViewStore]:
 
 def existing_journal(places: Places) -> LocalBlobs:
     """The journal, which must be there. Raises UserError without one."""
-    from tandem.journal.blobs import LocalBlobs
+    from tandem.journal.storage.blobs import LocalBlobs
 
     if not Path(places.journal).is_dir():
         raise UserError(f"no journal at {places.journal}: no live run was started there; --home names another")

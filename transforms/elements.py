@@ -56,7 +56,7 @@ class SourceBatch:
     messages: pa.RecordBatch | None = None
     """The raw messages (MESSAGE_SCHEMA), so that what fails later still becomes a dead letter byte for byte."""
     opening: int | None = None
-    """Number of the segment with which the reader has opened its lane; see tandem.transforms.openings."""
+    """Number of the segment with which the reader has opened its lane; see tandem.transforms.sources.reader_epochs."""
 
 
 @dataclass(frozen=True, slots=True)

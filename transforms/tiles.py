@@ -10,13 +10,13 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from tandem.schemas.columns import LATE
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import Definition
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
-from tandem.transforms.patience import patiently
-from tandem.transforms.replay_fates import EarlierLetters
-from tandem.transforms.routing import route
-from tandem.views.opening import open_store
+from tandem.transforms.routing.replay_outcomes import EarlierLetters
+from tandem.transforms.routing.tiles import route
+from tandem.transforms.sinks.retrying import patiently
+from tandem.views.storage.opening import open_store
 
 __all__ = ["DEAD", "LATE_COPIES", "TALLIES", "LetterSource", "RouteToTiles"]
 

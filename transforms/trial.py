@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tandem.formats.messages import decode_messages
-from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.messages import MESSAGE_SCHEMA
 
 __all__ = ["Verdict", "try_messages"]

@@ -7,7 +7,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
-from tandem.views.driver_rows import select_rows
 from tandem.views.rows import (
     BatchRun,
     BatchStatus,
@@ -19,7 +18,8 @@ from tandem.views.rows import (
     Told,
     extents,
 )
-from tandem.views.tables import batch_runs, batch_states, definitions, live_runs, pointers, publications
+from tandem.views.storage.driver_rows import select_rows
+from tandem.views.storage.tables import batch_runs, batch_states, definitions, live_runs, pointers, publications
 
 __all__ = [
     "batch_run_value",

@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tandem.views.conservation import batch_residues, live_residues
-from tandem.views.letter_tables import dead_letters
+from tandem.views.dead_letters.tables import dead_letters
+from tandem.views.live.conservation import batch_residues, live_residues
 from tandem.views.lookups import batch_run_value, publication_values
-from tandem.views.receipts import last_reconciliation
+from tandem.views.reconcile.receipts import last_reconciliation
+from tandem.views.storage.tables import batch_runs, definitions, live_runs, live_totals
 from tandem.views.store import ViewStore
-from tandem.views.tables import batch_runs, definitions, live_runs, live_totals
 
 __all__ = ["status_report"]
 

@@ -14,14 +14,19 @@ import sqlalchemy as sa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
-from tandem.views import asides, batch, discarding, event_ids, live, live_attempts, live_tiles, lookups
-from tandem.views.asides import Aside
-from tandem.views.batch_rows import prepare
-from tandem.views.chains import Chains
-from tandem.views.database import Clock, Database, wall_clock
-from tandem.views.digest_rows import write_segment_tiles
-from tandem.views.letter_store import LetterStore
-from tandem.views.live_tiles import TileProgress
+from tandem.views import lookups
+from tandem.views.batch import discarding, event_ids
+from tandem.views.batch import writing as batch
+from tandem.views.batch.chains import Chains
+from tandem.views.batch.rows import prepare
+from tandem.views.dead_letters.store import LetterStore
+from tandem.views.live import attempts as live_attempts
+from tandem.views.live import evicted_tiles as asides
+from tandem.views.live import tiles as live_tiles
+from tandem.views.live import writing as live
+from tandem.views.live.evicted_tiles import Aside
+from tandem.views.live.tiles import TileProgress
+from tandem.views.reconcile.digest_rows import write_segment_tiles
 from tandem.views.rows import (
     NOTHING_TOLD,
     BatchManifest,
@@ -36,7 +41,8 @@ from tandem.views.rows import (
     SegmentLike,
     Told,
 )
-from tandem.views.tables import definitions
+from tandem.views.storage.database import Clock, Database, wall_clock
+from tandem.views.storage.tables import definitions
 
 __all__ = ["RunStore"]
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.failpoints import reached
-from tandem.views import lookups, publishing
-from tandem.views.conservation import batch_residues, live_residues, row_residues
-from tandem.views.dropping import drop_version
-from tandem.views.pruning import Pruned, prune
+from tandem.views import lookups
+from tandem.views.batch.dropping import drop_version
+from tandem.views.live.conservation import batch_residues, live_residues, row_residues
+from tandem.views.publishing import pointer as publishing
+from tandem.views.publishing.pruning import Pruned, prune
 from tandem.views.rows import (
     Publication,
     PublicationKind,

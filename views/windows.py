@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from tandem.schemas.calendars import Calendar
 from tandem.schemas.errors import UserError
-from tandem.schemas.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
+from tandem.schemas.time.calendars import Calendar
+from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
 
 __all__ = ["check_edges", "check_span", "edges_of", "window_at", "windows_of"]
 
@@ -32,7 +32,7 @@ def windows_of(window: AnyWindow, start: int, end: int) -> Iterator[tuple[int, i
     """All windows of a declaration that overlap [start, end), by their ends.
 
     Of a cumulative one: the one window that is current just before `end`, up to `end`. Raises UserError for a
-    session window, whose bounds are in the events (see `tandem.views.sessions`).
+    session window, whose bounds are in the events (see `tandem.views.answers.sessions`).
     """
     if isinstance(window, SessionWindow):
         raise UserError("sessions have their bounds from events, not from the calendar or the clock")

@@ -14,11 +14,11 @@ from typing import Any, Final
 from examples.flights.oracle import Expected, Oracle, Windows, raw_csv
 from examples.flights.snapshot import Snapshot
 from tandem.schemas.certificate import time_text
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import load
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.schemas.measures.base import Measure
-from tandem.views.answers import AnswerRow, all_answers, answer
-from tandem.views.opening import open_store
+from tandem.views.answers.point import AnswerRow, all_answers, answer
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["Comparison", "Difference", "compare", "compare_all", "differences_of", "main", "windows_of"]

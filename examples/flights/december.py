@@ -15,9 +15,9 @@ from examples.flights.picture import draw, read_steps
 from examples.flights.processes import Processes, ProcessFailedError, TandemProcess
 from examples.flights.screen import Board, Screen, read_board, route_name
 from examples.flights.watching import DailyEvents, Freshness, Progress, Watcher, publish_times
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.journal_index import JournalIndex
-from tandem.schemas.compiled import key_text
+from tandem.journal.index import JournalIndex
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.schemas.definition.compiled import key_text
 from tandem.schemas.errors import ParityError
 
 __all__ = ["BEGIN", "December"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from examples.flights.data import FlightFiles, read_flights, write_files
-from tandem.schemas.compiled import CompiledDefinition, compile_definition, key_text
-from tandem.schemas.definition import load
-from tandem.views.opening import open_store
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition, key_text
+from tandem.schemas.definition.loading import load
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["SUBSCRIPTION", "TOPIC", "Installation"]

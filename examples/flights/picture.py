@@ -19,8 +19,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from tandem.schemas.compiled import CompiledDefinition
-from tandem.views.reading import read_scope, tile_rows
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.reading import read_scope, tile_rows
 from tandem.views.store import ViewStore
 
 __all__ = ["Step", "Steps", "draw", "read_steps", "write_page"]

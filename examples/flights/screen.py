@@ -16,8 +16,8 @@ from rich.text import Text
 
 from examples.flights.processes import Processes, TandemProcess
 from tandem.schemas.certificate import Status, time_text
-from tandem.schemas.compiled import CompiledDefinition
-from tandem.views.answers import Answer, window
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.point import Answer, window
 from tandem.views.store import ViewStore
 
 __all__ = ["Board", "Row", "Screen", "read_board", "route_name"]

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from examples.flights.oracle import Windows
-from tandem.schemas.compiled import CompiledDefinition
-from tandem.views.answers import AnswerRow
-from tandem.views.merging import decode_states
-from tandem.views.reading import all_rows, late_by_tile, read_scope
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.merging import decode_states
+from tandem.views.answers.point import AnswerRow
+from tandem.views.answers.reading import all_rows, late_by_tile, read_scope
 from tandem.views.store import ViewStore
 
 __all__ = ["Snapshot"]
@@ -21,7 +21,7 @@ _EARLIEST: Final = -(1 << 62)
 
 
 class Snapshot:
-    """All stored states of one instant, decoded once, from which any windows are merged as `tandem.views.answers` does.
+    """All stored states of one instant, decoded once, any windows of which are merged as by `tandem.views.answers`.
 
     The interface answers windows one by one; there are more than 300,000 to be compared.
     """

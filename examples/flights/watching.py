@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.journal_index import JournalIndex
+from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.certificate import time_text
-from tandem.schemas.compiled import CompiledDefinition
-from tandem.views.answers import series
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.point import series
 from tandem.views.report import status_report
 from tandem.views.store import ViewStore
 

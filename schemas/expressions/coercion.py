@@ -29,7 +29,7 @@ from tandem.schemas.expressions.types import (
     is_timestamp,
     type_name,
 )
-from tandem.schemas.time_range import checked_times
+from tandem.schemas.time.limits import checked_times
 
 __all__ = ["cast", "convert", "fold", "literal", "number", "unify"]
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.expressions import branches, kernels
 from tandem.schemas.expressions.arithmetic import ARITHMETIC
@@ -31,7 +32,6 @@ from tandem.schemas.expressions.types import (
     type_name,
     widened,
 )
-from tandem.schemas.suggestions import suggestion
 
 __all__ = ["Compiler"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tandem.schemas.measures.base import Groups, Measure
+from tandem.schemas.measures.encoding.rows import ROW_VERSION, decode_rows, encode_rows
 from tandem.schemas.measures.registry import MEASURES, MeasureKind, build, identity
-from tandem.schemas.measures.row_codec import ROW_VERSION, decode_rows, encode_rows
 
 __all__ = [
     "MEASURES",

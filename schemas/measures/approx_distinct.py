@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from tandem.schemas.hashing import hash64
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.ragged import Pairs, flatten, list_array, offsets_of, pairs, ranges, struct_array
-from tandem.schemas.measures.values import UInt64s, ordered, present, read_column
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import Pairs, flatten, list_array, offsets_of, pairs, ranges, struct_array
+from tandem.schemas.measures.encoding.values import UInt64s, ordered, present, read_column
 
 __all__ = ["ApproxDistinct"]
 

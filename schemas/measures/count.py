@@ -8,8 +8,8 @@ from typing import ClassVar
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.totals import count_by_group, sum_by_group
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.totals import count_by_group, sum_by_group
 
 __all__ = ["Count"]
 

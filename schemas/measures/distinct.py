@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.ragged import flatten, list_array, pairs, struct_array
-from tandem.schemas.measures.values import ordered, present, read_column
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import flatten, list_array, pairs, struct_array
+from tandem.schemas.measures.encoding.values import ordered, present, read_column
 
 __all__ = ["Distinct"]
 

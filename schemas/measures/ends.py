@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from tandem.schemas import columns
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.ragged import struct_array
-from tandem.schemas.measures.values import extremes, ordered, plain, present, read_column
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import struct_array
+from tandem.schemas.measures.encoding.values import extremes, ordered, plain, present, read_column
 
 __all__ = ["First", "Last"]
 

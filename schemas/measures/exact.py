@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.ragged import flatten, list_array, offsets_of, ranges
-from tandem.schemas.measures.values import Bools, Int64s, UInt64s, numbers
+from tandem.schemas.measures.encoding.ragged import flatten, list_array, offsets_of, ranges
+from tandem.schemas.measures.encoding.values import Bools, Int64s, UInt64s, numbers
 
 __all__ = [
     "FLOAT_UNIT",

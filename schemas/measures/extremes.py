@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.ragged import struct_array
-from tandem.schemas.measures.values import extremes, ordered, plain, present, read_column
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import struct_array
+from tandem.schemas.measures.encoding.values import extremes, ordered, plain, present, read_column
 
 __all__ = ["Max", "Min"]
 
@@ -55,7 +55,7 @@ class _Extreme(ColumnarMeasure):
 class Min(_Extreme):
     """The least value. NaN is greater than every number, so it is the result only where all values are NaN.
 
-    Any type but nested ones, in the order of tandem.schemas.measures.values; 0.0 for -0.0. Without any value: None.
+    Any type but nested ones, in the order of `encoding.values`; 0.0 for -0.0. Without any value: None.
     """
 
     kind: ClassVar[str] = "min"
@@ -66,7 +66,7 @@ class Min(_Extreme):
 class Max(_Extreme):
     """The greatest value. NaN is greater than every number, so it is the result where any value is NaN.
 
-    Any type but nested ones, in the order of tandem.schemas.measures.values; 0.0 for -0.0. Without any value: None.
+    Any type but nested ones, in the order of `encoding.values`; 0.0 for -0.0. Without any value: None.
     """
 
     kind: ClassVar[str] = "max"

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.ragged import offsets_of, pairs, struct_array
+from tandem.schemas.measures.encoding.ragged import offsets_of, pairs, struct_array
+from tandem.schemas.measures.encoding.totals import sum_by_group
+from tandem.schemas.measures.encoding.values import Int64s, numbers, ordered, present, read_column
 from tandem.schemas.measures.top_k import TopKCount
-from tandem.schemas.measures.totals import sum_by_group
-from tandem.schemas.measures.values import Int64s, numbers, ordered, present, read_column
 
 __all__ = ["ApproxTopK"]
 

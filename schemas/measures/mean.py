@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from tandem.schemas.measures.encoding.rounding import round_ratio
+from tandem.schemas.measures.encoding.totals import TotalMeasure
 from tandem.schemas.measures.exact import FLOAT_UNIT
-from tandem.schemas.measures.rounding import round_ratio
-from tandem.schemas.measures.totals import TotalMeasure
 
 __all__ = ["Mean"]
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.ragged import flatten, list_array, offsets_of, pairs, struct_array
-from tandem.schemas.measures.values import Int64s, numbers, present, read_column
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import flatten, list_array, offsets_of, pairs, struct_array
+from tandem.schemas.measures.encoding.values import Int64s, numbers, present, read_column
 
 __all__ = ["Quantiles"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.measures.values import is_numeric, storage_type
+from tandem.schemas.measures.encoding.values import is_numeric, storage_type
 
 __all__ = ["MeasureSpec", "suggestion"]
 

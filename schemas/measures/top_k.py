@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
-from tandem.schemas.measures.ragged import Pairs, flatten, list_array, offsets_of, pairs, struct_array
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import Pairs, flatten, list_array, offsets_of, pairs, struct_array
+from tandem.schemas.measures.encoding.values import Int64s, numbers, ordered, plain, present, read_column
 from tandem.schemas.measures.sum import Sum
-from tandem.schemas.measures.values import Int64s, numbers, ordered, plain, present, read_column
 
 __all__ = ["TopKCount", "TopKMeasure", "TopKSum"]
 

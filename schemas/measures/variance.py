@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.ragged import struct_array
+from tandem.schemas.measures.encoding.rounding import round_ratio, round_sqrt
+from tandem.schemas.measures.encoding.totals import addends, count_by_group, merge_totals, sum_by_group
+from tandem.schemas.measures.encoding.values import Int64s, numbers, present, read_column
 from tandem.schemas.measures.exact import FLOAT_UNIT, TOTAL_FIELDS, Totals, add_up, terms_of
-from tandem.schemas.measures.ragged import struct_array
-from tandem.schemas.measures.rounding import round_ratio, round_sqrt
-from tandem.schemas.measures.totals import addends, count_by_group, merge_totals, sum_by_group
-from tandem.schemas.measures.values import Int64s, numbers, present, read_column
 
 __all__ = ["Stddev", "Variance"]
 

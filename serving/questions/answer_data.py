@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tandem.schemas.durations import format_duration
+from tandem.schemas.time.durations import format_duration
 from tandem.serving.questions.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
 from tandem.serving.questions.instants import time_in
 from tandem.serving.questions.json_values import json_value, key_data
-from tandem.views.answers import Answer, Series
-from tandem.views.sessions import Sessions
+from tandem.views.answers.point import Answer, Series
+from tandem.views.answers.sessions import Sessions
 
 if TYPE_CHECKING:
     from tandem.schemas.certificate import Certificate

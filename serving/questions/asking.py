@@ -18,16 +18,16 @@ from tandem.serving.questions.selecting import (
 )
 from tandem.serving.questions.session_spans import SessionFlags, SessionSpan, session_span
 from tandem.serving.questions.spans import Span, TimeFlags, span_of, step_of
-from tandem.views.all_keys import states_of_all_keys
-from tandem.views.answers import Answer, Series, answer, series_over
-from tandem.views.cumulative import answer_ever, cumulative
-from tandem.views.sessions import Sessions, session_at, sessions
+from tandem.views.answers.all_keys import states_of_all_keys
+from tandem.views.answers.cumulative import answer_ever, cumulative
+from tandem.views.answers.point import Answer, Series, answer, series_over
+from tandem.views.answers.sessions import Sessions, session_at, sessions
 from tandem.views.windows import edges_of
 
 if TYPE_CHECKING:
-    from tandem.schemas.calendars import Calendar
     from tandem.schemas.certificate import Certificate
-    from tandem.schemas.compiled import CompiledDefinition
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.schemas.time.calendars import Calendar
     from tandem.views.store import ViewStore
 
 __all__ = ["AnyAnswer", "KeyAnswer", "KeyAnswers", "Question", "SelectFlags", "ask", "question_of"]

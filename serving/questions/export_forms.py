@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tandem.schemas.errors import UserError
-from tandem.schemas.printable import json_text
+from tandem.schemas.privacy.printable import json_text
 from tandem.schemas.results import result_type
 from tandem.serving.questions.instants import time_in
 from tandem.serving.questions.json_values import json_value, key_data
@@ -21,7 +21,7 @@ from tandem.serving.questions.selecting import key_column
 
 if TYPE_CHECKING:
     from tandem.serving.questions.exports import Export
-    from tandem.views.answers import AnswerRow
+    from tandem.views.answers.point import AnswerRow
 
 __all__ = ["BINARY", "FORMS", "write_rows"]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from tandem.schemas.calendars import Calendar
 from tandem.schemas.errors import UserError
-from tandem.schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow
+from tandem.schemas.time.calendars import Calendar
+from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
 from tandem.serving.questions.naming import asked_key
 from tandem.serving.questions.selecting import Condition, Found, asked_results, condition_of
 from tandem.serving.questions.spans import TimeFlags, check_zone, duration_of, named_window, span_of
-from tandem.views.answers import AnswerRow, all_answers
-from tandem.views.session_rows import all_sessions
+from tandem.views.answers.point import AnswerRow, all_answers
+from tandem.views.answers.session_rows import all_sessions
 
 if TYPE_CHECKING:
-    from tandem.schemas.compiled import CompiledDefinition
+    from tandem.schemas.definition.compiled import CompiledDefinition
     from tandem.serving.questions.asking import SelectFlags
     from tandem.views.store import ViewStore
 

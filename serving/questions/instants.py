@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import UserError
-from tandem.schemas.instants import instant_of
-from tandem.schemas.zones import load_zone
+from tandem.schemas.time.instants import instant_of
+from tandem.schemas.time.zones import load_zone
 
 __all__ = ["in_zone", "parse_time", "time_in"]
 

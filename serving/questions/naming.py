@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tandem.schemas.errors import DefinitionError, UserError
 
 if TYPE_CHECKING:
-    from tandem.schemas.compiled import CompiledDefinition
-    from tandem.schemas.definition import Definition
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.schemas.definition.loading import Definition
     from tandem.views.store import ViewStore
 
 __all__ = ["asked_key", "is_file_name", "known_keys", "load_named", "name_of", "other_keys", "registered_names"]
@@ -26,7 +26,7 @@ def is_file_name(argument: str) -> bool:
 def name_of(argument: str, store: ViewStore) -> str:
     """The view's name. Raises DefinitionError for a bad file, UserError for a name that isn't registered."""
     if is_file_name(argument):
-        from tandem.schemas.definition import load
+        from tandem.schemas.definition.loading import load
 
         return load(Path(argument)).name
     names = registered_names(store)
@@ -43,7 +43,7 @@ def load_named(argument: str, store: ViewStore) -> Definition:
 
     Raises DefinitionError, or UserError for an unknown name and for a file that isn't what is served.
     """
-    from tandem.schemas.definition import load, loads
+    from tandem.schemas.definition.loading import load, loads
 
     name = name_of(argument, store)
     served = store.served(name)
@@ -67,7 +67,7 @@ def registered_names(store: ViewStore) -> list[str]:
     """The names of all definitions in the store, sorted."""
     import sqlalchemy as sa
 
-    from tandem.views.tables import definitions, publications
+    from tandem.views.storage.tables import definitions, publications
 
     with store.database.read() as connection:
         # a version is registered once, under the first of the names that share it
@@ -79,7 +79,7 @@ def _versions(store: ViewStore, name: str) -> list[str]:
     """The versions registered under a name, newest first."""
     import sqlalchemy as sa
 
-    from tandem.views.tables import definitions
+    from tandem.views.storage.tables import definitions
 
     query = sa.select(definitions.c.version).where(definitions.c.name == name).order_by(definitions.c.id.desc())
     with store.database.read() as connection:
@@ -93,7 +93,7 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
     """
     import sqlalchemy as sa
 
-    from tandem.views.tables import batch_states, definitions, live_runs, live_states
+    from tandem.views.storage.tables import batch_states, definitions, live_runs, live_states
 
     with store.database.read() as connection:
         definition = sa.select(definitions.c.id).where(definitions.c.version == version)
@@ -116,7 +116,7 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
 
 def asked_key(compiled: CompiledDefinition, text: str | None) -> str | None:
     """The canonical key that was asked for; None if all keys are. Raises UserError."""
-    from tandem.schemas.compiled import key_text
+    from tandem.schemas.definition.compiled import key_text
 
     if text is not None:
         return key_text(compiled, text)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 
+from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import DefinitionError, UserError
 from tandem.schemas.expressions import Expression, compile_expression, evaluate_rows, type_name
 from tandem.schemas.results import computed, computing_schema, typed_column
-from tandem.schemas.suggestions import suggestion
 
 if TYPE_CHECKING:
-    from tandem.schemas.compiled import CompiledDefinition
+    from tandem.schemas.definition.compiled import CompiledDefinition
 
 __all__ = ["EVENTS", "Condition", "Found", "Ranking", "asked_results", "condition_of", "ranking_of", "result_names"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tandem.schemas.durations import format_duration
 from tandem.schemas.errors import UserError
-from tandem.schemas.windows import SessionWindow
+from tandem.schemas.time.durations import format_duration
+from tandem.schemas.time.windows import SessionWindow
 from tandem.serving.questions.instants import parse_time
 from tandem.serving.questions.spans import TimeFlags, check_zone, duration_of, span_of
 
 if TYPE_CHECKING:
-    from tandem.schemas.definition import Definition
+    from tandem.schemas.definition.loading import Definition
 
 __all__ = ["SessionFlags", "SessionSpan", "session_span"]
 

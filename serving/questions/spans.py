@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tandem.schemas.calendars import PERIODS, WEEKDAYS, Calendar, Period
-from tandem.schemas.durations import format_duration, parse_duration
+from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import UserError
-from tandem.schemas.suggestions import suggestion
-from tandem.schemas.windows import EVER, AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow, Window
-from tandem.schemas.zones import load_zone
+from tandem.schemas.time.calendars import PERIODS, WEEKDAYS, Calendar, Period
+from tandem.schemas.time.durations import format_duration, parse_duration
+from tandem.schemas.time.windows import EVER, AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.schemas.time.zones import load_zone
 from tandem.serving.questions.instants import parse_time, time_in
 from tandem.views.windows import window_at
 
 if TYPE_CHECKING:
-    from tandem.schemas.definition import Definition
+    from tandem.schemas.definition.loading import Definition
 
 __all__ = ["Span", "TimeFlags", "calendar_of", "check_zone", "duration_of", "named_window", "span_of", "step_of"]
 

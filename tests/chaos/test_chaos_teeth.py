@@ -14,7 +14,7 @@ from process_breaks import broken
 from stages import Stage, Tandem, wait_for
 from trials import LIVE, Kill, Trial, conclude, wrong_polls
 
-from tandem.journal.segments import load_header
+from tandem.journal.storage.segments import load_header
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

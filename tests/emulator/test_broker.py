@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import types
 
-from tandem.emulator.broker import Broker, SubscriptionConfig, TopicConfig
-from tandem.emulator.errors import AlreadyExists, Closed, NotFound, ResourceExhausted
-from tandem.emulator.flow import FlowWindow
-from tandem.emulator.leases import INDEXES
-from tandem.emulator.names import DELETED_TOPIC
-from tandem.emulator.subscription import Delivery, memory_of
-from tandem.emulator.wire import frames_of, received_messages
+from tandem.emulator.rpc.wire import frames_of, received_messages
+from tandem.emulator.state.broker import Broker, SubscriptionConfig, TopicConfig
+from tandem.emulator.state.errors import AlreadyExists, Closed, NotFound, ResourceExhausted
+from tandem.emulator.state.flow import FlowWindow
+from tandem.emulator.state.leases import INDEXES
+from tandem.emulator.state.names import DELETED_TOPIC
+from tandem.emulator.state.subscription import Delivery, memory_of
 
 TOPIC = "projects/shop/topics/orders"
 FIRST, SECOND = "projects/shop/subscriptions/first", "projects/shop/subscriptions/second"
@@ -207,7 +207,7 @@ def give_back(broker: Broker, delivery: Delivery) -> None:
 def test_a_waiting_pull_returns_when_something_happens(
     broker: Broker, clock: Any, happens: Any, expected: Any, notices: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tandem.emulator.broker._LOOK_AGAIN_SECONDS", notices)
+    monkeypatch.setattr("tandem.emulator.state.broker._LOOK_AGAIN_SECONDS", notices)
     subscribe(broker, FIRST)
     publish(broker, b"held")
     held = broker.pull(FIRST, 1)
@@ -218,7 +218,7 @@ def test_a_waiting_pull_returns_when_something_happens(
 def test_a_pull_with_a_full_window_returns_when_something_is_acknowledged(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tandem.emulator.broker._LOOK_AGAIN_SECONDS", 60)
+    monkeypatch.setattr("tandem.emulator.state.broker._LOOK_AGAIN_SECONDS", 60)
     subscribe(broker, FIRST)
     publish(broker, b"1", b"2")
     window = FlowWindow(max_messages=1)

@@ -2,8 +2,8 @@ from math import inf
 
 import pytest
 
-from tandem.emulator.flow import FlowWindow
-from tandem.emulator.leases import INDEXES, AckIdPrefixes, Indexes, Lease, LeaseTable
+from tandem.emulator.state.flow import FlowWindow
+from tandem.emulator.state.leases import INDEXES, AckIdPrefixes, Indexes, Lease, LeaseTable
 
 FRAMES = [b"zero", b"one", b"two", b"three"]
 

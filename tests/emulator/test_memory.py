@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import types
 
-from tandem.emulator.broker import Broker, SubscriptionConfig, TopicConfig
-from tandem.emulator.leases import INDEXES
-from tandem.emulator.subscription import Delivery
+from tandem.emulator.state.broker import Broker, SubscriptionConfig, TopicConfig
+from tandem.emulator.state.leases import INDEXES
+from tandem.emulator.state.subscription import Delivery
 
 TOPIC = "projects/shop/topics/orders"
 FIRST, SECOND = "projects/shop/subscriptions/first", "projects/shop/subscriptions/second"
@@ -27,7 +27,7 @@ def traced() -> Iterator[None]:
 def kept() -> int:
     """How many messages are in memory."""
     gc.collect()
-    large = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*emulator/wire.py")])
+    large = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*emulator/rpc/wire.py")])
     return sum(statistic.size for statistic in large.statistics("filename")) // SIZE
 
 

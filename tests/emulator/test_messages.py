@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import types
 
-from tandem.emulator.errors import InvalidArgument
-from tandem.emulator.messages import read_publication
+from tandem.emulator.state.errors import InvalidArgument
+from tandem.emulator.state.messages import read_publication
 
 TOPIC = "projects/shop/topics/orders"
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tandem.emulator.errors import InvalidArgument
-from tandem.emulator.names import new_subscription_name, page, project_name, subscription_name, topic_name
+from tandem.emulator.state.errors import InvalidArgument
+from tandem.emulator.state.names import new_subscription_name, page, project_name, subscription_name, topic_name
 
 
 @pytest.mark.parametrize(

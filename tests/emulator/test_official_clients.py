@@ -14,7 +14,7 @@ from google.cloud import pubsub_v1
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from tandem.emulator import EmbeddedPubSub
-from tandem.emulator.names import DELETED_TOPIC
+from tandem.emulator.state.names import DELETED_TOPIC
 
 PROJECT = "projects/shop"
 LIVE, TOPIC = f"{PROJECT}/subscriptions/orders-live", f"{PROJECT}/topics/orders"

@@ -1,7 +1,7 @@
 import pytest
 
-from tandem.emulator.queues import FifoQueue, OrderedQueue, Queue, Room
-from tandem.emulator.wire import KeyedFrame
+from tandem.emulator.rpc.wire import KeyedFrame
+from tandem.emulator.state.queues import FifoQueue, OrderedQueue, Queue, Room
 
 ALL = Room(messages=1000, size=10**9)
 

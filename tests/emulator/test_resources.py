@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import types
 
-from tandem.emulator.errors import InvalidArgument, Unsupported
-from tandem.emulator.resources import read_subscription, read_topic, write_subscription, write_topic
+from tandem.emulator.rpc.resources import read_subscription, read_topic, write_subscription, write_topic
+from tandem.emulator.state.errors import InvalidArgument, Unsupported
 
 TOPIC = "projects/shop/topics/orders"
 NAME = "projects/shop/subscriptions/orders-live"

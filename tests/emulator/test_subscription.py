@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from tandem.emulator.flow import FlowWindow
-from tandem.emulator.leases import INDEXES, MAX_LEASE_MESSAGES, AckIdPrefixes
-from tandem.emulator.subscription import MAX_DELIVERY_BYTES, Delivery, Subscription, memory_of
-from tandem.emulator.wire import KeyedFrame
+from tandem.emulator.rpc.wire import KeyedFrame
+from tandem.emulator.state.flow import FlowWindow
+from tandem.emulator.state.leases import INDEXES, MAX_LEASE_MESSAGES, AckIdPrefixes
+from tandem.emulator.state.subscription import MAX_DELIVERY_BYTES, Delivery, Subscription, memory_of
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tandem.emulator.leases import INDEXES, AckIdPrefixes
-from tandem.emulator.subscription import Subscription, memory_of
-from tandem.emulator.wire import KeyedFrame
+from tandem.emulator.rpc.wire import KeyedFrame
+from tandem.emulator.state.leases import INDEXES, AckIdPrefixes
+from tandem.emulator.state.subscription import Subscription, memory_of
 
 DEADLINE_SECONDS = 10
 KEYS = ["", "", "a", "b"]

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1 import types
 
-from tandem.emulator.leases import ACK_ID_BYTES, AckIdPrefixes
-from tandem.emulator.wire import frames_of, received_messages, split_messages
+from tandem.emulator.rpc.wire import frames_of, received_messages, split_messages
+from tandem.emulator.state.leases import ACK_ID_BYTES, AckIdPrefixes
 
 FIRST_ID = 1_234_567_890_123_456
 TIME_NS = 1_700_000_000_123_456_789

@@ -11,9 +11,9 @@ import pytest
 from examples.flights.comparison import Comparison, compare, windows_of
 from examples.flights.installation import DEFINITION
 from examples.flights.oracle import Expected, Windows
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
-from tandem.views.answers import AnswerRow
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
+from tandem.views.answers.point import AnswerRow
 
 HOUR = 3_600_000_000
 KEY, OTHER = '["JFK","B6"]', '["EWR","UA"]'

@@ -9,7 +9,8 @@ import pytest
 
 from examples.flights.data import FlightFiles, read_flights
 from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
-from tandem.pipelines import backfill, live_config, publish
+from tandem.pipelines import backfill, publish
+from tandem.pipelines.unbounded import config as live_config
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flink_worlds import flink_world
 
-from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink.cluster import Cluster
 
 pytestmark = [
     pytest.mark.xdist_group("flink"),

@@ -19,7 +19,7 @@ from flink_worlds import FlinkWorld, flink_world
 from ports import free_port, is_open
 from stages import wait_for
 
-from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink.cluster import Cluster
 
 pytestmark = [
     pytest.mark.xdist_group("flink"),
@@ -105,7 +105,7 @@ def test_short_form(world: FlinkWorld) -> None:
 
 
 def check_source_states(world: FlinkWorld) -> None:
-    """At the most as many as lanes, not as bundles: Flink never forgets a name, see tandem.runners.job_server_mend."""
+    """At the most as many as lanes, not as bundles: Flink never forgets a name, see `flink_source_state`."""
     before = world.checkpoints()
     world.publish()
     wait_for("another checkpoint", lambda: world.checkpoints() > before)

@@ -10,8 +10,8 @@ import pytest
 from flink_worlds import FlinkWorld, flink_world
 from stages import wait_for
 
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_jobs import JobView, view_of
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.jobs import JobView, view_of
 
 pytestmark = [
     pytest.mark.xdist_group("flink"),

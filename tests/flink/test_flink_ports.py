@@ -12,7 +12,7 @@ import pytest
 from click_traffic import CLICKS, in_order
 from listening import Looking
 
-from tandem.runners.flink_cluster import Cluster
+from tandem.runners.flink.cluster import Cluster
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

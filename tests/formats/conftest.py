@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.messages import decode_messages
 from tandem.schemas.messages import MESSAGE_SCHEMA, DeadLetter
-from tandem.schemas.text_options import CsvOptions
+from tandem.schemas.source.text_options import CsvOptions
 
 NOW = 1_700_000_000_000_000
 

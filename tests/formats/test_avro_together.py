@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.avro_messages import AvroDecoder
-from tandem.formats.avro_together import together
-from tandem.formats.avro_types import read_type
-from tandem.formats.avro_wire import END, WireError, WireSchema, is_damage
+from tandem.formats.avro.messages import AvroDecoder
+from tandem.formats.avro.together import together
+from tandem.formats.avro.types import read_type
+from tandem.formats.avro.wire import END, WireError, WireSchema, is_damage
 
 FIELDS: list[dict[str, Any]] = [
     {"name": "id", "type": "string"},

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.csv_dialect import Dialect
-from tandem.formats.files import expand, split
+from tandem.formats.csv.dialect import Dialect
+from tandem.formats.files.reading import expand, split
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError, SourceFileError
-from tandem.schemas.text_options import CsvOptions
+from tandem.schemas.source.text_options import CsvOptions
 
 NAMES = ["id", "user", "page", "price", "count", "time"]
 ROW = ["7", "ann", "cart", "1.5", "3", "1700000000000000"]
@@ -117,7 +117,7 @@ def test_what_another_writer_writes_is_read_back(
     path.write_bytes(out.getvalue().encode())
     options = CsvOptions(delimiter=delimiter, quote=quote, escape=escape, header=("id", "user", "page", "time"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tandem.formats.text_lines.CHUNK", chunk)
+        patch.setattr("tandem.formats.text.lines.CHUNK", chunk)
         table, dead = kit.read(path, ("user",), csv=options)
     assert [letter.reason for letter in dead] == []
     assert table.column("user").to_pylist() == [first for first, _ in cells]

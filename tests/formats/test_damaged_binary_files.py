@@ -136,7 +136,7 @@ def test_a_block_of_millions_of_small_records_takes_no_more_memory(kit: Any, tmp
 
 
 def test_a_reader_that_dies_is_replaced(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tandem.formats import guarded_readers
+    from tandem.formats.parquet import guarded_readers
 
     path = kit.parquet_of(tmp_path / "e.parquet", [kit.row()])
     job = "os:abort"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.dead_letters import StoredLetter, decode, encode
+from tandem.formats.dead_letters.files import StoredLetter, decode, encode
 from tandem.formats.messages import decode_messages
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.messages import DeadLetter

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-import tandem.formats.avro_messages as avro_messages
-from tandem.formats.files import expand, read_piece, split
+import tandem.formats.avro.messages as avro_messages
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.schemas.columns import TIME
 from tandem.schemas.errors import SchemaError, SourceFileError
 

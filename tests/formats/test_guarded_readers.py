@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from tandem.formats.guarded_readers import ReaderDiedError, asked
+from tandem.formats.parquet.guarded_readers import ReaderDiedError, asked
 
 PROGRAM = """
 import os
 import sys
 import time
-from tandem.formats.files import expand, read_piece, split
-from tandem.formats.guarded_readers import ReaderDiedError, asked, reader_server
-from tandem.schemas.definition import loads
+from tandem.formats.files.reading import expand, read_piece, split
+from tandem.formats.parquet.guarded_readers import ReaderDiedError, asked, reader_server
+from tandem.schemas.definition.loading import loads
 
 source = loads(sys.argv[3]).source
 

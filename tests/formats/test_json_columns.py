@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.formats import json_messages
-from tandem.formats.avro_types import source_fields
-from tandem.formats.eight_bytes import PAD, Words, length_to, numbers
-from tandem.formats.json_messages import parse_json
-from tandem.formats.json_template import template_of
-from tandem.formats.texts import lines_in, texts_of
+from tandem.formats.avro.types import source_fields
+from tandem.formats.json import messages as json_messages
+from tandem.formats.json.messages import parse_json
+from tandem.formats.json.template import template_of
+from tandem.formats.text.buffers import lines_in, texts_of
+from tandem.formats.text.eight_bytes import PAD, Words, length_to, numbers
 
 NULL_LONG = ["null", "long"]
 FIELDS = {

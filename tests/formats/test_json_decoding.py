@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.json_messages import MAX_DEPTH
+from tandem.formats.json.messages import MAX_DEPTH
 from tandem.formats.messages import decode_messages
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.file_pieces import open_file
-from tandem.formats.files import expand
-from tandem.formats.listing import file_at, real_path
+from tandem.formats.files.listing import file_at, real_path
+from tandem.formats.files.pieces import open_file
+from tandem.formats.files.reading import expand
 from tandem.schemas.errors import SourceFileError
 
 LINE = b'{"id": 1}\n'

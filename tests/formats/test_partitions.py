@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError
-from tandem.schemas.partitions import partition_values
+from tandem.schemas.source.partitions import partition_values
 
 SCHEMA: dict[str, Any] = {
     "type": "record",

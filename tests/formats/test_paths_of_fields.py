@@ -11,7 +11,7 @@ import pytest
 from tandem.formats.messages import decode_messages
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError
-from tandem.schemas.text_options import CsvOptions
+from tandem.schemas.source.text_options import CsvOptions
 
 SCHEMA = {
     "type": "record",

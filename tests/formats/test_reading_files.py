@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-import tandem.formats.files as files_module
-from tandem.formats.avro_walk import write_long
-from tandem.formats.files import expand, read_piece, split
+import tandem.formats.files.reading as files_module
+from tandem.formats.avro.walk import write_long
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SourceFileError
 
@@ -71,9 +71,9 @@ def test_rows_count_the_records_of_a_piece_and_positions_those_of_the_file(
     kit: Any, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files_module, "_ROWS", 16)
-    monkeypatch.setattr("tandem.formats.text_lines.CHUNK", 700)
-    monkeypatch.setattr("tandem.formats.csv_files.CHUNK", 700)
-    monkeypatch.setattr("tandem.formats.parquet_files._ROWS", 16)
+    monkeypatch.setattr("tandem.formats.text.lines.CHUNK", 700)
+    monkeypatch.setattr("tandem.formats.csv.files.CHUNK", 700)
+    monkeypatch.setattr("tandem.formats.parquet.files._ROWS", 16)
     rows = [kit.row(id=at) for at in range(100)]
     rows[61]["time"] = kit.now + 10**12
     path = {

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from tandem.formats.messages import decode_messages
-from tandem.schemas.avro import vet
-from tandem.schemas.avro_compatibility import check_readable
+from tandem.schemas.avro.compatibility import check_readable
+from tandem.schemas.avro.types import vet
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError
 from tandem.schemas.messages import MESSAGE_SCHEMA

@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tandem.formats.avro_types import source_fields
+from tandem.formats.avro.types import source_fields
 from tandem.formats.messages import decode_messages
 from tandem.formats.source_spec import SourceSpec
 from tandem.formats.validate import events_schema
 from tandem.schemas.columns import ID, TIME
-from tandem.schemas.definition_models import Source
+from tandem.schemas.definition.models import Source
 from tandem.schemas.errors import SchemaError
 
 

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ways_in import TYPES, Ways, same
 
-from tandem.formats.local_times import place
 from tandem.formats.messages import decode_messages
+from tandem.formats.values.local_times import place
 from tandem.formats.writing import encode_messages
-from tandem.schemas.durations import DAY
-from tandem.schemas.time_patterns import time_pattern
+from tandem.schemas.source.time_patterns import time_pattern
+from tandem.schemas.time.durations import DAY
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from tandem.formats.files import expand, split
+from tandem.formats.files.reading import expand, split
 from tandem.schemas.columns import ID
 from tandem.schemas.errors import SourceFileError
 
@@ -175,8 +175,8 @@ LAYOUTS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
 def test_json_files_of_any_layout(
     kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, chunk: int, count: int
 ) -> None:
-    monkeypatch.setattr("tandem.formats.text_lines.CHUNK", chunk)
-    monkeypatch.setattr("tandem.formats.json_documents._HEAD", max(chunk, 400))
+    monkeypatch.setattr("tandem.formats.text.lines.CHUNK", chunk)
+    monkeypatch.setattr("tandem.formats.json.documents._HEAD", max(chunk, 400))
     rows = [kit.row(id=at, user='a "quoted" [text] with {signs}, \\ and \n') for at in range(count)]
     (tmp_path / "e.json").write_text(LAYOUTS[layout](rows))
     table, dead = kit.read(tmp_path / "e.json", target=50)
@@ -227,7 +227,7 @@ def test_an_empty_array_has_no_events(kit: Any, tmp_path: Path) -> None:
 
 
 def test_arrow_unpacks_as_the_library_does(tmp_path: Path) -> None:
-    """What `tandem.formats.text_streams` relies on: a stream that ends early is an error, not an end."""
+    """What `tandem.formats.text.streams` relies on: a stream that ends early is an error, not an end."""
     with (
         pytest.raises(OSError, match="runcated"),
         pa.CompressedInputStream(pa.BufferReader(PACK["zst"](b"x" * 9000)[:-2]), "zstd") as file,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError, SourceFileError
 
@@ -25,15 +25,15 @@ def test_lines_blank_bad_and_without_an_end(kit: Any, tmp_path: Path) -> None:
 
 
 def test_long_lines(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tandem.formats.text_lines.CHUNK", 1000)
-    monkeypatch.setattr("tandem.formats.text_lines.MAX_LINE", 5000)
+    monkeypatch.setattr("tandem.formats.text.lines.CHUNK", 1000)
+    monkeypatch.setattr("tandem.formats.text.lines.MAX_LINE", 5000)
     good = kit.json(kit.row(user="x" * 4000))
     bad = kit.json(kit.row(user="x" * 6000))
     (tmp_path / "e.jsonl").write_bytes(b"\n".join([good, bad, good]))
     table, dead = kit.read(tmp_path / "e.jsonl")
     assert table.num_rows == 2
     assert [(letter.payload, letter.reason) for letter in dead] == [(bad, f"{len(bad):,} bytes; 5,000 are allowed")]
-    monkeypatch.setattr("tandem.formats.text_lines.MAX_RECORD", 4500)
+    monkeypatch.setattr("tandem.formats.text.lines.MAX_RECORD", 4500)
     with pytest.raises(SourceFileError, match="not a file of lines"):
         kit.read(tmp_path / "e.jsonl")
 
@@ -45,7 +45,7 @@ def test_lines_are_the_same_however_much_is_read_at_a_time(
 ) -> None:
     lines = [b"\xef\xbb\xbf" + kit.json(kit.row(id=0)), b"", b"{oops", kit.json(kit.row(id=1, user="\u00df" * 90))]
     (tmp_path / "e.jsonl").write_bytes(b"\r\n".join(lines) + end)
-    monkeypatch.setattr("tandem.formats.text_lines.CHUNK", chunk)
+    monkeypatch.setattr("tandem.formats.text.lines.CHUNK", chunk)
     table, dead = kit.read(tmp_path / "e.jsonl")
     assert table.column(ID).to_pylist() == [0, 1]
     assert [letter.payload for letter in dead] == [b"{oops\r"]
@@ -58,7 +58,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_refused(
     """Its last lines would be left out, and nobody would know."""
     path, line = tmp_path / name, b"1,a,pay,1.5,3,5" if name == "e.csv" else kit.json(kit.row())
     path.write_bytes((HEADER if name == "e.csv" else b"") + (line + b"\n") * (3_000_000 // len(line)))
-    for module in ("text_lines", "csv_files"):
+    for module in ("text.lines", "csv.files"):
         monkeypatch.setattr(f"tandem.formats.{module}.CHUNK", 1 << 20)
     (ref,) = expand([str(path)])
     (piece,) = split(ref, 1 << 30)
@@ -169,7 +169,7 @@ def test_csv_with_only_a_header_has_no_events(kit: Any, tmp_path: Path) -> None:
 
 
 def test_a_quoted_value_over_many_reads(kit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tandem.formats.csv_files.CHUNK", 64)
+    monkeypatch.setattr("tandem.formats.csv.files.CHUNK", 64)
     rows = [kit.row(id=at, user="line\n" * (at * 9)) for at in range(12)]
     kit.write_csv(tmp_path / "e.csv", rows)
     table, dead = kit.read(tmp_path / "e.csv")
@@ -210,8 +210,8 @@ def test_csv_is_cut_alike_in_pieces_of_any_size(
     results = []
     with pytest.MonkeyPatch.context() as patch:
         for size, small in ((1 << 20, 1 << 20), (chunk, 1 << 20), (1 << 20, 0)):
-            patch.setattr("tandem.formats.csv_files.CHUNK", size)
-            patch.setattr("tandem.formats.csv_files._SMALL", small)
+            patch.setattr("tandem.formats.csv.files.CHUNK", size)
+            patch.setattr("tandem.formats.csv.files._SMALL", small)
             table, dead = kit.read(path, ())
             results.append((table.to_pylist() if table else [], [letter.payload for letter in dead]))
     assert results[0] == results[1] == results[2]

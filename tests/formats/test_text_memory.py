@@ -17,7 +17,7 @@ import pytest
 LIMIT = 512 * 1024 * 1024
 READER = """
 import resource, sys
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.reading import expand, read_piece, split
 from tests.formats.conftest import Spec
 
 def read(path, memory):
@@ -109,7 +109,7 @@ def test_reading_takes_no_more_than_it_may(kit: Any, tmp_path: Path, bomb: str) 
 
 
 def test_less_memory_reads_the_same_and_refuses_sooner(kit: Any, tmp_path: Path) -> None:
-    from tandem.formats.files import expand, read_piece, split
+    from tandem.formats.files.reading import expand, read_piece, split
 
     rows = kit.rows_of(20_000)
     path = kit.write_lines(tmp_path / "e.jsonl", rows)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.messages import decode_messages
 from tandem.formats.writing import encode_messages
 from tandem.schemas.errors import SchemaError, SourceFileError

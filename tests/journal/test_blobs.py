@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tandem.journal.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
-from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
+from tandem.journal.storage.memory_blobs import MemoryBlobs, UnreliableBlobs
 from tandem.schemas.errors import JournalError
 
 

@@ -6,9 +6,9 @@ import pytest
 from generation_worlds import INTERVAL, GenerationWorld
 
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.generations import generation_age
-from tandem.journal.layout import generation_path
-from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.runs.generations import generation_age
+from tandem.journal.storage.layout import generation_path
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 
 HOUR = 3600 * SECOND
 YEAR = 365 * 24 * HOUR

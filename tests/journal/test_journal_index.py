@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from tandem.journal.blobs import BlobStore
+from tandem.journal.broker.memory import Message, messages_of
 from tandem.journal.clocks import ManualClock
-from tandem.journal.generations import next_generation
-from tandem.journal.journal_index import JournalIndex, LaneHold
-from tandem.journal.lane_writer import LaneWriter
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.memory_broker import Message, messages_of
+from tandem.journal.index import JournalIndex, LaneHold
+from tandem.journal.lanes.writer import LaneWriter
 from tandem.journal.reading import generation_manifest, read_segment, segments_of
-from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.segments import SegmentHeader, encode_segment
+from tandem.journal.runs.generations import next_generation
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.journal.storage.segments import SegmentHeader, encode_segment
 from tandem.schemas.errors import JournalError, SegmentError
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import ManualClock
-from tandem.journal.journal_index import JournalIndex
+from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment, segments_of
-from tandem.journal.runs import list_runs, start_run
+from tandem.journal.runs.manifests import list_runs, start_run
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.failpoints import FAILPOINT_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parents[2]
 WRITER = """
 import sys
 from pathlib import Path
-from tandem.journal.blobs import LocalBlobs
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.clocks import ManualClock
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_broker import MemoryBroker
-from tandem.journal.runs import start_run
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.broker.memory import MemoryBroker
+from tandem.journal.runs.manifests import start_run
 
 root, log = sys.argv[1:]
 clock = ManualClock()

@@ -12,19 +12,19 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.generations import current_generation, next_generation
-from tandem.journal.journal_index import JournalIndex, SegmentRef
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_cursor import Emitted
-from tandem.journal.lane_marks import LaneMark
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.layout import parse_segment_name, segment_path
-from tandem.journal.memory_blobs import UnreliableBlobs
-from tandem.journal.memory_broker import MemoryBroker
+from tandem.journal.index import JournalIndex, SegmentRef
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.cursor import Emitted
+from tandem.journal.lanes.marks import LaneMark
+from tandem.journal.lanes.reader import LaneReader
 from tandem.journal.reading import generation_manifest
-from tandem.journal.runs import RunManifest, list_runs, start_run
-from tandem.journal.segments import Kind, Segment, load_segment
+from tandem.journal.runs.generations import current_generation, next_generation
+from tandem.journal.runs.manifests import RunManifest, list_runs, start_run
+from tandem.journal.storage.layout import parse_segment_name, segment_path
+from tandem.journal.storage.memory_blobs import UnreliableBlobs
+from tandem.journal.storage.segments import Kind, Segment, load_segment
 from tandem.journal.tail import Follower
 from tandem.schemas.errors import FencedError
 from tandem.schemas.failpoints import JOURNAL_FAILPOINTS

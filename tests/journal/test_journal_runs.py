@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from tandem.journal.blobs import BlobStore, LocalBlobs
 from tandem.journal.clocks import SECOND, ManualClock, SystemClock
-from tandem.journal.generations import current_generation, latest_generation, next_generation
-from tandem.journal.heartbeats import Heartbeat, HeartbeatKeeper, find_alive
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.layout import run_ordinal
-from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
-from tandem.journal.runs import RunManifest, list_runs, load_run, resume_run, start_run
-from tandem.journal.sealing import last_segment
+from tandem.journal.index import JournalIndex
+from tandem.journal.runs.generations import current_generation, latest_generation, next_generation
+from tandem.journal.runs.heartbeats import Heartbeat, HeartbeatKeeper, find_alive
+from tandem.journal.runs.manifests import RunManifest, list_runs, load_run, resume_run, start_run
+from tandem.journal.runs.sealing import last_segment
+from tandem.journal.storage.blobs import BlobStore, LocalBlobs
+from tandem.journal.storage.layout import run_ordinal
+from tandem.journal.storage.memory_blobs import MemoryBlobs, UnreliableBlobs
 from tandem.schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
 
 SUBSCRIPTION = "projects/p/subscriptions/s"

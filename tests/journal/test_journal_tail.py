@@ -7,13 +7,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from tandem.journal.broker.memory import Message, messages_of
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.lane_writer import LaneWriter
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.memory_broker import Message, messages_of
-from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.lanes.watermark_board import Published, WatermarkBoard
+from tandem.journal.lanes.writer import LaneWriter
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.journal.tail import Follower, FollowerMark
-from tandem.journal.watermark_board import Published, WatermarkBoard
 from tandem.schemas.errors import JournalError
 
 

@@ -8,22 +8,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tandem.journal.blobs import BlobStore
-from tandem.journal.broker import PullFailedError
+from tandem.journal.broker.interface import PullFailedError
+from tandem.journal.broker.memory import MemoryBroker, Message, messages_of
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.generations import next_generation
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_cursor import Emitted
-from tandem.journal.lane_marks import LaneMark
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.lane_writer import LaneWriter
-from tandem.journal.memory_blobs import MemoryBlobs, UnreliableBlobs
-from tandem.journal.memory_broker import MemoryBroker, Message, messages_of
+from tandem.journal.index import JournalIndex
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.cursor import Emitted
+from tandem.journal.lanes.marks import LaneMark
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.lanes.watermark_board import read_board
+from tandem.journal.lanes.writer import LaneWriter
 from tandem.journal.reading import generation_manifest
-from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.segments import SegmentHeader, load_segment
-from tandem.journal.watermark_board import read_board
+from tandem.journal.runs.generations import next_generation
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.storage.segments import SegmentHeader, load_segment
 from tandem.schemas.errors import FencedError, JournalError, LaunchError
 
 SOURCE = "orders-v1"

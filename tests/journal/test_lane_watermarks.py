@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.watermark_board import Published, WatermarkBoard, read_board
-from tandem.journal.watermarks import IdleTimer, WatermarkTracker, lowest
+from tandem.journal.lanes.watermark_board import Published, WatermarkBoard, read_board
+from tandem.journal.lanes.watermarks import IdleTimer, WatermarkTracker, lowest
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.schemas.errors import JournalError
 
 RUN = "000001-aa"

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from tandem.journal.clocks import SystemClock
-from tandem.journal.launches import announce_launch, check_launch, newest_launch
-from tandem.journal.memory_blobs import MemoryBlobs
+from tandem.journal.runs.launches import announce_launch, check_launch, newest_launch
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.schemas.errors import FencedError
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tandem.formats import dead_letters
-from tandem.journal.documents import decode_document, encode_document
-from tandem.journal.memory_broker import Message, messages_of
-from tandem.journal.runs import RunManifest
-from tandem.journal.segments import SegmentHeader, decode_segment, encode_segment, read_header
-from tandem.journal.watermark_board import Published
+from tandem.formats.dead_letters import files as dead_letters
+from tandem.journal.broker.memory import Message, messages_of
+from tandem.journal.lanes.watermark_board import Published
+from tandem.journal.runs.manifests import RunManifest
+from tandem.journal.storage.documents import decode_document, encode_document
+from tandem.journal.storage.segments import SegmentHeader, decode_segment, encode_segment, read_header
 from tandem.schemas.errors import TandemError
 from tandem.schemas.messages import DeadLetter
 from tandem.schemas.states import from_ipc, to_ipc

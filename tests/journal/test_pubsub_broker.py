@@ -13,13 +13,13 @@ from google.cloud import pubsub_v1
 from google.pubsub_v1.types import PullRequest, PullResponse
 
 from tandem.emulator.server import EmbeddedPubSub
-from tandem.journal.broker import AcknowledgeFailedError, PullFailedError
+from tandem.journal.broker.interface import AcknowledgeFailedError, PullFailedError
+from tandem.journal.broker.pubsub import PubSubBroker, PubSubConfig, acknowledge_chunks
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.pubsub import PubSubBroker, PubSubConfig, acknowledge_chunks
-from tandem.journal.runs import start_run
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.schemas.errors import LaunchError
 from tandem.schemas.messages import MESSAGE_SCHEMA
 

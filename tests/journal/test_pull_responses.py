@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1.types import PubsubMessage, PullResponse
 
+from tandem.journal.broker.pull_responses import ResponseError, messages_of, split_response
 from tandem.journal.clocks import SECOND
-from tandem.journal.pull_responses import ResponseError, messages_of, split_response
 
 Row = dict[str, Any]
 

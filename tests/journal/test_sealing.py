@@ -7,10 +7,10 @@ import logging
 import pytest
 
 from tandem.journal.clocks import ManualClock
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.runs import start_run
-from tandem.journal.sealing import NO_MESSAGES, last_segment, seal_lane
-from tandem.journal.segments import SegmentHeader, encode_segment, read_header
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.runs.sealing import NO_MESSAGES, last_segment, seal_lane
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.journal.storage.segments import SegmentHeader, encode_segment, read_header
 
 FASTER = 2_500
 

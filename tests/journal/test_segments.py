@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.journal import containers, segments
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.memory_broker import Message, messages_of
-from tandem.journal.records import RecordError, decode_records, encode_records, read_container
-from tandem.journal.segments import (
+from tandem.journal.broker.memory import Message, messages_of
+from tandem.journal.storage import containers, segments
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.journal.storage.records import RecordError, decode_records, encode_records, read_container
+from tandem.journal.storage.segments import (
     Codec,
     Kind,
     SegmentHeader,

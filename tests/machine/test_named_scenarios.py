@@ -16,15 +16,15 @@ from sales import LATENESS, SECOND, START, TILE, Sale, text
 from worlds import World, world_of
 
 from tandem.journal.clocks import ManualClock
-from tandem.journal.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat
-from tandem.journal.runs import start_run
-from tandem.proving.live_run import Live
+from tandem.journal.runs.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat
+from tandem.journal.runs.manifests import start_run
 from tandem.schemas.certificate import Status
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import loads
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import FencedError, PublishRefusedError, WriterAliveError
-from tandem.transforms.sinks import serve_when_caught_up
-from tandem.views.answers import all_answers, answer
+from tandem.transforms.sinks.views import serve_when_caught_up
+from tandem.verification.world.live_run import Live
+from tandem.views.answers.point import all_answers, answer
 
 HOUR = 3600 * SECOND
 

@@ -13,11 +13,11 @@ from sales import START, Sale
 from sales_files import write_journal
 
 from tandem.pipelines import backfill
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import TooManyBadError, UnreadMessagesError
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import open_store
 
 
 def test_old_messages_are_read_with_a_field_more(tmp_path: Path) -> None:

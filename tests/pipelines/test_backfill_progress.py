@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tandem.pipelines.backfill_progress import board_in, progress_line, shown_progress
-from tandem.transforms.progress_board import BoardReader, ReadSoFar, note_read
+from tandem.pipelines.bounded.progress import board_in, progress_line, shown_progress
+from tandem.transforms.sources.progress_board import BoardReader, ReadSoFar, note_read
 
 WRITING = "all 40,000 events are read in 4 s, their results are being written"
 

@@ -15,12 +15,13 @@ import sales
 from sales import OVERFLOWS, START, TILE, Sale, differences, expected
 from sales_files import WRITERS, write_journal, write_jsonl
 
-from tandem.pipelines import backfill, backfill_publish
+from tandem.pipelines import backfill
+from tandem.pipelines.bounded import publishing as backfill_publish
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
-from tandem.transforms import sinks
-from tandem.views.answers import all_answers, answer
-from tandem.views.opening import open_store
+from tandem.transforms.sinks import views as sinks
+from tandem.views.answers.point import all_answers, answer
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()
@@ -305,7 +306,7 @@ def test_files_that_were_recorded_as_they_were_spelt_are_known_still(
     monkeypatch.chdir(bench.folder)
     write_jsonl(bench.data / "one.jsonl", items(0, 4))
     with monkeypatch.context() as before:
-        before.setattr("tandem.formats.listing.real_path", os.path.relpath)
+        before.setattr("tandem.formats.files.listing.real_path", os.path.relpath)
         bench.run()
     served = bench.store.served("sales")
     assert served is not None

@@ -12,17 +12,17 @@ import pytest
 import sales
 from sales import START, TILE, Sale, differences, expected
 
-from tandem.journal.blobs import LocalBlobs
+from tandem.journal.broker.memory import Message, messages_of
 from tandem.journal.clocks import SystemClock
-from tandem.journal.generations import next_generation
-from tandem.journal.lane_writer import LaneWriter
-from tandem.journal.memory_broker import Message, messages_of
-from tandem.journal.runs import start_run
+from tandem.journal.lanes.writer import LaneWriter
+from tandem.journal.runs.generations import next_generation
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.pipelines import backfill, live
-from tandem.schemas.definition import load
+from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import MissingFilesError, UserError
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 OLDER: dict[str, Any] = {
@@ -78,7 +78,7 @@ def test_a_revision_that_is_added_later(tmp_path: Path, capsys: pytest.CaptureFi
             (tmp_path / "sales.yaml").write_text(with_it)
     second = load(tmp_path / "sales.yaml")
     assert second.version == first.version
-    from tandem.schemas.compiled import compile_definition
+    from tandem.schemas.definition.compiled import compile_definition
 
     found = {(row.key, row.start): row.results for row in all_answers(store(tmp_path), compile_definition(second))}
     assert differences(found, expected([sale for sale, _ in written[3:]])) == []

@@ -20,14 +20,14 @@ import pytest
 from tenacity import wait_none
 
 from tandem.app import main
-from tandem.formats.dead_letters import StoredLetter, decode
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.layout import segment_path
-from tandem.journal.segments import load_segment
+from tandem.formats.dead_letters.files import StoredLetter, decode
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import segment_path
+from tandem.journal.storage.segments import load_segment
 from tandem.schemas.certificate import Status
-from tandem.schemas.definition import load
-from tandem.transforms import publishing
-from tandem.views.answers import answer
+from tandem.schemas.definition.loading import load
+from tandem.transforms.sinks import pubsub as publishing
+from tandem.views.answers.point import answer
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -331,7 +331,7 @@ def test_files_that_cannot_be_read_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tandem.pipelines.config.MAX_PIECE_MEMORY", 2 << 20)
+    monkeypatch.setattr("tandem.runners.options.config.MAX_PIECE_MEMORY", 2 << 20)
     target = ["--topic", stage.topic] if command == "publish" else []
     path = make(folder(tmp_path / "data"))
     refused(tandem(command, "--definition", str(definitions["json"]), "--files", str(path), *target), problem)

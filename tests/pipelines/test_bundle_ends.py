@@ -8,7 +8,7 @@ import pytest
 from apache_beam.runners.worker.statesampler import DEFAULT_SAMPLING_PERIOD_MS, StateSampler
 from apache_beam.utils.counters import CounterFactory
 
-from tandem.pipelines.bundle_ends import end_bundles_promptly
+from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
 
 
 @pytest.fixture(autouse=True)

@@ -20,9 +20,9 @@ from sales import SECOND, START, Sale
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
-from tandem.views.answers import all_answers
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
+from tandem.views.answers.point import all_answers
 from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")

@@ -11,12 +11,12 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tandem.journal.clocks import SystemClock
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.runs import RunManifest, start_run
-from tandem.pipelines.config import Home
-from tandem.pipelines.earlier_jobs import end_earlier_jobs, standing_state
-from tandem.pipelines.remote_runs import state_folder
-from tandem.pipelines.runner_states import newest_state
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.runners.flink.runner_states import newest_state
+from tandem.runners.options.config import Home
+from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
+from tandem.runners.submission.remote_runs import state_folder
 from tandem.schemas.errors import LaunchError
 
 RUN = "000001-aa"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.pipelines.failures import failure
+from tandem.runners.submission.failures import failure
 from tandem.schemas import errors
 from tandem.schemas.errors import FencedError, JournalError, SegmentError, SourceFileError, StoreError, TandemError
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tandem.pipelines.fork_server import can_fork
+from tandem.runners.local.fork_server import can_fork
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 ROOT = Path(__file__).parents[2]
 HEAD = """
 import os, signal, sys, time
-from tandem.pipelines.fork_server import ForkServer, can_fork
+from tandem.runners.local.fork_server import ForkServer, can_fork
 
 def until(wanted):
     while not (found := wanted()):
@@ -130,8 +130,8 @@ def test_closing_ends_all_also_who_will_not(tmp_path: Path) -> None:
     out = said(
         script(
             """
-            import tandem.pipelines.fork_server
-            tandem.pipelines.fork_server._GRACE = 0.2
+            import tandem.runners.local.fork_server
+            tandem.runners.local.fork_server._GRACE = 0.2
             server = ForkServer.start(work)
             pids = [server.spawn({"do": "wait"}), server.spawn({"do": "stubborn", "path": sys.argv[1]})]
             until(lambda: os.path.exists(sys.argv[1]))

@@ -14,11 +14,11 @@ import sales
 from sales import START, Sale
 from sales_files import write_jsonl
 
-from tandem.pipelines import forked_workers
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.runners.local import forked_workers
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import open_store
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

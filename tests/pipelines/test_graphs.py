@@ -19,9 +19,9 @@ from graphs import (
     write_inputs,
 )
 
-from tandem.runners.plan_findings import Level
-from tandem.runners.plan_launch import Engine
-from tandem.runners.plan_updates import compared, text_of
+from tandem.runners.plan.findings import Level
+from tandem.runners.plan.launch import Engine
+from tandem.runners.plan.updates import compared, text_of
 
 BEAMS_OWN = {
     r"\w+/Finish/Add/.*": "inside CombineGlobally: its void key and the total, a dict of whole numbers",

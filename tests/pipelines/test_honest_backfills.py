@@ -10,17 +10,17 @@ import sales
 from sales import START, TILE, Sale
 from sales_files import write_journal, write_jsonl
 
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.layout import segment_path
+from tandem.journal.index import JournalIndex
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import segment_path
 from tandem.pipelines import backfill
-from tandem.pipelines.max_bad import max_bad
+from tandem.pipelines.bounded.max_bad import max_bad
 from tandem.schemas.certificate import Certificate, Status
-from tandem.schemas.definition import load
+from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import JournalError, TooManyBadError, UnreadMessagesError, UserError
-from tandem.views.answers import all_answers, answer
-from tandem.views.opening import open_store
+from tandem.views.answers.point import all_answers, answer
 from tandem.views.rows import DeadLetterStatus
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()

@@ -11,18 +11,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.layout import drain_path
-from tandem.pipelines import interrupts
-from tandem.pipelines.interrupts import Draining
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import drain_path
+from tandem.runners.submission import interrupts
+from tandem.runners.submission.interrupts import Draining
 
 ROOT = Path(__file__).parents[2]
 INT, TERM = signal.SIGINT, signal.SIGTERM
 HEAD = """
 import os, signal, sys
 from pathlib import Path
-from tandem.journal.blobs import LocalBlobs
-from tandem.pipelines.interrupts import *
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.runners.submission.interrupts import *
 blobs = LocalBlobs(sys.argv[1])
 def ask(number=signal.SIGTERM):
     os.kill(os.getpid(), number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.pipelines.job_news import JobNews, Standing
+from tandem.runners.submission.job_news import JobNews, Standing
 
 LATER = 2**60
 NO_SLOTS = "org.apache.flink...NoResourceAvailableException: Could not acquire the minimum required resources."

@@ -15,13 +15,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability import job_server
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
-from tandem.pipelines import job_servers
-from tandem.pipelines.job_servers import YEARS, mend_job_servers, tied
+from tandem.runners.submission import job_servers
+from tandem.runners.submission.job_servers import YEARS, mend_job_servers, tied
 from tandem.schemas.errors import LaunchError
 
 STARTER = """
 import subprocess, sys, time
-from tandem.pipelines.job_servers import tied
+from tandem.runners.submission.job_servers import tied
 child = subprocess.Popen(tied([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]),
                          stdout=subprocess.PIPE, text=True)
 child.stdout.readline()

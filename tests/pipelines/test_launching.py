@@ -5,7 +5,7 @@ import threading
 import grpc
 import pytest
 
-from tandem.pipelines import launching
+from tandem.runners.submission import launching
 
 
 class CutOff(grpc.RpcError):

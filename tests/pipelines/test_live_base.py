@@ -12,10 +12,10 @@ from sales_files import write_jsonl
 
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.pipelines import backfill, live
-from tandem.pipelines.live_runs import base_of
+from tandem.pipelines.unbounded.live_runs import base_of
 from tandem.schemas.errors import StoreError, UserError
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import open_store
 
 pytestmark = pytest.mark.xdist_group("processes")
 

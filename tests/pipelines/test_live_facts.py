@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tandem.pipelines.live_facts import Rates, ago, facts_of, problem_of, sparkline
-from tandem.pipelines.live_screen import screen_of
+from tandem.pipelines.unbounded.facts import Rates, ago, facts_of, problem_of, sparkline
+from tandem.pipelines.unbounded.screen import screen_of
 from tandem.schemas.errors import TandemError
 
 SECOND = 1_000_000

@@ -14,14 +14,14 @@ from emulated import make, publish
 from sales import LATENESS, OVERFLOWS, SECOND, START, TILE, Sale, differences, expected
 
 from tandem.emulator.server import EmbeddedPubSub
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.segments import load_segment
+from tandem.journal.index import JournalIndex
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.segments import load_segment
 from tandem.pipelines import backfill, live
 from tandem.schemas.certificate import Status
-from tandem.schemas.compiled import CompiledDefinition
-from tandem.views.answers import all_answers, answer
-from tandem.views.opening import open_store
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.point import all_answers, answer
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import sales
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
-from tandem.journal.runs import start_run
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.tail import follower_id
-from tandem.pipelines.config import Home, make_folder
-from tandem.pipelines.live_runs import end_live_runs
+from tandem.pipelines.unbounded.live_runs import end_live_runs
+from tandem.runners.options.config import Home, make_folder
 from tandem.schemas.errors import PublishRefusedError
-from tandem.transforms.stored_tiles import LiveRunRef
-from tandem.views.opening import open_store
+from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.views.storage.opening import open_store
 
 
 def writer(home: Home) -> str:

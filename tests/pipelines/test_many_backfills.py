@@ -15,9 +15,9 @@ import sales
 from sales import START, Sale
 from sales_files import write_jsonl
 
-from tandem.views.answers import all_answers
+from tandem.views.answers.point import all_answers
+from tandem.views.locking.turns import turn
 from tandem.views.store import ViewStore
-from tandem.views.turns import turn
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def test_a_stopped_holder_is_named_and_waited_for(tmp_path: Path) -> None:
     """And a turn ends with its process, however that ends."""
     with closing(ViewStore(str(tmp_path / "views.db"))) as store:
         code = (
-            "import sys, time\nfrom tandem.views.store import ViewStore\nfrom tandem.views.turns import turn\n"
+            "import sys, time\nfrom tandem.views.store import ViewStore\nfrom tandem.views.locking.turns import turn\n"
             f"with turn(ViewStore({str(tmp_path / 'views.db')!r}).database, 'sales', print):\n"
             "    print('held', flush=True)\n    time.sleep(600)\n"
         )

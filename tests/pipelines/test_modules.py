@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sales
 
-from tandem import running
+from tandem.commands import pipelines as running
 from tandem.pipelines import backfill, live, publish, reconcile
 from tandem.schemas.errors import FencedError
 

@@ -20,16 +20,16 @@ from sales import Sale
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.pipelines import native_live
-from tandem.pipelines.launching import FN_API_RUNNER
-from tandem.runners.plan_graph import graph_of
+from tandem.pipelines.unbounded import native as native_live
+from tandem.runners.plan.graph import graph_of
+from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import LaunchError, UserError
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.native_source import GENERATION, DecodeNative, PubsubMessageCoder, _Gather
-from tandem.transforms.stored_tiles import LiveRunRef
-from tandem.views.answers import all_answers, answer
-from tandem.views.opening import open_store
+from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.transforms.sources.native import GENERATION, DecodeNative, PubsubMessageCoder, _Gather
+from tandem.views.answers.point import all_answers, answer
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 DEFINITION, COMPILED = sales.definition(), sales.compiled()

@@ -13,7 +13,7 @@ from sales import SECOND, START, Sale
 from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, draw_steps, run_scenario
 from worlds import STEPS, world_of
 
-from tandem.journal.generations import next_generation
+from tandem.journal.runs.generations import next_generation
 
 SEEDS = (3, 16, 58)
 SCENARIOS = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2**16 - 1)), min_size=5, max_size=45)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tandem.formats.file_pieces import MAX_PIECE_MEMORY
-from tandem.formats.files import expand, split
-from tandem.pipelines.config import piece_memory
+from tandem.formats.files.pieces import MAX_PIECE_MEMORY
+from tandem.formats.files.reading import expand, split
+from tandem.runners.options.config import piece_memory
 from tandem.schemas.errors import UserError
 
 

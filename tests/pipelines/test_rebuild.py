@@ -13,11 +13,11 @@ from sales_files import write_journal, write_jsonl
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.journal_index import JournalIndex
+from tandem.journal.index import JournalIndex
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.certificate import Status
-from tandem.views.answers import AnswerRow, all_answers, answer
-from tandem.views.opening import close_store
+from tandem.views.answers.point import AnswerRow, all_answers, answer
+from tandem.views.storage.opening import close_store
 from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()

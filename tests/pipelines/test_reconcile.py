@@ -23,12 +23,12 @@ from sales_files import write_journal, write_jsonl
 
 from tandem.pipelines import backfill, reconcile
 from tandem.schemas.errors import ParityError, PublishRefusedError, SegmentError, SourceFileError, UserError
-from tandem.views.answers import all_answers
-from tandem.views.digests import as_bytes, from_bytes, row_hash
-from tandem.views.opening import open_store
-from tandem.views.receipts import receipt_keys, reconciliation_values
-from tandem.views.reconcile_tables import batch_state_digests
+from tandem.views.answers.point import all_answers
+from tandem.views.reconcile.digests import as_bytes, from_bytes, row_hash
+from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
+from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.rows import PublicationKind
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()

@@ -12,19 +12,19 @@ import grpc
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
-from tandem.journal.launches import announce_launch
-from tandem.journal.layout import drain_path
-from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.sealing import is_run_sealed, seal_run
-from tandem.pipelines import remote_runs, run_ends
-from tandem.pipelines.config import Home
-from tandem.pipelines.job_news import Standing
-from tandem.pipelines.remote_runs import is_remote, job_name, left_behind, name_job, state_folder, wait_for_end
-from tandem.pipelines.run_ends import FollowerEnd, RunEnd
+from tandem.journal.runs.launches import announce_launch
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.runs.sealing import is_run_sealed, seal_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import drain_path
+from tandem.runners.options.config import Home
+from tandem.runners.submission import remote_runs, run_ends
+from tandem.runners.submission.job_news import Standing
+from tandem.runners.submission.remote_runs import is_remote, job_name, left_behind, name_job, state_folder, wait_for_end
+from tandem.runners.submission.run_ends import FollowerEnd, RunEnd
 from tandem.schemas.errors import FencedError, LaunchError, TandemError
-from tandem.transforms.stored_tiles import LiveRunRef
+from tandem.transforms.fold.stored_tiles import LiveRunRef
 
 SUBSCRIPTION = "projects/p/subscriptions/s"
 
@@ -129,7 +129,7 @@ def options(*flags: str) -> PipelineOptions:
         pytest.param("apache_beam.runners.portability.flink_runner.FlinkRunner", True, id="by-its-module"),
         pytest.param("PortableRunner", True, id="portable"),
         pytest.param("DirectRunner", False, id="direct"),
-        pytest.param("tandem.pipelines.tied_prism.TiedPrismRunner", False, id="prism"),
+        pytest.param("tandem.runners.local.tied_prism.TiedPrismRunner", False, id="prism"),
     ],
 )
 def test_which_runners_are_apart(runner: str, remote: bool) -> None:

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 from tandem.app import app
 from tandem.formats.revisions import REVISION_ATTRIBUTE
 from tandem.schemas.certificate import Status
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
-from tandem.views.answers import all_answers, answer
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
+from tandem.views.answers.point import all_answers, answer
 from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -170,7 +170,7 @@ def test_a_backfill_that_is_refused_changes_nothing(filed: tuple[Path, Path, int
     home, file, _ = filed
     before = letters(home), totals(home, file)
     with monkeypatch.context() as patch:
-        patch.setattr("tandem.views.publishing.check", refuse)
+        patch.setattr("tandem.views.publishing.pointer.check", refuse)
         shown = tandem(home, "deadletters", "replay", "sales", "--stage", "decode")
     assert (shown.exit_code, shown.stderr.splitlines()[-1]) == (1, "error: sales: not now")
     assert (letters(home), totals(home, file)) == before
@@ -182,7 +182,7 @@ def test_a_replay_of_files_that_died_goes_on(published: bool, filed: tuple[Path,
     home, _, _ = filed
     with monkeypatch.context() as patch:
         place = "settle_files" if published else "_backfill"
-        patch.setattr(f"tandem.pipelines.replay_files.{place}", _die)
+        patch.setattr(f"tandem.pipelines.bounded.replay_files.{place}", _die)
         died = tandem(home, "deadletters", "replay", "sales", "--reason", "JSON")
         assert isinstance(died.exception, MemoryError), died.stderr
     assert letters(home)["{bad"] == ("in flight", 1)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
-from tandem.journal.runs import start_run
-from tandem.pipelines.runner_states import newest_state, remove_unneeded, states_beside, unneeded_states
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.runners.flink.runner_states import newest_state, remove_unneeded, states_beside, unneeded_states
 
 FIRST, SECOND = "a" * 32, "b" * 32
 NOW = 2_000_000_000.0

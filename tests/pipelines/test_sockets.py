@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tandem.pipelines import sockets
+from tandem.runners.local import sockets
 
-MAKE = "from tandem.pipelines.sockets import private_socket as p; print(p(), p(), flush=True)"
+MAKE = "from tandem.runners.local.sockets import private_socket as p; print(p(), p(), flush=True)"
 
 
 def made(code: str, **environment: str) -> list[Path]:

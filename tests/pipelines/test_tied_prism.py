@@ -10,8 +10,9 @@ import sales
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-from tandem.pipelines import live, live_config
-from tandem.pipelines.tied_prism import PrismJobServer, TiedPrismRunner
+from tandem.pipelines import live
+from tandem.pipelines.unbounded import config as live_config
+from tandem.runners.local.tied_prism import PrismJobServer, TiedPrismRunner
 from tandem.schemas.errors import LaunchError
 
 UNSPLIT = "prism_disable_sdf_split"
@@ -76,7 +77,7 @@ def test_the_source_gathers_for_as_long_as_the_freshness(tmp_path: Path, freshne
 def test_a_prism_that_others_can_reach_isnt_started(
     flags: list[str], interfaces: tuple[str, ...], refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tandem.pipelines.tied_prism.other_interfaces", lambda: interfaces)
+    monkeypatch.setattr("tandem.runners.local.tied_prism.other_interfaces", lambda: interfaces)
     prism = tmp_path / "prism"
     prism.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nexit 3\n")
     server = PrismJobServer(PipelineOptions([f"--prism_location={prism}", *flags]))

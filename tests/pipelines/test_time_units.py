@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tandem.pipelines.backfill import run as backfill
-from tandem.pipelines.time_units import unit_note
-from tandem.schemas.durations import DAY
+from tandem.pipelines.bounded.time_units import unit_note
+from tandem.schemas.time.durations import DAY
 
 DEFINITION = """name: odd
 source:

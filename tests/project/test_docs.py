@@ -26,9 +26,9 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.formats.dead_letters import decode, encode
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
+from tandem.formats.dead_letters.files import decode, encode
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.schemas.messages import DeadLetter
 from tandem.views.store import ViewStore
 

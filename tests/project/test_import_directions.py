@@ -20,10 +20,10 @@ MAY_IMPORT = {
     "transforms": {"formats", "journal", "views", "schemas"},
     "pipelines": {"transforms", "formats", "journal", "views", "schemas"},
     "runners": {"pipelines", "transforms", "formats", "journal", "views", "schemas"},
-    "proving": {"pipelines", "transforms", "formats", "journal", "views", "schemas"},
+    "verification": {"pipelines", "transforms", "formats", "journal", "views", "schemas"},
     "tandem": {
         "emulator",
-        "proving",
+        "verification",
         "serving",
         "runners",
         "pipelines",
@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "schemas",
     },
 }
-MAY_IMPORT_BEAM = {"transforms", "pipelines", "proving", "runners", "tandem", "benchmarks"}
+MAY_IMPORT_BEAM = {"transforms", "pipelines", "verification", "runners", "tandem", "benchmarks"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -88,7 +88,7 @@ def test_ours_is_imported_by_its_installed_name(folder: str) -> None:
 
 def test_a_wrong_import_is_found(tmp_path: Path) -> None:
     bad = tmp_path / "bad.py"
-    bad.write_text("import apache_beam\nfrom tandem.transforms.fold import FoldTiles\n")
+    bad.write_text("import apache_beam\nfrom tandem.transforms.fold.fold import FoldTiles\n")
     assert breaches("schemas", bad) == ["transforms", "apache_beam"]
 
 

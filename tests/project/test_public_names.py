@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("formats", "journal", "pipelines", "proving", "runners", "schemas", "tandem", "transforms", "views")
+PACKAGES = ("formats", "journal", "pipelines", "verification", "runners", "schemas", "tandem", "transforms", "views")
 BANNED = ("utils", "helpers", "misc", "manager")
 MODULES = sorted(
     path.relative_to(ROOT)

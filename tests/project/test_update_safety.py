@@ -22,10 +22,10 @@ from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.transforms import window
 from apache_beam.transforms.userstate import BagStateSpec, TimeDomain, TimerSpec, on_timer
 
-from tandem.runners.plan_findings import Level
-from tandem.runners.plan_graph import graph_of
-from tandem.runners.plan_launch import Engine
-from tandem.runners.plan_updates import GraphRecord, compared, digest_of_state
+from tandem.runners.plan.findings import Level
+from tandem.runners.plan.graph import graph_of
+from tandem.runners.plan.launch import Engine
+from tandem.runners.plan.updates import GraphRecord, compared, digest_of_state
 
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 UNBOUNDED = ("live", "follow", "native")

@@ -15,9 +15,9 @@ from graphs import write_inputs
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.runners.checks_workers import modules_in
-from tandem.runners.dataflow import DataflowJob, dataflow_job
-from tandem.runners.plan_sketch import Sketch, sketched
+from tandem.pipelines.planning.sketch import Sketch, sketched
+from tandem.runners.dataflow.job_graph import DataflowJob, dataflow_job
+from tandem.runners.plan.checks.workers import modules_in
 from tandem.schemas.errors import LaunchError
 
 FLAGS = ("--runner=DataflowRunner", "--project=project", "--region=europe-west1", "--temp_location=gs://bucket/temp")

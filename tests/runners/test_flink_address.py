@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.runners.flink_address import check_master
-from tandem.runners.launching import arranged
+from tandem.runners.flink.address import check_master
+from tandem.runners.submission.flags import arranged
 from tandem.schemas.errors import LaunchError
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from flink_fixtures import flink_jars
 
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_processes import leftovers
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.processes import leftovers
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["flink_jars"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.runners.flink_control import FlinkControl, cause_of
-from tandem.runners.flink_rest import FlinkRest
+from tandem.runners.flink.control import FlinkControl, cause_of
+from tandem.runners.flink.rest import FlinkRest
 from tandem.schemas.errors import LaunchError
 
 SDK = (

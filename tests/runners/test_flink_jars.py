@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.runners import flink_jars
+from tandem.runners.flink import jars as flink_jars
 from tandem.schemas.errors import LaunchError
 
 

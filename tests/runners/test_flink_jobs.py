@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tandem.runners.flink_jobs import JobView, run_of, to_end, to_spread, view_of
-from tandem.runners.flink_rest import FlinkRest, Job
+from tandem.runners.flink.jobs import JobView, run_of, to_end, to_spread, view_of
+from tandem.runners.flink.rest import FlinkRest, Job
 from tandem.schemas.errors import TandemError
 
 ADDRESS = "127.0.0.1:8081"

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import SystemClock
-from tandem.journal.runs import start_run
-from tandem.runners import flink_cluster, flink_jars, flink_rest
-from tandem.runners.flink_config import Settings
-from tandem.runners.launching import LIVE_DEFAULTS, arranged
-from tandem.runners.plan_launch import flag_values
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.runners.flink import cluster as flink_cluster
+from tandem.runners.flink import jars as flink_jars
+from tandem.runners.flink import rest as flink_rest
+from tandem.runners.flink.config import Settings
+from tandem.runners.plan.launch import flag_values
+from tandem.runners.submission.flags import LIVE_DEFAULTS, arranged
 from tandem.schemas.errors import LaunchError
 
 FREE_SLOTS = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.runners.flink_processes import MARK, Started, end, leftovers, send, spawn, started_at
+from tandem.runners.flink.processes import MARK, Started, end, leftovers, send, spawn, started_at
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_config import Settings
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.config import Settings
 from tandem.schemas.errors import LaunchError
 
 DYING = "task-manager-1"
@@ -18,7 +18,7 @@ DYING = "task-manager-1"
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """One of two TaskManagers was just killed: alive at the first look, dead at the second, then started anew."""
     looks: list[int] = []
-    monkeypatch.setattr("tandem.runners.flink_cluster._POLL", 0)
+    monkeypatch.setattr("tandem.runners.flink.cluster._POLL", 0)
 
     def parts(self: Cluster) -> dict[str, SimpleNamespace]:
         looks.append(1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tandem.runners.flink_rest import FlinkRest
+from tandem.runners.flink.rest import FlinkRest
 from tandem.schemas.errors import LaunchError, TandemError
 
 JOBS = {

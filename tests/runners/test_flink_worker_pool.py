@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tandem.runners.flink_worker_pool import WorkerPool
+from tandem.runners.flink.worker_pool import WorkerPool
 
 
 class Pool(WorkerPool):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from class_files import class_file
 
-from tandem.runners import server_address_mend
-from tandem.runners.job_server_mend import mend
+from tandem.runners.beam_patches import java_server_address as server_address_mend
+from tandem.runners.beam_patches.flink_source_state import mend
 from tandem.schemas.errors import LaunchError
 
 CONTROL = "org/apache/beam/runners/fnexecution/control/BundleCheckpointHandlers$"

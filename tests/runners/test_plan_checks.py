@@ -22,25 +22,23 @@ from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.version import __version__ as beam_version
 
-from tandem.pipelines import prism_binary
-from tandem.runners import (
-    checks_flink,
-    checks_graph,
-    checks_local,
-    checks_options,
-    checks_places,
-    checks_reachable,
-    checks_workers,
-)
-from tandem.runners.checks_dataflow import check_dataflow
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_config import Settings
-from tandem.runners.flink_jars import MENDED
-from tandem.runners.flink_rest import FlinkRest
-from tandem.runners.plan import accepted_codes, check_launch, findings_of, refuse
-from tandem.runners.plan_findings import Finding, Level
-from tandem.runners.plan_graph import graph_of
-from tandem.runners.plan_launch import Engine, Launch, Places, engine_of, flag_values, is_this_machine
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.config import Settings
+from tandem.runners.flink.jars import MENDED
+from tandem.runners.flink.rest import FlinkRest
+from tandem.runners.local import prism_binary
+from tandem.runners.plan.before_launch import accepted_codes, check_launch, findings_of, refuse
+from tandem.runners.plan.checks import flink as checks_flink
+from tandem.runners.plan.checks import graph as checks_graph
+from tandem.runners.plan.checks import local as checks_local
+from tandem.runners.plan.checks import options as checks_options
+from tandem.runners.plan.checks import places as checks_places
+from tandem.runners.plan.checks import reachable as checks_reachable
+from tandem.runners.plan.checks import workers as checks_workers
+from tandem.runners.plan.checks.dataflow import check_dataflow
+from tandem.runners.plan.findings import Finding, Level
+from tandem.runners.plan.graph import graph_of
+from tandem.runners.plan.launch import Engine, Launch, Places, engine_of, flag_values, is_this_machine
 from tandem.schemas.errors import LaunchError
 
 FLINK = ("--runner=FlinkRunner", "--flink_master=far:8081")
@@ -359,7 +357,7 @@ def test_what_is_of_the_main_script_is_found(monkeypatch: pytest.MonkeyPatch) ->
     [
         pytest.param("json", "installed", id="standard-library"),
         pytest.param("pyarrow.compute", "installed", id="site-packages"),
-        pytest.param("tandem.transforms.fold", "tandem-beam", id="tandem"),
+        pytest.param("tandem.transforms.fold.fold", "tandem-beam", id="tandem"),
         pytest.param("no_such_module_at_all", None, id="nowhere"),
     ],
 )
@@ -456,7 +454,7 @@ def test_prism_is_looked_for(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("tandem.pipelines.prism_binary.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("tandem.runners.local.prism_binary.cache_folder", lambda: tmp_path)
     monkeypatch.setattr(checks_reachable, "other_interfaces", lambda: interfaces)
     names = {"tandem": prism_binary.bound_path().name, "beam": f"{prism_binary.downloaded_name()}.zip", "mine": "mine"}
     for name, data in binaries.items():
@@ -753,7 +751,7 @@ def test_accepted_codes(arguments: list[str], rest: list[str], accepted: set[str
     [
         pytest.param("", Engine.PRISM, id="none"),
         pytest.param("flinkrunner", Engine.FLINK, id="lower-case"),
-        pytest.param("tandem.pipelines.tied_prism.TiedPrismRunner", Engine.PRISM, id="tied-prism"),
+        pytest.param("tandem.runners.local.tied_prism.TiedPrismRunner", Engine.PRISM, id="tied-prism"),
         pytest.param("some.RunnerOfMine", Engine.OTHER, id="unknown"),
     ],
 )

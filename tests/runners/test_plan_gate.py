@@ -11,7 +11,7 @@ from graphs import write_inputs
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.runners.plan_gate import dry_run, gate, patient, with_runner_flags
+from tandem.pipelines.planning.gate import dry_run, gate, patient, with_runner_flags
 from tandem.schemas.errors import LaunchError, UserError
 
 EMBEDDED = ("--runner=FlinkRunner", "--flink_master=[local]")
@@ -88,8 +88,8 @@ def test_an_error_that_is_accepted_doesnt_refuse(folder: Path) -> None:
 def test_on_this_machine_only_flags_are_looked_at(
     name: str, arguments: list[str], codes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tandem.runners.plan_gate._thorough", None)
-    monkeypatch.setattr("tandem.pipelines.prism_binary.cached_binary", lambda: Path("/there"))
+    monkeypatch.setattr("tandem.pipelines.planning.gate._thorough", None)
+    monkeypatch.setattr("tandem.runners.local.prism_binary.cached_binary", lambda: Path("/there"))
     passed = gate(name, arguments)
     assert [finding.code for finding in passed.warnings] == codes
     assert passed.arguments == arguments
@@ -103,7 +103,7 @@ def test_a_prism_that_isnt_where_it_is_said_to_be_is_refused(tmp_path: Path) -> 
 def test_a_prism_that_others_can_reach_is_refused_unless_that_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tandem.runners.checks_reachable.other_interfaces", lambda: ("eth0",))
+    monkeypatch.setattr("tandem.runners.plan.checks.reachable.other_interfaces", lambda: ("eth0",))
     (tmp_path / "prism").write_bytes(b"anybody's")
     for name, runner in (("live", []), ("backfill", ["--runner=PrismRunner"])):
         arguments = [*runner, f"--prism_location={tmp_path}/prism"]

@@ -9,9 +9,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.runners.checks_reach import CHECKS
-from tandem.runners.plan_graph import graph_of
-from tandem.runners.plan_launch import Launch
+from tandem.runners.plan.checks.reach import CHECKS
+from tandem.runners.plan.graph import graph_of
+from tandem.runners.plan.launch import Launch
 
 HERE = ("--runner=FlinkRunner", "--flink_master=localhost:8081")
 ELSEWHERE = ("--runner=FlinkRunner", "--flink_master=flink.example:8081")

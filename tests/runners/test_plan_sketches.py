@@ -13,10 +13,12 @@ from graphs import GRAPHS, write_inputs
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.runners import checks_flink, checks_places, checks_reach
-from tandem.runners.plan_findings import Level
-from tandem.runners.plan_graph import graph_of
-from tandem.runners.plan_sketch import NAMES, findings_of_sketches, sketched
+from tandem.pipelines.planning.sketch import NAMES, findings_of_sketches, sketched
+from tandem.runners.plan.checks import flink as checks_flink
+from tandem.runners.plan.checks import places as checks_places
+from tandem.runners.plan.checks import reach as checks_reach
+from tandem.runners.plan.findings import Level
+from tandem.runners.plan.graph import graph_of
 
 ANYWHERE = [name for name in GRAPHS if name != "native"]
 """Pipelines that run on every runner."""

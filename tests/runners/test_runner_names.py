@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.runners.runner_names import runner_of, spelled
+from tandem.runners.submission.runner_names import runner_of, spelled
 from tandem.schemas.errors import LaunchError
 
 
@@ -23,7 +23,9 @@ from tandem.schemas.errors import LaunchError
         pytest.param(("spark", "SparkRunner"), "SparkRunner", id="spark"),
         pytest.param(("fnapi", "fn-api", "FnApiRunner"), "FnApiRunner", id="fn-api"),
         pytest.param(
-            ("tandem.pipelines.tied_prism.TiedPrismRunner",), "tandem.pipelines.tied_prism.TiedPrismRunner", id="module"
+            ("tandem.runners.local.tied_prism.TiedPrismRunner",),
+            "tandem.runners.local.tied_prism.TiedPrismRunner",
+            id="module",
         ),
         pytest.param(("",), "", id="none"),
     ],

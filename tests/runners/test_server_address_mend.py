@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from class_files import BUILDER, LONG, class_file
 
-from tandem.runners.server_address_mend import _pool, mended
+from tandem.runners.beam_patches.java_server_address import _pool, mended
 from tandem.schemas.errors import LaunchError
 
 

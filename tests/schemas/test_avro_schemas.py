@@ -7,7 +7,7 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from tandem.schemas.avro import MAX_DEPTH, MAX_FIELDS, arrow_schema, parse, usable_fields, vet
+from tandem.schemas.avro.types import MAX_DEPTH, MAX_FIELDS, arrow_schema, parse, usable_fields, vet
 from tandem.schemas.errors import SchemaError
 
 

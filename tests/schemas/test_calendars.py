@@ -7,13 +7,13 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from tandem.schemas.calendars import Calendar, Period
 from tandem.schemas.certificate import time_text
-from tandem.schemas.durations import DAY, HOUR, MINUTE, SECOND
 from tandem.schemas.errors import UserError
-from tandem.schemas.instants import instant_of
-from tandem.schemas.sessions import session_groups
-from tandem.schemas.zones import first_instant, load_zone, offset_text, offsets
+from tandem.schemas.time.calendars import Calendar, Period
+from tandem.schemas.time.durations import DAY, HOUR, MINUTE, SECOND
+from tandem.schemas.time.instants import instant_of
+from tandem.schemas.time.sessions import session_groups
+from tandem.schemas.time.zones import first_instant, load_zone, offset_text, offsets
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tandem.schemas.definition import Definition, load, loads
-from tandem.schemas.durations import DAY, HOUR, MINUTE, SECOND
+from tandem.schemas.definition.json_schema import PUBLISHED, text
+from tandem.schemas.definition.loading import Definition, load, loads
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.json_schema import PUBLISHED, text
+from tandem.schemas.time.durations import DAY, HOUR, MINUTE, SECOND
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -430,7 +430,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_the_published_json_schema_is_up_to_date() -> None:
-    assert PUBLISHED.read_text(encoding="utf-8") == text(), "run: python -m tandem.schemas.json_schema"
+    assert PUBLISHED.read_text(encoding="utf-8") == text(), "run: python -m tandem.schemas.definition.json_schema"
 
 
 def test_the_published_json_schema_has_every_field_with_its_description() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.schemas.columns import ID, KEY, TIME
-from tandem.schemas.compiled import CompiledDefinition, compile_definition, key_text
-from tandem.schemas.definition import load, loads
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition, key_text
+from tandem.schemas.definition.loading import load, loads
 from tandem.schemas.errors import DefinitionError, SchemaError, UserError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

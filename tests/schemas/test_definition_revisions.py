@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.pipelines.config import definition_text
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import Definition, load, loads
-from tandem.schemas.definition_changes import definition_changes
+from tandem.runners.options.config import definition_text
+from tandem.schemas.definition.changes import definition_changes
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition, load, loads
 from tandem.schemas.errors import DefinitionError, UserError
-from tandem.transforms.reading import source_readings
+from tandem.transforms.sources.decoding import source_readings
 
 BASE = """\
 name: clicks

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pytest
 
 from tandem.schemas.columns import FIRST_TIME, LAST_TIME
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import loads
-from tandem.schemas.definition_models import Definition
-from tandem.schemas.durations import HOUR, MINUTE
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import loads
+from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.windows import EVER, CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.schemas.time.durations import HOUR, MINUTE
+from tandem.schemas.time.windows import EVER, CalendarWindow, CumulativeWindow, SessionWindow, Window
 
 TEXT = """\
 name: clicks

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tandem.schemas.definition.yaml_lines import MAX_BYTES, field_text, read
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.yaml_lines import MAX_BYTES, field_text, read
 
 
 @pytest.mark.parametrize(

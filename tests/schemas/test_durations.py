@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.schemas.durations import DAY, HOUR, MAX_DURATION, MINUTE, SECOND, format_duration, parse_duration
+from tandem.schemas.time.durations import DAY, HOUR, MAX_DURATION, MINUTE, SECOND, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.schemas.avro import arrow_schema
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import Definition, loads
+from tandem.schemas.avro.types import arrow_schema
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition, loads
 from tandem.schemas.errors import DefinitionError
 
 DEFINITION = """\

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import loads
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.results import with_derived
 

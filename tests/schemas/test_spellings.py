@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.schemas.definition import loads
-from tandem.schemas.definition_models import Definition
+from tandem.schemas.definition.loading import loads
+from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.spellings import told
+from tandem.schemas.source.spellings import told
 
 DEFINITION = """name: d
 source:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from tandem.schemas.definition import Source, loads
+from tandem.schemas.definition.loading import Source, loads
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.text_options import CsvOptions
+from tandem.schemas.source.text_options import CsvOptions
 
 BASE = """\
 name: clicks

@@ -17,8 +17,8 @@ from orders import States
 from stages import Stage, Tandem, View, wait_for
 
 from tandem.schemas.certificate import Status
-from tandem.views.answers import answer
-from tandem.views.merging import merge_results
+from tandem.views.answers.merging import merge_results
+from tandem.views.answers.point import answer
 
 __all__ = ["IDLE", "LIVE", "Bench", "differences"]
 
@@ -56,7 +56,7 @@ class Bench:
     stage: Stage
     engine: Engine
     cluster: Any = None
-    """That the engine needs, if any; see tandem.runners.flink_cluster."""
+    """That the engine needs, if any; see tandem.runners.flink.cluster."""
     published: list[bytes] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 

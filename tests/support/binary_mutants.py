@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tandem.formats.files import expand, read_piece, split
+from tandem.formats.files.reading import expand, read_piece, split
 from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["flipped", "judged", "mutated", "shortened"]

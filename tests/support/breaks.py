@@ -10,21 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import tandem.journal.completeness
-import tandem.journal.lane_reader
-import tandem.journal.lane_writer
-import tandem.transforms.fold
-import tandem.transforms.late_ids
-import tandem.transforms.routing
-import tandem.transforms.seen_ids
-import tandem.transforms.tile_cache
-import tandem.transforms.tile_state
-import tandem.views.certifying
-import tandem.views.row_checks
+import tandem.journal.lanes.reader
+import tandem.journal.lanes.writer
+import tandem.journal.runs.completeness
+import tandem.transforms.fold.cache
+import tandem.transforms.fold.fold
+import tandem.transforms.fold.state
+import tandem.transforms.routing.late_ids
+import tandem.transforms.routing.seen_ids
+import tandem.transforms.routing.tiles
+import tandem.views.answers.certifying
 import tandem.views.run_store
-from tandem.journal.lane_writer import LaneWriter
-from tandem.schemas.measures.totals import TotalMeasure
-from tandem.transforms.seen_ids import Ids, SeenIds, Verdict, merge_sorted
+import tandem.views.storage.checksums
+from tandem.journal.lanes.writer import LaneWriter
+from tandem.schemas.measures.encoding.totals import TotalMeasure
+from tandem.transforms.routing.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
@@ -54,18 +54,18 @@ def nonces_are_ignored(patch: Patch) -> None:
 
 def acknowledges_before_it_writes(patch: Patch) -> None:
     """The reader acknowledges what it pulled, then writes it."""
-    intact = tandem.journal.lane_reader.LaneReader._write
+    intact = tandem.journal.lanes.reader.LaneReader._write
 
     def write(self: Any, writer: Any, batch: Any) -> Any:
         self._broker.acknowledge(batch.ack_ids)
         return intact(self, writer, batch)
 
-    patch.setattr(tandem.journal.lane_reader.LaneReader, "_write", write)
+    patch.setattr(tandem.journal.lanes.reader.LaneReader, "_write", write)
 
 
 def nothing_is_late(patch: Patch) -> None:
     """Live takes everything in."""
-    patch.setattr(tandem.transforms.routing, "late_rows", lambda tiles, *rule: np.zeros(len(tiles), bool))
+    patch.setattr(tandem.transforms.routing.tiles, "late_rows", lambda tiles, *rule: np.zeros(len(tiles), bool))
 
 
 def the_border_of_lateness_is_off_by_one(patch: Patch) -> None:
@@ -74,7 +74,7 @@ def the_border_of_lateness_is_off_by_one(patch: Patch) -> None:
     def late_rows(tiles: Any, size: int, lateness: int, watermark: int | None) -> Any:
         return tiles + size + lateness < watermark if watermark is not None else np.zeros(len(tiles), bool)
 
-    patch.setattr(tandem.transforms.routing, "late_rows", late_rows)
+    patch.setattr(tandem.transforms.routing.tiles, "late_rows", late_rows)
 
 
 def every_copy_counts(patch: Patch) -> None:
@@ -89,20 +89,20 @@ def every_copy_counts(patch: Patch) -> None:
 
 def straddlers_are_not_named(patch: Patch) -> None:
     """Live doesn't say which events it counted in a later generation than that of another copy."""
-    intact = tandem.transforms.tile_state.TileState.admit
+    intact = tandem.transforms.fold.state.TileState.admit
     patch.setattr(
-        tandem.transforms.tile_state.TileState, "admit", lambda self, parts: replace(intact(self, parts), straddlers=())
+        tandem.transforms.fold.state.TileState, "admit", lambda self, parts: replace(intact(self, parts), straddlers=())
     )
 
 
 def late_ids_are_forgotten(patch: Patch) -> None:
     """Live doesn't remember the ids of events that came too late."""
-    patch.setattr(tandem.transforms.late_ids.LateIds, "load", lambda self, late: None)
+    patch.setattr(tandem.transforms.routing.late_ids.LateIds, "load", lambda self, late: None)
 
 
 def the_base_is_unknown(patch: Patch) -> None:
     """A live run doesn't load what the batch run that it stands on counted."""
-    empty = tandem.transforms.seen_ids.ids_batch(merge_sorted([]))
+    empty = tandem.transforms.routing.seen_ids.ids_batch(merge_sorted([]))
     patch.setattr(tandem.views.run_store.RunStore, "counted_ids", lambda *place: empty)
 
 
@@ -113,14 +113,14 @@ def any_cached_state_will_do(patch: Patch) -> None:
         held = self.states.pop(key, None)
         return held[1] if held is not None else None
 
-    patch.setattr(tandem.transforms.tile_cache.TileCache, "take", take)
+    patch.setattr(tandem.transforms.fold.cache.TileCache, "take", take)
 
 
 def tiles_are_cleared_too_early(patch: Patch) -> None:
     """A tile is cleared at its end, while what is in time may still come."""
-    patch.setattr(tandem.transforms.fold, "cleared_at", lambda definition, tile, run: tile + definition.tile)
+    patch.setattr(tandem.transforms.fold.fold, "cleared_at", lambda definition, tile, run: tile + definition.tile)
     patch.setattr(
-        tandem.transforms.fold._Fold,
+        tandem.transforms.fold.fold._Fold,
         "set_aside",
         lambda self, key, entries, token, clear: self.forget(key, entries, token),
     )
@@ -128,24 +128,24 @@ def tiles_are_cleared_too_early(patch: Patch) -> None:
 
 def restored_states_lose_an_entry(patch: Patch) -> None:
     """Of a tile's stored entries one is overlooked."""
-    intact = tandem.transforms.tile_state.TileState.restore
-    patch.setattr(tandem.transforms.tile_state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
+    intact = tandem.transforms.fold.state.TileState.restore
+    patch.setattr(tandem.transforms.fold.state.TileState, "restore", lambda self, entries: intact(self, entries[1:]))
 
 
 def late_events_are_no_reason(patch: Patch) -> None:
     """Certificates overlook the late events that wait for batch."""
-    intact = tandem.views.certifying.judge
-    patch.setattr(tandem.views.certifying, "judge", lambda facts: intact(replace(facts, pending_late=0)))
+    intact = tandem.views.answers.certifying.judge
+    patch.setattr(tandem.views.answers.certifying, "judge", lambda facts: intact(replace(facts, pending_late=0)))
 
 
 def generations_begin_by_a_readers_start(patch: Patch) -> None:
     """A reader takes the generation that it finds for one that has just begun."""
-    patch.setattr(tandem.journal.lane_reader, "generation_age", lambda *arguments: 0)
+    patch.setattr(tandem.journal.lanes.reader, "generation_age", lambda *arguments: 0)
 
 
 def checksums_are_not_checked(patch: Patch) -> None:
     """Every checksum is that of nothing, when it is written and when it is read."""
-    patch.setattr(tandem.views.row_checks, "crc32", lambda data, start=0: 0)
+    patch.setattr(tandem.views.storage.checksums, "crc32", lambda data, start=0: 0)
 
 
 def the_fastest_lane_tells(patch: Patch) -> None:
@@ -155,13 +155,13 @@ def the_fastest_lane_tells(patch: Patch) -> None:
         known = {source: [part[source] for part in parts if part.get(source) is not None] for source in sources}
         return {source: max(values, default=None) for source, values in known.items()}
 
-    patch.setattr(tandem.journal.completeness, "lowest", highest)
+    patch.setattr(tandem.journal.runs.completeness, "lowest", highest)
 
 
 def files_tell_nothing(patch: Patch) -> None:
     """Windows of files are taken to be over, wherever they end."""
-    intact = tandem.views.certifying.judge
-    patch.setattr(tandem.views.certifying, "judge", lambda facts: intact(replace(facts, complete_to=facts.end)))
+    intact = tandem.views.answers.certifying.judge
+    patch.setattr(tandem.views.answers.certifying, "judge", lambda facts: intact(replace(facts, complete_to=facts.end)))
 
 
 BREAKS: dict[str, Break] = {

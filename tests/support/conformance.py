@@ -15,15 +15,15 @@ from bench import IDLE, Bench
 from orders import HOUR, SECOND, START, TILE
 from stages import ROOT, wait_for
 
-from tandem.journal.blobs import LocalBlobs
+from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SystemClock
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_broker import MemoryBroker
-from tandem.journal.runs import start_run
-from tandem.schemas.definition import load
-from tandem.transforms.reading import observe, source_readings
+from tandem.journal.index import JournalIndex
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.schemas.definition.loading import load
+from tandem.transforms.sources.decoding import observe, source_readings
 
 __all__ = ["SCENARIOS", "Scenario"]
 

@@ -8,7 +8,7 @@ from sales import START, TILE, Sale
 from worlds import world_of
 
 from tandem.schemas.errors import DamagedStoreError
-from tandem.views.answers import answer
+from tandem.views.answers.point import answer
 
 __all__ = ["check_damage"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_jars import FLINK_LINE, FLINK_VERSION, JOB_SERVER_VERSION, provide
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.jars import FLINK_LINE, FLINK_VERSION, JOB_SERVER_VERSION, provide
 
 __all__ = ["ENGINES", "FNAPI", "PRISM", "VARIANTS", "Engine"]
 
@@ -83,7 +83,7 @@ FNAPI = Engine(
     lambda _: ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",),
     live_flags=None,
 )
-PRISM = Engine("prism", "DirectRunner/Prism", lambda _: ("--runner=tandem.pipelines.tied_prism.TiedPrismRunner",))
+PRISM = Engine("prism", "DirectRunner/Prism", lambda _: ("--runner=tandem.runners.local.tied_prism.TiedPrismRunner",))
 ENGINES: tuple[Engine, ...] = (
     FNAPI,
     PRISM,

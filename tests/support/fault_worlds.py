@@ -19,7 +19,7 @@ from stages import Poller, Stage, Tandem, View, environment, wait_for
 from tcp_proxy import TcpProxy
 from trials import LIVE, differences
 
-from tandem.journal.journal_index import JournalIndex
+from tandem.journal.index import JournalIndex
 
 __all__ = ["FaultWorld", "fault_world"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from windowed import definition_of
 
 from tandem.schemas.certificate import Status
-from tandem.views.answers import answer, series
+from tandem.views.answers.point import answer, series
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, Told
 from tandem.views.store import ViewStore
 

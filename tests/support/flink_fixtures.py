@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_jars import provide
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.jars import provide
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["flink", "flink_jars"]

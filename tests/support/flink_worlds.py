@@ -17,8 +17,8 @@ from bench import Bench
 from engines import ENGINES
 from stages import Poller, Stage, Tandem, wait_for
 
-from tandem.runners.flink_cluster import Cluster
-from tandem.runners.flink_processes import Started
+from tandem.runners.flink.cluster import Cluster
+from tandem.runners.flink.processes import Started
 from tandem.schemas.errors import TandemError
 
 __all__ = ["EXTERNAL", "FlinkWorld", "flink_world"]

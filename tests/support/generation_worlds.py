@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.memory_broker import MemoryBroker
-from tandem.journal.runs import RunManifest, start_run
+from tandem.journal.index import JournalIndex
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 
 __all__ = ["INTERVAL", "GenerationWorld", "check_generations_begin"]
 

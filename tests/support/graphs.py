@@ -9,16 +9,19 @@ from typing import Any
 import apache_beam as beam
 import sales
 
-from tandem.journal.blobs import LocalBlobs
-from tandem.pipelines import backfill, following, live, live_config, native_live, publish, reconcile
-from tandem.pipelines.backfill_plan import plan
-from tandem.pipelines.live_runs import start_live_run
-from tandem.pipelines.rereading import Reread
-from tandem.runners.plan_graph import falls_back, graph_of, plain
-from tandem.runners.plan_updates import GraphRecord, load, save
-from tandem.schemas.compiled import compile_definition
-from tandem.views.auditing import audit
-from tandem.views.opening import open_store
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.pipelines import backfill, live, publish, reconcile
+from tandem.pipelines.bounded.plan import plan
+from tandem.pipelines.bounded.rereading import Reread
+from tandem.pipelines.unbounded import config as live_config
+from tandem.pipelines.unbounded import following
+from tandem.pipelines.unbounded import native as native_live
+from tandem.pipelines.unbounded.live_runs import start_live_run
+from tandem.runners.plan.graph import falls_back, graph_of, plain
+from tandem.runners.plan.updates import GraphRecord, load, save
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.views.reconcile.auditing import audit
+from tandem.views.storage.opening import open_store
 
 __all__ = [
     "GRAPHS",

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.memory_broker import MemoryBroker
-from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.segments import load_segment
-from tandem.proving.live_run import Armed, Crash
+from tandem.journal.index import JournalIndex
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.journal.storage.segments import load_segment
 from tandem.schemas.errors import FencedError
 from tandem.schemas.failpoints import JOURNAL_FAILPOINTS
+from tandem.verification.world.live_run import Armed, Crash
 
 SOURCE = "source"
 

@@ -15,16 +15,17 @@ from apache_beam.io.unbounded_source import _UnboundedSourceRestriction, _Unboun
 from apache_beam.utils.timestamp import Timestamp
 from sales import Sale
 
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_marks import LaneMark, LanePosition
-from tandem.journal.pubsub import PubSubConfig
-from tandem.journal.runs import RunManifest
+from tandem.journal.broker.pubsub import PubSubConfig
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.marks import LaneMark, LanePosition
+from tandem.journal.runs.manifests import RunManifest
 from tandem.journal.tail import FollowerMark
-from tandem.transforms import followed_source, journaled_source
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.reading import observe, source_readings
-from tandem.transforms.routing import route
-from tandem.transforms.tile_state import TileState
+from tandem.transforms.fold.state import TileState
+from tandem.transforms.routing.tiles import route
+from tandem.transforms.sources import followed as followed_source
+from tandem.transforms.sources import journaled as journaled_source
+from tandem.transforms.sources.decoding import observe, source_readings
 
 __all__ = ["FILE", "KEPT", "READ", "digest_of", "read_all", "read_kept", "write_kept"]
 

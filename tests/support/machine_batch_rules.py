@@ -13,10 +13,10 @@ from machine_model import KEYS, START, TILE
 from reconciled import repaired, tampered
 
 from tandem.journal.clocks import SECOND
-from tandem.proving.live_run import Crash
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import PublishRefusedError
-from tandem.views.answers import answer
+from tandem.verification.world.live_run import Crash
+from tandem.views.answers.point import answer
 from tandem.views.rows import DeadLetterStatus
 
 __all__ = ["BatchRules"]

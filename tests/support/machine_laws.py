@@ -18,9 +18,9 @@ from told import check_told
 
 from tandem.schemas.certificate import Certificate, Status
 from tandem.schemas.errors import PublishRefusedError
-from tandem.transforms.sinks import serve_when_caught_up
-from tandem.views.answers import series
-from tandem.views.conservation import batch_residues, live_residues, row_residues
+from tandem.transforms.sinks.views import serve_when_caught_up
+from tandem.views.answers.point import series
+from tandem.views.live.conservation import batch_residues, live_residues, row_residues
 from tandem.views.lookups import find_batch_run
 
 __all__ = ["NAME", "Laws", "Serving", "Trace", "store_folder"]

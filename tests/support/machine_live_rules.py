@@ -10,12 +10,12 @@ from machine_laws import Laws
 from machine_model import Event, payload
 from machine_world import FencedReader, MachineLive
 
-from tandem.journal.broker import AcknowledgeFailedError
+from tandem.journal.broker.interface import AcknowledgeFailedError
 from tandem.journal.clocks import SECOND
-from tandem.journal.lane_reader import LaneReader
-from tandem.proving.live_run import Crash
+from tandem.journal.lanes.reader import LaneReader
 from tandem.schemas.errors import FencedError
 from tandem.transforms.elements import TileKey
+from tandem.verification.world.live_run import Crash
 
 __all__ = ["MESSAGES", "PICK", "READER_DEATHS", "LiveRules"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tandem.journal.clocks import SECOND
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.segments import Kind, SegmentHeader, load_segment
-from tandem.schemas.definition import loads
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.journal.storage.segments import Kind, SegmentHeader, load_segment
+from tandem.schemas.definition.loading import loads
 
 __all__ = ["DEFINITION", "KEYS", "LATENESS", "START", "TEXT", "TILE", "Answers", "Copy", "Event", "Model", "payload"]
 

@@ -13,7 +13,7 @@ from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.stateful import run_state_machine_as_test
 from machine_rules import Machine, Trace
 
-import tandem.transforms.patience
+import tandem.transforms.sinks.retrying
 
 __all__ = ["STEPS", "run_machine", "undisturbed"]
 
@@ -29,7 +29,7 @@ def undisturbed() -> Iterator[None]:
     numbers that it finds in the source of whatever modules are loaded, which are others in each process.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tandem.transforms.patience, "PATIENCE", 0.0)
+        patch.setattr(tandem.transforms.sinks.retrying, "PATIENCE", 0.0)
         patch.setattr(HypothesisProvider, "_maybe_draw_constant", lambda *choice, **options: None)
         yield
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from sales import SECOND, Sale, differences, expected, read_sale
 from worlds import World
 
-from tandem.journal.generations import next_generation
-from tandem.journal.memory_blobs import UnreliableBlobs
-from tandem.transforms.sinks import serve_when_caught_up
+from tandem.journal.runs.generations import next_generation
+from tandem.journal.storage.memory_blobs import UnreliableBlobs
+from tandem.transforms.sinks.views import serve_when_caught_up
 
 __all__ = ["InterruptedBlobs", "counted", "fire_all", "journaled", "published", "roll", "send", "serve", "settle"]
 

@@ -12,25 +12,25 @@ from typing import Any
 import sqlalchemy as sa
 from machine_model import DEFINITION, START, TEXT, Model
 
+from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock
-from tandem.journal.journal_index import JournalIndex
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_blobs import UnreliableBlobs
-from tandem.journal.memory_broker import MemoryBroker
-from tandem.pipelines.backfill_plan import Plan
-from tandem.pipelines.config import Home
-from tandem.proving.live_run import Armed, Crash, Live
-from tandem.proving.world import World
-from tandem.schemas.compiled import compile_definition
+from tandem.journal.index import JournalIndex
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.storage.memory_blobs import UnreliableBlobs
+from tandem.pipelines.bounded.plan import Plan
+from tandem.runners.options.config import Home
+from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import FencedError
 from tandem.transforms.elements import TileKey
-from tandem.transforms.tile_cache import TILE_CACHE
-from tandem.views.chains import Chains
+from tandem.transforms.fold.cache import TILE_CACHE
+from tandem.verification.world.live_run import Armed, Crash, Live
+from tandem.verification.world.world import World
+from tandem.views.batch.chains import Chains
 from tandem.views.lookups import find_live_run
-from tandem.views.opening import open_store
+from tandem.views.storage.columns import METADATA
+from tandem.views.storage.opening import open_store
+from tandem.views.storage.tables import store_version
 from tandem.views.store import ViewStore
-from tandem.views.table_columns import METADATA
-from tandem.views.tables import store_version
 
 __all__ = ["FencedReader", "Fuse", "MachineLive", "MachineWorld"]
 

@@ -12,11 +12,11 @@ from sales import TILE, Sale, differences, expected
 from told import check_told
 from worlds import Copy, World
 
-from tandem.proving.live_run import Live
-from tandem.proving.splits import check_splits
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import PublishRefusedError
-from tandem.views.answers import answer
+from tandem.verification.splits import check_splits
+from tandem.verification.world.live_run import Live
+from tandem.views.answers.point import answer
 
 __all__ = ["check_end", "check_honesty", "check_step", "late_by_rule", "sales_of"]
 

@@ -23,7 +23,7 @@ def broken(name: str) -> dict[str, str]:
 
 def acknowledges_before_it_writes() -> None:
     """The reader acknowledges what it pulled, then writes it; a failpoint lies between the two."""
-    from tandem.journal.lane_reader import LaneReader
+    from tandem.journal.lanes.reader import LaneReader
 
     intact = LaneReader._write
 

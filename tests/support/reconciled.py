@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tandem.proving.world import World
 from tandem.schemas.errors import PublishRefusedError
-from tandem.transforms.judging import Judgement, judge
-from tandem.transforms.recomputing import Recomputed, RecomputedCoder, recompute
-from tandem.transforms.reconciling import _RouteWanted
+from tandem.transforms.reconcile.judging import Judgement, judge
+from tandem.transforms.reconcile.recomputing import Recomputed, RecomputedCoder, recompute
+from tandem.transforms.reconcile.reconciling import _RouteWanted
 from tandem.transforms.tiles import LetterSource
-from tandem.views.auditing import Audit, audit
-from tandem.views.chain_sources import rows_of
-from tandem.views.repairing import Findings, write_findings
-from tandem.views.tile_causes import Causes
-from tandem.views.tile_knowledge import ViewRef, tile_knowledge
+from tandem.verification.world.world import World
+from tandem.views.batch.chain_sources import rows_of
+from tandem.views.reconcile.auditing import Audit, audit
+from tandem.views.reconcile.repairing import Findings, write_findings
+from tandem.views.reconcile.tile_causes import Causes
+from tandem.views.reconcile.tile_knowledge import ViewRef, tile_knowledge
 
 __all__ = ["Reconciled", "reconciled", "repaired", "tampered"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sales import LATENESS, TILE
 
-from tandem.transforms import routing
+from tandem.transforms.routing import tiles as routing
 
 START = 5 * TILE
 BORDER = START + TILE + LATENESS

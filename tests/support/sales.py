@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tandem.journal.memory_broker import Message, messages_of
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import Definition, loads
+from tandem.journal.broker.memory import Message, messages_of
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import Definition, loads
 
 SECOND = 1_000_000
 TILE = 10 * SECOND

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import sales
 from sales import SECOND, Sale
 
-from tandem.journal.blobs import LocalBlobs
+from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import ManualClock
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_reader import LaneReader
-from tandem.journal.memory_broker import MemoryBroker
-from tandem.journal.runs import start_run
-from tandem.schemas.avro import arrow_schema
-from tandem.transforms.reading import observe, source_readings
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.reader import LaneReader
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.schemas.avro.types import arrow_schema
+from tandem.transforms.sources.decoding import observe, source_readings
 
 
 def write_jsonl(path: Path, items: Sequence[Sale]) -> None:

@@ -11,7 +11,7 @@ from parity_checks import check_end, check_honesty, check_step
 from sales import LATENESS, SECOND, START, TILE, Sale
 from worlds import STEPS, World, world_of
 
-from tandem.journal.generations import next_generation
+from tandem.journal.runs.generations import next_generation
 
 __all__ = [
     "Steps",

@@ -21,12 +21,12 @@ from typing import Any
 import pytest
 from google.cloud import pubsub_v1
 
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.journal_index import JournalIndex
+from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import load
-from tandem.views.answers import all_answers
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import load
+from tandem.views.answers.point import all_answers
 from tandem.views.rows import Publication
 from tandem.views.store import ViewStore
 

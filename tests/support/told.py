@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from tandem.journal.memory_blobs import MemoryBlobs
-from tandem.journal.segments import SegmentHeader, load_segment
+from tandem.journal.storage.memory_blobs import MemoryBlobs
+from tandem.journal.storage.segments import SegmentHeader, load_segment
 
 __all__ = ["check_told", "told_until"]
 

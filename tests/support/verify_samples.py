@@ -13,15 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.measures import registry
 from tandem.schemas.measures.base import Groups
-from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.values import present, read_column
 from tandem.schemas.measures.ends import Last
 from tandem.schemas.measures.extremes import Max, Min
 from tandem.schemas.measures.specs import MeasureSpec
 from tandem.schemas.measures.top_k import TopKCount
-from tandem.schemas.measures.values import present, read_column
 
 ROOT = Path(__file__).parents[2]
 CLICKS, FLIGHTS = ROOT / "examples/clicks/clicks.yaml", ROOT / "examples/flights/flights.yaml"
@@ -226,9 +226,9 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from tandem.schemas.measures.columnar import ColumnarMeasure
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
 from tandem.schemas.measures.registry import MeasureKind, register
-from tandem.schemas.measures.values import read_column
+from tandem.schemas.measures.encoding.values import read_column
 
 
 @dataclass(frozen=True)

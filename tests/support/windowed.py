@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
-from tandem.schemas.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition import loads
-from tandem.schemas.durations import format_duration
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import loads
 from tandem.schemas.states import aggregate
+from tandem.schemas.time.durations import format_duration
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 

@@ -1,4 +1,4 @@
-"""A world of sales: see tandem.proving.world. What is published is drawn, not given."""
+"""A world of sales: see tandem.verification.world.world. What is published is drawn, not given."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from sales import LATENESS, SECOND, START, TILE, Sale, definition, read_sale, text
 
-import tandem.proving.world
-from tandem.proving.world import STEPS
+import tandem.verification.world.world
+from tandem.verification.world.world import STEPS
 
 __all__ = ["STEPS", "Copy", "World", "world_of"]
 
@@ -46,7 +46,7 @@ class Copy:
         return self.sale.tile + TILE + LATENESS <= self.watermark
 
 
-class World(tandem.proving.world.World):
+class World(tandem.verification.world.world.World):
     """Sales of several shops, drawn from numbers."""
 
     def __init__(

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from tandem.app import app
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.schemas.states import aggregate
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore

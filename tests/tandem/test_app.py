@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from tandem import running
 from tandem.app import app
-from tandem.instants import ago_text
+from tandem.commands import pipelines as running
+from tandem.output.instants import ago_text
 from tandem.places import Places
 from tandem.schemas.errors import FencedError, StoreError, TandemError, WriterAliveError
 
@@ -82,7 +82,7 @@ def test_errors_end_with_one_line_and_their_code(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("tandem.schemas.definition.load", fail)
+    monkeypatch.setattr("tandem.schemas.definition.loading.load", fail)
     shown = run("check", "any.yaml")
     text = f"error: {' '.join(str(error).split())}\n" if isinstance(error, TandemError) else ""
     assert (shown.exit_code, shown.stderr) == (code, text)
@@ -112,7 +112,7 @@ def test_pass_on_leaves_help_to_the_pipeline() -> None:
     ],
 )
 def test_places_are_those_of_the_pipelines(flags: dict[str, str]) -> None:
-    from tandem.pipelines.config import FlagParser, add_home_flags, home_from
+    from tandem.runners.options.config import FlagParser, add_home_flags, home_from
 
     parser = FlagParser("test", "")
     add_home_flags(parser)
@@ -122,7 +122,7 @@ def test_places_are_those_of_the_pipelines(flags: dict[str, str]) -> None:
 
 
 def test_default_home_is_that_of_the_pipelines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tandem.pipelines.config import FlagParser, add_home_flags, home_from
+    from tandem.runners.options.config import FlagParser, add_home_flags, home_from
 
     monkeypatch.delenv("TANDEM_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -134,8 +134,8 @@ def test_default_home_is_that_of_the_pipelines(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_registered_text_can_be_read_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tandem.pipelines.config import definition_text
-    from tandem.schemas.definition import load, loads
+    from tandem.runners.options.config import definition_text
+    from tandem.schemas.definition.loading import load, loads
 
     path = ROOT / "examples/clicks/clicks.yaml"
     text = definition_text(str(path))

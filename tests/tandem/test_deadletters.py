@@ -12,12 +12,12 @@ from emulated import make
 from google.cloud.pubsub_v1 import SubscriberClient
 
 from tandem.emulator.server import EmbeddedPubSub
-from tandem.formats.dead_letters import encode, letters_name
-from tandem.journal.blobs import LocalBlobs
+from tandem.formats.dead_letters.files import encode, letters_name
 from tandem.journal.clocks import ManualClock
-from tandem.journal.runs import start_run
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.messages import DeadLetter
-from tandem.views.letter_facts import LetterNote
+from tandem.views.dead_letters.facts import LetterNote
 
 TOPIC, SUBSCRIPTION = "projects/demo/topics/orders", "projects/demo/subscriptions/orders"
 RUN = "000001-ab12"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tandem.schemas.compiled import compile_definition
-from tandem.schemas.definition import load
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import load
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, SegmentFile
-from tandem.views.tables import batch_states, live_states
+from tandem.views.storage.tables import batch_states, live_states
 
 OLD_RUN, FOLLOWER = "000001-aa", "f-00001-bb"
 

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.runners import flink_cluster
-from tandem.runners.flink_config import Settings
-from tandem.runners.flink_rest import FlinkRest
+from tandem.runners.flink import cluster as flink_cluster
+from tandem.runners.flink.config import Settings
+from tandem.runners.flink.rest import FlinkRest
 from tandem.schemas.errors import LaunchError, TandemError
 
 MASTER = "127.0.0.1:7001"

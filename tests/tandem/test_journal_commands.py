@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.journal.blobs import LocalBlobs
+from tandem.commands.journal import wait_until
 from tandem.journal.clocks import ManualClock
-from tandem.journal.generations import current_generation
-from tandem.journal.layout import drain_path
-from tandem.journal.runs import start_run
-from tandem.journal.sealing import seal_run
-from tandem.journal_commands import wait_until
+from tandem.journal.runs.generations import current_generation
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.runs.sealing import seal_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import drain_path
 
 RUN = "000001-ab12"
 

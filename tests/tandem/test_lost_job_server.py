@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from tandem.runners import plan_gate
-from tandem.running import _launch
+from tandem.commands.pipelines import _launch
+from tandem.pipelines.planning import gate as plan_gate
 from tandem.schemas.errors import TandemError
 
 

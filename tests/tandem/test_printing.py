@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from tandem import ending
 from tandem.app import app
-from tandem.printing import SafeConsole, cell
+from tandem.output.printing import SafeConsole, cell
+from tandem.output.tables import Column, print_pairs, print_table
 from tandem.schemas.errors import StoreError, TandemError
-from tandem.schemas.printable import json_text, printable
-from tandem.schemas.secrets import keep_secret, redacted
-from tandem.tables import Column, print_pairs, print_table
-from tandem.views.store_address import parse_address, shown_address
+from tandem.schemas.privacy.printable import json_text, printable
+from tandem.schemas.privacy.secrets import keep_secret, redacted
+from tandem.views.storage.address import parse_address, shown_address
 
 HOSTILE = {
     "escape": "\x1b[2J\x1b[31mred",

@@ -14,8 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.journal.blobs import LocalBlobs
-from tandem.schemas.private_files import is_shared, wider
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.schemas.privacy.files import is_shared, wider
 from tandem.views.store import ViewStore
 
 CLICKS = Path(__file__).parents[2] / "examples/clicks/clicks.yaml"

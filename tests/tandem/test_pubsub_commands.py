@@ -9,8 +9,8 @@ import pytest
 from google.cloud.pubsub_v1 import SubscriberClient
 from typer.testing import CliRunner, Result
 
-from tandem import pubsub_commands
 from tandem.app import app
+from tandem.commands import pubsub as pubsub_commands
 from tandem.emulator.server import EmbeddedPubSub
 
 TOPIC, SUBSCRIPTION = "projects/demo/topics/clicks", "projects/demo/subscriptions/clicks"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tandem.answer_tables import value_text
+from tandem.output.answer_tables import value_text
 from tandem.serving.questions.answer_data import json_value
-from tandem.views.answers import answer
+from tandem.views.answers.point import answer
 
 KEY = ("--key", "mill,EUR")
 DAY = ("--window", "day", "--at", "2026-01-05T12:00")

@@ -17,9 +17,9 @@ from windowed import TEXT, Event, View, definition_of
 
 from tandem.app import app
 from tandem.pipelines.backfill import run as backfill
-from tandem.schemas.durations import HOUR, MINUTE
 from tandem.schemas.errors import UserError
-from tandem.schemas.instants import instant_of
+from tandem.schemas.time.durations import HOUR, MINUTE
+from tandem.schemas.time.instants import instant_of
 
 WINDOWS = (
     "month: {calendar: month, zone: Europe/Berlin}, total: {since: 2026-03-01}, "

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import ManualClock
-from tandem.journal.generations import next_generation
-from tandem.journal.runs import start_run
+from tandem.journal.runs.generations import next_generation
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from verify_samples import CLICKS, FLIGHTS, PLANTED_MODULE, PLANTS, clicks, flights, write_lines
 
 from tandem.app import app
-from tandem.schemas.compiled import compile_definition
+from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.measures import registry
 
 

@@ -9,10 +9,10 @@ import pytest
 import sales
 from sales import Sale
 
-from tandem.schemas.compiled import CompiledDefinition
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.reading import observe, source_readings
-from tandem.transforms.routing import route
+from tandem.transforms.routing.tiles import route
+from tandem.transforms.sources.decoding import observe, source_readings
 
 Routed = Callable[..., pa.RecordBatch]
 

@@ -11,16 +11,16 @@ import sales
 from emulated import make, publish
 
 from tandem.emulator.server import EmbeddedPubSub
-from tandem.journal.blobs import LocalBlobs
+from tandem.journal.broker.pubsub import PubSubConfig
 from tandem.journal.clocks import SystemClock
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.lane_writer import LaneWriter
-from tandem.journal.pubsub import PubSubConfig
-from tandem.journal.runs import start_run
-from tandem.transforms import bundle_clock
-from tandem.transforms.bundle_clock import BundleClock, bundle_time, reads_backlog
-from tandem.transforms.journaled_source import JournaledSource
-from tandem.transforms.reading import source_readings
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.writer import LaneWriter
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.transforms.sources import bundle_clock
+from tandem.transforms.sources.bundle_clock import BundleClock, bundle_time, reads_backlog
+from tandem.transforms.sources.decoding import source_readings
+from tandem.transforms.sources.journaled import JournaledSource
 
 TOPIC, SUBSCRIPTION = "projects/p/topics/sales", "projects/p/subscriptions/sales"
 
@@ -72,7 +72,7 @@ def test_each_thread_has_its_own() -> None:
 
 def test_what_a_reader_says_is_what_its_bundle_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
     hand = Hand()
-    monkeypatch.setattr("tandem.transforms.bundle_clock._CLOCK", BundleClock(hand))
+    monkeypatch.setattr("tandem.transforms.sources.bundle_clock._CLOCK", BundleClock(hand))
     begun = bundle_time()
     hand.now += 1
     reads_backlog(True)

@@ -14,10 +14,10 @@ import sales
 from apache_beam import coders
 from sales import OVERFLOWS, Sale
 
-from tandem.formats.files import FilePiece, FileRef
-from tandem.journal.journal_index import SegmentRef
+from tandem.formats.files.reading import FilePiece, FileRef
+from tandem.journal.index import SegmentRef
 from tandem.schemas.messages import DeadLetter, Decoded
-from tandem.transforms.backfill_work import FileWork, SegmentWork, Work
+from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 from tandem.transforms.elements import (
     DeadLetterBatch,
     DecodedSegment,
@@ -27,9 +27,9 @@ from tandem.transforms.elements import (
     Straddler,
     Tally,
 )
+from tandem.transforms.fold.state import TileState
 from tandem.transforms.packing import pack, unpack
-from tandem.transforms.routing import route
-from tandem.transforms.tile_state import TileState
+from tandem.transforms.routing.tiles import route
 
 COMPILED = sales.compiled()
 LETTER = DeadLetter(b"\x00\xff", "no JSON: 'ü'", "decode", 3, "m3", 17, {"ü": "1", "a": ""})

@@ -21,27 +21,27 @@ from apache_beam.utils.timestamp import Timestamp
 from collected import Collect, seen
 from sales import SECOND, TILE, Sale, differences, expected
 
-import tandem.transforms.panes
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.layout import lane_name, watermark_path
-from tandem.pipelines.tied_prism import keep_bundles_whole
-from tandem.proving.runner_state import RunnerState
+import tandem.transforms.routing.panes
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import lane_name, watermark_path
+from tandem.runners.local.tied_prism import keep_bundles_whole
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, LATE
-from tandem.schemas.durations import DAY
 from tandem.schemas.states import from_ipc, to_ipc
+from tandem.schemas.time.durations import DAY
 from tandem.transforms.elements import FoldUpdate, SegmentTally, TileKey
-from tandem.transforms.fold import FoldTiles, _Fold
-from tandem.transforms.openings import stamped
+from tandem.transforms.fold.fold import FoldTiles, _Fold
+from tandem.transforms.fold.state import TileState
+from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.packing import pack, unpack
-from tandem.transforms.panes import GatherPanes, _Gather
-from tandem.transforms.sinks import WriteLiveStates
-from tandem.transforms.stored_tiles import LiveRunRef
-from tandem.transforms.tile_state import TileState
-from tandem.views.answers import all_answers
-from tandem.views.opening import open_store
+from tandem.transforms.routing.panes import GatherPanes, _Gather
+from tandem.transforms.sinks.views import WriteLiveStates
+from tandem.transforms.sources.reader_epochs import stamped
+from tandem.verification.world.runner_state import RunnerState
+from tandem.views.answers.point import all_answers
 from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.storage.opening import open_store
+from tandem.views.storage.tables import live_attempts
 from tandem.views.store import ViewStore
-from tandem.views.tables import live_attempts
 
 Routed = Callable[..., pa.RecordBatch]
 DEFINITION = sales.definition()
@@ -413,14 +413,14 @@ def test_a_bundle_that_failed_leaves_nothing_behind(routed: Routed) -> None:
 
 def test_a_large_pane_is_passed_on_in_several(routed: Routed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of other tiles wait for the bundle's end."""
-    monkeypatch.setattr(tandem.transforms.panes, "_ROWS_OF_PANE", 5)
+    monkeypatch.setattr(tandem.transforms.routing.panes, "_ROWS_OF_PANE", 5)
     part, later = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)]), (TILE, 0)
     found = gathered(_Gather(TILE), [(KEY, part), (later, part), *[(KEY, part)] * 4])
     assert [(key, rows) for key, _, rows, _ in found] == [(KEY, 6), (KEY, 6), (later, 3), (KEY, 3)]
 
 
 def test_a_large_bundle_is_passed_on_in_several_panes(routed: Routed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tandem.transforms.panes, "_ROWS_HELD", 5)
+    monkeypatch.setattr(tandem.transforms.routing.panes, "_ROWS_HELD", 5)
     part, later = routed(COMPILED, [Sale(f"s{n}", n) for n in range(3)]), (TILE, 0)
     found = gathered(_Gather(TILE), [(KEY, part), (later, part), *[(KEY, part)] * 3])
     assert [(key, rows) for key, _, rows, _ in found] == [(KEY, 3), (later, 3), (KEY, 6), (KEY, 3)]

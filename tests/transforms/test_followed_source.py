@@ -12,21 +12,22 @@ import sales
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP
 from sales import SECOND, START, Sale
 
-from tandem.journal.blobs import LocalBlobs
 from tandem.journal.clocks import ManualClock
-from tandem.journal.lane_cursor import Emitted
-from tandem.journal.lane_writer import LaneWriter
-from tandem.journal.layout import drain_path
-from tandem.journal.runs import RunManifest, start_run
-from tandem.journal.segments import SegmentHeader
+from tandem.journal.lanes.cursor import Emitted
+from tandem.journal.lanes.watermark_board import Published, WatermarkBoard
+from tandem.journal.lanes.writer import LaneWriter
+from tandem.journal.runs.manifests import RunManifest, start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import drain_path
+from tandem.journal.storage.segments import SegmentHeader
 from tandem.journal.tail import follower_id, is_follower
-from tandem.journal.watermark_board import Published, WatermarkBoard
-from tandem.schemas.durations import DAY
 from tandem.schemas.messages import MESSAGE_SCHEMA
-from tandem.transforms import bundle_clock, followed_source
-from tandem.transforms.followed_source import FollowConfig, FollowedSource, judged_by
-from tandem.transforms.reading import source_readings
-from tandem.transforms.sinks import serve_when_caught_up
+from tandem.schemas.time.durations import DAY
+from tandem.transforms.sinks.views import serve_when_caught_up
+from tandem.transforms.sources import bundle_clock
+from tandem.transforms.sources import followed as followed_source
+from tandem.transforms.sources.decoding import source_readings
+from tandem.transforms.sources.followed import FollowConfig, FollowedSource, judged_by
 
 DEFINITION = sales.definition()
 VERSION = DEFINITION.source.version

@@ -7,12 +7,12 @@ import pickle
 import pytest
 from apache_beam import coders
 
-from tandem.journal.lane_config import LaneConfig
-from tandem.journal.pubsub import PubSubConfig
-from tandem.journal.runs import RunManifest
-from tandem.transforms.followed_source import FollowConfig, FollowedSource
-from tandem.transforms.journaled_source import JournaledSource
-from tandem.transforms.lane_elements import KEY_GROUPS, ElementCoder, ElementSource, elements, key_group
+from tandem.journal.broker.pubsub import PubSubConfig
+from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.runs.manifests import RunManifest
+from tandem.transforms.sources.followed import FollowConfig, FollowedSource
+from tandem.transforms.sources.journaled import JournaledSource
+from tandem.transforms.sources.lane_elements import KEY_GROUPS, ElementCoder, ElementSource, elements, key_group
 
 
 def lanes(number: int) -> list[ElementSource]:

@@ -11,8 +11,8 @@ from sales import Sale
 
 from tandem.schemas.columns import EVENTS, GENERATION
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.routing import route
-from tandem.transforms.tile_state import TileState
+from tandem.transforms.fold.state import TileState
+from tandem.transforms.routing.tiles import route
 
 COMPILED = sales.compiled()
 LONG_AFTER = sales.TILE + sales.LATENESS

@@ -11,7 +11,7 @@ import sales
 from sales import Sale
 
 from tandem.schemas.states import aggregate, to_ipc
-from tandem.transforms.many_tiles import aggregate_tiles
+from tandem.transforms.batch.many_tiles import aggregate_tiles
 
 Routed = Callable[..., pa.RecordBatch]
 COMPILED = sales.compiled()

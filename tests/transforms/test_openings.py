@@ -12,12 +12,12 @@ import pytest
 import sales
 from sales import Sale
 
-from tandem.journal.blobs import LocalBlobs
-from tandem.journal.layout import watermark_path
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import watermark_path
 from tandem.schemas.states import from_ipc, to_ipc
 from tandem.transforms.elements import RecordBatchCoder
-from tandem.transforms.openings import Openings, are_replaced, gathered, openings_of, stamped, unstamped
-from tandem.transforms.routing import route
+from tandem.transforms.routing.tiles import route
+from tandem.transforms.sources.reader_epochs import Openings, are_replaced, gathered, openings_of, stamped, unstamped
 
 EVENTS = pa.record_batch({"n": [1, 2]})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tandem.transforms.publishing import MAX_REQUEST_BYTES, pace, requests
+from tandem.transforms.sinks.pubsub import MAX_REQUEST_BYTES, pace, requests
 
 
 class Clock:

@@ -10,7 +10,7 @@ from apache_beam.io.iobase import RestrictionProgress
 from apache_beam.io.unbounded_source import _UnboundedSourceRestriction, _UnboundedSourceRestrictionTracker
 from apache_beam.runners.worker.bundle_processor import DataInputOperation
 
-from tandem.transforms import journaled_source
+from tandem.transforms.sources import journaled as journaled_source
 
 UNSAMPLED = math.nan
 """What Beam takes for the bytes put out before it has sampled one."""

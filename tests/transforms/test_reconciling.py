@@ -13,8 +13,8 @@ from sales import SECOND, START, Sale
 from scenarios import draw_steps
 from worlds import STEPS, World, world_of
 
-import tandem.views.batch_rows
-from tandem.journal.generations import next_generation
+import tandem.views.batch.rows
+from tandem.journal.runs.generations import next_generation
 from tandem.schemas.states import merge_blocks
 
 SCENARIOS = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2**16 - 1)), min_size=5, max_size=45)
@@ -152,9 +152,9 @@ def test_a_value_that_batch_computed_wrong_is_logic_and_not_repaired() -> None:
     with world_of(1, lanes=(1,)) as world:
         late_event(world)
         world.serve_live()
-        right = tandem.views.batch_rows.encoded_states
+        right = tandem.views.batch.rows.encoded_states
         twice = lambda measures, block: right(measures, merge_blocks(measures, [block, block]))  # noqa: E731
-        with mock.patch.object(tandem.views.batch_rows, "encoded_states", twice):
+        with mock.patch.object(tandem.views.batch.rows, "encoded_states", twice):
             work = world.build()
         assert work is not None
         assert world.publish_batch(work)

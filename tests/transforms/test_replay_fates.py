@@ -13,10 +13,10 @@ from apache_beam import coders
 from routing_checks import BORDER
 from sales import Sale
 
-from tandem.formats.replays import ReplayOf, without_replay
+from tandem.formats.dead_letters.replays import ReplayOf, without_replay
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.replay_fates import EarlierLetters
-from tandem.transforms.routing import route
+from tandem.transforms.routing.replay_outcomes import EarlierLetters
+from tandem.transforms.routing.tiles import route
 from tandem.transforms.trial import try_messages
 
 COMPILED, EVERY_COPY = sales.compiled(), sales.compiled(deduplicate=False)

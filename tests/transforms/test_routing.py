@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from routing_checks import BORDER, CASES, check_border
 from sales import OVERFLOWS, SECOND, TILE, Sale
 
-from tandem.formats.files import expand, split
+from tandem.formats.files.reading import expand, split
 from tandem.formats.writing import encode_messages
-from tandem.schemas.avro import arrow_schema
+from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from tandem.schemas.hashing import hash64
 from tandem.transforms.elements import SourceBatch
-from tandem.transforms.reading import read_file_piece, source_readings
-from tandem.transforms.routing import route, tile_of
+from tandem.transforms.routing.tiles import route, tile_of
+from tandem.transforms.sources.decoding import read_file_piece, source_readings
 
 MakeBatch = Callable[..., SourceBatch]
 COMPILED = sales.compiled()

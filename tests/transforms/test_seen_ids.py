@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.transforms.seen_ids import ID_SCHEMA, SeenIds, ids_batch
+from tandem.transforms.routing.seen_ids import ID_SCHEMA, SeenIds, ids_batch
 
 Event = tuple[int, int, int]
 """(hash, content, generation)."""

@@ -12,9 +12,9 @@ from apache_beam.testing.util import assert_that
 
 from tandem.schemas.columns import KEY
 from tandem.schemas.keys import KEY_DICTIONARY
-from tandem.transforms import spilling
+from tandem.transforms.batch import spilling
+from tandem.transforms.batch.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
 from tandem.transforms.elements import TileKey
-from tandem.transforms.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
 
 Part = tuple[TileKey, pa.RecordBatch]
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 import sales
 
-import tandem.transforms.tile_block
+import tandem.transforms.fold.block
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.states import merge_blocks, to_ipc
-from tandem.transforms.tile_block import TileBlock
+from tandem.transforms.fold.block import TileBlock
 
 COMPILED = sales.compiled()
 
@@ -65,9 +65,9 @@ def test_as_one_merge_of_everything(seed: int) -> None:
 @pytest.mark.parametrize("bits", [1, 3, 6], ids=lambda bits: f"{bits} bits")
 def test_keys_of_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
     """With hashes of few bits nearly all keys collide."""
-    intact = tandem.transforms.tile_block._hashes_of
+    intact = tandem.transforms.fold.block._hashes_of
     monkeypatch.setattr(
-        tandem.transforms.tile_block, "_hashes_of", lambda rows: intact(rows) & np.uint64((1 << bits) - 1)
+        tandem.transforms.fold.block, "_hashes_of", lambda rows: intact(rows) & np.uint64((1 << bits) - 1)
     )
     random = Random(bits)
     tile = check([_block(random, random.choice([1, 2, 30]), 40, 2) for _ in range(25)])

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sales import Sale
 
-from tandem.proving.splits import check_tallies, encoded
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.states import aggregate, merge_blocks
 from tandem.transforms.elements import Tally
-from tandem.transforms.tile_state import TileState
+from tandem.transforms.fold.state import TileState
+from tandem.verification.splits import check_tallies, encoded
 
 Routed = Callable[..., pa.RecordBatch]
 TILE = (0, 0)

@@ -9,7 +9,7 @@ import pytest
 
 from tandem.schemas.certificate import Certificate
 from tandem.schemas.errors import StoreError, UserError
-from tandem.views.answers import all_answers, answer, series, window
+from tandem.views.answers.point import all_answers, answer, series, window
 from tandem.views.report import status_report
 from tandem.views.windows import window_at
 

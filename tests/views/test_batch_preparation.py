@@ -14,9 +14,9 @@ import pytest
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
 from tandem.views import run_store
-from tandem.views.answers import all_answers
-from tandem.views.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
-from tandem.views.event_ids import PackedIds, pack_ids, unpack_ids
+from tandem.views.answers.point import all_answers
+from tandem.views.batch.event_ids import PackedIds, pack_ids, unpack_ids
+from tandem.views.reconcile.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
 from tandem.views.rows import BatchManifest
 from tandem.views.store import ViewStore
 

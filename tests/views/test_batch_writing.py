@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tandem.schemas.errors import StoreError
-from tandem.views.answers import all_answers
+from tandem.views.answers.point import all_answers
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
 
 
 def view(bench: Any, batch_run: str) -> dict[tuple[str, int], int]:
     """Events by key and tile of a batch run, published without any check."""
-    from tandem.views.publishing import candidate, lock_pointer, move
+    from tandem.views.publishing.pointer import candidate, lock_pointer, move
     from tandem.views.rows import PublicationKind
 
     database = bench.store.database

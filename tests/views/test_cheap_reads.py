@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tandem.schemas.certificate import Facts, judge
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.measures.registry import MEASURES, build
-from tandem.views.certifying import statuses
-from tandem.views.reading import Scope
+from tandem.views.answers.certifying import statuses
+from tandem.views.answers.reading import Scope
 
 BOUNDS = st.integers(0, 3)
 

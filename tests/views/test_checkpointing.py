@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tandem.views import checkpointing
-from tandem.views.checkpointing import Checkpointer
+from tandem.views.storage import checkpointing
+from tandem.views.storage.checkpointing import Checkpointer
 
 
 def grow(connection: sqlite3.Connection) -> None:

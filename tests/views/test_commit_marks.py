@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import tandem.views.commit_marks
+import tandem.views.storage.commit_marks
 from tandem.schemas.errors import DamagedStoreError
-from tandem.views.commit_marks import CommitMark
+from tandem.views.storage.commit_marks import CommitMark
 from tandem.views.store import ViewStore
 
 
@@ -74,11 +74,11 @@ def test_what_must_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commits: int, boot: str, noticed: bool
 ) -> None:
     mark = CommitMark(str(tmp_path / "views.db"))
-    monkeypatch.setattr(tandem.views.commit_marks, "_boot", lambda: "now" if boot else "")
+    monkeypatch.setattr(tandem.views.storage.commit_marks, "_boot", lambda: "now" if boot else "")
     mark.note(1, 5, True)
     mark.note(1, 8, False)
     mark.note(1, 6, False)
-    monkeypatch.setattr(tandem.views.commit_marks, "_boot", lambda: boot)
+    monkeypatch.setattr(tandem.views.storage.commit_marks, "_boot", lambda: boot)
     if noticed:
         with pytest.raises(DamagedStoreError, match=f"holds {commits} of "):
             mark.check(1, commits)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from windowed import Event, View, definition_of
 
-from tandem.schemas.calendars import Calendar, Period
-from tandem.schemas.durations import DAY, HOUR, MINUTE
 from tandem.schemas.errors import UserError
-from tandem.schemas.instants import instant_of
 from tandem.schemas.measures.count import Count
-from tandem.schemas.windows import CalendarWindow, CumulativeWindow, SessionWindow, Window
-from tandem.views.answers import all_answers, series_over
-from tandem.views.cumulative import answer_ever, cumulative
+from tandem.schemas.time.calendars import Calendar, Period
+from tandem.schemas.time.durations import DAY, HOUR, MINUTE
+from tandem.schemas.time.instants import instant_of
+from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.views.answers.cumulative import answer_ever, cumulative
+from tandem.views.answers.point import all_answers, series_over
 from tandem.views.windows import edges_of, windows_of
 
 KEY = '["ann"]'

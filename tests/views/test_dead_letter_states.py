@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tandem.views.answers import answer
-from tandem.views.letter_facts import LetterNote, pack_rows, unpack_rows
+from tandem.views.answers.point import answer
+from tandem.views.dead_letters.facts import LetterNote, pack_rows, unpack_rows
 from tandem.views.rows import BatchManifest, DeadLetterStatus, FileSet, GenerationCounts
 
 OPEN, REPLAYED, DROPPED = DeadLetterStatus.OPEN, DeadLetterStatus.REPLAYED, DeadLetterStatus.DROPPED

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.views.digest_rows import RowSum, pack_tiles, unpack_tiles
-from tandem.views.digests import MODULUS, as_bytes, from_bytes, ids_hashed, row_hash, sum_of
+from tandem.views.reconcile.digest_rows import RowSum, pack_tiles, unpack_tiles
+from tandem.views.reconcile.digests import MODULUS, as_bytes, from_bytes, ids_hashed, row_hash, sum_of
 
 WORDS = st.integers(0, 2**64 - 1)
 IDS = st.lists(st.tuples(WORDS, WORDS), max_size=30)

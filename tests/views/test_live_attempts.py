@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from tandem.schemas.errors import OvertakenError, PublishRefusedError
-from tandem.views.answers import all_answers
-from tandem.views.asides import Aside
-from tandem.views.tables import straddlers
+from tandem.views.answers.point import all_answers
+from tandem.views.live.evicted_tiles import Aside
+from tandem.views.storage.tables import straddlers
 
 
 @pytest.fixture

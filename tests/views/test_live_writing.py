@@ -10,8 +10,8 @@ import pytest
 
 from tandem.schemas.errors import StoreError
 from tandem.views import lookups
-from tandem.views.answers import answer
-from tandem.views.live_rows import state_rows
+from tandem.views.answers.point import answer
+from tandem.views.live.rows import state_rows
 from tandem.views.rows import LaneExtent
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tandem.schemas.errors import StoreError
-from tandem.views.opening import open_store
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from ports import free_port
 
-from tandem.views.answers import all_answers, answer
-from tandem.views.asides import Aside
+from tandem.views.answers.point import all_answers, answer
+from tandem.views.live.evicted_tiles import Aside
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 

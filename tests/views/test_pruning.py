@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from tandem.schemas.errors import PublishRefusedError, StoreError
-from tandem.views.answers import all_answers
+from tandem.views.answers.point import all_answers
 from tandem.views.rows import BatchManifest
-from tandem.views.tables import batch_ids, batch_states, live_segments, live_states
+from tandem.views.storage.tables import batch_ids, batch_states, live_segments, live_states
 
 
 def count(bench: Any, table: sa.Table) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
-from tandem.views.answers import all_answers, answer
+from tandem.views.answers.point import all_answers, answer
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, Told
 from tandem.views.store import ViewStore
 

@@ -12,10 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from tandem.schemas.errors import DamagedStoreError
-from tandem.views.row_checks import AS_IT_IS, checked_states, crc_of, sealed_row, state_crc
+from tandem.views.storage.checksums import AS_IT_IS, checked_states, crc_of, sealed_row, state_crc
+from tandem.views.storage.columns import CRC, METADATA
+from tandem.views.storage.tables import batch_states, live_states, store_version
 from tandem.views.store import ViewStore
-from tandem.views.table_columns import CRC, METADATA
-from tandem.views.tables import batch_states, live_states, store_version
 
 STATES = [batch_states, live_states]
 SEALED = [table for table in METADATA.sorted_tables if table is not store_version]

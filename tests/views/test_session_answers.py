@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from windowed import Event, View, definition_of
 
-from tandem.schemas.durations import HOUR, MINUTE
 from tandem.schemas.errors import StoreError, UserError
-from tandem.views import sessions as module
-from tandem.views.answers import all_answers, answer
-from tandem.views.session_rows import all_sessions
-from tandem.views.sessions import session_at, sessions
+from tandem.schemas.time.durations import HOUR, MINUTE
+from tandem.views.answers import sessions as module
+from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.session_rows import all_sessions
+from tandem.views.answers.sessions import session_at, sessions
 
 KEY = '["ann"]'
 Make = Callable[..., View]

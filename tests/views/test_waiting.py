@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tandem.schemas.errors import StoreError
-from tandem.views import waiting
+from tandem.views.locking import waiting
 from tandem.views.store import ViewStore
 
 HOLD = """

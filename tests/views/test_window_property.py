@@ -22,13 +22,13 @@ from windowed import (
     local_date,
 )
 
-from tandem.schemas.calendars import PERIODS, Calendar, Period
-from tandem.schemas.durations import DAY, HOUR, MINUTE
-from tandem.schemas.instants import instant_of
-from tandem.views.answers import all_answers, answer, series_over
-from tandem.views.cumulative import answer_ever, cumulative
-from tandem.views.session_rows import all_sessions
-from tandem.views.sessions import session_at, sessions
+from tandem.schemas.time.calendars import PERIODS, Calendar, Period
+from tandem.schemas.time.durations import DAY, HOUR, MINUTE
+from tandem.schemas.time.instants import instant_of
+from tandem.views.answers.cumulative import answer_ever, cumulative
+from tandem.views.answers.point import all_answers, answer, series_over
+from tandem.views.answers.session_rows import all_sessions
+from tandem.views.answers.sessions import session_at, sessions
 from tandem.views.windows import edges_of
 
 seeded = settings(max_examples=12, deadline=None, derandomize=True, database=None)

@@ -19,8 +19,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tandem.schemas.measures import Measure
+from tandem.schemas.measures.encoding.rounding import round_ratio, round_scaled, round_sqrt
 from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.rounding import round_ratio, round_scaled, round_sqrt
 from tandem.schemas.measures.sum import Sum
 from tandem.schemas.measures.variance import Stddev, Variance
 

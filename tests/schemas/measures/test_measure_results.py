@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tandem.schemas import columns
 from tandem.schemas.measures import build
-from tandem.schemas.measures.values import storage_type
+from tandem.schemas.measures.encoding.values import storage_type
 
 NAN, INF = math.nan, math.inf
 UTC = datetime.UTC

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.schemas.measures.ragged import pairs, ranges
+from tandem.schemas.measures.encoding.ragged import pairs, ranges
 
 LOW, HIGH = -(2**63), 2**63 - 1
 

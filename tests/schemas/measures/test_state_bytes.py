@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tandem.schemas import columns
 from tandem.schemas.measures import Measure, build, decode_rows, encode_rows, identity
-from tandem.schemas.measures.state_codec import decode_states, encode_states
+from tandem.schemas.measures.encoding.states import decode_states, encode_states
 
 EVENTS = pa.RecordBatch.from_pydict(
     {

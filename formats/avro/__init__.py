@@ -1,0 +1,1 @@
+"""Avro container files and messages into columns: structure, schemas, resolution, and decoding."""

@@ -1,0 +1,167 @@
+"""Columns of records that were written with another schema than the source's, by Avro's rules of resolution.
+
+The same functions serve files, whose header holds the writer's schema, and messages, whose attributes name it, so that
+batch and live make the same event of the same record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.formats.avro.conversions import from_wire, known_symbols, texts
+from tandem.formats.avro.types import MISSING, SourceField, Type
+from tandem.formats.dead_letters.verdicts import Verdicts
+from tandem.formats.json.fields import column_of, default_of
+from tandem.schemas.avro.compatibility import PROMOTIONS
+from tandem.schemas.errors import SchemaError
+
+__all__ = [
+    "column_at",
+    "default_column",
+    "from_json",
+    "from_written",
+    "is_left_out",
+    "resolve",
+    "written_name",
+    "written_path",
+]
+
+_OPAQUE: Final = ("bytes", "fixed")
+_TIMESTAMPS: Final = ("timestamp-", "local-timestamp-")
+
+
+def written_name(record: Type, field: SourceField) -> str | None:
+    """The name under which the writer has the field: its own, else the first alias that is there; None: not at all."""
+    return next((name for name in (field.name, *field.aliases) if name in record.names), None)
+
+
+def written_path(record: Type, field: SourceField) -> tuple[int, ...] | None:
+    """Where the writer has the field, as places in its records from the top down: at the field's path, else under its
+    name; None: not at all.
+    """
+    if field.path and field.path != (field.name,):
+        places = []
+        kind = record
+        for name in field.path:
+            if kind.kind != "record" or name not in kind.names:
+                break
+            places.append(kind.names.index(name))
+            kind = kind.parts[places[-1]].value
+        else:
+            return tuple(places)
+    own = written_name(record, field)
+    return (record.names.index(own),) if own is not None else None
+
+
+def column_at(batches: Sequence[pa.RecordBatch], place: tuple[int, ...]) -> pa.Array:
+    """The column at a place of a writer's records; null where anything above it is."""
+    column = pa.concat_arrays([batch.column(place[0]) for batch in batches])
+    for at in place[1:]:
+        column = column.flatten()[at]
+    return column
+
+
+def resolve(place: str, record: Type, field: SourceField) -> Type | None:
+    """The type to read the writer's column as; None for a field that the writer doesn't have and that has a default.
+
+    Raises SchemaError, which names `place`, where the writer's type can't be read as the field's.
+    """
+    path = written_path(record, field)
+    if path is None:
+        if field.default is MISSING:
+            raise SchemaError(f"{place}: {_nothing_at(record, field)}; it has {', '.join(record.names)}")
+        return None
+    for at in path:
+        record = record.value.parts[at]
+    written, wanted = record.value, field.type.value
+    if written.kind == "null" and field.nullable:
+        return written
+    if not _fits(written, wanted):
+        raise SchemaError(f"{place}: field '{field.name}' is {written}; the source's schema has {wanted}")
+    if written.kind in ("int", "long") and (not written.logical or not wanted.logical):
+        # A logical type on one side only: Avro reads the number as it stands, in the reader's unit.
+        return Type(written.kind, logical=wanted.logical)
+    return written
+
+
+def _nothing_at(record: Type, field: SourceField) -> str:
+    if not field.path or field.path == (field.name,):
+        return f"no field '{field.name}'"
+    kind = record
+    for at, name in enumerate(field.path[:-1]):
+        if name not in kind.names:
+            break
+        kind = kind.parts[kind.names.index(name)].value
+        if kind.kind != "record":
+            return f"'{'.'.join(field.path[: at + 1])}' is {kind}; a path leads through records only"
+    return f"nothing at '{'.'.join(field.path)}', and no field '{field.name}'"
+
+
+def _fits(written: Type, wanted: Type) -> bool:
+    fits = written.kind == wanted.kind or (written.kind, wanted.kind) in PROMOTIONS
+    if written.kind != wanted.kind and written.kind in _OPAQUE and written.logical:
+        return False  # digits of a decimal are no text
+    if written.logical and wanted.logical and not _both_timestamps(written, wanted):
+        same = (written.logical, written.precision, written.scale) == (wanted.logical, wanted.precision, wanted.scale)
+        fits = fits and same
+    if wanted.logical == "decimal" or written.kind == "fixed":
+        fits = fits and (written.logical, written.size) == (wanted.logical, wanted.size)
+    return fits
+
+
+def _both_timestamps(written: Type, wanted: Type) -> bool:
+    return any(written.logical.startswith(kind) and wanted.logical.startswith(kind) for kind in _TIMESTAMPS)
+
+
+def default_column(field: SourceField, size: int, verdicts: Verdicts) -> pa.Array:
+    """The field's default, `size` times."""
+    return column_of([default_of(field)] * size, field, verdicts)
+
+
+def is_left_out(field: SourceField) -> bool:
+    """Whether a file may lack the field's column: it has a default."""
+    return field.default is not MISSING
+
+
+def from_written(column: pa.Array, written: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    """A column of the wire schema in the field's Arrow type; `written` is what `resolve` said."""
+    if written.kind == "null":
+        return pa.nulls(len(column), field.arrow)
+    return from_wire(column, written, field, verdicts)
+
+
+def from_json(values: list[Any], writer: SourceField, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    """What JSON of the writer's schema decoded to, in the field's Arrow type."""
+    written, wanted = writer.type.value, field.type.value
+    if written.kind in ("int", "long"):
+        return _numbers(values, writer, field, verdicts)
+    column = column_of(values, writer, verdicts)
+    if written.kind == "enum":
+        return known_symbols(column, written.names, field, verdicts)
+    if column.type == field.arrow:
+        return column
+    if pa.types.is_string(field.arrow) and written.kind == "bytes":
+        return texts(column, field, verdicts)
+    if wanted.kind == "bytes" and not wanted.logical:
+        return column.cast(pa.binary())
+    return column.cast(field.arrow)
+
+
+def _numbers(values: list[Any], writer: SourceField, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    written, wanted = writer.type.value, field.type.value
+    if written.logical and not wanted.logical:
+        # The number as the writer has it, in the writer's unit; texts of times and dates are numbers first.
+        column = column_of(values, writer, verdicts)
+        number = column.cast(pa.int32()) if column.type.bit_width == 32 else column
+        number = number.cast(pa.int64())
+        if written.logical.endswith("timestamp-millis"):
+            number = pc.divide(number, 1000)
+        return number.cast(field.arrow, safe=pa.types.is_integer(field.arrow))
+    read_as = written if written.logical else Type(written.kind, logical=wanted.logical)
+    kind = replace(writer.type, parts=(read_as,)) if writer.type.kind == "optional" else read_as
+    return column_of(values, replace(writer, name=field.name, type=kind, arrow=field.arrow), verdicts)

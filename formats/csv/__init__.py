@@ -1,0 +1,1 @@
+"""CSV files into columns, in the dialect that the source declares."""

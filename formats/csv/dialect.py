@@ -1,0 +1,160 @@
+"""How rows of a CSV file are cut into values: by RFC 4180, with the signs that the source says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tandem.formats.files.pieces import FileRef
+from tandem.formats.source_spec import TextSpec
+from tandem.formats.text.eight_bytes import Longs
+
+__all__ = ["Dialect", "dialect_of"]
+
+_NEWLINE, _RETURN = b"\n\r"
+_TAB: Final = b"\t"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The signs of a file, each one byte of ASCII, or empty where it has none of the kind."""
+
+    delimiter: bytes = b","
+    quote: bytes = b'"'
+    escape: bytes = b""
+    """Before a sign: it stands for itself."""
+    comment: bytes = b""
+    """At a line's start: the line is no row."""
+
+    @property
+    def special(self) -> bytes:
+        """Signs without which every line is just values between delimiters."""
+        return self.quote + self.escape + self.comment
+
+    def is_simple(self, text: bytes) -> bool:
+        """Whether nothing in the text needs care."""
+        return b"\r" not in text and not any(bytes([sign]) in text for sign in self.special)
+
+    @cached_property
+    def _open(self) -> re.Pattern[bytes] | None:
+        """A quoted value without its closing quote."""
+        if not self.quote:
+            return None
+        quote, escape = re.escape(self.quote), re.escape(self.escape)
+        escaped = rb"|%b[\x00-\xff]" % escape if escape else b""
+        return re.compile(rb"%b((?:[^%b%b]++|%b%b%b)*+)" % (quote, quote, escape, quote, quote, escaped), re.DOTALL)
+
+    @cached_property
+    def _field(self) -> re.Pattern[bytes]:
+        """A value: within quotes (group 1) or without (group 2)."""
+        quote, escape, delimiter = (re.escape(sign) for sign in (self.quote, self.escape, self.delimiter))
+        escaped = rb"|%b[^\r\n]" % escape if escape else b""
+        first = rb"(?:[^%b%b%b\r\n]%b)" % (quote, escape, delimiter, escaped)
+        plain = rb"((?:%b(?:[^%b%b\r\n]++%b)*+)?+)" % (first, escape, delimiter, escaped)
+        quoted = rb"%b%b|" % (self._open.pattern, quote) if self._open is not None else rb"(?!)()|"
+        return re.compile(quoted + plain, re.DOTALL)
+
+    def record(self, text: bytes, at: int, final: bool) -> tuple[list[bytes], int] | None:
+        """The values of the record that starts at `at`, and where the next starts; None if it is malformed or
+        unfinished.
+        """
+        values = []
+        while True:
+            match = self._field.match(text, at)
+            if match is None:
+                return None
+            quoted, plain = match.groups()
+            values.append(self._plain(plain) if quoted is None else self._unquoted(quoted))
+            at = match.end()
+            if at == len(text):
+                return (values, at) if final else None
+            if text[at : at + 1] == self.delimiter:
+                at += 1
+                continue
+            end = at + 1 if text[at : at + 1] == b"\r" else at
+            if text[end : end + 1] == b"\n":
+                return values, end + 1
+            if end == len(text):
+                return (values, end) if final else None
+            return None
+
+    def _plain(self, value: bytes) -> bytes:
+        return self._escapes.sub(rb"\1", value) if self.escape and self.escape in value else value
+
+    def _unquoted(self, value: bytes) -> bytes:
+        if not self.escape or self.escape not in value:
+            return value.replace(self.quote * 2, self.quote)
+        return self._in_quotes.sub(lambda found: found[1] or found[2], value)
+
+    @cached_property
+    def _escapes(self) -> re.Pattern[bytes]:
+        return re.compile(rb"%b([\x00-\xff])" % re.escape(self.escape))
+
+    @cached_property
+    def _in_quotes(self) -> re.Pattern[bytes]:
+        quote = re.escape(self.quote)
+        return re.compile(rb"%b([\x00-\xff])|%b(%b)" % (re.escape(self.escape), quote, quote))
+
+    def unfinished(self, text: bytes, at: int) -> bool:
+        """Whether the record that starts at `at` could still become whole with more text."""
+        while True:
+            match = self._field.match(text, at)
+            if match is None or (match.end() == at and self.quote and text[at : at + 1] == self.quote):
+                opened = self._open.match(text, at) if self._open is not None else None
+                return opened is not None and len(text) - opened.end() <= len(self.escape)
+            at = match.end()
+            if at >= len(text) - 1:
+                return True
+            if text[at : at + 1] != self.delimiter:
+                return False
+            at += 1
+
+    def careful(self, text: bytes) -> list[int]:
+        """Where lines start that need care: comments, and those with quotes that don't just enclose a value, with an
+        escape, or with a lone carriage return.
+        """
+        if self.is_simple(text):
+            return []
+        padded = np.frombuffer(b"\n" + text + b"\n", np.uint8)  # what follows the byte at i stands at i + 2
+        data = padded[1:-1]
+        newlines = np.flatnonzero(data == _NEWLINE)
+        returns = np.flatnonzero(data == _RETURN)
+        lines = [np.searchsorted(newlines, returns[padded[returns + 2] != _NEWLINE])]
+        starts = np.insert(newlines + 1, 0, 0)
+        if self.quote:
+            lines += self._badly_quoted(padded, newlines)
+        if self.escape:
+            lines.append(np.searchsorted(newlines, np.flatnonzero(data == self.escape[0])))
+        if self.comment:
+            lines.append(np.flatnonzero(padded[starts + 1] == self.comment[0]))
+        found: list[int] = starts[np.unique(np.concatenate(lines))].tolist()
+        return found
+
+    def _badly_quoted(self, padded: npt.NDArray[np.uint8], newlines: Longs) -> Iterator[Longs]:
+        before = np.array([self.delimiter[0], _NEWLINE], np.uint8)
+        behind = np.array([self.delimiter[0], _NEWLINE, _RETURN], np.uint8)
+        quotes = np.flatnonzero(padded[1:-1] == self.quote[0])
+        line = np.searchsorted(newlines, quotes)
+        opening = (np.arange(len(quotes)) - np.searchsorted(line, line)) % 2 == 0
+        fits = np.where(opening, np.isin(padded[quotes], before), np.isin(padded[quotes + 2], behind))
+        yield line[~fits]
+        yield np.flatnonzero(np.bincount(line) % 2) if len(line) else line
+
+
+@lru_cache(maxsize=64)
+def _dialect(delimiter: str, quote: str, escape: str, comment: str) -> Dialect:
+    escape = "" if escape == quote else escape
+    return Dialect(*(sign.encode() for sign in (delimiter, quote, escape, comment)))
+
+
+def dialect_of(source: TextSpec, ref: FileRef) -> Dialect:
+    """The dialect of a file: what the source says, and for .tsv files a tab between values unless it says another."""
+    csv = source.csv
+    delimiter = csv.delimiter or ("\t" if ref.format == "tsv" else ",")
+    return _dialect(delimiter, csv.quote or "", csv.escape or "", csv.comment or "")

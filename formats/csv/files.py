@@ -1,0 +1,308 @@
+"""CSV files into columns: by default of RFC 4180 with a header, else as the source's `csv` says.
+
+Clean stretches, those in which quotes do no more than enclose values, are split by Arrow; other records, and
+stretches with a ragged row, one by one here. Values are typed by the same code either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Final
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
+
+from tandem.formats.avro.resolution import default_column, is_left_out
+from tandem.formats.avro.types import SourceField, SourceFields
+from tandem.formats.csv.dialect import Dialect, dialect_of
+from tandem.formats.dead_letters.verdicts import DECODE, Parsed, Verdicts
+from tandem.formats.files.pieces import FilePiece, FileRef
+from tandem.formats.source_spec import TextSpec
+from tandem.formats.text.lines import CHUNK, MAX_LINE, Reading, endless, split_lines
+from tandem.formats.text.streams import BOM, is_plain, open_text
+from tandem.formats.values.texts import column_of_text
+from tandem.schemas.errors import SchemaError, SourceFileError
+from tandem.schemas.source.field_paths import path_text
+
+__all__ = ["header_of", "read_csv", "split_csv"]
+
+_SMALL: Final = 4096
+"""Bytes; for a shorter stretch it isn't worth to call Arrow."""
+_HEAD: Final = 1 << 20
+"""Bytes that the header row must lie in."""
+
+Fault = tuple[str, str]
+
+
+def split_csv(ref: FileRef, target_bytes: int, source: TextSpec) -> list[FilePiece]:
+    """Stretches of whole rows; one piece if the file has a quote or an escape behind its header, since values may
+    hold line ends then.
+    """
+    dialect = dialect_of(source, ref)
+    with open_text(ref, source.encoding) as file:
+        head = file.read(_HEAD)
+        body = _header(head, ref.path, source, dialect)[1]
+        plain = not any(bytes([sign]) in head[body:] for sign in dialect.quote + dialect.escape)
+        while plain and is_plain(ref, source.encoding) and (chunk := file.read(CHUNK)):
+            plain = not any(bytes([sign]) in chunk for sign in dialect.quote + dialect.escape)
+    return split_lines(ref, target_bytes, source.encoding, splittable=plain)
+
+
+def read_csv(
+    fields: SourceFields, columns: tuple[str, ...], piece: FilePiece, source: TextSpec
+) -> Iterator[tuple[Parsed, list[bytes]]]:
+    """The needed fields of the piece's rows, and each row's bytes; blank lines and comments are no rows.
+
+    A row with another number of values than the header, or with a value that doesn't parse, is dead. Raises
+    SchemaError if a needed column is missing.
+    """
+    dialect = dialect_of(source, piece.ref)
+    with open_text(piece.ref, source.encoding) as file:
+        head = file.read(_HEAD)
+        names, body = _header(head, piece.ref.path, source, dialect)
+        needed, absent = _found(piece.ref.path, names, fields.needed(columns))
+        table = _Table(names, [names.index(_column(wanted)) for wanted in needed], dialect)
+        start = max(piece.start, body)
+        if start > len(head):
+            file.seek(start)
+        for rows in _batches(piece, file, head[start : piece.end], start, table):
+            texts, verdicts = rows.finished()
+            arrays = {
+                wanted.name: column_of_text(text, wanted, verdicts) for wanted, text in zip(needed, texts, strict=True)
+            }
+            arrays |= {missing.name: default_column(missing, verdicts.size, verdicts) for missing in absent}
+            kept = np.delete(np.arange(len(rows.raw)), list(rows.faults)) if rows.faults else np.arange(len(rows.raw))
+            yield Parsed(arrays, kept, verdicts, rows.faults), rows.raw
+
+
+def header_of(ref: FileRef, source: TextSpec) -> bytes:
+    """The header row, and comments above it, as they stand, in UTF-8; empty for files without one."""
+    with open_text(ref, source.encoding) as file:
+        head = file.read(_HEAD)
+    body = _header(head, ref.path, source, dialect_of(source, ref))[1]
+    return head[:body].removeprefix(BOM).rstrip(b"\r\n")
+
+
+def _column(wanted: SourceField) -> str:
+    """The name of a field's column."""
+    return path_text(wanted.path)
+
+
+def _found(path: str, names: list[str], needed: tuple[SourceField, ...]) -> tuple[list[SourceField], list[SourceField]]:
+    """(the needed fields that the file has, those that it may lack). Raises SchemaError for others."""
+    found, absent = list[SourceField](), list[SourceField]()
+    for wanted in needed:
+        count = names.count(_column(wanted))
+        if count == 0 and is_left_out(wanted):
+            absent.append(wanted)
+        elif count == 1:
+            found.append(wanted)
+        else:
+            problem = "more than one column" if count else "no column"
+            header = f"the header has {', '.join(names)}{_other_delimiter(names)}"
+            raise SchemaError(f"{path}: {problem} '{_column(wanted)}'; {header}")
+    return found, absent
+
+
+def _other_delimiter(names: list[str]) -> str:
+    """What to write for a header that looks like names between other signs."""
+    likely = next((sign for sign in (";", "\t", "|", ",") if len(names) == 1 and sign in names[0]), None)
+    if likely is None:
+        return ""
+    shown = "tab" if likely == "\t" else f'"{likely}"'
+    return f"; if the values are separated by another sign, write `csv: {{delimiter: {shown}}}` into the source"
+
+
+def _header(head: bytes, path: str, source: TextSpec, dialect: Dialect) -> tuple[list[str], int]:
+    """The names, and where the first row starts."""
+    at = len(BOM) if head.startswith(BOM) else 0
+    if source.csv.header is False:
+        return [entry["name"] for entry in source.avro_schema["fields"]], at
+    if source.csv.header is not True:
+        return list(source.csv.header), at
+    while dialect.comment and head.startswith(dialect.comment, at):
+        at = head.find(b"\n", at) + 1 or len(head)
+    found = dialect.record(head, at, final=len(head) < _HEAD)
+    if found is None:
+        raise SourceFileError(
+            f"{path}: no header row of names separated by {_shown(dialect.delimiter)} at its start; "
+            "for a file without one write `csv: {header: false}` into the definition's source, or the names"
+        )
+    names = [value.decode("utf-8", "replace").strip() for value in found[0]]
+    if not any(names):
+        raise SourceFileError(f"{path}: the header row is empty; the first row must name the columns")
+    return names, found[1]
+
+
+def _shown(delimiter: bytes) -> str:
+    return {b",": "commas", b"\t": "tabs", b";": "semicolons"}.get(delimiter, repr(delimiter.decode()))
+
+
+@dataclass
+class _Table:
+    """How rows are cut: the columns' names, the places of those that are needed, and the dialect."""
+
+    names: list[str]
+    places: list[int]
+    dialect: Dialect
+
+    def slots(self) -> list[str]:
+        """Names for Arrow, since those of the header may be given twice."""
+        return [f"c{at}" for at in range(len(self.names))]
+
+
+@dataclass
+class _Rows:
+    """Rows of one batch in the file's order."""
+
+    table: _Table
+    raw: list[bytes] = field(default_factory=list)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    columns: list[list[pa.Array]] = field(default_factory=list)
+    waiting: list[list[bytes]] = field(default_factory=list)
+
+    def add_clean(self, text: bytes) -> None:
+        """Whole lines without anything that needs care: see `Dialect.careful`."""
+        lines = [line for line in text.replace(b"\r\n", b"\n").split(b"\n") if line and line != b"\r"]
+        if len(text) >= _SMALL and self.table.places and max(map(len, lines), default=0) <= MAX_LINE:
+            arrays = _split_by_arrow(text, self.table)
+            if arrays is not None and len(arrays[0]) == len(lines):
+                self._flush()
+                self.columns.append(arrays)
+                self.raw += lines
+                return
+        dialect = self.table.dialect
+        for line in lines:
+            line = line.rstrip(b"\r")
+            quoted = dialect.quote and dialect.quote in line
+            found = dialect.record(line, 0, final=True) if quoted else (line.split(dialect.delimiter), 0)
+            if found is None:
+                raise AssertionError(f"a row was taken for a clean one: {line!r}")
+            self.add(found[0], line)
+
+    def add(self, values: list[bytes], raw: bytes) -> None:
+        """One row."""
+        if len(values) != len(self.table.names):
+            self.add_fault(raw, f"{len(values)} values; the header names {len(self.table.names)}")
+        elif len(raw) > MAX_LINE:
+            self.add_fault(raw, f"{len(raw):,} bytes; {MAX_LINE:,} are allowed")
+        else:
+            self.waiting.append([values[place] for place in self.table.places])
+            self.raw.append(raw)
+
+    def add_fault(self, raw: bytes, reason: str) -> None:
+        """One row that can't be cut."""
+        self.faults[len(self.raw)] = (DECODE, f"not a row: {reason}")
+        self.raw.append(raw)
+
+    def finished(self) -> tuple[list[pa.Array], Verdicts]:
+        """The needed columns as bytes, and verdicts for their rows."""
+        self._flush()
+        count = len(self.table.places)
+        texts = [
+            pa.concat_arrays([arrays[at] for arrays in self.columns]) if self.columns else pa.array([], pa.binary())
+            for at in range(count)
+        ]
+        return texts, Verdicts(len(self.raw) - len(self.faults))
+
+    def _flush(self) -> None:
+        if self.waiting and self.table.places:
+            self.columns.append([pa.array(values, pa.binary()) for values in zip(*self.waiting, strict=True)])
+        self.waiting = []
+
+
+def _split_by_arrow(text: bytes, table: _Table) -> list[pa.Array] | None:
+    """The needed columns of clean lines; None if some row is ragged."""
+    slots, dialect = table.slots(), table.dialect
+    wanted = [slots[place] for place in table.places]
+    try:
+        found = csv.read_csv(
+            pa.BufferReader(text),
+            csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=slots),
+            csv.ParseOptions(
+                delimiter=dialect.delimiter.decode(),
+                quote_char=dialect.quote.decode() or False,
+                double_quote=False,
+                escape_char=False,
+            ),
+            csv.ConvertOptions(
+                check_utf8=False,
+                column_types=dict.fromkeys(slots, pa.binary()),
+                include_columns=wanted,
+                null_values=[],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return [found.column(name).combine_chunks() for name in wanted]
+
+
+def _batches(piece: FilePiece, file: IO[bytes], ahead: bytes, start: int, table: _Table) -> Iterator[_Rows]:
+    """The rows from `start` on; `ahead` is what was read already from there."""
+    reading = Reading(piece.ref)
+    left, rest = piece.end - start, b""
+    while left > 0:
+        chunk = ahead or file.read(min(reading.chunk, left))
+        ahead = b""
+        if not chunk:
+            raise SourceFileError(f"{piece.ref.path}: cut short while it was read")
+        left -= len(chunk)
+        parts = list(_parts(chunk, reading.lines))
+        for part in parts:
+            rows, text = _Rows(table), rest + part
+            used = _cut(text, rows, final=left == 0 and part is parts[-1])
+            rest = text[used:]
+            if rows.raw:
+                yield rows
+        if len(rest) > reading.longest:
+            raise endless(piece.ref, piece.end - left - len(rest), reading)
+
+
+def _parts(chunk: bytes, most: int) -> Iterator[bytes]:
+    """The chunk in stretches of about so many lines at the most: rows are held as objects, and there may be millions
+    of short ones.
+    """
+    size = -(-len(chunk) * most // max(chunk.count(b"\n"), most))
+    for at in range(0, len(chunk), size):
+        yield chunk[at : at + size]
+
+
+def _cut(text: bytes, rows: _Rows, final: bool) -> int:
+    """Adds the whole rows at the start of `text`; returns how many bytes they take, all if `final`."""
+    at = 0
+    whole = len(text) if final else text.rfind(b"\n") + 1
+    for start in rows.table.dialect.careful(text) if whole else ():
+        if start < at or start >= whole:
+            continue
+        rows.add_clean(text[at:start])
+        end = _cut_one(text, start, rows, final)
+        if end == start:
+            return start
+        at = end
+    if whole > at:
+        rows.add_clean(text[at:whole])
+        at = whole
+    return at
+
+
+def _cut_one(text: bytes, at: int, rows: _Rows, final: bool) -> int:
+    """Adds the row that starts at `at`, unless it is a comment, and returns where the next starts; `at` itself if its
+    end isn't there yet.
+    """
+    dialect, newline = rows.table.dialect, text.find(b"\n", at)
+    end = newline + 1 if newline >= 0 else len(text)
+    if dialect.comment and text.startswith(dialect.comment, at):
+        return end if final or newline >= 0 else at
+    found = dialect.record(text, at, final)
+    if found is not None:
+        rows.add(found[0], text[at : found[1]].rstrip(b"\r\n"))
+        return found[1]
+    if not final and (newline < 0 or (len(text) - at <= MAX_LINE and dialect.unfinished(text, at))):
+        return at
+    rows.add_fault(
+        text[at:end].rstrip(b"\r\n"),
+        "quotes that don't close, text behind a closing quote, or a carriage return",
+    )
+    return end

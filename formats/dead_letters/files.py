@@ -1,0 +1,168 @@
+"""Dead-letter files: Avro containers that keep each letter byte for byte, with where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import fastavro
+
+from tandem.formats.avro.containers import read_block, read_header, walk_blocks
+from tandem.formats.avro.messages import AvroDecoder
+from tandem.formats.avro.types import read_type
+from tandem.formats.avro.walk import Fault
+from tandem.schemas.errors import SourceFileError
+from tandem.schemas.messages import DeadLetter
+
+__all__ = ["DEAD_LETTER_SCHEMA", "StoredLetter", "decode", "encode", "letters_name", "load"]
+
+DEAD_LETTER_SCHEMA: Final[dict[str, Any]] = {
+    "type": "record",
+    "name": "DeadLetter",
+    "namespace": "tandem",
+    "fields": [
+        {"name": "payload", "type": "bytes"},
+        {"name": "reason", "type": "string"},
+        {"name": "stage", "type": "string"},
+        {"name": "position", "type": "string"},
+        {"name": "row", "type": "long"},
+        {"name": "message_id", "type": "string"},
+        {"name": "publish_time", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "attributes", "type": {"type": "map", "values": "string"}},
+        {"name": "written_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "version", "type": "string"},
+        {"name": "attempts", "type": "int"},
+    ],
+}
+"""The record of a dead-letter file; field by field what StoredLetter and DeadLetter have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter as its file keeps it."""
+
+    letter: DeadLetter
+    position: str
+    """Of the batch that `letter.row` counts in: a segment's path, or a file's piece."""
+    written_at: int
+    """Microseconds since 1970-01-01 UTC, by the writer's wall clock."""
+    version: str
+    """Content hash of the definition that couldn't read it."""
+    attempts: int
+    """How often it has been tried, 1 when it is first written."""
+
+
+def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, version: str, attempts: int = 1) -> bytes:
+    """An Avro container (bzip2, for its checksums) of letters that share position, time and version; equal
+    input gives equal bytes.
+    """
+    records = [
+        {
+            "payload": letter.payload,
+            "reason": letter.reason,
+            "stage": letter.stage,
+            "position": position,
+            "row": letter.row,
+            "message_id": letter.message_id,
+            "publish_time": letter.publish_time,
+            "attributes": dict(sorted(letter.attributes.items())),
+            "written_at": written_at,
+            "version": version,
+            "attempts": attempts,
+        }
+        for letter in letters
+    ]
+    # Random in other containers. It must not be foreseeable from a payload alone, and must be the same for
+    # equal input.
+    sync = hashlib.blake2b(repr((position, written_at, version, attempts)).encode(), digest_size=16)
+    for letter in letters:
+        sync.update(letter.payload)
+    out = io.BytesIO()
+    fastavro.writer(out, DEAD_LETTER_SCHEMA, records, codec="bzip2", sync_marker=sync.digest())
+    return out.getvalue()
+
+
+def letters_name(position: str, number: int) -> str:
+    """The file's path below its version, without the ending: every sign that a path could mistake written as %XX."""
+    return f"{quote(position, safe='')}/{number:012d}"
+
+
+def load(folder: str | Path, version: str, position: str) -> dict[int, StoredLetter]:
+    """By row the letters of one position (LANE/NUMBER or FILE/NUMBER) below the folder of dead letters.
+
+    Empty where there is no file. Raises SourceFileError for a file that is damaged or can't be read.
+    """
+    place, _, number = position.rpartition("/")
+    if not number.isdecimal():
+        return {}
+    name = Path(folder) / version / letters_name(place, int(number))
+    found: dict[int, StoredLetter] = {}
+    # What a later run found there lies in files of its own; the first file's letter stays.
+    for path in (name.with_name(f"{name.name}.avro"), *sorted(name.parent.glob(f"{name.name}-*.avro"))):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise SourceFileError(f"{path}: can't be read: {error.strerror}") from None
+        for stored in decode(data, str(path)):
+            found.setdefault(stored.letter.row, stored)
+    return found
+
+
+def decode(data: bytes, path: str = "dead letters") -> list[StoredLetter]:
+    """The letters of a dead-letter file, in order. Raises SourceFileError, naming `path`, for anything
+    else.
+    """
+    return list(_letters(data, path))
+
+
+def _letters(data: bytes, path: str) -> Iterator[StoredLetter]:
+    file = io.BytesIO(data)
+    header = read_header(file, path)
+    if _type_or_none(header.schema) != _TYPE:
+        raise SourceFileError(f"{path}: an Avro container, but not of dead letters")
+    for block in list(walk_blocks(file, path, header, len(data))):
+        plain = read_block(file, path, header, block)
+        try:
+            for record in _DECODER.records(block.count, plain):
+                yield _stored(fastavro.schemaless_reader(io.BytesIO(record), _PLAIN, None))
+        except Fault as fault:
+            raise SourceFileError(f"{path}: damaged in the block at byte {block.start}: {fault}") from None
+
+
+def _type_or_none(schema: Any) -> Any:
+    """The schema's type, None if it is none that Tandem reads."""
+    try:
+        return read_type(schema)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+
+
+def _stored(record: Any) -> StoredLetter:
+    letter = DeadLetter(
+        record["payload"],
+        record["reason"],
+        record["stage"],
+        record["row"],
+        record["message_id"],
+        record["publish_time"],
+        record["attributes"],
+    )
+    return StoredLetter(letter, record["position"], record["written_at"], record["version"], record["attempts"])
+
+
+def _without_logical(schema: dict[str, Any]) -> dict[str, Any]:
+    """fastavro would make datetimes of the times, which end at the year 9999."""
+    fields = [{**entry, "type": "long"} if "timestamp" in str(entry["type"]) else entry for entry in schema["fields"]]
+    return {**schema, "fields": fields}
+
+
+_TYPE: Final = read_type(DEAD_LETTER_SCHEMA)
+_DECODER: Final = AvroDecoder(_TYPE)
+_PLAIN: Final = fastavro.parse_schema(_without_logical(DEAD_LETTER_SCHEMA))

@@ -1,0 +1,130 @@
+"""Data files: splitting them into pieces, and reading a piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from tandem.formats.avro.files import read_avro, split_avro
+from tandem.formats.avro.types import SourceFields, source_fields
+from tandem.formats.csv.files import read_csv, split_csv
+from tandem.formats.dead_letters.verdicts import Parsed, Verdicts
+from tandem.formats.files.listing import expand
+from tandem.formats.files.partitions import given_by_folders, with_given, without
+from tandem.formats.files.pieces import FilePiece, FileRef
+from tandem.formats.json.documents import read_json, split_json
+from tandem.formats.json.encoding import record_json
+from tandem.formats.parquet.files import read_parquet, split_parquet
+from tandem.formats.source_spec import PLAIN, SourceSpec, TextSpec
+from tandem.formats.text.buffers import Texts
+from tandem.formats.text.lines import read_lines, split_lines
+from tandem.formats.text.streams import UTF_8
+from tandem.formats.validate import assemble
+from tandem.schemas.messages import DeadLetter, Decoded
+
+__all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
+
+_ROWS: Final = 1 << 18
+"""Most records in one Decoded."""
+
+
+def split(ref: FileRef, target_bytes: int, source: TextSpec = PLAIN) -> list[FilePiece]:
+    """Pieces of about `target_bytes` that can be read one by one, in the file's order; all records are in
+    exactly one.
+
+    Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Packed files, those of another encoding
+    than UTF-8, CSV files with quotes, and JSON that isn't one object a line, are one piece. Raises SourceFileError for
+    a file whose structure shows that it is damaged or cut short, or that changed.
+    """
+    if target_bytes < 1:
+        raise ValueError(f"target_bytes is {target_bytes}; at least 1 is allowed")
+    if ref.format == "jsonl":
+        return split_lines(ref, target_bytes, source.encoding)
+    if ref.format == "json":
+        return split_json(ref, target_bytes, source.encoding)
+    if ref.format in ("csv", "tsv"):
+        return split_csv(ref, target_bytes, source)
+    return split_avro(ref, target_bytes) if ref.format == "avro" else split_parquet(ref, target_bytes)
+
+
+def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, arrival_time: int) -> Iterator[Decoded]:
+    """The piece's records, in batches of at most 262,144.
+
+    `Decoded.rows` and `DeadLetter.row` count the piece's records from 0; `piece.position(row)` says where
+    that is. `arrival_time` (microseconds) stands in for the publish time in judging how far ahead an event
+    time is. The payload of a dead letter is the line's or row's bytes; of an Avro or Parquet record it is
+    JSON with the fields that were read. Raises SchemaError if the file's columns don't fit, SourceFileError
+    if the file is damaged.
+    """
+    fields = source_fields(source)
+    clock = np.array([arrival_time], np.int64)
+    done = 0
+    given = given_by_folders(source, fields, piece.ref)
+    read = tuple(name for name in columns if name not in given)
+    for found, raw in _parsed(source, without(fields, given), read, piece):
+        parsed = with_given(found, given)
+        for part, first in _slices(parsed):
+            letter = partial(_letter, source, fields, raw, part, first, done)
+            decoded = assemble(fields, columns, part, clock, letter)
+            yield Decoded(decoded.events, decoded.rows + (done + first), decoded.dead)
+        done += len(parsed.rows) + len(parsed.faults)
+
+
+def _parsed(
+    source: SourceSpec, fields: SourceFields, columns: tuple[str, ...], piece: FilePiece
+) -> Iterator[tuple[Parsed, Texts | list[bytes] | None]]:
+    if piece.ref.format == "jsonl":
+        yield from read_lines(fields, columns, piece, source.encoding)
+    elif piece.ref.format == "json":
+        yield from read_json(fields, columns, piece, source.encoding)
+    elif piece.ref.format in ("csv", "tsv"):
+        yield from read_csv(fields, columns, piece, source)
+    else:
+        read = read_avro if piece.ref.format == "avro" else read_parquet
+        for parsed in read(fields, columns, piece):
+            yield parsed, None
+
+
+def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
+    """Parts of at most _ROWS records, each with its first record."""
+    size = len(parsed.rows) + len(parsed.faults)
+    if size <= _ROWS:
+        yield parsed, 0
+        return
+    for start in range(0, size, _ROWS):
+        low, high = np.searchsorted(parsed.rows, [start, start + _ROWS]).tolist()
+        reasons = {row - low: why for row, why in parsed.verdicts.reasons.items() if low <= row < high}
+        faults = {row - start: why for row, why in parsed.faults.items() if start <= row < start + _ROWS}
+        arrays = {name: array.slice(low, high - low) for name, array in parsed.arrays.items()}
+        yield Parsed(arrays, parsed.rows[low:high] - start, Verdicts(high - low, reasons), faults), start
+
+
+def _letter(
+    source: SourceSpec,
+    fields: SourceFields,
+    raw: Texts | list[bytes] | None,
+    parsed: Parsed,
+    first: int,
+    done: int,
+    row: int,
+    stage: str,
+    reason: str,
+) -> DeadLetter:
+    """Of the record `row` of a part that starts with the batch's record `first`; `done` come before the
+    batch.
+    """
+    payload = raw[first + row] if raw is not None else record_json(fields, parsed.arrays, row)
+    if raw is not None and source.encoding == UTF_8 and not _is_utf_8(payload):
+        reason += "; for files in another encoding write it into the definition's source, such as `encoding: latin-1`"
+    return DeadLetter(payload, reason, stage, done + first + row)
+
+
+def _is_utf_8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""JSON messages, lines and documents into columns, and records back into JSON."""

@@ -1,0 +1,1 @@
+"""Lanes: appending to one, reading it, where its reader stands, and its watermark."""

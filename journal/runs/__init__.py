@@ -1,0 +1,1 @@
+"""Runs of the live pipeline: manifests, launches, heartbeats, generations, and their seals."""

@@ -1,0 +1,55 @@
+"""Generations: stretches of the journal by arrival, counted from 1. A marker says that one has begun.
+
+Markers have no gaps: whoever creates one has seen the one before it.
+"""
+
+from __future__ import annotations
+
+from tandem.journal.clocks import Clock
+from tandem.journal.storage.blobs import BlobMissingError, BlobStore, create_or_find
+from tandem.journal.storage.documents import decode_document, encode_document
+from tandem.journal.storage.layout import GENERATIONS, generation_path, parse_generation
+
+__all__ = ["current_generation", "generation_age", "latest_generation", "next_generation"]
+
+
+def current_generation(blobs: BlobStore) -> int:
+    """The highest generation that has begun; 0 in an empty journal."""
+    names = (parse_generation(name) for name in blobs.list(GENERATIONS))
+    return max((number for number in names if number is not None), default=0)
+
+
+def latest_generation(blobs: BlobStore, known: int) -> int:
+    """The highest generation that has begun, given one that has: looks only above it."""
+    while blobs.exists(generation_path(known + 1)):
+        known += 1
+    return known
+
+
+def next_generation(blobs: BlobStore, clock: Clock, after: int, by: str) -> int:
+    """Begin the generation `after` + 1, or adopt it if another did; returns its number.
+
+    `by` (run, lane, nonce) is information only; of the wall time see `generation_age`.
+    """
+    content = {"begun_at": clock.wall(), "by": by, "generation": after + 1}
+    create_or_find(blobs, generation_path(after + 1), encode_document(content))
+    return after + 1
+
+
+def generation_age(blobs: BlobStore, clock: Clock, generation: int, most: int) -> int:
+    """Microseconds since a generation has begun, at most `most`; 0 before its marker is there. Raises OSError.
+
+    It is the difference of two machines' wall clocks, so it says only when a new reader begins the next generation,
+    on which no guarantee rests. A marker without a time, or with one that is ahead by more than `most`, is of no use:
+    its age is `most`, so that whoever asks begins a generation whose age is known.
+    """
+    try:
+        begun = int(
+            decode_document(blobs.read(generation_path(generation)), "begun_at", "by", "generation")["begun_at"]
+        )
+    except BlobMissingError:
+        return 0
+    except (ValueError, KeyError, TypeError):
+        return most
+    age = clock.wall() - begun
+    return most if age < -most else min(max(age, 0), most)

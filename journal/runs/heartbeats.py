@@ -1,0 +1,96 @@
+"""How a run shows that it is alive, and how another sees it without trusting the first one's clock."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+
+from tandem.journal.clocks import SECOND, Clock
+from tandem.journal.storage.blobs import BlobMissingError, BlobStore
+from tandem.journal.storage.layout import heartbeat_path
+
+__all__ = ["DEFAULT_HEARTBEAT_INTERVAL", "Heartbeat", "HeartbeatKeeper", "find_alive"]
+
+DEFAULT_HEARTBEAT_INTERVAL = SECOND // 2
+OBSERVED_INTERVALS = 4
+"""A run is dead when its heartbeat doesn't change for this many of its own intervals of the observer's
+time."""
+
+
+class Heartbeat:
+    """Bumps a run's heartbeat. Any number of lanes and processes of the run may do so at once."""
+
+    def __init__(self, blobs: BlobStore, clock: Clock, run: str, interval: int) -> None:
+        """`interval`: microseconds of monotonic time."""
+        self._blobs, self._clock, self._interval = blobs, clock, interval
+        self._path = heartbeat_path(run)
+        self._writer = secrets.token_hex(4)
+        self._counter = 0
+        self._last: int | None = None
+
+    def beat(self) -> None:
+        """Bump it if the interval has passed."""
+        now = self._clock.monotonic()
+        if self._last is not None and now - self._last < self._interval:
+            return
+        self._last = now
+        self._counter += 1
+        # the wall time is for people; that these bytes change is the sign of life
+        content = {"counter": self._counter, "wall": self._clock.wall(), "writer": self._writer}
+        self._blobs.replace(self._path, json.dumps(content, sort_keys=True).encode())
+
+
+class HeartbeatKeeper:
+    """Beats from a thread of its own, for as long as a process starts, waits for its workers, or is busy
+    downstream."""
+
+    def __init__(self, heartbeat: Heartbeat, interval: int = DEFAULT_HEARTBEAT_INTERVAL) -> None:
+        self._heartbeat, self._interval = heartbeat, interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="journal-heartbeat", daemon=True)
+
+    def __enter__(self) -> HeartbeatKeeper:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval / SECOND / 2):
+            try:
+                self._heartbeat.beat()
+            except OSError:
+                # a beat that fails is a beat that is missed: the next one is due in a moment
+                continue
+
+
+def find_alive(blobs: BlobStore, clock: Clock, intervals: Mapping[str, int]) -> str | None:
+    """The first run whose heartbeat changes while we look; None when all stand still.
+
+    `intervals`: run -> its heartbeat interval in microseconds. Looks for OBSERVED_INTERVALS of the longest,
+    on this process' monotonic clock, and returns at the first change.
+    """
+    if not intervals:
+        return None
+    first = {run: _read(blobs, run) for run in intervals}
+    end = clock.monotonic() + OBSERVED_INTERVALS * max(intervals.values())
+    while clock.monotonic() < end:
+        clock.sleep(min(intervals.values()) // 5)
+        for run, seen in first.items():
+            if _read(blobs, run) != seen:
+                return run
+    return None
+
+
+def _read(blobs: BlobStore, run: str) -> bytes | None:
+    try:
+        return blobs.read(heartbeat_path(run))
+    except BlobMissingError:
+        return None

@@ -1,0 +1,1 @@
+"""What lies in a journal: its layout, blobs, segments and their records, and small documents."""

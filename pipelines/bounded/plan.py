@@ -1,0 +1,254 @@
+"""What a backfill adds: the files and sealed generations that the served batch run doesn't have yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tandem.formats.files.listing import real_path
+from tandem.formats.files.pieces import MAX_PIECE_MEMORY
+from tandem.formats.files.reading import FileRef, expand, split
+from tandem.journal.index import JournalIndex, LaneGap, SegmentRef
+from tandem.journal.reading import segments_of
+from tandem.journal.runs.completeness import complete_to
+from tandem.journal.storage.blobs import BlobStore, LocalBlobs
+from tandem.pipelines.bounded.max_bad import DEFAULT_MAX_BAD, MaxBad
+from tandem.runners.options.config import Home
+from tandem.schemas.definition.loading import Definition, Source
+from tandem.schemas.errors import SourceFileError, UserError
+from tandem.schemas.source.partitions import partition_values
+from tandem.transforms.batch.work import FileWork, SegmentWork, Work
+from tandem.views.batch.built import built
+from tandem.views.rows import NOTHING_TOLD, BatchRun, FileSet, SegmentFile, Told
+from tandem.views.store import ViewStore
+
+__all__ = ["PIECE_BYTES", "WORKER_BYTES", "BackfillConfig", "Plan", "plan", "work_items", "workers_for"]
+
+PIECE_BYTES: Final = 16 << 20
+"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
+WORKER_BYTES: Final = 16 << 20
+"""A worker more gets at least this much to read."""
+_MESSAGE_BYTES: Final = 100
+_SEGMENT_MESSAGES: Final = 100_000
+"""Messages of the segments that one item of work reads, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillConfig:
+    """All that a backfill is told; durations in microseconds."""
+
+    definition: Definition
+    definition_text: str
+    files: tuple[str, ...]
+    home: Home
+    upto: int | None
+    publish: bool
+    publish_wait: int
+    promote: bool
+    accept_missing_files: bool = False
+    copies: bool = False
+    """Whether files are read whose content was read under another name."""
+    scratch: str | None = None
+    """Folder where events wait for their tile; None: the runner's shuffle carries them."""
+    workers: int = 1
+    """Threads of a local runner; 0: one a core where there is enough to read."""
+    piece_memory: int = MAX_PIECE_MEMORY
+    """Bytes that reading one piece of a file may take."""
+    complete_until: int | None = None
+    """Microseconds UTC before which the files hold every event; None: until their newest event."""
+    max_bad: MaxBad = DEFAULT_MAX_BAD
+    accept_dead_letters: bool = False
+    accept_missing_segments: bool = False
+    accept_missing: tuple[str, ...] = ()
+    """Files that are known to be gone, and that answers are to name as missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one batch run adds to its parent."""
+
+    batch_run: str
+    parent: BatchRun | None
+    live_run: str | None
+    boundary: int
+    segments: tuple[SegmentRef, ...]
+    files: tuple[FileRef, ...]
+    file_sets: tuple[FileSet, ...]
+    arrival_time: int
+    passed_by: tuple[str, ...] = ()
+    """A line for each file that isn't read since its content was, or is, under another name."""
+    told: Told = NOTHING_TOLD
+    gaps: tuple[LaneGap, ...] = ()
+    """Segments that are missing in the journal, and that it doesn't go past."""
+
+    @property
+    def anything_new(self) -> bool:
+        """Whether there is more to read, or the user says something else of the files than before."""
+        said, before = self.told.files_until, self.parent.told.files_until if self.parent else None
+        return bool(self.generations) or (self.parent is not None and said is not None and said != before)
+
+    @property
+    def generations(self) -> tuple[int, ...]:
+        """All generations that the run adds, those without events too."""
+        before = self.parent.boundary if self.parent else 0
+        return (*(s.generation for s in self.file_sets), *range(before + 1, self.boundary + 1))
+
+    @property
+    def reads(self) -> tuple[object, ...]:
+        """All that decides what is read, and as what: plans of which this is equal share one reading."""
+        return self.segments, self.files, tuple(added.generation for added in self.file_sets)
+
+    @property
+    def size(self) -> int:
+        """Bytes to read, about."""
+        return sum(ref.size for ref in self.files) + sum(ref.count for ref in self.segments) * _MESSAGE_BYTES
+
+    @property
+    def manifest_files(self) -> tuple[SegmentFile, ...]:
+        """What it reads, for its manifest."""
+        files = (SegmentFile(ref.path, ref.size, ref.digest, 0) for ref in self.files)
+        segments = (SegmentFile(ref.path, 0, ref.digest, ref.count) for ref in self.segments)
+        return (*files, *segments)
+
+
+def plan(
+    config: BackfillConfig,
+    store: ViewStore,
+    journal: BlobStore | None = None,
+    listed: Sequence[FileRef] | None = None,
+) -> Plan:
+    """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError.
+
+    `journal`: where it lies, if not in the folder that the config names. `listed`: the files that the config's
+    patterns name, where they were listed already.
+    """
+    served = store.served(config.definition.name)
+    same = served is not None and served.version == config.definition.version
+    parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
+    new = _new_segments(config, parent.boundary if parent else 0, journal)
+    files, passed_by = _new_files(config, _listed(config) if listed is None else listed, _files_of(store, parent))
+    sets = [*(parent.file_sets if parent else ())]
+    added = []
+    if files:
+        content = json.dumps([[ref.path, ref.size, ref.digest] for ref in files]).encode()
+        generation = min([0, *(s.generation for s in sets)]) - 1
+        added = [FileSet(generation, hashlib.blake2b(content, digest_size=16).hexdigest())]
+    return Plan(
+        batch_run=f"b-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(4)}",
+        parent=parent,
+        live_run=served.live_run if served and same else _follower(store, config.definition),
+        boundary=new.boundary,
+        segments=new.segments,
+        files=tuple(files),
+        file_sets=tuple(added),
+        arrival_time=time.time_ns() // 1000,
+        passed_by=tuple(passed_by),
+        told=Told(config.complete_until, new.complete_to, (*new.missing, *config.accept_missing)),
+        gaps=new.gaps,
+    )
+
+
+def workers_for(size: int) -> int:
+    """How many workers have enough to do for this many bytes."""
+    return max(min(os.cpu_count() or 1, size // WORKER_BYTES), 1)
+
+
+def work_items(work: Plan, source: Source) -> Iterator[Work]:
+    for ref in work.files:
+        for number, piece in enumerate(split(ref, PIECE_BYTES, source)):
+            yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
+    held: list[SegmentRef] = []
+    for segment in work.segments:
+        held.append(segment)
+        if sum(ref.count for ref in held) >= _SEGMENT_MESSAGES:
+            yield Work(SegmentWork(tuple(held)))
+            held = []
+    if held:
+        yield Work(SegmentWork(tuple(held)))
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """What the journal has after a boundary."""
+
+    boundary: int
+    segments: tuple[SegmentRef, ...] = ()
+    complete_to: int | None = None
+    missing: tuple[str, ...] = ()
+    """By name the segments that it goes past."""
+    gaps: tuple[LaneGap, ...] = ()
+    """Those that it doesn't go past."""
+
+
+def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> _New:
+    if journal is None and not Path(config.home.journal).is_dir():
+        if config.upto is not None:
+            raise UserError(f"--upto {config.upto}: there is no journal at {config.home.journal}")
+        if not config.files:
+            raise UserError(f"nothing to read: there is no journal at {config.home.journal}, and no --files are given")
+        return _New(after)
+    blobs, past_gaps = (
+        journal if journal is not None else LocalBlobs(config.home.journal),
+        config.accept_missing_segments,
+    )
+    index = JournalIndex(blobs, past_gaps=past_gaps)
+    index.refresh()
+    upto = max(after, index.sealed if config.upto is None else config.upto)
+    segments = tuple(segments_of(index, upto, after))
+    if not past_gaps:
+        return _New(upto, segments, complete_to(index, config.definition.source.version, upto), gaps=index.gaps)
+    missing = [name for gap in index.gaps if after < gap.generation <= upto for name in gap.names]
+    return _New(upto, segments, complete_to(index, config.definition.source.version, upto), tuple(missing))
+
+
+def _listed(config: BackfillConfig) -> Sequence[FileRef]:
+    return expand(config.files, config.piece_memory) if config.files else ()
+
+
+def _new_files(
+    config: BackfillConfig, listed: Sequence[FileRef], read: Iterable[SegmentFile]
+) -> tuple[list[FileRef], list[str]]:
+    """(files that no ancestor has read, a line for each copy of one that was or is read).
+
+    Raises SourceFileError for a file that was read with other content.
+    """
+    known = {real_path(file.path): file for file in read} if listed else {}
+    content = {_content(config, file): file.path for file in known.values()}
+    fresh, copies = list[FileRef](), list[str]()
+    for ref in listed:
+        seen = known.get(ref.path)
+        if seen is not None and seen.digest != ref.digest:
+            raise SourceFileError(
+                f"{ref.path}: has changed since it was counted: digest {seen.digest[:12]} then, {ref.digest[:12]} now; "
+                "files of a set never change: give new data a new name, or build a new version"
+            )
+        other = content.setdefault(_content(config, ref), ref.path)
+        if seen is None and (other == ref.path or config.copies):
+            fresh.append(ref)
+        elif seen is None:
+            copies.append(f"{ref.path}: passed by: its content is that of {other}; --copies reads it too")
+    return fresh, copies
+
+
+def _content(config: BackfillConfig, file: FileRef | SegmentFile) -> object:
+    """What two files of the same events have in common."""
+    return file.digest, tuple(sorted(partition_values(file.path).items()))
+
+
+def _follower(store: ViewStore, definition: Definition) -> str | None:
+    """The live run that a version which isn't served yet will be served with, if one is catching up."""
+    live = built(store, definition.version).live_run
+    return live.run if live is not None else None
+
+
+def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentFile]:
+    while batch_run is not None:
+        yield from store.manifest(batch_run.id).segments
+        batch_run = store.batch_run(batch_run.parent) if batch_run.parent else None

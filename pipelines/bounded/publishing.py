@@ -1,0 +1,108 @@
+"""The end of a backfill: what was built is served, unless too much of what it read is bad."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Console
+from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_delay, wait_fixed
+
+from tandem.formats.dead_letters.reasons import reasons
+from tandem.pipelines.bounded.plan import BackfillConfig, Plan
+from tandem.runners.submission.interrupts import held_back
+from tandem.schemas.errors import (
+    BatchOutdatedError,
+    MissingFilesError,
+    PublishRefusedError,
+    TooManyBadError,
+    UnreadMessagesError,
+)
+from tandem.schemas.privacy.printable import printable
+from tandem.views.rows import Publication
+from tandem.views.store import ViewStore
+
+__all__ = ["Job", "judge_bad", "published"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One definition's backfill, and what it has to do now."""
+
+    config: BackfillConfig
+    plan: Plan
+
+    @property
+    def reads(self) -> tuple[object, ...]:
+        """Jobs of which this is equal share one reading and decoding."""
+        source = self.config.definition.source
+        return source.version, tuple(sorted(source.revisions)), self.plan.reads
+
+
+def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError | None:
+    """Why the batch run isn't published: too much of what it read is bad. It is discarded then, with its letters.
+
+    Messages of the journal that a live run of this version has judged are served as they are, good or bad: then files
+    alone are judged.
+    """
+    name, limit = job.config.definition.name, job.config.max_bad
+    counts = [c for c in store.manifest(job.plan.batch_run).counts if c.generation < 0 or job.plan.live_run is None]
+    bad, read = sum(c.dead for c in counts), sum(c.received for c in counts)
+    if limit.allows(bad, read):
+        return None
+    version, run = job.config.definition.version, job.plan.batch_run
+    for reason in reasons(version, job.config.home.dead_letters, store.letters_of(version, run)):
+        console.print(printable(f"{name}: {reason}"), markup=False)
+    store.discard_batch_run(run)
+    return TooManyBadError(
+        f"{name}: {bad:,} of {read:,} records are bad, more than --max-bad {limit.text}: nothing is published, and "
+        "what was read counts as unread; mend it, or take it in with a higher --max-bad"
+    )
+
+
+def published(job: Job, store: ViewStore, console: Console, builds_left: int, served: list[str]) -> bool:
+    """Publish, and add the name to `served`; False when the batch run has to be built anew, because live went on
+    meanwhile.
+    """
+    try:
+        published = _publish(job.config, store, job.plan, served)
+    except BatchOutdatedError as outdated:
+        if not builds_left:
+            raise
+        console.print(printable(f"{outdated}: doing so"), markup=False)
+        return False
+    console.print(f"{job.config.definition.name}: published, boundary {published.boundary}")
+    return True
+
+
+def _publish(config: BackfillConfig, store: ViewStore, work: Plan, names: list[str]) -> Publication:
+    """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
+
+    The store refuses a live run that the batch run can't stand beside, whichever run it was built for. Raises
+    BatchOutdatedError or MissingFilesError at once, where waiting can't help.
+    """
+    final = retry_if_not_exception_type((BatchOutdatedError, MissingFilesError, UnreadMessagesError))
+    refused = retry_if_exception_type(PublishRefusedError) & final
+    retrying = Retrying(
+        retry=refused,
+        wait=wait_fixed(0.5),
+        stop=stop_after_delay(config.publish_wait / 1e6),
+        reraise=True,
+    )
+    name, version = config.definition.name, config.definition.version
+
+    def attempt() -> Publication:
+        served = store.served(name)
+        live_run = served.live_run if served is not None and served.version == version else work.live_run
+        with held_back():
+            done = store.publish(
+                name,
+                version,
+                work.batch_run,
+                live_run,
+                accept_missing_files=config.accept_missing_files,
+                accept_dead_letters=config.accept_dead_letters,
+            )
+            names.append(name)
+        return done
+
+    return retrying(attempt)

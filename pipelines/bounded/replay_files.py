@@ -1,0 +1,249 @@
+"""Dead letters of files into the pipeline again: written to a file of their own, which a backfill takes in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tandem.formats.csv.files import header_of
+from tandem.formats.dead_letters.files import load
+from tandem.formats.dead_letters.replays import without_replay
+from tandem.formats.files.listing import format_of, unread
+from tandem.formats.files.pieces import local_path
+from tandem.formats.files.reading import expand, read_piece, split
+from tandem.formats.text.streams import BOM, UTF_8
+from tandem.pipelines.replay import Letter, Replayed
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.loading import Source
+from tandem.schemas.errors import SourceFileError, TandemError, UserError
+from tandem.schemas.privacy.files import make_folder, private
+from tandem.transforms.sinks.pubsub import packed
+from tandem.transforms.trial import Verdict, try_messages
+from tandem.views.dead_letters.facts import LetterNote, LetterState, Place
+from tandem.views.store import ViewStore
+
+__all__ = ["ReplayHome", "files_locked", "replay_files", "settle_files", "trial"]
+
+MAX_FILE_LETTERS: Final = 50_000
+MAX_FILE_BYTES: Final = 32 << 20
+"""A replay file is one piece of a backfill, so that a record's row is its line."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayHome:
+    """Where one installation keeps what a replay needs."""
+
+    root: str
+    """The folder of replay files is below it."""
+    journal: str
+    store: str
+    dead_letters: str
+
+
+def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, folder: Path) -> list[Verdict]:
+    """What the definition makes of each letter if it came in `now` (microseconds UTC); nothing is sent or kept.
+
+    `folder`: an empty one, for files of its own.
+    """
+    verdicts: dict[Place, Verdict] = {}
+    messages = [letter for letter in letters if not letter.of_file]
+    tried = [(x.stored.letter.payload, now, without_replay(x.stored.letter.attributes)) for x in messages]
+    verdicts.update(zip((letter.place for letter in messages), try_messages(compiled, tried), strict=True))
+    for path, held in _write_files(
+        [letter for letter in letters if letter.of_file], compiled.definition.source, folder
+    ):
+        (ref,) = expand([str(path)])
+        found = [Verdict()] * len(held)
+        for piece in split(ref, MAX_FILE_BYTES * 2, compiled.definition.source):
+            for decoded in read_piece(compiled.definition.source, compiled.source_columns, piece, now):
+                for dead in decoded.dead:
+                    found[dead.row] = Verdict(dead.stage, dead.reason)
+                for row, reason in compiled.prepare(decoded.events).failed.items():
+                    found[int(decoded.rows[row])] = Verdict("expression", reason)
+        verdicts.update(zip((letter.place for letter in held), found, strict=True))
+    return [verdicts[letter.place] for letter in letters]
+
+
+@contextmanager
+def files_locked(home: ReplayHome) -> Iterator[None]:
+    """One replay of files at a time: another can't tell a backfill that is running from one that died.
+
+    Raises UserError.
+    """
+    folder = Path(home.root) / "replays"
+    make_folder(folder)
+    with open(folder / "lock", "wb", opener=private) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another replay of files is under way in {folder}; wait for its end") from None
+        yield
+
+
+def replay_files(
+    store: ViewStore,
+    compiled: CompiledDefinition,
+    letters: Sequence[Letter],
+    home: ReplayHome,
+    definition_file: str,
+) -> Replayed:
+    """Write the records to replay files and take these in by a backfill, which publishes them.
+
+    Raises TandemError where that is refused, PublishRefusedError by the store; then nothing has changed. To be called
+    within `files_locked`, after `settle_files`.
+    """
+    version = compiled.definition.version
+    folder = Path(os.path.realpath(home.root)) / "replays" / version
+    make_folder(folder)
+    sent, written = 0, list[tuple[Path, list[Letter]]]()
+    try:
+        for path, held in _write_files(letters, compiled.definition.source, folder):
+            written.append((path, held))
+            marks = [(x.place, x.state.attempts + 1, f"{path}#{line}") for line, x in enumerate(held)]
+            if not all(store.send_letters(version, marks)):
+                raise UserError(f"{compiled.definition.name}: another replay of the same letters is under way")
+            sent += len(held)
+        _backfill(store, compiled, [str(path) for path, _ in written], home, definition_file)
+    except TandemError:
+        for path, held in written:
+            store.unsend_letters(version, [(x.place, x.state.attempts + 1) for x in held])
+            path.unlink(missing_ok=True)
+        raise
+    decoded, failed = settle_files(store, compiled, home)
+    return Replayed(sent=sent, decoded=decoded, failed=failed)
+
+
+def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHome) -> tuple[int, int]:
+    """Note what the served batch run made of replay files: (readable now, failed again). Can be repeated.
+
+    What a replay that died had noted, but no batch run that is served has read, may be replayed anew.
+    """
+    from tandem.transforms.elements import ReplayFate
+
+    version = compiled.definition.version
+    waiting: dict[str, list[tuple[int, LetterState, int]]] = {}
+    for state in store.dead_letters(version):
+        act = next((act for act in reversed(state.acts) if act.kind == "sent"), None)
+        if state.generation < 0 and act is not None and all(t.attempt < act.attempt for t in state.tried):
+            path, _, line = act.note.rpartition("#")
+            waiting.setdefault(path, []).append((int(line), state, act.attempt))
+    decoded = failed = 0
+    for path, held in waiting.items():
+        reader = _reader(store, compiled.definition.name, path)
+        if reader is None:
+            store.unsend_letters(version, [((s.position, s.row), attempt) for _, s, attempt in held])
+            Path(path).unlink(missing_ok=True)
+            continue
+        batch_run, generation = reader
+        position = f"{path}/0"
+        dead = load(home.dead_letters, version, position)
+        fates = []
+        for at, state, attempt in held:
+            found = dead.get(at)
+            why = (found.letter.stage, found.letter.reason) if found is not None else ("", "")
+            fates.append(ReplayFate(at, state.position, state.row, attempt, found is None, why[0], why[1]))
+        store.note_letters(version, batch_run, [LetterNote(position, generation, (), fates)])
+        decoded += sum(fate.decoded for fate in fates)
+        failed += sum(not fate.decoded for fate in fates)
+    return decoded, failed
+
+
+def _reader(store: ViewStore, name: str, path: str) -> tuple[str, int] | None:
+    """(batch run that read a file, the generation of its files) among the served one and its ancestors."""
+    served = store.served(name)
+    run = served.batch_run if served is not None else None
+    while run is not None:
+        found = store.batch_run(run)
+        parent = store.batch_run(found.parent) if found.parent else None
+        if any(file.path == path for file in store.manifest(run).segments):
+            inherited = {files.generation for files in parent.file_sets} if parent else set()
+            return run, min(files.generation for files in found.file_sets if files.generation not in inherited)
+        run = found.parent
+    return None
+
+
+def _backfill(
+    store: ViewStore, compiled: CompiledDefinition, paths: Sequence[str], home: ReplayHome, definition_file: str
+) -> None:
+    from tandem.pipelines.backfill import run
+
+    served = store.served(compiled.definition.name)
+    arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]
+    arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s", "--copies"]
+    # What was bad once may be so again: it is the letters' own fate that tells.
+    arguments += ["--max-bad", "100%"]
+    for path in paths:
+        arguments += ["--files", path]
+    if Path(home.journal).is_dir():
+        # Only the letters: generations that were sealed meanwhile wait for a backfill of their own.
+        arguments += ["--upto", str(served.boundary if served is not None else 0)]
+    run(arguments)
+
+
+def _write_files(letters: Sequence[Letter], source: Source, folder: Path) -> Iterator[tuple[Path, list[Letter]]]:
+    """Records as JSON Lines, rows of CSV files below the header that they had; each file with its letters, by line."""
+    mark = BOM if source.encoding != UTF_8 else b""
+    for like, held in _alike(letters, source).items():
+        place = folder / like.folders
+        make_folder(place)
+        for part in packed(held, _size, MAX_FILE_LETTERS, MAX_FILE_BYTES):
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            path = place / f"replay-{stamp}-{secrets.token_hex(4)}{like.ending}"
+            lines = [like.header] if like.header else []
+            with open(path, "wb", opener=private) as file:
+                file.write(mark + b"\n".join([*lines, *(_line(x, like) for x in part)]) + b"\n")
+            yield path, part
+
+
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """What a file must be like for its records to be read as in the file that they come from."""
+
+    ending: str
+    header: bytes
+    folders: str
+    """Those whose names say values."""
+
+
+def _alike(letters: Sequence[Letter], source: Source) -> dict[_Like, list[Letter]]:
+    groups: dict[_Like, list[Letter]] = {}
+    known: dict[tuple[str, bool], _Like] = {}
+    for letter in letters:
+        path, rows = letter.state.position.rpartition("/")[0], letter.stored.letter.stage != "expression"
+        if (path, rows) not in known:
+            known[path, rows] = _like(path, source, rows=rows)
+        groups.setdefault(known[path, rows], []).append(letter)
+    return groups
+
+
+def _like(path: str, source: Source, *, rows: bool) -> _Like:
+    """`rows`: whether the letters are the file's own records, and not JSON of what was read."""
+    local = local_path(path) or path
+    folders = [folder for folder in local.split("/")[:-1] if "=" in folder] if source.partitions else []
+    kind = format_of(path)
+    if not rows or kind not in ("csv", "tsv"):
+        return _Like(".jsonl", b"", "/".join(folders))
+    try:
+        header = header_of(unread(path), source)
+    except SourceFileError:
+        raise UserError(
+            f"{path}: is gone, and with it the header that its rows need; bring it back, or drop its letters"
+        ) from None
+    return _Like(f".{kind}", header, "/".join(folders))
+
+
+def _line(letter: Letter, like: _Like) -> bytes:
+    """The record on one line; an object of a .json file may have been written over several."""
+    payload = letter.stored.letter.payload
+    return payload.replace(b"\r", b" ").replace(b"\n", b" ") if like.ending == ".jsonl" else payload
+
+
+def _size(letter: Letter) -> int:
+    return len(letter.stored.letter.payload) + 1  # and the end of its line

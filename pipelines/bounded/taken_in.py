@@ -1,0 +1,68 @@
+"""What backfills have taken in, written down beside the journal: a view store that is lost is made anew by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
+from tandem.runners.options.config import Home
+from tandem.schemas.errors import UserError
+
+__all__ = ["Taken", "note_taken", "recorded_names", "taken_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One batch run: its definition, and the files that it read beside what its parent had."""
+
+    name: str
+    version: str
+    batch_run: str
+    definition: str
+    """Its text, with the schemas in it."""
+    files: tuple[tuple[str, int, str], ...]
+    """(path, bytes, digest)."""
+    complete_until: int | None
+    """As the user said it, microseconds UTC."""
+    at: int
+    """Wall clock, microseconds UTC."""
+
+
+def _blobs(home: Home) -> LocalBlobs:
+    return LocalBlobs(Path(home.journal).parent / "taken-in")
+
+
+def note_taken(home: Home, taken: Taken) -> None:
+    """Write it down, durably; may be repeated."""
+    with suppress(BlobExistsError):
+        _blobs(home).create(_path(taken.name, taken.batch_run), json.dumps(asdict(taken), indent=1).encode())
+
+
+def recorded_names(home: Home) -> list[str]:
+    """The names that anything was taken in for, sorted."""
+    folder = Path(_blobs(home).root)
+    return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+
+
+def taken_in(home: Home, name: str, version: str | None = None) -> list[Taken]:
+    """What was taken in for a name, in order: for this version if there is any of it, else for all of them."""
+    found = sorted(_read(home, name), key=lambda taken: (taken.at, taken.batch_run))
+    return [taken for taken in found if taken.version == version] or found
+
+
+def _read(home: Home, name: str) -> Iterator[Taken]:
+    blobs = _blobs(home)
+    for each in blobs.list(name):
+        try:
+            data = json.loads(blobs.read(f"{name}/{each}"))
+            yield Taken(**{**data, "files": tuple((str(p), int(s), str(d)) for p, s, d in data["files"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{blobs.root}/{name}/{each}: not a record of a backfill: {error!r}") from None
+
+
+def _path(name: str, batch_run: str) -> str:
+    return f"{name}/{batch_run}.json"

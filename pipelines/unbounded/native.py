@@ -1,0 +1,148 @@
+"""`tandem live --source native`: live views from Beam's own Pub/Sub read, on Dataflow, without a journal.
+
+What that gives up is in docs/how-to/plan-a-launch.md: nothing can be replayed, so a run can only go on (`--resume` with
+Dataflow's `--update`); a second run would know nothing of what the first has acknowledged, and isn't started.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import apache_beam as beam
+from apache_beam.io.gcp.pubsub import WriteToPubSub
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from tandem.pipelines import live
+from tandem.pipelines.unbounded import config as live_config
+from tandem.pipelines.unbounded.config import LiveConfig
+from tandem.pipelines.unbounded.live_runs import base_of
+from tandem.runners.options.config import FlagParser
+from tandem.runners.submission.launching import launch, wait
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition
+from tandem.schemas.errors import LaunchError, UserError
+from tandem.transforms.elements import SourceBatch
+from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.transforms.sources.decoding import source_readings
+from tandem.transforms.sources.native import NATIVE, DeadLetterMessages, ReadNative
+from tandem.views.storage.opening import open_store
+from tandem.views.store import ViewStore
+
+__all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "split_source", "start_runs"]
+
+_SOURCES: Final = ("journal", NATIVE)
+_ABOUT: Final = "Run definitions over Beam's own Pub/Sub read, on Dataflow. Takes the flags of `tandem live` too."
+
+
+@dataclass(frozen=True, slots=True)
+class NativeConfig:
+    """All that a native run is told."""
+
+    live: LiveConfig
+    dead_letter_topic: str
+    """projects/PROJECT/topics/NAME."""
+    id_label: str | None
+
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        """Those that it runs."""
+        return self.live.definitions
+
+
+@dataclass
+class NativeView(beam.PTransform):  # type: ignore[misc]
+    """One definition's live view, as `LiveView`, but its dead letters are given back as messages."""
+
+    definition: Definition
+    live_run: LiveRunRef
+    base_boundary: int
+
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.PCollection:
+        dead = live.fold_into_views(batches, self.definition, self.live_run, self.base_boundary)
+        return dead | "DeadLetters" >> DeadLetterMessages(self.definition)
+
+
+def split_source(arguments: Sequence[str]) -> tuple[list[str], str]:
+    """(the other arguments, the source that `--source` names). Raises UserError for another than journal and native."""
+    parser = FlagParser("tandem live", "", add_help=False)
+    parser.flag("source", choices=_SOURCES, default=_SOURCES[0])
+    flags, rest = parser.parse_known_args(list(arguments))
+    return rest, str(flags.source)
+
+
+def parse(arguments: Sequence[str]) -> tuple[NativeConfig, PipelineOptions]:
+    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
+    rest, _ = split_source(arguments)
+    parser = FlagParser("tandem live --source native", _ABOUT)
+    parser.flag("dead-letter-topic", metavar="TOPIC", help="projects/PROJECT/topics/NAME; gets what can't be decoded")
+    parser.flag("id-label", metavar="ATTRIBUTE", help="attribute by which Dataflow removes redeliveries")
+    flags, rest = parser.parse_known_args(rest)
+    if not flags.dead_letter_topic:
+        raise UserError("--source native needs --dead-letter-topic: workers have no folder in which letters would stay")
+    for name in ("--follow", "--lanes", "--generation-interval", "--max-messages", "--take-over", "--until-idle"):
+        if any(word.replace("_", "-").partition("=")[0] == name for word in rest):
+            raise UserError(f"{name} is of the journal, and --source native has none")
+    config, options = live_config.parse(rest)
+    options.view_as(StandardOptions).streaming = True
+    return NativeConfig(config, flags.dead_letter_topic, flags.id_label), options
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Start a run, or go on with one (`--resume`), and wait for its end. Raises TandemError."""
+    config, options = parse(arguments)
+    if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":
+        raise LaunchError("--source native needs --runner=DataflowRunner: no other runner has Beam's Pub/Sub read")
+    store = open_store(config.live.home.store)
+    live._register(store, config.live)
+    runs = start_runs(config, store)
+    wait(launch(build(config, options, runs, store)))
+
+
+def start_runs(config: NativeConfig, store: ViewStore) -> tuple[LiveRunRef, ...]:
+    """One live run a definition, all of one name, written down in the view store.
+
+    Raises LaunchError where a live run is served that isn't the one to go on with: what that has counted can't be had
+    again, and answers would fall back.
+    """
+    name = config.live.resume or f"n-{time.time_ns() // 1000:017d}-{secrets.token_hex(4)}"
+    for definition in config.definitions:
+        served = store.served(definition.name)
+        if served is not None and served.live_run not in (None, name):
+            raise LaunchError(
+                f"{definition.name}: live run {served.live_run} is served, and a native run can't read again what it "
+                f"has: update it in place (--resume {served.live_run} --update --job_name=...), or use the journal"
+            )
+    return tuple(_start(config, store, name, definition) for definition in config.definitions)
+
+
+def _start(config: NativeConfig, store: ViewStore, name: str, definition: Definition) -> LiveRunRef:
+    compile_definition(definition)
+    boundary, base = base_of(store, definition, config.live.base)
+    if boundary:
+        raise LaunchError(
+            f"{definition.name}: batch run {base} covers generations of a journal up to {boundary}, and a native "
+            "run has no generations after them: go on with the journaled source, or use another --store"
+        )
+    store.start_live_run(definition.version, name, journal="", base_batch_run=base)
+    return LiveRunRef(config.live.home.store, name, base)
+
+
+def build(
+    config: NativeConfig, options: PipelineOptions, runs: Sequence[LiveRunRef], store: ViewStore
+) -> beam.Pipeline:
+    """The pipeline's graph: one read and decode, then a branch a definition."""
+    source_readings(config.definitions)
+    pipeline = beam.Pipeline(options=options)
+    read = ReadNative(config.definitions, runs[0].run, config.live.subscription, config.id_label)
+    batches = pipeline | "PubSub" >> read
+    letters = []
+    for definition, live_run in zip(config.definitions, runs, strict=True):
+        base = store.live_run(definition.version, live_run.run).base_boundary
+        letters.append(batches | definition.name >> NativeView(definition, live_run, base))
+    topic = WriteToPubSub(config.dead_letter_topic, with_attributes=True)
+    _ = letters | "Letters" >> beam.Flatten() | "LetterTopic" >> topic
+    return pipeline

@@ -1,0 +1,89 @@
+"""Mend Beam's job server, so that the state of an unbounded source doesn't grow on Flink (apache/beam issue 27648).
+
+What a source leaves at the end of a bundle is kept by Flink as keyed state, under a name with a number that goes up
+with each bundle. Flink never forgets a name: each stays in the TaskManager's heap and, described in 5 KB, in every
+checkpoint, 1.3 MB a minute for two lanes at two bundles a second. One name would do, since state is kept by key, and a
+key, which is a lane here, has one rest at a time.
+
+So in streaming jobs the number is left out. The class that makes the name gets a twin that differs by one instruction,
+which appends null where the number was; and the operator of streaming jobs names the twin instead. Bounded jobs keep
+the class as it was: there rests have no keys, only numbers.
+
+Its servers are mended as well, see tandem.runners.beam_patches.java_server_address.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from tandem.runners.beam_patches import java_server_address as server_address_mend
+from tandem.schemas.errors import LaunchError
+
+__all__ = ["mend"]
+
+_CLASS: Final = b"StateAndTimerBundleCheckpointHandler"
+_TWIN: Final = b"OneStateTimerBundleCheckpointHandler"
+"""As long, so that no length in a class file changes."""
+_PLACE: Final = "org/apache/beam/runners/fnexecution/control/BundleCheckpointHandlers$"
+_OPERATOR: Final = "org/apache/beam/runners/flink/translation/wrappers/streaming/ExecutableStageDoFnOperator"
+_NUMBERED: Final = bytes.fromhex("b6000e 2a b6000e 120f b6000e 1b")
+"""In constructSdfCheckpointId: append(prefix), aload_0 (the number), append, ldc ":", append, iload_1 (the index)."""
+_ALONE: Final = bytes.fromhex("b6000e 01 b6000e 120f b6000e 1b")
+"""The same with aconst_null instead of aload_0."""
+
+
+def mend(folder: Path) -> None:
+    """Change the jars of a job server in parts. Raises LaunchError where they aren't what is to be changed."""
+    twins = operators = 0
+    original = f"{_PLACE}{_CLASS.decode()}.class"
+    for jar in sorted(folder.glob("beam-runners-*.jar")):
+        with zipfile.ZipFile(jar) as archive:
+            names = archive.namelist()
+            changed = {name: archive.read(name) for name in names if name.startswith(_OPERATOR)}
+            changed = {name: data.replace(_CLASS, _TWIN) for name, data in changed.items() if _CLASS in data}
+            operators += len(changed)
+            if original in names:
+                changed[f"{_PLACE}{_TWIN.decode()}.class"] = _twin(archive.read(original), jar)
+                twins += 1
+        if changed:
+            _write(jar, changed)
+    if twins != 1 or not operators:
+        raise LaunchError(f"{folder}: {twins} classes name a source's state and {operators} use it, not 1 and some")
+    _mend_addresses(folder)
+
+
+def _mend_addresses(folder: Path) -> None:
+    """Servers of all parts listen at loopback, see tandem.runners.beam_patches.java_server_address."""
+    found = 0
+    for jar in sorted(folder.glob("beam-sdks-java-core-*.jar")):
+        with zipfile.ZipFile(jar) as archive:
+            if server_address_mend.CLASS not in archive.namelist():
+                continue
+            changed = {server_address_mend.CLASS: server_address_mend.mended(archive.read(server_address_mend.CLASS))}
+        _write(jar, changed)
+        found += 1
+    if found != 1:
+        raise LaunchError(f"{folder}: {found} classes make servers, not 1")
+
+
+def _twin(original: bytes, jar: Path) -> bytes:
+    if original.count(_NUMBERED) != 1:
+        raise LaunchError(f"{jar.name}: {_CLASS.decode()} isn't the class that is known")
+    return original.replace(_NUMBERED, _ALONE).replace(_CLASS, _TWIN)
+
+
+def _write(jar: Path, changed: dict[str, bytes]) -> None:
+    """The jar with these entries instead of its own, or besides."""
+    making = jar.with_name(f"making-{os.getpid()}-{jar.name}")
+    with zipfile.ZipFile(jar) as archive, zipfile.ZipFile(making, "w", zipfile.ZIP_DEFLATED) as target:
+        # Of a name that is there twice, the first.
+        entries = {info.filename: info for info in reversed(archive.infolist())}
+        for info in reversed(entries.values()):
+            data = changed.pop(info.filename) if info.filename in changed else archive.read(info)
+            target.writestr(info, data)
+        for name, data in changed.items():
+            target.writestr(name, data)
+    making.replace(jar)

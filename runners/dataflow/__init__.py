@@ -1,0 +1,1 @@
+"""Dataflow: the job as it would be sent there."""

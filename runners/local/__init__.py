@@ -1,0 +1,1 @@
+"""Runners of this machine: Prism and the FnApiRunner, their processes, sockets and memory."""

@@ -1,0 +1,81 @@
+"""Told before launch: what the chosen runner can't do with a pipeline, or does otherwise, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from tandem.pipelines.unbounded.native import NativeConfig
+from tandem.runners.plan.checks import flink as checks_flink
+from tandem.runners.plan.checks import graph as checks_graph
+from tandem.runners.plan.checks import local as checks_local
+from tandem.runners.plan.checks import options as checks_options
+from tandem.runners.plan.checks import places as checks_places
+from tandem.runners.plan.checks import reach as checks_reach
+from tandem.runners.plan.checks import workers as checks_workers
+from tandem.runners.plan.checks.dataflow import check_dataflow
+from tandem.runners.plan.findings import Finding, Level, errors_of, in_order, refuse
+from tandem.runners.plan.graph import graph_of
+from tandem.runners.plan.launch import Launch, Places
+
+__all__ = ["CHECKS", "Finding", "Level", "accepted_codes", "check_launch", "errors_of", "findings_of", "refuse"]
+
+Check = Callable[[Launch], Iterator[Finding]]
+
+CHECKS: Final[tuple[Check, ...]] = (
+    *checks_graph.CHECKS,
+    *checks_options.CHECKS,
+    *checks_places.CHECKS,
+    *checks_workers.CHECKS,
+    *checks_local.CHECKS,
+    *checks_flink.CHECKS,
+    *checks_reach.CHECKS,
+    check_dataflow,
+)
+
+
+def findings_of(launch: Launch, checks: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
+    """All that the checks find, errors first."""
+    return in_order([finding for check in checks for finding in check(launch)])
+
+
+def check_launch(name: str, pipeline: beam.Pipeline, options: PipelineOptions, config: Any) -> tuple[Finding, ...]:
+    """What is to be said about launching a pipeline that has been built. Starts nothing and writes nothing.
+
+    `config`: of the pipeline (`pipelines.NAME.parse`), or a tuple of such; its places are looked at.
+    """
+    return findings_of(Launch(name, graph_of(pipeline), options, places_of(config)))
+
+
+def places_of(config: Any) -> Places:
+    """The places that a pipeline's config names."""
+    first = config[0] if isinstance(config, tuple) else config
+    if isinstance(first, NativeConfig):
+        return Places(store=first.live.home.store, resume=first.live.resume)
+    home = getattr(first, "home", None)
+    return Places(
+        journal=getattr(home, "journal", None),
+        store=getattr(home, "store", None),
+        dead_letters=getattr(home, "dead_letters", None),
+        scratch=getattr(first, "scratch", None),
+        files=tuple(getattr(first, "files", ())),
+        lanes=getattr(first, "lanes", None) if not getattr(first, "follow", False) else None,
+        resume=getattr(first, "resume", None),
+    )
+
+
+def accepted_codes(arguments: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """(the other arguments, the codes of `--accept CODE`)."""
+    rest, codes = list[str](), set[str]()
+    words = iter(arguments)
+    for word in words:
+        if word == "--accept":
+            codes.add(next(words, ""))
+        elif word.startswith("--accept="):
+            codes.add(word.removeprefix("--accept="))
+        else:
+            rest.append(word)
+    return rest, frozenset(codes)

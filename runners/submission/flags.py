@@ -1,0 +1,182 @@
+"""What a runner needs besides what the user said: flags that are added before a pipeline gets them.
+
+A flag that is given is never changed. `--runner flink` stands for the cluster that `tandem flink start` has started.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from tandem.journal.runs.manifests import load_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.runners.flink.address import check_master
+from tandem.runners.flink.runner_states import newest_state
+from tandem.runners.options.config import Home
+from tandem.runners.plan.launch import EMBEDDED, flag_values, is_this_machine, take_value
+from tandem.runners.submission.remote_runs import state_folder
+from tandem.runners.submission.runner_names import OWN_FLINK, spelled
+from tandem.schemas.errors import LaunchError, TandemError
+
+__all__ = ["BATCH_DEFAULTS", "LIVE_DEFAULTS", "arranged"]
+
+LIVE_DEFAULTS: Final[Mapping[str, str]] = {
+    "checkpointing_interval": "10000",
+    "checkpoint_timeout_millis": "60000",
+    "externalized_checkpoints_enabled": "",
+    "retain_externalized_checkpoints_on_cancellation": "",
+    "max_bundle_size": "100000",
+    "max_bundle_time_mills": "200",
+    "object_reuse": "",
+    "operator_chaining": "",
+    "finish_bundle_before_checkpointing": "",
+}
+"""For unbounded pipelines on Flink, see docs/runners.md; times in milliseconds. Empty: the flag has no value."""
+BATCH_DEFAULTS: Final[Mapping[str, str]] = {
+    "max_bundle_size": "1000000",
+    "object_reuse": "",
+    "environment_cache_millis": "60000",
+}
+"""For bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
+
+
+def arranged(pipeline: str, arguments: Sequence[str], *, download: bool = True) -> list[str]:
+    """The arguments of a pipeline (live, backfill, publish, reconcile) with what its runner needs added to them.
+
+    Raises LaunchError for a runner that there isn't, for no address of a Flink, when `--runner flink` finds no cluster,
+    or when a run to resume has left nothing to resume from. Without `download` a job server that isn't in the cache is
+    named all the same.
+    """
+    arguments = spelled(arguments)
+    flags = flag_values(arguments)
+    runner = (flags.get("runner") or "").rpartition(".")[2]
+    if runner not in (OWN_FLINK, "FlinkRunner"):
+        return arguments
+    added: dict[str, str] = {}
+    if runner == OWN_FLINK:
+        arguments, _ = take_value(arguments, "--runner")
+        added |= _of_own_cluster(flags)
+    else:
+        added |= _of_address(flags, download)
+    added |= _of_pipeline(pipeline, {**added, **flags})
+    return [*arguments, *(_flag(name, value) for name, value in added.items() if name not in flags or name == "runner")]
+
+
+def _flag(name: str, value: str) -> str:
+    return f"--{name}={value}" if value else f"--{name}"
+
+
+def _of_own_cluster(flags: Mapping[str, Any]) -> dict[str, str]:
+    """Flags of the cluster in $TANDEM_FLINK_HOME, or in the cache."""
+    from tandem.runners.flink.cluster import Cluster
+
+    cluster = Cluster.at()
+    dead = [name for name, part in cluster.parts().items() if not part.alive]
+    if dead:
+        raise LaunchError(
+            f"--runner flink: {', '.join(dead)} of {cluster.home} is dead", "`tandem flink start` starts it"
+        )
+    return flag_values(cluster.flags((flags.get("environment_type") or "EXTERNAL").upper()))  # type: ignore[return-value]
+
+
+def _of_address(flags: Mapping[str, Any], download: bool) -> dict[str, str]:
+    """Where workers run, and the job server, for a Flink that others have started, or an embedded one."""
+    added: dict[str, str] = {}
+    master = str(flags.get("flink_master") or "[auto]").strip()
+    endpoint = flags.get("job_endpoint")
+    check_master(master)
+    if _is_here(flags) and "environment_type" not in flags:
+        added["environment_type"] = "LOOPBACK"
+    if endpoint is None and "flink_job_server_jar" not in flags and "flink_version" not in flags:
+        added |= _job_server(master, download)
+    return added
+
+
+def _job_server(master: str, download: bool) -> dict[str, str]:
+    """The job server in the cache where it fits; otherwise Beam's own way, for the version that answers."""
+    from tandem.runners.flink.jars import FLINK_LINE, cached, provide
+    from tandem.runners.flink.rest import FlinkRest
+
+    line = FLINK_LINE if master in EMBEDDED else ".".join(FlinkRest(master).version().split(".")[:2])
+    if line != FLINK_LINE:
+        return {"flink_version": line}
+    jars = provide() if download else cached()
+    return {"flink_version": line, "flink_job_server_jar": str(jars.job_server)}
+
+
+def _of_pipeline(pipeline: str, flags: Mapping[str, Any]) -> dict[str, str]:
+    if pipeline != "live":
+        scratch = {"scratch": str(_folder(flags) / "scratch")} if pipeline == "backfill" and _is_here(flags) else {}
+        return {**BATCH_DEFAULTS, **scratch, **_slots(flags, _cores())}
+    added = {**LIVE_DEFAULTS, **_slots(flags, _lanes(flags))}
+    if _is_number(flags.get("checkpointing_interval")) and int(flags["checkpointing_interval"]) <= 0:
+        added = {name: value for name, value in added.items() if "checkpoint" not in name}
+    run = flags.get("resume")
+    if run and "savepoint_path" not in flags:
+        added["savepoint_path"] = _newest_state(flags, run)
+    return added
+
+
+def _folder(flags: Mapping[str, Any]) -> Path:
+    """Of `--home`."""
+    return Path(flags.get("home") or os.environ.get("TANDEM_HOME", "tandem-data")).absolute()
+
+
+def _is_here(flags: Mapping[str, Any]) -> bool:
+    """Whether all of Flink is on this machine, as far as addresses tell."""
+    master = str(flags.get("flink_master") or "[auto]").strip()
+    endpoint = flags.get("job_endpoint")
+    return (master in EMBEDDED or is_this_machine(master)) and (endpoint is None or is_this_machine(endpoint))
+
+
+def _lanes(flags: Mapping[str, Any]) -> int:
+    """Of the run that is resumed, or as asked for."""
+    run = flags.get("resume")
+    if run:
+        try:
+            return load_run(LocalBlobs(_home(flags).journal), run).lanes
+        except (TandemError, ValueError):
+            return 1  # the pipeline says what is wrong
+    return int(flags["lanes"]) if _is_number(flags.get("lanes")) else 1
+
+
+def _home(flags: Mapping[str, Any]) -> Home:
+    usual = Home.at(str(_folder(flags)))
+    return replace(usual, journal=os.path.abspath(flags["journal"])) if flags.get("journal") else usual
+
+
+def _is_number(text: Any) -> bool:
+    return isinstance(text, str) and text.lstrip("-").isdigit()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
+    """As parallel as is of use, and as Flink has room for; nothing where that isn't known."""
+    from tandem.runners.flink.rest import FlinkRest
+
+    master = str(flags.get("flink_master") or "")
+    if not master or master in EMBEDDED:
+        return {} if flags.get("job_endpoint") else {"parallelism": str(wanted)}
+    try:
+        free = int(FlinkRest(master, timeout=5).overview()["slots-available"])
+    except LaunchError:
+        return {}
+    return {"parallelism": str(max(1, min(wanted, free)))}
+
+
+def _newest_state(flags: Mapping[str, Any], run: str) -> str:
+    """The newest whole savepoint or checkpoint in the run's folder."""
+    folder = state_folder(_home(flags), run)
+    newest = newest_state(folder)
+    if newest is None:
+        raise LaunchError(
+            f"--resume {run}: there is no savepoint or checkpoint in {folder}",
+            "pass --savepoint_path=PATH, or leave --resume out: a new run replays the journal",
+        )
+    return newest

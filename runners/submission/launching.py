@@ -1,0 +1,154 @@
+"""Hand a pipeline to its runner, and turn what goes wrong there into one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+from apache_beam.runners.worker import sdk_worker
+
+from tandem.runners.beam_patches import patch_beam
+from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
+from tandem.runners.local import forked_workers
+from tandem.runners.local.tied_prism import TIED_PRISM
+from tandem.runners.submission.failures import failure
+from tandem.runners.submission.job_servers import mend_job_servers
+from tandem.schemas.errors import LaunchError, TandemError
+
+__all__ = ["FN_API_RUNNER", "entry", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
+
+FN_API_RUNNER: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+_LOCAL: Final = ("", "DirectRunner", "SwitchingDirectRunner")
+
+
+def is_local(options: PipelineOptions) -> bool:
+    """Whether the pipeline runs in processes of this machine, on the runner that Tandem chooses for that."""
+    return (options.view_as(StandardOptions).runner or "") in (*_LOCAL, FN_API_RUNNER, forked_workers.FORKING)
+
+
+def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
+    """Bounded work on one machine goes to the FnApiRunner: Prism takes two to three times as long.
+
+    More than one worker are processes where `worker_processes` lasts, and threads elsewhere, which get in each other's
+    way. What the user says of Beam's own modes counts.
+    """
+    _tie_prism(options)
+    if not is_local(options):
+        return
+    options.view_as(StandardOptions).runner = FN_API_RUNNER
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "in_memory":
+        return
+    direct.direct_num_workers = max(workers, 1)
+    if workers <= 1:
+        return
+    if forked_workers.available():
+        options.view_as(StandardOptions).runner = forked_workers.FORKING
+    else:
+        direct.direct_running_mode = "multi_threading"
+
+
+def local_streaming_runner(options: PipelineOptions) -> None:
+    """Unbounded work on one machine goes to Prism, the only local engine that can run it."""
+    standard = options.view_as(StandardOptions)
+    standard.streaming = True
+    if (standard.runner or "") in _LOCAL:
+        standard.runner = TIED_PRISM
+    _tie_prism(options)
+
+
+def _tie_prism(options: PipelineOptions) -> None:
+    """Beam's own runner for Prism would start one that other hosts can reach."""
+    standard = options.view_as(StandardOptions)
+    if (standard.runner or "").rpartition(".")[2].lower() == "prismrunner":
+        standard.runner = TIED_PRISM
+
+
+def quieten() -> None:
+    """Leave the runners' own chatter out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
+    level = os.environ.get("TANDEM_LOG", "").upper()
+    if level:
+        logging.basicConfig(level=level)
+        return
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_of_beam)
+    # Beam's worker prints the traceback of what fails, besides logging and raising it.
+    setattr(sdk_worker, "print", lambda *words, **options: None)  # noqa: B010
+    # Beam sets the level of this one anew when it starts Prism.
+    prism = logging.getLogger("PrismJobServer")
+    prism.propagate = False
+    prism.addHandler(logging.NullHandler())
+    if threading.excepthook.__module__ != __name__:
+        threading.excepthook = _unless_cut_off(threading.excepthook)
+
+
+def _unless_cut_off(
+    otherwise: Callable[[threading.ExceptHookArgs], object],
+) -> Callable[[threading.ExceptHookArgs], None]:
+    """When a job has failed its runner goes away, and Beam's threads end by the streams that they read from it."""
+
+    def hook(of: threading.ExceptHookArgs) -> None:
+        if not issubclass(of.exc_type, grpc.RpcError):
+            otherwise(of)
+
+    return hook
+
+
+def _is_not_of_beam(record: logging.LogRecord) -> bool:
+    """For the root logger: Beam logs a job's messages there."""
+    return "apache_beam" not in record.pathname
+
+
+def launch(pipeline: beam.Pipeline) -> PipelineResult:
+    """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
+    quieten()
+    patch_beam()
+    end_bundles_promptly()
+    mend_job_servers()
+    _ask_no_pip(pipeline.options)
+    try:
+        return pipeline.run()
+    except RuntimeError as error:
+        if "prism binary" in str(error):
+            raise LaunchError(
+                "Prism, Beam's local runner for unbounded pipelines, is not on this machine and can't be downloaded; "
+                "`make setup` or `python -m tandem.runners.local.prism` builds it with Go, "
+                "or pass --prism_location=PATH"
+            ) from error
+        raise failure(str(error)) from error
+
+
+def _ask_no_pip(options: PipelineOptions) -> None:
+    """Beam would ask pip what is installed, for logs of workers elsewhere: a process that Ctrl-C reaches, too."""
+    if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":
+        options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
+
+
+def wait(result: PipelineResult) -> None:
+    """Wait for the end. Raises FencedError when another writer took a lane over, TandemError when the job failed."""
+    try:
+        state = result.wait_until_finish()
+    except RuntimeError as error:
+        raise failure(str(error)) from error
+    if state not in ("DONE", "DRAINED", "CANCELLED", None):
+        raise TandemError(f"the pipeline ended in state {state}")
+
+
+def entry(name: str) -> None:
+    """`python -m pipelines.NAME`: the launch of `tandem NAME`, with its checks, and the flags that its runner needs.
+
+    An error is one line and an exit code.
+    """
+    # The command line is above this layer: a module that is run is the top of all, one that is imported isn't.
+    running, ending, words = import_module("tandem.commands.pipelines"), import_module("tandem.ending"), sys.argv[1:]
+    trace = ending.wants_trace(words)
+    ending.ended(lambda: running.launch(name, words), trace=trace)

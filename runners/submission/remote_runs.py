@@ -1,0 +1,245 @@
+"""Runs on a runner that Tandem doesn't own: Flink.
+
+Prism ends a job whose source has ended. A Flink job with checkpoints never ends by itself, is restored without being
+asked whatever made it fail, and goes on when its launcher is gone. So the launcher watches the journal and the view
+store, which know better than the runner, and ends the job when the run is over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import grpc
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+from sqlalchemy.exc import SQLAlchemyError
+
+from tandem.runners.flink.runner_states import states_beside
+from tandem.runners.options.config import Home
+from tandem.runners.submission.job_news import JobNews, Witness, say
+from tandem.runners.submission.launching import wait
+from tandem.runners.submission.run_ends import End, FollowerEnd
+from tandem.schemas.errors import FencedError, TandemError
+
+__all__ = [
+    "Control",
+    "code_of",
+    "is_remote",
+    "job_name",
+    "left_behind",
+    "name_job",
+    "state_folder",
+    "wait_for_end",
+]
+
+_REMOTE: Final = ("FlinkRunner", "PortableRunner", "SparkRunner")
+_LOOK: Final = 0.5
+"""Seconds between two looks at the journal."""
+_NEWS: Final = 10
+"""Looks between two questions to the runner."""
+
+
+class Control(Witness, Protocol):
+    """Reaches the jobs of a name on their runner by other ways than the job server, which may be gone."""
+
+    def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
+        """End them; with `before` (microseconds) those that began before it alone. Raises TandemError."""
+        ...
+
+    def end_all(self, names: Collection[str], options: PipelineOptions) -> bool:
+        """Have the jobs of all these names ended; whether one may run still. Raises TandemError."""
+        ...
+
+    def runs(self, name: str, options: PipelineOptions) -> bool | None:
+        """Whether one hasn't ended; None where nobody says."""
+        ...
+
+    def ending(self, name: str, options: PipelineOptions) -> str:
+        """Where a job of this name goes on without its launcher, and the command that ends it."""
+        ...
+
+
+def is_remote(options: PipelineOptions) -> bool:
+    """Whether the runner's jobs live apart from this process."""
+    return (options.view_as(StandardOptions).runner or "").rpartition(".")[2] in _REMOTE
+
+
+def job_name(run: str) -> str:
+    """What the runner calls the job of a run."""
+    return f"tandem-{run}"
+
+
+def state_folder(home: Home, run: str) -> Path:
+    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise."""
+    return states_beside(home.journal) / run
+
+
+def name_job(options: PipelineOptions, home: Home, run: str) -> None:
+    """Give the job its run's name, and its state a folder of its own, by which a resumption finds it.
+
+    Of a runner in this process nothing is kept.
+    """
+    if not is_remote(options):
+        return
+    options.view_as(GoogleCloudOptions).job_name = job_name(run)
+    flags: list[str] = options._flags
+    given = {flag.partition("=")[0].lstrip("-").replace("_", "").lower() for flag in flags}
+    if "statebackendfactory" in given:
+        return
+    if "statebackend" not in given:
+        flags.append("--state_backend=filesystem")
+    if "statebackendstoragepath" not in given:
+        flags.append(f"--state_backend_storage_path={state_folder(home, run).as_uri()}")
+
+
+def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:
+    """Wait until the run is over or its job has ended, and end the job. Raises FencedError, TandemError.
+
+    Without its job server the job goes on, and so does the waiting.
+    """
+    if not is_remote(options):
+        wait(result)
+        return
+    name = options.view_as(GoogleCloudOptions).job_name
+    verdict = _Verdict(end, name, control, options)
+    watcher = threading.Thread(
+        target=verdict.await_it, args=(lambda: _end(result, options, name, control, end),), daemon=True
+    )
+    watcher.start()
+    failed: TandemError | None = None
+    try:
+        wait(result)
+    except TandemError as error:
+        failed = error
+    except grpc.RpcError as error:
+        say(f"the job server is gone ({code_of(error)}); job {name} goes on, and is watched by its journal")
+        verdict.alone = True
+        watcher.join()
+        if verdict.lost:
+            failed = TandemError(f"job {name} has ended on the runner, and the job server can't say how")
+            failed.__cause__ = error
+    finally:
+        verdict.stop.set()
+    watcher.join(timeout=60)
+    verdict.look_again()
+    if verdict.fenced is not None:
+        raise verdict.fenced
+    if verdict.given_up is not None:
+        end.close()
+        say(f"job {name} {verdict.given_up}: it was ended as asked; what its lanes hold is taken in by the next run")
+        return
+    if verdict.known:
+        return
+    if failed is not None:
+        raise _explained(failed, name) from failed.__cause__
+    run = _run_of(name)
+    again = "" if isinstance(end, FollowerEnd) else f"; --resume {run} goes on from its newest savepoint or checkpoint"
+    say(f"job {name} was ended on the runner{again}")
+
+
+def left_behind(run: str, options: PipelineOptions, control: Control | None) -> str:
+    """What goes on of a run when its launcher is ended at once, and how that is ended; empty for this machine's own."""
+    if not is_remote(options):
+        return ""
+    name = job_name(run)
+    where = control.ending(name, options) if control else "on its runner: cancel it there"
+    return f"job {name} goes on {where}"
+
+
+def _run_of(name: str) -> str:
+    return name.removeprefix(job_name(""))
+
+
+def _explained(error: TandemError, name: str) -> TandemError:
+    """What a JobManager that was started anew means."""
+    if "FlinkJobNotFoundException" not in str(error):
+        return error
+    return TandemError(
+        f"Flink doesn't know job {name} any more: its JobManager was started anew; "
+        f"--resume {_run_of(name)} goes on from its newest checkpoint"
+    )
+
+
+@dataclass
+class _Verdict:
+    end: End
+    name: str
+    control: Control | None
+    options: PipelineOptions
+    stop: threading.Event = field(default_factory=threading.Event)
+    known: bool = False
+    fenced: FencedError | None = None
+    alone: bool = False
+    """No job server tells how the job does."""
+    lost: bool = False
+    given_up: str | None = None
+    """What the job was waiting for when it was asked to end."""
+    _news: JobNews | None = None
+    _looks: int = 0
+
+    def await_it(self, then: Callable[[], None]) -> None:
+        while not self.stop.wait(_LOOK):
+            if self._look():
+                return
+            try:
+                if not self.end.over() and not self._never_begins():
+                    continue
+            except FencedError as error:
+                self.fenced = error
+            except (TandemError, OSError, SQLAlchemyError):
+                continue  # a store that is busy or away for a moment
+            self.known = True
+            then()
+            return
+
+    def look_again(self) -> None:
+        """A job that has ended may have been ended by whoever has taken over, who says so in the journal first."""
+        if self.known:
+            return
+        try:
+            self.known = self.end.over()
+        except FencedError as error:
+            self.fenced = error
+        except (TandemError, OSError, SQLAlchemyError):
+            return
+
+    def _never_begins(self) -> bool:
+        """Whether it was asked to end and has no slots: its readers, which would seal their lanes, aren't there."""
+        if self._news is None or not self._news.waiting or not self.end.asked():
+            return False
+        self.given_up = self._news.waiting
+        return True
+
+    def _look(self) -> bool:
+        """Say how the job does on its runner; whether it has ended and nobody else would say so."""
+        self._looks += 1
+        if self.control is None or self._looks % _NEWS:
+            return False
+        self._news = self._news or JobNews(self.name, self.options, self.control)
+        self._news.look()
+        self.lost = self.alone and self.control.runs(self.name, self.options) is False
+        return self.lost
+
+
+def _end(result: Any, options: PipelineOptions, name: str, control: Control | None, end: End) -> None:
+    problems = []
+    by_control = [lambda: control.end(name, options, end.replaced_at())] if control else []
+    for attempt in [*by_control, result.cancel]:
+        try:
+            attempt()
+            if control is None:
+                say(f"the job server was asked to end job {name}; see on the runner whether it has ended")
+            return
+        except (TandemError, grpc.RpcError, RuntimeError, OSError) as error:
+            problems.append(code_of(error) if isinstance(error, grpc.RpcError) else str(error))
+    say(f"job {name} could not be ended ({'; '.join(problems)}): cancel it on the runner")
+
+
+def code_of(error: grpc.RpcError) -> str:
+    """The name of its status, UNAVAILABLE for one."""
+    code = getattr(error, "code", None)
+    return code().name if callable(code) else type(error).__name__

@@ -1,0 +1,40 @@
+"""The published JSON Schema of definitions, for editors.
+
+`python -m tandem.schemas.definition.json_schema` writes it anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from tandem.schemas.definition.models import Definition
+from tandem.schemas.time.durations import format_duration
+
+__all__ = ["PUBLISHED", "json_schema", "text"]
+
+PUBLISHED: Final = Path(__file__).parents[1] / "definition.schema.json"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a definition's YAML."""
+    schema = Definition.model_json_schema(by_alias=True, mode="validation")
+    for model, short in (("Window", "size"), ("Session", "gap")):  # `today: 1d` is short for a size
+        whole = schema["$defs"][model]
+        schema["$defs"][model] = {"anyOf": [whole["properties"][short], whole]}
+    schema["properties"]["measures"]["minProperties"] = 1
+    for properties in (schema["properties"], schema["$defs"]["Source"]["properties"]):
+        for name, value in properties.items():
+            if type(value.get("default")) is int:  # durations, which are texts in YAML
+                properties[name]["default"] = format_duration(value["default"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def text() -> str:
+    """The file's text."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    PUBLISHED.write_text(text(), encoding="utf-8")

@@ -1,0 +1,137 @@
+"""Reading a definition. Whatever is wrong raises one DefinitionError that names file, line and field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from tandem.schemas.avro.schema_files import Problem, read_revisions, read_schema, read_text
+from tandem.schemas.definition import yaml_lines
+from tandem.schemas.definition.checks import check_definition
+from tandem.schemas.definition.models import Definition, Source, Window
+from tandem.schemas.definition.suggestions import suggestion
+from tandem.schemas.errors import DefinitionError, SchemaError
+from tandem.schemas.source.spellings import Booleans, Spelling
+from tandem.schemas.source.text_options import CsvOptions
+from tandem.schemas.time.windows import Session, window_model
+
+__all__ = ["Definition", "Source", "Window", "load", "loads"]
+
+_PLACEHOLDER: Final[dict[str, Any]] = {"type": "record", "name": "unknown", "fields": []}
+_WANTED: Final = {
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "dict_type": "a mapping of names to values",
+    "model_type": "a mapping of fields",
+    "model_attributes_type": "a mapping of fields",
+    "tuple_type": "a list of field names",
+}
+
+
+def load(path: str | Path) -> Definition:
+    """The definition in a YAML file. Raises DefinitionError."""
+    path = Path(path)
+    return loads(read_text(path, str(path)), file=str(path), folder=path.parent)
+
+
+def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Definition:
+    """The definition in a YAML text. Raises DefinitionError.
+
+    Args:
+        text: the YAML.
+        file: what messages call it.
+        folder: where the path of an Avro schema starts.
+    """
+    document = yaml_lines.read(text, file)
+    problems: list[Problem] = []
+    value = {**document.value}
+    source = value.get("source")
+    if isinstance(source, dict) and isinstance(source.get("schema"), (str, dict)):
+        try:
+            schema = read_schema(source["schema"], Path(folder))
+        except SchemaError as error:
+            problems.append(Problem(("source", "schema"), str(error)))
+            schema = _PLACEHOLDER
+        value["source"] = {**source, "schema": schema}
+        if schema is _PLACEHOLDER:
+            value["source"].pop("revisions", None)
+        elif "revisions" in source:
+            value["source"]["revisions"] = read_revisions(source["revisions"], schema, Path(folder), problems)
+    definition: Definition | None = None
+    try:
+        definition = Definition.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        # a default that depends on a wrong field is not another mistake
+        problems += [_structural(item) for item in found if item["type"] != "default_factory_not_called"]
+    if definition is not None and not problems:
+        problems = [Problem(_path(error.field), error.message) for error in check_definition(definition).errors]
+    if problems:
+        raise _first(problems, document)
+    assert definition is not None
+    return definition
+
+
+def _first(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
+    # what is missing comes last: an unknown field, which may be the missing one misspelt, tells more
+    first = min(problems, key=lambda problem: (problem.missing, document.line(problem.path)))
+    message = first.message
+    if len(problems) > 1:
+        message += f"; and {len(problems) - 1} more"
+    field = yaml_lines.field_text(first.path) or None
+    return DefinitionError(message, field=field, file=document.file, line=document.line(first.path))
+
+
+def _structural(error: Mapping[str, Any]) -> Problem:
+    """One of pydantic's errors in our words."""
+    path = tuple(part for part in error["loc"] if not str(part).startswith("["))  # "[key]", and kinds of windows
+    kind, found = error["type"], error["input"]
+    if kind == "missing":
+        required = ", ".join(_required(_model(error["loc"][:-1])))
+        return Problem(path[:-1], f"'{path[-1]}' is missing; required: {required}", missing=True)
+    if kind == "extra_forbidden":
+        known = suggestion(str(path[-1]), _fields(_model(error["loc"][:-1])))
+        return Problem(path, f"unknown field '{path[-1]}'; {known}")
+    if kind == "value_error":
+        return Problem(path, str(error["ctx"]["error"]))
+    if kind == "literal_error":
+        allowed = str(error["ctx"]["expected"]).replace(" or ", ", ")
+        return Problem(path, f"found {_shown(found)}; allowed: {allowed}")
+    return Problem(path, f"found {_shown(found)}; must be {_WANTED.get(kind, str(error['msg']).lower())}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return repr(value)[:80] if isinstance(value, str) else str(value).lower()
+
+
+def _model(path: yaml_lines.Path) -> type[BaseModel]:
+    if path and path[0] == "windows":
+        return Session if path[-1] == "session" else window_model(path[2] if len(path) > 2 else None)
+    if path[:2] == ("source", "csv"):
+        return CsvOptions
+    if path and path[0] == "source":
+        if path[-1] == "booleans":
+            return Booleans
+        return Spelling if len(path) > 2 and path[1] == "values" else Source
+    return Definition
+
+
+def _fields(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [info.alias or name for name, info in model.model_fields.items() if info.is_required()]
+
+
+def _path(field: str | None) -> yaml_lines.Path:
+    parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", field or "")
+    return tuple(int(index) if index else name for index, name in parts)

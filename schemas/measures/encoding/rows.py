@@ -1,0 +1,71 @@
+"""All measures' states of a row as one binary value: what a view store keeps in one column.
+
+Layout, little-endian: version (1 byte), then for each measure, in order, the length of its bytes (4 bytes)
+and its bytes (`Measure.encode`). Equal states have equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.schemas.measures.base import Measure
+from tandem.schemas.measures.encoding.ragged import list_offsets, offsets_of
+from tandem.schemas.measures.encoding.states import binary_array, binary_parts, gather
+
+__all__ = ["ROW_VERSION", "decode_rows", "encode_rows"]
+
+ROW_VERSION: Final = 1
+"""First byte of each row."""
+
+
+def encode_rows(measures: Sequence[Measure], states: Sequence[pa.Array]) -> pa.Array:
+    """One binary value (pa.binary()) a row. Raises ValueError unless every measure has as many states."""
+    if len(measures) != len(states) or not measures:
+        raise ValueError(
+            f"{len(measures)} measures need as many columns of states, and at least one; got {len(states)}"
+        )
+    rows = len(states[0])
+    if any(len(column) != rows for column in states):
+        raise ValueError(f"columns of states differ in length: {[len(column) for column in states]}")
+    parts = [_repeated(np.full(rows, ROW_VERSION, "<u1"))]
+    for measure, column in zip(measures, states, strict=True):
+        encoded = measure.encode(column)
+        parts += [_repeated(np.diff(list_offsets(encoded)).astype("<u4")), encoded]
+    return pc.binary_join_element_wise(*parts, b"")
+
+
+def _repeated(values: np.ndarray[tuple[int], np.dtype[np.unsignedinteger]]) -> pa.Array:
+    return binary_array(np.arange(len(values) + 1) * values.itemsize, pa.py_buffer(values))
+
+
+def decode_rows(measures: Sequence[Measure], rows: pa.Array) -> list[pa.Array]:
+    """The states of each measure. Raises ValueError for another version, or bytes that these measures
+    didn't write.
+    """
+    offsets, raw = binary_parts(rows)
+    at, ends = offsets[:-1], offsets[1:]
+    if (at == ends).any():
+        raise ValueError("a row of states is empty")
+    wrong = raw[at] != ROW_VERSION
+    if wrong.any():
+        raise ValueError(f"a row of states has version {raw[at][wrong][0]}; this program reads version {ROW_VERSION}")
+    at = at + 1
+    columns = []
+    for measure in measures:
+        if (at + 4 > ends).any():
+            raise ValueError(f"a row of states ends before measure {measure.kind}")
+        lengths = gather(raw, at, np.full(len(at), 4)).view("<u4").astype(np.int64)
+        at = at + 4
+        if (lengths > ends - at).any():
+            raise ValueError(f"a row of states is cut off within measure {measure.kind}")
+        data = pa.py_buffer(gather(raw, at, lengths))
+        columns.append(measure.decode(binary_array(offsets_of(lengths), data)))
+        at = at + lengths
+    if (at != ends).any():
+        raise ValueError(f"a row of states holds more than {len(measures)} measures")
+    return columns

@@ -1,0 +1,1 @@
+"""What must not leak: passwords in texts, control characters on a terminal, and files that others could read."""

@@ -1,0 +1,114 @@
+"""`tandem export`: every answer there is, for other programs."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any, cast
+
+import typer
+
+from tandem.named import DefinitionArgument, load_named
+from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.schemas.definition.suggestions import suggestion
+from tandem.schemas.errors import UserError
+from tandem.schemas.privacy.files import private
+from tandem.schemas.privacy.printable import printable
+
+__all__ = ["export"]
+
+_Text = str | None
+
+
+def export(
+    definition: DefinitionArgument,
+    step: Annotated[_Text, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
+    window: Annotated[
+        _Text,
+        typer.Option(metavar="WINDOW", help="instead: day, week, month, quarter, year, or a window's name"),
+    ] = None,
+    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="start of a span (default: all)")] = None,
+    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
+    zone: Annotated[
+        _Text, typer.Option(metavar="ZONE", help="time zone of times and of the calendar (default: UTC)")
+    ] = None,
+    first_day: Annotated[_Text, typer.Option(metavar="DAY", help="first day of weeks (default: monday)")] = None,
+    key: Annotated[_Text, typer.Option(metavar="KEY", help="of this key only, written as for `query`")] = None,
+    measures: Annotated[_Text, typer.Option(metavar="NAME,...", help="these results only, in this order")] = None,
+    where: Annotated[_Text, typer.Option(metavar="EXPRESSION", help="rows only for whose results this is true")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="jsonl|csv|parquet|arrow", help="how they are written")
+    ] = "jsonl",
+    raw: Annotated[bool, typer.Option("--raw", help="CSV: leave texts that begin like a formula as they are")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--output", "--out", "-o", metavar="FILE", help="where to (default: standard output)")
+    ] = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Write the answers of every key and step that holds an event, all of one instant, sorted by key and time.
+
+    Steps are aligned to 1970-01-01 UTC, or are days, weeks, months, quarters or years in a time zone; a session window
+    writes every session. Each row has the key, start and end (exclusive; of a session the times of its first and last
+    event), events, how many of them batch has counted, and the results.
+    """
+    from tandem.schemas.definition.compiled import compile_definition
+    from tandem.serving.questions.asking import SelectFlags
+    from tandem.serving.questions.export_forms import BINARY, FORMS, write_rows
+    from tandem.serving.questions.exports import export_of, exported
+    from tandem.serving.questions.spans import TimeFlags
+
+    if form not in FORMS:
+        raise UserError(f"--format {form}: {suggestion(form, list(FORMS))}")
+    if raw and form != "csv":
+        raise UserError(f"--raw goes with --format csv; {form} has no formulas")
+    if out is None and form in BINARY and sys.stdout.isatty():
+        raise UserError(f"--format {form} isn't for a terminal: --output FILE names a file")
+    times = TimeFlags(0, window=window, start=start, end=end, zone=zone, first_day=first_day, step=step)
+    with existing_store(Places.of(home, store)) as views:
+        compiled = compile_definition(load_named(definition, views))
+        wanted = export_of(compiled, times, SelectFlags(key, measures, where))
+        with _opened(out) as file:
+            write_rows(file, wanted, exported(views, wanted), form, raw=raw)
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that is there with all its rows or not at all. Raises UserError."""
+    if out is None:
+        if sys.stdout.isatty():
+            yield cast(IO[bytes], _Terminal())
+        else:
+            yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    whole = not out.exists() or out.is_file()  # what is a pipe or a device is written to as it is
+    part = out.with_name(f"{out.name}.part") if whole else out
+    try:
+        with open(part, "wb", opener=private if whole else None) as file:
+            yield file
+        if whole:
+            os.replace(part, out)
+    except OSError as error:
+        raise UserError(f"--output {out}: {error.strerror}") from error
+    finally:
+        if whole:
+            part.unlink(missing_ok=True)
+
+
+class _Terminal(io.RawIOBase):
+    """A terminal as a file of bytes: what would steer it is shown escaped."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Print whole texts, as the forms write them."""
+        text = bytes(data).decode()
+        sys.stdout.write(printable(text.replace("\r\n", "\n"), lines=True))
+        return len(data)

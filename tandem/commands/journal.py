@@ -1,0 +1,98 @@
+"""Commands on a journal that a live run writes: begin the next generation, end the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from tandem.output.instants import ago_text
+from tandem.output.printing import say
+from tandem.places import HomeOption, JournalOption, Places, existing_journal
+from tandem.schemas.errors import TandemError, UserError
+
+if TYPE_CHECKING:
+    from tandem.journal.clocks import Clock
+    from tandem.journal.storage.blobs import BlobStore
+    from tandem.journal_state import JournalState
+
+__all__ = ["seal", "stop", "wait_until"]
+
+_LOOK_EVERY: Final = 500_000
+WaitOption = Annotated[str | None, typer.Option("--wait", metavar="DURATION", help="wait that long for it to happen")]
+
+
+def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: JournalOption = None) -> None:
+    """Begin the next generation now, so that the lanes seal the current one and a backfill can take it in."""
+    from tandem.journal.clocks import SystemClock
+    from tandem.journal.runs.generations import next_generation
+    from tandem.journal_state import read_state
+
+    blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
+    state = read_state(blobs)
+    if not state.current:
+        raise UserError("the journal is empty: no live run has begun a generation")
+    if state.sealed == state.current:
+        say(f"no lane writes any more: everything up to generation {state.sealed} is sealed already")
+        return
+    next_generation(blobs, clock, state.current, "tandem seal")
+    say(f"generation {state.current + 1} has begun; the lanes now seal generation {state.current}")
+    if patience is None:
+        return
+    sealed = wait_until(blobs, clock, patience, lambda seen: seen.sealed >= state.current)
+    if sealed is None:
+        lanes = "; ".join(str(lane) for held in read_state(blobs).held[:1] for lane in held.lanes)
+        raise TandemError(f"generation {state.current} isn't sealed after {wait}: held up by {lanes}")
+    say(f"generation {state.current} is sealed")
+
+
+def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: JournalOption = None) -> None:
+    """Ask the live run to take in what it has read, seal its lanes and end."""
+    from tandem.journal.clocks import SystemClock
+    from tandem.journal.storage.blobs import create_or_find
+    from tandem.journal.storage.layout import drain_path
+    from tandem.journal_state import read_state
+
+    blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
+    run = read_state(blobs).last_run
+    if run is None:
+        raise UserError("the journal is empty: there is no live run to stop")
+    if run.ended:
+        say(f"run {run.id} has ended already")
+        return
+    create_or_find(blobs, drain_path(run.id), b"{}")
+    seen = f" (last sign of life {ago_text(clock.wall() - run.last_sign)} ago)" if run.last_sign is not None else ""
+    say(f"run {run.id} is asked to end{seen}")
+    if patience is None:
+        return
+    if wait_until(blobs, clock, patience, lambda state: any(r.id == run.id and r.ended for r in state.runs)) is None:
+        raise TandemError(
+            f"run {run.id} hasn't ended after {wait}; if its process died, the next `tandem live` seals its lanes"
+        )
+    say(f"run {run.id} has ended")
+
+
+def wait_until(
+    blobs: BlobStore, clock: Clock, patience: int, done: Callable[[JournalState], bool]
+) -> JournalState | None:
+    """Look at a journal until `done`; returns what was seen, None after `patience` (microseconds)."""
+    from tandem.journal_state import read_state
+
+    end = clock.monotonic() + patience
+    while True:
+        state = read_state(blobs)
+        if done(state):
+            return state
+        if clock.monotonic() >= end:
+            return None
+        clock.sleep(_LOOK_EVERY)
+
+
+def _patience(text: str | None) -> int | None:
+    from tandem.schemas.time.durations import parse_duration
+
+    try:
+        return None if text is None else parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"--wait: {error}") from None

@@ -1,0 +1,120 @@
+"""`tandem pubsub`: topics and subscriptions by the official clients, in the emulator or in Pub/Sub."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+
+import typer
+
+from tandem.output.printing import say
+from tandem.schemas.errors import UserError
+
+__all__ = ["create_subscription", "create_topic"]
+
+_SECONDS: Final = 20.0
+_EMULATOR: Final = "PUBSUB_EMULATOR_HOST"
+
+
+def create_topic(
+    name: Annotated[str, typer.Argument(metavar="TOPIC", help="projects/PROJECT/topics/NAME")],
+) -> None:
+    """Create a topic; one that is there already is left as it is."""
+    from google.api_core.exceptions import AlreadyExists
+
+    _check(name, "topics")
+    with _errors(name):
+        try:
+            _publisher().create_topic(name=name, **_patience())
+        except AlreadyExists:
+            say(f"{name} is there already")
+        else:
+            say(f"created {name}")
+
+
+def create_subscription(
+    name: Annotated[str, typer.Argument(metavar="SUBSCRIPTION", help="projects/PROJECT/subscriptions/NAME")],
+    topic: Annotated[str, typer.Option(metavar="TOPIC", help="projects/PROJECT/topics/NAME")],
+    ack_deadline: Annotated[
+        int, typer.Option(min=10, max=600, metavar="SECONDS", help="how long a message is leased")
+    ] = 10,
+) -> None:
+    """Create a subscription; it gets what is published from then on. One that is there must be the same."""
+    from google.api_core.exceptions import AlreadyExists, NotFound
+
+    _check(name, "subscriptions")
+    _check(topic, "topics")
+    with _errors(name):
+        client = _subscriber()
+        try:
+            client.create_subscription(
+                request={"name": name, "topic": topic, "ack_deadline_seconds": ack_deadline}, **_patience()
+            )
+        except NotFound:
+            raise UserError(
+                f"{topic} doesn't exist {_where()}; `tandem pubsub create-topic {topic}` makes it"
+            ) from None
+        except AlreadyExists:
+            _check_same(client.get_subscription(subscription=name, **_patience()), topic, ack_deadline)
+            say(f"{name} is there already")
+        else:
+            say(f"created {name}")
+
+
+def _check(name: str, kind: str) -> None:
+    if not re.fullmatch(rf"projects/[^/\s]+/{kind}/[^/\s]+", name):
+        raise UserError(f"{name!r} is not a name of {kind}; write projects/PROJECT/{kind}/NAME")
+
+
+def _check_same(found: Any, topic: str, ack_deadline: int) -> None:
+    for what, there, wanted in (
+        ("topic", found.topic, topic),
+        ("acknowledge deadline", found.ack_deadline_seconds, ack_deadline),
+    ):
+        if there != wanted:
+            raise UserError(f"{found.name} is there already with {what} {there}, not {wanted}")
+
+
+def _publisher() -> Any:
+    from google.cloud.pubsub_v1 import PublisherClient
+
+    return PublisherClient()
+
+
+def _subscriber() -> Any:
+    from google.cloud.pubsub_v1 import SubscriberClient
+
+    return SubscriberClient()
+
+
+def _patience() -> dict[str, Any]:
+    """A server that is just starting is waited for; one that isn't there at all not for ever."""
+    from google.api_core.exceptions import ServiceUnavailable
+    from google.api_core.retry import Retry, if_exception_type
+
+    retry = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.2, maximum=1.0, timeout=_SECONDS)
+    return {"retry": retry, "timeout": _SECONDS}
+
+
+def _where() -> str:
+    emulator = os.environ.get(_EMULATOR)
+    return f"on the emulator at {emulator}" if emulator else "in Pub/Sub"
+
+
+@contextmanager
+def _errors(name: str) -> Iterator[None]:
+    """What the clients raise as a UserError of one line."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except GoogleAuthError as error:
+        raise UserError(f"no credentials for Pub/Sub: {str(error).splitlines()[0]}; or set {_EMULATOR}") from None
+    except GoogleAPIError as error:
+        cause = getattr(error, "cause", None) or error
+        text = (str(getattr(cause, "message", None) or cause).splitlines() or ["failed"])[0]
+        raise UserError(f"{name} {_where()}: {text}") from None

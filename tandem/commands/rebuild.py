@@ -1,0 +1,46 @@
+"""`tandem rebuild`: the view store made anew."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from tandem.output.printing import say
+from tandem.places import HomeOption, JournalOption, Places, StoreOption
+
+__all__ = ["rebuild"]
+
+
+def rebuild(
+    definitions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DEFINITION]...", help="files of definitions (default: all that backfills ran for)"),
+    ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--files", metavar="GLOB", help="data files beside those that were taken in; repeatable"),
+    ] = None,
+    complete_until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="the files hold every event before this time")
+    ] = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Make a lost, damaged or older view store anew from journal and files; the one that is there is kept beside it."""
+    from tandem.pipelines.rebuild import rebuild as run
+    from tandem.runners.options.config import Home
+
+    places, usual = Places.of(home, store, journal), Home.at(home)
+    flags = ["--complete-until", complete_until] if complete_until is not None else []
+    chosen = Home(places.journal, places.store, usual.dead_letters)
+    given = [os.path.abspath(path) for path in definitions or ()]
+    for made in run(chosen, given, files or (), flags):
+        read = f"{made.files} files and the journal up to generation {made.boundary}"
+        say(f"{made.name}: made anew of {read}" + ("" if made.missing else ", nothing is missing"))
+        for name in made.missing:
+            say(f"{made.name}: missing: {name}")
+        if made.missing:
+            say(f"{made.name}: answers are PARTIAL: put back what is missing, and rebuild again")

@@ -1,0 +1,135 @@
+"""`tandem reconcile`, `tandem receipts` and `tandem drift`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.output.printing import console, print_json, say
+from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+
+__all__ = ["RECONCILE_SETTINGS", "drift", "receipts", "reconcile"]
+
+RECONCILE_SETTINGS: Final[dict[str, Any]] = {
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}
+}
+"""What isn't a flag of ours is one of Beam's."""
+
+
+def reconcile(
+    context: typer.Context,
+    definition: DefinitionArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and write nothing")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="compute every tile again, from all segments and files")] = False,
+    max_piece_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="memory that reading one piece of a file again may take")
+    ] = "512MiB",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags)."""
+    from tandem.output.drift import outcome_data
+    from tandem.pipelines.bounded.reconcile_report import report
+    from tandem.pipelines.planning.gate import patient
+    from tandem.pipelines.reconcile import ReconcileConfig, check_logic
+    from tandem.pipelines.reconcile import reconcile as run
+    from tandem.runners.options.config import Home, beam_options, piece_memory
+    from tandem.runners.submission.flags import arranged
+
+    places, memory = Places.of(home, store, journal), piece_memory(max_piece_memory)
+    options = beam_options(patient(arranged("reconcile", context.args)))
+    with existing_store(places) as views:
+        chosen = load_named(definition, views)
+    usual = Home.at(home)
+    config = ReconcileConfig(chosen, Home(places.journal, places.store, usual.dead_letters), dry_run, deep, memory)
+    outcome = run(config, options)
+    if as_json:
+        print_json(outcome_data(outcome, dry_run, chosen.key))
+    else:
+        for line in report(chosen.name, outcome, dry_run=dry_run):
+            say(line)
+    check_logic(config, outcome)
+
+
+def receipts(
+    definition: DefinitionArgument,
+    number: Annotated[
+        int | None, typer.Argument(min=1, metavar="[NUMBER]", help="one receipt with its keys, before and after")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """List what reconciling found and repaired, newest first; or one receipt with every repaired key."""
+    from tandem.output.drift import key_data, print_keys, print_receipts, receipt_data
+    from tandem.schemas.errors import UserError
+    from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
+
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        listed = reconciliation_values(views, name, number)
+        if number is not None and not listed:
+            raise UserError(f"{name}: there is no receipt {number}; `tandem receipts {name}` lists them")
+        keys = receipt_keys(views, number) if number is not None else []
+        compiled: Any = _compiled(definition, views) if keys else None
+    if as_json:
+        data: Any = [receipt_data(each) for each in listed]
+        if number is not None:
+            data = {**data[0], "keys": [key_data(key, compiled) for key in keys]}
+        print_json(data)
+    elif not listed:
+        say(f"{name}: reconciling has found nothing yet")
+    else:
+        print_receipts(console(), listed)
+        if keys:
+            print_keys(console(), keys, compiled)
+
+
+def _compiled(definition: str, views: Any) -> Any:
+    """The definition whose results receipts show."""
+    from tandem.schemas.definition.compiled import compile_definition
+
+    return compile_definition(load_named(definition, views))
+
+
+def drift(
+    definition: DefinitionArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="a JSON array, one object a generation and tile")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="the same as CSV")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="write a page with the plot and the table")
+    ] = None,
+    live_run: Annotated[str | None, typer.Option(metavar="RUN", help="of this live run only")] = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Show how far live was from batch over time, and why: one row a reconciled generation and tile."""
+    from tandem.output.drift import drift_csv, point_data, print_drift
+    from tandem.output.drift_page import drift_page
+    from tandem.schemas.errors import UserError
+    from tandem.views.reconcile.receipts import drift_points
+
+    if as_json + as_csv + (html is not None) > 1:
+        raise UserError("--json, --csv and --html exclude each other")
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        points = drift_points(views, name, live_run)
+    if as_json:
+        print_json([point_data(point) for point in points])
+    elif as_csv:
+        typer.echo(drift_csv(points), nl=False)
+    elif html is not None:
+        try:
+            html.write_text(drift_page(name, points), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--html {html}: can't be written: {error.strerror}") from None
+        say(f"{html}: {len(points):,} points")
+    elif points:
+        print_drift(console(), points)
+    else:
+        say(f"{name}: nothing was reconciled yet; `tandem reconcile {name}` does it")

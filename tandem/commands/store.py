@@ -1,0 +1,125 @@
+"""Commands on what is served: status, publications, rolling back, pruning."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.named import DefinitionArgument, name_of
+from tandem.output.printing import console, print_json, say
+from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+
+__all__ = ["prune", "publications", "roll_back", "status"]
+
+
+def status(
+    definition: DefinitionArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
+    from tandem.commands.private import exposed
+    from tandem.journal.storage.blobs import LocalBlobs
+    from tandem.journal_state import read_state
+    from tandem.output.status_data import status_data
+    from tandem.output.status_tables import print_status
+    from tandem.views.report import status_report
+
+    places = Places.of(home, store, journal)
+    with existing_store(places) as views:
+        report = status_report(views, name_of(definition, views))
+    state = read_state(LocalBlobs(places.journal)) if Path(places.journal).is_dir() else None
+    now = time.time_ns() // 1000
+    reachable = exposed(home, places)
+    if as_json:
+        print_json({**status_data(report, state, now), "exposed": reachable})
+    else:
+        print_status(console(), report, state, now)
+        for line in reachable:
+            say(f"  {line}")
+
+
+def publications(
+    definition: DefinitionArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="a JSON array of objects")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """List what was served under a name, newest first."""
+    from tandem.output.status_data import publication_data
+    from tandem.output.status_tables import print_publications
+
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        served, listed = views.served(name), views.publications(name)
+    current = served.ordinal if served is not None else 0
+    if as_json:
+        data = [publication_data(publication, current) for publication in listed]
+        print_json(data)
+    elif listed:
+        print_publications(console(), listed, current)
+    else:
+        say(f"{name}: nothing was published yet")
+
+
+def roll_back(
+    definition: DefinitionArgument,
+    publication: Annotated[
+        int, typer.Argument(min=1, metavar="PUBLICATION", help="its number, as `tandem publications` shows it")
+    ],
+    live_run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="serve it with this live run (default: the one served now)"),
+    ] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="why; it is kept with the publication")] = "",
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Serve the batch run of an older publication again; refused where an answer would lose events."""
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        done = views.roll_back(name, publication, live_run=live_run, note=note)
+    say(
+        f"{name}: publication {done.ordinal} serves what publication {publication} did: "
+        f"batch run {done.batch_run or '-'}, boundary {done.boundary}, live run {done.live_run or '-'}"
+    )
+
+
+def prune(
+    definition: DefinitionArgument,
+    keep: Annotated[int, typer.Option(min=1, help="batch runs to keep, the served one among them")] = 2,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Remove what the newest publications don't need; older ones can't be rolled back to after that.
+
+    And Flink's checkpoints and savepoints of runs that can't be resumed any more.
+    """
+    places = Places.of(home, store, journal)
+    with existing_store(places) as views:
+        name = name_of(definition, views)
+        removed = views.prune(name, keep)
+    say(
+        f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
+        f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
+    )
+    if Path(places.journal).is_dir():
+        _prune_states(places.journal)
+
+
+def _prune_states(journal: str) -> None:
+    from tandem.journal.storage.blobs import LocalBlobs
+    from tandem.runners.flink.runner_states import remove_unneeded
+
+    removed = remove_unneeded(LocalBlobs(journal), journal, time.time())
+    if removed.folders:
+        say(
+            f"Flink: removed {removed.folders} folders of checkpoints and savepoints that no run can go on from, "
+            f"{removed.size:,} bytes"
+        )

@@ -1,0 +1,223 @@
+"""Receipts and drift as tables, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tandem.output.instants import ago_text, short_time
+from tandem.output.printing import cell
+from tandem.output.tables import Column, print_table
+from tandem.schemas.certificate import time_text
+from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.json_values import key_data as key_object
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tandem.pipelines.bounded.reconcile_report import Outcome
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.views.reconcile.receipts import DriftPoint, Reconciliation, RepairedKey, State
+
+__all__ = [
+    "CAUSES",
+    "drift_csv",
+    "key_data",
+    "outcome_data",
+    "point_data",
+    "print_drift",
+    "print_keys",
+    "print_receipts",
+    "receipt_data",
+]
+
+CAUSES: Final = ("late", "straddlers", "missing", "extra", "logic")
+_MOST: Final = 40
+
+
+def outcome_data(outcome: Outcome, dry_run: bool, columns: Sequence[str]) -> dict[str, Any]:
+    """What a reconcile run found, as plain data."""
+    scope = outcome.audit.scope
+    return {
+        "name": scope.name,
+        "version": scope.version,
+        "publication": scope.publication,
+        "boundary": scope.boundary,
+        "batch_run": scope.batch_run,
+        "live_run": scope.live_run,
+        "dry_run": dry_run,
+        "found": dict(outcome.summary),
+        "repaired": [
+            {"tile": time_text(key.tile), "key": key_object(columns, key.key), "cause": key.cause}
+            for judged in outcome.judgements.values()
+            if judged.repair is not None
+            for key in judged.repair.keys
+        ],
+        "logic": [
+            {"tile": time_text(tile), "key": key_object(columns, key), "side": side}
+            for tile, key, side in outcome.logic
+        ],
+        "receipt": receipt_data(outcome.written) if outcome.written is not None else None,
+    }
+
+
+def receipt_data(receipt: Reconciliation) -> dict[str, Any]:
+    """One reconcile run; `repair` is None where nothing had to be repaired."""
+    return {
+        "number": receipt.ordinal,
+        "name": receipt.name,
+        "version": receipt.version,
+        "at": time_text(receipt.at),
+        "boundary": receipt.boundary,
+        "batch_run": receipt.batch_run,
+        "live_run": receipt.live_run,
+        "repair": receipt.repair,
+        "publication": receipt.publication,
+        **receipt.summary,
+    }
+
+
+def key_data(key: RepairedKey, compiled: CompiledDefinition) -> dict[str, Any]:
+    """One line of a receipt, with results instead of states; a state that can't be decoded is None."""
+    return {
+        "tile": time_text(key.tile),
+        "key": key_object(compiled.definition.key, key.key),
+        "cause": key.cause,
+        "before": _results(key.before, compiled),
+        "after": _results(key.after, compiled),
+    }
+
+
+def _results(state: State | None, compiled: CompiledDefinition) -> dict[str, Any] | None:
+    from tandem.schemas.errors import StoreError
+    from tandem.views.answers.merging import merge_results
+
+    if state is None:
+        return None
+    import numpy as np
+
+    try:
+        (results,) = merge_results(compiled, [state[1]], np.zeros(1, np.int64), 1, "a receipt")
+    except StoreError:
+        return {"events": state[0], "results": None}
+    return {"events": state[0], "results": json_value(results)}
+
+
+def print_receipts(to: Console, listed: Sequence[Reconciliation]) -> None:
+    """One row a reconcile run."""
+    counts = ("wrong", "missing", "extra", "late", "straddlers", "logic")
+    columns = [
+        Column("number", right=True, keep=True),
+        Column("at", keep=True),
+        Column("boundary", right=True),
+        *(Column(name, right=True, keep=name in counts[:3]) for name in counts),
+        Column("repair", keep=True),
+    ]
+    rows = (
+        (
+            str(row.ordinal),
+            short_time(row.at, seconds=True),
+            str(row.boundary),
+            *(f"{row.summary.get(name, 0):,}" for name in counts),
+            row.repair or "-",
+        )
+        for row in listed
+    )
+    print_table(to, columns, rows)
+
+
+def print_keys(to: Console, keys: Sequence[RepairedKey], compiled: CompiledDefinition) -> None:
+    """One row a repaired key."""
+    columns = [Column("tile", keep=True), Column("key", keep=True), Column("cause", keep=True)]
+    columns += [Column("before", keep=True, wrap=True), Column("after", keep=True, wrap=True)]
+    rows = (
+        (
+            short_time(key.tile, seconds=True),
+            key.key,
+            key.cause,
+            *(_shown(state, compiled) for state in (key.before, key.after)),
+        )
+        for key in keys
+    )
+    print_table(to, columns, rows)
+
+
+def _shown(state: State | None, compiled: CompiledDefinition) -> str:
+    data = _results(state, compiled)
+    if data is None:
+        return "-"
+    if data["results"] is None:
+        return f"{data['events']} events, unreadable states"
+    results = ", ".join(f"{name} {value}" for name, value in data["results"].items())
+    return f"{data['events']} events: {results}"
+
+
+def point_data(point: DriftPoint) -> dict[str, Any]:
+    """One point of the series; times as ISO 8601 in UTC, durations as seconds."""
+    causes = point.causes
+    return {
+        "reconciliation": point.reconciliation,
+        "reconciled_at": time_text(point.at),
+        "version": point.version,
+        "live_run": point.live_run,
+        "tile": time_text(point.tile),
+        "generation": point.generation,
+        "live": point.live,
+        "batch": point.batch,
+        "absolute": point.absolute,
+        "relative": point.relative,
+        "late": causes.late,
+        "straddlers": causes.straddlers,
+        "missing": causes.missing,
+        "extra": causes.extra,
+        "logic": causes.logic,
+        "agreed_at": None if point.agreed_at is None else time_text(point.agreed_at),
+        "agreed_after": None if point.agreed_after is None else point.agreed_after / 1e6,
+    }
+
+
+def drift_csv(points: Sequence[DriftPoint]) -> str:
+    """A header and one line a point; nothing for None."""
+    text = io.StringIO()
+    names = [
+        *("reconciliation", "reconciled_at", "version", "live_run", "tile", "generation", "live", "batch"),
+        *("absolute", "relative", *CAUSES, "agreed_at", "agreed_after"),
+    ]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(point_data(point) for point in points)
+    return text.getvalue()
+
+
+def print_drift(to: Console, points: Sequence[DriftPoint]) -> None:
+    """The points that differ, the newest 40 of them, and a line for all that don't."""
+    columns = [Column("tile", keep=True)]
+    columns += [Column(name, right=True, keep=True) for name in ("generation", "live", "batch", "difference")]
+    columns += [Column(name, right=True) for name in ("relative", *CAUSES, "agreed after")]
+    different = [p for p in points if p.absolute or p.causes.straddlers or not p.causes.lawful]
+    shown = different[-_MOST:]
+    if shown:
+        print_table(to, columns, map(_drift_row, shown))
+    hidden = len(different) - len(shown)
+    more = f"; {hidden:,} older ones that differ aren't shown" if hidden else ""
+    agree = f"{len(points) - len(different):,} of {len(points):,} generations of tiles agree{more}"
+    to.print(cell(f"  {agree}"), soft_wrap=True)
+
+
+def _drift_row(point: DriftPoint) -> Sequence[str]:
+    data = point_data(point)
+    relative = "-" if point.relative is None else f"{point.relative:+.2%}"
+    agreed = "not yet" if point.agreed_at is None else "-"
+    if point.agreed_after is not None:
+        agreed = ago_text(point.agreed_after)
+    return (
+        short_time(point.tile, seconds=True),
+        str(point.generation),
+        *(f"{data[name]:,}" for name in ("live", "batch")),
+        f"{point.absolute:+,}",
+        relative,
+        *(f"{data[name]:,}" for name in CAUSES),
+        agreed,
+    )

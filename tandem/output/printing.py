@@ -1,0 +1,50 @@
+"""How the command line prints: texts of others are shown escaped, and nothing in them is taken for markup."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any, Final
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from tandem.schemas.privacy.printable import json_text, printable
+
+__all__ = ["SafeConsole", "cell", "console", "print_json", "say"]
+
+_WIDTH: Final = 160
+"""Characters a line where there is no terminal to ask."""
+
+
+class SafeConsole(Console):
+    """A console that obeys no control character of a text, however it came into what is printed."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable, their texts escaped."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text, lines=True), style)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Standard output, or stderr; where it isn't a terminal, with a width of its own."""
+    stream = sys.stderr if stderr else sys.stdout
+    return SafeConsole(highlight=False, stderr=stderr, width=None if stream.isatty() else _WIDTH)
+
+
+def cell(text: object, style: str = "") -> Text:
+    """A text of others as a table's cell, or a part of a line: escaped, without markup."""
+    return Text(printable(str(text)), style=style)
+
+
+def say(text: str, *, err: bool = False, lines: bool = False) -> None:
+    """One line of plain text, with `lines` several."""
+    typer.echo(printable(text, lines=lines), err=err)
+
+
+def print_json(data: Any) -> None:
+    """One line of JSON on standard output."""
+    typer.echo(json_text(data))

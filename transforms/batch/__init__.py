@@ -1,0 +1,1 @@
+"""The bounded side: work of a backfill, tiles aggregated in one firing, and counts of a run."""

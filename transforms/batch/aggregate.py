@@ -1,0 +1,103 @@
+"""Aggregate the tiles of bounded input: one firing, no state to keep."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import Definition
+from tandem.transforms.batch.many_tiles import aggregate_tiles
+from tandem.transforms.batch.spilling import ReadSpilled, SpillParts
+from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.fold.state import Admitted, TileState
+from tandem.views.storage.opening import open_store
+
+__all__ = ["AggregateTiles", "BatchRunRef"]
+
+_ROWS_AT_ONCE: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRunRef:
+    """Which batch run aggregates, and what it adds to."""
+
+    store: str
+    """URL of the view store."""
+    run: str
+    parent: str | None
+    """The batch run whose view this one extends: events that it counted are duplicates."""
+    live_run: str | None
+    """The live run that this will be published with: its straddlers are left out."""
+    boundary: int
+
+
+@dataclass
+class AggregateTiles(beam.PTransform):  # type: ignore[misc]
+    """Events of bounded input, de-duplicated and aggregated by tile and shard into one FoldUpdate each."""
+
+    definition: Definition
+    batch_run: BatchRunRef
+    scratch: str | None = None
+    """Folder where the events wait for their tile; None: the runner's shuffle carries them."""
+
+    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[FoldUpdate]:
+        if self.scratch is None:
+            tiles = parts | "Tiles" >> beam.GroupByKey()
+        else:
+            spilled = parts | "Spill" >> SpillParts(self.scratch)
+            tiles = spilled | "Tiles" >> beam.GroupByKey() | "Spilled" >> ReadSpilled()
+        aggregate = beam.ParDo(_Aggregate(self.definition, self.batch_run))
+        return tiles | "Aggregate" >> aggregate.with_output_types(FoldUpdate)
+
+
+class _Aggregate(beam.DoFn):  # type: ignore[misc]
+    """Holds small tiles back until there are enough of them to be aggregated in one go."""
+
+    def __init__(self, definition: Definition, batch_run: BatchRunRef) -> None:
+        self._definition = definition
+        self._run = batch_run
+        self._compiled: CompiledDefinition | None = None
+        self._held: list[tuple[TileState, Admitted]] = []
+        self._rows = 0
+
+    def setup(self) -> None:
+        self._compiled = compile_definition(self._definition)
+
+    def start_bundle(self) -> None:
+        self._held, self._rows = [], 0
+
+    def process(self, tile: tuple[TileKey, Iterable[pa.RecordBatch]]) -> Iterator[FoldUpdate]:
+        assert self._compiled is not None
+        key, parts = tile
+        state = TileState(self._compiled, key)
+        if self._definition.deduplicate:
+            self._load_counted(state, key)
+        # as one batch, so that the parts are gone before memory is needed for judging them
+        admitted = state.admit([pa.concat_batches(parts)])
+        self._held.append((state, admitted))
+        self._rows += admitted.counted.num_rows
+        if self._rows >= _ROWS_AT_ONCE:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        forever = GlobalWindow()
+        for update in self._flush():
+            yield WindowedValue(update, forever.max_timestamp(), [forever])
+
+    def _flush(self) -> list[FoldUpdate]:
+        assert self._compiled is not None
+        held, self._held, self._rows = self._held, [], 0
+        blocks = aggregate_tiles(self._compiled.measures, [admitted.counted for _, admitted in held])
+        return [state.merge(admitted, block, "batch") for (state, admitted), block in zip(held, blocks, strict=True)]
+
+    def _load_counted(self, state: TileState, key: TileKey) -> None:
+        store, version = open_store(self._run.store), self._definition.version
+        if self._run.parent is not None:
+            state.seen.load(store.counted_ids(version, self._run.parent, *key))
+        if self._run.live_run is not None:
+            state.seen.load(store.straddling_ids(version, self._run.live_run, *key, self._run.boundary))

@@ -1,0 +1,142 @@
+"""Add up what a batch run received and counted per generation, and finish it: the last step of a backfill."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import apache_beam as beam
+import pyarrow.compute as pc
+
+from tandem.schemas.columns import TIME
+from tandem.schemas.definition.loading import Definition
+from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
+from tandem.transforms.sinks.retrying import patiently
+from tandem.views.rows import BatchManifest, GenerationCounts, SegmentFile
+from tandem.views.storage.opening import open_store
+
+__all__ = ["NO_TIME", "CountCounted", "CountNewest", "CountReceived", "FinishBatchRun", "add_counts"]
+
+Counts = tuple[int, int, int, int, int, int, int]
+"""Received, counted, filtered, duplicates, dead, conflicts; last the newest event's time (µs UTC), NO_TIME for none."""
+
+NO_TIME: Final = -(2**63)
+_NONE: Final[Counts] = (0, 0, 0, 0, 0, 0, NO_TIME)
+
+
+@dataclass
+class CountReceived(beam.PTransform):  # type: ignore[misc]
+    """What was received, filtered and dead, per generation; notes in the store which tiles each segment holds."""
+
+    definition: Definition
+    store: str
+
+    def expand(self, tallies: beam.PCollection[SegmentTally]) -> beam.PCollection[tuple[int, Counts]]:
+        count = beam.ParDo(_CountReceived(self.definition.version, self.store))
+        return tallies | "Counts" >> count.with_output_types(tuple[int, Counts])
+
+
+class _CountReceived(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, version: str, store: str) -> None:
+        self._version = version
+        self._store = store
+        self._held: list[SegmentTally] = []
+
+    def start_bundle(self) -> None:
+        self._held = []
+
+    def process(self, tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
+        self._held.append(tally)
+        return _of_tally(tally)
+
+    def finish_bundle(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            patiently(lambda: open_store(self._store).write_segment_tiles(self._version, held))
+
+
+class CountCounted(beam.PTransform):  # type: ignore[misc]
+    """What was counted and what were duplicates, per generation."""
+
+    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
+        return updates | "Counts" >> beam.FlatMap(_of_update).with_output_types(tuple[int, Counts])
+
+
+@dataclass
+class CountNewest(beam.PTransform):  # type: ignore[misc]
+    """The time of the newest event that was read of files, bad ones and journal left out; not after `arrival_time`.
+
+    A file can't hold events of times to come: one that says so doesn't make the time before it complete.
+    """
+
+    arrival_time: int
+
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.PCollection[tuple[int, Counts]]:
+        return batches | "Counts" >> beam.FlatMap(_newest_of, self.arrival_time).with_output_types(tuple[int, Counts])
+
+
+@dataclass
+class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
+    """Once all states are written: the run's manifest, with counts for each of its generations."""
+
+    definition: Definition
+    store: str
+    batch_run: str
+    generations: tuple[int, ...]
+    files: tuple[SegmentFile, ...]
+
+    def expand(self, counts: beam.PCollection[tuple[int, Counts]]) -> beam.PCollection[None]:
+        return (
+            counts
+            | "Add" >> beam.CombineGlobally(_SumCounts())
+            | "Manifest" >> beam.Map(_finish, self.store, self.batch_run, self.generations, self.files)
+        )
+
+
+def _of_tally(tally: SegmentTally) -> Iterable[tuple[int, Counts]]:
+    yield tally.generation, (tally.received, 0, tally.filtered, tally.duplicates, tally.dead, 0, NO_TIME)
+
+
+def _of_update(update: FoldUpdate) -> Iterable[tuple[int, Counts]]:
+    for tally in update.tallies:
+        yield tally.generation, (0, tally.counted, 0, tally.duplicates, 0, tally.conflicts, NO_TIME)
+
+
+def _newest_of(batch: SourceBatch, arrival_time: int) -> Iterable[tuple[int, Counts]]:
+    newest = pc.max(batch.decoded.events.column(TIME)).as_py() if batch.generation < 0 else None
+    if newest is not None:
+        yield batch.generation, (0, 0, 0, 0, 0, 0, min(newest, arrival_time))
+
+
+def add_counts(total: dict[int, Counts], generation: int, counts: Counts) -> dict[int, Counts]:
+    """The total with one generation's counts added."""
+    known = total.get(generation, _NONE)
+    a, b, c, d, e, f = (one + other for one, other in zip(known[:6], counts[:6], strict=True))
+    return {**total, generation: (a, b, c, d, e, f, max(known[6], counts[6]))}
+
+
+class _SumCounts(beam.CombineFn):  # type: ignore[misc]
+    def create_accumulator(self) -> dict[int, Counts]:
+        return {}
+
+    def add_input(self, total: dict[int, Counts], item: tuple[int, Counts]) -> dict[int, Counts]:
+        return add_counts(total, *item)
+
+    def merge_accumulators(self, totals: Iterable[dict[int, Counts]]) -> dict[int, Counts]:
+        merged: dict[int, Counts] = {}
+        for total in totals:
+            for generation, counts in total.items():
+                merged = add_counts(merged, generation, counts)
+        return merged
+
+    def extract_output(self, total: dict[int, Counts]) -> dict[int, Counts]:
+        return total
+
+
+def _finish(
+    total: dict[int, Counts], store: str, batch_run: str, generations: tuple[int, ...], files: tuple[SegmentFile, ...]
+) -> None:
+    counts = [GenerationCounts(generation, *total.get(generation, _NONE)[:5]) for generation in sorted(generations)]
+    conflicts = sum(counted[5] for counted in total.values())
+    newest = max((counted[6] for counted in total.values()), default=NO_TIME)
+    manifest = BatchManifest(tuple(counts), files, conflicts, newest if newest != NO_TIME else None)
+    open_store(store).finish_batch_run(batch_run, manifest)

@@ -1,0 +1,181 @@
+"""Events wait for their tile in files, and only references to them cross the shuffle.
+
+A local runner keeps all that it shuffles in memory, and copies it several times. Here a bundle's events are written
+to Arrow files, uncompressed, sorted by tile, and read back tile by tile: memory is bounded by a bundle's buffer and
+by the largest tile. The files need only live as long as the pipeline; a bundle that is tried again writes others.
+"""
+
+import functools
+import os
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from tandem.formats.files.pieces import storage_of
+from tandem.schemas.columns import KEY
+from tandem.schemas.privacy.files import private
+from tandem.transforms.elements import TileKey
+from tandem.transforms.packing import PackedCoder, pack, unpack
+
+__all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "read_spilled", "spill"]
+
+SPILL_ROWS: Final = 500_000
+"""Events held before they are written."""
+_SMALL: Final = 8_192
+"""Parts of fewer rows on average are joined before they are written."""
+_FEW_KEYS: Final = 1 << 16
+"""Of the keys of one file; more of them are written as texts, so that no tile drags those of all others along."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartRef:
+    """Events of one tile and shard: the record batches from `first` to `end`, exclusive, of an Arrow IPC file."""
+
+    file: str
+    first: int
+    end: int
+
+
+class PartRefCoder(PackedCoder):
+    """Coder of PartRef."""
+
+    value_type = PartRef
+
+    def encode(self, value: PartRef) -> bytes:
+        return pack(astuple(value))
+
+    def decode(self, encoded: bytes) -> PartRef:
+        return PartRef(*unpack(encoded)[0])
+
+
+beam.coders.registry.register_coder(PartRef, PartRefCoder)
+
+Part = tuple[TileKey, pa.RecordBatch]
+Spilled = tuple[TileKey, PartRef]
+
+
+@dataclass
+class SpillParts(beam.PTransform):  # type: ignore[misc]
+    """Write events by tile and shard to files in a folder that all workers reach: PCollection[(TileKey, PartRef)]."""
+
+    folder: str
+
+    def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Spilled]:
+        return parts | "Write" >> beam.ParDo(_Spill(self.folder)).with_output_types(Spilled)
+
+
+@dataclass
+class ReadSpilled(beam.PTransform):  # type: ignore[misc]
+    """The events of each tile and shard again."""
+
+    def expand(
+        self, tiles: beam.PCollection[tuple[TileKey, Iterable[PartRef]]]
+    ) -> beam.PCollection[tuple[TileKey, Iterable[pa.RecordBatch]]]:
+        read = beam.Map(lambda tile: (tile[0], SpilledParts(tuple(tile[1]))))
+        return tiles | "Read" >> read.with_output_types(tuple[TileKey, Iterable[pa.RecordBatch]])
+
+
+class _Spill(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._held: list[Part] = []
+        self._rows = 0
+
+    def start_bundle(self) -> None:
+        self._held, self._rows = [], 0
+
+    def process(self, part: Part) -> Iterator[Spilled]:
+        self._held.append(part)
+        self._rows += part[1].num_rows
+        if self._rows >= SPILL_ROWS:
+            yield from self._write()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        forever = GlobalWindow()
+        for spilled in self._write():
+            yield WindowedValue(spilled, forever.max_timestamp(), [forever])
+
+    def _write(self) -> list[Spilled]:
+        held, self._held, self._rows = self._held, [], 0
+        return spill(held, self._folder) if held else []
+
+
+def spill(parts: Sequence[Part], folder: str) -> list[Spilled]:
+    """Write parts into one new file of the folder; one reference a tile and shard."""
+    by_tile: dict[TileKey, list[pa.RecordBatch]] = {}
+    for key, part in parts:
+        by_tile.setdefault(key, []).append(part)
+    rows = sum(part.num_rows for _, part in parts)
+    if rows < _SMALL * len(parts):
+        by_tile = {key: [pa.concat_batches(some)] for key, some in by_tile.items()}
+    path, table, refs, first = f"{folder}/{secrets.token_hex(16)}.arrow", _table(by_tile.values()), [], 0
+    for key, some in by_tile.items():
+        refs.append((key, PartRef(path, first, first + len(some))))
+        first += len(some)
+    system, inner = storage_of(path)
+    if system.type_name == "local":
+        os.close(private(inner, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    with system.open_output_stream(inner) as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        for batch in table.to_batches():
+            writer.write_batch(batch)
+    return refs
+
+
+def _table(tiles: Iterable[list[pa.RecordBatch]]) -> pa.Table:
+    """The batches in their order, as chunks with a common dictionary, or with plain keys."""
+    batches = [batch for tile in tiles for batch in tile]
+    dictionaries = {id(batch.column(KEY).dictionary): len(batch.column(KEY).dictionary) for batch in batches}
+    if sum(dictionaries.values()) <= _FEW_KEYS:
+        return pa.Table.from_batches(batches).unify_dictionaries()
+    return pa.Table.from_batches([_plain(batch) for batch in batches])
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    index = batch.schema.get_field_index(KEY)
+    if not pa.types.is_dictionary(batch.schema.field(index).type):
+        return batch
+    field = pa.field(KEY, pa.string(), batch.schema.field(index).nullable)
+    return batch.set_column(index, field, batch.column(index).dictionary_decode())
+
+
+@dataclass(frozen=True, slots=True)
+class SpilledParts:
+    """Events of one tile and shard, read when they are asked for: nothing of a large tile is held on the way there."""
+
+    refs: tuple[PartRef, ...]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return iter(read_spilled(self.refs))
+
+
+def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:
+    """The events that the references name, all of one schema."""
+    batches = []
+    for ref in refs:
+        reader = _READERS.of(ref.file)
+        batches += [reader.get_batch(at) for at in range(ref.first, ref.end)]
+    if len({batch.schema.field(KEY).type for batch in batches}) > 1:
+        batches = [_plain(batch) for batch in batches]
+    return batches
+
+
+class _Readers(threading.local):
+    """Open files of a thread: a reader isn't made for several at once."""
+
+    def __init__(self) -> None:
+        self.of = functools.lru_cache(maxsize=32)(_open)
+
+
+def _open(path: str) -> Any:
+    system, inner = storage_of(path)
+    return pa.ipc.open_file(system.open_input_file(inner))
+
+
+_READERS: Final = _Readers()

@@ -1,0 +1,193 @@
+"""Fold the panes of a tile into its states, incrementally: the stateful heart of the live pipeline.
+
+A pane holds only what is new; the fold keeps the whole. It runs in the global window, keyed by
+tile and shard, because state of a fixed window is collected at the window's end, while late panes still come.
+"""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, BaseTimer, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from tandem.journal.tail import is_follower
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition
+from tandem.schemas.states import empty_block
+from tandem.schemas.time.durations import DAY, HOUR
+from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.fold.cache import COMPACT_AFTER, TILE_CACHE, CachedTile
+from tandem.transforms.fold.stored_tiles import LiveRunRef, StoredTiles
+from tandem.transforms.routing.panes import Pane
+from tandem.transforms.routing.seen_ids import ID_SCHEMA
+from tandem.transforms.sources.reader_epochs import openings_of, unstamped
+
+__all__ = ["FoldTiles", "cleared_at"]
+
+_OVER, _ASIDE, _BACK = b"+", b"-", b"*"
+"""What may stand behind a token: the tile's end has passed; it is set aside; a pane came all the same."""
+_TOKEN: Final = 8
+"""Bytes of a token."""
+
+
+def cleared_at(definition: Definition, tile: int, run: str) -> int:
+    """The watermark (microseconds UTC) at which a run sets a tile aside: its ids, by far the most, go to the store.
+
+    Hardly anything in time comes later, and what does finds the tile again: events of a lane that has just woken up,
+    whose own watermark is far behind, or of a runner that holds no watermark for what lies behind it. A follower may
+    be told of what is up to a day behind, see `followed_source.judged_by`.
+    """
+    return tile + 2 * definition.tile + definition.lateness + (DAY if is_follower(run) else 0)
+
+
+@dataclass
+class FoldTiles(beam.PTransform):  # type: ignore[misc]
+    """Panes folded into updates of whole states."""
+
+    definition: Definition
+    live_run: LiveRunRef
+    shards: int = 1
+
+    def expand(self, panes: beam.PCollection[Pane]) -> beam.PCollection[FoldUpdate]:
+        fold = beam.ParDo(_Fold(self.definition, self.live_run, self.shards)).with_output_types(FoldUpdate)
+        return panes | "Fold" >> fold
+
+
+class _Fold(beam.DoFn):  # type: ignore[misc]
+    """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
+
+    Behind the token stands how far the watermark has passed the tile. It is set aside once its lateness is over: the
+    store has all of it then, under the token, which is what is left in the runner's state for a day more.
+
+    The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
+    state, so a bundle that failed, or a tile that moved to another worker, reads the bag again. A state that is behind
+    what the store has of this run was restored from a checkpoint: see tandem.views.live.attempts.
+    """
+
+    ENTRIES = BagStateSpec("entries", BytesCoder())
+    TOKEN = ReadModifyWriteStateSpec("token", BytesCoder())
+    CLEAR = TimerSpec("clear", TimeDomain.WATERMARK)
+    ON_TIME = TimerSpec("on_time", TimeDomain.WATERMARK)
+
+    def __init__(self, definition: Definition, live_run: LiveRunRef, shards: int = 1) -> None:
+        self._definition = definition
+        self._live_run = live_run
+        self._shards = shards
+
+    def setup(self) -> None:
+        self._tiles = StoredTiles(compile_definition(self._definition), self._live_run, self._shards)
+
+    def process(
+        self,
+        pane: Pane,
+        entries: Any = beam.DoFn.StateParam(ENTRIES),
+        token: Any = beam.DoFn.StateParam(TOKEN),
+        clear: Any = beam.DoFn.TimerParam(CLEAR),
+        on_time: Any = beam.DoFn.TimerParam(ON_TIME),
+    ) -> Iterator[FoldUpdate]:
+        key, (timing, events) = pane
+        known = token.read()
+        mark = known[_TOKEN:] if known is not None else b""
+        timing = "late" if mark else timing
+        cached = TILE_CACHE.take(self._cache_key(key), known)
+        if cached is None:
+            cached = self._restored(key, entries, known)
+        if cached.behind and not cached.marked:
+            cached.marked = self._tiles.mark_behind(key, openings_of(events))
+        update = cached.state.update([unstamped(events)], timing)
+        replacement = self._replacement(cached, timing) if cached.behind else None
+        if cached.entries >= cached.compact_at:
+            entries.clear()
+            entries.add(cached.state.snapshot_bytes())
+            cached.compact_at = max(COMPACT_AFTER, 2 * cached.entries)
+            cached.entries = 1
+        else:
+            entries.add(cached.state.delta_bytes(update))
+            cached.entries += 1
+        back = mark in (_ASIDE, _BACK)
+        fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
+        token.write(fresh)
+        TILE_CACHE.put(self._cache_key(key), fresh, cached)
+        # Where one pane came late more may: each would fetch the tile's ids anew.
+        clear.set(self._due(key, HOUR if back else 0))
+        if known is None and isinstance(on_time, BaseTimer):
+            on_time.set(Timestamp(micros=key[0] + self._definition.tile))
+        if replacement is not None:
+            yield replacement
+        elif not cached.behind:
+            yield update
+
+    @on_timer(ON_TIME)  # type: ignore[untyped-decorator]
+    def pass_end(self, key: Any = beam.DoFn.KeyParam, token: Any = beam.DoFn.StateParam(TOKEN)) -> Iterator[FoldUpdate]:
+        """The watermark has passed the tile's end: say so with an update that changes nothing."""
+        known = token.read()
+        if known is None or known[_TOKEN:]:
+            return
+        cached = TILE_CACHE.take(self._cache_key(key), known)
+        token.write(known + _OVER)
+        if cached is not None:
+            TILE_CACHE.put(self._cache_key(key), known + _OVER, cached)
+        block, ids = empty_block(self._tiles.compiled.measures), pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)
+        attempt = cached.state.attempt if cached is not None else 0
+        yield FoldUpdate(key[0], key[1], block, (), (), ids, ids, "on time", attempt)
+
+    @on_timer(CLEAR)  # type: ignore[untyped-decorator]
+    def set_aside(
+        self,
+        key: Any = beam.DoFn.KeyParam,
+        entries: Any = beam.DoFn.StateParam(ENTRIES),
+        token: Any = beam.DoFn.StateParam(TOKEN),
+        clear: Any = beam.DoFn.TimerParam(CLEAR),
+    ) -> None:
+        """The watermark is a tile past the lateness: keep only a token; a day later, nothing."""
+        known = token.read()
+        if known is None or known[_TOKEN:] == _ASIDE:
+            self.forget(key, entries, token)
+            return
+        cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
+        if cached.behind:  # it needs all that it has, to catch up; the panes that it waits for set the timer again
+            TILE_CACHE.put(self._cache_key(key), known, cached)
+            return
+        clear.set(self._due(key, DAY))
+        fresh = secrets.token_bytes(_TOKEN)
+        self._tiles.set_aside(cached.state, fresh)
+        entries.clear()
+        token.write(fresh + _ASIDE)
+
+    def forget(self, key: TileKey, entries: Any, token: Any) -> None:
+        """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
+        known = token.read()
+        if known is None or known[_TOKEN:] != _ASIDE:
+            cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
+            self._tiles.set_aside(cached.state, secrets.token_bytes(_TOKEN))
+        else:
+            self._tiles.forget(key, known[:_TOKEN], before=key[0] - DAY)
+        entries.clear()
+        token.clear()
+        TILE_CACHE.drop(self._cache_key(key))
+
+    def _due(self, key: TileKey, later: int) -> Timestamp:
+        return Timestamp(micros=cleared_at(self._definition, key[0], self._live_run.run) + later)
+
+    def _cache_key(self, key: TileKey) -> tuple[str, str, int, int]:
+        return (self._live_run.run, self._definition.version, *key)
+
+    def _replacement(self, cached: CachedTile, timing: str) -> FoldUpdate | None:
+        """What takes the place of the store's rows once this state has caught up with them."""
+        attempt = self._tiles.next_attempt(cached.state)
+        if attempt is None:
+            return None
+        cached.behind, cached.state.beside, cached.state.attempt = False, None, attempt
+        return cached.state.whole(timing)
+
+    def _restored(self, key: TileKey, entries: Any, known: bytes | None) -> CachedTile:
+        """The state of the runner's entries, or of what was set aside under its token."""
+        if known is not None and known[_TOKEN:] == _ASIDE:
+            return self._tiles.take_back(key, known[:_TOKEN])
+        return self._tiles.restore(key, list(entries.read()))

@@ -1,0 +1,248 @@
+"""The state of one tile and shard: de-duplicate, aggregate and merge, without Beam."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.states import aggregate, from_ipc, to_ipc
+from tandem.transforms.elements import FoldUpdate, Straddler, Tally, TileKey
+from tandem.transforms.fold.block import TileBlock
+from tandem.transforms.packing import pack, unpack
+from tandem.transforms.routing.late_ids import LateIds
+from tandem.transforms.routing.seen_ids import ID_SCHEMA, SeenIds, Verdict, ids_batch, merge_sorted
+from tandem.views.reconcile.digests import MODULUS, digest_of_pairs
+
+__all__ = ["Admitted", "TileState"]
+
+Generations = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Events of one pane that count, and what became of the others."""
+
+    counted: pa.RecordBatch
+    tallies: tuple[Tally, ...]
+    straddlers: tuple[Straddler, ...]
+    late: pa.RecordBatch
+    """HASH, CONTENT, GENERATION of the events that came too late."""
+    ids: pa.RecordBatch
+    """The same of those that count, sorted by hash and content; none where copies aren't removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the served batch run made of a tile's copies, by what live had counted before it went back."""
+
+    boundary: int
+    covered: SeenIds
+    """Counted by batch, so not to be counted by live after the boundary."""
+    left_out: SeenIds
+    """Left to live, so not to be counted by live up to the boundary."""
+
+
+@dataclass(slots=True)
+class TileState:
+    """All that a run knows of one tile and shard: ids counted, states per generation and key, tallies."""
+
+    compiled: CompiledDefinition
+    tile: TileKey
+    seen: SeenIds = field(default_factory=SeenIds)
+    rows: TileBlock = field(init=False)
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    late: LateIds = field(default_factory=LateIds)
+    straddlers: dict[tuple[int, int], Straddler] = field(default_factory=dict)
+    """All that were named, by hash and content."""
+    beside: Beside | None = None
+    """What is served beside this, while a fold that went back to a checkpoint catches up."""
+    attempt: int = 0
+    """How often this tile's rows in the store were replaced, because its runner had gone back to a checkpoint."""
+
+    def __post_init__(self) -> None:
+        self.rows = TileBlock(self.compiled.measures)
+
+    @property
+    def block(self) -> pa.RecordBatch | None:
+        """All states as a block; None before anything was merged. Costs what all keys cost."""
+        return None if self.rows.is_new else self.rows.whole()
+
+    def update(self, parts: Sequence[pa.RecordBatch], timing: str) -> FoldUpdate:
+        """Take events in (columns KEY, GENERATION, HASH, CONTENT, LATE and the measures' inputs).
+
+        Returns the new whole states of the (generation, key) pairs that gained an event.
+        """
+        admitted = self.admit(parts)
+        return self.merge(admitted, aggregate(self.compiled.measures, admitted.counted), timing)
+
+    def admit(self, parts: Sequence[pa.RecordBatch]) -> Admitted:
+        """Set apart what is late and what are duplicates, and tally."""
+        together = _concat(parts)
+        flags = together.column(LATE)
+        late = together.filter(flags).select(ID_SCHEMA.names)
+        events = together.filter(pc.invert(flags)) if late.num_rows else together
+        verdict = self._judge(events)
+        counted = events if verdict.first.all() else events.filter(pa.array(verdict.first))
+        straddlers = _straddlers(verdict) + self.late.add(late, self.seen) + self.late.copies_of(counted)
+        self._name(straddlers)
+        return Admitted(counted, self._tally(events, verdict), straddlers, late, ids_batch(verdict.counted))
+
+    def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
+        """Merge the block of the events that were admitted."""
+        changed = self.rows.merge(delta)
+        tallies, straddlers = admitted.tallies, admitted.straddlers
+        return FoldUpdate(*self.tile, changed, tallies, straddlers, admitted.ids, admitted.late, timing, self.attempt)
+
+    def whole(self, timing: str) -> FoldUpdate:
+        """All of this state as one update, which replaces every row of the tile and shard."""
+        none = ids_batch(merge_sorted([]))
+        tallies, straddlers = tuple(self.tallies.values()), tuple(self.straddlers.values())
+        return FoldUpdate(
+            *self.tile, self._rows(), tallies, straddlers, none, none, timing, self.attempt, replaces=True
+        )
+
+    def own_ids(self) -> pa.RecordBatch:
+        """The ids (ID_SCHEMA) that this run counted; those loaded from batch are of generations that it passes by."""
+        ids = self.seen.dump()
+        generations, own = ids.column(GENERATION).to_numpy(), np.zeros(ids.num_rows, bool)
+        for generation in self.tallies:  # few, so this takes a tenth of what asking for a set does
+            own |= generations == generation
+        return ids if own.all() else ids.filter(pa.array(own))
+
+    def events_by_key(self, after: int) -> dict[str, int]:
+        """Events counted of each key in generations after this one."""
+        block = self._rows()
+        rows = block.filter(pc.greater(block.column(GENERATION), after))
+        found: dict[str, int] = {}
+        for key, events in zip(rows.column(KEY).to_pylist(), rows.column(EVENTS).to_pylist(), strict=True):
+            found[key] = found.get(key, 0) + events
+        return found
+
+    def seen_by_generation(self) -> dict[int, int]:
+        """Events counted or left out as duplicates, by generation."""
+        return {generation: tally.counted + tally.duplicates for generation, tally in self.tallies.items()}
+
+    def delta_bytes(self, parts: FoldUpdate) -> bytes:
+        """What `parts` added to this state, for `restore`: its ids, and the changed states whole."""
+        header = _header(parts.tallies, parts.straddlers, self.attempt)
+        return pack(header, [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
+
+    def snapshot_bytes(self, *, ids: bool = True) -> bytes:
+        """All of this state as one entry, for `restore`; without `ids` all but those that count."""
+        header = _header(self.tallies.values(), self.straddlers.values(), self.attempt)
+        seen = self.seen.dump() if ids else ids_batch(merge_sorted([]))
+        return pack(header, [to_ipc(self._rows()), to_ipc(seen), to_ipc(self.late.dump())])
+
+    def restore(self, entries: Sequence[bytes]) -> None:
+        """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
+        newest = self.block
+        for entry in entries:
+            (tallies, straddlers, attempt), (block, ids, late) = unpack(entry)
+            self.attempt = max(self.attempt, attempt)
+            self._name(Straddler(*straddler) for straddler in straddlers)
+            self.seen.load(from_ipc(ids))
+            self.late.load(from_ipc(late))
+            for tally in (Tally(*values) for values in tallies):
+                known = self.tallies.get(tally.generation)
+                if known is None or tally.counted + tally.duplicates > known.counted + known.duplicates:
+                    self.tallies[tally.generation] = tally
+            states = from_ipc(block)
+            newest = states if newest is None else _newest(newest, states)
+        self.rows = TileBlock(self.compiled.measures, first=newest)
+
+    def _name(self, straddlers: Iterable[Straddler]) -> None:
+        """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
+        for straddler in straddlers:
+            place = (straddler.hash, straddler.content)
+            known = self.straddlers.get(place)
+            if known is None or straddler.earlier_generation < known.earlier_generation:
+                self.straddlers[place] = straddler
+
+    def _judge(self, events: pa.RecordBatch) -> Verdict:
+        if self.compiled.definition.deduplicate:
+            return self.seen.add(events) if self.beside is None else self._judge_beside(self.beside, events)
+        none, no_ids = np.zeros(events.num_rows, bool), merge_sorted([])
+        return Verdict(~none, none, no_ids, np.zeros(0, np.int64), no_ids)
+
+    def _judge_beside(self, beside: Beside, events: pa.RecordBatch) -> Verdict:
+        """As `SeenIds.add`, but of copies on both sides of the boundary the one counts that counted before.
+
+        Copies up to the boundary of what batch left to live are kept in mind as late ones are: they name straddlers.
+        """
+        after = events.column(GENERATION).to_numpy() > beside.boundary
+        left = ~after & (beside.left_out.generations_of(events) != 0)
+        fresh = ~left & ~(after & (beside.covered.generations_of(events) != 0))
+        verdict = self.seen.add(events.filter(pa.array(fresh)))
+        first, conflicts = np.zeros(len(fresh), bool), np.zeros(len(fresh), bool)
+        first[fresh], conflicts[fresh] = verdict.first, verdict.conflicts
+        passed = events.filter(pa.array(left)).select(ID_SCHEMA.names)
+        self._name(self.late.add(passed, self.seen))
+        return replace(verdict, first=first, conflicts=conflicts)
+
+    def _tally(self, events: pa.RecordBatch, verdict: Verdict) -> tuple[Tally, ...]:
+        generations = events.column(GENERATION).to_numpy()
+        hashes, contents = events.column(HASH).to_numpy(), events.column(CONTENT).to_numpy()
+        changed = []
+        for generation, mine in _by_generation(generations):
+            first = verdict.first & mine
+            counted, conflicts = int(first.sum()), int((verdict.conflicts & mine).sum())
+            old = self.tallies.get(generation, Tally(generation, 0, 0, 0))
+            duplicates = old.duplicates + int(np.broadcast_to(mine, len(first)).sum()) - counted
+            digest = (old.digest + digest_of_pairs(hashes[first], contents[first])) % MODULUS
+            tally = Tally(generation, old.counted + counted, duplicates, old.conflicts + conflicts, digest)
+            self.tallies[generation] = tally
+            changed.append(tally)
+        return tuple(changed)
+
+    def _rows(self) -> pa.RecordBatch:
+        return self.rows.whole()
+
+
+def _by_generation(generations: Generations) -> Iterator[tuple[int, npt.NDArray[np.bool_] | np.bool_]]:
+    """Each generation, ascending, with its rows; a single one, as nearly always, without looking for others."""
+    if len(generations) and (generations == generations[0]).all():
+        yield int(generations[0]), np.True_
+        return
+    for generation in np.unique(generations).tolist():
+        yield generation, generations == generation
+
+
+def _straddlers(verdict: Verdict) -> tuple[Straddler, ...]:
+    named = verdict.straddlers
+    columns = (named.hash, named.content, verdict.counted_generations, named.generation)
+    return tuple(Straddler(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _header(tallies: Iterable[Tally], straddlers: Iterable[Straddler], attempt: int) -> list[Any]:
+    """What `restore` reads besides blocks and ids."""
+    counts = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in tallies]
+    named = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in straddlers]
+    return [counts, named, attempt]
+
+
+def _concat(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+def _rows_of(block: pa.RecordBatch) -> pa.Array:
+    """Generation and key of each row as one string, to find rows by."""
+    return pc.binary_join_element_wise(block.column(GENERATION).cast(pa.string()), block.column(KEY), " ")
+
+
+def _newest(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
+    """Of each (generation, key) the row with more events: whole states of a run only grow."""
+    both = _concat([one, other])
+    order = pc.sort_indices(both, sort_keys=[(GENERATION, "ascending"), (KEY, "ascending"), (EVENTS, "descending")])
+    both = both.take(order)
+    rows = _rows_of(both).to_numpy(zero_copy_only=False)
+    first = np.ones(len(rows), bool)
+    first[1:] = rows[1:] != rows[:-1]
+    return both.filter(pa.array(first))

@@ -1,0 +1,145 @@
+"""What the fold asks the view store about its tiles and leaves to it: where a runner went back, and tiles set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.transforms.elements import TileKey
+from tandem.transforms.fold.cache import COMPACT_AFTER, CachedTile
+from tandem.transforms.fold.state import Beside, TileState
+from tandem.transforms.routing.seen_ids import SeenIds, ids_batch, merge_sorted
+from tandem.transforms.routing.tiles import shards_of
+from tandem.transforms.sinks.retrying import patiently
+from tandem.transforms.sources.reader_epochs import Openings, are_replaced
+from tandem.views.live.evicted_tiles import Aside
+from tandem.views.storage.opening import open_store
+from tandem.views.store import ViewStore
+
+__all__ = ["LiveRunRef", "StoredTiles"]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRunRef:
+    """Which live run folds, and what it stands on."""
+
+    store: str
+    """URL of the view store."""
+    run: str
+    base_batch_run: str | None
+    """The batch run that was published when the run began: events that it counted are duplicates."""
+
+
+@dataclass
+class StoredTiles:
+    """The tiles of one live run and definition in the view store, which may be locked or down for a while."""
+
+    compiled: CompiledDefinition
+    live_run: LiveRunRef
+    shards: int
+
+    def restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
+        """The state that a runner's entries tell of; without any that of a new tile, or of one long forgotten."""
+        return patiently(lambda: self._restore(key, entries))
+
+    def take_back(self, key: TileKey, token: bytes) -> CachedTile:
+        """The state of a tile that was set aside. The runner has nothing of it: its next entry has to be the whole."""
+        return patiently(lambda: self._take_back(key, token))
+
+    def set_aside(self, state: TileState, token: bytes) -> None:
+        """Keep a state under a token. A late copy of an earlier generation may come even now, and straddles then."""
+        ids = state.own_ids() if self.compiled.definition.deduplicate else ids_batch(merge_sorted([]))
+        newest = max([*state.tallies, *state.late.lowest.values()], default=0)
+        aside = Aside(newest, ids, state.snapshot_bytes(ids=False))
+        patiently(lambda: self._store.set_aside(*self._place(state.tile), token, aside))
+
+    def forget(self, key: TileKey, token: bytes, before: int) -> None:
+        """Nothing comes any more for a tile that was set aside; states of tiles `before` it (microseconds UTC) go."""
+        patiently(lambda: self._store.forget_asides(*self._place(key), token, before))
+
+    def mark_behind(self, key: TileKey, openings: Openings) -> bool:
+        """Nothing is published until this tile has caught up; unless a worker that was taken for dead has woken up.
+
+        To that one the store is ahead for good, and nothing would take its mark away while the run goes on. Returns
+        whether it was marked.
+        """
+        version, run = self.compiled.version, self.live_run.run
+        journal = patiently(lambda: self._store.live_run(version, run)).journal
+        if are_replaced(LocalBlobs(journal), run, openings):
+            return False
+        patiently(lambda: self._store.mark_behind(version, run, *key))
+        return True
+
+    def next_attempt(self, state: TileState) -> int | None:
+        """The number of the attempt that replaces what the store has; None while that has more."""
+        return patiently(lambda: self._next_attempt(state))
+
+    @property
+    def _store(self) -> ViewStore:
+        return open_store(self.live_run.store)
+
+    def _place(self, key: TileKey) -> tuple[str, str, int, int]:
+        return (self.compiled.version, self.live_run.run, *key)
+
+    def _restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
+        state = self._new_state(key)
+        state.restore(entries)
+        cleared = [] if entries else self._store.cleared_ids(*self._place(key))
+        for ids in cleared:
+            state.seen.add(ids)
+        behind = not cleared and self._is_behind(state)
+        return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), behind)
+
+    def _take_back(self, key: TileKey, token: bytes) -> CachedTile:
+        state, aside = self._new_state(key), self._store.aside(*self._place(key), token)
+        if aside is None:  # batch has covered all that it counted
+            state.attempt = self._store.tile_progress(*self._place(key)).attempt
+        else:
+            state.restore([aside.states])
+            state.seen.load(aside.ids)
+        if self.compiled.definition.deduplicate and (batch := self._batch()) is not None:
+            # of the ids that were kept those are gone that batch has covered since
+            state.seen.load(self._store.counted_ids(self.compiled.version, batch[0], *key))
+        return CachedTile(state, 0, 0, self._is_behind(state))
+
+    def _new_state(self, key: TileKey) -> TileState:
+        state, base = TileState(self.compiled, key), self.live_run.base_batch_run
+        if base is not None and self.compiled.definition.deduplicate:
+            state.seen.load(self._store.counted_ids(self.compiled.version, base, *key))
+        return state
+
+    def _is_behind(self, state: TileState) -> bool:
+        """Whether the store has more of a tile than its state, which is told then what is served beside it."""
+        progress = self._store.tile_progress(*self._place(state.tile))
+        behind = progress.ahead_of(state.seen_by_generation(), state.attempt)
+        if behind and (batch := self._batch()) is not None:
+            covered, left_out = SeenIds(), SeenIds()
+            covered.load(self._store.counted_ids(self.compiled.version, batch[0], *state.tile))
+            left_out.load(self._store.left_out_ids(batch[0], *state.tile))
+            state.beside = Beside(batch[1], covered, left_out)
+        return behind
+
+    def _batch(self) -> tuple[str, int] | None:
+        """The batch run of this version that is served, and its boundary."""
+        served = self._store.served(self.compiled.definition.name)
+        if served is None or served.batch_run is None or served.version != self.compiled.version:
+            return None
+        return served.batch_run, served.boundary
+
+    def _next_attempt(self, state: TileState) -> int | None:
+        progress = self._store.tile_progress(*self._place(state.tile))
+        if progress.ahead_of(state.seen_by_generation(), progress.attempt):
+            return None
+        tile, shard = state.tile
+        pruned_to, stored = self._store.tile_events(self.compiled.version, self.live_run.run, tile)
+        mine = state.events_by_key(pruned_to)
+        keys = pa.array(list(stored), pa.string())
+        missing = any(
+            mine.get(name, 0) < stored[name]
+            for name, at in zip(keys.to_pylist(), shards_of(keys, self.shards).tolist(), strict=True)
+            if at == shard
+        )
+        return None if missing else progress.attempt + 1

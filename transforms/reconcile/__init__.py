@@ -1,0 +1,1 @@
+"""Computing chosen tiles again, and judging what batch and live have of them."""

@@ -1,0 +1,1 @@
+"""From decoded events to the tiles and shards that they count in."""

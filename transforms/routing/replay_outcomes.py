@@ -1,0 +1,87 @@
+"""What becomes of the records of a batch that are replays of dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from tandem.formats.dead_letters.replays import REPLAY_OF, ReplayOf, without_replay
+from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
+from tandem.schemas.messages import DeadLetter
+from tandem.transforms.elements import ReplayFate, SourceBatch
+from tandem.transforms.trial import try_messages
+
+__all__ = ["EarlierLetters", "fates_of", "find_replays", "repeated"]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierLetters:
+    """What is known of records that a run didn't route itself just now."""
+
+    boundary: int
+    """Journal generations up to this one are in the batch run that the run stands on."""
+    noted: Callable[[str, int], bool]
+    """Whether that batch run, or this run before, noted the record (LANE/NUMBER, row) as a dead letter."""
+
+
+def find_replays(batch: SourceBatch) -> dict[int, ReplayOf]:
+    """By row the replays among the messages of a batch; empty for records of files."""
+    if batch.messages is None or not batch.messages.num_rows:
+        return {}
+    attributes = batch.messages.column("attributes")
+    if not len(attributes.keys) or not pc.any(pc.equal(attributes.keys, REPLAY_OF)).as_py():
+        return {}
+    named = pc.is_valid(pc.map_lookup(attributes, REPLAY_OF, "first")).to_numpy(zero_copy_only=False)
+    found = {row: ReplayOf.of(dict(attributes[row].as_py())) for row in np.flatnonzero(named).tolist()}
+    return {row: replay for row, replay in found.items() if replay is not None}
+
+
+def fates_of(replays: Mapping[int, ReplayOf], dead: Sequence[DeadLetter]) -> tuple[ReplayFate, ...]:
+    """Each replay's fate, by row; one that isn't among the dead letters could be read."""
+    letters = {letter.row: letter for letter in dead} if replays else {}
+    return tuple(
+        ReplayFate(row, of.position, of.row, of.attempt, True)
+        if (letter := letters.get(row)) is None
+        else ReplayFate(row, of.position, of.row, of.attempt, False, letter.stage, letter.reason)
+        for row, of in sorted(replays.items())
+    )
+
+
+def repeated(
+    compiled: CompiledDefinition,
+    batch: SourceBatch,
+    prepared: Prepared,
+    replays: Mapping[int, ReplayOf],
+    earlier: EarlierLetters | None,
+) -> npt.NDArray[np.bool_]:
+    """For each prepared event whether it is a replay of a record that this definition counts itself.
+
+    Where copies are removed by their ids there is no need to ask. Where they aren't, a replay counts just when its
+    original is a dead letter: by what was noted of it, or else by reading the original's bytes once more.
+    """
+    flags = np.zeros(prepared.events.num_rows, bool)
+    if not replays or compiled.definition.deduplicate or batch.messages is None:
+        return flags
+    rows = batch.decoded.rows[prepared.rows].tolist()
+    for event, row in enumerate(rows):
+        if row in replays:
+            flags[event] = _original_counts(compiled, batch, row, replays[row], earlier)
+    return flags
+
+
+def _original_counts(
+    compiled: CompiledDefinition, batch: SourceBatch, row: int, of: ReplayOf, earlier: EarlierLetters | None
+) -> bool:
+    if earlier is not None and earlier.noted(of.position, of.row):
+        return False
+    if earlier is not None and of.generation <= earlier.boundary:
+        return True
+    assert batch.messages is not None
+    message = batch.messages.slice(row, 1).to_pylist()[0]
+    original = (message["data"], of.publish_time, without_replay(dict(message["attributes"])))
+    (verdict,) = try_messages(compiled, [original])
+    return verdict.readable

@@ -1,0 +1,271 @@
+"""Beam sinks of live and batch views and of dead letters; writing the same again changes nothing."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from tandem.formats.dead_letters.files import decode, encode, letters_name
+from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.tail import is_follower
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import Definition
+from tandem.schemas.errors import PublishRefusedError
+from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
+from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.transforms.sinks.retrying import patiently
+from tandem.views.dead_letters.facts import LetterNote
+from tandem.views.storage.opening import open_store
+from tandem.views.store import ViewStore
+
+__all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
+
+_BUFFER: Final = 200
+_BUFFER_IDS: Final = 1_000_000
+"""Ids of a batch run that are written in one transaction, about."""
+_BUFFER_STATES: Final = 16 << 20
+"""Bytes of its states; written less often than ids, since each time touches pages of nearly all keys."""
+
+
+def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> bool:
+    """Serve the live run once it holds all that the served run had; whether it is served now.
+
+    A batch run that it stands on and that was never served is served with it.
+    Another version of the definition that is being served is left alone: promoting is for the user to decide. A
+    follower replaces only followers that started before it, never a run that writes: two would take turns for ever.
+    """
+    served = store.served(definition.name)
+    if served is not None and served.live_run == run:
+        return True
+    if served is not None and (served.version != definition.version or _yields(run, served.live_run)):
+        return False
+    seen = served.ordinal if served is not None else 0
+    base = store.live_run(definition.version, run).base_batch_run
+    try:
+        if base is None or any(p.batch_run == base for p in store.publications(definition.name)):
+            store.serve_live(definition.name, definition.version, run, expected=seen)
+        else:
+            store.publish(definition.name, definition.version, base, run, expected=seen)
+    except PublishRefusedError:
+        return False
+    return True
+
+
+def _yields(run: str, served: str | None) -> bool:
+    return served is not None and is_follower(run) and (not is_follower(served) or served > run)
+
+
+class _LiveWriter(beam.DoFn):  # type: ignore[misc]
+    """Writes what a bundle brought in one transaction at its end, then asks whether the run may be served."""
+
+    def __init__(self, definition: Definition, live_run: LiveRunRef) -> None:
+        self._definition = definition
+        self._live_run = live_run
+        self._compiled: CompiledDefinition | None = None
+        self._rows: list[Any] = []
+        self._served = False
+
+    def setup(self) -> None:
+        self._compiled = compile_definition(self._definition)
+
+    def start_bundle(self) -> None:
+        self._rows = []
+
+    def process(self, row: Any) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= _BUFFER:
+            self._flush()
+
+    def finish_bundle(self) -> None:
+        self._flush()
+        if not self._served:
+            store = open_store(self._live_run.store)
+            self._served = patiently(lambda: serve_when_caught_up(store, self._definition, self._live_run.run))
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        if rows:
+            store = open_store(self._live_run.store)
+            patiently(lambda: self._write(store, rows))
+
+    def _write(self, store: ViewStore, rows: list[Any]) -> None:
+        raise NotImplementedError
+
+
+class _WriteStates(_LiveWriter):
+    def _write(self, store: ViewStore, rows: list[FoldUpdate]) -> None:
+        assert self._compiled is not None
+        store.write_live(self._compiled, self._live_run.run, rows)
+
+
+class _WriteTallies(_LiveWriter):
+    def _write(self, store: ViewStore, rows: list[SegmentTally]) -> None:
+        version, run = self._definition.version, self._live_run.run
+        store.write_segments(version, run, rows)
+        reported = [row.reported for row in rows if row.reported is not None]
+        if reported:
+            store.set_watermark(version, run, max(reported))
+
+
+@dataclass
+class WriteLiveStates(beam.PTransform):  # type: ignore[misc]
+    """Upsert the whole states of changed keys into the live view."""
+
+    definition: Definition
+    live_run: LiveRunRef
+
+    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[None]:
+        return updates | "Write" >> beam.ParDo(_WriteStates(self.definition, self.live_run)).with_output_types(None)
+
+
+@dataclass
+class WriteSegmentTallies(beam.PTransform):  # type: ignore[misc]
+    """Write where each segment's records went, and its late events, for conservation and certificates."""
+
+    definition: Definition
+    live_run: LiveRunRef
+
+    def expand(self, tallies: beam.PCollection[SegmentTally]) -> beam.PCollection[None]:
+        return tallies | "Write" >> beam.ParDo(_WriteTallies(self.definition, self.live_run)).with_output_types(None)
+
+
+@dataclass
+class WriteBatchStates(beam.PTransform):  # type: ignore[misc]
+    """Write the states of a batch run; passes each update on once it is written."""
+
+    definition: Definition
+    store: str
+    batch_run: str
+
+    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[FoldUpdate]:
+        write = beam.ParDo(_WriteBatch(self.definition, self.store, self.batch_run))
+        return updates | "Write" >> write.with_output_types(FoldUpdate)
+
+
+class _WriteBatch(beam.DoFn):  # type: ignore[misc]
+    """Writes in a thread of its own: the disk is waited for while the next tiles are computed."""
+
+    def __init__(self, definition: Definition, store: str, batch_run: str) -> None:
+        self._definition = definition
+        self._store = store
+        self._batch_run = batch_run
+        self._held: list[FoldUpdate] = []
+        self._ids = 0
+        self._blocks: list[FoldUpdate] = []
+        self._bytes = 0
+        self._writing: Future[list[FoldUpdate]] | None = None
+        self._writer: ThreadPoolExecutor | None = None
+
+    def teardown(self) -> None:
+        if self._writer is not None:
+            self._writer.shutdown()
+
+    def start_bundle(self) -> None:
+        self._held, self._ids, self._blocks, self._bytes = [], 0, [], 0
+        if self._writing is not None:  # of a bundle that failed: it comes again
+            futures.wait([self._writing])
+            self._writing = None
+
+    def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
+        self._held.append(update)
+        self._ids += update.ids.num_rows
+        self._bytes += update.block.nbytes
+        if len(self._held) >= _BUFFER or self._ids >= _BUFFER_IDS or self._bytes >= _BUFFER_STATES:
+            yield from self._written()
+            self._write(all_states=self._bytes >= _BUFFER_STATES)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        written = self._written()
+        if self._held or self._blocks:
+            self._write(all_states=True)
+            written += self._written()
+        forever = GlobalWindow()
+        for update in written:
+            yield WindowedValue(update, forever.max_timestamp(), [forever])
+
+    def _write(self, *, all_states: bool) -> None:
+        """Begin to write the ids that are held and, now or later in the bundle, the states that go with them."""
+        self._writer = self._writer or ThreadPoolExecutor(1, "write-batch")
+        held, self._held, self._ids = self._held, [], 0
+        parts: list[FoldUpdate] = held
+        if self._blocks or not all_states:
+            parts = [replace(update, block=_none_of(update.block)) for update in held]
+            self._blocks += [replace(update, ids=_none_of(update.ids), tallies=()) for update in held]
+        if all_states:
+            parts, self._blocks, self._bytes = [*parts, *self._blocks], [], 0
+        self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, parts, held)
+
+    def _written(self) -> list[FoldUpdate]:
+        """What was being written, once it is. Raises what writing raised."""
+        writing, self._writing = self._writing, None
+        return writing.result() if writing is not None else []
+
+
+def _none_of(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Without rows, and without holding on to those of the batch as a slice would."""
+    return pa.RecordBatch.from_pylist([], schema=batch.schema)
+
+
+def _write_updates(
+    definition: Definition, url: str, batch_run: str, parts: list[FoldUpdate], updates: list[FoldUpdate]
+) -> list[FoldUpdate]:
+    """Write the parts; gives the updates back."""
+    store, compiled = open_store(url), compile_definition(definition)
+    patiently(lambda: store.write_batch(compiled, batch_run, parts))
+    return updates
+
+
+@dataclass
+class WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
+    """One file per source batch that had dead letters, named by the batch's position: a replay finds it there."""
+
+    definition: Definition
+    folder: str
+    store: str | None = None
+    """URL of the view store, where letters and replays are noted; None: `WriteSegmentTallies` does so for live."""
+    batch_run: str | None = None
+    """The batch run that found them; needed with `store`."""
+
+    def expand(self, batches: beam.PCollection[DeadLetterBatch]) -> beam.PCollection[None]:
+        write = beam.ParDo(_WriteLetters(self.definition.version, self.folder, self.store, self.batch_run))
+        return batches | "Write" >> write.with_output_types(None)
+
+
+class _WriteLetters(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, version: str, folder: str, store: str | None, batch_run: str | None) -> None:
+        self._version = version
+        self._folder = folder
+        self._store = store
+        self._batch_run = batch_run
+
+    def process(self, batch: DeadLetterBatch) -> None:
+        position = f"{batch.position}/{batch.number}"
+        if batch.letters:
+            self._write_file(position, batch)
+        if self._store is not None and self._batch_run is not None:
+            store, rows = open_store(self._store), [letter.row for letter in batch.letters]
+            note, run = LetterNote(position, batch.generation, rows, batch.replays), self._batch_run
+            patiently(lambda: store.note_letters(self._version, run, [note]))
+
+    def _write_file(self, position: str, batch: DeadLetterBatch) -> None:
+        """A later run may find other letters there, say with more schemas: then its file lies beside the first."""
+        blobs, name = LocalBlobs(self._folder), f"{self._version}/{letters_name(batch.position, batch.number)}"
+        data = encode(batch.letters, position, written_at=time.time_ns() // 1000, version=self._version)
+        try:
+            blobs.create(f"{name}.avro", data)
+        except BlobExistsError:
+            rows = {letter.row for letter in batch.letters}
+            known = {stored.letter.row for stored in decode(blobs.read(f"{name}.avro"), name)}
+            if rows - known:
+                digest = hashlib.blake2b(repr(sorted(rows)).encode(), digest_size=4).hexdigest()
+                with suppress(BlobExistsError):
+                    blobs.create(f"{name}-{digest}.avro", data)

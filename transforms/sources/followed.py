@@ -1,0 +1,261 @@
+"""The followed source: all lanes of a journal that another run writes, as one reader under Beam's UnboundedSource.
+
+It never pulls and never seals. Lateness is decided by the watermarks that the writer stored in the segments; for a
+source section that the writer doesn't have, by the lane's earlier events, in order, as a reader of it would have.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, cast
+
+import apache_beam as beam
+from apache_beam import coders
+from apache_beam.coders import Coder
+from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+
+from tandem.journal.clocks import SystemClock
+from tandem.journal.lanes.cursor import Emitted
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.layout import drain_path
+from tandem.journal.tail import Follower, FollowerMark
+from tandem.runners.beam_patches import reading_progress
+from tandem.schemas.definition.loading import Definition
+from tandem.schemas.time.durations import DAY
+from tandem.transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
+from tandem.transforms.sources.bundle_clock import reads_backlog
+from tandem.transforms.sources.decoding import SourceReading, observe, source_readings
+from tandem.transforms.sources.journaled import batches_of, decoded_segment, timestamp_of
+from tandem.transforms.sources.lane_elements import ElementCoder, ElementSource, ReadSources
+
+__all__ = ["FollowConfig", "FollowedSource", "ReadFollowed", "judged_by"]
+
+reading_progress.repair()
+
+_MIN: Final = MIN_TIMESTAMP.micros
+_MAX: Final = MAX_TIMESTAMP.micros - 1
+
+
+@dataclass(frozen=True, slots=True)
+class FollowConfig:
+    """How a journal is followed. Durations are microseconds of monotonic time."""
+
+    run: str
+    """The follower's name, see `tandem.journal.tail.follower_id`."""
+    boundary: int
+    """Generations up to this one are left out."""
+    sources: Mapping[str, int]
+    """Source version -> out-of-orderness."""
+    idle_timeout: int
+    until_idle: int | None = None
+    """End after this long without a new segment; None: never."""
+    look_interval: int = 200_000
+    """Between two looks for new segments, new runs, and the request to end."""
+
+
+@dataclass
+class ReadFollowed(beam.PTransform):  # type: ignore[misc]
+    """All lanes of a journal, decoded: PCollection[SourceBatch], each stamped with its earliest event time."""
+
+    definitions: tuple[Definition, ...]
+    journal: str
+    """Folder of the journal."""
+    follow: FollowConfig
+    poll_interval: float = 0.1
+    """Seconds between two looks at a journal in which nothing is new."""
+    max_segments_per_bundle: int = 100
+    max_seconds_per_bundle: float = 1.0
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
+        source = FollowedSource(self.journal, self.follow, source_readings(self.definitions))
+        read = ReadSources(
+            [source],
+            poll_interval=self.poll_interval,
+            max_records_per_bundle=self.max_segments_per_bundle,
+            max_read_time_seconds=self.max_seconds_per_bundle,
+        )
+        segments = begin | "Lanes" >> read
+        return segments | "Batches" >> beam.FlatMap(batches_of).with_output_types(SourceBatch)
+
+
+@dataclass(frozen=True)
+class FollowedSource(ElementSource):
+    """All lanes, as one split: a follower writes nothing, so several couldn't agree on a watermark."""
+
+    journal: str
+    config: FollowConfig
+    readings: tuple[SourceReading, ...]
+
+    def split(self, desired_num_splits: int, options: Any = None) -> "list[FollowedSource]":
+        """Itself, however many are desired."""
+        return [self]
+
+    def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_FollowerReader":
+        """A reader from a mark on, or from the boundary."""
+        return _FollowerReader(self, cast(_Mark, checkpoint_mark).mark if checkpoint_mark is not None else None)
+
+    def get_checkpoint_mark_coder(self) -> Coder:
+        """JSON, deterministic."""
+        return _MarkCoder()
+
+    def default_output_coder(self) -> Coder:
+        """Beam's default would be pickle."""
+        return DecodedSegmentCoder()
+
+
+coders.registry.register_coder(FollowedSource, ElementCoder)
+
+
+class _Mark(CheckpointMark):  # type: ignore[misc]
+    def __init__(self, mark: FollowerMark) -> None:
+        self.mark = mark
+
+    def finalize_checkpoint(self) -> None:
+        """Nothing was leased, so nothing is to be acknowledged."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_Mark, (self.mark,))
+
+
+class _MarkCoder(Coder):  # type: ignore[misc]
+    def encode(self, value: _Mark) -> bytes:
+        return value.mark.encode()
+
+    def decode(self, encoded: bytes) -> _Mark:
+        return _Mark(FollowerMark.decode(encoded))
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+@dataclass
+class _Progress:
+    """What this process knows of a follower, whichever of its readers saw it."""
+
+    told: int = _MIN
+    """The watermark that the runner was told, microseconds UTC."""
+    active_at: int | None = None
+    """Monotonic time of the last segment, at first of the first look."""
+    ended: bool = False
+    reader: "_FollowerReader | None" = field(default=None, repr=False)
+    """Who has the Follower; see `tandem.transforms.sources.journaled` for why a runner has several readers at once."""
+
+
+_PROGRESS: Final[dict[tuple[str, str], _Progress]] = {}
+_LOCK: Final = threading.Lock()
+
+
+class _FollowerReader(UnboundedReader):  # type: ignore[misc]
+    """Follower in Beam's words. Makes its Follower when it is first used, or takes over the present one."""
+
+    def __init__(self, source: FollowedSource, mark: FollowerMark | None) -> None:
+        self._source, self._mark = source, mark
+        self._follower: Follower | None = None
+        self._clock = SystemClock()
+        self._blobs = LocalBlobs(source.journal)
+        self._looked_at: int | None = None
+        self._current: DecodedSegment | None = None
+        with _LOCK:
+            self._progress = _PROGRESS.setdefault((source.journal, source.config.run), _Progress())
+
+    @property
+    def _reader(self) -> Follower:
+        if self._follower is None:
+            with _LOCK:
+                before, self._progress.reader = self._progress.reader, self
+            found = before.hand_over() if before is not None and before is not self else None
+            same = found is not None and found.mark() == (self._mark or FollowerMark())
+            self._follower = found if same else self._new_follower()
+        assert self._follower is not None
+        return self._follower
+
+    def hand_over(self) -> Follower | None:
+        """Give the Follower away; if this reader is used again, it goes on from where it stood."""
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            self._mark = follower.mark()
+        return follower
+
+    def _new_follower(self) -> Follower:
+        config = self._source.config
+        return Follower(
+            self._blobs,
+            self._clock,
+            partial(observe, self._source.readings),
+            config.sources,
+            boundary=config.boundary,
+            mark=self._mark,
+            idle_timeout=config.idle_timeout,
+            look_interval=config.look_interval,
+        )
+
+    def start(self) -> bool:
+        """See UnboundedReader."""
+        return self.advance()
+
+    def advance(self) -> bool:
+        """The next segment, or False when there is none now."""
+        self._look_around()
+        if self._progress.ended:
+            return False
+        emitted = self._reader.advance()
+        reads_backlog(emitted is not None and self._reader.behind)
+        if emitted is None:
+            return False
+        self._progress.active_at = self._clock.monotonic()
+        judged = replace(emitted, watermarks=judged_by(emitted, self._progress.told))
+        self._current = decoded_segment(judged, self._reader.watermark())
+        return True
+
+    def get_current(self) -> DecodedSegment:
+        """See UnboundedReader."""
+        assert self._current is not None
+        return self._current
+
+    def get_current_timestamp(self) -> Timestamp:
+        """The earliest event time of the segment: nothing in it lies before."""
+        return timestamp_of(self.get_current())
+
+    def get_watermark(self) -> Timestamp:
+        """What nothing that is still to come falls below; the end of time once following has ended."""
+        if self._progress.ended:
+            return MAX_TIMESTAMP
+        common = self._reader.watermark().values()
+        known = [watermark for watermark in common if watermark is not None]
+        if known and len(known) == len(common):
+            self._progress.told = max(self._progress.told, min(max(min(known), _MIN), _MAX))
+        return Timestamp(micros=self._progress.told)
+
+    def get_checkpoint_mark(self) -> CheckpointMark:
+        """Behind what was emitted last."""
+        return _Mark(self._reader.mark())
+
+    def close(self) -> None:
+        """See UnboundedReader."""
+        self.hand_over()
+
+    def _look_around(self) -> None:
+        now, config, progress = self._clock.monotonic(), self._source.config, self._progress
+        if progress.active_at is None:
+            progress.active_at = now
+        if self._looked_at is not None and now - self._looked_at < config.look_interval:
+            return
+        self._looked_at = now
+        idle = config.until_idle is not None and now - progress.active_at >= config.until_idle
+        progress.ended = progress.ended or idle or self._blobs.exists(drain_path(config.run))
+
+
+def judged_by(emitted: Emitted, told: int) -> dict[str, int | None]:
+    """The watermarks that decide which events of a segment are late.
+
+    Those stored with it. But a run that starts long after can store far lower ones than the runner was told (`told`)
+    while the journal had no open lane, and a runner drops what is a day later than the definition allows: such events
+    are late here, so they are in the late ledger, and batch has them.
+    """
+    least = told - DAY if told > _MIN else None
+    return {
+        source: stored if least is None else least if stored is None else max(stored, least)
+        for source, stored in emitted.watermarks.items()
+    }

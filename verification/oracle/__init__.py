@@ -1,0 +1,1 @@
+"""What answers must be, computed naively and apart from the product."""

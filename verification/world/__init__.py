@@ -1,0 +1,1 @@
+"""A journal, live runs and batch runs in one process, without a runner."""

@@ -1,0 +1,90 @@
+"""One batch run without a runner: what the backfill's graph does, bundle by bundle in some order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+import pyarrow as pa
+
+from tandem.journal.storage.blobs import BlobStore
+from tandem.pipelines.bounded.plan import Plan, work_items
+from tandem.schemas.definition.loading import Definition
+from tandem.transforms.batch.aggregate import BatchRunRef, _Aggregate
+from tandem.transforms.batch.counts import Counts, _finish, _of_tally, _of_update, add_counts
+from tandem.transforms.batch.work import read_work
+from tandem.transforms.elements import FoldUpdate, TileKey
+from tandem.transforms.sinks.views import _WriteBatch
+from tandem.transforms.tiles import _Route
+from tandem.verification.world.live_run import parts_of
+from tandem.views.storage.opening import open_store
+
+# As in live_run: the private DoFns and functions are what a runner calls.
+
+__all__ = ["run_batch"]
+
+Parts = dict[TileKey, list[pa.RecordBatch]]
+
+
+def run_batch(
+    definition: Definition,
+    work: Plan,
+    store: str,
+    journal: BlobStore,
+    random: Random,
+    interlude: Callable[[], None] = lambda: None,
+) -> None:
+    """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle."""
+    parent = work.parent.id if work.parent else None
+    open_store(store).start_batch_run(
+        definition.version,
+        work.batch_run,
+        boundary=work.boundary,
+        parent=parent,
+        built_for=work.live_run,
+        told=work.told,
+    )
+    parts, counts = _read(definition, work, journal)
+    reference = BatchRunRef(store, work.batch_run, parent, work.live_run, work.boundary)
+    for update in _aggregate(definition, reference, parts, random, interlude):
+        for generation, numbers in _of_update(update):
+            counts = add_counts(counts, generation, numbers)
+    _finish(counts, store, work.batch_run, work.generations, work.manifest_files)
+
+
+def _read(definition: Definition, work: Plan, journal: BlobStore) -> tuple[Parts, dict[int, Counts]]:
+    route = _Route(definition, 1, 0)
+    route.setup()
+    parts: Parts = {}
+    counts: dict[int, Counts] = {}
+    for item in work_items(work, definition.source):
+        for batch in read_work([definition], item, journal):
+            found, tallies = parts_of(route.process(batch))
+            for key, events in found:
+                parts.setdefault(key, []).append(events)
+            for tally in tallies:
+                for generation, numbers in _of_tally(tally):
+                    counts = add_counts(counts, generation, numbers)
+    return parts, counts
+
+
+def _aggregate(
+    definition: Definition, reference: BatchRunRef, parts: Parts, random: Random, interlude: Callable[[], None]
+) -> Iterator[FoldUpdate]:
+    aggregate = _Aggregate(definition, reference)
+    aggregate.setup()
+    write = _WriteBatch(definition, reference.store, reference.run)
+    keys = random.sample(sorted(parts), len(parts))
+    while keys:
+        size = random.randint(1, 3)
+        bundle, keys = keys[:size], keys[size:]
+        interlude()
+        aggregate.start_bundle()
+        write.start_bundle()
+        updates: list[FoldUpdate] = []
+        for key in bundle:
+            updates += aggregate.process((key, random.sample(parts[key], len(parts[key]))))
+        updates += [value.value for value in aggregate.finish_bundle()]
+        for update in updates:
+            yield from write.process(update)
+        yield from (value.value for value in write.finish_bundle())

@@ -1,0 +1,1 @@
+"""Answers: batch merged with live in one read transaction, with their certificates."""

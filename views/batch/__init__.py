@@ -1,0 +1,1 @@
+"""Batch runs: writing their states over a parent's, their ancestry, and undoing them."""

@@ -1,0 +1,90 @@
+"""What a batch run and its ancestors read, and which of it holds events of given tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tandem.views.answers.reading import Scope, batch_rows
+from tandem.views.reconcile.digest_rows import unpack_tiles
+from tandem.views.reconcile.tables import segment_tiles
+from tandem.views.rows import BatchManifest, SegmentFile
+from tandem.views.storage.tables import batch_runs, publications
+from tandem.views.store import ViewStore
+
+__all__ = ["ChainFile", "ChainSources", "chain_sources", "covered_at", "holding", "rows_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFile:
+    """A data file that some run of the chain read."""
+
+    file: SegmentFile
+    generation: int
+    arrival_time: int
+    """When that run began, microseconds UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSources:
+    """All that a batch run and its ancestors read."""
+
+    files: tuple[ChainFile, ...]
+    segments: tuple[SegmentFile, ...]
+
+
+def chain_sources(store: ViewStore, scope: Scope) -> ChainSources:
+    """The files and segments of all manifests of what is served."""
+    files, segments = list[ChainFile](), list[SegmentFile]()
+    with store.database.read() as connection:
+        rows = {row.ordinal: row for row in connection.execute(sa.select(batch_runs)) if row.ordinal in scope.chain}
+    for row in rows.values():
+        above = rows[row.parent].file_sets if row.parent in rows else []
+        added = [entry["generation"] for entry in row.file_sets if entry not in above]
+        for file in BatchManifest.from_data(row.manifest).segments if row.manifest is not None else ():
+            # Segments are listed with their messages, files with their bytes.
+            if file.size and added:
+                files.append(ChainFile(file, added[0], row.created_at))
+            else:
+                segments.append(file)
+    return ChainSources(tuple(files), tuple(segments))
+
+
+def holding(
+    store: ViewStore, definition: int, tiles: Collection[int]
+) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """(segments and batches of files that hold an event of any of the tiles, all whose tiles are noted).
+
+    Both by position (a lane, or a file's path) and number there.
+    """
+    wanted, found, known = set(tiles), set[tuple[str, int]](), set[tuple[str, int]]()
+    s = segment_tiles.c
+    query = sa.select(s.position, s.number, s.tiles).where(s.definition == definition)
+    with store.database.read() as connection:
+        for position, number, packed in connection.execute(query):
+            known.add((position, number))
+            if not wanted.isdisjoint(unpack_tiles(packed)):
+                found.add((position, number))
+    return found, known
+
+
+def covered_at(store: ViewStore, scope: Scope) -> dict[int, int]:
+    """By boundary when a batch view up to it was first published, wall clock, microseconds UTC."""
+    p = publications.c
+    query = sa.select(p.boundary, sa.func.min(p.published_at)).where(
+        p.name == scope.name, p.definition == scope.definition, p.batch_run.is_not(None)
+    )
+    with store.database.read() as connection:
+        return {boundary: int(at) for boundary, at in connection.execute(query.group_by(p.boundary))}
+
+
+def rows_of(store: ViewStore, scope: Scope, tiles: Collection[int]) -> dict[int, dict[str, tuple[int, bytes]]]:
+    """The rows that are served from batch in these tiles: by tile and key (events, states)."""
+    found: dict[int, dict[str, tuple[int, bytes]]] = {tile: {} for tile in tiles}
+    with store.database.read() as connection:
+        for row in batch_rows(connection, scope):
+            if row.tile in found:
+                found[row.tile][row.key] = (row.events, row.states)
+    return found

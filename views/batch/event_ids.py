@@ -1,0 +1,184 @@
+"""Ids of events: what batch counted, and what it must leave to the live run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from tandem.schemas.columns import CONTENT, GENERATION, HASH
+from tandem.schemas.errors import StoreError
+from tandem.views.batch.chains import Chain, Chains
+from tandem.views.rows import ID_DTYPE, BatchUpdateLike, Ids
+from tandem.views.storage.driver_rows import select_rows
+from tandem.views.storage.tables import batch_cleared, batch_ids, batch_left_out, straddlers
+
+__all__ = [
+    "LeftOut",
+    "PackedIds",
+    "counted_columns",
+    "counted_ids",
+    "left_out",
+    "left_out_ids",
+    "pack_ids",
+    "straddling_ids",
+    "unpack_ids",
+]
+
+
+Words = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedIds:
+    """The ids of one generation in one tile and shard."""
+
+    place: tuple[int, int]
+    """Tile and shard."""
+    generation: int
+    pairs: Words
+    """One row an id, of hash and content, sorted by them; its bytes are what is stored."""
+
+    @property
+    def packed(self) -> memoryview:
+        """For batch_ids."""
+        return self.pairs.data.cast("B")
+
+
+def pack_ids(update: BatchUpdateLike) -> Iterator[PackedIds]:
+    """The ids that an update counted, by generation; ids that come sorted by hash and content aren't sorted again."""
+    place, count = (update.tile, update.shard), update.ids.num_rows
+    if not count:
+        return
+    hashes, contents, generations = (
+        update.ids.column(name).to_numpy(zero_copy_only=False) for name in (HASH, CONTENT, GENERATION)
+    )
+    if not _sorted(hashes, contents):
+        order = np.lexsort((contents, hashes))
+        hashes, contents, generations = hashes[order], contents[order], generations[order]
+    if generations.min() == generations.max():
+        yield PackedIds(place, int(generations[0]), _pairs(hashes, contents))
+        return
+    for generation in np.unique(generations).tolist():
+        mine = generations == generation
+        yield PackedIds(place, generation, _pairs(hashes[mine], contents[mine]))
+
+
+def _sorted(hashes: Words, contents: Words) -> bool:
+    if not (hashes[1:] >= hashes[:-1]).all():
+        return False
+    same = np.flatnonzero(hashes[1:] == hashes[:-1])
+    return bool((contents[same + 1] >= contents[same]).all())
+
+
+def _pairs(hashes: Words, contents: Words) -> Words:
+    pairs = np.empty((len(hashes), 2), "<u8")
+    pairs[:, 0], pairs[:, 1] = hashes, contents
+    return pairs
+
+
+def counted_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None) -> Ids:
+    """The ids that a run and its ancestors counted in a tile (and shard), sorted by hash and content."""
+    hashes, contents, generations = counted_columns(connection, chains, run, tile, shard)
+    ids = np.empty(len(hashes), ID_DTYPE)
+    ids["hash"], ids["content"], ids["generation"] = hashes, contents, generations
+    return ids
+
+
+def counted_columns(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None
+) -> tuple[Words, Words, npt.NDArray[np.int64]]:
+    """The same as columns: hashes, contents, generations."""
+    chain = chains.of(connection, run.ordinal)
+    place = {"definition_id": run.definition, "at": tile}
+    marks = (mark for (mark,) in select_rows(connection, _CLEARED, place))
+    oldest = max((mark for mark in marks if mark in chain), default=0)
+    span = {**place, "oldest": oldest, "newest": run.ordinal, "shard_number": shard}
+    found = select_rows(connection, _IDS if shard is None else _IDS_OF_SHARD, span)
+    parts = [(generation, _unpacked(packed, generation)) for ordinal, generation, packed in found if ordinal in chain]
+    if not parts:
+        return np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, np.int64)
+    pairs = np.concatenate([part for _, part in parts])
+    generations = np.repeat([generation for generation, _ in parts], [len(part) for _, part in parts])
+    hashes, contents = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    if len(parts) == 1 and _sorted(hashes, contents):
+        return hashes, contents, generations
+    order = np.lexsort((contents, hashes))
+    return hashes[order], contents[order], generations[order]
+
+
+_C: Final = batch_cleared.c
+_CLEARED: Final = sa.select(_C.batch_run).where(
+    _C.definition == sa.bindparam("definition_id"), _C.tile == sa.bindparam("at")
+)
+_I: Final = batch_ids.c
+_IDS: Final = sa.select(_I.batch_run, _I.generation, _I.ids).where(
+    _I.definition == sa.bindparam("definition_id"),
+    _I.tile == sa.bindparam("at"),
+    _I.batch_run >= sa.bindparam("oldest"),
+    _I.batch_run <= sa.bindparam("newest"),
+)
+_IDS_OF_SHARD: Final = _IDS.where(_I.shard == sa.bindparam("shard_number"))
+
+
+def unpack_ids(packed: bytes, generation: int) -> Ids:
+    """The ids of one row of batch_ids. Raises StoreError for bytes that are none."""
+    pairs = _unpacked(packed, generation)
+    ids = np.empty(len(pairs), ID_DTYPE)
+    ids["hash"], ids["content"], ids["generation"] = pairs[:, 0], pairs[:, 1], generation
+    return ids
+
+
+def _unpacked(packed: bytes, generation: int) -> Words:
+    if len(packed) % 16:
+        raise StoreError(f"ids of generation {generation} are damaged: {len(packed)} bytes, not a multiple of 16")
+    return np.frombuffer(packed, "<u8").reshape(-1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An event that a batch run left to live."""
+
+    batch_run: int
+    tile: int
+    shard: int
+    identity: tuple[int, int]
+    """Hash and content, unsigned."""
+
+
+def left_out(connection: sa.Connection, chains: Chains, runs: Chain, tile: int | None = None) -> Iterator[LeftOut]:
+    """What any of these batch runs left to live, in one tile or in all."""
+    o = batch_left_out.c
+    for ordinals in chains.chunks(runs):
+        query = sa.select(o.batch_run, o.tile, o.shard, o.hash, o.content).where(o.batch_run.in_(ordinals))
+        if tile is not None:
+            query = query.where(o.tile == tile)
+        for run, place, shard, event, content in connection.execute(query):
+            yield LeftOut(run, place, shard, (event % (1 << 64), content % (1 << 64)))
+
+
+def left_out_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int) -> Ids:
+    """The ids that a run and its ancestors left to live in a tile and shard, and that none of them counts since."""
+    counted = counted_ids(connection, chains, run, tile, shard)
+    known = set(zip(counted["hash"].tolist(), counted["content"].tolist(), strict=True))
+    left = left_out(connection, chains, chains.of(connection, run.ordinal), tile)
+    found = {event.identity for event in left if event.shard == shard}
+    return np.array([(*identity, run.boundary) for identity in sorted(found - known)], ID_DTYPE)
+
+
+def straddling_ids(connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int) -> Ids:
+    """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them
+    out.
+    """
+    s = straddlers.c
+    query = sa.select(s.hash, s.content, s.counted_generation).where(
+        s.run == live_run, s.tile == tile, s.earlier_generation <= boundary, s.counted_generation > boundary
+    )
+    if shard is not None:
+        query = query.where(s.shard == shard)
+    rows = [(event % (1 << 64), content % (1 << 64), g) for event, content, g in connection.execute(query)]
+    return np.sort(np.array(rows, ID_DTYPE), order=["hash", "content"])

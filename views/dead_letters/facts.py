@@ -1,0 +1,219 @@
+"""Facts about dead letters, as values and as the store keeps them: by run, and never taken back."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+import sqlalchemy as sa
+
+from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
+from tandem.views.rows import DeadLetterStatus
+
+__all__ = [
+    "Act",
+    "Facts",
+    "LetterNote",
+    "LetterState",
+    "Place",
+    "ReplayLike",
+    "Run",
+    "Tried",
+    "chunks",
+    "pack_rows",
+    "read_facts",
+    "unpack_rows",
+]
+
+_CHUNK: Final = 400
+
+Run = tuple[int, int]
+"""(live run's number, 0), (0, batch run's ordinal), or (0, 0) for what was noted by hand."""
+
+Place = tuple[str, int]
+"""Position (LANE/NUMBER, FILE/NUMBER) and row."""
+
+
+class ReplayLike(Protocol):
+    """What became of one record that is a replay."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def original(self) -> str: ...
+    @property
+    def original_row(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def decoded(self) -> bool: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LetterNote:
+    """What a run found at one position: dead rows, and what became of replays."""
+
+    position: str
+    generation: int
+    rows: Sequence[int]
+    replays: Sequence[ReplayLike] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a user did with a letter."""
+
+    kind: str
+    """'sent', 'replayed' or 'dropped'."""
+    attempt: int
+    note: str
+    """Of a user; of 'sent': where to."""
+    at: int
+    """Microseconds UTC, as the store's clock has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What one run made of a replay."""
+
+    position: str
+    row: int
+    generation: int
+    attempt: int
+    decoded: bool
+    stage: str
+    reason: str
+    seen_at: int
+    """Microseconds UTC, by the store's clock."""
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class LetterState:
+    """All that the store knows of one letter."""
+
+    position: str
+    row: int
+    generation: int
+    status: DeadLetterStatus
+    acts: tuple[Act, ...] = ()
+    """In order."""
+    tried: tuple[Tried, ...] = ()
+    """In the order in which they were seen."""
+
+    @property
+    def tries(self) -> int:
+        """How often it has been read: once as itself, once for each replay."""
+        return 1 + len({(tried.position, tried.row) for tried in self.tried})
+
+    @property
+    def attempts(self) -> int:
+        """How many replays were sent, or seen, so far."""
+        return max((0, *(act.attempt for act in self.acts), *(tried.attempt for tried in self.tried)))
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether its last replay was sent and no run has read it, or one could and it isn't served yet."""
+        if self.status is not DeadLetterStatus.OPEN:
+            return False
+        sent = max((act.attempt for act in self.acts if act.kind == "sent"), default=0)
+        seen = max((tried.attempt for tried in self.tried), default=0)
+        newest = max(self.tried, key=lambda tried: (tried.attempt, tried.seen_at), default=None)
+        return sent > seen or (newest is not None and newest.decoded)
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is stored of some positions and of all that they hang together with."""
+
+    rows: dict[str, dict[Run, frozenset[int]]] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+    tried: dict[Place, list[Tried]] = field(default_factory=dict)
+    """By original."""
+    originals: dict[Place, set[Place]] = field(default_factory=dict)
+    """By a replay's place."""
+    acts: dict[Place, list[Act]] = field(default_factory=dict)
+
+    def anywhere(self, place: Place) -> bool:
+        """Whether any run found this record dead."""
+        return any(place[1] in rows for rows in self.rows.get(place[0], {}).values())
+
+    def letters(self, position: str) -> list[int]:
+        """Rows of a position that are letters of their own: a replay that failed counts with its original."""
+        rows = sorted(set().union(*self.rows.get(position, {}).values()))
+        return [row for row in rows if not any(map(self.anywhere, self.originals.get((position, row), ())))]
+
+
+def pack_rows(rows: Iterable[int]) -> bytes:
+    """Row numbers, in any order, as few bytes."""
+    ordered = np.array(sorted(set(rows)), "<i8")
+    return zlib.compress(np.diff(ordered, prepend=0).astype("<i8").tobytes(), 1)
+
+
+def unpack_rows(data: bytes) -> frozenset[int]:
+    """The inverse of `pack_rows`."""
+    return frozenset(np.cumsum(np.frombuffer(zlib.decompress(data), "<i8")).tolist())
+
+
+def read_facts(connection: sa.Connection, definition: int, positions: Collection[str] | None) -> Facts:
+    """Of these positions, of the originals of their replays and of the replays of their letters; None: of all."""
+    facts = Facts()
+    wanted = None if positions is None else set(positions)
+    r = dead_letter_replays.c
+    fresh = wanted
+    while wanted is not None and fresh:
+        found = set[str]()
+        for given, other in ((r.position, r.original), (r.original, r.position)):
+            query = sa.select(other).where(r.definition == definition).distinct()
+            for chunk in chunks(sorted(fresh)):
+                found |= set(connection.execute(query.where(given.in_(chunk))).scalars())
+        fresh, wanted = found - wanted, wanted | found
+    for row in _of_positions(connection, dead_letter_rows, "position", definition, wanted):
+        facts.rows.setdefault(row.position, {})[row.live_run, row.batch_run] = unpack_rows(row.rows)
+        facts.generations[row.position] = row.generation
+    for name in ("position", "original") if wanted is not None else ("original",):
+        for row in _of_positions(connection, dead_letter_replays, name, definition, wanted):
+            _add_replay(facts, row)
+    acts = _of_positions(connection, dead_letter_acts, "position", definition, wanted)
+    for row in sorted(acts, key=lambda act: act.ordinal):
+        facts.acts.setdefault((row.position, row.row), []).append(Act(row.kind, row.attempt, row.note, row.at))
+        path, mark, line = row.note.rpartition("#")
+        if row.kind == "sent" and mark and line.isdecimal() and facts.generations.get(row.position, 0) < 0:
+            # A line of a replay file: its letter is no other than this one, also before its fate is noted.
+            facts.originals.setdefault((f"{path}/0", int(line)), set()).add((row.position, row.row))
+    return facts
+
+
+def _add_replay(facts: Facts, row: Any) -> None:
+    original, place = (row.original, row.original_row), (row.position, row.row)
+    run = (row.live_run, row.batch_run)
+    tried = Tried(*place, row.generation, row.attempt, row.decoded, row.stage, row.reason, row.seen_at, run)
+    known = facts.tried.setdefault(original, [])
+    if tried not in known:
+        known.append(tried)
+    if original != place:
+        facts.originals.setdefault(place, set()).add(original)
+
+
+def _of_positions(
+    connection: sa.Connection, table: sa.Table, column: str, definition: int, positions: Collection[str] | None
+) -> list[sa.Row[Any]]:
+    query = sa.select(table).where(table.c.definition == definition)
+    if positions is None:
+        return list(connection.execute(query))
+    return [
+        row
+        for chunk in chunks(sorted(positions))
+        for row in connection.execute(query.where(table.c[column].in_(chunk)))
+    ]
+
+
+def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[at : at + _CHUNK] for at in range(0, len(values), _CHUNK))

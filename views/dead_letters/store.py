@@ -1,0 +1,161 @@
+"""What runs and users write about dead letters; which are open follows from it: see `open_letters`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.views import lookups
+from tandem.views.batch.chains import Chains
+from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, pack_rows, unpack_rows
+from tandem.views.dead_letters.open_letters import letter_states, lock_letters, noted_positions, refresh
+from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
+from tandem.views.rows import DeadLetterStatus, SegmentLike
+from tandem.views.storage.database import Clock, Database
+
+__all__ = ["LetterStore", "note_segments", "write_notes"]
+
+_SENT: Final = "sent"
+
+
+def note_segments(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], segments: Sequence[SegmentLike], now: int
+) -> None:
+    """Note the dead records and the replays of segments that a live run (its row) has just taken in.
+
+    A segment may lack `dead_rows` and `replays`: then its first `dead` rows are taken for the dead ones.
+    """
+    notes = []
+    for s in segments:
+        replays = getattr(s, "replays", ())
+        if s.dead or replays:
+            rows = getattr(s, "dead_rows", ()) or range(s.dead)
+            notes.append(LetterNote(f"{s.position}/{s.number}", s.generation, rows, replays))
+    # Where another run noted letters this one may have found fewer.
+    elsewhere = noted_positions(connection, run.definition, [f"{s.position}/{s.number}" for s in segments])
+    write_notes(database, connection, run.definition, (run.id, 0), notes, now)
+    refresh(connection, run.definition, elsewhere | {note.position for note in notes})
+
+
+def write_notes(
+    database: Database, connection: sa.Connection, definition: int, run: Run, notes: Iterable[LetterNote], now: int
+) -> None:
+    """Write what a run found; what it noted before stays. `views.dead_letters.refresh` is to be called after it."""
+    rows, replays = [], []
+    for note in notes:
+        if len(note.rows):
+            rows.append((definition, note.position, *run, note.generation, pack_rows(note.rows)))
+        for r in note.replays:
+            place = (definition, r.original, r.original_row, note.position, r.row, *run)
+            replays.append((*place, note.generation, r.attempt, r.decoded, r.stage, r.reason, now))
+    for table, values in ((dead_letter_rows, rows), (dead_letter_replays, replays)):
+        database.write_rows(connection, database.insert_new(table), values)
+
+
+class LetterStore:
+    """The part of a view store that keeps dead letters. Every call is one transaction and can be repeated."""
+
+    database: Database
+    chains: Chains
+    _clock: Clock
+
+    def note_letters(self, version: str, batch_run: str, notes: Sequence[LetterNote]) -> None:
+        """Note what a batch run found dead, and what became of replays; `write_segments` does so for live runs."""
+        with self.database.write() as connection:
+            definition = lookups.definition_row(connection, version).id
+            run = (0, int(lookups.find_batch_run(connection, batch_run).ordinal))
+            write_notes(self.database, connection, definition, run, notes, self._clock())
+            refresh(connection, definition, {note.position for note in notes})
+
+    def write_dead_letters(self, version: str, letters: Sequence[tuple[str, int, int]]) -> None:
+        """Write (position, generation, number) of dead letters that no run noted; known positions stay as they are."""
+        with self.database.write() as connection:
+            definition = lookups.definition_row(connection, version).id
+            known = noted_positions(connection, definition, [letter[0] for letter in letters])
+            notes = [LetterNote(at, generation, range(n)) for at, generation, n in letters if at not in known]
+            write_notes(self.database, connection, definition, (0, 0), notes, self._clock())
+            refresh(connection, definition, {note.position for note in notes})
+
+    def resolve_dead_letters(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
+        """Mark all open letters at these positions replayed or dropped by hand; returns how many they were."""
+        wanted = set(positions)
+        places = [
+            (s.position, s.row) for s in self.dead_letters(version, DeadLetterStatus.OPEN) if s.position in wanted
+        ]
+        return self.settle_letters(version, places, DeadLetterStatus(status))
+
+    def settle_letters(self, version: str, places: Sequence[Place], status: DeadLetterStatus, note: str = "") -> int:
+        """Mark those of these letters that are open replayed or dropped by hand; returns how many they were."""
+        with self.database.write(durable=True) as connection:
+            definition = lookups.definition_row(connection, version).id
+            is_open = {
+                (s.position, s.row) for s in letter_states(connection, definition) if s.status is DeadLetterStatus.OPEN
+            }
+            settled = [place for place in dict.fromkeys(places) if place in is_open]
+            self._act(connection, definition, [(place, 0, note) for place in settled], status.value)
+        return len(settled)
+
+    def send_letters(self, version: str, letters: Sequence[tuple[Place, int, str]]) -> list[bool]:
+        """Note that replays (place of the original, attempt, where to) are about to be sent.
+
+        False for an attempt that was noted already: somebody else sends it, so it isn't to be sent again.
+        """
+        a = dead_letter_acts.c
+        with self.database.write(durable=True) as connection:
+            definition = lookups.definition_row(connection, version).id
+            lock_letters(connection, definition)
+            fresh = []
+            for (position, row), attempt, _ in letters:
+                same = (a.definition == definition) & (a.position == position) & (a.row == row) & (a.kind == _SENT)
+                fresh.append(connection.execute(sa.select(a.ordinal).where(same, a.attempt == attempt)).first() is None)
+            self._act(
+                connection, definition, [letter for letter, new in zip(letters, fresh, strict=True) if new], _SENT
+            )
+        return fresh
+
+    def unsend_letters(self, version: str, letters: Sequence[tuple[Place, int]]) -> None:
+        """Take back `send_letters` of attempts (place, attempt) that have certainly not been sent."""
+        a = dead_letter_acts.c
+        with self.database.write(durable=True) as connection:
+            definition = lookups.definition_row(connection, version).id
+            for (position, row), attempt in letters:
+                place = (a.definition == definition) & (a.position == position) & (a.row == row)
+                connection.execute(dead_letter_acts.delete().where(place, a.kind == _SENT, a.attempt == attempt))
+
+    def dead_letters(self, version: str, status: DeadLetterStatus | None = None) -> list[LetterState]:
+        """All letters of a version, or those of one status, by position and row."""
+        with self.database.read() as connection:
+            found = letter_states(connection, lookups.definition_row(connection, version).id)
+        return [letter for letter in found if status is None or letter.status is status]
+
+    def is_noted_dead(self, version: str, position: str, row: int, batch_run: str | None, live_run: str | None) -> bool:
+        """Whether a batch run or one of its ancestors, or a live run, found this record dead."""
+        r = dead_letter_rows.c
+        with self.database.read() as connection:
+            definition = lookups.definition_row(connection, version).id
+            chain: frozenset[int] = frozenset()
+            if batch_run is not None:
+                chain = self.chains.of(connection, lookups.find_batch_run(connection, batch_run).ordinal)
+            live = lookups.find_live_run(connection, version, live_run).id if live_run is not None else None
+            query = sa.select(r.live_run, r.batch_run, r.rows)
+            query = query.where(r.definition == definition, r.position == position)
+            return any(
+                (found.batch_run in chain or (live is not None and found.live_run == live))
+                and row in unpack_rows(found.rows)
+                for found in connection.execute(query)
+            )
+
+    def _act(
+        self, connection: sa.Connection, definition: int, letters: Sequence[tuple[Place, int, str]], kind: str
+    ) -> None:
+        a, rows = dead_letter_acts.c, []
+        for (position, row), attempt, note in letters:
+            before = sa.select(sa.func.max(a.ordinal)).where(
+                a.definition == definition, a.position == position, a.row == row
+            )
+            ordinal = (connection.execute(before).scalar() or 0) + 1
+            rows.append((definition, position, row, ordinal, kind, attempt, note, self._clock()))
+        self.database.write_rows(connection, self.database.insert(dead_letter_acts), rows)
+        refresh(connection, definition, {place[0] for place, _, _ in letters})

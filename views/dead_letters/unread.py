@@ -1,0 +1,123 @@
+"""Whether another version of a definition reads all messages that the served one reads.
+
+Both have noted which records are dead letters of theirs, by position: what is one of the candidate's alone is a message
+that would no longer be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tandem.schemas.errors import UnreadMessagesError
+from tandem.views.batch.chains import Chains
+from tandem.views.dead_letters.facts import unpack_rows
+from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_rows
+from tandem.views.rows import Candidate
+from tandem.views.storage.tables import batch_runs, live_segments
+
+__all__ = ["nothing_unread"]
+
+Letters = dict[str, frozenset[int]]
+"""By position the rows that are dead letters; files by their digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The runs of one version that are served, or would be, together."""
+
+    definition: int
+    chain: frozenset[int]
+    live: int | None
+    boundary: int
+    files: Mapping[str, str]
+    """Digest -> path."""
+
+
+def nothing_unread(
+    connection: sa.Connection, chains: Chains, name: str, served: sa.Row[Any], wanted: Candidate
+) -> None:
+    """Raise UnreadMessagesError where the candidate can't read messages that the served version has read.
+
+    Messages that the served version hasn't read yet, and letters that a user has settled, are left out.
+    """
+    batch = wanted.batch_run.ordinal if wanted.batch_run is not None else None
+    live = wanted.live_run.id if wanted.live_run is not None else None
+    mine = _side(connection, chains, wanted.definition.id, batch, live, wanted.boundary)
+    theirs = _side(connection, chains, served.definition, served.batch_run, served.live_run, served.boundary)
+    dead, known = _letters(connection, mine), _letters(connection, theirs)
+    settled = _settled(connection, mine.definition)
+    paths, unread = mine.files, Letters()
+    for place, (rows, generation) in dead.items():
+        before = known.get(place, (frozenset[int](), 0))[0]
+        position = _by_path(place, paths)
+        fresh = frozenset(row for row in rows - before if (position, row) not in settled)
+        if fresh and _has_read(connection, theirs, place, generation):
+            unread[position] = fresh
+    if unread:
+        count, position = sum(map(len, unread.values())), min(unread)
+        raise UnreadMessagesError(
+            f"{name}: {count:,} messages that are served can't be read by version {wanted.definition.version}, first "
+            f"{position} row {min(unread[position])}: answers would lose them; let it read them (a default for a field "
+            "that is new, source.default_revision for messages that name none), or say --accept-dead-letters",
+            wanted.definition.version,
+            unread,
+        )
+
+
+def _side(
+    connection: sa.Connection, chains: Chains, definition: int, batch: int | None, live: int | None, boundary: int
+) -> _Side:
+    chain = chains.of(connection, batch) if batch is not None else frozenset[int]()
+    files: dict[str, str] = {}
+    for ordinals in chains.chunks(chain):
+        query = sa.select(batch_runs.c.manifest).where(batch_runs.c.ordinal.in_(ordinals))
+        for manifest in connection.execute(query).scalars():
+            files |= {
+                entry["digest"]: entry["path"] for entry in (manifest or {"segments": ()})["segments"] if entry["size"]
+            }
+    return _Side(definition, frozenset(chain), live, boundary, files)
+
+
+def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[frozenset[int], int]]:
+    """By place the rows that the side's runs found dead, and the generation; of files DIGEST/NUMBER is the place."""
+    r, digests = dead_letter_rows.c, {path: digest for digest, path in side.files.items()}
+    query = sa.select(r.position, r.generation, r.live_run, r.batch_run, r.rows).where(r.definition == side.definition)
+    found: dict[str, tuple[frozenset[int], int]] = {}
+    for row in connection.execute(query):
+        by_batch = row.batch_run in side.chain
+        # Up to the boundary batch decides, after it live.
+        by_live = side.live is not None and row.live_run == side.live and row.generation > side.boundary
+        if not by_batch and not by_live:
+            continue
+        path, _, number = row.position.rpartition("/")
+        place = f"{digests[path]}/{number}" if path in digests else row.position
+        rows = unpack_rows(row.rows)
+        found[place] = (found[place][0] | rows if place in found else rows, row.generation)
+    return found
+
+
+def _settled(connection: sa.Connection, definition: int) -> set[tuple[str, int]]:
+    """Letters that a user has dropped, or told to be replayed."""
+    a = dead_letter_acts.c
+    by_hand = sa.select(a.position, a.row).where(a.definition == definition, a.kind.in_(("dropped", "replayed")))
+    return set(connection.execute(by_hand).tuples())
+
+
+def _by_path(place: str, paths: Mapping[str, str]) -> str:
+    digest, _, number = place.rpartition("/")
+    return f"{paths[digest]}/{number}" if digest in paths else place
+
+
+def _has_read(connection: sa.Connection, side: _Side, place: str, generation: int) -> bool:
+    lane, _, number = place.rpartition("/")
+    if generation < 0:
+        return lane in side.files
+    if generation <= side.boundary:
+        return bool(side.chain)
+    s = live_segments.c
+    query = sa.select(s.number).where(s.run == side.live, s.lane == lane, s.number == int(number))
+    return side.live is not None and connection.execute(query).first() is not None

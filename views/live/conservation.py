@@ -1,0 +1,71 @@
+"""Conservation: of everything that was received it is known what became of it, per generation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from tandem.views.storage.tables import batch_counts, live_states, live_tallies, live_totals
+
+__all__ = ["batch_received", "batch_residues", "live_received", "live_residues", "row_residues"]
+
+_CHUNK = 400
+
+
+def live_residues(connection: sa.Connection, run: int, after: int | None = None) -> dict[int, int]:
+    """Per generation (those after `after`): received - (counted + filtered + duplicates + late + dead).
+
+    Positive while events are on their way from their segment to their tile, or when they are lost; negative
+    while the tile is written and its segment not yet. Zero when everything has arrived.
+    """
+    t = live_totals.c
+    residue = t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead)
+    query = sa.select(t.generation, residue).where(t.run == run)
+    if after is not None:
+        query = query.where(t.generation > after)
+    return {generation: int(value) for generation, value in connection.execute(query)}
+
+
+def live_received(connection: sa.Connection, run: int) -> dict[int, int]:
+    """Records that a live run took in, per generation."""
+    query = sa.select(live_totals.c.generation, live_totals.c.received).where(live_totals.c.run == run)
+    return {generation: int(count) for generation, count in connection.execute(query)}
+
+
+def batch_residues(connection: sa.Connection, chain: Iterable[int]) -> dict[int, int]:
+    """Per generation, over a run and its ancestors: received - (counted + filtered + duplicates + dead)."""
+    c = batch_counts.c
+    return _summed(connection, chain, c.received - (c.counted + c.filtered + c.duplicates + c.dead))
+
+
+def batch_received(connection: sa.Connection, chain: Iterable[int]) -> dict[int, int]:
+    """Records that a batch run and its ancestors read, per generation that their manifests list."""
+    return _summed(connection, chain, batch_counts.c.received)
+
+
+def _summed(connection: sa.Connection, chain: Iterable[int], amount: sa.ColumnElement[int]) -> dict[int, int]:
+    ordinals, sums = sorted(chain), dict[int, int]()
+    c = batch_counts.c
+    for at in range(0, len(ordinals), _CHUNK):
+        chosen = c.batch_run.in_(ordinals[at : at + _CHUNK])
+        query = sa.select(c.generation, sa.func.sum(amount)).where(chosen).group_by(c.generation)
+        for generation, value in connection.execute(query):
+            sums[generation] = sums.get(generation, 0) + int(value)
+    return sums
+
+
+def row_residues(connection: sa.Connection, run: int) -> dict[int, int]:
+    """Per generation the tallies' counted events less those in the rows of states; reads every live row of
+    the run.
+
+    Not zero where rows and tallies are of different states of the fold, say after a runner was restored from
+    a checkpoint and has not caught up with what it wrote before.
+    """
+    tallied = sa.select(live_tallies.c.generation, sa.func.sum(live_tallies.c.counted))
+    tallied = tallied.where(live_tallies.c.run == run).group_by(live_tallies.c.generation)
+    stored = sa.select(live_states.c.generation, sa.func.sum(live_states.c.events))
+    stored = stored.where(live_states.c.run == run).group_by(live_states.c.generation)
+    counted = {generation: int(count) for generation, count in connection.execute(tallied)}
+    events = {generation: int(count) for generation, count in connection.execute(stored)}
+    return {g: counted.get(g, 0) - events.get(g, 0) for g in sorted({*counted, *events})}

@@ -1,0 +1,89 @@
+"""Tiles that a live run's fold has set aside: what it knew of them, kept by the store instead of the runner.
+
+A runner keeps a token of each. Under it stands what the tile was when it was set aside, and that never changes: a
+runner that goes back to a checkpoint finds what that checkpoint knew, whatever was set aside since, or by a worker that
+was taken for dead. Hardly anything is ever asked for again, so nothing of it belongs into a runner's checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from tandem.schemas.states import from_ipc, to_ipc
+from tandem.views.live.tiles import of_place, place_values
+from tandem.views.storage.database import Database
+from tandem.views.storage.driver_rows import select_rows
+from tandem.views.storage.tables import live_asides, live_ids
+
+__all__ = ["Aside", "cleared_ids", "find_aside", "forget_asides", "set_aside"]
+
+Place = tuple[int, int]
+"""Tile and shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A tile and shard as it was when it was set aside."""
+
+    newest: int
+    """The last generation that it has seen an event of, counted or not."""
+    ids: pa.RecordBatch
+    """HASH, CONTENT, GENERATION of the events that the run counted."""
+    states: bytes
+    """All else, as the fold restores it."""
+
+
+_IDS: Final = of_place(live_ids.c, live_ids.c.counted)
+_IDS_OF_TOKEN: Final = of_place(live_ids.c, live_ids.c.newest, live_ids.c.counted).where(
+    live_ids.c.token == sa.bindparam("the_token")
+)
+_STATES_OF_TOKEN: Final = of_place(live_asides.c, live_asides.c.states).where(
+    live_asides.c.token == sa.bindparam("the_token")
+)
+
+
+def set_aside(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], place: Place, token: bytes, aside: Aside
+) -> None:
+    """Keep a tile and shard under a token of its own, until batch covers all of it.
+
+    None of its events may have counted: that it was cleared is kept all the same, else its tallies would look like
+    those of a later attempt.
+    """
+    if aside.newest <= run.pruned_to:
+        return
+    here = (run.id, *place, token, aside.newest)
+    database.write_rows(connection, database.insert_new(live_ids), [(*here, to_ipc(aside.ids))])
+    database.write_rows(connection, database.insert_new(live_asides), [(*here, aside.states)])
+
+
+def find_aside(connection: sa.Connection, run: int, place: Place, token: bytes) -> Aside | None:
+    """What is kept under a token; None once batch covers it, or a day after the tile was forgotten."""
+    here = {**place_values(run, *place), "the_token": token}
+    states, ids = (select_rows(connection, statement, here) for statement in (_STATES_OF_TOKEN, _IDS_OF_TOKEN))
+    if not states or not ids:
+        return None
+    newest, counted = ids[0]
+    return Aside(int(newest), from_ipc(counted), bytes(states[0][0]))
+
+
+def cleared_ids(connection: sa.Connection, run: int, place: Place) -> list[pa.RecordBatch]:
+    """The ids that a tile and shard counted before it was set aside, each time that it was; an id may be in several."""
+    return [from_ipc(counted) for (counted,) in select_rows(connection, _IDS, place_values(run, *place))]
+
+
+def forget_asides(connection: sa.Connection, run: int, place: Place, token: bytes, before: int) -> None:
+    """A tile that was set aside under `token` is forgotten: of earlier times that it was, nothing is asked again.
+
+    Its own states stay a while, for a runner that goes back to a checkpoint; those of tiles `before` (microseconds UTC,
+    exclusive) go. Ids stay until batch covers them: late copies of them may come at any time.
+    """
+    i, a = live_ids.c, live_asides.c
+    tile, shard = place
+    superseded = (i.run == run) & (i.tile == tile) & (i.shard == shard) & (i.token != token)
+    connection.execute(live_ids.delete().where(superseded))
+    connection.execute(live_asides.delete().where((a.run == run) & (a.tile < before)))

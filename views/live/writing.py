@@ -1,0 +1,267 @@
+"""Writing what live runs have: states, tallies, segments, the late ledger, straddlers. All of it can be
+repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from tandem.schemas.errors import RunDroppedError, StoreError
+from tandem.schemas.states import Measures
+from tandem.views.dead_letters.store import note_segments
+from tandem.views.live.attempts import of_this_attempt
+from tandem.views.live.rows import state_rows
+from tandem.views.reconcile.digest_rows import write_live_digests, write_segment_tiles
+from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
+from tandem.views.storage.columns import CRC
+from tandem.views.storage.database import Database
+from tandem.views.storage.tables import (
+    batch_runs,
+    definitions,
+    late_ledger,
+    live_runs,
+    live_segments,
+    live_states,
+    live_tallies,
+    live_totals,
+    straddlers,
+)
+
+__all__ = ["base_of", "lock_live_run", "set_watermark", "signed", "start_live_run", "write_live", "write_segments"]
+
+_CHUNK: Final = 400
+"""Values in one IN list."""
+
+
+def signed(number: int) -> int:
+    """An unsigned 64-bit hash as the signed number that SQL stores."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def start_live_run(
+    connection: sa.Connection,
+    *,
+    definition: int,
+    run: str,
+    journal: str,
+    base: tuple[int, int | None],
+    takeover: Sequence[LaneExtent],
+    now: int,
+) -> None:
+    """Write down a live run; one that is known already stays as it is (it is being resumed)."""
+    known = sa.select(live_runs.c.id).where(live_runs.c.definition == definition, live_runs.c.run == run)
+    if connection.execute(known).first():
+        return
+    boundary, batch_run = base
+    connection.execute(
+        live_runs.insert().values(
+            definition=definition,
+            run=run,
+            journal=journal,
+            base_boundary=boundary,
+            base_batch_run=batch_run,
+            takeover=[asdict(extent) for extent in takeover],
+            caught_up=not takeover,
+            status="LIVE",
+            pruned_to=boundary,
+            started_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def lock_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[Any]:
+    """The live run's row, locked until the end of the transaction: writers of one run take turns.
+
+    Totals are kept by differences, so two writers that read the same old tallies would spoil them.
+    Raises StoreError for an unknown or dropped run.
+    """
+    query = (
+        sa.select(live_runs)
+        .join(definitions, definitions.c.id == live_runs.c.definition)
+        .where(definitions.c.version == version, live_runs.c.run == run)
+        .with_for_update(of=live_runs)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        raise StoreError(f"live run {run!r} of version {version!r} was never started in this store")
+    if row.status == "DROPPED":
+        raise RunDroppedError(f"live run {run!r} of version {version!r} was dropped: another run has taken over")
+    return row
+
+
+def write_live(
+    database: Database,
+    connection: sa.Connection,
+    run: sa.Row[Any],
+    measures: Measures,
+    updates: Sequence[LiveUpdateLike],
+    now: int,
+) -> None:
+    """Write states, tallies and straddlers of one locked run. Raises OvertakenError (see views.live_attempts)."""
+    updates = of_this_attempt(database, connection, run, updates)
+    database.write_rows(connection, database.made(_upsert_states), state_rows(run, measures, updates))
+    _write_tallies(database, connection, run, updates)
+    _write_straddlers(database, connection, run, updates)
+    write_live_digests(database, connection, run, updates)
+    connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
+
+
+def _upsert_states(database: Database) -> Any:
+    """A row gives way only to one with more events merged."""
+    insert = database.insert(live_states)
+    return insert.on_conflict_do_update(
+        index_elements=list(live_states.primary_key),
+        set_={name: insert.excluded[name] for name in ("events", "states", CRC)},
+        where=insert.excluded.events > live_states.c.events,
+    )
+
+
+def _write_tallies(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
+) -> None:
+    """Tallies only grow: one that has seen fewer events than the stored one is of an older fold."""
+    fresh: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+    for update in updates:
+        for tally in update.tallies:
+            place = (update.tile, update.shard, tally.generation)
+            counts = (tally.counted, tally.duplicates, tally.conflicts)
+            if tally.generation > run.pruned_to and sum(counts[:2]) > sum(fresh.get(place, (0, 0))[:2]):
+                fresh[place] = counts
+    known = _known_tallies(connection, run.id, {tile for tile, _, _ in fresh})
+    rows, deltas = [], dict[int, np.ndarray[Any, Any]]()
+    for place, counts in fresh.items():
+        old = known.get(place, (0, 0, 0))
+        if sum(counts[:2]) > sum(old[:2]):
+            rows.append((run.id, *place, *counts, counts[0] + counts[1]))
+            deltas[place[2]] = deltas.get(place[2], np.zeros(3, np.int64)) + np.subtract(counts, old)
+    database.write_rows(connection, database.replace(live_tallies), rows)
+    totals = [(run.id, generation, 0, 0, 0, 0, 0, *map(int, delta)) for generation, delta in deltas.items()]
+    _add_totals(database, connection, totals)
+
+
+def _known_tallies(
+    connection: sa.Connection, run: int, tiles: set[int]
+) -> dict[tuple[int, int, int], tuple[int, int, int]]:
+    table = live_tallies.c
+    known = {}
+    for chunk in _chunks(sorted(tiles)):
+        query = sa.select(
+            table.tile, table.shard, table.generation, table.counted, table.duplicates, table.conflicts
+        ).where(table.run == run, table.tile.in_(chunk))
+        for tile, shard, generation, *counts in connection.execute(query):
+            known[tile, shard, generation] = (counts[0], counts[1], counts[2])
+    return known
+
+
+def _add_totals(database: Database, connection: sa.Connection, rows: list[tuple[Any, ...]]) -> None:
+    database.write_rows(connection, database.made(_add_to_totals), rows)
+
+
+def _add_to_totals(database: Database) -> Any:
+    insert = database.insert(live_totals)
+    names = [column.name for column in live_totals.columns if not column.primary_key]
+    return insert.on_conflict_do_update(
+        index_elements=list(live_totals.primary_key),
+        set_={name: live_totals.c[name] + insert.excluded[name] for name in names},
+    )
+
+
+def _write_straddlers(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
+) -> None:
+    """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
+    rows = [
+        (
+            run.id,
+            update.tile,
+            update.shard,
+            signed(s.hash),
+            signed(s.content),
+            s.counted_generation,
+            s.earlier_generation,
+        )
+        for update in updates
+        for s in update.straddlers
+    ]
+    database.write_rows(connection, database.made(_upsert_straddlers), rows)
+
+
+def _upsert_straddlers(database: Database) -> Any:
+    insert = database.insert(straddlers)
+    return insert.on_conflict_do_update(
+        index_elements=list(straddlers.primary_key),
+        set_={"earlier_generation": insert.excluded.earlier_generation},
+        where=insert.excluded.earlier_generation < straddlers.c.earlier_generation,
+    )
+
+
+def write_segments(
+    database: Database,
+    connection: sa.Connection,
+    run: sa.Row[Any],
+    segments: Sequence[SegmentLike],
+    now: int,
+) -> None:
+    """Write segments of one locked run, with their late events and dead letters; known ones are left as they
+    are.
+    """
+    fresh = _unknown_segments(connection, run, segments)
+    rows, totals = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    late = list[tuple[Any, ...]]()
+    for s in fresh:
+        too_late = sum(count for _, count in s.late)
+        counts = (s.received, s.routed, s.filtered, too_late, s.dead)
+        rows.append((run.id, s.position, s.number, s.generation, *counts))
+        totals.append((run.id, s.generation, *counts, 0, getattr(s, "duplicates", 0), 0))
+        late.extend((run.id, tile, s.generation, s.position, s.number, count) for tile, count in s.late)
+    for table, values in ((live_segments, rows), (late_ledger, late)):
+        database.write_rows(connection, database.insert_new(table), values)
+    _add_totals(database, connection, totals)
+    write_segment_tiles(database, connection, run.definition, fresh)
+    note_segments(database, connection, run, fresh, now)
+    connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
+
+
+def _unknown_segments(
+    connection: sa.Connection, run: sa.Row[Any], segments: Sequence[SegmentLike]
+) -> list[SegmentLike]:
+    fresh = {(s.position, s.number): s for s in segments if s.generation > run.pruned_to}
+    numbers: dict[str, list[int]] = {}
+    for lane, number in fresh:
+        numbers.setdefault(lane, []).append(number)
+    table = live_segments.c
+    for lane, wanted in numbers.items():
+        for chunk in _chunks(wanted):
+            query = sa.select(table.number).where(table.run == run.id, table.lane == lane, table.number.in_(chunk))
+            for number in connection.execute(query).scalars():
+                del fresh[lane, number]
+    return list(fresh.values())
+
+
+def set_watermark(connection: sa.Connection, run: sa.Row[Any], watermark: int, now: int) -> None:
+    """A run's watermark never goes back."""
+    later = live_runs.c.watermark.is_(None) | (live_runs.c.watermark < watermark)
+    connection.execute(
+        live_runs.update().where(live_runs.c.id == run.id, later).values(watermark=watermark, updated_at=now)
+    )
+
+
+def base_of(connection: sa.Connection, batch_run: str | None) -> tuple[int, int | None]:
+    """(boundary, ordinal) of the batch run that a live run stands on; (0, None) for none."""
+    if batch_run is None:
+        return 0, None
+    query = sa.select(batch_runs.c.boundary, batch_runs.c.ordinal).where(batch_runs.c.id == batch_run)
+    row = connection.execute(query).first()
+    if row is None:
+        raise StoreError(f"batch run {batch_run!r} isn't in this store")
+    return row.boundary, row.ordinal
+
+
+def _chunks(values: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (values[at : at + _CHUNK] for at in range(0, len(values), _CHUNK))

@@ -1,0 +1,1 @@
+"""Waiting for others: who holds a lock, and whose turn it is."""

@@ -1,0 +1,72 @@
+"""Waiting for a store that another process has locked: it is said who that is, while it lasts and in the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.views.locking.processes import lock_holders, process_text
+
+__all__ = ["BUSY_SECONDS", "begin_immediate", "holder_of", "name_session", "oldest_session"]
+
+BUSY_SECONDS: Final = 300
+"""For so long a writer waits for another one, as pipelines do for a store that is down."""
+_LOOK_AGAIN: Final = 0.001
+"""Seconds between two looks whether another writer is done."""
+_TELL_EVERY: Final = 15.0
+_WAL_WRITE_LOCK: Final = 120
+"""The byte of the file `-shm` that a writer locks."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+def begin_immediate(driver: sqlite3.Connection, path: str) -> None:
+    """Begin once no other writes: SQLite itself would look again after up to 0.1 s, in which nobody writes."""
+    begun = told = time.monotonic()
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > begun + BUSY_SECONDS:
+                    raise
+            if now > told + _TELL_EVERY:
+                _LOG.warning("view store %s: locked by %s: waiting for it", path, holder_of(path) or "another process")
+                told = now
+            time.sleep(_LOOK_AGAIN)
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+
+
+def holder_of(path: str) -> str:
+    """Who writes an SQLite store now, '' where this machine doesn't tell."""
+    found = lock_holders(f"{path}-shm", _WAL_WRITE_LOCK) or lock_holders(path)
+    return " and ".join(map(process_text, found))
+
+
+def name_session(connection: Any, _: Any) -> None:
+    """Of PostgreSQL: others see which process a session is of, and no lock is waited for for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET application_name = 'tandem, process {os.getpid()}'")
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+    connection.commit()
+
+
+def oldest_session(engine: sa.Engine) -> str:
+    """Of PostgreSQL: who has had a transaction open for longest, '' for nobody."""
+    query = sa.text(
+        "SELECT application_name, client_addr, pid, state FROM pg_stat_activity WHERE datname = current_database() "
+        "AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1"
+    )
+    with engine.connect() as connection:
+        row = connection.execute(query).first()
+    if row is None:
+        return ""
+    return f"{row.application_name} at {row.client_addr or 'this machine'} (server process {row.pid}, {row.state})"

@@ -1,0 +1,53 @@
+"""The address of a view store: what it may be, and how it is shown without a password."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from tandem.schemas.errors import StoreAddressError
+from tandem.schemas.privacy.secrets import keep_secret, redacted
+
+__all__ = ["parse_address", "shown_address"]
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
+
+
+def parse_address(text: str) -> sa.URL:
+    """The parsed address of `sqlite:///PATH`, a plain path, or `postgresql://...`; its password is kept secret.
+
+    Raises StoreAddressError for another scheme or driver, a port that is none, and what is no address.
+    """
+    if "://" not in text:
+        return sa.URL.create("sqlite", database=text)
+    scheme = text.partition("://")[0]
+    if scheme and scheme not in _DRIVERS:
+        raise StoreAddressError(f"a view store is sqlite or postgresql, found {redacted(scheme)[:40]}: write {_FORMS}")
+    try:
+        parsed = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError, TypeError):
+        raise StoreAddressError(f"not the address of a view store: {shown_address(text)!r}; it is {_FORMS}") from None
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise StoreAddressError(f"a port is a number up to 65535, found {parsed.port} in {shown_address(text)!r}")
+    for secret in (parsed.password, *(_texts(parsed.query.get("password")))):
+        keep_secret(str(secret) if secret is not None else None)
+    return parsed.set(drivername=_DRIVERS[scheme])
+
+
+def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value or ()
+
+
+def shown_address(address: str | sa.URL) -> str:
+    """The address without its password, wherever it stands in it."""
+    if isinstance(address, sa.URL):
+        address = address.render_as_string(hide_password=True)
+    return redacted(address)

@@ -1,0 +1,295 @@
+"""Opening the store's database, its transactions, and its errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tandem.schemas.errors import DamagedStoreError, NoStoreError, StoreAddressError, StoreError
+from tandem.schemas.failpoints import reached
+from tandem.schemas.privacy.files import private
+from tandem.schemas.privacy.secrets import redacted
+from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, name_session, oldest_session
+from tandem.views.storage.address import parse_address, shown_address
+from tandem.views.storage.checkpointing import Checkpointer
+from tandem.views.storage.checksums import STATES, DamagedRowError, crc_of, damage_met
+from tandem.views.storage.columns import METADATA
+from tandem.views.storage.commit_marks import CommitMark
+from tandem.views.storage.sqlite import (
+    APPLICATION_ID,
+    MODE,
+    PAGE_BYTES,
+    begin_sqlite,
+    connect_sqlite,
+    damage_of,
+)
+from tandem.views.storage.tables import SCHEMA_VERSION, store_version
+
+__all__ = ["Clock", "Database", "wall_clock"]
+
+Clock = Callable[[], int]
+"""Wall clock: microseconds since 1970-01-01 UTC."""
+
+_REMEDY: Final = "`tandem reconcile` repairs rows of batch, `tandem rebuild` makes the store anew"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
+_CREATION_LOCK: Final = 7_226_841_603
+
+
+def wall_clock() -> int:
+    """The machine's clock in microseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1000
+
+
+class Database:
+    """One SQL database that holds a view store. Safe to use from several threads; open one per process."""
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; make the tables where `create` allows
+        it.
+
+        Raises StoreError for a file that isn't there (without `create`), a damaged or foreign database, or a
+        store of another schema version.
+        """
+        self.url = parse_address(url)
+        self._statements: dict[Hashable, Any] = {}
+        self._texts: dict[int, str] = {}  # by the id of a statement that is kept, so alive
+        self.where = self.url.database if self.is_sqlite else shown_address(self.url)
+        if self.is_sqlite:
+            self._check_path(create)
+        self._checkpointer = Checkpointer(str(self.url.database)) if self.is_sqlite else None
+        self._mark = CommitMark(str(self.url.database)) if self.is_sqlite else None
+        with self.errors():
+            self.engine = self._engine()
+        try:
+            self._prepare(create)
+        except BaseException:
+            self.engine.dispose()
+            raise
+
+    @property
+    def is_sqlite(self) -> bool:
+        """The embedded store, in a file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    def insert(self, table: sa.Table) -> Any:
+        """The dialect's INSERT, which knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def made(self, build: Callable[[Database], Any]) -> Any:
+        """The INSERT of all columns that a function of some module builds, built and compiled once."""
+        return self._kept(build, lambda: build(self))
+
+    def insert_new(self, table: sa.Table) -> Any:
+        """INSERT of all columns that leaves rows as they are that are there."""
+        return self._kept(("new", table.name), lambda: self.insert(table).on_conflict_do_nothing())
+
+    def replace(self, table: sa.Table) -> Any:
+        """INSERT of all columns, which replaces rows that are there."""
+
+        def build() -> Any:
+            insert = self.insert(table)
+            values = {column.name: insert.excluded[column.name] for column in table.columns if not column.primary_key}
+            return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+        return self._kept(("replace", table.name), build)
+
+    def _kept(self, key: Hashable, build: Callable[[], Any]) -> Any:
+        if key not in self._statements:
+            statement = build()
+            self._texts[id(statement)] = self._text(statement)
+            self._statements[key] = statement
+        return self._statements[key]
+
+    def _text(self, statement: Any) -> str:
+        names = [column.name for column in statement.table.columns]
+        return str(statement.compile(dialect=self.engine.dialect, column_keys=names))
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One read transaction: all that is read in it is of one instant."""
+        with self.errors(), self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection = connection.execution_options(**{MODE: "read"})
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[sa.Connection]:
+        """One write transaction; `durable`: on disk before it returns, even through a loss of power."""
+        with self.errors(), self.engine.connect() as connection:
+            connection = connection.execution_options(**{MODE: "durable" if durable else "write"})
+            with connection.begin():
+                yield connection
+                number = self._counted(connection)
+                reached("before-commit")
+            reached("after-commit")
+        if self._mark is not None:
+            self._mark.note(*number, durable)
+        if self._checkpointer is not None:
+            self._checkpointer.look()
+
+    def _counted(self, connection: sa.Connection) -> tuple[int, int]:
+        """Count a transaction in the store that it writes to: (the store, the transaction's number)."""
+        if not self.is_sqlite:
+            return 0, 0
+        with self._cursor(connection) as cursor:
+            cursor.execute(f"UPDATE {store_version.name} SET commits = commits + 1")
+            store, commits = cursor.execute(f"SELECT created_at, commits FROM {store_version.name}").fetchone()
+        return int(store), int(commits)
+
+    def write_rows(self, connection: sa.Connection, statement: Any, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run an INSERT for many rows, given as tuples in the order of the table's columns but its checksum, which is
+        added; rows of states come with theirs.
+        """
+        rows = rows if isinstance(rows, Iterator) else iter(rows)
+        first = next(rows, None)
+        if first is None:
+            return
+        rows, table = chain((first,), rows), statement.table.name
+        if table not in STATES:
+            rows = ((*row, crc_of(table, row)) for row in rows)
+        if self.is_sqlite:
+            # Straight to the driver: naming every value of every row takes as long as SQLite does.
+            text = self._texts.get(id(statement)) or self._text(statement)
+            with self._cursor(connection) as cursor:
+                cursor.executemany(text, rows)
+        else:
+            names = [column.name for column in statement.table.columns]
+            connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])
+        reached("mid-upsert")
+
+    @contextmanager
+    def _cursor(self, connection: sa.Connection) -> Iterator[Any]:
+        """The driver's own cursor: it takes rows as they come, where SQLAlchemy would hold them all."""
+        cursor = connection.connection.cursor()
+        try:
+            yield cursor
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Errors of the driver as StoreError of one line."""
+        try:
+            yield
+        except DamagedRowError as error:
+            raise DamagedStoreError(f"view store {self.where}: {error}; {_REMEDY}") from error
+        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+            cause = getattr(error, "orig", None) or error
+            lines = str(cause).splitlines() or [type(cause).__name__]
+            if (damage := damage_met() or damage_of(cause)) is not None:
+                raise DamagedStoreError(f"view store {self.where}: {damage}; {_REMEDY}") from error
+            raise StoreError(f"view store {self.where}: {redacted(lines[0])}{self._holder(cause)}") from error
+
+    def _holder(self, cause: BaseException) -> str:
+        """Who holds what was waited for in vain."""
+        holder = ""
+        if (
+            isinstance(cause, sqlite3.OperationalError)
+            and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        ):
+            holder = holder_of(str(self.url.database))
+        elif getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            with suppress(sa.exc.SQLAlchemyError):
+                holder = oldest_session(self.engine)
+        return f" by {holder}" if holder else ""
+
+    def close(self) -> None:
+        """Close all connections."""
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        self.engine.dispose()
+
+    def _check_path(self, create: bool) -> None:
+        path = self.url.database
+        if not path or path == ":memory:":
+            raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
+        if os.path.isdir(path):
+            raise StoreAddressError(f"view store {path}: is a folder, not a file")
+        if not create and not os.path.exists(path):
+            raise NoStoreError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
+        if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            raise StoreAddressError(f"view store {path}: its folder doesn't exist")
+        self._is_new = not os.path.exists(path)
+        if self._is_new:
+            # SQLite gives its log and index the mode of the file.
+            with suppress(OSError), open(path, "xb", opener=private):
+                pass
+
+    def _engine(self) -> sa.Engine:
+        if not self.is_sqlite:
+            engine = sa.create_engine(self.url, pool_pre_ping=True, isolation_level="READ COMMITTED")
+            sa.event.listen(engine, "connect", name_session)
+            return engine
+        engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, max_overflow=32)
+        sa.event.listen(engine, "connect", connect_sqlite)
+        sa.event.listen(engine, "begin", begin_sqlite)
+        return engine
+
+    def _prepare(self, create: bool) -> None:
+        """Check that this is a store of our version, or make one of an empty database."""
+        with self.read() as connection:
+            tables = self._tables(connection)
+            if store_version.name in tables:
+                self._check_version(connection)
+                return
+        self._check_empty(tables, create)
+        if self.is_sqlite:
+            self._set_journal()
+        with self.write(durable=True) as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            tables = self._tables(connection)
+            if store_version.name in tables:  # another process was faster
+                self._check_version(connection)
+                return
+            self._check_empty(tables, create)
+            METADATA.create_all(connection)
+            connection.execute(store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock()))
+            if self.is_sqlite:
+                connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+    def _set_journal(self) -> None:
+        """Both settings stay in the file: only now is it known that the file is ours to change."""
+        with self.errors():
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute(f"PRAGMA page_size={PAGE_BYTES}")
+                connection.cursor().execute("PRAGMA journal_mode=WAL")
+            finally:
+                connection.close()
+
+    def _tables(self, connection: sa.Connection) -> list[str]:
+        return sorted(sa.inspect(connection).get_table_names())
+
+    def _check_empty(self, tables: list[str], create: bool) -> None:
+        if self._mark is not None and not tables and not self._is_new:
+            self._mark.check_empty()
+        if tables:
+            shown = ", ".join(tables[:3])
+            raise StoreError(f"view store {self.where}: is a database of something else, with tables {shown}")
+        if not create:
+            raise StoreError(f"view store {self.where}: is empty, it was never written")
+
+    def _check_version(self, connection: sa.Connection) -> None:
+        found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
+        if found == [SCHEMA_VERSION]:
+            if self._mark is not None:
+                store = connection.execute(sa.select(store_version.c.created_at, store_version.c.commits)).one()
+                self._mark.check(*store)
+        else:
+            shown = ", ".join(map(str, found)) or "none"
+            raise StoreError(
+                f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "
+                "`tandem rebuild DEFINITION...` makes it anew from journal and files"
+            )

@@ -1,0 +1,70 @@
+"""Connections to the embedded store: how they are set up, how their transactions begin, what their errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.views.locking.waiting import begin_immediate
+from tandem.views.storage.checksums import prepare_connection, seal_changes
+from tandem.views.storage.tables import store_version
+
+__all__ = ["APPLICATION_ID", "MODE", "PAGE_BYTES", "begin_sqlite", "connect_sqlite", "damage_of"]
+
+APPLICATION_ID: Final = 0x544E444D
+PAGE_BYTES: Final = 8192
+MODE: Final = "tandem_mode"
+"""Execution option: 'read', 'write', or 'durable'."""
+
+_CACHE_KIB: Final = 64 * 1024
+_WAL_BYTES: Final = 256 << 20
+"""Of the log of changes at which a commit copies it into the file itself, where the checkpointer doesn't get it done.
+After a bulk write the log shrinks to as much.
+"""
+_SEALED: Final = "tandem_sealed"
+
+
+def damage_of(error: BaseException) -> str | None:
+    """What SQLite itself says of a file that isn't whole; a text that is none it quotes, which nobody wants to see."""
+    text = str(error)
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return text
+    return "a text in it is damaged" if "decode to UTF-8" in text else None
+
+
+def connect_sqlite(connection: Any, _: Any) -> None:
+    # The driver must not open transactions by itself: it would begin none before a SELECT.
+    connection.isolation_level = None
+    prepare_connection(connection)
+    cursor = connection.cursor()
+    for pragma in (
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"cache_size=-{_CACHE_KIB}",
+        f"wal_autocheckpoint={_WAL_BYTES // PAGE_BYTES}",
+        f"journal_size_limit={_WAL_BYTES}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def begin_sqlite(connection: sa.Connection) -> None:
+    mode = connection.get_execution_options().get(MODE, "read")
+    # Straight to the driver: a read transaction is as short as that.
+    driver: Any = connection.connection.driver_connection
+    if mode == "read":
+        driver.execute("BEGIN")
+        return
+    if not connection.info.get(_SEALED) and _has_tables(driver):
+        seal_changes(driver)
+        connection.info[_SEALED] = True
+    # Only outside of a transaction can the level be set.
+    driver.execute(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
+    begin_immediate(driver, str(connection.engine.url.database))
+
+
+def _has_tables(driver: sqlite3.Connection) -> bool:
+    found = driver.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (store_version.name,))
+    return found.fetchone() is not None
