@@ -21,7 +21,7 @@ class Clock(Protocol):
     def wall(self) -> int:
         """Microseconds since 1970-01-01 UTC by this machine; may be wrong, may jump.
 
-        It decides nothing but when a new reader begins a generation, see `tandem.journal.runs.generations.generation_age`.
+        It decides nothing but when a new reader begins a generation, see `generation_age` of `journal.runs`.
         """
         ...
 

@@ -36,9 +36,9 @@ from tandem.transforms.elements import SourceBatch
 from tandem.transforms.fold.fold import FoldTiles
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.routing.panes import GatherPanes, LatePanes
+from tandem.transforms.savepoints import ReadJournaled
 from tandem.transforms.sinks.views import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
 from tandem.transforms.sources.decoding import source_readings
-from tandem.transforms.sources.journaled import ReadJournaled
 from tandem.transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore

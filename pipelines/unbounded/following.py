@@ -29,7 +29,8 @@ from tandem.runners.submission.run_ends import FollowerEnd
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
 from tandem.transforms.fold.stored_tiles import LiveRunRef
-from tandem.transforms.sources.followed import FollowConfig, ReadFollowed
+from tandem.transforms.savepoints import ReadFollowed
+from tandem.transforms.sources.followed import FollowConfig
 from tandem.views.batch.built import built
 from tandem.views.store import ViewStore
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.pipelines.unbounded.native import NativeConfig
 from tandem.runners.plan.checks import flink as checks_flink
 from tandem.runners.plan.checks import graph as checks_graph
 from tandem.runners.plan.checks import local as checks_local
@@ -53,8 +52,8 @@ def check_launch(name: str, pipeline: beam.Pipeline, options: PipelineOptions, c
 def places_of(config: Any) -> Places:
     """The places that a pipeline's config names."""
     first = config[0] if isinstance(config, tuple) else config
-    if isinstance(first, NativeConfig):
-        return Places(store=first.live.home.store, resume=first.live.resume)
+    if live := getattr(first, "live", None):  # Beam's own read keeps neither a journal nor dead letters
+        return Places(store=live.home.store, resume=live.resume)
     home = getattr(first, "home", None)
     return Places(
         journal=getattr(home, "journal", None),

@@ -44,6 +44,7 @@ NOT_RUN = {
     "dead-letters": "asks an installation with dead letters of a live run",
     "evolve-a-schema": "shows schemas, no commands",
     "plan-a-launch": "names clusters and projects that aren't there",
+    "rebuild": "makes an installation anew that has run before; tests/pipelines/test_rebuild.py does",
     "reconcile": "repairs what was damaged before; tests/tandem/test_reconcile_commands.py does both",
     "restart-after-crash": "kills processes; tests/chaos does",
     "roll-back": "goes back to a publication that an installation had",
@@ -53,7 +54,9 @@ NOT_RUN = {
     "update-a-running-pipeline": "updates a job on a cluster",
     "verify": "proves on samples of one's own; tests/tandem/test_verify.py runs its commands",
 }
-"""Why the commands of the other how-to pages aren't: they are parsed all the same."""
+"""Why the commands of the other how-to pages aren't: they are parsed all the same. Those that are run may name files that
+the page itself has written before.
+"""
 PIPELINES = ("live", "backfill", "publish")
 
 
@@ -139,7 +142,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("block", of_all("bash"))
+@pytest.mark.parametrize("block", [b for b in of_all("bash") if b.values[0].page not in RUN])
 def test_commands_parse(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     parse_all(block.text)

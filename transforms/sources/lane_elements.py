@@ -34,6 +34,10 @@ class ElementSource(UnboundedSource):  # type: ignore[misc]
         """Without the bytes: restrictions hold the source, too."""
         return {name: value for name, value in self.__dict__.items() if name != "element"}
 
+    def __reduce__(self) -> Any:
+        """Refused: `tandem.transforms.savepoints` says how sources are pickled, and has to be imported for it."""
+        raise pickle.PicklingError(f"{type(self).__qualname__} is pickled by tandem.transforms.savepoints alone")
+
 
 class ElementCoder(coders.Coder):  # type: ignore[misc]
     """The bytes that the source remembers."""
