@@ -61,7 +61,7 @@ flink-faults: setup
 # all events, and never the process. FUZZ is how many times as many as in `make test`.
 FUZZ ?= 30
 fuzz: setup
-	TANDEM_FUZZ_ROUNDS=$(FUZZ) TANDEM_FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest -q -s tests/formats/test_damaged_binary_files.py
+	TANDEM_FUZZ_ROUNDS=$(FUZZ) TANDEM_FUZZ_SEED=$$(date +%s) $(BIN)/python -m pytest -q -s tests/formats/parquet/test_damaged_binary_files.py
 
 # Tandem and its peers in turn, how cost grows, the journal, live and its peer, questions; tables and plots into
 # docs/performance.md. Takes hours, alone on the machine. Peers that don't fit Tandem's own environment get theirs in

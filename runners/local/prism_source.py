@@ -4,7 +4,7 @@ Beam 2.77's Prism takes a port, and no address: it listens on all interfaces. On
 when it is built; each place has to be there exactly once, or nothing is built.
 
 Tried with Beam 2.77.0. It can go when Prism has a flag for its address, a Unix socket among them: then
-tests/runners/test_prism_source.py finds these places gone.
+tests/runners/local/test_prism_source.py finds these places gone.
 """
 
 from __future__ import annotations

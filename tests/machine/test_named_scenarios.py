@@ -1,7 +1,7 @@
 """Every scenario that broke the first sketch of the design, by its name: lost 0, counted twice 0.
 
 Each runs on the whole system without a runner: journal, readers, fold, view store, batch runs and pointer. What the
-journal alone must do in most of them is in tests/journal/test_lane_scenarios.py, under the same names.
+journal alone must do in most of them is in tests/journal/lanes/test_lane_scenarios.py, under the same names.
 """
 
 from __future__ import annotations

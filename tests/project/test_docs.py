@@ -44,18 +44,19 @@ NOT_RUN = {
     "dead-letters": "asks an installation with dead letters of a live run",
     "evolve-a-schema": "shows schemas, no commands",
     "plan-a-launch": "names clusters and projects that aren't there",
-    "rebuild": "makes an installation anew that has run before; tests/pipelines/test_rebuild.py does",
-    "reconcile": "repairs what was damaged before; tests/tandem/test_reconcile_commands.py does both",
+    "rebuild": "makes an installation anew that has run before; tests/pipelines/bounded/test_rebuild.py does",
+    "reconcile": "repairs what was damaged before; tests/tandem/commands/test_reconcile_commands.py does both",
     "restart-after-crash": "kills processes; tests/chaos does",
     "roll-back": "goes back to a publication that an installation had",
     "run-live": "runs until it is stopped; the tutorial's page is run instead",
     "run-on-flink": "needs a cluster; tests/flink has one",
     "test": "runs the test suite",
     "update-a-running-pipeline": "updates a job on a cluster",
-    "verify": "proves on samples of one's own; tests/tandem/test_verify.py runs its commands",
+    "verify": "proves on samples of one's own; tests/tandem/commands/test_verify.py runs its commands",
 }
-"""Why the commands of the other how-to pages aren't: they are parsed all the same. Those that are run may name files that
-the page itself has written before.
+"""Why the commands of the other how-to pages aren't: they are parsed all the same.
+
+Pages that are run may name files that they have written themselves.
 """
 PIPELINES = ("live", "backfill", "publish")
 

@@ -55,7 +55,7 @@ def started(kit: Any, folder: Path, how: str) -> subprocess.Popen[str]:
     definition = {"name": "e", "source": source, "key": [], "tile": "1d", "measures": {"n": "count"}}
     script = folder / "reads.py"
     script.write_text(PROGRAM)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     return subprocess.Popen(
         [sys.executable, str(script), str(path), how, json.dumps(definition)],
         stdout=subprocess.PIPE,

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.xdist_group("processes"),
     pytest.mark.skipif(sys.platform != "linux", reason="forks"),
 ]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHANCE = random.Random(11)
 SALES = [
     Sale(f"s{n}", START + CHANCE.randrange(600_000_000), CHANCE.choice("abc"), CHANCE.randrange(400) / 4, n % 7)

@@ -18,7 +18,7 @@ from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.privacy.files import is_shared, wider
 from tandem.views.store import ViewStore
 
-CLICKS = Path(__file__).parents[2] / "examples/clicks/clicks.yaml"
+CLICKS = Path(__file__).parents[3] / "examples/clicks/clicks.yaml"
 EVENT = {"event_id": "y1", "event_time": "2026-01-04T21:05:00Z", "user_id": 1, "page": "home", "country": "DE"}
 
 

@@ -16,7 +16,7 @@ from tandem.journal.storage.layout import drain_path
 from tandem.runners.submission import interrupts
 from tandem.runners.submission.interrupts import Draining
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 INT, TERM = signal.SIGINT, signal.SIGTERM
 HEAD = """
 import os, signal, sys

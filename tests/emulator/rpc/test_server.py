@@ -17,7 +17,7 @@ from google.pubsub_v1 import types
 
 from tandem.emulator import CannotListen, EmbeddedPubSub, serve
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOPIC = "projects/shop/topics/orders"
 
 

@@ -17,7 +17,7 @@ MAKE = "from tandem.runners.local.sockets import private_socket as p; print(p(),
 
 def made(code: str, **environment: str) -> list[Path]:
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True
+        [sys.executable, "-c", code], env=environment, cwd=Path(__file__).parents[3], capture_output=True, text=True
     )
     return [Path(word) for word in done.stdout.split()]
 
@@ -47,7 +47,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
 def test_what_is_in_use_stays(tmp_path: Path) -> None:
     code = f"{MAKE}; import sys; sys.stdin.read()"
     command = [sys.executable, "-c", code]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen(
         command, env={"TMPDIR": str(tmp_path)}, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as user:

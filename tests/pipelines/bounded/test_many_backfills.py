@@ -19,7 +19,7 @@ from tandem.views.answers.point import all_answers
 from tandem.views.locking.turns import turn
 from tandem.views.store import ViewStore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def start(folder: Path, name: str) -> subprocess.Popen[str]:

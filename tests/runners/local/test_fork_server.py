@@ -17,7 +17,7 @@ import pytest
 from tandem.runners.local.fork_server import can_fork
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEAD = """
 import os, signal, sys, time
 from tandem.runners.local.fork_server import ForkServer, can_fork

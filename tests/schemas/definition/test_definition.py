@@ -16,7 +16,7 @@ from tandem.schemas.definition.loading import Definition, load, loads
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.time.durations import DAY, HOUR, MINUTE, SECOND
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 BASE = """\
 name: clicks

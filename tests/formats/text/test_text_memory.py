@@ -100,7 +100,7 @@ def test_reading_takes_no_more_than_it_may(kit: Any, tmp_path: Path, bomb: str) 
     first = kit.write_lines(tmp_path / "first.jsonl", kit.rows_of(9))
     path = packed(tmp_path / name, parts())
     found = [sys.executable, "-c", READER, str(first), str(path), str(LIMIT)]
-    said = subprocess.run(found, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    said = subprocess.run(found, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
     result, grown = said.stdout.splitlines()
     assert re.search(wanted, result), result
     if "SourceFileError" in result:

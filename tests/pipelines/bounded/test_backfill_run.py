@@ -194,7 +194,7 @@ def test_another_version_is_served_only_when_told(bench: Bench) -> None:
 def test_a_batch_run_that_live_outdated_is_built_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, outdated: int, published: bool
 ) -> None:
-    """The store says so (tests/views/test_publishing.py) when live counted a copy after the batch run was built."""
+    """The store says so (tests/views/publishing) when live counted a copy after the batch run was built."""
     write_jsonl(bench.data / "one.jsonl", items(0, 4))
     intact, tried = backfill_publish._publish, list[str]()
 

@@ -17,7 +17,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition, compile_defin
 from tandem.schemas.definition.loading import load, loads
 from tandem.schemas.errors import DefinitionError, SchemaError, UserError
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 YAML = """\
 name: sales

@@ -307,6 +307,6 @@ def test_the_process_survives_thousands_of_mutations(tmp_path: Path, kit: Any) -
     )
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False,
-        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        env={"PYTHONPATH": str(Path(__file__).parents[3])},
     )  # fmt: skip
     assert (done.returncode, done.stdout.strip()) == (0, "survived"), done.stderr[-2000:]
