@@ -137,9 +137,16 @@ def words_of(line: str) -> str:
     return " ".join(line.split())
 
 
+def linked_from(page: Path) -> set[Path]:
+    targets = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+    return {(page.parent / target).resolve() for target in targets}
+
+
 def test_every_page_can_be_reached_from_the_index() -> None:
-    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
-    missing = [str(p) for p in PAGES[1:] if p.name != "index.md" and str(p.relative_to(ROOT / "docs")) not in index]
+    index = ROOT / "docs/index.md"
+    folders = [page for page in PAGES[1:] if page.name == "README.md"]
+    reached = {page for listing in (index, *folders) for page in linked_from(listing)}
+    missing = [str(page.relative_to(ROOT)) for page in PAGES[1:] if page not in reached | {index}]
     assert missing == []
 
 
@@ -214,7 +221,7 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "DECISIONS.md", ROOT / "CHANGELOG.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     wrong = []
