@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tandem.views.locking.processes import lock_holders, process_text
 
-__all__ = ["BUSY_SECONDS", "begin_immediate", "holder_of", "name_session", "oldest_session"]
+__all__ = ["BUSY_SECONDS", "begin_immediate", "holder_of", "keep_log_beside", "name_session", "oldest_session"]
 
 BUSY_SECONDS: Final = 300
 """For so long a writer waits for another one, as pipelines do for a store that is down."""
@@ -26,23 +26,32 @@ _LOG: Final = logging.getLogger(__name__)
 
 def begin_immediate(driver: sqlite3.Connection, path: str) -> None:
     """Begin once no other writes: SQLite itself would look again after up to 0.1 s, in which nobody writes."""
-    begun = told = time.monotonic()
     driver.execute("PRAGMA busy_timeout=0")
     try:
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                now = time.monotonic()
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > begun + BUSY_SECONDS:
-                    raise
-            if now > told + _TELL_EVERY:
-                _LOG.warning("view store %s: locked by %s: waiting for it", path, holder_of(path) or "another process")
-                told = now
-            time.sleep(_LOOK_AGAIN)
+        _once_free(driver, path, "BEGIN IMMEDIATE")
     finally:
         driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+
+
+def keep_log_beside(driver: sqlite3.Connection, path: str) -> None:
+    """Let the store have a log of changes, once no other changes that: SQLite itself wouldn't wait for it."""
+    _once_free(driver, path, "PRAGMA journal_mode=WAL")
+
+
+def _once_free(driver: sqlite3.Connection, path: str, statement: str) -> None:
+    begun = told = time.monotonic()
+    while True:
+        try:
+            driver.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            now = time.monotonic()
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > begun + BUSY_SECONDS:
+                raise
+        if now > told + _TELL_EVERY:
+            _LOG.warning("view store %s: locked by %s: waiting for it", path, holder_of(path) or "another process")
+            told = now
+        time.sleep(_LOOK_AGAIN)
 
 
 def holder_of(path: str) -> str:

@@ -67,25 +67,25 @@ class CommitMark:
             file.write(_encoded(replace(known, commits=max(known.commits, commits), flushed=flushed)))
             file.truncate()
 
-    def check(self, store: int, commits: int) -> None:
-        """Raise DamagedStoreError if the store has taken in more than it holds."""
-        known = self._known()
+    def known(self) -> Commits | None:
+        """What is noted now; to be asked for before a transaction begins, against which later ones aren't held."""
+        try:
+            return _decoded(Path(self._path).read_bytes())
+        except OSError:
+            return None
+
+    def check(self, known: Commits | None, store: int, commits: int) -> None:
+        """Raise DamagedStoreError if the store had taken in more than it holds."""
         if known is None or known.store != store:
             return
         wanted = known.commits if known.boot and known.boot == _boot() else known.flushed
         if commits < wanted:
             raise self._lost(f"holds {commits} of {wanted} transactions that were written to it")
 
-    def check_empty(self) -> None:
-        """Raise DamagedStoreError if a store that holds nothing has taken anything in."""
-        if (known := self._known()) is not None:
+    def check_empty(self, known: Commits | None) -> None:
+        """Raise DamagedStoreError if a store that holds nothing had taken anything in."""
+        if known is not None:
             raise self._lost(f"is empty, {known.commits} transactions were written to it")
-
-    def _known(self) -> Commits | None:
-        try:
-            return _decoded(Path(self._path).read_bytes())
-        except OSError:
-            return None
 
     def _lost(self, found: str) -> DamagedStoreError:
         return DamagedStoreError(

@@ -17,12 +17,12 @@ from tandem.schemas.errors import DamagedStoreError, NoStoreError, StoreAddressE
 from tandem.schemas.failpoints import reached
 from tandem.schemas.privacy.files import private
 from tandem.schemas.privacy.secrets import redacted
-from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, name_session, oldest_session
+from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, keep_log_beside, name_session, oldest_session
 from tandem.views.storage.address import parse_address, shown_address
 from tandem.views.storage.checkpointing import Checkpointer
 from tandem.views.storage.checksums import STATES, DamagedRowError, crc_of, damage_met
 from tandem.views.storage.columns import METADATA
-from tandem.views.storage.commit_marks import CommitMark
+from tandem.views.storage.commit_marks import CommitMark, Commits
 from tandem.views.storage.sqlite import (
     APPLICATION_ID,
     MODE,
@@ -184,7 +184,7 @@ class Database:
             yield
         except DamagedRowError as error:
             raise DamagedStoreError(f"view store {self.where}: {error}; {_REMEDY}") from error
-        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = getattr(error, "orig", None) or error
             lines = str(cause).splitlines() or [type(cause).__name__]
             if (damage := damage_met() or damage_of(cause)) is not None:
@@ -238,55 +238,61 @@ class Database:
 
     def _prepare(self, create: bool) -> None:
         """Check that this is a store of our version, or make one of an empty database."""
+        known = self._known()
         with self.read() as connection:
             tables = self._tables(connection)
             if store_version.name in tables:
-                self._check_version(connection)
+                self._check_version(connection, known)
                 return
-        self._check_empty(tables, create)
+        self._check_empty(tables, create, known)
         if self.is_sqlite:
             self._set_journal()
+        known = self._known()
         with self.write(durable=True) as connection:
             if not self.is_sqlite:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
             tables = self._tables(connection)
             if store_version.name in tables:  # another process was faster
-                self._check_version(connection)
+                self._check_version(connection, known)
                 return
-            self._check_empty(tables, create)
+            self._check_empty(tables, create, known)
             METADATA.create_all(connection)
             connection.execute(store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock()))
             if self.is_sqlite:
                 connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+    def _known(self) -> Commits | None:
+        return None if self._mark is None else self._mark.known()
 
     def _set_journal(self) -> None:
         """Both settings stay in the file: only now is it known that the file is ours to change."""
         with self.errors():
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute(f"PRAGMA page_size={PAGE_BYTES}")
-                connection.cursor().execute("PRAGMA journal_mode=WAL")
+                driver: Any = connection.driver_connection
+                driver.execute(f"PRAGMA page_size={PAGE_BYTES}")
+                keep_log_beside(driver, str(self.url.database))
             finally:
                 connection.close()
 
     def _tables(self, connection: sa.Connection) -> list[str]:
         return sorted(sa.inspect(connection).get_table_names())
 
-    def _check_empty(self, tables: list[str], create: bool) -> None:
+    def _check_empty(self, tables: list[str], create: bool, known: Commits | None) -> None:
         if self._mark is not None and not tables and not self._is_new:
-            self._mark.check_empty()
+            self._mark.check_empty(known)
         if tables:
             shown = ", ".join(tables[:3])
             raise StoreError(f"view store {self.where}: is a database of something else, with tables {shown}")
         if not create:
             raise StoreError(f"view store {self.where}: is empty, it was never written")
 
-    def _check_version(self, connection: sa.Connection) -> None:
+    def _check_version(self, connection: sa.Connection, known: Commits | None) -> None:
         found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
         if found == [SCHEMA_VERSION]:
             if self._mark is not None:
                 store = connection.execute(sa.select(store_version.c.created_at, store_version.c.commits)).one()
-                self._mark.check(*store)
+                self._mark.check(known, *store)
         else:
             shown = ", ".join(map(str, found)) or "none"
             raise StoreError(

@@ -27,7 +27,12 @@ _SEALED: Final = "tandem_sealed"
 
 
 def damage_of(error: BaseException) -> str | None:
-    """What SQLite itself says of a file that isn't whole; a text that is none it quotes, which nobody wants to see."""
+    """What SQLite itself says of a file that isn't whole; a text that is none it quotes, which nobody wants to see.
+
+    Nor can Python read each error: the name of a table that is damaged needn't be UTF-8.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return "a name or text in it is damaged"
     text = str(error)
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return text

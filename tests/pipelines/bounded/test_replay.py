@@ -137,7 +137,7 @@ def filed(tmp_path: Path) -> tuple[Path, Path, int]:
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     (tmp_path / "b.csv").write_bytes(b"id,at,shop,amount\ns3,%d,north,3\ns4,now,north,4\n" % soon)
     files = [text for name in ("a.jsonl", "b.csv") for text in ("--files", str(tmp_path / name))]
-    done = tandem(home, "backfill", "--definition", str(file), *files, "--max-bad", "3")
+    done = tandem(home, "backfill", "--definition", str(file), *files, "--max-bad", "4")
     assert done.exit_code == 0, done.stderr
     return home, file, soon
 
@@ -184,7 +184,7 @@ def test_a_replay_of_files_that_died_goes_on(published: bool, filed: tuple[Path,
         place = "settle_files" if published else "_backfill"
         patch.setattr(f"tandem.pipelines.bounded.replay_files.{place}", _die)
         died = tandem(home, "deadletters", "replay", "sales", "--reason", "JSON")
-        assert isinstance(died.exception, MemoryError), died.stderr
+        assert (died.exit_code, "MemoryError" in died.stderr) == (1, True), died.stderr
     assert letters(home)["{bad"] == ("in flight", 1)
     assert tandem(home, "deadletters", "replay", "sales", "--reason", "JSON").exit_code == 0
     assert letters(home)["{bad"] == ("open", 3 if published else 2)

@@ -639,7 +639,7 @@ def test_a_job_server_whose_jobs_grow_is_told_of(
 
 def test_its_own_jar_is_told_to_be_replaced_by_no_other(tmp_path: Path) -> None:
     """Another one would be told to be replaced by this."""
-    path = Path(jar(tmp_path, "1.19", "2.62.0")).rename(tmp_path / "job-server-2.62.0-flink-1.19.3-mended.jar")
+    path = Path(jar(tmp_path, "1.19", "2.62.0")).rename(tmp_path / f"job-server-2.62.0-flink-1.19.3{MENDED}.jar")
     flags = ("--runner=FlinkRunner", "--flink_master=[local]", "--streaming", f"--flink_job_server_jar={path}")
     launch = launch_of(None, *flags, "--flink_version=1.19")
     assert not [*checks_flink.check_versions(launch), *checks_flink.check_source_state(launch)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -51,3 +52,11 @@ def test_the_holder_of_a_lock_is_named(
         assert any(named in record.message and record.message.endswith("waiting for it") for record in caplog.records)
         with store.database.write():
             pass
+
+
+def test_a_store_that_another_makes_at_once_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "views.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(waiting.time, "sleep", lambda _: other.execute("ROLLBACK"))
+        ViewStore(str(path)).close()

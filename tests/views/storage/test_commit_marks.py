@@ -81,10 +81,10 @@ def test_what_must_be_there(
     monkeypatch.setattr(tandem.views.storage.commit_marks, "_boot", lambda: boot)
     if noticed:
         with pytest.raises(DamagedStoreError, match=f"holds {commits} of "):
-            mark.check(1, commits)
+            mark.check(mark.known(), 1, commits)
     else:
-        mark.check(1, commits)
-    mark.check(2, 0)
+        mark.check(mark.known(), 1, commits)
+    mark.check(mark.known(), 2, 0)
 
 
 def test_a_mark_that_is_damaged_or_gone_says_nothing(written: Any, tmp_path: Path) -> None:
@@ -93,3 +93,29 @@ def test_a_mark_that_is_damaged_or_gone_says_nothing(written: Any, tmp_path: Pat
     ViewStore(str(path).removesuffix("-mark"), create=False).close()
     path.unlink()
     ViewStore(str(path).removesuffix("-mark"), create=False).close()
+
+
+def test_what_another_writes_while_a_store_is_opened_is_no_loss(written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = CommitMark.check
+
+    def late(*given: Any) -> None:
+        with written.store.database.write():
+            pass
+        check(*given)
+
+    monkeypatch.setattr(CommitMark, "check", late)
+    ViewStore(written.store.database.where, create=False).close()
+
+
+def test_nor_is_what_another_makes_of_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "views.db"
+    path.touch()
+    check = CommitMark.check_empty
+
+    def late(*given: Any) -> None:
+        monkeypatch.setattr(CommitMark, "check_empty", check)
+        ViewStore(str(path)).close()
+        check(*given)
+
+    monkeypatch.setattr(CommitMark, "check_empty", late)
+    ViewStore(str(path)).close()
