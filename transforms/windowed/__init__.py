@@ -1,0 +1,25 @@
+"""Windowed measures for anybody's Beam pipeline, without journal or store.
+
+`WindowedMeasures` takes dicts, Beam rows or record batches under any window and trigger; `MeasureEvents` and
+`MergeStates` are the same measures as CombineFns; `CalendarWindows` are windows of a calendar in a time zone.
+"""
+
+from __future__ import annotations
+
+from tandem.transforms.windowed.calendar_windows import CalendarWindows
+from tandem.transforms.windowed.combining import MeasureEvents, MergeStates, states_of
+from tandem.transforms.windowed.compiling import compile_measures
+from tandem.transforms.windowed.elements import BadEvent
+from tandem.transforms.windowed.measuring import EventMeasures
+from tandem.transforms.windowed.transform import WindowedMeasures
+
+__all__ = [
+    "BadEvent",
+    "CalendarWindows",
+    "EventMeasures",
+    "MeasureEvents",
+    "MergeStates",
+    "WindowedMeasures",
+    "compile_measures",
+    "states_of",
+]

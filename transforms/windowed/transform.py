@@ -1,0 +1,88 @@
+"""Windowed measures for anybody's pipeline: events in, one typed row a key, window and pane out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.core import Windowing
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from tandem.schemas.errors import DefinitionError
+from tandem.transforms.windowed.combining import Gather
+from tandem.transforms.windowed.compiling import compile_measures
+from tandem.transforms.windowed.elements import DEAD
+from tandem.transforms.windowed.field_types import Fields, fields_of_rows
+from tandem.transforms.windowed.folding import FoldEvents
+from tandem.transforms.windowed.measuring import EventMeasures
+from tandem.transforms.windowed.placing import PlaceEvents
+from tandem.transforms.windowed.result_rows import ResultRows
+from tandem.transforms.windowed.shuffling import shuffle_for
+
+__all__ = ["WindowedMeasures"]
+
+
+@dataclass
+class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
+    """Measures of events by key, under the windows and trigger of the input.
+
+    Elements are dicts, Beam rows, or many events in columns (record batches, tables, data frames). A result is a Beam
+    row: the keys, `window_start` and `window_end`, the pane's `timing` (EARLY, ON_TIME, LATE; UNKNOWN where the runner
+    doesn't say) and number `pane`, the number of `events`, and the measures.
+
+    >>> from apache_beam.transforms.window import FixedWindows
+    >>> clicks = [{"page": "home", "at": 3, "price": 0.1}, {"page": "home", "at": 5, "price": 0.2},
+    ...           {"page": "home", "at": 65, "price": 0.4}]
+    >>> with beam.Pipeline() as pipeline:
+    ...     rows = (pipeline | beam.Create(clicks) | beam.WindowInto(FixedWindows(60))
+    ...         | WindowedMeasures(keys=["page"], measures={"clicks": "count", "price": {"sum": "price"}},
+    ...                            fields={"page": str, "at": int, "price": float}, event_time="at"))
+    ...     _ = rows | beam.Map(lambda row: print(row.page, int(row.window_start), row.clicks, row.price))
+    home 0 2 0.30000000000000004
+    home 60 1 0.4
+    """
+
+    measures: Mapping[str, object]
+    """By name, spelt as in a definition: `count`, `{"sum": "amount"}`, `{"quantiles": "latency", "at": [0.5]}`."""
+    keys: Sequence[str] = ()
+    """Columns by which events are grouped; without any there is one result a window."""
+    fields: Fields | None = None
+    """The columns of events; Beam rows have them in their type. More columns than these are passed over."""
+    event_time: str | None = None
+    """A column of timestamps (or seconds since 1970), by which events are in windows; without it the elements' own
+    timestamps and windows hold. Events in columns need it, unless a batch lies in one window as a whole."""
+    event_id: str | None = None
+    """A column that tells events apart; `first` and `last` order events of one time by it."""
+    where: str | None = None
+    """A SQL expression over the columns; events for which it isn't true are left out."""
+    windows: beam.WindowInto | None = None
+    """Windows and trigger instead of those of the input, assigned many events at a time."""
+    shards: int = 1
+    """Parts of the keys that may be merged on several workers at once, in windows of one pane; else each key may."""
+    error_handler: ErrorHandler | None = field(default=None, kw_only=True)
+
+    def with_error_handler(self, error_handler: ErrorHandler | None) -> WindowedMeasures:
+        """Gives events that can't be measured (BadEvent) to an error handler; without one they fail the pipeline."""
+        return replace(self, error_handler=error_handler)
+
+    def expand(self, events: beam.PCollection[Any]) -> beam.PCollection[beam.Row]:
+        measures, windowing = self._compiled(events), self._windowing(events)
+        placed = events | "Events" >> PlaceEvents(measures, windowing, self.error_handler is not None)
+        if self.error_handler is not None:
+            self.error_handler.add_error_pcollection(placed[DEAD])
+        shuffle = shuffle_for(measures, windowing, self.shards)
+        states = placed.events | "States" >> FoldEvents(measures, shuffle, windowing)
+        gathered = states | "Merge" >> beam.CombinePerKey(Gather(shuffle.merged, shuffle.most))
+        return gathered | "Results" >> ResultRows(measures, shuffle)
+
+    def _compiled(self, events: beam.PCollection[Any]) -> EventMeasures:
+        fields = self.fields if self.fields is not None else fields_of_rows(events.element_type)
+        if fields is None:
+            message = f"the events' columns aren't known: elements are {events.element_type}, which has no schema"
+            raise DefinitionError(f"{message}; give them, such as {{'page': str, 'amount': float}}", field="fields")
+        return compile_measures(fields, self.measures, self.keys, self.where, self.event_time, self.event_id)
+
+    def _windowing(self, events: beam.PCollection[Any]) -> Windowing:
+        return events.windowing if self.windows is None else self.windows.windowing
