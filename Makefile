@@ -108,7 +108,7 @@ bench-emulator: setup
 # Resolve the dependencies anew, with hashes, for every platform.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	  requirements/runtime.in requirements/dev.in -o $(LOCK)
+	  requirements/runtime.in requirements/serve.in requirements/dev.in -o $(LOCK)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/build.in -o requirements/build.txt
 

@@ -28,6 +28,8 @@ setup(
     package_dir={"tandem": "tandem", **{f"tandem.{floor}": floor for floor in FLOORS}},
     package_data={"tandem": ["py.typed"], "tandem.schemas": ["*.json"], "tandem.runners.flink": ["*.txt", "*.xml"]},
     install_requires=Path("requirements/runtime.in").read_text(encoding="utf-8").splitlines(),
-    extras_require={"dev": Path("requirements/dev.in").read_text(encoding="utf-8").splitlines()},
+    extras_require={
+        extra: Path(f"requirements/{extra}.in").read_text(encoding="utf-8").splitlines() for extra in ("serve", "dev")
+    },
     entry_points={"console_scripts": ["tandem=tandem.__main__:main"]},
 )

@@ -1,1 +1,1 @@
-"""HTTP API and dashboard over the view store."""
+"""Questions about the views and their answers, over HTTP too: the API, who may ask it what, and the dashboard."""

@@ -14,6 +14,7 @@ from tandem.commands import definitions as definition_commands
 from tandem.commands import export as exporting
 from tandem.commands import flink as flink_commands
 from tandem.commands import journal as journal_commands
+from tandem.commands import keys as key_commands
 from tandem.commands import pipelines as running
 from tandem.commands import plan as plan_commands
 from tandem.commands import private as private_commands
@@ -21,6 +22,7 @@ from tandem.commands import pubsub as pubsub_commands
 from tandem.commands import query as querying
 from tandem.commands import rebuild as rebuild_command
 from tandem.commands import reconcile as reconcile_commands
+from tandem.commands import serve as serving
 from tandem.commands import store as store_commands
 from tandem.commands import verify as verifying
 
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 pubsub = typer.Typer(help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False)
 flink = typer.Typer(help="A Flink on this machine: start, status, stop; savepoints of jobs.", no_args_is_help=False)
+keys = typer.Typer(help="API keys for `tandem serve`: create, list, revoke.", no_args_is_help=False)
 deadletters = typer.Typer(help="List, show, replay and drop what could not be decoded.", no_args_is_help=False)
 
 
@@ -84,6 +87,7 @@ app.command(rich_help_panel="Ask")(store_commands.publications)
 app.command(rich_help_panel="Ask")(reconcile_commands.drift)
 app.command(rich_help_panel="Ask")(reconcile_commands.receipts)
 app.command(rich_help_panel="Ask")(definition_commands.diff)
+app.command(rich_help_panel="Ask")(serving.serve)
 app.command(rich_help_panel="Operate")(definition_commands.promote)
 app.command(rich_help_panel="Operate")(rebuild_command.rebuild)
 app.command("roll-back", rich_help_panel="Operate")(store_commands.roll_back)
@@ -101,6 +105,10 @@ deadletters.command("show")(deadletter_commands.show)
 deadletters.command("replay")(deadletter_commands.replay)
 deadletters.command("drop")(deadletter_commands.drop)
 app.add_typer(deadletters, name="deadletters", rich_help_panel="Operate")
+keys.command("create")(key_commands.create_key)
+keys.command("list")(key_commands.list_keys)
+keys.command("revoke")(key_commands.revoke_key)
+app.add_typer(keys, name="keys", rich_help_panel="Operate")
 flink.command("start")(flink_commands.start)
 flink.command("stop")(flink_commands.stop)
 flink.command("status")(flink_commands.status)

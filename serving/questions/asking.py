@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,8 @@ class Question:
     ranking: Ranking | None = None
     zone: str = "UTC"
     """That times are shown in."""
+    visible: Callable[[str], bool] | None = None
+    """Of a question over all keys: which of them (canonical) there are for whoever asks; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _fitting_sessions(question: Question, found: Sessions) -> Sessions:
 
 
 def _all_keys(store: ViewStore, question: Question, span: Span) -> KeyAnswers:
-    states = states_of_all_keys(store, question.compiled, span.start, span.end)
+    states = states_of_all_keys(store, question.compiled, span.start, span.end, question.visible)
     events, batch, results = states.events.tolist(), states.batch_events.tolist(), states.results()
     rows = [Found(*each) for each in zip(states.keys, events, results, strict=True)]
     places = list(range(len(rows)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import dropwhile, islice
 from typing import TYPE_CHECKING, Final
 
 from tandem.schemas.errors import UserError
@@ -42,6 +42,10 @@ class Export:
     where: Condition | None
     zone: str
     """That times are written in."""
+    visible: Callable[[str], bool] | None = None
+    """Which keys (canonical) there are for whoever asks; None for all."""
+    after: tuple[str, int] | None = None
+    """(key, start) of the row that the first one follows; None to begin with the first."""
 
 
 def export_of(compiled: CompiledDefinition, times: TimeFlags, select: SelectFlags) -> Export:
@@ -82,10 +86,22 @@ def exported(store: ViewStore, export: Export) -> Iterator[list[AnswerRow]]:
     if isinstance(step, SessionWindow):
         rows = all_sessions(store, compiled, step.gap, key=export.key, span=export.span)
     else:
-        rows = all_answers(store, compiled, step, key=export.key, span=export.span)
+        first_key = export.after[0] if export.after is not None else None
+        rows = all_answers(store, compiled, step, key=export.key, span=export.span, first_key=first_key)
+    rows = _asked_for(export, rows)
     while some := list(islice(rows, _AT_ONCE)):
         if export.where is not None:
             holds = export.where.holds([Found(row.key, row.events, row.results) for row in some])
             some = [row for row, fits in zip(some, holds, strict=True) if fits]
         if some:
             yield some
+
+
+def _asked_for(export: Export, rows: Iterator[AnswerRow]) -> Iterator[AnswerRow]:
+    """Those that there are for whoever asks, after the page before."""
+    visible, after = export.visible, export.after
+    if visible is not None:
+        rows = (row for row in rows if visible(row.key))
+    if after is not None:
+        rows = dropwhile(lambda row: (row.key, row.start) <= after, rows)
+    return rows

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.commands.dead_letter_selection import Filters, Found, Target, dead_letter_folder, find, only_one, target_of
 from tandem.named import DefinitionArgument
 from tandem.output.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
 from tandem.schemas.errors import UserError
+from tandem.serving.installation.dead_letters import (
+    Filters,
+    Found,
+    Target,
+    dead_letter_folder,
+    find,
+    only_one,
+    target_of,
+)
 
 if TYPE_CHECKING:
     from tandem.pipelines.bounded.replay_files import ReplayHome
@@ -74,7 +82,8 @@ def list_letters(
     dead_letters: FolderOption = None,
 ) -> None:
     """List dead letters with their status, tries, time and reason."""
-    from tandem.output.dead_letter_tables import letter_data, print_letters
+    from tandem.output.dead_letter_tables import print_letters
+    from tandem.serving.installation.dead_letter_data import letter_data
 
     filters = Filters(reason, stage, position, since, until, status, tuple(letters or ()))
     with existing_store(Places.of(home, store)) as views:
@@ -99,7 +108,8 @@ def show(
     dead_letters: FolderOption = None,
 ) -> None:
     """Show all of one dead letter: payload, reason, stage, where it came from, times, attributes, history."""
-    from tandem.output.dead_letter_tables import letter_data, print_letter
+    from tandem.output.dead_letter_tables import print_letter
+    from tandem.serving.installation.dead_letter_data import letter_data
 
     with existing_store(Places.of(home, store)) as views:
         target = target_of(definition, views, from_version)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from tandem.output.instants import ago_text
 from tandem.output.printing import say
 from tandem.places import HomeOption, JournalOption, Places, existing_journal
 from tandem.schemas.errors import TandemError, UserError
+from tandem.serving.questions.shown_times import ago_text
 
 if TYPE_CHECKING:
     from tandem.journal.clocks import Clock
     from tandem.journal.storage.blobs import BlobStore
-    from tandem.journal_state import JournalState
+    from tandem.serving.installation.journal_state import JournalState
 
 __all__ = ["seal", "stop", "wait_until"]
 
@@ -27,7 +27,7 @@ def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     """Begin the next generation now, so that the lanes seal the current one and a backfill can take it in."""
     from tandem.journal.clocks import SystemClock
     from tandem.journal.runs.generations import next_generation
-    from tandem.journal_state import read_state
+    from tandem.serving.installation.journal_state import read_state
 
     blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
     state = read_state(blobs)
@@ -52,7 +52,7 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     from tandem.journal.clocks import SystemClock
     from tandem.journal.storage.blobs import create_or_find
     from tandem.journal.storage.layout import drain_path
-    from tandem.journal_state import read_state
+    from tandem.serving.installation.journal_state import read_state
 
     blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
     run = read_state(blobs).last_run
@@ -77,7 +77,7 @@ def wait_until(
     blobs: BlobStore, clock: Clock, patience: int, done: Callable[[JournalState], bool]
 ) -> JournalState | None:
     """Look at a journal until `done`; returns what was seen, None after `patience` (microseconds)."""
-    from tandem.journal_state import read_state
+    from tandem.serving.installation.journal_state import read_state
 
     end = clock.monotonic() + patience
     while True:

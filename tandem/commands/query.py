@@ -104,7 +104,7 @@ def _show(store: ViewStore, question: Question, found: AnyAnswer, explain: bool)
         if others:
             to.print(cell(f"  nothing is known of this key; keys there are: {others}"), soft_wrap=True)
     if explain:
-        from tandem.output.explaining import explain as sentences
+        from tandem.serving.questions.explaining import explain as sentences
 
         served = store.served(certificate.name)
         publication = served if served is not None and served.ordinal == certificate.publication else None

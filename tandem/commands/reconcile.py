@@ -66,8 +66,9 @@ def receipts(
     store: StoreOption = None,
 ) -> None:
     """List what reconciling found and repaired, newest first; or one receipt with every repaired key."""
-    from tandem.output.drift import key_data, print_keys, print_receipts, receipt_data
+    from tandem.output.drift import print_keys, print_receipts
     from tandem.schemas.errors import UserError
+    from tandem.serving.installation.drift_data import key_data, receipt_data
     from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
 
     with existing_store(Places.of(home, store)) as views:
@@ -109,9 +110,10 @@ def drift(
     store: StoreOption = None,
 ) -> None:
     """Show how far live was from batch over time, and why: one row a reconciled generation and tile."""
-    from tandem.output.drift import drift_csv, point_data, print_drift
+    from tandem.output.drift import drift_csv, print_drift
     from tandem.output.drift_page import drift_page
     from tandem.schemas.errors import UserError
+    from tandem.serving.installation.drift_data import point_data
     from tandem.views.reconcile.receipts import drift_points
 
     if as_json + as_csv + (html is not None) > 1:

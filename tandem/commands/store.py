@@ -25,9 +25,9 @@ def status(
     """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
     from tandem.commands.private import exposed
     from tandem.journal.storage.blobs import LocalBlobs
-    from tandem.journal_state import read_state
-    from tandem.output.status_data import status_data
     from tandem.output.status_tables import print_status
+    from tandem.serving.installation.journal_state import read_state
+    from tandem.serving.installation.status_data import status_data
     from tandem.views.report import status_report
 
     places = Places.of(home, store, journal)
@@ -51,8 +51,8 @@ def publications(
     store: StoreOption = None,
 ) -> None:
     """List what was served under a name, newest first."""
-    from tandem.output.status_data import publication_data
     from tandem.output.status_tables import print_publications
+    from tandem.serving.installation.status_data import publication_data
 
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)

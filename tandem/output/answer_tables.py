@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from tandem.output.instants import short_time
 from tandem.output.printing import cell
 from tandem.output.tables import Column, print_pairs, print_table
 from tandem.schemas.certificate import Status
 from tandem.serving.questions.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
 from tandem.serving.questions.json_values import json_value
 from tandem.serving.questions.selecting import result_names
+from tandem.serving.questions.shown_times import short_time
 from tandem.serving.questions.spans import Span
 from tandem.views.answers.point import Answer, Series
 from tandem.views.answers.sessions import Sessions

@@ -7,12 +7,12 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tandem.output.instants import ago_text, short_time
 from tandem.output.printing import cell
 from tandem.output.tables import Column, print_table
 from tandem.schemas.certificate import time_text
-from tandem.serving.questions.json_values import json_value
+from tandem.serving.installation.drift_data import point_data, receipt_data, state_data
 from tandem.serving.questions.json_values import key_data as key_object
+from tandem.serving.questions.shown_times import ago_text, short_time
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CAUSES",
     "drift_csv",
-    "key_data",
     "outcome_data",
-    "point_data",
     "print_drift",
     "print_keys",
     "print_receipts",
-    "receipt_data",
 ]
 
 CAUSES: Final = ("late", "straddlers", "missing", "extra", "logic")
@@ -61,48 +58,6 @@ def outcome_data(outcome: Outcome, dry_run: bool, columns: Sequence[str]) -> dic
         ],
         "receipt": receipt_data(outcome.written) if outcome.written is not None else None,
     }
-
-
-def receipt_data(receipt: Reconciliation) -> dict[str, Any]:
-    """One reconcile run; `repair` is None where nothing had to be repaired."""
-    return {
-        "number": receipt.ordinal,
-        "name": receipt.name,
-        "version": receipt.version,
-        "at": time_text(receipt.at),
-        "boundary": receipt.boundary,
-        "batch_run": receipt.batch_run,
-        "live_run": receipt.live_run,
-        "repair": receipt.repair,
-        "publication": receipt.publication,
-        **receipt.summary,
-    }
-
-
-def key_data(key: RepairedKey, compiled: CompiledDefinition) -> dict[str, Any]:
-    """One line of a receipt, with results instead of states; a state that can't be decoded is None."""
-    return {
-        "tile": time_text(key.tile),
-        "key": key_object(compiled.definition.key, key.key),
-        "cause": key.cause,
-        "before": _results(key.before, compiled),
-        "after": _results(key.after, compiled),
-    }
-
-
-def _results(state: State | None, compiled: CompiledDefinition) -> dict[str, Any] | None:
-    from tandem.schemas.errors import StoreError
-    from tandem.views.answers.merging import merge_results
-
-    if state is None:
-        return None
-    import numpy as np
-
-    try:
-        (results,) = merge_results(compiled, [state[1]], np.zeros(1, np.int64), 1, "a receipt")
-    except StoreError:
-        return {"events": state[0], "results": None}
-    return {"events": state[0], "results": json_value(results)}
 
 
 def print_receipts(to: Console, listed: Sequence[Reconciliation]) -> None:
@@ -145,37 +100,13 @@ def print_keys(to: Console, keys: Sequence[RepairedKey], compiled: CompiledDefin
 
 
 def _shown(state: State | None, compiled: CompiledDefinition) -> str:
-    data = _results(state, compiled)
+    data = state_data(state, compiled)
     if data is None:
         return "-"
     if data["results"] is None:
         return f"{data['events']} events, unreadable states"
     results = ", ".join(f"{name} {value}" for name, value in data["results"].items())
     return f"{data['events']} events: {results}"
-
-
-def point_data(point: DriftPoint) -> dict[str, Any]:
-    """One point of the series; times as ISO 8601 in UTC, durations as seconds."""
-    causes = point.causes
-    return {
-        "reconciliation": point.reconciliation,
-        "reconciled_at": time_text(point.at),
-        "version": point.version,
-        "live_run": point.live_run,
-        "tile": time_text(point.tile),
-        "generation": point.generation,
-        "live": point.live,
-        "batch": point.batch,
-        "absolute": point.absolute,
-        "relative": point.relative,
-        "late": causes.late,
-        "straddlers": causes.straddlers,
-        "missing": causes.missing,
-        "extra": causes.extra,
-        "logic": causes.logic,
-        "agreed_at": None if point.agreed_at is None else time_text(point.agreed_at),
-        "agreed_after": None if point.agreed_after is None else point.agreed_after / 1e6,
-    }
 
 
 def drift_csv(points: Sequence[DriftPoint]) -> str:

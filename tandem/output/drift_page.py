@@ -7,8 +7,9 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from tandem.output.drift import CAUSES, point_data
-from tandem.output.instants import short_time
+from tandem.output.drift import CAUSES
+from tandem.serving.installation.drift_data import point_data
+from tandem.serving.questions.shown_times import short_time
 
 if TYPE_CHECKING:
     from tandem.views.reconcile.receipts import DriftPoint

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from tandem.output.instants import ago_text, short_time
 from tandem.output.printing import cell
 from tandem.output.tables import Column, print_pairs, print_table
+from tandem.serving.questions.shown_times import ago_text, short_time
 
 if TYPE_CHECKING:
-    from tandem.journal_state import HeldGeneration, JournalState
+    from tandem.serving.installation.journal_state import HeldGeneration, JournalState
     from tandem.views.rows import Publication
 
 __all__ = ["journal_lines", "print_publications", "print_status"]

@@ -35,7 +35,7 @@ from tandem.views.store import ViewStore
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIAL = ROOT / "docs/tutorials/first-answer.md"
-RUN = [TUTORIAL, ROOT / "docs/how-to/files-as-they-are.md", ROOT / "docs/how-to/windows.md"]
+RUN = [TUTORIAL, *(ROOT / f"docs/how-to/{name}.md" for name in ("files-as-they-are", "serve", "windows"))]
 """Pages that are run from their first line to their last."""
 NOT_RUN = {
     "backfill": "goes on with what live has journaled for hours",

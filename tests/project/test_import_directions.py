@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "journal": {"schemas"},
     "views": {"schemas"},
     "emulator": set(),
-    "serving": {"views", "schemas"},
+    "serving": {"views", "journal", "formats", "schemas"},
     "transforms": {"runners.beam_patches", "formats", "journal", "views", "schemas"},
     "runners": {"transforms", "formats", "journal", "views", "schemas"},
     "pipelines": {"runners", "transforms", "formats", "journal", "views", "schemas"},

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("formats", "journal", "pipelines", "verification", "runners", "schemas", "tandem", "transforms", "views")
+PACKAGES = (
+    "formats", "journal", "pipelines", "verification", "runners", "schemas", "serving", "tandem", "transforms", "views",
+)  # fmt: skip
 BANNED = ("utils", "helpers", "misc", "manager")
 MODULES = sorted(
     path.relative_to(ROOT)

@@ -1,181 +1,15 @@
-"""A home with one definition, written through the view store's own calls, and the command line over it."""
+"""A home with one definition, and the command line over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
+from orders_home import Installation, serve_orders
 from stage_fixtures import emulator, stage
-from typer.testing import CliRunner, Result
-
-from tandem.app import app
-from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
-from tandem.schemas.definition.compiled import compile_definition
-from tandem.schemas.definition.loading import load
-from tandem.schemas.states import aggregate
-from tandem.views.rows import BatchManifest, GenerationCounts
-from tandem.views.store import ViewStore
 
 __all__ = ["emulator", "stage"]
-
-HOUR = 3_600_000_000
-DAY_START = 1_767_571_200_000_000
-"""2026-01-05T00:00:00Z."""
-
-DEFINITION = """\
-name: orders
-source:
-  schema:
-    type: record
-    name: Order
-    fields:
-      - {name: id, type: string}
-      - {name: at, type: {type: long, logicalType: timestamp-micros}}
-      - {name: shop, type: string}
-      - {name: currency, type: string}
-      - {name: amount, type: double}
-  format: json
-  event_id: id
-  event_time: at
-key: [shop, currency]
-tile: 1h
-lateness: 1h
-measures:
-  orders: count
-  amount: {sum: amount}
-  largest: {max: amount}
-  newest: {max: at}
-  mean: {mean: amount}
-  spread: {stddev: amount}
-  middle: {quantiles: amount, at: [0.5]}
-  shops: {top_k: shop, k: 2}
-windows:
-  day: 1d
-  three_hours: {size: 3h, every: 1h}
-"""
-
-
-@dataclass(frozen=True)
-class Order:
-    """One event: `hour` of 2026-01-05."""
-
-    hour: float
-    amount: float
-    shop: str = "mill"
-    currency: str = "EUR"
-    generation: int = 1
-
-
-@dataclass(frozen=True)
-class Tally:
-    generation: int
-    counted: int
-    duplicates: int = 0
-    conflicts: int = 0
-
-
-@dataclass(frozen=True)
-class Update:
-    tile: int
-    block: pa.RecordBatch
-    tallies: Sequence[Tally] = ()
-    shard: int = 0
-    straddlers: Sequence[object] = ()
-    ids: pa.RecordBatch = field(default_factory=lambda: _no_ids())
-    attempt: int = 0
-    replaces: bool = False
-
-
-@dataclass(frozen=True)
-class Segment:
-    position: str
-    number: int
-    generation: int
-    received: int
-    routed: int
-    filtered: int = 0
-    dead: int = 0
-    late: Sequence[tuple[int, int]] = ()
-
-
-class Installation:
-    """A home folder, its view store, and `tandem` run on it."""
-
-    Order, Segment = Order, Segment
-    day, hour = DAY_START, HOUR
-
-    def __init__(self, folder: Path, text: str = DEFINITION) -> None:
-        self.home = folder / "home"
-        self.home.mkdir()
-        self.file = folder / "orders.yaml"
-        self.file.write_text(text, encoding="utf-8")
-        self.text = text
-        self.compiled = compile_definition(load(self.file))
-        self.version = self.compiled.version
-        self.store = ViewStore(str(self.home / "views.db"))
-        self.store.register(self.compiled, text)
-
-    def run(self, *arguments: str) -> Result:
-        """`tandem ARGUMENTS` with this home, in this process."""
-        return CliRunner().invoke(app, list(arguments), env={"TANDEM_HOME": str(self.home)})
-
-    def updates(self, orders: Sequence[Order]) -> Iterator[Update]:
-        """One update a tile."""
-        tiles = sorted({int(order.hour) for order in orders})
-        for tile in tiles:
-            mine = [order for order in orders if int(order.hour) == tile]
-            generations = sorted({order.generation for order in mine})
-            tallies = [Tally(g, sum(order.generation == g for order in mine)) for g in generations]
-            yield Update(DAY_START + tile * HOUR, self.block(mine), tallies)
-
-    def block(self, orders: Sequence[Order]) -> pa.RecordBatch:
-        times = np.array([DAY_START + int(order.hour * HOUR) for order in orders])
-        ids = pa.array([f"{index}" for index in range(len(orders))])
-        columns = {
-            "id": ids,
-            "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
-            "shop": pa.array([order.shop for order in orders]),
-            "currency": pa.array([order.currency for order in orders]),
-            "amount": pa.array([order.amount for order in orders]),
-            TIME: pa.array(times),
-            ID: ids,
-        }
-        schema = self.compiled.events_schema
-        batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-        prepared = self.compiled.prepare(batch).events
-        generations = pa.array([order.generation for order in orders], pa.int64())
-        return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
-
-    def batch(
-        self, batch_run: str, boundary: int, orders: Sequence[Order], *, parent: str | None = None, **options: object
-    ) -> None:
-        """A finished batch run of these events."""
-        before = self.store.batch_run(parent).boundary if parent else 0
-        self.store.start_batch_run(self.version, batch_run, boundary=boundary, parent=parent, **options)
-        self.store.write_batch(self.compiled, batch_run, list(self.updates(orders)))
-        counts = dict.fromkeys(range(before + 1, boundary + 1), 0)
-        for order in orders:
-            counts[order.generation] += 1
-        numbers = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
-        self.store.finish_batch_run(batch_run, BatchManifest(numbers))
-
-    def live(self, run: str, orders: Sequence[Order], *, lost: int = 0, **fates: object) -> None:
-        """Segments of these events, one a generation, folded; `lost` more of the last aren't folded."""
-        for generation in sorted({order.generation for order in orders}):
-            mine = [order for order in orders if order.generation == generation]
-            received = len(mine) + lost
-            segment = Segment(f"{run}/0000", generation, generation, received, received)
-            self.store.write_segments(self.version, run, [segment])
-            self.store.write_live(self.compiled, run, list(self.updates(mine)))
-
-
-def _no_ids() -> pa.RecordBatch:
-    kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
-    return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))
 
 
 @pytest.fixture
@@ -188,12 +22,6 @@ def empty(tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.fixture
 def served(empty: Installation) -> Installation:
-    """Batch up to generation 1 and a live run after it, published: 3 events of `mill,EUR` from 8:00, 2 from 9:00."""
-    empty.store.start_live_run(empty.version, "000001-aa")
-    first = [Order(8.1, 2.5), Order(8.2, 4.0), Order(8.3, 1.0, shop="oak")]
-    empty.live("000001-aa", first)
-    empty.batch("b-1", 1, first, built_for="000001-aa")
-    empty.live("000001-aa", [Order(8.5, 8.0, generation=2), Order(9.5, 16.0, generation=3)])
-    empty.store.set_watermark(empty.version, "000001-aa", DAY_START + 10 * HOUR)
-    empty.store.publish("orders", empty.version, "b-1", "000001-aa")
+    """Batch and live, published: see `serve_orders`."""
+    serve_orders(empty)
     return empty

@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from tandem.app import app
 from tandem.commands import pipelines as running
-from tandem.output.instants import ago_text
 from tandem.places import Places
 from tandem.schemas.errors import FencedError, StoreError, TandemError, WriterAliveError
+from tandem.serving.questions.shown_times import ago_text
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (

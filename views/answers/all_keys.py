@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -51,16 +51,21 @@ class KeyedStates:
         return results_of(self.compiled, merged_states(self.compiled.measures, states, groups, 1))[0]
 
 
-def states_of_all_keys(store: ViewStore, compiled: Compiled, start: int, end: int) -> KeyedStates:
+def states_of_all_keys(
+    store: ViewStore, compiled: Compiled, start: int, end: int, visible: Callable[[str], bool] | None = None
+) -> KeyedStates:
     """All keys with events in [start, end), both multiples of the tile, and the certificate of the whole.
 
-    Raises UserError for other bounds, StoreError if another definition version is served.
+    `visible`: only keys (canonical) for which it holds; the counts of the certificate are of these, too. Raises
+    UserError for other bounds, StoreError if another definition version is served.
     """
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
         rows = span_rows(connection, scope, start, end)
         late = sum(late_by_tile(connection, scope, start, end).values())
+    if visible is not None:
+        rows = [row for row in rows if visible(row.key)]
     rows.sort(key=itemgetter(0))  # what live alone has comes after all that batch has
     places: dict[str, int] = {}
     groups = np.fromiter((places.setdefault(row.key, len(places)) for row in rows), np.int64, len(rows))

@@ -164,13 +164,14 @@ def all_answers(
     *,
     key: str | None = None,
     span: tuple[int, int] | None = None,
+    first_key: str | None = None,
 ) -> Iterator[AnswerRow]:
     """Every key and step that has events, in the order of key (its bytes), then time, of one instant.
 
-    `key` (canonical): of this one only. `span`: only the tiles in [start, end); the first and the last step are cut by
-    it. Steps are multiples of the tile (by default the tile) and aligned to 1970-01-01 UTC, or the periods of a
-    calendar, whose zone the tiles must fit: else UserError, before the first row. Streams: memory holds some ten
-    thousand rows. The read transaction lasts until the iterator is used up or closed.
+    `key` (canonical): of this one only. `first_key`: without those before it. `span`: only the tiles in [start, end);
+    the first and the last step are cut by it. Steps are multiples of the tile (by default the tile) and aligned to
+    1970-01-01 UTC, or the periods of a calendar, whose zone the tiles must fit: else UserError, before the first row.
+    Streams: memory holds some ten thousand rows. The read transaction lasts until the iterator is used up or closed.
     """
     tile = compiled.definition.tile
     step = tile if step is None else step
@@ -178,11 +179,16 @@ def all_answers(
         raise UserError(f"step {step} isn't a multiple of the tile of {tile} microseconds")
     if span is not None:
         check_span(*span, tile)
-    return _all_answers(store, compiled, step, key, span)
+    return _all_answers(store, compiled, step, key, span, first_key)
 
 
 def _all_answers(
-    store: ViewStore, compiled: Compiled, step: int | Calendar, key: str | None, span: tuple[int, int] | None
+    store: ViewStore,
+    compiled: Compiled,
+    step: int | Calendar,
+    key: str | None,
+    span: tuple[int, int] | None,
+    first_key: str | None,
 ) -> Iterator[AnswerRow]:
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
@@ -190,6 +196,8 @@ def _all_answers(
         held: list[TileRow] = []
         last: tuple[str, int] | None = None
         for row in heapq.merge(*streams_of(connection, scope, key, span), key=_by_key_and_tile):
+            if first_key is not None and row.key < first_key:
+                continue
             place = (row.key, span_of(row.tile)[0])
             if place != last and len(held) >= _MERGE_AT_ONCE:
                 yield from _merged(compiled, held, span_of)

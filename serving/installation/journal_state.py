@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Final
 
 from tandem.journal.index import JournalIndex, LaneHold
-from tandem.journal.storage.blobs import BlobMissingError, BlobStore
+from tandem.journal.storage.blobs import BlobMissingError, BlobStore, LocalBlobs
 from tandem.journal.storage.layout import generation_path, heartbeat_path
 
-__all__ = ["HeldGeneration", "JournalState", "RunState", "begun_at", "last_sign", "read_state"]
+__all__ = ["HeldGeneration", "JournalState", "RunState", "begun_at", "existing_state", "last_sign", "read_state"]
 
 _EVERY: Final = 2**62
 """Above every generation: the lanes that hold it up are all those that aren't sealed for ever."""
@@ -76,6 +77,11 @@ def read_state(blobs: BlobStore) -> JournalState:
         held=tuple(held),
         writing=index.seal_status(index.current).holders if index.current else (),
     )
+
+
+def existing_state(folder: str) -> JournalState | None:
+    """The state of the journal in a folder; None where there is none."""
+    return read_state(LocalBlobs(folder)) if os.path.isdir(folder) else None
 
 
 def begun_at(blobs: BlobStore, generation: int) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tandem.output.instants import short_time
 from tandem.schemas.time.durations import format_duration
+from tandem.serving.questions.shown_times import short_time
 
 if TYPE_CHECKING:
     from tandem.schemas.certificate import Certificate

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tandem.schemas.certificate import time_text
 
 if TYPE_CHECKING:
-    from tandem.journal_state import JournalState
+    from tandem.serving.installation.journal_state import JournalState
     from tandem.views.rows import Publication
 
 __all__ = ["publication_data", "status_data"]

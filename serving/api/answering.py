@@ -1,0 +1,143 @@
+"""From the parameters of a question to its reply: what readers' threads do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.time.calendars import Calendar
+from tandem.schemas.time.durations import format_duration
+from tandem.serving.api.parameters import AnswerParameters, SeriesParameters, SessionParameters, TopParameters
+from tandem.serving.api.problems import Problem
+from tandem.serving.api.reading import OpenStore, Readers
+from tandem.serving.api.replies import Reply, ReplyCache, json_reply
+from tandem.serving.api.settings import Limits
+from tandem.serving.questions.answer_data import answer_data
+from tandem.serving.questions.asking import AnyAnswer, Question, ask, question_of
+from tandem.serving.questions.spans import Span
+from tandem.serving.security.hidden_counts import without_counts
+from tandem.serving.security.principals import Principal
+
+__all__ = ["Asker", "Asking", "check_key", "question_for"]
+
+AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopParameters
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A definition, and who asks something of it, at one state of the store."""
+
+    store: OpenStore
+    name: str
+    principal: Principal
+    mark: str
+    now: int
+    """Wall clock, microseconds UTC."""
+    limits: Limits
+
+    @property
+    def compiled(self) -> CompiledDefinition:
+        """The definition. Raises Problem."""
+        return self.store.catalogue.compiled(self.name, self.principal, self.mark)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether they see some of its keys only."""
+        return self.principal.rows.restricts(self.name)
+
+    def whole(self) -> CompiledDefinition:
+        """The definition, for those who see all its keys. Raises Problem."""
+        if self.restricted:
+            raise Problem("not-allowed", f"this is about all keys of {self.name}, and the API key shows some only")
+        return self.compiled
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Answers questions for requests."""
+
+    readers: Readers
+    cache: ReplyCache
+    clock: Callable[[], int]
+
+    def asking(self, name: str, principal: Principal) -> Asking:
+        """What a reader's thread begins with."""
+        store = self.readers.store()
+        limits = self.readers.settings.limits
+        return Asking(store, name, principal, store.changes.mark(), self.clock(), limits)
+
+    async def run(self, name: str, principal: Principal, work: Callable[[Asking], R]) -> R:
+        """What `work` makes of a definition, in a reader's thread."""
+        return await self.readers.run(lambda: work(self.asking(name, principal)))
+
+    async def reply(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
+        """The reply to a question of any kind."""
+        return await self.readers.run(self.answered, name, principal, parameters)
+
+    def answered(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
+        """The same, in this thread: as it was, if nothing has changed since."""
+        asking = self.asking(name, principal)
+        question = question_for(asking, parameters)
+        span = question.span
+        known = (parameters, name, question.compiled.version, principal.scope_of(name), span.start, span.end)
+        kept = self.cache.get(known, asking.mark)
+        if kept is None:
+            kept = _replied(asking, question, ask(asking.store.views, question))
+            self.cache.put(known, asking.mark, kept)
+        return kept
+
+
+def question_for(asking: Asking, parameters: AnyParameters) -> Question:
+    """The question, within what whoever asks may see, and the limits. Raises Problem, UserError."""
+    compiled, visible = asking.compiled, asking.principal.rows.visible(asking.name)
+    series = isinstance(parameters, SeriesParameters)
+    times, select = parameters.times(asking.now), parameters.select()
+    question = question_of(compiled, times, parameters.asked(), select, series=series)
+    if isinstance(parameters, TopParameters):
+        if question.key is not None and compiled.definition.key:
+            raise Problem("bad-question", "top is a question over all keys; leave key out")
+        question = replace(question, visible=visible)
+    elif question.key is None:
+        names = ",".join(f"{column}=..." for column in compiled.definition.key)
+        raise Problem(
+            "bad-question", f"which key? give key={names}", "`/top` answers for all keys, `/keys` lists them."
+        )
+    else:
+        check_key(asking, question.key)
+    _check_size(question, asking.limits)
+    return question
+
+
+def check_key(asking: Asking, key: str) -> None:
+    """Raise Problem unless whoever asks may see a key (canonical). The key alone decides, whether it exists or not."""
+    visible = asking.principal.rows.visible(asking.name)
+    if visible is not None and not visible(key):
+        raise Problem("not-allowed", f"this key of {asking.name} isn't shown to whoever asks")
+
+
+def _check_size(question: Question, limits: Limits) -> None:
+    span, step = question.span, question.step
+    if (isinstance(span, Span) and span.ever) or span.end is None:
+        return
+    length = span.end - span.start
+    if length > limits.span:
+        raise Problem(
+            "bad-question", f"a span of {format_duration(length)}; at most {format_duration(limits.span)} a question"
+        )
+    if isinstance(step, int) and not isinstance(step, Calendar) and length // step > limits.points:
+        raise Problem(
+            "bad-question", f"{length // step:,} steps; at most {limits.points:,} a question", "Longer steps."
+        )
+
+
+def _replied(asking: Asking, question: Question, found: AnyAnswer) -> Reply:
+    data: dict[str, Any] = {"definition": asking.name, **answer_data(question, found)}
+    rows = len(data.get("sessions") or data.get("answers") or ())
+    if rows > asking.limits.rows:
+        raise Problem("bad-question", f"{rows:,} entries; at most {asking.limits.rows:,} an answer", "A shorter span.")
+    if asking.restricted:
+        data = without_counts(data)
+    return json_reply(data, found.certificate.publication)

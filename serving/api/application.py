@@ -1,0 +1,115 @@
+"""The server as one ASGI application: guard, hot path, framework with routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from tandem.schemas.definition.suggestions import suggestion
+from tandem.schemas.errors import TandemError
+from tandem.serving.api.answering import Asker
+from tandem.serving.api.context import Service
+from tandem.serving.api.faults import fault_of
+from tandem.serving.api.guard import Guard
+from tandem.serving.api.hot_path import HotPath
+from tandem.serving.api.problems import KINDS, PROBLEM_TYPE, Problem, problem_of
+from tandem.serving.api.reading import Readers
+from tandem.serving.api.replies import ReplyCache
+from tandem.serving.api.routes import definitions, exports, health, installation, kinds
+from tandem.serving.api.settings import Settings, check_settings
+from tandem.serving.security.api_keys import KeyFile
+from tandem.serving.security.audit_log import AuditLog
+from tandem.serving.security.authentication import Authenticator, Tokens
+from tandem.serving.security.sessions import BrowserSessions
+
+__all__ = ["application"]
+
+
+def application(settings: Settings, clock: Callable[[], int], tokens: Tokens | None = None) -> ASGIApp:
+    """The server for these settings. `clock`: wall clock, microseconds UTC. Raises UserError for settings that would
+    let anybody in from elsewhere.
+    """
+    check_settings(settings)
+    readers = Readers(settings)
+    service = Service(settings, readers, Asker(readers, ReplyCache(), clock), AuditLog(settings.audit_file), clock)
+    authenticator = Authenticator(settings.keys, KeyFile(settings.key_file), BrowserSessions(), clock, tokens)
+    framework = _framework(service)
+    framework.state.authenticator = authenticator
+    return Guard(HotPath(framework, service.asker), settings, authenticator)
+
+
+def _framework(service: Service) -> FastAPI:
+    app = FastAPI(
+        title="Tandem",
+        version=version("tandem-beam"),
+        description="One answer over batch and live, with a certificate of what it is made of.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        exception_handlers={
+            RequestValidationError: _unreadable,
+            HTTPException: _refused,
+            Problem: _problem,
+            TandemError: _refused_by_us,
+            Exception: _faulty,
+        },
+    )
+    app.state.service = service
+    for routes in (definitions, exports, installation, health, kinds):
+        app.include_router(routes.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.service.readers.close()
+
+
+async def _problem(request: Request, problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, {"cache-control": "no-store", **problem.headers}, PROBLEM_TYPE)
+
+
+async def _refused_by_us(request: Request, error: TandemError) -> Response:
+    return await _problem(request, problem_of(error))
+
+
+async def _faulty(request: Request, error: Exception) -> Response:
+    return await _problem(request, fault_of(request.scope, error))
+
+
+async def _unreadable(request: Request, error: RequestValidationError) -> Response:
+    """The first parameter that can't be read, named as whoever asks wrote it."""
+    first: dict[str, Any] = error.errors()[0]
+    name = str(first["loc"][-1]) if first["loc"] else "the body"
+    if first["type"] == "extra_forbidden":
+        route: Any = request.scope.get("route")
+        return await _problem(request, Problem("bad-question", f"{name}: {suggestion(name, _parameters(route))}"))
+    return await _problem(request, Problem("bad-question", f"{name}: {first['msg']}"))
+
+
+def _parameters(route: Any) -> list[str]:
+    """The names of a route's query parameters."""
+    found: list[str] = []
+    for parameter in route.dependant.query_params:
+        model: Any = parameter.field_info.annotation
+        fields = getattr(model, "model_fields", None)
+        found += [each.alias or name for name, each in fields.items()] if fields else [parameter.alias]
+    return found
+
+
+async def _refused(request: Request, error: HTTPException) -> Response:
+    """What the framework refuses by itself: a path or method that there isn't, a body that is no JSON."""
+    kind = {404: "not-found", 405: "not-this-method", 413: "too-large"}.get(error.status_code, "bad-question")
+    detail = error.detail if kind == "too-large" else f"{request.url.path[:200]}: {KINDS[kind][1].lower()}"
+    answer = await _problem(request, Problem(kind, detail))
+    answer.headers.update(error.headers or {})
+    return answer

@@ -1,0 +1,162 @@
+"""What every request passes before anything is done for it: its size, where it comes from, and who sends it.
+
+And what every response gets: headers that keep a browser from doing what pages of others want.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tandem.schemas.errors import TandemError
+from tandem.schemas.privacy.printable import printable
+from tandem.serving.api.faults import fault_of
+from tandem.serving.api.problems import Problem, problem_of
+from tandem.serving.api.sending import header, send_problem
+from tandem.serving.api.settings import Settings
+from tandem.serving.security.authentication import Authenticator
+
+__all__ = ["Guard"]
+
+_OPEN: Final = ("/health/live", "/health/ready", "/login", "/static/", "/problems/")
+"""Paths that tell nothing about the installation."""
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_HEADER_BYTES: Final = 32 * 1024
+_CONTENT: Final = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+"""No script and no style that isn't a file of ours, and nothing from elsewhere."""
+_HEADERS: Final = [
+    (b"content-security-policy", _CONTENT.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """ASGI: lets in who may, and answers everything that goes wrong below with a problem."""
+
+    app: ASGIApp
+    settings: Settings
+    authenticator: Authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        out = _Out(send, head=scope["method"] == "HEAD")
+        try:
+            self._let_in(scope)
+            body = _Body(receive, self.settings.limits.body)
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}
+            await self.app(scope, body, out)
+        except Problem as problem:
+            await out.problem(problem)
+        except TandemError as error:
+            await out.problem(problem_of(error))
+        except Exception as error:
+            if not out.begun:  # the framework has told it already
+                await out.problem(fault_of(scope, error))
+
+    def _let_in(self, scope: Scope) -> None:
+        """Note who asks. Raises Problem for what is too large, comes from elsewhere, or from nobody who is known."""
+        _check_size(scope, self.settings)
+        _check_origin(scope, self.settings)
+        path = scope["path"]
+        principal = self.authenticator.principal(header(scope, b"authorization"), header(scope, b"cookie"))
+        if principal is None and not path.startswith(_OPEN):
+            raise Problem("not-authenticated", f"{printable(path)[:200]}: an API key that is known and valid is needed")
+        scope.setdefault("state", {})["principal"] = principal
+
+
+def _check_size(scope: Scope, settings: Settings) -> None:
+    limits = settings.limits
+    target = len(scope.get("raw_path") or scope["path"].encode()) + len(scope["query_string"])
+    if target > limits.target:
+        raise Problem("too-long", f"{target:,} bytes of path and query; at most {limits.target:,}")
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > _HEADER_BYTES:
+        raise Problem("too-many-headers", f"{size:,} bytes of headers; at most {_HEADER_BYTES:,}")
+    length = header(scope, b"content-length")
+    if length and (not length.isdecimal() or int(length) > limits.body):
+        raise Problem("too-large", f"a body of {length[:20]} bytes; at most {limits.body:,}")
+
+
+def _check_origin(scope: Scope, settings: Settings) -> None:
+    """A page of another site must not ask through its visitor's browser, under a name of its own either."""
+    host = header(scope, b"host")
+    if _name_of(host) not in settings.known_hosts:
+        raise Problem("wrong-origin", f"this server isn't called {printable(host)[:200] or '(no name at all)'}")
+    origin = header(scope, b"origin")
+    if origin and origin.partition("://")[2].lower() != host.lower():
+        raise Problem("wrong-origin", f"a page of {printable(origin)[:200]} asks")
+    navigates = header(scope, b"sec-fetch-mode") == "navigate" and scope["method"] in _SAFE
+    if header(scope, b"sec-fetch-site") in ("cross-site", "same-site") and not navigates:
+        raise Problem("wrong-origin", "a page of another site asks")
+
+
+def _name_of(host: str) -> str:
+    """The host without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+class _Out:
+    """The way back: what is sent gets our headers, a HEAD no body, and a problem goes out if nothing has yet."""
+
+    def __init__(self, send: Send, *, head: bool) -> None:
+        self._send, self._head = send, head
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            mine = {name for name, _ in message.get("headers", ())}
+            added = [pair for pair in _HEADERS if pair[0] not in mine]
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
+        elif self._head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    async def problem(self, problem: Problem) -> None:
+        """Send a problem; where a response has begun it is cut off, which its reader notices."""
+        if self.begun:
+            raise ConnectionError(problem.detail)
+        await send_problem(self, problem)
+
+
+class _Body:
+    """A request's body as it comes, up to so many bytes."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._got = receive, most, 0
+
+    async def __call__(self) -> Any:
+        message = await self._receive()
+        self._got += len(message.get("body", b""))
+        if self._got > self._most:
+            # the framework lets its own errors through, and takes others for a body that can't be read
+            raise HTTPException(413, f"a body of more than {self._most:,} bytes")
+        return message

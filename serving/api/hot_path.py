@@ -1,0 +1,69 @@
+"""Point answers before the framework: most requests of programs are these, and routing and validating in general would
+take longer than the answer.
+
+What isn't a plain question (a parameter twice, or unknown, or another method) is left to the framework, whose route
+answers the same from the same functions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tandem.schemas.errors import TandemError
+from tandem.serving.api.answering import Asker
+from tandem.serving.api.parameters import AnswerParameters
+from tandem.serving.api.problems import Problem, problem_of
+from tandem.serving.api.replies import is_known
+from tandem.serving.api.sending import header, send_problem, send_reply
+from tandem.serving.security.principals import Principal
+
+__all__ = ["HotPath"]
+
+_PATH: Final = re.compile(r"/api/v1/definitions/([^/]+)/answer")
+_NAMES: Final = frozenset(field.alias or name for name, field in AnswerParameters.model_fields.items())
+
+
+@dataclass(frozen=True)
+class HotPath:
+    """ASGI: answers `GET .../answer`, and hands everything else on."""
+
+    app: ASGIApp
+    asker: Asker
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = _asked(scope)
+        if asked is None:
+            await self.app(scope, receive, send)
+            return
+        name, parameters = asked
+        principal: Principal = scope["state"]["principal"]
+        try:
+            reply = await self.asker.reply(name, principal, parameters)
+        except Problem as problem:
+            await send_problem(send, problem)
+        except TandemError as error:
+            await send_problem(send, problem_of(error))
+        else:
+            await send_reply(send, reply, known=is_known(header(scope, b"if-none-match"), reply.tag))
+
+
+def _asked(scope: Scope) -> tuple[str, AnswerParameters] | None:
+    """(definition, parameters) of a plain question."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return None
+    found = _PATH.fullmatch(scope["path"])
+    if found is None:
+        return None
+    try:
+        pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
+        if len(dict(pairs)) < len(pairs) or not {name for name, _ in pairs} <= _NAMES:
+            return None
+        return found[1], AnswerParameters.model_validate(dict(pairs))
+    except (UnicodeError, ValidationError):
+        return None

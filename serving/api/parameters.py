@@ -1,0 +1,157 @@
+"""The parameters of questions, as the OpenAPI document has them and as `serving.questions` takes them.
+
+They have the names of the flags of `tandem query` and `tandem export`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tandem.serving.questions.asking import SelectFlags
+from tandem.serving.questions.session_spans import SessionFlags
+from tandem.serving.questions.spans import TimeFlags
+
+__all__ = ["AnswerParameters", "ExportParameters", "KeyParameters", "MessageParameters", "SeriesParameters",
+           "SessionParameters", "TimeParameters", "TopParameters"]  # fmt: skip
+
+_LONGEST: Final = 2000
+_Text = Annotated[str | None, Field(max_length=_LONGEST)]
+_CONFIG: Final = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _text(description: str, example: str | None = None) -> Any:
+    examples = [example] if example is not None else None
+    return Field(default=None, max_length=_LONGEST, description=description, examples=examples)
+
+
+class TimeParameters(BaseModel):
+    """Which time is meant."""
+
+    model_config = _CONFIG
+
+    window: _Text = _text("a duration; a window's name; day, week, month, quarter, year", "1h")
+    at: _Text = _text("the window that is current then (default: now)", "2026-01-05T12:00Z")
+    start: _Text = Field(default=None, alias="from", max_length=_LONGEST, description="start of a span, ISO 8601")
+    end: _Text = Field(default=None, alias="to", max_length=_LONGEST, description="its end, exclusive")
+    since: _Text = _text("all since a time, the start of a day ... year, or ever", "ever")
+    zone: _Text = _text("time zone of times and calendar windows (default: UTC)", "Europe/Berlin")
+    first_day: _Text = _text("first day of weeks (default: monday)", "monday")
+    measures: _Text = _text("these results only, NAME,...")
+
+    def times(self, now: int) -> TimeFlags:
+        """For `question_of`."""
+        return TimeFlags(now, self.window, self.at, self.start, self.end, self.since, self.zone, self.first_day)
+
+    def select(self) -> SelectFlags:
+        """For `question_of`."""
+        return SelectFlags(measures=self.measures)
+
+    def asked(self) -> SessionFlags:
+        """For `question_of`."""
+        return SessionFlags()
+
+
+class AnswerParameters(TimeParameters):
+    """Of the answer of one key; none where the definition has no key."""
+
+    key: _Text = _text("JFK,UA or origin=JFK,carrier=UA or a JSON array", "home")
+
+    def select(self) -> SelectFlags:
+        """For `question_of`."""
+        return SelectFlags(self.key, self.measures)
+
+
+class SeriesParameters(AnswerParameters):
+    """Of the answers of one key, step by step."""
+
+    step: _Text = _text("a duration, or day ... year (default: the tile)", "1h")
+    where: _Text = _text("steps for whose results this expression is true")
+
+    def times(self, now: int) -> TimeFlags:
+        """For `question_of`."""
+        return TimeFlags(
+            now, self.window, self.at, self.start, self.end, self.since, self.zone, self.first_day, self.step
+        )
+
+    def select(self) -> SelectFlags:
+        """For `question_of`."""
+        return SelectFlags(self.key, self.measures, self.where)
+
+
+class SessionParameters(AnswerParameters):
+    """Of the sessions of one key."""
+
+    session_at: _Text = _text("the session that is current then")
+    gap: _Text = _text("a duration (default: the definition's)", "30m")
+    where: _Text = _text("sessions for whose results this expression is true")
+
+    def select(self) -> SelectFlags:
+        """For `question_of`."""
+        return SelectFlags(self.key, self.measures, self.where)
+
+    def asked(self) -> SessionFlags:
+        """For `question_of`."""
+        return SessionFlags(self.session_at is None, self.session_at, self.gap)
+
+
+class TopParameters(TimeParameters):
+    """Of the answers of all keys, in the order of one result."""
+
+    by: _Text = _text("the result that keys are in the order of (default: the first)")
+    where: _Text = _text("keys for whose results this expression is true")
+    least: bool = Field(default=False, description="the least first")
+    limit: int = Field(default=10, ge=1, le=10_000, description="keys at most")
+
+    def select(self) -> SelectFlags:
+        """For `question_of`."""
+        top, bottom = (None, self.limit) if self.least else (self.limit, None)
+        return SelectFlags(None, self.measures, self.where, self.by, top, bottom)
+
+
+class KeyParameters(BaseModel):
+    """Of a search for keys."""
+
+    model_config = _CONFIG
+
+    text: _Text = _text("keys one of whose values holds this text, in any case", "ho")
+    limit: int = Field(default=100, ge=1, le=10_000, description="keys at most")
+    after: _Text = _text("where the page before ended: its `next`")
+
+
+class ExportParameters(BaseModel):
+    """Of the answers of every key and step."""
+
+    model_config = _CONFIG
+
+    format: Literal["jsonl", "csv", "parquet", "arrow"] = Field(default="jsonl", description="how they are written")
+    step: _Text = _text("span of an answer (default: the tile)", "1h")
+    window: _Text = _text("instead: day, week, month, quarter, year, or a window's name")
+    start: _Text = Field(default=None, alias="from", max_length=_LONGEST, description="start of a span (default: all)")
+    end: _Text = Field(default=None, alias="to", max_length=_LONGEST, description="its end, exclusive")
+    zone: _Text = _text("time zone of times and of the calendar (default: UTC)")
+    first_day: _Text = _text("first day of weeks (default: monday)")
+    key: _Text = _text("of this key only")
+    measures: _Text = _text("these results only, NAME,...")
+    where: _Text = _text("rows only for whose results this expression is true")
+    limit: int = Field(default=100_000, ge=1, le=100_000, description="rows of a page at most")
+    after: _Text = _text("where the page before ended: the `after` of its `Link`")
+
+    def times(self, now: int) -> TimeFlags:
+        """For `export_of`."""
+        return TimeFlags(
+            now, window=self.window, start=self.start, end=self.end, zone=self.zone, first_day=self.first_day,
+            step=self.step,
+        )  # fmt: skip
+
+    def select(self) -> SelectFlags:
+        """For `export_of`."""
+        return SelectFlags(self.key, self.measures, self.where)
+
+
+class MessageParameters(AnswerParameters):
+    """Of the raw messages behind an answer."""
+
+    limit: int = Field(default=100, ge=1, le=1_000, description="messages at most")
+    after: _Text = _text("where the page before ended: its `next`")

@@ -1,0 +1,96 @@
+"""Reading the store for requests: in threads with connections of their own, so many at once, so long each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from tandem.schemas.errors import StoreError
+from tandem.serving.api.catalogue import Catalogue
+from tandem.serving.api.problems import Problem
+from tandem.serving.api.settings import Settings
+from tandem.serving.api.store_changes import StoreChanges
+from tandem.views.store import ViewStore
+
+__all__ = ["OpenStore", "Readers"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class OpenStore:
+    """The view store of a server with what is kept of it between requests."""
+
+    views: ViewStore
+    changes: StoreChanges
+    catalogue: Catalogue
+
+    @classmethod
+    def of(cls, url: str) -> OpenStore:
+        """Open a store that must be there. Raises NoStoreError, StoreError."""
+        views = ViewStore(url, create=False)
+        return cls(views, StoreChanges(views.database), Catalogue(views))
+
+
+@dataclass
+class Readers:
+    """Threads that read. The store is opened by the first that needs it, and may come to be after the server."""
+
+    settings: Settings
+    _pool: ThreadPoolExecutor = field(init=False)
+    _store: OpenStore | None = field(default=None, init=False)
+    _waiting: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(self.settings.readers, thread_name_prefix="reader")
+
+    @property
+    def waiting(self) -> int:
+        """Questions that are being answered, or wait for it."""
+        return self._waiting
+
+    def store(self) -> OpenStore:
+        """The store; for the readers' threads. Raises NoStoreError, StoreError."""
+        if self._store is None:
+            self._store = OpenStore.of(self.settings.store)
+        return self._store
+
+    async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What `work` returns, called in a reader's thread; where another version was published under it, once more.
+
+        Raises Problem if too many wait, or it takes too long, and what `work` raises.
+        """
+        limits = self.settings.limits
+        if self._waiting >= limits.waiting + self.settings.readers:
+            raise Problem("busy", f"{self._waiting} questions wait already")
+        self._waiting += 1
+        task = asyncio.get_running_loop().run_in_executor(self._pool, _twice, work, args, kwargs)
+        task.add_done_callback(self._done)
+        try:
+            return await asyncio.wait_for(asyncio.shield(task), limits.seconds)
+        except TimeoutError:
+            raise Problem("too-slow", f"no answer within {limits.seconds:g} seconds") from None
+
+    def close(self) -> None:
+        """Wait for who reads, and close the store."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._store is not None:
+            self._store.views.close()
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self._waiting -= 1
+        if not task.cancelled():
+            task.exception()  # looked at, also where nobody waits any more
+
+
+def _twice(work: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    try:
+        return work(*args, **kwargs)
+    except StoreError as error:
+        if "this was asked with version" not in str(error):
+            raise
+        return work(*args, **kwargs)

@@ -1,0 +1,86 @@
+"""What is sent back: bytes with an entity tag, kept while nothing in the store changes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tandem.schemas.privacy.printable import json_text
+
+__all__ = ["JSON", "Reply", "ReplyCache", "is_known", "json_reply", "tagged"]
+
+JSON: Final = "application/json"
+_MOST_BYTES: Final = 32 << 20
+_LARGEST: Final = 1 << 20
+"""Bytes of a reply that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful answer. It is always asked for anew: also a settled one can be corrected."""
+
+    body: bytes
+    tag: str
+    """The value of ETag: the publication that was read, and a digest of the body."""
+    content_type: str = JSON
+    more: tuple[tuple[str, str], ...] = ()
+    """Headers of its own."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those that go with it, but for its length."""
+        common = {"etag": self.tag, "cache-control": "private, no-cache", "vary": "authorization, cookie"}
+        return {"content-type": self.content_type, **common, **dict(self.more)}
+
+
+def json_reply(data: Any, publication: int = 0) -> Reply:
+    """Data as JSON."""
+    return tagged(json_text(data).encode(), publication)
+
+
+def tagged(body: bytes, publication: int, content_type: str = JSON, more: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """Bytes with their tag."""
+    digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+    return Reply(body, f'"{publication}-{digest}"', content_type, more)
+
+
+def is_known(if_none_match: str, tag: str) -> bool:
+    """Whether whoever asks has this reply already, by its If-None-Match."""
+    if if_none_match.strip() == "*":
+        return True
+    return tag in (each.strip().removeprefix("W/") for each in if_none_match.split(","))
+
+
+@dataclass
+class ReplyCache:
+    """Replies by question, each good for one state of the store. The one that wasn't used for longest goes first."""
+
+    most_bytes: int = _MOST_BYTES
+    _kept: OrderedDict[Hashable, tuple[str, Reply]] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, question: Hashable, mark: str) -> Reply | None:
+        """The reply to a question, if it is of the store's state that has this mark."""
+        with self._lock:
+            found = self._kept.get(question)
+            if found is None or found[0] != mark:
+                return None
+            self._kept.move_to_end(question)
+            return found[1]
+
+    def put(self, question: Hashable, mark: str, reply: Reply) -> None:
+        """Keep a reply that was read at this mark or after it."""
+        if len(reply.body) > _LARGEST:
+            return
+        with self._lock:
+            before = self._kept.pop(question, None)
+            self._bytes += len(reply.body) - (len(before[1].body) if before is not None else 0)
+            self._kept[question] = mark, reply
+            while self._bytes > self.most_bytes:
+                _, (_, oldest) = self._kept.popitem(last=False)
+                self._bytes -= len(oldest.body)

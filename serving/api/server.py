@@ -1,0 +1,75 @@
+"""The process that serves: a socket, uvicorn over it, an orderly end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tandem.schemas.errors import LaunchError
+from tandem.serving.api.settings import Settings
+
+__all__ = ["serve"]
+
+_DRAIN_SECONDS: Final = 10
+_IDLE_SECONDS: Final = 20
+_CONNECTIONS: Final = 1_000
+
+
+def serve(app: ASGIApp, settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; then take no more requests, and answer those that there are.
+
+    `ready` gets the server's address once it listens. Raises LaunchError where it can't.
+    """
+    with _listening(settings) as listening:
+        host, port = listening.getsockname()[:2]
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_IDLE_SECONDS,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        with _signals_end_it():
+            server.run(sockets=[listening])
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((settings.host, settings.port))
+        made.listen(1024)
+    except OSError as error:
+        made.close()
+        where = f"{settings.host}, port {settings.port}"
+        raise LaunchError(f"can't listen at {where}: {error.strerror or error}", "--port 0 takes a free one") from None
+    return made
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """uvicorn raises the signals that ended it once more when it is done: then they have done their work."""
+
+    def done(number: int, frame: FrameType | None) -> None:
+        pass
+
+    before = {number: signal.signal(number, done) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

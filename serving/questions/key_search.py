@@ -1,0 +1,77 @@
+"""Searching the keys of what is served, page by page, in the order of keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+
+from tandem.views.answers.reading import read_scope
+from tandem.views.storage.tables import batch_states, live_states
+
+if TYPE_CHECKING:
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.views.store import ViewStore
+
+__all__ = ["FoundKeys", "find_keys"]
+
+_LOOKED_AT: Final = 20_000
+"""Keys that one page looks at: a text that is rare gets an empty page with a `next`, not an endless search."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKeys:
+    """One page of keys (canonical)."""
+
+    keys: tuple[str, ...]
+    next: str | None
+    """The key after which the next page begins; None where there are no more."""
+
+
+def find_keys(
+    store: ViewStore,
+    compiled: CompiledDefinition,
+    text: str | None,
+    limit: int,
+    *,
+    after: str = "",
+    visible: Callable[[str], bool] | None = None,
+) -> FoundKeys:
+    """Keys that have rows in what is served, after a key, and one of whose values holds a text in any case."""
+    wanted = text.casefold() if text else ""
+    found: list[str] = []
+    with store.database.read() as connection:
+        scope = read_scope(connection, store.chains, compiled)
+        places = []
+        if scope.batch_ordinal is not None:
+            places.append((batch_states, batch_states.c.definition == scope.definition))
+        if scope.live_id is not None:
+            places.append((live_states, live_states.c.run == scope.live_id))
+        last = after
+        for looked_at, key in enumerate(merge(*(_keys(connection, table, rows, after) for table, rows in places))):
+            if key == last:
+                continue
+            if len(found) == limit or looked_at >= _LOOKED_AT:
+                return FoundKeys(tuple(found), last)
+            last = key
+            if (visible is None or visible(key)) and (not wanted or _holds(key, wanted)):
+                found.append(key)
+    return FoundKeys(tuple(found), None)
+
+
+def _keys(connection: sa.Connection, table: sa.Table, rows: sa.ColumnElement[bool], after: str) -> Iterator[str]:
+    """Each key once, by one step a key in the primary key's order, however many tiles it has."""
+    last: str | None = after
+    while True:
+        last = connection.execute(sa.select(sa.func.min(table.c.key)).where(rows, table.c.key > last)).scalar()
+        if last is None:
+            return
+        yield last
+
+
+def _holds(key: str, wanted: str) -> bool:
+    return any(wanted in str(value).casefold() for value in json.loads(key))

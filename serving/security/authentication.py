@@ -1,0 +1,49 @@
+"""From a request's headers to who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tandem.serving.security.api_keys import KeyFile
+from tandem.serving.security.principals import LOCAL, Principal
+from tandem.serving.security.sessions import BrowserSessions, cookie_of
+
+__all__ = ["Authenticator", "Tokens"]
+
+
+class Tokens(Protocol):
+    """What tells who asks with a token of somebody else's."""
+
+    def principal(self, text: str, now: int) -> Principal | None:
+        """Who asks; None for a token that is none, or isn't meant for this server."""
+
+
+@dataclass(frozen=True)
+class Authenticator:
+    """Knows people by an API key, a token, or a browser's session."""
+
+    required: bool
+    """Nobody is let in who isn't known; else whoever asks is a viewer of everything."""
+    keys: KeyFile
+    sessions: BrowserSessions
+    clock: Callable[[], int]
+    tokens: Tokens | None = None
+
+    def principal(self, authorization: str, cookie: str) -> Principal | None:
+        """Who asks, by the headers Authorization and Cookie; None for nobody who is known."""
+        now = self.clock()
+        if authorization:
+            scheme, _, given = authorization.partition(" ")
+            return self.of_secret(given.strip(), now) if scheme.lower() == "bearer" else None
+        key = self.sessions.key(cookie_of(cookie), now)
+        if key is not None:
+            return self.keys.still(key, now)
+        return None if self.required else LOCAL
+
+    def of_secret(self, given: str, now: int) -> Principal | None:
+        """Who has this API key, or this token."""
+        if self.tokens is not None and given.count(".") == 2:
+            return self.tokens.principal(given, now)
+        return self.keys.principal(given, now)

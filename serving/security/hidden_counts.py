@@ -1,0 +1,43 @@
+"""Certificates for those who see some keys only: without the counts that are over all keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+__all__ = ["OF_ALL_KEYS", "without_counts", "without_numbers"]
+
+OF_ALL_KEYS: Final = ("pending_late", "dead_letters", "conflicts", "in_flight", "residue")
+"""Members of a certificate that count what belongs to others, too."""
+_REASONS: Final = (
+    (re.compile(r"^\d+ late events"), "late events"),
+    (re.compile(r"^\d+ dead letters"), "dead letters"),
+    (re.compile(r"^batch has a residue of \d+ events"), "batch has a residue"),
+    (re.compile(r"^in flight: \d+ events"), "events are in flight"),
+    (re.compile(r"^missing in batch: .*"), "batch lacks something that it should have read"),
+)
+
+
+def without_counts(data: dict[str, Any]) -> dict[str, Any]:
+    """An answer of `serving.questions.answer_data`: what is counted over all keys is null in its certificates, and its
+    reasons tell that there is something, not how much.
+    """
+    shown = dict(data)
+    if "certificate" in shown:
+        certificate = {**shown["certificate"], **dict.fromkeys(OF_ALL_KEYS), "missing": []}
+        shown["certificate"] = certificate | {"reasons": without_numbers(certificate["reasons"])}
+    if "sessions" in shown:
+        shown["sessions"] = [{**each, "reasons": without_numbers(each["reasons"])} for each in shown["sessions"]]
+    return shown
+
+
+def without_numbers(reasons: Sequence[str]) -> list[str]:
+    """The reasons why an answer isn't FINAL, without counts that are over all keys."""
+    return [_plain(reason) for reason in reasons]
+
+
+def _plain(reason: str) -> str:
+    for pattern, words in _REASONS:
+        reason = pattern.sub(words, reason)
+    return reason

@@ -1,0 +1,59 @@
+"""`tandem serve`: answers over HTTP."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.output.printing import say
+from tandem.places import HomeOption, JournalOption, Places, StoreOption
+from tandem.schemas.errors import LaunchError
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on; others than this machine need --auth")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")] = 8080,
+    names: Annotated[
+        list[str] | None, typer.Option("--name", metavar="NAME", help="a name that it is called by; repeatable")
+    ] = None,
+    auth: Annotated[bool, typer.Option("--auth", help="answer only those with an API key (see `tandem keys`)")] = False,
+    readers: Annotated[int, typer.Option(min=1, max=64, help="threads that read the store")] = 4,
+    max_age: Annotated[
+        str, typer.Option(metavar="DURATION", help="how far the watermark may lag and still be fresh")
+    ] = "1m",
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Serve answers over HTTP, for programs as an API and for people as pages, until SIGTERM or Ctrl-C."""
+    from tandem.serving.questions.spans import duration_of
+
+    try:
+        from tandem.serving.api.application import application
+        from tandem.serving.api.server import serve as run
+        from tandem.serving.api.settings import Settings
+    except ModuleNotFoundError as error:
+        raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
+
+    places = Places.of(home, store, journal)
+    settings = Settings(
+        Path(home).absolute(),
+        places.store,
+        places.journal,
+        host=host,
+        port=port,
+        names=tuple(names or ()),
+        keys=auth,
+        readers=readers,
+        max_age=duration_of(max_age, "--max-age"),
+    )
+    run(application(settings, _now), settings, lambda address: say(f"serving at {address}"))
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
