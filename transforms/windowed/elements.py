@@ -7,10 +7,13 @@ from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.transforms.windowed.assigning import Windows
 
-__all__ = ["DEAD", "BadEvent", "PlacedEvents", "WindowedParDo"]
+__all__ = ["DEAD", "BadEvent", "PlacedEvents", "WindowedParDo", "globally"]
 
 DEAD: Final = "dead"
 """The output of events that can't be measured."""
@@ -34,6 +37,11 @@ class PlacedEvents:
 
     events: pa.RecordBatch
     windows: tuple[Windows, ...]
+
+
+def globally(value: object) -> WindowedValue:
+    """A value in the global window, which says nothing of its events' times."""
+    return WindowedValue(value, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
 class WindowedParDo(beam.ParDo):  # type: ignore[misc]

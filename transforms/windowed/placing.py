@@ -12,21 +12,20 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.core import Windowing
-from apache_beam.transforms.window import BoundedWindow, GlobalWindow, GlobalWindows
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.transforms.window import BoundedWindow, GlobalWindows
 
 from tandem.schemas.columns import GENERATION, KEY, TIME
 from tandem.schemas.errors import UserError
 from tandem.transforms.windowed.assigning import Granules, Windows, assign
 from tandem.transforms.windowed.columns import Prepared, as_batches, is_columns, prepare_batch, prepare_rows, row_text
-from tandem.transforms.windowed.elements import DEAD, BadEvent, PlacedEvents, WindowedParDo
+from tandem.transforms.windowed.elements import DEAD, BadEvent, PlacedEvents, WindowedParDo, globally
 from tandem.transforms.windowed.measuring import EventMeasures
 
 __all__ = ["METRICS", "PlaceEvents"]
 
 METRICS: Final = "tandem.windowed"
-"""Namespace of the counters `measured`, `filtered` and `dead`, whose sum is the number of events."""
+"""Namespace of the counters `measured`, `filtered` and `dead`, whose sum is the number of events; of those measured
+`duplicates` are left out."""
 
 _MOST: Final = 16_384
 """Events that are read at once."""
@@ -76,12 +75,12 @@ class _Place(beam.DoFn):  # type: ignore[misc]
         self._count(prepared)
         if prepared.events.num_rows:
             placed = prepared.events.append_column(GENERATION, pa.array(granules.of_row))
-            yield _globally(PlacedEvents(placed, tuple(granules.windows)))
+            yield globally(PlacedEvents(placed, tuple(granules.windows)))
         for row, reason in sorted(prepared.bad.items()):
             text = row_text(rows.slice(row, 1).to_pylist()[0] if isinstance(rows, pa.RecordBatch) else rows[row])
             if not self._keeps_bad:
                 raise UserError(f"an event can't be measured: {reason}: {text[:200]}; an error handler keeps it apart")
-            yield TaggedOutput(DEAD, _globally(BadEvent(text, reason)))
+            yield TaggedOutput(DEAD, globally(BadEvent(text, reason)))
 
     def _count(self, prepared: Prepared) -> None:
         counts = (prepared.events.num_rows, prepared.filtered, len(prepared.bad))
@@ -148,7 +147,3 @@ class _PlaceByElement(_Place):
         prepared = prepare_rows(self._measures, rows, times)
         granules: list[Windows] = [(window,) for window in windows]
         yield from self.outputs(prepared, Granules(np.array(places, np.int64)[prepared.rows], granules), rows)
-
-
-def _globally(value: object) -> WindowedValue:
-    return WindowedValue(value, MIN_TIMESTAMP, (GlobalWindow(),))

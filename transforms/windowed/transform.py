@@ -13,6 +13,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 from tandem.schemas.errors import DefinitionError
 from tandem.transforms.windowed.combining import Gather
 from tandem.transforms.windowed.compiling import compile_measures
+from tandem.transforms.windowed.deduplicating import KeepFirst
 from tandem.transforms.windowed.elements import DEAD
 from tandem.transforms.windowed.field_types import Fields, fields_of_rows
 from tandem.transforms.windowed.folding import FoldEvents
@@ -57,6 +58,9 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
     """A column that tells events apart; `first` and `last` order events of one time by it."""
     where: str | None = None
     """A SQL expression over the columns; events for which it isn't true are left out."""
+    deduplicate: bool = False
+    """Whether of several events of one `event_id` in a window the first alone counts. Under sliding windows and
+    sessions copies of an event must have its time."""
     windows: beam.WindowInto | None = None
     """Windows and trigger instead of those of the input, assigned many events at a time."""
     shards: int = 1
@@ -72,10 +76,16 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
         placed = events | "Events" >> PlaceEvents(measures, windowing, self.error_handler is not None)
         if self.error_handler is not None:
             self.error_handler.add_error_pcollection(placed[DEAD])
+        events_once = placed.events | "Once" >> self._once(windowing) if self.deduplicate else placed.events
         shuffle = shuffle_for(measures, windowing, self.shards)
-        states = placed.events | "States" >> FoldEvents(measures, shuffle, windowing)
+        states = events_once | "States" >> FoldEvents(measures, shuffle, windowing)
         gathered = states | "Merge" >> beam.CombinePerKey(Gather(shuffle.merged, shuffle.most))
         return gathered | "Results" >> ResultRows(measures, shuffle)
+
+    def _once(self, windowing: Windowing) -> KeepFirst:
+        if self.event_id is None:
+            raise DefinitionError("name the column of ids as event_id", field="deduplicate")
+        return KeepFirst(windowing, self.event_time is not None, self.shards)
 
     def _compiled(self, events: beam.PCollection[Any]) -> EventMeasures:
         fields = self.fields if self.fields is not None else fields_of_rows(events.element_type)
