@@ -26,7 +26,12 @@ setup(
     python_requires=">=3.11",
     packages=packages(),
     package_dir={"tandem": "tandem", **{f"tandem.{floor}": floor for floor in FLOORS}},
-    package_data={"tandem": ["py.typed"], "tandem.schemas": ["*.json"], "tandem.runners.flink": ["*.txt", "*.xml"]},
+    package_data={
+        "tandem": ["py.typed"],
+        "tandem.schemas": ["*.json"],
+        "tandem.transforms.windowed": ["*.yaml"],
+        "tandem.runners.flink": ["*.txt", "*.xml"],
+    },
     install_requires=Path("requirements/runtime.in").read_text(encoding="utf-8").splitlines(),
     extras_require={
         extra: Path(f"requirements/{extra}.in").read_text(encoding="utf-8").splitlines() for extra in ("serve", "dev")

@@ -1,7 +1,8 @@
 """Windowed measures for anybody's Beam pipeline, without journal or store.
 
 `WindowedMeasures` takes dicts, Beam rows or record batches under any window and trigger; `MeasureEvents` and
-`MergeStates` are the same measures as CombineFns; `CalendarWindows` are windows of a calendar in a time zone.
+`MergeStates` are the same measures as CombineFns; `CalendarWindows` are windows of a
+calendar in a time zone; `beam_yaml_provider` names the provider that Beam YAML includes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from tandem.transforms.windowed.combining import MeasureEvents, MergeStates, sta
 from tandem.transforms.windowed.compiling import compile_measures
 from tandem.transforms.windowed.elements import BadEvent
 from tandem.transforms.windowed.measuring import EventMeasures
+from tandem.transforms.windowed.provider import beam_yaml_provider
+from tandem.transforms.windowed.spelled_windows import window_into
 from tandem.transforms.windowed.transform import WindowedMeasures
 
 __all__ = [
@@ -20,6 +23,8 @@ __all__ = [
     "MeasureEvents",
     "MergeStates",
     "WindowedMeasures",
+    "beam_yaml_provider",
     "compile_measures",
     "states_of",
+    "window_into",
 ]

@@ -46,7 +46,7 @@ class PlaceEvents(beam.PTransform):  # type: ignore[misc]
     def expand(self, events: beam.PCollection[Any]) -> Any:
         by_column = self.measures.event_time is not None
         place = (_PlaceByColumn if by_column else _PlaceByElement)(self.measures, self.windowing, self.keeps_bad)
-        step = WindowedParDo(place, Windowing(GlobalWindows())).with_output_types(PlacedEvents)
+        step = WindowedParDo(place, Windowing(GlobalWindows())).with_output_types(PlacedEvents, **{DEAD: BadEvent})
         return events | "Place" >> step.with_outputs(DEAD, main="events")
 
 

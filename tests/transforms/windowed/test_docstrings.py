@@ -11,7 +11,7 @@ import pytest
 import tandem.transforms.windowed
 
 MODULES = sorted(found.name for found in pkgutil.iter_modules(tandem.transforms.windowed.__path__))
-SHOWN = {"calendar_windows", "combining", "compiling", "field_types", "transform"}
+SHOWN = {"calendar_windows", "combining", "compiling", "field_types", "spelled_windows", "transform"}
 """Those that show examples."""
 
 
