@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,17 +18,20 @@ from tandem.formats.files.reading import FileRef, expand
 from tandem.formats.parquet.guarded_readers import reader_server
 from tandem.journal.index import GAP_REMEDY, LaneGap
 from tandem.pipelines.bounded.flags import parse
-from tandem.pipelines.bounded.plan import BackfillConfig, plan, work_items, workers_for
+from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan, work_items, workers_for
 from tandem.pipelines.bounded.progress import board_in, shown_progress
 from tandem.pipelines.bounded.publishing import Job, judge_bad, published
 from tandem.pipelines.bounded.taken_in import Taken, note_taken
 from tandem.pipelines.bounded.time_units import unit_note
+from tandem.pipelines.planning.launch import entry
+from tandem.pipelines.planning.launchable import Launchable
+from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch, plain_options
 from tandem.pipelines.scratch import scratch_folder
 from tandem.runners.local.forked_workers import worker_processes
 from tandem.runners.local.memory import keep_memory
 from tandem.runners.options.config import make_folder
 from tandem.runners.submission.interrupts import ended_by_signals
-from tandem.runners.submission.launching import entry, is_local, launch, local_batch_runner, wait
+from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import JournalError, TandemError, UserError
 from tandem.schemas.privacy.printable import printable
@@ -42,7 +46,7 @@ from tandem.views.rows import BatchManifest
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["BatchView", "Job", "build", "main", "parse", "run", "run_configs"]
+__all__ = ["BACKFILL", "BatchView", "Job", "build", "main", "parse", "run", "run_configs"]
 
 _BUILDS: Final = 4
 """How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
@@ -278,9 +282,32 @@ def _check_version(store: ViewStore, config: BackfillConfig) -> None:
     )
 
 
+def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+    """The graphs of `tandem backfill` with these flags: one for all definitions of one source."""
+    configs, options = parse(arguments)
+    local_batch_runner(options)
+    groups: dict[object, list[Job]] = {}
+    for config in configs:
+        compile_definition(config.definition)
+        source = config.definition.source
+        job = Job(config, Plan(PLANNED_BATCH_RUN, None, None, 0, (), (), (), 0))
+        groups.setdefault((source.version, tuple(sorted(source.revisions))), []).append(job)
+    return tuple(_sketched(jobs, options, alone=len(groups) == 1) for jobs in groups.values())
+
+
+def _sketched(jobs: Sequence[Job], options: PipelineOptions, *, alone: bool) -> Sketch:
+    definitions, first = tuple(job.config.definition for job in jobs), jobs[0].config
+    pipeline = build(jobs, plain_options(False, options), cast(ViewStore, NoStore()), first.scratch)
+    name = "backfill" if alone else f"backfill ({', '.join(d.name for d in definitions)})"
+    return Sketch(name, pipeline, options, first, definitions)
+
+
+BACKFILL: Final = Launchable("backfill", partial(run, processes=True), _sketch, interrupted="nothing was published")
+
+
 def main() -> None:
     """`python -m tandem.pipelines.backfill` is `tandem backfill`."""
-    entry("backfill")
+    entry(BACKFILL)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-"""The live pipeline: Pub/Sub through the journal into live views. `python -m pipelines.live --definition FILE ...`."""
+"""The live pipeline: Pub/Sub through the journal into live views. `python -m tandem.pipelines.live ...`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,73 +15,31 @@ from tandem.journal.runs.heartbeats import Heartbeat, HeartbeatKeeper
 from tandem.journal.runs.launches import announce_launch
 from tandem.journal.runs.manifests import RunManifest, resume_run, start_run
 from tandem.journal.storage.blobs import LocalBlobs
+from tandem.pipelines.planning.launch import entry
+from tandem.pipelines.planning.launchable import Launchable
+from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options
+from tandem.pipelines.unbounded import following, native
 from tandem.pipelines.unbounded.config import LiveConfig, parse
 from tandem.pipelines.unbounded.live_runs import base_of, end_live_runs, start_live_run
 from tandem.pipelines.unbounded.screen import watch
-from tandem.runners.local.tied_prism import keep_bundles_whole
+from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
+from tandem.runners.flink.control import FlinkControl
 from tandem.runners.options.config import make_folder
 from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.runners.submission.interrupts import drained_by_signals
-from tandem.runners.submission.job_servers import stay_on_the_line
-from tandem.runners.submission.launching import entry, launch, local_streaming_runner
+from tandem.runners.submission.launching import launch, local_streaming_runner
 from tandem.runners.submission.remote_runs import Control, left_behind, name_job, wait_for_end
 from tandem.runners.submission.run_ends import RunEnd
 from tandem.schemas.definition.compiled import compile_definition
-from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import format_duration
-from tandem.transforms.elements import SourceBatch
-from tandem.transforms.fold.fold import FoldTiles
 from tandem.transforms.fold.stored_tiles import LiveRunRef
-from tandem.transforms.routing.panes import GatherPanes, LatePanes
 from tandem.transforms.savepoints import ReadJournaled
-from tandem.transforms.sinks.views import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
 from tandem.transforms.sources.decoding import source_readings
-from tandem.transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
-from tandem.views.storage.opening import open_store
+from tandem.transforms.sources.native import NATIVE
 from tandem.views.store import ViewStore
 
-__all__ = [
-    "LiveView",
-    "build",
-    "bundle_seconds",
-    "fold_into_views",
-    "main",
-    "prepare",
-    "run",
-]
-
-
-_SHORTEST_BUNDLE: Final = 0.05
-_LONGEST_BUNDLE: Final = 5.0
-"""Seconds; what a bundle reads is in memory until its end."""
-
-
-def fold_into_views(
-    batches: beam.PCollection[SourceBatch], definition: Definition, live_run: LiveRunRef, base_boundary: int
-) -> beam.PCollection:
-    """One definition's live view, but for its dead letters (PCollection[DeadLetterBatch]), which are given back."""
-    letters = LetterSource(live_run.store, base_boundary, live_run.base_batch_run, live_run.run)
-    routed = batches | "Route" >> RouteToTiles(definition, after=base_boundary, letters=letters)
-    panes = routed.parts | "Panes" >> GatherPanes(definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
-    updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(definition, live_run)
-    _ = updates | "States" >> WriteLiveStates(definition, live_run)
-    _ = routed[TALLIES] | "Tallies" >> WriteSegmentTallies(definition, live_run)
-    return routed[DEAD]
-
-
-@dataclass
-class LiveView(beam.PTransform):  # type: ignore[misc]
-    """One definition's live view, from decoded batches to the view store."""
-
-    definition: Definition
-    live_run: LiveRunRef
-    dead_letters: str
-    base_boundary: int
-
-    def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
-        dead = fold_into_views(batches, self.definition, self.live_run, self.base_boundary)
-        _ = dead | "DeadLetters" >> WriteDeadLetters(self.definition, self.dead_letters)
+__all__ = ["LIVE", "build", "main", "run"]
 
 
 def run(arguments: Sequence[str], control: Control | None = None) -> None:
@@ -96,9 +52,7 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
         compile_definition(definition)
     source_readings(config.definitions)
     if config.follow:
-        from tandem.pipelines.unbounded.following import follow
-
-        follow(config, options, control)
+        following.follow(config, options, control)
         return
     _check_until_idle(config)
     make_folder(config.home.journal)
@@ -109,18 +63,6 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
         # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
         with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
             _run_to_the_end(config, options, store, blobs, manifest, control)
-
-
-def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
-    """The runner chosen, the view store opened, the definitions registered."""
-    local_streaming_runner(options)
-    keep_bundles_whole(options)
-    stay_on_the_line(options)
-    if config.home.store.startswith("sqlite:///"):
-        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
-    store = open_store(config.home.store)
-    _register(store, config)
-    return store
 
 
 def _run_to_the_end(
@@ -178,16 +120,6 @@ def build(
     return pipeline
 
 
-def bundle_seconds(definitions: Sequence[Definition]) -> float:
-    """How long the source gathers before it passes on: the least `freshness`, since all share one read."""
-    return min(max(min(d.freshness for d in definitions) / 1e6, _SHORTEST_BUNDLE), _LONGEST_BUNDLE)
-
-
-def _register(store: ViewStore, config: LiveConfig) -> None:
-    for definition, text in zip(config.definitions, config.definition_texts, strict=True):
-        store.register(compile_definition(definition), text)
-
-
 def _check_until_idle(config: LiveConfig) -> None:
     """A run that died may have leased messages; only after the deadline do they show that the end isn't reached."""
     deadline = PubSubBroker(PubSubConfig(config.subscription)).acknowledge_deadline()
@@ -214,9 +146,40 @@ def _start(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> RunManife
     )
 
 
+def _launch(arguments: Sequence[str]) -> None:
+    rest, source = native.split_source(arguments)
+    if source == NATIVE:
+        native.run(arguments)
+    else:
+        run(rest, FlinkControl())
+
+
+def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+    """The graph of `tandem live` with these flags, whichever source it has."""
+    arguments, source = native.split_source(arguments)
+    if source == NATIVE:
+        return native.sketch(arguments)
+    config, options = parse(arguments)
+    local_streaming_runner(options)
+    for definition in config.definitions:
+        compile_definition(definition)
+    runs = tuple(LiveRunRef(config.home.store, PLANNED_RUN, None) for _ in config.definitions)
+    plain, store = plain_options(True, options), cast(ViewStore, NoStore())
+    if config.follow:
+        pipeline = following.build(config, plain, runs, store)
+        return (Sketch("follow", pipeline, options, config, config.definitions),)
+    versions = tuple(d.source.version for d in config.definitions)
+    manifest = RunManifest(PLANNED_RUN, 0, config.lanes, config.subscription, 1, 0, "planned", versions)
+    pipeline = build(config, plain, manifest, runs, store)
+    return (Sketch("live", pipeline, options, config, config.definitions),)
+
+
+LIVE: Final = Launchable("live", _launch, _sketch, interrupted="nothing was started")
+
+
 def main() -> None:
     """`python -m tandem.pipelines.live` is `tandem live`."""
-    entry("live")
+    entry(LIVE)
 
 
 if __name__ == "__main__":

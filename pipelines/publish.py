@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,14 +17,17 @@ from rich.console import Console
 from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.writing import encode_messages
+from tandem.pipelines.planning.launch import entry
+from tandem.pipelines.planning.launchable import Launchable
+from tandem.pipelines.planning.sketch import Sketch, plain_options
 from tandem.runners.options.config import FlagParser, add_definition_flag, add_memory_flag, beam_options
-from tandem.runners.submission.launching import entry, launch, local_batch_runner, wait
+from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.transforms.sinks.pubsub import PublishMessages, TopicWriter
 
-__all__ = ["PublishConfig", "build", "main", "parse", "read_messages", "run"]
+__all__ = ["PUBLISH", "PublishConfig", "build", "main", "parse", "read_messages", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +118,19 @@ def build(config: PublishConfig, options: PipelineOptions, payloads: list[bytes]
     return pipeline
 
 
+def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+    config, options = parse(arguments)
+    local_batch_runner(options)
+    pipeline = build(config, plain_options(False, options), [], [])
+    return (Sketch("publish", pipeline, options, config, (config.definition,)),)
+
+
+PUBLISH: Final = Launchable("publish", run, _sketch, interrupted="messages may have been published")
+
+
 def main() -> None:
     """`python -m tandem.pipelines.publish` is `tandem publish`."""
-    entry("publish")
+    entry(PUBLISH)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -20,6 +21,9 @@ from rich.console import Console
 from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.pipelines.bounded.reconcile_report import Outcome, report
 from tandem.pipelines.bounded.rereading import Reread, begun_at, plan_reread
+from tandem.pipelines.planning.launch import entry
+from tandem.pipelines.planning.launchable import Launchable
+from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, Sketch, plain_options
 from tandem.runners.options.config import (
     FlagParser,
     Home,
@@ -30,7 +34,7 @@ from tandem.runners.options.config import (
     home_from,
     make_folder,
 )
-from tandem.runners.submission.launching import entry, launch, local_batch_runner, wait
+from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load
@@ -55,7 +59,7 @@ from tandem.views.reconcile.tile_knowledge import ViewRef
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["Outcome", "ReconcileConfig", "build", "check_logic", "main", "parse", "reconcile", "run"]
+__all__ = ["RECONCILE", "Outcome", "ReconcileConfig", "build", "check_logic", "main", "parse", "reconcile", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +252,23 @@ def _summary(
     }
 
 
+def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+    if arguments and not arguments[0].startswith("-"):  # as in `tandem reconcile DEFINITION`
+        arguments = ["--definition", *arguments]
+    config, options = parse(arguments)
+    local_batch_runner(options)
+    scope = SimpleNamespace(batch_run=PLANNED_BATCH_RUN, live_run=None, boundary=0)
+    found: Any = SimpleNamespace(scope=scope, live=None, suspects={})
+    pipeline = build(config, plain_options(False, options), found, Reread((), 0, 0, 0, 0), "planned")
+    return (Sketch("reconcile", pipeline, options, config, (config.definition,)),)
+
+
+RECONCILE: Final = Launchable("reconcile", run, _sketch, interrupted="nothing was repaired")
+
+
 def main() -> None:
-    """`python -m pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
-    entry("reconcile")
+    """`python -m tandem.pipelines.reconcile`: as `tandem reconcile`, but for a definition's file."""
+    entry(RECONCILE)
 
 
 if __name__ == "__main__":

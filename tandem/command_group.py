@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tandem.ending import INTERRUPTED, end_for, print_error, wants_trace
+from tandem.pipelines.console.ending import INTERRUPTED, end_for, print_error, wants_trace
 from tandem.schemas.errors import UserError
 
 __all__ = ["CommandGroup", "print_error"]

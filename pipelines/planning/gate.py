@@ -9,7 +9,10 @@ from pathlib import Path
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
 
+from tandem.pipelines.planning.launchable import Launchable
+from tandem.pipelines.planning.sketch import findings_of_sketches, updates_of
 from tandem.runners.local.tied_prism import OPEN_PORT
+from tandem.runners.plan import updates as plan_updates
 from tandem.runners.plan.before_launch import accepted_codes, findings_of
 from tandem.runners.plan.checks.local import SERVED
 from tandem.runners.plan.checks.options import check_ignored
@@ -36,7 +39,7 @@ class Gate:
     """Also errors that were accepted."""
 
 
-def gate(name: str, arguments: Sequence[str]) -> Gate:
+def gate(pipeline: Launchable, arguments: Sequence[str]) -> Gate:
     """Let a launch pass, with its runner's flags added. Raises LaunchError (exit code 2) where it mustn't; UserError.
 
     On this machine's runners only flags are looked at: Tandem's own graphs are known to run there.
@@ -44,10 +47,10 @@ def gate(name: str, arguments: Sequence[str]) -> Gate:
     rest, accepted = accepted_codes(arguments)
     rest, against = take_value(rest, "--against")
     rest, save = take_value(rest, "--save")
-    rest = patient(arranged(name, rest))
+    rest = patient(arranged(pipeline.name, rest))
     thorough = against is not None or save is not None or not _is_here(rest)
-    findings = _thorough(name, rest, against, save) if thorough else _quick(name, rest)
-    refuse(findings, accepted, plan=f"tandem plan {name}")
+    findings = _thorough(pipeline, rest, against, save) if thorough else _quick(pipeline.name, rest)
+    refuse(findings, accepted, plan=f"tandem plan {pipeline.name}")
     if any(finding.code == "open-port" for finding in findings):
         rest = [*rest, f"--experiments={OPEN_PORT}"]
     return Gate(rest, tuple(finding for finding in findings if finding.level is not Level.NOTE))
@@ -77,11 +80,10 @@ def _quick(name: str, arguments: Sequence[str]) -> tuple[Finding, ...]:
     return findings_of(launch, (check_ignored, check_prism))
 
 
-def _thorough(name: str, arguments: Sequence[str], against: str | None, save: str | None) -> tuple[Finding, ...]:
-    from tandem.pipelines.planning.sketch import findings_of_sketches, sketched, updates_of
-    from tandem.runners.plan import updates as plan_updates
-
-    sketches = sketched(name, arguments)
+def _thorough(
+    pipeline: Launchable, arguments: Sequence[str], against: str | None, save: str | None
+) -> tuple[Finding, ...]:
+    sketches = pipeline.sketch(arguments)
     updates = updates_of(sketches, Path(against)) if against is not None else ()
     if save is not None:
         plan_updates.save(Path(save), [sketch.record() for sketch in sketches])

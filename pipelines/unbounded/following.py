@@ -18,10 +18,10 @@ from tandem.journal.clocks import SystemClock
 from tandem.journal.index import JournalIndex
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.tail import follower_id
-from tandem.pipelines.live import LiveView, bundle_seconds, prepare
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import end_live_runs, extents_of
 from tandem.pipelines.unbounded.screen import watch
+from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
 from tandem.runners.submission.interrupts import drained_by_signals
 from tandem.runners.submission.launching import launch
 from tandem.runners.submission.remote_runs import Control, left_behind, name_job, wait_for_end

@@ -10,16 +10,17 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import apache_beam as beam
 from apache_beam.io.gcp.pubsub import WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from tandem.pipelines import live
+from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options
 from tandem.pipelines.unbounded import config as live_config
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import base_of
+from tandem.pipelines.unbounded.views import fold_into_views, register
 from tandem.runners.options.config import FlagParser
 from tandem.runners.submission.launching import launch, wait
 from tandem.schemas.definition.compiled import compile_definition
@@ -32,7 +33,7 @@ from tandem.transforms.sources.native import NATIVE, DeadLetterMessages, ReadNat
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "split_source", "start_runs"]
+__all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "sketch", "split_source", "start_runs"]
 
 _SOURCES: Final = ("journal", NATIVE)
 _ABOUT: Final = "Run definitions over Beam's own Pub/Sub read, on Dataflow. Takes the flags of `tandem live` too."
@@ -62,7 +63,7 @@ class NativeView(beam.PTransform):  # type: ignore[misc]
     base_boundary: int
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.PCollection:
-        dead = live.fold_into_views(batches, self.definition, self.live_run, self.base_boundary)
+        dead = fold_into_views(batches, self.definition, self.live_run, self.base_boundary)
         return dead | "DeadLetters" >> DeadLetterMessages(self.definition)
 
 
@@ -91,13 +92,26 @@ def parse(arguments: Sequence[str]) -> tuple[NativeConfig, PipelineOptions]:
     return NativeConfig(config, flags.dead_letter_topic, flags.id_label), options
 
 
+def sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+    """The graph of `tandem live --source native` with these flags. Raises UserError."""
+    config, options = parse(arguments)
+    for definition in config.definitions:
+        compile_definition(definition)
+    runs = tuple(LiveRunRef(config.live.home.store, PLANNED_RUN, None) for _ in config.definitions)
+    try:
+        pipeline = build(config, plain_options(True, options), runs, cast(ViewStore, NoStore()))
+    except ValueError as error:  # Beam's own, of names that Pub/Sub doesn't take
+        raise UserError(str(error)) from None
+    return (Sketch("native", pipeline, options, config, config.definitions),)
+
+
 def run(arguments: Sequence[str]) -> None:
     """Start a run, or go on with one (`--resume`), and wait for its end. Raises TandemError."""
     config, options = parse(arguments)
     if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":
         raise LaunchError("--source native needs --runner=DataflowRunner: no other runner has Beam's Pub/Sub read")
     store = open_store(config.live.home.store)
-    live._register(store, config.live)
+    register(store, config.live)
     runs = start_runs(config, store)
     wait(launch(build(config, options, runs, store)))
 

@@ -19,6 +19,7 @@ from apache_beam.transforms.environments import Environment, python_sdk_capabili
 
 from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
 from tandem.runners.local.fork_server import ForkServer, can_fork
+from tandem.runners.local.quieting import quieten
 from tandem.runners.submission.interrupts import also_at_once
 
 __all__ = ["FORKING", "ForkingRunner", "available", "worker_processes"]
@@ -56,8 +57,6 @@ def available() -> bool:
 
 def _work(request: dict[str, str]) -> None:
     """A worker's life: Beam's harness, until the runner closes its connection."""
-    from tandem.runners.submission.launching import quieten
-
     quieten()
     end_bundles_promptly()
     SdkHarness(

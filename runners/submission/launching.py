@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import threading
-from collections.abc import Callable
-from importlib import import_module
 from typing import Final
 
 import apache_beam as beam
-import grpc
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
-from apache_beam.runners.worker import sdk_worker
 
 from tandem.runners.beam_patches import patch_beam
 from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
 from tandem.runners.local import forked_workers
+from tandem.runners.local.quieting import quieten
 from tandem.runners.local.tied_prism import TIED_PRISM
 from tandem.runners.submission.failures import failure
 from tandem.runners.submission.job_servers import mend_job_servers
 from tandem.schemas.errors import LaunchError, TandemError
 
-__all__ = ["FN_API_RUNNER", "entry", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
+__all__ = ["FN_API_RUNNER", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
 
 FN_API_RUNNER: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL: Final = ("", "DirectRunner", "SwitchingDirectRunner")
@@ -73,41 +66,6 @@ def _tie_prism(options: PipelineOptions) -> None:
         standard.runner = TIED_PRISM
 
 
-def quieten() -> None:
-    """Leave the runners' own chatter out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
-    level = os.environ.get("TANDEM_LOG", "").upper()
-    if level:
-        logging.basicConfig(level=level)
-        return
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    logging.getLogger().addFilter(_is_not_of_beam)
-    # Beam's worker prints the traceback of what fails, besides logging and raising it.
-    setattr(sdk_worker, "print", lambda *words, **options: None)  # noqa: B010
-    # Beam sets the level of this one anew when it starts Prism.
-    prism = logging.getLogger("PrismJobServer")
-    prism.propagate = False
-    prism.addHandler(logging.NullHandler())
-    if threading.excepthook.__module__ != __name__:
-        threading.excepthook = _unless_cut_off(threading.excepthook)
-
-
-def _unless_cut_off(
-    otherwise: Callable[[threading.ExceptHookArgs], object],
-) -> Callable[[threading.ExceptHookArgs], None]:
-    """When a job has failed its runner goes away, and Beam's threads end by the streams that they read from it."""
-
-    def hook(of: threading.ExceptHookArgs) -> None:
-        if not issubclass(of.exc_type, grpc.RpcError):
-            otherwise(of)
-
-    return hook
-
-
-def _is_not_of_beam(record: logging.LogRecord) -> bool:
-    """For the root logger: Beam logs a job's messages there."""
-    return "apache_beam" not in record.pathname
-
-
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
     quieten()
@@ -141,14 +99,3 @@ def wait(result: PipelineResult) -> None:
         raise failure(str(error)) from error
     if state not in ("DONE", "DRAINED", "CANCELLED", None):
         raise TandemError(f"the pipeline ended in state {state}")
-
-
-def entry(name: str) -> None:
-    """`python -m pipelines.NAME`: the launch of `tandem NAME`, with its checks, and the flags that its runner needs.
-
-    An error is one line and an exit code.
-    """
-    # The command line is above this layer: a module that is run is the top of all, one that is imported isn't.
-    running, ending, words = import_module("tandem.commands.pipelines"), import_module("tandem.ending"), sys.argv[1:]
-    trace = ending.wants_trace(words)
-    ending.ended(lambda: running.launch(name, words), trace=trace)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,11 +17,9 @@ from sqlglot import exp
 
 from tandem.schemas.expressions import kernels
 from tandem.schemas.expressions.coercion import convert, number, unify
+from tandem.schemas.expressions.compiling import Compiling
 from tandem.schemas.expressions.nodes import Node, apply
 from tandem.schemas.expressions.types import BIGINT, DOUBLE, decimal_type, digits_of, is_decimal
-
-if TYPE_CHECKING:
-    from tandem.schemas.expressions.compiler import Compiler
 
 __all__ = ["ARITHMETIC"]
 
@@ -32,7 +30,7 @@ _FUNCTIONS: Final[dict[type[exp.Expr], tuple[str, str]]] = {
 }
 
 
-def _sum_or_product(compiler: Compiler, tree: exp.Expr) -> Node:
+def _sum_or_product(compiler: Compiling, tree: exp.Expr) -> Node:
     operator, function = _FUNCTIONS[type(tree)]
     sides = [compiler.numeric(side, f"'{operator}'") for side in (tree.this, tree.expression)]
     text = f"({sides[0].text} {operator} {sides[1].text})"
@@ -46,7 +44,7 @@ def _sum_or_product(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(target, text, kernel, *sides, fallible=target == BIGINT)
 
 
-def _decimal_arithmetic(compiler: Compiler, function: str, sides: list[Node], text: str) -> Node:
+def _decimal_arithmetic(compiler: Compiling, function: str, sides: list[Node], text: str) -> Node:
     common, unified = unify(sides, text, compiler.field)
     if common == DOUBLE:
         return apply(DOUBLE, text, functools.partial(kernels.arithmetic, function), *unified)
@@ -78,14 +76,14 @@ def _smallest_decimal(node: Node) -> Node:
     return convert(node, target)
 
 
-def _divide(compiler: Compiler, tree: exp.Expr) -> Node:
+def _divide(compiler: Compiling, tree: exp.Expr) -> Node:
     left, right = (convert(compiler.numeric(side, "'/'"), DOUBLE) for side in (tree.this, tree.expression))
     if compiler.zero_division:
         return apply(DOUBLE, f"({left.text} / {right.text})", kernels.divide_or_null, left, right)
     return apply(DOUBLE, f"({left.text} / {right.text})", pc.divide, left, right)
 
 
-def _modulo(compiler: Compiler, tree: exp.Expr) -> Node:
+def _modulo(compiler: Compiling, tree: exp.Expr) -> Node:
     left, right = (compiler.numeric(side, "'%'") for side in (tree.this, tree.expression))
     if not left.type == right.type == BIGINT:
         left, right = convert(left, DOUBLE), convert(right, DOUBLE)
@@ -94,25 +92,25 @@ def _modulo(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(left.type, f"({left.text} % {right.text})", kernels.remainder, left, right)
 
 
-def _negative(compiler: Compiler, tree: exp.Expr) -> Node:
+def _negative(compiler: Compiling, tree: exp.Expr) -> Node:
     if isinstance(tree.this, exp.Literal) and not tree.this.args["is_string"]:
         return number(str(tree.this.this), True, compiler.field)
     node = compiler.numeric(tree.this, "'-'")
     return apply(node.type, f"-{node.text}", pc.negate_checked, node, fallible=node.type == BIGINT)
 
 
-def _absolute(compiler: Compiler, tree: exp.Expr) -> Node:
+def _absolute(compiler: Compiling, tree: exp.Expr) -> Node:
     node = compiler.numeric(tree.this, "ABS")
     return apply(node.type, f"ABS({node.text})", pc.abs_checked, node, fallible=node.type == BIGINT)
 
 
-def _floor_ceil(compiler: Compiler, tree: exp.Expr) -> Node:
+def _floor_ceil(compiler: Compiling, tree: exp.Expr) -> Node:
     name = "FLOOR" if isinstance(tree, exp.Floor) else "CEIL"
     node = convert(compiler.numeric(tree.this, name), DOUBLE)
     return apply(DOUBLE, f"{name}({node.text})", pc.floor if name == "FLOOR" else pc.ceil, node)
 
 
-def _round(compiler: Compiler, tree: exp.Expr) -> Node:
+def _round(compiler: Compiling, tree: exp.Expr) -> Node:
     node, digits = compiler.numeric(tree.this, "ROUND"), 0
     if tree.args.get("decimals") is not None:
         digits = compiler.integer(tree.args["decimals"], "ROUND", -15, 15)
@@ -122,7 +120,7 @@ def _round(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(DOUBLE, f"ROUND({node.text}, {digits})", lambda x: kernels.round_double(x, digits), node)
 
 
-ARITHMETIC: Final[dict[type[exp.Expr], Callable[[Compiler, exp.Expr], Node]]] = {
+ARITHMETIC: Final[dict[type[exp.Expr], Callable[[Compiling, exp.Expr], Node]]] = {
     exp.Add: _sum_or_product,
     exp.Sub: _sum_or_product,
     exp.Mul: _sum_or_product,

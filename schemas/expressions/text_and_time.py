@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
 from tandem.schemas.expressions import kernels
+from tandem.schemas.expressions.compiling import Compiling
 from tandem.schemas.expressions.nodes import Datum, Node, apply
 from tandem.schemas.expressions.parsing import shown
 from tandem.schemas.expressions.types import (
@@ -23,9 +24,6 @@ from tandem.schemas.expressions.types import (
     VARCHAR,
     is_timestamp,
 )
-
-if TYPE_CHECKING:
-    from tandem.schemas.expressions.compiler import Compiler
 
 __all__ = ["TEXT_AND_TIME"]
 
@@ -48,7 +46,7 @@ _SPACES: Final = " \u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x20
 _UNITS: Final = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 
 
-def _like(compiler: Compiler, tree: exp.Expr) -> Node:
+def _like(compiler: Compiling, tree: exp.Expr) -> Node:
     name = "ILIKE" if isinstance(tree, exp.ILike) else "LIKE"
     value = compiler.varchar(tree.this, name)
     pattern = _constant(compiler, tree.expression, name)
@@ -56,14 +54,14 @@ def _like(compiler: Compiler, tree: exp.Expr) -> Node:
     return compiler.negated(node) if tree.args.get("negate") else node
 
 
-def _constant(compiler: Compiler, tree: exp.Expr, what: str) -> str:
+def _constant(compiler: Compiling, tree: exp.Expr, what: str) -> str:
     node = compiler.node(tree)
     if not node.is_literal or node.type != VARCHAR:
         raise compiler.error(f"{what} takes a text in quotes, not {node.text}")
     return str(node.value)
 
 
-def _concat(compiler: Compiler, tree: exp.Expr) -> Node:
+def _concat(compiler: Compiling, tree: exp.Expr) -> Node:
     if isinstance(tree, exp.Concat):
         parts = [compiler.varchar(child, "CONCAT") for child in tree.expressions]
         return apply(
@@ -78,18 +76,18 @@ def _concat(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(VARCHAR, text, functools.partial(kernels.concatenate, skip_null=False), *parts, fallible=True)
 
 
-def _lower_upper(compiler: Compiler, tree: exp.Expr) -> Node:
+def _lower_upper(compiler: Compiling, tree: exp.Expr) -> Node:
     name = "LOWER" if isinstance(tree, exp.Lower) else "UPPER"
     value = compiler.varchar(tree.this, name)
     return apply(VARCHAR, f"{name}({value.text})", pc.utf8_lower if name == "LOWER" else pc.utf8_upper, value)
 
 
-def _length(compiler: Compiler, tree: exp.Expr) -> Node:
+def _length(compiler: Compiling, tree: exp.Expr) -> Node:
     value = compiler.varchar(tree.this, "LENGTH")
     return apply(BIGINT, f"LENGTH({value.text})", lambda text: pc.cast(pc.utf8_length(text), BIGINT), value)
 
 
-def _trim(compiler: Compiler, tree: exp.Expr) -> Node:
+def _trim(compiler: Compiling, tree: exp.Expr) -> Node:
     value = compiler.varchar(tree.this, "TRIM")
     characters = _constant(compiler, tree.expression, "TRIM") if tree.expression else _SPACES
     position = str(tree.args.get("position") or "BOTH").upper()
@@ -99,7 +97,7 @@ def _trim(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(VARCHAR, f"TRIM({value.text})", lambda text: function(text, characters=characters), value)
 
 
-def _substring(compiler: Compiler, tree: exp.Expr) -> Node:
+def _substring(compiler: Compiling, tree: exp.Expr) -> Node:
     value = compiler.varchar(tree.this, "SUBSTRING")
     start = compiler.integer(tree.args["start"], "SUBSTRING's start", 1, 2**31)
     stop: int | None = None
@@ -109,20 +107,20 @@ def _substring(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(VARCHAR, text, lambda column: pc.utf8_slice_codeunits(column, start=start - 1, stop=stop), value)
 
 
-def _starts_with(compiler: Compiler, tree: exp.Expr) -> Node:
+def _starts_with(compiler: Compiling, tree: exp.Expr) -> Node:
     value = compiler.varchar(tree.this, "STARTS_WITH")
     pattern = _constant(compiler, tree.expression, "STARTS_WITH")
     return apply(BOOLEAN, f"STARTS_WITH({value.text}, ...)", lambda text: pc.starts_with(text, pattern), value)
 
 
-def _moment(compiler: Compiler, tree: exp.Expr, what: str) -> Node:
+def _moment(compiler: Compiling, tree: exp.Expr, what: str) -> Node:
     node = compiler.node(tree)
     if node.type == NULL:
         raise compiler.error(f"{what} needs a date or timestamp: {node.text} is null")
     return compiler.expect(node, "a date or timestamp", lambda kind: kind == DATE or is_timestamp(kind), what)
 
 
-def _extract(compiler: Compiler, tree: exp.Expr) -> Node:
+def _extract(compiler: Compiling, tree: exp.Expr) -> Node:
     part = str(tree.this.this if isinstance(tree.this, (exp.Var, exp.Literal)) else tree.this).lower()
     node = _moment(compiler, tree.expression, "EXTRACT")
     text = f"EXTRACT({part.upper()} FROM {node.text})"
@@ -138,7 +136,7 @@ def _extract(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(BIGINT, text, lambda value: pc.cast(chosen(kernels.naive(value)), BIGINT), node)
 
 
-def _date_trunc(compiler: Compiler, tree: exp.Expr) -> Node:
+def _date_trunc(compiler: Compiling, tree: exp.Expr) -> Node:
     unit = str(tree.args["unit"].this).lower()
     if unit not in _UNITS:
         raise compiler.error(f"DATE_TRUNC to {shown(unit)!r} is not allowed; it takes {', '.join(_UNITS)}")
@@ -147,7 +145,7 @@ def _date_trunc(compiler: Compiler, tree: exp.Expr) -> Node:
     return apply(target, f"DATE_TRUNC({unit!r}, {node.text})", lambda value: kernels.truncate_time(value, unit), node)
 
 
-TEXT_AND_TIME: Final[dict[type[exp.Expr], Callable[[Compiler, exp.Expr], Node]]] = {
+TEXT_AND_TIME: Final[dict[type[exp.Expr], Callable[[Compiling, exp.Expr], Node]]] = {
     exp.Like: _like,
     exp.ILike: _like,
     exp.DPipe: _concat,

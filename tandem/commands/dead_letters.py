@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tandem.named import DefinitionArgument
-from tandem.output.printing import console, print_json, say
+from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
 from tandem.schemas.errors import UserError
 from tandem.serving.installation.dead_letters import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tandem.named import is_file_name, name_of
-from tandem.output.printing import console, print_json, say
+from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, Places, StoreOption, existing_store
 from tandem.schemas.errors import BehindError, UnreadMessagesError, UserError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from tandem.output.printing import say
+from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, Places, existing_journal
 from tandem.schemas.errors import TandemError, UserError
 from tandem.serving.questions.shown_times import ago_text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.output.printing import console, print_json, say
+from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption
 from tandem.schemas.errors import UserError
 
@@ -61,7 +61,7 @@ def list_keys(
     home: HomeOption = "tandem-data",
 ) -> None:
     """List the API keys, without their secrets."""
-    from tandem.output.tables import Column, print_table
+    from tandem.pipelines.console.tables import Column, print_table
     from tandem.serving.questions.shown_times import short_time
 
     now = _now()

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from tandem.output.printing import say
+from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.files import make_folder, set_mode, wider

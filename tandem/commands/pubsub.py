@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tandem.output.printing import say
+from tandem.pipelines.console.printing import say
 from tandem.schemas.errors import UserError
 
 __all__ = ["create_subscription", "create_topic"]

@@ -70,7 +70,7 @@ def query(
         raise UserError(f"--step {step} goes with --series")
     if explain and as_json:
         raise UserError("--explain and --json exclude each other; the JSON has the whole certificate")
-    from tandem.output.printing import print_json
+    from tandem.pipelines.console.printing import print_json
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.serving.questions.asking import SelectFlags, ask, question_of
     from tandem.serving.questions.session_spans import SessionFlags
@@ -92,7 +92,7 @@ def query(
 
 def _show(store: ViewStore, question: Question, found: AnyAnswer, explain: bool) -> None:
     from tandem.output.answer_tables import print_any, print_explanation
-    from tandem.output.printing import cell, console
+    from tandem.pipelines.console.printing import cell, console
     from tandem.serving.questions.naming import other_keys
     from tandem.views.answers.sessions import Sessions
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tandem.output.printing import say
+from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption
 
 __all__ = ["rebuild"]

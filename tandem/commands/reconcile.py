@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from tandem.named import DefinitionArgument, load_named, name_of
-from tandem.output.printing import console, print_json, say
+from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
 
 __all__ = ["RECONCILE_SETTINGS", "drift", "receipts", "reconcile"]

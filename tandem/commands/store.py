@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tandem.named import DefinitionArgument, name_of
-from tandem.output.printing import console, print_json, say
+from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
 
 __all__ = ["prune", "publications", "roll_back", "status"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
-from tandem.output.printing import console, say
+from tandem.pipelines.console.printing import console, say
 from tandem.schemas.errors import ParityError, UserError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from tandem.output.printing import cell
-from tandem.output.tables import Column, print_pairs, print_table
+from tandem.pipelines.console.printing import cell
+from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.schemas.certificate import Status
 from tandem.serving.questions.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
 from tandem.serving.questions.json_values import json_value

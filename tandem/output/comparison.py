@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from tandem.output.printing import cell
-from tandem.output.tables import Column, print_table
+from tandem.pipelines.console.printing import cell
+from tandem.pipelines.console.tables import Column, print_table
 from tandem.schemas.certificate import time_text
 from tandem.schemas.time.durations import format_duration
 from tandem.serving.questions.json_values import json_value, key_data

@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from tandem.output.printing import cell
-from tandem.output.tables import Column, print_pairs, print_table
+from tandem.pipelines.console.printing import cell
+from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.schemas.privacy.printable import printable
 from tandem.serving.installation.dead_letter_data import history, letter_data, payload_text
 from tandem.serving.installation.dead_letters import Found

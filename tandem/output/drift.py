@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tandem.output.printing import cell
-from tandem.output.tables import Column, print_table
+from tandem.pipelines.console.printing import cell
+from tandem.pipelines.console.tables import Column, print_table
 from tandem.schemas.certificate import time_text
 from tandem.serving.installation.drift_data import point_data, receipt_data, state_data
 from tandem.serving.questions.json_values import key_data as key_object

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from tandem.output.printing import cell
-from tandem.output.tables import Column, print_pairs, print_table
+from tandem.pipelines.console.printing import cell
+from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.serving.questions.shown_times import ago_text, short_time
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from tandem.pipelines.unbounded import config as live_config
 from tandem.pipelines.unbounded import following
 from tandem.pipelines.unbounded import native as native_live
 from tandem.pipelines.unbounded.live_runs import start_live_run
+from tandem.pipelines.unbounded.views import register
 from tandem.runners.plan.graph import falls_back, graph_of, plain
 from tandem.runners.plan.updates import GraphRecord, load, save
 from tandem.schemas.definition.compiled import compile_definition
@@ -72,7 +73,7 @@ def live_graph(folder: Path) -> beam.Pipeline:
     config, options = live_config.parse([*named, *home])
     (folder / "live" / "journal").mkdir(parents=True)
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
-    live._register(store, config)
+    register(store, config)
     manifest = live._start(config, store, blobs)
     runs = [start_live_run(store, blobs, config.home, manifest, each) for each in config.definitions]
     return live.build(config, options, manifest, runs, store)
@@ -84,7 +85,7 @@ def follow_graph(folder: Path) -> beam.Pipeline:
     config, options = live_config.parse([*named, "--home", f"{folder}/follow", "--follow"])
     (folder / "follow" / "journal").mkdir(parents=True)
     store = open_store(config.home.store)
-    live._register(store, config)
+    register(store, config)
     runs = following.start_followers(config, store, LocalBlobs(config.home.journal))
     return following.build(config, options, runs, store)
 
@@ -113,7 +114,7 @@ def native_graph(folder: Path) -> beam.Pipeline:
     config, options = native_live.parse([*named, "--home", f"{folder}/native", *source, *topic])
     (folder / "native").mkdir()
     store = open_store(config.live.home.store)
-    live._register(store, config.live)
+    register(store, config.live)
     return native_live.build(config, options, native_live.start_runs(config, store), store)
 
 

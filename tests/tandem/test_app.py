@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from tandem.app import app
 from tandem.commands import pipelines as running
+from tandem.pipelines.launchables import LAUNCHABLES
 from tandem.places import Places
 from tandem.schemas.errors import FencedError, StoreError, TandemError, WriterAliveError
 from tandem.serving.questions.shown_times import ago_text
@@ -91,9 +92,9 @@ def test_errors_end_with_one_line_and_their_code(
 
 @pytest.mark.parametrize("command", ["live", "backfill", "publish"])
 def test_pipelines_get_all_their_flags(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module(f"tandem.pipelines.{command}")
     seen: list[list[str]] = []
-    monkeypatch.setattr(module, "run", lambda arguments, *more, **settings: seen.append(list(arguments)))
+    pipeline = replace(LAUNCHABLES[command], run=lambda arguments: seen.append(list(arguments)))
+    monkeypatch.setattr(f"tandem.pipelines.{command}.{command.upper()}", pipeline)
     given = ["--definition", "a.yaml", "--help", "--runner=FlinkRunner", "--flink_master", "host:1", "-x"]
     assert run(command, *given).exit_code == 0
     assert seen == [given]

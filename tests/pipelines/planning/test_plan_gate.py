@@ -11,6 +11,7 @@ from graphs import write_inputs
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
+from tandem.pipelines.launchables import LAUNCHABLES
 from tandem.pipelines.planning.gate import dry_run, gate, patient, with_runner_flags
 from tandem.schemas.errors import LaunchError, UserError
 
@@ -68,8 +69,8 @@ def test_a_launch_is_refused(more: Sequence[str], said: str, folder: Path) -> No
 def test_an_error_that_is_accepted_doesnt_refuse(folder: Path) -> None:
     broken = live(folder, *EMBEDDED, "--flink_version=1.19", "--checkpointing_interval=-1")
     with pytest.raises(LaunchError):
-        gate("live", broken)
-    passed = gate("live", [*broken, "--accept=no-checkpoints"])
+        gate(LAUNCHABLES["live"], broken)
+    passed = gate(LAUNCHABLES["live"], [*broken, "--accept=no-checkpoints"])
     assert {finding.code for finding in passed.warnings} == {"no-checkpoints", "source-state"}
     assert "--accept=no-checkpoints" not in passed.arguments
 
@@ -90,14 +91,14 @@ def test_on_this_machine_only_flags_are_looked_at(
 ) -> None:
     monkeypatch.setattr("tandem.pipelines.planning.gate._thorough", None)
     monkeypatch.setattr("tandem.runners.local.prism_binary.cached_binary", lambda: Path("/there"))
-    passed = gate(name, arguments)
+    passed = gate(LAUNCHABLES[name], arguments)
     assert [finding.code for finding in passed.warnings] == codes
     assert passed.arguments == arguments
 
 
 def test_a_prism_that_isnt_where_it_is_said_to_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"prism \[--prism_location\]"):
-        gate("live", [f"--prism_location={tmp_path}/prism"])
+        gate(LAUNCHABLES["live"], [f"--prism_location={tmp_path}/prism"])
 
 
 def test_a_prism_that_others_can_reach_is_refused_unless_that_is_accepted(
@@ -108,8 +109,8 @@ def test_a_prism_that_others_can_reach_is_refused_unless_that_is_accepted(
     for name, runner in (("live", []), ("backfill", ["--runner=PrismRunner"])):
         arguments = [*runner, f"--prism_location={tmp_path}/prism"]
         with pytest.raises(LaunchError, match=r"^open-port \[--prism_location\]: the Prism at .* \(eth0\)"):
-            gate(name, arguments)
-        passed = gate(name, [*arguments, "--accept", "open-port"])
+            gate(LAUNCHABLES[name], arguments)
+        passed = gate(LAUNCHABLES[name], [*arguments, "--accept", "open-port"])
         assert [finding.code for finding in passed.warnings] == ["open-port"]
         assert passed.arguments == [*arguments, "--experiments=accept_open_port"]
 
@@ -172,19 +173,19 @@ def test_planning_downloads_nothing(folder: Path) -> None:
 
 def test_a_launch_is_held_against_what_runs(folder: Path) -> None:
     running = folder / "running.json"
-    gate("live", live(folder, f"--save={running}"))
-    passed = gate("live", live(folder, "--against", str(running)))
+    gate(LAUNCHABLES["live"], live(folder, f"--save={running}"))
+    passed = gate(LAUNCHABLES["live"], live(folder, "--against", str(running)))
     assert (passed.warnings, passed.arguments) == ((), live(folder))
     (folder / "sales.yaml").write_text(sales.text("other"))
     with pytest.raises(LaunchError, match="update-state-lost"):
-        gate("live", live(folder, "--against", str(running)))
+        gate(LAUNCHABLES["live"], live(folder, "--against", str(running)))
     assert not (folder / "home").exists()
 
 
 @pytest.mark.parametrize("words", [["--save"], ["--save", "--lanes=2"], ["--save="]])
 def test_a_file_that_isnt_named(words: list[str]) -> None:
     with pytest.raises(UserError, match="--save needs a value"):
-        gate("live", words)
+        gate(LAUNCHABLES["live"], words)
 
 
 @pytest.mark.parametrize(

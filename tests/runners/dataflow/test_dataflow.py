@@ -15,7 +15,8 @@ from graphs import write_inputs
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.pipelines.planning.sketch import Sketch, sketched
+from tandem.pipelines.launchables import launchable
+from tandem.pipelines.planning.sketch import Sketch
 from tandem.runners.dataflow.job_graph import DataflowJob, dataflow_job
 from tandem.runners.plan.checks.workers import modules_in
 from tandem.schemas.errors import LaunchError
@@ -51,7 +52,7 @@ def arguments(folder: Path, name: str, *more: str) -> list[str]:
 
 
 def sketch(folder: Path, name: str, *more: str) -> Sketch:
-    (made,) = sketched(name, arguments(folder, name, *more))
+    (made,) = launchable(name).sketch(arguments(folder, name, *more))
     return made
 
 

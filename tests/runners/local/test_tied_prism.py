@@ -10,8 +10,8 @@ import sales
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 
-from tandem.pipelines import live
 from tandem.pipelines.unbounded import config as live_config
+from tandem.pipelines.unbounded import views
 from tandem.runners.local.tied_prism import PrismJobServer, TiedPrismRunner
 from tandem.schemas.errors import LaunchError
 
@@ -42,7 +42,7 @@ def test_a_live_pipeline_forbids_splits_whatever_prism_it_runs_on(tmp_path: Path
     (tmp_path / "sales.yaml").write_text(sales.text())
     named = ["--definition", f"{tmp_path}/sales.yaml", "--home", f"{tmp_path}/home"]
     config, options = live_config.parse([*named, "--subscription", "projects/p/subscriptions/s", *flags])
-    live.prepare(config, options).close()
+    views.prepare(config, options).close()
     assert UNSPLIT in experiments(options)
 
 
@@ -63,7 +63,7 @@ def test_the_source_gathers_for_as_long_as_the_freshness(tmp_path: Path, freshne
     named = [text for path in paths for text in ("--definition", str(path))]
     subscription = "projects/p/subscriptions/s"
     config, _ = live_config.parse([*named, "--home", f"{tmp_path}/home", "--subscription", subscription])
-    assert live.bundle_seconds(config.definitions) == seconds
+    assert views.bundle_seconds(config.definitions) == seconds
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import grpc
 import pytest
 
-from tandem.commands.pipelines import _launch
-from tandem.pipelines.planning import gate as plan_gate
+from tandem.pipelines.launchables import LAUNCHABLES
+from tandem.pipelines.planning import launch
 from tandem.schemas.errors import TandemError
 
 
@@ -26,7 +27,7 @@ def test_one_line(name: str, error: Exception, why: str, monkeypatch: pytest.Mon
     def run(arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(plan_gate, "gate", lambda name, rest: SimpleNamespace(arguments=list(rest), warnings=()))
+    monkeypatch.setattr(launch, "gate", lambda pipeline, rest: SimpleNamespace(arguments=list(rest), warnings=()))
     with pytest.raises(TandemError, match=rf"^the job server is gone \({why}\); .*see on the runner") as told:
-        _launch(name, [], run)
+        launch.launch(replace(LAUNCHABLES[name], run=run), [])
     assert "\n" not in str(told.value)

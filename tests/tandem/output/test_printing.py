@@ -14,10 +14,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tandem import ending
 from tandem.app import app
-from tandem.output.printing import SafeConsole, cell
-from tandem.output.tables import Column, print_pairs, print_table
+from tandem.pipelines.console import ending
+from tandem.pipelines.console.printing import SafeConsole, cell
+from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.schemas.errors import StoreError, TandemError
 from tandem.schemas.privacy.printable import json_text, printable
 from tandem.schemas.privacy.secrets import keep_secret, redacted

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tandem.output.printing import cell
+from tandem.pipelines.console.printing import cell
 from tandem.schemas.privacy.printable import printable
 
 __all__ = ["Column", "print_pairs", "print_table"]

@@ -1,0 +1,1 @@
+"""How anything is printed, and how a process ends: texts escaped, tables that cut nothing, errors of one line."""

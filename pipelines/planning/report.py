@@ -1,0 +1,89 @@
+"""What `tandem plan` and `--dry_run` say about a launch, and the job that they write down."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from apache_beam.options.pipeline_options import DebugOptions
+
+from tandem.pipelines.console.printing import cell, console, say
+from tandem.pipelines.console.tables import Column, print_table
+from tandem.pipelines.planning.gate import with_runner_flags
+from tandem.pipelines.planning.launchable import Launchable
+from tandem.pipelines.planning.sketch import Sketch, findings_of_sketches
+from tandem.runners.dataflow.job_graph import check_runner, write_job
+from tandem.runners.plan.before_launch import accepted_codes
+from tandem.runners.plan.findings import Finding, errors_of, in_order
+from tandem.runners.plan.launch import flag_values
+from tandem.schemas.errors import UserError
+
+__all__ = ["planned", "print_plan", "show_dry_run", "write_job_of"]
+
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def planned(pipeline: Launchable, arguments: Sequence[str]) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
+    """What a launch with these arguments would launch, and what is to be said about it."""
+    words, hindrances = with_runner_flags(pipeline.name, arguments)
+    sketches = pipeline.sketch(words)
+    found = findings_of_sketches(sketches)
+    if hindrances:  # a cluster that isn't there has been told of; its workers and its version aren't known
+        unknown = {"cluster", "environment"}
+        named = flag_values(arguments).keys() & {"flink_version", "flink_job_server_jar", "job_endpoint"}
+        if not named:  # Tandem would have brought its own
+            unknown |= {"flink-version", "source-state"}
+        elif "flink_version" not in named:
+            unknown.add("flink-version")
+        found = tuple(finding for finding in found if finding.code not in unknown)
+    return sketches, in_order((*hindrances, *found))
+
+
+def show_dry_run(pipeline: Launchable, arguments: Sequence[str]) -> None:
+    """`tandem NAME ... --dry_run`: what would be sent to Dataflow, written to `--dataflow_job_file` if that is named.
+
+    Exit code 2 where a launch would be refused. Raises UserError for other runners, which have no such thing.
+    """
+
+    rest, accepted = accepted_codes(arguments)
+    sketches, findings = planned(pipeline, rest)
+    check_runner(sketches[0].options)
+    path = sketches[0].options.view_as(DebugOptions).dataflow_job_file
+    print_plan(sketches, findings)
+    if path:
+        write_job_of(sketches, Path(path))
+        say(f"the job that would be sent is in {path}")
+    if errors_of(findings, accepted):
+        sys.exit(2)
+
+
+def write_job_of(sketches: Sequence[Sketch], path: Path) -> None:
+    """Write the one job of these sketches as it would be sent to Dataflow. Raises UserError for several."""
+
+    if len(sketches) > 1:
+        raise UserError(f"these definitions make {len(sketches)} jobs, and --job-file is one; name them one by one")
+    write_job(sketches[0].pipeline, sketches[0].options, path)
+
+
+def print_plan(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> None:
+    """Print what would be launched, and the findings: a table on a terminal, lines elsewhere."""
+    for sketch in sketches:
+        record = sketch.record()
+        kept = sum(step.keeps for step in record.steps.values())
+        say(f"{sketch.name} on {sketch.launch().engine}: {len(record.steps)} steps, {kept} of them keep something")
+    if not findings:
+        say("nothing to say: it can be launched")
+        return
+    if not sys.stdout.isatty():
+        for finding in findings:
+            say(f"{finding.level}: {finding.line()}")
+        return
+    columns = [Column("", keep=True), Column("code", keep=True), Column("what", keep=True, wrap=True)]
+    columns += [Column("where", wrap=True), Column("remedy", keep=True, wrap=True)]
+    rows = (
+        (cell(finding.level, _COLOURS[str(finding.level)]), finding.code, finding.what, finding.where, finding.remedy)
+        for finding in findings
+    )
+    print_table(console(), columns, rows)
