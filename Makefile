@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test check lint types chaos kill fuzz conformance flink-faults bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo test check lint types chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,15 @@ conformance: setup
 # Processes of a Flink killed, paused and doubled under a live pipeline; about 10 minutes.
 flink-faults: setup
 	$(BIN)/python -m pytest -q -s tests/flink -m "slow or not slow"
+
+# Object stores: the contract of places on every server that can be had, a second S3 among them, which Go builds once.
+VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+versitygw: setup
+	test -x $(BIN)/versitygw || GOBIN=$(CURDIR)/$(BIN) go install $(VERSITYGW)
+
+object-stores: versitygw
+	$(BIN)/python -m pytest -q tests/journal/storage/test_places.py tests/formats/files/test_files_of_buckets.py \
+	  tests/pipelines/bounded/test_backfill_of_buckets.py -m "slow or not slow"
 
 # Damaged Parquet and Avro files by the thousand, each a single flipped bit, some wild bytes or a cut: an error of one line or
 # all events, and never the process. FUZZ is how many times as many as in `make test`.

@@ -5,8 +5,8 @@ from pathlib import Path
 from setuptools import setup
 
 FLOORS = [
-    "emulator", "formats", "journal", "pipelines", "runners", "schemas", "serving", "transforms",
-    "verification", "views",
+    "emulator", "formats", "journal", "pipelines", "runners", "schemas", "serving", "storage",
+    "transforms", "verification", "views",
 ]  # fmt: skip
 """Folders beside `tandem/`, each installed as `tandem.FOLDER`: one name in site-packages, whatever else lies there."""
 

@@ -7,6 +7,7 @@
     |   |-- DefinitionError      a definition that can't be run: names file, line, field
     |   |-- SchemaError          an Avro schema, or a file whose columns don't fit it
     |   |-- SourceFileError      a data file that is missing, cut short or of another format
+    |   |-- PlaceError           a bucket that isn't there, or that may not be read or written
     |   `-- LaunchError          what the chosen runner or machine can't do
     |-- JournalError             the journal holds something that it must not hold
     |   |-- SegmentError         a damaged, truncated or foreign segment: refused whole
@@ -44,6 +45,7 @@ __all__ = [
     "NoStoreError",
     "OvertakenError",
     "ParityError",
+    "PlaceError",
     "PublishRefusedError",
     "RunDroppedError",
     "SchemaError",
@@ -93,6 +95,10 @@ class SchemaError(UserError):
 
 class SourceFileError(UserError):
     """A data file that is missing, empty, cut short, changed since it was read, or of another format."""
+
+
+class PlaceError(UserError):
+    """A bucket that isn't there, or that may not be read or written; no credential is in the message."""
 
 
 class LaunchError(UserError):

@@ -3,8 +3,32 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from object_servers import ObjectServer
 
 SUPPORT = str(Path(__file__).parent / "support")
 if SUPPORT not in sys.path:
     sys.path.insert(0, SUPPORT)
+
+
+@pytest.fixture(scope="session")
+def object_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], ObjectServer]]:
+    """Servers of object stores by kind, each started when it is first asked for."""
+    from object_servers import running
+
+    started: dict[str, ObjectServer] = {}
+    with ExitStack() as stack:
+
+        def of(kind: str) -> ObjectServer:
+            if kind not in started:
+                started[kind] = stack.enter_context(running(kind, tmp_path_factory.mktemp(kind) / "server"))
+            return started[kind]
+
+        yield of

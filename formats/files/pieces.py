@@ -14,6 +14,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from tandem.schemas.errors import SourceFileError
+from tandem.storage.arrow import file_system
+from tandem.storage.urls import SCHEMES
 
 __all__ = [
     "MAX_PIECE_MEMORY",
@@ -104,6 +106,9 @@ def storage_of(path: str) -> tuple[fs.FileSystem, str]:
     local = local_path(path)
     if local is not None:
         return fs.LocalFileSystem(), local
+    scheme, _, inner = path.partition("://")
+    if scheme in SCHEMES:
+        return file_system(scheme), inner
     try:
         system, inner = fs.FileSystem.from_uri(path)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -15,12 +15,15 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import IO, Any, Final
 
 import pyarrow as pa
 
-from tandem.schemas.errors import SourceFileError
+from tandem.schemas.errors import TandemError
+from tandem.storage.opening import objects_at
+from tandem.storage.urls import SCHEMES, is_url, location
 
 __all__ = ["Job", "decoded_schema", "receive", "send", "serve"]
 
@@ -81,12 +84,14 @@ def serve(job: str, channel: int) -> None:
         _prepare()
         module, _, name = job.partition(":")
         work: Job = getattr(import_module(module), name)
-        base = _address_space()
+        base, reached = _address_space(), set[str]()
         with socket.socket(fileno=channel) as connection:
             client = _Client(connection)
             while True:
                 asked, _ = receive(connection)
                 client.free(asked["free"])
+                if base and _reaches_first(asked["request"]["ref"]["path"], reached):
+                    base = _address_space()
                 if base:
                     limit = base + _SLOTS * _SLOT + int(asked["memory"])
                     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
@@ -112,6 +117,18 @@ def _address_space() -> int:
             return int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 0
+
+
+def _reaches_first(path: str, reached: set[str]) -> bool:
+    """Reach the store of a URI, if none of its kind was: threads and memory of its client are no part of any piece."""
+    scheme = path.partition("://")[0] if is_url(path) else ""
+    if scheme not in SCHEMES or scheme in reached:
+        return False
+    reached.add(scheme)
+    with suppress(TandemError, OSError):
+        place = location(path)
+        objects_at(place).get(place.key, 0, 1)
+    return True
 
 
 class _Client:
@@ -173,7 +190,7 @@ def _answer(client: _Client, work: Job, request: dict[str, Any], memory: int) ->
             client.give(batch)
     except MemoryError as error:
         said |= {"failed": "memory", "message": str(error) if type(error) is MemoryError else ""}
-    except SourceFileError as error:
+    except TandemError as error:
         said |= {"failed": "file", "message": str(error)}
     except (BrokenPipeError, ConnectionError):
         raise

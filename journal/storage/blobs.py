@@ -54,6 +54,10 @@ class BlobStore(Protocol):
         """Whether there is a blob of this name."""
         ...
 
+    def folders(self, prefix: str) -> list[str]:
+        """Sorted names of the folders directly in the folder `prefix`; [] without it."""
+        ...
+
     def list(self, prefix: str) -> list[str]:
         """Sorted names (the last part of the path) of the blobs directly in the folder `prefix`; [] without
         it."""
@@ -139,6 +143,14 @@ class LocalBlobs:
     def exists(self, path: str) -> bool:
         """See BlobStore."""
         return self._path(path).is_file()
+
+    def folders(self, prefix: str) -> list[str]:
+        """See BlobStore."""
+        try:
+            with os.scandir(self._path(prefix) if prefix else self.root) as entries:
+                return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def list(self, prefix: str) -> list[str]:
         """See BlobStore."""

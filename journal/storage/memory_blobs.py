@@ -46,6 +46,13 @@ class MemoryBlobs:
         with self._lock:
             return path in self._blobs
 
+    def folders(self, prefix: str) -> list[str]:
+        """See BlobStore."""
+        start = prefix.rstrip("/") + "/" if prefix else ""
+        with self._lock:
+            inside = [path[len(start) :] for path in self._blobs if path.startswith(start)]
+        return sorted({path.partition("/")[0] for path in inside if "/" in path})
+
     def list(self, prefix: str) -> list[str]:
         """See BlobStore."""
         start = prefix.rstrip("/") + "/" if prefix else ""

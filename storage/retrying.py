@@ -1,0 +1,92 @@
+"""Operations on objects, tried again with growing pauses; a write that had taken effect is known by its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from tandem.storage.objects import Listed, ObjectExistsError, ObjectMissingError, Objects, UnavailableError
+
+__all__ = ["Patience", "RetriedObjects"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an operation is tried. Seconds."""
+
+    request: float = 20.0
+    """Until a request counts as unanswered."""
+    total: float = 60.0
+    """After that it isn't tried again."""
+    first_pause: float = 0.1
+    """At the most before the second try; doubled before each one after, and drawn by chance below that."""
+    longest_pause: float = 5.0
+
+
+class RetriedObjects:
+    """See Objects; raises UnavailableError only after trying for as long as its patience says."""
+
+    def __init__(self, objects: Objects, patience: Patience) -> None:
+        self._objects, self._patience = objects, patience
+
+    def create(self, key: str, data: bytes) -> None:
+        """See Objects. An object of the same bytes is this call's own if an earlier try of it went unanswered."""
+        unanswered = False
+
+        def once() -> None:
+            nonlocal unanswered
+            try:
+                self._objects.create(key, data)
+            except UnavailableError:
+                unanswered = True
+                raise
+            except ObjectExistsError:
+                if not (unanswered and self._holds(key, data)):
+                    raise
+
+        self._patiently(once)
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        try:
+            return self._objects.get(key) == data
+        except ObjectMissingError:
+            return False
+
+    def put(self, key: str, data: bytes) -> None:
+        """See Objects."""
+        self._patiently(lambda: self._objects.put(key, data))
+
+    def get(self, key: str, start: int = 0, size: int | None = None) -> bytes:
+        """See Objects."""
+        return self._patiently(lambda: self._objects.get(key, start, size))
+
+    def size(self, key: str) -> int:
+        """See Objects."""
+        return self._patiently(lambda: self._objects.size(key))
+
+    def folder(self, prefix: str) -> tuple[list[Listed], list[str]]:
+        """See Objects."""
+        return self._patiently(lambda: self._objects.folder(prefix))
+
+    def walk(self, prefix: str) -> Iterator[Listed]:
+        """See Objects."""
+        yield from self._patiently(lambda: list(self._objects.walk(prefix)))
+
+    def delete(self, key: str) -> None:
+        """See Objects."""
+        self._patiently(lambda: self._objects.delete(key))
+
+    def _patiently(self, operation: Callable[[], T]) -> T:
+        patience = self._patience
+        tries = Retrying(
+            retry=retry_if_exception_type(UnavailableError),
+            stop=stop_after_delay(patience.total),
+            wait=wait_random_exponential(multiplier=patience.first_pause, max=patience.longest_pause),
+            reraise=True,
+        )
+        return tries(operation)
