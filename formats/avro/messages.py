@@ -19,6 +19,7 @@ from tandem.formats.avro.types import SourceFields, Type, read_type
 from tandem.formats.avro.walk import MAX_CELLS, Fault, Walker, write_long
 from tandem.formats.avro.wire import END, Checks, WireSchema, cells, checks_of, decode_wire, is_damage
 from tandem.formats.dead_letters.verdicts import DECODE, Parsed, Verdicts
+from tandem.formats.values.typed import without_markers
 
 __all__ = ["AvroDecoder", "avro_decoder", "parse_avro"]
 
@@ -195,6 +196,7 @@ def parse_avro(fields: SourceFields, columns: tuple[str, ...], payloads: pa.Bina
     for field in fields.needed(columns):
         place = written_path(fields.record, field) or ()
         column = column_at(batches, place) if batches else pa.array([], pa.null())
+        column = without_markers(column, field)
         arrays[field.name] = from_wire(column, field.type, field, verdicts) if batches else column.cast(field.arrow)
     reasons = {row: (DECODE, f"not a record of this Avro schema: {fault}") for row, fault in faults.items()}
     return Parsed(arrays, rows, verdicts, reasons)

@@ -17,6 +17,7 @@ from tandem.formats.avro.conversions import from_wire, known_symbols, texts
 from tandem.formats.avro.types import MISSING, SourceField, Type
 from tandem.formats.dead_letters.verdicts import Verdicts
 from tandem.formats.json.fields import column_of, default_of
+from tandem.formats.values.typed import column_of_typed, is_read_as_text, without_markers
 from tandem.schemas.avro.compatibility import PROMOTIONS
 from tandem.schemas.errors import SchemaError
 
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 _OPAQUE: Final = ("bytes", "fixed")
+_PLAIN: Final = {
+    "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
+}  # fmt: skip
 _TIMESTAMPS: Final = ("timestamp-", "local-timestamp-")
 
 
@@ -80,6 +84,8 @@ def resolve(place: str, record: Type, field: SourceField) -> Type | None:
         record = record.value.parts[at]
     written, wanted = record.value, field.type.value
     if written.kind == "null" and field.nullable:
+        return written
+    if (arrow := _PLAIN.get(written.kind)) is not None and not written.logical and is_read_as_text(arrow, field):
         return written
     if not _fits(written, wanted):
         raise SchemaError(f"{place}: field '{field.name}' is {written}; the source's schema has {wanted}")
@@ -132,7 +138,9 @@ def from_written(column: pa.Array, written: Type, field: SourceField, verdicts: 
     """A column of the wire schema in the field's Arrow type; `written` is what `resolve` said."""
     if written.kind == "null":
         return pa.nulls(len(column), field.arrow)
-    return from_wire(column, written, field, verdicts)
+    if written.kind in _PLAIN and not written.logical and is_read_as_text(column.type, field):
+        return column_of_typed(column, field, verdicts)
+    return from_wire(without_markers(column, field), written, field, verdicts)
 
 
 def from_json(values: list[Any], writer: SourceField, field: SourceField, verdicts: Verdicts) -> pa.Array:

@@ -20,6 +20,8 @@ from tandem.formats.parquet.decoding import decode_parquet, parquet_request
 from tandem.formats.parquet.footer import INT96, Footer, Leaf, read_footer
 from tandem.formats.parquet.guarded_readers import Answer, ReaderDiedError, TooMuchMemoryError, asked
 from tandem.formats.parquet.int96 import int96_micros
+from tandem.formats.values.times import local_times
+from tandem.formats.values.typed import column_of_typed, is_read_as_text, is_text, without_markers
 from tandem.schemas.errors import SchemaError, SourceFileError
 
 __all__ = ["read_parquet", "split_parquet"]
@@ -160,11 +162,11 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 def _fits(kind: pa.DataType, field: SourceField) -> bool:
     wanted, of = field.arrow, pa.types
-    if of.is_null(kind) or kind == wanted:
+    if of.is_null(kind) or kind == wanted or is_read_as_text(kind, field):
         return True
     if of.is_integer(kind):
         return bool(of.is_integer(wanted) or of.is_floating(wanted) or of.is_timestamp(wanted))
-    if _is_text(kind) or _is_bytes(kind):
+    if is_text(kind) or _is_bytes(kind):
         return bool(of.is_string(wanted) or of.is_binary(wanted))
     for same in (of.is_floating, of.is_timestamp, of.is_date, of.is_time):
         if same(kind):
@@ -172,10 +174,6 @@ def _fits(kind: pa.DataType, field: SourceField) -> bool:
     if of.is_decimal(kind) and of.is_decimal(wanted):
         return bool(kind.scale <= wanted.scale and kind.precision - kind.scale <= wanted.precision - wanted.scale)
     return False
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -192,11 +190,14 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
     kind, wanted, of = column.type, field.arrow, pa.types
     if of.is_null(kind):
         return pa.nulls(len(column), wanted)
+    if is_read_as_text(kind, field):
+        return column_of_typed(column, field, verdicts)
+    column = without_markers(column, field)
     if of.is_timestamp(wanted) and of.is_fixed_size_binary(kind):
         return int96_micros(column, field, verdicts)
     if of.is_string(wanted):
         # Parquet says that text is UTF-8, and nobody has checked it.
-        checked = texts(column.cast(pa.binary()), field, verdicts)
+        checked = without_markers(texts(column.cast(pa.binary()), field, verdicts), field)
         return known_symbols(checked, (), field, verdicts)
     if of.is_integer(wanted) and of.is_integer(kind) and kind != wanted:
         limit = _INT_LIMITS[wanted]
@@ -211,8 +212,8 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
 
 
 def _timestamps(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Microseconds, rounded down; times without a zone are UTC, whole numbers are in the unit of the schema's
-    type.
+    """Microseconds, rounded down; times without a zone are of the source's, else UTC, whole numbers are in the unit of
+    the schema's type.
     """
     if not pa.types.is_timestamp(column.type):
         if pa.types.is_uint64(column.type):
@@ -226,6 +227,8 @@ def _timestamps(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.
         numbers = pc.multiply(numbers, factor)
     elif nanos == 1:
         numbers = floor_divided(numbers, 1000)
+    if column.type.tz is None and field.spelling.zone:
+        numbers = local_times(numbers, field, verdicts)
     return numbers.cast(field.arrow)
 
 

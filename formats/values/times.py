@@ -20,8 +20,9 @@ from tandem.formats.values.casting import INTEGER, NOTHING, cast_where, each, re
 from tandem.formats.values.local_times import place
 from tandem.formats.values.pattern_times import read_pattern
 from tandem.schemas.source.time_patterns import TimePattern
+from tandem.schemas.time.limits import MAX_TIME, MIN_TIME
 
-__all__ = ["clock_times_of_text", "dates_of_text", "timestamps_of_text"]
+__all__ = ["clock_times_of_text", "dates_of_text", "local_times", "timestamps_of_text"]
 
 _DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _CLOCK: Final = r"^[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?$"
@@ -58,6 +59,15 @@ def timestamps_of_text(text: pa.Array, field: SourceField, verdicts: Verdicts) -
     zoned = "an ISO 8601 time" if spelling.zone or _is_local(field) else "an RFC 3339 time with a timezone"
     hint = "" if spelling.zone or _is_local(field) else "; declare source.zone for local times"
     return _finished(micros, left, f"is not {zoned}{hint}", field, verdicts)
+
+
+def local_times(micros: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    """Instants (int64) of times on a clock of the field's zone, microseconds; marks those that are twice or skipped."""
+    outside = pc.or_(pc.less(micros, MIN_TIME), pc.greater(micros, MAX_TIME))
+    naive = pc.if_else(outside, pa.scalar(None, pa.int64()), micros).cast(_NAIVE)
+    beyond = pc.if_else(outside, micros, pa.scalar(None, pa.int64()))
+    shown = pc.replace_substring_regex(naive.cast(pa.string()), r"\.0+$", "")
+    return pc.coalesce(_placed(naive, shown, field, verdicts), beyond)
 
 
 def _is_local(field: SourceField) -> bool:

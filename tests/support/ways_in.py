@@ -67,17 +67,33 @@ class Ways:
     def json_tokens(self, tokens: list[str]) -> dict[str, list[Outcome]]:
         lines = [f'{{"id":{at},"time":{self.kit.now},"x":{token}}}'.encode() for at, token in enumerate(tokens)]
         (self.folder / "x.jsonl").write_bytes(b"\n".join(lines) + b"\n")
-        alone = [self._messages([line])[0] for line in lines]
+        alone = [self.messages([line])[0] for line in lines]
         many = [[*lines[at : at + 1], *([line] * 40)] for at, line in enumerate(lines)]
         return {
             "JSON Lines": self._file("x.jsonl", len(lines)),
-            "JSON messages": self._messages(lines),
+            "JSON messages": self.messages(lines),
             "a JSON message": alone,
-            "a JSON message among many": [self._messages(batch)[0] for batch in many],
+            "a JSON message among many": [self.messages(batch)[0] for batch in many],
         }
 
     def json_texts(self, texts: list[str]) -> dict[str, list[Outcome]]:
         return self.json_tokens([json.dumps(text) for text in texts])
+
+    def typed_texts(self, texts: list[str]) -> dict[str, list[Outcome]]:
+        """As columns of texts in files that have types."""
+        return self.typed(texts, "string", pa.string())
+
+    def typed(self, values: list[Any], avro: Any, parquet: pa.DataType) -> dict[str, list[Outcome]]:
+        """In files whose column has another type than the source's schema may have."""
+        rows = [{"id": at, "time": self.kit.now, "x": value} for at, value in enumerate(values)]
+        self.kit.avro_file(self.folder / "x.avro", rows, schema_of(avro))
+        return {"an Avro file": self._file("x.avro", len(rows)), "a Parquet file": self.parquet(values, parquet)}
+
+    def parquet(self, values: list[Any], kind: pa.DataType) -> list[Outcome]:
+        times = pa.array([self.kit.now] * len(values), pa.int64())
+        table = pa.table({"id": range(len(values)), "time": times, "x": pa.array(values, kind)})
+        pq.write_table(table, self.folder / "x.parquet")
+        return self._file("x.parquet", len(values))
 
     def numbers(self, numbers: list[int], parquet: pa.DataType) -> dict[str, list[Outcome]]:
         rows = [{"id": at, "time": self.kit.now, "x": number} for at, number in enumerate(numbers)]
@@ -94,7 +110,7 @@ class Ways:
         return {
             "CSV": self.csv([str(number) for number in numbers]),
             **self.json_tokens([str(number) for number in numbers]),
-            "Avro messages": self._messages(messages, format="avro"),
+            "Avro messages": self.messages(messages, format="avro"),
             "an Avro file": self._file("x.avro", len(rows)),
             "a Parquet file": self._file("x.parquet", len(rows)),
         }
@@ -103,7 +119,7 @@ class Ways:
         table, dead = self.kit.read(self.folder / name, ("id", "x"), **self.options)
         return _outcomes(table, dead, size)
 
-    def _messages(self, payloads: list[bytes], format: str = "json") -> list[Outcome]:
+    def messages(self, payloads: list[bytes], format: str = "json") -> list[Outcome]:
         spec = self.kit.spec(format=format, **self.options)
         decoded = decode_messages(spec, ("id", "x"), self.kit.messages(payloads))
         events = pa.Table.from_batches([decoded.events])

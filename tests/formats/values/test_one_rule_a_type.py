@@ -53,7 +53,8 @@ BYTES = [
 def test_texts_are_the_same_in_csv_and_json(kit: Any, tmp_path: Path, kind: str, texts: list[str]) -> None:
     ways = Ways(kit, tmp_path, TYPES[kind])
     texts = list(dict.fromkeys(texts))
-    outcomes = same(texts, {"CSV": ways.csv(texts), **ways.json_texts(texts)})
+    typed = ways.typed_texts(texts) if "time" in kind or kind == "date" else {}
+    outcomes = same(texts, {"CSV": ways.csv(texts), **ways.json_texts(texts), **typed})
     assert {"event", "dead"} <= {outcome for outcome, _ in outcomes}
 
 
@@ -88,6 +89,41 @@ def test_whole_numbers_are_the_same_in_every_format(
     kit: Any, tmp_path: Path, kind: str, parquet: pa.DataType, numbers: list[int]
 ) -> None:
     same([str(number) for number in numbers], Ways(kit, tmp_path, TYPES[kind]).numbers(numbers, parquet))
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (
+            "double",
+            [0.0, -0.0, 1.5, NAN, INF, -INF, 5e-324, 1.7976931348623157e308, 4.35, 1e22],
+        ),
+        ("float", [0.0, -0.0, 1.5, NAN, INF, -INF, 1.401298464324817e-45, 3.4028234663852886e38]),
+    ],
+)
+def test_floats_are_the_same_in_every_format(kit: Any, tmp_path: Path, kind: str, values: list[float]) -> None:
+    """JSON has no text for those that aren't finite; there the others are compared."""
+    ways = Ways(kit, tmp_path, TYPES[kind])
+    texts = [repr(value) for value in values]
+    found = {"CSV": ways.csv(texts), **ways.typed(values, kind, pa.float64() if kind == "double" else pa.float32())}
+    rows = [{"id": at, "time": kit.now, "x": value} for at, value in enumerate(values)]
+    found["Avro messages"] = ways.messages([kit.avro(row, schema_of(kind)) for row in rows], format="avro")
+    for way, outcomes in found.items():
+        assert [str(value) for _, value in outcomes] == texts, way
+    finite = [text for text in texts if text.strip("-")[0].isdigit()]
+    for way, outcomes in ways.json_tokens(finite).items():
+        assert [repr(value) for _, value in outcomes] == finite, way
+
+
+def test_decimals_are_the_same_in_every_format(kit: Any, tmp_path: Path) -> None:
+    texts = ["0", "-1.5", "12345678901234567.123", "0.001", "-99999999999999999.999"]
+    ways, values = Ways(kit, tmp_path, TYPES["decimal"]), [Decimal(text) for text in texts]
+    found = {"CSV": ways.csv(texts), **ways.json_texts(texts), **ways.json_tokens(texts)}
+    found |= ways.typed(values, TYPES["decimal"], pa.decimal128(20, 3))
+    assert same(texts, found) == [("event", value) for value in values]
 
 
 @settings(max_examples=120, deadline=None, derandomize=True)

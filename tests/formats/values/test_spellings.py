@@ -5,6 +5,7 @@ Whatever is declared, CSV and JSON (as messages and lines, alone and among many)
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +31,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def outcomes(kit: Any, folder: Path, kind: str, texts: list[str], **spelling: Any) -> list[Any]:
     """What the texts are in every way in; a value alone where it is an event."""
     ways = Ways(kit, folder, TYPES[kind], **spelling)
-    found = same(texts, {"CSV": ways.csv(texts), **ways.json_texts(texts)})
+    found = same(texts, {"CSV": ways.csv(texts), **ways.json_texts(texts), **ways.typed_texts(texts)})
     return [value if kind == "event" else f"dead {value}" for kind, value in found]
 
 
@@ -246,6 +247,42 @@ def test_numbers_and_booleans_of_json_stay_what_they_are(kit: Any, tmp_path: Pat
     ]:
         found = same(tokens, Ways(kit, tmp_path, TYPES[kind], **spelling).json_tokens(tokens))
         assert [value for _, value in found] == wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelling", "avro", "parquet", "values"),
+    [
+        ("long", {"integers": "exact"}, "double", pa.float64(), [1.0, -7.0, 2.5, 1e15, None]),
+        ("timestamp-micros", {"time_format": "epoch_seconds"}, "double", pa.float64(), [1767600300.25, None, 1e18]),
+        ("timestamp-micros", {"time_format": "epoch_seconds"}, "long", pa.int64(), [1767600300, 0, None]),
+        ("timestamp-millis", {"time_format": "epoch_nanos"}, "long", pa.int64(), [1767600300123456789, -1]),
+        ("timestamp-micros", {"time_format": "%Y%m%d%H%M%S", **BERLIN}, "long", pa.int64(), [20260105120000, 5]),
+        ("date", {"time_format": "%Y%m%d"}, "long", pa.int64(), [20260105, 20261301]),
+        ("boolean", {"booleans": {"yes": ["Y"], "no": ["N"]}}, "int", pa.int32(), [1, 0, 2]),
+        ("long", {"nulls": ["-999", "NA"]}, "long", pa.int64(), [-999, 5]),
+        ("int", {"nulls": ["-999", "99999999999"]}, "int", pa.int32(), [-999, 5, None]),
+        ("string", {"nulls": ["NA"]}, "string", pa.string(), ["NA", "x"]),
+    ],
+)
+def test_typed_columns_are_read_as_they_are_spelt(
+    kit: Any, tmp_path: Path, kind: str, spelling: Any, avro: str, parquet: pa.DataType, values: list[Any]
+) -> None:
+    ways = Ways(kit, tmp_path, TYPES[kind], **spelling)
+    texts = ["" if value is None else str(value) for value in values]
+    tokens = [json.dumps(value) for value in values]
+    typed = ways.typed(values, avro, parquet)
+    same(texts, {"CSV": ways.csv(texts), **ways.json_tokens(tokens), **typed})
+
+
+def test_times_without_a_zone_in_parquet_are_of_the_declared_one(kit: Any, tmp_path: Path) -> None:
+    times = [datetime(2026, 1, 5, 12), datetime(2026, 10, 25, 2, 30), datetime(2026, 3, 29, 2, 30), None]
+    ways = Ways(kit, tmp_path, TYPES["timestamp-micros"], **BERLIN)
+    texts = ["" if time is None else str(time) for time in times]
+    for unit in ("ms", "us", "ns"):
+        found = same(texts, {"CSV": ways.csv(texts), "Parquet": ways.parquet(times, pa.timestamp(unit))})
+        assert [kind for kind, _ in found] == ["event", "dead", "dead", "event"]
+    zoned = ways.parquet([time and time.replace(tzinfo=UTC) for time in times], pa.timestamp("us", "UTC"))
+    assert zoned[0] == ("event", datetime(2026, 1, 5, 12, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("format", ["json", "avro"])

@@ -1,0 +1,70 @@
+"""Values of typed columns, as Parquet and Avro have them, where the source says more of a value than its column does.
+
+A text is read as it is in CSV and JSON: for times and dates always, for other fields where a spelling is declared. So
+is a number where only its digits tell what it means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.formats.avro.types import SourceField
+from tandem.formats.dead_letters.verdicts import Verdicts
+from tandem.formats.json.fields import is_spelt
+from tandem.formats.values.casting import INTEGER
+from tandem.formats.values.texts import column_of_text, without_nulls
+
+__all__ = ["column_of_typed", "is_read_as_text", "is_text", "without_markers"]
+
+_NUMBER: Final = re.compile(INTEGER.removesuffix("$") + r"(\.[0-9]+)?$")
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether columns of this type hold texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_read_as_text(kind: pa.DataType, field: SourceField) -> bool:
+    """Whether values of a column of this type are judged by their texts."""
+    of, wanted, logical = pa.types, field.arrow, field.type.value.logical
+    if is_text(kind):
+        return is_spelt(field) or logical == "date" or "time" in logical
+    if not is_spelt(field):
+        return False
+    if of.is_integer(kind):
+        return of.is_boolean(wanted) or (field.spelling.pattern is not None and logical != "")
+    if of.is_floating(kind) or of.is_decimal(kind):
+        whole = of.is_integer(wanted) and field.spelling.exact_integers
+        return whole or (of.is_timestamp(wanted) and bool(field.spelling.unit))
+    return False
+
+
+def column_of_typed(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    """The column in the field's type, read by its texts; marks what doesn't parse."""
+    text = column.cast(pa.string())
+    if field.spelling.decimal_comma and not is_text(column.type):
+        text = pc.replace_substring(text, ".", ",")
+    return column_of_text(text.cast(pa.binary()), field, verdicts)
+
+
+def without_markers(column: pa.Array, field: SourceField) -> pa.Array:
+    """The column with null for the markers of null that the source declares, texts or numbers."""
+    nulls, kind = field.spelling.nulls, column.type
+    if not nulls:
+        return column
+    if pa.types.is_string(kind):
+        return without_nulls(column, field)
+    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
+        return column
+    markers = [float(text) for text in nulls if _NUMBER.match(text)]
+    if pa.types.is_integer(kind):
+        low, high = pc.min_max(column).as_py().values()
+        markers = [
+            int(text) for text in nulls if re.match(INTEGER, text) and low is not None and low <= int(text) <= high
+        ]
+    found = pc.is_in(column, value_set=pa.array(markers, kind))
+    return pc.if_else(found, pa.scalar(None, kind), column)
