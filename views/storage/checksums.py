@@ -87,7 +87,7 @@ def checked_states(table: str, rows: Iterable[Any]) -> Iterator[Any]:
         try:  # as in `state_crc`, but a call a row
             found = crc32(states, crc32(f"{of}\0{key}\0{tile}\0{by}\0{events}".encode(), seed))
         except (TypeError, ValueError):  # damage can change a value's type
-            found = None
+            found = -1  # no stored one is, not even one that damage made NULL
         if found != crc:
             raise DamagedRowError(_described(_seals_of(METADATA.tables[table])[0], row))
         yield row

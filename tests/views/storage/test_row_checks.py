@@ -103,6 +103,11 @@ def test_rows_that_changed_places_are_noticed() -> None:
     assert list(checked_states("batch_states", rows)) == rows
 
 
+def test_a_row_of_which_nothing_is_left_is_noticed() -> None:
+    with pytest.raises(DamagedStoreError):
+        list(checked_states("batch_states", [(None,) * 7]))
+
+
 def test_both_ways_to_compute_a_checksum_agree() -> None:
     row = (1, "a key\0é", -60, 2**60, 5, b"\0states")
     assert state_crc("live_states", *row) == crc_of("live_states", row)
