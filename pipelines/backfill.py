@@ -22,7 +22,7 @@ from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan, work_items
 from tandem.pipelines.bounded.progress import board_in, shown_progress
 from tandem.pipelines.bounded.publishing import Job, judge_bad, published
 from tandem.pipelines.bounded.taken_in import Taken, note_taken
-from tandem.pipelines.bounded.time_units import unit_note
+from tandem.pipelines.bounded.time_units import unit_notes
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch, plain_options
@@ -37,6 +37,7 @@ from tandem.schemas.errors import JournalError, TandemError, UserError
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
+from tandem.transforms.batch.early_times import CountEarlyTimes
 from tandem.transforms.batch.work import ReadWork, Work
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
@@ -69,12 +70,13 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
         updates |= "States" >> WriteBatchStates(definition, url, work.batch_run)
         newest = batches | "Newest" >> CountNewest(work.arrival_time)
+        early = batches | "Early" >> CountEarlyTimes()
         received, counted = (
             routed[TALLIES] | "Received" >> CountReceived(definition, url),
             updates | "Counted" >> CountCounted(),
         )
         counts = received, counted, newest
-        finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files)
+        finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files, early)
         _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
 
 
@@ -231,9 +233,8 @@ def _build_batch_runs(
         manifest = store.manifest(job.plan.batch_run)
         received = sum(counts.received for counts in manifest.counts)
         dead = sum(counts.dead for counts in manifest.counts)
-        source, paths = job.config.definition.source, [ref.path for ref in work.files]
-        if odd := unit_note(store.tiles_of(job.plan.batch_run), source.event_time, paths):
-            console.print(f"{job.config.definition.name}: {odd}", markup=False)
+        for odd in unit_notes(manifest.early, job.config.definition.source.event_time):
+            console.print(printable(f"{job.config.definition.name}: {odd}"), markup=False)
         console.print(
             f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received - dead:,} events of "
             f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 import sqlalchemy as sa
 
+from tandem.schemas.time.units import JANUARY_1970
 from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.live.conservation import batch_residues, live_residues
 from tandem.views.lookups import batch_run_value, publication_values
 from tandem.views.reconcile.receipts import last_reconciliation
-from tandem.views.storage.tables import batch_runs, definitions, live_runs, live_totals
+from tandem.views.storage.tables import batch_runs, batch_states, definitions, live_runs, live_tallies, live_totals
 from tandem.views.store import ViewStore
 
 __all__ = ["status_report"]
+
+_EARLY: Final = (JANUARY_1970.start, JANUARY_1970.stop - 1)
 
 
 def status_report(store: ViewStore, name: str) -> dict[str, Any]:
@@ -21,8 +25,8 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
 
     Keys: name, served (None for nothing yet: version, publication, kind, published_at, boundary, batch_run,
     live_run), batch_runs, live_runs (each with totals per generation, residues and watermark),
-    batch_residues, dead_letters (by status). Times are microseconds UTC. Batch runs are the newest 20, live
-    runs those that weren't dropped.
+    batch_residues, batch_early (whether any time lies in January 1970), dead_letters (by status). Times are
+    microseconds UTC. Batch runs are the newest 20, live runs those that weren't dropped.
     """
     with store.database.read() as connection:
         served = next(iter(publication_values(connection, name, served=True)), None)
@@ -37,6 +41,7 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
             "batch_runs": _batch_runs(connection, versions),
             "live_runs": _live_runs(connection, versions),
             "batch_residues": {},
+            "batch_early": False,
             "dead_letters": _dead_letters(connection, versions),
             "reconciled": last_reconciliation(connection, name),
         }
@@ -52,6 +57,7 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
             }
             query = sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == served.batch_run)
             chain = store.chains.of(connection, connection.execute(query).scalar())
+            report["batch_early"] = _has_early_tiles(connection, chain)
             report["batch_residues"] = {g: n for g, n in batch_residues(connection, chain).items() if n}
     return report
 
@@ -100,6 +106,7 @@ def _live_runs(connection: sa.Connection, versions: set[int]) -> list[dict[str, 
             "updated_at": row.updated_at,
             "generations": _generations(connection, row.id),
             "residues": {g: n for g, n in live_residues(connection, row.id).items() if n},
+            "early": _early_events(connection, row.id),
         }
         for row in connection.execute(query).all()
     ]
@@ -113,6 +120,20 @@ def _generations(connection: sa.Connection, run: int) -> dict[int, dict[str, int
         generation: dict(zip(names, counts, strict=True))
         for generation, *counts in connection.execute(query.order_by(columns.generation))
     }
+
+
+def _has_early_tiles(connection: sa.Connection, chain: Collection[int]) -> bool:
+    """Whether batch has tiles in January 1970."""
+    s = batch_states.c
+    query = sa.select(s.tile).where(s.batch_run.in_(chain), s.tile.between(*_EARLY), s.events > 0).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _early_events(connection: sa.Connection, run: int) -> int:
+    """How many events a live run has counted in tiles of January 1970."""
+    t = live_tallies.c
+    query = sa.select(sa.func.coalesce(sa.func.sum(t.counted), 0)).where(t.run == run, t.tile.between(*_EARLY))
+    return int(connection.execute(query).scalar_one())
 
 
 def _dead_letters(connection: sa.Connection, versions: set[int]) -> dict[str, int]:

@@ -233,6 +233,8 @@ class BatchManifest:
     conflicts: int = 0
     newest: int | None = None
     """Event time of the newest event of the files that it read, none after they were read."""
+    early: tuple[tuple[str, int], ...] = ()
+    """Files (the journal: '') with event times in January 1970, and how many; at most the first thousand."""
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -243,7 +245,8 @@ class BatchManifest:
         """The manifest of `to_data`."""
         counts = tuple(GenerationCounts(**entry) for entry in data["counts"])
         segments = tuple(SegmentFile(**entry) for entry in data["segments"])
-        return cls(counts, segments, data["conflicts"], data["newest"])
+        early = tuple((path, count) for path, count in data.get("early", ()))
+        return cls(counts, segments, data["conflicts"], data["newest"], early)
 
 
 @dataclass(frozen=True, slots=True)

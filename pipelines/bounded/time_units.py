@@ -1,24 +1,26 @@
-"""Whole seconds that were taken for milliseconds, or milliseconds for microseconds: all events lie in January 1970."""
+"""What a backfill says of event times that are likely in another unit than its definition has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tandem.schemas.time.durations import DAY
+from tandem.schemas.time.units import UNIT_QUESTION
 
-__all__ = ["unit_note"]
+__all__ = ["unit_notes"]
 
-_JANUARY: Final = 31 * DAY
 _SHOWN: Final = 3
 
 
-def unit_note(tiles: tuple[int, int] | None, event_time: str, files: Sequence[str]) -> str | None:
-    """What to say of a batch run whose first and last tile these are; None where nothing is odd."""
-    if tiles is None or tiles[0] < 0 or tiles[1] >= _JANUARY:
-        return None
-    names = ", ".join(files[:_SHOWN]) + (f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else "")
-    return (
-        f"all event times of {names or 'the journal'} lie in January 1970: are they seconds, or milliseconds? declare "
-        f"time_format: epoch_seconds (or epoch_millis) for '{event_time}'"
-    )
+def unit_notes(early: Sequence[tuple[str, int]], event_time: str) -> Iterator[str]:
+    """A line for each of the files with most event times in January 1970, and one for the others; `early` is (path,
+    how many), the path '' for the journal.
+    """
+    remedy = f"declare time_format: epoch_seconds (or epoch_millis) for '{event_time}'"
+    ordered = sorted(early, key=lambda one: (-one[1], one[0]))
+    for path, count in ordered[:_SHOWN]:
+        times = "1 event time" if count == 1 else f"{count:,} event times"
+        lie = "lies" if count == 1 else "lie"
+        yield f"{times} of {path or 'the journal'} {lie} {UNIT_QUESTION} {remedy}"
+    if rest := ordered[_SHOWN:]:
+        yield f"{sum(count for _, count in rest):,} event times of {len(rest)} more files lie there as well"

@@ -13,6 +13,7 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.time.units import UNIT_QUESTION
 from tandem.views.answers.all_keys import states_of_all_keys
 from tandem.views.store import ViewStore
 
@@ -52,6 +53,8 @@ class LiveFacts:
     boundary: int
     newest: str = ""
     problem: str = ""
+    early: int = 0
+    """Events whose time lies in January 1970."""
 
     def line(self) -> str:
         """All of it on one line."""
@@ -63,8 +66,12 @@ class LiveFacts:
             f"{self.definition}: run {self.run}, {self.state}, {self.rate:,.0f}/s, lag {lag}, "
             f"fresh {ago(self.freshness)} ago, backlog {self.backlog:,}, received {self.received:,}, "
             f"late {self.late:,}, dead {self.dead:,}, "
-            f"watermark {watermark}, boundary {self.boundary}"
+            f"watermark {watermark}, boundary {self.boundary}{self.doubt(', ')}"
         )
+
+    def doubt(self, before: str) -> str:
+        """What to ask of events in January 1970, behind `before`; '' for none."""
+        return f"{before}{self.early:,} events {UNIT_QUESTION}" if self.early else ""
 
 
 @dataclass
@@ -167,6 +174,7 @@ def facts_of(
         watermark=watermark,
         boundary=(report["served"] or {"boundary": 0})["boundary"],
         newest=newest,
+        early=mine["early"],
     )
 
 

@@ -144,6 +144,8 @@ def screen_of(facts: Sequence[LiveFacts]) -> Group:
         lines.append(Text(f"  received {each.received:,}  late {each.late:,}  dead {each.dead:,}"))
         watermark = time_text(each.watermark) if each.watermark is not None else "unknown"
         lines.append(Text(f"  watermark {watermark}  boundary {each.boundary}"))
+        if each.early:
+            lines.append(Text(f"  {each.doubt('')}", "red"))
         if each.newest:
             lines.append(Text(printable(f"  newest: {each.newest}")))
     return Group(*lines)

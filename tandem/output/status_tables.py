@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tandem.pipelines.console.printing import cell
 from tandem.pipelines.console.tables import Column, print_pairs, print_table
+from tandem.schemas.time.units import UNIT_QUESTION
 from tandem.serving.questions.shown_times import ago_text, short_time
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ def _served_pairs(report: dict[str, Any], now: int) -> Iterator[tuple[str, str |
         residues = report["batch_residues"]
         residue = ", ".join(f"generation {g}: {n:,}" for g, n in residues.items())
         yield "batch residue", cell(residue, "bold red") if residues else "0"
+    early = ["batch"] if report["batch_early"] else []
+    early += [f"live run {run['run']}: {run['early']:,}" for run in report["live_runs"] if run["early"]]
+    if early:
+        yield "times", cell(f"some lie {UNIT_QUESTION} ({', '.join(early)})", "bold red")
     building = [run["id"] for run in report["batch_runs"] if run["status"] == "BUILDING"]
     if building:
         yield "unfinished", ", ".join(building)

@@ -1,6 +1,7 @@
 """Add up what a batch run received and counted per generation, and finish it: the last step of a backfill."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ Counts = tuple[int, int, int, int, int, int, int]
 """Received, counted, filtered, duplicates, dead, conflicts; last the newest event's time (µs UTC), NO_TIME for none."""
 
 NO_TIME: Final = -(2**63)
+_MOST_EARLY: Final = 1000
 _NONE: Final[Counts] = (0, 0, 0, 0, 0, 0, NO_TIME)
 
 
@@ -83,12 +85,15 @@ class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
     batch_run: str
     generations: tuple[int, ...]
     files: tuple[SegmentFile, ...]
+    early: beam.PCollection[tuple[str, int]]
+    """Of `CountEarlyTimes`."""
 
     def expand(self, counts: beam.PCollection[tuple[int, Counts]]) -> beam.PCollection[None]:
+        place = self.store, self.batch_run, self.generations, self.files
         return (
             counts
             | "Add" >> beam.CombineGlobally(_SumCounts())
-            | "Manifest" >> beam.Map(_finish, self.store, self.batch_run, self.generations, self.files)
+            | "Manifest" >> beam.Map(_finish, *place, early=beam.pvalue.AsList(self.early))
         )
 
 
@@ -133,10 +138,19 @@ class _SumCounts(beam.CombineFn):  # type: ignore[misc]
 
 
 def _finish(
-    total: dict[int, Counts], store: str, batch_run: str, generations: tuple[int, ...], files: tuple[SegmentFile, ...]
+    total: dict[int, Counts],
+    store: str,
+    batch_run: str,
+    generations: tuple[int, ...],
+    files: tuple[SegmentFile, ...],
+    early: Sequence[tuple[str, int]] = (),
 ) -> None:
     counts = [GenerationCounts(generation, *total.get(generation, _NONE)[:5]) for generation in sorted(generations)]
     conflicts = sum(counted[5] for counted in total.values())
     newest = max((counted[6] for counted in total.values()), default=NO_TIME)
-    manifest = BatchManifest(tuple(counts), files, conflicts, newest if newest != NO_TIME else None)
+    of_files = Counter[str]()
+    for path, count in early:
+        of_files[path] += count
+    most = tuple(of_files.most_common(_MOST_EARLY))
+    manifest = BatchManifest(tuple(counts), files, conflicts, newest if newest != NO_TIME else None, most)
     open_store(store).finish_batch_run(batch_run, manifest)

@@ -17,10 +17,10 @@ SECOND = 1_000_000
 NOW = 1_767_600_000 * SECOND
 
 
-def facts(received: int, rates: Rates, **more: Any) -> Any:
+def facts(received: int, rates: Rates, early: int = 0, **more: Any) -> Any:
     generation = {"received": received, "late": 2, "dead": 1}
     run = {"run": "000001-aa", "version": "v", "generations": {1: generation}, "residues": {1: 7}}
-    run |= {"watermark": NOW - 65 * SECOND, "updated_at": NOW - SECOND // 2}
+    run |= {"watermark": NOW - 65 * SECOND, "updated_at": NOW - SECOND // 2, "early": early}
     definition: Any = SimpleNamespace(name="clicks", version="v")
     return facts_of(definition, "000001-aa", True, {"live_runs": [run], "served": {"boundary": 4}}, rates, NOW, **more)
 
@@ -34,6 +34,15 @@ def test_rates_and_their_history() -> None:
     assert (found[-1].lag, found[-1].freshness, found[-1].backlog) == (65 * SECOND, SECOND // 2, 7)
     line = found[-1].line()
     assert line.startswith("clicks: run 000001-aa, serving, 0/s, lag 1m05s, fresh 0.5s ago, backlog 7, received 300, ")
+
+
+@pytest.mark.parametrize("early", [0, 1_200])
+def test_times_in_january_1970_are_asked_about(early: int) -> None:
+    found = facts(1_300, Rates(), early=early)
+    file = io.StringIO()
+    Console(file=file, width=80).print(screen_of([found]))
+    for text in (found.line(), file.getvalue()):
+        assert ("1,200 events in January 1970: are they seconds, or milliseconds?" in text) is bool(early)
 
 
 @pytest.mark.parametrize(
