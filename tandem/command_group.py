@@ -34,6 +34,7 @@ class CommandGroup(TyperGroup):
         trace = wants_trace(words)
         try:
             code = super().main(words, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
         except typer.TyperException as error:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else self.name or "tandem"
@@ -43,5 +44,10 @@ class CommandGroup(TyperGroup):
             sys.exit(INTERRUPTED)
         except Exception as error:
             end_for(error, trace=trace)
+        except SystemExit as end:
+            # Click and Rich end a process whose output nobody reads as if it had failed
+            if isinstance(end.__context__, BrokenPipeError):
+                end_for(end.__context__)
+            raise
         # with standalone_mode off, an Exit raised by a command comes back as its code
         sys.exit(code if isinstance(code, int) else 0)
