@@ -186,13 +186,13 @@ class Stage:
         journal = ("--journal", str(self.journal)) if self.journal else ()
         return (*journal, *(("--store", self.store_url) if self.store_url else ()))
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> Tandem:
-        """Start `tandem ARGUMENTS` and don't wait for it."""
-        errors = self.folder / f"{len(self.running):03d}-{arguments[0]}.err"
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = TANDEM) -> Tandem:
+        """Start `tandem ARGUMENTS`, or another program with them, and don't wait for it."""
+        errors = self.folder / f"{len(self.running):03d}-{arguments[0].strip('-')}.err"
         mark = secrets.token_hex(8)
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
-                [*TANDEM, *arguments, *self.places],
+                [*program, *arguments, *self.places],
                 env={**self.environment, **(env or {}), _MARK: mark},
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
