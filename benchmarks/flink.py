@@ -118,7 +118,7 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
         for name, pid in processes(scene.cluster).items()
     }
     # A run that was behind is served by its launcher's next look, when no bundle comes that would.
-    wait_until(lambda: store.served(scene.compiled.definition.name) is not None, 60, live)
+    wait_until(lambda: store.publishing.served(scene.compiled.definition.name) is not None, 60, live)
     counted = sum(answer.events for answer in all_answers(store, scene.compiled))
     assert counted == events, f"{counted:,} events counted instead of {events:,}"
     rate = round((copies - first) / (ended - first_at))

@@ -259,12 +259,13 @@ def measure_catch_up(scene: Scene, events: int) -> dict[str, Any]:
     wait_until(lambda: received(store) >= scene.published(), 300, live)
     os.killpg(live.pid, signal.SIGKILL)
     live.wait()
-    before = store.served("clicks" if scene.key == "page" else "clicks_users")
+    before = store.publishing.served("clicks" if scene.key == "page" else "clicks_users")
     begun = time.monotonic()
     again = scene.live()
     name = before.name if before else ""
+    serving = store.publishing
     wait_until(
-        lambda: (now := store.served(name)) is not None and before and now.live_run != before.live_run, 300, again
+        lambda: (now := serving.served(name)) is not None and before and now.live_run != before.live_run, 300, again
     )
     served = time.monotonic() - begun
     check(scene, "after catching up")

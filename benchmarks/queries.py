@@ -95,25 +95,25 @@ def _blocks(compiled: CompiledDefinition, size: Load) -> list[pa.RecordBatch]:
 def fill(path: Path, size: Load) -> int:
     """Fill a fresh store and publish it; returns how many rows of batch states it has."""
     compiled, store = _compiled(), ViewStore(str(path))
-    store.register(compiled)
+    store.definitions.register(compiled)
     blocks = _blocks(compiled, size)
-    store.start_batch_run(compiled.version, "B1", boundary=0, file_sets=[FileSet(-1, "hours")])
+    store.batch.start(compiled.version, "B1", boundary=0, file_sets=[FileSet(-1, "hours")])
     written = _write_past(store, compiled, blocks, size.tiles)
-    store.finish_batch_run("B1", BatchManifest((GenerationCounts(-1, written, written),)))
-    store.start_live_run(compiled.version, "L1", base_batch_run="B1")
+    store.batch.finish("B1", BatchManifest((GenerationCounts(-1, written, written),)))
+    store.live.start(compiled.version, "L1", base_batch_run="B1")
     for minute in range(_GENERATIONS * _GENERATION_MINUTES):
         generation = 1 + minute // _GENERATION_MINUTES
         update = _update(blocks[minute % 60], START + minute * _MINUTE, generation, 0)
-        store.write_segments(compiled.version, "L1", [_segment(minute + 1, generation, update.tallies[0].counted)])
-        store.write_live(compiled, "L1", [update])
-    store.set_watermark(compiled.version, "L1", _LIVE_END)
-    store.publish(compiled.definition.name, compiled.version, "B1", "L1")
+        store.live.write_segments(compiled.version, "L1", [_segment(minute + 1, generation, update.tallies[0].counted)])
+        store.live.write(compiled, "L1", [update])
+    store.live.set_watermark(compiled.version, "L1", _LIVE_END)
+    store.publishing.publish(compiled.definition.name, compiled.version, "B1", "L1")
     store.close()
     return written
 
 
 def _write_past(store: ViewStore, compiled: CompiledDefinition, blocks: Sequence[pa.RecordBatch], tiles: int) -> int:
-    run = store.batch_run("B1").ordinal
+    run = store.batch.get("B1").ordinal
     updates = [FoldUpdate(m * _MINUTE, 0, block, (), (), _NO_IDS, _NO_IDS, "") for m, block in enumerate(blocks)]
     states = prepare(Below(1, run, frozenset(), {}), compiled.measures, updates).states
     hours = max(-(-tiles // len(states.keys)), 1)
@@ -160,8 +160,8 @@ def _write(path: str, size: Load, stop: Event, figures: Any) -> None:
         update = _update(blocks[tile % 60], _LIVE_END + tile * _MINUTE, generation, more)
         total, counted = update.tallies[0].counted, update.tallies[0].counted if more else 0
         at = time.perf_counter()
-        store.write_segments(compiled.version, "L1", [_segment(number, generation, total - counted)])
-        store.write_live(compiled, "L1", [update])
+        store.live.write_segments(compiled.version, "L1", [_segment(number, generation, total - counted)])
+        store.live.write(compiled, "L1", [update])
         took.append(time.perf_counter() - at)
         number += 1
         time.sleep(max(begun + (number - 1_000) / size.rate - time.perf_counter(), 0))
@@ -237,7 +237,7 @@ def _hours(store: ViewStore) -> int:
 
 
 def _is_writing(store: ViewStore) -> bool:
-    return _GENERATIONS + 1 in store.residues(_compiled().version, "L1")
+    return _GENERATIONS + 1 in store.residues.of_live_run(_compiled().version, "L1")
 
 
 def _nothing() -> dict[str, list[tuple[float, float]]]:

@@ -129,7 +129,7 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: li
             turns.enter_context(turn(store.database, name, console.print))
         for config in configs:
             _check_version(store, config)
-            store.register(compile_definition(config.definition), config.definition_text)
+            store.definitions.register(compile_definition(config.definition), config.definition_text)
         _build_and_publish(configs, options, store, console, note, listed, seconds, served)
 
 
@@ -171,7 +171,7 @@ def _build_and_publish(
             _build_batch_runs(sharing, options, store, console, seconds)
         for job in (job for job in jobs if not job.plan.generations):
             _start(job, store)
-            store.finish_batch_run(job.plan.batch_run, BatchManifest())
+            store.batch.finish(job.plan.batch_run, BatchManifest())
         errors = [judge_bad(job, store, console) for job in jobs]
         failed += [error for error in errors if error is not None]
         whole = [job for job, error in zip(jobs, errors, strict=True) if error is None]
@@ -226,11 +226,11 @@ def _build_batch_runs(
             wait(launch(pipeline))
         except TandemError:
             for job in jobs:
-                store.discard_batch_run(job.plan.batch_run)
+                store.batch.discard(job.plan.batch_run)
             raise
     seconds = listing + time.monotonic() - begun
     for job in jobs:
-        manifest = store.manifest(job.plan.batch_run)
+        manifest = store.batch.manifest(job.plan.batch_run)
         received = sum(counts.received for counts in manifest.counts)
         dead = sum(counts.dead for counts in manifest.counts)
         for odd in unit_notes(manifest.early, job.config.definition.source.event_time):
@@ -242,7 +242,7 @@ def _build_batch_runs(
 
 
 def _start(job: Job, store: ViewStore) -> None:
-    store.start_batch_run(
+    store.batch.start(
         job.config.definition.version,
         job.plan.batch_run,
         boundary=job.plan.boundary,
@@ -274,7 +274,7 @@ def build(
 
 
 def _check_version(store: ViewStore, config: BackfillConfig) -> None:
-    served = store.served(config.definition.name)
+    served = store.publishing.served(config.definition.name)
     if served is None or served.version == config.definition.version or config.promote or not config.publish:
         return
     raise UserError(

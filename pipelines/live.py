@@ -115,7 +115,7 @@ def build(
     )
     batches = pipeline | "Journal" >> journaled
     for definition, live_run in zip(config.definitions, runs, strict=True):
-        base = store.live_run(definition.version, live_run.run).base_boundary
+        base = store.live.get(definition.version, live_run.run).base_boundary
         _ = batches | definition.name >> LiveView(definition, live_run, config.home.dead_letters, base)
     return pipeline
 

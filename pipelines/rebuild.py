@@ -100,13 +100,13 @@ def _still_there(taken: Sequence[Taken], files: Sequence[str], memory: int) -> t
 
 def _served(home: Home, config: BackfillConfig) -> Rebuilt:
     store = open_store(home.store)
-    served = store.served(config.definition.name)
+    served = store.publishing.served(config.definition.name)
     if served is None or served.batch_run is None:
         raise UserError(
             f"{config.definition.name}: there is nothing to make it of, neither a sealed generation nor a file; "
             "`tandem live` replays a journal that isn't sealed"
         )
-    run = store.batch_run(served.batch_run)
+    run = store.batch.get(served.batch_run)
     return Rebuilt(config.definition.name, run.boundary, len(config.files), run.told.missing)
 
 
@@ -143,7 +143,7 @@ def _new_store(home: Home) -> Iterator[Home]:
     if not home.store.startswith("sqlite:///"):
         # What is in a database of a server can't be set aside by renaming it: an empty one must be named.
         store = open_store(home.store)
-        if store.any_registered():
+        if store.definitions.any_registered():
             raise StoreError(f"view store {store.database.where}: isn't empty; name an empty database with --store")
         yield home
         return

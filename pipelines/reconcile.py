@@ -146,7 +146,7 @@ def _store(config: ReconcileConfig) -> ViewStore:
         path = url.removeprefix("sqlite:///")
         raise UserError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
     store = open_store(url)
-    served = store.served(config.definition.name)
+    served = store.publishing.served(config.definition.name)
     if served is not None and served.version != config.definition.version:
         raise UserError(
             f"{config.definition.name}: definition changed: version {served.version} is served, and this file is "

@@ -98,7 +98,7 @@ def publish_letters(store: ViewStore, version: str, letters: Sequence[Letter], t
         with _one_line(topic):
             client.get_topic(topic=topic, **_patience())
         for held in packed(letters, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES):
-            noted = store.send_letters(version, [(x.place, x.state.attempts + 1, topic) for x in held])
+            noted = store.dead_letters.send(version, [(x.place, x.state.attempts + 1, topic) for x in held])
             fresh = [letter for letter, new in zip(held, noted, strict=True) if new]
             skipped += len(held) - len(fresh)
             if fresh:
@@ -128,7 +128,7 @@ def _publish(client: Any, store: ViewStore, version: str, letters: Sequence[Lett
             try:
                 client.api.publish(topic=topic, messages=messages, retry=None, timeout=60)
             except (FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, Unauthenticated) as error:
-                store.unsend_letters(version, [(x.place, x.state.attempts + 1) for x in letters])
+                store.dead_letters.unsend(version, [(x.place, x.state.attempts + 1) for x in letters])
                 raise LaunchError(f"{topic}: {_first_line(error)}; nothing of this request was published") from None
     except KeyboardInterrupt:
         raise TandemError(f"interrupted; {len(letters)} letters may have been published and stay in flight") from None

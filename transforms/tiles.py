@@ -41,7 +41,7 @@ class LetterSource:
 
         def noted(position: str, row: int) -> bool:
             store = open_store(self.store)
-            return patiently(lambda: store.is_noted_dead(version, position, row, self.batch_run, self.live_run))
+            return patiently(lambda: store.dead_letters.is_noted(version, position, row, self.batch_run, self.live_run))
 
         return EarlierLetters(self.boundary, noted)
 

@@ -178,19 +178,19 @@ class _Run:
 
     def _check_live_conservation(self) -> None:
         world, version = self.world, self.world.definition.version
-        residues = world.store.residues(version, world.live.run.id)
-        rows = world.store.row_residues(version, world.live.run.id)
+        residues = world.store.residues.of_live_run(version, world.live.run.id)
+        rows = world.store.residues.of_rows(version, world.live.run.id)
         if any(residues.values()) or any(rows.values()):
             raise Mismatch("conservation", f"live: residues {residues}, of rows {rows}")
-        base = world.store.live_run(version, world.live.run.id).base_boundary
+        base = world.store.live.get(version, world.live.run.id).base_boundary
         missing = {copy.generation for copy in world.copies() if copy.generation > base} - residues.keys()
         if missing:
             raise Mismatch("conservation", f"live never received generations {sorted(missing)}")
 
     def _check_batch_conservation(self) -> None:
-        served = self.world.store.served(self.world.definition.name)
+        served = self.world.store.publishing.served(self.world.definition.name)
         if served is not None and served.batch_run is not None:
-            residues = self.world.store.batch_residues(served.batch_run)
+            residues = self.world.store.residues.of_batch_run(served.batch_run)
             if any(residues.values()):
                 raise Mismatch("conservation", f"batch: residues {residues}")
 

@@ -32,7 +32,6 @@ __all__ = [
     "publication_values",
     "register",
     "tiles_of_run",
-    "was_published",
 ]
 
 
@@ -95,13 +94,6 @@ _LIVE_RUN_ID: Final = (
     .join(definitions, definitions.c.id == live_runs.c.definition)
     .where(definitions.c.version == sa.bindparam("the_version"), live_runs.c.run == sa.bindparam("the_run"))
 )
-
-
-def was_published(connection: sa.Connection, name: str, batch_run: str) -> bool:
-    """Whether any publication of a name had this batch run."""
-    p = publications.c
-    query = sa.select(p.ordinal).join(batch_runs, batch_runs.c.ordinal == p.batch_run)
-    return connection.execute(query.where(p.name == name, batch_runs.c.id == batch_run).limit(1)).first() is not None
 
 
 def newest_live_run(connection: sa.Connection, definition: int, boundary: int) -> int | None:

@@ -129,9 +129,9 @@ def plan(
     `journal`: where it lies, if not in the folder that the config names. `listed`: the files that the config's
     patterns name, where they were listed already.
     """
-    served = store.served(config.definition.name)
+    served = store.publishing.served(config.definition.name)
     same = served is not None and served.version == config.definition.version
-    parent = store.batch_run(served.batch_run) if served and same and served.batch_run else None
+    parent = store.batch.get(served.batch_run) if served and same and served.batch_run else None
     new = _new_segments(config, parent.boundary if parent else 0, journal)
     files, passed_by = _new_files(config, _listed(config) if listed is None else listed, _files_of(store, parent))
     sets = [*(parent.file_sets if parent else ())]
@@ -250,5 +250,5 @@ def _follower(store: ViewStore, definition: Definition) -> str | None:
 
 def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentFile]:
     while batch_run is not None:
-        yield from store.manifest(batch_run.id).segments
-        batch_run = store.batch_run(batch_run.parent) if batch_run.parent else None
+        yield from store.batch.manifest(batch_run.id).segments
+        batch_run = store.batch.get(batch_run.parent) if batch_run.parent else None

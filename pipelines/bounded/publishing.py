@@ -45,14 +45,16 @@ def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError |
     alone are judged.
     """
     name, limit = job.config.definition.name, job.config.max_bad
-    counts = [c for c in store.manifest(job.plan.batch_run).counts if c.generation < 0 or job.plan.live_run is None]
+    counts = [
+        c for c in store.batch.manifest(job.plan.batch_run).counts if c.generation < 0 or job.plan.live_run is None
+    ]
     bad, read = sum(c.dead for c in counts), sum(c.received for c in counts)
     if limit.allows(bad, read):
         return None
     version, run = job.config.definition.version, job.plan.batch_run
-    for reason in reasons(version, job.config.home.dead_letters, store.letters_of(version, run)):
+    for reason in reasons(version, job.config.home.dead_letters, store.dead_letters.found_by(version, run)):
         console.print(printable(f"{name}: {reason}"), markup=False)
-    store.discard_batch_run(run)
+    store.batch.discard(run)
     return TooManyBadError(
         f"{name}: {bad:,} of {read:,} records are bad, more than --max-bad {limit.text}: nothing is published, and "
         "what was read counts as unread; mend it, or take it in with a higher --max-bad"
@@ -91,10 +93,10 @@ def _publish(config: BackfillConfig, store: ViewStore, work: Plan, names: list[s
     name, version = config.definition.name, config.definition.version
 
     def attempt() -> Publication:
-        served = store.served(name)
+        served = store.publishing.served(name)
         live_run = served.live_run if served is not None and served.version == version else work.live_run
         with held_back():
-            done = store.publish(
+            done = store.publishing.publish(
                 name,
                 version,
                 work.batch_run,

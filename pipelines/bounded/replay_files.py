@@ -107,13 +107,13 @@ def replay_files(
         for path, held in _write_files(letters, compiled.definition.source, folder):
             written.append((path, held))
             marks = [(x.place, x.state.attempts + 1, f"{path}#{line}") for line, x in enumerate(held)]
-            if not all(store.send_letters(version, marks)):
+            if not all(store.dead_letters.send(version, marks)):
                 raise UserError(f"{compiled.definition.name}: another replay of the same letters is under way")
             sent += len(held)
         _backfill(store, compiled, [str(path) for path, _ in written], home, definition_file)
     except TandemError:
         for path, held in written:
-            store.unsend_letters(version, [(x.place, x.state.attempts + 1) for x in held])
+            store.dead_letters.unsend(version, [(x.place, x.state.attempts + 1) for x in held])
             path.unlink(missing_ok=True)
         raise
     decoded, failed = settle_files(store, compiled, home)
@@ -129,7 +129,7 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
 
     version = compiled.definition.version
     waiting: dict[str, list[tuple[int, LetterState, int]]] = {}
-    for state in store.dead_letters(version):
+    for state in store.dead_letters.states(version):
         act = next((act for act in reversed(state.acts) if act.kind == "sent"), None)
         if state.generation < 0 and act is not None and all(t.attempt < act.attempt for t in state.tried):
             path, _, line = act.note.rpartition("#")
@@ -138,7 +138,7 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
     for path, held in waiting.items():
         reader = _reader(store, compiled.definition.name, path)
         if reader is None:
-            store.unsend_letters(version, [((s.position, s.row), attempt) for _, s, attempt in held])
+            store.dead_letters.unsend(version, [((s.position, s.row), attempt) for _, s, attempt in held])
             Path(path).unlink(missing_ok=True)
             continue
         batch_run, generation = reader
@@ -149,7 +149,7 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
             found = dead.get(at)
             why = (found.letter.stage, found.letter.reason) if found is not None else ("", "")
             fates.append(ReplayFate(at, state.position, state.row, attempt, found is None, why[0], why[1]))
-        store.note_letters(version, batch_run, [LetterNote(position, generation, (), fates)])
+        store.dead_letters.note(version, batch_run, [LetterNote(position, generation, (), fates)])
         decoded += sum(fate.decoded for fate in fates)
         failed += sum(not fate.decoded for fate in fates)
     return decoded, failed
@@ -157,12 +157,12 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
 
 def _reader(store: ViewStore, name: str, path: str) -> tuple[str, int] | None:
     """(batch run that read a file, the generation of its files) among the served one and its ancestors."""
-    served = store.served(name)
+    served = store.publishing.served(name)
     run = served.batch_run if served is not None else None
     while run is not None:
-        found = store.batch_run(run)
-        parent = store.batch_run(found.parent) if found.parent else None
-        if any(file.path == path for file in store.manifest(run).segments):
+        found = store.batch.get(run)
+        parent = store.batch.get(found.parent) if found.parent else None
+        if any(file.path == path for file in store.batch.manifest(run).segments):
             inherited = {files.generation for files in parent.file_sets} if parent else set()
             return run, min(files.generation for files in found.file_sets if files.generation not in inherited)
         run = found.parent
@@ -174,7 +174,7 @@ def _backfill(
 ) -> None:
     from tandem.pipelines.backfill import run
 
-    served = store.served(compiled.definition.name)
+    served = store.publishing.served(compiled.definition.name)
     arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]
     arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s", "--copies"]
     # What was bad once may be so again: it is the letters' own fate that tells.

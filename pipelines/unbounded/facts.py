@@ -131,7 +131,7 @@ class NewestAnswers:
 
 
 def _newest(store: ViewStore, definition: Definition, watermark: int) -> str:
-    served = store.served(definition.name)
+    served = store.publishing.served(definition.name)
     if served is None or served.version != definition.version:
         return ""
     tile = definition.tile

@@ -66,8 +66,8 @@ def start_followers(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> 
 
 def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, definition: Definition) -> LiveRunRef:
     base = config.base or _base(store, definition)
-    boundary = store.batch_run(base).boundary if base is not None else 0
-    store.start_live_run(
+    boundary = store.batch.get(base).boundary if base is not None else 0
+    store.live.start(
         definition.version,
         run,
         journal=config.home.journal,
@@ -79,7 +79,7 @@ def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, 
 
 def _base(store: ViewStore, definition: Definition) -> str | None:
     """The batch run that is served with this version; of a version that isn't served the newest that was built."""
-    served = store.served(definition.name)
+    served = store.publishing.served(definition.name)
     if served is not None and served.version == definition.version:
         return served.batch_run
     newest = built(store, definition.version).batch_run
@@ -88,7 +88,7 @@ def _base(store: ViewStore, definition: Definition) -> str | None:
 
 def build(config: LiveConfig, options: PipelineOptions, runs: Sequence[LiveRunRef], store: ViewStore) -> beam.Pipeline:
     """The pipeline's graph: one read and decode, then a branch a definition."""
-    bases = [store.live_run(d.version, r.run).base_boundary for d, r in zip(config.definitions, runs, strict=True)]
+    bases = [store.live.get(d.version, r.run).base_boundary for d, r in zip(config.definitions, runs, strict=True)]
     how = FollowConfig(
         run=runs[0].run,
         boundary=min(bases),

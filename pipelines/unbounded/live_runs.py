@@ -26,12 +26,12 @@ def base_of(store: ViewStore, definition: Definition, chosen: str | None) -> tup
     (0, None) for none. Raises UserError for a batch run that isn't finished, StoreError for an unknown one.
     """
     if chosen is not None:
-        batch_run = store.batch_run(chosen)
+        batch_run = store.batch.get(chosen)
         if batch_run.status is not BatchStatus.COMPLETE:
             raise UserError(f"--base {chosen}: it is {batch_run.status}; a run can stand on a COMPLETE batch run only")
         if batch_run.version == definition.version:
             return batch_run.boundary, chosen
-    served = store.served(definition.name)
+    served = store.publishing.served(definition.name)
     if served is None or served.version != definition.version:
         return 0, None
     return served.boundary, served.batch_run
@@ -49,7 +49,7 @@ def start_live_run(
     boundary, batch_run = base_of(store, definition, base)
     index = JournalIndex(blobs)
     index.refresh()
-    live_run = store.start_live_run(
+    live_run = store.live.start(
         definition.version,
         manifest.id,
         journal=home.journal,
@@ -63,7 +63,7 @@ def start_live_run(
 def end_live_runs(store: ViewStore, home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef]) -> None:
     """What is left to do once the job of these runs, of a writer or a follower, has ended."""
     for definition, run in zip(definitions, runs, strict=True):
-        store.end_attempts(definition.version, run.run)
+        store.live.end_attempts(definition.version, run.run)
         serve_when_caught_up(store, definition, run.run)
         note_idle_watermark(home, definition, run.run)
 

@@ -124,7 +124,7 @@ def start_runs(config: NativeConfig, store: ViewStore) -> tuple[LiveRunRef, ...]
     """
     name = config.live.resume or f"n-{time.time_ns() // 1000:017d}-{secrets.token_hex(4)}"
     for definition in config.definitions:
-        served = store.served(definition.name)
+        served = store.publishing.served(definition.name)
         if served is not None and served.live_run not in (None, name):
             raise LaunchError(
                 f"{definition.name}: live run {served.live_run} is served, and a native run can't read again what it "
@@ -141,7 +141,7 @@ def _start(config: NativeConfig, store: ViewStore, name: str, definition: Defini
             f"{definition.name}: batch run {base} covers generations of a journal up to {boundary}, and a native "
             "run has no generations after them: go on with the journaled source, or use another --store"
         )
-    store.start_live_run(definition.version, name, journal="", base_batch_run=base)
+    store.live.start(definition.version, name, journal="", base_batch_run=base)
     return LiveRunRef(config.live.home.store, name, base)
 
 
@@ -155,7 +155,7 @@ def build(
     batches = pipeline | "PubSub" >> read
     letters = []
     for definition, live_run in zip(config.definitions, runs, strict=True):
-        base = store.live_run(definition.version, live_run.run).base_boundary
+        base = store.live.get(definition.version, live_run.run).base_boundary
         letters.append(batches | definition.name >> NativeView(definition, live_run, base))
     topic = WriteToPubSub(config.dead_letter_topic, with_attributes=True)
     _ = letters | "Letters" >> beam.Flatten() | "LetterTopic" >> topic

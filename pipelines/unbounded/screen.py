@@ -88,7 +88,7 @@ def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
     common = lowest([lane.watermarks for lane in board.values()], [definition.source.version])
     watermark = common[definition.source.version]
     if watermark is not None:
-        open_store(home.store).set_watermark(definition.version, run, watermark)
+        open_store(home.store).live.set_watermark(definition.version, run, watermark)
 
 
 def _writer_that_is_taken_in(home: Home, definition: Definition, run: str) -> str | None:
@@ -97,7 +97,7 @@ def _writer_that_is_taken_in(home: Home, definition: Definition, run: str) -> st
     index.refresh()
     if not index.runs or definition.source.version not in index.runs[-1].sources:
         return None
-    mine = open_store(home.store).live_run(definition.version, run)
+    mine = open_store(home.store).live.get(definition.version, run)
     there = sum(ref.count for ref in index.segments(mine.pruned_to))
     report = status_report(open_store(home.store), definition.name)
     known = next(r for r in report["live_runs"] if r["run"] == run and r["version"] == definition.version)

@@ -75,7 +75,7 @@ def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
 def register(store: ViewStore, config: LiveConfig) -> None:
     """The definitions that a run is told of, known to the store."""
     for definition, text in zip(config.definitions, config.definition_texts, strict=True):
-        store.register(compile_definition(definition), text)
+        store.definitions.register(compile_definition(definition), text)
 
 
 def bundle_seconds(definitions: Sequence[Definition]) -> float:

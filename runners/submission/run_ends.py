@@ -87,7 +87,7 @@ class _ViewsEnd:
         index = self._index = self._index or JournalIndex(self.blobs)
         index.refresh()
         for definition, run in zip(self.definitions, self.runs, strict=True):
-            known = store.live_run(definition.version, run.run)
+            known = store.live.get(definition.version, run.run)
             kept = max(known.base_boundary, known.pruned_to)
             written: dict[int, int] = {}
             for ref in index.segments(kept):

@@ -150,14 +150,14 @@ def target_of(argument: str, views: ViewStore, version: str | None = None) -> Ta
     if version is not None and version not in known:
         there = f"there are {', '.join(known)}" if known else "there is none"
         raise UserError(f"{name} has no version {version!r} in the view store: {there}")
-    served = views.served(name)
+    served = views.publishing.served(name)
     wanted = version or (served.version if served is not None else None)
     if is_file_name(argument):
         definition = load(Path(argument))
         return Target(name, wanted or definition.version, definition, os.path.abspath(argument))
     wanted = wanted or known[0]
     try:
-        text = views.definition_text(wanted)
+        text = views.definitions.text(wanted)
         return Target(name, wanted, loads(text, file=f"{name}, as registered").model_copy(update={"name": name}), None)
     except DefinitionError as error:
         raise UserError(f"{error}; name its file instead") from error
@@ -187,7 +187,7 @@ def find(views: ViewStore, target: Target, filters: Filters, folder: str) -> lis
     if target.letters_of not in _versions(views, target.name):
         raise UserError(f"{target.name}: version {target.letters_of} never ran here, so it has no dead letters")
     wanted = [parse_id(text) for text in filters.letters]
-    states = views.dead_letters(target.letters_of)
+    states = views.dead_letters.states(target.letters_of)
     _check_named(states, filters.letters, wanted)
     files = _Files(folder, target.letters_of)
     found = []

@@ -46,7 +46,7 @@ def load_named(argument: str, store: ViewStore) -> Definition:
     from tandem.schemas.definition.loading import load, loads
 
     name = name_of(argument, store)
-    served = store.served(name)
+    served = store.publishing.served(name)
     if is_file_name(argument):
         definition = load(Path(argument))
         if served is not None and served.version != definition.version:
@@ -56,7 +56,7 @@ def load_named(argument: str, store: ViewStore) -> Definition:
                 "publish the file's version first"
             )
         return definition
-    text = store.definition_text(served.version if served is not None else _versions(store, name)[0])
+    text = store.definitions.text(served.version if served is not None else _versions(store, name)[0])
     try:
         return loads(text, file=f"{name}, as registered").model_copy(update={"name": name})
     except DefinitionError as error:

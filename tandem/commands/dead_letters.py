@@ -156,7 +156,7 @@ def drop(
         if found and not yes and not note.strip():
             raise UserError(f"{_count(found)} would be given up for good; --note says why, or --yes does without")
         places = [(letter.state.position, letter.state.row) for letter in found]
-        dropped = views.settle_letters(target.letters_of, places, DeadLetterStatus.DROPPED, note.strip())
+        dropped = views.dead_letters.settle(target.letters_of, places, DeadLetterStatus.DROPPED, note.strip())
     say(f"{target.name}: dropped {dropped:,} dead letter{'' if dropped == 1 else 's'}")
 
 
@@ -283,7 +283,7 @@ def _replay_files(
         file = target.file
         if file is None:
             file = str(Path(folder) / "definition.yaml")
-            Path(file).write_text(views.definition_text(target.letters_of), encoding="utf-8")
+            Path(file).write_text(views.definitions.text(target.letters_of), encoding="utf-8")
         return replay_files(views, compiled, letters, home, file)
 
 

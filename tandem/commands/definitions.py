@@ -76,7 +76,7 @@ def promote(
     patience = _duration(wait)
     with existing_store(Places.of(home, store)) as views:
         name, version = _target(views, new)
-        before = views.served(name)
+        before = views.publishing.served(name)
         end = time.monotonic() + patience
         while True:
             try:
@@ -104,7 +104,7 @@ def drop(
     """Remove all runs of a version that isn't served; a pipeline that still writes it fails at its next write."""
     with existing_store(Places.of(home, store)) as views:
         name, version = _target(views, new)
-        removed = views.drop(version)
+        removed = views.publishing.drop(version)
     say(
         f"{name}: dropped version {version}: {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
@@ -131,7 +131,7 @@ def _promote(
             f"{name}: nothing was built of version {version}: `tandem backfill --no-publish` builds it, then "
             "`tandem live --follow` follows live"
         )
-    return store.promote(
+    return store.publishing.promote(
         name,
         version,
         batch.id if batch is not None else None,
@@ -146,7 +146,7 @@ def _two(store: ViewStore, old: str, new: str | None) -> tuple[Definition, Defin
     """The two versions that are meant. Raises UserError for two names, and for one version twice."""
     if new is None:
         name = name_of(old, store)
-        served = store.served(name)
+        served = store.publishing.served(name)
         if served is None:
             raise UserError(f"{name}: nothing is served yet; name two files to compare what was built of them")
         before = _registered(store, name, served.version)
@@ -167,7 +167,7 @@ def _file(path: str) -> Definition:
 
 
 def _served(store: ViewStore, name: str) -> Definition:
-    served = store.served(name_of(name, store))
+    served = store.publishing.served(name_of(name, store))
     if served is None:
         raise UserError(f"{name}: nothing is served yet; name a file")
     return _registered(store, name, served.version)
@@ -176,7 +176,7 @@ def _served(store: ViewStore, name: str) -> Definition:
 def _registered(store: ViewStore, name: str, version: str) -> Definition:
     from tandem.schemas.definition.loading import loads
 
-    text = store.definition_text(version)
+    text = store.definitions.text(version)
     return loads(text, file=f"version {version} as registered").model_copy(update={"name": name})
 
 
@@ -192,7 +192,7 @@ def _target(store: ViewStore, argument: str) -> tuple[str, str]:
 def _newest_unserved(store: ViewStore, name: str) -> str:
     from tandem.views.batch.built import built, versions_of
 
-    served = store.served(name)
+    served = store.publishing.served(name)
     for version in versions_of(store, name):
         found = built(store, version)
         if (served is None or version != served.version) and (found.batch_run or found.live_run):

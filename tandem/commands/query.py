@@ -106,7 +106,7 @@ def _show(store: ViewStore, question: Question, found: AnyAnswer, explain: bool)
     if explain:
         from tandem.serving.questions.explaining import explain as sentences
 
-        served = store.served(certificate.name)
+        served = store.publishing.served(certificate.name)
         publication = served if served is not None and served.ordinal == certificate.publication else None
         end = found.decided_by[1] if isinstance(found, Sessions) else found.end
         definition = question.compiled.definition

@@ -56,7 +56,7 @@ def publications(
 
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)
-        served, listed = views.served(name), views.publications(name)
+        served, listed = views.publishing.served(name), views.publishing.publications(name)
     current = served.ordinal if served is not None else 0
     if as_json:
         data = [publication_data(publication, current) for publication in listed]
@@ -83,7 +83,7 @@ def roll_back(
     """Serve the batch run of an older publication again; refused where an answer would lose events."""
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)
-        done = views.roll_back(name, publication, live_run=live_run, note=note)
+        done = views.publishing.roll_back(name, publication, live_run=live_run, note=note)
     say(
         f"{name}: publication {done.ordinal} serves what publication {publication} did: "
         f"batch run {done.batch_run or '-'}, boundary {done.boundary}, live run {done.live_run or '-'}"
@@ -104,7 +104,7 @@ def prune(
     places = Places.of(home, store, journal)
     with existing_store(places) as views:
         name = name_of(definition, views)
-        removed = views.prune(name, keep)
+        removed = views.publishing.prune(name, keep)
     say(
         f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"

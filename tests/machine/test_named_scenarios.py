@@ -348,9 +348,9 @@ def rolling_back_across_a_boundary(world: World) -> None:
     for boundary in (1, 2, 3):
         work = world.build(upto=boundary)
         assert work is not None
-        publications.append(world.store.publish(name, version, work.batch_run, work.live_run))
+        publications.append(world.store.publishing.publish(name, version, work.batch_run, work.live_run))
     for target in (publications[0], publications[2], publications[1]):
-        moved = world.store.roll_back(name, target.ordinal)
+        moved = world.store.publishing.roll_back(name, target.ordinal)
         assert moved.boundary == target.boundary == world.boundary
         assert counted(world, published(world)) == (0, 0), f"at boundary {target.boundary}"
     send(world, *sales(4, START + 5 * SECOND, "after"))
@@ -365,14 +365,14 @@ def rolling_back_over_late_events(world: World) -> None:
     fire_all(world)
     name, version = world.definition.name, world.definition.version
     serve_when_caught_up(world.store, world.definition, world.live.run.id)
-    first = world.store.served(name)
+    first = world.store.publishing.served(name)
     assert first is not None
     roll(world)
     work = world.build(upto=1)
     assert work is not None
-    world.store.publish(name, version, work.batch_run, work.live_run)
+    world.store.publishing.publish(name, version, work.batch_run, work.live_run)
     with pytest.raises(PublishRefusedError, match="1 late events"):
-        world.store.roll_back(name, first.ordinal)
+        world.store.publishing.roll_back(name, first.ordinal)
     assert counted(world, published(world)) == (0, 0)
     settle(world, late=1)
 
@@ -383,7 +383,7 @@ class _NewVersion(World):
     @property
     def boundary(self) -> int:
         """Of what is served of this version."""
-        served = self.store.served(self.definition.name)
+        served = self.store.publishing.served(self.definition.name)
         return served.boundary if served is not None and served.version == self.definition.version else 0
 
 
@@ -395,7 +395,7 @@ def _changed(world: World) -> _NewVersion:
     new.definition = loads(new.text)
     new.compiled = compile_definition(new.definition)
     assert new.definition.version != world.definition.version
-    new.store.register(new.compiled, new.text)
+    new.store.definitions.register(new.compiled, new.text)
     new.built, new.live = [], Live(new, 1)
     return new
 
@@ -418,7 +418,7 @@ def a_new_version_while_the_old_one_serves(world: World) -> None:
     built = new.build(upto=1)
     assert built is not None
     assert world.answers() == old
-    new.store.publish(new.definition.name, new.definition.version, built.batch_run, new.live.run.id)
+    new.store.publishing.publish(new.definition.name, new.definition.version, built.batch_run, new.live.run.id)
     rows = {(row.key, row.start): row.results["highest"] for row in all_answers(new.store, new.compiled)}
     assert set(rows.values()) == {1}, "the changed measure is served"
     assert counted(new, published(new)) == (0, 0)
@@ -438,7 +438,7 @@ def publishing_with_an_older_live_run(world: World) -> None:
     work = world.build(upto=1)
     assert work is not None
     with pytest.raises(PublishRefusedError):
-        world.store.publish(world.definition.name, world.definition.version, work.batch_run, older.run.id)
+        world.store.publishing.publish(world.definition.name, world.definition.version, work.batch_run, older.run.id)
     assert counted(world, published(world)) == (0, 0)
 
 

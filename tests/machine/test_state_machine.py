@@ -16,8 +16,9 @@ import pytest
 from breaks import BREAKS, Patch
 from machine_live_rules import MESSAGES, READER_DEATHS
 from machine_run import run_machine
+from torn_pointer import torn_publish
 
-from tandem.views.store import ViewStore
+from tandem.views.publishing.publications import Publishing
 
 EXAMPLES = 500
 PARTS = 2
@@ -81,12 +82,7 @@ def test_the_same_seed_gives_the_same_trace() -> None:
 
 def the_pointer_moves_in_two_steps(patch: Patch) -> None:
     """Publishing commits half of the move, then the other half: whoever dies in between leaves it torn."""
-    intact = ViewStore.publish
-
-    def publish(self: ViewStore, *place: Any, **options: Any) -> Any:
-        return intact(self, *place, **options, _tear=lambda: None)
-
-    patch.setattr(ViewStore, "publish", publish)
+    patch.setattr(Publishing, "publish", torn_publish(lambda: None))
 
 
 TEETH: dict[str, tuple[Callable[[Patch], None], str, int]] = {

@@ -103,7 +103,7 @@ class Watcher(threading.Thread):
             self.look()
 
     def look(self) -> None:
-        served = self._store.served("sales")
+        served = self._store.publishing.served("sales")
         if served is None:
             return
         name, compiled, factor = self._compiled[served.version]
@@ -209,7 +209,7 @@ def test_a_new_version_is_built_followed_promoted_rolled_back_and_dropped(
     check(stage, files["new"], source.sent, 2)
     assert new_view.unbalanced() == {}
 
-    first = old_view.store.publications("sales")[-1].ordinal
+    first = old_view.store.publishing.publications("sales")[-1].ordinal
     patiently("the old version has all", lambda: run(stage, "roll-back", "sales", str(first)).exit_code == 0)
     watcher.stop()
     assert watcher.wrong == []

@@ -191,7 +191,7 @@ def installation(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir()
     clicks = ROOT / "examples/clicks/clicks.yaml"
     store = ViewStore(str(tmp_path / "data/views.db"))
-    store.register(compile_definition(load(clicks)), clicks.read_text(encoding="utf-8"))
+    store.definitions.register(compile_definition(load(clicks)), clicks.read_text(encoding="utf-8"))
     store.close()
     letters = tmp_path / "data/deadletters/6963dda015071a84/lane"
     letters.mkdir(parents=True)

@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
-    "formats", "journal", "pipelines", "verification", "runners", "schemas", "serving", "storage", "tandem", "transforms",
-    "views",
+    "formats", "journal", "pipelines", "verification", "runners", "schemas", "serving", "storage", "tandem",
+    "transforms", "views",
 )  # fmt: skip
 BANNED = ("utils", "helpers", "misc", "manager")
 MODULES = sorted(

@@ -103,7 +103,7 @@ def test_rows_hold_everywhere(guarded: Web) -> None:
 
 def test_counts_of_others_are_hidden(guarded: Web, orders: Any) -> None:
     orders.live("000001-aa", [Order(9.9, 1.0, generation=4)], lost=7)
-    orders.store.write_dead_letters(orders.version, [("x/1", 2, 23)])
+    orders.store.dead_letters.write(orders.version, [("x/1", 2, 23)])
     whole = guarded.known_as().get(f"{ORDERS}/answer", **KEY, **DAY).json()["certificate"]
     mine = guarded.known_as(rows=("orders=mill",)).get(f"{ORDERS}/answer", **KEY, **DAY).json()["certificate"]
     assert (whole["in_flight"], whole["dead_letters"]) == (7, 23)
@@ -160,10 +160,10 @@ def test_viewers_change_nothing(web: Web, guarded: Web) -> None:
 
 def test_what_operators_do_is_in_the_audit_log(guarded: Web, orders: Any) -> None:
     orders.batch("b-2", 2, [Order(8.5, 8.0, generation=2)], parent="b-1", built_for="000001-aa")
-    orders.store.publish("orders", orders.version, "b-2", "000001-aa")
+    orders.store.publishing.publish("orders", orders.version, "b-2", "000001-aa")
     operator = guarded.known_as(Role.OPERATOR)
     done = operator.send("POST", f"{ORDERS}/roll-back", json={"publication": 1, "note": "line\nbreak \x1b[31m"})
-    assert (done.status_code, done.json()["boundary"], orders.store.served("orders").boundary) == (200, 1, 1)
+    assert (done.status_code, done.json()["boundary"], orders.store.publishing.served("orders").boundary) == (200, 1, 1)
     refused = operator.send("POST", f"{ORDERS}/roll-back", json={"publication": 99})
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/refused")
     text = guarded.settings.audit_file.read_text()

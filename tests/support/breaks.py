@@ -20,7 +20,7 @@ import tandem.transforms.routing.late_ids
 import tandem.transforms.routing.seen_ids
 import tandem.transforms.routing.tiles
 import tandem.views.answers.certifying
-import tandem.views.run_store
+import tandem.views.batch.runs
 import tandem.views.storage.checksums
 from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.measures.encoding.totals import TotalMeasure
@@ -103,7 +103,7 @@ def late_ids_are_forgotten(patch: Patch) -> None:
 def the_base_is_unknown(patch: Patch) -> None:
     """A live run doesn't load what the batch run that it stands on counted."""
     empty = tandem.transforms.routing.seen_ids.ids_batch(merge_sorted([]))
-    patch.setattr(tandem.views.run_store.RunStore, "counted_ids", lambda *place: empty)
+    patch.setattr(tandem.views.batch.runs.BatchRuns, "counted_ids", lambda *place: empty)
 
 
 def any_cached_state_will_do(patch: Patch) -> None:

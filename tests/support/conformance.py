@@ -144,7 +144,7 @@ def _watermark(bench: Bench, definition: Path) -> int:
     served = view.served
     assert served is not None
     assert served.live_run is not None
-    return view.store.live_run(served.version, served.live_run).watermark or 0
+    return view.store.live.get(served.version, served.live_run).watermark or 0
 
 
 def _sealed(bench: Bench, messages: int) -> bool:

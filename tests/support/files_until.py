@@ -37,14 +37,14 @@ def check_files_until() -> None:
 
 def _check(name: str, folder: Path, runs: list[tuple[int | None, int | None]], until: int | None) -> None:
     compiled, store = definition_of(TILE, TILE), ViewStore(str(folder / "views.db"))
-    store.register(compiled, "")
+    store.definitions.register(compiled, "")
     parent, sets = None, []
     for number, (newest, said) in enumerate(runs, 1):
         sets.append(FileSet(-number, f"d{number}"))
         run, told = f"B{number}", Told(files_until=said)
-        store.start_batch_run(compiled.version, run, boundary=0, parent=parent, file_sets=sets, told=told)
-        store.finish_batch_run(run, BatchManifest((GenerationCounts(-number),), newest=newest))
-        store.publish("visits", compiled.version, run)
+        store.batch.start(compiled.version, run, boundary=0, parent=parent, file_sets=sets, told=told)
+        store.batch.finish(run, BatchManifest((GenerationCounts(-number),), newest=newest))
+        store.publishing.publish("visits", compiled.version, run)
         parent = run
     points = series(store, compiled, KEY, 0, 12 * TILE).points
     for at in range(1, 13):

@@ -62,7 +62,7 @@ def backfill_graph(folder: Path) -> beam.Pipeline:
     (folder / "batch").mkdir()
     (config,), options = backfill.parse(arguments)
     store = open_store(config.home.store)
-    store.register(compile_definition(config.definition), config.definition_text)
+    store.definitions.register(compile_definition(config.definition), config.definition_text)
     return backfill.build([backfill.Job(config, plan(config, store))], options, store, config.scratch)
 
 

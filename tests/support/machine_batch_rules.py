@@ -105,9 +105,11 @@ class BatchRules(LiveRules):
         work = self.world.built[-1 - pick % min(2, len(self.world.built))]
         if dies:
             self.world.fuse.light(1, before=dies == "before")
-        served, version = self.world.store.served(NAME), self.world.definition.version
+        served, version = self.world.store.publishing.served(NAME), self.world.definition.version
         live_run = served.live_run if served is not None else work.live_run
-        self.move_pointer("publish view", lambda: self.world.store.publish(NAME, version, work.batch_run, live_run))
+        self.move_pointer(
+            "publish view", lambda: self.world.store.publishing.publish(NAME, version, work.batch_run, live_run)
+        )
 
     publishes = precondition(lambda self: self.world.built)(
         rule(pick=PICK, dies=st.sampled_from(["", "", "before", "after"]))(publish_view)
@@ -117,10 +119,10 @@ class BatchRules(LiveRules):
     @rule(pick=PICK)
     def roll_back(self, pick: int) -> None:
         """To any publication that there was; also forward again."""
-        publications = self.world.store.publications(NAME)
+        publications = self.world.store.publishing.publications(NAME)
         target = publications[pick % len(publications)]
         crossed = target.boundary != self.world.boundary
-        self.move_pointer("roll back", lambda: self.world.store.roll_back(NAME, target.ordinal))
+        self.move_pointer("roll back", lambda: self.world.store.publishing.roll_back(NAME, target.ordinal))
         type(self).happened["roll back across a boundary"] += crossed and self.world.boundary == target.boundary
 
     @precondition(lambda self: self.boundary or self.live.received)
@@ -133,9 +135,9 @@ class BatchRules(LiveRules):
             self.drop_dead_letters()
 
     def prune(self, keep: int) -> None:
-        self.world.store.prune(NAME, keep)
+        self.world.store.publishing.prune(NAME, keep)
         store, version = self.world.store, self.world.definition.version
-        self.replaced = [run for run in self.replaced if store.live_run(version, run.run.id).status != "DROPPED"]
+        self.replaced = [run for run in self.replaced if store.live.get(version, run.run.id).status != "DROPPED"]
         self.note("prune", keep)
 
     def drop_dead_letters(self) -> None:
@@ -143,7 +145,7 @@ class BatchRules(LiveRules):
         with store.database.read() as connection:
             query = "SELECT position FROM dead_letters WHERE status = 'open' ORDER BY position"
             positions = list(connection.exec_driver_sql(query).scalars())
-        store.resolve_dead_letters(version, positions, DeadLetterStatus.DROPPED)
+        store.dead_letters.resolve(version, positions, DeadLetterStatus.DROPPED)
         self.dropped |= set().union(*(run.received for run in self.world.runs.values()))
         self.note("drop dead letters", len(positions))
 

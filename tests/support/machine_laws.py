@@ -74,7 +74,7 @@ class Laws(RuleBasedStateMachine):
 
     def look(self) -> Serving:
         """What is served now, read in one go."""
-        served = self.world.store.served(NAME)
+        served = self.world.store.publishing.served(NAME)
         if served is None:
             return Serving()
         return Serving(served.boundary, self.world.runs.get(served.live_run or ""), served.batch_run)
@@ -218,7 +218,7 @@ class Laws(RuleBasedStateMachine):
         if not serve_when_caught_up(world.store, world.definition, live.run.id):
             with suppress(PublishRefusedError):
                 # it may be refused for one reason: batch left events to the run before it
-                world.store.serve_live(NAME, world.definition.version, live.run.id)
+                world.store.publishing.serve_live(NAME, world.definition.version, live.run.id)
                 raise AssertionError("served at the second attempt")
             self.note("end refused")
         self.note("end")

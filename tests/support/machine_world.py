@@ -105,7 +105,7 @@ class MachineLive(Live):
         self.replaced: list[int] = []
         """Lanes whose reader was replaced, in order."""
         super().__init__(world, lanes)  # type: ignore[arg-type]
-        self.base = world.store.live_run(DEFINITION.version, self.run.id).base_boundary
+        self.base = world.store.live.get(DEFINITION.version, self.run.id).base_boundary
         with world.store.database.read() as connection:
             self.number: int = find_live_run(connection, DEFINITION.version, self.run.id).id
 
@@ -225,7 +225,7 @@ class MachineWorld(World):
         self.home = Home.at(str(folder))
         self.store = open_store(self.home.store)
         _empty(self.store)
-        self.store.register(self.compiled, TEXT)
+        self.store.definitions.register(self.compiled, TEXT)
         self.fuse = Fuse(self.store)
         self.armed = Armed()
         self.clock = ManualClock(wall=START)

@@ -115,7 +115,7 @@ class Installation:
         self.compiled = compile_definition(load(self.file))
         self.version = self.compiled.version
         self.store = ViewStore(str(self.home / "views.db"))
-        self.store.register(self.compiled, text)
+        self.store.definitions.register(self.compiled, text)
 
     def run(self, *arguments: str) -> Result:
         """`tandem ARGUMENTS` with this home, in this process."""
@@ -152,14 +152,14 @@ class Installation:
         self, batch_run: str, boundary: int, orders: Sequence[Order], *, parent: str | None = None, **options: object
     ) -> None:
         """A finished batch run of these events."""
-        before = self.store.batch_run(parent).boundary if parent else 0
-        self.store.start_batch_run(self.version, batch_run, boundary=boundary, parent=parent, **options)
-        self.store.write_batch(self.compiled, batch_run, list(self.updates(orders)))
+        before = self.store.batch.get(parent).boundary if parent else 0
+        self.store.batch.start(self.version, batch_run, boundary=boundary, parent=parent, **options)
+        self.store.batch.write(self.compiled, batch_run, list(self.updates(orders)))
         counts = dict.fromkeys(range(before + 1, boundary + 1), 0)
         for order in orders:
             counts[order.generation] += 1
         numbers = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
-        self.store.finish_batch_run(batch_run, BatchManifest(numbers))
+        self.store.batch.finish(batch_run, BatchManifest(numbers))
 
     def live(self, run: str, orders: Sequence[Order], *, lost: int = 0, **fates: object) -> None:
         """Segments of these events, one a generation, folded; `lost` more of the last aren't folded."""
@@ -167,8 +167,8 @@ class Installation:
             mine = [order for order in orders if order.generation == generation]
             received = len(mine) + lost
             segment = Segment(f"{run}/0000", generation, generation, received, received)
-            self.store.write_segments(self.version, run, [segment])
-            self.store.write_live(self.compiled, run, list(self.updates(mine)))
+            self.store.live.write_segments(self.version, run, [segment])
+            self.store.live.write(self.compiled, run, list(self.updates(mine)))
 
 
 def _no_ids() -> pa.RecordBatch:
@@ -178,10 +178,10 @@ def _no_ids() -> pa.RecordBatch:
 
 def serve_orders(made: Installation) -> None:
     """Batch up to generation 1 and a live run after it, published: 3 events of `mill,EUR` from 8:00, 2 from 9:00."""
-    made.store.start_live_run(made.version, "000001-aa")
+    made.store.live.start(made.version, "000001-aa")
     first = [Order(8.1, 2.5), Order(8.2, 4.0), Order(8.3, 1.0, shop="oak")]
     made.live("000001-aa", first)
     made.batch("b-1", 1, first, built_for="000001-aa")
     made.live("000001-aa", [Order(8.5, 8.0, generation=2), Order(9.5, 16.0, generation=3)])
-    made.store.set_watermark(made.version, "000001-aa", DAY_START + 10 * HOUR)
-    made.store.publish("orders", made.version, "b-1", "000001-aa")
+    made.store.live.set_watermark(made.version, "000001-aa", DAY_START + 10 * HOUR)
+    made.store.publishing.publish("orders", made.version, "b-1", "000001-aa")

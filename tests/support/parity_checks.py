@@ -54,7 +54,7 @@ def check_end(world: World) -> None:
     """Everything is read, then batch takes over generation by generation: one answer all along."""
     live = _serve_live(world)
     check_conservation(world, live)
-    served = world.store.served(world.definition.name)
+    served = world.store.publishing.served(world.definition.name)
     assert served is not None
     check_served(world, served.boundary)
     check_late_ledger(world, live)
@@ -97,7 +97,7 @@ def check_served(world: World, boundary: int) -> None:
 
 def check_honesty(world: World) -> int:
     """An answer that is FINAL holds all that was taken in of its window. Returns how many answers are FINAL."""
-    served = world.store.served(world.definition.name)
+    served = world.store.publishing.served(world.definition.name)
     if served is None:
         return 0
     with world.store.database.read() as connection:
@@ -122,27 +122,27 @@ def check_honesty(world: World) -> int:
 def check_conservation(world: World, live: Live) -> None:
     """Of every record that live received it is known what became of it, and rows and tallies agree."""
     version = world.definition.version
-    residues = world.store.residues(version, live.run.id)
+    residues = world.store.residues.of_live_run(version, live.run.id)
     assert set(residues.values()) <= {0}, f"live residues {residues}"
-    rows = world.store.row_residues(version, live.run.id)
+    rows = world.store.residues.of_rows(version, live.run.id)
     assert set(rows.values()) <= {0}, f"tallies and rows differ by {rows}"
-    base = world.store.live_run(version, live.run.id).base_boundary
+    base = world.store.live.get(version, live.run.id).base_boundary
     received = {copy.generation for copy in world.sold() if copy.generation > base}
     assert received <= residues.keys(), "a generation was never received"
 
 
 def check_batch_conservation(world: World) -> None:
     """The same of batch, over all its layers."""
-    served = world.store.served(world.definition.name)
+    served = world.store.publishing.served(world.definition.name)
     assert served is not None
     if served.batch_run is not None:
-        residues = world.store.batch_residues(served.batch_run)
+        residues = world.store.residues.of_batch_run(served.batch_run)
         assert set(residues.values()) <= {0}, f"batch residues {residues}"
 
 
 def check_late_ledger(world: World, live: Live) -> None:
     """The ledger has the late events of each tile, by the rule."""
-    base = world.store.live_run(world.definition.version, live.run.id).base_boundary
+    base = world.store.live.get(world.definition.version, live.run.id).base_boundary
     wanted = late_by_rule(copy for copy in world.sold() if copy.generation > base)
     with world.store.database.read() as connection:
         rows = connection.exec_driver_sql(

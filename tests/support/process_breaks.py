@@ -51,14 +51,11 @@ def nonces_are_ignored() -> None:
 
 def the_pointer_moves_in_two_steps() -> None:
     """The boundary moves, and the process dies before the batch run does."""
-    from tandem.views.store import ViewStore
+    from torn_pointer import torn_publish
 
-    intact = ViewStore.publish
+    from tandem.views.publishing.publications import Publishing
 
-    def publish(self: Any, *arguments: Any, **named: Any) -> Any:
-        return intact(self, *arguments, **named, _tear=lambda: os.kill(os.getpid(), signal.SIGKILL))
-
-    ViewStore.publish = publish  # type: ignore[method-assign]
+    Publishing.publish = torn_publish(lambda: os.kill(os.getpid(), signal.SIGKILL))  # type: ignore[method-assign]
 
 
 PROCESS_BREAKS: dict[str, Callable[[], None]] = {

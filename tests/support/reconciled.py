@@ -76,7 +76,7 @@ def repaired(world: World, name: str, now: int) -> int | None:
 
 def tampered(world: World, pick: int) -> tuple[str, ...]:
     """Break one row of the newest layer of batch; returns the statements that mend it, none for no such row."""
-    served = world.store.served(world.definition.name)
+    served = world.store.publishing.served(world.definition.name)
     with world.store.database.write() as connection:
         query = (
             "SELECT s.definition, s.key, s.tile, s.batch_run, s.events, hex(s.states) FROM batch_states s"

@@ -9,9 +9,11 @@ from typing import Any
 
 from parity_checks import check_end, check_honesty, check_step
 from sales import LATENESS, SECOND, START, TILE, Sale
+from torn_pointer import torn_publish
 from worlds import STEPS, World, world_of
 
 from tandem.journal.runs.generations import next_generation
+from tandem.views.publishing.publications import Publishing
 
 __all__ = [
     "Steps",
@@ -49,7 +51,7 @@ def run_scenario(seed: int, steps: Steps, **options: Any) -> dict[str, int]:
             "late": sum(copy.late for copy in copies),
             "copies": len(copies) - len({copy.sale for copy in copies}),
             "generations": len({copy.generation for copy in copies}),
-            "publications": len(world.store.publications(world.definition.name)),
+            "publications": len(world.store.publishing.publications(world.definition.name)),
             "batch runs": len(world.built),
             "tiles cleared": sum(state.timer is None for state in world.live.runner.values()),
             "refusals": len(world.refusals),
@@ -149,9 +151,9 @@ def check_publishing(tear: bool = False) -> None:
         assert work is not None
         asking, stop = threading.Thread(target=lambda: _ask(world, seen, stop)), threading.Event()
         asking.start()
-        look = (lambda: seen.append(world.answers())) if tear else None
+        publish = torn_publish(lambda: seen.append(world.answers())) if tear else Publishing.publish
         name, version = world.definition.name, world.definition.version
-        world.store.publish(name, version, work.batch_run, work.live_run, _tear=look)
+        publish(world.store.publishing, name, version, work.batch_run, work.live_run)
         stop.set()
         asking.join()
         seen.append(world.answers())

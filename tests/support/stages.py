@@ -267,7 +267,7 @@ class View:
     @property
     def served(self) -> Publication | None:
         """What is served now."""
-        return self.store.served(self.compiled.definition.name)
+        return self.store.publishing.served(self.compiled.definition.name)
 
     def results(self) -> dict[tuple[str, int], dict[str, Any]]:
         """The measures of every key and tile that has events."""
@@ -283,18 +283,18 @@ class View:
         assert served is not None
         found: dict[str, dict[int, int]] = {}
         if served.live_run is not None:
-            found["live"] = self.store.residues(version, served.live_run)
-            found["rows"] = self.store.row_residues(version, served.live_run)
+            found["live"] = self.store.residues.of_live_run(version, served.live_run)
+            found["rows"] = self.store.residues.of_rows(version, served.live_run)
         if served.batch_run is not None:
-            found["batch"] = self.store.batch_residues(served.batch_run)
+            found["batch"] = self.store.residues.of_batch_run(served.batch_run)
         return {name: nonzero for name, all_ in found.items() if (nonzero := {g: n for g, n in all_.items() if n})}
 
     def received_by_batch(self) -> int:
         """Messages in all generations and files that the served batch run and its ancestors read."""
         total, run = 0, self.served.batch_run if self.served else None
         while run is not None:
-            total += sum(counts.received for counts in self.store.manifest(run).counts)
-            run = self.store.batch_run(run).parent
+            total += sum(counts.received for counts in self.store.batch.manifest(run).counts)
+            run = self.store.batch.get(run).parent
         return total
 
 

@@ -103,35 +103,37 @@ class View:
     ) -> None:
         self.compiled, self.events = compiled, list(events)
         self.store = ViewStore(str(path))
-        self.store.register(compiled, "")
-        self.store.start_live_run(compiled.version, "L")
+        self.store.definitions.register(compiled, "")
+        self.store.live.start(compiled.version, "L")
         last = max((event.generation for event in events), default=0)
         for generation in range(1, max(last, boundary) + 1):
             self._live([event for event in events if event.generation == generation], generation)
-        self.store.set_watermark(compiled.version, "L", watermark)
+        self.store.live.set_watermark(compiled.version, "L", watermark)
         if boundary:
             self._batch([event for event in events if event.generation <= boundary], boundary)
-            self.store.publish("visits", compiled.version, "B", "L")
+            self.store.publishing.publish("visits", compiled.version, "B", "L")
         else:
-            self.store.serve_live("visits", compiled.version, "L")
+            self.store.publishing.serve_live("visits", compiled.version, "L")
 
     def segment(self, number: int, **counts: Any) -> None:
         """One more segment that live received."""
-        self.store.write_segments(self.compiled.version, "L", [Segment("L/z", number, **counts)])
+        self.store.live.write_segments(self.compiled.version, "L", [Segment("L/z", number, **counts)])
 
     def _live(self, events: Sequence[Event], generation: int) -> None:
         count = len(events)
-        self.store.write_segments(self.compiled.version, "L", [Segment("L/0", generation, generation, count, count)])
+        self.store.live.write_segments(
+            self.compiled.version, "L", [Segment("L/0", generation, generation, count, count)]
+        )
         updates = [Update(tile, block, (Tally(generation, total),)) for tile, block, total in self._tiles(events)]
-        self.store.write_live(self.compiled, "L", updates)
+        self.store.live.write(self.compiled, "L", updates)
 
     def _batch(self, events: Sequence[Event], boundary: int) -> None:
-        self.store.start_batch_run(self.compiled.version, "B", boundary=boundary)
+        self.store.batch.start(self.compiled.version, "B", boundary=boundary)
         updates = [Update(tile, block, (), ids=_no_ids()) for tile, block, _ in self._tiles(events)]
-        self.store.write_batch(self.compiled, "B", updates)
+        self.store.batch.write(self.compiled, "B", updates)
         counts = {g: sum(event.generation == g for event in events) for g in range(1, boundary + 1)}
         manifest = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
-        self.store.finish_batch_run("B", BatchManifest(manifest))
+        self.store.batch.finish("B", BatchManifest(manifest))
 
     def _tiles(self, events: Sequence[Event]) -> list[tuple[int, pa.RecordBatch, int]]:
         tile = self.compiled.definition.tile

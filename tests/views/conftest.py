@@ -125,7 +125,7 @@ class Bench:
         self.time = 1_000
         self.store = ViewStore(path, clock=lambda: self.time)
         self.compiled = compiled or CompiledStub()
-        self.store.register(self.compiled, "name: orders")
+        self.store.definitions.register(self.compiled, "name: orders")
 
     @property
     def version(self) -> str:
@@ -149,11 +149,13 @@ class Bench:
 
     def live(self, run: str, generation: int, key: str, events: int, *, tile: int = 0, lane: str = "a") -> None:
         """A whole segment of one key's events, taken in and folded: generation g is segment g of its lane."""
-        self.store.write_segments(self.version, run, [Segment(f"{run}/{lane}", generation, generation, events, events)])
+        self.store.live.write_segments(
+            self.version, run, [Segment(f"{run}/{lane}", generation, generation, events, events)]
+        )
         block = self.block((generation, key, events, 10 * events))
         tally = Tally(generation, events)
         # Tallies are sums of a tile and shard: each lane has a shard of its own here.
-        self.store.write_live(self.compiled, run, [Update(tile, ord(lane), block, (tally,))])
+        self.store.live.write(self.compiled, run, [Update(tile, ord(lane), block, (tally,))])
 
     def batch(
         self,
@@ -167,16 +169,16 @@ class Bench:
         **options: object,
     ) -> None:
         """A batch run of (generation, key, events) in one tile, with its manifest."""
-        before = self.store.batch_run(parent).boundary if parent is not None else 0
-        self.store.start_batch_run(self.version, batch_run, boundary=boundary, parent=parent, **options)
+        before = self.store.batch.get(parent).boundary if parent is not None else 0
+        self.store.batch.start(self.version, batch_run, boundary=boundary, parent=parent, **options)
         block = self.block(*((generation, key, events, 10 * events) for generation, key, events in rows))
-        self.store.write_batch(self.compiled, batch_run, [Update(tile, 0, block, ids=self.ids())])
+        self.store.batch.write(self.compiled, batch_run, [Update(tile, 0, block, ids=self.ids())])
         if finish:
             counts = dict.fromkeys(range(before + 1, boundary + 1), 0)
             for generation, _, events in rows:
                 counts[generation] = counts.get(generation, 0) + events
             manifest = [GenerationCounts(g, received=n, counted=n) for g, n in counts.items()]
-            self.store.finish_batch_run(batch_run, BatchManifest(tuple(manifest)))
+            self.store.batch.finish(batch_run, BatchManifest(tuple(manifest)))
 
 
 @pytest.fixture

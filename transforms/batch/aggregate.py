@@ -98,6 +98,6 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
     def _load_counted(self, state: TileState, key: TileKey) -> None:
         store, version = open_store(self._run.store), self._definition.version
         if self._run.parent is not None:
-            state.seen.load(store.counted_ids(version, self._run.parent, *key))
+            state.seen.load(store.batch.counted_ids(version, self._run.parent, *key))
         if self._run.live_run is not None:
-            state.seen.load(store.straddling_ids(version, self._run.live_run, *key, self._run.boundary))
+            state.seen.load(store.live.straddling_ids(version, self._run.live_run, *key, self._run.boundary))

@@ -53,7 +53,7 @@ class _CountReceived(beam.DoFn):  # type: ignore[misc]
     def finish_bundle(self) -> None:
         held, self._held = self._held, []
         if held:
-            patiently(lambda: open_store(self._store).write_segment_tiles(self._version, held))
+            patiently(lambda: open_store(self._store).batch.write_segment_tiles(self._version, held))
 
 
 class CountCounted(beam.PTransform):  # type: ignore[misc]
@@ -153,4 +153,4 @@ def _finish(
         of_files[path] += count
     most = tuple(of_files.most_common(_MOST_EARLY))
     manifest = BatchManifest(tuple(counts), files, conflicts, newest if newest != NO_TIME else None, most)
-    open_store(store).finish_batch_run(batch_run, manifest)
+    open_store(store).batch.finish(batch_run, manifest)

@@ -54,11 +54,11 @@ class StoredTiles:
         ids = state.own_ids() if self.compiled.definition.deduplicate else ids_batch(merge_sorted([]))
         newest = max([*state.tallies, *state.late.lowest.values()], default=0)
         aside = Aside(newest, ids, state.snapshot_bytes(ids=False))
-        patiently(lambda: self._store.set_aside(*self._place(state.tile), token, aside))
+        patiently(lambda: self._store.evicted_tiles.keep(*self._place(state.tile), token, aside))
 
     def forget(self, key: TileKey, token: bytes, before: int) -> None:
         """Nothing comes any more for a tile that was set aside; states of tiles `before` it (microseconds UTC) go."""
-        patiently(lambda: self._store.forget_asides(*self._place(key), token, before))
+        patiently(lambda: self._store.evicted_tiles.forget(*self._place(key), token, before))
 
     def mark_behind(self, key: TileKey, openings: Openings) -> bool:
         """Nothing is published until this tile has caught up; unless a worker that was taken for dead has woken up.
@@ -67,10 +67,10 @@ class StoredTiles:
         whether it was marked.
         """
         version, run = self.compiled.version, self.live_run.run
-        journal = patiently(lambda: self._store.live_run(version, run)).journal
+        journal = patiently(lambda: self._store.live.get(version, run)).journal
         if are_replaced(LocalBlobs(journal), run, openings):
             return False
-        patiently(lambda: self._store.mark_behind(version, run, *key))
+        patiently(lambda: self._store.live.mark_behind(version, run, *key))
         return True
 
     def next_attempt(self, state: TileState) -> int | None:
@@ -87,54 +87,54 @@ class StoredTiles:
     def _restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
         state = self._new_state(key)
         state.restore(entries)
-        cleared = [] if entries else self._store.cleared_ids(*self._place(key))
+        cleared = [] if entries else self._store.evicted_tiles.ids(*self._place(key))
         for ids in cleared:
             state.seen.add(ids)
         behind = not cleared and self._is_behind(state)
         return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), behind)
 
     def _take_back(self, key: TileKey, token: bytes) -> CachedTile:
-        state, aside = self._new_state(key), self._store.aside(*self._place(key), token)
+        state, aside = self._new_state(key), self._store.evicted_tiles.find(*self._place(key), token)
         if aside is None:  # batch has covered all that it counted
-            state.attempt = self._store.tile_progress(*self._place(key)).attempt
+            state.attempt = self._store.live.tile_progress(*self._place(key)).attempt
         else:
             state.restore([aside.states])
             state.seen.load(aside.ids)
         if self.compiled.definition.deduplicate and (batch := self._batch()) is not None:
             # of the ids that were kept those are gone that batch has covered since
-            state.seen.load(self._store.counted_ids(self.compiled.version, batch[0], *key))
+            state.seen.load(self._store.batch.counted_ids(self.compiled.version, batch[0], *key))
         return CachedTile(state, 0, 0, self._is_behind(state))
 
     def _new_state(self, key: TileKey) -> TileState:
         state, base = TileState(self.compiled, key), self.live_run.base_batch_run
         if base is not None and self.compiled.definition.deduplicate:
-            state.seen.load(self._store.counted_ids(self.compiled.version, base, *key))
+            state.seen.load(self._store.batch.counted_ids(self.compiled.version, base, *key))
         return state
 
     def _is_behind(self, state: TileState) -> bool:
         """Whether the store has more of a tile than its state, which is told then what is served beside it."""
-        progress = self._store.tile_progress(*self._place(state.tile))
+        progress = self._store.live.tile_progress(*self._place(state.tile))
         behind = progress.ahead_of(state.seen_by_generation(), state.attempt)
         if behind and (batch := self._batch()) is not None:
             covered, left_out = SeenIds(), SeenIds()
-            covered.load(self._store.counted_ids(self.compiled.version, batch[0], *state.tile))
-            left_out.load(self._store.left_out_ids(batch[0], *state.tile))
+            covered.load(self._store.batch.counted_ids(self.compiled.version, batch[0], *state.tile))
+            left_out.load(self._store.batch.left_out_ids(batch[0], *state.tile))
             state.beside = Beside(batch[1], covered, left_out)
         return behind
 
     def _batch(self) -> tuple[str, int] | None:
         """The batch run of this version that is served, and its boundary."""
-        served = self._store.served(self.compiled.definition.name)
+        served = self._store.publishing.served(self.compiled.definition.name)
         if served is None or served.batch_run is None or served.version != self.compiled.version:
             return None
         return served.batch_run, served.boundary
 
     def _next_attempt(self, state: TileState) -> int | None:
-        progress = self._store.tile_progress(*self._place(state.tile))
+        progress = self._store.live.tile_progress(*self._place(state.tile))
         if progress.ahead_of(state.seen_by_generation(), progress.attempt):
             return None
         tile, shard = state.tile
-        pruned_to, stored = self._store.tile_events(self.compiled.version, self.live_run.run, tile)
+        pruned_to, stored = self._store.live.tile_events(self.compiled.version, self.live_run.run, tile)
         mine = state.events_by_key(pruned_to)
         keys = pa.array(list(stored), pa.string())
         missing = any(

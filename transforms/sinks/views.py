@@ -43,18 +43,18 @@ def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> 
     Another version of the definition that is being served is left alone: promoting is for the user to decide. A
     follower replaces only followers that started before it, never a run that writes: two would take turns for ever.
     """
-    served = store.served(definition.name)
+    served = store.publishing.served(definition.name)
     if served is not None and served.live_run == run:
         return True
     if served is not None and (served.version != definition.version or _yields(run, served.live_run)):
         return False
     seen = served.ordinal if served is not None else 0
-    base = store.live_run(definition.version, run).base_batch_run
+    base = store.live.get(definition.version, run).base_batch_run
     try:
-        if base is None or any(p.batch_run == base for p in store.publications(definition.name)):
-            store.serve_live(definition.name, definition.version, run, expected=seen)
+        if base is None or any(p.batch_run == base for p in store.publishing.publications(definition.name)):
+            store.publishing.serve_live(definition.name, definition.version, run, expected=seen)
         else:
-            store.publish(definition.name, definition.version, base, run, expected=seen)
+            store.publishing.publish(definition.name, definition.version, base, run, expected=seen)
     except PublishRefusedError:
         return False
     return True
@@ -104,16 +104,16 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
 class _WriteStates(_LiveWriter):
     def _write(self, store: ViewStore, rows: list[FoldUpdate]) -> None:
         assert self._compiled is not None
-        store.write_live(self._compiled, self._live_run.run, rows)
+        store.live.write(self._compiled, self._live_run.run, rows)
 
 
 class _WriteTallies(_LiveWriter):
     def _write(self, store: ViewStore, rows: list[SegmentTally]) -> None:
         version, run = self._definition.version, self._live_run.run
-        store.write_segments(version, run, rows)
+        store.live.write_segments(version, run, rows)
         reported = [row.reported for row in rows if row.reported is not None]
         if reported:
-            store.set_watermark(version, run, max(reported))
+            store.live.set_watermark(version, run, max(reported))
 
 
 @dataclass
@@ -220,7 +220,7 @@ def _write_updates(
 ) -> list[FoldUpdate]:
     """Write the parts; gives the updates back."""
     store, compiled = open_store(url), compile_definition(definition)
-    patiently(lambda: store.write_batch(compiled, batch_run, parts))
+    patiently(lambda: store.batch.write(compiled, batch_run, parts))
     return updates
 
 
@@ -254,7 +254,7 @@ class _WriteLetters(beam.DoFn):  # type: ignore[misc]
         if self._store is not None and self._batch_run is not None:
             store, rows = open_store(self._store), [letter.row for letter in batch.letters]
             note, run = LetterNote(position, batch.generation, rows, batch.replays), self._batch_run
-            patiently(lambda: store.note_letters(self._version, run, [note]))
+            patiently(lambda: store.dead_letters.note(self._version, run, [note]))
 
     def _write_file(self, position: str, batch: DeadLetterBatch) -> None:
         """A later run may find other letters there, say with more schemas: then its file lies beside the first."""

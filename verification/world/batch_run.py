@@ -36,7 +36,7 @@ def run_batch(
 ) -> None:
     """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle."""
     parent = work.parent.id if work.parent else None
-    open_store(store).start_batch_run(
+    open_store(store).batch.start(
         definition.version,
         work.batch_run,
         boundary=work.boundary,

@@ -108,7 +108,7 @@ class Live:
             nonce=lambda: f"{world.random.getrandbits(32):08x}",
         )
         self.ref = start_live_run(world.store, world.blobs, world.home, self.run, definition)
-        base = world.store.live_run(definition.version, self.run.id).base_boundary
+        base = world.store.live.get(definition.version, self.run.id).base_boundary
         self.route, self.fold = _Route(definition, 1, base), _Fold(definition, self.ref)
         self.states_sink, self.tallies_sink = _WriteStates(definition, self.ref), _WriteTallies(definition, self.ref)
         for dofn in (self.route, self.fold, self.states_sink, self.tallies_sink):

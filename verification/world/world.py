@@ -101,7 +101,7 @@ class World:
         self.compiled = compile_definition(definition)
         self.home = Home.at(str(folder))
         self.store = open_store(self.home.store)
-        self.store.register(self.compiled, text)
+        self.store.definitions.register(self.compiled, text)
         self.armed = Armed()
         self.clock, self.blobs = ManualClock(wall=start), MemoryBlobs(self.armed)
         self.broker = MemoryBroker(self.clock, 20 * SECOND)
@@ -122,7 +122,7 @@ class World:
     @property
     def boundary(self) -> int:
         """Of what is served."""
-        served = self.store.served(self.definition.name)
+        served = self.store.publishing.served(self.definition.name)
         return served.boundary if served is not None else 0
 
     def step(self, kind: str, pick: int) -> None:
@@ -200,7 +200,7 @@ class World:
     def publish_batch(self, work: Plan) -> bool:
         """Move the pointer, if that is allowed now."""
         try:
-            self.store.publish(self.definition.name, self.definition.version, work.batch_run, work.live_run)
+            self.store.publishing.publish(self.definition.name, self.definition.version, work.batch_run, work.live_run)
         except PublishRefusedError as error:
             self.refusals.append(str(error))
             return False
@@ -214,7 +214,7 @@ class World:
         Raises PublishRefusedError for a refusal with another reason.
         """
         self.live.drain()
-        served = self.store.served(self.definition.name)
+        served = self.store.publishing.served(self.definition.name)
         if served is None or served.live_run != self.live.run.id:
             try:
                 self._serve()
@@ -227,7 +227,7 @@ class World:
         return self.live
 
     def _serve(self) -> None:
-        self.store.serve_live(self.definition.name, self.definition.version, self.live.run.id)
+        self.store.publishing.serve_live(self.definition.name, self.definition.version, self.live.run.id)
 
     def index(self) -> JournalIndex:
         """The journal as it is now."""

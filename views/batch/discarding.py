@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
-from tandem.views.dead_letters.facts import chunks, unpack_rows
+from tandem.views.dead_letters.facts import chunks, letters_of_run
 from tandem.views.dead_letters.open_letters import refresh
 from tandem.views.dead_letters.tables import dead_letter_replays, dead_letter_rows, dead_letters
 from tandem.views.lookups import find_batch_run
@@ -13,14 +13,7 @@ from tandem.views.publishing.pruning import delete_batch_run
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_runs, publications
 
-__all__ = ["discard_batch_run", "letters_of_run"]
-
-
-def letters_of_run(connection: sa.Connection, definition: int, batch_run: int) -> dict[str, frozenset[int]]:
-    """By position the rows that a batch run found dead."""
-    r = dead_letter_rows.c
-    query = sa.select(r.position, r.rows).where(r.definition == definition, r.batch_run == batch_run)
-    return {position: unpack_rows(rows) for position, rows in connection.execute(query)}
+__all__ = ["discard_batch_run"]
 
 
 def discard_batch_run(database: Database, batch_run: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import sqlalchemy as sa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
@@ -20,8 +21,10 @@ from tandem.views.storage.tables import batch_cleared, batch_ids, batch_left_out
 __all__ = [
     "LeftOut",
     "PackedIds",
+    "column_batch",
     "counted_columns",
     "counted_ids",
+    "id_batch",
     "left_out",
     "left_out_ids",
     "pack_ids",
@@ -182,3 +185,13 @@ def straddling_ids(connection: sa.Connection, live_run: int, tile: int, shard: i
         query = query.where(s.shard == shard)
     rows = [(event % (1 << 64), content % (1 << 64), g) for event, content, g in connection.execute(query)]
     return np.sort(np.array(rows, ID_DTYPE), order=["hash", "content"])
+
+
+def id_batch(ids: Ids) -> pa.RecordBatch:
+    """Ids as columns: HASH, CONTENT, GENERATION."""
+    return column_batch([np.ascontiguousarray(ids[name]) for name in ("hash", "content", "generation")])
+
+
+def column_batch(columns: Sequence[npt.NDArray[Any]]) -> pa.RecordBatch:
+    """Hashes, contents and generations as columns of these names."""
+    return pa.record_batch([pa.array(column) for column in columns], names=[HASH, CONTENT, GENERATION])

@@ -217,3 +217,10 @@ def _of_positions(
 
 def chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (values[at : at + _CHUNK] for at in range(0, len(values), _CHUNK))
+
+
+def letters_of_run(connection: sa.Connection, definition: int, batch_run: int) -> dict[str, frozenset[int]]:
+    """By position the rows that a batch run found dead."""
+    r = dead_letter_rows.c
+    query = sa.select(r.position, r.rows).where(r.definition == definition, r.batch_run == batch_run)
+    return {position: unpack_rows(rows) for position, rows in connection.execute(query)}

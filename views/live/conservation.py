@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from tandem.views.batch.chains import Chains
+from tandem.views.lookups import find_batch_run, find_live_run
+from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_counts, live_states, live_tallies, live_totals
 
-__all__ = ["batch_received", "batch_residues", "live_received", "live_residues", "row_residues"]
+__all__ = ["Residues", "batch_received", "batch_residues", "live_received", "live_residues", "row_residues"]
 
 _CHUNK = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Residues:
+    """The part of a view store that tells what became of what was received. Each call is one transaction.
+
+    Every method raises StoreError for a run that is unknown.
+    """
+
+    database: Database
+    chains: Chains
+
+    def of_live_run(self, version: str, run: str) -> dict[int, int]:
+        """Per generation of a live run: received - (counted + filtered + duplicates + late + dead)."""
+        with self.database.read() as connection:
+            return live_residues(connection, find_live_run(connection, version, run).id)
+
+    def of_batch_run(self, batch_run: str) -> dict[int, int]:
+        """Per generation of a batch run with its ancestors: received - (counted + filtered + duplicates + dead)."""
+        with self.database.read() as connection:
+            row = find_batch_run(connection, batch_run)
+            return batch_residues(connection, self.chains.of(connection, row.ordinal))
+
+    def of_rows(self, version: str, run: str) -> dict[int, int]:
+        """Per generation of a live run: counted by the tallies less events in the rows; reads all rows."""
+        with self.database.read() as connection:
+            return row_residues(connection, find_live_run(connection, version, run).id)
 
 
 def live_residues(connection: sa.Connection, run: int, after: int | None = None) -> dict[int, int]:

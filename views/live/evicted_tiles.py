@@ -15,11 +15,13 @@ import sqlalchemy as sa
 
 from tandem.schemas.states import from_ipc, to_ipc
 from tandem.views.live.tiles import of_place, place_values
+from tandem.views.live.writing import lock_live_run
+from tandem.views.lookups import find_live_run
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import select_rows
 from tandem.views.storage.tables import live_asides, live_ids
 
-__all__ = ["Aside", "cleared_ids", "find_aside", "forget_asides", "set_aside"]
+__all__ = ["Aside", "EvictedTiles"]
 
 Place = tuple[int, int]
 """Tile and shard."""
@@ -46,7 +48,38 @@ _STATES_OF_TOKEN: Final = of_place(live_asides.c, live_asides.c.states).where(
 )
 
 
-def set_aside(
+@dataclass(frozen=True, slots=True)
+class EvictedTiles:
+    """The part of a view store that keeps evicted tiles. Each call is one transaction, and can be repeated.
+
+    Every method raises StoreError for a run that is unknown, those that write also for one that was dropped.
+    """
+
+    database: Database
+
+    def keep(self, version: str, run: str, tile: int, shard: int, token: bytes, aside: Aside) -> None:
+        """Keep what a live run knows of a tile and shard that its runner forgets, under a token that was never used."""
+        with self.database.write() as connection:
+            row = lock_live_run(connection, version, run)
+            _keep(self.database, connection, row, (tile, shard), token, aside)
+
+    def find(self, version: str, run: str, tile: int, shard: int, token: bytes) -> Aside | None:
+        """What `keep` kept under a token; None once batch covers all of it."""
+        with self.database.read() as connection:
+            return _find(connection, find_live_run(connection, version, run).id, (tile, shard), token)
+
+    def forget(self, version: str, run: str, tile: int, shard: int, token: bytes, before: int) -> None:
+        """Nothing comes for a tile any more: states that were evicted of tiles `before` (exclusive) are dropped."""
+        with self.database.write() as connection:
+            _forget(connection, lock_live_run(connection, version, run).id, (tile, shard), token, before)
+
+    def ids(self, version: str, run: str, tile: int, shard: int) -> list[pa.RecordBatch]:
+        """The ids of each time that a tile and shard was evicted (HASH, CONTENT, GENERATION), until batch has all."""
+        with self.database.read() as connection:
+            return _ids(connection, find_live_run(connection, version, run).id, (tile, shard))
+
+
+def _keep(
     database: Database, connection: sa.Connection, run: sa.Row[Any], place: Place, token: bytes, aside: Aside
 ) -> None:
     """Keep a tile and shard under a token of its own, until batch covers all of it.
@@ -61,7 +94,7 @@ def set_aside(
     database.write_rows(connection, database.insert_new(live_asides), [(*here, aside.states)])
 
 
-def find_aside(connection: sa.Connection, run: int, place: Place, token: bytes) -> Aside | None:
+def _find(connection: sa.Connection, run: int, place: Place, token: bytes) -> Aside | None:
     """What is kept under a token; None once batch covers it, or a day after the tile was forgotten."""
     here = {**place_values(run, *place), "the_token": token}
     states, ids = (select_rows(connection, statement, here) for statement in (_STATES_OF_TOKEN, _IDS_OF_TOKEN))
@@ -71,12 +104,12 @@ def find_aside(connection: sa.Connection, run: int, place: Place, token: bytes) 
     return Aside(int(newest), from_ipc(counted), bytes(states[0][0]))
 
 
-def cleared_ids(connection: sa.Connection, run: int, place: Place) -> list[pa.RecordBatch]:
+def _ids(connection: sa.Connection, run: int, place: Place) -> list[pa.RecordBatch]:
     """The ids that a tile and shard counted before it was set aside, each time that it was; an id may be in several."""
     return [from_ipc(counted) for (counted,) in select_rows(connection, _IDS, place_values(run, *place))]
 
 
-def forget_asides(connection: sa.Connection, run: int, place: Place, token: bytes, before: int) -> None:
+def _forget(connection: sa.Connection, run: int, place: Place, token: bytes, before: int) -> None:
     """A tile that was set aside under `token` is forgotten: of earlier times that it was, nothing is asked again.
 
     Its own states stay a while, for a runner that goes back to a checkpoint; those of tiles `before` (microseconds UTC,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import RunDroppedError, StoreError
 from tandem.schemas.states import Measures
-from tandem.views.dead_letters.store import note_segments
+from tandem.views.dead_letters.writing import note_segments
 from tandem.views.live.attempts import of_this_attempt
 from tandem.views.live.rows import state_rows
 from tandem.views.reconcile.digest_rows import write_live_digests, write_segment_tiles

@@ -21,7 +21,7 @@ from tandem.views.rows import Candidate, PublicationKind
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_runs, definitions, live_runs, pointers, publications
 
-__all__ = ["candidate", "check", "current", "lock_pointer", "move", "set_batch_run"]
+__all__ = ["candidate", "check", "current", "lock_pointer", "move"]
 
 
 def lock_pointer(database: Database, connection: sa.Connection, name: str) -> None:
@@ -120,8 +120,3 @@ def move(connection: sa.Connection, wanted: Candidate, expected: int | None, now
         connection.execute(live_runs.update().where(live_runs.c.id == wanted.live_run.id).values(caught_up=True))
     refresh(connection, wanted.definition.id)
     return ordinal
-
-
-def set_batch_run(connection: sa.Connection, publication: int, batch_run: int | None) -> None:
-    """Change a publication that stands: only the test that tears a pointer in two does so."""
-    connection.execute(publications.update().where(publications.c.ordinal == publication).values(batch_run=batch_run))

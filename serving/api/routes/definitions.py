@@ -96,7 +96,7 @@ def _definitions(service: Service, principal: Principal) -> Reply:
     mark, listed = store.changes.mark(), []
     for name in store.catalogue.names(principal):
         compiled = store.catalogue.compiled(name, principal, mark)
-        served = store.views.served(name)
+        served = store.views.publishing.served(name)
         listed.append(
             {
                 "name": name,
@@ -110,7 +110,7 @@ def _definitions(service: Service, principal: Principal) -> Reply:
 
 
 def _definition(asking: Asking) -> Reply:
-    served = asking.store.views.served(asking.name)
+    served = asking.store.views.publishing.served(asking.name)
     data: dict[str, Any] = definition_data(asking.compiled)
     data["publication"] = served.ordinal if served is not None else None
     return json_reply(data, served.ordinal if served is not None else 0)

@@ -117,7 +117,7 @@ async def roll_back(
 
     def work(asking: Asking) -> Reply:
         asking.whole()
-        done = asking.store.views.roll_back(name, asked.publication, note=asked.note)
+        done = asking.store.views.publishing.roll_back(name, asked.publication, note=asked.note)
         return json_reply(publication_data(done, done.ordinal), done.ordinal)
 
     return response_of(request, await _operated(service, principal, name, "roll-back", about, work))
@@ -132,7 +132,9 @@ async def drop(request: Request, name: str, asked: ChosenLetters, service: TheSe
         target = _target(asking)
         found = _found(service, asking, target, Filters(status="open", letters=tuple(asked.letters)))
         places = [(letter.state.position, letter.state.row) for letter in found]
-        dropped = asking.store.views.settle_letters(target.letters_of, places, DeadLetterStatus.DROPPED, asked.note)
+        dropped = asking.store.views.dead_letters.settle(
+            target.letters_of, places, DeadLetterStatus.DROPPED, asked.note
+        )
         return json_reply({"dropped": dropped})
 
     return response_of(request, await _operated(service, principal, name, "drop-dead-letters", about, work))
@@ -177,9 +179,11 @@ def _status(service: Service, asking: Asking) -> Reply:
 def _publications(asking: Asking) -> Reply:
     asking.whole()
     views = asking.store.views
-    served = views.served(asking.name)
+    served = views.publishing.served(asking.name)
     current = served.ordinal if served is not None else 0
-    return json_reply({"publications": [publication_data(each, current) for each in views.publications(asking.name)]})
+    return json_reply(
+        {"publications": [publication_data(each, current) for each in views.publishing.publications(asking.name)]}
+    )
 
 
 def _target(asking: Asking) -> Target:

@@ -21,6 +21,7 @@ from tandem.schemas.certificate import Status
 from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
 from tandem.transforms.sinks import views as sinks
 from tandem.views.answers.point import all_answers, answer
+from tandem.views.batch.runs import BatchRuns
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
@@ -62,10 +63,10 @@ class Bench:
         """The answers are the oracle's, and nothing is unaccounted for."""
         found = {(row.key, row.start): row.results for row in all_answers(self.store, COMPILED)}
         assert differences(found, expected(wanted)) == []
-        served = self.store.served("sales")
+        served = self.store.publishing.served("sales")
         assert served is not None
         assert served.batch_run is not None
-        assert set(self.store.batch_residues(served.batch_run).values()) == {0}
+        assert set(self.store.residues.of_batch_run(served.batch_run).values()) == {0}
 
 
 @pytest.fixture
@@ -86,31 +87,31 @@ def test_files_of_all_formats_give_one_answer(bench: Bench) -> None:
     bench.check(wanted)
     found = answer(bench.store, COMPILED, '["a"]', START, START + 2 * TILE)
     assert found.certificate.status is Status.FINAL, found.certificate.reasons
-    (counts,) = bench.store.manifest(str(found.certificate.batch_run)).counts
+    (counts,) = bench.store.batch.manifest(str(found.certificate.batch_run)).counts
     assert (counts.received, counts.counted, counts.duplicates) == (48, 36, 12)
 
 
 def test_running_again_finds_nothing_new_and_new_files_add(bench: Bench) -> None:
     write_jsonl(bench.data / "one.jsonl", items(0, 10))
     bench.run()
-    first = bench.store.served("sales")
+    first = bench.store.publishing.served("sales")
     assert "nothing new; boundary 0 stays" in bench.run()
-    assert bench.store.served("sales") == first
+    assert bench.store.publishing.served("sales") == first
     WRITERS["parquet"](bench.data / "two.parquet", items(5, 10))
     said = bench.run()
     assert "took in 10 events of 1 files" in said, "only the new file is read"
     bench.check(items(0, 15))
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert served is not None
     assert first is not None
-    assert bench.store.batch_run(str(served.batch_run)).parent == first.batch_run
+    assert bench.store.batch.get(str(served.batch_run)).parent == first.batch_run
 
 
 def test_a_file_that_changed_is_refused_and_nothing_happens(bench: Bench) -> None:
     path = bench.data / "one.jsonl"
     write_jsonl(path, items(0, 4))
     bench.run()
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     write_jsonl(path, items(0, 5))
     write_jsonl(bench.data / "new.jsonl", items(5, 2))
     with pytest.raises(
@@ -118,7 +119,7 @@ def test_a_file_that_changed_is_refused_and_nothing_happens(bench: Bench) -> Non
     ):
         bench.run()
     assert SourceFileError.exit_code == 2
-    assert bench.store.served("sales") == served
+    assert bench.store.publishing.served("sales") == served
     bench.check(items(0, 4))
 
 
@@ -135,9 +136,9 @@ def test_generations_of_the_journal_are_taken_in_step_by_step(bench: Bench) -> N
     assert "took in 7 events" in said
     assert "2 dead letters" in said
     bench.check(generations[0] + generations[1])
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert served is not None
-    (counts,) = bench.store.manifest(str(served.batch_run)).counts
+    (counts,) = bench.store.batch.manifest(str(served.batch_run)).counts
     assert (counts.generation, counts.received, counts.counted) == (2, 9, 4)
     assert (counts.filtered, counts.duplicates, counts.dead) == (1, 2, 2)
     assert "boundary 4" in bench.run(files=None)
@@ -170,15 +171,15 @@ def test_a_generation_that_is_not_sealed_is_refused(bench: Bench) -> None:
 def test_another_version_is_served_only_when_told(bench: Bench) -> None:
     write_jsonl(bench.data / "one.jsonl", items(0, 4))
     bench.run()
-    before = bench.store.served("sales")
+    before = bench.store.publishing.served("sales")
     assert before is not None
     bench.yaml.write_text(sales.text().replace("lateness: 10s", "lateness: 20s"))
     with pytest.raises(UserError, match=rf"sales is served in version {before.version}, and .*--promote"):
         bench.run()
     assert "published" not in bench.run("--no-publish")
-    assert bench.store.served("sales") == before
+    assert bench.store.publishing.served("sales") == before
     assert "published" in bench.run("--promote")
-    after = bench.store.served("sales")
+    after = bench.store.publishing.served("sales")
     assert after is not None
     assert after.version != before.version
 
@@ -211,7 +212,7 @@ def test_a_batch_run_that_live_outdated_is_built_anew(
     else:
         with pytest.raises(BatchOutdatedError, match="anew"):
             bench.run()
-        assert bench.store.served("sales") is None
+        assert bench.store.publishing.served("sales") is None
     assert len(set(tried)) == min(outdated, 3) + 1
 
 
@@ -260,11 +261,11 @@ def test_it_makes_no_difference_in_how_many_transactions_a_run_is_written(
     """Ids and states of a tile may be written apart."""
     bench.yaml.write_text(sales.text(deduplicate=deduplicate))
     written: dict[str, list[int]] = {}
-    write_batch = ViewStore.write_batch
+    write_batch = BatchRuns.write
     for name, least in (("whole", 1 << 30), ("parts", 5)):
         monkeypatch.setattr(sinks, "_BUFFER_IDS", least)
         monkeypatch.setattr(sinks, "_BUFFER_STATES", 40 * least)
-        monkeypatch.setattr(ViewStore, "write_batch", lambda *of, name=name: (
+        monkeypatch.setattr(BatchRuns, "write", lambda *of, name=name: (
             written.setdefault(name, []).append(len(of[-1])), write_batch(*of))[1])  # fmt: skip
         bench.home = bench.folder / name
         for part in range(2):  # the second run stands on the first
@@ -292,9 +293,9 @@ def test_one_file_counts_once_however_it_is_spelt_or_copied(bench: Bench, monkey
     for name in ("copy", "hard"):
         assert f"{bench.data}/{name}.jsonl: passed by: its content is that of {path}; --copies reads it too" in said
     assert "nothing new" in said
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert served is not None
-    assert bench.store.manifest(str(served.batch_run)).counts[0].received == 4
+    assert bench.store.batch.manifest(str(served.batch_run)).counts[0].received == 4
     assert "took in 8 events of 2 files" in bench.run("--copies")
     assert "nothing new" in bench.run("--copies")
 
@@ -308,9 +309,9 @@ def test_files_that_were_recorded_as_they_were_spelt_are_known_still(
     with monkeypatch.context() as before:
         before.setattr("tandem.formats.files.listing.real_path", os.path.relpath)
         bench.run()
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert served is not None
-    assert [file.path for file in bench.store.manifest(str(served.batch_run)).segments] == ["data/one.jsonl"]
+    assert [file.path for file in bench.store.batch.manifest(str(served.batch_run)).segments] == ["data/one.jsonl"]
     assert "nothing new" in bench.run()
     write_jsonl(bench.data / "one.jsonl", items(0, 5))
     with pytest.raises(SourceFileError, match=r"one\.jsonl: has changed since it was counted"):

@@ -82,7 +82,7 @@ def test_a_revision_that_is_added_later(tmp_path: Path, capsys: pytest.CaptureFi
 
     found = {(row.key, row.start): row.results for row in all_answers(store(tmp_path), compile_definition(second))}
     assert differences(found, expected([sale for sale, _ in written[3:]])) == []
-    served = store(tmp_path).served("sales")
+    served = store(tmp_path).publishing.served("sales")
     assert served is not None
     assert served.boundary == 2
 
@@ -108,11 +108,11 @@ def test_a_new_version_must_read_all_files_that_are_served(tmp_path: Path, capsy
     for name in ("one", "two"):
         (tmp_path / f"{name}.jsonl").write_bytes(Sale(name, START).payload() + b"\n")
     run(capsys, tmp_path, "--files", f"{tmp_path}/*.jsonl")
-    before = store(tmp_path).served("sales")
+    before = store(tmp_path).publishing.served("sales")
     (tmp_path / "sales.yaml").write_text(sales.text().replace("lateness: 10s", "lateness: 20s"))
     with pytest.raises(MissingFilesError, match=r"1 files that the served version has read aren't in .*two\.jsonl;"):
         run(capsys, tmp_path, "--files", f"{tmp_path}/one.jsonl", "--promote")
-    assert store(tmp_path).served("sales") == before
+    assert store(tmp_path).publishing.served("sales") == before
     assert "published" in run(
         capsys, tmp_path, "--files", f"{tmp_path}/one.jsonl", "--promote", "--accept-missing-files"
     )

@@ -82,9 +82,9 @@ def test_windows_after_the_newest_event_are_not_final(bench: Bench) -> None:
         assert found.status is Status.PROVISIONAL
         assert found.complete_to == newest
         assert any("the files are complete until" in reason for reason in found.reasons), found.reasons
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert "published" in bench.run("--complete-until", "2023-11-14T22:20:00Z", files="one.jsonl")
-    assert bench.store.served("sales") != served
+    assert bench.store.publishing.served("sales") != served
     assert bench.certificate(first, first + 4 * TILE).status is Status.FINAL
     assert bench.certificate(first, first + 4 * year).status is Status.PROVISIONAL
     assert "nothing new" in bench.run("--complete-until", "2023-11-14T22:20:00Z", files="one.jsonl")
@@ -130,8 +130,8 @@ def test_much_that_is_bad_is_not_published(bench: Bench) -> None:
     assert "sales: 3 times: " in bench.said, bench.said
     assert "sales: 2 times: " in bench.said
     assert "bad.jsonl/0 row 3" in bench.said
-    assert bench.store.served("sales") is None
-    assert bench.store.dead_letters(COMPILED.version, DeadLetterStatus.OPEN) == []
+    assert bench.store.publishing.served("sales") is None
+    assert bench.store.dead_letters.states(COMPILED.version, DeadLetterStatus.OPEN) == []
     bench.run(files="good.jsonl")
     with pytest.raises(TooManyBadError):
         bench.run(files="*.jsonl")
@@ -149,8 +149,8 @@ def test_a_file_that_cannot_be_read_leaves_no_letters(bench: Bench) -> None:
     (bench.folder / "b.avro").write_bytes(b"Obj\x01 and no more")
     with pytest.raises(Exception, match=r"b\.avro"):
         bench.run("--max-bad", "100%", files="*.*o*")
-    assert bench.store.served("sales") is None
-    assert bench.store.dead_letters(COMPILED.version) == []
+    assert bench.store.publishing.served("sales") is None
+    assert bench.store.dead_letters.states(COMPILED.version) == []
 
 
 def test_a_version_that_reads_less_is_not_promoted(bench: Bench) -> None:
@@ -164,7 +164,7 @@ def test_a_version_that_reads_less_is_not_promoted(bench: Bench) -> None:
         bench.run("--promote", "--max-bad", "100%", files="good.jsonl")
     assert bench.events == len(good)
     bench.run("--promote", "--max-bad", "100%", "--accept-dead-letters", files="good.jsonl")
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert served is not None
     assert served.version == load(bench.yaml).version
 

@@ -43,7 +43,7 @@ def test_all_files_of_all_are_served(tmp_path: Path, many: int) -> None:
     assert sum("waits for another backfill of it to end: process " in each for each in said) > 0, said
     with closing(ViewStore(str(tmp_path / "home/views.db"), create=False)) as store:
         assert sum(row.events for row in all_answers(store, sales.compiled())) == len(wanted)
-        assert len(store.publications("sales")) == many
+        assert len(store.publishing.publications("sales")) == many
 
 
 def test_a_stopped_holder_is_named_and_waited_for(tmp_path: Path) -> None:

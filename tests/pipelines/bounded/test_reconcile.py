@@ -101,10 +101,10 @@ class Bench:
         """The answers are the oracle's, and nothing is unaccounted for."""
         found = {(row.key, row.start): row.results for row in all_answers(self.store, COMPILED)}
         assert differences(found, expected(wanted)) == []
-        served = self.store.served("sales")
+        served = self.store.publishing.served("sales")
         assert served is not None
         assert served.batch_run is not None
-        assert set(self.store.batch_residues(served.batch_run).values()) == {0}
+        assert set(self.store.residues.of_batch_run(served.batch_run).values()) == {0}
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_what_was_tampered_with_is_repaired_once(bench: Bench, statement: str, s
     assert said in bench.reconcile(), bench.said
     assert "1 tiles computed again from 1 of 4 segments" in bench.said
     bench.check(wanted)
-    served = bench.store.served("sales")
+    served = bench.store.publishing.served("sales")
     assert served is not None
     assert served.kind is PublicationKind.REPAIR
     (receipt,) = reconciliation_values(bench.store, "sales")
@@ -263,7 +263,7 @@ def test_after_a_repair_the_next_backfill_and_repair_go_on(bench: Bench) -> None
     bench.sql(COUNT.format(place=f"{key_of(wanted[4])} and events > 0"))
     assert "1 states repaired" in bench.reconcile()
     bench.check([*wanted, *more])
-    bench.store.prune("sales", 1)
+    bench.store.publishing.prune("sales", 1)
     assert "nothing new" in bench.reconcile(), "what pruning removes isn't missed"
     assert "nothing new" in bench.reconcile("--deep")
     bench.check([*wanted, *more])
@@ -307,9 +307,9 @@ def test_a_faster_publisher_wins(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
 
     def interrupted(*arguments: Any) -> Any:
         judged = judging(*arguments)
-        served = bench.store.served("sales")
+        served = bench.store.publishing.served("sales")
         assert served is not None
-        bench.store.publish("sales", served.version, str(served.batch_run))
+        bench.store.publishing.publish("sales", served.version, str(served.batch_run))
         return judged
 
     monkeypatch.setattr(reconcile, "_judge", interrupted)

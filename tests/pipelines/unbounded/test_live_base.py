@@ -43,7 +43,7 @@ def test_live_on_an_unserved_batch_run_is_served_with_it(tmp_path: Path, monkeyp
         with pytest.raises(StoreError, match="b-nothing"):
             live.run([*named, *where, "--base", "b-nothing"])
         live.run([*named, *where, "--base", batch_run])
-    served = store.served("sales")
+    served = store.publishing.served("sales")
     assert served is not None
     assert served.batch_run == batch_run
     assert served.live_run is not None
@@ -53,7 +53,7 @@ def test_live_on_an_unserved_batch_run_is_served_with_it(tmp_path: Path, monkeyp
 
 def test_only_a_finished_batch_run_can_be_stood_on(tmp_path: Path) -> None:
     store, compiled = open_store(f"sqlite:///{tmp_path}/views.db"), sales.compiled()
-    store.register(compiled, sales.text())
-    store.start_batch_run(compiled.version, "b1", boundary=0)
+    store.definitions.register(compiled, sales.text())
+    store.batch.start(compiled.version, "b1", boundary=0)
     with pytest.raises(UserError, match="--base b1: it is BUILDING"):
         base_of(store, compiled.definition, "b1")

@@ -162,13 +162,13 @@ def answers(store: ViewStore, compiled: CompiledDefinition) -> dict[tuple[str, i
 
 def check_live(store: ViewStore, home: Path, compiled: CompiledDefinition, *, deduplicate: bool) -> None:
     """The served live run has what was in time, its ledger what wasn't, and nothing is unaccounted for."""
-    served = store.served(compiled.definition.name)
+    served = store.publishing.served(compiled.definition.name)
     assert served is not None
     assert served.live_run is not None
-    residues = store.residues(compiled.version, served.live_run)
+    residues = store.residues.of_live_run(compiled.version, served.live_run)
     assert residues
     assert set(residues.values()) == {0}, residues
-    assert set(store.row_residues(compiled.version, served.live_run).values()) == {0}
+    assert set(store.residues.of_rows(compiled.version, served.live_run).values()) == {0}
     copies = list(journaled(home, compiled.definition.source.version))
     on_time, late = (
         [sale for sale, _, is_late in copies if not is_late],

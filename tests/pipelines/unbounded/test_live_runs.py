@@ -32,14 +32,14 @@ def test_a_mark_of_a_worker_that_woke_up_hinders_nothing_any_more(tmp_path: Path
     home, definition = Home.at(str(tmp_path)), sales.definition()
     make_folder(home.journal)
     store = open_store(home.store)
-    store.register(sales.compiled(), sales.text())
+    store.definitions.register(sales.compiled(), sales.text())
     run = run_of(home)  # type: ignore[operator]
-    store.start_live_run(definition.version, run, journal=home.journal)
-    store.mark_behind(definition.version, run, 0, 0)
+    store.live.start(definition.version, run, journal=home.journal)
+    store.live.mark_behind(definition.version, run, 0, 0)
     with pytest.raises(PublishRefusedError, match="have not caught up"):
-        store.serve_live(definition.name, definition.version, run)
+        store.publishing.serve_live(definition.name, definition.version, run)
 
     end_live_runs(store, home, [definition], [LiveRunRef(home.store, run, None)])
-    served = store.served(definition.name)
+    served = store.publishing.served(definition.name)
     assert served is not None
     assert served.live_run == run

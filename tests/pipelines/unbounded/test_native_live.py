@@ -51,7 +51,7 @@ def messages(payloads: Sequence[bytes]) -> list[PubsubMessage]:
 @pytest.fixture
 def store(tmp_path: Path) -> ViewStore:
     opened = open_store(f"sqlite:///{tmp_path}/views.db")
-    opened.register(COMPILED, sales.text())
+    opened.definitions.register(COMPILED, sales.text())
     return opened
 
 
@@ -62,7 +62,7 @@ def url(tmp_path: Path) -> str:
 def view(store: ViewStore, place: str, sent: Sequence[bytes], base: str | None = None) -> str:
     """Run all that follows the read over messages; the dead letters are left under the name that is given back."""
     run = f"n-{len(seen('native'))}"
-    store.start_live_run(COMPILED.version, run, base_batch_run=base)
+    store.live.start(COMPILED.version, run, base_batch_run=base)
     letters = f"letters of {place}"
     with beam.Pipeline(options=PipelineOptions([f"--runner={FN_API_RUNNER}"])) as pipeline:
         made = pipeline | "Made" >> beam.Create(messages(sent)).with_output_types(PubsubMessage)
@@ -83,9 +83,9 @@ def test_answers_are_the_oracles(store: ViewStore, tmp_path: Path) -> None:
     (dead,) = seen(letters)
     assert (dead.data, dead.attributes["tandem-definition"], dead.attributes["n"]) == (b"no sale", "sales", "150")
     assert {"tandem-reason", "tandem-stage", "tandem-position"} <= set(dead.attributes)
-    served = store.served("sales")
+    served = store.publishing.served("sales")
     assert served is not None
-    assert set(store.row_residues(COMPILED.version, str(served.live_run)).values()) == {0}
+    assert set(store.residues.of_rows(COMPILED.version, str(served.live_run)).values()) == {0}
 
 
 def test_no_answer_is_final(store: ViewStore, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_second_run_is_refused_as_it_could_not_read_again_what_the_first_has(
     store: ViewStore, tmp_path: Path
 ) -> None:
     view(store, url(tmp_path), [sale.payload() for sale in EVENTS])
-    served = store.served("sales")
+    served = store.publishing.served("sales")
     assert served is not None
     with pytest.raises(LaunchError, match=f"--resume {served.live_run} --update"):
         native_live.start_runs(config_of(tmp_path), store)
@@ -215,9 +215,9 @@ def test_a_second_run_is_refused_as_it_could_not_read_again_what_the_first_has(
 
 
 def test_a_run_after_a_batch_run_of_a_journal_is_refused(store: ViewStore, tmp_path: Path) -> None:
-    store.start_batch_run(COMPILED.version, "b-1", boundary=3)
-    store.finish_batch_run("b-1", native_manifest(3))
-    store.publish("sales", COMPILED.version, "b-1", None)
+    store.batch.start(COMPILED.version, "b-1", boundary=3)
+    store.batch.finish("b-1", native_manifest(3))
+    store.publishing.publish("sales", COMPILED.version, "b-1", None)
     with pytest.raises(LaunchError, match="generations of a journal up to 3"):
         native_live.start_runs(config_of(tmp_path), store)
 

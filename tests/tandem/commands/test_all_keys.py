@@ -40,13 +40,13 @@ def many(tmp_path: Path, empty: Any) -> Iterator[Any]:
         places = zip(shops, amounts, strict=True)
         return [made.Order(draw.uniform(7, 11), amount, *shop, generation=generation) for shop, amount in places]
 
-    made.store.start_live_run(made.version, "000001-aa")
+    made.store.live.start(made.version, "000001-aa")
     counted = orders(60, 1)
     made.live("000001-aa", counted)
     made.batch("b-1", 1, counted, built_for="000001-aa")
     made.live("000001-aa", orders(20, 2) + orders(10, 3))
-    made.store.set_watermark(made.version, "000001-aa", made.day + 10 * made.hour)
-    made.store.publish("orders", made.version, "b-1", "000001-aa")
+    made.store.live.set_watermark(made.version, "000001-aa", made.day + 10 * made.hour)
+    made.store.publishing.publish("orders", made.version, "b-1", "000001-aa")
     yield made
     made.store.close()
 

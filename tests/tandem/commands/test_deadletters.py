@@ -34,10 +34,10 @@ LETTERS = (
 @pytest.fixture
 def dead(served: Any) -> Any:
     """Segment 4 of the served run's journal held three dead letters."""
-    served.store.start_live_run(served.version, RUN)
+    served.store.live.start(served.version, RUN)
     segment = served.Segment(LANE, 4, 4, 3, 0, 0, 3)
     object.__setattr__(segment, "dead_rows", (1, 2, 4))
-    served.store.write_segments(served.version, RUN, [segment])
+    served.store.live.write_segments(served.version, RUN, [segment])
     path = served.home / "deadletters" / served.version / f"{letters_name(LANE, 4)}.avro"
     path.parent.mkdir(parents=True)
     path.write_bytes(encode(LETTERS, f"{LANE}/4", written_at=NOON + 1, version=served.version))
@@ -238,7 +238,7 @@ def test_a_letter_that_failed_again_shows_its_history(dead: Any, pubsub: None) -
 
     fate = ReplayFate(0, f"{LANE}/4", 4, 1, False, "validate", "still null")
     object.__setattr__(segment, "replays", (fate,))
-    dead.store.write_segments(dead.version, RUN, [segment])
+    dead.store.live.write_segments(dead.version, RUN, [segment])
     assert open_letters(dead) == 3
     (letter,) = listed(dead, "--stage", "validate")
     assert (letter["status"], letter["tries"], letter["reason"]) == ("open", 2, "still null")
@@ -253,6 +253,6 @@ def test_a_letter_that_failed_again_shows_its_history(dead: Any, pubsub: None) -
 
 def test_notes_of_a_batch_run_are_shown_as_batch(dead: Any) -> None:
     note = LetterNote(f"{LANE}/4", 4, [1, 2, 4])
-    dead.store.start_batch_run(dead.version, "b-9", boundary=4, parent="b-1")
-    dead.store.note_letters(dead.version, "b-9", [note])
+    dead.store.batch.start(dead.version, "b-9", boundary=4, parent="b-1")
+    dead.store.dead_letters.note(dead.version, "b-9", [note])
     assert rows(dead) == {1: "open", 2: "open", 4: "open"}

@@ -30,7 +30,7 @@ def changed(installation: Any, *changes: tuple[str, str], name: str = "new.yaml"
     other.file.write_text(text, encoding="utf-8")
     other.compiled = compile_definition(load(other.file))
     other.version = other.compiled.version
-    other.store.register(other.compiled, text)
+    other.store.definitions.register(other.compiled, text)
     return other
 
 
@@ -47,33 +47,33 @@ def follow(installation: Any, generations: Sequence[int] = (2, 3), *, lost: int 
     """A follower's run over the segments that the served run has; `lost` events of the last are still on their way."""
     order, store = installation.Order, installation.store
     extents = (LaneExtent(f"{OLD_RUN}/0000", 3, 2),) if takeover else ()
-    store.start_live_run(installation.version, FOLLOWER, base_batch_run="b-2", takeover=extents)
+    store.live.start(installation.version, FOLLOWER, base_batch_run="b-2", takeover=extents)
     orders = {2: order(8.5, 8.0, generation=2), 3: order(9.5, 16.0, generation=3)}
     for generation in generations:
         gone = lost if generation == generations[-1] else 0
         segment = installation.Segment(f"{OLD_RUN}/0000", generation, generation, 1, 1)
-        store.write_segments(installation.version, FOLLOWER, [segment])
+        store.live.write_segments(installation.version, FOLLOWER, [segment])
         if not gone:
-            store.write_live(installation.compiled, FOLLOWER, list(installation.updates([orders[generation]])))
+            store.live.write(installation.compiled, FOLLOWER, list(installation.updates([orders[generation]])))
 
 
 def build(installation: Any, files: Sequence[str] = (), *, run: str = "b-2", orders: Sequence[Any] = ()) -> None:
     """A complete batch run up to generation 1, with files of no events."""
     store, sets = installation.store, (FileSet(-1, "files"),) if files else ()
-    store.start_batch_run(installation.version, run, boundary=1, file_sets=sets)
+    store.batch.start(installation.version, run, boundary=1, file_sets=sets)
     orders = orders or batch_orders(installation)
-    store.write_batch(installation.compiled, run, list(installation.updates(orders)))
+    store.batch.write(installation.compiled, run, list(installation.updates(orders)))
     counts = [GenerationCounts(1, received=3, counted=3), *(GenerationCounts(s.generation) for s in sets)]
     read = tuple(SegmentFile(f"/data/{name}", 10, f"digest of {name}", 0) for name in files)
     segment = SegmentFile("runs/000001/0000/1.avro", 0, "digest of segment", 3)
-    store.finish_batch_run(run, BatchManifest(tuple(counts), (*read, segment)))
+    store.batch.finish(run, BatchManifest(tuple(counts), (*read, segment)))
 
 
 def refused(installation: Any, *arguments: str) -> str:
-    before = installation.store.served("orders")
+    before = installation.store.publishing.served("orders")
     result = installation.run(*arguments)
     assert result.exit_code in (1, 2), result.output
-    assert installation.store.served("orders") == before
+    assert installation.store.publishing.served("orders") == before
     assert result.output.startswith("error: ")
     assert len(result.output.splitlines()) == 1
     return result.output
@@ -101,12 +101,13 @@ def test_promote_and_back_and_drop(served: Any) -> None:
     )
     assert f"`tandem roll-back orders 1` goes back to version {served.version}" in result.output
     assert amount(served) == 43.5
-    assert (served.store.served("orders").kind, served.store.served("orders").note) == ("promote", "three times")
+    now = served.store.publishing.served("orders")
+    assert (now.kind, now.note) == ("promote", "three times")
     assert "is served already" in refused(served, "promote", str(new.file), "--wait", "0s")
     assert "is served and can't be dropped; roll back first" in refused(served, "drop", str(new.file))
     assert served.run("roll-back", "orders", "1").exit_code == 0
     assert amount(served) == 14.5
-    assert served.store.served("orders").live_run == OLD_RUN
+    assert served.store.publishing.served("orders").live_run == OLD_RUN
     dropped = served.run("drop", "orders")
     assert f"dropped version {new.version}: 2 live rows, 2 batch rows, 1 live runs, 1 batch runs" in dropped.output
     with served.store.database.read() as connection:
@@ -140,7 +141,7 @@ def test_promoting_too_early_is_refused(served: Any, steps: list[tuple[str, dict
 
 def test_promoting_without_the_generations_that_are_served_is_refused(served: Any) -> None:
     new = changed(served, *TRIPLED)
-    served.store.start_live_run(new.version, FOLLOWER)
+    served.store.live.start(new.version, FOLLOWER)
     assert "boundary 0 is below 1, the one that is served" in refused(served, "promote", str(new.file), "--wait", "0s")
 
 
@@ -148,7 +149,7 @@ def test_promoting_without_the_generations_that_are_served_is_refused(served: An
 def with_files(empty: Any) -> Any:
     """Served: a batch run of two files."""
     build(empty, ["one.csv", "two.csv"], run="b-1")
-    empty.store.publish("orders", empty.version, "b-1")
+    empty.store.publishing.publish("orders", empty.version, "b-1")
     return empty
 
 
@@ -228,9 +229,9 @@ def test_only_what_both_hold_whole_is_compared(served: Any) -> None:
 def test_generations_that_one_can_not_have_are_told(served: Any) -> None:
     new = changed(served, *SHORTER)
     store = served.store
-    store.start_batch_run(new.version, "b-2", boundary=4)
+    store.batch.start(new.version, "b-2", boundary=4)
     counts = tuple(GenerationCounts(g, n, n) for g, n in ((1, 3), (2, 1), (3, 1), (4, 7)))
-    store.finish_batch_run("b-2", BatchManifest(counts, (SegmentFile("/data/x.csv", 5, "d", 0),)))
+    store.batch.finish("b-2", BatchManifest(counts, (SegmentFile("/data/x.csv", 5, "d", 0),)))
     code, found = diff(served, str(served.file), str(new.file))
     assert code == 1
     assert found["uncovered"] == [f"version {served.version} doesn't hold all 7 messages of generation 4"]

@@ -151,10 +151,10 @@ def test_series_of_many_measures_names_those_it_leaves_out(served: Any) -> None:
 
 
 def test_explain_says_where_the_numbers_come_from(served: Any) -> None:
-    served.store.write_dead_letters(served.version, [("000001-aa/0000/9", 3, 2)])
+    served.store.dead_letters.write(served.version, [("000001-aa/0000/9", 3, 2)])
     late = served.Segment("000001-aa/0000", 4, 4, 1, 0, late=((served.day + 8 * served.hour, 1),))
     waiting = served.Segment("000001-aa/0000", 5, 5, 7, 7)
-    served.store.write_segments(served.version, "000001-aa", [late, waiting])
+    served.store.live.write_segments(served.version, "000001-aa", [late, waiting])
     shown = served.run("query", "orders", *KEY, *DAY, "--explain")
     text = " ".join(shown.stdout.split())
     for sentence in (
@@ -355,7 +355,7 @@ def test_a_name_whose_schema_was_registered_as_a_file(empty: Any, tmp_path: Path
     other = _installation(tmp_path, request, "tile: 1h", "tile: 30m")
     source = "source: {schema: gone.avsc, format: json, event_id: id, event_time: at}"
     text = f"name: orders\n{source}\nkey: []\ntile: 1h\nmeasures: {{n: count}}\n"
-    empty.store.register(other.compiled, text)
+    empty.store.definitions.register(other.compiled, text)
     shown = empty.run("query", "orders", *KEY, *DAY)
     assert (shown.exit_code, shown.stderr) == (
         2,

@@ -18,7 +18,7 @@ def twice(served: Any) -> Any:
     """A second batch run is published, up to generation 2."""
     orders = [served.Order(8.5, 8.0, generation=2)]
     served.batch("b-2", 2, orders, parent="b-1", built_for="000001-aa")
-    served.store.publish("orders", served.version, "b-2", "000001-aa", note="nightly")
+    served.store.publishing.publish("orders", served.version, "b-2", "000001-aa", note="nightly")
     return served
 
 
@@ -41,7 +41,7 @@ def test_status_shows_what_is_served_and_every_generation(twice: Any) -> None:
 
 
 def test_status_shows_what_is_in_flight_and_dead_letters(twice: Any) -> None:
-    twice.store.write_segments(twice.version, "000001-aa", [twice.Segment("000001-aa/0000", 4, 3, 9, 5, 2, 2)])
+    twice.store.live.write_segments(twice.version, "000001-aa", [twice.Segment("000001-aa/0000", 4, 3, 9, 5, 2, 2)])
     lines = words(twice.run("status", "orders").stdout)
     assert "3 live 10 1 2 0 0 2 5" in lines
     assert "dead letters 2 open" in lines

@@ -74,7 +74,7 @@ def hostile(empty: Any) -> Any:
     """A served store whose keys are such texts."""
     orders = [empty.Order(8.1, 2.5, shop=text) for name, text in HOSTILE.items() if name != "surrogate"]
     empty.batch("b-1", 1, orders)
-    empty.store.publish("orders", empty.version, "b-1", None)
+    empty.store.publishing.publish("orders", empty.version, "b-1", None)
     return empty
 
 

@@ -59,8 +59,8 @@ def fold_of(run: LiveRunRef) -> _Fold:
 def started(store: str, name: str) -> LiveRunRef:
     """A live run that the store knows."""
     opened = open_store(store)
-    opened.register(COMPILED, sales.text())
-    opened.start_live_run(COMPILED.version, name, journal=f"{Path(opened.database.where).parent}/journal")
+    opened.definitions.register(COMPILED, sales.text())
+    opened.live.start(COMPILED.version, name, journal=f"{Path(opened.database.where).parent}/journal")
     return LiveRunRef(store, name, None)
 
 
@@ -184,7 +184,7 @@ def test_a_tile_is_set_aside_once_all_that_comes_is_late(routed: Routed, run: Li
     state, fold, parts = RunnerState(), fold_of(run), panes(routed, 3)
     store = open_store(run.store)
     for part in parts[:2]:
-        store.write_live(COMPILED, run.run, [process(fold, state, part)])
+        store.live.write(COMPILED, run.run, [process(fold, state, part)])
     assert state.timer is not None
     late = KEY[0] + TILE + DEFINITION.lateness
     assert late < state.timer <= late + 2 * TILE
@@ -221,32 +221,32 @@ def test_a_tile_that_came_back_moves_to_another_worker_whole(routed: Routed, run
 def test_a_runner_that_went_back_finds_what_its_checkpoint_had_set_aside(routed: Routed, run: LiveRunRef) -> None:
     """Not what was set aside since, which has ids of events that come to it again, and would pass for copies."""
     store, state, fold, parts = open_store(run.store), RunnerState(), fold_of(run), panes(routed, 4)
-    store.write_live(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
+    store.live.write(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
     passed(fold, state)
     checkpoint = RunnerState(Random(1), list(state.entries), state.token, state.timer)
-    store.write_live(COMPILED, run.run, [process(fold, state, parts[2])])
+    store.live.write(COMPILED, run.run, [process(fold, state, parts[2])])
     passed(fold, state)
     whole = process(fold, checkpoint, parts[2])
     assert (whole.replaces, whole.attempt) == (True, 1), "it has caught up with the store's rows"
-    store.write_live(COMPILED, run.run, [whole, process(fold, checkpoint, parts[3])])
-    assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}
+    store.live.write(COMPILED, run.run, [whole, process(fold, checkpoint, parts[3])])
+    assert set(store.residues.of_rows(COMPILED.version, run.run).values()) == {0}
     assert sum(row.events for row in all_answers_of(store, run)) == 4
 
 
 def test_a_tile_of_which_batch_has_all_begins_anew(routed: Routed, run: LiveRunRef) -> None:
     """The store keeps nothing of it then; what batch counted is a copy all the same."""
     store, state, fold, parts = open_store(run.store), RunnerState(), fold_of(run), panes(routed, 2)
-    store.write_live(COMPILED, run.run, [process(fold, state, parts[0])])
-    store.write_segments(COMPILED.version, run.run, [SegmentTally(f"{run.run}/0000", 1, 1, 1, 1, 0, 0, ())])
-    store.serve_live("sales", COMPILED.version, run.run)
+    store.live.write(COMPILED, run.run, [process(fold, state, parts[0])])
+    store.live.write_segments(COMPILED.version, run.run, [SegmentTally(f"{run.run}/0000", 1, 1, 1, 1, 0, 0, ())])
+    store.publishing.serve_live("sales", COMPILED.version, run.run)
     passed(fold, state)
-    store.start_batch_run(COMPILED.version, "b1", boundary=1)
-    store.write_batch(COMPILED, "b1", [TileState(COMPILED, KEY).update([parts[0]], "batch")])
-    store.finish_batch_run("b1", BatchManifest((GenerationCounts(1, received=1, counted=1),)))
-    store.publish("sales", COMPILED.version, "b1", run.run)
-    store.prune("sales", keep=1)
+    store.batch.start(COMPILED.version, "b1", boundary=1)
+    store.batch.write(COMPILED, "b1", [TileState(COMPILED, KEY).update([parts[0]], "batch")])
+    store.batch.finish("b1", BatchManifest((GenerationCounts(1, received=1, counted=1),)))
+    store.publishing.publish("sales", COMPILED.version, "b1", run.run)
+    store.publishing.prune("sales", keep=1)
     assert state.token is not None
-    assert store.aside(COMPILED.version, run.run, *KEY, state.token[:-1]) is None
+    assert store.evicted_tiles.find(COMPILED.version, run.run, *KEY, state.token[:-1]) is None
     late = process(fold, state, routed(COMPILED, [Sale("s0", 0, amount=0.0), Sale("new", 1)], 2))
     assert [(tally.generation, tally.counted, tally.duplicates) for tally in late.tallies] == [(2, 1, 1)]
 
@@ -267,10 +267,11 @@ def test_states_of_a_forgotten_tile_go_with_later_ones(routed: Routed, run: Live
             tokens[tile] = bundle.token.read() or tokens.get(tile)
             bundle.commit()
     kept = {
-        tile: store.aside(COMPILED.version, run.run, tile, 0, token[:-1]) is not None for tile, token in tokens.items()
+        tile: store.evicted_tiles.find(COMPILED.version, run.run, tile, 0, token[:-1]) is not None
+        for tile, token in tokens.items()
     }
     assert kept == {0: False, DAY: False, 2 * DAY: False, 4 * DAY: True}
-    assert all(len(store.cleared_ids(COMPILED.version, run.run, tile, 0)) == 1 for tile in states)
+    assert all(len(store.evicted_tiles.ids(COMPILED.version, run.run, tile, 0)) == 1 for tile in states)
 
 
 def passed(fold: Any, state: RunnerState) -> None:
@@ -291,7 +292,7 @@ def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Ro
         bundle = state.bundle()
         found = list(fold.process((KEY, ("early", part)), bundle.entries, bundle.token, bundle.clear))
         bundle.commit()
-        store.write_live(COMPILED, run.run, found)
+        store.live.write(COMPILED, run.run, found)
         return found
 
     first = [update for part in parts for update in pane(part)]
@@ -300,9 +301,9 @@ def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Ro
     assert pane(parts[1]) == [], "behind: of generation 1 it has seen nothing"
     (whole,) = pane(parts[0])
     assert (whole.attempt, whole.replaces, len(whole.straddlers)) == (1, True, 1)
-    store.write_live(COMPILED, run.run, first)
+    store.live.write(COMPILED, run.run, first)
     assert sum(row.events for row in all_answers_of(store, run)) == 3
-    assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}
+    assert set(store.residues.of_rows(COMPILED.version, run.run).values()) == {0}
     (after,) = pane(routed(COMPILED, [Sale("three", 3)], 2))
     assert (after.attempt, after.replaces) == (1, False)
     assert sum(row.events for row in all_answers_of(store, run)) == 4
@@ -322,7 +323,7 @@ def test_a_worker_that_was_taken_for_dead_holds_up_no_publishing(
     """To what it had, the store is ahead for good: its replacement has gone on."""
     store, fold, state, parts = open_store(run.store), fold_of(run), RunnerState(), panes(routed, 3)
     paused = RunnerState()
-    store.write_live(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
+    store.live.write(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
     fold.forget(KEY, *_throwaway())
     LocalBlobs(str(tmp_path / "journal")).replace(watermark_path(run.run, 0, 9), b"{}")
     lane = lane_name(run.run, 0)
@@ -341,24 +342,24 @@ def test_a_worker_that_was_taken_for_dead_holds_up_no_publishing(
 def test_a_late_copy_after_a_tile_of_duplicates_was_cleared_is_no_attempt(routed: Routed, run: LiveRunRef) -> None:
     """The base had counted all of it, so no id is the run's own; the store has its tallies all the same."""
     store, known = open_store(run.store), Sale("known", 1)
-    store.start_batch_run(COMPILED.version, "b1", boundary=1)
-    store.write_batch(COMPILED, "b1", [TileState(COMPILED, KEY).update([routed(COMPILED, [known])], "batch")])
+    store.batch.start(COMPILED.version, "b1", boundary=1)
+    store.batch.write(COMPILED, "b1", [TileState(COMPILED, KEY).update([routed(COMPILED, [known])], "batch")])
     fold, state = fold_of(replace(run, base_batch_run="b1")), RunnerState()
-    store.write_live(COMPILED, run.run, [process(fold, state, routed(COMPILED, [known], 2))])
+    store.live.write(COMPILED, run.run, [process(fold, state, routed(COMPILED, [known], 2))])
     bundle = state.bundle()
     fold.forget(KEY, bundle.entries, bundle.token)
     bundle.commit()
     late = routed(COMPILED, [known], 2)
     at = late.schema.get_field_index(LATE)
     process(fold, state, late.set_column(at, late.schema.field(at), pa.array([True])))
-    assert store.tile_progress(COMPILED.version, run.run, *KEY).attempt == 0
-    assert store.serve_live("sales", COMPILED.version, run.run).live_run == run.run
+    assert store.live.tile_progress(COMPILED.version, run.run, *KEY).attempt == 0
+    assert store.publishing.serve_live("sales", COMPILED.version, run.run).live_run == run.run
 
 
 def all_answers_of(store: ViewStore, run: LiveRunRef) -> list[Any]:
     """What is answered from the live run."""
-    if store.served("sales") is None:
-        store.serve_live("sales", COMPILED.version, run.run)
+    if store.publishing.served("sales") is None:
+        store.publishing.serve_live("sales", COMPILED.version, run.run)
     return list(all_answers(store, COMPILED))
 
 
@@ -375,9 +376,9 @@ def test_what_the_base_counted_is_a_duplicate(routed: Routed, run: LiveRunRef) -
     """Also after the tile moved to another worker, however often."""
     store = open_store(run.store)
     known, fresh = Sale("known", 1), Sale("fresh", 2)
-    store.start_batch_run(COMPILED.version, "b1", boundary=1)
+    store.batch.start(COMPILED.version, "b1", boundary=1)
     counted = TileState(COMPILED, KEY).update([routed(COMPILED, [known])], "batch")
-    store.write_batch(COMPILED, "b1", [counted])
+    store.batch.write(COMPILED, "b1", [counted])
     fold, state = fold_of(replace(run, base_batch_run="b1")), RunnerState()
     for attempt in range(40):
         update = process(fold, state, routed(COMPILED, [known, fresh], 2))
@@ -433,7 +434,7 @@ def test_panes_are_late_once_the_watermark_has_passed_the_tile(routed: Routed, r
     bundle = state.bundle()
     (over,) = fold.pass_end(KEY, bundle.token)
     bundle.commit()
-    open_store(run.store).write_live(COMPILED, run.run, [over])
+    open_store(run.store).live.write(COMPILED, run.run, [over])
     assert (over.timing, over.block.num_rows, over.tallies) == ("on time", 0, ())
     assert list(fold.pass_end(KEY, state.bundle().token)) == [], "it is said once"
     found = [process(fold_of(run), state, part) for part in parts[1:3]]
@@ -495,6 +496,6 @@ def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: P
     assert {"early", "on time"} <= timings <= {"early", "on time", "late"}
     answers = {(row.key, row.start): row.results for row in all_answers(store, COMPILED)}
     assert differences(answers, expected(items)) == []
-    assert set(store.row_residues(COMPILED.version, run.run).values()) == {0}
+    assert set(store.residues.of_rows(COMPILED.version, run.run).values()) == {0}
     for update in seen(name):
         assert update.ids.schema.names == [HASH, CONTENT, GENERATION]

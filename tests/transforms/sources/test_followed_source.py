@@ -213,11 +213,11 @@ def test_who_serves_in_whose_place(tmp_path: Path, served: str, run: str, serves
     from tandem.views.store import ViewStore
 
     store, compiled = ViewStore(str(tmp_path / "v.db")), sales.compiled()
-    store.register(compiled)
+    store.definitions.register(compiled)
     for name in (served, run):
-        store.start_live_run(compiled.version, name)
-    store.serve_live("sales", compiled.version, served)
+        store.live.start(compiled.version, name)
+    store.publishing.serve_live("sales", compiled.version, served)
     assert serve_when_caught_up(store, DEFINITION, run) is serves
-    now = store.served("sales")
+    now = store.publishing.served("sales")
     assert now is not None
     assert now.live_run == (run if serves else served)

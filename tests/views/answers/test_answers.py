@@ -19,14 +19,14 @@ T = 60_000_000
 @pytest.fixture
 def mixed(bench: Any) -> Any:
     """Batch to generation 1, live generation 2; keys a and é over tiles 0 to 4."""
-    bench.store.start_live_run("v1", "L1", journal="j")
+    bench.store.live.start("v1", "L1", journal="j")
     bench.live("L1", 1, "a", 1)
     bench.live("L1", 2, "a", 2)
     bench.live("L1", 2, "a", 4, tile=3 * T, lane="b")
     bench.live("L1", 2, "é", 8, tile=4 * T, lane="c")
     bench.batch("B1", 1, [(1, "a", 1)])
-    bench.store.publish("orders", "v1", "B1", "L1")
-    bench.store.set_watermark("v1", "L1", 3 * T)
+    bench.store.publishing.publish("orders", "v1", "B1", "L1")
+    bench.store.live.set_watermark("v1", "L1", 3 * T)
     return bench
 
 
@@ -80,7 +80,7 @@ def test_other_bounds_are_refused(mixed: Any, start: int, end: int, step: int | 
 
 
 def test_a_series_has_every_step_with_a_status_of_its_own(mixed: Any) -> None:
-    mixed.store.write_segments("v1", "L1", [mixed.Segment("L1/d", 1, 2, 1, 0, late=((T, 1),))])
+    mixed.store.live.write_segments("v1", "L1", [mixed.Segment("L1/d", 1, 2, 1, 0, late=((T, 1),))])
     found = series(mixed.store, mixed.compiled, "a", -T, 4 * T)
     assert [(p.start, p.end, p.events, p.results["n"], str(p.status)) for p in found.points] == [
         (-T, 0, 0, 0, "FINAL"),
@@ -162,7 +162,7 @@ def test_damaged_states_are_named(mixed: Any) -> None:
 
 
 def test_the_report_is_plain_data_of_everything(mixed: Any) -> None:
-    mixed.store.write_segments("v1", "L1", [mixed.Segment("L1/d", 1, 2, 4, 2, 1, 1)])
+    mixed.store.live.write_segments("v1", "L1", [mixed.Segment("L1/d", 1, 2, 4, 2, 1, 1)])
     report = status_report(mixed.store, "orders")
     assert json.loads(json.dumps(report))["served"]["batch_run"] == "B1"
     (live,) = report["live_runs"]

@@ -68,16 +68,6 @@ def test_the_statuses_of_a_series_are_those_of_its_steps(scope: Scope, steps: li
     assert statuses(compiled, scope, ends, events, columns[2], columns[3]) == expected
 
 
-def test_whether_a_batch_run_was_published(bench: Any) -> None:
-    for run in ("B1", "B2", "B3"):
-        bench.batch(run, 0, [])
-    bench.store.publish("orders", "v1", "B1")
-    bench.store.publish("orders", "v1", "B2")
-    found = [bench.store.was_published("orders", run) for run in ("B1", "B2", "B3", "nowhere")]
-    assert found == [True, True, False, False]
-    assert not bench.store.was_published("others", "B1")
-
-
 def measures_of_every_kind() -> tuple[pa.RecordBatch, list[Any]]:
     """20,000 events, and a measure of every kind of column that it takes."""
     random, count = np.random.default_rng(1), 20_000

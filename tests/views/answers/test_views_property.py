@@ -97,7 +97,7 @@ class Fold:
             tallies = [self.bench.Tally(g, *counts) for (t, g), counts in self.tallies.items() if t == tile]
             block, straddlers = self.bench.block(*rows), self.straddlers.get(tile, [])
             updates.append(self.bench.Update(tile, 0, block, tallies, straddlers))
-        self.bench.store.write_live(self.bench.compiled, self.run, updates)
+        self.bench.store.live.write(self.bench.compiled, self.run, updates)
 
     def _write_segment(self, lane: str, number: int, messages: list[Message]) -> None:
         kinds = [m.kind for m in messages]
@@ -114,7 +114,7 @@ class Fold:
             dead,
             ((0, late),) if late else (),
         )
-        self.bench.store.write_segments(self.bench.version, self.run, [segment])
+        self.bench.store.live.write_segments(self.bench.version, self.run, [segment])
 
 
 @dataclass
@@ -142,18 +142,18 @@ class Machine:
 
     def start(self) -> None:
         """A new live run over the batch run that is served; it takes the served run's lanes over."""
-        served = self.bench.store.served("orders")
+        served = self.bench.store.publishing.served("orders")
         base = served.batch_run if served else None
         boundary = served.boundary if served else 0
         todo = self.segments(boundary)
         done = {} if not self.folds else self._done(self.folds[-1], todo)
         takeover = [LaneExtent(lane, last, first) for lane, (first, last) in done.items()]
         run = f"L{len(self.folds)}"
-        self.bench.store.start_live_run(self.bench.version, run, journal="j", base_batch_run=base, takeover=takeover)
+        self.bench.store.live.start(self.bench.version, run, journal="j", base_batch_run=base, takeover=takeover)
         fold = Fold(self.bench, run, todo)
         if base is not None:
             for tile in range(4):
-                ids = self.bench.store.counted_ids(self.bench.version, base, tile * 60_000_000)
+                ids = self.bench.store.batch.counted_ids(self.bench.version, base, tile * 60_000_000)
                 for row in ids.to_pylist():
                     fold.seen[row[HASH]] = row["__generation"]
         self.folds.append(fold)
@@ -168,31 +168,31 @@ class Machine:
 
     def build(self) -> str:
         """A batch run up to some boundary, over the served one or from nothing, for the newest live run."""
-        served = self.bench.store.served("orders")
+        served = self.bench.store.publishing.served("orders")
         parent = served.batch_run if served and self.random.random() < 0.7 else None
-        before = self.bench.store.batch_run(parent).boundary if parent else 0
+        before = self.bench.store.batch.get(parent).boundary if parent else 0
         last = max((m.generation for m in self.messages), default=0)
         boundary = self.random.randint(before, last)
         run, fold = f"B{self.batches}", self.folds[-1]
         self.batches += 1
         store, version = self.bench.store, self.bench.version
-        store.start_batch_run(version, run, boundary=boundary, parent=parent, built_for=fold.run)
+        store.batch.start(version, run, boundary=boundary, parent=parent, built_for=fold.run)
         counts = {g: GenerationCounts(g) for g in range(before + 1, boundary + 1)}
         updates = [self._batch_tile(tile * 60_000_000, before, boundary, parent, counts) for tile in range(4)]
         for _ in range(self.random.choice([1, 2])):
-            store.write_batch(self.bench.compiled, run, updates)
+            store.batch.write(self.bench.compiled, run, updates)
         for m in self.messages:
             if before < m.generation <= boundary:
                 kind = {"dead": "dead", "filtered": "filtered"}.get(m.kind)
                 _add(counts, m.generation, received=1, **({kind: 1} if kind else {}))
-        store.finish_batch_run(run, BatchManifest(tuple(counts.values())))
+        store.batch.finish(run, BatchManifest(tuple(counts.values())))
         return run
 
     def _batch_tile(self, tile: int, before: int, boundary: int, parent: str | None, counts: Any) -> Any:
         store, version = self.bench.store, self.bench.version
-        seen = set(store.straddling_ids(version, self.folds[-1].run, tile, None, boundary)[HASH].to_pylist())
+        seen = set(store.live.straddling_ids(version, self.folds[-1].run, tile, None, boundary)[HASH].to_pylist())
         if parent is not None:
-            seen |= set(store.counted_ids(version, parent, tile)[HASH].to_pylist())
+            seen |= set(store.batch.counted_ids(version, parent, tile)[HASH].to_pylist())
         rows: dict[tuple[int, str], list[int]] = {}
         ids = []
         for m in self.messages:
@@ -212,7 +212,7 @@ class Machine:
 
     def covered(self) -> set[int]:
         """Every event that batch covers, or that the served live run has taken in on time."""
-        served = self.bench.store.served("orders")
+        served = self.bench.store.publishing.served("orders")
         if served is None:
             return set()
         numbers = {m.number for m in self.messages if m.kind == "event" and m.generation <= served.boundary}
@@ -235,7 +235,7 @@ class Machine:
         self.shown = numbers
         for fold in self.folds:
             if not fold.todo:
-                residues = self.bench.store.residues(self.bench.version, fold.run)
+                residues = self.bench.store.residues.of_live_run(self.bench.version, fold.run)
                 assert set(residues.values()) <= {0}
 
     def attempt(self, step: str) -> bool:
@@ -249,16 +249,18 @@ class Machine:
             if step == "take" and fold.todo:
                 fold.take(self.random)
             elif step == "serve":
-                store.serve_live("orders", version, fold.run)
+                store.publishing.serve_live("orders", version, fold.run)
             elif step == "build":
                 self.built.append(self.build())
             elif step == "publish" and self.built:
                 # Not always the newest: a batch run may wait while live goes on, and others are published.
-                store.publish("orders", version, self.random.choice(self.built), fold.run)
+                store.publishing.publish("orders", version, self.random.choice(self.built), fold.run)
             elif step == "roll back":
-                store.roll_back("orders", self.random.choice(store.publications("orders")).ordinal)
+                store.publishing.roll_back(
+                    "orders", self.random.choice(store.publishing.publications("orders")).ordinal
+                )
             elif step == "prune":
-                store.prune("orders", keep=self.random.choice([1, 2, 3]))
+                store.publishing.prune("orders", keep=self.random.choice([1, 2, 3]))
             else:
                 return False
         except PublishRefusedError as error:

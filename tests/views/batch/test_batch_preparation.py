@@ -13,8 +13,8 @@ import pytest
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
-from tandem.views import run_store
 from tandem.views.answers.point import all_answers
+from tandem.views.batch import runs
 from tandem.views.batch.event_ids import PackedIds, pack_ids, unpack_ids
 from tandem.views.reconcile.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
 from tandem.views.rows import BatchManifest
@@ -72,20 +72,20 @@ def test_a_slice_of_ids_is_packed_alone(bench: Any) -> None:
 
 def view(bench: Any, batch_run: str) -> dict[tuple[str, int], int]:
     """Events by key and tile of a finished batch run."""
-    bench.store.publish("orders", "v1", batch_run)
+    bench.store.publishing.publish("orders", "v1", batch_run)
     return {(row.key, row.start): row.events for row in all_answers(bench.store, bench.compiled)}
 
 
 def begin(bench: Any) -> Any:
     """A run over another one, and an update for it in two generations, its keys not in order."""
     bench.batch("B1", 1, [(1, "a", 5), (1, "b", 5)])
-    bench.store.start_batch_run("v1", "B2", boundary=1, parent="B1")
+    bench.store.batch.start("v1", "B2", boundary=1, parent="B1")
     return bench.Update(0, 0, bench.block((1, "a", 2, 20), (-1, "a", 1, 10), (-1, "c", 4, 40)), ids=bench.ids())
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Do something once between what a batch write reads and its transaction."""
-    prepare, acts = run_store.prepare, [act]
+    prepare, acts = runs.prepare, [act]
 
     def interrupted(*arguments: Any) -> Any:
         prepared = prepare(*arguments)
@@ -93,12 +93,12 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
             acts.pop()()
         return prepared
 
-    monkeypatch.setattr(run_store, "prepare", interrupted)
+    monkeypatch.setattr(runs, "prepare", interrupted)
 
 
 def test_generations_and_ancestors_are_merged_by_key(bench: Any) -> None:
-    bench.store.write_batch(bench.compiled, "B2", [begin(bench)])
-    bench.store.finish_batch_run("B2", BatchManifest())
+    bench.store.batch.write(bench.compiled, "B2", [begin(bench)])
+    bench.store.batch.finish("B2", BatchManifest())
     assert view(bench, "B2") == {("a", 0): 8, ("b", 0): 5, ("c", 0): 4}
 
 
@@ -109,11 +109,11 @@ def test_others_write_while_a_batch_write_is_prepared(
     seen: list[str] = []
 
     def write() -> None:
-        other.start_live_run("v1", "L1")
+        other.live.start("v1", "L1")
         seen.append("written")
 
     meanwhile(monkeypatch, write)
-    bench.store.write_batch(bench.compiled, "B2", [update])
+    bench.store.batch.write(bench.compiled, "B2", [update])
     other.close()
     assert seen == ["written"]
 
@@ -122,17 +122,17 @@ def test_a_tile_that_is_begun_anew_meanwhile_has_nothing_of_its_ancestors(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update = begin(bench)
-    meanwhile(monkeypatch, lambda: bench.store.clear_tiles("B2", [0]))
-    bench.store.write_batch(bench.compiled, "B2", [update])
-    bench.store.finish_batch_run("B2", BatchManifest())
+    meanwhile(monkeypatch, lambda: bench.store.batch.clear_tiles("B2", [0]))
+    bench.store.batch.write(bench.compiled, "B2", [update])
+    bench.store.batch.finish("B2", BatchManifest())
     assert view(bench, "B2") == {("a", 0): 3, ("c", 0): 4}
 
 
 def test_a_run_that_is_finished_meanwhile_takes_nothing_in(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     update = begin(bench)
-    meanwhile(monkeypatch, lambda: bench.store.finish_batch_run("B2", BatchManifest()))
+    meanwhile(monkeypatch, lambda: bench.store.batch.finish("B2", BatchManifest()))
     with pytest.raises(StoreError, match="'B2' is COMPLETE"):
-        bench.store.write_batch(bench.compiled, "B2", [update])
+        bench.store.batch.write(bench.compiled, "B2", [update])
     assert view(bench, "B2") == {("a", 0): 5, ("b", 0): 5}
 
 
@@ -148,14 +148,14 @@ def test_rows_are_inserted_in_the_order_of_their_key(bench: Any, monkeypatch: py
         write_rows(connection, statement, rows)
 
     monkeypatch.setattr(bench.store.database, "write_rows", seen)
-    bench.store.start_batch_run("v1", "B1", boundary=1)
+    bench.store.batch.start("v1", "B1", boundary=1)
     keys = ["é", "b", "z", "a"]
     updates = [
         bench.Update(tile, shard, bench.block(*((1, key, 1, 10) for key in keys[shard::2])), ids=bench.ids())
         for tile in (120, 0, 60)
         for shard in (1, 0)
     ]
-    bench.store.write_batch(bench.compiled, "B1", updates)
+    bench.store.batch.write(bench.compiled, "B1", updates)
     places = [(key.encode(), tile) for _, key, tile, *_ in written]
     assert len(places) == 12
     assert all(before < after for before, after in pairwise(places))
@@ -169,11 +169,11 @@ def test_writing_again_in_other_parts_leaves_equal_digests(bench: Any) -> None:
     ]
     found = []
     for run, parts in (("B1", [updates]), ("B2", [[update] for update in reversed(updates)])):
-        bench.store.start_batch_run("v1", run, boundary=1)
+        bench.store.batch.start("v1", run, boundary=1)
         for part in parts:
-            bench.store.write_batch(bench.compiled, run, part)
+            bench.store.batch.write(bench.compiled, run, part)
         with bench.store.database.read() as connection:
-            ordinal = bench.store.batch_run(run).ordinal
+            ordinal = bench.store.batch.get(run).ordinal
             for table in ("batch_state_digests", "batch_id_digests"):
                 query = f"SELECT * FROM {table} WHERE batch_run = {ordinal} ORDER BY tile"
                 rows = [tuple(row)[:3] + tuple(row)[4:-1] for row in connection.exec_driver_sql(query)]

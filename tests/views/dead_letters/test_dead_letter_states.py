@@ -59,13 +59,13 @@ def read(row: int, original: str, original_row: int, attempt: int = 1) -> Fate:
 
 @pytest.fixture
 def live(bench: Any) -> Any:
-    bench.store.start_live_run("v1", "L1")
-    bench.store.serve_live("orders", "v1", "L1")
+    bench.store.live.start("v1", "L1")
+    bench.store.publishing.serve_live("orders", "v1", "L1")
     return bench
 
 
 def states(bench: Any) -> dict[str, str]:
-    return {f"{s.position}#{s.row}": s.status.value for s in bench.store.dead_letters("v1")}
+    return {f"{s.position}#{s.row}": s.status.value for s in bench.store.dead_letters.states("v1")}
 
 
 def pending(bench: Any) -> int:
@@ -73,15 +73,15 @@ def pending(bench: Any) -> int:
 
 
 def take_in(bench: Any, *segments: Any, run: str = "L1") -> None:
-    bench.store.write_segments("v1", run, segments)
+    bench.store.live.write_segments("v1", run, segments)
 
 
 def batch(bench: Any, name: str, boundary: int, notes: Sequence[LetterNote], dead: dict[int, int], **more: Any) -> None:
     """A finished batch run that noted these, with these numbers of dead records by generation."""
-    bench.store.start_batch_run("v1", name, boundary=boundary, **more)
-    bench.store.note_letters("v1", name, notes)
+    bench.store.batch.start("v1", name, boundary=boundary, **more)
+    bench.store.dead_letters.note("v1", name, notes)
     counts = [GenerationCounts(g, received=5, filtered=5 - dead[g], dead=dead[g]) for g in dead]
-    bench.store.finish_batch_run(name, BatchManifest(tuple(counts)))
+    bench.store.batch.finish(name, BatchManifest(tuple(counts)))
 
 
 @pytest.mark.parametrize("rows", [(), (0,), (4, 2, 2**40)], ids=["none", "zero", "several"])
@@ -100,7 +100,7 @@ def test_a_replay_that_fails_again_counts_with_its_original(live: Any) -> None:
     take_in(live, segment(1, 1, [1]))
     take_in(live, segment(2, 2, [0, 2], [failed(0, "J/0/1", 1)]))
     assert (pending(live), states(live)) == (2, {"J/0/1#1": "open", "J/0/2#2": "open"})
-    letter = live.store.dead_letters("v1")[0]
+    letter = live.store.dead_letters.states("v1")[0]
     assert (letter.tries, letter.attempts, letter.in_flight) == (2, 1, False)
     assert [(t.reason, t.position, t.row) for t in letter.tried] == [("still bad", "J/0/2", 0)]
 
@@ -124,26 +124,26 @@ def test_the_order_of_facts_does_not_matter(order: Sequence[str], live: Any) -> 
         take_in(live, FACTS[name])
         take_in(live, FACTS[name])
     assert (pending(live), states(live)) == (0, {"J/0/1#1": "replayed"})
-    assert live.store.dead_letters("v1")[0].tries == 4
+    assert live.store.dead_letters.states("v1")[0].tries == 4
 
 
 def test_what_a_run_that_is_not_served_could_read_stays_open(live: Any) -> None:
     take_in(live, segment(1, 1, [1]))
-    live.store.start_live_run("v1", "L2")
+    live.store.live.start("v1", "L2")
     take_in(live, segment(1, 1, []), segment(2, 2, [], [read(0, "J/0/1", 1)]), run="L2")
     assert pending(live) == 1
-    assert live.store.dead_letters("v1")[0].in_flight, "it could be read, but isn't served yet"
+    assert live.store.dead_letters.states("v1")[0].in_flight, "it could be read, but isn't served yet"
     take_in(live, segment(2, 2, []))
-    live.store.serve_live("orders", "v1", "L2")
+    live.store.publishing.serve_live("orders", "v1", "L2")
     assert (pending(live), states(live)) == (0, {"J/0/1#1": "replayed"})
 
 
 def test_a_new_run_that_reads_the_original_settles_it_once_it_is_served(live: Any) -> None:
     take_in(live, segment(1, 1, [1, 2]))
-    live.store.start_live_run("v1", "L2")
+    live.store.live.start("v1", "L2")
     take_in(live, segment(1, 1, [2]), run="L2")
     assert pending(live) == 2
-    live.store.serve_live("orders", "v1", "L2")
+    live.store.publishing.serve_live("orders", "v1", "L2")
     assert (pending(live), states(live)) == (1, {"J/0/1#1": "replayed", "J/0/1#2": "open"})
 
 
@@ -159,7 +159,7 @@ def test_a_batch_run_decides_up_to_its_boundary_once_it_is_served(note: Any, dea
     take_in(live, segment(1, 1, [1]))
     batch(live, "b1", 1, note, {1: dead}, built_for="L1")
     assert pending(live) == 1
-    live.store.publish("orders", "v1", "b1", "L1")
+    live.store.publishing.publish("orders", "v1", "b1", "L1")
     assert pending(live) == left
 
 
@@ -168,7 +168,7 @@ def test_a_replay_that_batch_can_not_read_opens_its_letter_again(live: Any) -> N
     assert pending(live) == 0
     notes = [LetterNote("J/0/1", 1, [1]), LetterNote("J/0/2", 2, [0], [failed(0, "J/0/1", 1)])]
     batch(live, "b1", 2, notes, {1: 1, 2: 1}, built_for="L1")
-    live.store.publish("orders", "v1", "b1", "L1")
+    live.store.publishing.publish("orders", "v1", "b1", "L1")
     assert (pending(live), states(live)) == (1, {"J/0/1#1": "open"})
 
 
@@ -176,38 +176,38 @@ def test_files_of_batch_runs_that_are_not_served_open_nothing(live: Any) -> None
     note = LetterNote("a.jsonl/0", -1, [1])
     batch(live, "b1", 0, [note], {-1: 1}, file_sets=[FileSet(-1, "d")], built_for="L1")
     assert (pending(live), states(live)) == (0, {})
-    live.store.publish("orders", "v1", "b1", "L1")
+    live.store.publishing.publish("orders", "v1", "b1", "L1")
     assert (pending(live), states(live)) == (1, {"a.jsonl/0#1": "open"})
 
 
 def test_dropped_letters_stay_dropped_and_keep_their_note(live: Any) -> None:
     take_in(live, segment(1, 1, [1, 3]))
     places = [("J/0/1", 1), ("J/0/1", 1), ("J/0/1", 2), ("nowhere", 0)]
-    assert live.store.settle_letters("v1", places, DROPPED, "spam") == 1
-    assert live.store.settle_letters("v1", places, DROPPED, "spam") == 0
+    assert live.store.dead_letters.settle("v1", places, DROPPED, "spam") == 1
+    assert live.store.dead_letters.settle("v1", places, DROPPED, "spam") == 0
     take_in(live, segment(2, 2, [0], [failed(0, "J/0/1", 1)]))
     assert (pending(live), states(live)) == (1, {"J/0/1#1": "dropped", "J/0/1#3": "open"})
-    assert [(act.kind, act.note) for act in live.store.dead_letters("v1")[0].acts] == [("dropped", "spam")]
+    assert [(act.kind, act.note) for act in live.store.dead_letters.states("v1")[0].acts] == [("dropped", "spam")]
 
 
 def test_an_attempt_is_sent_once_and_can_be_taken_back(live: Any) -> None:
     take_in(live, segment(1, 1, [1]))
     sent = [(("J/0/1", 1), 1, "topic")]
-    assert live.store.send_letters("v1", sent) == [True]
-    assert live.store.send_letters("v1", sent) == [False]
-    assert live.store.dead_letters("v1")[0].in_flight
-    live.store.unsend_letters("v1", [(("J/0/1", 1), 1)])
-    assert not live.store.dead_letters("v1")[0].in_flight
-    assert live.store.send_letters("v1", sent) == [True]
+    assert live.store.dead_letters.send("v1", sent) == [True]
+    assert live.store.dead_letters.send("v1", sent) == [False]
+    assert live.store.dead_letters.states("v1")[0].in_flight
+    live.store.dead_letters.unsend("v1", [(("J/0/1", 1), 1)])
+    assert not live.store.dead_letters.states("v1")[0].in_flight
+    assert live.store.dead_letters.send("v1", sent) == [True]
     take_in(live, segment(2, 2, [0], [failed(0, "J/0/1", 1)]))
-    letter = live.store.dead_letters("v1")[0]
+    letter = live.store.dead_letters.states("v1")[0]
     assert (letter.in_flight, letter.attempts, letter.status) == (False, 1, OPEN)
 
 
 def test_duplicates_that_routing_found_are_conserved(live: Any) -> None:
     counts = {"received": 3, "filtered": 1, "dead": 1, "duplicates": 1, "dead_rows": (0,)}
     take_in(live, Segment("J/0", 1, 1, **counts))
-    assert live.store.residues("v1", "L1") == {1: 0}
+    assert live.store.residues.of_live_run("v1", "L1") == {1: 0}
 
 
 @pytest.mark.parametrize(
@@ -223,10 +223,10 @@ def test_duplicates_that_routing_found_are_conserved(live: Any) -> None:
 def test_who_noted_a_letter(row: int, batch_run: str | None, live_run: str | None, noted: bool, live: Any) -> None:
     take_in(live, segment(1, 1, [1]))
     batch(live, "b1", 1, [LetterNote("J/0/1", 1, [2])], {1: 1}, built_for="L1")
-    assert live.store.is_noted_dead("v1", "J/0/1", row, batch_run, live_run) is noted
+    assert live.store.dead_letters.is_noted("v1", "J/0/1", row, batch_run, live_run) is noted
 
 
 def test_everything_is_of_one_version(live: Any) -> None:
     take_in(live, segment(1, 1, [1]))
-    assert [s.status for s in live.store.dead_letters("v1", REPLAYED)] == []
-    assert [s.status for s in live.store.dead_letters("v1", OPEN)] == [OPEN]
+    assert [s.status for s in live.store.dead_letters.states("v1", REPLAYED)] == []
+    assert [s.status for s in live.store.dead_letters.states("v1", OPEN)] == [OPEN]

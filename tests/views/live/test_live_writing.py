@@ -23,14 +23,14 @@ def rows(bench: Any, key: str = "k") -> tuple[int, int]:
 
 @pytest.fixture
 def live(bench: Any) -> Any:
-    bench.store.start_live_run("v1", "L1", journal="j")
-    bench.store.serve_live("orders", "v1", "L1")
+    bench.store.live.start("v1", "L1", journal="j")
+    bench.store.publishing.serve_live("orders", "v1", "L1")
     return bench
 
 
 def write(bench: Any, *blocks: Any, tallies: Any = (), straddlers: Any = (), tile: int = 0) -> None:
     updates = [bench.Update(tile, 0, block, tallies, straddlers) for block in blocks]
-    bench.store.write_live(bench.compiled, "L1", updates)
+    bench.store.live.write(bench.compiled, "L1", updates)
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,21 @@ def test_tallies_and_segments_may_come_twice_in_any_order(live: Any) -> None:
     segment = live.Segment("L1/a", 1, 1, received=10, routed=6, filtered=1, dead=1, late=((0, 2),))
     for seen in (4, 6, 5, 6):
         write(live, live.block(), tallies=[live.Tally(1, seen - 1, 1, 1)])
-        live.store.write_segments("v1", "L1", [segment, segment])
-    assert live.store.residues("v1", "L1") == {1: 0}
+        live.store.live.write_segments("v1", "L1", [segment, segment])
+    assert live.store.residues.of_live_run("v1", "L1") == {1: 0}
 
 
 def test_residue_tells_what_is_on_its_way_per_generation(live: Any) -> None:
-    live.store.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 5, 5), live.Segment("L1/a", 2, 2, 3, 3)])
+    live.store.live.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 5, 5), live.Segment("L1/a", 2, 2, 3, 3)])
     write(live, live.block((1, "k", 4, 40)), tallies=[live.Tally(1, 4, 1)])
-    assert live.store.residues("v1", "L1") == {1: 0, 2: 3}
+    assert live.store.residues.of_live_run("v1", "L1") == {1: 0, 2: 3}
     certificate = answer(live.store, live.compiled, "k", 0, live.tile).certificate
     assert (certificate.in_flight, certificate.status) == (3, "PROVISIONAL")
 
 
 def test_late_events_make_only_their_tile_partial(live: Any) -> None:
     late = ((0, 2), (3 * live.tile, 1))
-    live.store.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 3, 0, late=late)])
+    live.store.live.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 3, 0, late=late)])
     partial = answer(live.store, live.compiled, "k", 0, live.tile).certificate
     other = answer(live.store, live.compiled, "k", live.tile, 3 * live.tile).certificate
     assert (partial.pending_late, partial.status) == (2, "PARTIAL")
@@ -119,37 +119,37 @@ def test_late_events_make_only_their_tile_partial(live: Any) -> None:
 
 def test_rows_and_tallies_of_different_folds_are_found(live: Any) -> None:
     write(live, live.block((1, "k", 4, 40), (2, "k", 3, 30)), tallies=[live.Tally(1, 4), live.Tally(2, 2)])
-    assert live.store.row_residues("v1", "L1") == {1: 0, 2: -1}
+    assert live.store.residues.of_rows("v1", "L1") == {1: 0, 2: -1}
 
 
 def test_a_watermark_never_goes_back(live: Any) -> None:
     for watermark in (5, 9, 7):
-        live.store.set_watermark("v1", "L1", watermark)
-    assert live.store.live_run("v1", "L1").watermark == 9
+        live.store.live.set_watermark("v1", "L1", watermark)
+    assert live.store.live.get("v1", "L1").watermark == 9
 
 
 def test_starting_a_known_run_resumes_it(live: Any) -> None:
-    live.store.set_watermark("v1", "L1", 5)
-    resumed = live.store.start_live_run("v1", "L1", journal="j", takeover=[LaneExtent("x", 3)])
+    live.store.live.set_watermark("v1", "L1", 5)
+    resumed = live.store.live.start("v1", "L1", journal="j", takeover=[LaneExtent("x", 3)])
     assert (resumed.watermark, resumed.takeover) == (5, ())
 
 
 def test_writes_of_generations_that_batch_covers_for_good_are_passed_over(live: Any) -> None:
     live.live("L1", 1, "k", 4)
     live.batch("B1", 1, [(1, "k", 4)])
-    live.store.publish("orders", "v1", "B1", "L1")
-    live.store.prune("orders", keep=1)
+    live.store.publishing.publish("orders", "v1", "B1", "L1")
+    live.store.publishing.prune("orders", keep=1)
     live.live("L1", 1, "k", 4)
-    assert live.store.residues("v1", "L1") == {}
+    assert live.store.residues.of_live_run("v1", "L1") == {}
     assert rows(live) == (4, 40)
 
 
 @pytest.mark.parametrize("run", ["L9", "L0"])
 def test_an_unknown_or_dropped_run_takes_nothing_in(bench: Any, run: str) -> None:
     for name in ("L0", "L1"):
-        bench.store.start_live_run("v1", name)
-    bench.store.serve_live("orders", "v1", "L1")
-    bench.store.prune("orders")
+        bench.store.live.start("v1", name)
+    bench.store.publishing.serve_live("orders", "v1", "L1")
+    bench.store.publishing.prune("orders")
     with pytest.raises(StoreError, match=f"live run '{run}'"):
         bench.live(run, 1, "k", 1)
 
@@ -158,23 +158,23 @@ def test_straddlers_keep_their_earliest_copy_and_unsigned_hashes(live: Any) -> N
     high = 2**64 - 1
     for earlier in (4, 2, 3):
         write(live, live.block(), straddlers=[live.Straddler(high, 2**63, 5, earlier)])
-    found = live.store.straddling_ids("v1", "L1", 0, None, 2).to_pylist()
+    found = live.store.live.straddling_ids("v1", "L1", 0, None, 2).to_pylist()
     assert found == [{"__hash": high, "__content": 2**63, "__generation": 5}]
-    assert live.store.straddling_ids("v1", "L1", 0, None, 1).num_rows == 0
-    assert live.store.straddling_ids("v1", "L1", 0, None, 5).num_rows == 0
-    assert live.store.straddling_ids("v1", "L1", 0, 1, 2).num_rows == 0
+    assert live.store.live.straddling_ids("v1", "L1", 0, None, 1).num_rows == 0
+    assert live.store.live.straddling_ids("v1", "L1", 0, None, 5).num_rows == 0
+    assert live.store.live.straddling_ids("v1", "L1", 0, 1, 2).num_rows == 0
 
 
 def test_dead_letters_stay_until_they_are_resolved(live: Any) -> None:
-    live.store.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 2, 0, dead=2)])
-    live.store.write_dead_letters("v1", [("L1/a/1", 1, 2), ("file", -1, 1)])
+    live.store.live.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 2, 0, dead=2)])
+    live.store.dead_letters.write("v1", [("L1/a/1", 1, 2), ("file", -1, 1)])
 
     def pending() -> int:
         return answer(live.store, live.compiled, "k", 0, live.tile).certificate.dead_letters
 
     assert pending() == 3
-    assert live.store.resolve_dead_letters("v1", ["L1/a/1", "nowhere"], "replayed") == 2
-    assert live.store.resolve_dead_letters("v1", ["L1/a/1"], "replayed") == 0
+    assert live.store.dead_letters.resolve("v1", ["L1/a/1", "nowhere"], "replayed") == 2
+    assert live.store.dead_letters.resolve("v1", ["L1/a/1"], "replayed") == 0
     assert pending() == 1
 
 
@@ -182,14 +182,14 @@ def test_writers_at_once_lose_nothing(live: Any) -> None:
     def work(lane: int) -> None:
         for number in range(1, 11):
             segment = live.Segment(f"L1/{lane}", number, 1, 1, 1)
-            live.store.write_segments("v1", "L1", [segment])
+            live.store.live.write_segments("v1", "L1", [segment])
             block = live.block((1, f"k{lane}", number, number))
-            live.store.write_live(live.compiled, "L1", [live.Update(0, lane, block, [live.Tally(1, number)])])
+            live.store.live.write(live.compiled, "L1", [live.Update(0, lane, block, [live.Tally(1, number)])])
 
     threads = [threading.Thread(target=work, args=(lane,)) for lane in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert live.store.residues("v1", "L1") == live.store.row_residues("v1", "L1") == {1: 0}
+    assert live.store.residues.of_live_run("v1", "L1") == live.store.residues.of_rows("v1", "L1") == {1: 0}
     assert [rows(live, f"k{lane}")[0] for lane in range(4)] == [10] * 4

@@ -25,14 +25,14 @@ def view(bench: Any) -> list[tuple[str, int]]:
 @pytest.fixture
 def four(bench: Any) -> Any:
     """Four publications, each a layer on the one before, of one event of key k and one of its own key."""
-    bench.store.start_live_run("v1", "L1", journal="j")
+    bench.store.live.start("v1", "L1", journal="j")
     parent = None
     for generation in range(1, 5):
         bench.live("L1", generation, "k", 1)
         bench.live("L1", generation, f"own{generation}", 1, lane="b")
         run = f"B{generation}"
         bench.batch(run, generation, [(generation, "k", 1), (generation, f"own{generation}", 1)], parent=parent)
-        bench.store.publish("orders", "v1", run, "L1")
+        bench.store.publishing.publish("orders", "v1", run, "L1")
         parent = run
     return bench
 
@@ -47,39 +47,39 @@ def four(bench: Any) -> Any:
 )
 def test_what_stays(four: Any, keep: int, live_rows: int, batch_rows: int) -> None:
     before = view(four)
-    pruned = four.store.prune("orders", keep)
+    pruned = four.store.publishing.prune("orders", keep)
     assert (count(four, live_states), count(four, batch_states)) == (live_rows, batch_rows)
     assert (pruned.live_rows, pruned.batch_rows) == (8 - live_rows, 8 - batch_rows)
     assert view(four) == before
-    again = four.store.prune("orders", keep)
+    again = four.store.publishing.prune("orders", keep)
     assert (again.live_rows, again.batch_rows) == (0, 0)
 
 
 def test_what_is_kept_can_still_be_rolled_back_to(four: Any) -> None:
     before = view(four)
-    four.store.prune("orders", keep=2)
-    four.store.roll_back("orders", 3)
+    four.store.publishing.prune("orders", keep=2)
+    four.store.publishing.roll_back("orders", 3)
     assert view(four) == before
     with pytest.raises(PublishRefusedError, match="is LAYER"):
-        four.store.roll_back("orders", 1)
+        four.store.publishing.roll_back("orders", 1)
 
 
 def test_publications_of_one_batch_run_count_once(four: Any) -> None:
     for _ in range(3):
-        four.store.serve_live("orders", "v1", "L1")
-    four.store.prune("orders", keep=2)
-    assert four.store.roll_back("orders", 3).boundary == 3
+        four.store.publishing.serve_live("orders", "v1", "L1")
+    four.store.publishing.prune("orders", keep=2)
+    assert four.store.publishing.roll_back("orders", 3).boundary == 3
 
 
 def test_runs_that_nothing_stands_on_are_dropped(four: Any) -> None:
     four.batch("branch", 4, [(4, "x", 1)], parent="B3")
     four.batch("orphan", 5, [(5, "x", 1)], parent="B4", finish=False)
     four.batch("B5", 4, [], parent="B4")
-    four.store.publish("orders", "v1", "B5", "L1")
+    four.store.publishing.publish("orders", "v1", "B5", "L1")
     four.batch("building", 5, [(5, "x", 1)], parent="B5", finish=False)
-    pruned = four.store.prune("orders", keep=1)
+    pruned = four.store.publishing.prune("orders", keep=1)
     assert pruned.batch_runs == 2
-    assert [four.store.batch_run(run).status for run in ("branch", "orphan", "B4", "B5", "building")] == [
+    assert [four.store.batch.get(run).status for run in ("branch", "orphan", "B4", "B5", "building")] == [
         "DROPPED",
         "DROPPED",
         "LAYER",
@@ -87,26 +87,26 @@ def test_runs_that_nothing_stands_on_are_dropped(four: Any) -> None:
         "BUILDING",
     ]
     with pytest.raises(StoreError, match="'orphan' is DROPPED"):
-        four.store.write_batch(four.compiled, "orphan", [])
+        four.store.batch.write(four.compiled, "orphan", [])
 
 
 def test_a_finished_run_that_waits_keeps_what_it_stands_on(four: Any) -> None:
     for run in ("waiting", "newest"):
         four.batch(run, 4, [(4, "k", 1), (4, "own4", 1)], parent="B3")
-    four.store.publish("orders", "v1", "waiting", "L1")
-    four.store.prune("orders", keep=1)
-    four.store.publish("orders", "v1", "newest", "L1")
+    four.store.publishing.publish("orders", "v1", "waiting", "L1")
+    four.store.publishing.prune("orders", keep=1)
+    four.store.publishing.publish("orders", "v1", "newest", "L1")
     assert dict(view(four)) == {"k": 4, "own1": 1, "own2": 1, "own3": 1, "own4": 1}
 
 
 def test_a_replaced_live_run_goes_whole_and_one_that_catches_up_stays_whole(four: Any) -> None:
-    four.store.start_live_run("v1", "L2", journal="j", base_batch_run="B4")
-    four.store.serve_live("orders", "v1", "L2")
-    four.store.start_live_run("v1", "L3", journal="j", base_batch_run="B1")
+    four.store.live.start("v1", "L2", journal="j", base_batch_run="B4")
+    four.store.publishing.serve_live("orders", "v1", "L2")
+    four.store.live.start("v1", "L3", journal="j", base_batch_run="B1")
     four.live("L3", 2, "k", 1)
-    four.store.prune("orders", keep=1)
+    four.store.publishing.prune("orders", keep=1)
     assert (count(four, live_states), count(four, live_segments)) == (1, 1)
-    assert [four.store.live_run("v1", run).status for run in ("L1", "L2", "L3")] == [
+    assert [four.store.live.get("v1", run).status for run in ("L1", "L2", "L3")] == [
         "DROPPED",
         "LIVE",
         "LIVE",
@@ -114,22 +114,22 @@ def test_a_replaced_live_run_goes_whole_and_one_that_catches_up_stays_whole(four
 
 
 def test_a_repairs_empty_rows_go_with_what_they_hide(four: Any) -> None:
-    four.store.start_batch_run("v1", "R", boundary=4, parent="B4")
-    four.store.clear_tiles("R", [0])
-    four.store.write_batch(
+    four.store.batch.start("v1", "R", boundary=4, parent="B4")
+    four.store.batch.clear_tiles("R", [0])
+    four.store.batch.write(
         four.compiled, "R", [four.Update(0, 0, four.block((1, "k", 4, 40)), ids=four.ids((1, 1, 1)))]
     )
-    four.store.finish_batch_run("R", BatchManifest())
-    four.store.publish("orders", "v1", "R", "L1")
-    four.store.prune("orders", keep=1)
+    four.store.batch.finish("R", BatchManifest())
+    four.store.publishing.publish("orders", "v1", "R", "L1")
+    four.store.publishing.prune("orders", keep=1)
     assert view(four) == [("k", 4)]
     assert (count(four, batch_states), count(four, batch_ids)) == (1, 1)
 
 
 def test_at_least_the_served_publication_is_kept(four: Any) -> None:
     with pytest.raises(ValueError, match="keep=0"):
-        four.store.prune("orders", keep=0)
+        four.store.publishing.prune("orders", keep=0)
 
 
 def test_pruning_nothing(bench: Any) -> None:
-    assert bench.store.prune("orders").batch_rows == 0
+    assert bench.store.publishing.prune("orders").batch_rows == 0

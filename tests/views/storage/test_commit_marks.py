@@ -27,7 +27,7 @@ def copied(bench: Any, to: Path, *left_out: str) -> str:
 @pytest.fixture
 def written(bench: Any) -> Any:
     """All of it in the log: nothing was copied into the file."""
-    bench.store.start_live_run("v1", "L1", journal="j")
+    bench.store.live.start("v1", "L1", journal="j")
     bench.live("L1", 1, "a", 1)
     return bench
 

@@ -27,34 +27,34 @@ SPANS = [(0, TILES * T), (T, 2 * T), (2 * T, TILES * T)]
 def whole(bench_class: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Batch of two layers up to generation 2, live from 3 on: 40 keys in 6 tiles, and late events."""
     bench = bench_class(str(tmp_path_factory.mktemp("whole") / "views.db"))
-    bench.store.start_live_run("v1", "L1", journal="j")
+    bench.store.live.start("v1", "L1", journal="j")
     rows = {g: [(g, key, at % 5 + g) for at, key in enumerate(KEYS) if at % 4 != g] for g in (1, 2, 3)}
     for number, generation in enumerate((1, 2, 3), start=1):
         for tile in range(TILES):
             mine = rows[generation]
             tallies = (bench.Tally(generation, sum(events for *_, events in mine)),)
             block = bench.block(*((g, key, events, 10 * events) for g, key, events in mine))
-            bench.store.write_live(bench.compiled, "L1", [bench.Update(tile * T, 0, block, tallies)])
+            bench.store.live.write(bench.compiled, "L1", [bench.Update(tile * T, 0, block, tallies)])
         events = TILES * sum(events for *_, events in rows[generation])
         segment = bench.Segment("L1/a", number, generation, events, events)
-        bench.store.write_segments("v1", "L1", [segment])
+        bench.store.live.write_segments("v1", "L1", [segment])
     for generation in (1, 2):
         parent = f"B{generation - 1}" if generation > 1 else None
-        bench.store.start_batch_run("v1", f"B{generation}", boundary=generation, parent=parent)
+        bench.store.batch.start("v1", f"B{generation}", boundary=generation, parent=parent)
         for tile in range(TILES):
             block = bench.block(*((g, key, events, 10 * events) for g, key, events in rows[generation]))
             update = bench.Update(tile * T, 0, block, ids=bench.ids((tile, 1, generation)))
-            bench.store.write_batch(bench.compiled, f"B{generation}", [update])
+            bench.store.batch.write(bench.compiled, f"B{generation}", [update])
         finish(bench, generation, TILES * sum(events for *_, events in rows[generation]))
-    bench.store.set_watermark("v1", "L1", TILES * T)
-    bench.store.publish("orders", "v1", "B2", "L1")
+    bench.store.live.set_watermark("v1", "L1", TILES * T)
+    bench.store.publishing.publish("orders", "v1", "B2", "L1")
     bench.store.close()
     return bench
 
 
 def finish(bench: Any, generation: int, events: int) -> None:
     counts = GenerationCounts(generation, received=events, counted=events)
-    bench.store.finish_batch_run(f"B{generation}", BatchManifest((counts,)))
+    bench.store.batch.finish(f"B{generation}", BatchManifest((counts,)))
 
 
 def questions(store: ViewStore, compiled: Any) -> Iterator[tuple[str, Any]]:

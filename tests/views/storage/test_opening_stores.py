@@ -18,7 +18,7 @@ from tandem.views.store import ViewStore
 def test_a_url_and_a_path_open_the_same_store(bench: object, tmp_path: Path) -> None:
     for url in (f"sqlite:///{tmp_path}/views.db", str(tmp_path / "views.db")):
         store = ViewStore(url, create=False)
-        assert store.definition_text("v1") == "name: orders"
+        assert store.definitions.text("v1") == "name: orders"
         store.close()
 
 
@@ -30,8 +30,8 @@ def test_a_url_and_a_path_open_the_same_store(bench: object, tmp_path: Path) -> 
     ],
 )
 def test_a_version_registered_again_has_its_newest_text(bench: Any, text: str, kept: str) -> None:
-    bench.store.register(bench.compiled, text)
-    assert bench.store.definition_text("v1") == kept
+    bench.store.definitions.register(bench.compiled, text)
+    assert bench.store.definitions.text("v1") == kept
 
 
 def test_a_process_opens_each_store_once(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path, prepare: Callab
     path = tmp_path / "views.db"
     prepare(path)
     with pytest.raises(StoreError, match=message) as error:
-        ViewStore(str(path)).definition_text("v1")
+        ViewStore(str(path)).definitions.text("v1")
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -151,14 +151,14 @@ def test_many_open_a_new_store_at_once(tmp_path: Path) -> None:
 def test_what_was_never_registered_is_named(bench: object) -> None:
     store = bench.store  # type: ignore[attr-defined]
     for call in (
-        lambda: store.definition_text("v9"),
-        lambda: store.start_live_run("v9", "L"),
-        lambda: store.start_batch_run("v9", "B", boundary=0),
+        lambda: store.definitions.text("v9"),
+        lambda: store.live.start("v9", "L"),
+        lambda: store.batch.start("v9", "B", boundary=0),
     ):
         with pytest.raises(StoreError, match="version 'v9' isn't registered"):
             call()
     with pytest.raises(StoreError, match="batch run 'B9' isn't in this store"):
-        store.batch_run("B9")
+        store.batch.get("B9")
     with pytest.raises(StoreError, match="live run 'L9' of version 'v1' isn't in this store"):
-        store.live_run("v1", "L9")
-    assert store.served("orders") is None
+        store.live.get("v1", "L9")
+    assert store.publishing.served("orders") is None

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from tandem.views import lookups
 from tandem.views.batch.chains import Chains
-from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, pack_rows, unpack_rows
+from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, letters_of_run, pack_rows, unpack_rows
 from tandem.views.dead_letters.open_letters import letter_states, lock_letters, noted_positions, refresh
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
 from tandem.views.rows import DeadLetterStatus, SegmentLike
 from tandem.views.storage.database import Clock, Database
 
-__all__ = ["LetterStore", "note_segments", "write_notes"]
+__all__ = ["DeadLetters", "note_segments", "write_notes"]
 
 _SENT: Final = "sent"
 
@@ -54,39 +55,38 @@ def write_notes(
         database.write_rows(connection, database.insert_new(table), values)
 
 
-class LetterStore:
-    """The part of a view store that keeps dead letters. Every call is one transaction and can be repeated."""
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """The part of a view store that keeps dead letters. Each call is one transaction, and can be repeated."""
 
     database: Database
     chains: Chains
-    _clock: Clock
+    clock: Clock
 
-    def note_letters(self, version: str, batch_run: str, notes: Sequence[LetterNote]) -> None:
-        """Note what a batch run found dead, and what became of replays; `write_segments` does so for live runs."""
+    def note(self, version: str, batch_run: str, notes: Sequence[LetterNote]) -> None:
+        """Note what a batch run found dead, and what became of replays; `live.write_segments` does so for live runs."""
         with self.database.write() as connection:
             definition = lookups.definition_row(connection, version).id
             run = (0, int(lookups.find_batch_run(connection, batch_run).ordinal))
-            write_notes(self.database, connection, definition, run, notes, self._clock())
+            write_notes(self.database, connection, definition, run, notes, self.clock())
             refresh(connection, definition, {note.position for note in notes})
 
-    def write_dead_letters(self, version: str, letters: Sequence[tuple[str, int, int]]) -> None:
+    def write(self, version: str, letters: Sequence[tuple[str, int, int]]) -> None:
         """Write (position, generation, number) of dead letters that no run noted; known positions stay as they are."""
         with self.database.write() as connection:
             definition = lookups.definition_row(connection, version).id
             known = noted_positions(connection, definition, [letter[0] for letter in letters])
             notes = [LetterNote(at, generation, range(n)) for at, generation, n in letters if at not in known]
-            write_notes(self.database, connection, definition, (0, 0), notes, self._clock())
+            write_notes(self.database, connection, definition, (0, 0), notes, self.clock())
             refresh(connection, definition, {note.position for note in notes})
 
-    def resolve_dead_letters(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
+    def resolve(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
         """Mark all open letters at these positions replayed or dropped by hand; returns how many they were."""
         wanted = set(positions)
-        places = [
-            (s.position, s.row) for s in self.dead_letters(version, DeadLetterStatus.OPEN) if s.position in wanted
-        ]
-        return self.settle_letters(version, places, DeadLetterStatus(status))
+        places = [(s.position, s.row) for s in self.states(version, DeadLetterStatus.OPEN) if s.position in wanted]
+        return self.settle(version, places, DeadLetterStatus(status))
 
-    def settle_letters(self, version: str, places: Sequence[Place], status: DeadLetterStatus, note: str = "") -> int:
+    def settle(self, version: str, places: Sequence[Place], status: DeadLetterStatus, note: str = "") -> int:
         """Mark those of these letters that are open replayed or dropped by hand; returns how many they were."""
         with self.database.write(durable=True) as connection:
             definition = lookups.definition_row(connection, version).id
@@ -97,7 +97,7 @@ class LetterStore:
             self._act(connection, definition, [(place, 0, note) for place in settled], status.value)
         return len(settled)
 
-    def send_letters(self, version: str, letters: Sequence[tuple[Place, int, str]]) -> list[bool]:
+    def send(self, version: str, letters: Sequence[tuple[Place, int, str]]) -> list[bool]:
         """Note that replays (place of the original, attempt, where to) are about to be sent.
 
         False for an attempt that was noted already: somebody else sends it, so it isn't to be sent again.
@@ -115,8 +115,8 @@ class LetterStore:
             )
         return fresh
 
-    def unsend_letters(self, version: str, letters: Sequence[tuple[Place, int]]) -> None:
-        """Take back `send_letters` of attempts (place, attempt) that have certainly not been sent."""
+    def unsend(self, version: str, letters: Sequence[tuple[Place, int]]) -> None:
+        """Take back `send` of attempts (place, attempt) that have certainly not been sent."""
         a = dead_letter_acts.c
         with self.database.write(durable=True) as connection:
             definition = lookups.definition_row(connection, version).id
@@ -124,13 +124,19 @@ class LetterStore:
                 place = (a.definition == definition) & (a.position == position) & (a.row == row)
                 connection.execute(dead_letter_acts.delete().where(place, a.kind == _SENT, a.attempt == attempt))
 
-    def dead_letters(self, version: str, status: DeadLetterStatus | None = None) -> list[LetterState]:
+    def states(self, version: str, status: DeadLetterStatus | None = None) -> list[LetterState]:
         """All letters of a version, or those of one status, by position and row."""
         with self.database.read() as connection:
             found = letter_states(connection, lookups.definition_row(connection, version).id)
         return [letter for letter in found if status is None or letter.status is status]
 
-    def is_noted_dead(self, version: str, position: str, row: int, batch_run: str | None, live_run: str | None) -> bool:
+    def found_by(self, version: str, batch_run: str) -> dict[str, frozenset[int]]:
+        """By position (FILE/NUMBER, LANE/NUMBER) the rows that a batch run found dead."""
+        with self.database.read() as connection:
+            definition = lookups.definition_row(connection, version).id
+            return letters_of_run(connection, definition, lookups.find_batch_run(connection, batch_run).ordinal)
+
+    def is_noted(self, version: str, position: str, row: int, batch_run: str | None, live_run: str | None) -> bool:
         """Whether a batch run or one of its ancestors, or a live run, found this record dead."""
         r = dead_letter_rows.c
         with self.database.read() as connection:
@@ -156,6 +162,6 @@ class LetterStore:
                 a.definition == definition, a.position == position, a.row == row
             )
             ordinal = (connection.execute(before).scalar() or 0) + 1
-            rows.append((definition, position, row, ordinal, kind, attempt, note, self._clock()))
+            rows.append((definition, position, row, ordinal, kind, attempt, note, self.clock()))
         self.database.write_rows(connection, self.database.insert(dead_letter_acts), rows)
         refresh(connection, definition, {place[0] for place, _, _ in letters})

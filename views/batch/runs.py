@@ -1,0 +1,145 @@
+"""Batch runs as they are written and read back: layers of states over a parent run, ids, manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tandem.schemas.errors import StoreError
+from tandem.views import lookups
+from tandem.views.batch import discarding, event_ids, writing
+from tandem.views.batch.chains import Chains
+from tandem.views.batch.rows import prepare
+from tandem.views.reconcile import digest_rows
+from tandem.views.rows import (
+    NOTHING_TOLD,
+    BatchManifest,
+    BatchRun,
+    BatchUpdateLike,
+    Compiled,
+    FileSet,
+    SegmentLike,
+    Told,
+)
+from tandem.views.storage.database import Clock, Database
+
+__all__ = ["BatchRuns"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRuns:
+    """The part of a view store that batch runs write. Each call can be repeated, and raises StoreError for a run that
+    is unknown; those that write also for one that isn't being built.
+    """
+
+    database: Database
+    chains: Chains
+    clock: Clock
+
+    def start(
+        self,
+        version: str,
+        batch_run: str,
+        *,
+        boundary: int,
+        parent: str | None = None,
+        file_sets: Sequence[FileSet] = (),
+        built_for: str | None = None,
+        told: Told = NOTHING_TOLD,
+    ) -> BatchRun:
+        """Write a batch run down, or go on with one that is being built.
+
+        It adds the journal generations after its parent's boundary up to `boundary` (inclusive), and
+        `file_sets` to its parent's. `built_for`: the live run that it will be published with, whose
+        straddlers it leaves out. `told`: what its sources say of themselves, beside what the parent was told.
+        """
+        with self.database.write(durable=True) as connection:
+            writing.start_batch_run(
+                self.database,
+                connection,
+                definition=lookups.definition_row(connection, version).id,
+                batch_run=batch_run,
+                parent=parent,
+                boundary=boundary,
+                file_sets=file_sets,
+                built_for=built_for,
+                now=self.clock(),
+                told=told,
+            )
+            return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def get(self, batch_run: str) -> BatchRun:
+        """A batch run."""
+        with self.database.read() as connection:
+            return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def write(self, compiled: Compiled, batch_run: str, updates: Sequence[BatchUpdateLike]) -> None:
+        """Write what a batch run counted, merged with its ancestors' states.
+
+        All states of a tile and shard are in one update, and so are all ids with their tallies, in the same or another.
+        """
+        with self.database.read() as connection:
+            run = writing.building_run(connection, batch_run)
+            below = writing.read_below(connection, self.chains, run, updates)
+        prepared = prepare(below, compiled.measures, updates)
+        with self.database.write() as connection:
+            run = writing.lock_batch_run(connection, batch_run)
+            if writing.cleared_here(connection, run, updates) != below.cleared:
+                below = writing.read_below(connection, self.chains, run, updates)
+                prepared = prepare(below, compiled.measures, updates)
+            writing.write_prepared(self.database, connection, prepared)
+
+    def write_segment_tiles(self, version: str, segments: Sequence[SegmentLike]) -> None:
+        """Write which tiles segments, or pieces of files, hold; `live.write_segments` does so for its segments."""
+        with self.database.write() as connection:
+            definition = lookups.definition_row(connection, version).id
+            digest_rows.write_segment_tiles(self.database, connection, definition, segments)
+
+    def clear_tiles(self, batch_run: str, tiles: Sequence[int]) -> None:
+        """Begin tiles anew in a batch run (a repair), before anything of them is written."""
+        with self.database.write() as connection:
+            row = writing.lock_batch_run(connection, batch_run)
+            writing.clear_tiles(self.database, connection, self.chains, row, tiles)
+
+    def finish(self, batch_run: str, manifest: BatchManifest) -> BatchRun:
+        """Mark a batch run COMPLETE. Raises StoreError if it is so already with another manifest."""
+        with self.database.write(durable=True) as connection:
+            known = lookups.find_batch_run(connection, batch_run)
+            if known.status != "COMPLETE" or BatchManifest.from_data(known.manifest) != manifest:
+                row = writing.lock_batch_run(connection, batch_run)
+                writing.finish_batch_run(self.database, connection, self.chains, row, manifest)
+            return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
+
+    def discard(self, batch_run: str) -> None:
+        """Undo a batch run that was never published, and what it noted of dead letters; its files count as unread."""
+        discarding.discard_batch_run(self.database, batch_run)
+
+    def manifest(self, batch_run: str) -> BatchManifest:
+        """The manifest of a batch run. Raises StoreError for one that isn't finished."""
+        with self.database.read() as connection:
+            row = lookups.find_batch_run(connection, batch_run)
+        if row.manifest is None:
+            raise StoreError(f"batch run {batch_run!r} is {row.status} and has no manifest yet")
+        return BatchManifest.from_data(row.manifest)
+
+    def tiles(self, batch_run: str) -> tuple[int, int] | None:
+        """The first and the last tile that the run itself computed; None for none."""
+        with self.database.read() as connection:
+            return lookups.tiles_of_run(connection, lookups.find_batch_run(connection, batch_run).ordinal)
+
+    def counted_ids(self, version: str, batch_run: str, tile: int, shard: int | None = None) -> pa.RecordBatch:
+        """What a batch run and its ancestors counted in a tile (and shard): HASH, CONTENT, GENERATION,
+        sorted.
+        """
+        with self.database.read() as connection:
+            lookups.definition_row(connection, version)
+            row = lookups.find_batch_run(connection, batch_run)
+            return event_ids.column_batch(event_ids.counted_columns(connection, self.chains, row, tile, shard))
+
+    def left_out_ids(self, batch_run: str, tile: int, shard: int) -> pa.RecordBatch:
+        """What a batch run and its ancestors left to live and don't count; GENERATION: the boundary."""
+        with self.database.read() as connection:
+            row = lookups.find_batch_run(connection, batch_run)
+            return event_ids.id_batch(event_ids.left_out_ids(connection, self.chains, row, tile, shard))
