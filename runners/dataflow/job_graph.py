@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def dataflow_job(pipeline: beam.Pipeline, options: PipelineOptions) -> DataflowJ
 
     Raises LaunchError for what Dataflow's runner refuses, in one line.
     """
+    if find_spec("apitools") is None:
+        raise LaunchError("Dataflow needs more of Beam than is installed", "pip install 'tandem-beam[gcp]'")
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
     own = PipelineOptions.from_dictionary(options.get_all_options(drop_default=True))

@@ -35,8 +35,9 @@ class Decision:
     links: str
     body: str
 
-    def named_by(self, text: str) -> list[str]:
-        return [number for number, _ in re.findall(LINK, text)]
+
+def numbers_in(text: str) -> list[str]:
+    return [number for number, _ in re.findall(LINK, text)]
 
 
 def parsed(name: str, text: str) -> Decision:
@@ -88,13 +89,13 @@ def test_what_replaces_a_decision_says_so() -> None:
         for decision in decisions.values()
         for word in BACK
         if f"{word} by" in decision.status
-        for number in decision.named_by(decision.status)
+        for number in numbers_in(decision.status)
     }
     said = {
         (decision.number, line.split(":")[0].removeprefix("- "), number)
         for decision in decisions.values()
         for line in decision.links.splitlines()
-        for number in decision.named_by(line)
+        for number in numbers_in(line)
     }
     assert told == said
 

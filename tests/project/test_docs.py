@@ -33,7 +33,9 @@ from tandem.schemas.messages import DeadLetter
 from tandem.views.store import ViewStore
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [*FRONT, *DOCS]
 TUTORIAL = ROOT / "docs/tutorials/first-answer.md"
 RUN = [TUTORIAL, *(ROOT / f"docs/how-to/{name}.md" for name in ("files-as-they-are", "serve", "windows"))]
 """Pages that are run from their first line to their last."""
@@ -145,10 +147,17 @@ def linked_from(page: Path) -> set[Path]:
 
 def test_every_page_can_be_reached_from_the_index() -> None:
     index = ROOT / "docs/index.md"
-    folders = [page for page in PAGES[1:] if page.name == "README.md"]
+    folders = [page for page in DOCS if page.name == "README.md"]
     reached = {page for listing in (index, *folders) for page in linked_from(listing)}
-    missing = [str(page.relative_to(ROOT)) for page in PAGES[1:] if page not in reached | {index}]
+    missing = [str(page.relative_to(ROOT)) for page in DOCS if page not in reached | {index}]
     assert missing == []
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    """Decisions are reached from their index. That links on the site lead somewhere is checked by `make docs`."""
+    listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pages = {str(page.relative_to(ROOT / "docs")) for page in DOCS}
+    assert set(listed) == {page for page in pages if not re.match(r"decisions/\d", page)}
 
 
 @pytest.mark.parametrize("block", [b for b in of_all("bash") if b.values[0].page not in RUN])
@@ -243,6 +252,7 @@ def test_every_how_to_page_is_run_or_says_why_not() -> None:
     assert not run & {*NOT_RUN}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_pages_from_their_first_line_to_their_last(page: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples/clicks", tmp_path / "examples/clicks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Final
 
 import sqlalchemy as sa
@@ -24,7 +25,8 @@ _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 def parse_address(text: str) -> sa.URL:
     """The parsed address of `sqlite:///PATH`, a plain path, or `postgresql://...`; its password is kept secret.
 
-    Raises StoreAddressError for another scheme or driver, a port that is none, and what is no address.
+    Raises StoreAddressError for another scheme or driver, a port that is none, and what is no address, and for a
+    driver that isn't installed.
     """
     if "://" not in text:
         return sa.URL.create("sqlite", database=text)
@@ -35,6 +37,8 @@ def parse_address(text: str) -> sa.URL:
         parsed = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError, TypeError):
         raise StoreAddressError(f"not the address of a view store: {shown_address(text)!r}; it is {_FORMS}") from None
+    if _DRIVERS[scheme].endswith("psycopg") and find_spec("psycopg") is None:
+        raise StoreAddressError("PostgreSQL needs a driver that isn't installed: pip install 'tandem-beam[postgres]'")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise StoreAddressError(f"a port is a number up to 65535, found {parsed.port} in {shown_address(text)!r}")
     for secret in (parsed.password, *(_texts(parsed.query.get("password")))):
