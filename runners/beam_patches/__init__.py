@@ -1,20 +1,5 @@
-"""What is changed in Beam when a process uses it: each change in a module of its own, which says what it works around,
-with which versions it was tried, and which test tells when it can go.
+"""All that is changed in Beam and its job server, each change in a module of its own with the `Patch` that says why.
 
-All of them look first whether what they change is what they know, and raise LaunchError otherwise.
+Each refuses a version that it wasn't tried with, and looks first whether what it changes is what it knows. `launcher`
+has the list of all.
 """
-
-from __future__ import annotations
-
-from functools import cache
-
-from tandem.runners.beam_patches import interrupted_job_servers, listening
-
-__all__ = ["patch_beam"]
-
-
-@cache
-def patch_beam() -> None:
-    """Change Beam, once in a process. Raises LaunchError where it isn't the Beam that is known."""
-    listening.patch()
-    interrupted_job_servers.patch()

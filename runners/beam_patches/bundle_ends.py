@@ -1,4 +1,8 @@
-"""The end of a bundle isn't waited for: Beam samples what a step does in a thread that it joins there."""
+"""The end of a bundle isn't waited for: Beam samples what a step does in a thread that it joins there.
+
+That thread sleeps up to 200 ms without regard to the bundle, so the end of a bundle that took a second waits a tenth of
+one on average, and with it whatever comes after the bundle. Beam has no option for the period.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,22 @@ from typing import Final
 
 from apache_beam.runners.worker import statesampler
 
-__all__ = ["end_bundles_promptly"]
+from tandem.runners.beam_patches.known import Patch
 
+__all__ = ["PATCH", "apply"]
+
+PATCH: Final = Patch(
+    else_would="wait up to 200 ms at the end of each bundle",
+    issue="https://github.com/apache/beam/pull/5466",
+    tried=("2.77.0",),
+    goes_when="the sampler's thread is woken up to be joined, or its period is an option",
+)
 _PERIOD_MS: Final = 10
 
 
-def end_bundles_promptly() -> None:
-    """For this process: sample every 10 ms instead of up to every 200 ms.
-
-    The thread sleeps without regard to the bundle, so the end of a bundle that took a second waits a tenth of one on
-    average, and with it whatever comes after the bundle. Beam has no option for the period.
-    """
+def apply() -> None:
+    """Sample every 10 ms in this process. May be called again; raises LaunchError for an unknown version of Beam."""
+    PATCH.check()
     made = statesampler.StateSampler.__init__
     if made.__defaults__ == (statesampler.DEFAULT_SAMPLING_PERIOD_MS,):
         made.__defaults__ = (_PERIOD_MS,)

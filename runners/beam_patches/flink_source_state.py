@@ -1,4 +1,4 @@
-"""Mend Beam's job server, so that the state of an unbounded source doesn't grow on Flink (apache/beam issue 27648).
+"""Beam's job server is patched, so that the state of an unbounded source doesn't grow on Flink.
 
 What a source leaves at the end of a bundle is kept by Flink as keyed state, under a name with a number that goes up
 with each bundle. Flink never forgets a name: each stays in the TaskManager's heap and, described in 5 KB, in every
@@ -9,7 +9,7 @@ So in streaming jobs the number is left out. The class that makes the name gets 
 which appends null where the number was; and the operator of streaming jobs names the twin instead. Bounded jobs keep
 the class as it was: there rests have no keys, only numbers.
 
-Its servers are mended as well, see tandem.runners.beam_patches.java_server_address.
+Its servers are patched as well, see `java_server_address`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from tandem.runners.beam_patches import java_server_address as server_address_mend
+from tandem.runners.beam_patches import java_server_address
+from tandem.runners.beam_patches.known import Patch
 from tandem.schemas.errors import LaunchError
 
-__all__ = ["mend"]
+__all__ = ["PATCH", "patch"]
+
+PATCH: Final = Patch(
+    else_would="keep a state more on Flink with each bundle of a source",
+    issue="https://github.com/apache/beam/issues/27648",
+    tried=("2.62.0",),
+    goes_when="the name of what a source leaves has no number",
+)
 
 _CLASS: Final = b"StateAndTimerBundleCheckpointHandler"
 _TWIN: Final = b"OneStateTimerBundleCheckpointHandler"
@@ -35,7 +43,7 @@ _ALONE: Final = bytes.fromhex("b6000e 01 b6000e 120f b6000e 1b")
 """The same with aconst_null instead of aload_0."""
 
 
-def mend(folder: Path) -> None:
+def patch(folder: Path) -> None:
     """Change the jars of a job server in parts. Raises LaunchError where they aren't what is to be changed."""
     twins = operators = 0
     original = f"{_PLACE}{_CLASS.decode()}.class"
@@ -52,17 +60,17 @@ def mend(folder: Path) -> None:
             _write(jar, changed)
     if twins != 1 or not operators:
         raise LaunchError(f"{folder}: {twins} classes name a source's state and {operators} use it, not 1 and some")
-    _mend_addresses(folder)
+    _patch_addresses(folder)
 
 
-def _mend_addresses(folder: Path) -> None:
-    """Servers of all parts listen at loopback, see tandem.runners.beam_patches.java_server_address."""
+def _patch_addresses(folder: Path) -> None:
+    """Servers of all parts listen at loopback, see `java_server_address`."""
     found = 0
     for jar in sorted(folder.glob("beam-sdks-java-core-*.jar")):
         with zipfile.ZipFile(jar) as archive:
-            if server_address_mend.CLASS not in archive.namelist():
+            if java_server_address.CLASS not in archive.namelist():
                 continue
-            changed = {server_address_mend.CLASS: server_address_mend.mended(archive.read(server_address_mend.CLASS))}
+            changed = {java_server_address.CLASS: java_server_address.patched(archive.read(java_server_address.CLASS))}
         _write(jar, changed)
         found += 1
     if found != 1:

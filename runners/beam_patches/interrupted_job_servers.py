@@ -2,27 +2,31 @@
 
 Beam 2.77's StopOnExitJobServer takes SIGINT over when it starts: the server is stopped first, and what was to happen at
 Ctrl-C happens after that, to a pipeline without a runner.
-
-Tried with Beam 2.77.0. It can go when `start` doesn't set a signal handler any more; the guard fails by then.
 """
 
 from __future__ import annotations
 
 import atexit
-from typing import Any
+from typing import Any, Final
 
 from apache_beam.runners.portability.job_server import StopOnExitJobServer
 
-from tandem.runners.beam_patches.known import check_source
+from tandem.runners.beam_patches.known import Patch, check_source
 
-__all__ = ["patch"]
+__all__ = ["PATCH", "apply"]
 
-_ENDING = "end its job server at Ctrl-C"
+PATCH: Final = Patch(
+    else_would="end its job server at Ctrl-C",
+    issue="https://github.com/apache/beam/issues/19855",
+    tried=("2.77.0",),
+    goes_when="`start` sets no signal handler",
+)
 
 
-def patch() -> None:
+def apply() -> None:
     """Change Beam's class. Raises LaunchError where it isn't what is known."""
-    check_source(StopOnExitJobServer.start, "signal.signal(signal.SIGINT, self._sigint_handler)", 1, _ENDING)
+    PATCH.check()
+    check_source(StopOnExitJobServer.start, "signal.signal(signal.SIGINT, self._sigint_handler)", 1, PATCH.else_would)
 
     def start(self: Any) -> Any:
         with self._lock:

@@ -1,10 +1,8 @@
-"""Mend Beam's servers in Java, so that they listen at the address that they were made for.
+"""Beam's servers in Java are patched, so that they listen at the address that they were made for.
 
 Beam 2.62's ServerFactory makes an address of the loopback interface, and then hands nothing but its port to gRPC: the
 job server's ports, and those that TaskManagers open for workers, are open on all interfaces, without credentials. Here
 `NettyServerBuilder.forPort(address.getPort())` becomes `NettyServerBuilder.forAddress(address)`, in the class file.
-
-Tried with Beam 2.62.0. It can go when Beam passes the address on; `mended` fails by then.
 """
 
 from __future__ import annotations
@@ -14,9 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from tandem.runners.beam_patches.known import Patch
 from tandem.schemas.errors import LaunchError
 
-__all__ = ["CLASS", "mended"]
+__all__ = ["CLASS", "PATCH", "patched"]
+
+PATCH: Final = Patch(
+    else_would="listen on all interfaces in Java",
+    issue="none that is known",
+    tried=("2.62.0",),
+    goes_when="ServerFactory passes the address on",
+)
 
 CLASS: Final = "org/apache/beam/sdk/fn/server/ServerFactory$InetSocketAddressServerFactory.class"
 
@@ -70,7 +76,7 @@ def _pool(data: bytes) -> _Pool:
     return _Pool(entries, count, at)
 
 
-def mended(original: bytes) -> bytes:
+def patched(original: bytes) -> bytes:
     """The class file, changed. Raises LaunchError where it isn't the one that is known."""
     pool = _pool(original)
     made = [(index, owner, kind) for index, owner, of, name, kind in pool.methods() if _builds(of, name)]

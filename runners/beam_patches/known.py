@@ -1,16 +1,35 @@
-"""Whether what is about to be changed in Beam is what is known."""
+"""What a patch of Beam says of itself, and whether what it is about to change is what is known."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from apache_beam.version import __version__ as beam_version
 
 from tandem.schemas.errors import LaunchError
 
-__all__ = ["check_parameters", "check_source"]
+__all__ = ["Patch", "check_parameters", "check_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One change of Beam: why it is made, and the versions that it was tried with."""
+
+    else_would: str
+    """What Beam would do without it."""
+    issue: str
+    """Where Beam's project speaks of that."""
+    tried: tuple[str, ...]
+    goes_when: str
+    """What Beam must do before the patch can go; the tests of the patch fail then."""
+
+    def check(self, version: str = beam_version) -> None:
+        """Raise LaunchError for a version of Beam that it wasn't tried with."""
+        if version not in self.tried:
+            raise _unknown(f"tried with {', '.join(self.tried)}", self.else_would, version)
 
 
 def check_source(of: Any, text: str, times: int, else_would: str) -> None:
@@ -27,8 +46,8 @@ def check_parameters(of: Callable[..., Any], names: tuple[str, ...], else_would:
         raise _unknown(f"{of.__qualname__} takes {', '.join(found)}", else_would)
 
 
-def _unknown(what: str, else_would: str) -> LaunchError:
+def _unknown(what: str, else_would: str, version: str = beam_version) -> LaunchError:
     return LaunchError(
-        f"Beam {beam_version} isn't the one that is known ({what}), and would {else_would}: nothing was started",
+        f"Beam {version} isn't the one that is known ({what}), and would {else_would}: nothing was started",
         "install the versions of requirements/lock.txt",
     )

@@ -3,8 +3,7 @@
 Beam 2.77 binds the servers of the FnApiRunner, of worker pools and of embedded job services to `[::]`, on all
 interfaces, without credentials. Who reaches one of them runs code in this process, or reads any file of its user.
 
-Tried with Beam 2.77.0. Each part can go when Beam binds to an address that it is told; the guards here, and
-tests/pipelines/beam_patches/test_listening.py, fail by then.
+Each part can go by itself: every place that is changed is looked for first.
 """
 
 from __future__ import annotations
@@ -20,13 +19,19 @@ from apache_beam.runners.portability import abstract_job_service, local_job_serv
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.worker import worker_pool_main
 
-from tandem.runners.beam_patches.known import check_parameters, check_source
+from tandem.runners.beam_patches.known import Patch, check_parameters, check_source
 from tandem.runners.local.sockets import private_socket
 
-__all__ = ["closed_to_other_users", "patch"]
+__all__ = ["PATCH", "apply", "closed_to_other_users"]
+
+PATCH: Final = Patch(
+    else_would="listen on all interfaces",
+    issue="https://github.com/apache/beam/pull/10161",
+    tried=("2.77.0",),
+    goes_when="servers bind to an address that they are told",
+)
 
 _WIDE: Final = "'[::]:"
-_LISTENING: Final = "listen on all interfaces"
 _CONTAINERS: Final = frozenset({common_urns.environments.DOCKER.urn, common_urns.environments.EXTERNAL.urn})
 """Environments of workers that may not see this machine's files, or be of another user."""
 _POOL_FLAGS: Final = (
@@ -56,12 +61,13 @@ def closed_to_other_users(closed: bool = True) -> Iterator[None]:
         _HERE.sockets = before
 
 
-def patch() -> None:
+def apply() -> None:
     """Change Beam's modules. Raises LaunchError where they aren't what is known."""
-    check_source(worker_handlers, _WIDE, 4, _LISTENING)
-    check_source(worker_pool_main, _WIDE, 1, _LISTENING)
-    check_source(abstract_job_service, _WIDE, 1, _LISTENING)
-    check_source(local_job_service, _WIDE, 1, _LISTENING)
+    PATCH.check()
+    check_source(worker_handlers, _WIDE, 4, PATCH.else_would)
+    check_source(worker_pool_main, _WIDE, 1, PATCH.else_would)
+    check_source(abstract_job_service, _WIDE, 1, PATCH.else_would)
+    check_source(local_job_service, _WIDE, 1, PATCH.else_would)
     for module in (worker_handlers, worker_pool_main, abstract_job_service, local_job_service):
         setattr(module, "grpc", _Grpc())  # noqa: B010
     _patch_handlers()
@@ -101,8 +107,8 @@ class _Server:
 def _patch_handlers() -> None:
     """The FnApiRunner: its servers are reached at what `add_insecure_port` has given."""
     made = worker_handlers.GrpcServer.__init__
-    check_parameters(made, ("self", "state", "provision_info", "worker_manager"), _LISTENING)
-    check_parameters(worker_handlers.GrpcWorkerHandler.port_from_worker, ("self", "port"), _LISTENING)
+    check_parameters(made, ("self", "state", "provision_info", "worker_manager"), PATCH.else_would)
+    check_parameters(worker_handlers.GrpcWorkerHandler.port_from_worker, ("self", "port"), PATCH.else_would)
 
     def make(self: Any, state: Any, provision_info: Any, worker_manager: Any) -> None:
         elsewhere = any(environment.urn in _CONTAINERS for environment in worker_manager._environments.values())
@@ -123,7 +129,7 @@ def _patch_pools() -> None:
     """Pools of workers (LOOPBACK): the address that they are reached at is the one that they listen at."""
     pool = worker_pool_main.BeamFnExternalWorkerPoolServicer
     start = pool.start
-    check_parameters(start, _POOL_FLAGS, _LISTENING)
+    check_parameters(start, _POOL_FLAGS, PATCH.else_would)
 
     def start_here(cls: Any, *arguments: Any, **options: Any) -> tuple[str, Any]:
         address, server = start.__func__(cls, *arguments, **options)

@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tandem.runners.beam_patches.flink_source_state import mend
+from tandem.runners.beam_patches.flink_source_state import patch
 from tandem.schemas.errors import LaunchError
 
 __all__ = [
     "FLINK_LINE",
     "FLINK_VERSION",
     "JOB_SERVER_VERSION",
-    "MENDED",
+    "PATCHED",
     "Jars",
     "cache_folder",
     "cached",
@@ -44,8 +44,8 @@ FLINK_LINE: Final = "1.19"
 JOB_SERVER_VERSION: Final = "2.62.0"
 """The newest job server of Beam that Maven has in parts; a newer one is a single jar, which Beam fetches itself."""
 
-MENDED: Final = "-mended-2"
-"""In the names of what differs from what was fetched, see runners.job_server_mend; another number for other changes."""
+PATCHED: Final = "-mended-2"
+"""In the names of what differs from what was fetched, see `beam_patches`; another number for other changes."""
 _NOT_STAGED: Final = "gradle/wrapper"
 """A job server sends its whole class path to Flink with each job, 300 MB, but for what has this in its path. Processes
 of this machine find the jars by the manifest of the one that is sent.
@@ -86,8 +86,8 @@ def cached() -> Jars:
     """Where the jars are once they have been fetched; nothing is looked for."""
     root = cache_folder()
     kept = root / _NOT_STAGED
-    flink, beam = kept / f"flink-{FLINK_VERSION}", kept / f"beam-{JOB_SERVER_VERSION}-flink-{FLINK_LINE}{MENDED}"
-    return Jars(flink, beam, root / f"job-server-{JOB_SERVER_VERSION}-flink-{FLINK_VERSION}{MENDED}.jar")
+    flink, beam = kept / f"flink-{FLINK_VERSION}", kept / f"beam-{JOB_SERVER_VERSION}-flink-{FLINK_LINE}{PATCHED}"
+    return Jars(flink, beam, root / f"job-server-{JOB_SERVER_VERSION}-flink-{FLINK_VERSION}{PATCHED}.jar")
 
 
 def provide(note: Callable[[str], object] = lambda line: None) -> Jars:
@@ -172,7 +172,7 @@ def _fetch_beam(making: Path) -> Path:
     command = [maven, "--batch-mode", "--quiet", "--file", str(making / "pom.xml"), _COPY, *options]
     _run(command, f"Beam's job server {JOB_SERVER_VERSION}")
     _check_digests(lib, digests)
-    mend(lib)
+    patch(lib)
     return lib
 
 

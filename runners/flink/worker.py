@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 
-from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
+from tandem.runners.beam_patches import bundle_ends
 from tandem.runners.local.memory import keep_memory
 
 __all__ = ["main"]
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Work for a runner until it closes its connection."""
     endpoint, worker, state_cache = sys.argv[1:] if arguments is None else arguments
     keep_memory()
-    end_bundles_promptly()
+    bundle_ends.apply()
     SdkHarness(endpoint, worker_id=worker, state_cache_size=int(state_cache)).run()
 
 

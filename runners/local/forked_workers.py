@@ -17,7 +17,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.runners.worker.sdk_worker import SdkHarness
 from apache_beam.transforms.environments import Environment, python_sdk_capabilities
 
-from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
+from tandem.runners.beam_patches import bundle_ends
 from tandem.runners.local.fork_server import ForkServer, can_fork
 from tandem.runners.local.quieting import quieten
 from tandem.runners.submission.interrupts import also_at_once
@@ -58,7 +58,7 @@ def available() -> bool:
 def _work(request: dict[str, str]) -> None:
     """A worker's life: Beam's harness, until the runner closes its connection."""
     quieten()
-    end_bundles_promptly()
+    bundle_ends.apply()
     SdkHarness(
         request["control"],
         worker_id=request["worker"],

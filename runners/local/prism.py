@@ -18,8 +18,8 @@ from pathlib import Path
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.version import __version__ as beam_version
 
+from tandem.runners.beam_patches.prism_source import bind
 from tandem.runners.local.prism_binary import bound_path, cache_folder, cached_binary, downloaded_binary
-from tandem.runners.local.prism_source import bind
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["main", "provide"]

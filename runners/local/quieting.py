@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 
 import grpc
-from apache_beam.runners.worker import sdk_worker
+
+from tandem.runners.beam_patches import worker_tracebacks
 
 __all__ = ["quieten"]
 
@@ -21,8 +22,7 @@ def quieten() -> None:
         return
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_of_beam)
-    # Beam's worker prints the traceback of what fails, besides logging and raising it.
-    setattr(sdk_worker, "print", lambda *words, **options: None)  # noqa: B010
+    worker_tracebacks.apply()
     # Beam sets the level of this one anew when it starts Prism.
     prism = logging.getLogger("PrismJobServer")
     prism.propagate = False

@@ -26,7 +26,8 @@ from tandem.runners.beam_patches.listening import closed_to_other_users
 from tandem.runners.local.interfaces import other_interfaces
 from tandem.runners.local.prism_binary import SOCKET, cached_binary, is_bound
 from tandem.runners.local.sockets import private_socket
-from tandem.runners.submission.job_servers import stay_on_the_line, tied
+from tandem.runners.local.tied_processes import tied
+from tandem.runners.submission.job_servers import stay_on_the_line
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["OPEN_PORT", "TIED_PRISM", "PrismJobServer", "TiedPrismRunner", "keep_bundles_whole"]

@@ -8,13 +8,11 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from tandem.runners.beam_patches import patch_beam
-from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
+from tandem.runners.beam_patches.launcher import patch_launcher
 from tandem.runners.local import forked_workers
 from tandem.runners.local.quieting import quieten
 from tandem.runners.local.tied_prism import TIED_PRISM
 from tandem.runners.submission.failures import failure
-from tandem.runners.submission.job_servers import mend_job_servers
 from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["FN_API_RUNNER", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
@@ -69,9 +67,7 @@ def _tie_prism(options: PipelineOptions) -> None:
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
     """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
     quieten()
-    patch_beam()
-    end_bundles_promptly()
-    mend_job_servers()
+    patch_launcher()
     _ask_no_pip(pipeline.options)
     try:
         return pipeline.run()

@@ -32,7 +32,7 @@ from tandem.transforms.sources.lane_elements import ElementCoder, ElementSource,
 
 __all__ = ["FollowConfig", "FollowedSource", "ReadFollowed", "judged_by"]
 
-reading_progress.repair()
+reading_progress.apply()
 
 _MIN: Final = MIN_TIMESTAMP.micros
 _MAX: Final = MAX_TIMESTAMP.micros - 1

@@ -36,7 +36,7 @@ from tandem.transforms.sources.lane_elements import ElementCoder, ElementSource,
 __all__ = ["JournaledSource", "ReadJournaled", "batches_of", "decoded_segment", "timestamp_of"]
 
 # Workers import this module when they are sent the source, so all of them get it.
-reading_progress.repair()
+reading_progress.apply()
 
 _MIN: Final = MIN_TIMESTAMP.micros
 _MAX: Final = MAX_TIMESTAMP.micros - 1

@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions
 from apache_beam.version import __version__ as beam_version
 
 from tandem.runners.flink.cluster import Cluster
-from tandem.runners.flink.jars import FLINK_LINE, MENDED
+from tandem.runners.flink.jars import FLINK_LINE, PATCHED
 from tandem.runners.flink.jobs import Slots, slots_of
 from tandem.runners.flink.rest import FlinkRest
 from tandem.runners.plan.findings import Finding, Level
@@ -192,7 +192,7 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
             "--flink_master",
             "start it, or correct the address (of its REST port)",
         )
-    if jar and jar[1] and jar[1] != beam_version and not _is_mended(launch):
+    if jar and jar[1] and jar[1] != beam_version and not _is_patched(launch):
         yield Finding(
             Level.NOTE,
             "job-server",
@@ -204,19 +204,19 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
 
 
 def check_source_state(launch: Launch) -> Iterator[Finding]:
-    """Only Tandem's job server keeps what a source leaves at a bundle's end under one name, see job_server_mend."""
-    if launch.engine is Engine.FLINK and launch.streaming and not _is_mended(launch):
+    """Only Tandem's job server keeps what a source leaves at a bundle's end under one name: `flink_source_state`."""
+    if launch.engine is Engine.FLINK and launch.streaming and not _is_patched(launch):
         yield Finding(
             Level.WARNING,
             "source-state",
             "this job server's jobs keep 5 KB more in the heap and in each checkpoint with every bundle of a lane, for"
             " ever (apache/beam issue 27648)",
             "--job_endpoint" if launch.flags.get("job_endpoint") else "--flink_job_server_jar",
-            _to_mended(launch),
+            _to_patched(launch),
         )
 
 
-def _to_mended(launch: Launch) -> str:
+def _to_patched(launch: Launch) -> str:
     """The way to a job server of Tandem's own that this cluster can take."""
     flink = launch.options.view_as(FlinkRunnerOptions)
     line = str(flink.flink_version) if "flink_version" in launch.flags else FLINK_LINE
@@ -224,7 +224,7 @@ def _to_mended(launch: Launch) -> str:
     asked = None if master in EMBEDDED else cluster_version(master)
     if _minor(asked or line) != FLINK_LINE:
         return (
-            f"Tandem mends that of Flink {FLINK_LINE} alone, and the job runs on {_minor(asked or line)}: look at the"
+            f"Tandem patches that of Flink {FLINK_LINE} alone, and the job runs on {_minor(asked or line)}: look at the"
             " size of checkpoints, and start a new run when it grows too large"
         )
     named = [f"--{n}" for n in ("job_endpoint", "flink_job_server_jar", "flink_version") if n in launch.flags]
@@ -233,10 +233,10 @@ def _to_mended(launch: Launch) -> str:
     return f"leave {' and '.join(named)} out: Tandem then starts its own"
 
 
-def _is_mended(launch: Launch) -> bool:
+def _is_patched(launch: Launch) -> bool:
     endpoint, jar = launch.flags.get("job_endpoint"), launch.options.view_as(FlinkRunnerOptions).flink_job_server_jar
     if endpoint is None:
-        return jar is not None and Path(jar).name.endswith(f"{MENDED}.jar")
+        return jar is not None and Path(jar).name.endswith(f"{PATCHED}.jar")
     return any(f"--job_endpoint={endpoint}" in cluster.flags() for cluster in Cluster.running())
 
 

@@ -8,7 +8,7 @@ import pytest
 from apache_beam.runners.worker.statesampler import DEFAULT_SAMPLING_PERIOD_MS, StateSampler
 from apache_beam.utils.counters import CounterFactory
 
-from tandem.runners.beam_patches.bundle_ends import end_bundles_promptly
+from tandem.runners.beam_patches import bundle_ends
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +30,16 @@ def test_beams_own_period_is_long() -> None:
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "again"])
 def test_bundles_are_sampled_often(times: int) -> None:
     for _ in range(times):
-        end_bundles_promptly()
+        bundle_ends.apply()
     assert sampler().sampling_period_ms == 10
 
 
 def test_who_asks_for_a_period_gets_it() -> None:
-    end_bundles_promptly()
+    bundle_ends.apply()
     assert StateSampler("of-a-bundle", CounterFactory(), 50).sampling_period_ms == 50
 
 
 def test_a_period_that_somebody_else_set_stays() -> None:
     StateSampler.__init__.__defaults__ = (77,)
-    end_bundles_promptly()
+    bundle_ends.apply()
     assert sampler().sampling_period_ms == 77

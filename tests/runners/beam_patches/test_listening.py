@@ -17,14 +17,15 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from listening import Listening, listening
 
-from tandem.runners.beam_patches import interrupted_job_servers, known, patch_beam
+from tandem.runners.beam_patches import interrupted_job_servers, known
+from tandem.runners.beam_patches.launcher import patch_launcher
 from tandem.runners.beam_patches.listening import closed_to_other_users
 from tandem.schemas.errors import LaunchError
 
 
 @pytest.fixture(autouse=True)
 def patched() -> None:
-    patch_beam()
+    patch_launcher()
 
 
 def opened(start: Callable[[], Any]) -> tuple[list[Listening], Any]:
@@ -101,4 +102,4 @@ def test_a_beam_that_isnt_known_is_refused() -> None:
 def test_changing_twice_is_noticed() -> None:
     """The class is what was changed by now, not what is known."""
     with pytest.raises(LaunchError, match="end its job server at Ctrl-C"):
-        interrupted_job_servers.patch()
+        interrupted_job_servers.apply()

@@ -24,7 +24,7 @@ from apache_beam.version import __version__ as beam_version
 
 from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.config import Settings
-from tandem.runners.flink.jars import MENDED
+from tandem.runners.flink.jars import PATCHED
 from tandem.runners.flink.rest import FlinkRest
 from tandem.runners.local import prism_binary
 from tandem.runners.plan.before_launch import accepted_codes, check_launch, findings_of, refuse
@@ -619,7 +619,7 @@ def test_a_cluster_that_doesnt_answer_is_an_error_with_its_address() -> None:
     ("flags", "name", "found"),
     [
         pytest.param(
-            [f"--flink_job_server_jar=/jars/job-server-1-flink-2{MENDED}.jar"], "live", False, id="its-own-jar"
+            [f"--flink_job_server_jar=/jars/job-server-1-flink-2{PATCHED}.jar"], "live", False, id="its-own-jar"
         ),
         pytest.param(["--job_endpoint=127.0.0.1:7"], "live", False, id="its-own-cluster"),
         pytest.param(["--job_endpoint=127.0.0.1:8"], "live", True, id="another-job-server"),
@@ -639,7 +639,7 @@ def test_a_job_server_whose_jobs_grow_is_told_of(
 
 def test_its_own_jar_is_told_to_be_replaced_by_no_other(tmp_path: Path) -> None:
     """Another one would be told to be replaced by this."""
-    path = Path(jar(tmp_path, "1.19", "2.62.0")).rename(tmp_path / f"job-server-2.62.0-flink-1.19.3{MENDED}.jar")
+    path = Path(jar(tmp_path, "1.19", "2.62.0")).rename(tmp_path / f"job-server-2.62.0-flink-1.19.3{PATCHED}.jar")
     flags = ("--runner=FlinkRunner", "--flink_master=[local]", "--streaming", f"--flink_job_server_jar={path}")
     launch = launch_of(None, *flags, "--flink_version=1.19")
     assert not [*checks_flink.check_versions(launch), *checks_flink.check_source_state(launch)]
@@ -651,7 +651,7 @@ def test_its_own_jar_is_told_to_be_replaced_by_no_other(tmp_path: Path) -> None:
         pytest.param(["--job_endpoint=127.0.0.1:8"], "leave --job_endpoint out", id="endpoint"),
         pytest.param([], "pass --flink_job_server_jar=PATH of Tandem's own", id="none-named"),
         pytest.param(["--flink_version=1.19"], "leave --flink_version out", id="version"),
-        pytest.param(["--flink_version=1.20"], "Tandem mends that of Flink 1.19 alone", id="another-flink"),
+        pytest.param(["--flink_version=1.20"], "Tandem patches that of Flink 1.19 alone", id="another-flink"),
     ],
 )
 def test_the_way_to_a_mended_job_server_can_be_gone(

@@ -15,13 +15,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability import job_server
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
-from tandem.runners.submission import job_servers
-from tandem.runners.submission.job_servers import YEARS, mend_job_servers, tied
+from tandem.runners.beam_patches import job_servers
+from tandem.runners.local.tied_processes import tied
+from tandem.runners.submission.job_servers import YEARS
 from tandem.schemas.errors import LaunchError
 
 STARTER = """
 import subprocess, sys, time
-from tandem.runners.submission.job_servers import tied
+from tandem.runners.local.tied_processes import tied
 child = subprocess.Popen(tied([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]),
                          stdout=subprocess.PIPE, text=True)
 child.stdout.readline()
@@ -41,7 +42,7 @@ except OSError:
 def test_one_that_has_gone_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job may last for years; reaching its server may not."""
     monkeypatch.setattr(job_servers, "_CONNECT", 0.2)
-    mend_job_servers()
+    job_servers.apply()
     gone = job_server.ExternalJobServer("127.0.0.1:1", YEARS)
     with pytest.raises(LaunchError, match=r"^no job server answers at 127.0.0.1:1: nothing was launched; start it"):
         gone.start()
@@ -54,7 +55,7 @@ def test_a_deadline_of_the_user_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(result=lambda timeout: asked.append(timeout))
 
     monkeypatch.setattr("grpc.channel_ready_future", ready)
-    mend_job_servers()
+    job_servers.apply()
     for timeout in (5, None, YEARS):
         job_server.ExternalJobServer("127.0.0.1:1", timeout).start()
     assert asked == [5, 60, 60]
@@ -97,7 +98,7 @@ def test_what_is_tied_decides_nothing_about_its_end(number: signal.Signals) -> N
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's own tie")
 def test_the_job_server_of_a_jar_is_tied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    mend_job_servers()
+    job_servers.apply()
     jar = tmp_path / "server.jar"
     jar.write_bytes(b"")
     options = PipelineOptions([f"--flink_job_server_jar={jar}", "--job_server_java_launcher=true", "--job_port=1234"])

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from class_files import class_file
 
-from tandem.runners.beam_patches import java_server_address as server_address_mend
-from tandem.runners.beam_patches.flink_source_state import mend
+from tandem.runners.beam_patches import java_server_address
+from tandem.runners.beam_patches.flink_source_state import patch
 from tandem.schemas.errors import LaunchError
 
 CONTROL = "org/apache/beam/runners/fnexecution/control/BundleCheckpointHandlers$"
@@ -51,12 +51,12 @@ def server(tmp_path: Path) -> Path:
     users = {OPERATOR: USES, f"{OPERATOR}$Runner": b"no such thing", BOUNDED: USES}
     packed(folder, "beam-runners-flink-1.19-2.62.0.jar", users)
     packed(folder, "guava.jar", {"com/google/common": b"g"})
-    packed(folder, "beam-sdks-java-core-2.62.0.jar", {server_address_mend.CLASS.removesuffix(".class"): class_file()})
+    packed(folder, "beam-sdks-java-core-2.62.0.jar", {java_server_address.CLASS.removesuffix(".class"): class_file()})
     return folder
 
 
 def test_streaming_jobs_get_a_twin_without_the_number(server: Path) -> None:
-    mend(server)
+    patch(server)
     control = entries(server / "beam-runners-java-fn-execution-2.62.0.jar")
     assert control[HANDLER] == handler()
     assert control[TWIN] == b"this is " + TWIN.encode() + b" with " + bytes.fromhex("b6000e01b6000e120fb6000e1b")
@@ -65,7 +65,7 @@ def test_streaming_jobs_get_a_twin_without_the_number(server: Path) -> None:
 
 
 def test_bounded_jobs_are_left_alone(server: Path) -> None:
-    mend(server)
+    patch(server)
     assert entries(server / "beam-runners-flink-1.19-2.62.0.jar") == {
         OPERATOR: b"new " + TWIN.encode() + b" and isSdfTimer",
         f"{OPERATOR}$Runner": b"no such thing",
@@ -91,23 +91,23 @@ def test_what_is_not_known_is_not_changed(server: Path, changed: dict[str, bytes
     jar = packed(server, "beam-runners-java-fn-execution-2.62.0.jar", changed)
     before = jar.read_bytes()
     with pytest.raises(LaunchError, match=message):
-        mend(server)
+        patch(server)
     assert jar.read_bytes() == before
 
 
-def test_a_server_is_mended_once(server: Path) -> None:
-    mend(server)
+def test_a_server_is_patched_once(server: Path) -> None:
+    patch(server)
     with pytest.raises(LaunchError, match="1 classes name a source's state and 0 use it"):
-        mend(server)
+        patch(server)
 
 
 def test_its_servers_listen_at_the_address_that_they_were_made_for(server: Path) -> None:
-    mend(server)
+    patch(server)
     (changed,) = entries(server / "beam-sdks-java-core-2.62.0.jar").values()
-    assert changed == server_address_mend.mended(class_file())
+    assert changed == java_server_address.patched(class_file())
 
 
 def test_servers_that_are_nowhere_are_missed(server: Path) -> None:
     (server / "beam-sdks-java-core-2.62.0.jar").unlink()
     with pytest.raises(LaunchError, match="0 classes make servers, not 1"):
-        mend(server)
+        patch(server)

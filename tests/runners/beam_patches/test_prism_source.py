@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from apache_beam.version import __version__ as beam_version
 
-from tandem.runners.local.prism_source import bind
+from tandem.runners.beam_patches.prism_source import bind
 from tandem.schemas.errors import LaunchError
 
 INTERNAL = Path("go/pkg/beam/runners/prism/internal")

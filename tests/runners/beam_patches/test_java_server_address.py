@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from class_files import BUILDER, LONG, class_file
 
-from tandem.runners.beam_patches.java_server_address import _pool, mended
+from tandem.runners.beam_patches.java_server_address import _pool, patched
 from tandem.schemas.errors import LaunchError
 
 
 def test_the_address_is_handed_on() -> None:
     original = class_file()
-    changed = mended(original)
+    changed = patched(original)
     pool = _pool(changed)
     assert pool.count == 19
     assert pool.entries[8 - 1] == (5, LONG[1:])
@@ -32,4 +32,4 @@ def test_the_address_is_handed_on() -> None:
 )
 def test_another_class_is_refused(other: dict[str, object]) -> None:
     with pytest.raises(LaunchError, match="isn't the class that is known"):
-        mended(class_file(**other))  # type: ignore[arg-type]
+        patched(class_file(**other))  # type: ignore[arg-type]

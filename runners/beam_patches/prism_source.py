@@ -2,9 +2,6 @@
 
 Beam 2.77's Prism takes a port, and no address: it listens on all interfaces. Only the module's own files are changed,
 when it is built; each place has to be there exactly once, or nothing is built.
-
-Tried with Beam 2.77.0. It can go when Prism has a flag for its address, a Unix socket among them: then
-tests/runners/local/test_prism_source.py finds these places gone.
 """
 
 from __future__ import annotations
@@ -13,10 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tandem.runners.beam_patches.known import Patch
 from tandem.runners.local.prism_binary import SOCKET
 from tandem.schemas.errors import LaunchError
 
-__all__ = ["bind"]
+__all__ = ["PATCH", "bind"]
+
+PATCH: Final = Patch(
+    else_would="listen on all interfaces in Prism, too",
+    issue="https://github.com/apache/beam/issues/28125",
+    tried=("2.77.0",),
+    goes_when="Prism has a flag for its address, a Unix socket among them",
+)
 
 _INTERNAL: Final = Path("go/pkg/beam/runners/prism/internal")
 _CHANGES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
