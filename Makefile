@@ -40,7 +40,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy -p tandem -p benchmarks
+	$(BIN)/mypy -p tandem -p benchmarks -p examples
 
 # The site below build/site: a page that isn't in the navigation or a link that leads nowhere is an error. Its tools have an environment
 # of their own, .venv-docs.

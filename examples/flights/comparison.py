@@ -17,6 +17,7 @@ from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.schemas.measures.base import Measure
+from tandem.schemas.time.windows import Window
 from tandem.views.answers.point import AnswerRow, all_answers, answer
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
@@ -114,6 +115,8 @@ def windows_of(compiled: CompiledDefinition) -> tuple[Windows, ...]:
     tile = compiled.definition.tile
     found = [Windows("tile", tile), Windows("week", 7 * DAY)]
     for name, window in compiled.definition.windows.items():
+        if not isinstance(window, Window):
+            raise ValueError(f"the oracle has no windows such as {name}")
         slides = window.every < window.size
         found += [Windows(name, window.size, shift, slides) for shift in range(0, window.size, window.every)]
     return tuple(found)
