@@ -21,14 +21,14 @@ from benchmarks.clicks import Shape, clicks
 from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.transforms.windowed import WindowedMeasures
 
-__all__ = ["ANSWERS", "JOBS", "chunk", "dicts", "run"]
+__all__ = ["ANSWERS", "CHUNK", "JOBS", "Answers", "chunk", "dicts", "run"]
 
 Answers = dict[tuple[str, int], tuple[int, float, float, float, float]]
 
 ANSWERS: Final[Answers] = {}
 """Of the last run, by page and start of the minute (seconds)."""
 
-_CHUNK: Final = 10_000
+CHUNK: Final = 10_000
 _FIELDS: Final = {"page": str, "amount": float, "event_time": datetime}
 _SECONDS: Final = {**_FIELDS, "event_time": float}
 _MEASURES: Final = {
@@ -43,7 +43,7 @@ _MEASURES: Final = {
 @functools.cache
 def chunk(events: int, number: int) -> pa.RecordBatch:
     """The clicks number `10,000 x number` to the next chunk."""
-    return clicks(Shape(events), number * _CHUNK, min(_CHUNK, events - number * _CHUNK))
+    return clicks(Shape(events), number * CHUNK, min(CHUNK, events - number * CHUNK))
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def dicts(events: int, number: int) -> list[dict[str, Any]]:
 def run(name: str, events: int) -> None:
     """Run a job to its end."""
     ANSWERS.clear()
-    chunks = range(-(-events // _CHUNK))
+    chunks = range(-(-events // CHUNK))
     with beam.Pipeline(options=PipelineOptions([f"--runner={FN_API_RUNNER}"])) as pipeline:
         numbers = pipeline | "Chunks" >> beam.Create([(events, number) for number in chunks])
         answers = JOBS[name](numbers)

@@ -9,11 +9,12 @@ from tandem.pipelines.live import LIVE
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.publish import PUBLISH
 from tandem.pipelines.reconcile import RECONCILE
+from tandem.pipelines.windowed import WINDOWED
 from tandem.schemas.errors import UserError
 
 __all__ = ["LAUNCHABLES", "launchable"]
 
-LAUNCHABLES: Final[dict[str, Launchable]] = {one.name: one for one in (LIVE, BACKFILL, PUBLISH, RECONCILE)}
+LAUNCHABLES: Final[dict[str, Launchable]] = {one.name: one for one in (LIVE, BACKFILL, PUBLISH, RECONCILE, WINDOWED)}
 """By name."""
 
 

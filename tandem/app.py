@@ -55,7 +55,7 @@ def _root(
         typer.echo(context.get_help())
 
 
-_LAUNCHING = ("live", "backfill", "publish")
+_LAUNCHING = ("live", "backfill", "publish", "windowed")
 """Commands that import for seconds, and then decide themselves what Ctrl-C and SIGTERM mean."""
 
 
@@ -76,7 +76,7 @@ def _versions() -> str:
 
 app.command(rich_help_panel="Run")(running.check)
 app.command(rich_help_panel="Run")(verifying.verify)
-for _command in (running.live, running.backfill, running.publish):
+for _command in (running.live, running.backfill, running.publish, running.windowed):
     app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
 app.command(rich_help_panel="Run", **plan_commands.PLAN_SETTINGS)(plan_commands.plan)
 app.command(rich_help_panel="Run")(running.emulator)

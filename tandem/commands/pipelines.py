@@ -9,7 +9,7 @@ import typer
 
 from tandem.pipelines.console.printing import say
 
-__all__ = ["PASS_ON", "backfill", "check", "emulator", "live", "publish"]
+__all__ = ["PASS_ON", "backfill", "check", "emulator", "live", "publish", "windowed"]
 
 PASS_ON: Final[dict[str, Any]] = {
     "add_help_option": False,
@@ -58,6 +58,14 @@ def publish(context: typer.Context) -> None:
     from tandem.pipelines.publish import PUBLISH
 
     launch(PUBLISH, context.args)
+
+
+def windowed(context: typer.Context) -> None:
+    """Windowed results of a definition from files or Pub/Sub as JSON, without journal or store (takes Beam's flags)."""
+    from tandem.pipelines.planning.launch import launch
+    from tandem.pipelines.windowed import WINDOWED
+
+    launch(WINDOWED, context.args)
 
 
 def emulator(

@@ -55,13 +55,14 @@ NOT_RUN = {
     "run-on-flink": "needs a cluster; tests/flink has one",
     "test": "runs the test suite",
     "update-a-running-pipeline": "updates a job on a cluster",
+    "windowed-transforms": "its Python is run; the last command reads until it is stopped",
     "verify": "proves on samples of one's own; tests/tandem/commands/test_verify.py runs its commands",
 }
 """Why the commands of the other how-to pages aren't: they are parsed all the same.
 
 Pages that are run may name files that they have written themselves.
 """
-PIPELINES = ("live", "backfill", "publish")
+PIPELINES = ("live", "backfill", "publish", "windowed")
 
 
 @dataclass(frozen=True)

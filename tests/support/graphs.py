@@ -10,7 +10,7 @@ import apache_beam as beam
 import sales
 
 from tandem.journal.storage.blobs import LocalBlobs
-from tandem.pipelines import backfill, live, publish, reconcile
+from tandem.pipelines import backfill, live, publish, reconcile, windowed
 from tandem.pipelines.bounded.plan import plan
 from tandem.pipelines.bounded.rereading import Reread
 from tandem.pipelines.unbounded import config as live_config
@@ -106,6 +106,13 @@ def reconcile_graph(folder: Path) -> beam.Pipeline:
     return reconcile.build(config, options, found, Reread((), 0, 0, 0, 0), str(folder))
 
 
+def windowed_graph(folder: Path) -> beam.Pipeline:
+    """Of windowed results over files, with a pane before and behind the one on time."""
+    named = ["--definition", f"{folder}/sales.yaml", "--files", f"{folder}/*.jsonl", "--output", f"{folder}/out"]
+    config, options = windowed.parse([*named, "--window", "1m", "--early", "1s", "--lateness", "1h"])
+    return windowed.build(config, options, [])
+
+
 def native_graph(folder: Path) -> beam.Pipeline:
     """Of a live run of two definitions on Beam's own Pub/Sub read."""
     named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
@@ -125,6 +132,7 @@ GRAPHS = {
     "native": native_graph,
     "publish": publish_graph,
     "reconcile": reconcile_graph,
+    "windowed": windowed_graph,
 }
 
 

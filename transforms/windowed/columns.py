@@ -12,18 +12,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.timestamp import Timestamp
 
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.expressions import evaluate_rows
 from tandem.schemas.keys import key_dictionary
+from tandem.schemas.time.windows import EVER
 from tandem.transforms.windowed.measuring import EventMeasures
 
 __all__ = ["Prepared", "as_batches", "is_columns", "prepare_batch", "prepare_rows", "row_text"]
 
 Times = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
-_LEAST, _GREATEST = MIN_TIMESTAMP.micros, MAX_TIMESTAMP.micros
+_LEAST: Final = EVER
+_GREATEST: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: calendars go no further, and Tandem's times neither."""
 _WRONG: Final = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 """What a value that doesn't fit its column is told by; Arrow's own errors are ValueError and TypeError."""
 _REASON_CHARACTERS: Final = 200
@@ -98,11 +103,9 @@ def row_text(row: Any) -> str:
 
 
 def _columns_of(fields: pa.Schema, rows: Sequence[Any]) -> pa.RecordBatch:
-    if not rows:
-        return fields.empty_table().to_batches()[0] if len(fields) else _no_columns(0)
-    get = itemgetter if isinstance(rows[0], Mapping) else attrgetter
     if not len(fields):
         return _no_columns(len(rows))
+    get = itemgetter if rows and isinstance(rows[0], Mapping) else attrgetter
     arrays = [_array(_values(rows, field, get), field) for field in fields]
     return pa.RecordBatch.from_arrays(arrays, names=fields.names)
 
@@ -198,13 +201,33 @@ def _prepared(
     bad.update((int(rows[row]), reason) for row, reason in reasons.items())
     kept[list(reasons)] = False
     filtered = len(rows) - int(kept.sum()) - len(reasons)
-    if not kept.all():
-        columns, found, rows = columns.filter(pa.array(kept)), found[kept], rows[kept]
+    columns, found, rows = _kept(columns, found, rows, kept)
+    if measures.derive:
+        columns, good = _derived(measures, columns, rows, bad)
+        columns, found, rows = _kept(columns, found, rows, good)
     return Prepared(_output(measures, columns, found), rows, filtered, bad)
 
 
+def _kept(columns: pa.RecordBatch, times: Times, rows: Rows, kept: Bools) -> tuple[pa.RecordBatch, Times, Rows]:
+    return (columns, times, rows) if kept.all() else (columns.filter(pa.array(kept)), times[kept], rows[kept])
+
+
+def _derived(
+    measures: EventMeasures, columns: pa.RecordBatch, rows: Rows, bad: dict[int, str]
+) -> tuple[pa.RecordBatch, Bools]:
+    """The columns with the derived ones, and which rows have them; of several reasons the first is told."""
+    good = np.ones(columns.num_rows, np.bool_)
+    for name, expression in measures.derive:
+        values, failed = evaluate_rows(expression, columns)
+        columns = columns.append_column(pa.field(name, expression.type), values)
+        good[list(failed)] = False
+        for row, reason in failed.items():
+            bad.setdefault(int(rows[row]), reason)
+    return columns, good
+
+
 def _event_times(measures: EventMeasures, columns: pa.RecordBatch) -> tuple[Times, dict[int, str]]:
-    """(each row's time in microseconds, the rows that have none that Beam could hold, with the reason)."""
+    """(each row's time in microseconds, the rows that have none of the years 1 to 9999, with the reason)."""
     if measures.event_time is None:
         return np.zeros(columns.num_rows, np.int64), {}
     column = columns.column(measures.event_time)
@@ -216,10 +239,10 @@ def _event_times(measures: EventMeasures, columns: pa.RecordBatch) -> tuple[Time
         seconds = column.cast(pa.float64()).fill_null(0).to_numpy()
         outside = ~(np.abs(seconds) < _GREATEST / 1e6)
         micros = np.rint(np.where(outside, 0, seconds) * 1e6).astype(np.int64)
-    outside |= (micros <= _LEAST) | (micros >= _GREATEST)
+    outside |= (micros < _LEAST) | (micros > _GREATEST)
     reasons = {int(row): f"{measures.event_time} is missing" for row in np.flatnonzero(missing)}
     for row in np.flatnonzero(outside & ~missing):
-        reasons[int(row)] = f"{measures.event_time} is outside the times of Beam"
+        reasons[int(row)] = f"{measures.event_time} is outside the years 1 to 9999"
     return micros, reasons
 
 
@@ -234,7 +257,10 @@ def _output(measures: EventMeasures, columns: pa.RecordBatch, times: Times) -> p
 
 
 def _column(columns: pa.RecordBatch, name: str, measures: EventMeasures) -> pa.Array:
-    return columns.column(name) if columns.num_rows else pa.array([], measures.fields.field(name).type)
+    if columns.num_rows:
+        return columns.column(name)
+    derived = dict(measures.derive)
+    return pa.array([], derived[name].type if name in derived else measures.fields.field(name).type)
 
 
 def _keys(measures: EventMeasures, columns: pa.RecordBatch) -> pa.Array:

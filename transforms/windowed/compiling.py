@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from tandem.schemas.errors import DefinitionError
 from tandem.schemas.expressions import Expression, compile_expression, type_name
 from tandem.schemas.keys import KEY_TYPES, is_key_type
 from tandem.schemas.measures import Measure, build
+from tandem.schemas.results import computing_schema
 from tandem.transforms.windowed.field_types import Fields, arrow_fields
 from tandem.transforms.windowed.measuring import EventMeasures
 
@@ -29,11 +30,14 @@ def compile_measures(
     where: str | None = None,
     event_time: str | None = None,
     event_id: str | None = None,
+    derive: Mapping[str, str] | None = None,
+    derive_results: Mapping[str, str] | None = None,
 ) -> EventMeasures:
     """Measures that are spelt as in a definition, ready to run.
 
     `fields` are the events' columns, `where` a SQL expression over them; `event_time` is a timestamp, or seconds since
-    1970. Raises DefinitionError for what can't be run, naming the field.
+    1970. `derive` are columns computed of an event's, for keys and measures, `derive_results` results computed of
+    results. Raises DefinitionError for what can't be run, naming the field.
 
     >>> measures = {"sales": "count", "turnover": {"sum": "price"}}
     >>> shop = compile_measures({"shop": str, "price": float}, measures, keys=["shop"])
@@ -41,50 +45,87 @@ def compile_measures(
     ['sales', 'turnover']
     """
     schema = arrow_fields(fields)
-    _check_columns(schema, keys, event_time, event_id)
-    _check_names(schema, measures, keys)
+    _check_columns(schema, event_time, event_id)
+    derived = _derive(schema, derive or {})
+    columns = pa.schema([*schema, *(pa.field(name, expression.type) for name, expression in derived)])
+    _check_keys(columns, keys)
+    _check_names(measures, keys)
     id_type = _id_type(schema, event_id)
-    known = [*schema, pa.field(TIME, pa.int64(), False), *([] if id_type is None else [pa.field(ID, id_type, False)])]
+    known = [*columns, pa.field(TIME, pa.int64(), False), *([] if id_type is None else [pa.field(ID, id_type, False)])]
     built = tuple((name, _build(name, spec, pa.schema(known))) for name, spec in measures.items())
     condition = None if where is None else _where(where, schema)
     read = {*keys, *(condition.columns if condition else ()), event_time, event_id}
+    read.update(column for _, expression in derived for column in expression.columns)
     read.update(column for _, measure in built for column in measure.inputs)
+    arguments = (schema, dict(measures), tuple(keys), where, event_time, event_id, derive, derive_results)
     return EventMeasures(
-        compiled_from=(compile_measures, (schema, dict(measures), tuple(keys), where, event_time, event_id)),
+        compiled_from=(compile_measures, arguments),
         fields=pa.schema([field for field in schema if field.name in read]),
-        keys=tuple(schema.field(name) for name in keys),
+        keys=tuple(columns.field(name) for name in keys),
         measures=built,
         where=condition,
+        derive=derived,
+        derive_results=_derive_results(built, derive_results or {}, {*RESULT_COLUMNS, *keys}),
         event_time=event_time,
         event_id=event_id,
         id_type=id_type,
     )
 
 
-def _check_columns(schema: pa.Schema, keys: Sequence[str], event_time: str | None, event_id: str | None) -> None:
+def _derive(schema: pa.Schema, texts: Mapping[str, str]) -> tuple[tuple[str, Expression], ...]:
+    derived: list[tuple[str, Expression]] = []
+    for name, text in texts.items():
+        if name in schema.names:
+            raise DefinitionError("the events have a column of this name; choose another", field=f"derive.{name}")
+        expression = compile_expression(text, schema, f"derive.{name}")
+        schema = schema.append(pa.field(name, expression.type))
+        derived.append((name, expression))
+    return tuple(derived)
+
+
+def _derive_results(
+    measures: Sequence[tuple[str, Measure]], texts: Mapping[str, str], taken: Collection[str]
+) -> tuple[tuple[str, Expression], ...]:
+    known, derived = computing_schema(measures), list[tuple[str, Expression]]()
+    for name, text in texts.items():
+        if name in taken or name in known.names or name in dict(measures):
+            message = "a result, a key or a measure has this name; choose another"
+            raise DefinitionError(message, field=f"derive_results.{name}")
+        expression = compile_expression(text, known, f"derive_results.{name}", zero_division=True)
+        known = known.append(pa.field(name, expression.type))
+        derived.append((name, expression))
+    return tuple(derived)
+
+
+def _check_columns(schema: pa.Schema, event_time: str | None, event_id: str | None) -> None:
     for name in schema.names:
         if name.startswith(RESERVED_PREFIX):
             raise DefinitionError("names of columns may not start with two underscores", field=f"fields.{name}")
-    named = [*((f"keys[{index}]", key) for index, key in enumerate(keys)), ("event_time", event_time)]
-    for where, name in [*named, ("event_id", event_id)]:
+    for where, name in (("event_time", event_time), ("event_id", event_id)):
         if name is not None and name not in schema.names:
             raise DefinitionError(f"unknown column '{name}'; {suggestion(name, schema.names)}", field=where)
-    for index, key in enumerate(keys):
-        kind = schema.field(key).type
-        if not is_key_type(kind):
-            message = f"column '{key}' is {type_name(kind)}; a key can hold {KEY_TYPES}"
-            raise DefinitionError(message, field=f"keys[{index}]")
     if event_time is not None and not _tells_time(schema.field(event_time).type):
         found = type_name(schema.field(event_time).type)
         message = f"column '{event_time}' is {found}; a timestamp is wanted, or a number of seconds since 1970"
         raise DefinitionError(message, field="event_time")
 
 
+def _check_keys(schema: pa.Schema, keys: Sequence[str]) -> None:
+    for index, key in enumerate(keys):
+        if key not in schema.names:
+            message = f"unknown column '{key}'; {suggestion(key, schema.names)}"
+            raise DefinitionError(message, field=f"keys[{index}]")
+        kind = schema.field(key).type
+        if not is_key_type(kind):
+            message = f"column '{key}' is {type_name(kind)}; a key can hold {KEY_TYPES}"
+            raise DefinitionError(message, field=f"keys[{index}]")
+
+
 def _tells_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _check_names(schema: pa.Schema, measures: Mapping[str, object], keys: Sequence[str]) -> None:
+def _check_names(measures: Mapping[str, object], keys: Sequence[str]) -> None:
     if not measures:
         raise DefinitionError("there is none; give at least one, such as {'events': 'count'}", field="measures")
     if len(set(keys)) < len(keys):

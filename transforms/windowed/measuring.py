@@ -15,6 +15,7 @@ from tandem.schemas.expressions import Expression
 from tandem.schemas.measures import Measure, decode_rows, encode_rows, identity
 from tandem.schemas.measures.count import Count
 from tandem.schemas.measures.extremes import Max, Min
+from tandem.schemas.results import with_derived
 
 __all__ = ["EventMeasures"]
 
@@ -36,6 +37,10 @@ class EventMeasures:
     keys: tuple[pa.Field, ...]
     measures: tuple[tuple[str, Measure], ...]
     where: Expression | None
+    derive: tuple[tuple[str, Expression], ...]
+    """Columns computed of those of an event, in this order."""
+    derive_results: tuple[tuple[str, Expression], ...]
+    """Results computed of results, in this order."""
     event_time: str | None
     event_id: str | None
     id_type: pa.DataType | None
@@ -107,7 +112,8 @@ class EventMeasures:
     def _read(self, columns: Sequence[pa.Array]) -> Iterator[tuple[int, dict[str, Any]]]:
         counts, *results = [measure.result(column) for measure, column in zip(self._stored, columns, strict=True)]
         names = [name for name, _ in self.measures]
-        return ((count, dict(zip(names, row, strict=True))) for count, *row in zip(counts, *results, strict=True))
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*results, strict=True)]
+        return zip(counts, with_derived(self.measures, self.derive_results, rows), strict=True)
 
     def _merge(self, columns: Sequence[pa.Array], groups: Any, size: int) -> list[pa.Array]:
         return [measure.merge(column, groups, size) for measure, column in zip(self._stored, columns, strict=True)]

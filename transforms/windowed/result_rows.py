@@ -33,9 +33,9 @@ def result_row_type(measures: EventMeasures) -> RowTypeConstraint:
     """The type of the results, a schema of Beam."""
     keys = [(field.name, beam_type(field.type)) for field in measures.keys]
     fixed = [("window_start", Timestamp), ("window_end", Timestamp), ("timing", str), ("pane", int), ("events", int)]
-    return RowTypeConstraint.from_fields(
-        [*keys, *fixed, *((name, measure_type(measure)) for name, measure in measures.measures)]
-    )
+    results = [(name, measure_type(measure)) for name, measure in measures.measures]
+    derived = [(name, beam_type(expression.type)) for name, expression in measures.derive_results]
+    return RowTypeConstraint.from_fields([*keys, *fixed, *results, *derived])
 
 
 @dataclass
@@ -55,6 +55,7 @@ class _MakeRows(beam.DoFn):  # type: ignore[misc]
         self._shuffle = shuffle
         self._keys = [(field.name, _of_key(field.type)) for field in measures.keys]
         self._values = [(name, _of_result(result_type(measure))) for name, measure in measures.measures]
+        self._values += [(name, _of_result(expression.type)) for name, expression in measures.derive_results]
         self._pending: list[tuple[Any, list[bytes], Any, Any, Any]] = []
 
     def start_bundle(self) -> None:

@@ -38,7 +38,7 @@ class Shuffle(Protocol):
 
     @property
     def element_type(self) -> Any:
-        """Of what is shuffled, and of what comes out of it for each key of the runner."""
+        """Of what is shuffled."""
 
     @property
     def most(self) -> int:

@@ -18,7 +18,7 @@ from apache_beam.utils.timestamp import Duration
 from pydantic import TypeAdapter, ValidationError
 
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.time.durations import parse_duration
+from tandem.schemas.time.durations import SECOND, parse_duration
 from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
 from tandem.transforms.windowed.calendar_windows import CalendarWindows
 
@@ -38,8 +38,8 @@ def window_into(
 ) -> beam.WindowInto:
     """A WindowInto of `1m`, `{size: 1h, every: 5m}`, `{session: 30m}`, `{calendar: day, zone: ...}`, or None: all time.
 
-    `early` and `late` say how long after something new a pane comes before and after the one on time, late ones up to
-    `lateness` behind the window's end; without `early` there are none before.
+    `early` and `late` say how long after something new a pane comes before and after the one on time (0s: at once, else
+    in whole seconds), late ones up to `lateness` behind the window's end; without `early` there are none before.
 
     >>> hour = window_into({"size": "1h", "every": "5m"}, early="10s", late="1s", lateness="1d")
     >>> hour.windowing.triggerfn
@@ -88,7 +88,8 @@ def _after(field: str, delay: str | None) -> Any:
     if delay is None:
         return None if field == "early" else AfterCount(1)
     micros = _micros(field, delay)
-    return AfterProcessingTime(micros / 1e6) if micros else AfterCount(1)
+    # Beam's delays are whole seconds.
+    return AfterProcessingTime(-(-micros // SECOND)) if micros else AfterCount(1)
 
 
 def _micros(field: str, text: str) -> int:

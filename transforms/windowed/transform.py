@@ -58,6 +58,10 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
     """A column that tells events apart; `first` and `last` order events of one time by it."""
     where: str | None = None
     """A SQL expression over the columns; events for which it isn't true are left out."""
+    derive: Mapping[str, str] | None = None
+    """Columns computed of an event's by SQL expressions, after `where`."""
+    derive_results: Mapping[str, str] | None = None
+    """Results computed of results by SQL expressions: `{"per_click": "amount / clicks"}`."""
     deduplicate: bool = False
     """Whether of several events of one `event_id` in a window the first alone counts. Under sliding windows and
     sessions copies of an event must have its time."""
@@ -79,8 +83,8 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
         events_once = placed.events | "Once" >> self._once(windowing) if self.deduplicate else placed.events
         shuffle = shuffle_for(measures, windowing, self.shards)
         states = events_once | "States" >> FoldEvents(measures, shuffle, windowing)
-        gathered = states | "Merge" >> beam.CombinePerKey(Gather(shuffle.merged, shuffle.most))
-        return gathered | "Results" >> ResultRows(measures, shuffle)
+        gather = Gather(shuffle.merged, shuffle.most).with_input_types(bytes).with_output_types(list[bytes])
+        return states | "Merge" >> beam.CombinePerKey(gather) | "Results" >> ResultRows(measures, shuffle)
 
     def _once(self, windowing: Windowing) -> KeepFirst:
         if self.event_id is None:
@@ -92,7 +96,8 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
         if fields is None:
             message = f"the events' columns aren't known: elements are {events.element_type}, which has no schema"
             raise DefinitionError(f"{message}; give them, such as {{'page': str, 'amount': float}}", field="fields")
-        return compile_measures(fields, self.measures, self.keys, self.where, self.event_time, self.event_id)
+        spelled = (self.measures, self.keys, self.where, self.event_time, self.event_id)
+        return compile_measures(fields, *spelled, self.derive, self.derive_results)
 
     def _windowing(self, events: beam.PCollection[Any]) -> Windowing:
         return events.windowing if self.windows is None else self.windows.windowing

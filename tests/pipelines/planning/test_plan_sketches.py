@@ -41,6 +41,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+TRIGGERED = ["--window", "1m", "--early", "1s", "--lateness", "1h"]
+
+
 def arguments(folder: Path, name: str, *more: str) -> list[str]:
     two = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
     home = ["--home", f"{folder}/home"]
@@ -52,6 +55,7 @@ def arguments(folder: Path, name: str, *more: str) -> list[str]:
         "native": [*two, *home, *SUBSCRIPTION, "--source=native", "--dead-letter-topic=projects/project/topics/dead"],
         "reconcile": [*two[:2], *home],
         "publish": [*two[:2], *files, "--topic", "projects/project/topics/clicks"],
+        "windowed": [*two[:2], *files, "--output", f"{folder}/out", *TRIGGERED],
     }
     return [*every[name], *more]
 
@@ -186,7 +190,9 @@ def test_backfills_that_read_other_sources_are_planned_one_by_one(folder: Path) 
     ("words", "said"),
     [
         pytest.param(
-            ["later"], "no pipeline is named 'later'; there are live, backfill, publish, reconcile", id="unknown"
+            ["later"],
+            "no pipeline is named 'later'; there are live, backfill, publish, reconcile, windowed",
+            id="unknown",
         ),
         pytest.param(["replay"], "replay has no graph of its own", id="replay"),
         pytest.param(["live"], "--definition", id="missing-flag"),

@@ -74,7 +74,7 @@ def test_a_pipeline(tmp_path: Path) -> None:
     main.run([f"--yaml_pipeline={text}", f"--runner={FN_API_RUNNER}"])
     assert written(tmp_path, "good") == ["away 0 1 8.0 d", "home 0 2 3.5 a", "home 60 1 4.0 c"]
     (bad,) = written(tmp_path, "bad")
-    assert bad.startswith("at is outside the times of Beam {")
+    assert bad.startswith("at is outside the years 1 to 9999 {")
     assert '"id": "e"' in bad
 
 

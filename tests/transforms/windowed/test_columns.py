@@ -15,7 +15,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import DefinitionError
-from tandem.transforms.windowed import compile_measures
+from tandem.transforms.windowed import compile_measures, states_of
 from tandem.transforms.windowed.columns import as_batches, is_columns, prepare_batch, prepare_rows
 from tandem.transforms.windowed.field_types import arrow_fields, fields_of_rows
 
@@ -31,8 +31,8 @@ GOOD = {"page": "home", "at": 1.5, "amount": 2.0, "id": 7}
     [
         pytest.param({"page": None}, "page is missing", id="no-key"),
         pytest.param({"at": None}, "at is missing", id="no-time"),
-        pytest.param({"at": 1e300}, "at is outside the times of Beam", id="far-time"),
-        pytest.param({"at": float("nan")}, "at is outside the times of Beam", id="time-that-is-no-number"),
+        pytest.param({"at": 1e300}, "at is outside the years 1 to 9999", id="far-time"),
+        pytest.param({"at": float("nan")}, "at is outside the years 1 to 9999", id="time-that-is-no-number"),
         pytest.param({"amount": "much"}, "amount: Could not convert 'much'", id="a-text-for-a-number"),
         pytest.param({"id": 2**64}, "id: ", id="an-id-beyond-64-bits"),
         pytest.param({"page": 3}, "page: ", id="a-number-for-a-text"),
@@ -174,3 +174,35 @@ def test_fields_in_any_spelling() -> None:
     assert arrow_fields({"page": str, "n": int | None}) == wanted
     assert arrow_fields({"page": "string", "n": "integer?"}) == wanted
     assert fields_of_rows(int) is None
+
+
+def test_columns_and_results_that_are_computed() -> None:
+    measures = compile_measures(
+        {"price": float, "number": int},
+        {"sold": {"sum": "number"}, "turnover": {"sum": "cost"}},
+        ["dear"],
+        derive={"cost": "price * number", "dear": "price > 10", "most": "9223372036854775807 + number"},
+        derive_results={"each": "turnover / sold"},
+    )
+    rows = [{"price": 2.0, "number": 3}, {"price": 2.0, "number": -1}, {"price": 20.0, "number": 0}]
+    prepared = prepare_rows(measures, rows, [0, 0, 0])
+    assert prepared.bad == {0: "derive.most: integer overflow"}
+    assert prepared.events.column(KEY).to_pylist() == ["[false]", "[true]"]
+    state = states_of(measures, rows[1:])
+    assert measures.results(state) == {"sold": -1, "turnover": -2.0, "each": 2.0}
+    assert measures.results(measures.nothing) == {"sold": None, "turnover": None, "each": None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param({"derive": {"price": "1"}}, "derive.price: the events have a column of this name", id="column"),
+        pytest.param({"derive_results": {"n": "n + 1"}}, "derive_results.n: a result, a key", id="measure"),
+        pytest.param({"derive_results": {"pane": "n + 1"}}, "derive_results.pane: a result", id="result"),
+        pytest.param({"derive_results": {"x": "m + 1"}}, "derive_results.x: unknown column 'm'", id="unknown"),
+    ],
+)
+def test_names_of_what_is_computed(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+        compile_measures({"price": float}, {"n": "count"}, **settings)
+    assert message in str(refused.value)
