@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
 from tandem.schemas.time.durations import DAY
+from tandem.views.answers.whole_spans import all_of_batch
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.rows import Compiled
@@ -228,7 +229,7 @@ def span_rows(connection: sa.Connection, scope: Scope, start: int, end: int) -> 
     rows: list[TileRow] = []
     if scope.batch_ordinal is not None:
         found = select_rows(connection, _BATCH_OF_SPAN, _batch_span(scope, start, end))
-        rows.extend(_newest_layers(checked_states(batch_states.name, found), scope.chain))
+        rows.extend(_batch_of_span(connection, scope, start, end, found))
     if scope.live_id is not None:
         found = select_rows(connection, _LIVE_OF_SPAN, _live_span(scope, start, end))
         rows.extend(_after(checked_states(live_states.name, found), scope.boundary))
@@ -240,10 +241,17 @@ def span_streams(connection: sa.Connection, scope: Scope, start: int, end: int) 
     streaming = {"yield_per": 10_000}
     if scope.batch_ordinal is not None:
         found = connection.execute(_BATCH_OF_SPAN, _batch_span(scope, start, end), execution_options=streaming)
-        yield _newest_layers(checked_states(batch_states.name, found), scope.chain)
+        yield _batch_of_span(connection, scope, start, end, found)
     if scope.live_id is not None:
         found = connection.execute(_LIVE_OF_SPAN, _live_span(scope, start, end), execution_options=streaming)
         yield _after(checked_states(live_states.name, found), scope.boundary)
+
+
+def _batch_of_span(
+    connection: sa.Connection, scope: Scope, start: int, end: int, found: Iterable[Any]
+) -> Iterator[TileRow]:
+    rows = _newest_layers(checked_states(batch_states.name, found), scope.chain)
+    return all_of_batch(connection, rows, scope.definition, scope.chain, start, end)
 
 
 def _batch_span(scope: Scope, start: int, end: int) -> dict[str, int | None]:

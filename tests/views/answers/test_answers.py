@@ -132,7 +132,7 @@ def test_all_answers_stream_in_the_order_of_key_bytes_and_time(mixed: Any) -> No
 
 def test_all_answers_merge_in_pieces(mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(all_answers(mixed.store, mixed.compiled))
-    monkeypatch.setattr("views.answers._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("tandem.views.answers.point._MERGE_AT_ONCE", 1)
     assert list(all_answers(mixed.store, mixed.compiled)) == whole
 
 

@@ -228,7 +228,7 @@ def test_all_sessions_merge_in_pieces(view_of: Make, monkeypatch: pytest.MonkeyP
         (HOUR, 1, 0),
         (HOUR + 11 * MINUTE, 1, 1),
     ]
-    monkeypatch.setattr("views.session_rows._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("tandem.views.answers.session_rows._MERGE_AT_ONCE", 1)
     assert list(all_sessions(view.store, view.compiled, 10 * MINUTE)) == whole
 
 
