@@ -11,10 +11,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tandem.journal.broker.pubsub import PubSubBroker, PubSubConfig
 from tandem.journal.clocks import SystemClock
 from tandem.journal.lanes.config import LaneConfig
+from tandem.journal.lanes.pacing import pace_of
 from tandem.journal.runs.heartbeats import Heartbeat, HeartbeatKeeper
 from tandem.journal.runs.launches import announce_launch
 from tandem.journal.runs.manifests import RunManifest, resume_run, start_run
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.opening import prepared_journal
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options
@@ -24,7 +26,6 @@ from tandem.pipelines.unbounded.live_runs import base_of, end_live_runs, start_l
 from tandem.pipelines.unbounded.screen import watch
 from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
 from tandem.runners.flink.control import FlinkControl
-from tandem.runners.options.config import make_folder
 from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.runners.submission.interrupts import drained_by_signals
 from tandem.runners.submission.launching import launch, local_streaming_runner
@@ -55,8 +56,7 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
         following.follow(config, options, control)
         return
     _check_until_idle(config)
-    make_folder(config.home.journal)
-    store, blobs = prepare(config, options), LocalBlobs(config.home.journal)
+    blobs, store = prepared_journal(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
         manifest = _start(config, store, blobs)
         draining.begin(manifest.id, left_behind(manifest.id, options, control))
@@ -69,7 +69,7 @@ def _run_to_the_end(
     config: LiveConfig,
     options: PipelineOptions,
     store: ViewStore,
-    blobs: LocalBlobs,
+    blobs: BlobStore,
     manifest: RunManifest,
     control: Control | None,
 ) -> None:
@@ -101,6 +101,7 @@ def build(
         idle_timeout=config.idle_timeout,
         until_idle=config.until_idle,
         generation_interval=config.generation_interval,
+        publish_interval=pace_of(config.home.journal).publish,
     )
     bundle = bundle_seconds(config.definitions)
     broker = PubSubConfig(config.subscription, wait=min(bundle / 2, 0.5))
@@ -130,7 +131,7 @@ def _check_until_idle(config: LiveConfig) -> None:
         )
 
 
-def _start(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> RunManifest:
+def _start(config: LiveConfig, store: ViewStore, blobs: BlobStore) -> RunManifest:
     clock = SystemClock()
     if config.resume:
         return resume_run(blobs, clock, config.resume, take_over=config.take_over)
@@ -143,6 +144,7 @@ def _start(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> RunManife
         definitions=[d.version for d in config.definitions],
         boundary=min(base_of(store, d, config.base)[0] for d in config.definitions),
         take_over=config.take_over,
+        heartbeat_interval=pace_of(config.home.journal).heartbeat,
     )
 
 

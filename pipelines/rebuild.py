@@ -19,13 +19,14 @@ from tandem.journal.clocks import SystemClock
 from tandem.journal.runs.heartbeats import find_alive
 from tandem.journal.runs.manifests import list_runs
 from tandem.journal.runs.sealing import is_run_sealed
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.pipelines.backfill import run_configs
 from tandem.pipelines.bounded.flags import parse
 from tandem.pipelines.bounded.plan import BackfillConfig
 from tandem.pipelines.bounded.taken_in import Taken, recorded_names, taken_in
-from tandem.runners.options.config import Home
+from tandem.runners.options.config import Home, scratch_below
 from tandem.schemas.errors import StoreError, UserError, WriterAliveError
+from tandem.storage.urls import beside
 from tandem.views.storage.opening import close_store, open_store
 
 __all__ = ["Rebuilt", "rebuild"]
@@ -71,7 +72,7 @@ def _config(
 ) -> tuple[BackfillConfig, PipelineOptions]:
     """A backfill of all that is there, with what is gone as missing."""
     places = ["--journal", home.journal, "--store", home.store, "--dead-letters", home.dead_letters]
-    scratch = ["--scratch", str(Path(home.journal).parent / "scratch")]
+    scratch = ["--scratch", scratch_below(beside(home.journal, ""))]
     # What is bad was served as bad before.
     (config,), options = parse(
         ["--definition", path, *places, *scratch, "--max-bad", "100%", "--accept-missing-segments", "--copies", *flags]
@@ -111,9 +112,9 @@ def _served(home: Home, config: BackfillConfig) -> Rebuilt:
 
 
 def _refuse_alive(home: Home) -> None:
-    if not Path(home.journal).is_dir():
+    if not journal_exists(home.journal):
         return
-    blobs = LocalBlobs(home.journal)
+    blobs = open_blobs(home.journal)
     runs = [run for run in list_runs(blobs).values() if not is_run_sealed(blobs, run.id, run.lanes)]
     alive = find_alive(blobs, SystemClock(), {run.id: run.heartbeat_interval for run in runs})
     if alive is not None:

@@ -33,12 +33,14 @@ from tandem.runners.options.config import (
     beam_options,
     home_from,
     make_folder,
+    scratch_below,
 )
 from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import ParityError, UserError
+from tandem.storage.urls import beside
 from tandem.transforms.batch.work import Work
 from tandem.transforms.reconcile.judging import Judgement, judge
 from tandem.transforms.reconcile.reconciling import (
@@ -160,7 +162,7 @@ def _judge(
     config: ReconcileConfig, options: PipelineOptions, store: ViewStore, found: Audit, reread: Reread
 ) -> dict[int, Judgement]:
     """Compute the suspect tiles again in a Beam pipeline, and judge each."""
-    root = Path(config.home.journal).parent
+    root = scratch_below(beside(config.home.journal, ""))
     make_folder(root)
     with tempfile.TemporaryDirectory(prefix="reconcile-", dir=root) as folder:
         local_batch_runner(options)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from tandem.formats.dead_letters.files import StoredLetter
 from tandem.formats.dead_letters.replays import ReplayOf, without_replay
 from tandem.journal.runs.manifests import load_run
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.schemas.errors import LaunchError, TandemError, UserError
 from tandem.transforms.sinks.pubsub import packed
 from tandem.views.dead_letters.facts import LetterState, Place
@@ -65,9 +64,9 @@ def topics(letters: Sequence[Letter], journal: str) -> dict[str, list[Letter]]:
         by_run.setdefault(letter.state.position.partition("/")[0], []).append(letter)
     by_subscription: dict[str, list[Letter]] = {}
     for run, held in by_run.items():
-        if not Path(journal).is_dir():
+        if not journal_exists(journal):
             raise UserError(f"there is no journal at {journal} that names the subscription; --topic names the topic")
-        by_subscription.setdefault(load_run(LocalBlobs(journal), run).subscription, []).extend(held)
+        by_subscription.setdefault(load_run(open_blobs(journal), run).subscription, []).extend(held)
     found: dict[str, list[Letter]] = {}
     for subscription, held in by_subscription.items():
         found.setdefault(topic_of(subscription), []).extend(held)

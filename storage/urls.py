@@ -10,9 +10,12 @@ from typing import Final
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.secrets import keep_secret
 
-__all__ = ["SCHEMES", "Location", "beside", "is_url", "location", "place_of"]
+__all__ = ["NO_STORE", "SCHEMES", "Location", "beside", "is_url", "location", "place_of"]
 
 SCHEMES: Final = ("gs", "s3")
+NO_STORE: Final = (
+    "--home is a URL, where no view store can lie: name one with --store (sqlite:///PATH or postgresql://...)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,34 +9,35 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tandem.schemas.errors import UserError
+from tandem.storage.urls import NO_STORE, is_url, place_of
 
 if TYPE_CHECKING:
-    from tandem.journal.storage.blobs import LocalBlobs
+    from tandem.journal.storage.blobs import BlobStore
     from tandem.views.store import ViewStore
 
-__all__ = ["HomeOption", "JournalOption", "Places", "StoreOption", "existing_journal", "existing_store"]
+__all__ = ["HomeOption", "JournalOption", "Places", "StoreOption", "existing_journal", "existing_store", "journal_of"]
 
 HomeOption = Annotated[
     str,
-    typer.Option("--home", metavar="DIR", envvar="TANDEM_HOME", help="folder of journal and view store"),
+    typer.Option("--home", metavar="PLACE", envvar="TANDEM_HOME", help="folder or URL of journal and view store"),
 ]
 StoreOption = Annotated[
     str | None, typer.Option("--store", metavar="URL", help="the view store (default: HOME/views.db)")
 ]
 JournalOption = Annotated[
-    str | None, typer.Option("--journal", metavar="DIR", help="the journal's folder (default: HOME/journal)")
+    str | None,
+    typer.Option("--journal", metavar="PLACE", help="the journal's folder, gs:// or s3:// (default: HOME/journal)"),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The journal's folder and the view store's URL."""
+    """The journal's folder or URL, and the view store's URL."""
 
     journal: str
     store: str
@@ -44,10 +45,12 @@ class Places:
     @classmethod
     def of(cls, home: str, store: str | None = None, journal: str | None = None) -> Places:
         """The places that the flags name."""
-        root = Path(home).absolute()
-        url = store or f"sqlite:///{root / 'views.db'}"
+        root = place_of(home, "--home")
+        if store is None and is_url(root):
+            raise UserError(NO_STORE)
+        url = store or f"sqlite:///{root}/views.db"
         return cls(
-            journal=os.path.abspath(journal) if journal else str(root / "journal"),
+            journal=journal_of(home, journal),
             store=url if "://" in url else f"sqlite:///{os.path.abspath(url)}",
         )
 
@@ -64,10 +67,15 @@ def existing_store(places: Places) -> Iterator[ViewStore]:
         store.close()
 
 
-def existing_journal(places: Places) -> LocalBlobs:
-    """The journal, which must be there. Raises UserError without one."""
-    from tandem.journal.storage.blobs import LocalBlobs
+def journal_of(home: str, journal: str | None) -> str:
+    """The journal's place that the flags name."""
+    return place_of(journal, "--journal") if journal else f"{place_of(home, '--home')}/journal"
 
-    if not Path(places.journal).is_dir():
-        raise UserError(f"no journal at {places.journal}: no live run was started there; --home names another")
-    return LocalBlobs(places.journal)
+
+def existing_journal(place: str) -> BlobStore:
+    """The journal, which must be there. Raises UserError without one."""
+    from tandem.journal.storage.opening import journal_exists, open_blobs
+
+    if not journal_exists(place):
+        raise UserError(f"no journal at {place}: no live run was started there; --home names another")
+    return open_blobs(place)

@@ -11,11 +11,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import fastavro
+from pyarrow import fs
 
 from tandem.formats.avro.containers import read_block, read_header, walk_blocks
 from tandem.formats.avro.messages import AvroDecoder
 from tandem.formats.avro.types import read_type
 from tandem.formats.avro.walk import Fault
+from tandem.formats.files.pieces import storage_of
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.messages import DeadLetter
 
@@ -100,19 +102,29 @@ def load(folder: str | Path, version: str, position: str) -> dict[int, StoredLet
     place, _, number = position.rpartition("/")
     if not number.isdecimal():
         return {}
-    name = Path(folder) / version / letters_name(place, int(number))
     found: dict[int, StoredLetter] = {}
-    # What a later run found there lies in files of its own; the first file's letter stays.
-    for path in (name.with_name(f"{name.name}.avro"), *sorted(name.parent.glob(f"{name.name}-*.avro"))):
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise SourceFileError(f"{path}: can't be read: {error.strerror}") from None
-        for stored in decode(data, str(path)):
+    for path, data in _files(f"{folder}/{version}/{letters_name(place, int(number))}"):
+        for stored in decode(data, path):
             found.setdefault(stored.letter.row, stored)
     return found
+
+
+def _files(name: str) -> Iterator[tuple[str, bytes]]:
+    """What a later run found there lies in files of its own; the first file's letter stays."""
+    system, inner = storage_of(name)
+    folder, _, start = inner.rpartition("/")
+    beginning, scheme = (f"{start}-", name[: len(name) - len(inner)])
+    try:
+        infos = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        more = sorted(info.path for info in infos if info.base_name.startswith(beginning))
+        for path in (f"{inner}.avro", *more):
+            try:
+                with system.open_input_file(path) as file:
+                    yield scheme + path, file.read()
+            except FileNotFoundError:
+                continue
+    except OSError as error:
+        raise SourceFileError(f"{name}.avro: can't be read: {error.strerror or error}") from None
 
 
 def decode(data: bytes, path: str = "dead letters") -> list[StoredLetter]:

@@ -21,15 +21,19 @@ time."""
 
 
 class Heartbeat:
-    """Bumps a run's heartbeat. Any number of lanes and processes of the run may do so at once."""
+    """Bumps a run's heartbeat. Any number of lanes and processes of the run may do so at once.
+
+    Whoever sees that another has bumped it since leaves it at that: all of them together write about once an interval.
+    """
 
     def __init__(self, blobs: BlobStore, clock: Clock, run: str, interval: int) -> None:
         """`interval`: microseconds of monotonic time."""
         self._blobs, self._clock, self._interval = blobs, clock, interval
-        self._path = heartbeat_path(run)
+        self._run, self._path = run, heartbeat_path(run)
         self._writer = secrets.token_hex(4)
         self._counter = 0
         self._last: int | None = None
+        self._seen: bytes | None = None
 
     def beat(self) -> None:
         """Bump it if the interval has passed."""
@@ -37,10 +41,14 @@ class Heartbeat:
         if self._last is not None and now - self._last < self._interval:
             return
         self._last = now
+        before, self._seen = self._seen, _read(self._blobs, self._run)
+        if self._seen != before and self._counter:
+            return  # another's, which is as good
         self._counter += 1
         # the wall time is for people; that these bytes change is the sign of life
         content = {"counter": self._counter, "wall": self._clock.wall(), "writer": self._writer}
-        self._blobs.replace(self._path, json.dumps(content, sort_keys=True).encode())
+        self._seen = json.dumps(content, sort_keys=True).encode()
+        self._blobs.replace(self._path, self._seen)
 
 
 class HeartbeatKeeper:

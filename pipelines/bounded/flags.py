@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -21,6 +20,7 @@ from tandem.runners.options.config import (
     duration,
     home_from,
     load_definitions,
+    scratch_below,
 )
 from tandem.runners.submission.launching import is_local
 from tandem.schemas.errors import UserError
@@ -111,4 +111,4 @@ def _instant(text: str) -> int:
 def _scratch(flags: argparse.Namespace, options: PipelineOptions) -> str | None:
     if flags.scratch:
         return str(flags.scratch) if "://" in flags.scratch else os.path.abspath(flags.scratch)
-    return str(Path(flags.home).absolute() / "scratch") if is_local(options) else None
+    return scratch_below(flags.home) if is_local(options) else None

@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from tandem.formats.files.listing import real_path
@@ -18,7 +17,8 @@ from tandem.formats.files.reading import FileRef, expand, split
 from tandem.journal.index import JournalIndex, LaneGap, SegmentRef
 from tandem.journal.reading import segments_of
 from tandem.journal.runs.completeness import complete_to
-from tandem.journal.storage.blobs import BlobStore, LocalBlobs
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.pipelines.bounded.max_bad import DEFAULT_MAX_BAD, MaxBad
 from tandem.runners.options.config import Home
 from tandem.schemas.definition.loading import Definition, Source
@@ -188,14 +188,14 @@ class _New:
 
 
 def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> _New:
-    if journal is None and not Path(config.home.journal).is_dir():
+    if journal is None and not journal_exists(config.home.journal):
         if config.upto is not None:
             raise UserError(f"--upto {config.upto}: there is no journal at {config.home.journal}")
         if not config.files:
             raise UserError(f"nothing to read: there is no journal at {config.home.journal}, and no --files are given")
         return _New(after)
     blobs, past_gaps = (
-        journal if journal is not None else LocalBlobs(config.home.journal),
+        journal if journal is not None else open_blobs(config.home.journal),
         config.accept_missing_segments,
     )
     index = JournalIndex(blobs, past_gaps=past_gaps)

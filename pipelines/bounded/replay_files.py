@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +17,21 @@ from tandem.formats.csv.files import header_of
 from tandem.formats.dead_letters.files import load
 from tandem.formats.dead_letters.replays import without_replay
 from tandem.formats.files.listing import format_of, unread
-from tandem.formats.files.pieces import local_path
+from tandem.formats.files.pieces import local_path, storage_of
 from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.text.streams import BOM, UTF_8
+from tandem.journal.storage.opening import journal_exists
 from tandem.pipelines.replay import Letter, Replayed
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SourceFileError, TandemError, UserError
 from tandem.schemas.privacy.files import make_folder, private
+from tandem.storage.urls import is_url
 from tandem.transforms.sinks.pubsub import packed
 from tandem.transforms.trial import Verdict, try_messages
 from tandem.views.dead_letters.facts import LetterNote, LetterState, Place
+from tandem.views.locking.turns import turn
+from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["ReplayHome", "files_locked", "replay_files", "settle_files", "trial"]
@@ -41,10 +46,20 @@ class ReplayHome:
     """Where one installation keeps what a replay needs."""
 
     root: str
-    """The folder of replay files is below it."""
+    """A folder or URL; the replay files are below it."""
     journal: str
     store: str
     dead_letters: str
+
+    @property
+    def replays(self) -> str:
+        """The place of replay files; a folder without symbolic links, as a backfill will know them."""
+        return f"{self.root if is_url(self.root) else os.path.realpath(self.root)}/replays"
+
+    @property
+    def may_hold_replays(self) -> bool:
+        """Whether anything was ever replayed, as far as that is seen at once."""
+        return is_url(self.root) or os.path.isdir(self.replays)
 
 
 def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, folder: Path) -> list[Verdict]:
@@ -57,9 +72,9 @@ def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, fol
     tried = [(x.stored.letter.payload, now, without_replay(x.stored.letter.attributes)) for x in messages]
     verdicts.update(zip((letter.place for letter in messages), try_messages(compiled, tried), strict=True))
     for path, held in _write_files(
-        [letter for letter in letters if letter.of_file], compiled.definition.source, folder
+        [letter for letter in letters if letter.of_file], compiled.definition.source, str(folder)
     ):
-        (ref,) = expand([str(path)])
+        (ref,) = expand([path])
         found = [Verdict()] * len(held)
         for piece in split(ref, MAX_FILE_BYTES * 2, compiled.definition.source):
             for decoded in read_piece(compiled.definition.source, compiled.source_columns, piece, now):
@@ -77,14 +92,21 @@ def files_locked(home: ReplayHome) -> Iterator[None]:
 
     Raises UserError.
     """
-    folder = Path(home.root) / "replays"
-    make_folder(folder)
-    with open(folder / "lock", "wb", opener=private) as lock:
+    if is_url(home.root):
+        with turn(open_store(home.store).database, "replays", _tell):
+            yield
+        return
+    make_folder(home.replays)
+    with open(f"{home.replays}/lock", "wb", opener=private) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"another replay of files is under way in {folder}; wait for its end") from None
+            raise UserError(f"another replay of files is under way in {home.replays}; wait for its end") from None
         yield
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def replay_files(
@@ -100,9 +122,8 @@ def replay_files(
     within `files_locked`, after `settle_files`.
     """
     version = compiled.definition.version
-    folder = Path(os.path.realpath(home.root)) / "replays" / version
-    make_folder(folder)
-    sent, written = 0, list[tuple[Path, list[Letter]]]()
+    folder = f"{home.replays}/{version}"
+    sent, written = 0, list[tuple[str, list[Letter]]]()
     try:
         for path, held in _write_files(letters, compiled.definition.source, folder):
             written.append((path, held))
@@ -110,11 +131,11 @@ def replay_files(
             if not all(store.dead_letters.send(version, marks)):
                 raise UserError(f"{compiled.definition.name}: another replay of the same letters is under way")
             sent += len(held)
-        _backfill(store, compiled, [str(path) for path, _ in written], home, definition_file)
+        _backfill(store, compiled, [path for path, _ in written], home, definition_file)
     except TandemError:
         for path, held in written:
             store.dead_letters.unsend(version, [(x.place, x.state.attempts + 1) for x in held])
-            path.unlink(missing_ok=True)
+            _remove(path)
         raise
     decoded, failed = settle_files(store, compiled, home)
     return Replayed(sent=sent, decoded=decoded, failed=failed)
@@ -139,7 +160,7 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
         reader = _reader(store, compiled.definition.name, path)
         if reader is None:
             store.dead_letters.unsend(version, [((s.position, s.row), attempt) for _, s, attempt in held])
-            Path(path).unlink(missing_ok=True)
+            _remove(path)
             continue
         batch_run, generation = reader
         position = f"{path}/0"
@@ -181,25 +202,42 @@ def _backfill(
     arguments += ["--max-bad", "100%"]
     for path in paths:
         arguments += ["--files", path]
-    if Path(home.journal).is_dir():
+    if journal_exists(home.journal):
         # Only the letters: generations that were sealed meanwhile wait for a backfill of their own.
         arguments += ["--upto", str(served.boundary if served is not None else 0)]
     run(arguments)
 
 
-def _write_files(letters: Sequence[Letter], source: Source, folder: Path) -> Iterator[tuple[Path, list[Letter]]]:
+def _write_files(letters: Sequence[Letter], source: Source, folder: str) -> Iterator[tuple[str, list[Letter]]]:
     """Records as JSON Lines, rows of CSV files below the header that they had; each file with its letters, by line."""
     mark = BOM if source.encoding != UTF_8 else b""
     for like, held in _alike(letters, source).items():
-        place = folder / like.folders
-        make_folder(place)
+        place = f"{folder}/{like.folders}".rstrip("/")
         for part in packed(held, _size, MAX_FILE_LETTERS, MAX_FILE_BYTES):
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-            path = place / f"replay-{stamp}-{secrets.token_hex(4)}{like.ending}"
+            path = f"{place}/replay-{stamp}-{secrets.token_hex(4)}{like.ending}"
             lines = [like.header] if like.header else []
-            with open(path, "wb", opener=private) as file:
-                file.write(mark + b"\n".join([*lines, *(_line(x, like) for x in part)]) + b"\n")
+            _write(path, mark + b"\n".join([*lines, *(_line(x, like) for x in part)]) + b"\n")
             yield path, part
+
+
+def _write(path: str, data: bytes) -> None:
+    if is_url(path):
+        system, inner = storage_of(path)
+        with system.open_output_stream(inner) as stream:
+            stream.write(data)
+        return
+    make_folder(os.path.dirname(path))
+    with open(path, "wb", opener=private) as file:
+        file.write(data)
+
+
+def _remove(path: str) -> None:
+    if is_url(path):
+        system, inner = storage_of(path)
+        system.delete_file(inner)
+    else:
+        Path(path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from tandem.formats.files.listing import file_at
 from tandem.formats.files.reading import split
 from tandem.journal.index import JournalIndex, SegmentRef
 from tandem.journal.reading import segments_of
-from tandem.journal.storage.blobs import BlobMissingError, LocalBlobs
+from tandem.journal.storage.blobs import BlobMissingError
 from tandem.journal.storage.layout import generation_path, lane_name
+from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.pipelines.bounded.plan import PIECE_BYTES
 from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SegmentError, SourceFileError, UserError
@@ -70,11 +70,11 @@ def _wanted(place: tuple[str, int], held: set[tuple[str, int]], known: set[tuple
 
 def _segments(scope: Scope, journal: str, listed: Sequence[str], tiles: int) -> list[SegmentRef]:
     """All segments up to the boundary, held against those that batch listed."""
-    if not Path(journal).is_dir():
+    if not journal_exists(journal):
         raise UserError(
             f"{tiles} tiles must be computed again, and there is no journal at {journal}; --journal names it"
         )
-    index = JournalIndex(LocalBlobs(journal))
+    index = JournalIndex(open_blobs(journal))
     index.refresh()
     refs = segments_of(index, scope.boundary)
     gone = sorted({*listed} - {ref.path for ref in refs})
@@ -95,8 +95,8 @@ def _pieces(file: ChainFile, source: Source, piece_memory: int) -> Iterator[File
 
 def begun_at(journal: str, generations: Collection[int]) -> dict[int, int]:
     """When generations began, by the wall clock in their markers (microseconds UTC); those that say so."""
-    blobs, found = LocalBlobs(journal), dict[int, int]()
-    if not Path(journal).is_dir():
+    blobs, found = open_blobs(journal), dict[int, int]()
+    if not journal_exists(journal):
         return found
     for generation in generations:
         try:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.storage.blobs import BlobExistsError, BlobStore
+from tandem.journal.storage.opening import open_blobs
 from tandem.runners.options.config import Home
 from tandem.schemas.errors import UserError
+from tandem.storage.urls import beside
 
 __all__ = ["Taken", "note_taken", "recorded_names", "taken_in"]
 
@@ -32,8 +33,12 @@ class Taken:
     """Wall clock, microseconds UTC."""
 
 
-def _blobs(home: Home) -> LocalBlobs:
-    return LocalBlobs(Path(home.journal).parent / "taken-in")
+def _blobs(home: Home) -> BlobStore:
+    return open_blobs(_place(home))
+
+
+def _place(home: Home) -> str:
+    return beside(home.journal, "taken-in")
 
 
 def note_taken(home: Home, taken: Taken) -> None:
@@ -44,8 +49,7 @@ def note_taken(home: Home, taken: Taken) -> None:
 
 def recorded_names(home: Home) -> list[str]:
     """The names that anything was taken in for, sorted."""
-    folder = Path(_blobs(home).root)
-    return sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    return _blobs(home).folders("")
 
 
 def taken_in(home: Home, name: str, version: str | None = None) -> list[Taken]:
@@ -61,7 +65,7 @@ def _read(home: Home, name: str) -> Iterator[Taken]:
             data = json.loads(blobs.read(f"{name}/{each}"))
             yield Taken(**{**data, "files": tuple((str(p), int(s), str(d)) for p, s, d in data["files"])})
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{blobs.root}/{name}/{each}: not a record of a backfill: {error!r}") from None
+            raise UserError(f"{_place(home)}/{name}/{each}: not a record of a backfill: {error!r}") from None
 
 
 def _path(name: str, batch_run: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -16,7 +15,9 @@ from rich.console import Console
 
 from tandem.journal.clocks import SystemClock
 from tandem.journal.index import JournalIndex
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.lanes.pacing import pace_of
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.journal.tail import follower_id
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import end_live_runs, extents_of
@@ -39,9 +40,9 @@ __all__ = ["build", "follow", "start_followers"]
 
 def follow(config: LiveConfig, options: PipelineOptions, control: Control | None = None) -> None:
     """Follow until the end. Raises UserError without a journal, TandemError."""
-    if not Path(config.home.journal).is_dir():
+    if not journal_exists(config.home.journal):
         raise UserError(f"--follow: there is no journal at {config.home.journal}; a run has to write it first")
-    blobs, store = LocalBlobs(config.home.journal), prepare(config, options)
+    blobs, store = open_blobs(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
         runs = start_followers(config, store, blobs)
         draining.begin(runs[0].run, left_behind(runs[0].run, options, control))
@@ -56,7 +57,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
         end_live_runs(store, config.home, config.definitions, runs)
 
 
-def start_followers(config: LiveConfig, store: ViewStore, blobs: LocalBlobs) -> tuple[LiveRunRef, ...]:
+def start_followers(config: LiveConfig, store: ViewStore, blobs: BlobStore) -> tuple[LiveRunRef, ...]:
     """One live run a definition, all of one name, written down in the view store."""
     run = follower_id(SystemClock(), secrets.token_hex(4))
     index = JournalIndex(blobs)
@@ -95,6 +96,7 @@ def build(config: LiveConfig, options: PipelineOptions, runs: Sequence[LiveRunRe
         sources={d.source.version: d.source.out_of_orderness for d in config.definitions},
         idle_timeout=config.idle_timeout,
         until_idle=config.until_idle,
+        look_interval=pace_of(config.home.journal).look,
     )
     pipeline = beam.Pipeline(options=options)
     journal = ReadFollowed(

@@ -18,7 +18,7 @@ from tandem.journal.index import JournalIndex
 from tandem.journal.lanes.watermark_board import read_board
 from tandem.journal.lanes.watermarks import lowest
 from tandem.journal.runs.manifests import load_run
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.opening import open_blobs
 from tandem.journal.tail import is_follower
 from tandem.pipelines.unbounded.facts import LiveFacts, NewestAnswers, Rates, ago, facts_of, problem_of
 from tandem.runners.options.config import Home
@@ -81,8 +81,8 @@ def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
             return
     else:
         writer = run
-    board = read_board(LocalBlobs(home.journal), writer) or {}
-    lanes = load_run(LocalBlobs(home.journal), writer).lanes
+    board = read_board(open_blobs(home.journal), writer) or {}
+    lanes = load_run(open_blobs(home.journal), writer).lanes
     if len(board) < lanes or not all(lane.idle or lane.done for lane in board.values()):
         return
     common = lowest([lane.watermarks for lane in board.values()], [definition.source.version])
@@ -93,7 +93,7 @@ def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
 
 def _writer_that_is_taken_in(home: Home, definition: Definition, run: str) -> str | None:
     """The last run that writes the journal, if a follower has taken in all that the journal holds."""
-    index = _INDEXES.setdefault(home.journal, JournalIndex(LocalBlobs(home.journal)))
+    index = _INDEXES.setdefault(home.journal, JournalIndex(open_blobs(home.journal)))
     index.refresh()
     if not index.runs or definition.source.version not in index.runs[-1].sources:
         return None

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy import files as private_files
 from tandem.schemas.time.durations import parse_duration
+from tandem.storage.urls import NO_STORE, is_url, place_of
 
 __all__ = [
     "FlagParser",
@@ -33,6 +35,7 @@ __all__ = [
     "load_definitions",
     "make_folder",
     "piece_memory",
+    "scratch_below",
 ]
 
 _LEAST_MEMORY = 16_000_000
@@ -95,10 +98,11 @@ class Home:
     dead_letters: str
 
     @classmethod
-    def at(cls, folder: str) -> Home:
-        """The ordinary places below a folder."""
-        root = Path(folder).absolute()
-        return cls(str(root / "journal"), f"sqlite:///{root / 'views.db'}", str(root / "deadletters"))
+    def at(cls, home: str) -> Home:
+        """The ordinary places below a folder or URL; below a URL no view store can lie. Raises UserError."""
+        root = place_of(home, "--home")
+        store = "" if is_url(root) else f"sqlite:///{root}/views.db"
+        return cls(f"{root}/journal", store, f"{root}/deadletters")
 
 
 def add_home_flags(parser: FlagParser) -> None:
@@ -106,25 +110,33 @@ def add_home_flags(parser: FlagParser) -> None:
     parser.flag(
         "home",
         default=os.environ.get("TANDEM_HOME", "tandem-data"),
-        help="folder of journal, view store and dead letters (default: $TANDEM_HOME, else ./tandem-data)",
+        help="folder or URL of journal, view store and dead letters (default: $TANDEM_HOME, else ./tandem-data)",
     )
-    parser.flag("journal", help="the journal's folder (default: HOME/journal)")
+    parser.flag("journal", help="the journal's folder, gs:// or s3:// (default: HOME/journal)")
     parser.flag("store", help="URL of the view store (default: sqlite:///HOME/views.db)")
-    parser.flag("dead-letters", help="folder of the dead letters (default: HOME/deadletters)")
+    parser.flag("dead-letters", help="folder of the dead letters, gs:// or s3:// (default: HOME/deadletters)")
 
 
 def home_from(flags: argparse.Namespace) -> Home:
     """The places that the flags name. Raises UserError for a view store of another kind."""
     usual = Home.at(flags.home)
     store = flags.store or usual.store
+    if not store:
+        raise UserError(NO_STORE)
     kind, url, _ = store.partition("://")
     if url and kind.partition("+")[0] not in ("sqlite", "postgresql"):
         raise UserError(f"--store: a view store is sqlite:///PATH or postgresql://..., found {kind}")
     return Home(
-        journal=os.path.abspath(flags.journal) if flags.journal else usual.journal,
+        journal=place_of(flags.journal, "--journal") if flags.journal else usual.journal,
         store=store if "://" in store else f"sqlite:///{os.path.abspath(store)}",
-        dead_letters=os.path.abspath(flags.dead_letters) if flags.dead_letters else usual.dead_letters,
+        dead_letters=place_of(flags.dead_letters, "--dead-letters") if flags.dead_letters else usual.dead_letters,
     )
+
+
+def scratch_below(home: str) -> str:
+    """The folder where pipelines of this machine keep what waits; for a home that is a URL the system's own."""
+    root = place_of(home, "--home")
+    return f"{tempfile.gettempdir()}/tandem-scratch-{os.getuid()}" if is_url(root) else f"{root}/scratch"
 
 
 def make_folder(folder: str | Path) -> None:

@@ -71,7 +71,7 @@ def standing_state(options: PipelineOptions, home: Home, run: str) -> None:
     chosen = _value(flags)
     folder = state_folder(home, run)
     path = None if chosen is None else _local(chosen)
-    if path is None or not path.is_relative_to(folder) or (path / "_metadata").exists():
+    if folder is None or path is None or not path.is_relative_to(folder) or (path / "_metadata").exists():
         return
     newest = newest_state(folder)
     if newest is None:

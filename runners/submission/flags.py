@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from tandem.journal.runs.manifests import load_run
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.opening import open_blobs
 from tandem.runners.flink.address import check_master
 from tandem.runners.flink.runner_states import newest_state
-from tandem.runners.options.config import Home
+from tandem.runners.options.config import Home, scratch_below
 from tandem.runners.plan.launch import EMBEDDED, flag_values, is_this_machine, take_value
 from tandem.runners.submission.remote_runs import state_folder
 from tandem.runners.submission.runner_names import OWN_FLINK, spelled
@@ -109,7 +108,7 @@ def _job_server(master: str, download: bool) -> dict[str, str]:
 
 def _of_pipeline(pipeline: str, flags: Mapping[str, Any]) -> dict[str, str]:
     if pipeline != "live":
-        scratch = {"scratch": str(_folder(flags) / "scratch")} if pipeline == "backfill" and _is_here(flags) else {}
+        scratch = {"scratch": scratch_below(_place(flags))} if pipeline == "backfill" and _is_here(flags) else {}
         return {**BATCH_DEFAULTS, **scratch, **_slots(flags, _cores())}
     added = {**LIVE_DEFAULTS, **_slots(flags, _lanes(flags))}
     if _is_number(flags.get("checkpointing_interval")) and int(flags["checkpointing_interval"]) <= 0:
@@ -120,9 +119,9 @@ def _of_pipeline(pipeline: str, flags: Mapping[str, Any]) -> dict[str, str]:
     return added
 
 
-def _folder(flags: Mapping[str, Any]) -> Path:
+def _place(flags: Mapping[str, Any]) -> str:
     """Of `--home`."""
-    return Path(flags.get("home") or os.environ.get("TANDEM_HOME", "tandem-data")).absolute()
+    return str(flags.get("home") or os.environ.get("TANDEM_HOME", "tandem-data"))
 
 
 def _is_here(flags: Mapping[str, Any]) -> bool:
@@ -137,14 +136,14 @@ def _lanes(flags: Mapping[str, Any]) -> int:
     run = flags.get("resume")
     if run:
         try:
-            return load_run(LocalBlobs(_home(flags).journal), run).lanes
+            return load_run(open_blobs(_home(flags).journal), run).lanes
         except (TandemError, ValueError):
             return 1  # the pipeline says what is wrong
     return int(flags["lanes"]) if _is_number(flags.get("lanes")) else 1
 
 
 def _home(flags: Mapping[str, Any]) -> Home:
-    usual = Home.at(str(_folder(flags)))
+    usual = Home.at(_place(flags))
     return replace(usual, journal=os.path.abspath(flags["journal"])) if flags.get("journal") else usual
 
 
@@ -173,6 +172,8 @@ def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
 def _newest_state(flags: Mapping[str, Any], run: str) -> str:
     """The newest whole savepoint or checkpoint in the run's folder."""
     folder = state_folder(_home(flags), run)
+    if folder is None:
+        raise LaunchError(f"--resume {run}: its journal is no folder of this machine; --savepoint_path names its state")
     newest = newest_state(folder)
     if newest is None:
         raise LaunchError(

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
-from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.storage.blobs import BlobExistsError, BlobStore
 from tandem.journal.storage.layout import drain_path
 
 __all__ = ["Draining", "also_at_once", "drained_by_signals", "end_at_once", "ended_by_signals", "held_back"]
@@ -89,7 +89,7 @@ def held_back() -> Iterator[None]:
 class Draining:
     """What signals ask of a run. Before it is there, they are kept in mind."""
 
-    def __init__(self, blobs: LocalBlobs, at_once: str) -> None:
+    def __init__(self, blobs: BlobStore, at_once: str) -> None:
         self._blobs, self._at_once = blobs, at_once
         self._run: str | None = None
         self._asked: float | None = None
@@ -122,11 +122,11 @@ class Draining:
         except BlobExistsError:
             return
         except OSError as error:
-            _say(f"the run can't be asked to drain: {error.strerror}; Ctrl-C again ends at once")
+            _say(f"the run can't be asked to drain: {error.strerror or error}; Ctrl-C again ends at once")
 
 
 @contextmanager
-def drained_by_signals(blobs: LocalBlobs, at_once: str = "") -> Iterator[Draining]:
+def drained_by_signals(blobs: BlobStore, at_once: str = "") -> Iterator[Draining]:
     """SIGTERM and Ctrl-C ask the run to end (a writer's lanes seal); the pipeline then finishes by itself.
 
     The second time they end the process at once; `at_once` says more of what that means.

@@ -24,6 +24,7 @@ from tandem.runners.submission.job_news import JobNews, Witness, say
 from tandem.runners.submission.launching import wait
 from tandem.runners.submission.run_ends import End, FollowerEnd
 from tandem.schemas.errors import FencedError, TandemError
+from tandem.storage.urls import beside, is_url
 
 __all__ = [
     "Control",
@@ -73,9 +74,11 @@ def job_name(run: str) -> str:
     return f"tandem-{run}"
 
 
-def state_folder(home: Home, run: str) -> Path:
-    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise."""
-    return states_beside(home.journal) / run
+def state_folder(home: Home, run: str) -> Path | None:
+    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise; None for a place that isn't listed
+    from here.
+    """
+    return None if is_url(home.journal) else states_beside(home.journal) / run
 
 
 def name_job(options: PipelineOptions, home: Home, run: str) -> None:
@@ -93,7 +96,9 @@ def name_job(options: PipelineOptions, home: Home, run: str) -> None:
     if "statebackend" not in given:
         flags.append("--state_backend=filesystem")
     if "statebackendstoragepath" not in given:
-        flags.append(f"--state_backend_storage_path={state_folder(home, run).as_uri()}")
+        folder = state_folder(home, run)
+        place = f"{beside(home.journal, 'flink')}/{run}" if folder is None else folder.as_uri()
+        flags.append(f"--state_backend_storage_path={place}")
 
 
 def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tandem.schemas.errors import DefinitionError, SourceFileError, UserError
 from tandem.serving.questions.instants import parse_time
 from tandem.serving.questions.naming import is_file_name, name_of
+from tandem.storage.urls import place_of
 
 if TYPE_CHECKING:
     from tandem.formats.dead_letters.files import StoredLetter
@@ -235,4 +236,4 @@ def only_one(letters: Sequence[Found], argument: str) -> Found:
 
 def dead_letter_folder(home: str, given: str | None) -> str:
     """Where dead letters are kept."""
-    return os.path.abspath(given) if given else str(Path(home).absolute() / "deadletters")
+    return place_of(given, "--dead-letters") if given else f"{place_of(home, '--home')}/deadletters"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Final
 
 from tandem.journal.index import JournalIndex, LaneHold
-from tandem.journal.storage.blobs import BlobMissingError, BlobStore, LocalBlobs
+from tandem.journal.storage.blobs import BlobMissingError, BlobStore
 from tandem.journal.storage.layout import generation_path, heartbeat_path
+from tandem.journal.storage.opening import journal_exists, open_blobs
 
 __all__ = ["HeldGeneration", "JournalState", "RunState", "begun_at", "existing_state", "last_sign", "read_state"]
 
@@ -81,7 +81,7 @@ def read_state(blobs: BlobStore) -> JournalState:
 
 def existing_state(folder: str) -> JournalState | None:
     """The state of the journal in a folder; None where there is none."""
-    return read_state(LocalBlobs(folder)) if os.path.isdir(folder) else None
+    return read_state(open_blobs(folder)) if journal_exists(folder) else None
 
 
 def begun_at(blobs: BlobStore, generation: int) -> int | None:

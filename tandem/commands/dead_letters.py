@@ -25,6 +25,7 @@ from tandem.serving.installation.dead_letters import (
     only_one,
     target_of,
 )
+from tandem.storage.urls import place_of
 
 if TYPE_CHECKING:
     from tandem.pipelines.bounded.replay_files import ReplayHome
@@ -58,7 +59,8 @@ VersionOption = Annotated[
     typer.Option("--from-version", metavar="VERSION", help="whose letters (default: the version that is served)"),
 ]
 FolderOption = Annotated[
-    str | None, typer.Option("--dead-letters", metavar="DIR", help="the letters' folder (default: HOME/deadletters)")
+    str | None,
+    typer.Option("--dead-letters", metavar="PLACE", help="folder or URL of the letters (default: HOME/deadletters)"),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="at most so many, in their order")]
 
@@ -197,7 +199,7 @@ def replay(
     with existing_store(places) as views:
         target = target_of(definition, views, from_version)
         compiled = compile_definition(target.definition)
-        where = ReplayHome(str(Path(home).absolute()), places.journal, places.store, folder)
+        where = ReplayHome(place_of(home, "--home"), places.journal, places.store, folder)
         if again and not target.definition.deduplicate:
             raise UserError(f"--again: {target.name} doesn't remove copies, so what was sent twice would count twice")
         if not dry_run:
@@ -269,7 +271,7 @@ def _settle_files(views: ViewStore, target: Target, compiled: CompiledDefinition
     """What a replay of files that died left behind."""
     from tandem.pipelines.bounded.replay_files import files_locked, settle_files
 
-    if target.letters_of == target.definition.version and (Path(home.root) / "replays").is_dir():
+    if target.letters_of == target.definition.version and home.may_hold_replays:
         with files_locked(home):
             settle_files(views, compiled, home)
 

@@ -12,6 +12,7 @@ from tandem.named import is_file_name, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, Places, StoreOption, existing_store
 from tandem.schemas.errors import BehindError, UnreadMessagesError, UserError
+from tandem.storage.urls import place_of
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.loading import Definition
@@ -115,7 +116,7 @@ def _show_reasons(home: str, unread: UnreadMessagesError) -> None:
     """Why the new version can't read what it can't, as far as its dead letters are kept below this home."""
     from tandem.formats.dead_letters.reasons import reasons
 
-    for reason in reasons(unread.version, str(Path(home) / "deadletters"), unread.letters):
+    for reason in reasons(unread.version, f"{place_of(home, '--home')}/deadletters", unread.letters):
         say(str(reason), err=True)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, JournalOption, Places, existing_journal
+from tandem.places import HomeOption, JournalOption, existing_journal, journal_of
 from tandem.schemas.errors import TandemError, UserError
 from tandem.serving.questions.shown_times import ago_text
 
@@ -29,7 +29,7 @@ def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     from tandem.journal.runs.generations import next_generation
     from tandem.serving.installation.journal_state import read_state
 
-    blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
+    blobs, clock, patience = existing_journal(journal_of(home, journal)), SystemClock(), _patience(wait)
     state = read_state(blobs)
     if not state.current:
         raise UserError("the journal is empty: no live run has begun a generation")
@@ -54,7 +54,7 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     from tandem.journal.storage.layout import drain_path
     from tandem.serving.installation.journal_state import read_state
 
-    blobs, clock, patience = existing_journal(Places.of(home, None, journal)), SystemClock(), _patience(wait)
+    blobs, clock, patience = existing_journal(journal_of(home, journal)), SystemClock(), _patience(wait)
     run = read_state(blobs).last_run
     if run is None:
         raise UserError("the journal is empty: there is no live run to stop")

@@ -59,7 +59,7 @@ def exposed(home: str, places: Places) -> list[str]:
 
 def _roots(home: str, places: Places) -> Iterator[str]:
     """The home, and what of it lies elsewhere."""
-    inside = Path(home).absolute()
+    inside = Path(home).absolute()  # of a URL there is nothing on this machine
     stores = []
     if places.store.startswith("sqlite:///"):
         path = places.store.removeprefix("sqlite:///")

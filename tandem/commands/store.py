@@ -11,6 +11,7 @@ import typer
 from tandem.named import DefinitionArgument, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.storage.urls import is_url
 
 __all__ = ["prune", "publications", "roll_back", "status"]
 
@@ -24,7 +25,7 @@ def status(
 ) -> None:
     """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
     from tandem.commands.private import exposed
-    from tandem.journal.storage.blobs import LocalBlobs
+    from tandem.journal.storage.opening import journal_exists, open_blobs
     from tandem.output.status_tables import print_status
     from tandem.serving.installation.journal_state import read_state
     from tandem.serving.installation.status_data import status_data
@@ -33,7 +34,7 @@ def status(
     places = Places.of(home, store, journal)
     with existing_store(places) as views:
         report = status_report(views, name_of(definition, views))
-    state = read_state(LocalBlobs(places.journal)) if Path(places.journal).is_dir() else None
+    state = read_state(open_blobs(places.journal)) if journal_exists(places.journal) else None
     now = time.time_ns() // 1000
     reachable = exposed(home, places)
     if as_json:
@@ -109,15 +110,15 @@ def prune(
         f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
     )
-    if Path(places.journal).is_dir():
+    if not is_url(places.journal) and Path(places.journal).is_dir():
         _prune_states(places.journal)
 
 
 def _prune_states(journal: str) -> None:
-    from tandem.journal.storage.blobs import LocalBlobs
+    from tandem.journal.storage.opening import open_blobs
     from tandem.runners.flink.runner_states import remove_unneeded
 
-    removed = remove_unneeded(LocalBlobs(journal), journal, time.time())
+    removed = remove_unneeded(open_blobs(journal), journal, time.time())
     if removed.folders:
         say(
             f"Flink: removed {removed.folders} folders of checkpoints and savepoints that no run can go on from, "

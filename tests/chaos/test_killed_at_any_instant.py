@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click_traffic import CLICKS, traffic
+from object_servers import SECRET, server_of
 from trials import Kill, Trial, restart_times, trial_of
 
 from tandem.schemas.failpoints import FAILPOINTS
@@ -86,6 +87,25 @@ def check(
 def test_random_kills_and_a_few_failpoints(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(SEED)
     check(trial, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("store", ["s3", "gcs", "s3-versity"])
+def test_kills_with_journal_and_dead_letters_in_a_bucket(
+    store: str,
+    stage: Any,
+    polling: Any,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = server_of(store, request, monkeypatch)
+    stage.journal, stage.dead_letters = server.place(f"{stage.name}/journal"), server.place(f"{stage.name}/letters")
+    trial, chance = Trial(stage, polling(stage.view(CLICKS))), random.Random(SEED)
+    check(trial, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False)
+    said = [tandem.said() for tandem in stage.running]
+    assert not any(SECRET in text for text in said)
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ from google.cloud import pubsub_v1
 
 from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.views.answers.point import all_answers
@@ -150,8 +151,10 @@ class Stage:
     running: list[Tandem] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     """Environment variables of every process that is started."""
-    journal: Path | None = None
-    """Where it isn't in the home's usual place."""
+    journal: Path | str | None = None
+    """Where it isn't in the home's usual place; a folder or a URL."""
+    dead_letters: str | None = None
+    """Likewise."""
     store_url: str | None = None
     """Likewise."""
     _read: dict[str, list[bytes]] = field(default_factory=dict)
@@ -184,7 +187,8 @@ class Stage:
     def places(self) -> tuple[str, ...]:
         """Flags for what isn't in its usual place."""
         journal = ("--journal", str(self.journal)) if self.journal else ()
-        return (*journal, *(("--store", self.store_url) if self.store_url else ()))
+        letters = ("--dead-letters", self.dead_letters) if self.dead_letters else ()
+        return (*journal, *letters, *(("--store", self.store_url) if self.store_url else ()))
 
     def start(self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = TANDEM) -> Tandem:
         """Start `tandem ARGUMENTS`, or another program with them, and don't wait for it."""
@@ -224,9 +228,9 @@ class Stage:
             return pubsub_v1.PublisherClient()
 
     @property
-    def blobs(self) -> LocalBlobs:
+    def blobs(self) -> BlobStore:
         """The journal."""
-        return LocalBlobs(self.journal or self.home / "journal")
+        return open_blobs(str(self.journal or self.home / "journal"))
 
     def journaled(self) -> set[bytes]:
         """Payloads of all messages in the journal."""

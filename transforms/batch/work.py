@@ -8,8 +8,9 @@ import apache_beam as beam
 from tandem.formats.files.reading import FilePiece, FileRef
 from tandem.journal.index import SegmentRef
 from tandem.journal.reading import read_segment
-from tandem.journal.storage.blobs import BlobStore, LocalBlobs
+from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.layout import lane_name
+from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.packing import PackedCoder, pack, unpack
@@ -86,7 +87,7 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         self._board = board
 
     def process(self, work: Work) -> Iterator[SourceBatch]:
-        for batch in read_work(self._definitions, work, LocalBlobs(self._journal)):
+        for batch in read_work(self._definitions, work, open_blobs(self._journal)):
             yield batch
             if self._board is not None:
                 note_read(self._board, batch.decoded.events.num_rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.transforms.elements import TileKey
 from tandem.transforms.fold.cache import COMPACT_AFTER, CachedTile
@@ -68,7 +68,7 @@ class StoredTiles:
         """
         version, run = self.compiled.version, self.live_run.run
         journal = patiently(lambda: self._store.live.get(version, run)).journal
-        if are_replaced(LocalBlobs(journal), run, openings):
+        if are_replaced(open_blobs(journal), run, openings):
             return False
         patiently(lambda: self._store.live.mark_behind(version, run, *key))
         return True

@@ -12,8 +12,9 @@ from apache_beam.transforms.window import TimestampedValue
 
 from tandem.journal.index import SegmentRef
 from tandem.journal.reading import read_segment
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.layout import lane_name
+from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.columns import LATE
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
@@ -49,14 +50,14 @@ class _ReadAgain(beam.DoFn):  # type: ignore[misc]
         self._journal = journal
 
     def process(self, work: Work) -> Iterator[SourceBatch]:
-        blobs = LocalBlobs(self._journal)
+        blobs = open_blobs(self._journal)
         if isinstance(work.item, FileWork):
             yield from read_work([self._definition], work, blobs)
             return
         for ref in work.item.refs:
             yield self._segment(blobs, ref)
 
-    def _segment(self, blobs: LocalBlobs, ref: SegmentRef) -> SourceBatch:
+    def _segment(self, blobs: BlobStore, ref: SegmentRef) -> SourceBatch:
         (reading,) = source_readings([self._definition])
         segment, version = read_segment(blobs, ref), reading.source.version
         decoded, _ = observe([reading], segment.messages)

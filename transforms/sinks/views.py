@@ -15,7 +15,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.formats.dead_letters.files import decode, encode, letters_name
-from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.storage.blobs import BlobExistsError
+from tandem.journal.storage.opening import open_blobs
 from tandem.journal.tail import is_follower
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
@@ -258,7 +259,7 @@ class _WriteLetters(beam.DoFn):  # type: ignore[misc]
 
     def _write_file(self, position: str, batch: DeadLetterBatch) -> None:
         """A later run may find other letters there, say with more schemas: then its file lies beside the first."""
-        blobs, name = LocalBlobs(self._folder), f"{self._version}/{letters_name(batch.position, batch.number)}"
+        blobs, name = open_blobs(self._folder), f"{self._version}/{letters_name(batch.position, batch.number)}"
         data = encode(batch.letters, position, written_at=time.time_ns() // 1000, version=self._version)
         try:
             blobs.create(f"{name}.avro", data)

@@ -18,8 +18,8 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from tandem.journal.clocks import SystemClock
 from tandem.journal.lanes.cursor import Emitted
-from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import drain_path
+from tandem.journal.storage.opening import open_blobs
 from tandem.journal.tail import Follower, FollowerMark
 from tandem.runners.beam_patches import reading_progress
 from tandem.schemas.definition.loading import Definition
@@ -154,7 +154,7 @@ class _FollowerReader(UnboundedReader):  # type: ignore[misc]
         self._source, self._mark = source, mark
         self._follower: Follower | None = None
         self._clock = SystemClock()
-        self._blobs = LocalBlobs(source.journal)
+        self._blobs = open_blobs(source.journal)
         self._looked_at: int | None = None
         self._current: DecodedSegment | None = None
         with _LOCK:

@@ -13,16 +13,19 @@ from apache_beam.coders import Coder
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
+from tandem.journal.broker.gathering import GatheringBroker
+from tandem.journal.broker.interface import Broker
 from tandem.journal.broker.pubsub import PubSubBroker, PubSubConfig
 from tandem.journal.clocks import SystemClock
 from tandem.journal.lanes.config import LaneConfig
 from tandem.journal.lanes.cursor import Emitted
 from tandem.journal.lanes.marks import LaneMark
+from tandem.journal.lanes.pacing import pace_of
 from tandem.journal.lanes.reader import LaneReader
 from tandem.journal.runs.launches import check_launch
 from tandem.journal.runs.manifests import RunManifest
-from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import drain_path, lane_name
+from tandem.journal.storage.opening import open_blobs
 from tandem.runners.beam_patches import reading_progress
 from tandem.schemas.columns import TIME
 from tandem.schemas.definition.loading import Definition
@@ -164,7 +167,7 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
         self._source, self._mark = source, mark
         self._lane: LaneReader | None = None
         self._clock = SystemClock()
-        self._blobs = LocalBlobs(source.journal)
+        self._blobs = open_blobs(source.journal)
         self._drain = drain_path(source.run.id)
         self._look_interval = source.config.publish_interval
         self._looked_at = 0
@@ -197,12 +200,16 @@ class _LaneUnboundedReader(UnboundedReader):  # type: ignore[misc]
             self._blobs,
             self._source.run,
             self._mark.lane,
-            PubSubBroker(self._source.broker),
+            self._broker(),
             self._clock,
             partial(observe, self._source.readings),
             self._source.config,
             mark=self._mark,
         )
+
+    def _broker(self) -> Broker:
+        broker, interval = PubSubBroker(self._source.broker), pace_of(self._source.journal).segment
+        return GatheringBroker(broker, self._clock, interval) if interval else broker
 
     def start(self) -> bool:
         """See UnboundedReader."""

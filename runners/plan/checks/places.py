@@ -64,10 +64,10 @@ def _remedy(launch: Launch, name: str) -> str:
     if launch.elsewhere == "Dataflow":
         if name == "--files":
             return "name files that workers reach (gs://...)"
-        return "Tandem writes it to folders only so far: run on Flink with a network file system, or on one machine"
+        return f"name a place that workers reach: {name} gs://BUCKET/PREFIX"
     return (
-        "put it on a network file system that is mounted at the same path everywhere (and --accept local-folder if"
-        " Tandem doesn't know its kind)"
+        "name a place that workers reach (gs://..., s3://...), or put it on a network file system that is mounted at"
+        " the same path everywhere (and --accept local-folder if Tandem doesn't know its kind)"
     )
 
 

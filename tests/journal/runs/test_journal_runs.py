@@ -281,6 +281,41 @@ def test_heartbeat_beats_at_its_interval_only() -> None:
     assert blobs.read("heartbeats/000001-aa") != first
 
 
+@pytest.mark.parametrize("beaters", [1, 2, 5])
+def test_many_beaters_write_about_as_often_as_one(beaters: int) -> None:
+    class Counted(MemoryBlobs):
+        writes = 0
+
+        def replace(self, path: str, data: bytes) -> None:
+            self.writes += 1
+            super().replace(path, data)
+
+    blobs, clock = Counted(), ManualClock()
+    several = [Heartbeat(blobs, clock, "000001-aa", 2 * SECOND) for _ in range(beaters)]
+    for _ in range(1_000):  # 100 seconds
+        for heartbeat in several:
+            heartbeat.beat()
+        clock.advance(SECOND // 10)
+    assert 24 <= blobs.writes <= 50 + 2 * beaters
+
+
+def test_another_beater_goes_on_where_one_has_died() -> None:
+    blobs, clock = MemoryBlobs(), ManualClock()
+    dies, lives = (Heartbeat(blobs, clock, "000001-aa", SECOND) for _ in range(2))
+    for _ in range(30):
+        dies.beat()
+        lives.beat()
+        clock.advance(SECOND // 10)
+    seen, since, longest = blobs.read("heartbeats/000001-aa"), 0, 0
+    for _ in range(100):
+        lives.beat()
+        clock.advance(SECOND // 10)
+        now = blobs.read("heartbeats/000001-aa")
+        since = 0 if now != seen else since + 1
+        seen, longest = now, max(longest, since)
+    assert longest < 3 * 10, "a run is dead after 4 of its intervals"
+
+
 def test_keeper_beats_while_a_process_is_busy() -> None:
     blobs, clock = MemoryBlobs(), SystemClock()
     with HeartbeatKeeper(Heartbeat(blobs, clock, "000001-aa", 20_000), 20_000):

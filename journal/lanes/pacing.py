@@ -1,0 +1,34 @@
+"""How often a run writes, by where its journal lies: an object costs a request, and may be replaced once a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.journal.clocks import SECOND
+from tandem.journal.runs.heartbeats import DEFAULT_HEARTBEAT_INTERVAL
+from tandem.storage.urls import is_url
+
+__all__ = ["Pace", "pace_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Intervals in microseconds of monotonic time."""
+
+    heartbeat: int
+    publish: int
+    """Between two publications of a lane's watermark, and two looks at what others published or began."""
+    segment: int
+    """Between two segments of a lane that aren't full; 0: each pull is one."""
+    look: int
+    """Between two looks of a follower."""
+
+
+_FOLDER: Final = Pace(heartbeat=DEFAULT_HEARTBEAT_INTERVAL, publish=SECOND // 5, segment=0, look=SECOND // 5)
+_OBJECTS: Final = Pace(heartbeat=2 * SECOND, publish=2 * SECOND, segment=SECOND // 2, look=SECOND)
+
+
+def pace_of(journal: str) -> Pace:
+    """Of a journal at this place."""
+    return _OBJECTS if is_url(journal) else _FOLDER
