@@ -154,7 +154,7 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert missing == []
 
 
-def test_every_page_is_in_the_sites_navigation() -> None:
+def test_every_page_is_in_the_index_of_the_site() -> None:
     """Decisions are reached from their index. That links on the site lead somewhere is checked by `make docs`."""
     listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.MULTILINE)
     pages = {str(page.relative_to(ROOT / "docs")) for page in DOCS}
