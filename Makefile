@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo quick test check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo quick test test-browser check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -80,6 +80,14 @@ versitygw: setup
 object-stores: versitygw
 	$(BIN)/python -m pytest -q tests/journal/storage/test_places.py tests/formats/files/test_files_of_buckets.py \
 	  tests/pipelines/bounded/test_backfill_of_buckets.py -m "slow or not slow"
+
+# The dashboard in a real Chromium, which this installs where there is none (apt, about 440 MB): every page, both themes, phone
+# width; pictures of all of them into .venv/screenshots. About two minutes.
+test-browser: setup
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || $$(test "$$(id -u)" = 0 || echo sudo) apt-get install --quiet --yes chromium
+	TANDEM_BROWSER=required TANDEM_SCREENSHOTS=$(VENV)/screenshots \
+	  $(BIN)/python -m pytest -q tests/serving/test_browser.py -m "slow or not slow"
 
 # Damaged Parquet and Avro files by the thousand, each a single flipped bit, some wild bytes or a cut: an error of one line or
 # all events, and never the process. FUZZ is how many times as many as in `make test`.

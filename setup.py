@@ -57,6 +57,7 @@ setup(
         "tandem.schemas": ["*.json"],
         "tandem.transforms.windowed": ["*.yaml"],
         "tandem.runners.flink": ["*.txt", "*.xml"],
+        "tandem.serving.dashboard": ["templates/*", "static/*.*", "static/uplot/*"],
     },
     install_requires=required("runtime"),
     extras_require={extra: required(extra) for extra in EXTRAS},

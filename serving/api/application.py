@@ -22,8 +22,9 @@ from tandem.serving.api.hot_path import HotPath
 from tandem.serving.api.problems import KINDS, PROBLEM_TYPE, Problem, problem_of
 from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import ReplyCache
-from tandem.serving.api.routes import definitions, exports, health, installation, kinds
+from tandem.serving.api.routes import definitions, explaining, exports, health, installation, kinds
 from tandem.serving.api.settings import Settings, check_settings
+from tandem.serving.dashboard import pages
 from tandem.serving.security.api_keys import KeyFile
 from tandem.serving.security.audit_log import AuditLog
 from tandem.serving.security.authentication import Authenticator, Tokens
@@ -63,8 +64,9 @@ def _framework(service: Service) -> FastAPI:
         },
     )
     app.state.service = service
-    for routes in (definitions, exports, installation, health, kinds):
+    for routes in (definitions, exports, explaining, installation, health, kinds, pages):
         app.include_router(routes.router)
+    app.mount("/static", pages.files())
     return app
 
 
@@ -75,7 +77,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _problem(request: Request, problem: Problem) -> Response:
+    if _wants_page(request):
+        return pages.problem_page(problem)
     return Response(problem.body(), problem.status, {"cache-control": "no-store", **problem.headers}, PROBLEM_TYPE)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether people see it: what browsers ask for where no program does."""
+    path = request.url.path
+    return "text/html" in request.headers.get("accept", "") and not path.startswith(("/api/", "/health/", "/problems/"))
 
 
 async def _refused_by_us(request: Request, error: TandemError) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -73,6 +74,8 @@ class Guard:
             await self.app(scope, body, out)
         except Problem as problem:
             await out.problem(problem)
+        except _SignInWanted:
+            await _send_to_sign_in(out, scope)
         except TandemError as error:
             await out.problem(problem_of(error))
         except Exception as error:
@@ -86,8 +89,22 @@ class Guard:
         path = scope["path"]
         principal = self.authenticator.principal(header(scope, b"authorization"), header(scope, b"cookie"))
         if principal is None and not path.startswith(_OPEN):
+            if scope["method"] == "GET" and "text/html" in header(scope, b"accept") and not path.startswith("/api/"):
+                raise _SignInWanted
             raise Problem("not-authenticated", f"{printable(path)[:200]}: an API key that is known and valid is needed")
         scope.setdefault("state", {})["principal"] = principal
+
+
+class _SignInWanted(Exception):
+    """A page is asked for by somebody who isn't known yet."""
+
+
+async def _send_to_sign_in(send: Send, scope: Scope) -> None:
+    query = scope["query_string"].decode("latin-1")
+    going = quote(scope["path"] + (f"?{query}" if query else ""), safe="")
+    headers = [(b"location", f"/login?next={going}".encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _check_size(scope: Scope, settings: Settings) -> None:

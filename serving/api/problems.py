@@ -67,9 +67,13 @@ class Problem(Exception):
         return wait | ({"www-authenticate": 'Bearer realm="tandem"'} if self.status == 401 else {})
 
     def body(self) -> bytes:
-        """{type, title, status, detail, remedy, ...} as JSON; no password, and nothing that steers a terminal."""
+        """The same as JSON."""
+        return json_text(self.body_data()).encode()
+
+    def body_data(self) -> dict[str, Any]:
+        """{type, title, status, detail, remedy, ...}; no password, and nothing that steers a terminal."""
         _, title, remedy = KINDS[self.kind]
-        data = {
+        return {
             "type": f"/problems/{self.kind}",
             "title": title,
             "status": self.status,
@@ -77,7 +81,6 @@ class Problem(Exception):
             "remedy": self.remedy or remedy,
             **self.more,
         }
-        return json_text(data).encode()
 
 
 def problem_of(error: TandemError) -> Problem:

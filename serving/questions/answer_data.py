@@ -61,12 +61,13 @@ def _keys_data(question: Question, found: KeyAnswers) -> dict[str, Any]:
 
 
 def _series_data(question: Question, series: Series) -> dict[str, Any]:
-    """{key, start, end, points, certificate}; a point is {start, end, events, status, results}."""
+    """{key, start, end, points, certificate}; a point is {start, end, events, batch_events, status, results}."""
     points = [
         {
             "start": time_in(point.start, question.zone),
             "end": time_in(point.end, question.zone),
             "events": point.events,
+            "batch_events": point.batch_events,
             "status": point.status.value,
             "results": _results(question, point.results),
         }

@@ -38,6 +38,8 @@ def serve(
         from tandem.serving.api.server import serve as run
         from tandem.serving.api.settings import Settings
     except ModuleNotFoundError as error:
+        if str(error.name).startswith("tandem"):
+            raise
         raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
 
     places = Places.of(home, store, journal)

@@ -83,7 +83,8 @@ def cumulative(
     for step_end, upto, upto_late, values in zip(edges[1:], bounds, late_bounds, results, strict=True):
         facts = facts_of(compiled, scope, (), int(pending[upto_late]), step_end)
         facts = replace(facts, events=int(events[upto]), live_events=int(live[upto]))
-        points.append(Point(start, step_end, facts.events, values, judge(facts)[0]))
+        batch = facts.events - facts.live_events
+        points.append(Point(start, step_end, facts.events, batch, values, judge(facts)[0]))
     return Series(key, start, end, tuple(points), certificate_of(compiled, scope, rows, int(pending[-1]), end))
 
 

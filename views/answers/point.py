@@ -71,6 +71,7 @@ class Point:
     start: int
     end: int
     events: int
+    batch_events: int
     results: dict[str, Any]
     status: Status
 
@@ -98,15 +99,18 @@ class AnswerRow:
     results: dict[str, Any]
 
 
-def answer(store: ViewStore, compiled: Compiled, key: str, start: int, end: int) -> Answer:
+def answer(
+    store: ViewStore, compiled: Compiled, key: str, start: int, end: int, publication: int | None = None
+) -> Answer:
     """The answer of one key (canonical, see schemas.columns.KEY) over [start, end), both multiples of the
     tile.
 
-    Raises UserError for other bounds, StoreError if another definition version is served.
+    `publication`: from what that one served, with what its live run has written since. Raises UserError for other
+    bounds, StoreError if another definition version is served, or that publication isn't kept any more.
     """
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
-        scope = read_scope(connection, store.chains, compiled)
+        scope = read_scope(connection, store.chains, compiled, publication)
         rows = tile_rows(connection, scope, key, start, end)
         late = late_by_tile(connection, scope, start, end)
     groups = np.zeros(len(rows), np.int64)
@@ -153,7 +157,8 @@ def series_over(store: ViewStore, compiled: Compiled, key: str, edges: Sequence[
     for late_tile, count in late.items():
         late_of[bisect_right(edges, late_tile) - 1] += count
     found = statuses(compiled, scope, edges[1:], events, live, late_of)
-    points = map(Point, edges, edges[1:], events, results, found)
+    batch = [count - later for count, later in zip(events, live, strict=True)]
+    points = map(Point, edges, edges[1:], events, batch, results, found)
     return Series(key, start, end, tuple(points), certificate_of(compiled, scope, rows, sum(late.values()), end))
 
 

@@ -5,7 +5,7 @@ missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
@@ -91,7 +91,7 @@ class Scope:
 # The statements are built once: building them anew for each answer takes longer than the database does.
 
 
-def _served_query() -> sa.Select[Any]:
+def _published_query() -> sa.Select[Any]:
     p = publications.c
     return (
         sa.select(
@@ -103,18 +103,26 @@ def _served_query() -> sa.Select[Any]:
             batch_runs.c.files_until,
             batch_runs.c.journal_until,
             sa.cast(batch_runs.c.missing, sa.Text()).label("missing"),
+            batch_runs.c.status.label("batch_status"),
             live_runs.c.run,
             live_runs.c.watermark,
+            live_runs.c.status.label("live_status"),
+            live_runs.c.pruned_to,
         )
-        .join(pointers, pointers.c.publication == p.ordinal)
         .join(definitions, definitions.c.id == p.definition)
         .outerjoin(batch_runs, batch_runs.c.ordinal == p.batch_run)
         .outerjoin(live_runs, live_runs.c.id == p.live_run)
-        .where(pointers.c.name == sa.bindparam("name"))
     )
 
 
-_SERVED: Final = _served_query()
+_SERVED: Final = (
+    _published_query()
+    .join(pointers, pointers.c.publication == publications.c.ordinal)
+    .where(pointers.c.name == sa.bindparam("name"))
+)
+_PUBLISHED: Final = _published_query().where(
+    publications.c.name == sa.bindparam("name"), publications.c.ordinal == sa.bindparam("ordinal")
+)
 _SERVED_COLUMNS: Final = _SERVED.selected_columns.keys()
 
 _T: Final = live_totals.c
@@ -161,13 +169,17 @@ _BATCH_OF_SPAN: Final = _of_span(batch_states, "<= :newest")
 _LIVE_OF_SPAN: Final = _of_span(live_states, "> :boundary")
 
 
-def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) -> Scope:
-    """What is served under the definition's name.
+def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, publication: int | None = None) -> Scope:
+    """What is served under the definition's name, or was by the publication of a number.
 
-    Raises StoreError if that is another version than `compiled`.
+    Raises StoreError if that is another version than `compiled`, or the rows of that publication aren't kept any more.
     """
     name = compiled.definition.name
-    found = select_rows(connection, _SERVED, {"name": name})
+    if publication is None:
+        found = select_rows(connection, _SERVED, {"name": name})
+    else:
+        found = select_rows(connection, _PUBLISHED, {"name": name, "ordinal": publication})
+        _check_kept(found, name, publication)
     if not found:
         _check_never_served(connection, name)
         return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
@@ -197,6 +209,15 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled) ->
         complete_to=row.journal_until if row.boundary else row.files_until,
         missing=tuple(json.loads(row.missing)) if row.missing else (),
     )
+
+
+def _check_kept(found: Sequence[Any], name: str, publication: int) -> None:
+    if not found:
+        raise StoreError(f"{name} has no publication {publication}")
+    row = SimpleNamespace(**dict(zip(_SERVED_COLUMNS, found[0], strict=True)))
+    kept = row.batch_run is None or row.batch_status == "COMPLETE"
+    if not kept or (row.live_run is not None and (row.live_status == "DROPPED" or row.pruned_to > row.boundary)):
+        raise StoreError(f"publication {publication} of {name} isn't kept any more: what it served was pruned")
 
 
 def _check_never_served(connection: sa.Connection, name: str) -> None:

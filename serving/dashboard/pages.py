@@ -1,0 +1,197 @@
+"""The pages' paths: overview, a definition's series, runs and dead letters, signing in and out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import parse_qs, quote
+
+from fastapi import APIRouter, Request, Response
+from starlette.staticfiles import StaticFiles
+
+from tandem.schemas.errors import UserError
+from tandem.serving.api.answering import Asking
+from tandem.serving.api.context import Service, TheService, Viewer
+from tandem.serving.api.problems import Problem, in_parameters
+from tandem.serving.dashboard.definition_view import definition_view
+from tandem.serving.dashboard.overview import overview
+from tandem.serving.dashboard.rendering import HTML, render
+from tandem.serving.installation.dead_letter_data import letter_data
+from tandem.serving.installation.dead_letters import Filters, find, target_of
+from tandem.serving.installation.health import judged
+from tandem.serving.installation.journal_state import existing_state
+from tandem.serving.installation.status_data import publication_data
+from tandem.serving.security.principals import Principal, Role
+from tandem.serving.security.sessions import COOKIE, cookie_of
+from tandem.views.report import status_report
+
+if TYPE_CHECKING:
+    from tandem.serving.security.authentication import Authenticator
+
+__all__ = ["files", "problem_page", "router"]
+
+router = APIRouter(include_in_schema=False)
+R = TypeVar("R")
+
+_COUNTS: Final = ("received", "counted", "filtered", "duplicates", "late", "dead")
+_LETTERS: Final = 50
+
+
+def files() -> StaticFiles:
+    """Styles, scripts and the icon."""
+    return StaticFiles(directory=Path(__file__).parent / "static")
+
+
+@router.get("/")
+async def first(request: Request, service: TheService, principal: Viewer) -> Response:
+    """One word for all, and a card for each definition."""
+    view = await service.readers.run(overview, service, principal)
+    return _page(request, "overview.html", [card.name for card in view.cards], view=view, tab="", here="")
+
+
+@router.get("/definitions/{name}")
+async def definition(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
+    """A definition's series, and what the span is made of."""
+    given = {key: value for key, value in request.query_params.items() if value}
+
+    def work(asking: Asking) -> tuple[Any, str]:
+        try:
+            return definition_view(asking, given), ""
+        except (UserError, Problem) as error:
+            if isinstance(error, Problem) and error.kind != "bad-question":
+                raise
+            text = error.detail if isinstance(error, Problem) else in_parameters(str(error))
+            return definition_view(asking, {}), text
+
+    (view, problem), names = await _of(service, principal, name, work)
+    return _page(request, "definition.html", names, view=view, problem=problem, here=name, tab="Series")
+
+
+@router.get("/definitions/{name}/runs")
+async def runs(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
+    """Generations, publications and runs."""
+
+    def work(asking: Asking) -> dict[str, Any]:
+        asking.whole()
+        return _runs(service, asking)
+
+    values, names = await _of(service, principal, name, work)
+    return _page(request, "runs.html", names, name=name, here=name, tab="Runs", **values)
+
+
+@router.get("/definitions/{name}/dead-letters")
+async def dead_letters(
+    request: Request, name: str, service: TheService, principal: Viewer, status: str = "open", reason: str | None = None
+) -> Response:
+    """What couldn't be decoded, by cause, with its payload."""
+
+    def work(asking: Asking) -> dict[str, Any]:
+        asking.whole()
+        return _letters(service, asking, status, reason)
+
+    values, names = await _of(service, principal, name, work)
+    return _page(request, "dead_letters.html", names, name=name, here=name, tab="Dead letters", **values)
+
+
+@router.get("/login")
+async def sign_in(request: Request) -> Response:
+    """A form for an API key."""
+    return _sign_in(_local(request.query_params.get("next", "/")), wrong=False)
+
+
+@router.post("/login")
+async def signed_in(request: Request, service: TheService) -> Response:
+    """A session for who has a key; the cookie is out of reach of scripts and of other sites."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
+    authenticator: Authenticator = request.app.state.authenticator
+    principal = authenticator.of_secret(form.get("key", [""])[0].strip(), service.clock())
+    going = _local(form.get("next", ["/"])[0])
+    if principal is None:
+        return _sign_in(going, wrong=True)
+    response = Response(status_code=303, headers={"location": going})
+    cookie = authenticator.sessions.begin(principal.id, service.clock())
+    response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    return response
+
+
+@router.post("/logout")
+async def sign_out(request: Request) -> Response:
+    """The end of a session."""
+    authenticator: Authenticator = request.app.state.authenticator
+    authenticator.sessions.end(cookie_of(request.headers.get("cookie", "")))
+    response = Response(status_code=303, headers={"location": "/login"})
+    response.delete_cookie(COOKIE)
+    return response
+
+
+def problem_page(problem: Problem) -> Response:
+    """A problem for people."""
+    blank = {"names": [], "here": "", "tab": "", "signed_in": False, "operator": False}
+    body = render("problem.html", problem=problem.body_data(), **blank)
+    return Response(body, problem.status, {"cache-control": "no-store", **problem.headers}, HTML)
+
+
+async def _of(service: Service, principal: Principal, name: str, work: Callable[[Asking], R]) -> tuple[R, list[str]]:
+    """What `work` makes of a definition, and the names of all that there are."""
+    return await service.asker.run(
+        name, principal, lambda asking: (work(asking), asking.store.catalogue.names(principal))
+    )
+
+
+def _page(request: Request, template: str, names: list[str], **values: Any) -> Response:
+    principal: Principal = request.scope["state"]["principal"]
+    signed_in = bool(cookie_of(request.headers.get("cookie", "")))
+    operator = principal.role is Role.OPERATOR
+    body = render(template, names=names, signed_in=signed_in, operator=operator, **values)
+    return Response(
+        body, headers={"cache-control": "private, no-cache", "vary": "authorization, cookie"}, media_type=HTML
+    )
+
+
+def _sign_in(going: str, *, wrong: bool) -> Response:
+    body = render("sign_in.html", next=going, wrong=wrong, names=[], here="", tab="", signed_in=False, operator=False)
+    return Response(body, 403 if wrong else 200, {"cache-control": "no-store"}, HTML)
+
+
+def _local(path: str) -> str:
+    """A path of this server; the first page for anything that leads elsewhere."""
+    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return quote(path, safe="/?&=%") if plain else "/"
+
+
+def _runs(service: Service, asking: Asking) -> dict[str, Any]:
+    views = asking.store.views
+    report = status_report(views, asking.name)
+    health = judged(report, existing_state(service.settings.journal), asking.now, service.settings.max_age)
+    served = report["served"]
+    live = next((run for run in report["live_runs"] if served and run["run"] == served["live_run"]), None)
+    generations = []
+    if live is not None:
+        residues = live["residues"]
+        generations = [{"generation": n, "residue": residues.get(n, 0), **c} for n, c in live["generations"].items()]
+    current = served["publication"] if served else 0
+    return {
+        "health": health,
+        "boundary": served["boundary"] if served else 0,
+        "counts": _COUNTS,
+        "generations": generations[-200:],
+        "publications": [publication_data(each, current) for each in views.publications(asking.name)[:100]],
+        "batch_runs": report["batch_runs"],
+        "live_runs": report["live_runs"][::-1],
+    }
+
+
+def _letters(service: Service, asking: Asking, status: str, reason: str | None) -> dict[str, Any]:
+    target = target_of(asking.name, asking.store.views)
+    folder = str(service.settings.dead_letters)
+    every = find(asking.store.views, target, Filters(status=status), folder)
+    found = [letter for letter in every if reason is None or reason == letter.reason]
+    return {
+        "status": status,
+        "reason": reason,
+        "causes": Counter(letter.reason for letter in every).most_common(12),
+        "letters": [letter_data(letter, payload=True) for letter in found[:_LETTERS]],
+        "total": len(found),
+    }
