@@ -20,7 +20,7 @@ from tandem.serving.questions.spans import Span
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.serving.security.principals import Principal
 
-__all__ = ["Asker", "Asking", "check_key", "question_for"]
+__all__ = ["AnyParameters", "Asker", "Asking", "check_key", "question_for"]
 
 AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopParameters
 R = TypeVar("R")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import Receive, Scope, Send
 
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import TandemError
@@ -19,31 +20,50 @@ from tandem.serving.api.context import Service
 from tandem.serving.api.faults import fault_of
 from tandem.serving.api.guard import Guard
 from tandem.serving.api.hot_path import HotPath
+from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import KINDS, PROBLEM_TYPE, Problem, problem_of
 from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import ReplyCache
-from tandem.serving.api.routes import definitions, explaining, exports, health, installation, kinds
+from tandem.serving.api.routes import definitions, explaining, exports, health, installation, kinds, watching
 from tandem.serving.api.settings import Settings, check_settings
+from tandem.serving.api.streams import Streams
 from tandem.serving.dashboard import pages
 from tandem.serving.security.api_keys import KeyFile
 from tandem.serving.security.audit_log import AuditLog
 from tandem.serving.security.authentication import Authenticator, Tokens
 from tandem.serving.security.sessions import BrowserSessions
 
-__all__ = ["application"]
+__all__ = ["Application", "application"]
 
 
-def application(settings: Settings, clock: Callable[[], int], tokens: Tokens | None = None) -> ASGIApp:
+@dataclass(frozen=True)
+class Application:
+    """The server, and the way to end its streams."""
+
+    guard: Guard
+    service: Service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.guard(scope, receive, send)
+
+    def stop(self) -> None:
+        """End what would go on for ever: the server is about to."""
+        self.service.streams.stop()
+
+
+def application(settings: Settings, clock: Callable[[], int], tokens: Tokens | None = None) -> Application:
     """The server for these settings. `clock`: wall clock, microseconds UTC. Raises UserError for settings that would
     let anybody in from elsewhere.
     """
     check_settings(settings)
-    readers = Readers(settings)
-    service = Service(settings, readers, Asker(readers, ReplyCache(), clock), AuditLog(settings.audit_file), clock)
+    readers, metrics = Readers(settings), RequestMetrics()
+    metrics.waiting(lambda: readers.waiting)
+    asker, streams = Asker(readers, ReplyCache(), clock), Streams(readers, metrics, settings.limits.streams)
+    service = Service(settings, readers, asker, AuditLog(settings.audit_file), clock, metrics, streams)
     authenticator = Authenticator(settings.keys, KeyFile(settings.key_file), BrowserSessions(), clock, tokens)
     framework = _framework(service)
     framework.state.authenticator = authenticator
-    return Guard(HotPath(framework, service.asker), settings, authenticator)
+    return Application(Guard(HotPath(framework, service.asker), settings, authenticator, metrics), service)
 
 
 def _framework(service: Service) -> FastAPI:
@@ -64,7 +84,7 @@ def _framework(service: Service) -> FastAPI:
         },
     )
     app.state.service = service
-    for routes in (definitions, exports, explaining, installation, health, kinds, pages):
+    for routes in (definitions, exports, explaining, watching, installation, health, kinds, pages):
         app.include_router(routes.router)
     app.mount("/static", pages.files())
     return app

@@ -9,10 +9,12 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Response
 
 from tandem.serving.api.answering import Asker
+from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import Reply, is_known
 from tandem.serving.api.settings import Settings
+from tandem.serving.api.streams import Streams
 from tandem.serving.security.audit_log import AuditLog
 from tandem.serving.security.principals import Principal, Role
 
@@ -29,6 +31,8 @@ class Service:
     audit: AuditLog
     clock: Callable[[], int]
     """Wall clock, microseconds UTC."""
+    metrics: RequestMetrics
+    streams: Streams
 
 
 def _service(request: Request) -> Service:

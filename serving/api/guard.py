@@ -5,6 +5,7 @@ And what every response gets: headers that keep a browser from doing what pages 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
 from tandem.serving.api.faults import fault_of
+from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import Problem, problem_of
 from tandem.serving.api.sending import header, send_problem
 from tandem.serving.api.settings import Settings
@@ -58,6 +60,7 @@ class Guard:
     app: ASGIApp
     settings: Settings
     authenticator: Authenticator
+    metrics: RequestMetrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -65,12 +68,12 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        out = _Out(send, head=scope["method"] == "HEAD")
+        out = _Out(self.metrics.observed(scope, send), head=scope["method"] == "HEAD")
         try:
-            self._let_in(scope)
+            await self._let_in(scope)
             body = _Body(receive, self.settings.limits.body)
             if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}
+                scope["method"] = "GET"
             await self.app(scope, body, out)
         except Problem as problem:
             await out.problem(problem)
@@ -82,12 +85,16 @@ class Guard:
             if not out.begun:  # the framework has told it already
                 await out.problem(fault_of(scope, error))
 
-    def _let_in(self, scope: Scope) -> None:
+    async def _let_in(self, scope: Scope) -> None:
         """Note who asks. Raises Problem for what is too large, comes from elsewhere, or from nobody who is known."""
         _check_size(scope, self.settings)
         _check_origin(scope, self.settings)
         path = scope["path"]
-        principal = self.authenticator.principal(header(scope, b"authorization"), header(scope, b"cookie"))
+        given = header(scope, b"authorization"), header(scope, b"cookie")
+        if self.authenticator.takes_long(given[0]):
+            principal = await asyncio.to_thread(self.authenticator.principal, *given)
+        else:
+            principal = self.authenticator.principal(*given)
         if principal is None and not path.startswith(_OPEN):
             if scope["method"] == "GET" and "text/html" in header(scope, b"accept") and not path.startswith("/api/"):
                 raise _SignInWanted

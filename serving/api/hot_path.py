@@ -42,6 +42,7 @@ class HotPath:
             await self.app(scope, receive, send)
             return
         name, parameters = asked
+        scope["tandem.route"] = "/api/v1/definitions/{name}/answer"
         principal: Principal = scope["state"]["principal"]
         try:
             reply = await self.asker.reply(name, principal, parameters)

@@ -10,9 +10,9 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from tandem.schemas.errors import LaunchError
+from tandem.serving.api.application import Application
 from tandem.serving.api.settings import Settings
 
 __all__ = ["serve"]
@@ -22,7 +22,20 @@ _IDLE_SECONDS: Final = 20
 _CONNECTIONS: Final = 1_000
 
 
-def serve(app: ASGIApp, settings: Settings, ready: Callable[[str], None]) -> None:
+class _Server(uvicorn.Server):
+    """Ends streams when it is asked to end: it waits for all requests that there are."""
+
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """At SIGTERM and Ctrl-C."""
+        self._app.stop()
+        super().handle_exit(sig, frame)
+
+
+def serve(app: Application, settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or Ctrl-C; then take no more requests, and answer those that there are.
 
     `ready` gets the server's address once it listens. Raises LaunchError where it can't.
@@ -40,7 +53,7 @@ def serve(app: ASGIApp, settings: Settings, ready: Callable[[str], None]) -> Non
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        server = uvicorn.Server(config)
+        server = _Server(config, app)
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         with _signals_end_it():
             server.run(sockets=[listening])

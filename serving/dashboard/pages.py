@@ -106,7 +106,7 @@ async def signed_in(request: Request, service: TheService) -> Response:
     """A session for who has a key; the cookie is out of reach of scripts and of other sites."""
     form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
     authenticator: Authenticator = request.app.state.authenticator
-    principal = authenticator.of_secret(form.get("key", [""])[0].strip(), service.clock())
+    principal = authenticator.keys.principal(form.get("key", [""])[0].strip(), service.clock())
     going = _local(form.get("next", ["/"])[0])
     if principal is None:
         return _sign_in(going, wrong=True)

@@ -42,6 +42,10 @@ class Authenticator:
             return self.keys.still(key, now)
         return None if self.required else LOCAL
 
+    def takes_long(self, authorization: str) -> bool:
+        """Whether telling who asks may take a look at keys elsewhere."""
+        return self.tokens is not None and authorization.count(".") == 2
+
     def of_secret(self, given: str, now: int) -> Principal | None:
         """Who has this API key, or this token."""
         if self.tokens is not None and given.count(".") == 2:

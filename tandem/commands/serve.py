@@ -10,7 +10,7 @@ import typer
 
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, Places, StoreOption
-from tandem.schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError, UserError
 
 __all__ = ["serve"]
 
@@ -22,6 +22,13 @@ def serve(
         list[str] | None, typer.Option("--name", metavar="NAME", help="a name that it is called by; repeatable")
     ] = None,
     auth: Annotated[bool, typer.Option("--auth", help="answer only those with an API key (see `tandem keys`)")] = False,
+    oidc_issuer: Annotated[
+        str | None, typer.Option(metavar="URL", help="let in who has a token of this OpenID provider, too")
+    ] = None,
+    oidc_audience: Annotated[str, typer.Option(metavar="NAME", help="that tokens must be meant for")] = "tandem",
+    oidc_keys: Annotated[
+        str | None, typer.Option(metavar="URL", help="the provider's keys (default: ISSUER/.well-known/jwks.json)")
+    ] = None,
     readers: Annotated[int, typer.Option(min=1, max=64, help="threads that read the store")] = 4,
     max_age: Annotated[
         str, typer.Option(metavar="DURATION", help="how far the watermark may lag and still be fresh")
@@ -37,6 +44,7 @@ def serve(
         from tandem.serving.api.application import application
         from tandem.serving.api.server import serve as run
         from tandem.serving.api.settings import Settings
+        from tandem.serving.security.tokens import oidc_tokens
     except ModuleNotFoundError as error:
         if str(error.name).startswith("tandem"):
             raise
@@ -54,7 +62,10 @@ def serve(
         readers=readers,
         max_age=duration_of(max_age, "--max-age"),
     )
-    run(application(settings, _now), settings, lambda address: say(f"serving at {address}"))
+    if oidc_issuer is not None and not auth:
+        raise UserError("--oidc-issuer goes with --auth: without it everybody is let in")
+    tokens = oidc_tokens(oidc_issuer, oidc_audience, oidc_keys) if oidc_issuer is not None else None
+    run(application(settings, _now, tokens), settings, lambda address: say(f"serving at {address}"))
 
 
 def _now() -> int:

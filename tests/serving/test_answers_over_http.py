@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -154,8 +155,8 @@ def test_what_is_known_already_isnt_sent_again(web: Web, orders: Any) -> None:
 
 def test_the_framework_answers_what_the_hot_path_leaves_to_it(asked: Web) -> None:
     plain = asked.get(f"{ORDERS}/answer", **KEY, **DAY)
-    framework = asked.app.app.app
-    beside = Web(asked.settings, type(asked.app)(framework, asked.settings, asked.app.authenticator), asked.clock)
+    guard = asked.app.guard
+    beside = Web(asked.settings, replace(guard, app=guard.app.app), asked.clock)
     assert beside.get(f"{ORDERS}/answer", **KEY, **DAY).content == plain.content
     twice = asked.send("GET", f"{ORDERS}/answer?key=oak,EUR&key=mill,EUR&window=day&at=2026-01-05T12:00")
     assert twice.status_code in (200, 400)

@@ -186,7 +186,7 @@ def test_a_fault_tells_its_number_and_keeps_the_rest(web: Web, caplog: Any, monk
 
 def test_too_many_are_told_to_come_again(orders: Any) -> None:
     with Web.over(orders.home, limits=Limits(waiting=0)) as web:
-        readers = web.app.app.asker.readers
+        readers = web.app.service.readers
 
         async def together() -> list[Any]:
             asked = (readers.run(lambda: readers.store().changes.mark()) for _ in range(20))

@@ -49,7 +49,7 @@ class Web:
         settings, clock = replace(settings, limits=limits or settings.limits), Clock()
         app = application(settings, clock)
         yield cls(settings, app, clock)
-        app.app.asker.readers.close()
+        app.service.readers.close()
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, **parameters: object) -> httpx.Response:
         """GET, with parameters; `from_` is `from`."""

@@ -1,0 +1,78 @@
+"""`/events`: an answer as it changes; and `/metrics`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from tandem.serving.api.answering import AnyParameters
+from tandem.serving.api.context import Service, TheService, Viewer
+from tandem.serving.api.metrics import OPENMETRICS, page_of
+from tandem.serving.api.parameters import AnswerParameters, SeriesParameters
+from tandem.serving.api.problems import Problem
+from tandem.serving.api.routes.documented import PROBLEMS
+from tandem.serving.api.streams import EVENT_STREAM
+from tandem.serving.installation.journal_state import existing_state
+from tandem.serving.security.principals import Principal
+from tandem.views.report import status_report
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["watching"], responses=PROBLEMS)
+
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "events, until one end closes it", "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}
+}
+_PAGE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "OpenMetrics", "content": {"application/openmetrics-text": {"schema": {"type": "string"}}}}
+}
+
+
+@router.get("/api/v1/definitions/{name}/events", summary="An answer as it changes", responses=_STREAM)
+async def events(
+    request: Request, name: str, asked: Annotated[AnswerParameters, Query()], service: TheService, principal: Viewer
+) -> Response:
+    """Server-sent events: `answer` with the same data as `/answer`, and its ETag as id, whenever it is another."""
+    return await _stream(request, service, name, principal, asked)
+
+
+@router.get("/api/v1/definitions/{name}/series-events", summary="A series as it changes", responses=_STREAM)
+async def series_events(
+    request: Request, name: str, asked: Annotated[SeriesParameters, Query()], service: TheService, principal: Viewer
+) -> Response:
+    """The same for a series."""
+    return await _stream(request, service, name, principal, asked)
+
+
+@router.get("/metrics", summary="Metrics", responses=_PAGE)
+async def metrics(service: TheService, principal: Viewer) -> Response:
+    """OpenMetrics of the installation and of this server, for those from whom nothing is hidden."""
+    if not principal.whole:
+        raise Problem("not-allowed", "metrics are about all definitions and keys, and the API key shows some only")
+    body = await service.readers.run(_metrics, service, principal)
+    return Response(body, headers={"content-type": OPENMETRICS, "cache-control": "no-store"})
+
+
+async def _stream(
+    request: Request, service: Service, name: str, principal: Principal, asked: AnyParameters
+) -> Response:
+    await service.asker.reply(name, principal, asked)  # what can't be asked is told before the stream begins
+    headers, known = request.headers, request.headers.get("last-event-id", "")
+    given = headers.get("authorization", ""), headers.get("cookie", "")
+    authenticator = request.app.state.authenticator
+
+    def allowed() -> bool:
+        return bool(authenticator.principal(*given) == principal)
+
+    service.streams.begin()
+    found = service.streams.events(lambda: service.asker.reply(name, principal, asked), allowed, known)
+    return StreamingResponse(found, headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
+
+
+def _metrics(service: Service, principal: Principal) -> bytes:
+    store = service.readers.store()
+    reports = [status_report(store.views, name) for name in store.catalogue.names(principal)]
+    journal = existing_state(service.settings.journal)
+    return page_of(service.metrics, reports, journal, service.clock(), service.settings.max_age)

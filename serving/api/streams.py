@@ -1,0 +1,107 @@
+"""Streams of events: an answer is sent again whenever it has changed, to as many as look at it.
+
+One task looks at the store's mark for all streams; each asks its question again when the mark has moved, mostly
+from the cache. An event's id is the answer's tag: a reader that comes back with `Last-Event-ID` gets what is new only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from tandem.schemas.errors import TandemError
+from tandem.serving.api.metrics import RequestMetrics
+from tandem.serving.api.problems import Problem, problem_of
+from tandem.serving.api.reading import Readers
+from tandem.serving.api.replies import Reply
+
+__all__ = ["EVENT_STREAM", "Streams"]
+
+EVENT_STREAM: Final = "text/event-stream"
+_LOOK_SECONDS: Final = 0.5
+_QUIET_SECONDS: Final = 15.0
+"""After which a comment is sent, so that nothing on the way takes the stream for dead."""
+
+
+@dataclass
+class Streams:
+    """The open streams of a server."""
+
+    readers: Readers
+    metrics: RequestMetrics
+    most: int
+    _open: int = 0
+    _mark: str = ""
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+    _stopped: bool = False
+
+    def begin(self) -> None:
+        """Take one of the places. Raises Problem where all are taken."""
+        if self._open >= self.most:
+            raise Problem("busy", f"{self._open} streams are open already")
+        self._open += 1
+        self.metrics.streams(1)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look())
+
+    def end(self) -> None:
+        """Give the place back."""
+        self._open -= 1
+        self.metrics.streams(-1)
+
+    def stop(self) -> None:
+        """End all streams; their readers come back to whoever serves then."""
+        self._stopped = True
+        self._moved.set()
+
+    async def events(
+        self, ask: Callable[[], Awaitable[Reply]], allowed: Callable[[], bool], known: str
+    ) -> AsyncIterator[bytes]:
+        """`answer` events from now on, as long as whoever reads them is allowed to; `known`: the tag of the last one.
+
+        A question that can't be answered just now is a `problem` event, and is asked again.
+        """
+        try:
+            while not self._stopped and allowed():
+                moved = self._moved
+                try:
+                    reply = await ask()
+                    if reply.tag != known:
+                        known = reply.tag
+                        yield _event("answer", reply.body, known)
+                except (Problem, TandemError) as error:
+                    yield _event("problem", (error if isinstance(error, Problem) else problem_of(error)).body())
+                while not await _within(moved, _QUIET_SECONDS) and not self._stopped:
+                    yield b": quiet\n\n"
+                    if not allowed():
+                        return
+        finally:
+            self.end()
+
+    async def _look(self) -> None:
+        while self._open and not self._stopped:
+            with suppress(Problem, TandemError):
+                mark = await self.readers.run(lambda: self.readers.store().changes.mark())
+                if mark != self._mark:
+                    self._mark = mark
+                    moved, self._moved = self._moved, asyncio.Event()
+                    moved.set()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _event(kind: str, body: bytes, tag: str | None = None) -> bytes:
+    """One event; its data is JSON on one line, so nothing in it begins another."""
+    number = f"id: {tag}\n".encode() if tag is not None else b""
+    return b"event: " + kind.encode() + b"\n" + number + b"data: " + body + b"\n\n"
