@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.time.calendars import Calendar
 from tandem.schemas.time.durations import format_duration
+from tandem.schemas.time.windows import SessionWindow
 from tandem.serving.api.parameters import AnswerParameters, SeriesParameters, SessionParameters, TopParameters
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.reading import OpenStore, Readers
@@ -24,6 +26,9 @@ __all__ = ["AnyParameters", "Asker", "Asking", "check_key", "question_for"]
 
 AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopParameters
 R = TypeVar("R")
+
+_QUESTIONS: Final = 4_096
+"""That are kept as they were read; reading one takes longer than finding its answer in the cache."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,12 @@ class Asker:
 def question_for(asking: Asking, parameters: AnyParameters) -> Question:
     """The question, within what whoever asks may see, and the limits. Raises Problem, UserError."""
     compiled, visible = asking.compiled, asking.principal.rows.visible(asking.name)
-    series = isinstance(parameters, SeriesParameters)
-    times, select = parameters.times(asking.now), parameters.select()
-    question = question_of(compiled, times, parameters.asked(), select, series=series)
+    fixed = parameters.at is not None or parameters.end is not None
+    sessions = isinstance(compiled.definition.windows.get(parameters.window or ""), SessionWindow)
+    if isinstance(parameters, SessionParameters) or (sessions and not fixed):
+        question = _question(compiled, parameters, asking.now)
+    else:
+        question = _kept_question(compiled, parameters, 0 if fixed else asking.now // compiled.definition.tile)
     if isinstance(parameters, TopParameters):
         if question.key is not None and compiled.definition.key:
             raise Problem("bad-question", "top is a question over all keys; leave key out")
@@ -109,6 +117,17 @@ def question_for(asking: Asking, parameters: AnyParameters) -> Question:
         check_key(asking, question.key)
     _check_size(question, asking.limits)
     return question
+
+
+@lru_cache(maxsize=_QUESTIONS)
+def _kept_question(compiled: CompiledDefinition, parameters: AnyParameters, tile: int) -> Question:
+    """The question, read once: it is the same for as long as the clock is in a tile, since windows are whole tiles."""
+    return _question(compiled, parameters, tile * compiled.definition.tile)
+
+
+def _question(compiled: CompiledDefinition, parameters: AnyParameters, now: int) -> Question:
+    series = isinstance(parameters, SeriesParameters)
+    return question_of(compiled, parameters.times(now), parameters.asked(), parameters.select(), series=series)
 
 
 def check_key(asking: Asking, key: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from orders_home import Order
+from orders_home import HOUR, Order
 from pyarrow import parquet
-from web import Web
+from web import NOW, Web
 
 ORDERS = "/api/v1/definitions/orders"
 KEY = {"key": "mill,EUR"}
@@ -166,3 +166,17 @@ def test_a_head_has_the_headers_alone(asked: Web) -> None:
     head = asked.send("HEAD", f"{ORDERS}/answer", params=KEY | DAY)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["etag"] == asked.get(f"{ORDERS}/answer", **KEY, **DAY).headers["etag"]
+
+
+def test_windows_without_a_time_move_with_the_clock(web: Web) -> None:
+    asked = {**KEY, "window": "1h"}
+    found = []
+    for minutes in (-30, -1, 0, 59, 60):
+        web.clock.now = NOW + minutes * HOUR // 60
+        found.append(web.get(f"{ORDERS}/answer", **asked).json()["start"][11:16])
+    assert found == ["09:00", "09:00", "10:00", "10:00", "11:00"]
+    ever = []
+    for hours in (-1, 0):
+        web.clock.now = NOW + hours * HOUR
+        ever.append(web.get(f"{ORDERS}/answer", **KEY, since="ever").json()["end"][11:16])
+    assert ever == ["10:00", "11:00"]
