@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tandem.journal.lanes.watermark_board import read_board
-from tandem.journal.storage.blobs import LocalBlobs
+from tandem.journal.storage.blobs import BlobStore
+from tandem.journal.storage.opening import open_blobs
 from tandem.serving.installation.health import Health, judged
 from tandem.serving.installation.journal_state import JournalState, RunState, existing_state
 from tandem.serving.questions.shown_times import ago_text
@@ -85,7 +86,7 @@ def overview(service: Service, principal: Principal) -> Overview:
     cards.sort(key=lambda card: (_WORST_FIRST.index(card.health.state), card.name))
     shown = journal if principal.whole else None
     run = shown.last_run if shown is not None else None
-    lanes = _lanes(LocalBlobs(service.settings.journal), run.id, now) if run is not None else ()
+    lanes = _lanes(open_blobs(service.settings.journal), run.id, now) if run is not None else ()
     return Overview(tuple(cards), cards[0].health if cards else None, shown, _life(run, now), lanes)
 
 
@@ -130,7 +131,7 @@ def _life(run: RunState | None, now: int) -> dict[str, str] | None:
     return {"id": run.id, "life": life}
 
 
-def _lanes(blobs: LocalBlobs, run: str, now: int) -> tuple[Lane, ...]:
+def _lanes(blobs: BlobStore, run: str, now: int) -> tuple[Lane, ...]:
     """What the lanes of a run have told of event time, the least of what their sources are at."""
     found = []
     for lane, published in sorted((read_board(blobs, run) or {}).items()):

@@ -177,7 +177,7 @@ def _runs(service: Service, asking: Asking) -> dict[str, Any]:
         "boundary": served["boundary"] if served else 0,
         "counts": _COUNTS,
         "generations": generations[-200:],
-        "publications": [publication_data(each, current) for each in views.publications(asking.name)[:100]],
+        "publications": [publication_data(each, current) for each in views.publishing.publications(asking.name)[:100]],
         "batch_runs": report["batch_runs"],
         "live_runs": report["live_runs"][::-1],
     }

@@ -26,7 +26,7 @@ def changes_data(store: ViewStore, question: Question, before: int, after: int) 
     `from` and `to` have an answer where what they served is kept, else why not. What the live run of the earlier one
     has written since is in its answer too. Raises UserError for publications that never were.
     """
-    listed = {each.ordinal: each for each in store.publications(question.compiled.definition.name)}
+    listed = {each.ordinal: each for each in store.publishing.publications(question.compiled.definition.name)}
     for number in (before, after):
         if number not in listed:
             raise UserError(f"no publication {number} of {question.compiled.definition.name}")

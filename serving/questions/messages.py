@@ -12,8 +12,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from tandem.formats.messages import decode_messages
-from tandem.journal.storage.blobs import BlobMissingError, LocalBlobs
+from tandem.journal.storage.blobs import BlobMissingError
 from tandem.journal.storage.layout import segment_path
+from tandem.journal.storage.opening import open_blobs
 from tandem.journal.storage.segments import Segment, decode_segment
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import UserError
@@ -69,7 +70,7 @@ def messages_of(store: ViewStore, compiled: CompiledDefinition, journal: str, wa
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
         places, files = _holding(connection, scope.definition, wanted.start, wanted.end)
-    first, blobs, read = _place(wanted.after), LocalBlobs(journal), 0
+    first, blobs, read = _place(wanted.after), open_blobs(journal), 0
     found: list[dict[str, Any]] = []
     missing: list[str] = []
     for lane, number in places:

@@ -100,6 +100,8 @@ def revoke_key(
 def _key_file(home: str) -> KeyFile:
     from tandem.serving.security.api_keys import KeyFile
 
+    if "://" in home:
+        raise UserError(f"--home {home}: API keys need a folder of this machine")
     return KeyFile(Path(home).absolute() / "keys.json")
 
 

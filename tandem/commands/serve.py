@@ -50,6 +50,10 @@ def serve(
             raise
         raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
 
+    if "://" in home:
+        raise UserError(
+            f"--home {home}: API keys and the audit log need a folder; --store and --journal name the others"
+        )
     places = Places.of(home, store, journal)
     settings = Settings(
         Path(home).absolute(),

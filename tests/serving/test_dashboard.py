@@ -98,7 +98,7 @@ def test_texts_of_others_are_shown_as_they_are(tmp_path: Path) -> None:
     made = Installation(tmp_path, DEFINITION)
     serve_orders(made)
     made.live("000001-aa", [Order(9.5, 90.0, shop=EVIL, generation=4)])
-    made.store.write_dead_letters(made.version, [(EVIL + "/1", 2, 1)])
+    made.store.dead_letters.write(made.version, [(EVIL + "/1", 2, 1)])
     with Web.over(made.home) as web:
         for path in (*PAGES, "/definitions/orders?key=" + httpx.QueryParams({"k": EVIL})["k"]):
             for url in (path, f"/definitions/orders/dead-letters?reason={EVIL}&status=all", f"/login?next={EVIL}"):
@@ -162,7 +162,7 @@ def test_a_page_of_another_site_cant_use_somebodys_session(guarded: Web) -> None
 
 def test_buttons_are_there_for_operators(guarded: Web, orders: Any) -> None:
     orders.batch("b-2", 2, [Order(8.5, 8.0, generation=2)], parent="b-1", built_for="000001-aa")
-    orders.store.publish("orders", orders.version, "b-2", "000001-aa")
+    orders.store.publishing.publish("orders", orders.version, "b-2", "000001-aa")
     shown = [guarded.known_as(role).get("/definitions/orders/runs", headers=HTML).text for role in Role]
     assert ["data-roll-back" in page for page in shown] == [False, True]
 

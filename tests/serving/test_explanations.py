@@ -32,7 +32,7 @@ def test_an_answer_is_the_sum_of_its_parts(asked: Web) -> None:
 
 def test_layers_are_those_that_wrote_a_part(web: Web, orders: Any) -> None:
     orders.batch("b-2", 2, [Order(9.2, 3.0, generation=2)], parent="b-1", built_for="000001-aa")
-    orders.store.publish("orders", orders.version, "b-2", "000001-aa")
+    orders.store.publishing.publish("orders", orders.version, "b-2", "000001-aa")
     found = web.get(f"{ORDERS}/explanation", **KEY, **DAY).json()
     assert [(part["run"], part["boundary"], part["tiles"], part["events"]) for part in found["batch"]] == [
         ("b-1", 1, 1, 2),
@@ -49,10 +49,10 @@ def test_what_is_over_all_keys_isnt_told_to_who_sees_some(guarded: Web) -> None:
 
 def test_a_change_between_two_publications_in_words(web: Web, orders: Any) -> None:
     late = orders.Segment("000001-aa/0000", 4, 4, received=1, routed=0, late=[(DAY_START + 8 * HOUR, 1)])
-    orders.store.write_segments(orders.version, "000001-aa", [late])
+    orders.store.live.write_segments(orders.version, "000001-aa", [late])
     counted = [Order(8.5, 8.0, generation=2), Order(9.5, 16.0, generation=3), Order(8.7, 100.0, generation=4)]
     orders.batch("b-2", 4, counted, parent="b-1", built_for="000001-aa")
-    orders.store.publish("orders", orders.version, "b-2", "000001-aa", note="as every night")
+    orders.store.publishing.publish("orders", orders.version, "b-2", "000001-aa", note="as every night")
     changed = web.get(f"{ORDERS}/changes", **KEY, **DAY, before=1, after=2).json()
     told = " ".join(changed["words"])
     assert "publication 2 (publish) moved the boundary from generation 1 to 4" in told
@@ -73,8 +73,8 @@ def test_what_was_pruned_is_said_to_be_gone(web: Web, orders: Any) -> None:
     for number, order in ((2, Order(8.5, 8.0, generation=2)), (3, Order(9.5, 16.0, generation=3))):
         run = f"b-{number}"
         orders.batch(run, number, [order], parent=f"b-{number - 1}", built_for="000001-aa")
-        orders.store.publish("orders", orders.version, run, "000001-aa")
-    orders.store.prune("orders", 1)
+        orders.store.publishing.publish("orders", orders.version, run, "000001-aa")
+    orders.store.publishing.prune("orders", 1)
     changed = web.get(f"{ORDERS}/changes", **KEY, **DAY, before=1, after=3).json()
     assert "isn't kept any more" in changed["from"]["gone"]
     assert (changed["from"]["results"], changed["to"]["gone"], changed["differences"]) == (None, None, [])
@@ -96,7 +96,7 @@ def journaled(
     LocalBlobs(made.home / "journal").create(segment_path("000001-aa", 0, number), encode_segment(head, messages))
     tiles = sorted({DAY_START + int(each["hour"]) * HOUR for each in orders if isinstance(each, dict)})
     segment = type("Held", (), {"position": "000001-aa/0000", "number": number, "tiles": tiles})()
-    made.store.write_segment_tiles(made.version, [segment])
+    made.store.batch.write_segment_tiles(made.version, [segment])
 
 
 def order(number: int, hour: float, shop: str = "mill") -> dict[str, Any]:

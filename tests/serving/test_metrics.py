@@ -30,7 +30,7 @@ def samples(web: Web) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def test_what_the_installation_is_at(web: Web, orders: Any) -> None:
     orders.live("000001-aa", [Order(9.9, 1.0, generation=4)], lost=7)
-    orders.store.write_dead_letters(orders.version, [("x/1", 2, 23)])
+    orders.store.dead_letters.write(orders.version, [("x/1", 2, 23)])
     web.clock.now += 90 * 1_000_000
     found = samples(web)
     assert found["tandem_health", ("orders", "stale")] == 1

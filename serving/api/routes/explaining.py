@@ -76,7 +76,7 @@ def _explanation(asking: Asking, asked: AnswerParameters) -> Reply:
     assert isinstance(answer, Answer)
     found = provenance(views, question.compiled, str(question.key), span.start, span.end)
     number = answer.certificate.publication
-    publication = next(iter(views.publications(asking.name, number)), None)
+    publication = next(iter(views.publishing.publications(asking.name, number)), None)
     data = {"definition": asking.name, **answer_data(question, answer)}
     data = without_counts(data) if hide else data
     return json_reply({**data, **explanation_data(question, answer, found, publication, hide=hide)}, number)
