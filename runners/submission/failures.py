@@ -8,7 +8,7 @@ from typing import Final
 from tandem.schemas import errors
 from tandem.schemas.errors import TandemError
 
-__all__ = ["failure"]
+__all__ = ["as_raised", "failure"]
 
 _WHERE: Final = re.compile(r"\s*\[while running [^\]]*\]\s*")
 _OWN: Final = re.compile(r"(?:^|[\s:'\"])(?:tandem\.)?schemas\.errors\.(\w+): (.+)$")
@@ -30,6 +30,12 @@ def failure(text: str) -> TandemError:
     failed = next((line for line in reversed(lines) if "Error" in line), next(filter(None, lines), "unknown"))
     named = _CLASS.sub(r"\1", failed)
     return TandemError(f"the pipeline failed: {named[:_LONGEST]}")
+
+
+def as_raised(error: TandemError) -> TandemError:
+    """An error that came through a runner of this process, without the name of the step that Beam adds."""
+    text = _WHERE.sub("", str(error))
+    return error if text == str(error) else _as_raised(type(error).__name__, text)
 
 
 def _as_raised(name: str, message: str) -> TandemError:

@@ -12,7 +12,7 @@ from tandem.runners.beam_patches.launcher import patch_launcher
 from tandem.runners.local import forked_workers
 from tandem.runners.local.quieting import quieten
 from tandem.runners.local.tied_prism import TIED_PRISM
-from tandem.runners.submission.failures import failure
+from tandem.runners.submission.failures import as_raised, failure
 from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["FN_API_RUNNER", "is_local", "launch", "local_batch_runner", "local_streaming_runner", "wait"]
@@ -71,6 +71,8 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
     _ask_no_pip(pipeline.options)
     try:
         return pipeline.run()
+    except TandemError as error:
+        raise as_raised(error) from error
     except RuntimeError as error:
         if "prism binary" in str(error):
             raise LaunchError(
@@ -91,6 +93,8 @@ def wait(result: PipelineResult) -> None:
     """Wait for the end. Raises FencedError when another writer took a lane over, TandemError when the job failed."""
     try:
         state = result.wait_until_finish()
+    except TandemError as error:
+        raise as_raised(error) from error
     except RuntimeError as error:
         raise failure(str(error)) from error
     if state not in ("DONE", "DRAINED", "CANCELLED", None):

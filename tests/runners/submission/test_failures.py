@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import apache_beam as beam
 import pytest
 
 from tandem.runners.submission.failures import failure
+from tandem.runners.submission.launching import FN_API_RUNNER, launch, wait
 from tandem.schemas import errors
 from tandem.schemas.errors import FencedError, JournalError, SegmentError, SourceFileError, StoreError, TandemError
 
@@ -53,3 +55,15 @@ def test_every_error_comes_through(name: str) -> None:
     found = failure(f"Traceback\nschemas.errors.{name}: what happened [while running 'A/B']")
     assert str(found) == "what happened"
     assert found.exit_code == getattr(errors, name).exit_code
+
+
+@pytest.mark.parametrize("error", [SourceFileError("a.csv: cut short"), StoreError("store v.db: disk is full")])
+def test_an_error_of_a_step_in_this_process_names_no_step(error: TandemError) -> None:
+    def fail(_: int) -> None:
+        raise error
+
+    pipeline = beam.Pipeline(runner=FN_API_RUNNER)
+    _ = pipeline | "Input" >> beam.Create([1]) | "Read" >> beam.Map(fail)
+    with pytest.raises(type(error)) as raised:
+        wait(launch(pipeline))
+    assert str(raised.value) == str(error)
