@@ -14,7 +14,7 @@ from tandem.schemas.errors import DefinitionError
 from tandem.transforms.windowed.combining import Gather
 from tandem.transforms.windowed.compiling import compile_measures
 from tandem.transforms.windowed.deduplicating import KeepFirst
-from tandem.transforms.windowed.elements import DEAD
+from tandem.transforms.windowed.elements import DEAD, PlacedEvents
 from tandem.transforms.windowed.field_types import Fields, fields_of_rows
 from tandem.transforms.windowed.folding import FoldEvents
 from tandem.transforms.windowed.measuring import EventMeasures
@@ -66,7 +66,7 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
     """Whether of several events of one `event_id` in a window the first alone counts. Under sliding windows and
     sessions copies of an event must have its time."""
     windows: beam.WindowInto | None = None
-    """Windows and trigger instead of those of the input, assigned many events at a time."""
+    """Windows and trigger instead of those of the input; with `event_time` assigned many events at a time."""
     shards: int = 1
     """Parts of the keys that may be merged on several workers at once, in windows of one pane; else each key may."""
     error_handler: ErrorHandler | None = field(default=None, kw_only=True)
@@ -76,15 +76,26 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
         return replace(self, error_handler=error_handler)
 
     def expand(self, events: beam.PCollection[Any]) -> beam.PCollection[beam.Row]:
-        measures, windowing = self._compiled(events), self._windowing(events)
+        measures = self._compiled(events)
+        windowing = events.windowing if self.windows is None else self.windows.windowing
+        shuffle = shuffle_for(measures, windowing, self.shards)
+        placed = self._placed(events, measures, windowing)
+        if self.deduplicate:
+            placed |= "Once" >> self._once(windowing)
+        gather = Gather(shuffle.merged, shuffle.most).with_input_types(bytes).with_output_types(list[bytes])
+        states = placed | "States" >> FoldEvents(measures, shuffle, windowing)
+        return states | "Merge" >> beam.CombinePerKey(gather) | "Results" >> ResultRows(measures, shuffle)
+
+    def _placed(
+        self, events: beam.PCollection[Any], measures: EventMeasures, windowing: Windowing
+    ) -> beam.PCollection[PlacedEvents]:
+        """The events in their windows; bad ones go to the error handler."""
+        if self.windows is not None and self.event_time is None:
+            events |= "Windows" >> self.windows
         placed = events | "Events" >> PlaceEvents(measures, windowing, self.error_handler is not None)
         if self.error_handler is not None:
             self.error_handler.add_error_pcollection(placed[DEAD])
-        events_once = placed.events | "Once" >> self._once(windowing) if self.deduplicate else placed.events
-        shuffle = shuffle_for(measures, windowing, self.shards)
-        states = events_once | "States" >> FoldEvents(measures, shuffle, windowing)
-        gather = Gather(shuffle.merged, shuffle.most).with_input_types(bytes).with_output_types(list[bytes])
-        return states | "Merge" >> beam.CombinePerKey(gather) | "Results" >> ResultRows(measures, shuffle)
+        return placed.events
 
     def _once(self, windowing: Windowing) -> KeepFirst:
         if self.event_id is None:
@@ -98,6 +109,3 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
             raise DefinitionError(f"{message}; give them, such as {{'page': str, 'amount': float}}", field="fields")
         spelled = (self.measures, self.keys, self.where, self.event_time, self.event_id)
         return compile_measures(fields, *spelled, self.derive, self.derive_results)
-
-    def _windowing(self, events: beam.PCollection[Any]) -> Windowing:
-        return events.windowing if self.windows is None else self.windows.windowing

@@ -189,6 +189,7 @@ def test_forms_of_elements_make_no_difference(transcript: Transcript) -> None:
         "rows": Measured(transcript.strategy, before=beam.Map(lambda row: beam.Row(**row))),
         "by column": Measured(transcript.strategy, {"event_time": "at"}),
         "windows of its own": Measured(nowhere, {"event_time": "at", "windows": transcript.strategy}),
+        "windows of its own, times of the elements": Measured(nowhere, {"windows": transcript.strategy}),
     }
     found = told(transcript.story, as_dict, branches)
     assert {name: in_order(panes) for name, panes in found.items()} == dict.fromkeys(
