@@ -72,14 +72,16 @@ conformance: setup
 flink-faults: setup
 	$(BIN)/python -m pytest -q -s tests/flink -m "slow or not slow"
 
-# Object stores: the contract of places on every server that can be had, a second S3 among them, which Go builds once.
+# Object stores: the contract of places on every server that can be had, a second S3 among them, which Go builds once; an
+# installation in a bucket; kills with journal and dead letters in a bucket. About 20 minutes.
 VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 versitygw: setup
 	test -x $(BIN)/versitygw || GOBIN=$(CURDIR)/$(BIN) go install $(VERSITYGW)
 
 object-stores: versitygw
 	$(BIN)/python -m pytest -q tests/journal/storage/test_places.py tests/formats/files/test_files_of_buckets.py \
-	  tests/pipelines/bounded/test_backfill_of_buckets.py -m "slow or not slow"
+	  tests/pipelines/bounded/test_backfill_of_buckets.py tests/pipelines/unbounded/test_live_in_buckets.py -m "slow or not slow"
+	$(BIN)/python -m pytest -q -s tests/chaos/test_killed_at_any_instant.py -m slow -k in_a_bucket
 
 # The dashboard in a real Chromium, which this installs where there is none (apt, about 440 MB): every page, both themes, phone
 # width; pictures of all of them into .venv/screenshots. About two minutes.

@@ -32,8 +32,7 @@ class FaultyProxy:
             upstream = target
             faulty = proxy
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, name="faulty proxy", daemon=True).start()
 
@@ -47,6 +46,13 @@ class FaultyProxy:
         self.gone.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that are killed leave their connections broken."""
 
 
 class _Handler(BaseHTTPRequestHandler):
