@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from hashlib import blake2b
-
 from tandem.journal.index import GAP_REMEDY, JournalIndex, SegmentRef
 from tandem.journal.storage.blobs import BlobMissingError, BlobStore
 from tandem.journal.storage.layout import lane_name
 from tandem.journal.storage.segments import Segment, load_segment
 from tandem.schemas.errors import JournalError, SegmentError
 
-__all__ = ["GenerationManifest", "generation_manifest", "read_segment", "segments_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationManifest:
-    """What a sealed generation is made of; the same whenever it is asked for."""
-
-    generation: int
-    segments: tuple[SegmentRef, ...]
-    """By run, lane and number."""
-    count: int
-    """Messages."""
-    digest: str
-    """Over all segments' places, counts and digests; blake2b-128 in hexadecimal."""
+__all__ = ["read_segment", "segments_of"]
 
 
 def segments_of(index: JournalIndex, upto: int, after: int = 0) -> list[SegmentRef]:
@@ -39,14 +22,6 @@ def segments_of(index: JournalIndex, upto: int, after: int = 0) -> list[SegmentR
         why = "; ".join(map(str, status.holders)) or f"the latest that has begun is {index.current}"
         raise JournalError(f"generation {upto} isn't sealed: {why}")
     return index.segments(after, upto)
-
-
-def generation_manifest(index: JournalIndex, generation: int) -> GenerationManifest:
-    """The manifest of one sealed generation. Raises JournalError when it isn't sealed."""
-    refs = tuple(segments_of(index, generation, generation - 1))
-    packed = json.dumps([asdict(ref) for ref in refs], sort_keys=True, separators=(",", ":")).encode()
-    digest = blake2b(packed, digest_size=16).hexdigest()
-    return GenerationManifest(generation, refs, sum(ref.count for ref in refs), digest)
 
 
 def read_segment(blobs: BlobStore, ref: SegmentRef) -> Segment:

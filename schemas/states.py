@@ -30,7 +30,6 @@ __all__ = [
     "from_ipc",
     "merge_blocks",
     "numbered",
-    "select_keys",
     "to_ipc",
     "with_generation",
 ]
@@ -107,11 +106,6 @@ def merge_blocks(measures: Measures, blocks: Iterable[pa.RecordBatch]) -> pa.Rec
     np.add.at(counts, grouping.groups, rows.column(EVENTS).to_numpy())
     states = [measure.merge(rows.column(name), grouping.groups, grouping.size) for name, measure in measures]
     return _block(measures, grouping, pa.array(counts), states)
-
-
-def select_keys(block: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:
-    """The rows of `block` whose key is one of `keys` (strings), in the block's order."""
-    return block.filter(pc.is_in(block.column(KEY), value_set=keys))
 
 
 def with_generation(block: pa.RecordBatch, generation: int) -> pa.RecordBatch:

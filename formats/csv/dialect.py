@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,6 @@ from tandem.formats.text.eight_bytes import Longs
 __all__ = ["Dialect", "dialect_of"]
 
 _NEWLINE, _RETURN = b"\n\r"
-_TAB: Final = b"\t"
 
 
 @dataclass(frozen=True)

@@ -139,16 +139,6 @@ class LaneReader:
         """Whether this lane is closed by its own run and all of it emitted."""
         return self._done and not self._pending
 
-    @property
-    def replaying(self) -> bool:
-        """Whether earlier lanes are still being replayed."""
-        return self._merge is not None
-
-    @property
-    def idle_time(self) -> int:
-        """Microseconds of successful empty pulls in succession."""
-        return self._idle.elapsed
-
     def _step(self) -> Emitted | None:
         if self._pending:
             return self._pending.popleft()

@@ -137,12 +137,6 @@ class FlinkRest:
         """`counts`, `summary`, `latest`, `history` of a job's checkpoints."""
         return dict(self.get(f"/jobs/{job}/checkpoints"))
 
-    def latest_checkpoint(self, job: str) -> str | None:
-        """Path of the newest completed checkpoint that can be started from, None for none."""
-        completed = (self.checkpoints(job).get("latest") or {}).get("completed") or {}
-        path = completed.get("external_path")
-        return str(path) if path and not path.startswith("<") else None
-
 
 def _printable(reason: object) -> str:
     """One line, also of what answers in another protocol than HTTP."""

@@ -16,7 +16,7 @@ from tandem.runners.plan.graph import Graph, Output, Step, short
 from tandem.runners.plan.launch import Engine
 from tandem.schemas.errors import UserError
 
-__all__ = ["FORMAT", "GraphRecord", "compared", "digest_of_state", "load", "save", "text_of"]
+__all__ = ["FORMAT", "GraphRecord", "compared", "digest_of_state", "load", "save"]
 
 FORMAT: Final = 1
 
@@ -221,17 +221,3 @@ def digest_of_state(steps: Mapping[str, Step]) -> str:
         if step.keeps
     }
     return hashlib.blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=4).hexdigest()
-
-
-def text_of(steps: Mapping[str, Step]) -> list[str]:
-    """A graph as lines that can be compared by eye: a step, and what it keeps and gives indented below it."""
-    lines = []
-    for step in steps.values():
-        lines.append(f"{step.label} ({short(step.kind)})")
-        lines += [f"    state {name}: {spec}" for name, spec in step.states.items()]
-        lines += [f"    timer {name}: {spec}" for name, spec in step.timers.items()]
-        lines += [f"    restriction: {step.restriction}"] if step.restriction else []
-        lines += [f"    takes {one.coder} in {one.windowing}" for one in step.inputs] if step.keeps else []
-        for tag, one in step.outputs.items():
-            lines.append(f"    gives{f' {tag}' if tag else ''} {one.coder}{'' if one.bounded else ', unbounded'}")
-    return lines

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from generation_manifests import generation_manifest
 
 from tandem.journal.broker.memory import Message, messages_of
 from tandem.journal.clocks import ManualClock
 from tandem.journal.index import JournalIndex, LaneHold
 from tandem.journal.lanes.writer import LaneWriter
-from tandem.journal.reading import generation_manifest, read_segment, segments_of
+from tandem.journal.reading import read_segment, segments_of
 from tandem.journal.runs.generations import next_generation
 from tandem.journal.runs.manifests import RunManifest, start_run
 from tandem.journal.storage.blobs import BlobStore

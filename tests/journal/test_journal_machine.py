@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+from generation_manifests import generation_manifest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock
@@ -19,11 +21,9 @@ from tandem.journal.lanes.config import LaneConfig
 from tandem.journal.lanes.cursor import Emitted
 from tandem.journal.lanes.marks import LaneMark
 from tandem.journal.lanes.reader import LaneReader
-from tandem.journal.reading import generation_manifest
 from tandem.journal.runs.generations import current_generation, next_generation
 from tandem.journal.runs.manifests import RunManifest, list_runs, start_run
 from tandem.journal.storage.layout import parse_segment_name, segment_path
-from tandem.journal.storage.memory_blobs import UnreliableBlobs
 from tandem.journal.storage.segments import Kind, Segment, load_segment
 from tandem.journal.tail import Follower
 from tandem.schemas.errors import FencedError

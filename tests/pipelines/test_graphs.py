@@ -8,20 +8,11 @@ from difflib import unified_diff
 
 import apache_beam as beam
 import pytest
-from graphs import (
-    GRAPHS,
-    falls_back,
-    labels,
-    outputs,
-    read_golden,
-    record_of,
-    write_golden,
-    write_inputs,
-)
+from graphs import GRAPHS, falls_back, labels, outputs, read_golden, record_of, text_of, write_golden, write_inputs
 
 from tandem.runners.plan.findings import Level
 from tandem.runners.plan.launch import Engine
-from tandem.runners.plan.updates import compared, text_of
+from tandem.runners.plan.updates import compared
 
 BEAMS_OWN = {
     r"\w+/Finish/Add/.*": "inside CombineGlobally: its void key and the total, a dict of whole numbers",

@@ -19,7 +19,6 @@ from tandem.schemas.states import (
     from_ipc,
     merge_blocks,
     numbered,
-    select_keys,
     to_ipc,
     with_generation,
 )
@@ -118,11 +117,6 @@ def test_a_sliced_block_merges_and_travels_as_its_rows_alone() -> None:
 def test_numbers_travel_as_their_rows_alone(column: pa.Array) -> None:
     alone = pa.array(np.array([1, 2], np.int64))
     assert to_ipc(pa.record_batch([column], ["n"])) == to_ipc(pa.record_batch([alone], ["n"]))
-
-
-def test_select_keys_keeps_all_generations_of_the_keys() -> None:
-    block = aggregate(MEASURES, batch([(1, "a", 1), (1, "b", 2), (2, "a", 4)]))
-    assert as_dict(select_keys(block, pa.array(["a", "x"]))) == {(1, b"a"): (1, 1), (2, b"a"): (1, 4)}
 
 
 def test_with_generation_merges_generations_away() -> None:

@@ -103,7 +103,8 @@ def test_rows_hold_everywhere(guarded: Web) -> None:
 
 def test_counts_of_others_are_hidden(guarded: Web, orders: Any) -> None:
     orders.live("000001-aa", [Order(9.9, 1.0, generation=4)], lost=7)
-    orders.store.dead_letters.write(orders.version, [("x/1", 2, 23)])
+    dead = orders.Segment("000001-aa/0000", 5, 4, 23, 0, dead=23)
+    orders.store.live.write_segments(orders.version, "000001-aa", [dead])
     whole = guarded.known_as().get(f"{ORDERS}/answer", **KEY, **DAY).json()["certificate"]
     mine = guarded.known_as(rows=("orders=mill",)).get(f"{ORDERS}/answer", **KEY, **DAY).json()["certificate"]
     assert (whole["in_flight"], whole["dead_letters"]) == (7, 23)

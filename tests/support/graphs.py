@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tandem.pipelines.unbounded import following
 from tandem.pipelines.unbounded import native as native_live
 from tandem.pipelines.unbounded.live_runs import start_live_run
 from tandem.pipelines.unbounded.views import register
-from tandem.runners.plan.graph import falls_back, graph_of, plain
+from tandem.runners.plan.graph import Step, falls_back, graph_of, plain, short
 from tandem.runners.plan.updates import GraphRecord, load, save
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.views.reconcile.auditing import audit
@@ -33,6 +34,7 @@ __all__ = [
     "outputs",
     "read_golden",
     "record_of",
+    "text_of",
     "write_golden",
     "write_inputs",
 ]
@@ -174,3 +176,17 @@ def write_golden(name: str, record: GraphRecord) -> None:
 def record_of(name: str, pipeline: beam.Pipeline) -> GraphRecord:
     """A pipeline's graph as it is written down."""
     return GraphRecord(name, graph_of(pipeline).steps)
+
+
+def text_of(steps: Mapping[str, Step]) -> list[str]:
+    """A graph as lines that can be compared by eye: a step, and what it keeps and gives indented below it."""
+    lines = []
+    for step in steps.values():
+        lines.append(f"{step.label} ({short(step.kind)})")
+        lines += [f"    state {name}: {spec}" for name, spec in step.states.items()]
+        lines += [f"    timer {name}: {spec}" for name, spec in step.timers.items()]
+        lines += [f"    restriction: {step.restriction}"] if step.restriction else []
+        lines += [f"    takes {one.coder} in {one.windowing}" for one in step.inputs] if step.keeps else []
+        for tag, one in step.outputs.items():
+            lines.append(f"    gives{f' {tag}' if tag else ''} {one.coder}{'' if one.bounded else ', unbounded'}")
+    return lines

@@ -26,6 +26,7 @@ from tandem.transforms.routing.tiles import route
 from tandem.transforms.sources import followed as followed_source
 from tandem.transforms.sources import journaled as journaled_source
 from tandem.transforms.sources.decoding import observe, source_readings
+from tandem.transforms.sources.segments import ReadMark
 
 __all__ = ["FILE", "KEPT", "READ", "digest_of", "read_all", "read_kept", "write_kept"]
 
@@ -71,13 +72,13 @@ def _lane_source() -> tuple[Any, Any]:
     broker, lane = PubSubConfig("projects/p/subscriptions/s", emulator="localhost:1"), LaneConfig({"v": 1_000})
     source = journaled_source.JournaledSource("/journal", run, broker, lane, source_readings([DEFINITION]), number=LANE)
     mark = LaneMark(RUN, LANE, 4, (LanePosition("000001-aa", 0, 9, {"v": 3}),), False, {"v": 11}, {"v": 10})
-    return source, journaled_source._Mark(mark)
+    return source, ReadMark(mark)
 
 
 def _followed_source() -> tuple[Any, Any]:
     how = followed_source.FollowConfig("f-1", 3, {"v": 1_000}, 10_000_000, None)
     source = followed_source.FollowedSource("/journal", how, source_readings([DEFINITION]))
-    return source, followed_source._Mark(FollowerMark((LanePosition("000001-aa", 0, 9, {"v": 3}),)))
+    return source, ReadMark(FollowerMark((LanePosition("000001-aa", 0, 9, {"v": 3}),)))
 
 
 def _restriction(made: Callable[[], tuple[Any, Any]]) -> Callable[[], bytes]:

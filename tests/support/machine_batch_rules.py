@@ -145,7 +145,8 @@ class BatchRules(LiveRules):
         with store.database.read() as connection:
             query = "SELECT position FROM dead_letters WHERE status = 'open' ORDER BY position"
             positions = list(connection.exec_driver_sql(query).scalars())
-        store.dead_letters.resolve(version, positions, DeadLetterStatus.DROPPED)
+        places = [(letter.position, letter.row) for letter in store.dead_letters.states(version, DeadLetterStatus.OPEN)]
+        store.dead_letters.settle(version, places, DeadLetterStatus.DROPPED)
         self.dropped |= set().union(*(run.received for run in self.world.runs.values()))
         self.note("drop dead letters", len(positions))
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from sales import SECOND, Sale, differences, expected, read_sale
+from unreliable_blobs import UnreliableBlobs
 from worlds import World
 
 from tandem.journal.runs.generations import next_generation
-from tandem.journal.storage.memory_blobs import UnreliableBlobs
 from tandem.transforms.sinks.views import serve_when_caught_up
 
 __all__ = ["InterruptedBlobs", "counted", "fire_all", "journaled", "published", "roll", "send", "serve", "settle"]

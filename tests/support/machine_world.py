@@ -11,12 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from machine_model import DEFINITION, START, TEXT, Model
+from unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock
 from tandem.journal.index import JournalIndex
 from tandem.journal.lanes.reader import LaneReader
-from tandem.journal.storage.memory_blobs import UnreliableBlobs
 from tandem.pipelines.bounded.plan import Plan
 from tandem.runners.options.config import Home
 from tandem.schemas.definition.compiled import compile_definition

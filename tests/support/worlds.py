@@ -13,10 +13,17 @@ from typing import Any
 from sales import LATENESS, SECOND, START, TILE, Sale, definition, read_sale, text
 
 import tandem.verification.world.world
-from tandem.verification.world.world import STEPS
 
 __all__ = ["STEPS", "Copy", "World", "world_of"]
 
+STEPS = (
+    *["publish"] * 6,
+    *["pull"] * 8,
+    *["fire"] * 6,
+    *["wait", "roll", "roll", "bundle fails", "pane fails", "reader dies"],
+    *["restart", "build", "build", "publish batch", "publish batch"],
+)
+"""Kinds of steps to draw from, as often as they are listed."""
 _DAY = 86_400
 """Seconds."""
 

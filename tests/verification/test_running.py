@@ -12,6 +12,7 @@ import sales
 from breaks import BREAKS
 from sales import SECOND, START, Sale
 from verify_samples import write_lines
+from worlds import STEPS
 
 from tandem.verification.cases import Case, check_case, module_text, only_needed
 from tandem.verification.mismatch import Mismatch
@@ -20,7 +21,6 @@ from tandem.verification.oracle.oracle import Oracle
 from tandem.verification.sample import read_sample
 from tandem.verification.verify import Failure, Settings, Verified, verify
 from tandem.verification.world.schedules import Schedule, draw_schedule
-from tandem.verification.world.world import STEPS
 
 SALES = [
     Sale(

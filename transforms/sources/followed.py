@@ -4,17 +4,15 @@ It never pulls and never seals. Lateness is decided by the watermarks that the w
 source section that the writer doesn't have, by the lane's earlier events, in order, as a reader of it would have.
 """
 
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import apache_beam as beam
 from apache_beam import coders
-from apache_beam.coders import Coder
-from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+from apache_beam.io.unbounded_source import CheckpointMark
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from tandem.journal.clocks import SystemClock
 from tandem.journal.lanes.cursor import Emitted
@@ -24,18 +22,23 @@ from tandem.journal.tail import Follower, FollowerMark
 from tandem.runners.beam_patches import reading_progress
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.time.durations import DAY
-from tandem.transforms.elements import DecodedSegment, DecodedSegmentCoder, SourceBatch
+from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sources.bundle_clock import reads_backlog
 from tandem.transforms.sources.decoding import SourceReading, observe, source_readings
-from tandem.transforms.sources.journaled import batches_of, decoded_segment, timestamp_of
-from tandem.transforms.sources.lane_elements import ElementCoder, ElementSource, ReadSources
+from tandem.transforms.sources.lane_elements import ElementCoder, ReadSources
+from tandem.transforms.sources.segments import (
+    LEAST,
+    ReadMark,
+    SegmentReader,
+    SegmentSource,
+    batches_of,
+    decoded_segment,
+    least_of,
+)
 
 __all__ = ["FollowConfig", "FollowedSource", "ReadFollowed", "judged_by"]
 
 reading_progress.apply()
-
-_MIN: Final = MIN_TIMESTAMP.micros
-_MAX: Final = MAX_TIMESTAMP.micros - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,13 @@ class ReadFollowed(beam.PTransform):  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
-class FollowedSource(ElementSource):
+class FollowedSource(SegmentSource):
     """All lanes, as one split: a follower writes nothing, so several couldn't agree on a watermark."""
 
     journal: str
     config: FollowConfig
     readings: tuple[SourceReading, ...]
+    marks: ClassVar = FollowerMark
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[FollowedSource]":
         """Itself, however many are desired."""
@@ -94,91 +98,41 @@ class FollowedSource(ElementSource):
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_FollowerReader":
         """A reader from a mark on, or from the boundary."""
-        return _FollowerReader(self, cast(_Mark, checkpoint_mark).mark if checkpoint_mark is not None else None)
-
-    def get_checkpoint_mark_coder(self) -> Coder:
-        """JSON, deterministic."""
-        return _MarkCoder()
-
-    def default_output_coder(self) -> Coder:
-        """Beam's default would be pickle."""
-        return DecodedSegmentCoder()
+        mark = cast(ReadMark, checkpoint_mark).mark if checkpoint_mark is not None else FollowerMark()
+        return _FollowerReader(self, mark)
 
 
 coders.registry.register_coder(FollowedSource, ElementCoder)
-
-
-class _Mark(CheckpointMark):  # type: ignore[misc]
-    def __init__(self, mark: FollowerMark) -> None:
-        self.mark = mark
-
-    def finalize_checkpoint(self) -> None:
-        """Nothing was leased, so nothing is to be acknowledged."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_Mark, (self.mark,))
-
-
-class _MarkCoder(Coder):  # type: ignore[misc]
-    def encode(self, value: _Mark) -> bytes:
-        return value.mark.encode()
-
-    def decode(self, encoded: bytes) -> _Mark:
-        return _Mark(FollowerMark.decode(encoded))
-
-    def is_deterministic(self) -> bool:
-        return True
 
 
 @dataclass
 class _Progress:
     """What this process knows of a follower, whichever of its readers saw it."""
 
-    told: int = _MIN
+    told: int = LEAST
     """The watermark that the runner was told, microseconds UTC."""
     active_at: int | None = None
     """Monotonic time of the last segment, at first of the first look."""
     ended: bool = False
-    reader: "_FollowerReader | None" = field(default=None, repr=False)
-    """Who has the Follower; see `tandem.transforms.sources.journaled` for why a runner has several readers at once."""
 
 
 _PROGRESS: Final[dict[tuple[str, str], _Progress]] = {}
-_LOCK: Final = threading.Lock()
 
 
-class _FollowerReader(UnboundedReader):  # type: ignore[misc]
-    """Follower in Beam's words. Makes its Follower when it is first used, or takes over the present one."""
+class _FollowerReader(SegmentReader[Follower]):
+    """Follower in Beam's words."""
 
-    def __init__(self, source: FollowedSource, mark: FollowerMark | None) -> None:
-        self._source, self._mark = source, mark
-        self._follower: Follower | None = None
+    def __init__(self, source: FollowedSource, mark: FollowerMark) -> None:
+        place = (source.journal, source.config.run)
+        super().__init__(place, mark)
+        self._source = source
         self._clock = SystemClock()
         self._blobs = open_blobs(source.journal)
         self._looked_at: int | None = None
-        self._current: DecodedSegment | None = None
-        with _LOCK:
-            self._progress = _PROGRESS.setdefault((source.journal, source.config.run), _Progress())
+        self._progress = _PROGRESS.setdefault(place, _Progress())
 
-    @property
-    def _reader(self) -> Follower:
-        if self._follower is None:
-            with _LOCK:
-                before, self._progress.reader = self._progress.reader, self
-            found = before.hand_over() if before is not None and before is not self else None
-            same = found is not None and found.mark() == (self._mark or FollowerMark())
-            self._follower = found if same else self._new_follower()
-        assert self._follower is not None
-        return self._follower
-
-    def hand_over(self) -> Follower | None:
-        """Give the Follower away; if this reader is used again, it goes on from where it stood."""
-        follower, self._follower = self._follower, None
-        if follower is not None:
-            self._mark = follower.mark()
-        return follower
-
-    def _new_follower(self) -> Follower:
+    def new_reader(self, mark: FollowerMark) -> Follower:
+        """See SegmentReader."""
         config = self._source.config
         return Follower(
             self._blobs,
@@ -186,55 +140,35 @@ class _FollowerReader(UnboundedReader):  # type: ignore[misc]
             partial(observe, self._source.readings),
             config.sources,
             boundary=config.boundary,
-            mark=self._mark,
+            mark=mark,
             idle_timeout=config.idle_timeout,
             look_interval=config.look_interval,
         )
-
-    def start(self) -> bool:
-        """See UnboundedReader."""
-        return self.advance()
 
     def advance(self) -> bool:
         """The next segment, or False when there is none now."""
         self._look_around()
         if self._progress.ended:
             return False
-        emitted = self._reader.advance()
-        reads_backlog(emitted is not None and self._reader.behind)
+        emitted = self.reader.advance()
+        reads_backlog(emitted is not None and self.reader.behind)
         if emitted is None:
             return False
         self._progress.active_at = self._clock.monotonic()
         judged = replace(emitted, watermarks=judged_by(emitted, self._progress.told))
-        self._current = decoded_segment(judged, self._reader.watermark())
+        self.give(decoded_segment(judged, self.reader.watermark()))
         return True
-
-    def get_current(self) -> DecodedSegment:
-        """See UnboundedReader."""
-        assert self._current is not None
-        return self._current
-
-    def get_current_timestamp(self) -> Timestamp:
-        """The earliest event time of the segment: nothing in it lies before."""
-        return timestamp_of(self.get_current())
 
     def get_watermark(self) -> Timestamp:
         """What nothing that is still to come falls below; the end of time once following has ended."""
         if self._progress.ended:
             return MAX_TIMESTAMP
-        common = self._reader.watermark().values()
-        known = [watermark for watermark in common if watermark is not None]
-        if known and len(known) == len(common):
-            self._progress.told = max(self._progress.told, min(max(min(known), _MIN), _MAX))
+        self._progress.told = max(self._progress.told, least_of(self.reader.watermark()))
         return Timestamp(micros=self._progress.told)
 
     def get_checkpoint_mark(self) -> CheckpointMark:
-        """Behind what was emitted last."""
-        return _Mark(self._reader.mark())
-
-    def close(self) -> None:
-        """See UnboundedReader."""
-        self.hand_over()
+        """Behind what was emitted last. Nothing was leased, so nothing is to be acknowledged."""
+        return ReadMark(self.reader.mark())
 
     def _look_around(self) -> None:
         now, config, progress = self._clock.monotonic(), self._source.config, self._progress
@@ -254,7 +188,7 @@ def judged_by(emitted: Emitted, told: int) -> dict[str, int | None]:
     while the journal had no open lane, and a runner drops what is a day later than the definition allows: such events
     are late here, so they are in the late ledger, and batch has them.
     """
-    least = told - DAY if told > _MIN else None
+    least = told - DAY if told > LEAST else None
     return {
         source: stored if least is None else least if stored is None else max(stored, least)
         for source, stored in emitted.watermarks.items()

@@ -16,7 +16,7 @@ from apache_beam.io.unbounded_source import ReadFromUnboundedSource, UnboundedSo
 from tandem.transforms.elements import DecodedSegment
 from tandem.transforms.sources.bundle_clock import bundle_time
 
-__all__ = ["KEY_GROUPS", "ElementCoder", "ElementSource", "ReadSources", "elements", "key_group"]
+__all__ = ["KEY_GROUPS", "ElementCoder", "ElementSource", "ReadSources", "elements"]
 
 KEY_GROUPS: Final = 128
 """Of a Flink job, unless it is told otherwise or is parallel more than 85 times."""
@@ -91,11 +91,6 @@ def _encoded(source: ElementSource, at: int, number: int) -> bytes:
         if _group(_hash(_length(_SALT + len(pickled)) + front, hashed)) == wanted:
             return front + pickled
     raise AssertionError(f"no salt gives key group {wanted}")
-
-
-def key_group(element: bytes) -> int:
-    """Flink's key group of an element, as Beam gives it to Flink: behind its length."""
-    return _group(_hash(_length(len(element)) + element))
 
 
 def _length(number: int) -> bytes:

@@ -26,7 +26,7 @@ from tandem.transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, Seg
 from tandem.transforms.fold.fold import _Fold
 from tandem.transforms.sinks.views import _WriteStates, _WriteTallies
 from tandem.transforms.sources.decoding import observe, source_readings
-from tandem.transforms.sources.journaled import decoded_segment
+from tandem.transforms.sources.segments import decoded_segment
 from tandem.transforms.tiles import LATE_COPIES, TALLIES, _Route
 from tandem.verification.world.runner_state import RunnerState
 from tandem.views.store import ViewStore

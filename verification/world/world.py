@@ -35,7 +35,7 @@ from tandem.verification.world.live_run import Armed, Live
 from tandem.views.answers.point import all_answers
 from tandem.views.storage.opening import open_store
 
-__all__ = ["FAILPOINTS", "STEPS", "Copy", "World", "open_world"]
+__all__ = ["FAILPOINTS", "Copy", "World", "open_world"]
 
 FAILPOINTS: Final = (
     "after-pull",
@@ -46,14 +46,6 @@ FAILPOINTS: Final = (
     "after-marker",
 )
 """Where a step 'reader dies' may kill a reader."""
-STEPS: Final = (
-    *["publish"] * 6,
-    *["pull"] * 8,
-    *["fire"] * 6,
-    *["wait", "roll", "roll", "bundle fails", "pane fails", "reader dies"],
-    *["restart", "build", "build", "publish batch", "publish batch"],
-)
-"""Kinds of steps to draw from, as often as they are listed."""
 _START: Final = 1_700_000_000 * SECOND
 
 

@@ -31,7 +31,7 @@ __all__ = [
 _CHUNK: Final = 400
 
 Run = tuple[int, int]
-"""(live run's number, 0), (0, batch run's ordinal), or (0, 0) for what was noted by hand."""
+"""(live run's number, 0) or (0, batch run's ordinal)."""
 
 Place = tuple[str, int]
 """Position (LANE/NUMBER, FILE/NUMBER) and row."""

@@ -122,7 +122,7 @@ def _decider(connection: sa.Connection, definition: int, facts: Facts) -> Callab
         by_run = facts.rows[position]
         holder = view.holder(facts.generations[position])
         if holder is not None and (holder in by_run or whole.has_read(holder, position, facts.generations[position])):
-            dead = row in by_run.get(holder, ()) or row in by_run.get((0, 0), ())
+            dead = row in by_run.get(holder, ())
         else:
             dead = facts.anywhere((position, row))
         tried = facts.tried.get((position, row), ())
@@ -145,7 +145,7 @@ def _leave_out_files(facts: Facts, served: Collection[int]) -> None:
     """Letters of files that no batch run which is served has read are none of what is served: nothing lacks them."""
     for position, by_run in facts.rows.items():
         if facts.generations[position] < 0:
-            facts.rows[position] = {run: rows for run, rows in by_run.items() if run == (0, 0) or run[1] in served}
+            facts.rows[position] = {run: rows for run, rows in by_run.items() if run[1] in served}
 
 
 @dataclass(slots=True)

@@ -37,8 +37,7 @@ dead_letter_rows = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""The rows that a run found dead in a segment or a piece of a file. The other run's number is 0; both: a note by hand.
-"""
+"""The rows that a run found dead in a segment or a piece of a file. The other run's number is 0."""
 
 dead_letter_replays = sa.Table(
     "dead_letter_replays",

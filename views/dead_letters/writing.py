@@ -71,21 +71,6 @@ class DeadLetters:
             write_notes(self.database, connection, definition, run, notes, self.clock())
             refresh(connection, definition, {note.position for note in notes})
 
-    def write(self, version: str, letters: Sequence[tuple[str, int, int]]) -> None:
-        """Write (position, generation, number) of dead letters that no run noted; known positions stay as they are."""
-        with self.database.write() as connection:
-            definition = lookups.definition_row(connection, version).id
-            known = noted_positions(connection, definition, [letter[0] for letter in letters])
-            notes = [LetterNote(at, generation, range(n)) for at, generation, n in letters if at not in known]
-            write_notes(self.database, connection, definition, (0, 0), notes, self.clock())
-            refresh(connection, definition, {note.position for note in notes})
-
-    def resolve(self, version: str, positions: Sequence[str], status: DeadLetterStatus) -> int:
-        """Mark all open letters at these positions replayed or dropped by hand; returns how many they were."""
-        wanted = set(positions)
-        places = [(s.position, s.row) for s in self.states(version, DeadLetterStatus.OPEN) if s.position in wanted]
-        return self.settle(version, places, DeadLetterStatus(status))
-
     def settle(self, version: str, places: Sequence[Place], status: DeadLetterStatus, note: str = "") -> int:
         """Mark those of these letters that are open replayed or dropped by hand; returns how many they were."""
         with self.database.write(durable=True) as connection:

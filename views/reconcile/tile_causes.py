@@ -14,7 +14,6 @@ from tandem.schemas.states import Measures, block_schema, merge_blocks
 from tandem.views.answers.merging import decode_states, encode_states
 from tandem.views.answers.reading import Scope, TileRow, batch_rows
 from tandem.views.batch.chains import Chains
-from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.digests import MODULUS, ids_hashed, sum_of
 from tandem.views.reconcile.tables import late_ids
 from tandem.views.reconcile.tile_audit import IdSum, LiveTiles, sums_by_tile, tile_ids, written_ids
@@ -213,11 +212,3 @@ def _block(measures: Measures, rows: list[TileRow]) -> pa.RecordBatch:
         *decode_states(measures, [row.states for row in rows], "live and batch"),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=block_schema(measures))
-
-
-def rows_sum(rows: Mapping[str, tuple[int, bytes]]) -> RowSum:
-    """The count and digest of rows of one tile, by key."""
-    total = RowSum()
-    for key, (events, states) in rows.items():
-        total = total.plus(key, events, states)
-    return total

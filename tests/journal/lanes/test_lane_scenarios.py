@@ -7,6 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from generation_manifests import generation_manifest
+from unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.broker.interface import PullFailedError
 from tandem.journal.broker.memory import MemoryBroker, Message, messages_of
@@ -18,11 +20,10 @@ from tandem.journal.lanes.marks import LaneMark
 from tandem.journal.lanes.reader import LaneReader
 from tandem.journal.lanes.watermark_board import read_board
 from tandem.journal.lanes.writer import LaneWriter
-from tandem.journal.reading import generation_manifest
 from tandem.journal.runs.generations import next_generation
 from tandem.journal.runs.manifests import RunManifest, start_run
 from tandem.journal.storage.blobs import BlobStore
-from tandem.journal.storage.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.journal.storage.segments import SegmentHeader, load_segment
 from tandem.schemas.errors import FencedError, JournalError, LaunchError
 
@@ -592,7 +593,7 @@ def test_old_writer_rolls_on_while_the_new_run_starts() -> None:
     assert new.first_generation <= index.sealed
     before = [generation_manifest(index, generation) for generation in range(1, index.sealed + 1)]
     reader = world.reader(new)
-    while reader.replaying or reader.advance():
+    for _ in range(20):  # what earlier lanes hold, and the takeover itself
         reader.advance()
     world.publish(NOON)
     assert must(reader.advance()).header.generation > index.sealed

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.clocks import SECOND, ManualClock, SystemClock
 from tandem.journal.index import JournalIndex
@@ -17,7 +18,7 @@ from tandem.journal.runs.manifests import RunManifest, list_runs, load_run, resu
 from tandem.journal.runs.sealing import last_segment
 from tandem.journal.storage.blobs import BlobStore, LocalBlobs
 from tandem.journal.storage.layout import run_ordinal
-from tandem.journal.storage.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
 
 SUBSCRIPTION = "projects/p/subscriptions/s"

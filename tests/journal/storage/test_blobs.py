@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
-from tandem.journal.storage.memory_blobs import MemoryBlobs, UnreliableBlobs
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.schemas.errors import JournalError
 
 

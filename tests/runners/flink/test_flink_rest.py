@@ -124,20 +124,6 @@ def test_a_savepoint_that_never_comes(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("latest", "path"),
-    [
-        pytest.param({"completed": {"external_path": "file:/c/chk-3"}}, "file:/c/chk-3", id="there"),
-        pytest.param({"completed": {"external_path": "<checkpoint-not-externally-addressable>"}}, None, id="in-memory"),
-        pytest.param({"completed": None}, None, id="none-yet"),
-        pytest.param(None, None, id="no-checkpoints"),
-    ],
-)
-def test_the_latest_checkpoint(latest: Any, path: str | None, fake: Fake) -> None:
-    fake[0].answer("GET /jobs/ab22/checkpoints", {"latest": latest})
-    assert fake[1].latest_checkpoint("ab22") == path
-
-
-@pytest.mark.parametrize(
     ("config", "folder"),
     [
         pytest.param(

@@ -151,10 +151,10 @@ def test_series_of_many_measures_names_those_it_leaves_out(served: Any) -> None:
 
 
 def test_explain_says_where_the_numbers_come_from(served: Any) -> None:
-    served.store.dead_letters.write(served.version, [("000001-aa/0000/9", 3, 2)])
+    dead = served.Segment("000001-aa/0000", 9, 3, 2, 0, dead=2)
     late = served.Segment("000001-aa/0000", 4, 4, 1, 0, late=((served.day + 8 * served.hour, 1),))
     waiting = served.Segment("000001-aa/0000", 5, 5, 7, 7)
-    served.store.live.write_segments(served.version, "000001-aa", [late, waiting])
+    served.store.live.write_segments(served.version, "000001-aa", [dead, late, waiting])
     shown = served.run("query", "orders", *KEY, *DAY, "--explain")
     text = " ".join(shown.stdout.split())
     for sentence in (

@@ -478,7 +478,7 @@ def test_panes_of_a_real_engine_fold_into_the_answer(routed: Routed, tmp_path: P
     stream = stream.advance_watermark_to(4 * TILE / SECOND)
     send(items[20:], 3)
     stream = stream.advance_processing_time(5).advance_watermark_to_infinity()
-    options = PipelineOptions(["--runner=PrismRunner", "--streaming"])
+    options = PipelineOptions(["--runner=tandem.runners.local.tied_prism.TiedPrismRunner", "--streaming"])
     keep_bundles_whole(options)
     pipeline = beam.Pipeline(options=options)
     updates = (

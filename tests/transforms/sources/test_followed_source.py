@@ -150,8 +150,8 @@ def test_readers_hand_over_and_a_mark_says_where_to_go_on(scene: Scene) -> None:
     assert coder.encode(coder.decode(coder.encode(mark))) == coder.encode(mark)
     second = scene.reader(mark)
     assert emitted(second) == [(3, None)]
-    assert second._follower is not None
-    assert first._follower is None, "taken over"
+    assert second._held is not None
+    assert first._held is None, "taken over"
     assert emitted(first) == [(3, None)], "a parked reader goes on from where it stood"
 
 

@@ -12,7 +12,7 @@ from tandem.schemas.errors import StoreError
 from tandem.views import lookups
 from tandem.views.answers.point import answer
 from tandem.views.live.rows import state_rows
-from tandem.views.rows import LaneExtent
+from tandem.views.rows import DeadLetterStatus, LaneExtent
 
 
 def rows(bench: Any, key: str = "k") -> tuple[int, int]:
@@ -166,15 +166,16 @@ def test_straddlers_keep_their_earliest_copy_and_unsigned_hashes(live: Any) -> N
 
 
 def test_dead_letters_stay_until_they_are_resolved(live: Any) -> None:
-    live.store.live.write_segments("v1", "L1", [live.Segment("L1/a", 1, 1, 2, 0, dead=2)])
-    live.store.dead_letters.write("v1", [("L1/a/1", 1, 2), ("file", -1, 1)])
+    segments = [live.Segment("L1/a", 1, 1, 2, 0, dead=2), live.Segment("L1/a", 2, 1, 1, 0, dead=1)]
+    live.store.live.write_segments("v1", "L1", segments)
+    places = [("L1/a/1", 0), ("L1/a/1", 1), ("nowhere", 0)]
 
     def pending() -> int:
         return answer(live.store, live.compiled, "k", 0, live.tile).certificate.dead_letters
 
     assert pending() == 3
-    assert live.store.dead_letters.resolve("v1", ["L1/a/1", "nowhere"], "replayed") == 2
-    assert live.store.dead_letters.resolve("v1", ["L1/a/1"], "replayed") == 0
+    assert live.store.dead_letters.settle("v1", places, DeadLetterStatus.REPLAYED) == 2
+    assert live.store.dead_letters.settle("v1", places, DeadLetterStatus.REPLAYED) == 0
     assert pending() == 1
 
 
