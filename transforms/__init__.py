@@ -1,1 +1,66 @@
-"""Beam transforms that bounded and unbounded pipelines share: transforms wire, functions compute."""
+"""Beam transforms that bounded and unbounded pipelines share: transforms wire, functions compute.
+
+- Where events come from (`sources`): `ReadJournaled` (lanes that pull, write and acknowledge), `ReadFollowed` (another
+  run's journal), `ReadNative` with `DecodeNative` and `DeadLetterMessages` (Beam's own Pub/Sub read), `ReadWork` (files
+  and sealed generations).
+- To the tiles that they count in (`routing`): `RouteToTiles`, `GatherPanes`, `LatePanes`.
+- Computing: `FoldTiles` (live), `AggregateTiles` with `SpillParts` and `ReadSpilled` (batch), `CountReceived`,
+  `CountCounted`, `CountNewest`, `CountEarlyTimes`, `FinishBatchRun`.
+- Where results go (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteDeadLetters`,
+  `PublishMessages`.
+- Computing again (`reconcile`): `ReadAgain`, `RouteWanted`, `RecomputeTiles`, `WriteRecomputed`.
+- For anybody's pipeline (`windowed`): `WindowedMeasures`, `MeasureEvents`, `MergeStates`, `CalendarWindows`.
+
+`from tandem.transforms import FoldTiles` imports Beam and all of them; `from tandem.transforms.fold.cache import ...`
+only what that module needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tandem.transforms.public import *  # noqa: F403
+
+__all__ = [  # noqa: F405
+    "AggregateTiles",
+    "CalendarWindows",
+    "CountCounted",
+    "CountEarlyTimes",
+    "CountNewest",
+    "CountReceived",
+    "DeadLetterMessages",
+    "DecodeNative",
+    "FinishBatchRun",
+    "FoldTiles",
+    "GatherPanes",
+    "LatePanes",
+    "MeasureEvents",
+    "MergeStates",
+    "PublishMessages",
+    "ReadAgain",
+    "ReadFollowed",
+    "ReadJournaled",
+    "ReadNative",
+    "ReadSpilled",
+    "ReadWork",
+    "RecomputeTiles",
+    "RouteToTiles",
+    "RouteWanted",
+    "SpillParts",
+    "WindowedMeasures",
+    "WriteBatchStates",
+    "WriteDeadLetters",
+    "WriteLiveStates",
+    "WriteRecomputed",
+    "WriteSegmentTallies",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A transform of `__all__`, imported when it is first named."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tandem.transforms import public
+
+    return getattr(public, name)

@@ -1,0 +1,61 @@
+"""Packages give the names that others may use, each with a docstring of its own, and stay cheap to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import apache_beam as beam
+import pytest
+
+import tandem.transforms
+import tandem.views
+from tandem.transforms import public
+
+GIVEN = [
+    pytest.param(package, name, id=f"{package.__name__}.{name}")
+    for package in (tandem.transforms, tandem.views)
+    for name in package.__all__
+]
+UNLISTED = {"FoldEvents", "KeepFirst", "PlaceEvents", "ReadSources", "ResultRows", "WindowedParDo"}
+"""Parts of WindowedMeasures and of the readers of lanes, which stand nowhere else."""
+
+
+@pytest.mark.parametrize(("package", "name"), GIVEN)
+def test_a_public_name_is_there_and_says_what_it_is(package: object, name: str) -> None:
+    given = getattr(package, name)
+    assert (given.__doc__ or "").strip()
+    assert not any(base.__doc__ == given.__doc__ for base in getattr(given, "__mro__", ())[1:]), (
+        "a docstring of its own"
+    )
+
+
+def test_every_transform_is_listed() -> None:
+    for name in public.__all__:
+        getattr(public, name)
+    ours, found = [beam.PTransform], set()
+    while ours:
+        for kind in ours.pop().__subclasses__():
+            ours.append(kind)
+            if kind.__module__.startswith("tandem.transforms.") and not kind.__name__.startswith("_"):
+                found.add(kind.__name__)
+    assert found - UNLISTED <= set(tandem.transforms.__all__)
+    assert list(tandem.transforms.__all__) == list(public.__all__)
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        pytest.param("import tandem.transforms", "apache_beam", id="transforms"),
+        pytest.param("import tandem.views", "sqlalchemy", id="views"),
+    ],
+)
+def test_a_package_alone_is_cheap(statement: str, heavy: str) -> None:
+    code = f"import sys; {statement}; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("package", [tandem.transforms, tandem.views], ids=lambda package: package.__name__)
+def test_a_name_that_is_not_there_is_an_attribute_error(package: object) -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        package.Nothing  # type: ignore[attr-defined]  # noqa: B018
