@@ -92,7 +92,7 @@ class Bench:
     def well(self, process: Tandem) -> None:
         """Wait for its end; it must be a good one."""
         code, said = process.end(), process.said()
-        assert code == 0, f"{process.process.args} ended with {code}:\n{said}"
+        assert code == 0, f"{process.process.args!r} ended with {code}:\n{said}"
         assert "Traceback" not in said, said
 
     def counted(self, definition: Path) -> int:

@@ -23,6 +23,7 @@ import tandem.views.answers.certifying
 import tandem.views.batch.runs
 import tandem.views.storage.checksums
 from tandem.journal.lanes.writer import LaneWriter
+from tandem.schemas.certificate import judge
 from tandem.schemas.measures.encoding.totals import TotalMeasure
 from tandem.transforms.routing.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
@@ -134,7 +135,7 @@ def restored_states_lose_an_entry(patch: Patch) -> None:
 
 def late_events_are_no_reason(patch: Patch) -> None:
     """Certificates overlook the late events that wait for batch."""
-    intact = tandem.views.answers.certifying.judge
+    intact = judge
     patch.setattr(tandem.views.answers.certifying, "judge", lambda facts: intact(replace(facts, pending_late=0)))
 
 
@@ -160,7 +161,7 @@ def the_fastest_lane_tells(patch: Patch) -> None:
 
 def files_tell_nothing(patch: Patch) -> None:
     """Windows of files are taken to be over, wherever they end."""
-    intact = tandem.views.answers.certifying.judge
+    intact = judge
     patch.setattr(tandem.views.answers.certifying, "judge", lambda facts: intact(replace(facts, complete_to=facts.end)))
 
 

@@ -55,7 +55,7 @@ class FaultWorld:
 
     def up(self) -> Tandem:
         """Live, started if there is none; answers are read all the time from now on."""
-        if not self.is_up:
+        if self.live is None or not self.is_up:
             self.live = self.stage.live([self.definition], *LIVE)
         if self.poller is None:
             self.poller = Poller(self._view)

@@ -61,11 +61,11 @@ class FlinkWorld:
 
     def caught_up(self) -> None:
         """Wait until the answers hold all that was published, and nothing is unbalanced."""
-        assert self.live is not None
-        self.bench.until_counted(self.definition, self.live)
-        view = self.bench.view(self.definition)
-        wait_for("no residue", lambda: not view.unbalanced() or self.live.has_ended())
-        assert not self.live.has_ended(), self.live.said()
+        live, view = self.live, self.bench.view(self.definition)
+        assert live is not None
+        self.bench.until_counted(self.definition, live)
+        wait_for("no residue", lambda: not view.unbalanced() or live.has_ended())
+        assert not live.has_ended(), live.said()
 
     def begin(self) -> None:
         """Live runs, has answered for some, and has a checkpoint; more orders are on their way."""

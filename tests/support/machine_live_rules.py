@@ -45,6 +45,9 @@ class LiveRules(Laws):
     sent: list[tuple[Event, str]]
     replaced: list[MachineLive]
     checkpoint: Callable[[], None] | None
+    seal: Callable[[int], None]
+    build: Callable[[int, bool], None]
+    publish_view: Callable[[int, str], None]
 
     # Messages
 

@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import duckdb
 import fastavro
@@ -185,7 +185,7 @@ def _segment(path: Path) -> Iterator[tuple[int, bytes]]:
         reader = fastavro.reader(file)
         generation = int(reader.metadata["tandem.generation"])
         for record in reader:
-            yield generation, record["data"]
+            yield generation, cast(dict[str, bytes], record)["data"]
 
 
 def ready(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.schemas.states import aggregate
-from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike
 from tandem.views.store import ViewStore
 
 __all__ = ["DAY_START", "DEFINITION", "HOUR", "Installation", "Order", "serve_orders"]
@@ -82,7 +83,7 @@ class Update:
     block: pa.RecordBatch
     tallies: Sequence[Tally] = ()
     shard: int = 0
-    straddlers: Sequence[object] = ()
+    straddlers: Sequence[StraddlerLike] = ()
     ids: pa.RecordBatch = field(default_factory=lambda: _no_ids())
     attempt: int = 0
     replaces: bool = False
@@ -98,6 +99,10 @@ class Segment:
     filtered: int = 0
     dead: int = 0
     late: Sequence[tuple[int, int]] = ()
+
+
+Taken = Order
+"""An event of an installation, whose class has the name `Order` within it, too."""
 
 
 class Installation:
@@ -121,7 +126,7 @@ class Installation:
         """`tandem ARGUMENTS` with this home, in this process."""
         return CliRunner().invoke(app, list(arguments), env={"TANDEM_HOME": str(self.home)})
 
-    def updates(self, orders: Sequence[Order]) -> Iterator[Update]:
+    def updates(self, orders: Sequence[Taken]) -> Iterator[Update]:
         """One update a tile."""
         tiles = sorted({int(order.hour) for order in orders})
         for tile in tiles:
@@ -130,7 +135,7 @@ class Installation:
             tallies = [Tally(g, sum(order.generation == g for order in mine)) for g in generations]
             yield Update(DAY_START + tile * HOUR, self.block(mine), tallies)
 
-    def block(self, orders: Sequence[Order]) -> pa.RecordBatch:
+    def block(self, orders: Sequence[Taken]) -> pa.RecordBatch:
         times = np.array([DAY_START + int(order.hour * HOUR) for order in orders])
         ids = pa.array([f"{index}" for index in range(len(orders))])
         columns = {
@@ -149,7 +154,7 @@ class Installation:
         return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
 
     def batch(
-        self, batch_run: str, boundary: int, orders: Sequence[Order], *, parent: str | None = None, **options: object
+        self, batch_run: str, boundary: int, orders: Sequence[Taken], *, parent: str | None = None, **options: Any
     ) -> None:
         """A finished batch run of these events."""
         before = self.store.batch.get(parent).boundary if parent else 0
@@ -161,7 +166,7 @@ class Installation:
         numbers = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
         self.store.batch.finish(batch_run, BatchManifest(numbers))
 
-    def live(self, run: str, orders: Sequence[Order], *, lost: int = 0, **fates: object) -> None:
+    def live(self, run: str, orders: Sequence[Taken], *, lost: int = 0, **fates: object) -> None:
         """Segments of these events, one a generation, folded; `lost` more of the last aren't folded."""
         for generation in sorted({order.generation for order in orders}):
             mine = [order for order in orders if order.generation == generation]

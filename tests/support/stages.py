@@ -97,7 +97,7 @@ class Tandem:
             return self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.kill()
-            pytest.fail(f"still running after {patience:.0f} s: {self.process.args}; it said:\n{self.said()}")
+            pytest.fail(f"still running after {patience:.0f} s: {self.process.args!r}; it said:\n{self.said()}")
 
     def has_ended(self) -> bool:
         """Whether it runs no more."""

@@ -47,7 +47,7 @@ class Web:
     def over(cls, home: Path, *, keys: bool = False, limits: Limits | None = None) -> Iterator[Web]:
         settings = Settings(home, f"sqlite:///{home / 'views.db'}", str(home / "journal"), keys=keys)
         settings, clock = replace(settings, limits=limits or settings.limits), Clock()
-        app = application(settings, clock)
+        app: Any = application(settings, clock)
         yield cls(settings, app, clock)
         app.service.readers.close()
 

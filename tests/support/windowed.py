@@ -17,7 +17,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition, compile_defin
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import format_duration
-from tandem.views.rows import BatchManifest, GenerationCounts
+from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike
 from tandem.views.store import ViewStore
 
 TEXT = """
@@ -70,7 +70,7 @@ class Update:
     block: pa.RecordBatch
     tallies: Sequence[Tally]
     shard: int = 0
-    straddlers: Sequence[object] = ()
+    straddlers: Sequence[StraddlerLike] = ()
     ids: pa.RecordBatch | None = None
     attempt: int = 0
     replaces: bool = False
