@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo quick test test-browser check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo quick test test-browser fuzz-api check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -92,6 +92,14 @@ test-browser: setup
 	TANDEM_BROWSER=required TANDEM_SCREENSHOTS=$(VENV)/screenshots \
 	  $(BIN)/python -m pytest -q tests/serving/test_browser.py -m "slow or not slow"
 
+# The HTTP API held against its own OpenAPI document, by schemathesis in an environment of its own.
+fuzz-api: setup
+	test -x $(VENV)-schemathesis/bin/st \
+	  || { $(BIN)/uv venv --quiet $(VENV)-schemathesis \
+	       && $(BIN)/uv pip install --quiet --python $(VENV)-schemathesis/bin/python --require-hashes -r requirements/schemathesis.txt; }
+	TANDEM_FUZZ_EXAMPLES=100 TANDEM_FUZZ_SEED=$$(date +%s) \
+	  $(BIN)/python -m pytest -q tests/serving/test_schemathesis.py -m "slow or not slow"
+
 # Damaged Parquet and Avro files by the thousand, each a single flipped bit, some wild bytes or a cut: an error of one line or
 # all events, and never the process. FUZZ is how many times as many as in `make test`.
 FUZZ ?= 30
@@ -148,6 +156,8 @@ lock:
 	  requirements/build.in -o requirements/build.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/docs.in -o requirements/docs.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  requirements/schemathesis.in -o requirements/schemathesis.txt
 
 lock-peers:
 	for peer in bytewax flink pathway; do \

@@ -5,7 +5,7 @@ They have the names of the flags of `tandem query` and `tandem export`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,14 +16,20 @@ from tandem.serving.questions.spans import TimeFlags
 __all__ = ["AnswerParameters", "ExportParameters", "KeyParameters", "MessageParameters", "SeriesParameters",
            "SessionParameters", "TimeParameters", "TopParameters"]  # fmt: skip
 
-_LONGEST: Final = 2000
-_Text = Annotated[str | None, Field(max_length=_LONGEST)]
+_LONGEST: Final = 2_000
+_LONGEST_WORD: Final = 100
+_Text = str | None
 _CONFIG: Final = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-def _text(description: str, example: str | None = None) -> Any:
+def _text(description: str, example: str | None = None, *, longest: int = _LONGEST) -> Any:
     examples = [example] if example is not None else None
-    return Field(default=None, max_length=_LONGEST, description=description, examples=examples)
+    return Field(default=None, max_length=longest, description=description, examples=examples)
+
+
+def _word(description: str, example: str | None = None) -> Any:
+    """A time, a duration, a name."""
+    return _text(description, example, longest=_LONGEST_WORD)
 
 
 class TimeParameters(BaseModel):
@@ -31,13 +37,13 @@ class TimeParameters(BaseModel):
 
     model_config = _CONFIG
 
-    window: _Text = _text("a duration; a window's name; day, week, month, quarter, year", "1h")
-    at: _Text = _text("the window that is current then (default: now)", "2026-01-05T12:00Z")
-    start: _Text = Field(default=None, alias="from", max_length=_LONGEST, description="start of a span, ISO 8601")
-    end: _Text = Field(default=None, alias="to", max_length=_LONGEST, description="its end, exclusive")
-    since: _Text = _text("all since a time, the start of a day ... year, or ever", "ever")
-    zone: _Text = _text("time zone of times and calendar windows (default: UTC)", "Europe/Berlin")
-    first_day: _Text = _text("first day of weeks (default: monday)", "monday")
+    window: _Text = _word("a duration; a window's name; day, week, month, quarter, year", "1h")
+    at: _Text = _word("the window that is current then (default: now)", "2026-01-05T12:00Z")
+    start: _Text = Field(default=None, alias="from", max_length=_LONGEST_WORD, description="start of a span, ISO 8601")
+    end: _Text = Field(default=None, alias="to", max_length=_LONGEST_WORD, description="its end, exclusive")
+    since: _Text = _word("all since a time, the start of a day ... year, or ever", "ever")
+    zone: _Text = _word("time zone of times and calendar windows (default: UTC)", "Europe/Berlin")
+    first_day: _Text = _word("first day of weeks (default: monday)", "monday")
     measures: _Text = _text("these results only, NAME,...")
 
     def times(self, now: int) -> TimeFlags:
@@ -66,7 +72,7 @@ class AnswerParameters(TimeParameters):
 class SeriesParameters(AnswerParameters):
     """Of the answers of one key, step by step."""
 
-    step: _Text = _text("a duration, or day ... year (default: the tile)", "1h")
+    step: _Text = _word("a duration, or day ... year (default: the tile)", "1h")
     where: _Text = _text("steps for whose results this expression is true")
 
     def times(self, now: int) -> TimeFlags:
@@ -83,8 +89,8 @@ class SeriesParameters(AnswerParameters):
 class SessionParameters(AnswerParameters):
     """Of the sessions of one key."""
 
-    session_at: _Text = _text("the session that is current then")
-    gap: _Text = _text("a duration (default: the definition's)", "30m")
+    session_at: _Text = _word("the session that is current then")
+    gap: _Text = _word("a duration (default: the definition's)", "30m")
     where: _Text = _text("sessions for whose results this expression is true")
 
     def select(self) -> SelectFlags:
@@ -99,7 +105,7 @@ class SessionParameters(AnswerParameters):
 class TopParameters(TimeParameters):
     """Of the answers of all keys, in the order of one result."""
 
-    by: _Text = _text("the result that keys are in the order of (default: the first)")
+    by: _Text = _word("the result that keys are in the order of (default: the first)")
     where: _Text = _text("keys for whose results this expression is true")
     least: bool = Field(default=False, description="the least first")
     limit: int = Field(default=10, ge=1, le=10_000, description="keys at most")
@@ -126,12 +132,14 @@ class ExportParameters(BaseModel):
     model_config = _CONFIG
 
     format: Literal["jsonl", "csv", "parquet", "arrow"] = Field(default="jsonl", description="how they are written")
-    step: _Text = _text("span of an answer (default: the tile)", "1h")
-    window: _Text = _text("instead: day, week, month, quarter, year, or a window's name")
-    start: _Text = Field(default=None, alias="from", max_length=_LONGEST, description="start of a span (default: all)")
-    end: _Text = Field(default=None, alias="to", max_length=_LONGEST, description="its end, exclusive")
-    zone: _Text = _text("time zone of times and of the calendar (default: UTC)")
-    first_day: _Text = _text("first day of weeks (default: monday)")
+    step: _Text = _word("span of an answer (default: the tile)", "1h")
+    window: _Text = _word("instead: day, week, month, quarter, year, or a window's name")
+    start: _Text = Field(
+        default=None, alias="from", max_length=_LONGEST_WORD, description="start of a span (default: all)"
+    )
+    end: _Text = Field(default=None, alias="to", max_length=_LONGEST_WORD, description="its end, exclusive")
+    zone: _Text = _word("time zone of times and of the calendar (default: UTC)")
+    first_day: _Text = _word("first day of weeks (default: monday)")
     key: _Text = _text("of this key only")
     measures: _Text = _text("these results only, NAME,...")
     where: _Text = _text("rows only for whose results this expression is true")

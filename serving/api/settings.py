@@ -31,7 +31,7 @@ class Limits:
     """Until a question must be answered."""
     body: int = 64 * 1024
     """Bytes of a request's body."""
-    target: int = 8 * 1024
+    target: int = 16 * 1024
     """Bytes of its path and query."""
     waiting: int = 64
     """Questions that wait for a reader; more are told to come again."""

@@ -46,8 +46,11 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     401: _problem("who asks isn't known"),
     403: _problem("it isn't allowed"),
     404: _problem("there is no such thing"),
+    409: _problem("a guarantee would break"),
+    413: _problem("the body is too large"),
     414: _problem("the address is too long"),
     422: _problem("not used: a question that can't be read is 400"),
+    431: _problem("the headers are too large"),
     500: _problem("a fault of Tandem, or damage"),
     503: _problem("ask again after Retry-After seconds"),
 }

@@ -82,6 +82,23 @@ async def dead_letters(
     )
 
 
+@router.post("/dead-letters/drop", summary="Give dead letters up", responses=tagged_json())
+async def drop(request: Request, name: str, asked: ChosenLetters, service: TheService, principal: Operator) -> Response:
+    """Operators only; answers are no longer PARTIAL because of them, and their files stay."""
+    about = {"definition": name, "letters": asked.letters, "note": asked.note}
+
+    def work(asking: Asking) -> Reply:
+        target = _target(asking)
+        found = _found(service, asking, target, Filters(status="open", letters=tuple(asked.letters)))
+        places = [(letter.state.position, letter.state.row) for letter in found]
+        dropped = asking.store.views.dead_letters.settle(
+            target.letters_of, places, DeadLetterStatus.DROPPED, asked.note
+        )
+        return json_reply({"dropped": dropped})
+
+    return response_of(request, await _operated(service, principal, name, "drop-dead-letters", about, work))
+
+
 @router.get("/dead-letters/{letter:path}", summary="One dead letter", responses=tagged_json())
 async def dead_letter(request: Request, name: str, letter: str, service: TheService, principal: Viewer) -> Response:
     """All of one letter, its payload too; it is called POSITION#ROW, with the # as %23."""
@@ -121,23 +138,6 @@ async def roll_back(
         return json_reply(publication_data(done, done.ordinal), done.ordinal)
 
     return response_of(request, await _operated(service, principal, name, "roll-back", about, work))
-
-
-@router.post("/dead-letters/drop", summary="Give dead letters up", responses=tagged_json())
-async def drop(request: Request, name: str, asked: ChosenLetters, service: TheService, principal: Operator) -> Response:
-    """Operators only; answers are no longer PARTIAL because of them, and their files stay."""
-    about = {"definition": name, "letters": asked.letters, "note": asked.note}
-
-    def work(asking: Asking) -> Reply:
-        target = _target(asking)
-        found = _found(service, asking, target, Filters(status="open", letters=tuple(asked.letters)))
-        places = [(letter.state.position, letter.state.row) for letter in found]
-        dropped = asking.store.views.dead_letters.settle(
-            target.letters_of, places, DeadLetterStatus.DROPPED, asked.note
-        )
-        return json_reply({"dropped": dropped})
-
-    return response_of(request, await _operated(service, principal, name, "drop-dead-letters", about, work))
 
 
 async def _operated(
