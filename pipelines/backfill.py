@@ -23,6 +23,7 @@ from tandem.pipelines.bounded.progress import board_in, shown_progress
 from tandem.pipelines.bounded.publishing import Job, judge_bad, published
 from tandem.pipelines.bounded.taken_in import Taken, note_taken
 from tandem.pipelines.bounded.time_units import unit_notes
+from tandem.pipelines.delivery.beside import deliver_once
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch, plain_options
@@ -157,6 +158,7 @@ def _build_and_publish(
 ) -> None:
     """Until nothing is outdated any more. Raises the first error of a definition once all others are published."""
     failed: list[TandemError] = []
+    everything = [config.definition for config in configs]
     gaps: dict[LaneGap, None] = {}
     for builds_left in reversed(range(_BUILDS)):
         jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
@@ -181,6 +183,9 @@ def _build_and_publish(
         configs = tuple(job.config for job in good if not published(job, store, console, builds_left, served))
         if not configs:
             break
+    for definition in everything:
+        if definition.name in served:
+            deliver_once(store, definition, partial(console.print, markup=False))
     if failed:
         raise failed[0]
     if gaps:

@@ -17,6 +17,7 @@ from tandem.journal.runs.launches import announce_launch
 from tandem.journal.runs.manifests import RunManifest, resume_run, start_run
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import prepared_journal
+from tandem.pipelines.delivery.beside import delivering
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options
@@ -79,10 +80,11 @@ def _run_to_the_end(
     if config.resume:
         standing_state(options, config.home, manifest.id)
     runs = [start_live_run(store, blobs, config.home, manifest, d, config.base) for d in config.definitions]
-    with watch(config.home, config.definitions, runs, config.screen):
-        end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
-        wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
-    end_live_runs(store, config.home, config.definitions, runs)
+    with delivering(config.home.store, config.definitions):
+        with watch(config.home, config.definitions, runs, config.screen):
+            end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
+            wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
+        end_live_runs(store, config.home, config.definitions, runs)
 
 
 def build(

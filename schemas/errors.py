@@ -24,6 +24,7 @@
     |       |-- BatchOutdatedError   live went on since the batch run was built: build it anew
     |       `-- BehindError          the live run doesn't have yet all that is served: wait
     |-- TooManyBadError          too much of what a backfill read is bad: nothing is published
+    |-- DeliveryError            an output takes no results now: they wait
     |-- OvertakenError           another attempt wrote more while this one caught up: to be tried again
     `-- ParityError              two computations of the same answer differ
 """
@@ -38,6 +39,7 @@ __all__ = [
     "BehindError",
     "DamagedStoreError",
     "DefinitionError",
+    "DeliveryError",
     "FencedError",
     "JournalError",
     "LaunchError",
@@ -185,6 +187,10 @@ class RunDroppedError(StoreError):
 
 class TooManyBadError(TandemError):
     """More of what a backfill read is bad than it may be: nothing of it is published."""
+
+
+class DeliveryError(TandemError):
+    """An output takes no results now, whatever they are: they wait in the outbox and are tried again."""
 
 
 class OvertakenError(TandemError):

@@ -11,6 +11,7 @@ import typer
 from tandem.command_group import CommandGroup
 from tandem.commands import dead_letters as deadletter_commands
 from tandem.commands import definitions as definition_commands
+from tandem.commands import deliver as delivering
 from tandem.commands import export as exporting
 from tandem.commands import flink as flink_commands
 from tandem.commands import journal as journal_commands
@@ -22,6 +23,7 @@ from tandem.commands import pubsub as pubsub_commands
 from tandem.commands import query as querying
 from tandem.commands import rebuild as rebuild_command
 from tandem.commands import reconcile as reconcile_commands
+from tandem.commands import results as result_commands
 from tandem.commands import serve as serving
 from tandem.commands import store as store_commands
 from tandem.commands import verify as verifying
@@ -38,6 +40,7 @@ app = typer.Typer(
 pubsub = typer.Typer(help="Create topics and subscriptions, in the emulator or in Pub/Sub.", no_args_is_help=False)
 flink = typer.Typer(help="A Flink on this machine: start, status, stop; savepoints of jobs.", no_args_is_help=False)
 keys = typer.Typer(help="API keys for `tandem serve`: create, list, revoke.", no_args_is_help=False)
+results = typer.Typer(help="List and show what was sent, and send again what was refused.", no_args_is_help=False)
 deadletters = typer.Typer(help="List, show, replay and drop what could not be decoded.", no_args_is_help=False)
 
 
@@ -79,6 +82,7 @@ app.command(rich_help_panel="Run")(verifying.verify)
 for _command in (running.live, running.backfill, running.publish, running.windowed):
     app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
 app.command(rich_help_panel="Run", **plan_commands.PLAN_SETTINGS)(plan_commands.plan)
+app.command(rich_help_panel="Run")(delivering.deliver)
 app.command(rich_help_panel="Run")(running.emulator)
 app.command(rich_help_panel="Ask")(querying.query)
 app.command(rich_help_panel="Ask")(exporting.export)
@@ -109,6 +113,12 @@ keys.command("create")(key_commands.create_key)
 keys.command("list")(key_commands.list_keys)
 keys.command("revoke")(key_commands.revoke_key)
 app.add_typer(keys, name="keys", rich_help_panel="Operate")
+results.command("list")(result_commands.list_results)
+results.command("show")(result_commands.show)
+results.command("send")(result_commands.send)
+results.command("dead")(result_commands.dead)
+results.command("retry")(result_commands.retry)
+app.add_typer(results, name="results", rich_help_panel="Operate")
 flink.command("start")(flink_commands.start)
 flink.command("stop")(flink_commands.stop)
 flink.command("status")(flink_commands.status)

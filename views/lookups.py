@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
+from tandem.views.results.marking import note_results
 from tandem.views.rows import (
     BatchRun,
     BatchStatus,
@@ -38,13 +39,14 @@ __all__ = [
 def register(connection: sa.Connection, compiled: Compiled, text: str, now: int) -> None:
     """Write a definition version down, once; its text may change, in what the version doesn't hash (windows, say)."""
     mine = definitions.c.version == compiled.version
-    known = connection.execute(sa.select(definitions.c.text).where(mine)).scalar()
+    known = connection.execute(sa.select(definitions.c.id, definitions.c.text).where(mine)).first()
     if known is not None:
-        if text not in ("", known):
+        if text not in ("", known.text):
             connection.execute(definitions.update().where(mine).values(text=text))
+        note_results(connection, known.id, compiled)
         return
     definition = compiled.definition
-    connection.execute(
+    made = connection.execute(
         definitions.insert().values(
             version=compiled.version,
             name=definition.name,
@@ -53,7 +55,9 @@ def register(connection: sa.Connection, compiled: Compiled, text: str, now: int)
             lateness=definition.lateness,
             created_at=now,
         )
-    )
+    ).inserted_primary_key
+    if made is not None:
+        note_results(connection, int(made[0]), compiled)
 
 
 def definition_row(connection: sa.Connection, version: str) -> sa.Row[Any]:

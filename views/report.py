@@ -12,6 +12,7 @@ from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.live.conservation import batch_residues, live_residues
 from tandem.views.lookups import batch_run_value, publication_values
 from tandem.views.reconcile.receipts import last_reconciliation
+from tandem.views.results.listing import backlog
 from tandem.views.storage.tables import batch_runs, batch_states, definitions, live_runs, live_tallies, live_totals
 from tandem.views.store import ViewStore
 
@@ -25,8 +26,9 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
 
     Keys: name, served (None for nothing yet: version, publication, kind, published_at, boundary, batch_run,
     live_run), batch_runs, live_runs (each with totals per generation, residues and watermark),
-    batch_residues, batch_early (whether any time lies in January 1970), dead_letters (by status). Times are
-    microseconds UTC. Batch runs are the newest 20, live runs those that weren't dropped.
+    batch_residues, batch_early (whether any time lies in January 1970), dead_letters (by status), results (None for
+    none; see `tandem.views.results.listing.backlog`). Times are microseconds UTC. Batch runs are the newest 20, live
+    runs those that weren't dropped.
     """
     with store.database.read() as connection:
         served = next(iter(publication_values(connection, name, served=True)), None)
@@ -44,6 +46,7 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
             "batch_early": False,
             "dead_letters": _dead_letters(connection, versions),
             "reconciled": last_reconciliation(connection, name),
+            "results": backlog(connection, name),
         }
         if served is not None:
             report["served"] = {

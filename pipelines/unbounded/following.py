@@ -19,6 +19,7 @@ from tandem.journal.lanes.pacing import pace_of
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.journal.tail import follower_id
+from tandem.pipelines.delivery.beside import delivering
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import end_live_runs, extents_of
 from tandem.pipelines.unbounded.screen import watch
@@ -51,10 +52,11 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
         for definition, run in zip(config.definitions, runs, strict=True):
             base = f" on batch run {run.base_batch_run}" if run.base_batch_run else ""
             console.print(f"{definition.name}: follows as live run {run.run}{base}")
-        with watch(config.home, config.definitions, runs, config.screen):
-            end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
-            wait_for_end(launch(build(config, options, runs, store)), options, end, control)
-        end_live_runs(store, config.home, config.definitions, runs)
+        with delivering(config.home.store, config.definitions):
+            with watch(config.home, config.definitions, runs, config.screen):
+                end = FollowerEnd(blobs, config.home.store, config.definitions, runs, until_idle=config.until_idle)
+                wait_for_end(launch(build(config, options, runs, store)), options, end, control)
+            end_live_runs(store, config.home, config.definitions, runs)
 
 
 def start_followers(config: LiveConfig, store: ViewStore, blobs: BlobStore) -> tuple[LiveRunRef, ...]:

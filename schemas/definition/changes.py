@@ -12,7 +12,7 @@ from tandem.schemas.time.durations import format_duration
 __all__ = ["Change", "definition_changes"]
 
 _DURATIONS: Final = frozenset(
-    {"tile", "lateness", "freshness", "out_of_orderness", "max_ahead", "size", "every", "gap"}
+    {"tile", "lateness", "freshness", "out_of_orderness", "max_ahead", "size", "every", "gap", "early", "late"}
 )
 _ABSENT: Final = object()
 

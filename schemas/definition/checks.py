@@ -17,6 +17,7 @@ from tandem.schemas.expressions import Expression, compile_expression, type_name
 from tandem.schemas.keys import KEY_TYPES, is_key_type
 from tandem.schemas.measures.base import Measure
 from tandem.schemas.measures.registry import build
+from tandem.schemas.result_windows.checks import EVENTS_NAME, mode_problems, result_problems
 from tandem.schemas.results import computing_schema
 from tandem.schemas.source.spellings import spelling_problems
 from tandem.schemas.time.durations import DAY, SECOND, format_duration
@@ -39,6 +40,7 @@ class Checked:
     derive: tuple[tuple[str, Expression], ...] = ()
     measures: tuple[tuple[str, Measure], ...] = ()
     derive_results: tuple[tuple[str, Expression], ...] = ()
+    result_wheres: tuple[tuple[str, Expression], ...] = ()
     errors: list[DefinitionError] = field(default_factory=list)
 
     def wrong(self, where: str, message: str) -> None:
@@ -92,6 +94,9 @@ def _check_times(definition: Definition, checked: Checked) -> None:
     for name, window in definition.windows.items():
         for part, message in window_problems(window, tile):
             checked.wrong(f"windows.{name}.{part}", message)
+    for name, result in definition.results.items():
+        for part, message in result_problems(result, tile, definition.lateness):
+            checked.wrong(f"results.{name}.{part}", message)
 
 
 def _check_source(definition: Definition, checked: Checked) -> None:
@@ -199,3 +204,23 @@ def _check_results(definition: Definition, checked: Checked) -> None:
             return  # those below may use it
         checked.derive_results += ((name, expression),)
         known = known.append(pa.field(name, expression.type))
+    _check_sent(definition, checked, known)
+
+
+def _check_sent(definition: Definition, checked: Checked, known: pa.Schema) -> None:
+    if EVENTS_NAME not in known.names:
+        known = known.append(pa.field(EVENTS_NAME, pa.int64()))
+    for name, result in definition.results.items():
+        for part, message in mode_problems(result, checked.measures):
+            checked.wrong(f"results.{name}.{part}", message)
+        if result.where is None:
+            continue
+        where = f"results.{name}.where"
+        try:
+            expression = compile_expression(result.where, known, where, zero_division=True)
+        except DefinitionError as error:
+            checked.errors.append(error)
+            continue
+        if expression.type != pa.bool_():
+            checked.wrong(where, f"the expression is {type_name(expression.type)}; it must be boolean")
+        checked.result_wheres += ((name, expression),)

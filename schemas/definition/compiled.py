@@ -62,6 +62,8 @@ class CompiledDefinition:
     derive: tuple[tuple[str, Expression], ...]
     derive_results: tuple[tuple[str, Expression], ...]
     """Results computed from results when they are read, in the definition's order."""
+    result_wheres: tuple[tuple[str, Expression], ...]
+    """By name of one of `results` which of its windows and keys are sent, where not all are."""
     events_schema: pa.Schema
     """What `prepare` takes: `source_columns`, columns.TIME and columns.ID; more columns are passed over."""
 
@@ -143,6 +145,7 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
         where=checked.where,
         derive=checked.derive,
         derive_results=checked.derive_results,
+        result_wheres=checked.result_wheres,
         events_schema=pa.schema([*(checked.source_schema.field(name) for name in source_columns), *fixed]),
     )
 

@@ -23,12 +23,23 @@ def json_schema() -> dict[str, Any]:
     for model, short in (("Window", "size"), ("Session", "gap")):  # `today: 1d` is short for a size
         whole = schema["$defs"][model]
         schema["$defs"][model] = {"anyOf": [whole["properties"][short], whole]}
+    _shorten_outputs(schema["$defs"])
     schema["properties"]["measures"]["minProperties"] = 1
     for properties in (schema["properties"], schema["$defs"]["Source"]["properties"]):
         for name, value in properties.items():
             if type(value.get("default")) is int:  # durations, which are texts in YAML
                 properties[name]["default"] = format_duration(value["default"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _shorten_outputs(models: dict[str, Any]) -> None:
+    """`to: log` is short for `to: [{log: true}]`."""
+    kinds = [{"properties": {kind: {}}, "required": [kind]} for kind in models["Output"]["properties"]]
+    for name, value in models["Output"]["properties"].items():
+        models["Output"]["properties"][name] = {**value["anyOf"][0], "description": value["description"]}
+    models["Output"] = {"anyOf": [{"const": "log"}, {**models["Output"], "oneOf": kinds}]}
+    to = models["Result"]["properties"]["to"]
+    models["Result"]["properties"]["to"] = {"anyOf": [{"$ref": "#/$defs/Output"}, to], "description": to["description"]}
 
 
 def text() -> str:

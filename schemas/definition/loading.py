@@ -15,6 +15,7 @@ from tandem.schemas.definition.checks import check_definition
 from tandem.schemas.definition.models import Definition, Source, Window
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import DefinitionError, SchemaError
+from tandem.schemas.result_windows.models import result_model
 from tandem.schemas.source.spellings import Booleans, Spelling
 from tandem.schemas.source.text_options import CsvOptions
 from tandem.schemas.time.windows import Session, window_model
@@ -115,6 +116,9 @@ def _shown(value: Any) -> str:
 def _model(path: yaml_lines.Path) -> type[BaseModel]:
     if path and path[0] == "windows":
         return Session if path[-1] == "session" else window_model(path[2] if len(path) > 2 else None)
+    if path[:1] == ("results",):
+        window = Session if path[-1] == "session" else window_model(path[3] if len(path) > 3 else None)
+        return result_model(path[2:]) or window
     if path[:2] == ("source", "csv"):
         return CsvOptions
     if path and path[0] == "source":

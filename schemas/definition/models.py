@@ -20,6 +20,7 @@ from pydantic import (
 from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.definition.model_base import Duration, Model
+from tandem.schemas.result_windows.models import Result
 from tandem.schemas.source.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
 from tandem.schemas.source.spellings import Spelling, spellings_of
 from tandem.schemas.source.text_options import CsvOptions, Encoding
@@ -223,11 +224,14 @@ class Definition(Model):
     Division by zero gives null. No part of states, nor of the version."""
     windows: Annotated[dict[Name, AnyWindow], AfterValidator(_few)] = Field(default_factory=dict)
     """Intervals by name, merged from tiles when they are read."""
+    results: Annotated[dict[Name, Result], AfterValidator(_few)] = Field(default_factory=dict)
+    """What is sent of its own accord: windows with triggers, and where to."""
 
     @property
     def keeps_sessions(self) -> bool:
-        """Whether tiles keep the times of their first and last event: some window is a session."""
-        return any(isinstance(window, SessionWindow) for window in self.windows.values())
+        """Whether tiles keep the times of their first and last event: some window, or some result's, is a session."""
+        windows = [*self.windows.values(), *(result.window for result in self.results.values())]
+        return any(isinstance(window, SessionWindow) for window in windows)
 
     @cached_property
     def version(self) -> str:
@@ -235,7 +239,7 @@ class Definition(Model):
 
         That is the source with its full Avro schema (without documentation), where, derive, key, tile,
         lateness, deduplicate and measures, the last two mappings in their order, and whether there is a session
-        window; not the name, freshness, derived results and other windows.
+        window; not the name, freshness, derived results, other windows and results.
         """
         content = {
             **self.model_dump(include={"where", "key", "tile", "lateness", "deduplicate"}),

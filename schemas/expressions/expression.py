@@ -47,6 +47,11 @@ class Expression:
         frame = Frame({name: batch.column(name) for name in self.columns}, batch.num_rows)
         return as_array(self._node.run(frame), batch.num_rows)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """What it was compiled for."""
+        return self._schema
+
     def __reduce__(self) -> tuple[Callable[..., Expression], tuple[str, pa.Schema, str, bool]]:
         return compile_expression, (self.text, self._schema, self.field, self.zero_division)
 

@@ -51,9 +51,23 @@ def judged(report: dict[str, Any], journal: JournalState | None, now: int, max_a
         return Health(name, "attention", f"{letters:,} dead letters wait to be looked at", True)
     if journal is not None and journal.held:
         return Health(name, "attention", f"generation {journal.held[0].generation} can't be sealed", True)
+    unsent = _unsent(report["results"], now) if report["results"] is not None else None
+    if unsent is not None:
+        return Health(name, "attention", unsent, True)
     if live is None:
         return Health(name, "healthy", f"batch is served up to generation {served['boundary']}, without live", True)
     return Health(name, "healthy", "live is on time, and nothing is unaccounted for", True)
+
+
+def _unsent(results: dict[str, Any], now: int) -> str | None:
+    """Why results that should be sent aren't."""
+    waits = results["due"] or results["outbox"]
+    if waits and (results["deliverer"] is None or results["until"] <= now):
+        return "results are due and nobody delivers them: `tandem deliver` does"
+    failing = next((name for name, told in results["outputs"].items() if told["error"]), None)
+    if failing is not None:
+        return f"results wait for {failing}: {results['outputs'][failing]['error']}"
+    return f"{results['dead']:,} results were refused: `tandem results dead` lists them" if results["dead"] else None
 
 
 def _serves(run: dict[str, Any], served: dict[str, Any]) -> bool:

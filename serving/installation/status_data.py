@@ -13,7 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["publication_data", "status_data"]
 
-_TIMES = ("published_at", "created_at", "started_at", "updated_at", "watermark", "files_until", "journal_until")
+_TIMES = (
+    "published_at",
+    "created_at",
+    "started_at",
+    "updated_at",
+    "watermark",
+    "files_until",
+    "journal_until",
+    "oldest",
+    "until",
+)
 
 
 def status_data(report: dict[str, Any], journal: JournalState | None, now: int) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
         for name, options in definition.source.spellings.items():
             if name in compiled.source_columns:
                 say(f"  {told(name, options)}")
+        for name, result in definition.results.items():
+            say(f"  result {name}: {result.mode}, to {', '.join(output.label for output in result.to)}")
 
 
 def live(context: typer.Context) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tandem.pipelines.console.printing import cell
 from tandem.pipelines.console.tables import Column, print_pairs, print_table
+from tandem.schemas.privacy.printable import printable
 from tandem.schemas.time.units import UNIT_QUESTION
 from tandem.serving.questions.shown_times import ago_text, short_time
 
@@ -138,6 +139,26 @@ def _served_pairs(report: dict[str, Any], now: int) -> Iterator[tuple[str, str |
     yield "dead letters", letters or "0"
     if report["reconciled"] is not None:
         yield "reconciled", _reconciled_text(report["reconciled"], now)
+    if report["results"] is not None:
+        yield "results", _results_text(report["results"], now)
+
+
+def _results_text(results: dict[str, Any], now: int) -> Text:
+    """What waits, who delivers, and which outputs take nothing in."""
+    oldest = f", the oldest for {ago_text(now - results['oldest'])}" if results["outbox"] else ""
+    waits = f"{results['due']:,} tiles due, {results['held']:,} held back by triggers"
+    text = cell(f"{waits}, {results['outbox']:,} messages to send{oldest}; ")
+    delivered = results["deliverer"] is not None and results["until"] > now
+    if delivered:
+        text.append(f"delivered by {results['deliverer']}")
+    else:
+        text.append("nobody delivers: `tandem deliver` does", "bold red" if results["due"] or results["outbox"] else "")
+    if results["dead"]:
+        text.append(", ").append(f"{results['dead']:,} messages refused", "bold red")
+    for output, told in results["outputs"].items():
+        if told["error"]:
+            text.append(", ").append(printable(f"{output} fails: {told['error']}"), "bold red")
+    return text
 
 
 def _reconciled_text(last: dict[str, Any], now: int) -> Text:

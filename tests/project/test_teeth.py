@@ -14,6 +14,7 @@ from damage_checks import check_damage
 from files_until import check_files_until
 from generation_worlds import check_generations_begin
 from journal_checks import check_crashes_lose_nothing, check_fencing
+from result_seeds import check_changes_meanwhile, check_results
 from routing_checks import check_border
 from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, check_scenarios
 
@@ -37,6 +38,12 @@ GUARDS: dict[str, Check] = {
     "checksums_are_not_checked": check_damage,
     "the_fastest_lane_tells": partial(check_finality, (7, 1, 4, 8, 11)),
     "files_tell_nothing": check_files_until,
+    "live_writes_make_nothing_due": partial(check_results, "fixed", (1, 3)),
+    "moves_make_nothing_due": partial(check_results, "fixed", (0, 3)),
+    "every_mark_is_the_same": check_changes_meanwhile,
+    "revisions_are_not_compared": partial(check_results, "fixed", (2, 6)),
+    "taken_messages_are_replaced": partial(check_results, "fixed", (0, 5)),
+    "timing_falls": partial(check_results, "fixed", (1, 2)),
 }
 """For each break the check that must find it."""
 
@@ -65,6 +72,7 @@ def test_a_torn_pointer_is_found() -> None:
         pytest.param(check_generations_begin, id="generations"),
         pytest.param(check_damage, id="damage"),
         pytest.param(check_files_until, id="files"),
+        pytest.param(check_changes_meanwhile, id="results"),
     ],
 )
 def test_the_intact_product_passes(check: Check) -> None:

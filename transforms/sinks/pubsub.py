@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -46,19 +46,27 @@ class TopicWriter:
 
     def open(self) -> Callable[[Sequence[bytes]], None]:
         """A function that publishes payloads in one request. Raises LaunchError for what trying again can't help."""
+        publish = self.open_messages()
+        return lambda payloads: publish([{"data": payload} for payload in payloads])
+
+    def open_messages(self, attempts: int = 8) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+        """The same for messages with attributes and ordering keys, fields of Pub/Sub's message by name.
+
+        What is worth trying again is tried `attempts` times in all.
+        """
         call = self._channel().unary_unary(
             _METHOD,
             request_serializer=PublishRequest.pb().SerializeToString,
             response_deserializer=PublishResponse.pb().FromString,
         )
 
-        def publish(payloads: Sequence[bytes]) -> None:
-            request = PublishRequest.pb()(topic=self.topic, messages=[{"data": payload} for payload in payloads])
+        def publish(messages: Sequence[Mapping[str, Any]]) -> None:
+            request = PublishRequest.pb()(topic=self.topic, messages=list(messages))
             metadata = (("x-goog-request-params", f"topic={self.topic}"),)
             try:
-                _retrying()(lambda: call(request, timeout=60, metadata=metadata))
+                _retrying(attempts)(lambda: call(request, timeout=60, metadata=metadata))
             except grpc.RpcError as error:
-                raise LaunchError(f"topic {self.topic}: {error.code().name}: {error.details()}") from None
+                raise LaunchError(f"topic {self.topic}: {error.code().name}: {error.details()}") from error
 
         return publish
 
@@ -72,11 +80,11 @@ class TopicWriter:
             raise LaunchError(f"no credentials for Pub/Sub: {first}; or set PUBSUB_EMULATOR_HOST") from None
 
 
-def _retrying() -> Retrying:
+def _retrying(attempts: int) -> Retrying:
     return Retrying(
         retry=retry_if_exception(lambda e: isinstance(e, grpc.RpcError) and e.code() in _TRANSIENT),
         wait=wait_exponential_jitter(initial=0.2, max=10),
-        stop=stop_after_attempt(8),
+        stop=stop_after_attempt(attempts),
         reraise=True,
     )
 

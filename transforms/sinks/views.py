@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +28,14 @@ from tandem.views.dead_letters.facts import LetterNote
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["WriteBatchStates", "WriteDeadLetters", "WriteLiveStates", "WriteSegmentTallies", "serve_when_caught_up"]
+__all__ = [
+    "WriteBatchStates",
+    "WriteDeadLetters",
+    "WriteLiveStates",
+    "WriteSegmentTallies",
+    "WriteStates",
+    "serve_when_caught_up",
+]
 
 _BUFFER: Final = 200
 _BUFFER_IDS: Final = 1_000_000
@@ -86,7 +93,12 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
         if len(self._rows) >= _BUFFER:
             self._flush()
 
-    def finish_bundle(self) -> None:
+    def finish_bundle(self) -> Iterable[WindowedValue] | None:
+        self.write_all()
+        return None
+
+    def write_all(self) -> None:
+        """Write what is left of the bundle, and serve the run once it has caught up."""
         self._flush()
         if not self._served:
             store = open_store(self._live_run.store)
@@ -102,7 +114,9 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
         raise NotImplementedError
 
 
-class _WriteStates(_LiveWriter):
+class WriteStates(_LiveWriter):
+    """The DoFn of `WriteLiveStates`."""
+
     def _write(self, store: ViewStore, rows: list[FoldUpdate]) -> None:
         assert self._compiled is not None
         store.live.write(self._compiled, self._live_run.run, rows)
@@ -125,7 +139,7 @@ class WriteLiveStates(beam.PTransform):  # type: ignore[misc]
     live_run: LiveRunRef
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[None]:
-        return updates | "Write" >> beam.ParDo(_WriteStates(self.definition, self.live_run)).with_output_types(None)
+        return updates | "Write" >> beam.ParDo(WriteStates(self.definition, self.live_run)).with_output_types(None)
 
 
 @dataclass

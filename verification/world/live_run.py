@@ -24,7 +24,7 @@ from tandem.schemas.columns import LATE
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, SegmentTally, TileKey
 from tandem.transforms.fold.fold import _Fold
-from tandem.transforms.sinks.views import _WriteStates, _WriteTallies
+from tandem.transforms.sinks.views import WriteStates, _WriteTallies
 from tandem.transforms.sources.decoding import observe, source_readings
 from tandem.transforms.sources.segments import decoded_segment
 from tandem.transforms.tiles import LATE_COPIES, TALLIES, _Route
@@ -110,7 +110,7 @@ class Live:
         self.ref = start_live_run(world.store, world.blobs, world.home, self.run, definition)
         base = world.store.live.get(definition.version, self.run.id).base_boundary
         self.route, self.fold = _Route(definition, 1, base), _Fold(definition, self.ref)
-        self.states_sink, self.tallies_sink = _WriteStates(definition, self.ref), _WriteTallies(definition, self.ref)
+        self.states_sink, self.tallies_sink = WriteStates(definition, self.ref), _WriteTallies(definition, self.ref)
         for dofn in (self.route, self.fold, self.states_sink, self.tallies_sink):
             dofn.setup()
         self.lane_config = LaneConfig(

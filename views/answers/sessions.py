@@ -24,7 +24,7 @@ from tandem.views.answers.reading import Scope, TileRow, late_by_tile, read_scop
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 
-__all__ = ["Session", "Sessions", "check_gap", "event_times", "session_at", "sessions"]
+__all__ = ["Session", "Sessions", "check_gap", "event_times", "session_at", "sessions", "sessions_within"]
 
 Times = npt.NDArray[np.int64]
 
@@ -95,24 +95,33 @@ def sessions(store: ViewStore, compiled: Compiled, key: str, start: int, end: in
     check_gap(compiled, gap)
     if start >= end:
         raise UserError(f"a span ends after it starts, found start {start} and end {end}")
+    with store.database.read() as connection:
+        return sessions_within(
+            connection, read_scope(connection, store.chains, compiled), compiled, key, start, end, gap
+        )
+
+
+def sessions_within(
+    connection: sa.Connection, scope: Scope, compiled: Compiled, key: str, start: int, end: int, gap: int
+) -> Sessions:
+    """The same in a read transaction that is open."""
     size = compiled.definition.tile
     span = _reach(start, end - 1, gap, size)
-    with store.database.read() as connection:
-        tiles = _Tiles(connection, read_scope(connection, store.chains, compiled), compiled, key, span[0], span[0])
-        tiles.read_after(span[1])
+    tiles = _Tiles(connection, scope, compiled, key, span[0], span[0])
+    tiles.read_after(span[1])
+    found = _overlapping(tiles, start, end, gap)
+    while len(found.starts):
+        low, high = _reach(found.starts[0], found.ends[-1], gap, size)
+        if low >= tiles.start and high <= tiles.end:
+            span = min(low, span[0]), max(high, span[1])
+            break
+        ahead = tiles.end - tiles.start  # twice as much each time: long sessions take few reads
+        if low < tiles.start:
+            tiles.read_before(min(low, tiles.start - ahead))
+        if high > tiles.end:
+            tiles.read_after(max(high, tiles.end + ahead))
         found = _overlapping(tiles, start, end, gap)
-        while len(found.starts):
-            low, high = _reach(found.starts[0], found.ends[-1], gap, size)
-            if low >= tiles.start and high <= tiles.end:
-                span = min(low, span[0]), max(high, span[1])
-                break
-            ahead = tiles.end - tiles.start  # twice as much each time: long sessions take few reads
-            if low < tiles.start:
-                tiles.read_before(min(low, tiles.start - ahead))
-            if high > tiles.end:
-                tiles.read_after(max(high, tiles.end + ahead))
-            found = _overlapping(tiles, start, end, gap)
-        late = _Late.of(late_by_tile(connection, tiles.scope, *span))
+    late = _Late.of(late_by_tile(connection, tiles.scope, *span))
     listed = tuple(_listed(tiles, found, late, gap))
     opened = sum(session.open for session in listed)
     changing = (f"{opened} of {len(listed)} sessions are open",) if opened else ()

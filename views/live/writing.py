@@ -17,6 +17,7 @@ from tandem.views.dead_letters.writing import note_segments
 from tandem.views.live.attempts import of_this_attempt
 from tandem.views.live.rows import state_rows
 from tandem.views.reconcile.digest_rows import write_live_digests, write_segment_tiles
+from tandem.views.results.marking import mark_live
 from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
 from tandem.views.storage.columns import CRC
 from tandem.views.storage.database import Database
@@ -109,6 +110,7 @@ def write_live(
     _write_tallies(database, connection, run, updates)
     _write_straddlers(database, connection, run, updates)
     write_live_digests(database, connection, run, updates)
+    mark_live(database, connection, run, updates)
     connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
 
 

@@ -17,6 +17,7 @@ from tandem.views.dead_letters.open_letters import refresh
 from tandem.views.dead_letters.unread import nothing_unread
 from tandem.views.publishing.coverage import Coverage
 from tandem.views.publishing.overlap import Copies
+from tandem.views.results.marking import mark_moved
 from tandem.views.rows import Candidate, PublicationKind
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_runs, definitions, live_runs, pointers, publications
@@ -116,6 +117,7 @@ def move(connection: sa.Connection, wanted: Candidate, expected: int | None, now
     reached("before-pointer")
     connection.execute(pointers.update().where(pointers.c.name == wanted.name).values(publication=ordinal))
     reached("after-pointer")
+    mark_moved(connection, served, wanted)
     if wanted.live_run is not None:
         connection.execute(live_runs.update().where(live_runs.c.id == wanted.live_run.id).values(caught_up=True))
     refresh(connection, wanted.definition.id)

@@ -31,7 +31,7 @@ from tandem.views.storage.sqlite import (
     connect_sqlite,
     damage_of,
 )
-from tandem.views.storage.tables import SCHEMA_VERSION, store_version
+from tandem.views.storage.tables import ONLY_LACKS_TABLES, SCHEMA_VERSION, store_version
 
 __all__ = ["Clock", "Database", "wall_clock"]
 
@@ -100,6 +100,12 @@ class Database:
             return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
 
         return self._kept(("replace", table.name), build)
+
+    def overwrite(self, table: sa.Table) -> Any:
+        """As `replace`, cheaper in SQLite: the row that is there is removed and not changed, so nothing checks it."""
+        if not self.is_sqlite:
+            return self.replace(table)
+        return self._kept(("overwrite", table.name), lambda: self.insert(table).prefix_with("OR REPLACE"))
 
     def _kept(self, key: Hashable, build: Callable[[], Any]) -> Any:
         if key not in self._statements:
@@ -241,9 +247,11 @@ class Database:
         known = self._known()
         with self.read() as connection:
             tables = self._tables(connection)
-            if store_version.name in tables:
-                self._check_version(connection, known)
-                return
+            lacking = store_version.name in tables and self._check_version(connection, known)
+        if lacking:
+            self._add_tables()
+        if store_version.name in tables:
+            return
         self._check_empty(tables, create, known)
         if self.is_sqlite:
             self._set_journal()
@@ -287,15 +295,24 @@ class Database:
         if not create:
             raise StoreError(f"view store {self.where}: is empty, it was never written")
 
-    def _check_version(self, connection: sa.Connection, known: Commits | None) -> None:
+    def _add_tables(self) -> None:
+        """Make the tables that an older store lacks; all that it has stays as it is."""
+        with self.write(durable=True) as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            METADATA.create_all(connection)
+            connection.execute(store_version.update().values(schema_version=SCHEMA_VERSION))
+
+    def _check_version(self, connection: sa.Connection, known: Commits | None) -> bool:
+        """Whether the store lacks tables. Raises StoreError for one that can't be read."""
         found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
-        if found == [SCHEMA_VERSION]:
+        if found == [SCHEMA_VERSION] or (len(found) == 1 and found[0] in ONLY_LACKS_TABLES):
             if self._mark is not None:
                 store = connection.execute(sa.select(store_version.c.created_at, store_version.c.commits)).one()
                 self._mark.check(known, *store)
-        else:
-            shown = ", ".join(map(str, found)) or "none"
-            raise StoreError(
-                f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "
-                "`tandem rebuild DEFINITION...` makes it anew from journal and files"
-            )
+            return found != [SCHEMA_VERSION]
+        shown = ", ".join(map(str, found)) or "none"
+        raise StoreError(
+            f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "
+            "`tandem rebuild DEFINITION...` makes it anew from journal and files"
+        )

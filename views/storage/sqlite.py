@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tandem.views.locking.waiting import begin_immediate
 from tandem.views.storage.checksums import prepare_connection, seal_changes
-from tandem.views.storage.tables import store_version
+from tandem.views.storage.columns import METADATA
 
 __all__ = ["APPLICATION_ID", "MODE", "PAGE_BYTES", "begin_sqlite", "connect_sqlite", "damage_of"]
 
@@ -71,5 +71,6 @@ def begin_sqlite(connection: sa.Connection) -> None:
 
 
 def _has_tables(driver: sqlite3.Connection) -> bool:
-    found = driver.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (store_version.name,))
-    return found.fetchone() is not None
+    """Whether all are there: a new store has none yet, an older one may lack some."""
+    found = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return METADATA.tables.keys() <= {name for (name,) in found}

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, key_text, number, part, text
 
 __all__ = [
+    "ONLY_LACKS_TABLES",
     "SCHEMA_VERSION",
     "batch_cleared",
     "batch_counts",
@@ -37,8 +38,11 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """Goes up with every change of these tables; a store of another version is refused."""
+
+ONLY_LACKS_TABLES: Final = frozenset({6})
+"""Older versions that differ in tables that they lack, and that are made in them."""
 
 store_version = sa.Table("tandem_store", METADATA, part("schema_version"), count("created_at"), count("commits"))
 """`commits`: transactions that wrote, see `views.commit_marks`."""

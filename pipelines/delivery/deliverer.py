@@ -1,0 +1,116 @@
+"""The deliverer of a definition's results: makes revisions of what is due, and sends what waits in the outbox."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from tandem.pipelines.delivery.outputs import ResultWriter, writer_of
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.errors import DeliveryError
+from tandem.views.results.draining import Drainer
+from tandem.views.results.leases import LEASE, Lease, acquire_lease, release_lease
+from tandem.views.results.outbox import note_failure, note_sent, outputs_due, take_messages
+from tandem.views.storage.database import Clock, wall_clock
+from tandem.views.store import ViewStore
+
+__all__ = ["Delivered", "Deliverer", "holder_name"]
+
+_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one round did."""
+
+    revisions: int = 0
+    """Made of what was due."""
+    sent: int = 0
+    """Messages, one for each output of a revision."""
+    refused: int = 0
+    failed: tuple[str, ...] = ()
+    """Why outputs take nothing in, one line each."""
+
+
+def holder_name() -> str:
+    """What a deliverer is called in leases: its machine and process, and a number that no other has."""
+    return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+
+
+class Deliverer:
+    """Delivers for one name while it holds the lease. At least once, in order for each window and key."""
+
+    def __init__(self, store: ViewStore, compiled: CompiledDefinition, holder: str, clock: Clock = wall_clock) -> None:
+        self._store, self._compiled, self._holder, self._clock = store, compiled, holder, clock
+        self._drainer = Drainer(store, compiled)
+        self._writers: dict[str, ResultWriter] = {}
+        self._lease: Lease | None = None
+
+    @property
+    def name(self) -> str:
+        """The definition's."""
+        return self._compiled.definition.name
+
+    def run_once(self) -> Delivered | None:
+        """Drain and send all that can be; None while another holds the lease, or another version is served."""
+        if not self._is_served() or not self._holds():
+            return None
+        made = self._drainer.drain(self._clock())
+        sent, refused, failed = 0, 0, list[str]()
+        with self._store.database.read() as connection:
+            due = outputs_due(connection, self.name, self._clock())
+        for output in due:
+            try:
+                more = self._send_all(output)
+                sent, refused = sent + more[0], refused + more[1]
+            except DeliveryError as error:
+                failed.append(f"{output}: {error}")
+                self._note_failure(output, str(error))
+        return Delivered(made, sent, refused, tuple(failed))
+
+    def close(self) -> None:
+        """Let others deliver at once."""
+        if self._lease is not None:
+            release_lease(self._store.database, self._lease)
+            self._lease = None
+
+    def _is_served(self) -> bool:
+        """A version that only catches up must not keep the served one's deliverer waiting."""
+        served = self._store.publishing.served(self.name)
+        if served is None or served.version == self._compiled.version:
+            return True
+        self.close()
+        return False
+
+    def _holds(self) -> bool:
+        """Take or renew the lease, well before it ends."""
+        now = self._clock()
+        if self._lease is None or now > self._lease.until - LEASE // 2:
+            self._lease = acquire_lease(self._store.database, self.name, self._holder, now)
+        return self._lease is not None
+
+    def _send_all(self, output: str) -> tuple[int, int]:
+        sent = refused = 0
+        while self._holds() and self._lease is not None:
+            messages = take_messages(self._store.database, self._lease, output, _AT_ONCE)
+            if not messages:
+                break
+            wrong = self._writer(output).send(messages)
+            right = [message for message in messages if message.ordinal not in wrong]
+            if not note_sent(self._store.database, self._lease, output, right, wrong, self._clock()):
+                self._lease = None
+                break
+            sent, refused = sent + len(right), refused + len(wrong)
+        return sent, refused
+
+    def _writer(self, output: str) -> ResultWriter:
+        if output not in self._writers:
+            self._writers[output] = writer_of(output)
+        return self._writers[output]
+
+    def _note_failure(self, output: str, error: str) -> None:
+        if self._lease is not None:
+            note_failure(self._store.database, self._lease, output, error, self._clock())

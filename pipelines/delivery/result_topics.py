@@ -1,0 +1,72 @@
+"""Results as Pub/Sub messages: JSON, attributes to filter by, one ordering key for a window and key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import grpc
+
+from tandem.schemas.certificate import time_text
+from tandem.schemas.errors import DeliveryError, LaunchError
+from tandem.transforms.sinks.pubsub import MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, TopicWriter, packed
+from tandem.views.results.outbox import Message
+
+__all__ = ["TopicResults", "pubsub_message"]
+
+_ATTEMPTS: Final = 3
+_OVERHEAD: Final = 1_024
+"""Bytes of a message's attributes and ordering key, at most about."""
+
+
+class TopicResults:
+    """Publishes to one topic; a request at a time, so that the messages of an ordering key stay in order."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._publish: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
+
+    def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
+        """Publish; returns what the service refuses as invalid. Raises DeliveryError for everything else."""
+        refused: dict[int, str] = {}
+        for request in packed(messages, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES):
+            refused.update(self._send(request))
+        return refused
+
+    def _send(self, messages: Sequence[Message]) -> Iterator[tuple[int, str]]:
+        try:
+            if self._publish is None:
+                self._publish = TopicWriter(self._topic).open_messages(_ATTEMPTS)
+            self._publish([pubsub_message(message) for message in messages])
+        except LaunchError as error:
+            cause = error.__cause__
+            if not isinstance(cause, grpc.RpcError) or cause.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise DeliveryError(str(error)) from error
+            if len(messages) == 1:
+                yield messages[0].ordinal, str(error)
+                return
+            for message in messages:  # one of them is wrong: the others are sent by themselves
+                yield from self._send([message])
+
+
+def pubsub_message(message: Message) -> dict[str, Any]:
+    """The message that is published for a revision."""
+    identity = json.dumps([message.name, message.result, message.start, message.key], ensure_ascii=False)
+    timing = json.loads(message.payload)["timing"]
+    attributes = {
+        "id": message.id,
+        "definition": message.name,
+        "result": message.result,
+        "start": time_text(message.start),
+        "end": time_text(message.end),
+        "revision": str(message.revision),
+        "timing": timing,
+    }
+    ordering_key = hashlib.sha256(identity.encode()).hexdigest()[:32]
+    return {"data": message.payload.encode(), "attributes": attributes, "ordering_key": ordering_key}
+
+
+def _size(message: Message) -> int:
+    return len(message.payload.encode()) + _OVERHEAD

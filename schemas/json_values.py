@@ -1,0 +1,40 @@
+"""Values as JSON that every reader takes: no NaN, times as ISO 8601, decimals and large values as texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+__all__ = ["plain_value"]
+
+
+def _utc(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def plain_value(value: Any, shown: Callable[[datetime], str] = _utc) -> Any:
+    """A result as plain JSON data.
+
+    Floats that JSON doesn't have are the texts NaN, Infinity and -Infinity; decimals are texts with all their
+    digits; bytes are hexadecimal digits; times are ISO 8601, as `shown` writes them, local ones without a zone.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is None else shown(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(name): plain_value(item, shown) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_value(item, shown) for item in value]
+    return str(value)

@@ -1,0 +1,147 @@
+"""What `results:` of a definition says: which windows are sent, when, how, and where to."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from tandem.schemas.definition.model_base import Duration, Model
+from tandem.schemas.time.durations import DURATION_PATTERN, parse_duration
+from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
+
+__all__ = ["Mode", "Output", "Result", "Trigger", "result_model"]
+
+_TOPIC: Final = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
+_KINDS: Final = ("log", "files", "pubsub")
+_MOST_OUTPUTS: Final = 8
+
+Mode = Literal["accumulating", "discarding", "retracting"]
+
+
+def _late(value: object) -> object:
+    return value if value in ("each", "never") else parse_duration(value)
+
+
+Late = Annotated[
+    int | Literal["each", "never"],
+    BeforeValidator(_late),
+    WithJsonSchema({"anyOf": [{"enum": ["each", "never"]}, {"type": "string", "pattern": DURATION_PATTERN}]}),
+]
+
+
+class Trigger(Model):
+    """When a window's results are sent, beside on time, once the watermark has passed its end."""
+
+    early: Duration | None = None
+    """How often before the end, by the clock, if anything changed; without it never. Of sliding windows that overlap
+    only the one that ends next is sent early."""
+    late: Late = "each"
+    """What changes after the end: `each` sends every change, a duration one of all changes in it, `never` waits for the
+    final result."""
+
+
+def _topic(name: str) -> str:
+    if not _TOPIC.fullmatch(name):
+        raise ValueError(f"{name[:120]!r} is not a topic; write projects/PROJECT/topics/NAME")
+    return name
+
+
+def _place(text: str) -> str:
+    if not text.strip() or ("://" in text and not text.startswith("file://")):
+        raise ValueError(f"{text[:120]!r} is no folder; write a path, or file:///PATH")
+    return text
+
+
+class Output(Model):
+    """One place that results are sent to: `log`, `{files: FOLDER}` or `{pubsub: TOPIC}`."""
+
+    log: Literal[True] | None = None
+    """Lines of JSON on standard output of whoever delivers."""
+    files: Annotated[str, AfterValidator(_place)] | None = None
+    """A folder, by its path (relative to where the deliverer runs) or a file:// URL. JSON Lines, a file for each window
+    and pass, which is created once and never changed."""
+    pubsub: Annotated[str, AfterValidator(_topic)] | None = None
+    """A topic, projects/PROJECT/topics/NAME; messages of one key and window have one ordering key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        value = {"log": True} if value == "log" else value
+        kinds = [kind for kind in _KINDS if kind in value] if isinstance(value, dict) else []
+        if len(kinds) != 1:
+            found = " and ".join(kinds) or "none of them"
+            raise ValueError(f"an output is one of log, files: FOLDER, pubsub: TOPIC; found {found}")
+        return value
+
+    @property
+    def label(self) -> str:
+        """`log`, `files FOLDER` or `pubsub TOPIC`: by it the store knows what was sent where."""
+        return "log" if self.log else f"files {self.files}" if self.files is not None else f"pubsub {self.pubsub}"
+
+
+def _outputs(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else (value,)
+
+
+def _few(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+    labels = [output.label for output in outputs]
+    if not 1 <= len(outputs) <= _MOST_OUTPUTS:
+        raise ValueError(f"{len(outputs)} outputs; allowed are 1 to {_MOST_OUTPUTS}")
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ValueError(f"'{label}' twice; write each output once")
+    return outputs
+
+
+class Result(Model):
+    """Results of windows that are sent of their own accord, revision by revision."""
+
+    window: AnyWindow
+    """Fixed, sliding, of a calendar, or a session, written as in `windows`. A session changes the tiles, so it makes
+    another version of a definition that had none."""
+    trigger: Trigger = Field(default_factory=Trigger)
+    """When, beside on time and final."""
+    lateness: Duration | None = None
+    """How long after a window's end its sources must have passed it for its result to be FINAL; what changes it later
+    is CORRECTED. By default, and at least, that of the definition."""
+    mode: Mode = "accumulating"
+    """accumulating: each revision has the whole result. retracting: and the one that it replaces. discarding: what it
+    adds to the one before, for counts and exact sums alone."""
+    where: str | None = None
+    """A boolean expression over measures and derived results. Only results for which it is true are sent; one that was
+    sent and for which it no longer is is withdrawn."""
+    to: Annotated[
+        tuple[Output, ...],
+        BeforeValidator(_outputs),
+        AfterValidator(_few),
+    ]
+    """Where to: one output or a list of them."""
+    keys: Annotated[int, Field(ge=1)] = 1_000
+    """About how many keys there are: `check` refuses what would merge more states a second than one machine can."""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether its windows come from the events."""
+        return isinstance(self.window, SessionWindow)
+
+    def lateness_of(self, definition: int) -> int:
+        """Microseconds that its windows wait after their end; `definition`: the definition's own lateness."""
+        return definition if self.lateness is None else self.lateness
+
+    @property
+    def overlap(self) -> tuple[int, int] | None:
+        """(size, every) of fixed and sliding windows; None for others."""
+        if isinstance(self.window, SessionWindow | CalendarWindow | CumulativeWindow):
+            return None
+        return self.window.size, self.window.every
+
+
+def result_model(path: tuple[Any, ...]) -> type[Model] | None:
+    """The model that a place below `results.NAME` stands for, None where it is a window's."""
+    if not path:
+        return Result
+    if path[0] == "trigger":
+        return Trigger
+    return Output if path[0] == "to" else None

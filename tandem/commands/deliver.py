@@ -1,0 +1,90 @@
+"""`tandem deliver`: sends the results of definitions, for as long as it runs, or once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tandem.named import load_named
+from tandem.pipelines.console.printing import say
+from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.schemas.errors import DeliveryError, UserError
+
+if TYPE_CHECKING:
+    from tandem.pipelines.delivery.deliverer import Deliverer
+    from tandem.views.store import ViewStore
+
+__all__ = ["deliver"]
+
+
+def deliver(
+    definitions: Annotated[
+        list[str], typer.Argument(metavar="DEFINITION...", help="files of definitions, or names of registered ones")
+    ],
+    once: Annotated[bool, typer.Option("--once", help="send what can be sent now, and end")] = False,
+    every: Annotated[str, typer.Option(metavar="DURATION", help="how often to look for what is due")] = "500ms",
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Send results to their outputs, one deliverer a definition at a time; others wait until it ends."""
+    from tandem.schemas.time.durations import parse_duration
+
+    try:
+        pause = parse_duration(every)
+    except ValueError as error:
+        raise UserError(f"--every: {error}") from None
+    with existing_store(Places.of(home, store)) as views:
+        deliverers = dict(_deliverers(definitions, views))
+        try:
+            if once:
+                _once(deliverers)
+            else:
+                _for_ever(deliverers, pause / 1e6)
+        finally:
+            for deliverer in deliverers.values():
+                deliverer.close()
+
+
+def _deliverers(definitions: list[str], store: ViewStore) -> list[tuple[str, Deliverer]]:
+    from tandem.pipelines.delivery.deliverer import Deliverer, holder_name
+    from tandem.schemas.definition.compiled import compile_definition
+
+    found, holder = [], holder_name()
+    for each in definitions:
+        compiled = compile_definition(load_named(each, store))
+        if not compiled.definition.results:
+            raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
+        store.definitions.register(compiled)
+        found.append((compiled.definition.name, Deliverer(store, compiled, holder)))
+    return found
+
+
+def _once(deliverers: dict[str, Deliverer]) -> None:
+    failed: list[str] = []
+    for name, deliverer in deliverers.items():
+        done = deliverer.run_once()
+        if done is None:
+            raise UserError(f"{name}: another process delivers its results; `tandem status {name}` says which")
+        say(f"{name}: {done.revisions:,} revisions, {done.sent:,} messages sent", err=True)
+        failed += done.failed
+        if done.refused:
+            failed.append(f"{done.refused:,} messages were refused; `tandem results dead {name}` lists them")
+    if failed:
+        raise DeliveryError("; ".join(failed))
+
+
+def _for_ever(deliverers: dict[str, Deliverer], pause: float) -> None:
+    """Until Ctrl-C. What an output says is told once, and again when it says something else."""
+    told: dict[str, tuple[str, ...]] = {}
+    while True:
+        for name, deliverer in deliverers.items():
+            done = deliverer.run_once()
+            failed = ("another process delivers; waiting for its lease",) if done is None else done.failed
+            if failed and told.get(name) != failed:
+                for line in failed:
+                    say(f"{name}: {line}", err=True)
+            if done is None or failed or done.sent:
+                told[name] = failed
+        time.sleep(pause)

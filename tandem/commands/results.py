@@ -1,0 +1,212 @@
+"""`tandem results`: the last revisions, what waits, what was refused, and sending again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.pipelines.console.printing import console, print_json, say
+from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.views.results.listing import RevisionRow
+
+__all__ = ["dead", "list_results", "retry", "send", "show"]
+
+_Text = str | None
+_From = Annotated[_Text, typer.Option("--from", metavar="TIME", help="windows that start at or after it")]
+_To = Annotated[_Text, typer.Option("--to", metavar="TIME", help="windows that start before it")]
+_Key = Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")]
+_Json = Annotated[bool, typer.Option("--json", help="as JSON")]
+_BEGINNING, _END = -(2**62), 2**62
+
+
+def list_results(
+    definition: DefinitionArgument,
+    result: Annotated[_Text, typer.Option(metavar="NAME", help="of this one only (default: all)")] = None,
+    key: _Key = None,
+    start: _From = None,
+    end: _To = None,
+    most: Annotated[int, typer.Option(min=1, metavar="N", help="the newest windows")] = 50,
+    as_json: _Json = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """List the last revision of each window and key, the newest windows first."""
+    from tandem.views.results.listing import revisions
+
+    with existing_store(Places.of(home, store)) as views:
+        compiled = _compiled(definition, views)
+        name = compiled.definition.name
+        with views.database.read() as connection:
+            rows = revisions(connection, name, result, _key_of(compiled, key), _span(start, end), most)
+    if as_json:
+        print_json([_data(compiled, row) for row in rows])
+    elif rows:
+        _print(compiled, rows)
+    else:
+        say(f"{name}: nothing was sent yet")
+
+
+def show(
+    definition: DefinitionArgument,
+    result: Annotated[str, typer.Argument(metavar="RESULT", help="its name in the definition")],
+    at: Annotated[str, typer.Option(metavar="TIME", help="when the window starts")],
+    key: _Key = None,
+    as_json: _Json = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Show one window and key: its last revision, and the messages of it that wait in the outbox."""
+    from tandem.serving.questions.instants import parse_time
+    from tandem.views.results.listing import revisions, waiting_messages
+
+    start = parse_time(at, "--at")
+    with existing_store(Places.of(home, store)) as views:
+        compiled = _compiled(definition, views)
+        name, wanted = compiled.definition.name, _key_of(compiled, key) or "[]"
+        with views.database.read() as connection:
+            rows = revisions(connection, name, result, wanted, (start, start + 1))
+            waiting = waiting_messages(connection, name, result, start, wanted)
+    if not rows:
+        raise UserError(f"{name}: no revision of {result} for a window that starts at {at}, key {key or wanted}")
+    messages = [
+        {"output": row.output, "revision": row.revision, "state": row.state, "error": row.error} for row in waiting
+    ]
+    data = {**_data(compiled, rows[0]), "outbox": messages}
+    if as_json:
+        print_json(data)
+    else:
+        for field, value in data.items():
+            say(f"  {field}: {value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)}")
+
+
+def dead(
+    definition: DefinitionArgument,
+    as_json: _Json = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """List messages that an output refused for good, with its reason; `tandem results retry` sends them again."""
+    from tandem.schemas.certificate import time_text
+    from tandem.views.results.listing import dead_messages
+
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        with views.database.read() as connection:
+            rows = dead_messages(connection, name)
+    data = [{**row._mapping, "start": time_text(row.start)} for row in rows]
+    if as_json:
+        print_json(data)
+        return
+    for each in data:
+        place = f"{each['result']} {each['start']} {each['key']}"
+        say(f"{each['output']}: {place} revision {each['revision']}: {each['error']}")
+    if not data:
+        say(f"{name}: no message was refused")
+
+
+def retry(
+    definition: DefinitionArgument,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Let messages that were refused, and outputs that wait for their next try, be tried at once."""
+    from tandem.views.results.outbox import revive
+
+    with existing_store(Places.of(home, store)) as views:
+        name = name_of(definition, views)
+        count = revive(views.database, name)
+    say(f"{name}: {count:,} refused messages are tried again")
+
+
+def send(
+    definition: DefinitionArgument,
+    start: _From = None,
+    end: _To = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Let all windows of a span be looked at again, such as those of before a result was declared.
+
+    What was sent already and is the same isn't sent again.
+    """
+    from tandem.views.results.marking import mark_span
+    from tandem.views.results.spans import served_tiles
+
+    with existing_store(Places.of(home, store)) as views:
+        compiled = _compiled(definition, views)
+        views.definitions.register(compiled)
+        low, high = _span(start, end) or (_BEGINNING, _END)
+        with views.database.read() as connection:
+            tiles = served_tiles(connection, views.chains, compiled, low, high)
+        with views.database.write(durable=True) as connection:
+            mark_span(connection, compiled.definition.name, tiles)
+    say(f"{compiled.definition.name}: {len(tiles):,} tiles are due")
+
+
+def _compiled(definition: str, views: Any) -> CompiledDefinition:
+    from tandem.schemas.definition.compiled import compile_definition
+
+    compiled = compile_definition(load_named(definition, views))
+    if not compiled.definition.results:
+        raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
+    return compiled
+
+
+def _key_of(compiled: CompiledDefinition, key: str | None) -> str | None:
+    from tandem.schemas.definition.compiled import key_text
+
+    return None if key is None else key_text(compiled, key)
+
+
+def _span(start: str | None, end: str | None) -> tuple[int, int] | None:
+    from tandem.serving.questions.instants import parse_time
+
+    if start is None and end is None:
+        return None
+    return parse_time(start, "--from") if start else _BEGINNING, parse_time(end, "--to") if end else _END
+
+
+def _data(compiled: CompiledDefinition, row: RevisionRow) -> dict[str, Any]:
+    from tandem.schemas.certificate import time_text
+
+    return {
+        "result": row.result,
+        "start": time_text(row.start),
+        "end": time_text(row.end),
+        "key": dict(zip(compiled.definition.key, json.loads(row.key), strict=True)),
+        "revision": row.revision,
+        "timing": row.timing,
+        "events": row.events,
+        "withdrawn": row.results is None,
+        "results": row.results,
+        "id": row.id,
+    }
+
+
+def _print(compiled: CompiledDefinition, rows: list[RevisionRow]) -> None:
+    from tandem.pipelines.console.tables import Column, print_table
+    from tandem.serving.questions.shown_times import short_time
+
+    columns = [Column(name, keep=True) for name in ("result", "start", "key")]
+    columns += [Column("revision", right=True, keep=True), Column("timing", keep=True)]
+    columns += [Column("events", right=True, keep=True), Column("results", wrap=True)]
+    lines = [
+        (
+            row.result,
+            short_time(row.start, seconds=True),
+            ", ".join(str(value) for value in json.loads(row.key)),
+            str(row.revision),
+            row.timing,
+            f"{row.events:,}",
+            "withdrawn" if row.results is None else " ".join(f"{n}={v}" for n, v in row.results.items()),
+        )
+        for row in rows
+    ]
+    print_table(console(), columns, lines)

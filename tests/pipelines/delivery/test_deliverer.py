@@ -1,0 +1,263 @@
+"""Who delivers, what is sent again, what waits and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from result_laws import check_revisions
+from result_stories import Event, Story, definition_of
+
+from tandem.pipelines.delivery.outputs import LogWriter, writer_of
+from tandem.pipelines.delivery.result_files import FileWriter
+from tandem.schemas.errors import DeliveryError
+from tandem.views.results.leases import LEASE
+from tandem.views.results.listing import backlog
+from tandem.views.results.outbox import DEAD, TAKEN, revive, take_messages
+
+EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    story = Story(tmp_path / "v.db", definition_of(EARLY))
+    story.serve()
+    yield story
+    story.close()
+
+
+def early(story: Story, *events: Event) -> None:
+    story.live(*events)
+    story.told()
+    story.wait(10)
+
+
+def test_early_messages_that_wait_are_replaced_and_keep_their_number(story: Story) -> None:
+    story.output.fails = "away"
+    early(story, Event(0.1))
+    for seconds in (1, 2, 4, 8, 16, 0):  # then it is tried again after 32 s
+        story.told()
+        story.wait(seconds)
+    assert [row.state for row in story.outbox()] == [TAKEN], "it may have been seen, once it was tried"
+    for count in (2, 3):
+        early(story, Event(0.2))
+        story.told()
+        rows = [(row.revision, row.state, f'"n":{count}' in row.payload) for row in story.outbox()]
+        assert rows == [(1, TAKEN, False), (2, "waiting", True)]
+    story.output.fails = ""
+    story.wait(600)
+    assert story.told() == [("EARLY", "ann", "08:00", 1), ("EARLY", "ann", "08:00", 3)]
+    check_revisions(story.output.sent)
+
+
+def test_an_output_that_fails_is_tried_later_each_time(story: Story) -> None:
+    story.output.fails = "topic t: NOT_FOUND"
+    early(story, Event(0.1))
+    waits = []
+    for _ in range(12):
+        done = story.deliverer.run_once()
+        assert done is not None
+        assert done.failed == ("log: topic t: NOT_FOUND",)
+        known = backlog_of(story)["outputs"]["log"]
+        assert known["error"] == "topic t: NOT_FOUND"
+        waits.append((known["next_at"] - story.now) // 1_000_000)
+        assert story.deliverer.run_once().failed == ()
+        story.wait(waits[-1])
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
+    story.output.fails = ""
+    assert story.told() == [("EARLY", "ann", "08:00", 1)]
+    assert backlog_of(story)["outputs"]["log"]["error"] == ""
+    assert backlog_of(story)["outbox"] == 0
+
+
+def test_health_says_that_results_are_not_sent(story: Story) -> None:
+    from tandem.serving.installation.health import health_of
+
+    def state() -> tuple[str, str]:
+        story.store.live.set_watermark(story.version, "L", story.now)
+        health = health_of(story.store, "visits", None, story.now, 3_600_000_000)
+        return health.state, health.reason
+
+    story.live(Event(0.1))
+    assert state() == ("attention", "results are due and nobody delivers them: `tandem deliver` does")
+    story.told()
+    assert state()[0] == "healthy"
+    story.output.fails = "away"
+    story.wait(10)
+    story.told()
+    assert state() == ("attention", "results wait for log: away")
+    story.output.fails = ""
+    story.wait(2)
+    story.told()
+    assert state()[0] == "healthy"
+
+
+def backlog_of(story: Story) -> dict[str, Any]:
+    with story.store.database.read() as connection:
+        found = backlog(connection, "visits")
+    assert found is not None
+    return found
+
+
+def test_one_delivers_and_the_next_one_takes_over_what_was_taken(story: Story) -> None:
+    other = story.new_deliverer("second")
+    early(story, Event(0.1))
+    story.deliverer.run_once()
+    assert other.run_once() is None
+    story.wait(LEASE / 1e6)
+    assert other.run_once() is not None
+    assert story.deliverer.run_once() is None
+    other.close()
+    assert story.deliverer.run_once() is not None
+
+
+def test_a_zombie_takes_and_forgets_nothing(story: Story) -> None:
+    """One that stopped while it was sending wakes up: what it sent is sent again by who has taken over."""
+    early(story, Event(0.1))
+    story.deliverer._drainer.drain(story.now)
+    story.deliverer._holds()
+    lease = story.deliverer._lease
+    assert lease is not None
+    (message,) = take_messages(story.store.database, lease, "log", 10) or []
+    story.wait(LEASE / 1e6)
+    other = story.new_deliverer("second")
+    story.output.fails = "away"
+    other.run_once()
+    from tandem.views.results.outbox import note_sent
+
+    assert not note_sent(story.store.database, lease, "log", [message], {}, story.now)
+    assert take_messages(story.store.database, lease, "log", 10) is None
+    assert len(story.outbox()) == 1
+    story.output.fails = ""
+    story.wait(1)
+    done = other.run_once()
+    assert done is not None
+    assert done.sent == 1
+
+
+def test_what_is_refused_for_good_is_set_aside_and_can_be_sent_again(story: Story) -> None:
+    class Refusing:
+        refuses = True
+
+        def send(self, messages: Sequence[Any]) -> Mapping[int, str]:
+            return {messages[0].ordinal: "too large"} if self.refuses else {}
+
+    refusing = Refusing()
+    story.deliverer._writers = {"log": refusing}
+    early(story, Event(0.1), Event(0.2, user="bob"))
+    done = story.deliverer.run_once()
+    assert done is not None
+    assert (done.sent, done.refused) == (1, 1)
+    assert [(row.state, row.error) for row in story.outbox()] == [(DEAD, "too large")]
+    assert backlog_of(story)["dead"] == 1
+    refusing.refuses = False
+    assert revive(story.store.database, "visits") == 1
+    assert story.deliverer.run_once().sent == 1
+
+
+def test_several_drain_and_each_revision_is_written_once(story: Story) -> None:
+    from tandem.views.results.draining import Drainer
+
+    early(story, Event(0.1))
+    drainers = [Drainer(story.store, story.compiled) for _ in range(3)]
+    intact = [drainer._write for drainer in drainers]
+
+    def late(name: str, seen: Any, now: int) -> int | None:
+        """The others write between this one's reading and writing."""
+        for drainer in drainers[1:]:
+            drainer.drain(now)
+        return intact[0](name, seen, now)
+
+    drainers[0]._write = late  # type: ignore[method-assign]
+    assert drainers[0].drain(story.now) == 0
+    assert [row.revision for row in story.outbox()] == [1]
+
+
+def test_a_change_between_reading_and_writing_stays_due(story: Story) -> None:
+    drainer = story.deliverer._drainer
+    early(story, Event(0.1))
+    intact = drainer._write
+
+    def late(name: str, seen: Any, now: int) -> int | None:
+        story.live(Event(0.2))
+        drainer._write = intact  # type: ignore[method-assign]
+        return intact(name, seen, now)
+
+    drainer._write = late  # type: ignore[method-assign]
+    story.deliverer.run_once()
+    assert story.left() > 0
+    story.told()
+    story.wait(10)
+    assert story.told() == [("EARLY", "ann", "08:00", 2)]
+    assert story.left() == 0
+
+
+def test_another_publication_between_reading_and_writing_loses(story: Story) -> None:
+    drainer = story.deliverer._drainer
+    early(story, Event(0.1))
+    intact = drainer._write
+
+    def late(name: str, seen: Any, now: int) -> int | None:
+        story.batch(1, complete_to=1)
+        return intact(name, seen, now)
+
+    drainer._write = late  # type: ignore[method-assign]
+    assert drainer.drain(story.now) == 0
+    drainer._write = intact  # type: ignore[method-assign]
+    assert story.told() == [("FINAL", "ann", "08:00", 1)]
+
+
+# outputs
+
+
+def sent_to(story: Story, writer: Any) -> None:
+    story.deliverer._writers = {"log": writer}
+    early(story, Event(0.1), Event(0.2, user="bob"))
+    story.deliverer.run_once()
+    story.watermark(1)
+    story.deliverer.run_once()
+
+
+def test_the_log(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    sent_to(story, LogWriter())
+    lines = capsys.readouterr().out.splitlines()
+    assert [('"EARLY"' in line, '"ON_TIME"' in line) for line in lines] == [(True, False)] * 2 + [(False, True)] * 2
+
+
+def test_files_are_one_a_window_and_pass_and_never_change(story: Story, tmp_path: Path) -> None:
+    writer = FileWriter(str(tmp_path / "out"))
+    given: list[Any] = []
+
+    class Twice:
+        """As after a crash between sending and forgetting."""
+
+        def send(self, messages: Sequence[Any]) -> Mapping[int, str]:
+            given.extend(messages)
+            return {**writer.send(messages), **writer.send(messages)}
+
+    sent_to(story, Twice())
+    files = sorted((tmp_path / "out").rglob("*.jsonl"))
+    assert [str(file.parent.relative_to(tmp_path)) for file in files] == ["out/visits/r/20260105T080000Z"] * 2
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    assert lines == [message.payload for message in given]
+
+
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("log", "LogWriter"), ("files /a", "FileWriter"), ("pubsub projects/p/topics/t", "TopicResults")],
+)
+def test_writers_by_label(label: str, kind: str) -> None:
+    assert type(writer_of(label)).__name__ == kind
+
+
+def test_a_folder_that_takes_nothing_is_named(story: Story, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    story.deliverer._writers = {"log": FileWriter(str(tmp_path / "file"))}
+    early(story, Event(0.1))
+    done = story.deliverer.run_once()
+    assert done is not None
+    assert str(tmp_path / "file") in done.failed[0]
+    with pytest.raises(DeliveryError):
+        FileWriter(str(tmp_path / "file" / "below")).send([])

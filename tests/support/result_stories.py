@@ -1,0 +1,253 @@
+"""A small view with results, driven by hand: what live writes, watermarks, batch runs, the clock; and what is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from tandem.pipelines.delivery.deliverer import Deliverer
+from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.loading import loads
+from tandem.schemas.states import aggregate
+from tandem.schemas.time.durations import MINUTE, SECOND
+from tandem.views.results.tables import result_due, result_outbox, result_revisions, result_waiting
+from tandem.views.rows import BatchManifest, GenerationCounts, Told
+from tandem.views.store import ViewStore
+
+TEXT = """
+name: visits
+source:
+  schema:
+    type: record
+    name: Visit
+    fields:
+      - {{name: id, type: string}}
+      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
+      - {{name: user, type: string}}
+      - {{name: amount, type: long}}
+  format: json
+  event_id: id
+  event_time: at
+key: [user]
+tile: {tile}
+lateness: {lateness}
+measures: {measures}
+results: {{r: {result}}}
+"""
+BEGIN = 1_767_600_000 * SECOND
+"""2026-01-05T08:00:00Z."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event, `at` minutes after BEGIN."""
+
+    at: float
+    amount: int = 1
+    user: str = "ann"
+    generation: int = 1
+
+    @property
+    def time(self) -> int:
+        return BEGIN + int(self.at * MINUTE)
+
+
+@dataclass(frozen=True)
+class Tally:
+    generation: int
+    counted: int
+    duplicates: int = 0
+    conflicts: int = 0
+    digest: int = 0
+
+
+@dataclass(frozen=True)
+class Update:
+    tile: int
+    block: pa.RecordBatch
+    tallies: Sequence[Tally] = ()
+    shard: int = 0
+    straddlers: Sequence[object] = ()
+    ids: pa.RecordBatch | None = None
+    attempt: int = 0
+    replaces: bool = False
+
+
+@dataclass(frozen=True)
+class Segment:
+    position: str
+    number: int
+    generation: int
+    received: int
+    routed: int
+    filtered: int = 0
+    dead: int = 0
+    late: Sequence[tuple[int, int]] = ()
+
+
+def definition_of(
+    result: str, *, tile: str = "1m", lateness: str = "0s", measures: str = "{n: count, amount: {sum: amount}}"
+) -> CompiledDefinition:
+    """`visits` with one result, `r`, as YAML."""
+    return compile_definition(loads(TEXT.format(result=result, tile=tile, lateness=lateness, measures=measures)))
+
+
+@dataclass
+class Capture:
+    """An output that keeps what it is given, and takes nothing in while `fails` says why."""
+
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    fails: str = ""
+
+    def send(self, messages: Sequence[Any]) -> dict[int, str]:
+        from tandem.schemas.errors import DeliveryError
+
+        if self.fails:
+            raise DeliveryError(self.fails)
+        self.sent += [json.loads(message.payload) for message in messages]
+        return {}
+
+
+class Story:
+    """A view of events that is written, published and delivered step by step."""
+
+    def __init__(self, path: Path | str, compiled: CompiledDefinition) -> None:
+        self.compiled, self.now = compiled, BEGIN
+        self.store = ViewStore(str(path), clock=lambda: self.now)
+        self.store.definitions.register(compiled, "")
+        self.version = compiled.version
+        self.events: list[Event] = []
+        self.late: list[Event] = []
+        self.output = Capture()
+        self.deliverer = self.new_deliverer("first")
+        self.batches, self.segments = 0, 0
+
+    def new_deliverer(self, holder: str) -> Deliverer:
+        deliverer = Deliverer(self.store, self.compiled, holder, lambda: self.now)
+        deliverer._writers = {output.label: self.output for output in self.compiled.definition.results["r"].to}
+        return deliverer
+
+    def serve(self, run: str = "L") -> None:
+        """Start a live run and serve it."""
+        self.run = run
+        self.store.live.start(self.version, run)
+        self.store.publishing.serve_live("visits", self.version, run)
+
+    def live(self, *events: Event) -> None:
+        """Events that live receives and counts."""
+        self.events += events
+        self._segment(events)
+        for tile in sorted({self._tile(event) for event in events}):
+            self._write_tile(tile)
+
+    def too_late(self, *events: Event) -> None:
+        """Events that live receives and leaves to batch."""
+        self.late += events
+        self._segment(events, late=True)
+
+    def watermark(self, minutes: float) -> None:
+        self.store.live.set_watermark(self.version, self.run, BEGIN + int(minutes * MINUTE))
+
+    def batch(self, boundary: int, complete_to: float | None = None, *, live: bool = True) -> None:
+        """A batch run over everything up to a generation, published."""
+        self.batches += 1
+        run, before = f"B{self.batches}", f"B{self.batches - 1}" if self.batches > 1 else None
+        until = None if complete_to is None else BEGIN + int(complete_to * MINUTE)
+        low = self.store.batch.get(before).boundary if before else 0
+        told = Told(journal_until=until)
+        self.store.batch.start(self.version, run, boundary=boundary, parent=before, told=told)
+        mine = [event for event in [*self.events, *self.late] if low < event.generation <= boundary]
+        updates = [
+            Update(tile, self._block([e for e in mine if self._tile(e) == tile]), ids=_no_ids())
+            for tile in sorted({self._tile(event) for event in mine})
+        ]
+        self.store.batch.write(self.compiled, run, updates)
+        counts = {g: sum(event.generation == g for event in mine) for g in range(low + 1, boundary + 1)}
+        manifest = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
+        self.store.batch.finish(run, BatchManifest(manifest))
+        self.store.publishing.publish("visits", self.version, run, self.run if live else None)
+
+    def wait(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+    def deliver(self) -> list[dict[str, Any]]:
+        """What the output is given in one round."""
+        seen = len(self.output.sent)
+        self.deliverer.run_once()
+        return self.output.sent[seen:]
+
+    def told(self) -> list[tuple[Any, ...]]:
+        """The same as (timing, user, start in minutes, n)."""
+        return [summary(message) for message in self.deliver()]
+
+    def left(self) -> int:
+        """Rows that are due or wait for a trigger."""
+        with self.store.database.read() as connection:
+            counts = (sa.select(sa.func.count()).select_from(table) for table in (result_due, result_waiting))
+            return sum(connection.execute(count).scalar_one() for count in counts)
+
+    def outbox(self) -> list[sa.Row[Any]]:
+        with self.store.database.read() as connection:
+            return list(connection.execute(sa.select(result_outbox).order_by(result_outbox.c.ordinal)))
+
+    def last(self) -> dict[tuple[int, str], Any]:
+        """The last revision of each window (its start) and key, by the store."""
+        with self.store.database.read() as connection:
+            rows = connection.execute(sa.select(result_revisions)).all()
+        return {(row.start, row.key): json.loads(row.answer) if row.answer is not None else None for row in rows}
+
+    def close(self) -> None:
+        self.store.close()
+
+    def _segment(self, events: Sequence[Event], late: bool = False) -> None:
+        for generation in sorted({event.generation for event in events}):
+            self.segments += 1
+            tiles = [self._tile(event) for event in events if event.generation == generation]
+            missed = tuple((tile, tiles.count(tile)) for tile in sorted(set(tiles))) if late else ()
+            counts = (len(tiles), 0 if late else len(tiles))
+            segment = Segment(f"{self.run}/0", self.segments, generation, *counts, late=missed)
+            self.store.live.write_segments(self.version, self.run, [segment])
+
+    def _write_tile(self, tile: int) -> None:
+        mine = [event for event in self.events if self._tile(event) == tile]
+        tallies = [Tally(g, sum(e.generation == g for e in mine)) for g in sorted({e.generation for e in mine})]
+        self.store.live.write(self.compiled, self.run, [Update(tile, self._block(mine), tallies)])
+
+    def _tile(self, event: Event) -> int:
+        return event.time // self.compiled.definition.tile * self.compiled.definition.tile
+
+    def _block(self, events: Sequence[Event]) -> pa.RecordBatch:
+        times = np.array([event.time for event in events], np.int64)
+        ids = pa.array([str(index) for index in range(len(events))])
+        columns = {
+            "id": ids,
+            "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
+            "user": pa.array([event.user for event in events]),
+            "amount": pa.array([event.amount for event in events], pa.int64()),
+            TIME: pa.array(times),
+            ID: ids,
+        }
+        schema = self.compiled.events_schema
+        batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+        prepared = self.compiled.prepare(batch).events
+        generations = pa.array([event.generation for event in events], pa.int64())
+        return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
+
+
+def summary(message: dict[str, Any]) -> tuple[Any, ...]:
+    start = message["start"]
+    results = message["results"]
+    return message["timing"], message["key"]["user"], start[11:16], results["n"] if results is not None else None
+
+
+def _no_ids() -> pa.RecordBatch:
+    kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
+    return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))

@@ -1,0 +1,231 @@
+"""The answers of windows and keys as results are made of them, all read in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.models import Definition
+from tandem.schemas.expressions import Expression, evaluate_rows
+from tandem.schemas.json_values import plain_value
+from tandem.schemas.result_windows.checks import EVENTS_NAME
+from tandem.schemas.results import results_batch
+from tandem.schemas.time.windows import SessionWindow
+from tandem.views.answers.certifying import statuses
+from tandem.views.answers.merging import merge_results
+from tandem.views.answers.reading import Scope, TileRow, late_by_tile, span_rows, tile_rows
+from tandem.views.answers.sessions import sessions_within
+
+__all__ = ["Asked", "Found", "Last", "read_answers"]
+
+Asked = Mapping[tuple[int, int], "set[str] | None"]
+"""By window, or by what a session is held by, the keys that are asked for; None: all."""
+
+_MOST_BY_KEY: Final = 64
+"""Keys that are read one by one; more are found by reading all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last revision of a window and key, as it is stored."""
+
+    start: int
+    key: str
+    end: int
+    closes: int
+    revision: int
+    timing: int
+    events: int
+    answer: str | None
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a window and key answer now; times in microseconds UTC."""
+
+    start: int
+    end: int
+    closes: int
+    key: str
+    events: int
+    live_events: int
+    answer: str | None
+    """The results as JSON with sorted names; None where there are no events, or `where` isn't true."""
+    status: str
+    pending_late: int
+
+
+def read_answers(
+    connection: sa.Connection,
+    scope: Scope,
+    compiled: CompiledDefinition,
+    name: str,
+    asked: Asked,
+    lasts: Sequence[Last],
+) -> list[Found]:
+    """The answers of a result's windows and keys: those that are asked for, and those of `lasts`."""
+    window = compiled.definition.results[name].window
+    if isinstance(window, SessionWindow):
+        return list(_sessions(connection, scope, compiled, name, asked, lasts, window.gap))
+    wanted = {place: set(keys) if keys is not None else None for place, keys in asked.items()}
+    gone = {place: {last.key for last in lasts if (last.start, last.end) == place} for place in asked}
+    found: list[Found] = []
+    for cluster in _clusters(sorted(wanted)):
+        found += _windows(connection, scope, compiled, name, {place: wanted[place] for place in cluster}, gone)
+    return found
+
+
+def _clusters(windows: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Windows that touch each other are read together."""
+    held: list[tuple[int, int]] = []
+    for window in windows:
+        if held and window[0] > max(end for _, end in held):
+            yield held
+            held = []
+        held.append(window)
+    if held:
+        yield held
+
+
+def _windows(
+    connection: sa.Connection,
+    scope: Scope,
+    compiled: CompiledDefinition,
+    name: str,
+    wanted: Mapping[tuple[int, int], set[str] | None],
+    gone: Mapping[tuple[int, int], set[str]],
+) -> list[Found]:
+    start, end = min(wanted)[0], max(end for _, end in wanted)
+    rows = _rows(connection, scope, wanted.values(), start, end)
+    tiles = np.fromiter((row.tile for row in rows), np.int64, len(rows))
+    late = late_by_tile(connection, scope, start, end)
+    places, members, groups = dict[tuple[int, int, str], int](), list[int](), list[int]()
+    for (low, high), keys in wanted.items():
+        for key in sorted(gone[low, high] | (keys or set())):
+            places.setdefault((low, high, key), len(places))
+        for index in np.flatnonzero((tiles >= low) & (tiles < high)).tolist():
+            if keys is None or rows[index].key in keys:
+                groups.append(places.setdefault((low, high, rows[index].key), len(places)))
+                members.append(index)
+    of_group = np.array(groups, np.int64)
+    events, live = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)
+    np.add.at(events, of_group, np.fromiter((rows[i].events for i in members), np.int64, len(members)))
+    from_live = np.fromiter((rows[i].events if rows[i].generation else 0 for i in members), np.int64, len(members))
+    np.add.at(live, of_group, from_live)
+    results = merge_results(compiled, [rows[i].states for i in members], of_group, len(places), f"result {name}")
+    answers = _answers(compiled, name, events.tolist(), results)
+    pending = {place: sum(n for tile, n in late.items() if place[0] <= tile < place[1]) for place in wanted}
+    waits = [pending[low, high] for low, high, _ in places]
+    ends = [high for _, high, _ in places]
+    told = statuses(compiled, scope, ends, events.tolist(), live.tolist(), waits)
+    columns = zip(places, events.tolist(), live.tolist(), answers, told, waits, strict=True)
+    return [
+        Found(low, high, high, key, count, from_live, answer, status.value, late_here)
+        for (low, high, key), count, from_live, answer, status, late_here in columns
+    ]
+
+
+def _rows(connection: sa.Connection, scope: Scope, wanted: Any, start: int, end: int) -> list[TileRow]:
+    keys = set[str]()
+    for each in wanted:
+        if each is None or len(keys) > _MOST_BY_KEY:
+            return [row for row in span_rows(connection, scope, start, end) if row.events]
+        keys |= each
+    if len(keys) > _MOST_BY_KEY:
+        return [row for row in span_rows(connection, scope, start, end) if row.events]
+    return [row for key in sorted(keys) for row in tile_rows(connection, scope, key, start, end) if row.events]
+
+
+def _answers(
+    compiled: CompiledDefinition, name: str, events: Sequence[int], results: list[dict[str, Any]]
+) -> list[str | None]:
+    """The results of each window and key as they are stored and compared."""
+    condition = dict(compiled.result_wheres).get(name)
+    kept = _holds(compiled, condition, events, results) if condition is not None else [True] * len(results)
+    return [
+        _text(values) if count and keeps else None for values, count, keeps in zip(results, events, kept, strict=True)
+    ]
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(plain_value(values), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _holds(
+    compiled: CompiledDefinition, condition: Expression, events: Sequence[int], results: list[dict[str, Any]]
+) -> list[bool]:
+    if not results:
+        return []
+    rows = [{EVENTS_NAME: count, **values} for count, values in zip(events, results, strict=True)]
+    fields = [field for field in condition.schema if field.name in condition.columns]
+    batch = results_batch(compiled.measures, rows, fields)
+    values, _ = evaluate_rows(condition, batch)
+    return [value is True for value in values.to_pylist()]
+
+
+def _sessions(
+    connection: sa.Connection,
+    scope: Scope,
+    compiled: CompiledDefinition,
+    name: str,
+    asked: Asked,
+    lasts: Sequence[Last],
+    gap: int,
+) -> Iterator[Found]:
+    """The sessions near each tile and key, and what is left of those that were sent."""
+    found: dict[tuple[int, str], Found] = {}
+    for (tile, _), keys in sorted(asked.items()):
+        low, high = tile - gap + 1, tile + compiled.definition.tile + gap
+        if keys is None:
+            rows = span_rows(connection, scope, _floor(compiled.definition, low), _floor(compiled.definition, high - 1))
+            keys = {row.key for row in rows if row.events} | {
+                last.key for last in lasts if last.start < high and last.closes > low
+            }
+        for key in sorted(keys):
+            mine = [last for last in lasts if last.key == key and last.start < high and last.closes > low]
+            span = min([low, *(last.start for last in mine)]), max([high, *(last.end + 1 for last in mine)])
+            for each in _key_sessions(connection, scope, compiled, name, key, span, gap):
+                found[each.start, key] = each
+            for last in mine:
+                if (last.start, key) not in found:
+                    gone = Found(last.start, last.end, last.closes, key, 0, 0, None, "PROVISIONAL", 0)
+                    found[last.start, key] = gone
+    yield from found.values()
+
+
+def _floor(definition: Definition, at: int) -> int:
+    return at // definition.tile * definition.tile
+
+
+def _key_sessions(
+    connection: sa.Connection,
+    scope: Scope,
+    compiled: CompiledDefinition,
+    name: str,
+    key: str,
+    span: tuple[int, int],
+    gap: int,
+) -> Iterator[Found]:
+    listed = sessions_within(connection, scope, compiled, key, *span, gap).sessions
+    events = [session.certificate.events for session in listed]
+    answers = _answers(compiled, name, events, [session.results for session in listed])
+    for session, count, answer in zip(listed, events, answers, strict=True):
+        certificate = session.certificate
+        yield Found(
+            session.start,
+            session.end,
+            session.closes,
+            key,
+            count,
+            count - certificate.batch_events,
+            answer,
+            certificate.status.value,
+            certificate.pending_late,
+        )

@@ -1,0 +1,193 @@
+"""Making revisions of what is due: read in one snapshot, compared with the last ones, written by compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.failpoints import reached
+from tandem.schemas.time.durations import SECOND
+from tandem.schemas.time.windows import SessionWindow
+from tandem.views.answers.reading import Scope, late_by_tile, read_scope
+from tandem.views.results.answering import read_answers
+from tandem.views.results.choosing import Choice, Cursor, choose, last_of, lasts_at
+from tandem.views.results.clocks import BEGINNING, Clocks
+from tandem.views.results.expanding import expand_due, hold_again
+from tandem.views.results.revising import Revision, is_held, revision_of
+from tandem.views.results.tables import result_due, result_progress, result_waiting
+from tandem.views.results.writing import write_revisions
+from tandem.views.storage.tables import pointers
+from tandem.views.store import ViewStore
+
+__all__ = ["Drainer"]
+
+_HOLD: Final = 2 * SECOND
+"""How long a watermark waits at most for what live has received before it, and not written yet."""
+_LAST: Final = 2**62
+
+_PLACE: Final = ("the_name", "the_result", "the_start", "the_end", "the_whole", "the_key", "the_mark")
+_FORGET: Final = result_waiting.delete().where(
+    *(column == sa.bindparam(name) for column, name in zip(result_waiting.c, _PLACE, strict=False))
+)
+"""Only with the mark that was seen: what changed since stays."""
+
+
+class Drainer:
+    """Makes the revisions of one definition's results. Any number of them may run; each revision is written once."""
+
+    def __init__(self, store: ViewStore, compiled: CompiledDefinition) -> None:
+        self._store, self._compiled = store, compiled
+        self._seen: tuple[int, int] | None = None
+        self._over = BEGINNING
+
+    def drain(self, now: int) -> int:
+        """Write all revisions that triggers let through at `now` (wall clock, microseconds UTC); how many they were.
+
+        Nothing while nothing is served. Raises StoreError where another version is.
+        """
+        definition, database = self._compiled.definition, self._store.database
+        with database.read() as connection:
+            scope = read_scope(connection, self._store.chains, self._compiled)
+        if not scope.publication:
+            return 0
+        over = self._watermark(scope, now)
+        while expand_due(database, definition, over, now):
+            pass
+        return sum(self._drain_result(name, over, now) for name in definition.results)
+
+    def _watermark(self, scope: Scope, now: int) -> int:
+        """How far live is over: its watermark, once what it has received up to there is written."""
+        if scope.watermark is None:
+            return self._over
+        if self._seen is None:
+            self._seen = (scope.watermark, now)
+        if not scope.in_flight:
+            self._over, self._seen = max(self._over, scope.watermark), None
+        elif now - self._seen[1] >= _HOLD:
+            self._over, self._seen = max(self._over, self._seen[0]), (scope.watermark, now)
+        return self._over
+
+    def _drain_result(self, name: str, over: int, now: int) -> int:
+        """One result, pass by pass, until its triggers hold back what is left."""
+        written, cursor, lost = 0, Cursor(), False
+        while True:
+            seen = self._read(name, over, now, cursor)
+            if seen is None:
+                return written
+            done = self._write(name, seen, now)
+            lost = lost or done is None
+            written += done or 0
+            if lost or not seen.choice.more:
+                break
+        if not lost:
+            self._note_progress(name, seen)
+        return written
+
+    def _read(self, name: str, over: int, now: int, cursor: Cursor) -> _Seen | None:
+        """All that one pass compares, of one instant; None where nothing is served any more."""
+        definition, chains = self._compiled.definition, self._store.chains
+        result = definition.results[name]
+        lateness = result.lateness_of(definition.lateness)
+        with self._store.database.read() as connection:
+            scope = read_scope(connection, chains, self._compiled)
+            if not scope.publication:
+                return None
+            clocks = _clocks(connection, definition.name, name, scope, lateness, over)
+            if clocks.settled_by == scope.publication and not _grew(clocks):
+                cursor.settled = None
+            late = late_by_tile(connection, scope, BEGINNING, _LAST)
+            choice = choose(connection, definition, name, clocks.clocks, now, cursor, sorted(late))
+            gap = result.window.gap if isinstance(result.window, SessionWindow) else 0
+            lasts = last_of(connection, definition.name, name, choice.asked, gap)
+            found = read_answers(connection, scope, self._compiled, name, choice.asked, lasts)
+            known = {(last.start, last.key): last for last in lasts}
+            others = [(each.start, each.key) for each in found if (each.start, each.key) not in known]
+            known |= lasts_at(connection, definition.name, name, others)
+        compared = [
+            revision_of(self._compiled, name, clocks.clocks, each, known.get((each.start, each.key))) for each in found
+        ]
+        revisions = [revision for revision in compared if revision is not None]
+        held = [each for each in revisions if is_held(self._compiled, name, each)]
+        ready = [each for each in revisions if not is_held(self._compiled, name, each)]
+        return _Seen(scope, clocks, choice, ready, held)
+
+    def _write(self, name: str, seen: _Seen, now: int) -> int | None:
+        """Write a pass, unless something else is served by now, or somebody else has written one of its revisions."""
+        if not seen.revisions and not seen.choice.waiting:
+            return 0
+        of, database = self._compiled.definition.name, self._store.database
+        with database.write(durable=True) as connection:
+            pointer = connection.execute(sa.select(pointers).where(pointers.c.name == of).with_for_update()).first()
+            if pointer is None or pointer.publication != seen.scope.publication:
+                return None
+            places = [(each.found.start, each.found.key) for each in seen.revisions]
+            known = lasts_at(connection, of, name, places)
+            if any(known.get(place) != each.last for place, each in zip(places, seen.revisions, strict=True)):
+                return None
+            write_revisions(database, connection, self._compiled, name, seen.scope, seen.revisions, now)
+            _forget(connection, seen.choice.waiting)
+            hold_again(database, connection, of, name, self._compiled.definition.tile, seen.held, now)
+            reached("results-drained")
+        return len(seen.revisions)
+
+    def _note_progress(self, name: str, seen: _Seen) -> None:
+        """All that is over, or settled, has been sent, as of the last pass's instant."""
+        of, tile = self._compiled.definition.name, self._compiled.definition.tile
+        clocks, d, p = seen.clocks, result_due.c, result_progress.c
+        over = clocks.clocks.over // tile * tile
+        if over <= clocks.clocks.on_time_to and clocks.settled_by == seen.scope.publication and not _grew(clocks):
+            return
+        with self._store.database.write() as connection:
+            pending = sa.select(d.tile).where(d.name == of, d.tile < over).limit(1)
+            if connection.execute(pending).first() is not None:
+                return
+            mine = (p.name == of) & (p.result == name)
+            values = {
+                "on_time_to": max(over, clocks.clocks.on_time_to),
+                "final_to": max(clocks.clocks.settled, clocks.clocks.final_to),
+                "settled_by": seen.scope.publication,
+            }
+            if connection.execute(result_progress.update().where(mine).values(values)).rowcount == 0:
+                connection.execute(result_progress.insert().values(name=of, result=name, **values))
+
+
+@dataclass(frozen=True)
+class _Progress:
+    clocks: Clocks
+    settled_by: int
+
+
+@dataclass(frozen=True)
+class _Seen:
+    scope: Scope
+    clocks: _Progress
+    choice: Choice
+    revisions: list[Revision]
+    held: list[Revision]
+    """Sessions that are still open, to be looked at again when they may be over."""
+
+
+def _grew(progress: _Progress) -> bool:
+    return progress.clocks.settled > progress.clocks.final_to
+
+
+def _clocks(connection: sa.Connection, of: str, name: str, scope: Scope, lateness: int, over: int) -> _Progress:
+    p = result_progress.c
+    row = connection.execute(sa.select(result_progress).where(p.name == of, p.result == name)).first()
+    clocks = Clocks.of(scope, lateness, over)
+    if row is None:
+        return _Progress(clocks, 0)
+    on_time_to = row.on_time_to if row.on_time_to is not None else BEGINNING
+    final_to = row.final_to if row.final_to is not None else BEGINNING
+    # What was over stays over, also where another live run is served that isn't as far yet.
+    told = Clocks(max(clocks.over, on_time_to), clocks.settled, on_time_to, final_to)
+    return _Progress(told, row.settled_by)
+
+
+def _forget(connection: sa.Connection, waiting: Sequence[sa.Row[Any]]) -> None:
+    if waiting:
+        connection.execute(_FORGET, [dict(zip(_PLACE, row, strict=False)) for row in waiting])

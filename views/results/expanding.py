@@ -1,0 +1,83 @@
+"""Due tiles become waiting windows, in one transaction: the tile is forgotten once every window of it is noted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.schemas.definition.models import Definition
+from tandem.views.results.marking import fresh_mark
+from tandem.views.results.revising import Revision
+from tandem.views.results.tables import result_due, result_waiting
+from tandem.views.results.windows import held_windows
+from tandem.views.storage.database import Database
+
+__all__ = ["LATER", "expand_due", "hold_again"]
+
+_AT_ONCE: Final = 5_000
+LATER: Final = 2**62
+"""`since` of a window that is never early: another that is open ends before it."""
+
+_PLACE: Final = ("the_name", "the_tile", "the_whole", "the_key", "the_mark")
+_FORGET: Final = result_due.delete().where(
+    *(column == sa.bindparam(name) for column, name in zip(result_due.c, _PLACE, strict=False))
+)
+"""Only with the mark that was seen: what changed since stays."""
+
+
+def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
+    """Note the windows of some due tiles; whether more are due. `over`: windows that end by then aren't open."""
+    d = result_due.c
+    with database.write() as connection:
+        query = sa.select(result_due).where(d.name == definition.name).order_by(d.tile, d.whole, d.key)
+        rows = connection.execute(query.limit(_AT_ONCE)).all()
+        if not rows:
+            return False
+        waiting: dict[tuple[Any, ...], int] = {}
+        for row in rows:
+            for place, since in _windows(definition, row, over, now):
+                waiting[place] = min(since, waiting.get(place, since))
+        mark = fresh_mark()
+        values = [(definition.name, *place, mark, since) for place, since in sorted(waiting.items())]
+        database.write_rows(connection, database.made(_upsert), values)
+        connection.execute(_FORGET, [dict(zip(_PLACE, row, strict=False)) for row in rows])
+    return len(rows) == _AT_ONCE
+
+
+def hold_again(
+    database: Database,
+    connection: sa.Connection,
+    of: str,
+    name: str,
+    tile: int,
+    sessions: Sequence[Revision],
+    now: int,
+) -> None:
+    """Note sessions that are longer than was known when their tiles became due, by the time at which they close."""
+    mark = fresh_mark()
+    places = {(s.found.start // tile * tile, s.found.closes, s.found.key) for s in sessions}
+    values = [(of, name, start, closes, 0, key, mark, now) for start, closes, key in sorted(places)]
+    database.write_rows(connection, database.made(_upsert), values)
+
+
+def _windows(definition: Definition, row: sa.Row[Any], over: int, now: int) -> list[tuple[tuple[Any, ...], int]]:
+    found = []
+    for name, result in definition.results.items():
+        is_open = False
+        for start, end in held_windows(result, row.tile, definition.tile):
+            since = LATER if is_open else now
+            is_open = is_open or end > over
+            found.append(((name, start, end, row.whole, row.key), since))
+    return found
+
+
+def _upsert(database: Database) -> Any:
+    insert = database.insert(result_waiting)
+    since = sa.case(
+        (insert.excluded.since < result_waiting.c.since, insert.excluded.since), else_=result_waiting.c.since
+    )
+    return insert.on_conflict_do_update(
+        index_elements=list(result_waiting.primary_key), set_={"mark": insert.excluded.mark, "since": since}
+    )

@@ -1,0 +1,125 @@
+"""What is known of a name's results: their last revisions, what waits, and how outputs do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tandem.views.results.clocks import Timing
+from tandem.views.results.leases import read_lease
+from tandem.views.results.outbox import DEAD
+from tandem.views.results.tables import (
+    result_due,
+    result_outbox,
+    result_outputs,
+    result_revisions,
+    result_specs,
+    result_waiting,
+)
+
+__all__ = ["RevisionRow", "backlog", "dead_messages", "revisions", "waiting_messages"]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRow:
+    """The last revision of a window and key; times in microseconds UTC."""
+
+    result: str
+    start: int
+    end: int
+    key: str
+    revision: int
+    timing: str
+    events: int
+    results: dict[str, Any] | None
+    """None for one that was withdrawn."""
+    id: str
+
+
+def revisions(
+    connection: sa.Connection,
+    name: str,
+    result: str | None = None,
+    key: str | None = None,
+    span: tuple[int, int] | None = None,
+    most: int = 1_000,
+) -> list[RevisionRow]:
+    """The last revisions of windows that start in a span, the newest windows first."""
+    r = result_revisions.c
+    query = sa.select(result_revisions).where(r.name == name)
+    if result is not None:
+        query = query.where(r.result == result)
+    if key is not None:
+        query = query.where(r.key == key)
+    if span is not None:
+        query = query.where(r.start >= span[0], r.start < span[1])
+    rows = connection.execute(query.order_by(r.start.desc(), r.result, r.key).limit(most))
+    return [
+        RevisionRow(
+            *(row.result, row.start, row.end, row.key, row.revision, Timing(row.timing).name, row.events),
+            json.loads(row.answer) if row.answer is not None else None,
+            row.id,
+        )
+        for row in rows
+    ]
+
+
+def waiting_messages(connection: sa.Connection, name: str, result: str, start: int, key: str) -> Sequence[Any]:
+    """What the outbox has of one window and key: output, revision, state, error, payload."""
+    o = result_outbox.c
+    query = sa.select(o.output, o.revision, o.state, o.error, o.payload)
+    here = (o.name == name) & (o.result == result) & (o.start == start) & (o.key == key)
+    return connection.execute(query.where(here).order_by(o.ordinal)).all()
+
+
+def dead_messages(connection: sa.Connection, name: str, most: int = 100) -> Sequence[Any]:
+    """Messages that receivers refused for good."""
+    o = result_outbox.c
+    query = sa.select(o.output, o.result, o.start, o.key, o.revision, o.error).where(o.name == name, o.state == DEAD)
+    return connection.execute(query.order_by(o.ordinal).limit(most)).all()
+
+
+def backlog(connection: sa.Connection, name: str) -> dict[str, Any] | None:
+    """What waits of a name's results, None for a name that has none.
+
+    Keys: due (tiles), held (windows and keys that triggers hold back), outbox (messages), dead, oldest (when the first
+    message that waits was written), deliverer and until (its lease), outputs (by label: waiting, sent, error, next_at).
+    Times are microseconds UTC.
+    """
+    specs = sa.select(result_specs.c.name).where(result_specs.c.name == name).limit(1)
+    if connection.execute(specs).first() is None:
+        return None
+    o, lease = result_outbox.c, read_lease(connection, name)
+    waits = (o.name == name) & (o.state != DEAD)
+    oldest = connection.execute(sa.select(sa.func.min(o.created_at)).where(waits)).scalar()
+    return {
+        "due": _count(connection, result_due, result_due.c.name == name),
+        "held": _count(connection, result_waiting, result_waiting.c.name == name),
+        "outbox": _count(connection, result_outbox, waits),
+        "dead": _count(connection, result_outbox, (o.name == name) & (o.state == DEAD)),
+        "oldest": oldest,
+        "deliverer": lease.holder if lease is not None and lease.holder else None,
+        "until": lease.until if lease is not None and lease.holder else None,
+        "outputs": _outputs(connection, name),
+    }
+
+
+def _count(connection: sa.Connection, table: sa.Table, which: Any) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(which)).scalar_one())
+
+
+def _outputs(connection: sa.Connection, name: str) -> dict[str, dict[str, Any]]:
+    o, p = result_outbox.c, result_outputs.c
+    waiting = sa.select(o.output, sa.func.count()).where(o.name == name, o.state != DEAD).group_by(o.output)
+    nothing = {"waiting": 0, "sent": 0, "error": "", "next_at": 0}
+    found: dict[str, dict[str, Any]] = {
+        output: {**nothing, "waiting": count} for output, count in connection.execute(waiting)
+    }
+    for row in connection.execute(sa.select(p.output, p.sent, p.error, p.next_at).where(p.name == name)):
+        told = {"sent": row.sent, "error": row.error, "next_at": row.next_at}
+        found[row.output] = {**nothing, **found.get(row.output, {}), **told}
+    return dict(sorted(found.items()))

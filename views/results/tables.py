@@ -1,0 +1,150 @@
+"""The tables of results: which definitions have any, what is due, what was sent last, and what is to be sent."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, key_text, number, part, text
+
+__all__ = [
+    "result_due",
+    "result_leases",
+    "result_outbox",
+    "result_outputs",
+    "result_progress",
+    "result_revisions",
+    "result_specs",
+    "result_waiting",
+]
+
+result_specs = sa.Table(
+    "result_specs",
+    METADATA,
+    part("definition", of="definitions.id"),
+    part("name", sa.Text()),
+    crc(),
+)
+"""Definition versions that have results: only their transactions note what is due."""
+
+result_due = sa.Table(
+    "result_due",
+    METADATA,
+    part("name", sa.Text()),
+    part("tile"),
+    part("whole"),
+    part("key", key_text()),
+    count("mark"),
+    crc(),
+    **WITHOUT_ROWID,
+)
+"""Tiles whose answers may have changed: of one key, or `whole` of all. `mark` is another one at each change, so that
+who has worked a change off doesn't remove a later one.
+"""
+
+result_waiting = sa.Table(
+    "result_waiting",
+    METADATA,
+    part("name", sa.Text()),
+    part("result", sa.Text()),
+    part("start"),
+    part("end"),
+    part("whole"),
+    part("key", key_text()),
+    count("mark"),
+    count("since"),
+    crc(),
+    **WITHOUT_ROWID,
+)
+"""Windows of due tiles that their triggers hold back. Of sessions `start` is a tile's, `end` the time at which one may
+close that has events in it. `since`: wall clock.
+"""
+
+result_revisions = sa.Table(
+    "result_revisions",
+    METADATA,
+    part("name", sa.Text()),
+    part("result", sa.Text()),
+    part("start"),
+    part("key", key_text()),
+    count("end"),
+    count("closes"),
+    count("revision"),
+    count("timing"),
+    count("events"),
+    sa.Column("answer", sa.Text()),
+    text("id"),
+    crc(),
+    sa.Index("result_revisions_by_timing", "name", "result", "timing", "closes"),
+    **WITHOUT_ROWID,
+)
+"""The last revision of each window and key; `answer` is null for one that was withdrawn. `closes`: the window is over
+when the watermark has passed it; its end, or of a session the gap after it.
+"""
+
+result_progress = sa.Table(
+    "result_progress",
+    METADATA,
+    part("name", sa.Text()),
+    part("result", sa.Text()),
+    sa.Column("on_time_to", sa.BigInteger()),
+    sa.Column("final_to", sa.BigInteger()),
+    count("settled_by"),
+    count("passes"),
+    crc(),
+)
+"""Every window that closed by `on_time_to` has been sent on time, every one that was settled by `final_to` finally, as
+of publication `settled_by`.
+"""
+
+result_outbox = sa.Table(
+    "result_outbox",
+    METADATA,
+    sa.Column("ordinal", number(), primary_key=True),
+    text("name"),
+    text("output"),
+    text("result"),
+    count("start"),
+    count("end"),
+    text("key"),
+    count("revision"),
+    count("pass_number"),
+    text("state"),
+    count("fence"),
+    text("id"),
+    text("payload"),
+    sa.Column("base", sa.Text()),
+    text("error"),
+    count("created_at"),
+    crc(),
+    sa.Index("result_outbox_by_output", "name", "output", "state", "ordinal"),
+    sa.Index("result_outbox_by_window", "name", "result", "start", "key"),
+    sqlite_autoincrement=True,
+)
+"""Revisions that are to be sent, one row for each output. `state`: waiting; taken by the deliverer of a `fence`, so
+that receivers may have seen it; dead, since it was refused for good. `base`: the answer that it follows.
+"""
+
+result_outputs = sa.Table(
+    "result_outputs",
+    METADATA,
+    part("name", sa.Text()),
+    part("output", sa.Text()),
+    count("sent"),
+    count("failures"),
+    count("next_at"),
+    text("error"),
+    count("changed_at"),
+    crc(),
+)
+"""How sending to an output goes: after `failures` in a row it is tried again at `next_at` (wall clock)."""
+
+result_leases = sa.Table(
+    "result_leases",
+    METADATA,
+    part("name", sa.Text()),
+    text("holder"),
+    count("fence"),
+    count("until"),
+    crc(),
+)
+"""Who delivers the results of a name, until when (wall clock). Each new holder has a higher `fence`."""

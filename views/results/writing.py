@@ -1,0 +1,96 @@
+"""Writing revisions and their messages, in the transaction that has compared them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.reading import Scope
+from tandem.views.results.clocks import Timing
+from tandem.views.results.revising import Revision, message_of
+from tandem.views.results.tables import result_outbox, result_progress, result_revisions
+from tandem.views.storage.database import Database
+
+__all__ = ["WAITING", "write_revisions"]
+
+WAITING: Final = "waiting"
+_IN_ONE: Final = 200
+
+
+def write_revisions(
+    database: Database,
+    connection: sa.Connection,
+    compiled: CompiledDefinition,
+    name: str,
+    scope: Scope,
+    revisions: Sequence[Revision],
+    now: int,
+) -> None:
+    """Make these revisions the last ones, and put a message of each into the outbox for each output.
+
+    An early one that still waits there, so that nobody can have seen it, is replaced by the one that follows it.
+    """
+    if not revisions:
+        return
+    of, result = compiled.definition.name, compiled.definition.results[name]
+    passed = _next_pass(connection, of, name)
+    rows, messages = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    replaced = _replaced(connection, of, name, revisions, len(result.to))
+    for revision in revisions:
+        number, base = _follows(revision, replaced)
+        message = message_of(compiled, name, scope, revision, number, base)
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        found, key = revision.found, message["id"]
+        state = (number, int(revision.timing), found.events, found.answer, key)
+        rows.append((of, name, found.start, found.key, found.end, found.closes, *state))
+        for output in result.to:
+            place = (of, output.label, name, found.start, found.end, found.key, number, passed)
+            messages.append((*place, WAITING, 0, key, text, base, "", now))
+    database.write_rows(connection, database.overwrite(result_revisions), rows)
+    names = [column.name for column in result_outbox.columns if column.name not in ("ordinal", "crc")]
+    connection.execute(result_outbox.insert(), [dict(zip(names, each, strict=True)) for each in messages])
+
+
+def _next_pass(connection: sa.Connection, of: str, name: str) -> int:
+    p = result_progress.c
+    mine = (p.name == of) & (p.result == name)
+    if connection.execute(result_progress.update().where(mine).values(passes=p.passes + 1)).rowcount == 0:
+        connection.execute(result_progress.insert().values(name=of, result=name, settled_by=0, passes=1))
+    return int(connection.execute(sa.select(p.passes).where(mine)).scalar_one())
+
+
+def _follows(revision: Revision, replaced: Mapping[tuple[int, str], str | None]) -> tuple[int, str | None]:
+    """The number of a revision, and the answer of the one before it."""
+    last = revision.last
+    if last is None:
+        return 1, None
+    if (last.start, last.key) in replaced:
+        return last.revision, replaced[last.start, last.key]
+    return last.revision + 1, last.answer
+
+
+def _replaced(
+    connection: sa.Connection, of: str, name: str, revisions: Sequence[Revision], outputs: int
+) -> dict[tuple[int, str], str | None]:
+    """Remove early messages that nobody can have seen: by start and key the answer that was sent before them."""
+    early = {(e.last.start, e.last.key): e.last.revision for e in revisions if e.last and e.last.timing == Timing.EARLY}
+    o, places, found = result_outbox.c, list(early), dict[tuple[int, str], list[Any]]()
+    for at in range(0, len(places), _IN_ONE):
+        here = sa.tuple_(o.start, o.key).in_(places[at : at + _IN_ONE])
+        query = sa.select(o.ordinal, o.state, o.base, o.start, o.key, o.revision)
+        for row in connection.execute(query.where(o.name == of, o.result == name, here)):
+            if row.revision == early[row.start, row.key]:
+                found.setdefault((row.start, row.key), []).append(row)
+    unseen = {
+        place: rows
+        for place, rows in found.items()
+        if len(rows) >= outputs and all(row.state == WAITING for row in rows)
+    }
+    gone = [{"the_ordinal": row.ordinal} for rows in unseen.values() for row in rows]
+    if gone:
+        connection.execute(result_outbox.delete().where(o.ordinal == sa.bindparam("the_ordinal")), gone)
+    return {place: rows[0].base for place, rows in unseen.items()}
