@@ -78,7 +78,7 @@ def topic_of(subscription: str) -> str:
     from google.cloud.pubsub_v1 import SubscriberClient
 
     with _one_line(subscription), SubscriberClient() as client:
-        topic = str(client.get_subscription(subscription=subscription, **_patience()).topic)
+        topic = str(client.get_subscription(subscription=subscription, **_timeout()).topic)
     if topic == "_deleted-topic_":
         raise LaunchError(f"the topic of {subscription} was deleted; --topic names one that feeds it")
     return topic
@@ -95,7 +95,7 @@ def publish_letters(store: ViewStore, version: str, letters: Sequence[Letter], t
     sent = skipped = 0
     try:
         with _one_line(topic):
-            client.get_topic(topic=topic, **_patience())
+            client.get_topic(topic=topic, **_timeout())
         for held in packed(letters, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES):
             noted = store.dead_letters.send(version, [(x.place, x.state.attempts + 1, topic) for x in held])
             fresh = [letter for letter, new in zip(held, noted, strict=True) if new]
@@ -151,7 +151,7 @@ def _size(letter: Letter) -> int:
 # Pub/Sub's clients
 
 
-def _patience() -> dict[str, Any]:
+def _timeout() -> dict[str, Any]:
     """A server that is just starting is waited for; one that isn't there at all not for ever."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type

@@ -22,7 +22,7 @@ __all__ = [
     "DecodedSegment",
     "FoldUpdate",
     "RecordBatchCoder",
-    "ReplayFate",
+    "ReplayOutcome",
     "SegmentTally",
     "SourceBatch",
     "Straddler",
@@ -67,7 +67,7 @@ class DecodedSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayFate:
+class ReplayOutcome:
     """What became of one record that is a replay of a dead letter."""
 
     row: int
@@ -104,7 +104,7 @@ class SegmentTally:
     """Replays of records that are counted themselves, where copies aren't removed by their ids."""
     dead_rows: tuple[int, ...] = ()
     """The dead records' rows, ascending."""
-    replays: tuple[ReplayFate, ...] = ()
+    replays: tuple[ReplayOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class DeadLetterBatch:
     number: int
     generation: int
     letters: tuple[DeadLetter, ...]
-    replays: tuple[ReplayFate, ...] = ()
+    replays: tuple[ReplayOutcome, ...] = ()
     """What became of replays, those that are among the letters and the others."""
 
 
@@ -257,9 +257,9 @@ class SegmentTallyCoder(PackedCoder):
         by_tile = tuple((tile, count) for tile, count in late)
         counts = (received, routed, filtered, dead)
         dead_rows = tuple(np.frombuffer(rows, "<i8").tolist())
-        fates = tuple(ReplayFate(*replay) for replay in replays)
+        outcomes = tuple(ReplayOutcome(*replay) for replay in replays)
         base = SegmentTally(position, number, generation, *counts, by_tile, reported, tuple(tiles))
-        return replace(base, duplicates=duplicates, dead_rows=dead_rows, replays=fates)
+        return replace(base, duplicates=duplicates, dead_rows=dead_rows, replays=outcomes)
 
 
 class DeadLetterBatchCoder(PackedCoder):
@@ -275,7 +275,7 @@ class DeadLetterBatchCoder(PackedCoder):
     def decode(self, encoded: bytes) -> DeadLetterBatch:
         (position, number, generation, letters, replays), payloads = unpack(encoded)
         dead = tuple(_letter(*pair) for pair in zip(letters, payloads, strict=True))
-        return DeadLetterBatch(position, number, generation, dead, tuple(ReplayFate(*replay) for replay in replays))
+        return DeadLetterBatch(position, number, generation, dead, tuple(ReplayOutcome(*replay) for replay in replays))
 
 
 class FoldUpdateCoder(PackedCoder):

@@ -23,7 +23,7 @@ from tandem.transforms.sources.followed import FollowConfig, FollowedSource, Rea
 from tandem.transforms.sources.journaled import JournaledSource, ReadJournaled
 from tandem.transforms.sources.lane_elements import ElementSource
 
-__all__ = ["PERMANENT", "ReadFollowed", "ReadJournaled", "restored"]
+__all__ = ["PERMANENT", "FollowedSource", "JournaledSource", "ReadFollowed", "ReadJournaled", "restored"]
 
 PERMANENT: Final[dict[str, type]] = {
     "source of a lane": JournaledSource,

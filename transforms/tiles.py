@@ -15,7 +15,7 @@ from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
 from tandem.transforms.routing.replay_outcomes import EarlierLetters
 from tandem.transforms.routing.tiles import route
-from tandem.transforms.sinks.retrying import patiently
+from tandem.transforms.sinks.retrying import retrying
 from tandem.views.storage.opening import open_store
 
 __all__ = ["DEAD", "LATE_COPIES", "TALLIES", "LetterSource", "RouteToTiles"]
@@ -41,7 +41,7 @@ class LetterSource:
 
         def noted(position: str, row: int) -> bool:
             store = open_store(self.store)
-            return patiently(lambda: store.dead_letters.is_noted(version, position, row, self.batch_run, self.live_run))
+            return retrying(lambda: store.dead_letters.is_noted(version, position, row, self.batch_run, self.live_run))
 
         return EarlierLetters(self.boundary, noted)
 

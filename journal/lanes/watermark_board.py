@@ -20,7 +20,7 @@ from tandem.journal.storage.documents import decode_document, encode_document
 from tandem.journal.storage.layout import parse_watermark_name, watermark_folder, watermark_path
 from tandem.schemas.errors import JournalError
 
-__all__ = ["Published", "WatermarkBoard", "newest_openings", "read_board"]
+__all__ = ["Published", "WatermarkBoard", "newest_epochs", "read_board"]
 
 SNAPSHOT_ATTEMPTS = 8
 
@@ -70,7 +70,7 @@ def read_board(blobs: BlobStore, run: str) -> dict[int, Published] | None:
     return None
 
 
-def newest_openings(blobs: BlobStore, run: str) -> dict[int, int]:
+def newest_epochs(blobs: BlobStore, run: str) -> dict[int, int]:
     """By lane the number of the opening segment of its newest reader; 0: it hasn't opened the lane yet."""
     return _newest(blobs.list(watermark_folder(run)))
 
@@ -190,9 +190,9 @@ class WatermarkBoard:
         names = map(parse_watermark_name, self._blobs.list(watermark_folder(self._run)))
         return [name[1] for name in names if name is not None and name[0] == self._lane and name[1] < opening]
 
-    def _values_of(self, openings: Sequence[int]) -> dict[str, int | None]:
+    def _values_of(self, epochs: Sequence[int]) -> dict[str, int | None]:
         values = WatermarkTracker(dict.fromkeys(self._sources, 0))
-        for number in openings:
+        for number in epochs:
             path = watermark_path(self._run, self._lane, number)
             try:
                 values.lift(Published.decode(path, self._blobs.read(path)).watermarks)

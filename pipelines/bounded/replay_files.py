@@ -146,7 +146,7 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
 
     What a replay that died had noted, but no batch run that is served has read, may be replayed anew.
     """
-    from tandem.transforms.elements import ReplayFate
+    from tandem.transforms.elements import ReplayOutcome
 
     version = compiled.definition.version
     waiting: dict[str, list[tuple[int, LetterState, int]]] = {}
@@ -165,14 +165,14 @@ def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHom
         batch_run, generation = reader
         position = f"{path}/0"
         dead = load(home.dead_letters, version, position)
-        fates = []
+        outcomes = []
         for at, state, attempt in held:
             found = dead.get(at)
             why = (found.letter.stage, found.letter.reason) if found is not None else ("", "")
-            fates.append(ReplayFate(at, state.position, state.row, attempt, found is None, why[0], why[1]))
-        store.dead_letters.note(version, batch_run, [LetterNote(position, generation, (), fates)])
-        decoded += sum(fate.decoded for fate in fates)
-        failed += sum(not fate.decoded for fate in fates)
+            outcomes.append(ReplayOutcome(at, state.position, state.row, attempt, found is None, why[0], why[1]))
+        store.dead_letters.note(version, batch_run, [LetterNote(position, generation, (), outcomes)])
+        decoded += sum(outcome.decoded for outcome in outcomes)
+        failed += sum(not outcome.decoded for outcome in outcomes)
     return decoded, failed
 
 

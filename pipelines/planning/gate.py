@@ -26,7 +26,7 @@ from tandem.runners.submission.launching import FN_API_RUNNER, is_local
 from tandem.runners.submission.runner_names import runner_of, spelled
 from tandem.schemas.errors import LaunchError, TandemError
 
-__all__ = ["Gate", "dry_run", "gate", "patient", "with_runner_flags"]
+__all__ = ["Gate", "dry_run", "gate", "with_long_timeout", "with_runner_flags"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def gate(pipeline: Launchable, arguments: Sequence[str]) -> Gate:
     rest, accepted = accepted_codes(arguments)
     rest, against = take_value(rest, "--against")
     rest, save = take_value(rest, "--save")
-    rest = patient(arranged(pipeline.name, rest))
+    rest = with_long_timeout(arranged(pipeline.name, rest))
     thorough = against is not None or save is not None or not _is_here(rest)
     findings = _thorough(pipeline, rest, against, save) if thorough else _quick(pipeline.name, rest)
     refuse(findings, accepted, plan=f"tandem plan {pipeline.name}")
@@ -56,7 +56,7 @@ def gate(pipeline: Launchable, arguments: Sequence[str]) -> Gate:
     return Gate(rest, tuple(finding for finding in findings if finding.level is not Level.NOTE))
 
 
-def patient(arguments: Sequence[str]) -> list[str]:
+def with_long_timeout(arguments: Sequence[str]) -> list[str]:
     """With a `--job_server_timeout` of years for jobs of a job server: Beam 2.77 takes the 300 s of a request for the
     whole time that it waits for a job, so that longer ones would end their launcher.
     """
@@ -97,7 +97,7 @@ def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], t
     """
     words = spelled(arguments)
     try:
-        return patient(arranged(name, words, download=False)), ()
+        return with_long_timeout(arranged(name, words, download=False)), ()
     except TandemError as error:
         defaults = [f"--{flag}={value}" if value else f"--{flag}" for flag, value in LIVE_DEFAULTS.items()]
         kept, runner = take_value(words, "--runner")

@@ -28,7 +28,7 @@ def create_topic(
     _check(name, "topics")
     with _errors(name):
         try:
-            _publisher().create_topic(name=name, **_patience())
+            _publisher().create_topic(name=name, **_timeout())
         except AlreadyExists:
             say(f"{name} is there already")
         else:
@@ -51,14 +51,14 @@ def create_subscription(
         client = _subscriber()
         try:
             client.create_subscription(
-                request={"name": name, "topic": topic, "ack_deadline_seconds": ack_deadline}, **_patience()
+                request={"name": name, "topic": topic, "ack_deadline_seconds": ack_deadline}, **_timeout()
             )
         except NotFound:
             raise UserError(
                 f"{topic} doesn't exist {_where()}; `tandem pubsub create-topic {topic}` makes it"
             ) from None
         except AlreadyExists:
-            _check_same(client.get_subscription(subscription=name, **_patience()), topic, ack_deadline)
+            _check_same(client.get_subscription(subscription=name, **_timeout()), topic, ack_deadline)
             say(f"{name} is there already")
         else:
             say(f"created {name}")
@@ -90,7 +90,7 @@ def _subscriber() -> Any:
     return SubscriberClient()
 
 
-def _patience() -> dict[str, Any]:
+def _timeout() -> dict[str, Any]:
     """A server that is just starting is waited for; one that isn't there at all not for ever."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type

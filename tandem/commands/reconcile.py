@@ -35,14 +35,14 @@ def reconcile(
     """Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags)."""
     from tandem.output.drift import outcome_data
     from tandem.pipelines.bounded.reconcile_report import report
-    from tandem.pipelines.planning.gate import patient
+    from tandem.pipelines.planning.gate import with_long_timeout
     from tandem.pipelines.reconcile import ReconcileConfig, check_logic
     from tandem.pipelines.reconcile import reconcile as run
     from tandem.runners.options.config import Home, beam_options, piece_memory
     from tandem.runners.submission.flags import arranged
 
     places, memory = Places.of(home, store, journal), piece_memory(max_piece_memory)
-    options = beam_options(patient(arranged("reconcile", context.args)))
+    options = beam_options(with_long_timeout(arranged("reconcile", context.args)))
     with existing_store(places) as views:
         chosen = load_named(definition, views)
     usual = Home.at(home)

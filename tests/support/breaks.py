@@ -130,7 +130,7 @@ def tiles_are_cleared_too_early(patch: Patch) -> None:
     patch.setattr(tandem.transforms.fold.fold, "cleared_at", lambda definition, tile, run: tile + definition.tile)
     patch.setattr(
         tandem.transforms.fold.fold._Fold,
-        "set_aside",
+        "evict",
         lambda self, key, entries, token, clear: self.forget(key, entries, token),
     )
 

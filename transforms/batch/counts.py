@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from tandem.schemas.columns import TIME
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
-from tandem.transforms.sinks.retrying import patiently
+from tandem.transforms.sinks.retrying import retrying
 from tandem.views.rows import BatchManifest, GenerationCounts, SegmentFile
 from tandem.views.storage.opening import open_store
 
@@ -53,7 +53,7 @@ class _CountReceived(beam.DoFn):  # type: ignore[misc]
     def finish_bundle(self) -> None:
         held, self._held = self._held, []
         if held:
-            patiently(lambda: open_store(self._store).batch.write_segment_tiles(self._version, held))
+            retrying(lambda: open_store(self._store).batch.write_segment_tiles(self._version, held))
 
 
 class CountCounted(beam.PTransform):  # type: ignore[misc]

@@ -26,18 +26,18 @@ from tandem.transforms.fold.cache import COMPACT_AFTER, TILE_CACHE, CachedTile
 from tandem.transforms.fold.stored_tiles import LiveRunRef, StoredTiles
 from tandem.transforms.routing.panes import Pane
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
-from tandem.transforms.sources.reader_epochs import openings_of, unstamped
+from tandem.transforms.sources.reader_epochs import epochs_of, unstamped
 
 __all__ = ["FoldTiles", "cleared_at"]
 
-_OVER, _ASIDE, _BACK = b"+", b"-", b"*"
-"""What may stand behind a token: the tile's end has passed; it is set aside; a pane came all the same."""
+_OVER, _EVICTED, _BACK = b"+", b"-", b"*"
+"""What may stand behind a token: the tile's end has passed; it is evicted; a pane came all the same."""
 _TOKEN: Final = 8
 """Bytes of a token."""
 
 
 def cleared_at(definition: Definition, tile: int, run: str) -> int:
-    """The watermark (microseconds UTC) at which a run sets a tile aside: its ids, by far the most, go to the store.
+    """The watermark (microseconds UTC) at which a run evicts a tile: its ids, by far the most, go to the store.
 
     Hardly anything in time comes later, and what does finds the tile again: events of a lane that has just woken up,
     whose own watermark is far behind, or of a runner that holds no watermark for what lies behind it. A follower may
@@ -62,7 +62,7 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
 class _Fold(beam.DoFn):  # type: ignore[misc]
     """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
 
-    Behind the token stands how far the watermark has passed the tile. It is set aside once its lateness is over: the
+    Behind the token stands how far the watermark has passed the tile. It is evicted once its lateness is over: the
     store has all of it then, under the token, which is what is left in the runner's state for a day more.
 
     The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
@@ -99,7 +99,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if cached is None:
             cached = self._restored(key, entries, known)
         if cached.behind and not cached.marked:
-            cached.marked = self._tiles.mark_behind(key, openings_of(events))
+            cached.marked = self._tiles.mark_behind(key, epochs_of(events))
         update = cached.state.update([unstamped(events)], timing)
         replacement = self._replacement(cached, timing) if cached.behind else None
         if cached.entries >= cached.compact_at:
@@ -110,7 +110,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         else:
             entries.add(cached.state.delta_bytes(update))
             cached.entries += 1
-        back = mark in (_ASIDE, _BACK)
+        back = mark in (_EVICTED, _BACK)
         fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
         token.write(fresh)
         TILE_CACHE.put(self._cache_key(key), fresh, cached)
@@ -138,7 +138,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         yield FoldUpdate(key[0], key[1], block, (), (), ids, ids, "on time", attempt)
 
     @on_timer(CLEAR)  # type: ignore[untyped-decorator]
-    def set_aside(
+    def evict(
         self,
         key: Any = beam.DoFn.KeyParam,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
@@ -147,7 +147,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     ) -> None:
         """The watermark is a tile past the lateness: keep only a token; a day later, nothing."""
         known = token.read()
-        if known is None or known[_TOKEN:] == _ASIDE:
+        if known is None or known[_TOKEN:] == _EVICTED:
             self.forget(key, entries, token)
             return
         cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
@@ -156,16 +156,16 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
             return
         clear.set(self._due(key, DAY))
         fresh = secrets.token_bytes(_TOKEN)
-        self._tiles.set_aside(cached.state, fresh)
+        self._tiles.evict(cached.state, fresh)
         entries.clear()
-        token.write(fresh + _ASIDE)
+        token.write(fresh + _EVICTED)
 
     def forget(self, key: TileKey, entries: Any, token: Any) -> None:
         """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
         known = token.read()
-        if known is None or known[_TOKEN:] != _ASIDE:
+        if known is None or known[_TOKEN:] != _EVICTED:
             cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
-            self._tiles.set_aside(cached.state, secrets.token_bytes(_TOKEN))
+            self._tiles.evict(cached.state, secrets.token_bytes(_TOKEN))
         else:
             self._tiles.forget(key, known[:_TOKEN], before=key[0] - DAY)
         entries.clear()
@@ -187,7 +187,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         return cached.state.whole(timing)
 
     def _restored(self, key: TileKey, entries: Any, known: bytes | None) -> CachedTile:
-        """The state of the runner's entries, or of what was set aside under its token."""
-        if known is not None and known[_TOKEN:] == _ASIDE:
+        """The state of the runner's entries, or of what was evicted under its token."""
+        if known is not None and known[_TOKEN:] == _EVICTED:
             return self._tiles.take_back(key, known[:_TOKEN])
         return self._tiles.restore(key, list(entries.read()))

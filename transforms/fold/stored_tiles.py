@@ -1,4 +1,4 @@
-"""What the fold asks the view store about its tiles and leaves to it: where a runner went back, and tiles set aside."""
+"""What the fold asks the view store about its tiles and leaves to it: where a runner went back, and tiles evicted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tandem.transforms.fold.cache import COMPACT_AFTER, CachedTile
 from tandem.transforms.fold.state import Beside, TileState
 from tandem.transforms.routing.seen_ids import SeenIds, ids_batch, merge_sorted
 from tandem.transforms.routing.tiles import shards_of
-from tandem.transforms.sinks.retrying import patiently
-from tandem.transforms.sources.reader_epochs import Openings, are_replaced
-from tandem.views.live.evicted_tiles import Aside
+from tandem.transforms.sinks.retrying import retrying
+from tandem.transforms.sources.reader_epochs import ReaderEpochs, are_replaced
+from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
@@ -43,39 +43,39 @@ class StoredTiles:
 
     def restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
         """The state that a runner's entries tell of; without any that of a new tile, or of one long forgotten."""
-        return patiently(lambda: self._restore(key, entries))
+        return retrying(lambda: self._restore(key, entries))
 
     def take_back(self, key: TileKey, token: bytes) -> CachedTile:
-        """The state of a tile that was set aside. The runner has nothing of it: its next entry has to be the whole."""
-        return patiently(lambda: self._take_back(key, token))
+        """The state of a tile that was evicted. The runner has nothing of it: its next entry has to be the whole."""
+        return retrying(lambda: self._take_back(key, token))
 
-    def set_aside(self, state: TileState, token: bytes) -> None:
+    def evict(self, state: TileState, token: bytes) -> None:
         """Keep a state under a token. A late copy of an earlier generation may come even now, and straddles then."""
         ids = state.own_ids() if self.compiled.definition.deduplicate else ids_batch(merge_sorted([]))
         newest = max([*state.tallies, *state.late.lowest.values()], default=0)
-        aside = Aside(newest, ids, state.snapshot_bytes(ids=False))
-        patiently(lambda: self._store.evicted_tiles.keep(*self._place(state.tile), token, aside))
+        evicted = EvictedTile(newest, ids, state.snapshot_bytes(ids=False))
+        retrying(lambda: self._store.evicted_tiles.keep(*self._place(state.tile), token, evicted))
 
     def forget(self, key: TileKey, token: bytes, before: int) -> None:
-        """Nothing comes any more for a tile that was set aside; states of tiles `before` it (microseconds UTC) go."""
-        patiently(lambda: self._store.evicted_tiles.forget(*self._place(key), token, before))
+        """Nothing comes any more for a tile that was evicted; states of tiles `before` it (microseconds UTC) go."""
+        retrying(lambda: self._store.evicted_tiles.forget(*self._place(key), token, before))
 
-    def mark_behind(self, key: TileKey, openings: Openings) -> bool:
+    def mark_behind(self, key: TileKey, epochs: ReaderEpochs) -> bool:
         """Nothing is published until this tile has caught up; unless a worker that was taken for dead has woken up.
 
         To that one the store is ahead for good, and nothing would take its mark away while the run goes on. Returns
         whether it was marked.
         """
         version, run = self.compiled.version, self.live_run.run
-        journal = patiently(lambda: self._store.live.get(version, run)).journal
-        if are_replaced(open_blobs(journal), run, openings):
+        journal = retrying(lambda: self._store.live.get(version, run)).journal
+        if are_replaced(open_blobs(journal), run, epochs):
             return False
-        patiently(lambda: self._store.live.mark_behind(version, run, *key))
+        retrying(lambda: self._store.live.mark_behind(version, run, *key))
         return True
 
     def next_attempt(self, state: TileState) -> int | None:
         """The number of the attempt that replaces what the store has; None while that has more."""
-        return patiently(lambda: self._next_attempt(state))
+        return retrying(lambda: self._next_attempt(state))
 
     @property
     def _store(self) -> ViewStore:
@@ -94,12 +94,12 @@ class StoredTiles:
         return CachedTile(state, len(entries), max(COMPACT_AFTER, 2 * len(entries)), behind)
 
     def _take_back(self, key: TileKey, token: bytes) -> CachedTile:
-        state, aside = self._new_state(key), self._store.evicted_tiles.find(*self._place(key), token)
-        if aside is None:  # batch has covered all that it counted
+        state, evicted = self._new_state(key), self._store.evicted_tiles.find(*self._place(key), token)
+        if evicted is None:  # batch has covered all that it counted
             state.attempt = self._store.live.tile_progress(*self._place(key)).attempt
         else:
-            state.restore([aside.states])
-            state.seen.load(aside.ids)
+            state.restore([evicted.states])
+            state.seen.load(evicted.ids)
         if self.compiled.definition.deduplicate and (batch := self._batch()) is not None:
             # of the ids that were kept those are gone that batch has covered since
             state.seen.load(self._store.batch.counted_ids(self.compiled.version, batch[0], *key))

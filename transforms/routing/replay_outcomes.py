@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from tandem.formats.dead_letters.replays import REPLAY_OF, ReplayOf, without_replay
 from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
 from tandem.schemas.messages import DeadLetter
-from tandem.transforms.elements import ReplayFate, SourceBatch
+from tandem.transforms.elements import ReplayOutcome, SourceBatch
 from tandem.transforms.trial import try_messages
 
-__all__ = ["EarlierLetters", "fates_of", "find_replays", "repeated"]
+__all__ = ["EarlierLetters", "find_replays", "outcomes_of", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ def find_replays(batch: SourceBatch) -> dict[int, ReplayOf]:
     return {row: replay for row, replay in found.items() if replay is not None}
 
 
-def fates_of(replays: Mapping[int, ReplayOf], dead: Sequence[DeadLetter]) -> tuple[ReplayFate, ...]:
+def outcomes_of(replays: Mapping[int, ReplayOf], dead: Sequence[DeadLetter]) -> tuple[ReplayOutcome, ...]:
     """Each replay's fate, by row; one that isn't among the dead letters could be read."""
     letters = {letter.row: letter for letter in dead} if replays else {}
     return tuple(
-        ReplayFate(row, of.position, of.row, of.attempt, True)
+        ReplayOutcome(row, of.position, of.row, of.attempt, True)
         if (letter := letters.get(row)) is None
-        else ReplayFate(row, of.position, of.row, of.attempt, False, letter.stage, letter.reason)
+        else ReplayOutcome(row, of.position, of.row, of.attempt, False, letter.stage, letter.reason)
         for row, of in sorted(replays.items())
     )
 

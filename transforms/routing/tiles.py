@@ -19,7 +19,7 @@ from tandem.schemas.definition.loading import Source
 from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import DeadLetter
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
-from tandem.transforms.routing.replay_outcomes import EarlierLetters, fates_of, find_replays, repeated
+from tandem.transforms.routing.replay_outcomes import EarlierLetters, find_replays, outcomes_of, repeated
 from tandem.transforms.sources.reader_epochs import stamped
 
 __all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
@@ -91,7 +91,7 @@ def route(
         tiles=_distinct(tiles, definition.tile),
         duplicates=int(again.sum()),
         dead_rows=tuple(sorted(letter.row for letter in dead)),
-        replays=fates_of(replays, dead),
+        replays=outcomes_of(replays, dead),
     )
     return Routed(parts, tally, DeadLetterBatch(batch.position, batch.number, batch.generation, dead, tally.replays))
 

@@ -16,9 +16,9 @@ from tenacity import (
 
 from tandem.schemas.errors import DamagedStoreError, RunDroppedError, StoreError
 
-__all__ = ["PATIENCE", "patiently"]
+__all__ = ["RETRY_FOR", "retrying"]
 
-PATIENCE: Final = 300.0
+RETRY_FOR: Final = 300.0
 """Seconds for which a store that is locked or down is tried again before the pipeline fails."""
 
 _FINAL: Final = (RunDroppedError, DamagedStoreError)
@@ -26,7 +26,7 @@ _FINAL: Final = (RunDroppedError, DamagedStoreError)
 Result = TypeVar("Result")
 
 
-def patiently(work: Callable[[], Result]) -> Result:
+def retrying(work: Callable[[], Result]) -> Result:
     """The result of `work`, which is called again on every StoreError until patience ends; then that is raised.
 
     A run that was dropped stays so, and so does damage: these errors are raised at once.
@@ -34,7 +34,7 @@ def patiently(work: Callable[[], Result]) -> Result:
     retrying = Retrying(
         retry=retry_all(retry_if_exception_type(StoreError), retry_if_not_exception_type(_FINAL)),
         wait=wait_exponential_jitter(initial=0.1, max=5.0),
-        stop=stop_after_delay(PATIENCE),
+        stop=stop_after_delay(RETRY_FOR),
         reraise=True,
     )
     return retrying(work)

@@ -23,7 +23,7 @@ from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError
 from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
 from tandem.transforms.fold.stored_tiles import LiveRunRef
-from tandem.transforms.sinks.retrying import patiently
+from tandem.transforms.sinks.retrying import retrying
 from tandem.views.dead_letters.facts import LetterNote
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
@@ -102,13 +102,13 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
         self._flush()
         if not self._served:
             store = open_store(self._live_run.store)
-            self._served = patiently(lambda: serve_when_caught_up(store, self._definition, self._live_run.run))
+            self._served = retrying(lambda: serve_when_caught_up(store, self._definition, self._live_run.run))
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []
         if rows:
             store = open_store(self._live_run.store)
-            patiently(lambda: self._write(store, rows))
+            retrying(lambda: self._write(store, rows))
 
     def _write(self, store: ViewStore, rows: list[Any]) -> None:
         raise NotImplementedError
@@ -235,7 +235,7 @@ def _write_updates(
 ) -> list[FoldUpdate]:
     """Write the parts; gives the updates back."""
     store, compiled = open_store(url), compile_definition(definition)
-    patiently(lambda: store.batch.write(compiled, batch_run, parts))
+    retrying(lambda: store.batch.write(compiled, batch_run, parts))
     return updates
 
 
@@ -269,7 +269,7 @@ class _WriteLetters(beam.DoFn):  # type: ignore[misc]
         if self._store is not None and self._batch_run is not None:
             store, rows = open_store(self._store), [letter.row for letter in batch.letters]
             note, run = LetterNote(position, batch.generation, rows, batch.replays), self._batch_run
-            patiently(lambda: store.dead_letters.note(self._version, run, [note]))
+            retrying(lambda: store.dead_letters.note(self._version, run, [note]))
 
     def _write_file(self, position: str, batch: DeadLetterBatch) -> None:
         """A later run may find other letters there, say with more schemas: then its file lies beside the first."""

@@ -14,23 +14,23 @@ from typing import Final
 
 import pyarrow as pa
 
-from tandem.journal.lanes.watermark_board import newest_openings
+from tandem.journal.lanes.watermark_board import newest_epochs
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.layout import lane_name
 
-__all__ = ["Openings", "are_replaced", "gathered", "openings_of", "stamped", "unstamped"]
+__all__ = ["ReaderEpochs", "are_replaced", "epochs_of", "gathered", "stamped", "unstamped"]
 
-Openings = Mapping[str, int]
+ReaderEpochs = Mapping[str, int]
 """By lane (RUN/LANE) the number of the opening segment of the reader that brought events of it."""
 
 _KEY: Final = b"openings"
 
 
-def stamped(events: pa.RecordBatch, openings: Openings) -> pa.RecordBatch:
+def stamped(events: pa.RecordBatch, epochs: ReaderEpochs) -> pa.RecordBatch:
     """The events, with the readers that brought them as metadata; without any none."""
-    if not openings:
+    if not epochs:
         return events.replace_schema_metadata(None)
-    return events.replace_schema_metadata({_KEY: json.dumps(openings, sort_keys=True).encode()})
+    return events.replace_schema_metadata({_KEY: json.dumps(epochs, sort_keys=True).encode()})
 
 
 def unstamped(events: pa.RecordBatch) -> pa.RecordBatch:
@@ -38,7 +38,7 @@ def unstamped(events: pa.RecordBatch) -> pa.RecordBatch:
     return stamped(events, {})
 
 
-def openings_of(events: pa.RecordBatch) -> Openings:
+def epochs_of(events: pa.RecordBatch) -> ReaderEpochs:
     """The readers that brought the events."""
     found = (events.schema.metadata or {}).get(_KEY)
     return json.loads(found) if found is not None else {}
@@ -46,16 +46,16 @@ def openings_of(events: pa.RecordBatch) -> Openings:
 
 def gathered(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """The parts as one batch; of several readers of a lane the earliest is named."""
-    openings: dict[str, int] = {}
+    epochs: dict[str, int] = {}
     for part in parts:
-        for lane, opening in openings_of(part).items():
-            openings[lane] = min(opening, openings.get(lane, opening))
-    return stamped(pa.concat_batches([unstamped(part) for part in parts]), openings)
+        for lane, opening in epochs_of(part).items():
+            epochs[lane] = min(opening, epochs.get(lane, opening))
+    return stamped(pa.concat_batches([unstamped(part) for part in parts]), epochs)
 
 
-def are_replaced(blobs: BlobStore, run: str, openings: Openings) -> bool:
+def are_replaced(blobs: BlobStore, run: str, epochs: ReaderEpochs) -> bool:
     """Whether a lane of the run has been opened by a later reader than one of these."""
-    if not openings:
+    if not epochs:
         return False
-    newest = {lane_name(run, lane): opening for lane, opening in newest_openings(blobs, run).items()}
-    return any(newest.get(lane, 0) > opening for lane, opening in openings.items())
+    newest = {lane_name(run, lane): opening for lane, opening in newest_epochs(blobs, run).items()}
+    return any(newest.get(lane, 0) > opening for lane, opening in epochs.items())

@@ -255,5 +255,5 @@ class Live:
             if state.timer is not None and state.timer <= here:
                 bundle = state.bundle()
                 bundle.clear.clear()
-                self.fold.set_aside(key, bundle.entries, bundle.token, bundle.clear)
+                self.fold.evict(key, bundle.entries, bundle.token, bundle.clear)
                 bundle.commit()

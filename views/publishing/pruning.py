@@ -73,10 +73,10 @@ def prune(database: Database, chains: Chains, name: str, keep: int) -> Pruned:
     return Pruned(live_rows, batch_rows, len(old_live), len(old_batch))
 
 
-_ASIDES = (live_ids, live_asides)
+_OF_EVICTED = (live_ids, live_asides)
 _LIVE_TABLES = (
     *(live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers, live_attempts),
-    *_ASIDES,
+    *_OF_EVICTED,
 )
 _LIVE_DIGESTS = (live_id_digests, late_ids)
 _BATCH_TABLES = (batch_states, batch_ids, batch_cleared, batch_counts, batch_left_out)
@@ -125,7 +125,7 @@ def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
             removed += outcome.rowcount if table is live_states else 0
         covered = straddlers.c.counted_generation <= floor
         connection.execute(straddlers.delete().where(straddlers.c.run == run, covered))
-        for table in _ASIDES:
+        for table in _OF_EVICTED:
             connection.execute(table.delete().where(table.c.run == run, table.c.newest <= floor))
     return removed
 

@@ -74,7 +74,7 @@ def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) 
                 f"{scope.publication} was looked at: reconcile again"
             )
         fresh = _fresh(connection, findings)
-        removed = _mend(connection, findings)
+        removed = _repair(connection, findings)
         if not fresh and not findings.repairs:
             return None
         publication = _publish(store, connection, findings, repair, now) if findings.repairs else None
@@ -87,7 +87,7 @@ def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) 
     return reconciliation_values(store, scope.name, ordinal)[0]
 
 
-def _mend(connection: sa.Connection, findings: Findings) -> bool:
+def _repair(connection: sa.Connection, findings: Findings) -> bool:
     """Seal damaged rows anew whose contents are right, and remove the others that the repair replaces, or that nobody
     can find; returns whether any was removed.
     """

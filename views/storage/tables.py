@@ -198,8 +198,8 @@ live_ids = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Ids that live counted in a tile that it has set aside, for late copies of earlier generations that come even then;
-`newest`: the last generation of them. A tile that something came for all the same is set aside once more, under another
+"""Ids that live counted in a tile that it has evicted, for late copies of earlier generations that come even then;
+`newest`: the last generation of them. A tile that something came for all the same is evicted once more, under another
 token.
 """
 

@@ -11,7 +11,7 @@ from tandem.runners.plan.checks.reachable import check_prism
 from tandem.runners.plan.findings import Finding, Level
 from tandem.runners.plan.launch import Engine, Launch
 
-__all__ = ["CHECKS", "SERVED", "check_patience", "check_unbounded"]
+__all__ = ["CHECKS", "SERVED", "check_timeout", "check_unbounded"]
 
 
 def check_unbounded(launch: Launch) -> Iterator[Finding]:
@@ -33,7 +33,7 @@ SERVED: Final = frozenset({Engine.FLINK, Engine.SPARK, Engine.PORTABLE})
 _AN_HOUR: Final = 3600
 
 
-def check_patience(launch: Launch) -> Iterator[Finding]:
+def check_timeout(launch: Launch) -> Iterator[Finding]:
     """Bounded jobs whose launcher would give up waiting for them."""
     timeout = launch.options.view_as(PortableOptions).job_server_timeout
     if launch.engine in SERVED and not launch.streaming and timeout is not None and timeout <= _AN_HOUR:
@@ -48,6 +48,6 @@ def check_patience(launch: Launch) -> Iterator[Finding]:
 
 CHECKS: Final[tuple[Callable[[Launch], Iterator[Finding]], ...]] = (
     check_unbounded,
-    check_patience,
+    check_timeout,
     check_prism,
 )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from tandem.app import app
 from tandem.pipelines.launchables import LAUNCHABLES
-from tandem.pipelines.planning.gate import dry_run, gate, patient, with_runner_flags
+from tandem.pipelines.planning.gate import dry_run, gate, with_long_timeout, with_runner_flags
 from tandem.schemas.errors import LaunchError, UserError
 
 EMBEDDED = ("--runner=FlinkRunner", "--flink_master=[local]")
@@ -199,5 +199,5 @@ def test_a_file_that_isnt_named(words: list[str]) -> None:
     ],
 )
 def test_launchers_wait_for_jobs_behind_a_job_server(arguments: list[str], added: bool) -> None:
-    more = patient(arguments)[len(arguments) :]
+    more = with_long_timeout(arguments)[len(arguments) :]
     assert [word.partition("=")[0] for word in more] == ["--job_server_timeout"] * added

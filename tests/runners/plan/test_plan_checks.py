@@ -425,7 +425,7 @@ def test_who_runs_what_has_no_end(runner: str, found: set[str]) -> None:
     ],
 )
 def test_how_long_a_launcher_waits(flags: Sequence[str], found: set[str]) -> None:
-    assert codes(checks_local.check_patience(launch_of(None, *flags))) == found
+    assert codes(checks_local.check_timeout(launch_of(None, *flags))) == found
 
 
 BOUND = b"... TANDEM_PRISM_SOCKET ..."

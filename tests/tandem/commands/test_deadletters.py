@@ -234,9 +234,9 @@ def test_a_letter_that_failed_again_shows_its_history(dead: Any, pubsub: None) -
     dead.run("deadletters", "replay", "orders", "--stage", "validate")
     segment = dead.Segment(LANE, 5, 5, 1, 0, 0, 1)
     object.__setattr__(segment, "dead_rows", (0,))
-    from tandem.transforms.elements import ReplayFate
+    from tandem.transforms.elements import ReplayOutcome
 
-    fate = ReplayFate(0, f"{LANE}/4", 4, 1, False, "validate", "still null")
+    fate = ReplayOutcome(0, f"{LANE}/4", 4, 1, False, "validate", "still null")
     object.__setattr__(segment, "replays", (fate,))
     dead.store.live.write_segments(dead.version, RUN, [segment])
     assert open_letters(dead) == 3

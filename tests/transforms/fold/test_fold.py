@@ -218,8 +218,8 @@ def test_a_tile_that_came_back_moves_to_another_worker_whole(routed: Routed, run
     check_same(found, steady([*parts[:3], parts[0], parts[3]]))
 
 
-def test_a_runner_that_went_back_finds_what_its_checkpoint_had_set_aside(routed: Routed, run: LiveRunRef) -> None:
-    """Not what was set aside since, which has ids of events that come to it again, and would pass for copies."""
+def test_a_runner_that_went_back_finds_what_its_checkpoint_had_evicted(routed: Routed, run: LiveRunRef) -> None:
+    """Not what was evicted since, which has ids of events that come to it again, and would pass for copies."""
     store, state, fold, parts = open_store(run.store), RunnerState(), fold_of(run), panes(routed, 4)
     store.live.write(COMPILED, run.run, [process(fold, state, part) for part in parts[:2]])
     passed(fold, state)
@@ -263,7 +263,7 @@ def test_states_of_a_forgotten_tile_go_with_later_ones(routed: Routed, run: Live
         for _ in range(2):
             bundle = state.bundle()
             bundle.clear.clear()
-            fold.set_aside((tile, 0), bundle.entries, bundle.token, bundle.clear)
+            fold.evict((tile, 0), bundle.entries, bundle.token, bundle.clear)
             tokens[tile] = bundle.token.read() or tokens.get(tile)
             bundle.commit()
     kept = {
@@ -278,7 +278,7 @@ def passed(fold: Any, state: RunnerState) -> None:
     """The watermark passes the timer."""
     bundle = state.bundle()
     bundle.clear.clear()
-    fold.set_aside(KEY, bundle.entries, bundle.token, bundle.clear)
+    fold.evict(KEY, bundle.entries, bundle.token, bundle.clear)
     bundle.commit()
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import OvertakenError, PublishRefusedError
 from tandem.views.answers.point import all_answers
-from tandem.views.live.evicted_tiles import Aside
+from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.storage.tables import straddlers
 
 
@@ -119,7 +119,7 @@ def test_what_was_set_aside_is_kept_until_batch_covers_it(bench: Any) -> None:
     bench.store.publishing.serve_live("orders", "v1", "L1")
     ids, parent = bench.ids((1, 1, 1), (2, 2, 2)), None
     place = ("v1", "L1", 0, 0)
-    bench.store.evicted_tiles.keep(*place, b"one", Aside(2, ids, b"states"))
+    bench.store.evicted_tiles.keep(*place, b"one", EvictedTile(2, ids, b"states"))
     assert bench.store.evicted_tiles.ids("v1", "L1", bench.tile, 0) == []
     assert bench.store.evicted_tiles.find(*place, b"two") is None
     for generation in (1, 2):
@@ -137,9 +137,9 @@ def test_what_was_set_aside_is_kept_until_batch_covers_it(bench: Any) -> None:
 def test_each_time_that_a_tile_was_set_aside_is_kept_as_it_was(live: Any) -> None:
     """Until the last of them is forgotten."""
     place, one, two = ("v1", "L1", 0, 0), live.ids((1, 1, 1)), live.ids((1, 1, 1), (2, 2, 1))
-    live.store.evicted_tiles.keep(*place, b"a", Aside(1, one, b"first"))
-    live.store.evicted_tiles.keep(*place, b"b", Aside(1, two, b"second"))
-    live.store.evicted_tiles.keep(*place, b"a", Aside(1, two, b"the same bundle, tried again"))
+    live.store.evicted_tiles.keep(*place, b"a", EvictedTile(1, one, b"first"))
+    live.store.evicted_tiles.keep(*place, b"b", EvictedTile(1, two, b"second"))
+    live.store.evicted_tiles.keep(*place, b"a", EvictedTile(1, two, b"the same bundle, tried again"))
     kept = {token: live.store.evicted_tiles.find(*place, token) for token in (b"a", b"b")}
     assert {token: (aside.ids, aside.states) for token, aside in kept.items()} == {
         b"a": (one, b"first"),
@@ -153,10 +153,10 @@ def test_each_time_that_a_tile_was_set_aside_is_kept_as_it_was(live: Any) -> Non
 
 
 def test_what_batch_covers_already_is_not_kept(live: Any) -> None:
-    live.store.evicted_tiles.keep("v1", "L1", 0, 0, b"t", Aside(0, live.ids((1, 1, -1)), b""))
+    live.store.evicted_tiles.keep("v1", "L1", 0, 0, b"t", EvictedTile(0, live.ids((1, 1, -1)), b""))
     assert live.store.evicted_tiles.ids("v1", "L1", 0, 0) == []
 
 
 def test_a_tile_that_counted_nothing_is_known_to_be_cleared_too(live: Any) -> None:
-    live.store.evicted_tiles.keep("v1", "L1", 0, 0, b"t", Aside(1, live.ids(), b""))
+    live.store.evicted_tiles.keep("v1", "L1", 0, 0, b"t", EvictedTile(1, live.ids(), b""))
     assert [ids.num_rows for ids in live.store.evicted_tiles.ids("v1", "L1", 0, 0)] == [0]

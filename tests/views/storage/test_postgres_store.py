@@ -17,7 +17,7 @@ import pytest
 from ports import free_port
 
 from tandem.views.answers.point import all_answers, answer
-from tandem.views.live.evicted_tiles import Aside
+from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 
@@ -110,13 +110,13 @@ def test_ids_and_a_repair(postgres: Any) -> None:
     assert [row.key for row in all_answers(b.store, b.compiled)] == ["a"]
 
 
-def test_tiles_that_were_set_aside(postgres: Any) -> None:
+def test_tiles_that_were_evicted(postgres: Any) -> None:
     b, place = postgres, ("v1", "L1", 0, 0)
     b.store.live.start("v1", "L1", journal="j")
     b.store.publishing.serve_live("orders", "v1", "L1")
     one, two = b.ids((1, 1, 1)), b.ids((1, 1, 1), (2, 2, 1))
     for token, ids in ((b"\x00a", one), (b"\x00b", two), (b"\x00a", two)):
-        b.store.evicted_tiles.keep(*place, token, Aside(1, ids, b"\x00states"))
+        b.store.evicted_tiles.keep(*place, token, EvictedTile(1, ids, b"\x00states"))
     kept = b.store.evicted_tiles.find(*place, b"\x00a")
     assert (kept.newest, kept.ids, kept.states) == (1, one, b"\x00states")
     b.store.evicted_tiles.forget(*place, b"\x00b", b.tile)

@@ -17,7 +17,7 @@ from tandem.journal.storage.layout import watermark_path
 from tandem.schemas.states import from_ipc, to_ipc
 from tandem.transforms.elements import RecordBatchCoder
 from tandem.transforms.routing.tiles import route
-from tandem.transforms.sources.reader_epochs import Openings, are_replaced, gathered, openings_of, stamped, unstamped
+from tandem.transforms.sources.reader_epochs import ReaderEpochs, are_replaced, epochs_of, gathered, stamped, unstamped
 
 EVENTS = pa.record_batch({"n": [1, 2]})
 
@@ -36,7 +36,7 @@ EVENTS = pa.record_batch({"n": [1, 2]})
     ],
 )
 def test_a_later_opening_tells_of_a_later_reader(
-    tmp_path: Path, newest: dict[int, int], openings: Openings, replaced: bool
+    tmp_path: Path, newest: dict[int, int], openings: ReaderEpochs, replaced: bool
 ) -> None:
     blobs = LocalBlobs(str(tmp_path))
     for lane, opening in newest.items():
@@ -48,20 +48,20 @@ def test_a_stamp_travels_with_the_events_and_is_taken_off_again() -> None:
     events = stamped(EVENTS, {"run/0000": 3})
     coder = RecordBatchCoder()
     arrived = coder.decode(coder.encode(events.slice(1)))
-    assert openings_of(arrived) == {"run/0000": 3}
+    assert epochs_of(arrived) == {"run/0000": 3}
     assert to_ipc(unstamped(arrived)) == to_ipc(EVENTS.slice(1)), "what is kept doesn't tell who brought it"
-    assert openings_of(from_ipc(to_ipc(EVENTS))) == {}
+    assert epochs_of(from_ipc(to_ipc(EVENTS))) == {}
 
 
 def test_of_several_readers_the_earliest_is_named() -> None:
     parts = [stamped(EVENTS, opened) for opened in ({"a/0000": 7}, {"a/0001": 2}, {"a/0000": 4}, {})]
     together = gathered(parts)
-    assert (openings_of(together), together.column("n").to_pylist()) == ({"a/0000": 4, "a/0001": 2}, [1, 2] * 4)
-    assert openings_of(gathered([EVENTS])) == {}
+    assert (epochs_of(together), together.column("n").to_pylist()) == ({"a/0000": 4, "a/0001": 2}, [1, 2] * 4)
+    assert epochs_of(gathered([EVENTS])) == {}
 
 
 @pytest.mark.parametrize("opening", [None, 12])
 def test_routing_stamps_what_a_reader_brought(source_batch: Callable[..., Any], opening: int | None) -> None:
     batch = replace(source_batch(sales.compiled(), [Sale("a", 1).payload()]), opening=opening)
     ((_, events),) = route(sales.compiled(), 1, batch).parts
-    assert openings_of(events) == ({} if opening is None else {batch.position: opening})
+    assert epochs_of(events) == ({} if opening is None else {batch.position: opening})
