@@ -207,7 +207,7 @@ def revisions_are_not_compared(patch: Patch) -> None:
 
 def taken_messages_are_replaced(patch: Patch) -> None:
     """An early message that may have been seen is changed under its number."""
-    patch.setattr(tandem.views.results.outbox, "TAKEN", tandem.views.results.outbox.WAITING)
+    patch.setattr(tandem.views.results.outbox, "TAKEN", tandem.views.results.writing.WAITING)
 
 
 def timing_falls(patch: Patch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from result_stories import Story
 
 from tandem.schemas.json_values import plain_value
-from tandem.schemas.time.windows import CalendarWindow, SessionWindow
+from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
 from tandem.views.answers.point import all_answers
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.results.clocks import Timing
@@ -56,6 +56,8 @@ def answers(story: Story) -> dict[tuple[int, str], Any]:
         rows = list(all_sessions(story.store, compiled, window.gap))
     elif isinstance(window, CalendarWindow):
         rows = list(all_answers(story.store, compiled, window.periods))
+    elif isinstance(window, CumulativeWindow):
+        raise AssertionError("no results of cumulative windows")
     elif window.every == window.size:
         rows = list(all_answers(story.store, compiled, window.size))
     else:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -40,7 +40,7 @@ class Lossy(Capture):
 
     loses_answers = False
 
-    def send(self, messages: Sequence[Any]) -> Mapping[int, str]:
+    def send(self, messages: Sequence[Any]) -> dict[int, str]:
         done = super().send(messages)
         if self.loses_answers:
             raise DeliveryError("no answer came")

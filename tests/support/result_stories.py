@@ -19,7 +19,7 @@ from tandem.schemas.definition.loading import loads
 from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.results.tables import result_due, result_outbox, result_revisions, result_waiting
-from tandem.views.rows import BatchManifest, GenerationCounts, Told
+from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike, Told
 from tandem.views.store import ViewStore
 
 TEXT = """
@@ -75,7 +75,7 @@ class Update:
     block: pa.RecordBatch
     tallies: Sequence[Tally] = ()
     shard: int = 0
-    straddlers: Sequence[object] = ()
+    straddlers: Sequence[StraddlerLike] = ()
     ids: pa.RecordBatch | None = None
     attempt: int = 0
     replaces: bool = False
