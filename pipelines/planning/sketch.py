@@ -69,15 +69,20 @@ class Sketch:
         return GraphRecord.of(self.name, self.graph, definitions, places_of(self.config).lanes, settings)
 
 
-class NoStore:
-    """What the pipelines ask of a view store while they are built."""
-
-    def live_run(self, version: str, run: str) -> Any:
+class _NoRuns:
+    def get(self, version: str, run: str) -> Any:
         """One that stands on nothing."""
         return SimpleNamespace(base_boundary=0)
 
-    def start_batch_run(self, *values: object, **named: object) -> None:
+    def start(self, *values: object, **named: object) -> None:
         """Nothing is started."""
+
+
+class NoStore:
+    """What the pipelines ask of a view store while they are built."""
+
+    live: Final = _NoRuns()
+    batch: Final = _NoRuns()
 
 
 def findings_of_sketches(sketches: Sequence[Sketch]) -> tuple[Finding, ...]:

@@ -112,7 +112,7 @@ def test_planning_makes_no_file(name: str, folder: Path) -> None:
 def test_nothing_is_said_about_what_is_sound(
     name: str, runner: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks_flink, "_is_mended", lambda launch: True)
+    monkeypatch.setattr(checks_flink, "_is_patched", lambda launch: True)
     found = findings_of_sketches(launchable(command(name)).sketch(arguments(folder, name, *runner)))
     assert [finding.line() for finding in found] == []
 

@@ -5,7 +5,7 @@ import threading
 import grpc
 import pytest
 
-from tandem.runners.submission import launching
+from tandem.runners.local import quieting
 
 
 class CutOff(grpc.RpcError):
@@ -19,7 +19,7 @@ class CutOff(grpc.RpcError):
 def test_ends_of_threads(
     error: Exception, shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(threading, "excepthook", launching._unless_cut_off(threading.__excepthook__))
+    monkeypatch.setattr(threading, "excepthook", quieting._unless_cut_off(threading.__excepthook__))
 
     def fail() -> None:
         raise error
