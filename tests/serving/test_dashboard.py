@@ -98,7 +98,8 @@ def test_texts_of_others_are_shown_as_they_are(tmp_path: Path) -> None:
     made = Installation(tmp_path, DEFINITION)
     serve_orders(made)
     made.live("000001-aa", [Order(9.5, 90.0, shop=EVIL, generation=4)])
-    made.store.dead_letters.write(made.version, [(EVIL + "/1", 2, 1)])
+    dead = made.Segment(EVIL, 1, 4, received=1, routed=0, dead=1)
+    made.store.live.write_segments(made.version, "000001-aa", [dead])
     with Web.over(made.home) as web:
         for path in (*PAGES, "/definitions/orders?key=" + httpx.QueryParams({"k": EVIL})["k"]):
             for url in (path, f"/definitions/orders/dead-letters?reason={EVIL}&status=all", f"/login?next={EVIL}"):

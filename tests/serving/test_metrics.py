@@ -30,7 +30,8 @@ def samples(web: Web) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def test_what_the_installation_is_at(web: Web, orders: Any) -> None:
     orders.live("000001-aa", [Order(9.9, 1.0, generation=4)], lost=7)
-    orders.store.dead_letters.write(orders.version, [("x/1", 2, 23)])
+    dead = orders.Segment("000001-aa/0000", 5, 4, received=23, routed=0, dead=23)
+    orders.store.live.write_segments(orders.version, "000001-aa", [dead])
     web.clock.now += 90 * 1_000_000
     found = samples(web)
     assert found["tandem_health", ("orders", "stale")] == 1
@@ -40,7 +41,7 @@ def test_what_the_installation_is_at(web: Web, orders: Any) -> None:
     assert found["tandem_watermark_lag_seconds", ("orders",)] == 90
     assert found["tandem_in_flight_events", ("orders",)] == 7
     assert found["tandem_dead_letters", ("orders", "open")] == 23
-    assert found["tandem_live_received_events", ("orders",)] == 13
+    assert found["tandem_live_received_events", ("orders",)] == 36
 
 
 def test_what_the_server_did_by_route_and_not_by_what_was_sent(web: Web) -> None:
