@@ -42,6 +42,7 @@ lint: setup
 types: setup
 	$(BIN)/mypy -p tandem -p benchmarks -p examples
 	MYPYPATH=tests/support $(BIN)/mypy tests/support/*.py
+	MYPYPATH=tests/support $(BIN)/mypy --exclude tests/support/ tests
 
 # The site below build/site: a page that isn't in the navigation or a link that leads nowhere is an error. Its tools have an environment
 # of their own, .venv-docs.

@@ -112,8 +112,8 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
     lanes = [peer("tandem", 1_000_000, work, form=f"journal-json{more}") for work, more in ((2.0, ""), (2.1, "-4"))]
     record("growth", [Row({**row.case, "series": "lanes"}, row.figures) for row in lanes], folder=tmp_path)
     record("live", [Row({"rate": 20_000}, {"p50_s": 0.8, "backlog": list(range(100))})], folder=tmp_path)
-    sustained = {"what": "sustained", "form": "json", "key": "page", "rate": 100_000, "seconds": 600}
-    series = {"at_s": list(range(20)), "backlog": list(range(20)), "live_mb": [100.0] * 20}
+    sustained: dict[str, Any] = {"what": "sustained", "form": "json", "key": "page", "rate": 100_000, "seconds": 600}
+    series: dict[str, Any] = {"at_s": list(range(20)), "backlog": list(range(20)), "live_mb": [100.0] * 20}
     record("live", [Row(sustained, {"freshness_p50_s": 0.75, **series})], folder=tmp_path)
     points = [Row({"open_keys": n, "changed": 1_000}, {"cpu_ms": 3.5}) for n in (10_000, 1_000_000)]
     record("firing", points, folder=tmp_path)
@@ -145,7 +145,7 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
 
 def test_the_real_page_has_a_place_for_everything() -> None:
     names = list[str]()
-    replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")  # type: ignore[func-returns-value]
+    replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")
     assert " ".join(names) == "machine peers peers-detail growth halves live firing journal queries flink"
     assert report.PAGE.read_text(encoding="utf-8").count("<!-- generated:") == len(names)
 

@@ -29,5 +29,5 @@ def test_all_answers_are_right(tmp_path: Path) -> None:
         pytest.param((2, 3.0, 1.0, 2.0, 1.6), False, id="mean"),
     ],
 )
-def test_a_wrong_answer_is_found(found: tuple[float, ...], right: bool) -> None:
+def test_a_wrong_answer_is_found(found: tuple[int, float, float, float, float], right: bool) -> None:
     assert windowed._equal({("home", 0): (2, 3.0, 1.0, 2.0, 1.5)}, {("home", 0): found}) is right

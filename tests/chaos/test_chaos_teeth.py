@@ -14,6 +14,7 @@ from process_breaks import broken
 from stages import Stage, Tandem, wait_for
 from trials import LIVE, Kill, Trial, conclude, wrong_polls
 
+from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.segments import load_header
 
 pytestmark = [
@@ -92,6 +93,7 @@ def _pause(live: Tandem, stage: Stage) -> None:
 
 def _written_behind_the_seal(stage: Stage) -> bool:
     """Whether a lane holds messages behind its final seal, where nobody looks."""
+    assert isinstance(stage.blobs, LocalBlobs)
     root = Path(stage.blobs.root)
     for folder in (root / "lanes").glob("*/*"):
         sealed = False

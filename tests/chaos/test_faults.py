@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from clock_shift import ClockShift
@@ -228,13 +229,17 @@ def check_fenced(first: Tandem) -> None:
     assert "Traceback" not in first.said()
 
 
+def _more_than(world: FaultWorld, before: int) -> bool:
+    return sum(world.view.counts().values()) > before
+
+
 def test_sigterm_drains(world: FaultWorld) -> None:
     # a pull whose client has given up for lack of time may leave a lease behind: not three times
     for _ in range(3):
         before = len(world.messages)
         world.publish(SOME * 20)
         # in the middle of them
-        wait_for("some of them", lambda before=before: sum(world.view.counts().values()) > before)
+        wait_for("some of them", partial(_more_than, world, before))
         live = world.drain()
         assert live.end() == 0, live.said()
         assert "Traceback" not in live.said()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["emulator", "flink", "flink_jars", "patiently", "polling", "stage"]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: Any, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: Any, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Note how each scenario ended; skipped ones, too."""
     report: Any = yield
     results, parameters = os.environ.get("TANDEM_CONFORMANCE"), getattr(item, "callspec", None)

@@ -106,7 +106,8 @@ def test_messages_and_files_resolve_as_avro_says(
     else:
         data, text = binary(wrote, row), in_json(wrote, row)
         same_name = {**wrote, "name": "Event"}  # a name of the record that differs is refused there
-        oracle = fastavro.schemaless_reader(io.BytesIO(data), same_name, fastavro.parse_schema(source))["x"]
+        record: Any = fastavro.schemaless_reader(io.BytesIO(data), same_name, fastavro.parse_schema(source))
+        oracle = record["x"]
         assert oracle == expected, "the test expects what an independent library reads"
     spec = kit.spec(avro_schema=source, revisions={"r1": wrote})
     batch = messages((data, named("r1")), (text, named("r1", "JSON")), now=kit.now)

@@ -226,7 +226,7 @@ def a_second_writer_while_the_first_is_alive(world: World) -> None:
     world.live = Live(world, 1)
     send(world, *sales(3))
     heartbeat = Heartbeat(world.blobs, clock, world.live.run.id, DEFAULT_HEARTBEAT_INTERVAL)
-    clock.beat = heartbeat.beat  # type: ignore[method-assign]
+    clock.beat = heartbeat.beat
     before = dict(world.blobs._blobs)
 
     def start() -> None:
@@ -238,7 +238,7 @@ def a_second_writer_while_the_first_is_alive(world: World) -> None:
     assert all(path.startswith("heartbeats/") for path in changed), "the refused one left something"
     send(world, *sales(3, name="t"))
     settle(world)
-    clock.beat = lambda: None  # type: ignore[method-assign]
+    clock.beat = lambda: None
     start()
 
 

@@ -84,7 +84,7 @@ def test_everything_that_is_kept_is_written_down() -> None:
 # teeth
 
 
-class Fold(beam.DoFn):
+class Fold(beam.DoFn):  # type: ignore[misc]
     """State and a timer, as the live fold has them."""
 
     ENTRIES = BagStateSpec("entries", BytesCoder())
@@ -106,18 +106,22 @@ class Fold(beam.DoFn):
 class OtherCoder(Fold):
     ENTRIES = BagStateSpec("entries", VarIntCoder())
 
-    def process(self, pair: tuple[int, bytes], entries: Any = beam.DoFn.StateParam(ENTRIES)) -> Iterator[bytes]:
+    def process(  # type: ignore[override]
+        self, pair: tuple[int, bytes], entries: Any = beam.DoFn.StateParam(ENTRIES)
+    ) -> Iterator[bytes]:
         yield pair[1]
 
 
 class OtherState(Fold):
     KEPT = BagStateSpec("kept", BytesCoder())
 
-    def process(self, pair: tuple[int, bytes], entries: Any = beam.DoFn.StateParam(KEPT)) -> Iterator[bytes]:
+    def process(  # type: ignore[override]
+        self, pair: tuple[int, bytes], entries: Any = beam.DoFn.StateParam(KEPT)
+    ) -> Iterator[bytes]:
         yield pair[1]
 
 
-class Stateless(beam.DoFn):
+class Stateless(beam.DoFn):  # type: ignore[misc]
     def process(self, pair: tuple[int, bytes]) -> Iterator[bytes]:
         yield pair[1]
 

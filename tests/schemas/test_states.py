@@ -38,7 +38,7 @@ class Summed(Measure):
         return pa.array(np.bincount(groups, states.to_numpy(), minlength=size).astype(np.int64))
 
     def result(self, states: pa.Array) -> list[int]:
-        return states.to_pylist()
+        return list(states.to_pylist())
 
     def encode(self, states: pa.Array) -> pa.Array:
         raise NotImplementedError

@@ -51,7 +51,7 @@ class Web:
         yield cls(settings, app, clock)
         app.service.readers.close()
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None, **parameters: object) -> httpx.Response:
+    def get(self, path: str, headers: Any = None, **parameters: Any) -> httpx.Response:
         """GET, with parameters; `from_` is `from`."""
         given = {name.rstrip("_"): value for name, value in parameters.items()}
         return self.send("GET", path, headers=headers, params=given or None)

@@ -81,7 +81,7 @@ FLAGS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def commands(table: dict[str, tuple[str, ...]]) -> Any:
+def commands(table: dict[str, tuple[str, ...]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("command", [pytest.param(words, id=name) for name, words in table.items()])
 
 

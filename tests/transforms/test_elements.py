@@ -75,7 +75,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "dead letters": lambda: DeadLetterBatch("run/0001", 9, 3, (LETTER, LETTER)),
     "an update of the fold": update,
     "work on segments": lambda: Work(SegmentWork((SegmentRef("r", 1, 2, 3, 4, "d"), SegmentRef("r", 1, 3, 3, 4, "e")))),
-    "work on a file": lambda: Work(FileWork(FilePiece(FileRef("/a ü", 10, "d", "csv", True), 0, 10, 0), 2, -1, 17)),
+    "work on a file": lambda: Work(FileWork(FilePiece(FileRef("/a ü", 10, "d", "csv", "gzip"), 0, 10, 0), 2, -1, 17)),
     "a record batch": lambda: pa.record_batch({"a": pa.array([1, None]), "m": [[("k", "v")], []]}),
 }
 

@@ -58,7 +58,8 @@ def _ours(data: bytes) -> set[str]:
 def source(request: pytest.FixtureRequest) -> ElementSource:
     """One of each kind, and one whose definition uses parts of its own."""
     if request.param == "follower":
-        return kept_state._followed_source()[0]
+        followed: ElementSource = kept_state._followed_source()[0]
+        return followed
     lane: JournaledSource = kept_state._lane_source()[0]
     if request.param == "lane":
         return lane

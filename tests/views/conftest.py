@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,7 @@ class Total(Measure):
         return self._sum(states.to_numpy(), groups, size)
 
     def result(self, states: pa.Array) -> list[int]:
-        return states.to_pylist()
+        return list(states.to_pylist())
 
     def encode(self, states: pa.Array) -> pa.Array:
         return pa.array([value.to_bytes(8, "little", signed=True) for value in states.to_pylist()], pa.binary())
@@ -166,7 +167,7 @@ class Bench:
         tile: int = 0,
         parent: str | None = None,
         finish: bool = True,
-        **options: object,
+        **options: Any,
     ) -> None:
         """A batch run of (generation, key, events) in one tile, with its manifest."""
         before = self.store.batch.get(parent).boundary if parent is not None else 0

@@ -17,7 +17,8 @@ from tandem.schemas.errors import SchemaError
 
 
 def test_the_definitions_source_is_one(kit: Any) -> None:
-    source: SourceSpec = Source(schema=kit.event, format="avro", event_id="user", event_time="time")
+    said = {"schema": kit.event, "format": "avro", "event_id": "user", "event_time": "time"}
+    source: SourceSpec = Source.model_validate(said)
     decoded = decode_messages(source, ("price",), kit.messages([kit.avro(kit.row())]))
     assert decoded.events.to_pylist() == [{"price": 1.5, TIME: kit.now, ID: "ann"}]
 

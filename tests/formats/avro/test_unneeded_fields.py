@@ -140,7 +140,7 @@ USER = {
         ]}]},
     ],
 }  # fmt: skip
-FLAT = [{"name": "key", "type": "long"}, {"name": "city", "type": ["null", "string"], "default": None}]
+FLAT: list[Any] = [{"name": "key", "type": "long"}, {"name": "city", "type": ["null", "string"], "default": None}]
 PATHS = {"key": ("user", "key"), "city": ("user", "home", "city")}
 USERS: list[dict[str, Any]] = [
     {"more": None, "key": 7, "home": {"zip": "1", "city": "Rome"}},
@@ -151,7 +151,7 @@ EXPECTED = [(7, "Rome"), (8, None), (9, None)]
 
 
 def nested_avro(path: Path, recursive: bool) -> Path:
-    user = USER if recursive else {**USER, "fields": USER["fields"][1:]}  # type: ignore[index]
+    user = USER if recursive else {**USER, "fields": USER["fields"][1:]}
     rows = [{"id": str(n), "t": n, "user": dict(u)} for n, u in enumerate(USERS)]
     with path.open("wb") as file:
         fastavro.writer(file, fastavro.parse_schema(record({"name": "user", "type": user})), rows)
@@ -181,7 +181,7 @@ def test_nested_fields_of_files(kit: Any, tmp_path: Path, form: str) -> None:
 
 
 def test_nested_fields_of_the_schema_in_avro_messages(kit: Any, tmp_path: Path) -> None:
-    user = {**USER, "fields": USER["fields"][1:]}  # type: ignore[index]
+    user = {**USER, "fields": USER["fields"][1:]}
     schema = record({"name": "user", "type": user})
     source = kit.spec(avro_schema=schema, event_time="t", max_ahead=None, fields=PATHS)
     payloads = []

@@ -110,7 +110,7 @@ def test_what_another_writer_writes_is_read_back(
 ) -> None:
     out = io.StringIO(newline="")
     style = {"quotechar": quote, "escapechar": escape, "doublequote": escape is None, "quoting": quoting}
-    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n", **style)  # type: ignore[arg-type]
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n", **style)
     for number, row in enumerate(cells):
         writer.writerow([number, *row, 5])
     path = tmp_path_factory.mktemp("csv") / "e.csv"

@@ -43,7 +43,8 @@ def test_equal_letters_have_equal_bytes() -> None:
 
 
 def test_other_libraries_read_the_files() -> None:
-    (record,) = fastavro.reader(io.BytesIO(encode([ONE], "lane 1", written_at=9, version="v")))
+    found: list[Any] = list(fastavro.reader(io.BytesIO(encode([ONE], "lane 1", written_at=9, version="v"))))
+    (record,) = found
     assert (record["payload"], record["position"], record["row"]) == (b"\x00\xffoops", "lane 1", 3)
 
 

@@ -13,7 +13,7 @@ from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError
 from tandem.schemas.source.text_options import CsvOptions
 
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "record",
     "name": "E",
     "fields": [
@@ -25,7 +25,7 @@ SCHEMA = {
     ],
 }
 PATHS = {"user": ("who", "name"), "city": ("who", "place", "city.name"), "code": ("who", "code"), "id": ("event-id",)}
-FLAT = {"user": ("User Name",), "id": ("@id",), "time": ("when",)}
+FLAT: dict[str, tuple[str, ...]] = {"user": ("User Name",), "id": ("@id",), "time": ("when",)}
 
 
 def decoded(kit: Any, records: list[Any], paths: dict[str, tuple[str, ...]], schema: Any = SCHEMA) -> Any:
@@ -106,7 +106,7 @@ def test_nested_records_of_the_schema_itself(kit: Any, tmp_path: Path) -> None:
     place = {"type": "record", "name": "Place", "fields": [
         {"name": "city", "type": "string"}, {"name": "code", "type": ["null", "int"]},
     ]}  # fmt: skip
-    schema = {**SCHEMA, "fields": [SCHEMA["fields"][0], SCHEMA["fields"][-1], {"name": "place", "type": place}]}  # type: ignore[index]
+    schema = {**SCHEMA, "fields": [SCHEMA["fields"][0], SCHEMA["fields"][-1], {"name": "place", "type": place}]}
     spec = {"avro_schema": schema, "fields": fields}
     (tmp_path / "e.jsonl").write_text('{"id": 1, "time": 5, "place": {"city": "Ulm", "code": 89}}\n')
     table, dead = kit.read(tmp_path / "e.jsonl", ("city", "code"), **spec)

@@ -41,7 +41,8 @@ class Spec:
 
 
 AVRO = {"type": "record", "name": "E", "fields": [{"name": n, "type": t} for n, t in FIELDS.items()]}
-SOURCE = source_fields(Spec(AVRO))
+SPEC: Any = Spec(AVRO)
+SOURCE = source_fields(SPEC)
 NAMES = tuple(FIELDS)
 ALIKE = (
     b'{"id":"a1","at":1700000000000000,"small":-5,"price":8.72,"weight":0.5,"good":true,"maybe":7,"perhaps":"x"}',

@@ -171,4 +171,5 @@ def test_the_avro_library_agrees_on_what_a_row_is(kit: Any, tmp_path: Path) -> N
     path = tmp_path / "x.avro"
     kit.avro_file(path, [{"id": 0, "time": kit.now, "x": datetime(2026, 1, 5, tzinfo=UTC)}], schema)
     with path.open("rb") as file:
-        assert next(iter(fastavro.reader(file)))["x"] == datetime(2026, 1, 5, tzinfo=UTC)
+        record: Any = next(iter(fastavro.reader(file)))
+        assert record["x"] == datetime(2026, 1, 5, tzinfo=UTC)

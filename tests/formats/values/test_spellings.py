@@ -156,7 +156,12 @@ def test_patterns(kit: Any, tmp_path: Path, pattern: str, texts: list[str], want
         assert found.startswith(wanted) if isinstance(found, str) else found.isoformat() == wanted
 
 
-UNITS = {"epoch_seconds": 10**6, "epoch_millis": 10**3, "epoch_micros": 1, "epoch_nanos": Decimal("0.001")}
+UNITS: dict[str, Any] = {
+    "epoch_seconds": 10**6,
+    "epoch_millis": 10**3,
+    "epoch_micros": 1,
+    "epoch_nanos": Decimal("0.001"),
+}
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -234,7 +239,7 @@ def test_what_is_none_in_any_spelling(kit: Any, tmp_path: Path, kind: str, spell
 
 
 def test_numbers_and_booleans_of_json_stay_what_they_are(kit: Any, tmp_path: Path) -> None:
-    for kind, spelling, tokens, wanted in [
+    cases: list[tuple[str, Any, list[str], list[Any]]] = [
         (
             "boolean",
             {"booleans": {"yes": ["Y"], "no": ["N"]}},
@@ -244,7 +249,8 @@ def test_numbers_and_booleans_of_json_stay_what_they_are(kit: Any, tmp_path: Pat
         ("double", {"decimal": ","}, ["1.5", "-2e1", '"1,5"'], [1.5, -20.0, 1.5]),
         ("long", {"nulls": ["-999"]}, ["-999", "5", '{"long":7}'], [None, 5, 7]),
         ("long", {"integers": "exact"}, ["9007199254740993.0", '"7"'], [9007199254740993, 7]),
-    ]:
+    ]
+    for kind, spelling, tokens, wanted in cases:
         found = same(tokens, Ways(kit, tmp_path, TYPES[kind], **spelling).json_tokens(tokens))
         assert [value for _, value in found] == wanted
 

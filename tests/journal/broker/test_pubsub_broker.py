@@ -114,7 +114,7 @@ def test_server_down_is_a_failed_pull() -> None:
     broker.close()
 
 
-class Scripted(grpc.GenericRpcHandler):
+class Scripted(grpc.GenericRpcHandler):  # type: ignore[misc]
     """A server that answers pulls from a list of status codes and counts."""
 
     def __init__(self, answers: list[Any]) -> None:

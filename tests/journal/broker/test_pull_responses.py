@@ -72,7 +72,10 @@ def test_as_the_official_classes(messages: list[Row]) -> None:
 
 def test_the_last_value_of_a_field_wins() -> None:
     """Servers and publishers may put fields in any order, and twice."""
-    parts = [{"data": b"first", "message_id": "1", "publish_time": {"seconds": 9, "nanos": 5_000}}, {"message_id": "2"}]
+    parts: list[Row] = [
+        {"data": b"first", "message_id": "1", "publish_time": {"seconds": 9, "nanos": 5_000}},
+        {"message_id": "2"},
+    ]
     inner = b"".join(bytes(PubsubMessage.pb()(**part).SerializeToString()) for part in parts)
     unknown = b"\x38\x96\x01" + b"\x41" + bytes(8) + b"\x4d" + bytes(4)  # fields 7, 8, 9 of other kinds
     inner = unknown + inner

@@ -199,11 +199,11 @@ def test_a_batch_run_that_live_outdated_is_built_anew(
     write_jsonl(bench.data / "one.jsonl", items(0, 4))
     intact, tried = backfill_publish._publish, list[str]()
 
-    def publish(config: Any, store: ViewStore, work: Any) -> Any:
+    def publish(config: Any, store: ViewStore, work: Any, names: list[str]) -> Any:
         tried.append(work.batch_run)
         if len(tried) <= outdated:
             raise BatchOutdatedError("sales: build the batch run anew")
-        return intact(config, store, work)
+        return intact(config, store, work, names)
 
     monkeypatch.setattr(backfill_publish, "_publish", publish)
     if published:

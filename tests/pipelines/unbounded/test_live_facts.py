@@ -19,7 +19,7 @@ NOW = 1_767_600_000 * SECOND
 
 def facts(received: int, rates: Rates, early: int = 0, **more: Any) -> Any:
     generation = {"received": received, "late": 2, "dead": 1}
-    run = {"run": "000001-aa", "version": "v", "generations": {1: generation}, "residues": {1: 7}}
+    run: dict[str, Any] = {"run": "000001-aa", "version": "v", "generations": {1: generation}, "residues": {1: 7}}
     run |= {"watermark": NOW - 65 * SECOND, "updated_at": NOW - SECOND // 2, "early": early}
     definition: Any = SimpleNamespace(name="clicks", version="v")
     return facts_of(definition, "000001-aa", True, {"live_runs": [run], "served": {"boundary": 4}}, rates, NOW, **more)

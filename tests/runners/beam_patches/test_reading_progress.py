@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 from apache_beam.io.iobase import RestrictionProgress
-from apache_beam.io.unbounded_source import _UnboundedSourceRestriction, _UnboundedSourceRestrictionTracker
+from apache_beam.io.unbounded_source import (
+    UnboundedSource,
+    _UnboundedSourceRestriction,
+    _UnboundedSourceRestrictionTracker,
+)
 from apache_beam.runners.worker.bundle_processor import DataInputOperation
 
 from tandem.transforms.sources import journaled as journaled_source
@@ -31,7 +35,7 @@ def split(progress: RestrictionProgress, elements: int) -> Any:
     ],
 )
 def test_a_bundle_is_split_whatever_its_bytes(done: bool, elements: int, stop: int | None) -> None:
-    assert journaled_source.JournaledSource
+    assert issubclass(journaled_source.JournaledSource, UnboundedSource)
     tracker = _UnboundedSourceRestrictionTracker(_UnboundedSourceRestriction(None, is_done=done))
     found = split(tracker.current_progress(), elements)
     assert (found and found[-1]) == stop

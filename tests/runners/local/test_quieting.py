@@ -8,7 +8,7 @@ import pytest
 from tandem.runners.local import quieting
 
 
-class CutOff(grpc.RpcError):
+class CutOff(grpc.RpcError):  # type: ignore[misc]
     """As a stream ends when its server is gone."""
 
 

@@ -56,7 +56,7 @@ def codes(findings: Iterator[Finding] | Sequence[Finding]) -> set[str]:
     return {finding.code for finding in findings}
 
 
-class Keep(beam.DoFn):
+class Keep(beam.DoFn):  # type: ignore[misc]
     """Has state."""
 
     BAG = BagStateSpec("bag", BytesCoder())
@@ -743,7 +743,7 @@ def test_check_launch_looks_at_the_places_of_the_config() -> None:
     ],
 )
 def test_accepted_codes(arguments: list[str], rest: list[str], accepted: set[str]) -> None:
-    assert accepted_codes(arguments) == (rest, accepted)
+    assert accepted_codes(arguments) == (rest, frozenset(accepted))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -75,19 +76,19 @@ def test_they_are_ended(
     def sleep(seconds: float) -> None:
         time[0] += 1
 
-    end_earlier_jobs(PipelineOptions(flags), control, blobs, second, clock=lambda: time[0], sleep=sleep)
+    end_earlier_jobs(PipelineOptions(flags), cast(Any, control), blobs, second, clock=lambda: time[0], sleep=sleep)
     assert control.asked == [{f"tandem-{first.id}", f"tandem-{second.id}"}] * asked
 
 
 def test_later_runs_are_left_alone(two_runs: tuple[MemoryBlobs, RunManifest, RunManifest]) -> None:
     blobs, first, _ = two_runs
     control = Control(0)
-    end_earlier_jobs(PipelineOptions(["--runner=FlinkRunner"]), control, blobs, first)
+    end_earlier_jobs(PipelineOptions(["--runner=FlinkRunner"]), cast(Any, control), blobs, first)
     assert control.asked == [{f"tandem-{first.id}"}]
 
 
 def checkpoint(home: Home, name: str, at: int, content: str = "x") -> Path:
-    folder = state_folder(home, RUN) / name
+    folder = Path(str(state_folder(home, RUN))) / name
     folder.mkdir(parents=True)
     (folder / "_metadata").write_text(content)
     os.utime(folder / "_metadata", ns=(at, at))
@@ -99,7 +100,7 @@ def test_a_checkpoint_that_was_replaced_meanwhile(
     equals: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = Home.at(str(tmp_path))
-    gone = (state_folder(home, RUN) / "ab" / "chk-1").as_uri()
+    gone = (Path(str(state_folder(home, RUN))) / "ab" / "chk-1").as_uri()
     checkpoint(home, "ab/chk-2", at=10)
     newest = checkpoint(home, "ab/chk-3", at=20)
     checkpoint(home, "ab/chk-4", at=30, content="")
@@ -130,7 +131,7 @@ def test_what_was_chosen_stays(path: str, tmp_path: Path) -> None:
 
 def test_nothing_is_left(tmp_path: Path) -> None:
     home = Home.at(str(tmp_path))
-    options = PipelineOptions(["--runner=FlinkRunner", f"--savepoint_path={state_folder(home, RUN)}/chk-1"])
+    options = PipelineOptions(["--runner=FlinkRunner", f"--savepoint_path={Path(str(state_folder(home, RUN)))}/chk-1"])
     with pytest.raises(LaunchError, match=r"--resume 000001-aa: .*/chk-1 isn't there any more"):
         standing_state(options, home, RUN)
-    assert newest_state(state_folder(home, RUN)) is None
+    assert newest_state(Path(str(state_folder(home, RUN)))) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tandem.journal.runs.sealing import is_run_sealed, seal_run
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import drain_path
 from tandem.runners.options.config import Home
-from tandem.runners.submission import remote_runs, run_ends
+from tandem.runners.submission import remote_runs
 from tandem.runners.submission.job_news import Standing
 from tandem.runners.submission.remote_runs import is_remote, job_name, left_behind, name_job, state_folder, wait_for_end
 from tandem.runners.submission.run_ends import FollowerEnd, RunEnd
@@ -34,7 +34,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_runs, "_LOOK", 0.001)
 
 
-class ServerGoneError(grpc.RpcError):
+class ServerGoneError(grpc.RpcError):  # type: ignore[misc]
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNAVAILABLE
 
@@ -60,7 +60,7 @@ class Job:
 class Verdicts:
     """What is known at each look; the last one again and again."""
 
-    verdicts: list[bool | Exception]
+    verdicts: Sequence[bool | Exception]
     looks: int = 0
     anew: int | None = None
     drained: bool = False
@@ -330,7 +330,7 @@ class Place:
 
     def end(self, settled: bool = True) -> RunEnd:
         end = RunEnd(self.blobs, "sqlite:///none", (), (), manifest=self.run, launch=self.launch)
-        end.settled = lambda within=0.0: settled  # type: ignore[method-assign, assignment]
+        end.settled = lambda within=0.0: settled  # type: ignore[method-assign]
         return end
 
     def seal(self, lanes: int, by: Any) -> None:
@@ -396,7 +396,7 @@ def test_when_a_follower_is_over(asked: bool, until_idle: int | None, over: bool
     if asked:
         blobs.create(drain_path("f-1"), b"{}")
     end = FollowerEnd(blobs, "sqlite:///none", (), (LiveRunRef("sqlite:///none", "f-1", None),), until_idle=until_idle)
-    end.settled = lambda within=0.0: True  # type: ignore[method-assign, assignment]
+    end.settled = lambda within=0.0: True  # type: ignore[method-assign]
     assert end.over() is over
 
 
@@ -409,6 +409,6 @@ def test_settled_means_nothing_was_missing_for_a_while(monkeypatch: pytest.Monke
         now[0] += 2
         return now[0]
 
-    monkeypatch.setattr(run_ends.time, "monotonic", clock)
+    monkeypatch.setattr("tandem.runners.submission.run_ends.time.monotonic", clock)
     found = [end.settled(3.0) for _ in range(6)]
     assert found == [False, False, True, False, False, True]

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -94,7 +95,8 @@ def test_defaults() -> None:
 
 def test_windows_without_every_tumble() -> None:
     definition = loads(changed(("hour: 1h", "hour: 1h\n  sliding: {size: 1d, every: 1h}\n  long: {size: 4w}")))
-    found = {name: (window.size, window.every) for name, window in definition.windows.items()}
+    windows: dict[str, Any] = dict(definition.windows)
+    found = {name: (window.size, window.every) for name, window in windows.items()}
     assert found == {"hour": (HOUR, HOUR), "sliding": (DAY, HOUR), "long": (28 * DAY, 28 * DAY)}
 
 

@@ -76,7 +76,7 @@ def refused(installation: Any, *arguments: str) -> str:
     assert installation.store.publishing.served("orders") == before
     assert result.output.startswith("error: ")
     assert len(result.output.splitlines()) == 1
-    return result.output
+    return str(result.output)
 
 
 def amount(installation: Any, hour: float = 8) -> Any:
@@ -135,7 +135,8 @@ def test_promote_and_back_and_drop(served: Any) -> None:
 def test_promoting_too_early_is_refused(served: Any, steps: list[tuple[str, dict[str, Any]]], why: str) -> None:
     new = changed(served, *TRIPLED)
     for step, options in steps:
-        {"build": build, "follow": follow}[step](new, **options)
+        steps_of: dict[str, Any] = {"build": build, "follow": follow}
+        steps_of[step](new, **options)
     assert why in refused(served, "promote", str(new.file), "--wait", "0s")
 
 

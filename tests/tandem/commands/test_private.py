@@ -109,7 +109,8 @@ def test_in_a_shared_home_all_is_the_groups_too(tmp_path: Path) -> None:
 
 def test_a_home_of_before_is_named_and_closed(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    ViewStore(str((home.mkdir(mode=0o755) or home) / "views.db")).close()
+    home.mkdir(mode=0o755)
+    ViewStore(str(home / "views.db")).close()
     home.chmod(0o755)
     (home / "views.db").chmod(0o644)
     found = dict(wider(str(home)))

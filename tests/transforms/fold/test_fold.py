@@ -60,7 +60,7 @@ def started(store: str, name: str) -> LiveRunRef:
     """A live run that the store knows."""
     opened = open_store(store)
     opened.definitions.register(COMPILED, sales.text())
-    opened.live.start(COMPILED.version, name, journal=f"{Path(opened.database.where).parent}/journal")
+    opened.live.start(COMPILED.version, name, journal=f"{Path(str(opened.database.where)).parent}/journal")
     return LiveRunRef(store, name, None)
 
 
@@ -255,7 +255,7 @@ def test_states_of_a_forgotten_tile_go_with_later_ones(routed: Routed, run: Live
     """A runner that goes back may ask for them a while longer; the ids stay until batch has them."""
     store, fold, part = open_store(run.store), fold_of(run), panes(routed, 1)[0]
     states = {tile: RunnerState() for tile in (0, DAY, 2 * DAY, 4 * DAY)}
-    tokens = {}
+    tokens: dict[int, Any] = {}
     for tile, state in states.items():
         bundle = state.bundle()
         list(fold.process(((tile, 0), ("early", part)), bundle.entries, bundle.token, bundle.clear))

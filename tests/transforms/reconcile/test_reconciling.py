@@ -16,6 +16,7 @@ from worlds import STEPS, World, world_of
 import tandem.views.batch.rows
 from tandem.journal.runs.generations import next_generation
 from tandem.schemas.states import merge_blocks
+from tandem.views.answers.merging import encoded_states
 
 SCENARIOS = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2**16 - 1)), min_size=5, max_size=45)
 
@@ -152,7 +153,7 @@ def test_a_value_that_batch_computed_wrong_is_logic_and_not_repaired() -> None:
     with world_of(1, lanes=(1,)) as world:
         late_event(world)
         world.serve_live()
-        right = tandem.views.batch.rows.encoded_states
+        right = encoded_states
         twice = lambda measures, block: right(measures, merge_blocks(measures, [block, block]))  # noqa: E731
         with mock.patch.object(tandem.views.batch.rows, "encoded_states", twice):
             work = world.build()

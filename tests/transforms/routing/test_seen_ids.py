@@ -89,7 +89,7 @@ def test_dumped_and_loaded_anywhere_it_goes_on_alike(batches: list[list[Event]],
     pieces = [list(row.values()) for row in shuffled.sample(rows, len(rows))]
     after = SeenIds()
     for start in range(0, len(pieces), 2):
-        after.load(batch([tuple(piece) for piece in pieces[start : start + 2]]))  # type: ignore[misc]
+        after.load(batch([tuple(piece) for piece in pieces[start : start + 2]]))
     for events in batches[cut:]:
         check(after, model, events)
     assert after.dump().equals(batch(sorted((*pair, g) for pair, g in model.counted.items())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sales
@@ -101,7 +102,7 @@ def test_a_lanes_reader_is_behind_while_it_replays(tmp_path: Path, monkeypatch: 
         lane = LaneConfig({version: definition.source.out_of_orderness})
         broker, readings = PubSubConfig(SUBSCRIPTION, wait=0.5), source_readings([definition])
         reader = JournaledSource(str(tmp_path), run, broker, lane, readings, number=0).create_reader(None, None)
-        told = []
+        told: list[Any] = []
         while len(told) < 2:
             if reader.advance():
                 (batch,) = reader.get_current().batches

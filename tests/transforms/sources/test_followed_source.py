@@ -73,7 +73,7 @@ class Scene:
         return source
 
     def reader(self, mark: Any = None, **changes: Any) -> Any:
-        reader = self.source(**changes).create_reader(None, mark)
+        reader: Any = self.source(**changes).create_reader(None, mark)
         reader._clock = self.clock
         return reader
 
@@ -95,7 +95,7 @@ def emitted(reader: Any) -> list[tuple[int, int | None]]:
 
 
 def seconds(reader: Any) -> float:
-    return (reader.get_watermark().micros - START) / SECOND
+    return float(reader.get_watermark().micros - START) / SECOND
 
 
 def test_segments_come_with_the_stored_watermarks(scene: Scene) -> None:

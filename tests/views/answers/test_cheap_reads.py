@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +65,7 @@ def test_the_statuses_of_a_series_are_those_of_its_steps(scope: Scope, steps: li
             scope.in_flight, scope.residue,
         )  # fmt: skip
         expected.append(judge(facts)[0])
-    assert statuses(compiled, scope, ends, events, columns[2], columns[3]) == expected
+    assert statuses(cast(Any, compiled), scope, ends, events, columns[2], columns[3]) == expected
 
 
 def measures_of_every_kind() -> tuple[pa.RecordBatch, list[Any]]:

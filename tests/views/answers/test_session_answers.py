@@ -14,6 +14,7 @@ from tandem.schemas.errors import StoreError, UserError
 from tandem.schemas.time.durations import HOUR, MINUTE
 from tandem.views.answers import sessions as module
 from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.reading import tile_rows
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.answers.sessions import session_at, sessions
 
@@ -80,7 +81,7 @@ def test_sessions_reach_over_the_bounds(view_of: Make, start: int, end: int, fou
 def test_long_sessions_take_few_reads(view_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     view = view_of(range(0, 60 * HOUR, 9 * MINUTE))
     reads = []
-    read = module.tile_rows
+    read = tile_rows
     monkeypatch.setattr(module, "tile_rows", lambda *a: reads.append(a[3:]) or read(*a))
     (found,) = sessions(view.store, view.compiled, KEY, 30 * HOUR, 30 * HOUR + 1, 10 * MINUTE).sessions
     assert (found.start, found.certificate.events) == (0, len(view.events))

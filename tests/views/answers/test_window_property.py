@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -146,7 +147,7 @@ def test_cumulative_answers_equal_the_oracle(seed: int) -> None:
     events = drawn(random, middle - 20 * DAY, middle + 20 * DAY, 60)
     end = middle + random.randrange(-200, 400) * HOUR
     start = random.choice([None, end - random.randint(1, 900) * HOUR])
-    step = random.choice([5 * HOUR, DAY, 7 * DAY, Calendar(Period.DAY, zone), Calendar(Period.WEEK, zone)])
+    step: Any = random.choice([5 * HOUR, DAY, 7 * DAY, Calendar(Period.DAY, zone), Calendar(Period.WEEK, zone)])
     with view_of(events, random.randint(0, 4), HOUR, DAY) as view:
         mine = [event for event in events if event.user == "a" and event.at < end]
         mine = [event for event in mine if start is None or event.at >= start]

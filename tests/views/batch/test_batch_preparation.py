@@ -14,7 +14,7 @@ import pytest
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
 from tandem.views.answers.point import all_answers
-from tandem.views.batch import runs
+from tandem.views.batch import rows, runs
 from tandem.views.batch.event_ids import PackedIds, pack_ids, unpack_ids
 from tandem.views.reconcile.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of
 from tandem.views.rows import BatchManifest
@@ -85,7 +85,7 @@ def begin(bench: Any) -> Any:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Do something once between what a batch write reads and its transaction."""
-    prepare, acts = runs.prepare, [act]
+    prepare, acts = rows.prepare, [act]
 
     def interrupted(*arguments: Any) -> Any:
         prepared = prepare(*arguments)

@@ -45,7 +45,7 @@ class Segment:
 def segment(number: int, generation: int, dead: Sequence[int], replays: Sequence[Fate] = (), lane: str = "J/0") -> Any:
     """Five records, those of `dead` dead and the others filtered."""
     rows, fates = tuple(dead), tuple(replays)
-    counts = {"received": 5, "filtered": 5 - len(rows), "dead": len(rows)}
+    counts: dict[str, Any] = {"received": 5, "filtered": 5 - len(rows), "dead": len(rows)}
     return Segment(lane, number, generation, dead_rows=rows, replays=fates, **counts)
 
 
@@ -205,7 +205,7 @@ def test_an_attempt_is_sent_once_and_can_be_taken_back(live: Any) -> None:
 
 
 def test_duplicates_that_routing_found_are_conserved(live: Any) -> None:
-    counts = {"received": 3, "filtered": 1, "dead": 1, "duplicates": 1, "dead_rows": (0,)}
+    counts: dict[str, Any] = {"received": 3, "filtered": 1, "dead": 1, "duplicates": 1, "dead_rows": (0,)}
     take_in(live, Segment("J/0", 1, 1, **counts))
     assert live.store.residues.of_live_run("v1", "L1") == {1: 0}
 

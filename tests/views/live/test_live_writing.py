@@ -76,7 +76,7 @@ def test_each_key_is_written_once_by_the_update_that_has_most_of_it(live: Any) -
     assert {row[-2:] for row in written if row[1:4] == ("k", 0, 2)} == {
         row[-2:] for row in state_rows(run, live.compiled.measures, [two]) if row[1:4] == ("k", 0, 2)
     }, "of as many events the first stays"
-    pruned = SimpleNamespace(id=run.id, pruned_to=1)
+    pruned: Any = SimpleNamespace(id=run.id, pruned_to=1)
     assert {row[3] for row in state_rows(pruned, live.compiled.measures, [one, two])} == {2}
     assert state_rows(pruned, live.compiled.measures, [far]) == state_rows(run, live.compiled.measures, []) == []
 

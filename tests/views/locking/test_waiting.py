@@ -58,5 +58,5 @@ def test_a_store_that_another_makes_at_once_is_waited_for(tmp_path: Path, monkey
     path = tmp_path / "views.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr(waiting.time, "sleep", lambda _: other.execute("ROLLBACK"))
+        monkeypatch.setattr("tandem.views.locking.waiting.time.sleep", lambda _: other.execute("ROLLBACK"))
         ViewStore(str(path)).close()

@@ -44,7 +44,7 @@ def server() -> Iterator[str]:
     try:
         subprocess.run(["initdb", "-D", data, "-U", "tandem", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
         options = f"-k {folder} -p {port} -c listen_addresses='' -c fsync=off"
-        start = ["pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"]
+        start: list[Any] = ["pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"]
         subprocess.run(start, **{**run, "capture_output": False, "stdout": subprocess.DEVNULL})
     except (subprocess.SubprocessError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)

@@ -43,7 +43,7 @@ def value_of(column: sa.Column[Any], more: int = 0) -> Any:
 def read(store: ViewStore, table: sa.Table) -> list[Any]:
     with store.database.read() as connection:
         rows = connection.execute(sa.select(table)).all()
-        return list(checked_states(table.name, rows)) if table in STATES else rows
+        return list(checked_states(table.name, rows)) if table in STATES else list(rows)
 
 
 CASES = [
@@ -58,9 +58,10 @@ CASES = [
 def test_a_changed_value_is_noticed_when_it_is_read(store: ViewStore, table: sa.Table, column: sa.Column[Any]) -> None:
     values = {c.name: value_of(c) for c in table.columns if "crc" not in c.name}
     with store.database.write() as connection:
-        connection.connection.driver_connection.execute("COMMIT")
-        connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")
-        connection.connection.driver_connection.execute("BEGIN IMMEDIATE")
+        driver: Any = connection.connection.driver_connection
+        driver.execute("COMMIT")
+        driver.execute("PRAGMA foreign_keys=OFF")
+        driver.execute("BEGIN IMMEDIATE")
         if table in STATES:
             rows = [sealed_row(table.name, *values.values())]
             store.database.write_rows(connection, store.database.insert(table), rows)
@@ -68,7 +69,7 @@ def test_a_changed_value_is_noticed_when_it_is_read(store: ViewStore, table: sa.
             connection.execute(table.insert().values(values))
     assert len(read(store, table)) == 1
     changed = value_of(column, 1)
-    with closing(sqlite3.connect(store.database.where)) as other:
+    with closing(sqlite3.connect(str(store.database.where))) as other:
         stored = '[{"number": 1}]' if isinstance(column.type, sa.JSON) else changed
         other.execute(f'UPDATE {table.name} SET "{column.name}" = ?', (stored,))
         other.commit()
@@ -84,7 +85,7 @@ def test_a_changed_value_is_noticed_when_it_is_read(store: ViewStore, table: sa.
 
 def test_as_it_is_a_damaged_row_can_be_read(store: ViewStore) -> None:
     table = METADATA.tables["batch_cleared"]
-    with closing(sqlite3.connect(store.database.where)) as other:
+    with closing(sqlite3.connect(str(store.database.where))) as other:
         other.execute("INSERT INTO batch_cleared VALUES (1, 2, 3, 4)")
         other.commit()
     with store.database.read() as connection:
