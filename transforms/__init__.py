@@ -8,6 +8,7 @@
   `CountCounted`, `CountNewest`, `CountEarlyTimes`, `FinishBatchRun`.
 - Where results go (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteDeadLetters`,
   `PublishMessages`.
+- Results that are sent (`results`): `WriteAndNudge`, `DrainByPanes`.
 - Computing again (`reconcile`): `ReadAgain`, `RouteWanted`, `RecomputeTiles`, `WriteRecomputed`.
 - For anybody's pipeline (`windowed`): `WindowedMeasures`, `MeasureEvents`, `MergeStates`, `CalendarWindows`.
 
@@ -31,6 +32,7 @@ __all__ = [  # noqa: F405
     "CountReceived",
     "DeadLetterMessages",
     "DecodeNative",
+    "DrainByPanes",
     "FinishBatchRun",
     "FoldTiles",
     "GatherPanes",
@@ -49,6 +51,7 @@ __all__ = [  # noqa: F405
     "RouteWanted",
     "SpillParts",
     "WindowedMeasures",
+    "WriteAndNudge",
     "WriteBatchStates",
     "WriteDeadLetters",
     "WriteLiveStates",

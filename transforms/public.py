@@ -12,6 +12,7 @@ from tandem.transforms.batch.spilling import ReadSpilled, SpillParts
 from tandem.transforms.batch.work import ReadWork
 from tandem.transforms.fold.fold import FoldTiles
 from tandem.transforms.reconcile.reconciling import ReadAgain, RecomputeTiles, RouteWanted, WriteRecomputed
+from tandem.transforms.results.nudges import DrainByPanes, WriteAndNudge
 from tandem.transforms.routing.panes import GatherPanes, LatePanes
 from tandem.transforms.savepoints import ReadFollowed, ReadJournaled
 from tandem.transforms.sinks.pubsub import PublishMessages
@@ -29,6 +30,7 @@ __all__ = [
     "CountReceived",
     "DeadLetterMessages",
     "DecodeNative",
+    "DrainByPanes",
     "FinishBatchRun",
     "FoldTiles",
     "GatherPanes",
@@ -47,6 +49,7 @@ __all__ = [
     "RouteWanted",
     "SpillParts",
     "WindowedMeasures",
+    "WriteAndNudge",
     "WriteBatchStates",
     "WriteDeadLetters",
     "WriteLiveStates",

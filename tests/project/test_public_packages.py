@@ -32,12 +32,12 @@ def test_a_public_name_is_there_and_says_what_it_is(package: object, name: str) 
 
 
 def written(folder: Path) -> Iterator[str]:
-    """Names of the transforms that a folder's files define, but for those of `windowed`, which has a list of its own."""
+    """Names of the public transforms of a folder's files, but for those of `windowed`, which has a list of its own."""
     for path in folder.rglob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "beam.PTransform" for base in node.bases):
-                if not node.name.startswith("_") and "windowed" not in path.parts:
-                    yield node.name
+        classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
+        transforms = [each for each in classes if any(ast.unparse(base) == "beam.PTransform" for base in each.bases)]
+        if "windowed" not in path.parts:
+            yield from (each.name for each in transforms if not each.name.startswith("_"))
 
 
 def test_every_transform_is_listed() -> None:

@@ -34,7 +34,7 @@ MINUTES = ([Event(0.5), Event(1.5, user="bob")], [Event(2.5)], [Event(0.7, amoun
 ENDS = (1, 4, 8, 100)
 
 
-class Act(beam.DoFn):
+class Act(beam.DoFn):  # type: ignore[misc]
     """Writes what one step of a story writes, and gives on which tiles it wrote, as the sink of live states does."""
 
     def __init__(self, path: str, result: str, tile: str) -> None:
