@@ -42,6 +42,7 @@ STORE_FAILPOINTS: Final = (
     "after-pointer",  # the pointer stands at the new one, not committed
     "after-publish",  # and committed
     "receipt",  # a repair and its receipt are written, not committed
+    "results-drained",  # revisions of results are written, not committed
 )
 """Those within the view store."""
 

@@ -23,7 +23,8 @@ from tandem.journal.index import JournalIndex
 
 __all__ = ["FaultWorld", "fault_world"]
 
-DISK_MEGABYTES = 24
+DISK_MEGABYTES = 64
+"""Of a small disk; a store's log of changes alone may have 32 before it is copied into the store."""
 
 
 @dataclass

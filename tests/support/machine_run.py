@@ -29,7 +29,7 @@ def undisturbed() -> Iterator[None]:
     numbers that it finds in the source of whatever modules are loaded, which are others in each process.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tandem.transforms.sinks.retrying, "PATIENCE", 0.0)
+        patch.setattr(tandem.transforms.sinks.retrying, "RETRY_FOR", 0.0)
         patch.setattr(HypothesisProvider, "_maybe_draw_constant", lambda *choice, **options: None)
         yield
 

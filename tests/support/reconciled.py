@@ -75,13 +75,21 @@ def repaired(world: World, name: str, now: int) -> int | None:
 
 
 def tampered(world: World, pick: int) -> tuple[str, ...]:
-    """Break one row of the newest layer of batch; returns the statements that mend it, none for no such row."""
+    """Break one row of the newest layer of batch; returns the statements that mend it, none for no such row.
+
+    A row isn't lost where an equal one lies beneath it: that of a repair does, once what was broken is mended.
+    """
+    hidden = (
+        "SELECT 1 FROM batch_states o WHERE o.definition = s.definition AND o.key = s.key AND o.tile = s.tile"
+        " AND o.batch_run <> s.batch_run AND o.events = s.events AND o.states = s.states"
+    )
+    apart = f" AND NOT EXISTS ({hidden})" if pick % 2 else ""
     served = world.store.publishing.served(world.definition.name)
     with world.store.database.write() as connection:
         query = (
             "SELECT s.definition, s.key, s.tile, s.batch_run, s.events, hex(s.states) FROM batch_states s"
             " JOIN batch_runs r ON r.ordinal = s.batch_run"
-            f" WHERE r.id = '{served.batch_run if served else ''}' AND s.events > 0 ORDER BY s.key, s.tile"
+            f" WHERE r.id = '{served.batch_run if served else ''}' AND s.events > 0{apart} ORDER BY s.key, s.tile"
         )
         rows = connection.exec_driver_sql(query).all()
         if not rows:

@@ -201,9 +201,10 @@ class World:
     def serve_live(self) -> Live:
         """The newest live run, once it has everything and is served: to be called at the end of a scenario.
 
-        One that began before a batch run which left events to the run before it can't take over: it counts them in
-        generations that batch covers. The store refuses it, and a run that starts on that batch run is served then.
-        Raises PublishRefusedError for a refusal with another reason.
+        One that began before the batch run that is served can't take over where it counts, in generations that batch
+        doesn't cover, copies of what batch counted, or where batch left events to the run before it. The store refuses
+        it, and a run that starts on that batch run is served then.
+        Raises PublishRefusedError for a refusal with another reason, and for a run that did start on it.
         """
         self.live.drain()
         served = self.store.publishing.served(self.definition.name)
@@ -211,7 +212,9 @@ class World:
             try:
                 self._serve()
             except PublishRefusedError as refused:
-                if "were left out of batch run" not in str(refused):
+                began = self.store.live.get(self.definition.version, self.live.run.id)
+                on_it = served is not None and began.base_batch_run == served.batch_run
+                if on_it or not any(reason in str(refused) for reason in _OF_EARLIER_RUNS):
                     raise
                 self.live = Live(self, 1)
                 self.live.drain()
@@ -253,6 +256,10 @@ class World:
         """What is served, by (key, start of tile, or of windows of `step` microseconds), with 'events' added."""
         rows = all_answers(self.store, self.compiled, step)
         return {(row.key, row.start): {**row.results, "events": row.events} for row in rows}
+
+
+_OF_EARLIER_RUNS: Final = ("were left out of batch run", "build the batch run anew for this live run")
+"""Refusals of live runs that began before the batch run that is served."""
 
 
 @contextmanager

@@ -283,7 +283,7 @@ def test_the_process_survives_thousands_of_mutations(tmp_path: Path, kit: Any) -
         for schema, time, good in {[(kit.event, "time", messages[0]), (kit.wide, "seen", messages[1])]!r}:
             spec = SimpleNamespace(
                 spellings={{}},
-                avro_schema=schema, format="avro", revisions={{}}, fields={{}}, event_id=("id",),
+                avro_schema=schema, format="avro", revisions={{}}, default_revision=None, fields={{}}, event_id=("id",),
                 event_time=time, max_ahead=None,
             )
             payloads = []

@@ -14,8 +14,10 @@ import pytest
 import sales
 from sales import START, Sale
 from sales_files import write_jsonl
+from stages import wait_for
 
 from tandem.views.answers.point import all_answers
+from tandem.views.locking.processes import process_text
 from tandem.views.locking.turns import turn
 from tandem.views.store import ViewStore
 
@@ -58,6 +60,7 @@ def test_a_stopped_holder_is_named_and_waited_for(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         os.kill(holder.pid, signal.SIGSTOP)
+        wait_for("it is stopped", lambda: "stopped" in process_text(holder.pid))
         said: list[str] = []
 
         def tell(line: str) -> None:

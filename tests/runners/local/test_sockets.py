@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,20 @@ def made(code: str, **environment: str) -> list[Path]:
     return [Path(word) for word in done.stdout.split()]
 
 
-def test_a_folder_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a path that leaves room for a socket's, which no test's own folder has for sure."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_folder_for_its_owner_alone(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
     monkeypatch.setattr(sockets, "_FOLDERS", [])
     first, second = sockets.private_socket(), sockets.private_socket()
     assert first != second
     assert first.parent == second.parent
-    assert first.parent.parent == tmp_path
+    assert first.parent.parent == short
     assert stat.S_IMODE(first.parent.stat().st_mode) == 0o700
 
 
