@@ -30,11 +30,11 @@ from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch,
 from tandem.pipelines.scratch import scratch_folder
 from tandem.runners.local.forked_workers import worker_processes
 from tandem.runners.local.memory import keep_memory
-from tandem.runners.options.config import make_folder
 from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import JournalError, TandemError, UserError
+from tandem.schemas.privacy.files import need_folder
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
@@ -119,7 +119,7 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: li
     for config in configs:
         compile_definition(config.definition)
     if configs[0].home.store.startswith("sqlite:///"):
-        make_folder(Path(configs[0].home.store.removeprefix("sqlite:///")).parent)
+        need_folder(Path(configs[0].home.store.removeprefix("sqlite:///")).parent)
     store = open_store(configs[0].home.store)
     note = _once(console)
     begun = time.monotonic()

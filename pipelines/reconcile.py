@@ -32,7 +32,6 @@ from tandem.runners.options.config import (
     add_memory_flag,
     beam_options,
     home_from,
-    make_folder,
     scratch_below,
 )
 from tandem.runners.submission.launching import launch, local_batch_runner, wait
@@ -40,6 +39,7 @@ from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import ParityError, UserError
+from tandem.schemas.privacy.files import need_folder
 from tandem.storage.urls import beside
 from tandem.transforms.batch.work import Work
 from tandem.transforms.reconcile.judging import Judgement, judge
@@ -163,7 +163,7 @@ def _judge(
 ) -> dict[int, Judgement]:
     """Compute the suspect tiles again in a Beam pipeline, and judge each."""
     root = scratch_below(beside(config.home.journal, ""))
-    make_folder(root)
+    need_folder(root)
     with tempfile.TemporaryDirectory(prefix="reconcile-", dir=root) as folder:
         local_batch_runner(options)
         wait(launch(build(config, options, found, reread, folder)))

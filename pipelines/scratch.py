@@ -11,9 +11,8 @@ from pathlib import Path
 from pyarrow import fs
 
 from tandem.formats.files.pieces import storage_of
-from tandem.runners.options.config import make_folder
 from tandem.runners.submission.interrupts import also_at_once
-from tandem.schemas.privacy.files import private
+from tandem.schemas.privacy.files import need_folder, private
 
 __all__ = ["scratch_folder"]
 
@@ -28,12 +27,12 @@ def scratch_folder(root: str, name: str) -> Iterator[str]:
     if "://" in root:
         yield from _remote(f"{root}/{name}")
         return
-    make_folder(root)
+    need_folder(root)
     _sweep(Path(root))
     folder, lock = Path(root, name), Path(root, f"{name}.lock")
     with open(lock, "w", opener=private) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        make_folder(folder)
+        need_folder(folder)
         try:
             with also_at_once(lambda: _remove(folder, lock)):
                 yield str(folder)

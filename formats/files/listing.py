@@ -89,11 +89,15 @@ def file_at(path: str, memory: int = MAX_PIECE_MEMORY) -> FileRef:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
                 size += len(chunk)
-    except FileNotFoundError:
-        raise SourceFileError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
-        raise SourceFileError(f"{path}: can't be read: {one_line(error)}") from None
+        raise _unreadable(path, error) from None
     return FileRef(path, size, digest.hexdigest(), kind, compression, memory)
+
+
+def _unreadable(path: str, error: Exception) -> SourceFileError:
+    if isinstance(error, FileNotFoundError):
+        return SourceFileError(f"{path}: no such file")
+    return SourceFileError(f"{path}: can't be read: {one_line(error)}")
 
 
 def unread(path: str) -> FileRef:
@@ -106,10 +110,8 @@ def unread(path: str) -> FileRef:
         else:
             system, inner = storage_of(path)
             size = system.get_file_info(inner).size or 0
-    except FileNotFoundError:
-        raise SourceFileError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
-        raise SourceFileError(f"{path}: can't be read: {one_line(error)}") from None
+        raise _unreadable(path, error) from None
     return FileRef(path, size, "", kind, compression)
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from tandem.journal.storage.blobs import BlobStore, LocalBlobs
 from tandem.journal.storage.layout import RUNS
 from tandem.journal.storage.object_blobs import ObjectBlobs
-from tandem.schemas.errors import UserError
-from tandem.schemas.privacy.files import make_folder
+from tandem.schemas.privacy.files import need_folder
 from tandem.storage.opening import objects_at
 from tandem.storage.urls import is_url, location
 
@@ -36,10 +35,7 @@ def prepared_journal(place: str) -> BlobStore:
     Raises PlaceError; UserError for a folder that can't be made.
     """
     if not is_url(place):
-        try:
-            make_folder(place)
-        except OSError as error:
-            raise UserError(f"{place}: this folder can't be made: {error.strerror}") from None
+        need_folder(place)
         return LocalBlobs(place)
     blobs = _at_url(place)
     blobs.prove()

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from tandem.runners.options.config import make_folder
+from tandem.schemas.privacy.files import need_folder
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.sources.progress_board import BoardReader, ReadSoFar
 
@@ -29,7 +29,7 @@ def board_in(scratch: str | None) -> str | None:
     if scratch is None or "://" in scratch:
         return None
     board = str(Path(scratch, "progress"))
-    make_folder(board)
+    need_folder(board)
     return board
 
 

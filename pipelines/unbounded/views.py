@@ -12,11 +12,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.runners.local.tied_prism import keep_bundles_whole
-from tandem.runners.options.config import make_folder
 from tandem.runners.submission.job_servers import stay_on_the_line
 from tandem.runners.submission.launching import local_streaming_runner
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
+from tandem.schemas.privacy.files import need_folder
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.fold.fold import FoldTiles
 from tandem.transforms.fold.stored_tiles import LiveRunRef
@@ -66,7 +66,7 @@ def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
     keep_bundles_whole(options)
     stay_on_the_line(options)
     if config.home.store.startswith("sqlite:///"):
-        make_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
+        need_folder(Path(config.home.store.removeprefix("sqlite:///")).parent)
     store = open_store(config.home.store)
     register(store, config)
     return store

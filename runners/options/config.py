@@ -19,7 +19,6 @@ from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.schemas.definition import yaml_lines
 from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import UserError
-from tandem.schemas.privacy import files as private_files
 from tandem.schemas.time.durations import parse_duration
 from tandem.storage.urls import NO_STORE, is_url, place_of
 
@@ -33,7 +32,6 @@ __all__ = [
     "definition_text",
     "home_from",
     "load_definitions",
-    "make_folder",
     "piece_memory",
     "scratch_below",
 ]
@@ -137,14 +135,6 @@ def scratch_below(home: str) -> str:
     """The folder where pipelines of this machine keep what waits; for a home that is a URL the system's own."""
     root = place_of(home, "--home")
     return f"{tempfile.gettempdir()}/tandem-scratch-{os.getuid()}" if is_url(root) else f"{root}/scratch"
-
-
-def make_folder(folder: str | Path) -> None:
-    """Make a folder, with its parents, unless it is there. Raises UserError where that can't be done."""
-    try:
-        private_files.make_folder(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: this folder can't be made: {error.strerror}") from None
 
 
 def add_definition_flag(parser: FlagParser, *, several: bool) -> None:

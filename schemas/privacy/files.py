@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["is_shared", "make_folder", "private", "set_mode", "wanted_mode", "wider"]
+from tandem.schemas.errors import UserError
+
+__all__ = ["is_shared", "make_folder", "need_folder", "private", "set_mode", "wanted_mode", "wider"]
 
 _SHARED: Final = stat.S_ISGID | stat.S_IWGRP
 
@@ -52,6 +54,14 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
             path.chmod(0o2770)
     if not path.is_dir():
         raise NotADirectoryError(20, "Not a directory", str(path))
+
+
+def need_folder(folder: str | os.PathLike[str]) -> None:
+    """As `make_folder`, for a folder that a user has named. Raises UserError where it can't be made."""
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise UserError(f"{os.fspath(folder)}: this folder can't be made: {error.strerror}") from None
 
 
 def wider(

@@ -12,8 +12,9 @@ from tandem.journal.runs.manifests import start_run
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.tail import follower_id
 from tandem.pipelines.unbounded.live_runs import end_live_runs
-from tandem.runners.options.config import Home, make_folder
+from tandem.runners.options.config import Home
 from tandem.schemas.errors import PublishRefusedError
+from tandem.schemas.privacy.files import need_folder
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.views.storage.opening import open_store
 
@@ -30,7 +31,7 @@ def follower(home: Home) -> str:
 def test_a_mark_of_a_worker_that_woke_up_hinders_nothing_any_more(tmp_path: Path, run_of: object) -> None:
     """A worker that was taken for dead may mark a tile as one that hasn't caught up, and nobody takes that back."""
     home, definition = Home.at(str(tmp_path)), sales.definition()
-    make_folder(home.journal)
+    need_folder(home.journal)
     store = open_store(home.store)
     store.definitions.register(sales.compiled(), sales.text())
     run = run_of(home)  # type: ignore[operator]
