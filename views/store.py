@@ -9,6 +9,7 @@ from tandem.views.definitions import Definitions
 from tandem.views.live.conservation import Residues
 from tandem.views.live.evicted_tiles import EvictedTiles
 from tandem.views.live.runs import LiveRuns
+from tandem.views.outbox import tables as _outbox  # noqa: F401  (its tables are made with the others)
 from tandem.views.publishing.publications import Publishing
 from tandem.views.storage.database import Clock, Database, wall_clock
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from tandem.pipelines.delivery.deliverer import Delivered, Deliverer, holder_name
+from tandem.pipelines.delivery.sources import has_sources
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import TandemError
@@ -31,12 +32,12 @@ def delivering(store: str, definitions: Sequence[Definition], say: Say | None = 
     Where another process delivers a name, this one takes over once it ends. What goes wrong is said once, on stderr,
     and tried again: it never ends the run.
     """
-    with_results = [definition for definition in definitions if definition.results]
-    if not with_results:
+    delivered = [definition for definition in definitions if has_sources(definition)]
+    if not delivered:
         yield
         return
     stop, holder, tell = threading.Event(), holder_name(), _once(say or _to_stderr)
-    deliverers = [Deliverer(open_store(store), compile_definition(each), holder) for each in with_results]
+    deliverers = [Deliverer(open_store(store), compile_definition(each), holder) for each in delivered]
     thread = threading.Thread(target=_deliver, args=(deliverers, stop, tell), name="deliver-results", daemon=True)
     thread.start()
     with ExitStack() as stack:
@@ -54,7 +55,7 @@ def delivering(store: str, definitions: Sequence[Definition], say: Say | None = 
 
 def deliver_once(store: ViewStore, definition: Definition, say: Say) -> None:
     """Send what a backfill has made due, unless another process delivers; what can't be sent waits for who does."""
-    if not definition.results:
+    if not has_sources(definition):
         return
     deliverer = Deliverer(store, compile_definition(definition), holder_name())
     done = _round(deliverer, say)

@@ -1,4 +1,4 @@
-"""The deliverer of a definition's results: makes revisions of what is due, and sends what waits in the outbox."""
+"""The deliverer of a definition: lets sources put what is due into the outbox, and sends what waits in it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.pipelines.delivery.outputs import ResultWriter, writer_of
+from tandem.pipelines.delivery.outputs import RecordWriter, writer_of
+from tandem.pipelines.delivery.sources import sources_of
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
-from tandem.views.results.draining import Drainer
-from tandem.views.results.leases import LEASE, Lease, acquire_lease, release_lease
-from tandem.views.results.outbox import note_failure, note_sent, outputs_due, take_messages
+from tandem.views.outbox.leases import LEASE, Lease, acquire_lease, release_lease
+from tandem.views.outbox.messages import note_failure, note_sent, outputs_due, take_messages
 from tandem.views.storage.database import Clock, wall_clock
 from tandem.views.store import ViewStore
 
@@ -29,7 +29,7 @@ class Delivered:
     revisions: int = 0
     """Made of what was due."""
     sent: int = 0
-    """Messages, one for each output of a revision."""
+    """Messages, one for each output of a record."""
     refused: int = 0
     failed: tuple[str, ...] = ()
     """Why outputs take nothing in, one line each."""
@@ -45,8 +45,8 @@ class Deliverer:
 
     def __init__(self, store: ViewStore, compiled: CompiledDefinition, holder: str, clock: Clock = wall_clock) -> None:
         self._store, self._compiled, self._holder, self._clock = store, compiled, holder, clock
-        self._drainer = Drainer(store, compiled)
-        self._writers: dict[str, ResultWriter] = {}
+        self._sources = sources_of(store, compiled)
+        self._writers: dict[str, RecordWriter] = {}
         self._lease: Lease | None = None
 
     @property
@@ -58,7 +58,7 @@ class Deliverer:
         """Drain and send all that can be; None while another holds the lease, or another version is served."""
         if not self._is_served() or not self._holds():
             return None
-        made = self._drainer.drain(self._clock())
+        made = sum(source.drain(self._clock()) for source in self._sources)
         sent, refused, failed = 0, 0, list[str]()
         with self._store.database.read() as connection:
             due = outputs_due(connection, self.name, self._clock())
@@ -106,7 +106,7 @@ class Deliverer:
             sent, refused = sent + len(right), refused + len(wrong)
         return sent, refused
 
-    def _writer(self, output: str) -> ResultWriter:
+    def _writer(self, output: str) -> RecordWriter:
         if output not in self._writers:
             self._writers[output] = writer_of(output)
         return self._writers[output]

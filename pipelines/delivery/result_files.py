@@ -11,7 +11,7 @@ from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
 from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import DeliveryError, TandemError
 from tandem.schemas.privacy.files import make_folder
-from tandem.views.results.outbox import Message
+from tandem.views.outbox.messages import Message
 
 __all__ = ["FileWriter", "file_name"]
 
@@ -27,7 +27,7 @@ class FileWriter:
         try:
             make_folder(self._folder)
             blobs = LocalBlobs(str(self._folder))
-            for _, group in groupby(messages, lambda m: (m.result, m.start, m.pass_number)):
+            for _, group in groupby(messages, lambda m: (m.stream, m.start, m.pass_number)):
                 rows = list(group)
                 try:
                     blobs.create(file_name(rows), "".join(f"{row.payload}\n" for row in rows).encode())
@@ -47,4 +47,4 @@ def file_name(rows: Sequence[Message]) -> str:
     first = rows[0]
     start = time_text(first.start).replace(":", "").replace("-", "")
     digest = hashlib.sha256("\n".join(row.id for row in rows).encode()).hexdigest()[:16]
-    return f"{first.name}/{first.result}/{start}/{first.pass_number:06d}-{digest}.jsonl"
+    return f"{first.name}/{first.of}/{start}/{first.pass_number:06d}-{digest}.jsonl"

@@ -12,11 +12,13 @@ import grpc
 from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import DeliveryError, LaunchError
 from tandem.transforms.sinks.pubsub import MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, TopicWriter, packed
-from tandem.views.results.outbox import Message
+from tandem.views.outbox.messages import Message
 
 __all__ = ["TopicResults", "pubsub_message"]
 
 _ATTEMPTS: Final = 3
+_TOLD: Final = ("timing", "state", "severity")
+"""Fields of a payload that are attributes too, so that subscriptions can filter by them."""
 _OVERHEAD: Final = 1_024
 """Bytes of a message's attributes and ordering key, at most about."""
 
@@ -52,17 +54,17 @@ class TopicResults:
 
 
 def pubsub_message(message: Message) -> dict[str, Any]:
-    """The message that is published for a revision."""
-    identity = json.dumps([message.name, message.result, message.start, message.key], ensure_ascii=False)
-    timing = json.loads(message.payload)["timing"]
+    """The message that is published for a record."""
+    identity = json.dumps([message.name, message.stream, message.start, message.key], ensure_ascii=False)
+    payload = json.loads(message.payload)
     attributes = {
         "id": message.id,
         "definition": message.name,
-        "result": message.result,
+        message.kind: message.of,
         "start": time_text(message.start),
         "end": time_text(message.end),
         "revision": str(message.revision),
-        "timing": timing,
+        **{name: str(payload[name]) for name in _TOLD if name in payload},
     }
     ordering_key = hashlib.sha256(identity.encode()).hexdigest()[:32]
     return {"data": message.payload.encode(), "attributes": attributes, "ordering_key": ordering_key}

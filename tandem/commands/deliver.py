@@ -49,12 +49,13 @@ def deliver(
 
 def _deliverers(definitions: list[str], store: ViewStore) -> list[tuple[str, Deliverer]]:
     from tandem.pipelines.delivery.deliverer import Deliverer, holder_name
+    from tandem.pipelines.delivery.sources import has_sources
     from tandem.schemas.definition.compiled import compile_definition
 
     found, holder = [], holder_name()
     for each in definitions:
         compiled = compile_definition(load_named(each, store))
-        if not compiled.definition.results:
+        if not has_sources(compiled.definition):
             raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
         store.definitions.register(compiled)
         found.append((compiled.definition.name, Deliverer(store, compiled, holder)))

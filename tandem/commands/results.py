@@ -117,7 +117,7 @@ def retry(
     store: StoreOption = None,
 ) -> None:
     """Let messages that were refused, and outputs that wait for their next try, be tried at once."""
-    from tandem.views.results.outbox import revive
+    from tandem.views.outbox.messages import revive
 
     with existing_store(Places.of(home, store)) as views:
         name = name_of(definition, views)

@@ -22,13 +22,13 @@ import tandem.transforms.routing.tiles
 import tandem.views.answers.certifying
 import tandem.views.batch.runs
 import tandem.views.live.writing
+import tandem.views.outbox.messages
 import tandem.views.publishing.pointer
 import tandem.views.results.choosing
 import tandem.views.results.clocks
 import tandem.views.results.draining
 import tandem.views.results.expanding
 import tandem.views.results.marking
-import tandem.views.results.outbox
 import tandem.views.storage.checksums
 from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
@@ -208,7 +208,7 @@ def revisions_are_not_compared(patch: Patch) -> None:
 
 def taken_messages_are_replaced(patch: Patch) -> None:
     """An early message that may have been seen is changed under its number."""
-    patch.setattr(tandem.views.results.outbox, "TAKEN", tandem.views.results.writing.WAITING)
+    patch.setattr(tandem.views.outbox.messages, "TAKEN", tandem.views.outbox.messages.WAITING)
 
 
 def timing_falls(patch: Patch) -> None:

@@ -16,10 +16,10 @@ from result_stories import BEGIN, Capture, Event, Story, definition_of
 
 from tandem.schemas.errors import DeliveryError, PublishRefusedError
 from tandem.schemas.time.durations import MINUTE
+from tandem.views.outbox.leases import LEASE
 from tandem.views.results.choosing import Cursor
 from tandem.views.results.draining import Drainer
 from tandem.views.results.expanding import expand_due
-from tandem.views.results.leases import LEASE
 
 __all__ = ["RESULTS", "check_changes_meanwhile", "check_results"]
 

@@ -18,7 +18,8 @@ from tandem.schemas.definition.compiled import CompiledDefinition, compile_defin
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import MINUTE, SECOND
-from tandem.views.results.tables import result_due, result_outbox, result_revisions, result_waiting
+from tandem.views.outbox.tables import result_outbox
+from tandem.views.results.tables import result_due, result_revisions, result_waiting
 from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike, Told
 from tandem.views.store import ViewStore
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tandem.views.outbox.leases import read_lease
+from tandem.views.outbox.messages import DEAD
+from tandem.views.outbox.tables import result_outbox, result_outputs
 from tandem.views.results.clocks import Timing
-from tandem.views.results.leases import read_lease
-from tandem.views.results.outbox import DEAD
 from tandem.views.results.tables import (
     result_due,
-    result_outbox,
-    result_outputs,
     result_revisions,
     result_specs,
     result_waiting,
@@ -84,16 +83,16 @@ def dead_messages(connection: sa.Connection, name: str, most: int = 100) -> Sequ
 
 
 def backlog(connection: sa.Connection, name: str) -> dict[str, Any] | None:
-    """What waits of a name's results, None for a name that has none.
+    """What waits of a name's results and other records, None for a name that has none.
 
     Keys: due (tiles), held (windows and keys that triggers hold back), outbox (messages), dead, oldest (when the first
     message that waits was written), deliverer and until (its lease), outputs (by label: waiting, sent, error, next_at).
     Times are microseconds UTC.
     """
-    specs = sa.select(result_specs.c.name).where(result_specs.c.name == name).limit(1)
-    if connection.execute(specs).first() is None:
-        return None
     o, lease = result_outbox.c, read_lease(connection, name)
+    specs = sa.select(result_specs.c.name).where(result_specs.c.name == name).limit(1)
+    if lease is None and connection.execute(specs).first() is None:
+        return None
     waits = (o.name == name) & (o.state != DEAD)
     oldest = connection.execute(sa.select(sa.func.min(o.created_at)).where(waits)).scalar()
     return {

@@ -1,16 +1,13 @@
-"""The tables of results: which definitions have any, what is due, what was sent last, and what is to be sent."""
+"""The tables of results: which definitions have any, what is due, and what was sent last."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, key_text, number, part, text
+from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, key_text, part, text
 
 __all__ = [
     "result_due",
-    "result_leases",
-    "result_outbox",
-    "result_outputs",
     "result_progress",
     "result_revisions",
     "result_specs",
@@ -95,56 +92,3 @@ result_progress = sa.Table(
 """Every window that closed by `on_time_to` has been sent on time, every one that was settled by `final_to` finally, as
 of publication `settled_by`.
 """
-
-result_outbox = sa.Table(
-    "result_outbox",
-    METADATA,
-    sa.Column("ordinal", number(), primary_key=True),
-    text("name"),
-    text("output"),
-    text("result"),
-    count("start"),
-    count("end"),
-    text("key"),
-    count("revision"),
-    count("pass_number"),
-    text("state"),
-    count("fence"),
-    text("id"),
-    text("payload"),
-    sa.Column("base", sa.Text()),
-    text("error"),
-    count("created_at"),
-    crc(),
-    sa.Index("result_outbox_by_output", "name", "output", "state", "ordinal"),
-    sa.Index("result_outbox_by_window", "name", "result", "start", "key"),
-    sqlite_autoincrement=True,
-)
-"""Revisions that are to be sent, one row for each output. `state`: waiting; taken by the deliverer of a `fence`, so
-that receivers may have seen it; dead, since it was refused for good. `base`: the answer that it follows.
-"""
-
-result_outputs = sa.Table(
-    "result_outputs",
-    METADATA,
-    part("name", sa.Text()),
-    part("output", sa.Text()),
-    count("sent"),
-    count("failures"),
-    count("next_at"),
-    text("error"),
-    count("changed_at"),
-    crc(),
-)
-"""How sending to an output goes: after `failures` in a row it is tried again at `next_at` (wall clock)."""
-
-result_leases = sa.Table(
-    "result_leases",
-    METADATA,
-    part("name", sa.Text()),
-    text("holder"),
-    count("fence"),
-    count("until"),
-    crc(),
-)
-"""Who delivers the results of a name, until when (wall clock). Each new holder has a higher `fence`."""

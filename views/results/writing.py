@@ -10,14 +10,16 @@ import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.views.answers.reading import Scope
+from tandem.views.outbox.messages import WAITING
+from tandem.views.outbox.records import Record, put_records
+from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.clocks import Timing
 from tandem.views.results.revising import Revision, message_of
-from tandem.views.results.tables import result_outbox, result_progress, result_revisions
+from tandem.views.results.tables import result_progress, result_revisions
 from tandem.views.storage.database import Database
 
-__all__ = ["WAITING", "write_revisions"]
+__all__ = ["write_revisions"]
 
-WAITING: Final = "waiting"
 _IN_ONE: Final = 200
 
 
@@ -38,7 +40,7 @@ def write_revisions(
         return
     of, result = compiled.definition.name, compiled.definition.results[name]
     passed = _next_pass(connection, of, name)
-    rows, messages = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
+    rows, records = list[tuple[Any, ...]](), list[Record]()
     replaced = _replaced(connection, of, name, revisions, len(result.to))
     for revision in revisions:
         number, base = _follows(revision, replaced)
@@ -48,11 +50,10 @@ def write_revisions(
         state = (number, int(revision.timing), found.events, found.answer, key)
         rows.append((of, name, found.start, found.key, found.end, found.closes, *state))
         for output in result.to:
-            place = (of, output.label, name, found.start, found.end, found.key, number, passed)
-            messages.append((*place, WAITING, 0, key, text, base, "", now))
+            place = (output.label, name, found.start, found.end, found.key, number)
+            records.append(Record(*place, key, text, pass_number=passed, base=base))
     database.write_rows(connection, database.overwrite(result_revisions), rows)
-    names = [column.name for column in result_outbox.columns if column.name not in ("ordinal", "crc")]
-    connection.execute(result_outbox.insert(), [dict(zip(names, each, strict=True)) for each in messages])
+    put_records(database, connection, of, records, now)
 
 
 def _next_pass(connection: sa.Connection, of: str, name: str) -> int:

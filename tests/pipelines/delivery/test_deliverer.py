@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,20 @@ import pytest
 from result_laws import check_revisions
 from result_stories import Event, Story, definition_of
 
+from tandem.pipelines.delivery import sources
 from tandem.pipelines.delivery.outputs import LogWriter, writer_of
 from tandem.pipelines.delivery.result_files import FileWriter
+from tandem.pipelines.delivery.result_topics import pubsub_message
+from tandem.pipelines.delivery.sources import has_sources
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import DeliveryError
-from tandem.views.results.leases import LEASE
+from tandem.views.outbox.leases import LEASE
+from tandem.views.outbox.messages import DEAD, TAKEN, Message, revive, take_messages
+from tandem.views.outbox.records import Record, put_records
+from tandem.views.results.draining import Drainer
 from tandem.views.results.listing import backlog
-from tandem.views.results.outbox import DEAD, TAKEN, revive, take_messages
+from tandem.views.store import ViewStore
 
 EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"
 
@@ -26,6 +35,12 @@ def story(tmp_path: Path) -> Iterator[Story]:
     story.serve()
     yield story
     story.close()
+
+
+def drainer_of(story: Story) -> Drainer:
+    (source,) = story.deliverer._sources
+    assert isinstance(source, Drainer)
+    return source
 
 
 def early(story: Story, *events: Event) -> None:
@@ -118,7 +133,7 @@ def test_one_delivers_and_the_next_one_takes_over_what_was_taken(story: Story) -
 def test_a_zombie_takes_and_forgets_nothing(story: Story) -> None:
     """One that stopped while it was sending wakes up: what it sent is sent again by who has taken over."""
     early(story, Event(0.1))
-    story.deliverer._drainer.drain(story.now)
+    story.deliverer._sources[0].drain(story.now)
     story.deliverer._holds()
     lease = story.deliverer._lease
     assert lease is not None
@@ -127,7 +142,7 @@ def test_a_zombie_takes_and_forgets_nothing(story: Story) -> None:
     other = story.new_deliverer("second")
     story.output.fails = "away"
     other.run_once()
-    from tandem.views.results.outbox import note_sent
+    from tandem.views.outbox.messages import note_sent
 
     assert not note_sent(story.store.database, lease, "log", [message], {}, story.now)
     assert take_messages(story.store.database, lease, "log", 10) is None
@@ -162,8 +177,6 @@ def test_what_is_refused_for_good_is_set_aside_and_can_be_sent_again(story: Stor
 
 
 def test_several_drain_and_each_revision_is_written_once(story: Story) -> None:
-    from tandem.views.results.draining import Drainer
-
     early(story, Event(0.1))
     drainers = [Drainer(story.store, story.compiled) for _ in range(3)]
     intact = [drainer._write for drainer in drainers]
@@ -180,7 +193,7 @@ def test_several_drain_and_each_revision_is_written_once(story: Story) -> None:
 
 
 def test_a_change_between_reading_and_writing_stays_due(story: Story) -> None:
-    drainer = story.deliverer._drainer
+    drainer = drainer_of(story)
     early(story, Event(0.1))
     intact = drainer._write
 
@@ -199,7 +212,7 @@ def test_a_change_between_reading_and_writing_stays_due(story: Story) -> None:
 
 
 def test_another_publication_between_reading_and_writing_loses(story: Story) -> None:
-    drainer = story.deliverer._drainer
+    drainer = drainer_of(story)
     early(story, Event(0.1))
     intact = drainer._write
 
@@ -265,3 +278,57 @@ def test_a_folder_that_takes_nothing_is_named(story: Story, tmp_path: Path) -> N
     assert str(tmp_path / "file") in done.failed[0]
     with pytest.raises(DeliveryError):
         FileWriter(str(tmp_path / "file" / "below")).send([])
+
+
+# other kinds of records
+
+
+def test_records_of_another_kind_are_delivered_in_the_order_in_which_they_were_put(story: Story) -> None:
+    def put(*states: str) -> None:
+        records = [
+            Record("log", "alert too_slow", 60, 120, '["ann"]', at, f"id-{state}", f'{{"state":"{state}"}}')
+            for at, state in enumerate(states, 1)
+        ]
+        with story.store.database.write() as connection:
+            put_records(story.store.database, connection, "visits", records, story.now)
+
+    put("TENTATIVE", "CONFIRMED")
+    story.output.fails = "away"
+    story.deliver()
+    story.output.fails = ""
+    story.wait(1)
+    assert [message["state"] for message in story.deliver()] == ["TENTATIVE", "CONFIRMED"]
+    assert backlog_of(story)["outbox"] == 0
+    put("WITHDRAWN")
+    (row,) = story.outbox()
+    place = (row.ordinal, row.name, row.output, row.result, row.start, row.end, row.key, row.revision)
+    message = Message(*place, row.pass_number, row.id, row.payload)
+    published = pubsub_message(message)["attributes"]
+    assert (published["alert"], published["state"], published["id"]) == ("too_slow", "WITHDRAWN", "id-WITHDRAWN")
+
+
+def test_another_source_is_called_before_records_are_sent(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Alarms:
+        store: ViewStore
+
+        def drain(self, now: int) -> int:
+            record = Record("log", "alert any", 0, 0, "[]", 1, "a", '{"state":"TENTATIVE"}')
+            with self.store.database.write() as connection:
+                put_records(self.store.database, connection, "visits", [record], now)
+            return 1
+
+    class Rules:
+        def is_in(self, definition: Definition) -> bool:
+            return definition.name == "visits"
+
+        def open(self, store: ViewStore, compiled: CompiledDefinition) -> Alarms:
+            return Alarms(store)
+
+    monkeypatch.setattr(sources, "SOURCES", [*sources.SOURCES, Rules()])
+    assert has_sources(story.compiled.definition.model_copy(update={"results": {}}))
+    story.deliverer = story.new_deliverer("first")
+    done = story.deliverer.run_once()
+    assert done is not None
+    assert (done.revisions, done.sent) == (1, 1)
+    assert story.output.sent == [{"state": "TENTATIVE"}]

@@ -1,4 +1,4 @@
-"""The outbox: messages in the order in which they are sent, taken by one deliverer and gone once they are sent."""
+"""Messages of the outbox in the order in which they are sent, taken by one deliverer and gone once they are sent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.time.durations import SECOND
-from tandem.views.results.leases import Lease, held
-from tandem.views.results.tables import result_outbox, result_outputs
-from tandem.views.results.writing import WAITING
+from tandem.views.outbox.leases import Lease, held
+from tandem.views.outbox.tables import result_outbox, result_outputs
 from tandem.views.storage.database import Database
 
-__all__ = ["DEAD", "TAKEN", "Message", "note_failure", "note_sent", "outputs_due", "revive", "take_messages"]
+__all__ = ["DEAD", "TAKEN", "WAITING", "Message", "note_failure", "note_sent", "outputs_due", "revive", "take_messages"]
 
+WAITING: Final = "waiting"
 TAKEN: Final = "taken"
 DEAD: Final = "dead"
 _LONGEST_WAIT: Final = 300 * SECOND
@@ -24,21 +24,31 @@ _IN_ONE: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One revision for one output."""
+    """One record for one output."""
 
     ordinal: int
     name: str
     output: str
-    result: str
+    stream: str
     start: int
     end: int
     key: str
     revision: int
     pass_number: int
-    """Which pass over the result's windows has written it: all of one window and pass are in one transaction."""
+    """Which pass over the stream has written it: all of one start and pass are in one transaction."""
     id: str
     payload: str
     """JSON."""
+
+    @property
+    def kind(self) -> str:
+        """What it is a record of: `result`, or another kind."""
+        return self.stream.partition(" ")[0] if " " in self.stream else "result"
+
+    @property
+    def of(self) -> str:
+        """The name within its kind."""
+        return self.stream.rpartition(" ")[2]
 
 
 def outputs_due(connection: sa.Connection, name: str, now: int) -> list[str]:

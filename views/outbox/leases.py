@@ -1,4 +1,4 @@
-"""Who delivers the results of a name: one at a time, each new one with a higher fencing number."""
+"""Who delivers for a name: one at a time, each new one with a higher fencing number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from tandem.schemas.time.durations import SECOND
-from tandem.views.results.tables import result_leases
+from tandem.views.outbox.tables import result_leases
 from tandem.views.storage.database import Database
 
 __all__ = ["LEASE", "Lease", "acquire_lease", "held", "read_lease", "release_lease"]
@@ -62,6 +62,6 @@ def held(database: Database, lease: Lease) -> Iterator[sa.Connection | None]:
 
 
 def read_lease(connection: sa.Connection, name: str) -> Lease | None:
-    """Who delivers a name's results, or did so last; None where nobody ever has."""
+    """Who delivers for a name, or did so last; None where nobody ever has."""
     row = connection.execute(sa.select(result_leases).where(result_leases.c.name == name)).first()
     return None if row is None else Lease(row.name, row.holder, row.fence, row.until)
