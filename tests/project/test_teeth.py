@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from breaks import BREAKS
-from damage_checks import check_damage
+from damage_checks import check_damage, check_hidden_row
 from files_until import check_files_until
 from generation_worlds import check_generations_begin
 from journal_checks import check_crashes_lose_nothing, check_fencing
@@ -36,6 +36,7 @@ GUARDS: dict[str, Check] = {
     "late_events_are_no_reason": partial(check_finality, (7, 1, 4, 8, 11)),
     "generations_begin_by_a_readers_start": check_generations_begin,
     "checksums_are_not_checked": check_damage,
+    "hidden_rows_are_not_missed": check_hidden_row,
     "the_fastest_lane_tells": partial(check_finality, (7, 1, 4, 8, 11)),
     "files_tell_nothing": check_files_until,
     "live_writes_make_nothing_due": partial(check_results, "fixed", (1, 3)),
@@ -71,6 +72,7 @@ def test_a_torn_pointer_is_found() -> None:
         pytest.param(check_publishing, id="pointer"),
         pytest.param(check_generations_begin, id="generations"),
         pytest.param(check_damage, id="damage"),
+        pytest.param(check_hidden_row, id="hidden rows"),
         pytest.param(check_files_until, id="files"),
         pytest.param(check_changes_meanwhile, id="results"),
     ],

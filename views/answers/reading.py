@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
 from tandem.schemas.time.durations import DAY
-from tandem.views.answers.whole_spans import all_of_batch
+from tandem.views.answers.whole_spans import all_of_batch, all_of_live
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.rows import Compiled
@@ -253,7 +253,7 @@ def span_rows(connection: sa.Connection, scope: Scope, start: int, end: int) -> 
         rows.extend(_batch_of_span(connection, scope, start, end, found))
     if scope.live_id is not None:
         found = select_rows(connection, _LIVE_OF_SPAN, _live_span(scope, start, end))
-        rows.extend(_after(checked_states(live_states.name, found), scope.boundary))
+        rows.extend(_live_of_span(connection, scope, start, end, found))
     return rows
 
 
@@ -265,7 +265,7 @@ def span_streams(connection: sa.Connection, scope: Scope, start: int, end: int) 
         yield _batch_of_span(connection, scope, start, end, found)
     if scope.live_id is not None:
         found = connection.execute(_LIVE_OF_SPAN, _live_span(scope, start, end), execution_options=streaming)
-        yield _after(checked_states(live_states.name, found), scope.boundary)
+        yield _live_of_span(connection, scope, start, end, found)
 
 
 def _batch_of_span(
@@ -273,6 +273,14 @@ def _batch_of_span(
 ) -> Iterator[TileRow]:
     rows = _newest_layers(checked_states(batch_states.name, found), scope.chain)
     return all_of_batch(connection, rows, scope.definition, scope.chain, start, end)
+
+
+def _live_of_span(
+    connection: sa.Connection, scope: Scope, start: int, end: int, found: Iterable[Any]
+) -> Iterator[TileRow]:
+    assert scope.live_id is not None
+    rows = _after(checked_states(live_states.name, found), scope.boundary)
+    return all_of_live(connection, rows, scope.live_id, scope.boundary, start, end)
 
 
 def _batch_span(scope: Scope, start: int, end: int) -> dict[str, int | None]:

@@ -1,10 +1,12 @@
 """Whether all rows of a span of tiles came: damage to a row's own place hides it from those who look for the span.
 
-What a batch run wrote into each tile is noted with it, so that rows which aren't found where they belong are missed.
+What a batch run wrote into each tile, and what a live run counted in it, is noted with the rows, so that those which
+aren't found where they belong are missed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
@@ -15,8 +17,9 @@ from tandem.views.batch.chains import Chain
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.storage.checksums import DamagedRowError
 from tandem.views.storage.driver_rows import select_rows
+from tandem.views.storage.tables import live_attempts, live_tallies
 
-__all__ = ["all_of_batch"]
+__all__ = ["all_of_batch", "all_of_live"]
 
 _D: Final = batch_state_digests.c
 _WRITTEN: Final = (
@@ -26,8 +29,24 @@ _WRITTEN: Final = (
     .group_by(_D.batch_run)
 )
 
+_T: Final = live_tallies.c
+_A: Final = live_attempts.c
+_COUNTED: Final = (
+    sa.select(_T.tile, sa.func.sum(_T.counted))
+    .where(_T.run == sa.bindparam("of_run"), _T.generation > sa.bindparam("boundary"))
+    .where(_T.tile >= sa.bindparam("start"), _T.tile < sa.bindparam("end"))
+    .group_by(_T.tile)
+)
+_BEHIND: Final = (
+    sa.select(_A.tile)
+    .where(_A.run == sa.bindparam("of_run"), _A.behind.is_(True))
+    .where(_A.tile >= sa.bindparam("start"), _A.tile < sa.bindparam("end"))
+)
+
 
 class _Row(Protocol):
+    @property
+    def tile(self) -> int: ...
     @property
     def events(self) -> int: ...
 
@@ -52,4 +71,26 @@ def all_of_batch(
         raise DamagedRowError(
             f"rows of batch states from {time_text(start)} to {time_text(end)} are damaged: {found:,} with {events:,} "
             f"events are found, {wanted[0]:,} with {wanted[1]:,} were written"
+        )
+
+
+def all_of_live(
+    connection: sa.Connection, rows: Iterable[Row], run: int, boundary: int, start: int, end: int
+) -> Iterator[Row]:
+    """As `all_of_batch`, the rows of live in generations after the boundary: each event that a tile's tallies count is
+    in one. Of a tile whose runner has gone back to a checkpoint they may count more, until it has caught up.
+    """
+    found = Counter[int]()
+    for row in rows:
+        found[row.tile] += row.events
+        yield row
+    values = {"of_run": run, "boundary": boundary, "start": start, "end": end}
+    short = {tile: int(counted) for tile, counted in select_rows(connection, _COUNTED, values) if counted > found[tile]}
+    if short:
+        for (tile,) in select_rows(connection, _BEHIND, values):
+            short.pop(tile, None)
+    for tile, counted in sorted(short.items()):
+        raise DamagedRowError(
+            f"rows of live states at {time_text(tile)} are damaged: {found[tile]:,} events are found, {counted:,} were "
+            f"counted"
         )

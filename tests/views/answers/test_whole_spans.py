@@ -1,4 +1,4 @@
-"""A row of batch that damage has moved to another place is missed by those who ask for a span of all keys."""
+"""A row that damage has moved to another place is missed by those who ask for a span of all keys."""
 
 from __future__ import annotations
 
@@ -53,11 +53,51 @@ def test_whole_spans_are_answered(served: Any) -> None:
 )
 @pytest.mark.parametrize("end", [T, 2 * T])
 def test_a_row_that_is_elsewhere_is_missed(served: Any, change: str, where: str, end: int) -> None:
+    change_rows(served, f"UPDATE batch_states SET {change} WHERE {where}")
+    assert_missed(served, 0, end)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "tile = 100 * 60000000",
+        "tile = -60000000",
+        "key = 'zz', tile = 100 * 60000000",
+        "generation = 1",
+        "run = 99",
+        "key = 'a', tile = 100 * 60000000",
+    ],
+    ids=[
+        "a later tile",
+        "an earlier tile",
+        "another key and tile",
+        "a covered generation",
+        "another run",
+        "a known key",
+    ],
+)
+@pytest.mark.parametrize("end", [3 * T, 4 * T])
+def test_a_row_of_live_that_is_elsewhere_is_missed(served: Any, change: str, end: int) -> None:
+    change_rows(served, f"UPDATE live_states SET {change} WHERE key = 'b' AND tile = {2 * T}")
+    assert_missed(served, 2 * T, end)
+
+
+def test_a_tile_that_has_not_caught_up_is_answered(served: Any) -> None:
+    """Its rows and its tallies may be of different attempts, and nothing is published until they aren't."""
+    change_rows(served, f"UPDATE live_states SET tile = {100 * T} WHERE key = 'b' AND tile = {2 * T}")
+    served.store.live.mark_behind("v1", "L1", 2 * T, ord("a"))
+    assert asked(served, 2 * T, 3 * T) == (0, 0)
+
+
+def change_rows(served: Any, change: str) -> None:
     with closing(sqlite3.connect(served.store.database.where)) as other:
-        assert other.execute(f"UPDATE batch_states SET {change} WHERE {where}").rowcount == 1
+        assert other.execute(change).rowcount == 1
         other.commit()
+
+
+def assert_missed(served: Any, start: int, end: int) -> None:
     with closing(ViewStore(served.store.database.where, create=False)) as store:
         with pytest.raises(DamagedStoreError):
-            states_of_all_keys(store, served.compiled, 0, end)
+            states_of_all_keys(store, served.compiled, start, end)
         with pytest.raises(DamagedStoreError):
-            list(all_answers(store, served.compiled, span=(0, end)))
+            list(all_answers(store, served.compiled, span=(start, end)))
