@@ -82,7 +82,8 @@ versitygw: setup
 
 object-stores: versitygw
 	$(BIN)/python -m pytest -q tests/journal/storage/test_places.py tests/formats/files/test_files_of_buckets.py \
-	  tests/pipelines/bounded/test_backfill_of_buckets.py tests/pipelines/unbounded/test_live_in_buckets.py -m "slow or not slow"
+	  tests/pipelines/bounded/test_backfill_of_buckets.py tests/pipelines/unbounded/test_live_in_buckets.py \
+	  tests/pipelines/delivery/test_result_files.py -m "slow or not slow"
 	$(BIN)/python -m pytest -q -s tests/chaos/test_killed_at_any_instant.py -m slow -k in_a_bucket
 
 # The dashboard in a real Chromium, which this installs where there is none (apt, about 440 MB): every page, both themes, phone

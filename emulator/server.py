@@ -14,9 +14,11 @@ import grpc
 
 from tandem.emulator.rpc.publisher import PublisherService
 from tandem.emulator.rpc.routes import Routes
+from tandem.emulator.rpc.schema_service import SchemaService
 from tandem.emulator.rpc.streaming import StreamingService
 from tandem.emulator.rpc.subscriber import SubscriberService
 from tandem.emulator.state.broker import DEFAULT_MAX_BACKLOG_BYTES, Broker
+from tandem.emulator.state.schemas import Schemas
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8085
@@ -82,10 +84,12 @@ class EmbeddedPubSub:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", _CLIENT_PING_MILLISECONDS),
             ],
         )
+        schemas = Schemas(time.time_ns)
         routes = Routes(
-            PublisherService(self._broker),
+            PublisherService(self._broker, schemas),
             SubscriberService(self._broker, self._pull_wait_seconds, MAX_WAITING_PULLS),
             StreamingService(self._broker, MAX_STREAMS),
+            SchemaService(schemas),
         )
         server.add_generic_rpc_handlers((routes,))
         try:

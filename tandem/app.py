@@ -23,6 +23,7 @@ from tandem.commands import pubsub as pubsub_commands
 from tandem.commands import query as querying
 from tandem.commands import rebuild as rebuild_command
 from tandem.commands import reconcile as reconcile_commands
+from tandem.commands import result_schemas
 from tandem.commands import results as result_commands
 from tandem.commands import serve as serving
 from tandem.commands import store as store_commands
@@ -118,6 +119,8 @@ results.command("show")(result_commands.show)
 results.command("send")(result_commands.send)
 results.command("dead")(result_commands.dead)
 results.command("retry")(result_commands.retry)
+results.command("schema")(result_schemas.schema)
+results.command("register")(result_schemas.register)
 app.add_typer(results, name="results", rich_help_panel="Operate")
 flink.command("start")(flink_commands.start)
 flink.command("stop")(flink_commands.stop)

@@ -9,9 +9,10 @@ from typing import Any
 from google.pubsub_v1.types import Subscription as SubscriptionType
 from google.pubsub_v1.types import Topic as TopicType
 
+from tandem.emulator.rpc.schema_service import encoding_name
 from tandem.emulator.state.broker import SubscriptionConfig, TopicConfig
 from tandem.emulator.state.errors import InvalidArgument, Unsupported
-from tandem.emulator.state.names import new_subscription_name, subscription_name, topic_name
+from tandem.emulator.state.names import new_subscription_name, schema_name, subscription_name, topic_name
 
 DEFAULT_ACK_DEADLINE_SECONDS = 10
 MIN_ACK_DEADLINE_SECONDS = 10
@@ -20,7 +21,7 @@ MAX_ACK_DEADLINE_SECONDS = 600
 _Topic: Any = TopicType.pb()
 _Subscription: Any = SubscriptionType.pb()
 
-_TOPIC_FIELDS = {"name", "labels", "state"}
+_TOPIC_FIELDS = {"name", "labels", "state", "schema_settings"}
 _SUBSCRIPTION_FIELDS = {
     "name",
     "topic",
@@ -34,11 +35,16 @@ _SUBSCRIPTION_FIELDS = {
 
 
 def read_topic(topic: Any) -> TopicConfig:
-    """What a `Topic` asks for; InvalidArgument for its name, Unsupported for other fields."""
+    """What a `Topic` asks for; InvalidArgument for its names, Unsupported for other fields."""
     topic_name(topic.name)
     _refuse_others("topic", topic, _TOPIC_FIELDS)
     topic.state = TopicType.State.ACTIVE
-    return TopicConfig(topic.name, topic.SerializeToString())
+    schema, encoding = "", ""
+    if topic.HasField("schema_settings"):
+        _refuse_others("topic's schema settings", topic.schema_settings, {"schema", "encoding"})
+        schema = schema_name(topic.schema_settings.schema)
+        encoding = encoding_name(topic.schema_settings.encoding)
+    return TopicConfig(topic.name, topic.SerializeToString(), schema, encoding)
 
 
 def write_topic(config: TopicConfig) -> Any:

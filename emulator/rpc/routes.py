@@ -7,6 +7,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from tandem.emulator.rpc.publisher import PublisherService
+from tandem.emulator.rpc.schema_service import SchemaService
 from tandem.emulator.rpc.streaming import StreamingService
 from tandem.emulator.rpc.subscriber import SubscriberService
 from tandem.emulator.state import errors
@@ -23,9 +24,8 @@ _CODES: dict[type[errors.PubSubError], grpc.StatusCode] = {
 }
 
 _NO_SNAPSHOTS = "Nothing is kept after it was acknowledged, so there are no snapshots; publish the messages again."
-_NO_SCHEMAS = "There are no schemas here; check messages before publishing them."
+_FEW_SCHEMAS = "Delete the schema and create it again."
 _INSTEAD = {
-    "Publisher/UpdateTopic": "Delete the topic and create it again.",
     "Publisher/ListTopicSnapshots": _NO_SNAPSHOTS,
     "Publisher/DetachSubscription": "Use DeleteSubscription.",
     "Subscriber/UpdateSubscription": "Delete the subscription and create it again; what it holds is lost.",
@@ -34,7 +34,7 @@ _INSTEAD = {
 }
 _INSTEAD_BY_WORD = {
     "Snapshot": _NO_SNAPSHOTS,
-    "SchemaService/": _NO_SCHEMAS,
+    "SchemaService/": _FEW_SCHEMAS,
     "IAMPolicy/": "There is no access control here: everybody may do everything.",
 }
 
@@ -42,9 +42,24 @@ _INSTEAD_BY_WORD = {
 class Routes:
     """The generic handler of a gRPC server: finds the handler of a method by its full name."""
 
-    def __init__(self, publisher: PublisherService, subscriber: SubscriberService, streaming: StreamingService) -> None:
+    def __init__(
+        self,
+        publisher: PublisherService,
+        subscriber: SubscriberService,
+        streaming: StreamingService,
+        schemas: SchemaService,
+    ) -> None:
         unary: dict[str, Callable[[bytes, Any], bytes]] = {
+            "SchemaService/CreateSchema": schemas.create_schema,
+            "SchemaService/CommitSchema": schemas.commit_schema,
+            "SchemaService/GetSchema": schemas.get_schema,
+            "SchemaService/ListSchemas": schemas.list_schemas,
+            "SchemaService/ListSchemaRevisions": schemas.list_schema_revisions,
+            "SchemaService/DeleteSchema": schemas.delete_schema,
+            "SchemaService/ValidateSchema": schemas.validate_schema,
+            "SchemaService/ValidateMessage": schemas.validate_message,
             "Publisher/CreateTopic": publisher.create_topic,
+            "Publisher/UpdateTopic": publisher.update_topic,
             "Publisher/GetTopic": publisher.get_topic,
             "Publisher/ListTopics": publisher.list_topics,
             "Publisher/ListTopicSubscriptions": publisher.list_topic_subscriptions,

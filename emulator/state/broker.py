@@ -26,6 +26,9 @@ class TopicConfig:
 
     name: str
     description: bytes = b""
+    schema: str = ""
+    """That its messages fulfil; "" for none."""
+    encoding: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class _Subscribed:
     arrival: threading.Condition
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Topic:
     config: TopicConfig
     subscriptions: dict[str, _Subscribed] = field(default_factory=dict)
@@ -107,6 +110,11 @@ class Broker:
         """NotFound if there is none."""
         with self._lock:
             return self._topic(name).config
+
+    def update_topic(self, config: TopicConfig) -> None:
+        """What it was created with is this from now on. NotFound."""
+        with self._lock:
+            self._topic(config.name).config = config
 
     def topics(self) -> list[TopicConfig]:
         """All topics, in order of creation."""

@@ -1,4 +1,4 @@
-"""Resource names: `projects/PROJECT/topics/TOPIC` and `projects/PROJECT/subscriptions/SUBSCRIPTION`."""
+"""Resource names: `projects/PROJECT/topics/TOPIC`, and the same of `subscriptions` and `schemas`."""
 
 import re
 import secrets
@@ -15,11 +15,13 @@ _PATTERNS = {
     "project": re.compile(_PROJECT),
     "topic": re.compile(f"{_PROJECT}/topics/{_ID}"),
     "subscription": re.compile(f"{_PROJECT}/subscriptions/{_ID}"),
+    "schema": re.compile(f"{_PROJECT}/schemas/{_ID}"),
 }
 _SHAPES = {
     "project": "A project is named projects/PROJECT.",
     "topic": "A topic is named projects/PROJECT/topics/TOPIC",
     "subscription": "A subscription is named projects/PROJECT/subscriptions/SUBSCRIPTION",
+    "schema": "A schema is named projects/PROJECT/schemas/SCHEMA",
 }
 _RULE = ", the last part 3 to 255 letters, digits or -_.~+%, starting with a letter and not with goog."
 
@@ -37,6 +39,11 @@ def topic_name(name: str) -> str:
 def subscription_name(name: str) -> str:
     """Return `name` if it is the full name of a subscription; InvalidArgument otherwise."""
     return _checked("subscription", name)
+
+
+def schema_name(name: str) -> str:
+    """Return `name` if it is the full name of a schema; InvalidArgument otherwise."""
+    return _checked("schema", name)
 
 
 def new_subscription_name(topic: str) -> str:

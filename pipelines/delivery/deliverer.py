@@ -108,7 +108,7 @@ class Deliverer:
 
     def _writer(self, output: str) -> RecordWriter:
         if output not in self._writers:
-            self._writers[output] = writer_of(output)
+            self._writers[output] = writer_of(output, self._compiled)
         return self._writers[output]
 
     def _note_failure(self, output: str, error: str) -> None:

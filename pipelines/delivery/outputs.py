@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from tandem.pipelines.delivery.encoding import Encoder
 from tandem.pipelines.delivery.result_files import FileWriter
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.views.outbox.messages import Message
 
 __all__ = ["WRITERS", "LogWriter", "RecordWriter", "writer_of"]
@@ -35,21 +37,34 @@ class LogWriter:
         return {}
 
 
-def _topic(place: str) -> RecordWriter:
-    from tandem.pipelines.delivery.result_topics import TopicResults  # it loads Beam and gRPC
-
-    return TopicResults(place)
+MakeWriter = Callable[[str, CompiledDefinition], RecordWriter]
 
 
-WRITERS: Final[dict[str, Callable[[str], RecordWriter]]] = {
-    "log": lambda _: LogWriter(),
-    "files": FileWriter,
-    "pubsub": _topic,
+def _files(form: str) -> MakeWriter:
+    return lambda place, compiled: FileWriter(place, Encoder(form, compiled))
+
+
+def _topic(form: str) -> MakeWriter:
+    def make(place: str, compiled: CompiledDefinition) -> RecordWriter:
+        from tandem.pipelines.delivery.result_topics import TopicResults  # it loads Beam and gRPC
+
+        return TopicResults(place, Encoder(form, compiled))
+
+    return make
+
+
+WRITERS: Final[dict[str, MakeWriter]] = {
+    "log": lambda place, compiled: LogWriter(),
+    "files": _files("json"),
+    "files-avro": _files("avro"),
+    "files-parquet": _files("parquet"),
+    "pubsub": _topic("json"),
+    "pubsub-avro": _topic("avro"),
 }
-"""By the kind of an output what makes its writer of the output's place."""
+"""By the kind of an output what makes its writer, of the output's place and the definition that is delivered."""
 
 
-def writer_of(label: str) -> RecordWriter:
+def writer_of(label: str, compiled: CompiledDefinition) -> RecordWriter:
     """The writer of an output by its label (see `Output.label`)."""
     kind, _, place = label.partition(" ")
-    return WRITERS[kind](place)
+    return WRITERS[kind](place, compiled)

@@ -1,50 +1,68 @@
-"""Results as files: JSON Lines, one file for a window and pass, created once and never changed."""
+"""Results as files in a folder or bucket: one file for a window and pass, created once and never changed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 
-from tandem.journal.storage.blobs import BlobExistsError, LocalBlobs
+from tandem.journal.storage.blobs import BlobExistsError, BlobStore
+from tandem.journal.storage.opening import prepared_journal
+from tandem.pipelines.delivery.encoding import EXTENSIONS, Encoder
 from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import DeliveryError, TandemError
-from tandem.schemas.privacy.files import make_folder
+from tandem.storage.urls import is_url, place_of
 from tandem.views.outbox.messages import Message
 
 __all__ = ["FileWriter", "file_name"]
 
 
 class FileWriter:
-    """Writes below one folder. A file that is there already was written by an earlier try, and stays."""
+    """Writes below one place. A file that is there already was written by an earlier try, and stays."""
 
-    def __init__(self, place: str) -> None:
-        self._folder = Path(place.removeprefix("file://")).absolute()
+    def __init__(self, place: str, encoder: Encoder) -> None:
+        self._place = place_of(place.removeprefix("file://"))
+        self._encoder = encoder
+        self._blobs: BlobStore | None = None
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """One file a window and pass, on disk when it returns. Raises DeliveryError for a folder that takes none."""
+        """One file a window and pass, for good when it returns. Raises DeliveryError for a place that takes none."""
+        refused: dict[int, str] = {}
         try:
-            make_folder(self._folder)
-            blobs = LocalBlobs(str(self._folder))
+            blobs = self._opened()
             for _, group in groupby(messages, lambda m: (m.stream, m.start, m.pass_number)):
-                rows = list(group)
+                rows, wrong, data = self._encoder.file(list(group))
+                refused |= wrong
+                if not rows:
+                    continue
                 try:
-                    blobs.create(file_name(rows), "".join(f"{row.payload}\n" for row in rows).encode())
+                    blobs.create(file_name(rows, self._encoder.form), data)
                 except BlobExistsError:
                     continue
         except OSError as error:
-            raise DeliveryError(f"folder {self._folder}: {error.strerror or error}") from error
+            self._blobs = None
+            raise DeliveryError(f"{self._kind} {self._place}: {error.strerror or error}") from error
         except DeliveryError:
             raise
         except TandemError as error:
+            self._blobs = None
             raise DeliveryError(str(error)) from error
-        return {}
+        return refused
+
+    @property
+    def _kind(self) -> str:
+        return "place" if is_url(self._place) else "folder"
+
+    def _opened(self) -> BlobStore:
+        """The place, made where it is a folder that isn't there; of a bucket it is shown that it creates only once."""
+        if self._blobs is None:
+            self._blobs = prepared_journal(self._place)
+        return self._blobs
 
 
-def file_name(rows: Sequence[Message]) -> str:
+def file_name(rows: Sequence[Message], form: str = "json") -> str:
     """`clicks/per_hour/20260105T090000Z/000042-5f1c22ab90de77aa.jsonl`, of rows of one window and pass."""
     first = rows[0]
     start = time_text(first.start).replace(":", "").replace("-", "")
     digest = hashlib.sha256("\n".join(row.id for row in rows).encode()).hexdigest()[:16]
-    return f"{first.name}/{first.of}/{start}/{first.pass_number:06d}-{digest}.jsonl"
+    return f"{first.name}/{first.of}/{start}/{first.pass_number:06d}-{digest}.{EXTENSIONS[form]}"

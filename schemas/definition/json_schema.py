@@ -34,9 +34,11 @@ def json_schema() -> dict[str, Any]:
 
 def _shorten_outputs(models: dict[str, Any]) -> None:
     """`to: log` is short for `to: [{log: true}]`."""
-    kinds = [{"properties": {kind: {}}, "required": [kind]} for kind in models["Output"]["properties"]]
+    kinds = []
     for name, value in models["Output"]["properties"].items():
-        models["Output"]["properties"][name] = {**value["anyOf"][0], "description": value["description"]}
+        if "anyOf" in value:  # one of the places, which the others exclude
+            models["Output"]["properties"][name] = {**value["anyOf"][0], "description": value["description"]}
+            kinds.append({"properties": {name: {}}, "required": [name]})
     models["Output"] = {"anyOf": [{"const": "log"}, {**models["Output"], "oneOf": kinds}]}
     to = models["Result"]["properties"]["to"]
     models["Result"]["properties"]["to"] = {"anyOf": [{"$ref": "#/$defs/Output"}, to], "description": to["description"]}

@@ -15,6 +15,8 @@ __all__ = ["Mode", "Output", "Result", "Trigger", "result_model"]
 
 _TOPIC: Final = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
 _KINDS: Final = ("log", "files", "pubsub")
+_FORMATS: Final = {"log": ("json",), "files": ("json", "avro", "parquet"), "pubsub": ("json", "avro")}
+_SCHEMES: Final = ("file", "gs", "s3")
 _MOST_OUTPUTS: Final = 8
 
 Mode = Literal["accumulating", "discarding", "retracting"]
@@ -49,21 +51,26 @@ def _topic(name: str) -> str:
 
 
 def _place(text: str) -> str:
-    if not text.strip() or ("://" in text and not text.startswith("file://")):
-        raise ValueError(f"{text[:120]!r} is no folder; write a path, or file:///PATH")
+    scheme, is_url, rest = text.partition("://")
+    if is_url and "@" in rest.partition("/")[0]:
+        raise ValueError(f"{scheme}://***@...: no credentials in a URL; they come from the environment")
+    if not text.strip() or (is_url and (scheme not in _SCHEMES or not rest.strip("/"))):
+        raise ValueError(f"{text[:120]!r} is no place; write a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX")
     return text
 
 
 class Output(Model):
-    """One place that results are sent to: `log`, `{files: FOLDER}` or `{pubsub: TOPIC}`."""
+    """One place that results are sent to: `log`, `{files: PLACE}` or `{pubsub: TOPIC}`."""
 
     log: Literal[True] | None = None
     """Lines of JSON on standard output of whoever delivers."""
     files: Annotated[str, AfterValidator(_place)] | None = None
-    """A folder, by its path (relative to where the deliverer runs) or a file:// URL. JSON Lines, a file for each window
-    and pass, which is created once and never changed."""
+    """A folder, by its path (relative to where the deliverer runs) or a file:// URL, or gs://BUCKET/PREFIX or
+    s3://BUCKET/PREFIX. A file for each window and pass, which is created once and never changed."""
     pubsub: Annotated[str, AfterValidator(_topic)] | None = None
     """A topic, projects/PROJECT/topics/NAME; messages of one key and window have one ordering key."""
+    format: Literal["json", "avro", "parquet"] = "json"
+    """How messages are written: `json` (of files JSON Lines); files also `avro` and `parquet`, topics also `avro`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -72,13 +79,19 @@ class Output(Model):
         kinds = [kind for kind in _KINDS if kind in value] if isinstance(value, dict) else []
         if len(kinds) != 1:
             found = " and ".join(kinds) or "none of them"
-            raise ValueError(f"an output is one of log, files: FOLDER, pubsub: TOPIC; found {found}")
+            raise ValueError(f"an output is one of log, files: PLACE, pubsub: TOPIC; found {found}")
+        form = value.get("format", "json") if isinstance(value, dict) else "json"
+        if isinstance(form, str) and form not in _FORMATS[kinds[0]]:
+            raise ValueError(f"{kinds[0]} as {form[:40]!r}; its formats are {', '.join(_FORMATS[kinds[0]])}")
         return value
 
     @property
     def label(self) -> str:
-        """`log`, `files FOLDER` or `pubsub TOPIC`: by it the store knows what was sent where."""
-        return "log" if self.log else f"files {self.files}" if self.files is not None else f"pubsub {self.pubsub}"
+        """`log`, `files PLACE`, `pubsub TOPIC`, `files-avro PLACE` and so on: by it the store knows what went where."""
+        if self.log:
+            return "log"
+        kind, place = ("files", self.files) if self.files is not None else ("pubsub", self.pubsub)
+        return f"{kind} {place}" if self.format == "json" else f"{kind}-{self.format} {place}"
 
 
 def _outputs(value: object) -> object:

@@ -13,7 +13,7 @@ import typer
 from tandem.pipelines.console.printing import say
 from tandem.schemas.errors import UserError
 
-__all__ = ["create_subscription", "create_topic"]
+__all__ = ["create_subscription", "create_topic", "once_there", "pubsub_errors"]
 
 _SECONDS: Final = 20.0
 _EMULATOR: Final = "PUBSUB_EMULATOR_HOST"
@@ -26,9 +26,9 @@ def create_topic(
     from google.api_core.exceptions import AlreadyExists
 
     _check(name, "topics")
-    with _errors(name):
+    with pubsub_errors(name):
         try:
-            _publisher().create_topic(name=name, **_timeout())
+            _publisher().create_topic(name=name, **once_there())
         except AlreadyExists:
             say(f"{name} is there already")
         else:
@@ -47,18 +47,18 @@ def create_subscription(
 
     _check(name, "subscriptions")
     _check(topic, "topics")
-    with _errors(name):
+    with pubsub_errors(name):
         client = _subscriber()
         try:
             client.create_subscription(
-                request={"name": name, "topic": topic, "ack_deadline_seconds": ack_deadline}, **_timeout()
+                request={"name": name, "topic": topic, "ack_deadline_seconds": ack_deadline}, **once_there()
             )
         except NotFound:
             raise UserError(
                 f"{topic} doesn't exist {_where()}; `tandem pubsub create-topic {topic}` makes it"
             ) from None
         except AlreadyExists:
-            _check_same(client.get_subscription(subscription=name, **_timeout()), topic, ack_deadline)
+            _check_same(client.get_subscription(subscription=name, **once_there()), topic, ack_deadline)
             say(f"{name} is there already")
         else:
             say(f"created {name}")
@@ -90,7 +90,7 @@ def _subscriber() -> Any:
     return SubscriberClient()
 
 
-def _timeout() -> dict[str, Any]:
+def once_there() -> dict[str, Any]:
     """A server that is just starting is waited for; one that isn't there at all not for ever."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type
@@ -105,7 +105,7 @@ def _where() -> str:
 
 
 @contextmanager
-def _errors(name: str) -> Iterator[None]:
+def pubsub_errors(name: str) -> Iterator[None]:
     """What the clients raise as a UserError of one line."""
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError

@@ -27,7 +27,6 @@ def test_a_topic_is_shown_as_it_was_created() -> None:
     ("fields", "named"),
     [
         pytest.param({"kms_key_name": "k"}, "kms_key_name", id="encryption"),
-        pytest.param({"schema_settings": {"schema": "s"}}, "schema_settings", id="schema"),
         pytest.param({"message_retention_duration": {"seconds": 600}}, "message_retention_duration", id="retention"),
         pytest.param({"message_transforms": [{"disabled": True}]}, "message_transforms", id="transforms"),
         pytest.param(

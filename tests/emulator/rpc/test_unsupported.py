@@ -18,6 +18,15 @@ SERVED = {
     *(f"Subscriber/{verb}Subscription" for verb in ("Create", "Get", "Delete")),
     *(f"Subscriber/{verb}" for verb in ("Pull", "Acknowledge", "ModifyAckDeadline", "ListSubscriptions")),
     "Subscriber/StreamingPull",
+    "Publisher/UpdateTopic",
+    "SchemaService/CommitSchema",
+    "SchemaService/CreateSchema",
+    "SchemaService/DeleteSchema",
+    "SchemaService/GetSchema",
+    "SchemaService/ListSchemaRevisions",
+    "SchemaService/ListSchemas",
+    "SchemaService/ValidateMessage",
+    "SchemaService/ValidateSchema",
 }
 
 
@@ -63,7 +72,7 @@ def test_all_methods(channel: grpc.Channel) -> None:
         ("/google.pubsub.v1.Subscriber/Seek", "publish the messages again"),
         ("/google.pubsub.v1.Subscriber/CreateSnapshot", "no snapshots"),
         ("/google.pubsub.v1.Publisher/DetachSubscription", "DeleteSubscription"),
-        ("/google.pubsub.v1.SchemaService/CreateSchema", "no schemas"),
+        ("/google.pubsub.v1.SchemaService/RollbackSchema", "create it again"),
         ("/google.iam.v1.IAMPolicy/SetIamPolicy", "no access control"),
     ],
 )

@@ -13,12 +13,10 @@ from result_stories import Event, Story, definition_of
 
 from tandem.pipelines.delivery import sources
 from tandem.pipelines.delivery.outputs import LogWriter, writer_of
-from tandem.pipelines.delivery.result_files import FileWriter
 from tandem.pipelines.delivery.result_topics import pubsub_message
 from tandem.pipelines.delivery.sources import has_sources
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
-from tandem.schemas.errors import DeliveryError
 from tandem.views.outbox.leases import LEASE
 from tandem.views.outbox.messages import DEAD, TAKEN, Message, revive, take_messages
 from tandem.views.outbox.records import Record, put_records
@@ -229,55 +227,31 @@ def test_another_publication_between_reading_and_writing_loses(story: Story) -> 
 # outputs
 
 
-def sent_to(story: Story, writer: Any) -> None:
-    story.deliverer._writers = {"log": writer}
+def test_the_log(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    story.deliverer._writers = {"log": LogWriter()}
     early(story, Event(0.1), Event(0.2, user="bob"))
     story.deliverer.run_once()
     story.watermark(1)
     story.deliverer.run_once()
-
-
-def test_the_log(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
-    sent_to(story, LogWriter())
     lines = capsys.readouterr().out.splitlines()
     assert [('"EARLY"' in line, '"ON_TIME"' in line) for line in lines] == [(True, False)] * 2 + [(False, True)] * 2
 
 
-def test_files_are_one_a_window_and_pass_and_never_change(story: Story, tmp_path: Path) -> None:
-    writer = FileWriter(str(tmp_path / "out"))
-    given: list[Any] = []
-
-    class Twice:
-        """As after a crash between sending and forgetting."""
-
-        def send(self, messages: Sequence[Any]) -> Mapping[int, str]:
-            given.extend(messages)
-            return {**writer.send(messages), **writer.send(messages)}
-
-    sent_to(story, Twice())
-    files = sorted((tmp_path / "out").rglob("*.jsonl"))
-    assert [str(file.parent.relative_to(tmp_path)) for file in files] == ["out/visits/r/20260105T080000Z"] * 2
-    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    assert lines == [message.payload for message in given]
-
-
 @pytest.mark.parametrize(
-    ("label", "kind"),
-    [("log", "LogWriter"), ("files /a", "FileWriter"), ("pubsub projects/p/topics/t", "TopicResults")],
+    ("output", "kind"),
+    [
+        ("log", "LogWriter"),
+        ("{files: a}", "FileWriter"),
+        ("{files: 's3://b/c', format: avro}", "FileWriter"),
+        ("{files: 'gs://b/c', format: parquet}", "FileWriter"),
+        ("{pubsub: projects/p/topics/t}", "TopicResults"),
+        ("{pubsub: projects/p/topics/t, format: avro}", "TopicResults"),
+    ],
 )
-def test_writers_by_label(label: str, kind: str) -> None:
-    assert type(writer_of(label)).__name__ == kind
-
-
-def test_a_folder_that_takes_nothing_is_named(story: Story, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder", encoding="utf-8")
-    story.deliverer._writers = {"log": FileWriter(str(tmp_path / "file"))}
-    early(story, Event(0.1))
-    done = story.deliverer.run_once()
-    assert done is not None
-    assert str(tmp_path / "file") in done.failed[0]
-    with pytest.raises(DeliveryError):
-        FileWriter(str(tmp_path / "file" / "below")).send([])
+def test_each_output_has_its_writer(output: str, kind: str) -> None:
+    compiled = definition_of(f"{{window: 1m, to: {output}}}")
+    (declared,) = compiled.definition.results["r"].to
+    assert type(writer_of(declared.label, compiled)).__name__ == kind
 
 
 # other kinds of records
@@ -303,7 +277,7 @@ def test_records_of_another_kind_are_delivered_in_the_order_in_which_they_were_p
     (row,) = story.outbox()
     place = (row.ordinal, row.name, row.output, row.result, row.start, row.end, row.key, row.revision)
     message = Message(*place, row.pass_number, row.id, row.payload)
-    published = pubsub_message(message)["attributes"]
+    published = pubsub_message(message, b"{}")["attributes"]
     assert (published["alert"], published["state"], published["id"]) == ("too_slow", "WITHDRAWN", "id-WITHDRAWN")
 
 
