@@ -23,6 +23,7 @@
     |       |-- UnreadMessagesError  another version can't read messages that the served one reads
     |       |-- BatchOutdatedError   live went on since the batch run was built: build it anew
     |       `-- BehindError          the live run doesn't have yet all that is served: wait
+    |-- SpillError               what a backfill wrote for itself isn't as it was written
     |-- TooManyBadError          too much of what a backfill read is bad: nothing is published
     |-- DeliveryError            an output takes no results now: they wait
     |-- OvertakenError           another attempt wrote more while this one caught up: to be tried again
@@ -53,6 +54,7 @@ __all__ = [
     "SchemaError",
     "SegmentError",
     "SourceFileError",
+    "SpillError",
     "StoreAddressError",
     "StoreError",
     "TandemError",
@@ -183,6 +185,10 @@ class UnreadMessagesError(PublishRefusedError):
 
 class RunDroppedError(StoreError):
     """The run that writes was dropped from the view store; trying again won't help."""
+
+
+class SpillError(TandemError):
+    """A file in which events of a backfill wait for their tile isn't as it was written. Nothing of it was used."""
 
 
 class TooManyBadError(TandemError):

@@ -18,8 +18,8 @@ def encode_document(content: Mapping[str, Any], indent: int | None = None) -> by
 
 
 def decode_document(data: bytes, *names: str) -> dict[str, Any]:
-    """The inverse, without the checksum; `names`: all that there are. Raises ValueError for what isn't one, or was
-    changed.
+    """The inverse, without the checksum; `names`: all that there are, the first one always. Raises ValueError for what
+    isn't one, or was changed.
     """
     content = json.loads(data)
     if not isinstance(content, dict):
@@ -29,6 +29,8 @@ def decode_document(data: bytes, *names: str) -> dict[str, Any]:
         raise ValueError("its checksum differs")
     if set(content) - set(names):  # a checksum whose own name was changed, say
         raise ValueError(f"it has fields that it can't have: {sorted(set(content) - set(names))}")
+    if names[0] not in content:
+        raise ValueError(f"it has no {names[0]}")
     return content
 
 

@@ -1,8 +1,9 @@
 """Events wait for their tile in files, and only references to them cross the shuffle.
 
 A local runner keeps all that it shuffles in memory, and copies it several times. Here a bundle's events are written
-to Arrow files, uncompressed, sorted by tile, and read back tile by tile: memory is bounded by a bundle's buffer and
-by the largest tile. The files need only live as long as the pipeline; a bundle that is tried again writes others.
+to files of Arrow record batches, uncompressed, sorted by tile, and read back tile by tile, checked: memory is bounded
+by a bundle's buffer and by the largest tile. The files need only live as long as the pipeline; a bundle that is tried
+again writes others.
 """
 
 import functools
@@ -11,7 +12,7 @@ import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any, Final
+from typing import Final
 
 import apache_beam as beam
 import pyarrow as pa
@@ -21,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tandem.formats.files.pieces import storage_of
 from tandem.schemas.columns import KEY
 from tandem.schemas.privacy.files import private
+from tandem.transforms.batch.spill_files import Extent, SpillFile, with_plain_keys, write_spill_file
 from tandem.transforms.elements import TileKey
 from tandem.transforms.packing import PackedCoder, pack, unpack
 
@@ -30,17 +32,15 @@ SPILL_ROWS: Final = 500_000
 """Events held before they are written."""
 _SMALL: Final = 8_192
 """Parts of fewer rows on average are joined before they are written."""
-_FEW_KEYS: Final = 1 << 16
-"""Of the keys of one file; more of them are written as texts, so that no tile drags those of all others along."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartRef:
-    """Events of one tile and shard: the record batches from `first` to `end`, exclusive, of an Arrow IPC file."""
+    """Events of one tile and shard: where they lie in a file, and where the file's head lies."""
 
     file: str
-    first: int
-    end: int
+    head: Extent
+    part: Extent
 
 
 class PartRefCoder(PackedCoder):
@@ -52,7 +52,8 @@ class PartRefCoder(PackedCoder):
         return pack(astuple(value))
 
     def decode(self, encoded: bytes) -> PartRef:
-        return PartRef(*unpack(encoded)[0])
+        (file, head, part), _ = unpack(encoded)
+        return PartRef(file, Extent(*head), Extent(*part))
 
 
 beam.coders.registry.register_coder(PartRef, PartRefCoder)
@@ -115,34 +116,13 @@ def spill(parts: Sequence[Part], folder: str) -> list[Spilled]:
     rows = sum(part.num_rows for _, part in parts)
     if rows < _SMALL * len(parts):
         by_tile = {key: [pa.concat_batches(some)] for key, some in by_tile.items()}
-    path, table, refs, first = f"{folder}/{secrets.token_hex(16)}.arrow", _table(by_tile.values()), [], 0
-    for key, some in by_tile.items():
-        refs.append((key, PartRef(path, first, first + len(some))))
-        first += len(some)
+    path = f"{folder}/{secrets.token_hex(16)}.arrows"
     system, inner = storage_of(path)
     if system.type_name == "local":
         os.close(private(inner, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    with system.open_output_stream(inner) as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        for batch in table.to_batches():
-            writer.write_batch(batch)
-    return refs
-
-
-def _table(tiles: Iterable[list[pa.RecordBatch]]) -> pa.Table:
-    """The batches in their order, as chunks with a common dictionary, or with plain keys."""
-    batches = [batch for tile in tiles for batch in tile]
-    dictionaries = {id(batch.column(KEY).dictionary): len(batch.column(KEY).dictionary) for batch in batches}
-    if sum(dictionaries.values()) <= _FEW_KEYS:
-        return pa.Table.from_batches(batches).unify_dictionaries()
-    return pa.Table.from_batches([_plain(batch) for batch in batches])
-
-
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    index = batch.schema.get_field_index(KEY)
-    if not pa.types.is_dictionary(batch.schema.field(index).type):
-        return batch
-    field = pa.field(KEY, pa.string(), batch.schema.field(index).nullable)
-    return batch.set_column(index, field, batch.column(index).dictionary_decode())
+    with system.open_output_stream(inner) as sink:
+        head, extents = write_spill_file(sink, list(by_tile.values()))
+    return [(key, PartRef(path, head, extent)) for key, extent in zip(by_tile, extents, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,26 +136,23 @@ class SpilledParts:
 
 
 def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:
-    """The events that the references name, all of one schema."""
-    batches = []
-    for ref in refs:
-        reader = _READERS.of(ref.file)
-        batches += [reader.get_batch(at) for at in range(ref.first, ref.end)]
+    """The events that the references name, all of one schema. Raises SpillError if they aren't as they were."""
+    batches = [batch for ref in refs for batch in _FILES.of(ref.file, ref.head).batches(ref.part)]
     if len({batch.schema.field(KEY).type for batch in batches}) > 1:
-        batches = [_plain(batch) for batch in batches]
+        batches = [with_plain_keys(batch) for batch in batches]
     return batches
 
 
-class _Readers(threading.local):
-    """Open files of a thread: a reader isn't made for several at once."""
+class _Files(threading.local):
+    """Open files of a thread: one isn't made for several at once."""
 
     def __init__(self) -> None:
         self.of = functools.lru_cache(maxsize=32)(_open)
 
 
-def _open(path: str) -> Any:
+def _open(path: str, head: Extent) -> SpillFile:
     system, inner = storage_of(path)
-    return pa.ipc.open_file(system.open_input_file(inner))
+    return SpillFile(system.open_input_file(inner), path, head)
 
 
-_READERS: Final = _Readers()
+_FILES: Final = _Files()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,8 +12,10 @@ import pytest
 from apache_beam.testing.util import assert_that
 
 from tandem.schemas.columns import KEY
+from tandem.schemas.errors import SpillError
 from tandem.schemas.keys import KEY_DICTIONARY
-from tandem.transforms.batch import spilling
+from tandem.transforms.batch import spill_files, spilling
+from tandem.transforms.batch.spill_files import Extent
 from tandem.transforms.batch.spilling import PartRef, ReadSpilled, SpillParts, read_spilled, spill
 from tandem.transforms.elements import TileKey
 
@@ -28,7 +31,7 @@ def rows(batches: Iterable[pa.RecordBatch]) -> list[tuple[str, int]]:
     return [(row[KEY], row["value"]) for batch in batches for row in batch.to_pylist()]
 
 
-MANY = [f"key {number}" for number in range(spilling._FEW_KEYS + 1)]
+MANY = [f"key {number}" for number in range(spill_files._FEW_KEYS + 1)]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,21 @@ def test_files_with_codes_and_with_texts_are_read_as_one(tmp_path: Path) -> None
     assert [key for key, _ in rows(batches)] == [*MANY, "a"]
 
 
+@pytest.mark.parametrize("keys", [["a", "b"], MANY], ids=["codes", "texts"])
+def test_what_is_damaged_is_refused(tmp_path: Path, keys: list[str]) -> None:
+    """Each byte of a small file; of a large one some, and another length."""
+    refs = dict(spill([part(0, keys), part(60, ["b"])], str(tmp_path)))
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    step = max(1, len(whole) // 500)
+    damaged = [whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in range(0, len(whole), step)]
+    for number, data in enumerate([*damaged, whole[:-1], whole[:9], b""]):
+        other = tmp_path / f"{number}.arrows"
+        other.write_bytes(data)
+        with pytest.raises(SpillError, match=other.name):
+            read_spilled([replace(ref, file=str(other)) for ref in refs.values()])
+
+
 def test_through_a_pipeline_that_writes_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spilling, "SPILL_ROWS", 3)
     parts = [part(60 * (n % 4), [f"k{n}", "x"], 2 * n) for n in range(40)]
@@ -73,5 +91,5 @@ def test_through_a_pipeline_that_writes_often(tmp_path: Path, monkeypatch: pytes
 
 def test_the_reference_survives_its_coder() -> None:
     coder = spilling.PartRefCoder()
-    ref = PartRef("a folder/ü.arrow", 3, 9)
+    ref = PartRef("a folder/ü.arrows", Extent(0, 40, 7), Extent(40, 3 << 40, (1 << 32) - 1))
     assert coder.decode(coder.encode(ref)) == ref

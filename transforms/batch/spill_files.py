@@ -1,0 +1,110 @@
+"""Files of events that wait for their tile, checked when they are read.
+
+A file is a head and, after it, record batches, each as an Arrow IPC message. The head has the schema and the texts of
+the keys that the batches name by code. Who knows a part's place knows the CRC-32C of its bytes, and of the head's, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import google_crc32c
+import pyarrow as pa
+
+from tandem.schemas.columns import KEY
+from tandem.schemas.errors import SpillError
+
+__all__ = ["Extent", "SpillFile", "with_plain_keys", "write_spill_file"]
+
+_FEW_KEYS: Final = 1 << 16
+"""Of the keys of one file; more of them are written as texts, so that no tile drags those of all others along."""
+_CODES: Final = pa.int32()
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A stretch of a file: where it begins, how many bytes it has, and their CRC-32C."""
+
+    start: int
+    size: int
+    crc: int
+
+
+def write_spill_file(sink: Any, tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[Extent, list[Extent]]:
+    """Write record batches of one schema; (the extent of the head, that of each tile)."""
+    groups, keys = _with_common_codes(tiles)
+    head = [groups[0][0].schema.serialize()]
+    if keys is not None:
+        head.append(pa.record_batch({KEY: keys}).serialize())
+    place, *places = [_write(sink, head), *(_write(sink, [batch.serialize() for batch in some]) for some in groups)]
+    starts, start = [], 0
+    for size, _ in (place, *places):
+        starts.append(start)
+        start += size
+    extents = [Extent(at, *found) for at, found in zip(starts, (place, *places), strict=True)]
+    return extents[0], extents[1:]
+
+
+def _write(sink: Any, buffers: Sequence[pa.Buffer]) -> tuple[int, int]:
+    """(bytes, their CRC-32C)."""
+    size = crc = 0
+    for buffer in buffers:
+        sink.write(buffer)
+        size, crc = size + buffer.size, google_crc32c.extend(crc, buffer)
+    return size, crc
+
+
+def _with_common_codes(tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[list[list[pa.RecordBatch]], Any]:
+    """The batches with codes of keys for keys, and the texts of these; or with texts for keys, and None."""
+    batches = [batch for tile in tiles for batch in tile]
+    dictionaries = {id(batch.column(KEY).dictionary): len(batch.column(KEY).dictionary) for batch in batches}
+    if sum(dictionaries.values()) > _FEW_KEYS:
+        return [[with_plain_keys(batch) for batch in tile] for tile in tiles], None
+    unified = pa.chunked_array([batch.column(KEY) for batch in batches]).unify_dictionaries().chunks
+    coded = iter([_with_keys(batch, keys.indices) for batch, keys in zip(batches, unified, strict=True)])
+    return [[next(coded) for _ in tile] for tile in tiles], unified[0].dictionary
+
+
+def _with_keys(batch: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:
+    index = batch.schema.get_field_index(KEY)
+    return batch.set_column(index, pa.field(KEY, keys.type, batch.schema.field(index).nullable), keys)
+
+
+def with_plain_keys(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with texts for keys, if it has codes."""
+    keys = batch.column(KEY)
+    return _with_keys(batch, keys.dictionary_decode()) if pa.types.is_dictionary(keys.type) else batch
+
+
+class SpillFile:
+    """An open file; `head` is where its head lies. Raises SpillError for one that isn't as it was written."""
+
+    def __init__(self, file: Any, path: str, head: Extent) -> None:
+        self._file, self._path = file, path
+        messages = pa.ipc.MessageReader.open_stream(self._read(head))
+        schema, *dictionary = messages
+        self._schema = pa.ipc.read_schema(schema)
+        self._keys = None
+        if dictionary:
+            kind = pa.schema([(KEY, pa.string())])
+            self._keys = pa.ipc.read_record_batch(dictionary[0], kind).column(0)
+
+    def batches(self, extent: Extent) -> Iterator[pa.RecordBatch]:
+        """The record batches of a part."""
+        for message in pa.ipc.MessageReader.open_stream(self._read(extent)):
+            batch = pa.ipc.read_record_batch(message, self._schema)
+            if self._keys is not None:
+                batch = _with_keys(batch, pa.DictionaryArray.from_arrays(batch.column(KEY), self._keys))
+            yield batch
+
+    def _read(self, extent: Extent) -> pa.Buffer:
+        self._file.seek(extent.start)
+        data = self._file.read_buffer(extent.size)
+        if data.size != extent.size or google_crc32c.value(data) != extent.crc:
+            raise SpillError(
+                f"{self._path}: {extent.size:,} bytes from {extent.start:,} on aren't as they were written: give the "
+                f"command again"
+            )
+        return data
