@@ -57,7 +57,7 @@ class RunManifest:
     def decode(path: str, data: bytes) -> RunManifest:
         """The inverse of encode. Raises JournalError naming the path and what is wrong."""
         try:
-            content = decode_document(data, *(each.name for each in fields(RunManifest)))
+            content = decode_document(data, "format", *(each.name for each in fields(RunManifest)))
             if content["format"] != FORMAT:
                 raise JournalError(f"{path}: manifest format {content['format']!r}, this reader knows {FORMAT}")
             content["sources"] = tuple(content["sources"])
