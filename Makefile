@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo quick test test-browser fuzz-api check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo quick test deploy-tools deploy-check provider-schema test-browser fuzz-api check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,7 @@ $(STAMP): $(LOCK) requirements/build.txt setup.py
 demo: setup
 	$(BIN)/python -m examples.flights.demo
 
-test: setup lint types
+test: setup lint types deploy-tools
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
 
 check: test
@@ -54,6 +54,29 @@ $(DOCS)/.set-up: requirements/docs.txt
 	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install --quiet --require-hashes -r requirements/docs.txt
 	touch $@
+
+# What judges the files below deploy/ (Terraform's own parser, Helm's renderer, checkov, hadolint, Compose; the schema of Flink's
+# operator, by Maven) has an environment of its own, .venv-deploy.
+DEPLOY := .venv-deploy
+OPERATOR := org.apache.flink:flink-kubernetes-operator-api:1.10.0
+deploy-tools: $(DEPLOY)/.set-up
+
+$(DEPLOY)/.set-up: requirements/deploy.txt | setup
+	test -x $(DEPLOY)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(DEPLOY)
+	$(BIN)/uv pip sync --quiet --python $(DEPLOY)/bin/python --require-hashes requirements/deploy.txt
+	mvn --quiet org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy -Dartifact=$(OPERATOR) \
+	  -DoutputDirectory=$(CURDIR)/$(DEPLOY)/share/operator
+	touch $@
+
+deploy-check: deploy-tools
+	$(BIN)/python -m pytest -q tests/deploy -m "slow or not slow"
+
+# The arguments that Terraform's providers take, of the types that CDKTF generated from them; needs npm.
+provider-schema: setup
+	mkdir -p build && cd build && npm pack --silent @cdktf/provider-google@16.12.1 @cdktf/provider-google-beta@16.12.1 \
+	  @cdktf/provider-random@11.0.0
+	$(BIN)/python tests/support/provider_schema.py build/cdktf-provider-*.tgz deploy/terraform \
+	  > tests/deploy/terraform/provider_schema.json
 
 # Crashes and faults on real processes, the long form of tests/chaos; about two hours.
 chaos: setup
@@ -160,6 +183,10 @@ lock:
 	  requirements/docs.in -o requirements/docs.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/schemathesis.in -o requirements/schemathesis.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  requirements/deploy.in -o requirements/deploy.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c $(LOCK) \
+	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in -o requirements/images.txt
 
 lock-peers:
 	for peer in bytewax flink pathway; do \
@@ -172,4 +199,4 @@ flink: setup
 	$(BIN)/tandem flink start
 
 clean:
-	rm -rf $(VENV) $(DOCS) build *.egg-info
+	rm -rf $(VENV) $(DOCS) $(DEPLOY) build *.egg-info

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreAddressError
 from tandem.schemas.privacy.secrets import keep_secret, redacted
+from tandem.views.storage.passwords import PARAMETER, password_of
 
 __all__ = ["parse_address", "shown_address"]
 
@@ -25,8 +26,8 @@ _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 def parse_address(text: str) -> sa.URL:
     """The parsed address of `sqlite:///PATH`, a plain path, or `postgresql://...`; its password is kept secret.
 
-    Raises StoreAddressError for another scheme or driver, a port that is none, and what is no address, and for a
-    driver that isn't installed.
+    `password_from` is replaced by the password that it names. Raises StoreAddressError for another scheme or driver, a
+    port that is none, what is no address, a password that can't be had, and for a driver that isn't installed.
     """
     if "://" not in text:
         return sa.URL.create("sqlite", database=text)
@@ -41,9 +42,19 @@ def parse_address(text: str) -> sa.URL:
         raise StoreAddressError("PostgreSQL needs a driver that isn't installed: pip install 'tandem-beam[postgres]'")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise StoreAddressError(f"a port is a number up to 65535, found {parsed.port} in {shown_address(text)!r}")
+    parsed = _with_password(parsed)
     for secret in (parsed.password, *(_texts(parsed.query.get("password")))):
         keep_secret(str(secret) if secret is not None else None)
     return parsed.set(drivername=_DRIVERS[scheme])
+
+
+def _with_password(address: sa.URL) -> sa.URL:
+    named = _texts(address.query.get(PARAMETER))
+    if not named:
+        return address
+    if len(named) > 1 or address.password is not None:
+        raise StoreAddressError(f"{shown_address(address)}: one password, either in the address or by {PARAMETER}")
+    return address.difference_update_query([PARAMETER]).set(password=password_of(named[0]))
 
 
 def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

