@@ -65,9 +65,9 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         definition, parent = config.definition, work.parent.id if work.parent else None
         letters = LetterSource(url, work.parent.boundary if work.parent else 0, parent)
-        routed = batches | "Route" >> RouteToTiles(definition, letters=letters)
+        routed = batches | "Route" >> RouteToTiles(definition, config.shards, letters=letters)
         _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
-        batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary)
+        batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary, config.shards)
         updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
         updates |= "States" >> WriteBatchStates(definition, url, work.batch_run)
         newest = batches | "Newest" >> CountNewest(work.arrival_time)

@@ -14,7 +14,7 @@ from tandem.journal.lanes.config import LaneConfig
 from tandem.journal.lanes.pacing import pace_of
 from tandem.journal.runs.heartbeats import Heartbeat, HeartbeatKeeper
 from tandem.journal.runs.launches import announce_launch
-from tandem.journal.runs.manifests import RunManifest, resume_run, start_run
+from tandem.journal.runs.manifests import RunManifest, load_run, resume_run, start_run
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import prepared_journal
 from tandem.pipelines.delivery.beside import delivering
@@ -27,6 +27,7 @@ from tandem.pipelines.unbounded.live_runs import base_of, end_live_runs, start_l
 from tandem.pipelines.unbounded.screen import watch
 from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
 from tandem.runners.flink.control import FlinkControl
+from tandem.runners.options.shards import check_shards, shards_for
 from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.runners.submission.interrupts import drained_by_signals
 from tandem.runners.submission.launching import launch, local_streaming_runner
@@ -59,7 +60,7 @@ def run(arguments: Sequence[str], control: Control | None = None) -> None:
     _check_until_idle(config)
     blobs, store = prepared_journal(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
-        manifest = _start(config, store, blobs)
+        manifest = _start(config, shards_for(config.shards, options), store, blobs)
         draining.begin(manifest.id, left_behind(manifest.id, options, control))
         # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
         with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
@@ -133,9 +134,10 @@ def _check_until_idle(config: LiveConfig) -> None:
         )
 
 
-def _start(config: LiveConfig, store: ViewStore, blobs: BlobStore) -> RunManifest:
+def _start(config: LiveConfig, shards: int, store: ViewStore, blobs: BlobStore) -> RunManifest:
     clock = SystemClock()
     if config.resume:
+        check_shards(config.shards, load_run(blobs, config.resume))
         return resume_run(blobs, clock, config.resume, take_over=config.take_over)
     return start_run(
         blobs,
@@ -145,6 +147,7 @@ def _start(config: LiveConfig, store: ViewStore, blobs: BlobStore) -> RunManifes
         sources={d.source.version for d in config.definitions},
         definitions=[d.version for d in config.definitions],
         boundary=min(base_of(store, d, config.base)[0] for d in config.definitions),
+        shards=shards,
         take_over=config.take_over,
         heartbeat_interval=pace_of(config.home.journal).heartbeat,
     )
@@ -167,7 +170,8 @@ def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
     local_streaming_runner(options)
     for definition in config.definitions:
         compile_definition(definition)
-    runs = tuple(LiveRunRef(config.home.store, PLANNED_RUN, None) for _ in config.definitions)
+    shards = shards_for(config.shards, options)
+    runs = tuple(LiveRunRef(config.home.store, PLANNED_RUN, None, shards) for _ in config.definitions)
     plain, store = plain_options(True, options), cast(ViewStore, NoStore())
     if config.follow:
         pipeline = following.build(config, plain, runs, store)

@@ -1,8 +1,9 @@
 """Buckets: the 256 permanent parts of all keys, and the shards of a run, which are ranges of buckets.
 
 A key's bucket is the top eight bits of `hash64` of its canonical text (`tandem.schemas.keys`), so it is the same for
-ever, in batch and live. Shards are for now: a run has as many as it likes, and what is stored by bucket doesn't know
-how many there were.
+ever, in batch and live. The hash of an event's id begins with the bucket of its key (`in_buckets`), so sorted ids lie
+in the order of buckets, and ids of equal hash are of one bucket. Shards are for now: a run has as many as it likes, and
+what it stores can be cut by bucket, whoever wrote it with how many shards.
 """
 
 from __future__ import annotations
@@ -18,11 +19,26 @@ from tandem.schemas.hashing import hash64
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["BUCKETS", "bucket_of", "buckets_of", "buckets_of_hashes", "buckets_of_shard", "shards_of_buckets"]
+__all__ = [
+    "ALL_BUCKETS",
+    "BUCKETS",
+    "bucket_of",
+    "buckets_of",
+    "buckets_of_hashes",
+    "cut_to_buckets",
+    "first_bucket",
+    "in_buckets",
+    "shard_from",
+    "shards_of",
+]
 
 BUCKETS: Final = 256
 """How many there are, for ever."""
 
+ALL_BUCKETS: Final = range(BUCKETS)
+"""Those of a run that has one shard."""
+
+_BITS: Final = np.uint64(8)
 _SHIFT: Final = np.uint64(64 - 8)
 
 Keys = Union[pa.Array, pa.ChunkedArray, "pl.Series", npt.NDArray[Any]]
@@ -39,18 +55,38 @@ def buckets_of(keys: Keys) -> npt.NDArray[np.uint8]:
 
 
 def buckets_of_hashes(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """The bucket of each key of which this is the `hash64`."""
+    """The bucket of each key of which this is the `hash64`, or of each event of whose id this is the hash."""
     return (hashes >> _SHIFT).astype(np.uint8)
 
 
-def shards_of_buckets(buckets: npt.NDArray[np.uint8], shards: int) -> npt.NDArray[np.int64]:
-    """The shard (0 to `shards` - 1) of each bucket: ranges of buckets, of equal size to within one."""
+def in_buckets(hashes: npt.NDArray[np.uint64], keys: Keys) -> npt.NDArray[np.uint64]:
+    """Hashes of ids, each beginning with the bucket of its event's key."""
+    placed: npt.NDArray[np.uint64] = (hashes >> _BITS) | (buckets_of(keys).astype(np.uint64) << _SHIFT)
+    return placed
+
+
+def cut_to_buckets(hashes: npt.NDArray[np.uint64], buckets: range) -> slice:
+    """Where the ids of some buckets lie among the sorted hashes of ids."""
+    ends = [bucket << int(_SHIFT) for bucket in (buckets.start, buckets.stop)]
+    first, end = (
+        len(hashes) if bound >> 64 else int(np.searchsorted(hashes, np.uint64(bound), "left")) for bound in ends
+    )
+    return slice(first, end)
+
+
+def shards_of(buckets: npt.NDArray[np.uint8], shards: int) -> npt.NDArray[np.int64]:
+    """The shard (0 to `shards` - 1) that each bucket is of: ranges of buckets, of equal size to within one."""
     return buckets.astype(np.int64) * shards // BUCKETS
 
 
-def buckets_of_shard(shard: int, shards: int) -> range:
-    """The buckets of a shard, ascending."""
-    return range(-(-shard * BUCKETS // shards), -(-(shard + 1) * BUCKETS // shards))
+def first_bucket(shard: int, shards: int) -> int:
+    """The bucket that a shard begins with."""
+    return -(-shard * BUCKETS // shards)
+
+
+def shard_from(first: int, shards: int) -> range:
+    """The buckets of the shard that begins with this one."""
+    return range(first, first_bucket(first * shards // BUCKETS + 1, shards))
 
 
 def _as_arrow(keys: Keys) -> pa.Array:

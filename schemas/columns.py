@@ -27,7 +27,7 @@ ID: Final = "__id"
 """Event id, never null: int64 for a single integer id field, else string (several fields: a JSON array of them)."""
 
 HASH: Final = "__hash"
-"""uint64, hash of the event id."""
+"""uint64, hash of the event id, beginning with the bucket of the event's key (`tandem.schemas.buckets.in_buckets`)."""
 
 CONTENT: Final = "__content"
 """uint64, hash of all that the definition reads of the event."""

@@ -34,7 +34,7 @@ __all__ = [
 _FEW: Final = 64
 
 TileKey = tuple[int, int]
-"""(start of the tile in microseconds UTC, shard of keys)."""
+"""(start of the tile in microseconds UTC, first bucket of the shard of keys; see tandem.schemas.buckets)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class FoldUpdate:
 
     tile: int
     shard: int
+    """Its first bucket."""
     block: pa.RecordBatch
     tallies: tuple[Tally, ...]
     straddlers: tuple[Straddler, ...]

@@ -48,6 +48,8 @@ class RunManifest:
     heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL
     """Microseconds of monotonic time."""
     format: int = field(default=FORMAT)
+    shards: int = 1
+    """Parts of each tile, see tandem.schemas.buckets; 0: it was begun by a version that had none."""
 
     def encode(self) -> bytes:
         """JSON."""
@@ -57,7 +59,8 @@ class RunManifest:
     def decode(path: str, data: bytes) -> RunManifest:
         """The inverse of encode. Raises JournalError naming the path and what is wrong."""
         try:
-            content = decode_document(data, "format", *(each.name for each in fields(RunManifest)))
+            names = ("format", *(each.name for each in fields(RunManifest)))
+            content = {"shards": 0, **decode_document(data, *names)}
             if content["format"] != FORMAT:
                 raise JournalError(f"{path}: manifest format {content['format']!r}, this reader knows {FORMAT}")
             content["sources"] = tuple(content["sources"])
@@ -105,6 +108,7 @@ def start_run(
     sources: Iterable[str] = (),
     definitions: Iterable[str] = (),
     boundary: int = 0,
+    shards: int = 1,
     take_over: bool = False,
     heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL,
     nonce: Callable[[], str] = _random_nonce,
@@ -139,6 +143,7 @@ def start_run(
             boundary=boundary,
             predecessors=_to_replay(blobs, earlier, boundary),
             heartbeat_interval=heartbeat_interval,
+            shards=shards,
         )
         if create_or_find(blobs, manifest_path(ordinal), manifest.encode()) is None:
             break
@@ -157,6 +162,11 @@ def resume_run(
     while its own heartbeat changes, unless `take_over`. Completes what a start that was killed left undone.
     """
     manifest = load_run(blobs, run)
+    if not manifest.shards:
+        raise LaunchError(
+            f"run {run} was begun by an earlier version, whose ids this one doesn't know again",
+            "leave --resume out: a new run replays the journal",
+        )
     runs = list_runs(blobs)
     if max(runs) != manifest.ordinal:
         raise FencedError(f"run {run} can't be resumed: run {runs[max(runs)].id} has replaced it")

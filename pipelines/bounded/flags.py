@@ -22,6 +22,7 @@ from tandem.runners.options.config import (
     load_definitions,
     scratch_below,
 )
+from tandem.runners.options.shards import SHARDS_HELP, shard_count, shards_for
 from tandem.runners.submission.launching import is_local
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.instants import instant_of
@@ -63,6 +64,7 @@ def _parser() -> FlagParser:
         help="go past segments that are gone from the journal; answers are PARTIAL from then on",
     )
     parser.flag("workers", type=int, default=0, help="processes on this machine (default: up to one a core)")
+    parser.flag("shards", type=shard_count, help=SHARDS_HELP)
     parser.flag("scratch", help="folder, or URI, that all workers reach (default: HOME/scratch on this machine)")
     return parser
 
@@ -89,6 +91,7 @@ def parse(arguments: Sequence[str]) -> tuple[tuple[BackfillConfig, ...], Pipelin
             accept_missing_files=flags.accept_missing_files,
             copies=flags.copies,
             scratch=_scratch(flags, options),
+            shards=shards_for(flags.shards, options),
             workers=flags.workers,
             piece_memory=flags.max_piece_memory,
             complete_until=flags.complete_until,

@@ -57,6 +57,8 @@ class BackfillConfig:
     """Whether files are read whose content was read under another name."""
     scratch: str | None = None
     """Folder where events wait for their tile; None: the runner's shuffle carries them."""
+    shards: int = 1
+    """Parts of each tile, see tandem.schemas.buckets."""
     workers: int = 1
     """Threads of a local runner; 0: one a core where there is enough to read."""
     piece_memory: int = MAX_PIECE_MEMORY

@@ -21,6 +21,7 @@ from tandem.runners.options.config import (
     home_from,
     load_definitions,
 )
+from tandem.runners.options.shards import SHARDS_HELP, shard_count
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
 
@@ -47,6 +48,8 @@ class LiveConfig:
     screen: bool
     base: str | None = None
     """A batch run that is built and not served yet, to stand on and to be served with."""
+    shards: int | None = None
+    """Parts of each tile; None: as the run that is resumed has them, or else as many as the runner is parallel."""
     follow: bool = False
     """Tail the journal that another run writes, instead of a subscription."""
 
@@ -61,6 +64,7 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
     parser.flag("follow", action="store_true", help="tail the journal of another run; pulls nothing, writes no journal")
     parser.flag("lanes", type=int, help="readers of the subscription, each a lane of the journal")
     parser.flag("max-messages", type=int, help="messages a pull, so a segment, at the most")
+    parser.flag("shards", type=shard_count, help=SHARDS_HELP)
     parser.flag("idle-timeout", type=duration, default="10s", help="after that the watermark moves without events")
     parser.flag("until-idle", type=duration, help="end after this long without messages (e.g. 15s)")
     parser.flag("generation-interval", type=duration, help="how often a generation is sealed")
@@ -86,6 +90,7 @@ def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
         resume=flags.resume,
         screen=not flags.no_screen,
         base=flags.base,
+        shards=flags.shards,
         follow=flags.follow,
     )
     return config, beam_options(rest)

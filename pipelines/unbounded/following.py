@@ -24,6 +24,7 @@ from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import end_live_runs, extents_of
 from tandem.pipelines.unbounded.screen import watch
 from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
+from tandem.runners.options.shards import shards_for
 from tandem.runners.submission.interrupts import drained_by_signals
 from tandem.runners.submission.launching import launch
 from tandem.runners.submission.remote_runs import Control, left_behind, name_job, wait_for_end
@@ -45,7 +46,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
         raise UserError(f"--follow: there is no journal at {config.home.journal}; a run has to write it first")
     blobs, store = open_blobs(config.home.journal), prepare(config, options)
     with drained_by_signals(blobs) as draining:
-        runs = start_followers(config, store, blobs)
+        runs = start_followers(config, store, blobs, shards_for(config.shards, options))
         draining.begin(runs[0].run, left_behind(runs[0].run, options, control))
         name_job(options, config.home, runs[0].run)
         console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,15 +60,19 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
             end_live_runs(store, config.home, config.definitions, runs)
 
 
-def start_followers(config: LiveConfig, store: ViewStore, blobs: BlobStore) -> tuple[LiveRunRef, ...]:
+def start_followers(config: LiveConfig, store: ViewStore, blobs: BlobStore, shards: int = 1) -> tuple[LiveRunRef, ...]:
     """One live run a definition, all of one name, written down in the view store."""
     run = follower_id(SystemClock(), secrets.token_hex(4))
     index = JournalIndex(blobs)
     index.refresh()
-    return tuple(_start(config, store, index, run, definition) for definition in config.definitions)
+    return tuple(
+        LiveRunRef(config.home.store, run, _start(config, store, index, run, definition), shards)
+        for definition in config.definitions
+    )
 
 
-def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, definition: Definition) -> LiveRunRef:
+def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, definition: Definition) -> str | None:
+    """The batch run that it stands on."""
     base = config.base or _base(store, definition)
     boundary = store.batch.get(base).boundary if base is not None else 0
     store.live.start(
@@ -77,7 +82,7 @@ def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, 
         base_batch_run=base,
         takeover=extents_of(index.segments(boundary)),
     )
-    return LiveRunRef(config.home.store, run, base)
+    return base
 
 
 def _base(store: ViewStore, definition: Definition) -> str | None:

@@ -57,7 +57,7 @@ def start_live_run(
         takeover=extents_of([ref for ref in index.segments(boundary) if ref.run != manifest.id]),
     )
     serve_when_caught_up(store, definition, manifest.id)
-    return LiveRunRef(home.store, manifest.id, live_run.base_batch_run)
+    return LiveRunRef(home.store, manifest.id, live_run.base_batch_run, manifest.shards)
 
 
 def end_live_runs(store: ViewStore, home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef]) -> None:

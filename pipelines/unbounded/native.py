@@ -36,6 +36,9 @@ from tandem.views.store import ViewStore
 __all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "sketch", "split_source", "start_runs"]
 
 _SOURCES: Final = ("journal", NATIVE)
+_OF_JOURNAL: Final = (
+    *("--follow", "--lanes", "--shards", "--generation-interval", "--max-messages", "--take-over", "--until-idle"),
+)
 _ABOUT: Final = "Run definitions over Beam's own Pub/Sub read, on Dataflow. Takes the flags of `tandem live` too."
 
 
@@ -84,7 +87,7 @@ def parse(arguments: Sequence[str]) -> tuple[NativeConfig, PipelineOptions]:
     flags, rest = parser.parse_known_args(rest)
     if not flags.dead_letter_topic:
         raise UserError("--source native needs --dead-letter-topic: workers have no folder in which letters would stay")
-    for name in ("--follow", "--lanes", "--generation-interval", "--max-messages", "--take-over", "--until-idle"):
+    for name in _OF_JOURNAL:
         if any(word.replace("_", "-").partition("=")[0] == name for word in rest):
             raise UserError(f"{name} is of the journal, and --source native has none")
     config, options = live_config.parse(rest)

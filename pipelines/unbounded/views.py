@@ -38,7 +38,7 @@ def fold_into_views(
 ) -> beam.PCollection:
     """One definition's live view, but for its dead letters (PCollection[DeadLetterBatch]), which are given back."""
     letters = LetterSource(live_run.store, base_boundary, live_run.base_batch_run, live_run.run)
-    routed = batches | "Route" >> RouteToTiles(definition, after=base_boundary, letters=letters)
+    routed = batches | "Route" >> RouteToTiles(definition, live_run.shards, base_boundary, letters)
     panes = routed.parts | "Panes" >> GatherPanes(definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
     updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(definition, live_run)
     _ = updates | "States" >> WriteLiveStates(definition, live_run)

@@ -110,7 +110,7 @@ def _of_pipeline(pipeline: str, flags: Mapping[str, Any]) -> dict[str, str]:
     if pipeline != "live":
         scratch = {"scratch": scratch_below(_place(flags))} if pipeline == "backfill" and _is_here(flags) else {}
         return {**BATCH_DEFAULTS, **scratch, **_slots(flags, _cores())}
-    added = {**LIVE_DEFAULTS, **_slots(flags, _lanes(flags))}
+    added = {**LIVE_DEFAULTS, **_slots(flags, max(_of_run(flags, "lanes"), _of_run(flags, "shards")))}
     if _is_number(flags.get("checkpointing_interval")) and int(flags["checkpointing_interval"]) <= 0:
         added = {name: value for name, value in added.items() if "checkpoint" not in name}
     run = flags.get("resume")
@@ -131,15 +131,15 @@ def _is_here(flags: Mapping[str, Any]) -> bool:
     return (master in EMBEDDED or is_this_machine(master)) and (endpoint is None or is_this_machine(endpoint))
 
 
-def _lanes(flags: Mapping[str, Any]) -> int:
-    """Of the run that is resumed, or as asked for."""
+def _of_run(flags: Mapping[str, Any], what: str) -> int:
+    """How many lanes or shards the run that is resumed has, or as asked for."""
     run = flags.get("resume")
     if run:
         try:
-            return load_run(open_blobs(_home(flags).journal), run).lanes
+            return int(getattr(load_run(open_blobs(_home(flags).journal), run), what))
         except (TandemError, ValueError):
             return 1  # the pipeline says what is wrong
-    return int(flags["lanes"]) if _is_number(flags.get("lanes")) else 1
+    return int(flags[what]) if _is_number(flags.get(what)) else 1
 
 
 def _home(flags: Mapping[str, Any]) -> Home:

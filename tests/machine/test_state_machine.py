@@ -80,6 +80,12 @@ def test_the_same_seed_gives_the_same_trace() -> None:
     assert run_machine(6, 78)[0] != here
 
 
+@pytest.mark.parametrize("shards", [(2,), (4,), (8,), (1, 8, 2, 4)], ids=str)
+def test_laws_hold_with_any_shards(shards: tuple[int, ...]) -> None:
+    """In short; runs may have other numbers than those before them."""
+    run_machine(6, 5, several=shards)
+
+
 def the_pointer_moves_in_two_steps(patch: Patch) -> None:
     """Publishing commits half of the move, then the other half: whoever dies in between leaves it torn."""
     patch.setattr(Publishing, "publish", torn_publish(lambda: None))

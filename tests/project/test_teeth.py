@@ -17,6 +17,7 @@ from journal_checks import check_crashes_lose_nothing, check_fencing
 from result_seeds import check_changes_meanwhile, check_results
 from routing_checks import check_border
 from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, check_scenarios
+from shard_checks import check_resumed, check_shards
 
 Check = Callable[[], object]
 
@@ -39,6 +40,8 @@ GUARDS: dict[str, Check] = {
     "hidden_rows_are_not_missed": check_hidden_row,
     "the_fastest_lane_tells": partial(check_finality, (7, 1, 4, 8, 11)),
     "files_tell_nothing": check_files_until,
+    "conflicts_are_judged_by_shard": check_shards,
+    "resumed_runs_lose_their_shards": check_resumed,
     "live_writes_make_nothing_due": partial(check_results, "fixed", (1, 3)),
     "moves_make_nothing_due": partial(check_results, "fixed", (0, 3)),
     "every_mark_is_the_same": check_changes_meanwhile,

@@ -8,7 +8,18 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tandem.schemas.buckets import BUCKETS, bucket_of, buckets_of, buckets_of_shard, shards_of_buckets
+from tandem.schemas.buckets import (
+    BUCKETS,
+    bucket_of,
+    buckets_of,
+    buckets_of_hashes,
+    cut_to_buckets,
+    first_bucket,
+    in_buckets,
+    shard_from,
+    shards_of,
+)
+from tandem.schemas.hashing import hash64
 
 GOLDEN = {
     "[]": 38,
@@ -58,7 +69,26 @@ def test_keys_are_spread_evenly_over_buckets() -> None:
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 4, 7, 8, 100, 255, 256])
 def test_shards_are_ranges_of_buckets_that_cover_all(shards: int) -> None:
-    of_bucket = shards_of_buckets(np.arange(BUCKETS, dtype=np.uint8), shards).tolist()
-    assert of_bucket == [shard for shard in range(shards) for _ in buckets_of_shard(shard, shards)]
-    sizes = {len(buckets_of_shard(shard, shards)) for shard in range(shards)}
-    assert max(sizes) - min(sizes) <= 1
+    ranges = [shard_from(first_bucket(shard, shards), shards) for shard in range(shards)]
+    assert [bucket for each in ranges for bucket in each] == list(range(BUCKETS))
+    of_bucket = shards_of(np.arange(BUCKETS, dtype=np.uint8), shards).tolist()
+    assert of_bucket == [shard for shard, each in enumerate(ranges) for _ in each]
+    assert max(map(len, ranges)) - min(map(len, ranges)) <= 1
+
+
+KEYS = pa.array([f'["{number}"]' for number in range(1_000)])
+IDS = in_buckets(hash64(pa.array(range(1_000))), KEYS)
+
+
+def test_the_hash_of_an_id_begins_with_the_bucket_of_its_key() -> None:
+    assert buckets_of_hashes(IDS).tolist() == buckets_of(KEYS).tolist()
+    assert len(set(IDS.tolist())) == 1_000
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 8, 256])
+def test_sorted_ids_are_cut_by_shard(shards: int) -> None:
+    ids, ranges = np.sort(IDS), [shard_from(first_bucket(shard, shards), shards) for shard in range(shards)]
+    parts = [ids[cut_to_buckets(ids, buckets)] for buckets in ranges]
+    assert np.concatenate(parts).tolist() == ids.tolist()
+    for buckets, part in zip(ranges, parts, strict=True):
+        assert set(buckets_of_hashes(part).tolist()) <= set(buckets)

@@ -13,6 +13,7 @@ import pytest
 import tandem.journal.lanes.reader
 import tandem.journal.lanes.writer
 import tandem.journal.runs.completeness
+import tandem.pipelines.unbounded.live_runs
 import tandem.transforms.fold.cache
 import tandem.transforms.fold.fold
 import tandem.transforms.fold.state
@@ -34,6 +35,7 @@ import tandem.views.storage.checksums
 from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
 from tandem.schemas.measures.encoding.totals import TotalMeasure
+from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.routing.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
 Patch = pytest.MonkeyPatch
@@ -174,6 +176,16 @@ def the_fastest_lane_tells(patch: Patch) -> None:
     patch.setattr(tandem.journal.runs.completeness, "lowest", highest)
 
 
+def conflicts_are_judged_by_shard(patch: Patch) -> None:
+    """An id's hash doesn't begin with its key's bucket: of equal ids those are held against each other that meet."""
+    patch.setattr(tandem.transforms.routing.tiles, "in_buckets", lambda hashes, keys: hashes)
+
+
+def resumed_runs_lose_their_shards(patch: Patch) -> None:
+    """A run goes on with as many shards as flags say, whatever its manifest has."""
+    patch.setattr(tandem.pipelines.unbounded.live_runs, "LiveRunRef", lambda *fields: LiveRunRef(*fields[:3]))
+
+
 def files_tell_nothing(patch: Patch) -> None:
     """Windows of files are taken to be over, wherever they end."""
     intact = judge
@@ -244,6 +256,8 @@ BREAKS: dict[str, Break] = {
         hidden_rows_are_not_missed,
         the_fastest_lane_tells,
         files_tell_nothing,
+        conflicts_are_judged_by_shard,
+        resumed_runs_lose_their_shards,
         live_writes_make_nothing_due,
         moves_make_nothing_due,
         every_mark_is_the_same,

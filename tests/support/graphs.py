@@ -76,7 +76,7 @@ def live_graph(folder: Path) -> beam.Pipeline:
     (folder / "live" / "journal").mkdir(parents=True)
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
     register(store, config)
-    manifest = live._start(config, store, blobs)
+    manifest = live._start(config, 1, store, blobs)
     runs = [start_live_run(store, blobs, config.home, manifest, each) for each in config.definitions]
     return live.build(config, options, manifest, runs, store)
 

@@ -6,6 +6,7 @@ import atexit
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class Laws(RuleBasedStateMachine):
     happened: ClassVar[Counter[str]] = Counter()
     traces: ClassVar[list[Trace]] = []
     folder: ClassVar[Path | None] = None
+    shards: ClassVar[Sequence[int]] = (1,)
 
     trace: Trace
     world: MachineWorld
@@ -139,8 +141,8 @@ class Laws(RuleBasedStateMachine):
         for copy in self.world.model.copies:
             if copy.event is None or not copy.counts or copy.late or copy.generation <= run.base:
                 continue
-            received, fired = copy.segment in run.received, (copy.segment, copy.event.tile) in run.fired
-            on_their_way[copy.generation] += received - fired
+            fired = (copy.segment, copy.event.tile, copy.event.key) in run.fired
+            on_their_way[copy.generation] += (copy.segment in run.received) - fired
         wrong = {g: (r, on_their_way[g]) for g, r in residues.items() if r != on_their_way[g]}
         assert not wrong, f"residues, and events on their way: {wrong}"
         assert not any(rows.values()), f"tallies and rows differ: {rows}"

@@ -159,17 +159,17 @@ class Model:
             found.setdefault(copy.segment, []).append(copy)
         return found
 
-    def events(self, boundary: int, fired: Collection[tuple[tuple[str, int], int]]) -> set[Event]:
+    def events(self, boundary: int, fired: Collection[tuple[tuple[str, int], int, str]]) -> set[Event]:
         """What is to be served: all up to the boundary, and after it what came in time and in a pane that fired.
 
-        `fired`: (segment, tile).
+        `fired`: (segment, tile, key).
         """
         return {
             copy.event
             for copy in self.copies
             if copy.event is not None
             and copy.counts
-            and (copy.generation <= boundary or (not copy.late and (copy.segment, copy.event.tile) in fired))
+            and (copy.generation <= boundary or (not copy.late and _place(copy) in fired))
         }
 
     def taken_in(self, boundary: int, received: Collection[tuple[str, int]]) -> set[Event]:
@@ -191,3 +191,8 @@ def answers_of(events: Iterable[Event]) -> Answers:
         row["amount"] += event.amount
         row["highest"] = max(row["highest"], event.amount)
     return found
+
+
+def _place(copy: Copy) -> tuple[tuple[str, int], int, str]:
+    assert copy.event is not None
+    return copy.segment, copy.event.tile, copy.event.key

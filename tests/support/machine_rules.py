@@ -21,7 +21,7 @@ class Machine(BatchRules):
     def begin(self, seed: int, lanes: int, sales: int) -> None:
         self.trace: Trace = []
         type(self).traces.append(self.trace)
-        self.world = MachineWorld(store_folder(type(self)), seed, lanes)
+        self.world = MachineWorld(store_folder(type(self)), seed, lanes, type(self).shards)
         self.now = START
         self.sent: list[tuple[Event, str]] = []
         self.replaced: list[MachineLive] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -34,8 +34,12 @@ def undisturbed() -> Iterator[None]:
         yield
 
 
-def run_machine(examples: int, start: int, *, shrink: bool = False) -> tuple[list[Trace], Counter[str]]:
+def run_machine(
+    examples: int, start: int, *, shrink: bool = False, several: Sequence[int] = (1,)
+) -> tuple[list[Trace], Counter[str]]:
     """Run examples from a seed; returns their traces, and what happened how often.
+
+    `several` are the numbers of shards that runs have, one after the other.
 
     Raises AssertionError with the first example that breaks a law; `traces` of what ran until then are lost with it.
     """
@@ -43,6 +47,7 @@ def run_machine(examples: int, start: int, *, shrink: bool = False) -> tuple[lis
     class OneRun(Machine):
         happened: ClassVar[Counter[str]] = Counter()
         traces: ClassVar[list[Trace]] = []
+        shards: ClassVar[Sequence[int]] = several
 
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     chosen = settings(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import sqlalchemy as sa
-from machine_model import DEFINITION, START, TEXT, Model
+from machine_model import DEFINITION, KEYS, START, TEXT, Model
 from unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.broker.memory import MemoryBroker
@@ -19,6 +20,7 @@ from tandem.journal.index import JournalIndex
 from tandem.journal.lanes.reader import LaneReader
 from tandem.pipelines.bounded.plan import Plan
 from tandem.runners.options.config import Home
+from tandem.schemas.buckets import bucket_of, shard_from
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import FencedError
 from tandem.transforms.elements import TileKey
@@ -36,6 +38,8 @@ __all__ = ["FencedReader", "Fuse", "MachineLive", "MachineWorld"]
 
 Place = tuple[str, int]
 """Lane and number of a segment."""
+Fired = tuple[Place, int, str]
+"""(segment, tile, key) whose events are in the store."""
 _PAUSED = 4
 """Replaced readers that are kept, to wake up later."""
 
@@ -92,13 +96,12 @@ class MachineLive(Live):
     def __init__(self, world: MachineWorld, lanes: int) -> None:
         self.received: set[Place] = set()
         """Segments whose tallies are in the store."""
-        self.fired: set[tuple[Place, int]] = set()
-        """(segment, tile) whose events are in the store."""
+        self.fired: set[Fired] = set()
         self.waiting: dict[TileKey, list[Place]] = {}
         """The segments of what is pending."""
         self.frozen: dict[TileKey, int] = {}
         """Panes that failed when the store had them: the runner repeats them as they were."""
-        self.behind: set[tuple[Place, int]] = set()
+        self.behind: set[Fired] = set()
         """What the store has and the runner forgot when it went back to a checkpoint."""
         self.paused: list[LaneReader] = []
         """Readers that were replaced and may wake up."""
@@ -158,7 +161,7 @@ class MachineLive(Live):
             crashed = True
         # a pane of late events alone may have nothing to write
         written = not crashed or self.world.fuse.commits > commits
-        panes = {(place, key[0]) for place in places[:size]}
+        panes = self._panes(key, places[:size])
         if written:
             self.fired |= panes
         if crashed:
@@ -186,10 +189,15 @@ class MachineLive(Live):
             self.waiting = {key: list(places) for key, places in waiting.items()}
             self.frozen = dict(frozen)
             # a pane that was frozen is in the store, and the runner will repeat it
-            repeated = {(p, key[0]) for key, size in frozen.items() for p in waiting[key][:size]}
-            self.behind |= (self.fired - known) | repeated
+            repeated = [self._panes(key, waiting[key][:size]) for key, size in frozen.items()]
+            self.behind |= (self.fired - known).union(*repeated)
 
         return restore
+
+    def _panes(self, key: TileKey, places: Sequence[Place]) -> set[Fired]:
+        tile, buckets = key[0], shard_from(key[1], self.run.shards)
+        mine = [name for name in KEYS if bucket_of(name) in buckets]
+        return {(place, tile, name) for place in places for name in mine}
 
     def finish(self) -> None:
         """Read all that there is, fire all, and close the lanes."""
@@ -217,9 +225,10 @@ class MachineWorld(World):
     live: MachineLive
     blobs: UnreliableBlobs
 
-    def __init__(self, folder: Path, seed: int, lanes: int) -> None:
+    def __init__(self, folder: Path, seed: int, lanes: int, shards: Sequence[int]) -> None:
         # not World's: there the blobs never fail, and the first run is another kind
         self.random, self.lanes, self.max_messages = Random(seed), (1, 2), 3
+        self.shards: Iterator[int] = cycle(shards)
         self.definition, self.text, self.payloads = DEFINITION, TEXT, ()
         self.compiled = compile_definition(DEFINITION)
         self.home = Home.at(str(folder))

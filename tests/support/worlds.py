@@ -57,11 +57,17 @@ class World(tandem.verification.world.world.World):
     """Sales of several shops, drawn from numbers."""
 
     def __init__(
-        self, folder: Path, seed: int, *, deduplicate: bool = True, lanes: Sequence[int] = (1, 2, 3), bad: bool = True
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        deduplicate: bool = True,
+        lanes: Sequence[int] = (1, 2, 3),
+        bad: bool = True,
+        shards: Sequence[int] = (1,),
     ) -> None:
-        super().__init__(
-            folder, definition(deduplicate=deduplicate), text(deduplicate=deduplicate), seed=seed, lanes=lanes
-        )
+        made = definition(deduplicate=deduplicate), text(deduplicate=deduplicate)
+        super().__init__(folder, *made, seed=seed, lanes=lanes, shards=shards)
         self.bad, self.now = bad, START
         self.sent: list[Sale] = []
         self.events: dict[tuple[str, int], int] = {}

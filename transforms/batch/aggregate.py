@@ -9,6 +9,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from tandem.schemas.buckets import shard_from
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.batch.many_tiles import aggregate_tiles
@@ -34,6 +35,8 @@ class BatchRunRef:
     live_run: str | None
     """The live run that this will be published with: its straddlers are left out."""
     boundary: int
+    shards: int = 1
+    """Parts of each tile, see tandem.schemas.buckets."""
 
 
 @dataclass
@@ -96,8 +99,9 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         return [state.merge(admitted, block, "batch") for (state, admitted), block in zip(held, blocks, strict=True)]
 
     def _load_counted(self, state: TileState, key: TileKey) -> None:
-        store, version = open_store(self._run.store), self._definition.version
-        if self._run.parent is not None:
-            state.seen.load(store.batch.counted_ids(version, self._run.parent, *key))
-        if self._run.live_run is not None:
-            state.seen.load(store.live.straddling_ids(version, self._run.live_run, *key, self._run.boundary))
+        store, version, run = open_store(self._run.store), self._definition.version, self._run
+        tile, buckets = key[0], shard_from(key[1], run.shards)
+        if run.parent is not None:
+            state.seen.load(store.batch.counted_ids(version, run.parent, tile, buckets))
+        if run.live_run is not None:
+            state.seen.load(store.live.straddling_ids(version, run.live_run, tile, run.boundary, buckets))

@@ -52,10 +52,9 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
 
     definition: Definition
     live_run: LiveRunRef
-    shards: int = 1
 
     def expand(self, panes: beam.PCollection[Pane]) -> beam.PCollection[FoldUpdate]:
-        fold = beam.ParDo(_Fold(self.definition, self.live_run, self.shards)).with_output_types(FoldUpdate)
+        fold = beam.ParDo(_Fold(self.definition, self.live_run)).with_output_types(FoldUpdate)
         return panes | "Fold" >> fold
 
 
@@ -75,13 +74,12 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     CLEAR = TimerSpec("clear", TimeDomain.WATERMARK)
     ON_TIME = TimerSpec("on_time", TimeDomain.WATERMARK)
 
-    def __init__(self, definition: Definition, live_run: LiveRunRef, shards: int = 1) -> None:
+    def __init__(self, definition: Definition, live_run: LiveRunRef) -> None:
         self._definition = definition
         self._live_run = live_run
-        self._shards = shards
 
     def setup(self) -> None:
-        self._tiles = StoredTiles(compile_definition(self._definition), self._live_run, self._shards)
+        self._tiles = StoredTiles(compile_definition(self._definition), self._live_run)
 
     def process(
         self,

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tandem.journal.storage.opening import open_blobs
+from tandem.schemas.buckets import buckets_of, shard_from
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.transforms.elements import TileKey
 from tandem.transforms.fold.cache import COMPACT_AFTER, CachedTile
 from tandem.transforms.fold.state import Beside, TileState
 from tandem.transforms.routing.seen_ids import SeenIds, ids_batch, merge_sorted
-from tandem.transforms.routing.tiles import shards_of
 from tandem.transforms.sinks.retrying import retrying
 from tandem.transforms.sources.reader_epochs import ReaderEpochs, are_replaced
 from tandem.views.live.evicted_tiles import EvictedTile
@@ -31,6 +31,8 @@ class LiveRunRef:
     run: str
     base_batch_run: str | None
     """The batch run that was published when the run began: events that it counted are duplicates."""
+    shards: int = 1
+    """Parts of each tile, see tandem.schemas.buckets; fixed for the run."""
 
 
 @dataclass
@@ -39,7 +41,6 @@ class StoredTiles:
 
     compiled: CompiledDefinition
     live_run: LiveRunRef
-    shards: int
 
     def restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
         """The state that a runner's entries tell of; without any that of a new tile, or of one long forgotten."""
@@ -102,13 +103,13 @@ class StoredTiles:
             state.seen.load(evicted.ids)
         if self.compiled.definition.deduplicate and (batch := self._batch()) is not None:
             # of the ids that were kept those are gone that batch has covered since
-            state.seen.load(self._store.batch.counted_ids(self.compiled.version, batch[0], *key))
+            state.seen.load(self._counted(batch[0], key))
         return CachedTile(state, 0, 0, self._is_behind(state))
 
     def _new_state(self, key: TileKey) -> TileState:
         state, base = TileState(self.compiled, key), self.live_run.base_batch_run
         if base is not None and self.compiled.definition.deduplicate:
-            state.seen.load(self._store.batch.counted_ids(self.compiled.version, base, *key))
+            state.seen.load(self._counted(base, key))
         return state
 
     def _is_behind(self, state: TileState) -> bool:
@@ -117,10 +118,16 @@ class StoredTiles:
         behind = progress.ahead_of(state.seen_by_generation(), state.attempt)
         if behind and (batch := self._batch()) is not None:
             covered, left_out = SeenIds(), SeenIds()
-            covered.load(self._store.batch.counted_ids(self.compiled.version, batch[0], *state.tile))
-            left_out.load(self._store.batch.left_out_ids(batch[0], *state.tile))
+            covered.load(self._counted(batch[0], state.tile))
+            left_out.load(self._store.batch.left_out_ids(batch[0], state.tile[0], self._buckets(state.tile)))
             state.beside = Beside(batch[1], covered, left_out)
         return behind
+
+    def _counted(self, batch_run: str, key: TileKey) -> pa.RecordBatch:
+        return self._store.batch.counted_ids(self.compiled.version, batch_run, key[0], self._buckets(key))
+
+    def _buckets(self, key: TileKey) -> range:
+        return shard_from(key[1], self.live_run.shards)
 
     def _batch(self) -> tuple[str, int] | None:
         """The batch run of this version that is served, and its boundary."""
@@ -133,13 +140,13 @@ class StoredTiles:
         progress = self._store.live.tile_progress(*self._place(state.tile))
         if progress.ahead_of(state.seen_by_generation(), progress.attempt):
             return None
-        tile, shard = state.tile
+        tile, buckets = state.tile[0], self._buckets(state.tile)
         pruned_to, stored = self._store.live.tile_events(self.compiled.version, self.live_run.run, tile)
         mine = state.events_by_key(pruned_to)
         keys = pa.array(list(stored), pa.string())
         missing = any(
             mine.get(name, 0) < stored[name]
-            for name, at in zip(keys.to_pylist(), shards_of(keys, self.shards).tolist(), strict=True)
-            if at == shard
+            for name, bucket in zip(keys.to_pylist(), buckets_of(keys).tolist(), strict=True)
+            if bucket in buckets
         )
         return None if missing else progress.attempt + 1

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tandem.formats.avro.types import source_fields
 from tandem.formats.json.encoding import record_json
+from tandem.schemas.buckets import buckets_of, first_bucket, in_buckets, shards_of
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
 from tandem.schemas.definition.loading import Source
@@ -22,7 +23,7 @@ from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatc
 from tandem.transforms.routing.replay_outcomes import EarlierLetters, find_replays, outcomes_of, repeated
 from tandem.transforms.sources.reader_epochs import stamped
 
-__all__ = ["Routed", "late_rows", "route", "shards_of", "tile_of"]
+__all__ = ["Routed", "late_rows", "route", "tile_of"]
 
 _NONE: Final = np.zeros(0, np.int64)
 
@@ -35,7 +36,7 @@ class Routed:
     """Where the records of one source batch go."""
 
     parts: tuple[tuple[TileKey, pa.RecordBatch], ...]
-    """Events by tile and shard: KEY, the measures' inputs, HASH, CONTENT, GENERATION, LATE."""
+    """Events by tile and shard (its first bucket): KEY, the measures' inputs, HASH, CONTENT, GENERATION, LATE."""
     tally: SegmentTally
     dead: DeadLetterBatch
 
@@ -43,13 +44,6 @@ class Routed:
 def tile_of(times: Times, size: int) -> Times:
     """The start of the tile that each time lies in; tiles begin at multiples of `size` from 1970-01-01 UTC."""
     return np.floor_divide(times, size) * size
-
-
-def shards_of(keys: pa.Array, shards: int) -> npt.NDArray[np.int64]:
-    """The shard of each key."""
-    if shards == 1:
-        return np.zeros(len(keys), np.int64)
-    return (hash64(keys) % np.uint64(shards)).astype(np.int64)
 
 
 def late_rows(tiles: Times, size: int, lateness: int, watermark: int | None) -> Flags:
@@ -119,15 +113,18 @@ def _split(
     if not len(chosen):
         return ()
     events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
-    shard = shards_of(events.column(KEY), shards)
-    places = (tiles - tiles.min()) // compiled.definition.tile * shards + shard
+    places, shard = (tiles - tiles.min()) // compiled.definition.tile, np.zeros(len(tiles), np.int64)
+    if shards > 1:
+        shard = shards_of(buckets_of(events.column(KEY)), shards)
+        places = places * shards + shard
     order = chosen[_sorted_places(places[chosen])]
     tiles, shard, places = tiles[order], shard[order], places[order]
     events = events.take(pa.array(order))
     borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
     events = stamped(events, {batch.position: batch.opening} if batch.opening is not None else {})
     return tuple(
-        ((int(tiles[start]), int(shard[start])), events.slice(start, end - start)) for start, end in pairwise(borders)
+        ((int(tiles[start]), first_bucket(int(shard[start]), shards)), events.slice(start, end - start))
+        for start, end in pairwise(borders)
     )
 
 
@@ -143,9 +140,10 @@ def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prep
         sources = sources.take(pa.array(prepared.rows))
     count = prepared.events.num_rows
     content = hash_rows([sources.column(name) for name in compiled.source_columns])
+    ids = in_buckets(hash64(prepared.events.column(ID)), prepared.events.column(KEY))
     return (
         prepared.events.select(compiled.aggregated_columns)
-        .append_column(HASH, pa.array(hash64(prepared.events.column(ID))))
+        .append_column(HASH, pa.array(ids))
         .append_column(CONTENT, pa.array(content))
         .append_column(GENERATION, pa.array(np.full(count, batch.generation, np.int64)))
     )

@@ -33,6 +33,7 @@ def run_batch(
     journal: BlobStore,
     random: Random,
     interlude: Callable[[], None] = lambda: None,
+    shards: int = 1,
 ) -> None:
     """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle."""
     parent = work.parent.id if work.parent else None
@@ -44,16 +45,16 @@ def run_batch(
         built_for=work.live_run,
         told=work.told,
     )
-    parts, counts = _read(definition, work, journal)
-    reference = BatchRunRef(store, work.batch_run, parent, work.live_run, work.boundary)
+    parts, counts = _read(definition, work, journal, shards)
+    reference = BatchRunRef(store, work.batch_run, parent, work.live_run, work.boundary, shards)
     for update in _aggregate(definition, reference, parts, random, interlude):
         for generation, numbers in _of_update(update):
             counts = add_counts(counts, generation, numbers)
     _finish(counts, store, work.batch_run, work.generations, work.manifest_files)
 
 
-def _read(definition: Definition, work: Plan, journal: BlobStore) -> tuple[Parts, dict[int, Counts]]:
-    route = _Route(definition, 1, 0)
+def _read(definition: Definition, work: Plan, journal: BlobStore, shards: int) -> tuple[Parts, dict[int, Counts]]:
+    route = _Route(definition, shards, 0)
     route.setup()
     parts: Parts = {}
     counts: dict[int, Counts] = {}

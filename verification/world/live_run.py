@@ -70,6 +70,8 @@ class Surroundings(Protocol):
     blobs: MemoryBlobs
     broker: MemoryBroker
     max_messages: int
+    shards: Iterator[int]
+    """How many the next runs have, live and batch alike."""
 
     @property
     def boundary(self) -> int:
@@ -94,7 +96,7 @@ class Live:
     """One live run of the definition: readers, panes, fold and sinks, with a runner's freedom."""
 
     def __init__(self, world: Surroundings, lanes: int) -> None:
-        self.world, definition = world, world.definition
+        self.world, definition, shards = world, world.definition, next(world.shards)
         version = definition.source.version
         self.run = start_run(
             world.blobs,
@@ -104,12 +106,13 @@ class Live:
             sources={version},
             definitions=[definition.version],
             boundary=world.boundary,
+            shards=shards,
             take_over=True,
             nonce=lambda: f"{world.random.getrandbits(32):08x}",
         )
         self.ref = start_live_run(world.store, world.blobs, world.home, self.run, definition)
         base = world.store.live.get(definition.version, self.run.id).base_boundary
-        self.route, self.fold = _Route(definition, 1, base), _Fold(definition, self.ref)
+        self.route, self.fold = _Route(definition, shards, base), _Fold(definition, self.ref)
         self.states_sink, self.tallies_sink = WriteStates(definition, self.ref), _WriteTallies(definition, self.ref)
         for dofn in (self.route, self.fold, self.states_sink, self.tallies_sink):
             dofn.setup()

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -74,6 +75,7 @@ class World:
         seed: int = 0,
         lanes: Sequence[int] = (1, 2, 3),
         max_messages: int = 4,
+        shards: Sequence[int] = (1,),
         start: int = _START,
     ) -> None:
         """A first live run is started, of one of the numbers of `lanes`.
@@ -86,9 +88,11 @@ class World:
             seed: decides on all that steps leave open.
             lanes: numbers of lanes that a run may have.
             max_messages: in one pull.
+            shards: numbers of shards that runs have, live and batch alike, one after the other.
             start: the wall clock at the beginning, microseconds UTC.
         """
         self.random, self.lanes, self.max_messages = Random(seed), tuple(lanes), max_messages
+        self.shards: Iterator[int] = cycle(shards)
         self.definition, self.text, self.payloads = definition, text, tuple(payloads)
         self.compiled = compile_definition(definition)
         self.home = Home.at(str(folder))
@@ -185,7 +189,7 @@ class World:
         work = plan(config, self.store, self.blobs)
         if not work.generations:
             return None
-        run_batch(self.definition, work, self.home.store, self.blobs, self.random, interlude)
+        run_batch(self.definition, work, self.home.store, self.blobs, self.random, interlude, next(self.shards))
         self.built.append(work)
         return work
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
+from tandem.schemas.buckets import ALL_BUCKETS, cut_to_buckets
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
 from tandem.views.batch.chains import Chain, Chains
@@ -41,7 +42,7 @@ class PackedIds:
     """The ids of one generation in one tile and shard."""
 
     place: tuple[int, int]
-    """Tile and shard."""
+    """Tile and shard (its first bucket)."""
     generation: int
     pairs: Words
     """One row an id, of hash and content, sorted by them; its bytes are what is stored."""
@@ -84,25 +85,32 @@ def _pairs(hashes: Words, contents: Words) -> Words:
     return pairs
 
 
-def counted_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None) -> Ids:
-    """The ids that a run and its ancestors counted in a tile (and shard), sorted by hash and content."""
-    hashes, contents, generations = counted_columns(connection, chains, run, tile, shard)
+def counted_ids(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, buckets: range = ALL_BUCKETS
+) -> Ids:
+    """The ids that a run and its ancestors counted in buckets of a tile, sorted by hash and content."""
+    hashes, contents, generations = counted_columns(connection, chains, run, tile, buckets)
     ids = np.empty(len(hashes), ID_DTYPE)
     ids["hash"], ids["content"], ids["generation"] = hashes, contents, generations
     return ids
 
 
 def counted_columns(
-    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int | None
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, buckets: range = ALL_BUCKETS
 ) -> tuple[Words, Words, npt.NDArray[np.int64]]:
     """The same as columns: hashes, contents, generations."""
     chain = chains.of(connection, run.ordinal)
     place = {"definition_id": run.definition, "at": tile}
     marks = (mark for (mark,) in select_rows(connection, _CLEARED, place))
     oldest = max((mark for mark in marks if mark in chain), default=0)
-    span = {**place, "oldest": oldest, "newest": run.ordinal, "shard_number": shard}
-    found = select_rows(connection, _IDS if shard is None else _IDS_OF_SHARD, span)
-    parts = [(generation, _unpacked(packed, generation)) for ordinal, generation, packed in found if ordinal in chain]
+    # A shard's rows lie under its first bucket, and the run that wrote them may have had other shards.
+    span = {**place, "oldest": oldest, "newest": run.ordinal, "bucket_end": buckets.stop}
+    found = select_rows(connection, _IDS, span)
+    parts = [
+        (generation, _of_buckets(_unpacked(packed, generation), buckets))
+        for ordinal, generation, packed in found
+        if ordinal in chain
+    ]
     if not parts:
         return np.empty(0, "<u8"), np.empty(0, "<u8"), np.empty(0, np.int64)
     pairs = np.concatenate([part for _, part in parts])
@@ -124,8 +132,12 @@ _IDS: Final = sa.select(_I.batch_run, _I.generation, _I.ids).where(
     _I.tile == sa.bindparam("at"),
     _I.batch_run >= sa.bindparam("oldest"),
     _I.batch_run <= sa.bindparam("newest"),
+    _I.shard < sa.bindparam("bucket_end"),
 )
-_IDS_OF_SHARD: Final = _IDS.where(_I.shard == sa.bindparam("shard_number"))
+
+
+def _of_buckets(pairs: Words, buckets: range) -> Words:
+    return pairs if buckets == ALL_BUCKETS else pairs[cut_to_buckets(pairs[:, 0], buckets)]
 
 
 def unpack_ids(packed: bytes, generation: int) -> Ids:
@@ -148,7 +160,6 @@ class LeftOut:
 
     batch_run: int
     tile: int
-    shard: int
     identity: tuple[int, int]
     """Hash and content, unsigned."""
 
@@ -157,34 +168,36 @@ def left_out(connection: sa.Connection, chains: Chains, runs: Chain, tile: int |
     """What any of these batch runs left to live, in one tile or in all."""
     o = batch_left_out.c
     for ordinals in chains.chunks(runs):
-        query = sa.select(o.batch_run, o.tile, o.shard, o.hash, o.content).where(o.batch_run.in_(ordinals))
+        query = sa.select(o.batch_run, o.tile, o.hash, o.content).where(o.batch_run.in_(ordinals))
         if tile is not None:
             query = query.where(o.tile == tile)
-        for run, place, shard, event, content in connection.execute(query):
-            yield LeftOut(run, place, shard, (event % (1 << 64), content % (1 << 64)))
+        for run, place, event, content in connection.execute(query):
+            yield LeftOut(run, place, (event % (1 << 64), content % (1 << 64)))
 
 
-def left_out_ids(connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, shard: int) -> Ids:
-    """The ids that a run and its ancestors left to live in a tile and shard, and that none of them counts since."""
-    counted = counted_ids(connection, chains, run, tile, shard)
+def left_out_ids(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, buckets: range = ALL_BUCKETS
+) -> Ids:
+    """The ids that a run and its ancestors left to live in buckets of a tile, and that none of them counts since."""
+    counted = counted_ids(connection, chains, run, tile, buckets)
     known = set(zip(counted["hash"].tolist(), counted["content"].tolist(), strict=True))
     left = left_out(connection, chains, chains.of(connection, run.ordinal), tile)
-    found = {event.identity for event in left if event.shard == shard}
-    return np.array([(*identity, run.boundary) for identity in sorted(found - known)], ID_DTYPE)
+    found = sorted({event.identity for event in left} - known)
+    ids = np.array([(*identity, run.boundary) for identity in found], ID_DTYPE)
+    return ids[cut_to_buckets(ids["hash"], buckets)]
 
 
-def straddling_ids(connection: sa.Connection, live_run: int, tile: int, shard: int | None, boundary: int) -> Ids:
-    """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them
-    out.
-    """
+def straddling_ids(
+    connection: sa.Connection, live_run: int, tile: int, boundary: int, buckets: range = ALL_BUCKETS
+) -> Ids:
+    """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them out."""
     s = straddlers.c
     query = sa.select(s.hash, s.content, s.counted_generation).where(
         s.run == live_run, s.tile == tile, s.earlier_generation <= boundary, s.counted_generation > boundary
     )
-    if shard is not None:
-        query = query.where(s.shard == shard)
     rows = [(event % (1 << 64), content % (1 << 64), g) for event, content, g in connection.execute(query)]
-    return np.sort(np.array(rows, ID_DTYPE), order=["hash", "content"])
+    ids = np.sort(np.array(rows, ID_DTYPE), order=["hash", "content"])
+    return ids[cut_to_buckets(ids["hash"], buckets)]
 
 
 def id_batch(ids: Ids) -> pa.RecordBatch:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tandem.schemas.buckets import ALL_BUCKETS
 from tandem.schemas.errors import StoreError
 from tandem.views import lookups
 from tandem.views.batch import discarding, event_ids, writing
@@ -129,17 +130,15 @@ class BatchRuns:
         with self.database.read() as connection:
             return lookups.tiles_of_run(connection, lookups.find_batch_run(connection, batch_run).ordinal)
 
-    def counted_ids(self, version: str, batch_run: str, tile: int, shard: int | None = None) -> pa.RecordBatch:
-        """What a batch run and its ancestors counted in a tile (and shard): HASH, CONTENT, GENERATION,
-        sorted.
-        """
+    def counted_ids(self, version: str, batch_run: str, tile: int, buckets: range = ALL_BUCKETS) -> pa.RecordBatch:
+        """What a batch run and its ancestors counted in buckets of a tile: HASH, CONTENT, GENERATION, sorted."""
         with self.database.read() as connection:
             lookups.definition_row(connection, version)
             row = lookups.find_batch_run(connection, batch_run)
-            return event_ids.column_batch(event_ids.counted_columns(connection, self.chains, row, tile, shard))
+            return event_ids.column_batch(event_ids.counted_columns(connection, self.chains, row, tile, buckets))
 
-    def left_out_ids(self, batch_run: str, tile: int, shard: int) -> pa.RecordBatch:
+    def left_out_ids(self, batch_run: str, tile: int, buckets: range = ALL_BUCKETS) -> pa.RecordBatch:
         """What a batch run and its ancestors left to live and don't count; GENERATION: the boundary."""
         with self.database.read() as connection:
             row = lookups.find_batch_run(connection, batch_run)
-            return event_ids.id_batch(event_ids.left_out_ids(connection, self.chains, row, tile, shard))
+            return event_ids.id_batch(event_ids.left_out_ids(connection, self.chains, row, tile, buckets))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tandem.schemas.buckets import ALL_BUCKETS
 from tandem.views import lookups
 from tandem.views.batch import event_ids
 from tandem.views.live import attempts, tiles, writing
@@ -108,8 +109,10 @@ class LiveRuns:
             row = writing.lock_live_run(connection, version, run)
             attempts.forget_behind(connection, row.id)
 
-    def straddling_ids(self, version: str, run: str, tile: int, shard: int | None, boundary: int) -> pa.RecordBatch:
+    def straddling_ids(
+        self, version: str, run: str, tile: int, boundary: int, buckets: range = ALL_BUCKETS
+    ) -> pa.RecordBatch:
         """What a live run counted after `boundary` although a copy lies before it; GENERATION: counted in."""
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
-            return event_ids.id_batch(event_ids.straddling_ids(connection, row.id, tile, shard, boundary))
+            return event_ids.id_batch(event_ids.straddling_ids(connection, row.id, tile, boundary, buckets))

@@ -103,7 +103,7 @@ class Copies:
 
     def _counted(self, batch: Row, tile: int, up_to: int | None = None) -> set[tuple[int, int]]:
         """What batch counted in a tile, in generations up to `up_to`."""
-        ids = counted_ids(self.connection, self.chains, batch, tile, None)
+        ids = counted_ids(self.connection, self.chains, batch, tile)
         if up_to is not None:
             ids = ids[ids["generation"] <= up_to]
         return set(zip(ids["hash"].tolist(), ids["content"].tolist(), strict=True))

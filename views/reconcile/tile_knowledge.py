@@ -81,7 +81,7 @@ def _base_ids(store: ViewStore, connection: sa.Connection, base: int | None, til
     ids: Ids = np.empty(0, ID_DTYPE)
     if base is not None:
         row = connection.execute(sa.select(batch_runs).where(batch_runs.c.ordinal == base)).one()
-        ids = counted_ids(connection, store.chains, row, tile, None)
+        ids = counted_ids(connection, store.chains, row, tile)
     columns = [pa.array(np.ascontiguousarray(ids[name])) for name in ("hash", "content", "generation")]
     return pa.record_batch(columns, names=[HASH, CONTENT, GENERATION])
 

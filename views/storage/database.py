@@ -31,7 +31,7 @@ from tandem.views.storage.sqlite import (
     connect_sqlite,
     damage_of,
 )
-from tandem.views.storage.tables import ONLY_LACKS_TABLES, SCHEMA_VERSION, store_version
+from tandem.views.storage.tables import SCHEMA_VERSION, store_version
 
 __all__ = ["Clock", "Database", "wall_clock"]
 
@@ -247,9 +247,8 @@ class Database:
         known = self._known()
         with self.read() as connection:
             tables = self._tables(connection)
-            lacking = store_version.name in tables and self._check_version(connection, known)
-        if lacking:
-            self._add_tables()
+            if store_version.name in tables:
+                self._check_version(connection, known)
         if store_version.name in tables:
             return
         self._check_empty(tables, create, known)
@@ -295,22 +294,14 @@ class Database:
         if not create:
             raise StoreError(f"view store {self.where}: is empty, it was never written")
 
-    def _add_tables(self) -> None:
-        """Make the tables that an older store lacks; all that it has stays as it is."""
-        with self.write(durable=True) as connection:
-            if not self.is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            METADATA.create_all(connection)
-            connection.execute(store_version.update().values(schema_version=SCHEMA_VERSION))
-
-    def _check_version(self, connection: sa.Connection, known: Commits | None) -> bool:
-        """Whether the store lacks tables. Raises StoreError for one that can't be read."""
+    def _check_version(self, connection: sa.Connection, known: Commits | None) -> None:
+        """Raises StoreError for a store that can't be read."""
         found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
-        if found == [SCHEMA_VERSION] or (len(found) == 1 and found[0] in ONLY_LACKS_TABLES):
+        if found == [SCHEMA_VERSION]:
             if self._mark is not None:
                 store = connection.execute(sa.select(store_version.c.created_at, store_version.c.commits)).one()
                 self._mark.check(known, *store)
-            return found != [SCHEMA_VERSION]
+            return
         shown = ", ".join(map(str, found)) or "none"
         raise StoreError(
             f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "

@@ -2,7 +2,8 @@
 
 Definitions, batch runs and live runs have small integers of the store besides their names, so that the rows
 of states stay short. A batch run's integer is its ordinal: a run's is always higher than its parent's.
-Every row ends with its checksum (`views.row_checks`).
+Every row ends with its checksum (`views.row_checks`). `shard` is the first bucket of the shard that wrote a row, as
+`tandem.schemas.buckets` has them: 0 where the run has one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import sqlalchemy as sa
 from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, key_text, number, part, text
 
 __all__ = [
-    "ONLY_LACKS_TABLES",
     "SCHEMA_VERSION",
     "batch_cleared",
     "batch_counts",
@@ -38,11 +38,8 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 """Goes up with every change of these tables; a store of another version is refused."""
-
-ONLY_LACKS_TABLES: Final = frozenset({6})
-"""Older versions that differ in tables that they lack, and that are made in them."""
 
 store_version = sa.Table("tandem_store", METADATA, part("schema_version"), count("created_at"), count("commits"))
 """`commits`: transactions that wrote, see `views.commit_marks`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tandem.journal.runs.heartbeats import Heartbeat, HeartbeatKeeper, find_aliv
 from tandem.journal.runs.manifests import RunManifest, list_runs, load_run, resume_run, start_run
 from tandem.journal.runs.sealing import last_segment
 from tandem.journal.storage.blobs import BlobStore, LocalBlobs
-from tandem.journal.storage.layout import run_ordinal
+from tandem.journal.storage.documents import encode_document
+from tandem.journal.storage.layout import manifest_path, run_ordinal
 from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.schemas.errors import FencedError, JournalError, LaunchError, WriterAliveError
 
@@ -322,3 +324,22 @@ def test_keeper_beats_while_a_process_is_busy() -> None:
     with HeartbeatKeeper(Heartbeat(blobs, clock, "000001-aa", 20_000), 20_000):
         assert find_alive(blobs, clock, {"000001-aa": 200_000}) == "000001-aa"
     assert find_alive(blobs, clock, {"000001-aa": 20_000}) is None
+
+
+def test_a_run_keeps_its_shards() -> None:
+    blobs, clock = MemoryBlobs(), ManualClock()
+    run = start(blobs, clock, shards=4)
+    assert load_run(blobs, run.id).shards == 4
+    assert resume_run(blobs, clock, run.id, take_over=True).shards == 4
+
+
+def test_a_run_of_before_shards_is_not_resumed() -> None:
+    blobs, clock = MemoryBlobs(), ManualClock()
+    run = start(blobs, clock)
+    content = asdict(run)
+    del content["shards"]
+    older = MemoryBlobs()
+    older.create(manifest_path(run.ordinal), encode_document(content))
+    assert load_run(older, run.id).shards == 0
+    with pytest.raises(LaunchError, match=f"run {run.id} was begun by an earlier version"):
+        resume_run(older, clock, run.id, take_over=True)

@@ -22,8 +22,8 @@ from sales import OVERFLOWS, SECOND, TILE, Sale
 from tandem.formats.files.reading import expand, split
 from tandem.formats.writing import encode_messages
 from tandem.schemas.avro.types import arrow_schema
+from tandem.schemas.buckets import bucket_of, buckets_of, buckets_of_hashes, shard_from
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
-from tandem.schemas.hashing import hash64
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.routing.tiles import route, tile_of
 from tandem.transforms.sources.decoding import read_file_piece, source_readings
@@ -105,7 +105,8 @@ def test_every_record_goes_to_exactly_one_place(
         assert set(events.column(LATE).to_pylist()) == {tile in late}
         times = events.column(TIME).to_numpy()
         assert (tile_of(times, TILE) == tile).all()
-        assert (hash64(events.column(KEY)) % np.uint64(shards) == shard).all()
+        assert set(buckets_of(events.column(KEY)).tolist()) <= set(shard_from(shard, shards))
+        assert buckets_of_hashes(events.column(HASH).to_numpy()).tolist() == buckets_of(events.column(KEY)).tolist()
         assert set(events.column(GENERATION).to_pylist()) == {6}
     assert len({key for key, _ in found.parts}) == len(found.parts), "one part a tile and shard"
     rows = sum(events.num_rows for _, events in found.parts)
@@ -231,5 +232,6 @@ def test_hashes_agree_over_messages_and_files_of_all_formats(source_batch: MakeB
 )
 def test_other_content_of_the_same_id_is_another_content(source_batch: MakeBatch, other: Sale) -> None:
     one, two = (hashes([source_batch(COMPILED, [sale.payload()])])["s1"] for sale in (SAME[0], other))
-    assert one[0] == two[0]
+    assert one[0] % (1 << 56) == two[0] % (1 << 56), "but for the bucket of its key"
+    assert (one[0] == two[0]) == (bucket_of(other.key) == bucket_of(SAME[0].key))
     assert one[1] != two[1]

@@ -190,7 +190,7 @@ class Machine:
 
     def _batch_tile(self, tile: int, before: int, boundary: int, parent: str | None, counts: Any) -> Any:
         store, version = self.bench.store, self.bench.version
-        seen = set(store.live.straddling_ids(version, self.folds[-1].run, tile, None, boundary)[HASH].to_pylist())
+        seen = set(store.live.straddling_ids(version, self.folds[-1].run, tile, boundary)[HASH].to_pylist())
         if parent is not None:
             seen |= set(store.batch.counted_ids(version, parent, tile)[HASH].to_pylist())
         rows: dict[tuple[int, str], list[int]] = {}

@@ -57,12 +57,14 @@ def test_writing_again_changes_nothing_and_merges_generations_away(bench: Any) -
 
 def test_shards_of_a_tile_come_one_by_one(bench: Any) -> None:
     bench.store.batch.start("v1", "B1", boundary=1)
-    for shard, key in enumerate("abc"):
-        update = bench.Update(0, shard, bench.block((1, key, 1, 10)), ids=bench.ids((shard, 0, 1)))
+    for shard, key in zip((0, 64, 128), "abc", strict=True):
+        update = bench.Update(0, shard, bench.block((1, key, 1, 10)), ids=bench.ids((shard << 56 | 7, 0, 1)))
         bench.store.batch.write(bench.compiled, "B1", [update])
     assert view(bench, "B1") == {("a", 0): 1, ("b", 0): 1, ("c", 0): 1}
     assert bench.store.batch.counted_ids("v1", "B1", 0).num_rows == 3
-    assert bench.store.batch.counted_ids("v1", "B1", 0, 1)["__hash"].to_pylist() == [1]
+    for buckets, ids in ((range(64, 128), [64]), (range(65), [0, 64]), (range(65, 128), []), (range(128, 256), [128])):
+        found = bench.store.batch.counted_ids("v1", "B1", 0, buckets)["__hash"].to_pylist()
+        assert found == [bucket << 56 | 7 for bucket in ids]
 
 
 def test_ids_are_those_of_the_run_and_its_ancestors_sorted(bench: Any) -> None:

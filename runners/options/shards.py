@@ -1,0 +1,41 @@
+"""How many shards a run has: parts of each tile, which workers fold side by side."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
+
+from tandem.journal.runs.manifests import RunManifest
+from tandem.schemas.buckets import BUCKETS
+from tandem.schemas.errors import UserError
+
+__all__ = ["SHARDS_HELP", "check_shards", "shard_count", "shards_for"]
+
+SHARDS_HELP: Final = "parts of each tile, for workers side by side (default: the runner's parallelism; 1 here)"
+
+
+def shard_count(text: str) -> int:
+    """An argparse type: from 1 to the number of buckets."""
+    if not text.isdigit() or not 1 <= int(text) <= BUCKETS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {BUCKETS}")
+    return int(text)
+
+
+def shards_for(asked: int | None, options: PipelineOptions) -> int:
+    """As many as asked for, else as many as Flink is parallel; 1 where that isn't known, and on this machine."""
+    if asked is not None:
+        return asked
+    if not (options.view_as(StandardOptions).runner or "").endswith("FlinkRunner"):
+        return 1
+    return min(max(int(options.view_as(FlinkRunnerOptions).parallelism), 1), BUCKETS)
+
+
+def check_shards(asked: int | None, run: RunManifest) -> None:
+    """Raises UserError where a run that is resumed has another number of shards than is asked for."""
+    if asked is not None and run.shards and asked != run.shards:
+        raise UserError(
+            f"--shards is {asked}, and run {run.id} has {run.shards}, which it keeps: leave --shards out, or leave"
+            " --resume out and start a new run, which replays the journal"
+        )
