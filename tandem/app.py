@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tandem.command_group import CommandGroup
+from tandem.commands import backtest as backtesting
 from tandem.commands import dead_letters as deadletter_commands
 from tandem.commands import definitions as definition_commands
 from tandem.commands import deliver as delivering
@@ -80,6 +81,7 @@ def _versions() -> str:
 
 app.command(rich_help_panel="Run")(running.check)
 app.command(rich_help_panel="Run")(verifying.verify)
+app.command(rich_help_panel="Run")(backtesting.backtest)
 for _command in (running.live, running.backfill, running.publish, running.windowed):
     app.command(rich_help_panel="Run", **running.PASS_ON)(_command)
 app.command(rich_help_panel="Run", **plan_commands.PLAN_SETTINGS)(plan_commands.plan)

@@ -16,11 +16,12 @@ from tandem.schemas.definition.models import Definition, Source, Window
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import DefinitionError, SchemaError
 from tandem.schemas.result_windows.models import result_model
+from tandem.schemas.rules.models import rule_model
 from tandem.schemas.source.spellings import Booleans, Spelling
 from tandem.schemas.source.text_options import CsvOptions
 from tandem.schemas.time.windows import Session, window_model
 
-__all__ = ["Definition", "Source", "Window", "load", "loads"]
+__all__ = ["Definition", "Source", "Window", "first_problem", "load", "loads", "structural_problems"]
 
 _PLACEHOLDER: Final[dict[str, Any]] = {"type": "record", "name": "unknown", "fields": []}
 _WANTED: Final = {
@@ -66,18 +67,17 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
     try:
         definition = Definition.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        # a default that depends on a wrong field is not another mistake
-        problems += [_structural(item) for item in found if item["type"] != "default_factory_not_called"]
+        problems += structural_problems(error)
     if definition is not None and not problems:
         problems = [Problem(_path(error.field), error.message) for error in check_definition(definition).errors]
     if problems:
-        raise _first(problems, document)
+        raise first_problem(problems, document)
     assert definition is not None
     return definition
 
 
-def _first(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
+def first_problem(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
+    """The error that names the first of them, by its line, and how many more there are."""
     # what is missing comes last: an unknown field, which may be the missing one misspelt, tells more
     first = min(problems, key=lambda problem: (problem.missing, document.line(problem.path)))
     message = first.message
@@ -85,6 +85,13 @@ def _first(problems: list[Problem], document: yaml_lines.Document) -> Definition
         message += f"; and {len(problems) - 1} more"
     field = yaml_lines.field_text(first.path) or None
     return DefinitionError(message, field=field, file=document.file, line=document.line(first.path))
+
+
+def structural_problems(error: ValidationError) -> list[Problem]:
+    """Pydantic's errors in our words."""
+    found = error.errors(include_url=False)
+    # a default that depends on a wrong field is not another mistake
+    return [_structural(item) for item in found if item["type"] != "default_factory_not_called"]
 
 
 def _structural(error: Mapping[str, Any]) -> Problem:
@@ -119,6 +126,9 @@ def _model(path: yaml_lines.Path) -> type[BaseModel]:
     if path[:1] == ("results",):
         window = Session if path[-1] == "session" else window_model(path[3] if len(path) > 3 else None)
         return result_model(path[2:]) or window
+    if path[:1] == ("rules",):
+        window = Session if path[-1] == "session" else window_model(path[3] if len(path) > 3 else None)
+        return rule_model(path[2:]) or window
     if path[:2] == ("source", "csv"):
         return CsvOptions
     if path and path[0] == "source":

@@ -27,7 +27,7 @@ from tandem.schemas.source.text_options import CsvOptions, Encoding
 from tandem.schemas.time.durations import DAY, SECOND
 from tandem.schemas.time.windows import AnyWindow, SessionWindow, Window
 
-__all__ = ["Definition", "Source", "Window"]
+__all__ = ["Definition", "Name", "Source", "Window"]
 
 _MOST_COLUMNS: Final = 16
 _MOST_FIELDS: Final = 100

@@ -18,7 +18,7 @@ from tandem.schemas.expressions import branches, kernels
 from tandem.schemas.expressions.arithmetic import ARITHMETIC
 from tandem.schemas.expressions.coercion import cast, convert, fold, literal, number, unify
 from tandem.schemas.expressions.nodes import Frame, Node, apply
-from tandem.schemas.expressions.parsing import shown
+from tandem.schemas.expressions.parsing import column_name, shown
 from tandem.schemas.expressions.text_and_time import TEXT_AND_TIME
 from tandem.schemas.expressions.types import (
     BIGINT,
@@ -102,8 +102,11 @@ class Compiler:
         return apply(BOOLEAN, text, functools.partial(kernels.compare, operator), left, right)
 
     def _column(self, tree: exp.Expr) -> Node:
-        name = str(tree.this.this)
+        assert isinstance(tree, exp.Column)
+        name = column_name(tree)
         if name not in self.schema.names:
+            if "." in name and not any("." in known for known in self.schema.names):
+                raise self.error(f"'{shown(name)}' has a dot; write just the field's name")
             raise self.error(f"unknown column '{shown(name)}'; {suggestion(name, self.schema.names)}")
         stored = self.schema.field(name).type
         target = widened(stored)

@@ -13,7 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from tandem.schemas.errors import DefinitionError
 
-__all__ = ["FUNCTIONS", "MAX_CHARACTERS", "MAX_DEPTH", "MAX_NESTING", "parse", "shown"]
+__all__ = ["FUNCTIONS", "MAX_CHARACTERS", "MAX_DEPTH", "MAX_NESTING", "column_name", "parse", "shown"]
 
 MAX_CHARACTERS: Final = 10_000
 MAX_DEPTH: Final = 100
@@ -57,7 +57,7 @@ _ARGUMENTS: Final[dict[type[exp.Expr], str]] = {
     exp.Cast: "this to",
     exp.DataType: "this nested",
     exp.Var: "this",
-    exp.Column: "this",
+    exp.Column: "this table db",
     exp.Identifier: "this quoted",
     exp.Literal: "this is_string",
     exp.Boolean: "this",
@@ -146,8 +146,6 @@ def _check_node(node: exp.Expr, field: str) -> None:
         name = _name(node)
         hint = f"; allowed: {', '.join(FUNCTIONS)}" if "function " in name and "OVER" not in name else ""
         raise DefinitionError(f"{name} is not allowed in an expression{hint}", field=field)
-    if isinstance(node, exp.Column) and node.args.get("table"):
-        raise DefinitionError(f"'{shown(_sql(node))}' has a dot; write just the field's name", field=field)
     if isinstance(node, exp.In) and node.args.get("query"):
         raise DefinitionError("a subquery is not allowed; IN takes a list of values", field=field)
     extra = sorted(name for name, value in node.args.items() if value and name not in allowed)
@@ -166,6 +164,11 @@ def _name(node: exp.Expr) -> str:
     if isinstance(node, exp.Func):
         return f"function {node.sql_name()}"
     return f"{type(node).__name__} ({shown(_sql(node), 40)!r})"
+
+
+def column_name(node: exp.Column) -> str:
+    """The name that a column is written with, parts with dots between them as the schema's names have them."""
+    return ".".join(part.name for part in node.parts)
 
 
 def _sql(node: exp.Expr) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from tandem.schemas.measures.encoding.rounding import round_scaled
+from tandem.schemas.measures.encoding.rounded_columns import rounded
 from tandem.schemas.measures.encoding.totals import TotalMeasure
 from tandem.schemas.measures.exact import FLOAT_UNIT
 
@@ -28,12 +28,9 @@ class Sum(TotalMeasure):
     kind: ClassVar[str] = "sum"
 
     def result(self, states: pa.Array) -> list[int | float | Decimal | None]:
-        return [
-            None if count == 0 else special if special is not None else self._round(total)
-            for count, special, total in self._read(states)
-        ]
-
-    def _round(self, total: int) -> int | float | Decimal:
         if self._floating:
-            return round_scaled(total, FLOAT_UNIT)
+            return self._filled(states, rounded(self._totals(states), FLOAT_UNIT).tolist())
+        return [None if count == 0 else self._round(total) for count, _, total in self._read(states)]
+
+    def _round(self, total: int) -> int | Decimal:
         return self._decimal(total) if pa.types.is_decimal(self.type) else total

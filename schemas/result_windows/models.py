@@ -11,7 +11,7 @@ from tandem.schemas.definition.model_base import Duration, Model
 from tandem.schemas.time.durations import DURATION_PATTERN, parse_duration
 from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
 
-__all__ = ["Mode", "Output", "Result", "Trigger", "result_model"]
+__all__ = ["Mode", "Output", "Outputs", "Result", "Trigger", "result_model"]
 
 _TOPIC: Final = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
 _KINDS: Final = ("log", "files", "pubsub")
@@ -108,6 +108,10 @@ def _few(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
     return outputs
 
 
+Outputs = Annotated[tuple[Output, ...], BeforeValidator(_outputs), AfterValidator(_few)]
+"""One output, or a list of them."""
+
+
 class Result(Model):
     """Results of windows that are sent of their own accord, revision by revision."""
 
@@ -125,11 +129,7 @@ class Result(Model):
     where: str | None = None
     """A boolean expression over measures and derived results. Only results for which it is true are sent; one that was
     sent and for which it no longer is is withdrawn."""
-    to: Annotated[
-        tuple[Output, ...],
-        BeforeValidator(_outputs),
-        AfterValidator(_few),
-    ]
+    to: Outputs
     """Where to: one output or a list of them."""
     keys: Annotated[int, Field(ge=1)] = 1_000
     """About how many keys there are: `check` refuses what would merge more states a second than one machine can."""

@@ -26,6 +26,7 @@ __all__ = [
     "Session",
     "SessionWindow",
     "Window",
+    "ZoneName",
     "window_model",
     "window_problems",
 ]

@@ -6,6 +6,7 @@ import decimal
 import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,12 +99,28 @@ class TotalMeasure(ColumnarMeasure):
         """
         values = states.field("values").to_pylist()
         special: list[float | None] = [None] * len(states)
+        for row, value in self._special(states):
+            special[row] = value
+        return zip(values, special, _totals(states).integers(), strict=True)
+
+    def _special(self, states: pa.Array) -> Iterator[tuple[int, float]]:
+        """Of each state that NaN or infinities have come to its row, and what they make of the total."""
         if self._floating:
             nan, high, low = (_counts(states.field(name)) > 0 for name in _SPECIAL)
             undefined = nan | (high & low)
             for row in np.flatnonzero(undefined | high | low).tolist():
-                special[row] = math.nan if undefined[row] else math.inf if high[row] else -math.inf
-        return zip(values, special, _totals(states).integers(), strict=True)
+                yield row, math.nan if undefined[row] else math.inf if high[row] else -math.inf
+
+    def _filled(self, states: pa.Array, results: list[Any]) -> list[Any]:
+        """Results of finite totals with those of the others in their places, and None where there was no value."""
+        for row, value in self._special(states):
+            results[row] = value
+        for row in np.flatnonzero(_counts(states.field("values")) == 0).tolist():
+            results[row] = None
+        return results
+
+    def _totals(self, states: pa.Array) -> Totals:
+        return _totals(states)
 
     def _decimal(self, numerator: int, denominator: int = 1) -> decimal.Decimal:
         """As a decimal of the column's scale; a fraction is rounded once, half to even, to 38 (or 76)

@@ -1,0 +1,127 @@
+"""Results on a grid: all windows of one declaration, and some keys, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tandem.pipelines.backtest.history import History
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.rules.result_columns import result_columns, spread_out
+from tandem.schemas.time.windows import AnyWindow, Window
+from tandem.views.windows import windows_of
+
+__all__ = ["Grid", "Rows", "grid_of", "grid_windows", "key_ranges"]
+
+Integers = npt.NDArray[np.int64]
+
+_CELLS = 1 << 19
+"""About how many windows times keys are held at once: what fits the processor's cache is fastest."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows and columns laid end to end: key after key, of each all windows."""
+
+    first: int
+    """Which of all keys its first row is of."""
+    windows: tuple[tuple[int, int], ...]
+    events: Integers
+    """Of each key (rows) and window (columns)."""
+    edges: Integers
+    """The starts of the windows, and their ends."""
+    columns: dict[str, pa.Array]
+    """Results by name, null where there were no events; as long as `events` has cells."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """States sorted by key, and where each key's begin."""
+
+    block: pa.RecordBatch
+    keys: tuple[str, ...]
+    first: Integers
+    """One more than there are keys."""
+
+    @classmethod
+    def of(cls, history: History) -> Rows:
+        """Sorted by key, then time."""
+        encoded = history.block.column(KEY).dictionary_encode()
+        names = np.array(encoded.dictionary.to_pylist(), object)
+        order = np.argsort(names, kind="stable")
+        rank = np.empty(len(names), np.int64)
+        rank[order] = np.arange(len(names))
+        codes = rank[encoded.indices.to_numpy(zero_copy_only=False)] if len(names) else np.zeros(0, np.int64)
+        rows = np.argsort(codes, kind="stable")  # the block is in the order of time
+        first = np.searchsorted(codes[rows], np.arange(len(names) + 1))
+        return cls(history.block.take(pa.array(rows)), tuple(names[order].tolist()), first.astype(np.int64))
+
+
+def grid_windows(window: AnyWindow, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """All windows that hold anything of [start, end), by their starts."""
+    return tuple(sorted(windows_of(window, start, end)))
+
+
+def key_ranges(rows: Rows, windows: int) -> list[tuple[int, int]]:
+    """All keys by their indices, so many at a time that a grid has some hundred thousand cells."""
+    at_once = max(_CELLS // max(windows, 1), 1)
+    return [(low, min(low + at_once, len(rows.keys))) for low in range(0, len(rows.keys), at_once)]
+
+
+def grid_of(
+    compiled: CompiledDefinition,
+    rows: Rows,
+    windows: tuple[tuple[int, int], ...],
+    window: AnyWindow,
+    wanted: Sequence[pa.Field],
+    keys: tuple[int, int],
+) -> Grid:
+    """The results that are wanted of some keys and all windows."""
+    low, high = keys
+    block = rows.block.slice(rows.first[low], rows.first[high] - rows.first[low])
+    of_key = np.repeat(np.arange(high - low), np.diff(rows.first[low : high + 1]))
+    members, columns = _members(block.column(GENERATION).to_numpy(), windows, window)
+    cells = of_key[members] * len(windows) + columns
+    order = np.argsort(cells, kind="stable")
+    members, cells = members[order], cells[order]
+    begins = np.append(True, cells[1:] != cells[:-1]) if len(cells) else np.zeros(0, bool)
+    places, groups = cells[begins], np.cumsum(begins) - 1
+    counts = np.add.reduceat(block.column(EVENTS).to_numpy()[members], np.flatnonzero(begins)) if len(cells) else cells
+    states = _states(compiled, block, members, groups, len(places))
+    size = (high - low) * len(windows)
+    events = np.zeros(size, np.int64)
+    events[places] = counts
+    found = result_columns(compiled, states, counts, wanted)
+    spread = {name: spread_out(column, places, size) for name, column in found.items()}
+    return Grid(low, windows, events.reshape(high - low, len(windows)), np.array(windows, np.int64).T, spread)
+
+
+def _states(
+    compiled: CompiledDefinition, block: pa.RecordBatch, members: Integers, groups: Integers, size: int
+) -> list[pa.Array]:
+    """The measures' states of each cell, merged from its rows of the block."""
+    taken = [block.column(name).take(pa.array(members)) for name, _ in compiled.measures]
+    if size == len(members):
+        return taken  # merging one state gives the same
+    measures = [measure for _, measure in compiled.measures]
+    return [measure.merge(column, groups, size) for measure, column in zip(measures, taken, strict=True)]
+
+
+def _members(starts: Integers, windows: tuple[tuple[int, int], ...], window: AnyWindow) -> tuple[Integers, Integers]:
+    """(rows, the column of a window that each lies in); of windows that overlap a row lies in several."""
+    edges = np.array([start for start, _ in windows], np.int64)
+    last = np.searchsorted(edges, starts, side="right") - 1
+    overlap = -(-window.size // window.every) if isinstance(window, Window) else 1
+    ends = np.array([end for _, end in windows], np.int64)
+    parts = []
+    for back in range(overlap):
+        columns = last - back
+        inside = np.flatnonzero((columns >= 0) & (starts < ends[np.maximum(columns, 0)]))
+        parts.append((inside, columns[inside]))
+    rows, columns = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return rows, columns

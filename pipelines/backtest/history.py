@@ -1,0 +1,143 @@
+"""Events of files or a journal as states by time and key: read once, copies counted once, without a runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tandem.formats.files.reading import expand, read_piece, split
+from tandem.formats.messages import decode_messages
+from tandem.journal.index import JournalIndex
+from tandem.journal.reading import read_segment
+from tandem.journal.storage.opening import open_blobs
+from tandem.schemas.columns import GENERATION, ID, KEY, TIME
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.hashing import hash64, hash_rows
+from tandem.schemas.messages import Decoded
+from tandem.schemas.states import aggregate, empty_block, merge_blocks
+
+__all__ = ["Amount", "History", "files_decoded", "history_of", "journal_decoded"]
+
+_PIECE_BYTES = 64 << 20
+_MERGE_AT = 32
+"""Blocks that are kept apart before they are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much there was; received = counted + filtered + copies + dead, always."""
+
+    received: int = 0
+    counted: int = 0
+    filtered: int = 0
+    copies: int = 0
+    dead: int = 0
+    """Records that can't be decoded, and events that expressions can't be computed for."""
+    first: int | None = None
+    """Event time of the first event, microseconds UTC."""
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """States of each unit of time and key."""
+
+    block: pa.RecordBatch
+    """Of `schemas.states`, with the start of the unit as its generation."""
+    unit: int
+    amount: Amount
+
+
+def files_decoded(compiled: CompiledDefinition, places: Sequence[str], now: int) -> Iterator[Decoded]:
+    """What files hold, piece by piece; `now` stands in for publish times. Raises SourceFileError, SchemaError."""
+    source = compiled.definition.source
+    for ref in expand(places):
+        for piece in split(ref, _PIECE_BYTES, source):
+            yield from read_piece(source, compiled.source_columns, piece, now)
+
+
+def journal_decoded(compiled: CompiledDefinition, journal: str, upto: int | None = None) -> Iterator[Decoded]:
+    """What a journal holds, up to a generation or all of it. Raises JournalError, SegmentError."""
+    blobs = open_blobs(journal)
+    index = JournalIndex(blobs)
+    index.refresh()
+    for ref in index.segments(0, upto):
+        yield decode_messages(compiled.definition.source, compiled.source_columns, read_segment(blobs, ref).messages)
+
+
+def history_of(compiled: CompiledDefinition, batches: Iterable[Decoded], unit: int) -> History:
+    """The states of all events, by the units of time (microseconds, from 1970-01-01 UTC) that they lie in."""
+    amount, blocks, seen = Amount(), list[pa.RecordBatch](), _Seen()
+    for decoded in batches:
+        prepared = compiled.prepare(decoded.events)
+        events, sources = prepared.events, decoded.events.take(pa.array(prepared.rows))
+        fresh = np.ones(events.num_rows, bool)
+        if compiled.definition.deduplicate and events.num_rows:
+            content = hash_rows([sources.column(name) for name in compiled.source_columns])
+            ids = pa.array(hash64(events.column(ID)))
+            fresh = seen.fresh(hash_rows([ids, pa.array(content)]))
+        dead = len(decoded.dead) + len(prepared.failed)
+        amount = _added(amount, decoded.received, prepared.filtered, dead, events.column(TIME).to_numpy(), fresh)
+        if fresh.any():
+            blocks.append(_block(compiled, events.filter(pa.array(fresh)), unit))
+        if len(blocks) >= _MERGE_AT:
+            blocks = [merge_blocks(compiled.measures, blocks)]
+    block = merge_blocks(compiled.measures, blocks) if blocks else empty_block(compiled.measures)
+    return History(block, unit, amount)
+
+
+def _block(compiled: CompiledDefinition, events: pa.RecordBatch, unit: int) -> pa.RecordBatch:
+    starts = events.column(TIME).to_numpy() // unit * unit
+    columns = [name for name in compiled.aggregated_columns if name != KEY]
+    narrow = events.select([KEY, *columns]).append_column(GENERATION, pa.array(starts))
+    return aggregate(compiled.measures, narrow)
+
+
+def _added(
+    amount: Amount,
+    received: int,
+    filtered: int,
+    dead: int,
+    times: npt.NDArray[np.int64],
+    fresh: npt.NDArray[np.bool_],
+) -> Amount:
+    counted = int(np.count_nonzero(fresh))
+    ends = [int(times.min()), int(times.max())] if len(times) else []
+    return replace(
+        amount,
+        received=amount.received + received,
+        counted=amount.counted + counted,
+        filtered=amount.filtered + filtered,
+        copies=amount.copies + len(fresh) - counted,
+        dead=amount.dead + dead,
+        first=min([*ends[:1], *([amount.first] if amount.first is not None else [])], default=None),
+        last=max([*ends[1:], *([amount.last] if amount.last is not None else [])], default=None),
+    )
+
+
+@dataclass
+class _Seen:
+    """Hashes of events, in sorted arrays of which each is more than twice as long as the next."""
+
+    parts: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+
+    def fresh(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Which of them weren't there before, of equal ones the first; from now on they are."""
+        distinct, first = np.unique(hashes, return_index=True)
+        new = np.zeros(len(hashes), bool)
+        new[first] = True
+        for part in self.parts:
+            places = np.minimum(np.searchsorted(part, hashes), len(part) - 1)
+            new &= part[places] != hashes
+        self._add(distinct)
+        return new
+
+    def _add(self, hashes: npt.NDArray[np.uint64]) -> None:
+        self.parts.append(hashes)
+        while len(self.parts) > 1 and len(self.parts[-2]) <= 2 * len(self.parts[-1]):
+            last, before = self.parts.pop(), self.parts.pop()
+            self.parts.append(np.union1d(before, last))

@@ -1,0 +1,233 @@
+"""Rules over a history: every window of every key is judged, in columns, several rules and keys at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tandem.pipelines.backtest.grid import Grid, Rows, grid_of, grid_windows, key_ranges
+from tandem.pipelines.backtest.history import History
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.rules.automaton import OPEN, Codes, Verdict, episodes_of
+from tandem.schemas.rules.baselines import Usual, usual_of
+from tandem.schemas.rules.compiled import BaselineColumn, CompiledRule
+from tandem.schemas.rules.judging import floats_of, judged
+from tandem.schemas.rules.models import Baseline
+from tandem.schemas.rules.seasons import NONE, reference_starts
+from tandem.schemas.time.windows import AnyWindow, Window
+
+__all__ = ["Alert", "Alerts", "Judged", "backtest", "unit_of"]
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Alert:
+    """One episode of a rule and key; all are starts of windows, microseconds UTC."""
+
+    rule: str
+    key: str
+    since: int
+    """The first window in which the expression held."""
+    fired: int
+    last: int
+    """The last one that wasn't recovered."""
+    resolved: int | None
+    """None for one that goes on at the end."""
+    until: int
+    """The end of the last window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """The same in columns; `key` is an index, `resolved` NONE for those that go on."""
+
+    key: Integers
+    since: Integers
+    fired: Integers
+    last: Integers
+    resolved: Integers
+    until: Integers
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    @classmethod
+    def together(cls, parts: Sequence[Alerts]) -> Alerts:
+        """One after the other."""
+        names = cls.__dataclass_fields__
+        nothing = np.zeros(0, np.int64)
+        return cls(*(np.concatenate([nothing, *(getattr(part, name) for part in parts)]) for name in names))
+
+
+@dataclass
+class Judged:
+    """What a rule made of a history."""
+
+    rule: CompiledRule
+    keys: tuple[str, ...] = ()
+    windows: int = 0
+    """Windows of the grid up to the end."""
+    verdicts: dict[Verdict, int] = field(default_factory=dict)
+    """How many windows of all keys got each."""
+    parts: list[Alerts] = field(default_factory=list)
+
+    @cached_property
+    def columns(self) -> Alerts:
+        """All alerts, by key, then time."""
+        return Alerts.together(self.parts)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """The same one by one."""
+        found = self.columns
+        columns = (found.key, found.since, found.fired, found.last, found.resolved, found.until)
+        return [
+            Alert(self.rule.name, self.keys[key], since, fired, last, None if resolved == NONE else resolved, until)
+            for key, since, fired, last, resolved, until in zip(*(each.tolist() for each in columns), strict=True)
+        ]
+
+
+def unit_of(definition_tile: int, rules: Sequence[CompiledRule]) -> int:
+    """The longest unit of time that makes up the windows of all rules, in microseconds."""
+    units = [
+        math.gcd(rule.rule.window.size, rule.rule.window.every)
+        if isinstance(rule.rule.window, Window)
+        else definition_tile
+        for rule in rules
+    ]
+    return math.gcd(*units)
+
+
+def backtest(
+    compiled: CompiledDefinition, history: History, rules: Sequence[CompiledRule], until: int, workers: int = 2
+) -> list[Judged]:
+    """What rules make of a history, of the windows that end by `until` (microseconds UTC)."""
+    results = {rule.name: Judged(rule) for rule in rules}
+    rows = Rows.of(history)
+    for window, group in _by_window(rules):
+        windows = _windows(history, window, until)
+        if not windows:
+            continue
+        fields = {field.name: field for rule in group for field in rule.results}
+        references = _References(window, windows)
+        for rule in group:
+            references.of(rule.rule.baseline)
+            results[rule.name].windows = len(windows)
+            results[rule.name].keys = rows.keys
+        task = partial(_judge, compiled, rows, windows, window, list(fields.values()), group, references)
+        with ThreadPoolExecutor(workers) as pool:
+            for found in pool.map(task, key_ranges(rows, len(windows))):
+                for name, verdicts, alerts in found:
+                    _add(results[name], verdicts, alerts)
+    return list(results.values())
+
+
+def _by_window(rules: Sequence[CompiledRule]) -> list[tuple[AnyWindow, list[CompiledRule]]]:
+    found: dict[str, tuple[AnyWindow, list[CompiledRule]]] = {}
+    for rule in rules:
+        found.setdefault(rule.rule.window.model_dump_json(), (rule.rule.window, []))[1].append(rule)
+    return list(found.values())
+
+
+def _windows(history: History, window: AnyWindow, until: int) -> tuple[tuple[int, int], ...]:
+    if history.amount.first is None:
+        return ()
+    return tuple(each for each in grid_windows(window, history.amount.first, until) if each[1] <= until)
+
+
+class _References:
+    """Which columns of the grid each window is compared with, by what a baseline says of it."""
+
+    def __init__(self, window: AnyWindow, windows: tuple[tuple[int, int], ...]) -> None:
+        self._window, self._windows = window, windows
+        self._known: dict[str, npt.NDArray[np.int64]] = {}
+
+    def of(self, baseline: Baseline) -> npt.NDArray[np.int64]:
+        """A row for each window; the number of windows stands for one that there isn't."""
+        key = baseline.model_dump_json(include={"season", "zone", "holidays", "periods"})
+        key += str(baseline.statistic == "absolute")
+        if key not in self._known:
+            starts = reference_starts(baseline, self._window, self._windows)
+            axis = np.array([start for start, _ in self._windows], np.int64)
+            places = np.minimum(np.searchsorted(axis, starts), len(axis) - 1)
+            self._known[key] = np.where(axis[places] == starts, places, len(axis))
+        return self._known[key]
+
+
+def _judge(
+    compiled: CompiledDefinition,
+    rows: Rows,
+    windows: tuple[tuple[int, int], ...],
+    window: AnyWindow,
+    wanted: Sequence[pa.Field],
+    rules: Sequence[CompiledRule],
+    references: _References,
+    keys: tuple[int, int],
+) -> list[tuple[str, npt.NDArray[np.int64], Alerts]]:
+    """By rule how many windows got each verdict, and the alerts, of a range of keys."""
+    grid = grid_of(compiled, rows, windows, window, wanted, keys)
+    usual, events, found = _Usuals(grid, references), grid.events.ravel(), []
+    for rule in rules:
+        columns = grid.columns | {needed.column: usual.column(rule, needed) for needed in rule.baselines}
+        codes = judged(rule, columns, events).reshape(grid.events.shape)
+        codes, skipped = _from(rule, grid, codes)
+        counts = np.bincount(codes.ravel(), minlength=len(Verdict))
+        found.append((rule.name, counts, _episodes(rule, grid, codes, skipped)))
+    return found
+
+
+class _Usuals:
+    """The baselines of a grid; rules that say the same of them share them."""
+
+    def __init__(self, grid: Grid, references: _References) -> None:
+        self._grid, self._references = grid, references
+        self._usual: dict[tuple[str, str, int], Usual] = {}
+        self._columns: dict[tuple[str, str, int, str], pa.Array] = {}
+
+    def column(self, rule: CompiledRule, needed: BaselineColumn) -> pa.Array:
+        """One number for each cell, null where nothing is usual."""
+        baseline, least = rule.rule.baseline, rule.rule.min_events
+        place = (baseline.model_dump_json(), needed.measure, least)
+        if place not in self._usual:
+            self._usual[place] = self._of(baseline, needed.measure, least)
+        if (*place, needed.part) not in self._columns:
+            numbers = self._usual[place].part(needed.part).ravel()
+            self._columns[*place, needed.part] = pa.array(numbers, from_pandas=True)
+        return self._columns[*place, needed.part]
+
+    def _of(self, baseline: Baseline, measure: str, least: int) -> Usual:
+        events = self._grid.events
+        values = floats_of(self._grid.columns[measure]).reshape(events.shape)
+        values = np.where(events >= least, values, np.nan)
+        padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+        return usual_of(baseline, padded[:, self._references.of(baseline)])
+
+
+def _from(rule: CompiledRule, grid: Grid, codes: Codes) -> tuple[Codes, int]:
+    """The windows from the rule's first one on, and how many come before them."""
+    if rule.first is None:
+        return codes, 0
+    skipped = sum(start < rule.first for start, _ in grid.windows)
+    return codes[:, skipped:], skipped
+
+
+def _episodes(rule: CompiledRule, grid: Grid, codes: Codes, skipped: int) -> Alerts:
+    found = episodes_of(codes, rule.patience)
+    starts, ends = grid.edges[0, skipped:], grid.edges[1, skipped:]
+    resolved = np.where(found.resolved == OPEN, NONE, starts[found.resolved]) if len(found) else found.resolved
+    return Alerts(found.key + grid.first, starts[found.since], starts[found.fired], starts[found.last], resolved,
+                  ends[found.last])  # fmt: skip
+
+
+def _add(result: Judged, verdicts: npt.NDArray[np.int64], alerts: Alerts) -> None:
+    for verdict in Verdict:
+        result.verdicts[verdict] = result.verdicts.get(verdict, 0) + int(verdicts[verdict])
+    result.parts.append(alerts)

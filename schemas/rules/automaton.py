@@ -1,0 +1,183 @@
+"""Episodes: runs of one key's verdicts, in the order of windows, by `for` and `keep_firing_for` as Prometheus has them.
+
+An alert fires at the first window at which the expression has held for `for`, and is resolved at the first at which it
+has been recovered for `keep_firing_for`. Both count windows of event time, never evaluations. All keys are done at
+once, without a loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["OPEN", "Episodes", "Patience", "Verdict", "episodes_of", "with_no_data"]
+
+Codes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+
+OPEN: Final = -1
+"""Instead of the window at which an episode is resolved."""
+
+
+class Verdict(IntEnum):
+    """What one window of one key is."""
+
+    NO_DATA = 0
+    """It has no events, or too few."""
+    OK = 1
+    """The expression doesn't hold, and the rule's `recover` does, where it has one."""
+    ACTIVE = 2
+    """The expression holds."""
+    BETWEEN = 3
+    """Neither holds: an alert goes on, none begins."""
+    CANT_JUDGE = 4
+    """The expression is NULL, as without a baseline: it changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many windows it takes, and what those without data are."""
+
+    to_fire: int = 1
+    to_resolve: int = 1
+    no_data: Verdict = Verdict.OK
+    """OK, ACTIVE, or CANT_JUDGE to keep what was."""
+    forget: int = 2**40
+    """After so many windows without data a key is OK."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """One row an episode, by key, then time: rows and columns of the verdicts that it was made of."""
+
+    key: Places
+    since: Places
+    """The first window at which the expression held."""
+    fired: Places
+    """That at which it had held for long enough."""
+    last: Places
+    """The last one that wasn't recovered."""
+    resolved: Places
+    """That at which it had been recovered for long enough; OPEN while it goes on."""
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+def episodes_of(verdicts: Codes, patience: Patience) -> Episodes:
+    """The episodes of verdicts: a row for each key, in it one verdict for each window of the grid, in their order."""
+    codes = with_no_data(verdicts, patience)
+    rows = np.flatnonzero((codes == Verdict.ACTIVE).any(axis=1))
+    judged = _judged_of(codes[rows])
+    runs = _runs(judged)
+    fires, resolves = _turns(runs, patience).T
+    goes_on = resolves < 0
+    last = np.where(goes_on, _last_active(runs, fires), runs.starts[resolves] - 1)
+    at_resolve = np.where(goes_on, 0, runs.starts[resolves] + patience.to_resolve - 1)
+    key = runs.keys[fires]
+    return Episodes(
+        rows[key],
+        judged.columns(runs.starts[fires], key),
+        judged.columns(runs.starts[fires] + patience.to_fire - 1, key),
+        judged.columns(last, key),
+        np.where(goes_on, OPEN, judged.columns(at_resolve, key)),
+    )
+
+
+def with_no_data(verdicts: Codes, patience: Patience) -> Codes:
+    """The verdicts as the automaton takes them: windows without data are what the rule says, those of before a key's
+    first window with data change nothing, and those of a key that is forgotten are OK.
+    """
+    missing = verdicts == Verdict.NO_DATA
+    if not missing.any():
+        return verdicts
+    if patience.no_data == Verdict.OK:
+        return np.where(missing, np.uint8(Verdict.OK), verdicts)
+    columns = np.arange(verdicts.shape[1], dtype=np.int64)
+    seen = np.maximum.accumulate(np.where(missing, np.int64(-1), columns), axis=1)
+    codes = np.where(missing, np.uint8(patience.no_data), verdicts)
+    codes[missing & (columns - seen > patience.forget)] = Verdict.OK
+    codes[missing & (seen < 0)] = Verdict.CANT_JUDGE
+    return codes
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """The verdicts that change anything, one key after the other."""
+
+    codes: Codes
+    first: Places
+    """Where each key's begin."""
+    places: Places | None
+    """Where each stands in the rows and columns laid end to end; None where all do."""
+    width: int
+
+    def columns(self, at: Places, keys: Places) -> Places:
+        """The columns of some of them, which are of these keys."""
+        if not len(keys):
+            return keys
+        return (at if self.places is None else self.places[at]) - keys * self.width
+
+
+def _judged_of(codes: Codes) -> _Judged:
+    height, width = codes.shape
+    flat = np.ascontiguousarray(codes).ravel()
+    kept = flat != Verdict.CANT_JUDGE
+    if kept.all():
+        return _Judged(flat, np.arange(height, dtype=np.int64) * width, None, width)
+    counts = np.count_nonzero(kept.reshape(codes.shape), axis=1)
+    places = np.flatnonzero(kept)
+    return _Judged(flat[places], (np.cumsum(counts) - counts).astype(np.int64), places, width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Maximal runs of equal verdicts of one key."""
+
+    codes: Codes
+    keys: Places
+    starts: Places
+    lengths: Places
+    ends: Places
+
+
+def _runs(judged: _Judged) -> _Runs:
+    codes, size = judged.codes, len(judged.codes)
+    if not size:
+        nothing = np.zeros(0, np.int64)
+        return _Runs(codes, nothing, nothing, nothing, nothing)
+    begins = np.empty(size, bool)
+    np.not_equal(codes[1:], codes[:-1], out=begins[1:])
+    begins[judged.first[judged.first < size]] = True
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], size) - 1
+    keys = np.searchsorted(judged.first, starts, side="right") - 1
+    return _Runs(codes[starts], keys, starts, ends - starts + 1, ends)
+
+
+def _turns(runs: _Runs, patience: Patience) -> Places:
+    """(run that fires, run that resolves it or -1) of each episode: of runs that are long enough those that turn."""
+    fires = (runs.codes == Verdict.ACTIVE) & (runs.lengths >= patience.to_fire)
+    resolves = (runs.codes == Verdict.OK) & (runs.lengths >= patience.to_resolve)
+    turning = np.flatnonzero(fires | resolves)
+    up, owner = fires[turning], runs.keys[turning]
+    before = np.zeros(len(turning), bool)
+    before[1:] = up[:-1] & (owner[1:] == owner[:-1])
+    turns = up != before
+    turning, up, owner = turning[turns], up[turns], owner[turns]
+    first = np.flatnonzero(up)
+    following = np.minimum(first + 1, max(len(turning) - 1, 0))
+    ended = (following > first) & (owner[following] == owner[first])
+    return np.stack([turning[first], np.where(ended, turning[following], -1)], axis=1)
+
+
+def _last_active(runs: _Runs, fires: Places) -> Places:
+    """Of episodes that go on: the key's last verdict that isn't OK."""
+    if not len(fires):
+        return fires
+    last = np.searchsorted(runs.keys, runs.keys[fires], side="right") - 1
+    return np.where(runs.codes[last] == Verdict.OK, runs.starts[last] - 1, runs.ends[last])

@@ -1,0 +1,117 @@
+"""Rules ready to judge: their expressions are compiled over a definition's results and baselines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.expressions import Expression
+from tandem.schemas.rules.automaton import Patience, Verdict
+from tandem.schemas.rules.baselines import PARTS
+from tandem.schemas.rules.checks import check_rule, results_schema
+from tandem.schemas.rules.models import Rule
+from tandem.schemas.time.instants import instant_of
+from tandem.schemas.time.windows import CalendarWindow, Window
+
+__all__ = ["BaselineColumn", "CompiledRule", "compile_rules"]
+
+_NO_DATA = {"ok": Verdict.OK, "alert": Verdict.ACTIVE, "keep": Verdict.CANT_JUDGE}
+_DAYS = {"day": 23, "week": 167, "month": 28 * 24 - 1, "quarter": 90 * 24 - 1, "year": 365 * 24 - 1}
+"""Hours of the shortest period."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineColumn:
+    """`baseline.MEASURE` or one of its parts."""
+
+    column: str
+    measure: str
+    part: str
+    """One of PARTS, or '' for the middle."""
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """A rule with its expressions; immutable."""
+
+    name: str
+    rule: Rule
+    expr: Expression
+    recover: Expression | None
+    definition: str
+    """The version of the definition that it was compiled for."""
+
+    @cached_property
+    def version(self) -> str:
+        """Content hash, 16 hex digits, of all that verdicts and episodes depend on: not who is told, nor texts."""
+        told = {"labels", "annotations", "severity", "shadow", "to", "trigger"}
+        content = self.rule.model_dump(mode="json", exclude=told)
+        text = json.dumps(["tandem rule 1", self.definition, self.name, content], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def first(self) -> int | None:
+        """Microseconds UTC of the first window that is judged starts then or later."""
+        return None if self.rule.since is None else instant_of(self.rule.since)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """What both expressions read, in the schema's order."""
+        read = {*self.expr.columns, *(self.recover.columns if self.recover else ())}
+        return tuple(name for name in self.expr.schema.names if name in read)
+
+    @cached_property
+    def results(self) -> tuple[pa.Field, ...]:
+        """The results that are read of the judged window, or of those before it."""
+        named = {name for name in self.columns if not name.startswith("baseline.")}
+        named |= {column.measure for column in self.baselines}
+        return tuple(field for field in self.expr.schema if field.name in named)
+
+    @cached_property
+    def baselines(self) -> tuple[BaselineColumn, ...]:
+        """What is read of baselines."""
+        return tuple(map(_baseline_column, (name for name in self.columns if name.startswith("baseline."))))
+
+    @property
+    def every(self) -> int:
+        """Microseconds from one window to the next; of a calendar at least."""
+        window = self.rule.window
+        if isinstance(window, Window):
+            return window.every
+        assert isinstance(window, CalendarWindow)
+        return _DAYS[window.calendar] * 3_600_000_000
+
+    @cached_property
+    def patience(self) -> Patience:
+        """In windows: n of them in a row span (n - 1) steps."""
+        steps = [math.ceil(wait / self.every) for wait in (self.rule.for_, self.rule.keep_firing_for)]
+        forget = max(self.rule.forget // self.every, 1)
+        return Patience(steps[0] + 1, steps[1] + 1, _NO_DATA[self.rule.no_data], forget)
+
+
+def compile_rules(compiled: CompiledDefinition, rules: Mapping[str, Rule]) -> tuple[CompiledRule, ...]:
+    """The rules ready to judge what a definition answers. Raises DefinitionError, of the first thing that is wrong."""
+    return tuple(_compiled(compiled, name, rule) for name, rule in rules.items())
+
+
+def _compiled(compiled: CompiledDefinition, name: str, rule: Rule) -> CompiledRule:
+    schema = results_schema(compiled.measures, compiled.derive_results)
+    expressions, problems = check_rule(compiled.definition, schema, rule)
+    if problems:
+        where, message = problems[0]
+        raise DefinitionError(message, field=f"rules.{name}.{where}")
+    return CompiledRule(name, rule, expressions["expr"], expressions.get("recover"), compiled.version)
+
+
+def _baseline_column(column: str) -> BaselineColumn:
+    rest = column.removeprefix("baseline.")
+    measure, _, part = rest.partition(".")
+    return BaselineColumn(column, measure, part if part in PARTS else "")

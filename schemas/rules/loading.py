@@ -1,0 +1,69 @@
+"""Rules of a file of their own, and the files of holidays that rules name. Mistakes name file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from tandem.schemas.avro.schema_files import Problem, read_text
+from tandem.schemas.definition import yaml_lines
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.loading import first_problem, structural_problems
+from tandem.schemas.definition.model_base import Model
+from tandem.schemas.definition.models import Name
+from tandem.schemas.errors import DefinitionError
+from tandem.schemas.rules.compiled import CompiledRule, compile_rules
+from tandem.schemas.rules.models import Rule
+
+__all__ = ["load_rules", "with_holidays"]
+
+
+class _RuleFile(Model):
+    """A file of rules."""
+
+    rules: Annotated[dict[Name, Rule], Field(min_length=1)]
+
+
+def load_rules(path: str | Path, compiled: CompiledDefinition) -> tuple[CompiledRule, ...]:
+    """The rules of a YAML file, `rules: {NAME: ...}`, over what a definition answers. Raises DefinitionError."""
+    path = Path(path)
+    document = yaml_lines.read(read_text(path, str(path)), str(path))
+    problems: list[Problem] = []
+    value = {**document.value, "rules": with_holidays(document.value.get("rules"), path.parent, problems)}
+    try:
+        found = _RuleFile.model_validate(value)
+    except ValidationError as error:
+        raise first_problem([*problems, *structural_problems(error)], document) from None
+    if problems:
+        raise first_problem(problems, document)
+    try:
+        return compile_rules(compiled, found.rules)
+    except DefinitionError as error:
+        raise first_problem([Problem(tuple((error.field or "").split(".")), error.message)], document) from None
+
+
+def with_holidays(rules: Any, folder: Path, problems: list[Problem]) -> Any:
+    """Rules as they are written, with the dates of the files that their baselines name as holidays."""
+    if not isinstance(rules, Mapping):
+        return rules
+    found = {}
+    for name, rule in rules.items():
+        baseline = rule.get("baseline") if isinstance(rule, Mapping) else None
+        named = baseline.get("holidays") if isinstance(baseline, Mapping) else None
+        if isinstance(named, str):
+            try:
+                rule = {**rule, "baseline": {**(baseline or {}), "holidays": _dates(folder / named, named)}}
+            except DefinitionError as error:
+                problems.append(Problem(("rules", name, "baseline", "holidays"), str(error)))
+                rule = {**rule, "baseline": {**(baseline or {}), "holidays": []}}
+        found[name] = rule
+    return found
+
+
+def _dates(path: Path, shown: str) -> list[str]:
+    """One date a line; what follows a # is a comment."""
+    lines = (line.partition("#")[0].strip() for line in read_text(path, shown).splitlines())
+    return [line for line in lines if line]

@@ -1,0 +1,77 @@
+"""`tandem backtest`: what rules would have alerted of, over files or a journal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.pipelines.console.printing import console, print_json, say
+from tandem.schemas.errors import UserError
+
+__all__ = ["backtest"]
+
+_Text = str | None
+
+
+def backtest(
+    definition: Annotated[str, typer.Argument(metavar="DEFINITION", help="file of a definition")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES...", help="data files, globs, or the folder of a journal or installation"),
+    ],
+    rules: Annotated[str, typer.Option("--rules", metavar="FILE", help="the rules (YAML)")],
+    rule: Annotated[list[str] | None, typer.Option(metavar="NAME", help="this one only; repeatable")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="a parameter or field of the rules; repeatable"),
+    ] = None,
+    labels: Annotated[_Text, typer.Option(metavar="FILE", help="known incidents, CSV or JSON Lines")] = None,
+    sweep: Annotated[_Text, typer.Option(metavar="NAME=LOW:HIGH[:STEPS]", help="vary one number")] = None,
+    plot: Annotated[_Text, typer.Option(metavar="FILE.svg", help="draw the sweep")] = None,
+    complete_until: Annotated[
+        _Text, typer.Option(metavar="TIME", help="windows that end by then are judged (default: the newest event)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, with every alert")] = False,
+) -> None:
+    """Judge all windows of the past by rules, and say how much was judged, and what would have alerted."""
+    if plot is not None and (sweep is None or not plot.endswith(".svg")):
+        raise UserError("--plot draws a --sweep, into a file that ends with .svg")
+    from tandem.output import backtest_tables as tables
+    from tandem.pipelines.backtest.judging import backtest as judge
+    from tandem.pipelines.backtest.running import chosen_rules, read_history, swept
+    from tandem.pipelines.backtest.scoring import read_labels
+    from tandem.pipelines.backtest.settings import parse_setting, parse_sweep, with_settings
+    from tandem.schemas.definition.compiled import compile_definition
+    from tandem.schemas.definition.loading import load
+    from tandem.schemas.rules.loading import load_rules
+    from tandem.serving.questions.instants import parse_time
+
+    compiled = compile_definition(load(definition))
+    chosen = chosen_rules(load_rules(rules, compiled), rule or [])
+    chosen = with_settings(compiled, chosen, [parse_setting(each) for each in settings or []])
+    varied = None if sweep is None else parse_sweep(sweep)
+    known = read_labels(labels, compiled) if labels else []
+    history = read_history(compiled, chosen, files, time.time_ns() // 1000)
+    until = parse_time(complete_until, "--complete-until") if complete_until else (history.amount.last or 0) + 1
+    say(tables.amount_text(history.amount, until), err=as_json)
+    if varied is None:
+        found = judge(compiled, history, chosen, until)
+        if as_json:
+            print_json(tables.judged_data(found, known, compiled.definition.key))
+        else:
+            tables.print_judged(console(), found, known)
+        return
+    steps = swept(compiled, history, chosen, varied, until, known)
+    if as_json:
+        print_json(tables.swept_data(varied[0], steps))
+    else:
+        tables.print_swept(console(), varied[0], steps)
+    if plot is not None:
+        try:
+            Path(plot).write_text(tables.sweep_svg(varied[0], steps), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--plot {plot}: {error.strerror}") from None
+        say(f"drawn into {plot}", err=as_json)
