@@ -25,7 +25,8 @@ from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import SourceFileError, UserError
-from tandem.transforms.sinks.pubsub import PublishMessages, TopicWriter
+from tandem.transforms.sinks.pubsub import PublishMessages
+from tandem.transforms.sinks.topics import TopicWriter
 
 __all__ = ["PUBLISH", "PublishConfig", "build", "main", "parse", "read_messages", "run"]
 

@@ -16,7 +16,7 @@ from tandem.formats.dead_letters.replays import ReplayOf, without_replay
 from tandem.journal.runs.manifests import load_run
 from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.schemas.errors import LaunchError, TandemError, UserError
-from tandem.transforms.sinks.pubsub import packed
+from tandem.transforms.sinks.topics import packed
 from tandem.views.dead_letters.facts import LetterState, Place
 from tandem.views.store import ViewStore
 

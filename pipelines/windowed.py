@@ -29,7 +29,7 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load
 from tandem.schemas.errors import LaunchError, UserError
 from tandem.schemas.time.durations import format_duration
-from tandem.transforms.sinks.pubsub import TopicWriter
+from tandem.transforms.sinks.topics import TopicWriter
 from tandem.transforms.windowed.definitions import BatchesOfFiles, BatchesOfMessages, measures_of
 from tandem.transforms.windowed.elements import DEAD
 from tandem.transforms.windowed.json_results import PublishLines, WriteBadEvents, WriteLines, result_json

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["plain_value"]
+import orjson
+
+__all__ = ["compact_json", "plain_value"]
+
+_EXPONENT: Final = re.compile(rb"[0-9][eE]")
+_ENCODERS: Final = {
+    by_name: json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=by_name) for by_name in (True, False)
+}
+
+
+def compact_json(value: Any, *, sorted_names: bool = False) -> str:
+    """The text of plain JSON data without spaces, as Python's own `json` writes it, in a tenth of the time."""
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sorted_names else 0)
+    except TypeError:  # such as for integers beyond 64 bits
+        return _ENCODERS[sorted_names].encode(value)
+    # Only exponents are written otherwise; a text that has what looks like one is just written again.
+    return _ENCODERS[sorted_names].encode(value) if _EXPONENT.search(data) else data.decode()
 
 
 def _utc(instant: datetime) -> str:

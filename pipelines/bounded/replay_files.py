@@ -27,7 +27,7 @@ from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SourceFileError, TandemError, UserError
 from tandem.schemas.privacy.files import make_folder, private
 from tandem.storage.urls import is_url
-from tandem.transforms.sinks.pubsub import packed
+from tandem.transforms.sinks.topics import packed
 from tandem.transforms.trial import Verdict, try_messages
 from tandem.views.dead_letters.facts import LetterNote, LetterState, Place
 from tandem.views.locking.turns import turn

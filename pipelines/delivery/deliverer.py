@@ -13,13 +13,13 @@ from tandem.pipelines.delivery.sources import sources_of
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
 from tandem.views.outbox.leases import LEASE, Lease, acquire_lease, release_lease
-from tandem.views.outbox.messages import note_failure, note_sent, outputs_due, take_messages
+from tandem.views.outbox.messages import Sent, note_failure, outputs_due, take_messages
 from tandem.views.storage.database import Clock, wall_clock
 from tandem.views.store import ViewStore
 
 __all__ = ["Delivered", "Deliverer", "holder_name"]
 
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,22 @@ class Deliverer:
         return self._lease is not None
 
     def _send_all(self, output: str) -> tuple[int, int]:
+        """Everything that waits for an output, (sent, refused); of each batch a transaction forgets it and takes the
+        next one.
+        """
+        done: Sent | None = None
         sent = refused = 0
+        database = self._store.database
         while self._holds() and self._lease is not None:
-            messages = take_messages(self._store.database, self._lease, output, _AT_ONCE)
-            if not messages:
-                break
-            wrong = self._writer(output).send(messages)
-            right = [message for message in messages if message.ordinal not in wrong]
-            if not note_sent(self._store.database, self._lease, output, right, wrong, self._clock()):
+            messages = take_messages(database, self._lease, output, _AT_ONCE, done, self._clock())
+            if messages is None:
                 self._lease = None
                 break
-            sent, refused = sent + len(right), refused + len(wrong)
+            if done is not None:
+                sent, refused = sent + len(done.messages) - len(done.refused), refused + len(done.refused)
+            if not messages:
+                break
+            done = Sent(messages, self._writer(output).send(messages))
         return sent, refused
 
     def _writer(self, output: str) -> RecordWriter:

@@ -46,7 +46,7 @@ def _files(form: str) -> MakeWriter:
 
 def _topic(form: str) -> MakeWriter:
     def make(place: str, compiled: CompiledDefinition) -> RecordWriter:
-        from tandem.pipelines.delivery.result_topics import TopicResults  # it loads Beam and gRPC
+        from tandem.pipelines.delivery.result_topics import TopicResults  # it loads gRPC
 
         return TopicResults(place, Encoder(form, compiled))
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import grpc
+import orjson
 
 from tandem.pipelines.delivery.encoding import Encoder
 from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import DeliveryError, LaunchError
-from tandem.transforms.sinks.pubsub import MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, TopicWriter, packed
+from tandem.transforms.sinks.topics import MAX_REQUEST_BYTES, MAX_REQUEST_MESSAGES, TopicWriter, packed
 from tandem.views.outbox.messages import Message
 
 __all__ = ["TopicResults", "pubsub_message"]
@@ -20,6 +22,8 @@ __all__ = ["TopicResults", "pubsub_message"]
 Written = tuple[Message, bytes]
 
 _ATTEMPTS: Final = 3
+_BESIDE: Final = ThreadPoolExecutor(4, thread_name_prefix="publish-results")
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _TOLD: Final = ("timing", "state", "severity")
 """Fields of a payload that are attributes too, so that subscriptions can filter by them."""
 _OVERHEAD: Final = 1_024
@@ -27,7 +31,7 @@ _OVERHEAD: Final = 1_024
 
 
 class TopicResults:
-    """Publishes to one topic; a request at a time, so that the messages of an ordering key stay in order."""
+    """Publishes to one topic: requests side by side, those of an ordering key one after the other."""
 
     def __init__(self, topic: str, encoder: Encoder) -> None:
         self._topic, self._encoder = topic, encoder
@@ -36,30 +40,53 @@ class TopicResults:
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
         """Publish; returns what the service refuses as invalid. Raises DeliveryError for everything else."""
         written, refused = self._encoder.payloads(messages)
-        for request in packed(written, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES):
-            refused.update(self._send(request))
+        for wave in _waves(written):
+            requests = list(packed(wave, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES))
+            self._open()
+            for found in _BESIDE.map(self._send, requests):
+                refused.update(found)
         return refused
 
-    def _send(self, messages: Sequence[Written]) -> Iterator[tuple[int, str]]:
-        try:
-            if self._publish is None:
+    def _open(self) -> None:
+        if self._publish is None:
+            try:
                 self._publish = TopicWriter(self._topic).open_messages(_ATTEMPTS)
+            except LaunchError as error:
+                raise DeliveryError(str(error)) from error
+
+    def _send(self, messages: Sequence[Written]) -> dict[int, str]:
+        """One request; if it is refused as invalid, its messages one by one, for only some of them may be."""
+        assert self._publish is not None
+        try:
             self._publish([pubsub_message(message, data) for message, data in messages])
         except LaunchError as error:
             cause = error.__cause__
             if not isinstance(cause, grpc.RpcError) or cause.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise DeliveryError(str(error)) from error
             if len(messages) == 1:
-                yield messages[0][0].ordinal, str(error)
-                return
-            for message in messages:  # one of them is wrong: the others are sent by themselves
-                yield from self._send([message])
+                return {messages[0][0].ordinal: str(error)}
+            return {ordinal: why for message in messages for ordinal, why in self._send([message]).items()}
+        return {}
+
+
+def _waves(written: Sequence[Written]) -> Iterator[list[Written]]:
+    """The messages in order, in lists in which no ordering key is twice."""
+    held, known = list[Written](), set[tuple[str, int, str]]()
+    for each in written:
+        place = each[0].stream, each[0].start, each[0].key
+        if place in known:
+            yield held
+            held, known = [], set()
+        held.append(each)
+        known.add(place)
+    if held:
+        yield held
 
 
 def pubsub_message(message: Message, data: bytes) -> dict[str, Any]:
     """The message that is published for a record, of these bytes."""
-    identity = json.dumps([message.name, message.stream, message.start, message.key], ensure_ascii=False)
-    payload = json.loads(message.payload)
+    identity = _ENCODER.encode([message.name, message.stream, message.start, message.key])
+    payload = orjson.loads(message.payload)
     attributes = {
         "id": message.id,
         "definition": message.name,

@@ -26,7 +26,7 @@ from tandem.journal.storage.layout import segment_path
 from tandem.journal.storage.segments import load_segment
 from tandem.schemas.certificate import Status
 from tandem.schemas.definition.loading import load
-from tandem.transforms.sinks import pubsub as publishing
+from tandem.transforms.sinks import topics as publishing
 from tandem.views.answers.point import answer
 
 pytestmark = pytest.mark.xdist_group("processes")

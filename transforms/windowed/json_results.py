@@ -16,7 +16,8 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from tandem.transforms.sinks.pubsub import PublishMessages, TopicWriter
+from tandem.transforms.sinks.pubsub import PublishMessages
+from tandem.transforms.sinks.topics import TopicWriter
 from tandem.transforms.windowed.compiling import RESULT_COLUMNS
 from tandem.transforms.windowed.elements import BadEvent, WindowedParDo, globally
 

@@ -13,11 +13,24 @@ from tandem.views.outbox.leases import Lease, held
 from tandem.views.outbox.tables import result_outbox, result_outputs
 from tandem.views.storage.database import Database
 
-__all__ = ["DEAD", "TAKEN", "WAITING", "Message", "note_failure", "note_sent", "outputs_due", "revive", "take_messages"]
+__all__ = [
+    "DEAD",
+    "REPLACEABLE",
+    "TAKEN",
+    "WAITING",
+    "Message",
+    "Sent",
+    "note_failure",
+    "outputs_due",
+    "revive",
+    "take_messages",
+]
 
 WAITING: Final = "waiting"
 TAKEN: Final = "taken"
 DEAD: Final = "dead"
+REPLACEABLE: Final = '"timing":"EARLY"'
+"""In the payload of what gives way to the next state while nobody can have seen it; all else waits as it is."""
 _LONGEST_WAIT: Final = 300 * SECOND
 _IN_ONE: Final = 400
 
@@ -53,31 +66,49 @@ class Message:
 
 def outputs_due(connection: sa.Connection, name: str, now: int) -> list[str]:
     """The outputs for which something waits and that don't wait for their next try, in the order of their names."""
-    o, p = result_outbox.c, result_outputs.c
-    waits = sa.select(p.output).where(p.name == name, p.next_at > now)
-    query = sa.select(o.output).where(o.name == name, o.state != DEAD, o.output.not_in(waits))
-    return sorted(connection.execute(query.distinct()).scalars())
+    p, found = result_outputs.c, list[str]()
+    waits = set(connection.execute(sa.select(p.output).where(p.name == name, p.next_at > now)).scalars())
+    after = ""
+    while (output := connection.execute(_NEXT, {"name": name, "after": after}).scalar()) is not None:
+        after = output
+        sends = output not in waits and connection.execute(_SENDS, {"name": name, "output": output}).scalar()
+        found += [output] if sends else []
+    return found
 
 
-def take_messages(database: Database, lease: Lease, output: str, most: int) -> list[Message] | None:
-    """The next messages of an output, whole passes over windows but for the last; None once the lease is lost.
+_NEXT: Final = sa.text("SELECT min(output) FROM result_outbox WHERE name = :name AND output > :after")
+_SENDS: Final = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM result_outbox WHERE name = :name AND output = :output AND state <> 'dead')"
+)
+"""By the index from output to output; what is sent is checked when it is taken."""
 
-    Those that were taken before, and may have been sent, come first and again.
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of messages that were taken."""
+
+    messages: Sequence[Message]
+    refused: Mapping[int, str]
+    """By ordinal why the receiver never takes them."""
+
+
+def take_messages(
+    database: Database, lease: Lease, output: str, most: int, sent: Sent | None = None, now: int = 0
+) -> list[Message] | None:
+    """The next messages of an output, all of a pass over a window together; None once the lease is lost.
+
+    Those that were taken before, and may have been sent, come first and again. What may be replaced while it waits is
+    marked as taken. `sent`: what was taken before, forgotten or set aside in the same transaction at `now`.
     """
-    o = result_outbox.c
     with held(database, lease) as connection:
         if connection is None:
             return None
-        mine = (o.name == lease.name) & (o.output == output) & (o.state != DEAD)
-        rows = list(connection.execute(sa.select(result_outbox).where(mine).order_by(o.ordinal).limit(most)))
-        if len(rows) == most:  # what is left of the last window's pass belongs to it
-            last = rows[-1]
-            of_pass = (o.result == last.result) & (o.start == last.start) & (o.pass_number == last.pass_number)
-            rest = mine & of_pass & (o.ordinal > last.ordinal)
-            rows += connection.execute(sa.select(result_outbox).where(rest).order_by(o.ordinal))
-        fresh = [row.ordinal for row in rows if row.state == WAITING]
+        if sent is not None:
+            _note_sent(database, connection, lease.name, output, sent, now)
+        rows = _next(connection, lease.name, output, most)
+        fresh = [row.ordinal for row in rows if row.state == WAITING and REPLACEABLE in row.payload]
         for at in range(0, len(fresh), _IN_ONE):
-            some = o.ordinal.in_(fresh[at : at + _IN_ONE])
+            some = result_outbox.c.ordinal.in_(fresh[at : at + _IN_ONE])
             connection.execute(result_outbox.update().where(some).values(state=TAKEN, fence=lease.fence))
     return [
         Message(
@@ -88,23 +119,41 @@ def take_messages(database: Database, lease: Lease, output: str, most: int) -> l
     ]
 
 
-def note_sent(
-    database: Database, lease: Lease, output: str, sent: Sequence[Message], refused: Mapping[int, str], now: int
-) -> bool:
-    """Forget messages that were sent, and set those aside that the receiver refuses for good, by ordinal with its
-    reason. Whether the lease was still held: else they are sent again by who has it.
-    """
+def _next(connection: sa.Connection, name: str, output: str, most: int) -> list[sa.Row[Any]]:
     o = result_outbox.c
-    with held(database, lease) as connection:
-        if connection is None:
-            return False
-        done = [message.ordinal for message in sent]
-        for at in range(0, len(done), _IN_ONE):
-            connection.execute(result_outbox.delete().where(o.ordinal.in_(done[at : at + _IN_ONE])))
-        for ordinal, why in refused.items():
-            connection.execute(result_outbox.update().where(o.ordinal == ordinal).values(state=DEAD, error=why))
-        _note_output(database, connection, lease.name, output, len(done), None, now)
-    return True
+    mine = (o.name == name) & (o.output == output)
+    rows = _first(connection, mine, most)
+    if len(rows) == most:  # what is left of the last window's pass belongs to it
+        last = rows[-1]
+        of_pass = (o.result == last.result) & (o.start == last.start) & (o.pass_number == last.pass_number)
+        rest = mine & (o.state != DEAD) & of_pass & (o.ordinal > last.ordinal)
+        rows += connection.execute(sa.select(result_outbox).where(rest).order_by(o.ordinal))
+    return rows
+
+
+def _first(connection: sa.Connection, mine: Any, most: int) -> list[sa.Row[Any]]:
+    """The first messages in order; by state, as the index has them, so that a long outbox isn't read for each."""
+    o, found = result_outbox.c, list[sa.Row[Any]]()
+    for state in (TAKEN, WAITING):
+        query = sa.select(result_outbox).where(mine, o.state == state).order_by(o.ordinal)
+        found += connection.execute(query.limit(most))
+    return sorted(found, key=lambda row: int(row.ordinal))[:most]
+
+
+def _note_sent(database: Database, connection: sa.Connection, name: str, output: str, sent: Sent, now: int) -> None:
+    done = [message.ordinal for message in sent.messages if message.ordinal not in sent.refused]
+    _forget(connection, done)
+    o = result_outbox.c
+    for ordinal, why in sent.refused.items():
+        connection.execute(result_outbox.update().where(o.ordinal == ordinal).values(state=DEAD, error=why))
+    _note_output(database, connection, name, output, len(done), None, now)
+
+
+def _forget(connection: sa.Connection, ordinals: Sequence[int]) -> None:
+    """These messages, and none beside them: some that were put before may be committed after."""
+    for at in range(0, len(ordinals), _IN_ONE):
+        some = result_outbox.c.ordinal.in_(sa.bindparam("some", expanding=True))
+        connection.execute(result_outbox.delete().where(some), {"some": ordinals[at : at + _IN_ONE]})
 
 
 def note_failure(database: Database, lease: Lease, output: str, error: str, now: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -43,7 +44,6 @@ def put_records(database: Database, connection: sa.Connection, name: str, record
     """Add records of a definition's name, in this order. `now`: wall clock, microseconds UTC."""
     if not records:
         return
-    columns = [column.name for column in result_outbox.columns if column.name not in ("ordinal", "crc")]
     rows = [
         (
             *(name, each.output, each.stream, each.start, each.end, each.key, each.revision, each.pass_number),
@@ -51,4 +51,15 @@ def put_records(database: Database, connection: sa.Connection, name: str, record
         )
         for each in records
     ]
+    if database.is_sqlite:
+        # Straight to the driver, as rows of other tables go, with the numbers that SQLite would give out next.
+        last = connection.execute(_LAST).scalar() or 0
+        numbered = ((number, *row) for number, row in enumerate(rows, last + 1))
+        database.write_rows(connection, database.insert_new(result_outbox), numbered)
+        return
+    columns = [column.name for column in result_outbox.columns if column.name not in ("ordinal", "crc")]
     connection.execute(result_outbox.insert(), [dict(zip(columns, row, strict=True)) for row in rows])
+
+
+_LAST: Final = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'result_outbox'")
+"""The greatest number that was ever given out: none is used again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.expressions import Expression, evaluate_rows
-from tandem.schemas.json_values import plain_value
+from tandem.schemas.json_values import compact_json, plain_value
 from tandem.schemas.result_windows.checks import EVENTS_NAME
 from tandem.schemas.results import results_batch
 from tandem.schemas.time.windows import SessionWindow
@@ -60,6 +59,8 @@ class Found:
     """The results as JSON with sorted names; None where there are no events, or `where` isn't true."""
     status: str
     pending_late: int
+    shown: str | None = None
+    """The same in the definition's order, as messages have it."""
 
 
 def read_answers(
@@ -127,8 +128,8 @@ def _windows(
     told = statuses(compiled, scope, ends, events.tolist(), live.tolist(), waits)
     columns = zip(places, events.tolist(), live.tolist(), answers, told, waits, strict=True)
     return [
-        Found(low, high, high, key, count, from_live, answer, status.value, late_here)
-        for (low, high, key), count, from_live, answer, status, late_here in columns
+        Found(low, high, high, key, count, from_live, stored, status.value, late_here, sent)
+        for (low, high, key), count, from_live, (stored, sent), status, late_here in columns
     ]
 
 
@@ -145,17 +146,19 @@ def _rows(connection: sa.Connection, scope: Scope, wanted: Any, start: int, end:
 
 def _answers(
     compiled: CompiledDefinition, name: str, events: Sequence[int], results: list[dict[str, Any]]
-) -> list[str | None]:
-    """The results of each window and key as they are stored and compared."""
+) -> list[tuple[str, str] | tuple[None, None]]:
+    """The results of each window and key as they are stored and compared, and as they are sent."""
     condition = dict(compiled.result_wheres).get(name)
     kept = _holds(compiled, condition, events, results) if condition is not None else [True] * len(results)
     return [
-        _text(values) if count and keeps else None for values, count, keeps in zip(results, events, kept, strict=True)
+        _text(values) if count and keeps else (None, None)
+        for values, count, keeps in zip(results, events, kept, strict=True)
     ]
 
 
-def _text(values: Mapping[str, Any]) -> str:
-    return json.dumps(plain_value(values), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def _text(values: Mapping[str, Any]) -> tuple[str, str]:
+    plain = plain_value(values)
+    return compact_json(plain, sorted_names=True), compact_json(plain)
 
 
 def _holds(
@@ -216,7 +219,7 @@ def _key_sessions(
     listed = sessions_within(connection, scope, compiled, key, *span, gap).sessions
     events = [session.certificate.events for session in listed]
     answers = _answers(compiled, name, events, [session.results for session in listed])
-    for session, count, answer in zip(listed, events, answers, strict=True):
+    for session, count, (stored, sent) in zip(listed, events, answers, strict=True):
         certificate = session.certificate
         yield Found(
             session.start,
@@ -225,7 +228,8 @@ def _key_sessions(
             key,
             count,
             count - certificate.batch_events,
-            answer,
+            stored,
             certificate.status.value,
             certificate.pending_late,
+            sent,
         )

@@ -20,6 +20,7 @@ from tandem.views.results.expanding import expand_due, hold_again
 from tandem.views.results.revising import Revision, is_held, revision_of
 from tandem.views.results.tables import result_due, result_progress, result_waiting
 from tandem.views.results.writing import write_revisions
+from tandem.views.storage.driver_rows import delete_rows
 from tandem.views.storage.tables import pointers
 from tandem.views.store import ViewStore
 
@@ -29,11 +30,8 @@ _HOLD: Final = 2 * SECOND
 """How long a watermark waits at most for what live has received before it, and not written yet."""
 _LAST: Final = 2**62
 
-_PLACE: Final = ("the_name", "the_result", "the_start", "the_end", "the_whole", "the_key", "the_mark")
-_FORGET: Final = result_waiting.delete().where(
-    *(column == sa.bindparam(name) for column, name in zip(result_waiting.c, _PLACE, strict=False))
-)
-"""Only with the mark that was seen: what changed since stays."""
+_PLACE: Final = ("name", "result", "start", "end", "whole", "key", "mark")
+"""With the mark that was seen: what changed since stays."""
 
 
 class Drainer:
@@ -105,8 +103,9 @@ class Drainer:
             lasts = last_of(connection, definition.name, name, choice.asked, gap)
             found = read_answers(connection, scope, self._compiled, name, choice.asked, lasts)
             known = {(last.start, last.key): last for last in lasts}
-            others = [(each.start, each.key) for each in found if (each.start, each.key) not in known]
-            known |= lasts_at(connection, definition.name, name, others)
+            if gap:  # a session that has grown to an earlier start
+                others = [(each.start, each.key) for each in found if (each.start, each.key) not in known]
+                known |= lasts_at(connection, definition.name, name, others)
         compared = [
             revision_of(self._compiled, name, clocks.clocks, each, known.get((each.start, each.key))) for each in found
         ]
@@ -124,9 +123,7 @@ class Drainer:
             pointer = connection.execute(sa.select(pointers).where(pointers.c.name == of).with_for_update()).first()
             if pointer is None or pointer.publication != seen.scope.publication:
                 return None
-            places = [(each.found.start, each.found.key) for each in seen.revisions]
-            known = lasts_at(connection, of, name, places)
-            if any(known.get(place) != each.last for place, each in zip(places, seen.revisions, strict=True)):
+            if not _is_next(connection, of, name, seen):
                 return None
             write_revisions(database, connection, self._compiled, name, seen.scope, seen.revisions, now)
             _forget(connection, seen.choice.waiting)
@@ -159,6 +156,8 @@ class Drainer:
 class _Progress:
     clocks: Clocks
     settled_by: int
+    passes: int = 0
+    """That have written revisions."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +184,19 @@ def _clocks(connection: sa.Connection, of: str, name: str, scope: Scope, latenes
     final_to = row.final_to if row.final_to is not None else BEGINNING
     # What was over stays over, also where another live run is served that isn't as far yet.
     told = Clocks(max(clocks.over, on_time_to), clocks.settled, on_time_to, final_to)
-    return _Progress(told, row.settled_by)
+    return _Progress(told, row.settled_by, row.passes)
+
+
+def _is_next(connection: sa.Connection, of: str, name: str, seen: _Seen) -> bool:
+    """Whether the last revisions are still those that were seen: nobody has written any since, or none of these."""
+    p = result_progress.c
+    passes = connection.execute(sa.select(p.passes).where(p.name == of, p.result == name)).scalar()
+    if (passes or 0) == seen.clocks.passes:
+        return True
+    places = [(each.found.start, each.found.key) for each in seen.revisions]
+    known = lasts_at(connection, of, name, places)
+    return all(known.get(place) == each.last for place, each in zip(places, seen.revisions, strict=True))
 
 
 def _forget(connection: sa.Connection, waiting: Sequence[sa.Row[Any]]) -> None:
-    if waiting:
-        connection.execute(_FORGET, [dict(zip(_PLACE, row, strict=False)) for row in waiting])
+    delete_rows(connection, result_waiting, _PLACE, [row[: len(_PLACE)] for row in waiting])

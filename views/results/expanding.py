@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from tandem.views.results.revising import Revision
 from tandem.views.results.tables import result_due, result_waiting
 from tandem.views.results.windows import held_windows
 from tandem.views.storage.database import Database
+from tandem.views.storage.driver_rows import delete_rows
 
 __all__ = ["LATER", "expand_due", "hold_again"]
 
@@ -20,11 +22,8 @@ _AT_ONCE: Final = 5_000
 LATER: Final = 2**62
 """`since` of a window that is never early: another that is open ends before it."""
 
-_PLACE: Final = ("the_name", "the_tile", "the_whole", "the_key", "the_mark")
-_FORGET: Final = result_due.delete().where(
-    *(column == sa.bindparam(name) for column, name in zip(result_due.c, _PLACE, strict=False))
-)
-"""Only with the mark that was seen: what changed since stays."""
+_PLACE: Final = ("name", "tile", "whole", "key", "mark")
+"""With the mark that was seen: what changed since stays."""
 
 
 def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
@@ -36,13 +35,16 @@ def expand_due(database: Database, definition: Definition, over: int, now: int) 
         if not rows:
             return False
         waiting: dict[tuple[Any, ...], int] = {}
-        for row in rows:
-            for place, since in _windows(definition, row, over, now):
-                waiting[place] = min(since, waiting.get(place, since))
+        for tile, of_tile in groupby(rows, lambda row: int(row.tile)):
+            windows = _windows(definition, tile, over, now)
+            for row in of_tile:
+                for (name, start, end), since in windows:
+                    place = (name, start, end, row.whole, row.key)
+                    waiting[place] = min(since, waiting.get(place, since))
         mark = fresh_mark()
         values = [(definition.name, *place, mark, since) for place, since in sorted(waiting.items())]
         database.write_rows(connection, database.made(_upsert), values)
-        connection.execute(_FORGET, [dict(zip(_PLACE, row, strict=False)) for row in rows])
+        delete_rows(connection, result_due, _PLACE, [row[: len(_PLACE)] for row in rows])
     return len(rows) == _AT_ONCE
 
 
@@ -62,14 +64,14 @@ def hold_again(
     database.write_rows(connection, database.made(_upsert), values)
 
 
-def _windows(definition: Definition, row: sa.Row[Any], over: int, now: int) -> list[tuple[tuple[Any, ...], int]]:
+def _windows(definition: Definition, tile: int, over: int, now: int) -> list[tuple[tuple[str, int, int], int]]:
+    """Results' windows that a tile lies in, and since when they wait."""
     found = []
     for name, result in definition.results.items():
         is_open = False
-        for start, end in held_windows(result, row.tile, definition.tile):
-            since = LATER if is_open else now
+        for start, end in held_windows(result, tile, definition.tile):
+            found.append(((name, start, end), LATER if is_open else now))
             is_open = is_open or end > over
-            found.append(((name, start, end, row.whole, row.key), since))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +13,8 @@ from tandem.views.outbox.messages import WAITING
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.clocks import Timing
-from tandem.views.results.revising import Revision, message_of
+from tandem.views.results.messages import MessageTexts
+from tandem.views.results.revising import Revision, identity_of
 from tandem.views.results.tables import result_progress, result_revisions
 from tandem.views.storage.database import Database
 
@@ -42,11 +42,11 @@ def write_revisions(
     passed = _next_pass(connection, of, name)
     rows, records = list[tuple[Any, ...]](), list[Record]()
     replaced = _replaced(connection, of, name, revisions, len(result.to))
+    texts = MessageTexts(compiled, name, scope)
     for revision in revisions:
         number, base = _follows(revision, replaced)
-        message = message_of(compiled, name, scope, revision, number, base)
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        found, key = revision.found, message["id"]
+        found, key = revision.found, identity_of(compiled, name, revision, number)
+        text = texts.text(revision, number, base, key)
         state = (number, int(revision.timing), found.events, found.answer, key)
         rows.append((of, name, found.start, found.key, found.end, found.closes, *state))
         for output in result.to:

@@ -50,6 +50,10 @@ large and has a checksum of its own.
 """
 
 
+_PLAIN: Final = frozenset({int, str, float, type(None)})
+"""Types of which a value's text is what the checksum is of."""
+
+
 @cache
 def _seed(table: str) -> int:
     return crc32(table.encode())
@@ -57,6 +61,9 @@ def _seed(table: str) -> int:
 
 def crc_of(table: str, values: Iterable[Any]) -> int:
     """The checksum of a row of a table, of its columns but those that are checksums or left out, in order."""
+    values = tuple(values)
+    if _PLAIN.issuperset(map(type, values)):  # as below, in a third of the time
+        return crc32("\0".join(map(str, values)).encode(), _seed(table))
     head, blobs = list[str](), list[bytes]()
     for value in values:
         if isinstance(value, bytes | memoryview):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["iterate_rows", "select_rows"]
+__all__ = ["delete_rows", "iterate_rows", "select_rows"]
 
 _SELECTS: Final[dict[int, tuple[Any, str, list[tuple[str, Any]]]]] = {}
 """By the statement's id the statement, which so stays alive, its text, and its values' names and defaults in order."""
@@ -38,6 +38,25 @@ def iterate_rows(
     cursor = connection.connection.cursor()
     try:
         yield from cursor.execute(*_prepared(connection, statement, values))
+    finally:
+        cursor.close()
+
+
+def delete_rows(
+    connection: sa.Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Remove the rows whose columns of these names have these values, by an index; what isn't there is passed over."""
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        which = (table.c[name] == sa.bindparam(f"the_{name}") for name in names)
+        values = [{f"the_{name}": value for name, value in zip(names, row, strict=True)} for row in rows]
+        connection.execute(table.delete().where(*which), values)
+        return
+    cursor = connection.connection.cursor()
+    try:
+        which_text = " AND ".join(f'"{name}" = ?' for name in names)
+        cursor.executemany(f'DELETE FROM "{table.name}" WHERE {which_text}', rows)
     finally:
         cursor.close()
 

@@ -18,7 +18,7 @@ from tandem.pipelines.delivery.sources import has_sources
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
 from tandem.views.outbox.leases import LEASE
-from tandem.views.outbox.messages import DEAD, TAKEN, Message, revive, take_messages
+from tandem.views.outbox.messages import DEAD, TAKEN, Message, Sent, revive, take_messages
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.results.draining import Drainer
 from tandem.views.results.listing import backlog
@@ -140,10 +140,7 @@ def test_a_zombie_takes_and_forgets_nothing(story: Story) -> None:
     other = story.new_deliverer("second")
     story.output.fails = "away"
     other.run_once()
-    from tandem.views.outbox.messages import note_sent
-
-    assert not note_sent(story.store.database, lease, "log", [message], {}, story.now)
-    assert take_messages(story.store.database, lease, "log", 10) is None
+    assert take_messages(story.store.database, lease, "log", 10, Sent([message], {}), story.now) is None
     assert len(story.outbox()) == 1
     story.output.fails = ""
     story.wait(1)

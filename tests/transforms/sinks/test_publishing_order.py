@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tandem.transforms.sinks.pubsub import MAX_REQUEST_BYTES, pace, requests
+from tandem.transforms.sinks.pubsub import pace
+from tandem.transforms.sinks.topics import MAX_REQUEST_BYTES, requests
 
 
 class Clock:
