@@ -9,7 +9,7 @@ from tandem.journal.clocks import SECOND
 from tandem.journal.runs.heartbeats import DEFAULT_HEARTBEAT_INTERVAL
 from tandem.storage.urls import is_url
 
-__all__ = ["Pace", "pace_of"]
+__all__ = ["Pace", "pace_of", "segment_interval"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,21 @@ class Pace:
     publish: int
     """Between two publications of a lane's watermark, and two looks at what others published or began."""
     segment: int
-    """Between two segments of a lane that aren't full; 0: each pull is one."""
+    """Between two segments of a lane that aren't full, at the least; see `segment_interval`."""
     look: int
     """Between two looks of a follower."""
 
 
 _FOLDER: Final = Pace(heartbeat=DEFAULT_HEARTBEAT_INTERVAL, publish=SECOND // 5, segment=0, look=SECOND // 5)
 _OBJECTS: Final = Pace(heartbeat=2 * SECOND, publish=2 * SECOND, segment=SECOND // 2, look=SECOND)
+
+
+def segment_interval(journal: str, wait: float) -> int:
+    """Between two segments of a lane that aren't full: as long as a pull may wait for messages, which freshness allows.
+
+    `wait` in seconds; what is given back in microseconds.
+    """
+    return max(round(wait * SECOND), pace_of(journal).segment)
 
 
 def pace_of(journal: str) -> Pace:

@@ -15,7 +15,7 @@ from tandem.journal.broker.pubsub import PubSubBroker, PubSubConfig
 from tandem.journal.clocks import SystemClock
 from tandem.journal.lanes.config import LaneConfig
 from tandem.journal.lanes.marks import LaneMark
-from tandem.journal.lanes.pacing import pace_of
+from tandem.journal.lanes.pacing import segment_interval
 from tandem.journal.lanes.reader import LaneReader
 from tandem.journal.runs.launches import check_launch
 from tandem.journal.runs.manifests import RunManifest
@@ -152,8 +152,8 @@ class _LaneReader(SegmentReader[LaneReader]):
         )
 
     def _broker(self) -> Broker:
-        broker, interval = PubSubBroker(self._source.broker), pace_of(self._source.journal).segment
-        return GatheringBroker(broker, self._clock, interval) if interval else broker
+        interval = segment_interval(self._source.journal, self._source.broker.wait)
+        return GatheringBroker(PubSubBroker(self._source.broker), self._clock, interval)
 
     def start(self) -> bool:
         """See UnboundedReader."""

@@ -92,7 +92,8 @@ class Publisher(threading.Thread):
         index = JournalIndex(self._journal)
         while not self.stop.wait(0.1):
             index.refresh()
-            if index.sealed and sum(ref.count for ref in index.segments()) >= half:
+            refs = index.segments()
+            if sum(ref.count for ref in refs) >= half and max(ref.generation for ref in refs) <= index.sealed:
                 break
         publish(TOPIC, messages[half:])
 
