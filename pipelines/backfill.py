@@ -30,6 +30,7 @@ from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch,
 from tandem.pipelines.scratch import scratch_folder
 from tandem.runners.local.forked_workers import worker_processes
 from tandem.runners.local.memory import keep_memory
+from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.definition.compiled import compile_definition
@@ -81,7 +82,7 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
 
 
-def run(arguments: Sequence[str], *, processes: bool = False) -> None:
+def run(arguments: Arguments, *, processes: bool = False) -> None:
     """Build batch runs and publish them. Raises TandemError.
 
     With `processes` several local workers are processes: only for a caller that has started nothing yet.
@@ -288,7 +289,7 @@ def _check_version(store: ViewStore, config: BackfillConfig) -> None:
     )
 
 
-def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+def _sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     """The graphs of `tandem backfill` with these flags: one for all definitions of one source."""
     configs, options = parse(arguments)
     local_batch_runner(options)

@@ -27,6 +27,7 @@ from tandem.pipelines.unbounded.live_runs import base_of, end_live_runs, start_l
 from tandem.pipelines.unbounded.screen import watch
 from tandem.pipelines.unbounded.views import LiveView, bundle_seconds, prepare
 from tandem.runners.flink.control import FlinkControl
+from tandem.runners.options.reading import Arguments
 from tandem.runners.options.shards import check_shards, shards_for
 from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.runners.submission.interrupts import drained_by_signals
@@ -45,7 +46,7 @@ from tandem.views.store import ViewStore
 __all__ = ["LIVE", "build", "main", "run"]
 
 
-def run(arguments: Sequence[str], control: Control | None = None) -> None:
+def run(arguments: Arguments, control: Control | None = None) -> None:
     """Start a run and wait for its end. Raises TandemError.
 
     `control` reaches a job on its runner where the job server doesn't.
@@ -153,18 +154,16 @@ def _start(config: LiveConfig, shards: int, store: ViewStore, blobs: BlobStore) 
     )
 
 
-def _launch(arguments: Sequence[str]) -> None:
-    rest, source = native.split_source(arguments)
-    if source == NATIVE:
+def _launch(arguments: Arguments) -> None:
+    if arguments["source"] == NATIVE:
         native.run(arguments)
     else:
-        run(rest, FlinkControl())
+        run(arguments, FlinkControl())
 
 
-def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+def _sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     """The graph of `tandem live` with these flags, whichever source it has."""
-    arguments, source = native.split_source(arguments)
-    if source == NATIVE:
+    if arguments["source"] == NATIVE:
         return native.sketch(arguments)
     config, options = parse(arguments)
     local_streaming_runner(options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,8 @@ from tandem.formats.writing import encode_messages
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import Sketch, plain_options
-from tandem.runners.options.config import FlagParser, add_definition_flag, add_memory_flag, beam_options
+from tandem.runners.options.beam import beam_options
+from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.definition.loading import Definition, load
@@ -46,34 +46,32 @@ class PublishConfig:
     """Bytes that reading one piece of a file may take."""
 
 
-def parse(arguments: Sequence[str]) -> tuple[PublishConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    parser = FlagParser("tandem publish", "Publish the records of files to a Pub/Sub topic.")
-    add_definition_flag(parser, several=False)
-    parser.flag("files", action="append", required=True, metavar="GLOB", help="data files; repeatable")
-    parser.flag("topic", required=True, help="projects/PROJECT/topics/NAME")
-    parser.flag("order-by", metavar="FIELD", help="field to order and pace by (default: the event time)")
-    parser.flag("speed", type=float, help="times real speed (default: flat out)")
-    parser.flag("skip-bad", action="store_true", help="leave records out that can't be read, instead of refusing")
-    add_memory_flag(parser)
-    flags, rest = parser.parse_known_args(list(arguments))
-    definition = load(Path(flags.definition))
-    if flags.speed is not None and not 0 < flags.speed < 1e12:
-        raise UserError(f"--speed is {flags.speed}; a number above 0 is wanted")
-    order_by = flags.order_by or definition.source.event_time
+def parse(arguments: Arguments) -> tuple[PublishConfig, PipelineOptions]:
+    """A config, and Beam's options. Raises UserError."""
+    arguments.check_required()
+    definition, speed = load(Path(arguments["definition"])), arguments["speed"]
+    if speed is not None and not 0 < speed < 1e12:
+        raise UserError(f"--speed is {speed}; a number above 0 is wanted")
+    order_by = arguments["order_by"] or definition.source.event_time
     fields = arrow_schema(definition.source.fields_schema)
     if order_by not in fields.names:
         raise UserError(f"--order-by {order_by}: the source has no such field; it has {', '.join(fields.names)}")
-    if flags.speed is not None and not pa.types.is_timestamp(fields.field(order_by).type):
+    if speed is not None and not pa.types.is_timestamp(fields.field(order_by).type):
         raise UserError(f"--speed needs --order-by a timestamp; {order_by} is {fields.field(order_by).type}")
-    topic = TopicWriter(flags.topic)
+    topic = TopicWriter(arguments["topic"])
     config = PublishConfig(
-        definition, tuple(flags.files), topic, order_by, flags.speed, flags.skip_bad, flags.max_piece_memory
+        definition,
+        tuple(arguments["files"]),
+        topic,
+        order_by,
+        speed,
+        arguments["skip_bad"],
+        arguments["max_piece_memory"],
     )
-    return config, beam_options(rest)
+    return config, beam_options(arguments)
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Arguments) -> None:
     """Publish and wait for the end. Raises TandemError."""
     config, options = parse(arguments)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -119,7 +117,7 @@ def build(config: PublishConfig, options: PipelineOptions, payloads: list[bytes]
     return pipeline
 
 
-def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+def _sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     config, options = parse(arguments)
     local_batch_runner(options)
     pipeline = build(config, plain_options(False, options), [], [])

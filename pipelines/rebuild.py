@@ -24,7 +24,8 @@ from tandem.pipelines.backfill import run_configs
 from tandem.pipelines.bounded.flags import parse
 from tandem.pipelines.bounded.plan import BackfillConfig
 from tandem.pipelines.bounded.taken_in import Taken, recorded_names, taken_in
-from tandem.runners.options.config import Home, scratch_below
+from tandem.runners.options.places import Home, scratch_below
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import StoreError, UserError, WriterAliveError
 from tandem.storage.urls import beside
 from tandem.views.storage.opening import close_store, open_store
@@ -74,8 +75,12 @@ def _config(
     places = ["--journal", home.journal, "--store", home.store, "--dead-letters", home.dead_letters]
     scratch = ["--scratch", scratch_below(beside(home.journal, ""))]
     # What is bad was served as bad before.
+    more = ["--max-bad", "100%", "--accept-missing-segments", "--copies"]
     (config,), options = parse(
-        ["--definition", path, *places, *scratch, "--max-bad", "100%", "--accept-missing-segments", "--copies", *flags]
+        read_arguments(
+            "backfill",
+            ["--definition", path, *places, *scratch, *more, *flags],
+        )
     )
     taken = taken_in(home, config.definition.name, config.definition.version)
     there, missing = _still_there(taken, files, config.piece_memory)

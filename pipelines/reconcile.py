@@ -24,16 +24,9 @@ from tandem.pipelines.bounded.rereading import Reread, begun_at, plan_reread
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, Sketch, plain_options
-from tandem.runners.options.config import (
-    FlagParser,
-    Home,
-    add_definition_flag,
-    add_home_flags,
-    add_memory_flag,
-    beam_options,
-    home_from,
-    scratch_below,
-)
+from tandem.runners.options.beam import beam_options
+from tandem.runners.options.places import Home, scratch_below
+from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import compile_definition
@@ -61,7 +54,18 @@ from tandem.views.reconcile.tile_knowledge import ViewRef
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["RECONCILE", "Outcome", "ReconcileConfig", "build", "check_logic", "main", "parse", "reconcile", "run"]
+__all__ = [
+    "RECONCILE",
+    "Outcome",
+    "ReconcileConfig",
+    "build",
+    "check_logic",
+    "config_of",
+    "main",
+    "parse",
+    "reconcile",
+    "run",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +81,20 @@ class ReconcileConfig:
     """Bytes that reading one piece of a file again may take."""
 
 
-def parse(arguments: Sequence[str]) -> tuple[ReconcileConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    parser = FlagParser("tandem reconcile", "Hold batch against live and the journal, and repair it.")
-    add_definition_flag(parser, several=False)
-    add_home_flags(parser)
-    parser.flag("dry-run", action="store_true", help="say what would be done, and write nothing")
-    parser.flag("deep", action="store_true", help="compute every tile again, from all segments and files")
-    add_memory_flag(parser)
-    flags, rest = parser.parse_known_args(list(arguments))
-    places, definition = home_from(flags), load(Path(flags.definition))
-    config = ReconcileConfig(definition, places, flags.dry_run, flags.deep, flags.max_piece_memory)
-    return config, beam_options(rest)
+def parse(arguments: Arguments) -> tuple[ReconcileConfig, PipelineOptions]:
+    """A config, and Beam's options. Raises UserError."""
+    arguments.check_required()
+    return config_of(arguments, load(Path(arguments["definition"]))), beam_options(arguments)
 
 
-def run(arguments: Sequence[str]) -> None:
+def config_of(arguments: Arguments, definition: Definition) -> ReconcileConfig:
+    """What the flags say, for a definition from anywhere. Raises UserError."""
+    return ReconcileConfig(
+        definition, arguments.home, arguments["dry_run"], arguments["deep"], arguments["max_piece_memory"]
+    )
+
+
+def run(arguments: Arguments) -> None:
     """Reconcile and say what was found. Raises TandemError, among them ParityError for errors in the logic."""
     config, options = parse(arguments)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -254,9 +257,7 @@ def _summary(
     }
 
 
-def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
-    if arguments and not arguments[0].startswith("-"):  # as in `tandem reconcile DEFINITION`
-        arguments = ["--definition", *arguments]
+def _sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     config, options = parse(arguments)
     local_batch_runner(options)
     scope = SimpleNamespace(batch_run=PLANNED_BATCH_RUN, live_run=None, boundary=0)

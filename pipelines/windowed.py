@@ -23,7 +23,8 @@ from tandem.formats.files.reading import expand, split
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import Sketch, plain_options
-from tandem.runners.options.config import FlagParser, add_definition_flag, add_memory_flag, beam_options
+from tandem.runners.options.beam import beam_options
+from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load
@@ -33,11 +34,10 @@ from tandem.transforms.sinks.topics import TopicWriter
 from tandem.transforms.windowed.definitions import BatchesOfFiles, BatchesOfMessages, measures_of
 from tandem.transforms.windowed.elements import DEAD
 from tandem.transforms.windowed.json_results import PublishLines, WriteBadEvents, WriteLines, result_json
-from tandem.transforms.windowed.spelled_windows import MODES, window_into
+from tandem.transforms.windowed.spelled_windows import window_into
 
 __all__ = ["WINDOWED", "WindowedConfig", "build", "main", "parse", "run"]
 
-_ABOUT: Final = "Windowed results of a definition from files or Pub/Sub as JSON; no journal, no store."
 _BUNDLE_RUNNER: Final = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
 """Beam's only local runner that reads Pub/Sub by itself."""
 _PIECE_BYTES: Final = 64 << 20
@@ -72,53 +72,32 @@ class WindowedConfig:
         return window_into(self.window, self.early, self.late, self.lateness, self.mode)
 
 
-def parse(arguments: Sequence[str]) -> tuple[WindowedConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    parser = _parser()
-    flags, rest = parser.parse_known_args(list(arguments))
-    definition = load(Path(flags.definition))
+def parse(arguments: Arguments) -> tuple[WindowedConfig, PipelineOptions]:
+    """A config, and Beam's options. Raises UserError."""
+    arguments.check_required()
+    definition, subscription = load(Path(arguments["definition"])), arguments["subscription"]
     compile_definition(definition)
+    topic = arguments["output_topic"]
     config = WindowedConfig(
         definition=definition,
-        files=tuple(flags.files or ()),
-        subscription=flags.subscription,
-        window=_window(definition, flags.window),
-        early=flags.early,
-        late=flags.late,
-        lateness=flags.lateness or (format_duration(definition.lateness) if flags.subscription else "0s"),
-        mode=flags.mode,
-        output=flags.output,
-        output_topic=TopicWriter(flags.output_topic) if flags.output_topic else None,
-        dead_letters=_dead_letters(flags),
-        deduplicate=not flags.no_deduplicate,
-        shards=flags.shards,
-        piece_memory=flags.max_piece_memory,
+        files=tuple(arguments["files"]),
+        subscription=subscription,
+        window=_window(definition, arguments["window"]),
+        early=arguments["early"],
+        late=arguments["late"],
+        lateness=arguments["lateness"] or (format_duration(definition.lateness) if subscription else "0s"),
+        mode=arguments["mode"],
+        output=arguments["output"],
+        output_topic=TopicWriter(topic) if topic else None,
+        dead_letters=_dead_letters(arguments),
+        deduplicate=not arguments["no_deduplicate"],
+        shards=arguments["shards"],
+        piece_memory=arguments["max_piece_memory"],
     )
     _ = config.windows
     if config.subscription:
         _read_of(config.subscription)
-    return config, beam_options(rest)
-
-
-def _parser() -> FlagParser:
-    parser = FlagParser("tandem windowed", _ABOUT)
-    add_definition_flag(parser, several=False)
-    parser.flag("files", action="append", metavar="GLOB", help="data files; repeatable")
-    parser.flag("subscription", help="projects/PROJECT/subscriptions/NAME, instead of files")
-    parser.flag(
-        "window", required=True, help="1m, {size: 1h, every: 5m}, {session: 30m}, or a name of the definition's"
-    )
-    parser.flag("early", metavar="T", help="a result T after something new, before the window's end (default: none)")
-    parser.flag("late", metavar="T", help="the same after its end (default: at each late event)")
-    parser.flag("lateness", metavar="T", help="how late messages may come (default: the definition's)")
-    parser.flag("mode", choices=list(MODES), default="accumulating", help="what a later result of a window holds")
-    parser.flag("output", metavar="FOLDER", help="folder of JSON Lines, of any file system of Beam")
-    parser.flag("output-topic", metavar="TOPIC", help="projects/PROJECT/topics/NAME, instead of a folder")
-    parser.flag("dead-letters", metavar="FOLDER", help="what can't be read or computed (default: OUTPUT/dead-letters)")
-    parser.flag("no-deduplicate", action="store_true", help="count every copy of an event")
-    parser.flag("shards", type=int, default=1, help="parts of the keys that are merged on workers of their own")
-    add_memory_flag(parser)
-    return parser
+    return config, beam_options(arguments)
 
 
 def _window(definition: Definition, text: str) -> object:
@@ -130,19 +109,20 @@ def _window(definition: Definition, text: str) -> object:
         raise UserError(f"--window {text!r} is no window; write 1m, or {{size: 1h, every: 5m}}") from None
 
 
-def _dead_letters(flags: Any) -> str:
-    if bool(flags.files) == bool(flags.subscription):
+def _dead_letters(arguments: Arguments) -> str:
+    output, letters, shards = arguments["output"], arguments["dead_letters"], arguments["shards"]
+    if bool(arguments["files"]) == bool(arguments["subscription"]):
         raise UserError("give either --files or --subscription; see `tandem windowed --help`")
-    if bool(flags.output) == bool(flags.output_topic):
+    if bool(output) == bool(arguments["output_topic"]):
         raise UserError("give either --output or --output-topic; see `tandem windowed --help`")
-    if not (flags.dead_letters or flags.output):
+    if not (letters or output):
         raise UserError("--output-topic needs --dead-letters: a folder for what can't be read or computed")
-    if flags.shards < 1:
-        raise UserError(f"--shards is {flags.shards}; at least 1 is allowed")
-    return str(flags.dead_letters or f"{flags.output.rstrip('/')}/dead-letters")
+    if shards < 1:
+        raise UserError(f"--shards is {shards}; at least 1 is allowed")
+    return str(letters or f"{output.rstrip('/')}/dead-letters")
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Arguments) -> None:
     """Run to the end; with a subscription that is when it is stopped. Raises TandemError."""
     config, options = parse(arguments)
     pieces: list[FilePiece] = []
@@ -199,7 +179,7 @@ def _read_of(subscription: str) -> ReadFromPubSub:
         raise UserError(f"--subscription {subscription}: {message}; write {wanted}") from None
 
 
-def _sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+def _sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     config, options = parse(arguments)
     if config.subscription is None:
         local_batch_runner(options)

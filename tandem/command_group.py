@@ -1,22 +1,90 @@
-"""How every command of `tandem` ends: one line on stderr and an exit code, whatever went wrong."""
+"""How commands of `tandem` are found, and how each ends: one line on stderr and an exit code, whatever went wrong."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, MutableMapping, Sequence
+from importlib import import_module
+from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from tandem.command_list.commands import COMMANDS
+from tandem.command_list.entry import Entry, Flags
 from tandem.pipelines.console.ending import INTERRUPTED, end_for, print_error, wants_trace
 from tandem.schemas.errors import UserError
 
 __all__ = ["CommandGroup", "print_error"]
 
+_BEAM_TOO: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-class CommandGroup(TyperGroup):
+
+class _Commands(MutableMapping[str, Any]):
+    """Commands by name, each imported when it is asked for."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = {entry.name: entry for entry in entries}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = _load(self._entries[name])
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def lines(self) -> dict[str, TyperCommand]:
+        """A stand-in for each, with its line of help, for lists: nothing is imported."""
+        return {
+            entry.name: TyperCommand(entry.name, help=entry.line, rich_help_panel=entry.panel or None)
+            for entry in self._entries.values()
+        }
+
+
+def _load(entry: Entry) -> Any:
+    if entry.commands:
+        commands: Any = _Commands(entry.commands)
+        return _LazyGroup(name=entry.name, help=entry.line, commands=commands)
+    module, _, function = entry.function.partition(".")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(
+        entry.name,
+        epilog=f"Example: {entry.example}",
+        add_help_option=entry.flags is not Flags.PIPELINE,
+        context_settings=None if entry.flags is Flags.OWN else dict(_BEAM_TOO),
+    )(getattr(import_module(f"tandem.commands.{module}"), function))
+    return typer.main.get_command(app)
+
+
+class _LazyGroup(TyperGroup):
+    """A group whose help imports none of its commands."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        commands: Any = self.commands
+        self.commands = commands.lines()
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.commands = commands
+
+
+class CommandGroup(_LazyGroup):
     """The top-level group: a TandemError ends with its own exit code, wrong usage with that of UserError."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Commands(COMMANDS)})
 
     def main(
         self,

@@ -19,8 +19,8 @@ from tandem.journal.reading import segments_of
 from tandem.journal.runs.completeness import complete_to
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import journal_exists, open_blobs
-from tandem.pipelines.bounded.max_bad import DEFAULT_MAX_BAD, MaxBad
-from tandem.runners.options.config import Home
+from tandem.runners.options.max_bad import DEFAULT_MAX_BAD, MaxBad
+from tandem.runners.options.places import Home
 from tandem.schemas.definition.loading import Definition, Source
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.source.partitions import partition_values

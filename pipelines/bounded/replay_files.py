@@ -22,6 +22,7 @@ from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.text.streams import BOM, UTF_8
 from tandem.journal.storage.opening import journal_exists
 from tandem.pipelines.replay import Letter, Replayed
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SourceFileError, TandemError, UserError
@@ -205,7 +206,7 @@ def _backfill(
     if journal_exists(home.journal):
         # Only the letters: generations that were sealed meanwhile wait for a backfill of their own.
         arguments += ["--upto", str(served.boundary if served is not None else 0)]
-    run(arguments)
+    run(read_arguments("backfill", arguments))
 
 
 def _write_files(letters: Sequence[Letter], source: Source, folder: str) -> Iterator[tuple[str, list[Letter]]]:

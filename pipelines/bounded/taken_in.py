@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from tandem.journal.storage.blobs import BlobExistsError, BlobStore
 from tandem.journal.storage.opening import open_blobs
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 from tandem.storage.urls import beside
 

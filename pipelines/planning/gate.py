@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -12,8 +11,9 @@ from apache_beam.portability.api import beam_runner_api_pb2 as api
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import findings_of_sketches, updates_of
 from tandem.runners.local.tied_prism import OPEN_PORT
+from tandem.runners.options.reading import Arguments
 from tandem.runners.plan import updates as plan_updates
-from tandem.runners.plan.before_launch import accepted_codes, findings_of
+from tandem.runners.plan.before_launch import findings_of
 from tandem.runners.plan.checks.local import SERVED
 from tandem.runners.plan.checks.options import check_ignored
 from tandem.runners.plan.checks.reachable import check_prism
@@ -26,63 +26,59 @@ from tandem.runners.submission.launching import FN_API_RUNNER, is_local
 from tandem.runners.submission.runner_names import runner_of, spelled
 from tandem.schemas.errors import LaunchError, TandemError
 
-__all__ = ["Gate", "dry_run", "gate", "with_long_timeout", "with_runner_flags"]
+__all__ = ["Gate", "gate", "with_long_timeout", "with_runner_flags"]
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
     """A launch that may go on."""
 
-    arguments: list[str]
-    """With what its runner needs, and without what is for the checks alone."""
+    arguments: Arguments
+    """With what its runner needs."""
     warnings: tuple[Finding, ...]
     """Also errors that were accepted."""
 
 
-def gate(pipeline: Launchable, arguments: Sequence[str]) -> Gate:
+def gate(pipeline: Launchable, arguments: Arguments) -> Gate:
     """Let a launch pass, with its runner's flags added. Raises LaunchError (exit code 2) where it mustn't; UserError.
 
     On this machine's runners only flags are looked at: Tandem's own graphs are known to run there.
     """
-    rest, accepted = accepted_codes(arguments)
-    rest, against = take_value(rest, "--against")
-    rest, save = take_value(rest, "--save")
-    rest = with_long_timeout(arranged(pipeline.name, rest))
-    thorough = against is not None or save is not None or not _is_here(rest)
-    findings = _thorough(pipeline, rest, against, save) if thorough else _quick(pipeline.name, rest)
-    refuse(findings, accepted, plan=f"tandem plan {pipeline.name}")
+    against, save = arguments["against"], arguments["save"]
+    ready = with_long_timeout(arranged(arguments))
+    thorough = against is not None or save is not None or not _is_here(ready)
+    findings = _thorough(pipeline, ready, against, save) if thorough else _quick(ready)
+    refuse(findings, frozenset(arguments["accept"]), plan=f"tandem plan {pipeline.name}")
     if any(finding.code == "open-port" for finding in findings):
-        rest = [*rest, f"--experiments={OPEN_PORT}"]
-    return Gate(rest, tuple(finding for finding in findings if finding.level is not Level.NOTE))
+        ready = ready.with_beam(f"--experiments={OPEN_PORT}")
+    return Gate(ready, tuple(finding for finding in findings if finding.level is not Level.NOTE))
 
 
-def with_long_timeout(arguments: Sequence[str]) -> list[str]:
+def with_long_timeout(arguments: Arguments) -> Arguments:
     """With a `--job_server_timeout` of years for jobs of a job server: Beam 2.77 takes the 300 s of a request for the
     whole time that it waits for a job, so that longer ones would end their launcher.
     """
-    flags = flag_values(arguments)
+    flags = flag_values(arguments.beam)
     runner = flags.get("runner") or ""
     if "job_server_timeout" in flags or not runner or engine_of(PipelineOptions([f"--runner={runner}"])) not in SERVED:
-        return list(arguments)
-    return [*arguments, f"--job_server_timeout={YEARS}"]
+        return arguments
+    return arguments.with_beam(f"--job_server_timeout={YEARS}")
 
 
-def _is_here(arguments: Sequence[str]) -> bool:
-    runner = flag_values(arguments).get("runner") or ""
+def _is_here(arguments: Arguments) -> bool:
+    runner = flag_values(arguments.beam).get("runner") or ""
     return engine_of(PipelineOptions([f"--runner={runner}"] if runner else [])) is Engine.PRISM
 
 
-def _quick(name: str, arguments: Sequence[str]) -> tuple[Finding, ...]:
-    options = PipelineOptions(list(arguments))
+def _quick(arguments: Arguments) -> tuple[Finding, ...]:
+    options, name = PipelineOptions(list(arguments.beam)), arguments.command.name
     if name != "live" and is_local(options):
         options.view_as(StandardOptions).runner = FN_API_RUNNER
     launch = Launch(name, Graph(api.Pipeline(), None), options)
     return findings_of(launch, (check_ignored, check_prism))
 
 
-def _thorough(
-    pipeline: Launchable, arguments: Sequence[str], against: str | None, save: str | None
-) -> tuple[Finding, ...]:
+def _thorough(pipeline: Launchable, arguments: Arguments, against: str | None, save: str | None) -> tuple[Finding, ...]:
     sketches = pipeline.sketch(arguments)
     updates = updates_of(sketches, Path(against)) if against is not None else ()
     if save is not None:
@@ -90,14 +86,14 @@ def _thorough(
     return in_order((*updates, *findings_of_sketches(sketches)))
 
 
-def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], tuple[Finding, ...]]:
+def with_runner_flags(arguments: Arguments) -> tuple[Arguments, tuple[Finding, ...]]:
     """(the arguments as a launch would have them, what hinders that), for planning: nothing is downloaded.
 
     Raises LaunchError for a runner that there isn't.
     """
-    words = spelled(arguments)
+    words = spelled(arguments.beam)
     try:
-        return with_long_timeout(arranged(name, words, download=False)), ()
+        return with_long_timeout(arranged(replace(arguments, beam=tuple(words)), download=False)), ()
     except TandemError as error:
         defaults = [f"--{flag}={value}" if value else f"--{flag}" for flag, value in LIVE_DEFAULTS.items()]
         kept, runner = take_value(words, "--runner")
@@ -107,20 +103,5 @@ def with_runner_flags(name: str, arguments: Sequence[str]) -> tuple[list[str], t
         where = what.partition(":")[0] if what.startswith("--") else asked
         missing = Finding(Level.ERROR, "runner", what, where, remedy)
         of_runner = [f"--runner={runner_of(runner)}"] if runner else []
-        return [*kept, *of_runner, *(defaults if name == "live" else ())], in_order([missing])
-
-
-def dry_run(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """(the other arguments, whether `--dry_run` was among them), with or without a value."""
-    rest, found = list[str](), False
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        name, given, value = word.partition("=")
-        if name not in ("--dry_run", "--dry-run"):
-            rest.append(word)
-            continue
-        if not given and words and words[0].lower() in ("true", "false", "1", "0"):
-            value = words.pop(0)
-        found = value.lower() not in ("false", "0")
-    return rest, found
+        of_live = defaults if arguments.command.name == "live" else ()
+        return replace(arguments, beam=(*kept, *of_runner, *of_live)), in_order([missing])

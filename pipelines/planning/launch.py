@@ -10,10 +10,13 @@ from typing import Final
 import grpc
 
 from tandem.pipelines.console.ending import ended, wants_trace
+from tandem.pipelines.console.help import print_help
 from tandem.pipelines.console.printing import say
-from tandem.pipelines.planning.gate import dry_run, gate
+from tandem.pipelines.planning.gate import gate
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.report import show_dry_run
+from tandem.runners.options.reading import read_arguments, wants_help
+from tandem.runners.options.table import flag_named
 from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.remote_runs import code_of
 from tandem.schemas.errors import TandemError
@@ -26,14 +29,14 @@ _PRIVATE: Final = 0o077
 
 def launch(pipeline: Launchable, arguments: Sequence[str]) -> None:
     """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent. Raises TandemError."""
-    if {"--help", "-h"} & set(arguments):
-        pipeline.run(arguments)
+    if wants_help(arguments):
+        print_help(pipeline.name)
         return
-    rest, dry = dry_run(arguments)
-    if dry:
-        show_dry_run(pipeline, rest)
+    read = read_arguments(pipeline.name, arguments)
+    if flag_named(pipeline.name, "dry-run").of_beam and read["dry_run"]:
+        show_dry_run(pipeline, read)
         return
-    passed = gate(pipeline, rest)
+    passed = gate(pipeline, read)
     for finding in passed.warnings:
         say(f"{finding.level}: {finding.line()}", err=True)
     try:

@@ -15,7 +15,7 @@ from tandem.pipelines.planning.gate import with_runner_flags
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import Sketch, findings_of_sketches
 from tandem.runners.dataflow.job_graph import check_runner, write_job
-from tandem.runners.plan.before_launch import accepted_codes
+from tandem.runners.options.reading import Arguments
 from tandem.runners.plan.findings import Finding, errors_of, in_order
 from tandem.runners.plan.launch import flag_values
 from tandem.schemas.errors import UserError
@@ -25,14 +25,14 @@ __all__ = ["planned", "print_plan", "show_dry_run", "write_job_of"]
 _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def planned(pipeline: Launchable, arguments: Sequence[str]) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
+def planned(pipeline: Launchable, arguments: Arguments) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
     """What a launch with these arguments would launch, and what is to be said about it."""
-    words, hindrances = with_runner_flags(pipeline.name, arguments)
-    sketches = pipeline.sketch(words)
+    ready, hindrances = with_runner_flags(arguments)
+    sketches = pipeline.sketch(ready)
     found = findings_of_sketches(sketches)
     if hindrances:  # a cluster that isn't there has been told of; its workers and its version aren't known
         unknown = {"cluster", "environment"}
-        named = flag_values(arguments).keys() & {"flink_version", "flink_job_server_jar", "job_endpoint"}
+        named = flag_values(arguments.beam).keys() & {"flink_version", "flink_job_server_jar", "job_endpoint"}
         if not named:  # Tandem would have brought its own
             unknown |= {"flink-version", "source-state"}
         elif "flink_version" not in named:
@@ -41,21 +41,19 @@ def planned(pipeline: Launchable, arguments: Sequence[str]) -> tuple[Sequence[Sk
     return sketches, in_order((*hindrances, *found))
 
 
-def show_dry_run(pipeline: Launchable, arguments: Sequence[str]) -> None:
+def show_dry_run(pipeline: Launchable, arguments: Arguments) -> None:
     """`tandem NAME ... --dry_run`: what would be sent to Dataflow, written to `--dataflow_job_file` if that is named.
 
     Exit code 2 where a launch would be refused. Raises UserError for other runners, which have no such thing.
     """
-
-    rest, accepted = accepted_codes(arguments)
-    sketches, findings = planned(pipeline, rest)
+    sketches, findings = planned(pipeline, arguments)
     check_runner(sketches[0].options)
     path = sketches[0].options.view_as(DebugOptions).dataflow_job_file
     print_plan(sketches, findings)
     if path:
         write_job_of(sketches, Path(path))
         say(f"the job that would be sent is in {path}")
-    if errors_of(findings, accepted):
+    if errors_of(findings, arguments["accept"]):
         sys.exit(2)
 
 

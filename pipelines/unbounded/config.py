@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from tandem.journal.clocks import SECOND
-from tandem.runners.options.config import (
-    FlagParser,
-    Home,
-    add_definition_flag,
-    add_home_flags,
-    beam_options,
-    definition_text,
-    duration,
-    home_from,
-    load_definitions,
-)
-from tandem.runners.options.shards import SHARDS_HELP, shard_count
+from tandem.runners.options.beam import beam_options
+from tandem.runners.options.definitions import definition_text, load_definitions
+from tandem.runners.options.places import Home
+from tandem.runners.options.reading import Arguments
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
 
-__all__ = ["LiveConfig", "parse"]
+__all__ = ["LiveConfig", "config_of", "parse"]
 
 _MOST_MESSAGES: Final = 50_000
 
@@ -54,63 +43,52 @@ class LiveConfig:
     """Tail the journal that another run writes, instead of a subscription."""
 
 
-def parse(arguments: Sequence[str]) -> tuple[LiveConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    parser = FlagParser("tandem live", "Run definitions over a Pub/Sub subscription.")
-    add_definition_flag(parser, several=True)
-    add_home_flags(parser)
-    parser.flag("subscription", help="projects/PROJECT/subscriptions/NAME")
-    parser.flag("source", choices=("journal", "native"), default="journal", help="native: Beam's own read, on Dataflow")
-    parser.flag("follow", action="store_true", help="tail the journal of another run; pulls nothing, writes no journal")
-    parser.flag("lanes", type=int, help="readers of the subscription, each a lane of the journal")
-    parser.flag("max-messages", type=int, help="messages a pull, so a segment, at the most")
-    parser.flag("shards", type=shard_count, help=SHARDS_HELP)
-    parser.flag("idle-timeout", type=duration, default="10s", help="after that the watermark moves without events")
-    parser.flag("until-idle", type=duration, help="end after this long without messages (e.g. 15s)")
-    parser.flag("generation-interval", type=duration, help="how often a generation is sealed")
-    parser.flag("take-over", action="store_true", help="replace a run that is alive; it ends with exit code 75")
-    parser.flag("resume", metavar="RUN", help="restart this run from the runner's own checkpoint or savepoint")
-    parser.flag("base", metavar="BATCH_RUN", help="stand on this batch run; both are served once live has caught up")
-    parser.flag("no-screen", action="store_true", help="no live screen, even on a terminal")
-    flags, rest = parser.parse_known_args(list(arguments))
-    _check_source(flags)
-    if not 1 <= flags.max_messages <= _MOST_MESSAGES:
-        raise UserError(f"--max-messages is {flags.max_messages}; from 1 to {_MOST_MESSAGES:,} are possible")
-    config = LiveConfig(
-        definitions=load_definitions(flags.definition),
-        definition_texts=tuple(map(definition_text, flags.definition)),
-        subscription=flags.subscription,
-        home=home_from(flags),
-        lanes=flags.lanes,
-        max_messages=flags.max_messages,
-        idle_timeout=flags.idle_timeout,
-        until_idle=flags.until_idle,
-        generation_interval=flags.generation_interval,
-        take_over=flags.take_over,
-        resume=flags.resume,
-        screen=not flags.no_screen,
-        base=flags.base,
-        shards=flags.shards,
-        follow=flags.follow,
-    )
-    return config, beam_options(rest)
-
-
-_OF_WRITERS: Final[dict[str, Any]] = {"lanes": 1, "max_messages": 10_000, "generation_interval": 60 * SECOND}
-"""Flags that a follower has no use for, with their defaults."""
-
-
-def _check_source(flags: argparse.Namespace) -> None:
-    """A subscription or a journal to follow, and the flags of that; sets defaults."""
-    if flags.source != "journal":
+def parse(arguments: Arguments) -> tuple[LiveConfig, PipelineOptions]:
+    """A config, and Beam's options. Raises UserError."""
+    arguments.check_required()
+    if arguments["source"] != "journal":
         raise UserError("--source native is read by `tandem live` alone")
-    if not flags.follow and flags.subscription is None:
+    for name in _OF_NATIVE:
+        if arguments.has(name):
+            raise UserError(f"--{name.replace('_', '-')} is of --source native")
+    return config_of(arguments), beam_options(arguments)
+
+
+def config_of(arguments: Arguments) -> LiveConfig:
+    """What the flags say, whichever source is read. Raises UserError."""
+    _check_source(arguments)
+    most: int = arguments["max_messages"]
+    if not 1 <= most <= _MOST_MESSAGES:
+        raise UserError(f"--max-messages is {most}; from 1 to {_MOST_MESSAGES:,} are possible")
+    return LiveConfig(
+        definitions=load_definitions(arguments["definition"]),
+        definition_texts=tuple(map(definition_text, arguments["definition"])),
+        subscription=arguments["subscription"] or "",
+        home=arguments.home,
+        lanes=arguments["lanes"],
+        max_messages=most,
+        idle_timeout=arguments["idle_timeout"],
+        until_idle=arguments["until_idle"],
+        generation_interval=arguments["generation_interval"],
+        take_over=arguments["take_over"],
+        resume=arguments["resume"],
+        screen=not arguments["no_screen"],
+        base=arguments["base"],
+        shards=arguments["shards"],
+        follow=arguments["follow"],
+    )
+
+
+_OF_NATIVE: Final = ("dead_letter_topic", "id_label")
+_OF_WRITERS: Final = ("subscription", "take_over", "resume", "lanes", "max_messages", "generation_interval")
+"""Flags that a follower has no use for."""
+
+
+def _check_source(arguments: Arguments) -> None:
+    """A subscription or a journal to follow, and the flags of that."""
+    if not arguments["follow"] and not arguments.has("subscription"):
         raise UserError("--subscription is missing (or --follow, to tail the journal of another run)")
-    for name in ("subscription", "take_over", "resume", *_OF_WRITERS):
-        if flags.follow and getattr(flags, name):
+    for name in _OF_WRITERS:
+        if arguments["follow"] and arguments.has(name):
             flag = name.replace("_", "-")
             raise UserError(f"--follow and --{flag} exclude each other: a follower reads the journal, and writes none")
-    flags.subscription = flags.subscription or ""
-    for name, default in _OF_WRITERS.items():
-        if getattr(flags, name) is None:
-            setattr(flags, name, default)

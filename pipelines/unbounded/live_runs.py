@@ -9,7 +9,7 @@ from tandem.journal.runs.manifests import RunManifest
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.layout import lane_name
 from tandem.pipelines.unbounded.screen import note_idle_watermark
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
 from tandem.transforms.fold.stored_tiles import LiveRunRef

@@ -17,11 +17,11 @@ from apache_beam.io.gcp.pubsub import WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options
-from tandem.pipelines.unbounded import config as live_config
-from tandem.pipelines.unbounded.config import LiveConfig
+from tandem.pipelines.unbounded.config import LiveConfig, config_of
 from tandem.pipelines.unbounded.live_runs import base_of
 from tandem.pipelines.unbounded.views import fold_into_views, register
-from tandem.runners.options.config import FlagParser
+from tandem.runners.options.beam import beam_options
+from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import launch, wait
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
@@ -29,17 +29,14 @@ from tandem.schemas.errors import LaunchError, UserError
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.sources.decoding import source_readings
-from tandem.transforms.sources.native import NATIVE, DeadLetterMessages, ReadNative
+from tandem.transforms.sources.native import DeadLetterMessages, ReadNative
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "sketch", "split_source", "start_runs"]
+__all__ = ["NativeConfig", "NativeView", "build", "parse", "run", "sketch", "start_runs"]
 
-_SOURCES: Final = ("journal", NATIVE)
-_OF_JOURNAL: Final = (
-    *("--follow", "--lanes", "--shards", "--generation-interval", "--max-messages", "--take-over", "--until-idle"),
-)
-_ABOUT: Final = "Run definitions over Beam's own Pub/Sub read, on Dataflow. Takes the flags of `tandem live` too."
+
+_OF_JOURNAL: Final = ("follow", "lanes", "shards", "generation_interval", "max_messages", "take_over", "until_idle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +67,20 @@ class NativeView(beam.PTransform):  # type: ignore[misc]
         return dead | "DeadLetters" >> DeadLetterMessages(self.definition)
 
 
-def split_source(arguments: Sequence[str]) -> tuple[list[str], str]:
-    """(the other arguments, the source that `--source` names). Raises UserError for another than journal and native."""
-    parser = FlagParser("tandem live", "", add_help=False)
-    parser.flag("source", choices=_SOURCES, default=_SOURCES[0])
-    flags, rest = parser.parse_known_args(list(arguments))
-    return rest, str(flags.source)
-
-
-def parse(arguments: Sequence[str]) -> tuple[NativeConfig, PipelineOptions]:
-    """Tandem's flags as a config, the others as Beam's options. Raises UserError."""
-    rest, _ = split_source(arguments)
-    parser = FlagParser("tandem live --source native", _ABOUT)
-    parser.flag("dead-letter-topic", metavar="TOPIC", help="projects/PROJECT/topics/NAME; gets what can't be decoded")
-    parser.flag("id-label", metavar="ATTRIBUTE", help="attribute by which Dataflow removes redeliveries")
-    flags, rest = parser.parse_known_args(rest)
-    if not flags.dead_letter_topic:
+def parse(arguments: Arguments) -> tuple[NativeConfig, PipelineOptions]:
+    """A config, and Beam's options. Raises UserError."""
+    if not arguments["dead_letter_topic"]:
         raise UserError("--source native needs --dead-letter-topic: workers have no folder in which letters would stay")
     for name in _OF_JOURNAL:
-        if any(word.replace("_", "-").partition("=")[0] == name for word in rest):
-            raise UserError(f"{name} is of the journal, and --source native has none")
-    config, options = live_config.parse(rest)
+        if arguments.has(name):
+            raise UserError(f"--{name.replace('_', '-')} is of the journal, and --source native has none")
+    live = config_of(arguments.check_required())
+    options = beam_options(arguments)
     options.view_as(StandardOptions).streaming = True
-    return NativeConfig(config, flags.dead_letter_topic, flags.id_label), options
+    return NativeConfig(live, arguments["dead_letter_topic"], arguments["id_label"]), options
 
 
-def sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
+def sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     """The graph of `tandem live --source native` with these flags. Raises UserError."""
     config, options = parse(arguments)
     for definition in config.definitions:
@@ -108,7 +93,7 @@ def sketch(arguments: Sequence[str]) -> tuple[Sketch, ...]:
     return (Sketch("native", pipeline, options, config, config.definitions),)
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Arguments) -> None:
     """Start a run, or go on with one (`--resume`), and wait for its end. Raises TandemError."""
     config, options = parse(arguments)
     if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":

@@ -21,7 +21,7 @@ from tandem.journal.runs.manifests import load_run
 from tandem.journal.storage.opening import open_blobs
 from tandem.journal.tail import is_follower
 from tandem.pipelines.unbounded.facts import LiveFacts, NewestAnswers, Rates, ago, facts_of, problem_of
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import TandemError

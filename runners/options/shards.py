@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Final
-
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
 
 from tandem.journal.runs.manifests import RunManifest
 from tandem.schemas.buckets import BUCKETS
 from tandem.schemas.errors import UserError
 
-__all__ = ["SHARDS_HELP", "check_shards", "shard_count", "shards_for"]
-
-SHARDS_HELP: Final = "parts of each tile, for workers side by side (default: the runner's parallelism; 1 here)"
-
-
-def shard_count(text: str) -> int:
-    """An argparse type: from 1 to the number of buckets."""
-    if not text.isdigit() or not 1 <= int(text) <= BUCKETS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {BUCKETS}")
-    return int(text)
+__all__ = ["check_shards", "shards_for"]
 
 
 def shards_for(asked: int | None, options: PipelineOptions) -> int:

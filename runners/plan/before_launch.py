@@ -20,7 +20,7 @@ from tandem.runners.plan.findings import Finding, Level, errors_of, in_order, re
 from tandem.runners.plan.graph import graph_of
 from tandem.runners.plan.launch import Launch, Places
 
-__all__ = ["CHECKS", "Finding", "Level", "accepted_codes", "check_launch", "errors_of", "findings_of", "refuse"]
+__all__ = ["CHECKS", "Finding", "Level", "check_launch", "errors_of", "findings_of", "refuse"]
 
 Check = Callable[[Launch], Iterator[Finding]]
 
@@ -64,17 +64,3 @@ def places_of(config: Any) -> Places:
         lanes=getattr(first, "lanes", None) if not getattr(first, "follow", False) else None,
         resume=getattr(first, "resume", None),
     )
-
-
-def accepted_codes(arguments: Sequence[str]) -> tuple[list[str], frozenset[str]]:
-    """(the other arguments, the codes of `--accept CODE`)."""
-    rest, codes = list[str](), set[str]()
-    words = iter(arguments)
-    for word in words:
-        if word == "--accept":
-            codes.add(next(words, ""))
-        elif word.startswith("--accept="):
-            codes.add(word.removeprefix("--accept="))
-        else:
-            rest.append(word)
-    return rest, frozenset(codes)

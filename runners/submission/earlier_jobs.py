@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tandem.journal.runs.manifests import RunManifest, list_runs
 from tandem.journal.storage.blobs import BlobStore
 from tandem.runners.flink.runner_states import newest_state
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.runners.submission.remote_runs import Control, is_remote, job_name, state_folder
 from tandem.schemas.errors import LaunchError, TandemError
 

@@ -6,7 +6,7 @@ A flag that is given is never changed. `--runner flink` stands for the cluster t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ from tandem.journal.runs.manifests import load_run
 from tandem.journal.storage.opening import open_blobs
 from tandem.runners.flink.address import check_master
 from tandem.runners.flink.runner_states import newest_state
-from tandem.runners.options.config import Home, scratch_below
+from tandem.runners.options.places import Home, scratch_below
+from tandem.runners.options.reading import Arguments
 from tandem.runners.plan.launch import EMBEDDED, flag_values, is_this_machine, take_value
 from tandem.runners.submission.remote_runs import state_folder
 from tandem.runners.submission.runner_names import OWN_FLINK, spelled
@@ -42,26 +43,34 @@ BATCH_DEFAULTS: Final[Mapping[str, str]] = {
 """For bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
 
 
-def arranged(pipeline: str, arguments: Sequence[str], *, download: bool = True) -> list[str]:
+def arranged(arguments: Arguments, *, download: bool = True) -> Arguments:
     """The arguments of a pipeline (live, backfill, publish, reconcile) with what its runner needs added to them.
 
     Raises LaunchError for a runner that there isn't, for no address of a Flink, when `--runner flink` finds no cluster,
     or when a run to resume has left nothing to resume from. Without `download` a job server that isn't in the cache is
     named all the same.
     """
-    arguments = spelled(arguments)
-    flags = flag_values(arguments)
+    words = spelled(arguments.beam)
+    flags = flag_values(words)
     runner = (flags.get("runner") or "").rpartition(".")[2]
     if runner not in (OWN_FLINK, "FlinkRunner"):
-        return arguments
+        return replace(arguments, beam=tuple(words))
     added: dict[str, str] = {}
     if runner == OWN_FLINK:
-        arguments, _ = take_value(arguments, "--runner")
+        words, _ = take_value(words, "--runner")
         added |= _of_own_cluster(flags)
     else:
         added |= _of_address(flags, download)
-    added |= _of_pipeline(pipeline, {**added, **flags})
-    return [*arguments, *(_flag(name, value) for name, value in added.items() if name not in flags or name == "runner")]
+    added |= _of_pipeline(arguments, {**added, **flags})
+    more = [_flag(name, value) for name, value in added.items() if name not in flags or name == "runner"]
+    return _with_scratch(replace(arguments, beam=(*words, *more)), {**added, **flags})
+
+
+def _with_scratch(arguments: Arguments, flags: Mapping[str, Any]) -> Arguments:
+    """With a folder for what a backfill keeps on disk, where all workers are on this machine."""
+    if arguments.command.name != "backfill" or arguments.has("scratch") or not _is_here(flags):
+        return arguments
+    return arguments.with_value("scratch", scratch_below(arguments["home"]))
 
 
 def _flag(name: str, value: str) -> str:
@@ -106,22 +115,16 @@ def _job_server(master: str, download: bool) -> dict[str, str]:
     return {"flink_version": line, "flink_job_server_jar": str(jars.job_server)}
 
 
-def _of_pipeline(pipeline: str, flags: Mapping[str, Any]) -> dict[str, str]:
-    if pipeline != "live":
-        scratch = {"scratch": scratch_below(_place(flags))} if pipeline == "backfill" and _is_here(flags) else {}
-        return {**BATCH_DEFAULTS, **scratch, **_slots(flags, _cores())}
-    added = {**LIVE_DEFAULTS, **_slots(flags, max(_of_run(flags, "lanes"), _of_run(flags, "shards")))}
+def _of_pipeline(arguments: Arguments, flags: Mapping[str, Any]) -> dict[str, str]:
+    if arguments.command.name != "live":
+        return {**BATCH_DEFAULTS, **_slots(flags, _cores())}
+    added = {**LIVE_DEFAULTS, **_slots(flags, max(_of_run(arguments, "lanes"), _of_run(arguments, "shards")))}
     if _is_number(flags.get("checkpointing_interval")) and int(flags["checkpointing_interval"]) <= 0:
         added = {name: value for name, value in added.items() if "checkpoint" not in name}
-    run = flags.get("resume")
+    run = arguments["resume"]
     if run and "savepoint_path" not in flags:
-        added["savepoint_path"] = _newest_state(flags, run)
+        added["savepoint_path"] = _newest_state(arguments.home, run)
     return added
-
-
-def _place(flags: Mapping[str, Any]) -> str:
-    """Of `--home`."""
-    return str(flags.get("home") or os.environ.get("TANDEM_HOME", "tandem-data"))
 
 
 def _is_here(flags: Mapping[str, Any]) -> bool:
@@ -131,20 +134,15 @@ def _is_here(flags: Mapping[str, Any]) -> bool:
     return (master in EMBEDDED or is_this_machine(master)) and (endpoint is None or is_this_machine(endpoint))
 
 
-def _of_run(flags: Mapping[str, Any], what: str) -> int:
+def _of_run(arguments: Arguments, what: str) -> int:
     """How many lanes or shards the run that is resumed has, or as asked for."""
-    run = flags.get("resume")
+    run = arguments["resume"]
     if run:
         try:
-            return int(getattr(load_run(open_blobs(_home(flags).journal), run), what))
+            return int(getattr(load_run(open_blobs(arguments.home.journal), run), what))
         except (TandemError, ValueError):
             return 1  # the pipeline says what is wrong
-    return int(flags[what]) if _is_number(flags.get(what)) else 1
-
-
-def _home(flags: Mapping[str, Any]) -> Home:
-    usual = Home.at(_place(flags))
-    return replace(usual, journal=os.path.abspath(flags["journal"])) if flags.get("journal") else usual
+    return int(arguments[what] or 1)
 
 
 def _is_number(text: Any) -> bool:
@@ -169,9 +167,9 @@ def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
     return {"parallelism": str(max(1, min(wanted, free)))}
 
 
-def _newest_state(flags: Mapping[str, Any], run: str) -> str:
+def _newest_state(home: Home, run: str) -> str:
     """The newest whole savepoint or checkpoint in the run's folder."""
-    folder = state_folder(_home(flags), run)
+    folder = state_folder(home, run)
     if folder is None:
         raise LaunchError(f"--resume {run}: its journal is no folder of this machine; --savepoint_path names its state")
     newest = newest_state(folder)

@@ -19,7 +19,7 @@ from apache_beam.runners.runner import PipelineResult
 from sqlalchemy.exc import SQLAlchemyError
 
 from tandem.runners.flink.runner_states import states_beside
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.runners.submission.job_news import JobNews, Witness, say
 from tandem.runners.submission.launching import wait
 from tandem.runners.submission.run_ends import End, FollowerEnd

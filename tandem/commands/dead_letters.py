@@ -14,7 +14,8 @@ import typer
 
 from tandem.named import DefinitionArgument
 from tandem.pipelines.console.printing import console, print_json, say
-from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 from tandem.serving.installation.dead_letters import (
     Filters,
@@ -88,7 +89,7 @@ def list_letters(
     from tandem.serving.installation.dead_letter_data import letter_data
 
     filters = Filters(reason, stage, position, since, until, status, tuple(letters or ()))
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         target = target_of(definition, views, from_version)
         found = find(views, target, filters, dead_letter_folder(home, dead_letters))
     if as_json:
@@ -113,7 +114,7 @@ def show(
     from tandem.output.dead_letter_tables import print_letter
     from tandem.serving.installation.dead_letter_data import letter_data
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         target = target_of(definition, views, from_version)
         found = find(views, target, Filters(letters=(letter,)), dead_letter_folder(home, dead_letters))
     one = only_one(found, letter)
@@ -149,7 +150,7 @@ def drop(
     from tandem.views.rows import DeadLetterStatus
 
     filters = Filters(reason, stage, position, since, until, "open", tuple(letters or ()))
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         target = target_of(definition, views, from_version)
         found = find(views, target, filters, dead_letter_folder(home, dead_letters))[:limit]
         if dry_run:
@@ -194,7 +195,7 @@ def replay(
     from tandem.pipelines.bounded.replay_files import ReplayHome
     from tandem.schemas.definition.compiled import compile_definition
 
-    places, folder = Places.of(home, store, journal), dead_letter_folder(home, dead_letters)
+    places, folder = Home.of(home, store, journal), dead_letter_folder(home, dead_letters)
     filters = Filters(reason, stage, position, since, until, "open", tuple(letters or ()))
     with existing_store(places) as views:
         target = target_of(definition, views, from_version)

@@ -10,7 +10,8 @@ import typer
 
 from tandem.named import is_file_name, name_of
 from tandem.pipelines.console.printing import console, print_json, say
-from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import BehindError, UnreadMessagesError, UserError
 from tandem.storage.urls import place_of
 
@@ -49,7 +50,7 @@ def diff(
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.views.answers.comparing import compare
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         before, after = _two(views, old, new)
         changes = definition_changes(before, after)
         found = compare(views, compile_definition(before), compile_definition(after))
@@ -75,7 +76,7 @@ def promote(
 ) -> None:
     """Serve another version in one step; refused unless it holds all that is served now."""
     patience = _duration(wait)
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name, version = _target(views, new)
         before = views.publishing.served(name)
         end = time.monotonic() + patience
@@ -103,7 +104,7 @@ def drop(
     store: StoreOption = None,
 ) -> None:
     """Remove all runs of a version that isn't served; a pipeline that still writes it fails at its next write."""
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name, version = _target(views, new)
         removed = views.publishing.drop(version)
     say(

@@ -9,7 +9,8 @@ import typer
 
 from tandem.named import load_named
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import DeliveryError, UserError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def deliver(
         pause = parse_duration(every)
     except ValueError as error:
         raise UserError(f"--every: {error}") from None
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         deliverers = dict(_deliverers(definitions, views))
         try:
             if once:

@@ -13,7 +13,8 @@ from typing import IO, Annotated, Any, cast
 import typer
 
 from tandem.named import DefinitionArgument, load_named
-from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.files import private
@@ -69,7 +70,7 @@ def export(
     if out is None and form in BINARY and sys.stdout.isatty():
         raise UserError(f"--format {form} isn't for a terminal: --output FILE names a file")
     times = TimeFlags(0, window=window, start=start, end=end, zone=zone, first_day=first_day, step=step)
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         compiled = compile_definition(load_named(definition, views))
         wanted = export_of(compiled, times, SelectFlags(key, measures, where))
         with _opened(out) as file:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, JournalOption, existing_journal, journal_of
+from tandem.places import HomeOption, JournalOption, existing_journal
+from tandem.runners.options.places import journal_of
 from tandem.schemas.errors import TandemError, UserError
 from tandem.serving.questions.shown_times import ago_text
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
+from tandem.pipelines.console.help import print_help
 from tandem.pipelines.console.printing import say
+from tandem.runners.options.reading import wants_help
 
-__all__ = ["PASS_ON", "backfill", "check", "emulator", "live", "publish", "windowed"]
-
-PASS_ON: Final[dict[str, Any]] = {
-    "add_help_option": False,
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
-}
-"""Settings of commands that hand all their flags to a pipeline, Beam's own among them."""
+__all__ = ["backfill", "check", "emulator", "live", "publish", "windowed"]
 
 
 def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="definitions (YAML)")]) -> None:
@@ -40,6 +37,8 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
 
 def live(context: typer.Context) -> None:
     """Run definitions over a Pub/Sub subscription (an unbounded Beam pipeline; takes Beam's flags too)."""
+    if _helped("live", context.args):
+        return
     from tandem.pipelines.live import LIVE
     from tandem.pipelines.planning.launch import launch
 
@@ -47,7 +46,9 @@ def live(context: typer.Context) -> None:
 
 
 def backfill(context: typer.Context) -> None:
-    """Run a definition over files and sealed generations, and publish (takes Beam's flags too)."""
+    """Run definitions over files and sealed generations, and publish (takes Beam's flags too)."""
+    if _helped("backfill", context.args):
+        return
     from tandem.pipelines.backfill import BACKFILL
     from tandem.pipelines.planning.launch import launch
 
@@ -56,6 +57,8 @@ def backfill(context: typer.Context) -> None:
 
 def publish(context: typer.Context) -> None:
     """Publish the records of files to a Pub/Sub topic, in order of a column, paced or flat out."""
+    if _helped("publish", context.args):
+        return
     from tandem.pipelines.planning.launch import launch
     from tandem.pipelines.publish import PUBLISH
 
@@ -64,10 +67,20 @@ def publish(context: typer.Context) -> None:
 
 def windowed(context: typer.Context) -> None:
     """Windowed results of a definition from files or Pub/Sub as JSON, without journal or store (takes Beam's flags)."""
+    if _helped("windowed", context.args):
+        return
     from tandem.pipelines.planning.launch import launch
     from tandem.pipelines.windowed import WINDOWED
 
     launch(WINDOWED, context.args)
+
+
+def _helped(name: str, words: Sequence[str]) -> bool:
+    """Whether help is asked for, which is given: nothing of the pipeline is needed for it."""
+    helped = wants_help(words)
+    if helped:
+        print_help(name)
+    return helped
 
 
 def emulator(

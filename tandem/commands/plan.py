@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 from tandem.pipelines.console.printing import print_json
 
-__all__ = ["PLAN_SETTINGS", "plan"]
-
-PLAN_SETTINGS: Final[dict[str, Any]] = {"context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}}
-"""What isn't a flag of ours is one of the pipeline, or of Beam."""
+__all__ = ["plan"]
 
 
 def plan(
@@ -40,9 +37,11 @@ def plan(
     from tandem.pipelines.launchables import launchable
     from tandem.pipelines.planning.report import planned, print_plan, write_job_of
     from tandem.pipelines.planning.sketch import updates_of
+    from tandem.runners.options.reading import read_arguments
     from tandem.runners.plan.findings import errors_of, in_order
 
-    sketches, findings = planned(launchable(pipeline), context.args)
+    chosen = launchable(pipeline)
+    sketches, findings = planned(chosen, read_arguments(chosen.name, context.args))
     if against is not None:
         findings = in_order((*findings, *updates_of(sketches, against)))
     if save is not None:

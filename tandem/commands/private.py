@@ -11,7 +11,8 @@ from typing import Annotated, Final
 import typer
 
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, JournalOption, Places, StoreOption
+from tandem.places import HomeOption, JournalOption, StoreOption
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.files import make_folder, set_mode, wider
 
@@ -33,7 +34,7 @@ def private(
     changed = 0
     try:
         make_folder(home)
-        for root in _roots(home, Places.of(home, store, journal)):
+        for root in _roots(home, Home.of(home, store, journal)):
             for path, mode in wider(root, shared=group is not None, everything=True):
                 if group is not None:
                     shutil.chown(path, group=group)  # before the mode, of which it takes a part away
@@ -46,7 +47,7 @@ def private(
     say(f"{home}: {changed:,} files and folders changed; all of it is for {whom}")
 
 
-def exposed(home: str, places: Places) -> list[str]:
+def exposed(home: str, places: Home) -> list[str]:
     """A line for each of the first files and folders that more can reach than should, and what mends it."""
     found: list[str] = []
     for root in _roots(home, places):
@@ -57,7 +58,7 @@ def exposed(home: str, places: Places) -> list[str]:
     return [f"others can reach {shown}: `tandem private --home {home}` keeps them to you"]
 
 
-def _roots(home: str, places: Places) -> Iterator[str]:
+def _roots(home: str, places: Home) -> Iterator[str]:
     """The home, and what of it lies elsewhere."""
     inside = Path(home).absolute()  # of a URL there is nothing on this machine
     stores = []

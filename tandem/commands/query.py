@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tandem.named import DefinitionArgument, load_named
-from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def query(
 
     times = TimeFlags(time.time_ns() // 1000, window, at, start, end, since, zone, first_day, step)
     asked, select = SessionFlags(sessions, session_at, gap), SelectFlags(key, measures, where, by, top, bottom)
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         compiled = compile_definition(load_named(definition, views))
         question = question_of(compiled, times, asked, select, series=series)
         found = ask(views, question)

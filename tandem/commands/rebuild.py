@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, JournalOption, Places, StoreOption
+from tandem.places import HomeOption, JournalOption, StoreOption
+from tandem.runners.options.places import Home
 
 __all__ = ["rebuild"]
 
@@ -29,15 +30,12 @@ def rebuild(
     store: StoreOption = None,
     journal: JournalOption = None,
 ) -> None:
-    """Make a lost, damaged or older view store anew from journal and files; the one that is there is kept beside it."""
+    """Make a lost, damaged or older view store anew from journal and files; the one there is kept beside it."""
     from tandem.pipelines.rebuild import rebuild as run
-    from tandem.runners.options.config import Home
 
-    places, usual = Places.of(home, store, journal), Home.at(home)
     flags = ["--complete-until", complete_until] if complete_until is not None else []
-    chosen = Home(places.journal, places.store, usual.dead_letters)
     given = [os.path.abspath(path) for path in definitions or ()]
-    for made in run(chosen, given, files or (), flags):
+    for made in run(Home.of(home, store, journal), given, files or (), flags):
         read = f"{made.files} files and the journal up to generation {made.boundary}"
         say(f"{made.name}: made anew of {read}" + ("" if made.missing else ", nothing is missing"))
         for name in made.missing:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from tandem.named import DefinitionArgument, load_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
-from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 
-__all__ = ["RECONCILE_SETTINGS", "drift", "receipts", "reconcile"]
-
-RECONCILE_SETTINGS: Final[dict[str, Any]] = {
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True}
-}
-"""What isn't a flag of ours is one of Beam's."""
+__all__ = ["drift", "receipts", "reconcile"]
 
 
 def reconcile(
@@ -36,17 +32,20 @@ def reconcile(
     from tandem.output.drift import outcome_data
     from tandem.pipelines.bounded.reconcile_report import report
     from tandem.pipelines.planning.gate import with_long_timeout
-    from tandem.pipelines.reconcile import ReconcileConfig, check_logic
+    from tandem.pipelines.reconcile import check_logic, config_of
     from tandem.pipelines.reconcile import reconcile as run
-    from tandem.runners.options.config import Home, beam_options, piece_memory
+    from tandem.runners.options.beam import beam_options
+    from tandem.runners.options.reading import Arguments
+    from tandem.runners.options.values import piece_memory
     from tandem.runners.submission.flags import arranged
 
-    places, memory = Places.of(home, store, journal), piece_memory(max_piece_memory)
-    options = beam_options(with_long_timeout(arranged("reconcile", context.args)))
+    places, memory = Home.of(home, store, journal), piece_memory(max_piece_memory)
+    given = {"home": home, "store": store, "journal": journal, "dry_run": dry_run, "deep": deep}
+    arguments = Arguments.of("reconcile", {**given, "max_piece_memory": memory}, context.args)
+    options = beam_options(with_long_timeout(arranged(arguments)))
     with existing_store(places) as views:
         chosen = load_named(definition, views)
-    usual = Home.at(home)
-    config = ReconcileConfig(chosen, Home(places.journal, places.store, usual.dead_letters), dry_run, deep, memory)
+    config = config_of(arguments, chosen)
     outcome = run(config, options)
     if as_json:
         print_json(outcome_data(outcome, dry_run, chosen.key))
@@ -71,7 +70,7 @@ def receipts(
     from tandem.serving.installation.drift_data import key_data, receipt_data
     from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         listed = reconciliation_values(views, name, number)
         if number is not None and not listed:
@@ -118,7 +117,7 @@ def drift(
 
     if as_json + as_csv + (html is not None) > 1:
         raise UserError("--json, --csv and --html exclude each other")
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         points = drift_points(views, name, live_run)
     if as_json:

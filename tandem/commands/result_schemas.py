@@ -10,7 +10,8 @@ import typer
 
 from tandem.named import DefinitionArgument, is_file_name, load_named
 from tandem.pipelines.console.printing import print_json, say
-from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _compiled(definition: str, result: str, home: str, store: str | None) -> Com
     if is_file_name(definition):
         found = load(Path(definition))
     else:
-        with existing_store(Places.of(home, store)) as views:
+        with existing_store(Home.of(home, store)) as views:
             found = load_named(definition, views)
     if result not in found.results:
         known = f"it has {', '.join(found.results)}" if found.results else "it has none"

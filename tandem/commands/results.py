@@ -9,7 +9,8 @@ import typer
 
 from tandem.named import DefinitionArgument, load_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
-from tandem.places import HomeOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def list_results(
     """List the last revision of each window and key, the newest windows first."""
     from tandem.views.results.listing import revisions
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
         name = compiled.definition.name
         with views.database.read() as connection:
@@ -67,7 +68,7 @@ def show(
     from tandem.views.results.listing import revisions, waiting_messages
 
     start = parse_time(at, "--at")
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
         name, wanted = compiled.definition.name, _key_of(compiled, key) or "[]"
         with views.database.read() as connection:
@@ -96,7 +97,7 @@ def dead(
     from tandem.schemas.certificate import time_text
     from tandem.views.results.listing import dead_messages
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         with views.database.read() as connection:
             rows = dead_messages(connection, name)
@@ -119,7 +120,7 @@ def retry(
     """Let messages that were refused, and outputs that wait for their next try, be tried at once."""
     from tandem.views.outbox.messages import revive
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         count = revive(views.database, name)
     say(f"{name}: {count:,} refused messages are tried again")
@@ -139,7 +140,7 @@ def send(
     from tandem.views.results.marking import mark_span
     from tandem.views.results.spans import served_tiles
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
         views.definitions.register(compiled)
         low, high = _span(start, end) or (_BEGINNING, _END)

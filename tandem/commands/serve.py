@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, JournalOption, Places, StoreOption
+from tandem.places import HomeOption, JournalOption, StoreOption
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import LaunchError, UserError
 
 __all__ = ["serve"]
@@ -54,7 +55,7 @@ def serve(
         raise UserError(
             f"--home {home}: API keys and the audit log need a folder; --store and --journal name the others"
         )
-    places = Places.of(home, store, journal)
+    places = Home.of(home, store, journal)
     settings = Settings(
         Path(home).absolute(),
         places.store,

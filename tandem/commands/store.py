@@ -10,7 +10,8 @@ import typer
 
 from tandem.named import DefinitionArgument, name_of
 from tandem.pipelines.console.printing import console, print_json, say
-from tandem.places import HomeOption, JournalOption, Places, StoreOption, existing_store
+from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
 from tandem.storage.urls import is_url
 
 __all__ = ["prune", "publications", "roll_back", "status"]
@@ -31,7 +32,7 @@ def status(
     from tandem.serving.installation.status_data import status_data
     from tandem.views.report import status_report
 
-    places = Places.of(home, store, journal)
+    places = Home.of(home, store, journal)
     with existing_store(places) as views:
         report = status_report(views, name_of(definition, views))
     state = read_state(open_blobs(places.journal)) if journal_exists(places.journal) else None
@@ -55,7 +56,7 @@ def publications(
     from tandem.output.status_tables import print_publications
     from tandem.serving.installation.status_data import publication_data
 
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         served, listed = views.publishing.served(name), views.publishing.publications(name)
     current = served.ordinal if served is not None else 0
@@ -82,7 +83,7 @@ def roll_back(
     store: StoreOption = None,
 ) -> None:
     """Serve the batch run of an older publication again; refused where an answer would lose events."""
-    with existing_store(Places.of(home, store)) as views:
+    with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         done = views.publishing.roll_back(name, publication, live_run=live_run, note=note)
     say(
@@ -102,7 +103,7 @@ def prune(
 
     And Flink's checkpoints and savepoints of runs that can't be resumed any more.
     """
-    places = Places.of(home, store, journal)
+    places = Home.of(home, store, journal)
     with existing_store(places) as views:
         name = name_of(definition, views)
         removed = views.publishing.prune(name, keep)

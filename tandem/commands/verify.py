@@ -40,7 +40,7 @@ def verify(
     """Prove on a sample that batch, live and every mix of them give one answer, whatever comes, fails and is late."""
     from random import Random
 
-    from tandem.runners.options.config import definition_text
+    from tandem.runners.options.definitions import definition_text
     from tandem.schemas.definition.loading import load
     from tandem.verification.measure_modules import import_measures
     from tandem.verification.sample import read_sample

@@ -22,6 +22,7 @@ from benchmarks.jobs import JOBS
 from benchmarks.results import Row, load
 from benchmarks.tables import peers_detail, peers_overview
 from tandem.pipelines.backfill import parse
+from tandem.runners.options.reading import read_arguments
 
 pytestmark = pytest.mark.xdist_group("processes")
 
@@ -152,7 +153,7 @@ def test_halves_are_recorded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["tandem", "tandem-1", "tandem-2", "tandem-10d"])
 def test_tandem_is_given_flags_that_it_has(tmp_path: Path, name: str) -> None:
     command = growth.ALL_ENGINES[name].command("clicks", ("page",), "parquet", [tmp_path / "a.parquet"], tmp_path)
-    configs, _ = parse(command[command.index("backfill") + 1 :])
+    configs, _ = parse(read_arguments("backfill", command[command.index("backfill") + 1 :]))
     assert len({config.definition.name for config in configs}) == (10 if name == "tandem-10d" else 1)
     assert {config.files for config in configs} == {(str(tmp_path / "*.parquet"),)}
 
@@ -181,7 +182,7 @@ def test_bad_flags(capsys: pytest.CaptureFixture[str], flag: str, told: str) -> 
 def test_the_definitions_have_the_keys_of_the_jobs() -> None:
     for job, keys in JOBS.items():
         command = ENGINES["tandem"].command(job, keys, "parquet", [Path("/a.parquet")], Path("/nowhere"))
-        [config], _ = parse(command[command.index("backfill") + 1 :])
+        [config], _ = parse(read_arguments("backfill", command[command.index("backfill") + 1 :]))
         assert (config.definition.name, tuple(config.definition.key)) == (job, keys)
 
 

@@ -11,6 +11,7 @@ from examples.flights.data import FlightFiles, read_flights
 from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
 from tandem.pipelines import backfill, publish
 from tandem.pipelines.unbounded import config as live_config
+from tandem.runners.options.reading import read_arguments
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +25,15 @@ def files(installation: Installation) -> FlightFiles:
 
 
 def test_commands_are_parsed(installation: Installation) -> None:
-    config, _ = live_config.parse(installation.live(2.5)[1:])
+    config, _ = live_config.parse(read_arguments("live", installation.live(2.5)[1:]))
     assert (config.subscription, config.generation_interval) == (SUBSCRIPTION, 2_500_000)
-    publish_config, _ = publish.parse(installation.publish(Path("december.jsonl"), 75_000.4)[1:])
+    publish_config, _ = publish.parse(
+        read_arguments("publish", installation.publish(Path("december.jsonl"), 75_000.4)[1:])
+    )
     assert (publish_config.topic.topic, publish_config.speed, publish_config.order_by) == (TOPIC, 75_000, "known_at")
-    (backfill_config,), _ = backfill.parse(installation.backfill(Path("a.csv"), Path("b.avro"))[1:])
+    (backfill_config,), _ = backfill.parse(
+        read_arguments("backfill", installation.backfill(Path("a.csv"), Path("b.avro"))[1:])
+    )
     assert backfill_config.files == ("a.csv", "b.avro")
     assert backfill_config.definition.version == installation.compiled.version
 

@@ -331,10 +331,11 @@ def test_files_that_cannot_be_read_are_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tandem.runners.options.config.MAX_PIECE_MEMORY", 2 << 20)
+    monkeypatch.setattr("tandem.runners.options.values._LEAST_MEMORY", 2 << 20)
     target = ["--topic", stage.topic] if command == "publish" else []
     path = make(folder(tmp_path / "data"))
-    refused(tandem(command, "--definition", str(definitions["json"]), "--files", str(path), *target), problem)
+    flags = ["--definition", str(definitions["json"]), "--files", str(path), "--max-piece-memory", "2MiB", *target]
+    refused(tandem(command, *flags), problem)
     assert stage.view(definitions["json"]).results() == {}
 
 

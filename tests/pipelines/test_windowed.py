@@ -15,6 +15,7 @@ from apache_beam.transforms.window import TimestampedValue
 from windowed_transcripts import RUNNER
 
 from tandem.pipelines import windowed
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import DefinitionError, LaunchError, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ def flags(events: Path, *more: str) -> list[str]:
     ],
 )
 def test_files(events: Path, more: list[str], wanted: list[Any]) -> None:
-    windowed.run(flags(events, *more))
+    windowed.run(read_arguments("windowed", flags(events, *more)))
     rows = written(events.parent / "out")
     assert told(rows) == wanted
     assert {(row["definition"], row["timing"], row["pane"]) for row in rows} == {("clicks", "ON_TIME", 0)}
@@ -90,9 +91,9 @@ def test_files(events: Path, more: list[str], wanted: list[Any]) -> None:
 
 
 def test_a_run_again_writes_the_same_files(events: Path) -> None:
-    windowed.run(flags(events, "--window", "1h"))
+    windowed.run(read_arguments("windowed", flags(events, "--window", "1h")))
     before = {file.name: file.read_bytes() for file in (events.parent / "out").glob("*.jsonl")}
-    windowed.run(flags(events, "--window", "1h"))
+    windowed.run(read_arguments("windowed", flags(events, "--window", "1h")))
     assert {file.name: file.read_bytes() for file in (events.parent / "out").glob("*.jsonl")} == before
 
 
@@ -117,7 +118,7 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Early, on time and late; the copy of an event counts in none."""
     monkeypatch.setattr(windowed, "_read_of", lambda subscription: Told())
     wanted = ["--definition", CLICKS, *SUBSCRIPTION, "--window", "1h", "--early", "0s", "--output", str(tmp_path)]
-    config, _ = windowed.parse(wanted)
+    config, _ = windowed.parse(read_arguments("windowed", wanted))
     options = PipelineOptions([f"--runner={RUNNER}", "--streaming"])
     windowed.build(config, options, []).run().wait_until_finish()
     panes = sorted((r["key"]["page"], r["pane"], r["timing"], r["results"]["amount"]) for r in written(tmp_path))
@@ -149,15 +150,24 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_flags_that_dont_go_together(arguments: list[str], message: str) -> None:
     with pytest.raises(UserError) as refused:
-        windowed.parse(["--definition", CLICKS, *arguments])
+        windowed.parse(read_arguments("windowed", ["--definition", CLICKS, *arguments]))
     assert message in str(refused.value)
 
 
 def test_a_window_that_is_none_is_refused_before_anything_runs() -> None:
     with pytest.raises(DefinitionError, match=r"window\.since"):
-        windowed.parse(["--definition", CLICKS, "--files", "x", "--output", "o", "--window", "{since: day}"])
+        windowed.parse(
+            read_arguments(
+                "windowed", ["--definition", CLICKS, "--files", "x", "--output", "o", "--window", "{since: day}"]
+            )
+        )
 
 
 def test_runners_that_cant_read_messages_by_themselves() -> None:
     with pytest.raises(LaunchError, match="FlinkRunner can't read Pub/Sub by itself"):
-        windowed.run(["--definition", CLICKS, *SUBSCRIPTION, "--window", "1h", "--output", "o", "--runner=FlinkRunner"])
+        windowed.run(
+            read_arguments(
+                "windowed",
+                ["--definition", CLICKS, *SUBSCRIPTION, "--window", "1h", "--output", "o", "--runner=FlinkRunner"],
+            )
+        )

@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 from tandem.app import app
 from tandem.formats.dead_letters.files import decode, encode
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.schemas.messages import DeadLetter
@@ -124,7 +125,7 @@ def parse(words: list[str]) -> None:
     """Give a command's words to the parser that it has, without running it."""
     if words[0] in PIPELINES:
         module = __import__(f"tandem.pipelines.{words[0]}", fromlist=["parse"])
-        module.parse(words[1:])
+        module.parse(read_arguments(words[0], words[1:]))
         return
     command: Any = typer.main.get_command(app)
     names = ["tandem"]

@@ -19,12 +19,14 @@ from schemas import SCHEMA, named
 from transforms import cleaned
 
 from tandem.pipelines.backfill import run
+from tandem.runners.options.reading import read_arguments
 
 if __name__ == "__main__":
     lines = [cleaned(line) for line in open("raw.txt", encoding="utf-8")]
     open("orders.jsonl", "w", encoding="utf-8").writelines(lines)
     open(named("avsc"), "w", encoding="utf-8").write(SCHEMA)
-    run(["--definition", named("yaml"), "--files", "orders.jsonl", "--home", "data"], processes=True)
+    flags = ["--definition", named("yaml"), "--files", "orders.jsonl", "--home", "data"]
+    run(read_arguments("backfill", flags), processes=True)
 """
 SCHEMAS = '''
 SCHEMA = """{"type": "record", "name": "Order", "fields": [

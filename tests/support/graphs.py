@@ -19,6 +19,7 @@ from tandem.pipelines.unbounded import following
 from tandem.pipelines.unbounded import native as native_live
 from tandem.pipelines.unbounded.live_runs import start_live_run
 from tandem.pipelines.unbounded.views import register
+from tandem.runners.options.reading import read_arguments
 from tandem.runners.plan.graph import Step, falls_back, graph_of, plain, short
 from tandem.runners.plan.updates import GraphRecord, load, save
 from tandem.schemas.definition.compiled import compile_definition
@@ -62,7 +63,7 @@ def backfill_graph(folder: Path) -> beam.Pipeline:
     """Of a backfill over files."""
     arguments = ["--definition", f"{folder}/sales.yaml", "--files", f"{folder}/*.jsonl", "--home", f"{folder}/batch"]
     (folder / "batch").mkdir()
-    (config,), options = backfill.parse(arguments)
+    (config,), options = backfill.parse(read_arguments("backfill", arguments))
     store = open_store(config.home.store)
     store.definitions.register(compile_definition(config.definition), config.definition_text)
     return backfill.build([backfill.Job(config, plan(config, store))], options, store, config.scratch)
@@ -72,7 +73,7 @@ def live_graph(folder: Path) -> beam.Pipeline:
     """Of a live run of two definitions."""
     named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
     home = ["--home", f"{folder}/live", "--subscription", "projects/p/subscriptions/s"]
-    config, options = live_config.parse([*named, *home])
+    config, options = live_config.parse(read_arguments("live", [*named, *home]))
     (folder / "live" / "journal").mkdir(parents=True)
     store, blobs = open_store(config.home.store), LocalBlobs(config.home.journal)
     register(store, config)
@@ -84,7 +85,7 @@ def live_graph(folder: Path) -> beam.Pipeline:
 def follow_graph(folder: Path) -> beam.Pipeline:
     """Of a follower of two definitions."""
     named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
-    config, options = live_config.parse([*named, "--home", f"{folder}/follow", "--follow"])
+    config, options = live_config.parse(read_arguments("live", [*named, "--home", f"{folder}/follow", "--follow"]))
     (folder / "follow" / "journal").mkdir(parents=True)
     store = open_store(config.home.store)
     register(store, config)
@@ -95,14 +96,16 @@ def follow_graph(folder: Path) -> beam.Pipeline:
 def publish_graph(folder: Path) -> beam.Pipeline:
     """Of the publisher."""
     files = ["--files", f"{folder}/sales.jsonl", "--topic", "projects/p/topics/t"]
-    config, options = publish.parse(["--definition", f"{folder}/sales.yaml", *files])
+    config, options = publish.parse(read_arguments("publish", ["--definition", f"{folder}/sales.yaml", *files]))
     return publish.build(config, options, *publish.read_messages(config))
 
 
 def reconcile_graph(folder: Path) -> beam.Pipeline:
     """Of a reconcile run that computes tiles again."""
     (folder / "reconcile").mkdir()
-    config, options = reconcile.parse(["--definition", f"{folder}/sales.yaml", "--home", f"{folder}/reconcile"])
+    config, options = reconcile.parse(
+        read_arguments("reconcile", ["--definition", f"{folder}/sales.yaml", "--home", f"{folder}/reconcile"])
+    )
     store = open_store(config.home.store)
     found = audit(store, compile_definition(config.definition), deduplicates=True)
     return reconcile.build(config, options, found, Reread((), 0, 0, 0, 0), str(folder))
@@ -111,7 +114,9 @@ def reconcile_graph(folder: Path) -> beam.Pipeline:
 def windowed_graph(folder: Path) -> beam.Pipeline:
     """Of windowed results over files, with a pane before and behind the one on time."""
     named = ["--definition", f"{folder}/sales.yaml", "--files", f"{folder}/*.jsonl", "--output", f"{folder}/out"]
-    config, options = windowed.parse([*named, "--window", "1m", "--early", "1s", "--lateness", "1h"])
+    config, options = windowed.parse(
+        read_arguments("windowed", [*named, "--window", "1m", "--early", "1s", "--lateness", "1h"])
+    )
     return windowed.build(config, options, [])
 
 
@@ -120,7 +125,7 @@ def native_graph(folder: Path) -> beam.Pipeline:
     named = ["--definition", f"{folder}/sales.yaml", "--definition", f"{folder}/second.yaml"]
     source = ["--source", "native", "--subscription", "projects/project/subscriptions/clicks"]
     topic = ["--dead-letter-topic", "projects/project/topics/dead"]
-    config, options = native_live.parse([*named, "--home", f"{folder}/native", *source, *topic])
+    config, options = native_live.parse(read_arguments("live", [*named, "--home", f"{folder}/native", *source, *topic]))
     (folder / "native").mkdir()
     store = open_store(config.live.home.store)
     register(store, config.live)

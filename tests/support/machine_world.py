@@ -19,7 +19,7 @@ from tandem.journal.clocks import SECOND, ManualClock
 from tandem.journal.index import JournalIndex
 from tandem.journal.lanes.reader import LaneReader
 from tandem.pipelines.bounded.plan import Plan
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.buckets import bucket_of, shard_from
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import FencedError

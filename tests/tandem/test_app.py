@@ -12,9 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.commands import pipelines as running
 from tandem.pipelines.launchables import LAUNCHABLES
-from tandem.places import Places
+from tandem.runners.options.reading import Arguments, read_arguments
 from tandem.schemas.errors import FencedError, StoreError, TandemError, WriterAliveError
 from tandem.serving.questions.shown_times import ago_text
 
@@ -92,51 +91,38 @@ def test_errors_end_with_one_line_and_their_code(
 
 @pytest.mark.parametrize("command", ["live", "backfill", "publish"])
 def test_pipelines_get_all_their_flags(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[str]] = []
-    pipeline = replace(LAUNCHABLES[command], run=lambda arguments: seen.append(list(arguments)))
+    seen: list[Arguments] = []
+    pipeline = replace(LAUNCHABLES[command], run=seen.append)
     monkeypatch.setattr(f"tandem.pipelines.{command}.{command.upper()}", pipeline)
-    given = ["--definition", "a.yaml", "--help", "--runner=FlinkRunner", "--flink_master", "host:1", "-x"]
-    assert run(command, *given).exit_code == 0
-    assert seen == [given]
+    given = ["--definition", "a.yaml", "--runner=DirectRunner", "--project", "some"]
+    ended = run(command, *given)
+    assert ended.exit_code == 0, ended.output
+    assert [(read.command.name, read["definition"], read.beam) for read in seen] == [
+        (command, "a.yaml" if command == "publish" else ["a.yaml"], tuple(given[2:]))
+    ]
 
 
-def test_pass_on_leaves_help_to_the_pipeline() -> None:
-    assert running.PASS_ON["add_help_option"] is False
+def test_help_of_pipelines_needs_nothing_of_them() -> None:
+    code = "import sys\nfrom tandem.app import app\nfrom typer.testing import CliRunner\n"
+    code += "for name in ('live', 'backfill', 'publish', 'windowed'):\n"
+    code += "    shown = CliRunner().invoke(app, [name, '--definition', 'x', '--help']).stdout\n"
+    code += "    assert f'Usage: tandem {name} [OPTIONS]' in shown and 'Example: tandem ' in shown, shown\n"
+    code += "print([m for m in sys.argv[1:] if m in sys.modules and m != 'pydantic'])"  # Typer's own
+    found = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert found.stdout == "[]\n", found.stderr
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        pytest.param({"home": "here"}, id="home"),
-        pytest.param({"home": "/abs", "journal": "j"}, id="journal"),
-        pytest.param({"home": "h", "store": "views/file.db"}, id="store-path"),
-        pytest.param({"home": "h", "store": "postgresql://u@h/db"}, id="store-url"),
-    ],
-)
-def test_places_are_those_of_the_pipelines(flags: dict[str, str]) -> None:
-    from tandem.runners.options.config import FlagParser, add_home_flags, home_from
-
-    parser = FlagParser("test", "")
-    add_home_flags(parser)
-    home = home_from(parser.parse_args([f"--{name}={value}" for name, value in flags.items()]))
-    places = Places.of(**flags)
-    assert (places.journal, places.store) == (home.journal, home.store)
-
-
-def test_default_home_is_that_of_the_pipelines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tandem.runners.options.config import FlagParser, add_home_flags, home_from
-
+def test_default_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TANDEM_HOME", raising=False)
     monkeypatch.chdir(tmp_path)
-    parser = FlagParser("test", "")
-    add_home_flags(parser)
-    store = home_from(parser.parse_args([])).store.removeprefix("sqlite:///")
+    store = read_arguments("backfill", []).home.store.removeprefix("sqlite:///")
+    assert store == f"{tmp_path}/tandem-data/views.db"
     shown = run("status", "orders")
     assert shown.stderr.startswith(f"error: no view store at {store}: ")
 
 
 def test_registered_text_can_be_read_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from tandem.runners.options.config import definition_text
+    from tandem.runners.options.definitions import definition_text
     from tandem.schemas.definition.loading import load, loads
 
     path = ROOT / "examples/clicks/clicks.yaml"

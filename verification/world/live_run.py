@@ -19,7 +19,7 @@ from tandem.journal.lanes.reader import LaneReader
 from tandem.journal.runs.manifests import start_run
 from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.pipelines.unbounded.live_runs import start_live_run
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.columns import LATE
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, SegmentTally, TileKey

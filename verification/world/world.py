@@ -24,7 +24,7 @@ from tandem.journal.storage.layout import lane_name
 from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.journal.storage.segments import load_segment
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError

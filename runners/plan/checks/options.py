@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Final
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import create_runner
 
+from tandem.runners.options.beam import known_flags
 from tandem.runners.plan.findings import Finding, Level
 from tandem.runners.plan.launch import Engine, Launch, suggestion
 
@@ -71,20 +70,10 @@ _INSTEAD: Final = {
 }
 
 
-@cache
-def known_flags() -> frozenset[str]:
-    """The names of all options that Beam's Python side knows."""
-    parser = argparse.ArgumentParser(conflict_handler="resolve", add_help=False, allow_abbrev=False)
-    for group in PipelineOptions.__subclasses__():
-        group._add_argparse_args(parser)
-    flags = (flag for action in parser._actions for flag in action.option_strings if flag.startswith("--"))
-    return frozenset(flag[2:].replace("-", "_") for flag in flags)
-
-
 def check_unknown(launch: Launch) -> Iterator[Finding]:
     """Flags that neither Beam nor the runner knows: Beam drops them without a word."""
     if launch.engine not in (Engine.FLINK, Engine.SPARK, Engine.PORTABLE):
-        return  # tandem.runners.options.config refuses them for all others
+        return  # tandem.runners.options.beam refuses them for all others
     of_runner = (*FLINK_OPTIONS, *_PORTABLE) if launch.engine is not Engine.SPARK else _PORTABLE
     known = known_flags() | set(of_runner)
     for name in launch.flags:

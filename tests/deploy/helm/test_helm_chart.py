@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from tandem.app import app
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.unbounded.config import parse
+from tandem.runners.options.reading import read_arguments
 
 
 @pytest.fixture(scope="module")
@@ -160,11 +161,11 @@ def test_arguments_are_ones_that_tandem_takes(
         (one,) = (c for c in containers(named(made, kind, name)))
         return [word.replace("/definitions/clicks.yaml", file) for word in one["args"]]
 
-    config, _ = parse(arguments("Deployment", "demo-live")[1:])
+    config, _ = parse(read_arguments("live", arguments("Deployment", "demo-live")[1:]))
     assert (config.lanes, config.take_over, config.home.journal) == (4, True, "gs://demo-tandem/clicks/journal")
     for job in ("backfill", "reconcile"):
         cron = f"demo-{job}" + ("-clicks" if job == "reconcile" else "")
-        assert launchable(job).sketch([*arguments("CronJob", cron)[1:]])
+        assert launchable(job).sketch(read_arguments(job, arguments("CronJob", cron)[1:]))
     shown = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "300"}).output
     for word in arguments("Deployment", "demo-serve")[1:]:
         assert word.partition("=")[0] in shown

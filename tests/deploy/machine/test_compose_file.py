@@ -11,6 +11,7 @@ from deploy_tools import DEPLOY, ran, tool
 
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.unbounded.config import parse
+from tandem.runners.options.reading import read_arguments
 
 FILE: Final = DEPLOY / "compose/compose.yaml"
 
@@ -53,12 +54,12 @@ def test_commands_are_ones_that_tandem_takes(made: dict[str, Any]) -> None:
         word.replace("/definitions/", f"{DEPLOY.parent}/examples/clicks/")
         for word in made["services"]["live"]["command"]
     ]
-    config, _ = parse(live[1:])
+    config, _ = parse(read_arguments("live", live[1:]))
     assert config.home.store == "postgresql://tandem@store:5432/tandem"
     (script,) = made["services"]["backfill"]["command"]
     (line,) = (line.strip() for line in script.splitlines() if line.strip().startswith("tandem"))
     words = [word.replace("/definitions/", f"{DEPLOY.parent}/examples/clicks/") for word in line.split()[2:]]
-    assert launchable("backfill").sketch(words)
+    assert launchable("backfill").sketch(read_arguments("backfill", words))
 
 
 @pytest.mark.parametrize("name", ["live", "serve", "backfill"])

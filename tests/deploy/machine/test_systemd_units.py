@@ -14,6 +14,7 @@ from deploy_tools import DEPLOY, ran
 
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.unbounded.config import parse
+from tandem.runners.options.reading import read_arguments
 
 UNITS: Final = sorted((DEPLOY / "systemd").iterdir())
 CLICKS: Final = str(DEPLOY.parent / "examples/clicks/clicks.yaml")
@@ -68,11 +69,11 @@ def command(unit: str) -> list[str]:
 def test_commands_are_ones_that_tandem_takes() -> None:
     words = command("tandem-live@.service")
     assert words[0] == "live"
-    config, _ = parse(words[1:])
+    config, _ = parse(read_arguments("live", words[1:]))
     assert config.subscription == "projects/p/subscriptions/s"
     words = command("tandem-backfill@.service")
     assert words[0] == "backfill"
-    assert launchable("backfill").sketch(words[1:])
+    assert launchable("backfill").sketch(read_arguments("backfill", words[1:]))
 
 
 def test_restarts_leave_out_what_a_restart_cant_mend() -> None:

@@ -13,6 +13,7 @@ from sales import START, Sale
 from sales_files import write_journal
 
 from tandem.pipelines import backfill
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import TooManyBadError, UnreadMessagesError
@@ -33,7 +34,9 @@ def test_old_messages_are_read_with_a_field_more(tmp_path: Path) -> None:
     write_journal(home / "journal", [written])
 
     def run(*arguments: str) -> None:
-        backfill.run(["--definition", str(tmp_path / "sales.yaml"), "--home", str(home), *arguments])
+        backfill.run(
+            read_arguments("backfill", ["--definition", str(tmp_path / "sales.yaml"), "--home", str(home), *arguments])
+        )
 
     def served() -> int:
         definition = compile_definition(load(tmp_path / "sales.yaml"))

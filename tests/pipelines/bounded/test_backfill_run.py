@@ -17,6 +17,7 @@ from sales_files import WRITERS, write_journal, write_jsonl
 
 from tandem.pipelines import backfill
 from tandem.pipelines.bounded import publishing as backfill_publish
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
 from tandem.transforms.sinks import views as sinks
@@ -51,7 +52,9 @@ class Bench:
     def run(self, *arguments: str, files: str | None = "data/*") -> str:
         """`tandem backfill`; returns what it said."""
         chosen = ["--files", str(self.folder / files)] if files is not None else []
-        backfill.run(["--definition", str(self.yaml), "--home", str(self.home), *chosen, *arguments])
+        backfill.run(
+            read_arguments("backfill", ["--definition", str(self.yaml), "--home", str(self.home), *chosen, *arguments])
+        )
         return self._capsys.readouterr().err
 
     @property
@@ -238,12 +241,14 @@ def test_wrong_flags_are_one_line_each(bench: Bench, arguments: list[str], messa
 
 def test_a_definition_must_be_named() -> None:
     with pytest.raises(TandemError, match="required: --definition"):
-        backfill.parse(["--files", "x.csv"])
+        backfill.parse(read_arguments("backfill", ["--files", "x.csv"]))
 
 
 def test_underscores_in_flags_are_taken_too(bench: Bench) -> None:
     """As Beam writes its own."""
-    (config,), _ = backfill.parse(["--definition", str(bench.yaml), "--no_publish", "--publish_wait", "90s"])
+    (config,), _ = backfill.parse(
+        read_arguments("backfill", ["--definition", str(bench.yaml), "--no_publish", "--publish_wait", "90s"])
+    )
     assert (config.publish, config.publish_wait) == (False, 90_000_000)
 
 

@@ -19,6 +19,7 @@ from tandem.journal.runs.generations import next_generation
 from tandem.journal.runs.manifests import start_run
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.pipelines import backfill, live
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import MissingFilesError, UserError
 from tandem.views.answers.point import all_answers
@@ -39,7 +40,11 @@ OLDER: dict[str, Any] = {
 
 
 def run(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> str:
-    backfill.run(["--definition", str(folder / "sales.yaml"), "--home", str(folder / "home"), *arguments])
+    backfill.run(
+        read_arguments(
+            "backfill", ["--definition", str(folder / "sales.yaml"), "--home", str(folder / "home"), *arguments]
+        )
+    )
     return capsys.readouterr().err
 
 
@@ -71,7 +76,7 @@ def test_a_revision_that_is_added_later(tmp_path: Path, capsys: pytest.CaptureFi
         said = run(capsys, tmp_path, "--max-bad", "100%")
         if part[0] is written[0]:
             assert "took in 0 events of 0 files and 1 segments" in said
-            assert said.splitlines()[0].endswith("3 dead letters")
+            assert "3 dead letters" in said
             with_it = sales.text().replace(
                 "  format: json\n", f"  format: json\n  revisions: {{r1: {json.dumps(OLDER)}}}\n"
             )
@@ -100,7 +105,9 @@ def test_a_revision_that_is_added_later(tmp_path: Path, capsys: pytest.CaptureFi
 def test_wrong_flags_of_live(tmp_path: Path, flags: list[str], why: str) -> None:
     (tmp_path / "sales.yaml").write_text(sales.text())
     with pytest.raises(UserError, match=why):
-        live.run(["--definition", f"{tmp_path}/sales.yaml", "--home", f"{tmp_path}/home", *flags])
+        live.run(
+            read_arguments("live", ["--definition", f"{tmp_path}/sales.yaml", "--home", f"{tmp_path}/home", *flags])
+        )
 
 
 def test_a_new_version_must_read_all_files_that_are_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

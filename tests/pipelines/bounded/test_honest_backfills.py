@@ -14,7 +14,8 @@ from tandem.journal.index import JournalIndex
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import segment_path
 from tandem.pipelines import backfill
-from tandem.pipelines.bounded.max_bad import max_bad
+from tandem.runners.options.max_bad import max_bad
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Certificate, Status
 from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import JournalError, TooManyBadError, UnreadMessagesError, UserError
@@ -38,7 +39,11 @@ class Bench:
         """`tandem backfill`; returns what it said."""
         chosen = ["--files", str(self.folder / files)] if files is not None else []
         try:
-            backfill.run(["--definition", str(self.yaml), "--home", str(self.home), *chosen, *arguments])
+            backfill.run(
+                read_arguments(
+                    "backfill", ["--definition", str(self.yaml), "--home", str(self.home), *chosen, *arguments]
+                )
+            )
         finally:
             self.said = self._capsys.readouterr().err
         return self.said

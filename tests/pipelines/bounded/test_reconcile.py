@@ -22,6 +22,7 @@ from sales import START, Sale, differences, expected
 from sales_files import write_journal, write_jsonl
 
 from tandem.pipelines import backfill, reconcile
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import ParityError, PublishRefusedError, SegmentError, SourceFileError, UserError
 from tandem.views.answers.point import all_answers
 from tandem.views.reconcile.digests import as_bytes, from_bytes, row_hash
@@ -53,14 +54,16 @@ class Bench:
             self.yaml.write_text(sales.text())
 
     def backfill(self, *arguments: str) -> None:
-        backfill.run(["--definition", str(self.yaml), "--home", str(self.home), *arguments])
+        backfill.run(read_arguments("backfill", ["--definition", str(self.yaml), "--home", str(self.home), *arguments]))
         self._capsys.readouterr()
 
     def reconcile(self, *arguments: str) -> str:
         """`python -m pipelines.reconcile`; returns what it said."""
         self._capsys.readouterr()
         try:
-            reconcile.run(["--definition", str(self.yaml), "--home", str(self.home), *arguments])
+            reconcile.run(
+                read_arguments("reconcile", ["--definition", str(self.yaml), "--home", str(self.home), *arguments])
+            )
         finally:
             self.said = self._capsys.readouterr().err
         return self.said
@@ -197,7 +200,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for first in range(0, 2_000, 20)
     ]
     write_journal(folder / "home" / "journal", payloads)
-    backfill.run(["--definition", str(folder / "sales.yaml"), "--home", str(folder / "home")])
+    backfill.run(
+        read_arguments("backfill", ["--definition", str(folder / "sales.yaml"), "--home", str(folder / "home")])
+    )
     return folder
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from tandem.app import app
 from tandem.pipelines.backfill import run as backfill
 from tandem.pipelines.bounded.time_units import unit_notes
+from tandem.runners.options.reading import read_arguments
 
 DEFINITION = """name: odd
 source:
@@ -54,7 +55,8 @@ def write_avro(path: Path, rows: list[dict[str, Any]]) -> None:
 def backfilled(folder: Path, *names: str, option: str = "") -> str:
     (folder / "d.yaml").write_text(DEFINITION.replace("key:", f"{option}key:"))
     files = [text for name in names for text in ("--files", str(folder / name))]
-    backfill(["--definition", str(folder / "d.yaml"), *files, "--home", str(folder / "home")])
+    flags = ["--definition", str(folder / "d.yaml"), *files, "--home", str(folder / "home")]
+    backfill(read_arguments("backfill", flags))
     return CliRunner().invoke(app, ["status", "odd", "--home", str(folder / "home")]).stdout
 
 

@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from tandem.app import app
 from tandem.pipelines.launchables import LAUNCHABLES
-from tandem.pipelines.planning.gate import dry_run, gate, with_long_timeout, with_runner_flags
+from tandem.pipelines.planning.gate import Gate, gate, with_long_timeout, with_runner_flags
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import LaunchError, UserError
 
 EMBEDDED = ("--runner=FlinkRunner", "--flink_master=[local]")
@@ -36,6 +37,10 @@ def live(folder: Path, *more: str) -> list[str]:
 def backfill(folder: Path, *more: str) -> list[str]:
     files = ["--files", f"{folder}/sales.jsonl"]
     return ["--definition", f"{folder}/sales.yaml", "--home", f"{folder}/home", *files, *more]
+
+
+def passed_by(name: str, words: Sequence[str]) -> Gate:
+    return gate(LAUNCHABLES[name], read_arguments(name, words))
 
 
 def tandem(*words: str) -> Result:
@@ -69,10 +74,10 @@ def test_a_launch_is_refused(more: Sequence[str], said: str, folder: Path) -> No
 def test_an_error_that_is_accepted_doesnt_refuse(folder: Path) -> None:
     broken = live(folder, *EMBEDDED, "--flink_version=1.19", "--checkpointing_interval=-1")
     with pytest.raises(LaunchError):
-        gate(LAUNCHABLES["live"], broken)
-    passed = gate(LAUNCHABLES["live"], [*broken, "--accept=no-checkpoints"])
+        passed_by("live", broken)
+    passed = passed_by("live", [*broken, "--accept=no-checkpoints"])
     assert {finding.code for finding in passed.warnings} == {"no-checkpoints", "source-state"}
-    assert "--accept=no-checkpoints" not in passed.arguments
+    assert "--accept=no-checkpoints" not in passed.arguments.beam
 
 
 @pytest.mark.parametrize(
@@ -91,14 +96,14 @@ def test_on_this_machine_only_flags_are_looked_at(
 ) -> None:
     monkeypatch.setattr("tandem.pipelines.planning.gate._thorough", None)
     monkeypatch.setattr("tandem.runners.local.prism_binary.cached_binary", lambda: Path("/there"))
-    passed = gate(LAUNCHABLES[name], arguments)
+    passed = passed_by(name, arguments)
     assert [finding.code for finding in passed.warnings] == codes
-    assert passed.arguments == arguments
+    assert passed.arguments.beam == tuple(arguments)
 
 
 def test_a_prism_that_isnt_where_it_is_said_to_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LaunchError, match=r"prism \[--prism_location\]"):
-        gate(LAUNCHABLES["live"], [f"--prism_location={tmp_path}/prism"])
+        passed_by("live", [f"--prism_location={tmp_path}/prism"])
 
 
 def test_a_prism_that_others_can_reach_is_refused_unless_that_is_accepted(
@@ -109,10 +114,10 @@ def test_a_prism_that_others_can_reach_is_refused_unless_that_is_accepted(
     for name, runner in (("live", []), ("backfill", ["--runner=PrismRunner"])):
         arguments = [*runner, f"--prism_location={tmp_path}/prism"]
         with pytest.raises(LaunchError, match=r"^open-port \[--prism_location\]: the Prism at .* \(eth0\)"):
-            gate(LAUNCHABLES[name], arguments)
-        passed = gate(LAUNCHABLES[name], [*arguments, "--accept", "open-port"])
+            passed_by(name, arguments)
+        passed = passed_by(name, [*arguments, "--accept", "open-port"])
         assert [finding.code for finding in passed.warnings] == ["open-port"]
-        assert passed.arguments == [*arguments, "--experiments=accept_open_port"]
+        assert passed.arguments.beam == (*arguments, "--experiments=accept_open_port")
 
 
 def test_warnings_are_told_before_a_launch(folder: Path) -> None:
@@ -125,16 +130,17 @@ def test_warnings_are_told_before_a_launch(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "rest", "dry"),
     [
-        pytest.param(["--a"], ["--a"], False, id="none"),
-        pytest.param(["--dry_run", "--a=1"], ["--a=1"], True, id="bare"),
-        pytest.param(["--a", "1", "--dry-run"], ["--a", "1"], True, id="at-the-end"),
-        pytest.param(["--dry_run=true"], [], True, id="with-a-value"),
-        pytest.param(["--dry_run", "True", "x"], ["x"], True, id="with-a-value-after-it"),
-        pytest.param(["--dry_run=false"], [], False, id="switched-off"),
+        pytest.param(["--a"], ("--a",), False, id="none"),
+        pytest.param(["--dry_run", "--a=1"], ("--a=1",), True, id="bare"),
+        pytest.param(["--a", "1", "--dry-run"], ("--a", "1"), True, id="at-the-end"),
+        pytest.param(["--dry_run=true"], (), True, id="with-a-value"),
+        pytest.param(["--dry_run", "True", "x"], ("x",), True, id="with-a-value-after-it"),
+        pytest.param(["--dry_run=false"], (), False, id="switched-off"),
     ],
 )
-def test_dry_run(arguments: list[str], rest: list[str], dry: bool) -> None:
-    assert dry_run(arguments) == (rest, dry)
+def test_dry_run(arguments: list[str], rest: tuple[str, ...], dry: bool) -> None:
+    read = read_arguments("live", arguments)
+    assert (read.beam, read["dry_run"]) == (rest, dry)
 
 
 def test_a_dry_run_is_refused_where_it_would_start_the_job(folder: Path) -> None:
@@ -144,10 +150,10 @@ def test_a_dry_run_is_refused_where_it_would_start_the_job(folder: Path) -> None
 
 
 def test_planning_goes_on_where_a_cluster_is_missing(folder: Path) -> None:
-    words, findings = with_runner_flags("live", ["--runner", "flink"])
+    words, findings = with_runner_flags(read_arguments("live", ["--runner", "flink"]))
     assert [finding.code for finding in findings] == ["runner"]
-    assert "--checkpointing_interval=10000" in words
-    assert "flink" not in words
+    assert "--checkpointing_interval=10000" in words.beam
+    assert "flink" not in words.beam
     result = tandem("plan", "live", *live(folder, "--runner", "flink"))
     assert result.exit_code == 2
     assert result.stdout.splitlines()[1].startswith("error: runner")
@@ -165,27 +171,27 @@ def test_a_master_where_nobody_answers_is_the_only_thing_to_say(folder: Path) ->
 
 
 def test_planning_downloads_nothing(folder: Path) -> None:
-    words, findings = with_runner_flags("live", [*EMBEDDED])
+    words, findings = with_runner_flags(read_arguments("live", [*EMBEDDED]))
     assert findings == ()
-    assert "--flink_version=1.19" in words
+    assert "--flink_version=1.19" in words.beam
     assert not (folder / "cache").exists()
 
 
 def test_a_launch_is_held_against_what_runs(folder: Path) -> None:
     running = folder / "running.json"
-    gate(LAUNCHABLES["live"], live(folder, f"--save={running}"))
-    passed = gate(LAUNCHABLES["live"], live(folder, "--against", str(running)))
-    assert (passed.warnings, passed.arguments) == ((), live(folder))
+    passed_by("live", live(folder, f"--save={running}"))
+    passed = passed_by("live", live(folder, "--against", str(running)))
+    assert (passed.warnings, passed.arguments.beam) == ((), ())
     (folder / "sales.yaml").write_text(sales.text("other"))
     with pytest.raises(LaunchError, match="update-state-lost"):
-        gate(LAUNCHABLES["live"], live(folder, "--against", str(running)))
+        passed_by("live", live(folder, "--against", str(running)))
     assert not (folder / "home").exists()
 
 
 @pytest.mark.parametrize("words", [["--save"], ["--save", "--lanes=2"], ["--save="]])
 def test_a_file_that_isnt_named(words: list[str]) -> None:
     with pytest.raises(UserError, match="--save needs a value"):
-        gate(LAUNCHABLES["live"], words)
+        passed_by("live", words)
 
 
 @pytest.mark.parametrize(
@@ -199,5 +205,5 @@ def test_a_file_that_isnt_named(words: list[str]) -> None:
     ],
 )
 def test_launchers_wait_for_jobs_behind_a_job_server(arguments: list[str], added: bool) -> None:
-    more = with_long_timeout(arguments)[len(arguments) :]
+    more = with_long_timeout(read_arguments("live", arguments)).beam[len(arguments) :]
     assert [word.partition("=")[0] for word in more] == ["--job_server_timeout"] * added

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from tandem.app import app
 from tandem.pipelines.launchables import LAUNCHABLES, launchable
 from tandem.pipelines.planning.sketch import findings_of_sketches
+from tandem.runners.options.reading import read_arguments
 from tandem.runners.plan.checks import flink as checks_flink
 from tandem.runners.plan.checks import places as checks_places
 from tandem.runners.plan.checks import reach as checks_reach
@@ -74,7 +75,7 @@ def steps(pipeline: beam.Pipeline) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_sketch_has_the_graph_of_the_launch(name: str, folder: Path) -> None:
-    (sketch,) = launchable(command(name)).sketch(arguments(folder, name))
+    (sketch,) = launchable(command(name)).sketch(read_arguments(command(name), arguments(folder, name)))
     assert sketch.name == name
     assert steps(sketch.pipeline) == steps(GRAPHS[name](folder))
 
@@ -113,7 +114,9 @@ def test_nothing_is_said_about_what_is_sound(
     name: str, runner: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks_flink, "_is_patched", lambda launch: True)
-    found = findings_of_sketches(launchable(command(name)).sketch(arguments(folder, name, *runner)))
+    found = findings_of_sketches(
+        launchable(command(name)).sketch(read_arguments(command(name), arguments(folder, name, *runner)))
+    )
     assert [finding.line() for finding in found] == []
 
 
@@ -123,7 +126,9 @@ def test_nothing_is_wrong_on_a_cluster_with_shared_folders(
 ) -> None:
     monkeypatch.setattr(checks_places, "filesystem_of", lambda path: "nfs")
     cluster = ("--runner=FlinkRunner", "--job_endpoint=far:8099", *CHECKPOINTS, *POOL, *POSTGRES, *PATIENT)
-    found = findings_of_sketches(launchable(command(name)).sketch(arguments(folder, name, *cluster)))
+    found = findings_of_sketches(
+        launchable(command(name)).sketch(read_arguments(command(name), arguments(folder, name, *cluster)))
+    )
     known = {(Level.NOTE, "modules"), (Level.WARNING, "source-state")}
     assert {(finding.level, finding.code) for finding in found} <= known
 
@@ -182,7 +187,7 @@ def test_the_command_as_json(folder: Path) -> None:
 def test_backfills_that_read_other_sources_are_planned_one_by_one(folder: Path) -> None:
     (folder / "other.yaml").write_text(sales.text("other").replace("format: json", "format: avro"))
     more = ["--definition", f"{folder}/other.yaml"]
-    sketches = launchable("backfill").sketch(arguments(folder, "backfill", *more))
+    sketches = launchable("backfill").sketch(read_arguments("backfill", arguments(folder, "backfill", *more)))
     assert [sketch.name for sketch in sketches] == ["backfill (sales)", "backfill (other)"]
 
 

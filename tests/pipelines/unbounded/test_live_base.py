@@ -13,6 +13,7 @@ from sales_files import write_jsonl
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.pipelines import backfill, live
 from tandem.pipelines.unbounded.live_runs import base_of
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import StoreError, UserError
 from tandem.views.answers.point import all_answers
 from tandem.views.storage.opening import open_store
@@ -31,7 +32,7 @@ def test_live_on_an_unserved_batch_run_is_served_with_it(tmp_path: Path, monkeyp
     yaml.write_text(sales.text())
     write_jsonl(tmp_path / "files.jsonl", items(0, 20))
     named = ["--definition", str(yaml), "--home", str(home)]
-    backfill.run([*named, "--files", f"{tmp_path}/*.jsonl", "--no-publish"])
+    backfill.run(read_arguments("backfill", [*named, "--files", f"{tmp_path}/*.jsonl", "--no-publish"]))
     store = open_store(f"sqlite:///{home}/views.db")
     with store.database.read() as connection:
         batch_run = connection.exec_driver_sql("SELECT id FROM batch_runs").scalar_one()
@@ -41,8 +42,8 @@ def test_live_on_an_unserved_batch_run_is_served_with_it(tmp_path: Path, monkeyp
         publish(TOPIC, [sale.payload() for sale in items(10, 30)])
         where = ["--subscription", SUBSCRIPTION, "--no-screen", "--until-idle", "11s"]
         with pytest.raises(StoreError, match="b-nothing"):
-            live.run([*named, *where, "--base", "b-nothing"])
-        live.run([*named, *where, "--base", batch_run])
+            live.run(read_arguments("live", [*named, *where, "--base", "b-nothing"]))
+        live.run(read_arguments("live", [*named, *where, "--base", batch_run]))
     served = store.publishing.served("sales")
     assert served is not None
     assert served.batch_run == batch_run

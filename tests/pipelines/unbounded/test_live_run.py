@@ -18,6 +18,7 @@ from tandem.journal.index import JournalIndex
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.segments import load_segment
 from tandem.pipelines import backfill, live
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Status
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.views.answers.point import all_answers, answer
@@ -138,14 +139,14 @@ def test_live_and_then_batch_give_the_oracles_answers(
     with Watcher(store, first) as watcher:
         publisher.start()
         try:
-            live.run([*named, *where, *pace])
+            live.run(read_arguments("live", [*named, *where, *pace]))
         finally:
             publisher.stop.set()
             publisher.join()
         check_live(store, home, first, deduplicate=True)
         check_live(store, home, second, deduplicate=False)
         before = sum(watcher.highest.values())
-        backfill.run([*named[:2], "--home", str(home)])
+        backfill.run(read_arguments("backfill", [*named[:2], "--home", str(home)]))
     assert watcher.falls == []
     assert watcher.looks > 3
     everything = [sale for sale, _, _ in journaled(home, first.definition.source.version)]

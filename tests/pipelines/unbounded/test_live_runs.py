@@ -12,7 +12,7 @@ from tandem.journal.runs.manifests import start_run
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.tail import follower_id
 from tandem.pipelines.unbounded.live_runs import end_live_runs
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.privacy.files import need_folder
 from tandem.transforms.fold.stored_tiles import LiveRunRef

@@ -20,7 +20,9 @@ from sales import Sale
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
+from tandem.pipelines.unbounded import config as live_config
 from tandem.pipelines.unbounded import native as native_live
+from tandem.runners.options.reading import read_arguments
 from tandem.runners.plan.graph import graph_of
 from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.schemas.certificate import Status
@@ -200,7 +202,7 @@ def test_the_plan_has_nothing_against_it_on_dataflow(tmp_path: Path) -> None:
 
 
 def config_of(tmp_path: Path, *more: str) -> native_live.NativeConfig:
-    return native_live.parse(arguments(tmp_path, *TOPIC, *more))[0]
+    return native_live.parse(read_arguments("live", arguments(tmp_path, *TOPIC, *more)))[0]
 
 
 def test_a_second_run_is_refused_as_it_could_not_read_again_what_the_first_has(
@@ -230,8 +232,8 @@ def native_manifest(boundary: int) -> Any:
     return BatchManifest(tuple(GenerationCounts(g, received=0, counted=0) for g in range(1, boundary + 1)))
 
 
-def test_parsing_leaves_the_journal_to_others(tmp_path: Path) -> None:
-    assert native_live.split_source(["--source=native", "--help"]) == (["--help"], "native")
-    assert native_live.split_source(["--a", "--source", "journal", "--b=1"]) == (["--a", "--b=1"], "journal")
-    with pytest.raises(UserError, match="invalid choice"):
-        native_live.split_source(["--source", "kafka"])
+@pytest.mark.parametrize("flag", ["--dead-letter-topic=projects/p/topics/t", "--id_label", "--id-label=id"])
+def test_what_is_of_this_source_is_refused_by_the_journals(tmp_path: Path, flag: str) -> None:
+    words = [*arguments(tmp_path)[:-2], flag, *(["id"] if flag == "--id_label" else [])]
+    with pytest.raises(UserError, match="is of --source native"):
+        live_config.parse(read_arguments("live", words))

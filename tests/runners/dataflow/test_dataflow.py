@@ -18,6 +18,7 @@ from tandem.app import app
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.planning.sketch import Sketch
 from tandem.runners.dataflow.job_graph import DataflowJob, dataflow_job
+from tandem.runners.options.reading import read_arguments
 from tandem.runners.plan.checks.workers import modules_in
 from tandem.schemas.errors import LaunchError
 
@@ -52,7 +53,7 @@ def arguments(folder: Path, name: str, *more: str) -> list[str]:
 
 
 def sketch(folder: Path, name: str, *more: str) -> Sketch:
-    (made,) = launchable(name).sketch(arguments(folder, name, *more))
+    (made,) = launchable(name).sketch(read_arguments(name, arguments(folder, name, *more)))
     return made
 
 

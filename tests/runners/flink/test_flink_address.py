@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tandem.runners.flink.address import check_master
+from tandem.runners.options.reading import read_arguments
 from tandem.runners.submission.flags import arranged
 from tandem.schemas.errors import LaunchError
 
@@ -45,4 +46,4 @@ def test_what_is_none(master: str, why: str) -> None:
 @pytest.mark.parametrize("pipeline", ["live", "backfill"])
 def test_it_is_seen_before_anything_is_started_or_fetched(pipeline: str) -> None:
     with pytest.raises(LaunchError, match=r"'flink\.example:8o81' is no address"):
-        arranged(pipeline, ["--runner=flink", "--flink_master=flink.example:8o81"])
+        arranged(read_arguments(pipeline, ["--runner=flink", "--flink_master=flink.example:8o81"]))

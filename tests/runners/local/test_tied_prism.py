@@ -13,6 +13,7 @@ from apache_beam.runners.portability.prism_runner import PrismRunner
 from tandem.pipelines.unbounded import config as live_config
 from tandem.pipelines.unbounded import views
 from tandem.runners.local.tied_prism import PrismJobServer, TiedPrismRunner
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import LaunchError
 
 UNSPLIT = "prism_disable_sdf_split"
@@ -41,7 +42,9 @@ def test_the_tied_runner_forbids_splits(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_live_pipeline_forbids_splits_whatever_prism_it_runs_on(tmp_path: Path, flags: list[str]) -> None:
     (tmp_path / "sales.yaml").write_text(sales.text())
     named = ["--definition", f"{tmp_path}/sales.yaml", "--home", f"{tmp_path}/home"]
-    config, options = live_config.parse([*named, "--subscription", "projects/p/subscriptions/s", *flags])
+    config, options = live_config.parse(
+        read_arguments("live", [*named, "--subscription", "projects/p/subscriptions/s", *flags])
+    )
     views.prepare(config, options).close()
     assert UNSPLIT in experiments(options)
 
@@ -62,7 +65,9 @@ def test_the_source_gathers_for_as_long_as_the_freshness(tmp_path: Path, freshne
         paths[-1].write_text(sales.text(f"sales{number}").replace("freshness: 500ms", f"freshness: {value}"))
     named = [text for path in paths for text in ("--definition", str(path))]
     subscription = "projects/p/subscriptions/s"
-    config, _ = live_config.parse([*named, "--home", f"{tmp_path}/home", "--subscription", subscription])
+    config, _ = live_config.parse(
+        read_arguments("live", [*named, "--home", f"{tmp_path}/home", "--subscription", subscription])
+    )
     assert views.bundle_seconds(config.definitions) == seconds
 
 

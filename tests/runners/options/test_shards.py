@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tandem.journal.runs.manifests import RunManifest
-from tandem.runners.options.shards import check_shards, shard_count, shards_for
+from tandem.runners.options.shards import check_shards, shards_for
+from tandem.runners.options.values import shard_count
 from tandem.schemas.errors import UserError
 
 
@@ -30,7 +29,7 @@ def test_shards_are_as_asked_for_or_as_the_runner_is_parallel(asked: int | None,
 
 @pytest.mark.parametrize("text", ["0", "257", "-1", "two", "1.5", ""])
 def test_other_numbers_are_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 1 to 256"):
+    with pytest.raises(ValueError, match="is not a number from 1 to 256"):
         shard_count(text)
 
 

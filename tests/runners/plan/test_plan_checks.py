@@ -27,7 +27,7 @@ from tandem.runners.flink.config import Settings
 from tandem.runners.flink.jars import PATCHED
 from tandem.runners.flink.rest import FlinkRest
 from tandem.runners.local import prism_binary
-from tandem.runners.plan.before_launch import accepted_codes, check_launch, findings_of, refuse
+from tandem.runners.plan.before_launch import check_launch, findings_of, refuse
 from tandem.runners.plan.checks import flink as checks_flink
 from tandem.runners.plan.checks import graph as checks_graph
 from tandem.runners.plan.checks import local as checks_local
@@ -732,18 +732,6 @@ def test_check_launch_looks_at_the_places_of_the_config() -> None:
     found = check_launch("live", simple(), options, Config())
     assert {"local-folder", "sqlite-store"} <= codes(found)
     assert codes(check_launch("live", simple(), options, (Config(),))) == codes(found)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "rest", "accepted"),
-    [
-        pytest.param(["--a", "1"], ["--a", "1"], set(), id="none"),
-        pytest.param(["--accept", "x", "--a", "--accept=y"], ["--a"], {"x", "y"}, id="two"),
-        pytest.param(["--accept-missing-files"], ["--accept-missing-files"], set(), id="another-flag"),
-    ],
-)
-def test_accepted_codes(arguments: list[str], rest: list[str], accepted: set[str]) -> None:
-    assert accepted_codes(arguments) == (rest, frozenset(accepted))
 
 
 @pytest.mark.parametrize(

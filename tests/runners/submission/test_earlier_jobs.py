@@ -15,7 +15,7 @@ from tandem.journal.clocks import SystemClock
 from tandem.journal.runs.manifests import RunManifest, start_run
 from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.runners.flink.runner_states import newest_state
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.runners.submission.earlier_jobs import end_earlier_jobs, standing_state
 from tandem.runners.submission.remote_runs import state_folder
 from tandem.schemas.errors import LaunchError

@@ -27,7 +27,7 @@ def test_one_line(name: str, error: Exception, why: str, monkeypatch: pytest.Mon
     def run(arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(launch, "gate", lambda pipeline, rest: SimpleNamespace(arguments=list(rest), warnings=()))
+    monkeypatch.setattr(launch, "gate", lambda pipeline, rest: SimpleNamespace(arguments=rest, warnings=()))
     with pytest.raises(TandemError, match=rf"^the job server is gone \({why}\); .*see on the runner") as told:
         launch.launch(replace(LAUNCHABLES[name], run=run), [])
     assert "\n" not in str(told.value)

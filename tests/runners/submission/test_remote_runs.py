@@ -18,7 +18,7 @@ from tandem.journal.runs.manifests import RunManifest, start_run
 from tandem.journal.runs.sealing import is_run_sealed, seal_run
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import drain_path
-from tandem.runners.options.config import Home
+from tandem.runners.options.places import Home
 from tandem.runners.submission import remote_runs
 from tandem.runners.submission.job_news import Standing
 from tandem.runners.submission.remote_runs import is_remote, job_name, left_behind, name_job, state_folder, wait_for_end

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.runners.options.config import definition_text
+from tandem.runners.options.definitions import definition_text
 from tandem.schemas.definition.changes import definition_changes
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, load, loads

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tandem.app import app
 from tandem.pipelines.backfill import run as backfill
+from tandem.runners.options.reading import read_arguments
 
 SCHEMA = {
     "type": "record",
@@ -41,7 +42,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [json.dumps({"id": i, "at": at, "shop": shop, "amount": a}) for i, at, shop, a in SALES]
     (folder / "sales.jsonl").write_text("\n".join(lines) + "\n")
     files = str(folder / "sales.jsonl")
-    backfill(["--definition", str(folder / "sales.yaml"), "--files", files, "--home", str(folder / "home")])
+    backfill(
+        read_arguments(
+            "backfill", ["--definition", str(folder / "sales.yaml"), "--files", files, "--home", str(folder / "home")]
+        )
+    )
     return folder / "home"
 
 
@@ -104,7 +109,11 @@ def test_times_that_stand_for_none_block_nobody_elses_answers(tmp_path: Path) ->
     (tmp_path / "sales.jsonl").write_text("\n".join(lines) + "\n")
     home = tmp_path / "home"
     files = str(tmp_path / "sales.jsonl")
-    backfill(["--definition", str(tmp_path / "sales.yaml"), "--files", files, "--home", str(home)])
+    backfill(
+        read_arguments(
+            "backfill", ["--definition", str(tmp_path / "sales.yaml"), "--files", files, "--home", str(home)]
+        )
+    )
     for flags in (["--window", "month", "--zone", "Europe/Amsterdam"], ["--window", "day"], ["--step", "7d"]):
         rows = {row["key"]["shop"]: row for row in map(json.loads, exported(home, *flags).splitlines())}
         assert {shop: row["events"] for shop, row in rows.items()} == dict.fromkeys(times, 1)

@@ -17,6 +17,7 @@ from windowed import TEXT, Event, View, definition_of
 
 from tandem.app import app
 from tandem.pipelines.backfill import run as backfill
+from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import HOUR, MINUTE
 from tandem.schemas.time.instants import instant_of
@@ -425,7 +426,7 @@ def test_a_definition_with_sessions_from_files_to_the_answer(tmp_path: Path) -> 
     (tmp_path / "visits.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     where = ["--home", str(tmp_path / "home")]
     files = ["--files", str(tmp_path / "visits.jsonl"), "--complete-until", "1970-01-03"]
-    backfill(["--definition", str(tmp_path / "visits.yaml"), *files, *where])
+    backfill(read_arguments("backfill", ["--definition", str(tmp_path / "visits.yaml"), *files, *where]))
     asked = ["query", "visits", "--key", "ann", "--sessions", "--from", "1970-01-01", "--to", "1970-01-02", "--json"]
     found = json.loads(CliRunner().invoke(app, [*asked, *where]).stdout)
     assert [(s["start"][11:16], s["end"][11:16], s["events"], s["status"]) for s in found["sessions"]] == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,11 +24,11 @@ class MaxBad:
 
 
 def max_bad(text: str) -> MaxBad:
-    """An argparse type: "1%", "0.5%", or a number of records, "0" for none at all."""
+    """Of "1%", "0.5%", or a number of records, "0" for none at all. Raises ValueError."""
     number, percent = text.removesuffix("%"), text.endswith("%")
     pattern = r"\d+(\.\d+)?" if percent else r"\d+"
     if not re.fullmatch(pattern, number) or (percent and Fraction(number) > 100):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage, as 1%, nor a number of records, as 20")
+        raise ValueError(f"{text!r} is neither a percentage, as 1%, nor a number of records, as 20")
     return MaxBad(text, Fraction(number) / 100) if percent else MaxBad(text, None, int(number))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.formats.files.reading import expand, split
-from tandem.runners.options.config import piece_memory
+from tandem.runners.options.values import piece_memory
 from tandem.schemas.errors import UserError
 
 

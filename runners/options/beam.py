@@ -1,0 +1,74 @@
+"""Tandem's flags among Beam's options, and what of a command line is Beam's."""
+
+from __future__ import annotations
+
+import argparse
+from functools import cache
+from typing import Final
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from tandem.runners.options.reading import Arguments
+from tandem.runners.options.table import FLAGS
+from tandem.schemas.errors import UserError
+
+__all__ = ["TandemOptions", "beam_options", "known_flags"]
+
+_PORTABLE_RUNNERS: Final = ("FlinkRunner", "SparkRunner", "PortableRunner")
+_OF_BEAM: Final = {flag.dest for flag in FLAGS if flag.of_beam}
+_SHOWN: Final = {flag.dest: flag for flag in FLAGS if not flag.secret and flag.dest not in _OF_BEAM}
+
+
+class TandemOptions(PipelineOptions):  # type: ignore[misc]
+    """All of Tandem's flags that may be shown, each once, as the options of a job.
+
+    The only subclass of Tandem's: a second one with a flag of the same name would break every `PipelineOptions(...)` of
+    the process.
+    """
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        for name, flag in sorted(_SHOWN.items()):
+            how = "store_true" if flag.switch else "append" if _repeatable(name) else "store"
+            parser.add_argument(*flag.spellings, dest=name, action=how, help=flag.help)
+
+
+def _repeatable(name: str) -> bool:
+    return any(flag.repeatable for flag in FLAGS if flag.dest == name)
+
+
+def beam_options(arguments: Arguments) -> PipelineOptions:
+    """Beam's options, with what Tandem's own flags say, for whoever looks at the job.
+
+    Raises UserError for flags that neither Tandem, nor Beam, nor a portable runner could know.
+    """
+    words = list(arguments.beam)
+    try:
+        _, unknown = _beam_parser().parse_known_args(words)
+    except (argparse.ArgumentError, SystemExit) as error:
+        raise UserError(f"wrong flag: {error}") from error
+    options = PipelineOptions(words)
+    runner = options.view_as(StandardOptions).runner or ""
+    if unknown and runner not in _PORTABLE_RUNNERS:
+        raise UserError(f"unknown flag {unknown[0]!r}; neither Tandem nor Beam has it")
+    shown = options.view_as(TandemOptions)
+    for name in arguments.texts.keys() & _SHOWN.keys():
+        setattr(shown, name, arguments.texts[name])
+    return options
+
+
+def _beam_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        conflict_handler="resolve", add_help=False, allow_abbrev=False, exit_on_error=False
+    )
+    for group in PipelineOptions.__subclasses__():
+        if group is not TandemOptions:
+            group._add_argparse_args(parser)
+    return parser
+
+
+@cache
+def known_flags() -> frozenset[str]:
+    """The names of all options that Beam's Python side knows, with underscores."""
+    flags = (flag for action in _beam_parser()._actions for flag in action.option_strings if flag.startswith("--"))
+    return frozenset(flag[2:].replace("-", "_") for flag in flags)

@@ -1,0 +1,57 @@
+"""Where an installation keeps its journal, its views and its dead letters."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+
+from tandem.schemas.errors import UserError
+from tandem.storage.urls import NO_STORE, is_url, place_of
+
+__all__ = ["Home", "journal_of", "scratch_below"]
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where one installation keeps what it knows: all below one folder, unless said otherwise."""
+
+    journal: str
+    store: str
+    dead_letters: str
+
+    @classmethod
+    def at(cls, home: str) -> Home:
+        """The ordinary places below a folder or URL; below a URL no view store can lie. Raises UserError."""
+        root = place_of(home, "--home")
+        store = "" if is_url(root) else f"sqlite:///{root}/views.db"
+        return cls(f"{root}/journal", store, f"{root}/deadletters")
+
+    @classmethod
+    def of(
+        cls, home: str, store: str | None = None, journal: str | None = None, dead_letters: str | None = None
+    ) -> Home:
+        """The places that flags of these names say. Raises UserError for a view store of another kind, or none."""
+        usual = cls.at(home)
+        url = store or usual.store
+        if not url:
+            raise UserError(NO_STORE)
+        kind, given, _ = url.partition("://")
+        if given and kind.partition("+")[0] not in ("sqlite", "postgresql"):
+            raise UserError(f"--store: a view store is sqlite:///PATH or postgresql://..., found {kind}")
+        return cls(
+            journal=journal_of(home, journal),
+            store=url if given else f"sqlite:///{os.path.abspath(url)}",
+            dead_letters=place_of(dead_letters, "--dead-letters") if dead_letters else usual.dead_letters,
+        )
+
+
+def journal_of(home: str, journal: str | None) -> str:
+    """The journal's place that the flags name."""
+    return place_of(journal, "--journal") if journal else f"{place_of(home, '--home')}/journal"
+
+
+def scratch_below(home: str) -> str:
+    """The folder where pipelines of this machine keep what waits; for a home that is a URL the system's own."""
+    root = place_of(home, "--home")
+    return f"{tempfile.gettempdir()}/tandem-scratch-{os.getuid()}" if is_url(root) else f"{root}/scratch"

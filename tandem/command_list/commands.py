@@ -1,0 +1,177 @@
+"""All that `tandem` can do, in the order in which help lists it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from tandem.command_list.entry import Entry, Flags
+from tandem.command_list.groups import DEADLETTERS, FLINK, KEYS, PUBSUB, RESULTS
+from tandem.runners.options.commands import COMMANDS as PIPELINES
+
+__all__ = ["COMMANDS"]
+
+
+def _pipeline(name: str) -> Entry:
+    about = PIPELINES[name]
+    return Entry(name, f"pipelines.{name}", about.about, about.example, Flags.PIPELINE)
+
+
+_RUN: Final = (
+    Entry(
+        "check",
+        "pipelines.check",
+        "Check definitions against their Avro schemas; nothing is run.",
+        "tandem check examples/clicks/clicks.yaml",
+    ),
+    Entry(
+        "verify",
+        "verify.verify",
+        "Prove on a sample that batch, live and every mix of them give one answer, whatever comes, fails and is late.",
+        "tandem verify examples/clicks/clicks.yaml today.jsonl",
+    ),
+    Entry(
+        "backtest",
+        "backtest.backtest",
+        "Judge all windows of the past by rules, and say how much was judged, and what would have alerted.",
+        "tandem backtest clicks.yaml '2026-01-*.parquet' --rules rules.yaml",
+    ),
+    _pipeline("live"),
+    _pipeline("backfill"),
+    _pipeline("publish"),
+    _pipeline("windowed"),
+    Entry(
+        "plan",
+        "plan.plan",
+        "Say what the chosen runner can't do with a pipeline; takes all flags of the pipeline, and starts nothing.",
+        "tandem plan backfill --runner FlinkRunner --definition clicks.yaml --files today.jsonl",
+        Flags.BEAM_TOO,
+    ),
+    Entry(
+        "deliver",
+        "deliver.deliver",
+        "Send results to their outputs, one deliverer a definition at a time; others wait until it ends.",
+        "tandem deliver clicks --once",
+    ),
+    Entry(
+        "emulator",
+        "pipelines.emulator",
+        "Serve the embedded Pub/Sub; other commands find it through PUBSUB_EMULATOR_HOST.",
+        "tandem emulator --port 8085",
+    ),
+)
+_ASK: Final = (
+    Entry(
+        "query",
+        "query.query",
+        "Answer: the measures of a key, or of all keys, over a window, with a certificate of what they are made of.",
+        "tandem query clicks --key home --from 2026-01-04 --to 2026-01-06",
+    ),
+    Entry(
+        "export",
+        "export.export",
+        "Write the answers of every key and step that holds an event, all of one instant, sorted by key and time.",
+        "tandem export clicks --from 2026-01-04 --to 2026-01-06 --step 1h --out clicks.csv",
+    ),
+    Entry(
+        "status",
+        "store.status",
+        "Show what is served, the runs, every generation's conservation, and who holds up a seal.",
+        "tandem status clicks",
+    ),
+    Entry(
+        "publications",
+        "store.publications",
+        "List what was served under a name, newest first.",
+        "tandem publications clicks",
+    ),
+    Entry(
+        "drift",
+        "reconcile.drift",
+        "Show how far live was from batch over time, and why: one row a reconciled generation and tile.",
+        "tandem drift clicks --html drift.html",
+    ),
+    Entry(
+        "receipts",
+        "reconcile.receipts",
+        "List what reconciling found and repaired, newest first; or one receipt with every repaired key.",
+        "tandem receipts clicks 1",
+    ),
+    Entry(
+        "diff",
+        "definitions.diff",
+        "Compare the answers of two versions over the same events; exit code 0 if they are equal, 1 if not.",
+        "tandem diff clicks clicks-2.yaml",
+    ),
+    Entry(
+        "serve",
+        "serve.serve",
+        "Serve answers over HTTP, for programs as an API and for people as pages, until SIGTERM or Ctrl-C.",
+        "tandem serve --port 8321",
+    ),
+)
+_OPERATE: Final = (
+    Entry(
+        "promote",
+        "definitions.promote",
+        "Serve another version in one step; refused unless it holds all that is served now.",
+        "tandem promote clicks-2.yaml",
+    ),
+    Entry(
+        "rebuild",
+        "rebuild.rebuild",
+        "Make a lost, damaged or older view store anew from journal and files; the one there is kept beside it.",
+        "tandem rebuild clicks.yaml --files '2026-01-*.parquet'",
+    ),
+    Entry(
+        "roll-back",
+        "store.roll_back",
+        "Serve the batch run of an older publication again; refused where an answer would lose events.",
+        "tandem roll-back clicks 3",
+    ),
+    Entry(
+        "reconcile",
+        "reconcile.reconcile",
+        "Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags).",
+        "tandem reconcile clicks --dry-run",
+        Flags.BEAM_TOO,
+    ),
+    Entry(
+        "drop",
+        "definitions.drop",
+        "Remove all runs of a version that isn't served; a pipeline that still writes it fails at its next write.",
+        "tandem drop clicks-1.yaml",
+    ),
+    Entry(
+        "prune",
+        "store.prune",
+        "Remove what the newest publications don't need; older ones can't be rolled back to after that.",
+        "tandem prune clicks --keep 3",
+    ),
+    Entry(
+        "private",
+        "private.private",
+        "Let nobody but you, or you and a group, reach what is in a home; what comes later is made the same way.",
+        "tandem private --home tandem-data",
+    ),
+    Entry(
+        "seal",
+        "journal.seal",
+        "Begin the next generation now, so that the lanes seal the current one and a backfill can take it in.",
+        "tandem seal",
+    ),
+    Entry(
+        "stop", "journal.stop", "Ask the live run to take in what it has read, seal its lanes and end.", "tandem stop"
+    ),
+    Entry("pubsub", "", "Create topics and subscriptions, in the emulator or in Pub/Sub.", commands=PUBSUB),
+    Entry("deadletters", "", "List, show, replay and drop what could not be decoded.", commands=DEADLETTERS),
+    Entry("keys", "", "API keys for `tandem serve`: create, list, revoke.", commands=KEYS),
+    Entry("results", "", "List and show what was sent, and send again what was refused.", commands=RESULTS),
+    Entry("flink", "", "A Flink on this machine: start, status, stop; savepoints of jobs.", commands=FLINK),
+)
+
+COMMANDS: Final[tuple[Entry, ...]] = tuple(
+    replace(entry, panel=panel)
+    for panel, entries in (("Run", _RUN), ("Ask", _ASK), ("Operate", _OPERATE))
+    for entry in entries
+)

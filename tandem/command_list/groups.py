@@ -1,0 +1,138 @@
+"""The commands of groups."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tandem.command_list.entry import Entry
+
+__all__ = ["DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS"]
+
+PUBSUB: Final[tuple[Entry, ...]] = (
+    Entry(
+        "create-topic",
+        "pubsub.create_topic",
+        "Create a topic; one that is there already is left as it is.",
+        "tandem pubsub create-topic projects/demo/topics/clicks",
+    ),
+    Entry(
+        "create-subscription",
+        "pubsub.create_subscription",
+        "Create a subscription; it gets what is published from then on. One that is there must be the same.",
+        "tandem pubsub create-subscription projects/demo/subscriptions/clicks --topic projects/demo/topics/clicks",
+    ),
+)
+DEADLETTERS: Final[tuple[Entry, ...]] = (
+    Entry(
+        "list",
+        "dead_letters.list_letters",
+        "List dead letters with their status, tries, time and reason.",
+        "tandem deadletters list clicks --status open",
+    ),
+    Entry(
+        "show",
+        "dead_letters.show",
+        "Show all of one dead letter: payload, reason, stage, where it came from, times, attributes, history.",
+        "tandem deadletters show clicks 000001-ab/0000/000003#7",
+    ),
+    Entry(
+        "replay",
+        "dead_letters.replay",
+        "Send open dead letters through the pipeline again, once each, and say what the definition makes of them now.",
+        "tandem deadletters replay clicks --only-readable",
+    ),
+    Entry(
+        "drop",
+        "dead_letters.drop",
+        "Give open dead letters up: answers are no longer PARTIAL because of them. Their files stay.",
+        "tandem deadletters drop clicks --reason amount --note 'a test of the shop'",
+    ),
+)
+KEYS: Final[tuple[Entry, ...]] = (
+    Entry(
+        "create",
+        "keys.create_key",
+        "Make an API key, and show it: this once, since only its hash is kept.",
+        "tandem keys create dashboard",
+    ),
+    Entry("list", "keys.list_keys", "List the API keys, without their secrets.", "tandem keys list"),
+    Entry(
+        "revoke",
+        "keys.revoke_key",
+        "Take an API key's power from it, at once and for good.",
+        "tandem keys revoke dashboard",
+    ),
+)
+RESULTS: Final[tuple[Entry, ...]] = (
+    Entry(
+        "list",
+        "results.list_results",
+        "List the last revision of each window and key, the newest windows first.",
+        "tandem results list clicks --key home",
+    ),
+    Entry(
+        "show",
+        "results.show",
+        "Show one window and key: its last revision, and the messages of it that wait in the outbox.",
+        "tandem results show clicks hourly --at 2026-01-05T09:00 --key home",
+    ),
+    Entry(
+        "send",
+        "results.send",
+        "Let all windows of a span be looked at again, such as those of before a result was declared.",
+        "tandem results send clicks --from 2026-01-04",
+    ),
+    Entry(
+        "dead",
+        "results.dead",
+        "List messages that an output refused for good, with its reason; `tandem results retry` sends them again.",
+        "tandem results dead clicks",
+    ),
+    Entry(
+        "retry",
+        "results.retry",
+        "Let messages that were refused, and outputs that wait for their next try, be tried at once.",
+        "tandem results retry clicks",
+    ),
+    Entry(
+        "schema",
+        "result_schemas.schema",
+        "Print the schema of a result's messages.",
+        "tandem results schema clicks hourly --format json",
+    ),
+    Entry(
+        "register",
+        "result_schemas.register",
+        "Register the Avro schema of a result's messages in Pub/Sub, and let its topics have it.",
+        "tandem results register clicks hourly --schema projects/demo/schemas/hourly",
+    ),
+)
+FLINK: Final[tuple[Entry, ...]] = (
+    Entry(
+        "start",
+        "flink.start",
+        "Start a Flink on this machine, with Beam's job server and a pool of Python workers; or what of it is dead.",
+        "tandem flink start",
+    ),
+    Entry(
+        "stop",
+        "flink.stop",
+        "End all processes of the Flink on this machine; jobs that run are lost but for their checkpoints.",
+        "tandem flink stop",
+    ),
+    Entry(
+        "status",
+        "flink.status",
+        "Show every process, jobs with what is known of each, and flags to run with; exit code 1 when one is dead.",
+        "tandem flink status",
+    ),
+    Entry(
+        "savepoint", "flink.savepoint", "Write a savepoint of a job that goes on.", "tandem flink savepoint 000001-5f"
+    ),
+    Entry(
+        "stop-job",
+        "flink.stop_job",
+        "Stop a job with a savepoint, from which `tandem live --runner flink --resume RUN` goes on.",
+        "tandem flink stop-job 000001-5f",
+    ),
+)
