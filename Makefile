@@ -176,7 +176,8 @@ bench-emulator: setup
 # Resolve the dependencies anew, with hashes, for every platform.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in requirements/dev.in -o $(LOCK)
+	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in requirements/sql.in \
+	  requirements/frames.in requirements/dev.in -o $(LOCK)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/build.in -o requirements/build.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.runs import BatchRuns
 from tandem.views.dead_letters.writing import DeadLetters
@@ -12,6 +16,7 @@ from tandem.views.live.runs import LiveRuns
 from tandem.views.outbox import tables as _outbox  # noqa: F401  (its tables are made with the others)
 from tandem.views.publishing.publications import Publishing
 from tandem.views.storage.database import Clock, Database, wall_clock
+from tandem.views.storage.pinned import PinnedDatabase
 
 __all__ = ["ViewStore"]
 
@@ -38,8 +43,10 @@ class ViewStore:
         Raises StoreError for a missing file, another program's or a damaged database, or another schema
         version.
         """
-        self.database = database = Database(url, create=create)
-        self.chains = chains = Chains()
+        self._assemble(Database(url, create=create), Chains(), clock)
+
+    def _assemble(self, database: Database, chains: Chains, clock: Clock) -> None:
+        self.database, self.chains = database, chains
         self.definitions = Definitions(database, clock)
         self.live = LiveRuns(database, clock)
         self.evicted_tiles = EvictedTiles(database)
@@ -47,6 +54,19 @@ class ViewStore:
         self.dead_letters = DeadLetters(database, chains, clock)
         self.publishing = Publishing(database, chains, clock)
         self.residues = Residues(database, chains)
+
+    @contextmanager
+    def at_one_instant(self) -> Iterator[ViewStore]:
+        """The store as it is now: whatever is asked of it in there, by how many calls, is read in one transaction.
+
+        It can't be written, and is of no use afterwards. Its calls are for one thread at a time.
+        """
+        with self.database.read() as connection:
+            pinned = ViewStore.__new__(ViewStore)
+            pinned._assemble(
+                cast(Database, PinnedDatabase(self.database, connection)), self.chains, self.publishing.clock
+            )
+            yield pinned
 
     def close(self) -> None:
         """Close all connections."""

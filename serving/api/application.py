@@ -24,7 +24,16 @@ from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import KINDS, PROBLEM_TYPE, Problem, problem_of
 from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import ReplyCache
-from tandem.serving.api.routes import definitions, explaining, exports, health, installation, kinds, watching
+from tandem.serving.api.routes import (
+    definitions,
+    explaining,
+    exports,
+    health,
+    installation,
+    kinds,
+    sql,
+    watching,
+)
 from tandem.serving.api.settings import Settings, check_settings
 from tandem.serving.api.streams import Streams
 from tandem.serving.dashboard import pages
@@ -84,7 +93,7 @@ def _framework(service: Service) -> FastAPI:
         },
     )
     app.state.service = service
-    for routes in (definitions, exports, explaining, watching, installation, health, kinds, pages):
+    for routes in (definitions, exports, explaining, sql, watching, installation, health, kinds, pages):
         app.include_router(routes.router)
     app.mount("/static", pages.files())
     return app
@@ -93,7 +102,7 @@ def _framework(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    app.state.service.readers.close()
+    app.state.service.close()
 
 
 async def _problem(request: Request, problem: Problem) -> Response:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request, Response
 
@@ -17,6 +18,9 @@ from tandem.serving.api.settings import Settings
 from tandem.serving.api.streams import Streams
 from tandem.serving.security.audit_log import AuditLog
 from tandem.serving.security.principals import Principal, Role
+
+if TYPE_CHECKING:
+    from tandem.serving.sql.workers import SqlWorkers
 
 __all__ = ["Operator", "Service", "TheService", "Viewer", "response_of"]
 
@@ -33,6 +37,25 @@ class Service:
     """Wall clock, microseconds UTC."""
     metrics: RequestMetrics
     streams: Streams
+    _sql: list[SqlWorkers] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def sql(self) -> SqlWorkers:
+        """The processes that answer statements of SQL; where there is DuckDB."""
+        from tandem.serving.sql.worker import Place
+        from tandem.serving.sql.workers import SqlWorkers
+
+        with self._lock:
+            if not self._sql:
+                place = Place(self.settings.store, self.settings.journal, str(self.settings.dead_letters))
+                self._sql.append(SqlWorkers(place, self.settings.limits.sql_memory))
+            return self._sql[0]
+
+    def close(self) -> None:
+        """Wait for who reads, and close the store."""
+        for workers in self._sql:
+            workers.close()
+        self.readers.close()
 
 
 def _service(request: Request) -> Service:

@@ -37,6 +37,8 @@ class Limits:
     """Questions that wait for a reader; more are told to come again."""
     scanned: int = 256 << 20
     """Bytes of the journal that a look for raw messages reads."""
+    sql_memory: int = 256 << 20
+    """Bytes that a statement of SQL may take."""
     streams: int = 256
     """Streams of events that are open at once."""
 

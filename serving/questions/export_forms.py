@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tandem.serving.questions.exports import Export
     from tandem.views.answers.point import AnswerRow
 
-__all__ = ["BINARY", "FORMS", "write_rows"]
+__all__ = ["BINARY", "FORMS", "arrow_batch", "arrow_schema", "defused", "write_rows"]
 
 Rows = Iterable[list["AnswerRow"]]
 
@@ -59,7 +59,7 @@ def _jsonl(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
 
 
 def _csv(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
-    shown: Callable[[Any], Any] = _as_it_is if raw else _defused
+    shown: Callable[[Any], Any] = _as_it_is if raw else defused
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer, count, zone = csv.writer(text), 0, export.zone
     writer.writerow([*export.compiled.definition.key, "start", "end", "events", "batch_events", *export.results])
@@ -87,7 +87,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _defused(value: Any) -> Any:
+def defused(value: Any) -> Any:
     """A text that a spreadsheet would compute gets an apostrophe before it, which says that it is a text."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
@@ -98,7 +98,7 @@ def _parquet(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
     schema, count = arrow_schema(export), 0
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for some in rows:
-            writer.write_batch(_batch(export, schema, some))
+            writer.write_batch(arrow_batch(export, some, schema))
             count += len(some)
     return count
 
@@ -107,7 +107,7 @@ def _arrow(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
     schema, count = arrow_schema(export), 0
     with pa.ipc.new_stream(file, schema) as writer:
         for some in rows:
-            writer.write_batch(_batch(export, schema, some))
+            writer.write_batch(arrow_batch(export, some, schema))
             count += len(some)
     return count
 
@@ -145,7 +145,9 @@ def _written_type(kind: pa.DataType | None, zone: str) -> pa.DataType:
     return pa.timestamp(kind.unit, zone) if pa.types.is_timestamp(kind) and kind.tz else kind
 
 
-def _batch(export: Export, schema: pa.Schema, rows: Sequence[AnswerRow]) -> pa.RecordBatch:
+def arrow_batch(export: Export, rows: Sequence[AnswerRow], schema: pa.Schema | None = None) -> pa.RecordBatch:
+    """Rows as `arrow_schema` has them, which may be given. Raises UserError for a number that doesn't fit."""
+    schema = schema if schema is not None else arrow_schema(export)
     keys = [json.loads(row.key) for row in rows]
     columns = [key_column([key[at] for key in keys], f.type) for at, f in enumerate(export.compiled.key_fields)]
     columns += [pa.array([row.start for row in rows], pa.int64()).cast(pa.timestamp("us"))]

@@ -15,20 +15,19 @@ from tandem.formats.messages import decode_messages
 from tandem.journal.storage.blobs import BlobMissingError
 from tandem.journal.storage.layout import segment_path
 from tandem.journal.storage.opening import open_blobs
-from tandem.journal.storage.segments import Segment, decode_segment
+from tandem.journal.storage.segments import Segment, SegmentHeader, decode_segment
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import UserError
 from tandem.serving.questions.instants import time_in
 from tandem.serving.questions.json_values import json_value
 from tandem.views.answers.reading import read_scope
-from tandem.views.reconcile.digest_rows import unpack_tiles
-from tandem.views.reconcile.tables import segment_tiles
+from tandem.views.batch.chain_sources import stored_tiles
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.compiled import CompiledDefinition
     from tandem.views.store import ViewStore
 
-__all__ = ["MessagePage", "Wanted", "messages_of"]
+__all__ = ["MessagePage", "Wanted", "fate_of", "messages_of"]
 
 Place = tuple[str, int, int]
 """Lane, number of the segment, row in it."""
@@ -99,11 +98,9 @@ def _holding(
     connection: sa.Connection, definition: int, start: int, end: int
 ) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
     """(segments, files) that hold an event of the tiles in [start, end), in their order."""
-    s = segment_tiles.c
-    query = sa.select(s.position, s.number, s.tiles).where(s.definition == definition).order_by(s.position, s.number)
     segments, files = list[tuple[str, int]](), dict[str, None]()
-    for position, number, packed in connection.execute(query):
-        if not any(start <= tile < end for tile in unpack_tiles(packed)):
+    for position, number, tiles in stored_tiles(connection, definition):
+        if not any(start <= tile < end for tile in tiles):
             continue
         if _is_lane(position):
             segments.append((position, number))
@@ -146,17 +143,18 @@ def _messages(
                 "event_time": time_in(time),
                 "event_id": json_value(events.column(ID)[at].as_py()),
                 "generation": header.generation,
-                "fate": _fate(compiled, segment, time, served),
+                "fate": fate_of(compiled, header, time, served),
             },
         )
 
 
-def _fate(compiled: CompiledDefinition, segment: Segment, time: int, served: tuple[int, str | None]) -> str:
+def fate_of(compiled: CompiledDefinition, header: SegmentHeader, time: int, served: tuple[int, str | None]) -> str:
+    """The fate of an event of a segment (see `messages_of`); `served`: boundary, and the live run if there is one."""
     boundary, live_run = served
-    if segment.header.generation <= boundary:
+    if header.generation <= boundary:
         return "batch"
     definition = compiled.definition
-    watermark = segment.header.watermarks.get(definition.source.version)
+    watermark = header.watermarks.get(definition.source.version)
     closes = time // definition.tile * definition.tile + definition.tile + definition.lateness
     if watermark is not None and closes <= watermark:
         return "late"

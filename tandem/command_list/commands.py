@@ -74,6 +74,12 @@ _ASK: Final = (
         "tandem export clicks --from 2026-01-04 --to 2026-01-06 --step 1h --out clicks.csv",
     ),
     Entry(
+        "sql",
+        "sql.sql",
+        "Ask with SQL: answers of any window, events, late, dead_letters, results, generations, publications, drift.",
+        "tandem sql \"SELECT page, start, clicks FROM answers('clicks', '1h')\"",
+    ),
+    Entry(
         "status",
         "store.status",
         "Show what is served, the runs, every generation's conservation, and who holds up a seal.",

@@ -49,7 +49,7 @@ class Web:
         settings, clock = replace(settings, limits=limits or settings.limits), Clock()
         app: Any = application(settings, clock)
         yield cls(settings, app, clock)
-        app.service.readers.close()
+        app.service.close()
 
     def get(self, path: str, headers: Any = None, **parameters: Any) -> httpx.Response:
         """GET, with parameters; `from_` is `from`."""

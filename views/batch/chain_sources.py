@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from tandem.views.rows import BatchManifest, SegmentFile
 from tandem.views.storage.tables import batch_runs, publications
 from tandem.views.store import ViewStore
 
-__all__ = ["ChainFile", "ChainSources", "chain_sources", "covered_at", "holding", "rows_of"]
+__all__ = ["ChainFile", "ChainSources", "chain_sources", "covered_at", "holding", "rows_of", "stored_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,20 @@ def holding(
     Both by position (a lane, or a file's path) and number there.
     """
     wanted, found, known = set(tiles), set[tuple[str, int]](), set[tuple[str, int]]()
-    s = segment_tiles.c
-    query = sa.select(s.position, s.number, s.tiles).where(s.definition == definition)
     with store.database.read() as connection:
-        for position, number, packed in connection.execute(query):
+        for position, number, held in stored_tiles(connection, definition):
             known.add((position, number))
-            if not wanted.isdisjoint(unpack_tiles(packed)):
+            if not wanted.isdisjoint(held):
                 found.add((position, number))
     return found, known
+
+
+def stored_tiles(connection: sa.Connection, definition: int) -> Iterator[tuple[str, int, list[int]]]:
+    """(position, number, tiles) of each segment and batch of a file whose tiles are noted, in their order."""
+    s = segment_tiles.c
+    query = sa.select(s.position, s.number, s.tiles).where(s.definition == definition).order_by(s.position, s.number)
+    for position, number, packed in connection.execute(query):
+        yield position, number, unpack_tiles(packed)
 
 
 def covered_at(store: ViewStore, scope: Scope) -> dict[int, int]:

@@ -1,0 +1,115 @@
+"""A client of an installation on this machine, or of its places: reads the view store, and nothing else is running."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.suggestions import suggestion
+from tandem.schemas.errors import UserError
+from tandem.serving.client.values import (
+    ClientAnswer,
+    ClientSeries,
+    ClientTable,
+    Key,
+    answer_of,
+    key_parameter,
+    series_of,
+)
+from tandem.serving.questions.answer_data import answer_data
+from tandem.serving.questions.asking import SelectFlags, ask, question_of
+from tandem.serving.questions.export_forms import arrow_batch, arrow_schema
+from tandem.serving.questions.exports import export_of, exported
+from tandem.serving.questions.naming import load_named, registered_names
+from tandem.serving.questions.session_spans import SessionFlags
+from tandem.serving.questions.spans import TimeFlags
+from tandem.views.store import ViewStore
+
+__all__ = ["LocalClient", "asked_text"]
+
+_OF_TIME = ("window", "at", "start", "end", "since", "zone", "first_day", "step")
+_OF_RESULTS = ("measures", "where")
+
+
+class LocalClient:
+    """See `tandem.serving.client.values.Client`."""
+
+    def __init__(self, store: str, journal: str, dead_letters: str) -> None:
+        """Open a view store by its URL. Raises NoStoreError, StoreError."""
+        self._store = ViewStore(store, create=False)
+        self._journal, self._dead_letters = journal, dead_letters
+
+    def definitions(self) -> list[str]:
+        """The names of all definitions, sorted."""
+        return registered_names(self._store)
+
+    def answer(self, name: str, key: Key = None, **asked: Any) -> ClientAnswer:
+        """The answer of one key over a window or span."""
+        return answer_of(self._asked(name, key, asked, series=False))
+
+    def series(self, name: str, key: Key = None, **asked: Any) -> ClientSeries:
+        """The answers of one key, step by step."""
+        return series_of(self._asked(name, key, asked, series=True))
+
+    def answers(self, name: str, **asked: Any) -> ClientTable:
+        """The answers of every key and step that has events, all of one instant."""
+        compiled = self._compiled(name)
+        times, select = self._flags(compiled, asked.pop("key", None), asked)
+        export = export_of(compiled, times, select)
+        batches = [arrow_batch(export, rows) for rows in exported(self._store, export)]
+        return ClientTable(pa.Table.from_batches(batches, schema=arrow_schema(export)))
+
+    def sql(self, statement: str) -> ClientTable:
+        """The rows of one SELECT, over tables of one instant."""
+        from tandem.serving.sql.asking import SqlLimits, ask_sql
+        from tandem.serving.sql.source import SqlSource, all_visible
+
+        source = SqlSource(self._store, self._journal, self._dead_letters, self.definitions(), all_visible)
+        found = ask_sql(source, statement, SqlLimits())
+        return ClientTable(found.table, found.whole)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def __enter__(self) -> LocalClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _compiled(self, name: str) -> CompiledDefinition:
+        return compile_definition(load_named(name, self._store))
+
+    def _asked(self, name: str, key: Key, asked: dict[str, Any], *, series: bool) -> dict[str, Any]:
+        compiled = self._compiled(name)
+        times, select = self._flags(compiled, key, asked)
+        question = question_of(compiled, times, SessionFlags(), select, series=series)
+        if question.key is None:
+            names = ",".join(f"{column}=..." for column in compiled.definition.key)
+            raise UserError(f"{name}: which key? give key={names!r}; answers() has those of all keys")
+        return answer_data(question, ask(self._store, question))
+
+    def _flags(self, compiled: CompiledDefinition, key: Key, asked: dict[str, Any]) -> tuple[TimeFlags, SelectFlags]:
+        for each in asked:
+            if each not in (*_OF_TIME, *_OF_RESULTS):
+                raise UserError(f"{each}: {suggestion(each, [*_OF_TIME, *_OF_RESULTS])}")
+        given = {each: asked_text(value) for each, value in asked.items()}
+        times = {each: given.get(each) for each in _OF_TIME}
+        return (
+            TimeFlags(time.time_ns() // 1000, **times),
+            SelectFlags(key_parameter(key, compiled.definition.key), given.get("measures"), given.get("where")),
+        )
+
+
+def asked_text(value: Any) -> str | None:
+    """A parameter as a flag takes it: times may be given as datetimes, measures as a list."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return ",".join(map(str, value))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

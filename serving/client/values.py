@@ -1,0 +1,147 @@
+"""What a client gives: answers with their certificates, and tables for Arrow, Polars and pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from tandem.schemas.errors import LaunchError
+
+__all__ = ["Client", "ClientAnswer", "ClientSeries", "ClientTable", "Key", "answer_of", "key_parameter", "series_of"]
+
+Key = str | Sequence[Any] | Mapping[str, Any] | None
+"""A key as `--key` takes it, its values in their order, or its values by column."""
+
+
+@dataclass(frozen=True)
+class ClientTable:
+    """Rows in columns."""
+
+    table: pa.Table
+    whole: bool = True
+    """Whether these are all rows: a statement of SQL gives no more than a limit allows."""
+
+    def arrow(self) -> pa.Table:
+        """As an Arrow table."""
+        return self.table
+
+    def polars(self) -> Any:
+        """As a Polars DataFrame. Raises LaunchError where Polars isn't installed."""
+        try:
+            import polars
+        except ModuleNotFoundError as error:
+            raise _lacking(error) from error
+        return polars.from_arrow(self.table)
+
+    def pandas(self) -> Any:
+        """As a pandas DataFrame. Raises LaunchError where pandas isn't installed."""
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            raise _lacking(error) from error
+        found: pandas.DataFrame = self.table.to_pandas()
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As dicts."""
+        found: list[dict[str, Any]] = self.table.to_pylist()
+        return found
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+
+@dataclass(frozen=True)
+class ClientAnswer:
+    """The results of one key over [start, end), and the certificate of what they are made of."""
+
+    key: Mapping[str, Any]
+    start: datetime
+    end: datetime
+    results: Mapping[str, Any]
+    """By name, as JSON has them."""
+    certificate: Mapping[str, Any]
+
+    @property
+    def status(self) -> str:
+        """FINAL, PROVISIONAL or PARTIAL; `certificate["reasons"]` says why."""
+        return str(self.certificate["status"])
+
+    def __getitem__(self, result: str) -> Any:
+        """One of the results."""
+        return self.results[result]
+
+
+@dataclass(frozen=True)
+class ClientSeries(ClientTable):
+    """Answers step by step: start, end, events, batch_events, status, then the results."""
+
+    certificate: Mapping[str, Any] | None = None
+    """Of all of it."""
+
+
+class Client(Protocol):
+    """An installation that is asked. Calls raise TandemError, in one line that says what to do."""
+
+    def definitions(self) -> list[str]:
+        """The names of what can be asked."""
+
+    def answer(self, name: str, key: Key = None, **asked: Any) -> ClientAnswer:
+        """The answer of one key. `asked`: window, at, start, end, since, zone, first_day, measures."""
+
+    def series(self, name: str, key: Key = None, **asked: Any) -> ClientSeries:
+        """Its answers step by step. `asked`: as for `answer`, and step, where."""
+
+    def answers(self, name: str, **asked: Any) -> ClientTable:
+        """Of every key and step that has events. `asked`: step or window, start, end, key, measures, where, zone."""
+
+    def sql(self, statement: str) -> ClientTable:
+        """The rows of one SELECT; see `tandem sql`."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+    def __enter__(self) -> Client: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def answer_of(data: Mapping[str, Any]) -> ClientAnswer:
+    """The answer that JSON data of `serving.questions.answer_data` tell."""
+    start, end = (datetime.fromisoformat(data[each]) for each in ("start", "end"))
+    return ClientAnswer(data["key"], start, end, data["results"], data["certificate"])
+
+
+def series_of(data: Mapping[str, Any]) -> ClientSeries:
+    """The series that such data tell."""
+    points = [{**_flat(point), **point["results"]} for point in data["points"]]
+    names = ("start", "end", "events", "batch_events", "status")
+    table = pa.Table.from_pylist(points) if points else pa.table({name: pa.nulls(0) for name in names})
+    return ClientSeries(table, True, data["certificate"])
+
+
+def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
+    times = {each: datetime.fromisoformat(point[each]) for each in ("start", "end")}
+    return {**times, **{each: point[each] for each in ("events", "batch_events", "status")}}
+
+
+def key_parameter(key: Key, columns: Sequence[str]) -> str | None:
+    """A key as `--key` takes it. `columns`: those of the definition's key."""
+    from tandem.schemas.errors import UserError
+    from tandem.schemas.privacy.printable import json_text
+
+    if key is None or isinstance(key, str):
+        return key
+    if isinstance(key, Mapping):
+        if set(key) != set(columns):
+            raise UserError(f"key {dict(key)}: its columns are {', '.join(columns) or 'none'}")
+        key = [key[column] for column in columns]
+    return json_text(list(key))
+
+
+def _lacking(error: ModuleNotFoundError) -> LaunchError:
+    return LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[frames]'")

@@ -1,0 +1,183 @@
+"""Tables of an installation as a whole: of every definition that whoever asks sees whole, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tandem.schemas.privacy.printable import json_text
+from tandem.serving.installation.dead_letters import Filters, find, target_of
+from tandem.serving.sql.relation import Reading, Relation
+from tandem.views.answers.point import FOR_EVER
+from tandem.views.answers.reading import late_by_tile, read_scope
+from tandem.views.reconcile.receipts import drift_points
+from tandem.views.report import status_report
+from tandem.views.results.listing import revisions
+
+if TYPE_CHECKING:
+    from tandem.serving.sql.bounds import Bounds
+    from tandem.serving.sql.source import SqlSource
+
+__all__ = ["FIXED_TABLES", "fixed_table"]
+
+_TEXT, _NUMBER, _TIME = pa.string(), pa.int64(), pa.timestamp("us", "UTC")
+_AT_ONCE: Final = 10_000
+
+Row = tuple[Any, ...]
+Rows = Callable[["SqlSource", str, "Bounds"], Iterator[Row]]
+
+
+@dataclass(frozen=True)
+class FixedTable:
+    """One of them: its columns after `definition`, and the rows of one definition."""
+
+    columns: dict[str, pa.DataType]
+    rows: Rows
+    of_keys: bool = False
+    """Rows are about keys, the last column but those after it: whoever sees some keys only sees rows of these."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All its columns."""
+        return pa.schema([("definition", _TEXT), *self.columns.items()])
+
+
+def fixed_table(source: SqlSource, name: str, reading: Reading) -> Relation:
+    """One of FIXED_TABLES."""
+    table = FIXED_TABLES[name]
+    return Relation(table.schema, partial(_batches, source, table), reading)
+
+
+def _batches(source: SqlSource, table: FixedTable, bounds: Bounds, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    names = source.names if table.of_keys else source.whole
+    held: list[Row] = []
+    for name in names:
+        if bounds.equal.get("definition", name) != name:
+            continue
+        for row in table.rows(source, name, bounds):
+            held.append((name, *row))
+            if len(held) == _AT_ONCE:
+                yield _batch(table.schema, held)
+                held = []
+    if held:
+        yield _batch(table.schema, held)
+
+
+def _batch(schema: pa.Schema, rows: list[Row]) -> pa.RecordBatch:
+    columns = [_column(values, field.type) for values, field in zip(zip(*rows, strict=True), schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    return pa.array(values, _NUMBER).cast(_TIME) if kind == _TIME else pa.array(values, kind)
+
+
+def _late(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    start, end = bounds.lowest.get("tile", -FOR_EVER), bounds.highest.get("tile", FOR_EVER - 1) + 1
+    with source.store.database.read() as connection:
+        scope = read_scope(connection, source.store.chains, source.compiled(name))
+        yield from sorted(late_by_tile(connection, scope, start, end).items())
+
+
+def _dead_letters(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    found = find(source.store, target_of(name, source.store), Filters(), source.dead_letters)
+    for letter in found:
+        stored = letter.stored
+        payload = stored.letter.payload if stored is not None else None
+        published = (stored.letter.publish_time or None) if stored is not None else None
+        yield (
+            letter.id, letter.status, letter.stage, letter.reason, letter.state.tries, letter.state.generation,
+            published, stored.written_at if stored is not None else None, payload,
+        )  # fmt: skip
+
+
+def _results(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    visible = source.visible(name)
+    span = bounds.lowest.get("start", -FOR_EVER), bounds.highest.get("start", FOR_EVER - 1) + 1
+    with source.store.database.read() as connection:
+        asked = bounds.equal.get("result"), bounds.equal.get("key")
+        found = revisions(connection, name, *asked, span, most=FOR_EVER)
+    for row in found:
+        if visible is None or visible(row.key):
+            answer = json_text(row.results) if row.results is not None else None
+            yield row.result, row.start, row.end, row.key, row.revision, row.timing, row.events, answer, row.id
+
+
+def _generations(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    report = status_report(source.store, name)
+    served = report["served"]
+    for run in report["live_runs"]:
+        of_served = served is not None and run["run"] == served["live_run"] and run["version"] == served["version"]
+        for generation, counts in run["generations"].items():
+            boundary = served["boundary"] if served is not None else 0
+            served_by = ("batch" if generation <= boundary else "live") if of_served else None
+            numbers = (counts[each] for each in _COUNTS)
+            yield run["run"], generation, served_by, *numbers, run["residues"].get(generation, 0)
+
+
+_COUNTS: Final = ("received", "counted", "filtered", "duplicates", "late", "dead", "conflicts")
+
+
+def _publications(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    for each in source.store.publishing.publications(name):
+        yield (
+            each.ordinal, each.published_at, each.kind.value, each.version, each.boundary, each.batch_run,
+            each.live_run, each.note,
+        )  # fmt: skip
+
+
+def _drift(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    for point in drift_points(source.store, name):
+        causes = point.causes
+        yield (
+            point.tile, point.generation, point.live_run, point.live, point.batch, point.absolute, causes.late,
+            causes.straddlers, causes.missing, causes.extra, causes.logic, point.at, point.agreed_at,
+        )  # fmt: skip
+
+
+FIXED_TABLES: Final = {
+    "late": FixedTable({"tile": _TIME, "events": _NUMBER}, _late),
+    "dead_letters": FixedTable(
+        {
+            "letter": _TEXT, "status": _TEXT, "stage": _TEXT, "reason": _TEXT, "tries": _NUMBER, "generation": _NUMBER,
+            "published": _TIME, "written": _TIME, "payload": pa.binary(),
+        },
+        _dead_letters,
+    ),
+    "results": FixedTable(
+        {
+            "result": _TEXT, "start": _TIME, "end": _TIME, "key": _TEXT, "revision": _NUMBER, "timing": _TEXT,
+            "events": _NUMBER, "results": _TEXT, "id": _TEXT,
+        },
+        _results,
+        of_keys=True,
+    ),
+    "generations": FixedTable(
+        {"live_run": _TEXT, "generation": _NUMBER, "served_by": _TEXT, **dict.fromkeys(_COUNTS, _NUMBER),
+         "residue": _NUMBER},
+        _generations,
+    ),
+    "publications": FixedTable(
+        {
+            "publication": _NUMBER, "published": _TIME, "kind": _TEXT, "version": _TEXT, "boundary": _NUMBER,
+            "batch_run": _TEXT, "live_run": _TEXT, "note": _TEXT,
+        },
+        _publications,
+    ),
+    "drift": FixedTable(
+        {
+            "tile": _TIME, "generation": _NUMBER, "live_run": _TEXT, "live": _NUMBER, "batch": _NUMBER,
+            "difference": _NUMBER, "late": _NUMBER, "straddlers": _NUMBER, "missing": _NUMBER, "extra": _NUMBER,
+            "logic": _NUMBER, "reconciled": _TIME, "agreed": _TIME,
+        },
+        _drift,
+    ),
+}  # fmt: skip
+"""`late`: late events that batch hasn't come to, by tile. `dead_letters`: with their payloads. `results`: last
+revisions; `key` and `results` are JSON. `generations`: what live runs counted. `publications`: what was served when.
+`drift`: live against batch, by tile and generation.
+"""

@@ -1,0 +1,45 @@
+"""What the tables of one statement are read from, and for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.serving.questions.naming import load_named
+from tandem.views.store import ViewStore
+
+__all__ = ["SqlSource", "Visible", "all_visible"]
+
+Visible = Callable[[str], bool]
+"""Whether a key (canonical) is there for whoever asks."""
+
+
+@dataclass(frozen=True)
+class SqlSource:
+    """An installation, as far as whoever asks may see it."""
+
+    store: ViewStore
+    """A statement is answered at one instant of it."""
+    journal: str
+    """Folder or URL."""
+    dead_letters: str
+    """Folder or URL."""
+    names: Sequence[str]
+    """Of the definitions that there are for whoever asks."""
+    visible: Callable[[str], Visible | None]
+    """By definition which of its keys may be seen; None for all."""
+
+    def compiled(self, name: str) -> CompiledDefinition:
+        """The definition of a name, in the version that is served. Raises UserError, DefinitionError."""
+        return compile_definition(load_named(name, self.store))
+
+    @property
+    def whole(self) -> list[str]:
+        """The definitions of which nothing is hidden."""
+        return [name for name in self.names if self.visible(name) is None]
+
+
+def all_visible(name: str) -> Visible | None:
+    """For whom nothing is hidden."""
+    return None
