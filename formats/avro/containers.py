@@ -9,7 +9,7 @@ import json
 import lzma
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -38,6 +38,8 @@ class Header:
     sync: bytes
     end: int
     """Where the first block starts."""
+    entries: dict[str, bytes] = field(default_factory=dict)
+    """All that it says, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _parse_header(head: bytes, path: str) -> Header:
         schema = json.loads(entries.get("avro.schema", b""))
     except (ValueError, RecursionError):
         raise SourceFileError(f"{path}: the header has no readable avro.schema") from None
-    return Header(schema, codec, sync, at + _SYNC)
+    return Header(schema, codec, sync, at + _SYNC, entries)
 
 
 def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:

@@ -17,6 +17,7 @@ from tandem.formats.avro.containers import read_block, read_header, walk_blocks
 from tandem.formats.avro.messages import AvroDecoder
 from tandem.formats.avro.types import read_type
 from tandem.formats.avro.walk import Fault
+from tandem.formats.dead_letters.blocks import LETTERS, container, letters_of_block, plain_schema, told
 from tandem.formats.files.pieces import storage_of
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.messages import DeadLetter
@@ -60,9 +61,7 @@ class StoredLetter:
 
 
 def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, version: str, attempts: int = 1) -> bytes:
-    """An Avro container (bzip2, for its checksums) of letters that share position, time and version; equal
-    input gives equal bytes.
-    """
+    """An Avro container of letters that share position, time and version; equal input gives equal bytes."""
     records = [
         {
             "payload": letter.payload,
@@ -84,9 +83,7 @@ def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, ver
     sync = hashlib.blake2b(repr((position, written_at, version, attempts)).encode(), digest_size=16)
     for letter in letters:
         sync.update(letter.payload)
-    out = io.BytesIO()
-    fastavro.writer(out, DEAD_LETTER_SCHEMA, records, codec="bzip2", sync_marker=sync.digest())
-    return out.getvalue()
+    return container(DEAD_LETTER_SCHEMA, records, sync.digest())
 
 
 def letters_name(position: str, number: int) -> str:
@@ -139,11 +136,18 @@ def _letters(data: bytes, path: str) -> Iterator[StoredLetter]:
     header = read_header(file, path)
     if _type_or_none(header.schema) != _TYPE:
         raise SourceFileError(f"{path}: an Avro container, but not of dead letters")
-    for block in list(walk_blocks(file, path, header, len(data))):
+    blocks = list(walk_blocks(file, path, header, len(data)))
+    said, found = header.entries.get(LETTERS), sum(block.count for block in blocks)
+    if said is not None and said != told(found, data[header.end :]):
+        raise SourceFileError(f"{path}: damaged: its header names other letters than its {found:,}, or other bytes")
+    for block in blocks:
         plain = read_block(file, path, header, block)
         try:
-            for record in _DECODER.records(block.count, plain):
-                yield _stored(fastavro.schemaless_reader(io.BytesIO(record), _PLAIN, None))
+            if said is None:
+                for record in _DECODER.records(block.count, plain):
+                    yield _stored(fastavro.schemaless_reader(io.BytesIO(record), _PLAIN, None))
+            else:
+                yield from map(_stored, letters_of_block(DEAD_LETTER_SCHEMA, block.count, plain))
         except Fault as fault:
             raise SourceFileError(f"{path}: damaged in the block at byte {block.start}: {fault}") from None
 
@@ -169,12 +173,6 @@ def _stored(record: Any) -> StoredLetter:
     return StoredLetter(letter, record["position"], record["written_at"], record["version"], record["attempts"])
 
 
-def _without_logical(schema: dict[str, Any]) -> dict[str, Any]:
-    """fastavro would make datetimes of the times, which end at the year 9999."""
-    fields = [{**entry, "type": "long"} if "timestamp" in str(entry["type"]) else entry for entry in schema["fields"]]
-    return {**schema, "fields": fields}
-
-
 _TYPE: Final = read_type(DEAD_LETTER_SCHEMA)
 _DECODER: Final = AvroDecoder(_TYPE)
-_PLAIN: Final = fastavro.parse_schema(_without_logical(DEAD_LETTER_SCHEMA))
+_PLAIN: Final = fastavro.parse_schema(plain_schema(DEAD_LETTER_SCHEMA))

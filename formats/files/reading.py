@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,11 @@ __all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
 
 _ROWS: Final = 1 << 18
 """Most records in one Decoded."""
+_LETTERS: Final = 1 << 15
+"""Dead letters that are many: they take several hundred bytes each, so that then fewer records go into one Decoded."""
+
+Why = tuple[str, str]
+"""Stage and reason."""
 
 
 def split(ref: FileRef, target_bytes: int, source: TextSpec = PLAIN) -> list[FilePiece]:
@@ -69,7 +75,7 @@ def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, a
         for part, first in _slices(parsed):
             letter = partial(_letter, source, fields, raw, part, first, done)
             decoded = assemble(fields, columns, part, clock, letter)
-            yield Decoded(decoded.events, decoded.rows + (done + first), decoded.dead)
+            yield from _few_letters(Decoded(decoded.events, decoded.rows + (done + first), decoded.dead))
         done += len(parsed.rows) + len(parsed.faults)
 
 
@@ -89,17 +95,34 @@ def _parsed(
 
 
 def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
-    """Parts of at most _ROWS records, each with its first record."""
+    """Parts of at most _ROWS records, or of few dead letters, each with its first record."""
     size = len(parsed.rows) + len(parsed.faults)
-    if size <= _ROWS:
+    most = _ROWS if len(parsed.verdicts.reasons) + len(parsed.faults) <= _LETTERS else _LETTERS
+    if size <= most:
         yield parsed, 0
         return
-    for start in range(0, size, _ROWS):
-        low, high = np.searchsorted(parsed.rows, [start, start + _ROWS]).tolist()
-        reasons = {row - low: why for row, why in parsed.verdicts.reasons.items() if low <= row < high}
-        faults = {row - start: why for row, why in parsed.faults.items() if start <= row < start + _ROWS}
+    for start in range(0, size, most):
+        low, high = np.searchsorted(parsed.rows, [start, start + most]).tolist()
+        reasons = _within(parsed.verdicts.reasons, low, high)
+        faults = _within(parsed.faults, start, start + most)
         arrays = {name: array.slice(low, high - low) for name, array in parsed.arrays.items()}
         yield Parsed(arrays, parsed.rows[low:high] - start, Verdicts(high - low, reasons), faults), start
+
+
+def _within(reasons: Mapping[int, Why], start: int, end: int) -> dict[int, Why]:
+    return {row - start: reasons[row] for row in range(start, end) if row in reasons}
+
+
+def _few_letters(decoded: Decoded) -> Iterator[Decoded]:
+    """The same as parts of few dead letters each: more of them may be found when ids and times are judged."""
+    ends = [letter.row for letter in decoded.dead[_LETTERS::_LETTERS]]
+    if not ends:
+        yield decoded
+        return
+    places = [0, *np.searchsorted(decoded.rows, ends).tolist(), len(decoded.rows)]
+    for at, (low, high) in enumerate(pairwise(places)):
+        letters = decoded.dead[at * _LETTERS : (at + 1) * _LETTERS]
+        yield Decoded(decoded.events.slice(low, high - low), decoded.rows[low:high], letters)
 
 
 def _letter(

@@ -22,7 +22,7 @@ __all__ = ["CHUNK", "MAX_LINE", "MOST_LINES", "Reading", "endless", "read_lines"
 
 CHUNK: Final = 8 * 1024 * 1024
 """Bytes read at a time."""
-MOST_LINES: Final = 1 << 18
+MOST_LINES: Final = 1 << 16
 """Lines that are looked at together: what becomes of a bad one takes several hundred bytes."""
 MAX_LINE: Final = 10 * 1024 * 1024
 """A longer line is a dead letter; one of more than MAX_RECORD bytes shows that this is no file of lines."""

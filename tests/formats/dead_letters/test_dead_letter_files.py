@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.formats.dead_letters.files import StoredLetter, decode, encode
+from tandem.formats.dead_letters.files import DEAD_LETTER_SCHEMA, StoredLetter, decode, encode
 from tandem.formats.messages import decode_messages
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.messages import DeadLetter
@@ -63,7 +63,8 @@ def test_what_decoding_refused_is_kept(kit: Any) -> None:
         pytest.param(lambda data: data[: len(data) // 2], "can't be read", id="in-the-header"),
         pytest.param(lambda data: b"x" + data, "not an Avro container", id="foreign"),
         pytest.param(lambda data: data[:-1] + bytes([data[-1] ^ 1]), "no sync marker", id="sync"),
-        pytest.param(lambda data: data[:-30] + b"\xff" * 5 + data[-25:], "can't be decompressed", id="flipped"),
+        pytest.param(lambda data: data[:-30] + b"\xff" * 5 + data[-25:], "other bytes", id="flipped"),
+        pytest.param(lambda data: data[: data.index(data[-16:]) + 16], "other letters", id="without-its-block"),
     ],
 )
 def test_damaged_files_are_refused(damage: Any, problem: str) -> None:
@@ -71,6 +72,24 @@ def test_damaged_files_are_refused(damage: Any, problem: str) -> None:
     with pytest.raises(SourceFileError, match=problem) as error:
         decode(data, "dead/1.avro")
     assert str(error.value).startswith("dead/1.avro: ")
+
+
+def test_files_of_before_are_read() -> None:
+    """They are packed with bzip2, and say nothing of their letters."""
+    (record,) = fastavro.reader(io.BytesIO(encode([ONE], "lane 1", written_at=9, version="v")))
+    before = io.BytesIO()
+    fastavro.writer(before, DEAD_LETTER_SCHEMA, [record], codec="bzip2")
+    assert decode(before.getvalue()) == [StoredLetter(ONE, "lane 1", 9, "v", 1)]
+
+
+@pytest.mark.parametrize(
+    ("count", "size"), [(0, 0), (1, 0), (4_096, 1), (4_097, 1), (3, 5 << 20)], ids=lambda number: f"{number:,}"
+)
+def test_blocks_are_of_any_number(count: int, size: int) -> None:
+    letters = [DeadLetter(bytes(size), "no", "decode", row) for row in range(count)]
+    data = encode(letters, "p", written_at=9, version="v")
+    assert [stored.letter for stored in decode(data)] == letters
+    assert len(list(fastavro.reader(io.BytesIO(data)))) == count
 
 
 def test_other_containers_are_refused(kit: Any, tmp_path: Any) -> None:
