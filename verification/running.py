@@ -14,6 +14,8 @@ from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError
+from tandem.verification.deliveries import DELIVERIES
+from tandem.verification.delivering import Delivery
 from tandem.verification.mismatch import Mismatch
 from tandem.verification.oracle.oracle import Event, Oracle
 from tandem.verification.oracle.windows import compare_windows
@@ -38,6 +40,10 @@ class Found:
     boundaries: int = 0
     late: int = 0
     copies: int = 0
+    revisions: int = 0
+    """Messages of results that were received, copies too."""
+    compared: int = 0
+    """Last revisions that were held against the answer."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Steps by their kind."""
 
@@ -75,9 +81,12 @@ def _run(
         shards=_SHARDS[schedule.seed % len(_SHARDS) :] + _SHARDS[: schedule.seed % len(_SHARDS)],
         **options,
     ) as world:
-        run = _Run(world, oracle)
+        run = _Run(world, oracle, Delivery(world.store, world.compiled, world.clock.wall, world.clock.advance))
         for kind, pick in schedule.steps:
-            world.step(kind, pick)
+            if kind in DELIVERIES:
+                run.delivery.step(kind, pick)
+            else:
+                world.step(kind, pick)
             run.found.kinds[kind] += 1
             if kind not in _QUIET:
                 run.check_growth()
@@ -89,6 +98,7 @@ def _run(
 class _Run:
     world: World
     oracle: Oracle
+    delivery: Delivery
     found: Found = field(default_factory=Found)
     served: dict[tuple[str, int], int] = field(default_factory=dict)
     """Events in each answer that was last seen."""
@@ -116,6 +126,7 @@ class _Run:
             raise Mismatch("serving", f"the live run has all there is, and isn't served: {refused}") from refused
         self._check_live_conservation()
         self.check_answers()
+        self._check_results()
         for boundary in range(world.boundary + 1, world.index().sealed + 1):
             work = world.build(upto=boundary)
             if work is None:
@@ -125,8 +136,15 @@ class _Run:
             self.check_growth()
             self.check_answers()
         self._check_batch_conservation()
+        self._check_results()
         if world.definition.deduplicate:
             self._check_batch_over_all(check_splits(world, Random(len(world.published))))
+
+    def _check_results(self) -> None:
+        """What was sent last of each window and key is its answer."""
+        if self.world.definition.results:
+            self.delivery.settle()
+            self.found.revisions, self.found.compared = self.delivery.receiver.received, self.delivery.compared
 
     def check_answers(self) -> None:
         """All events up to the boundary, and those after it that weren't late: no more, no less, exact."""

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from click_traffic import CLICKS, traffic
 from object_servers import SECRET, server_of
+from sent_results import clicks_with_results, wrong_results
+from stages import Tandem
 from trials import Kill, Trial, restart_times, trial_of
 
 from tandem.schemas.failpoints import FAILPOINTS
@@ -70,8 +72,8 @@ def check(
     capsys: pytest.CaptureFixture[str],
     *,
     idle: bool = True,
-) -> None:
-    """Run the plan; nothing is wrong at the end."""
+) -> list[bytes]:
+    """Run the plan; nothing is wrong at the end. What was published."""
     messages = traffic(chance, number)
     assert trial_of(trial, messages, rate, plan, chance, idle=idle) == {}
     with capsys.disabled():
@@ -81,12 +83,46 @@ def check(
             f"{trial.published} backfills published in between, {trial.refused} refused: "
             f"lost 0, twice 0, extra 0, falls 0 in {trial.poller.polls} polls; {restart_times(trial.restarts)}"
         )
+    return messages
+
+
+@pytest.fixture
+def sending(stage: Any, polling: Any) -> Trial:
+    """A trial whose results are sent to a topic."""
+    definition = clicks_with_results(stage)
+    return Trial(stage, polling(stage.view(definition)), definition=definition)
+
+
+def check_results(trial: Trial, messages: Sequence[bytes]) -> None:
+    """A subscriber's last revision of each window and key is what plain Python makes of the messages."""
+    assert wrong_results(trial.stage, trial.definition, messages) == {}
 
 
 @pytest.mark.timeout(900)
-def test_random_kills_and_a_few_failpoints(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_kills_and_a_few_failpoints(sending: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+    """With results that are sent, by a launcher that dies with live."""
     chance = random.Random(SEED)
-    check(trial, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False)
+    check_results(sending, check(sending, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_twenty_kills_while_results_are_sent(sending: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of live with its deliverer, in the middle of a delivery too, beside one that takes over and is killed as well."""
+    chance = random.Random(SEED)
+    deliverers: list[Tandem] = []
+
+    def beside() -> None:
+        for deliverer in deliverers[-1:]:
+            deliverer.kill()
+        deliverers.append(sending.stage.start("deliver", str(sending.definition), "--every", "200ms"))
+
+    plan = plan_of(chance, 17, [Kill("results-drained", nth) for nth in (1, 3, 9)])
+    messages = traffic(chance, 60_000)
+    assert trial_of(sending, messages, 300, plan, chance, between=beside) == {}
+    for deliverer in deliverers:
+        deliverer.kill()
+    check_results(sending, messages)
 
 
 @pytest.mark.slow

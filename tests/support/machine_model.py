@@ -44,6 +44,10 @@ measures:
   count: count
   amount: {sum: amount}
   highest: {max: amount}
+results:
+  each: {window: 10s, trigger: {early: 1s}, to: log}
+  wide: {window: 20s, trigger: {early: 5s, late: 5s}, lateness: 20s, mode: retracting, where: count > 1, to: log}
+  slid: {window: {size: 20s, every: 10s}, trigger: {late: never}, to: log}
 """
 DEFINITION = loads(TEXT)
 

@@ -35,16 +35,21 @@ def undisturbed() -> Iterator[None]:
 
 
 def run_machine(
-    examples: int, start: int, *, shrink: bool = False, several: Sequence[int] = (1,)
+    examples: int,
+    start: int,
+    *,
+    shrink: bool = False,
+    several: Sequence[int] = (1,),
+    machine: type[Machine] = Machine,
 ) -> tuple[list[Trace], Counter[str]]:
     """Run examples from a seed; returns their traces, and what happened how often.
 
-    `several` are the numbers of shards that runs have, one after the other.
+    `several` are the numbers of shards that runs have, one after the other; `machine` may have more rules.
 
     Raises AssertionError with the first example that breaks a law; `traces` of what ran until then are lost with it.
     """
 
-    class OneRun(Machine):
+    class OneRun(machine):  # type: ignore[misc, valid-type]
         happened: ClassVar[Counter[str]] = Counter()
         traces: ClassVar[list[Trace]] = []
         shards: ClassVar[Sequence[int]] = several

@@ -6,8 +6,9 @@ import random
 import signal
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from click_traffic import CLICKS, Publisher, Results, expected, rounded
@@ -60,6 +61,7 @@ class Trial:
     """Backfills that were published in between."""
     refused: int = 0
     """Backfills that were refused."""
+    definition: Path = CLICKS
     _backfills: list[Tandem] = field(default_factory=list)
 
     def run(self, kill: Kill) -> None:
@@ -68,7 +70,7 @@ class Trial:
         environment = broken(kill.broken) if kill.broken else {}
         if kill.failpoint:
             environment[FAILPOINT_VARIABLE] = f"{kill.failpoint}:{kill.nth}"
-        live = self.stage.live([CLICKS], *self.flags, env=environment)
+        live = self.stage.live([self.definition], *self.flags, env=environment)
         if kill.failpoint:
             assert live.end() == -signal.SIGKILL, f"{kill}: it ended otherwise:\n{live.said()}"
         else:
@@ -120,7 +122,7 @@ class Trial:
             self._note(backfill)
 
     def _backfill(self, *flags: str, env: dict[str, str] | None = None) -> Tandem:
-        return self.stage.start("backfill", "--definition", str(CLICKS), *flags, env=env)
+        return self.stage.start("backfill", "--definition", str(self.definition), *flags, env=env)
 
     def _note(self, backfill: Tandem) -> bool:
         code = backfill.end()
@@ -155,22 +157,24 @@ def differences(found: Results, wanted: Results) -> dict[str, Any]:
     return {name: value for name, value in report.items() if value}
 
 
-def conclude(stage: Stage, messages: Sequence[bytes], sent: int, *, idle: bool = True) -> dict[str, Any]:
+def conclude(
+    stage: Stage, messages: Sequence[bytes], sent: int, *, idle: bool = True, definition: Path = CLICKS
+) -> dict[str, Any]:
     """Read the rest, then let batch cover all. What is wrong with it all, by name; nothing when all is well.
 
     `idle`: wait until the leases of dead readers have run out, too; else only until the journal has every message.
     """
-    view, found = stage.view(CLICKS), dict[str, Any]()
+    view, found = stage.view(definition), dict[str, Any]()
     if idle:
-        live = stage.live([CLICKS], *LIVE, "--until-idle", "11s")
+        live = stage.live([definition], *LIVE, "--until-idle", "11s")
     else:
-        live = stage.live([CLICKS], *LIVE)
+        live = stage.live([definition], *LIVE)
         # Before it has said so, its run isn't there, and SIGTERM ends it like any process that is starting.
         wait_for("the run has started", lambda: "run" in live.said() or live.has_ended())
         wait_for("every message is in the journal", lambda: set(messages) <= stage.journaled() or live.has_ended())
         live.process.terminate()
     for name in ("live", "backfill"):
-        process = live if name == "live" else stage.start("backfill", "--definition", str(CLICKS))
+        process = live if name == "live" else stage.start("backfill", "--definition", str(definition))
         if process.end() != 0 or "Traceback" in process.said():
             found[f"{name} ended with {process.end()}"] = process.said()
         if view.served is None:
@@ -196,12 +200,21 @@ def wrong_polls(poller: Poller, messages: Sequence[bytes]) -> dict[str, Any]:
 
 
 def trial_of(
-    trial: Trial, messages: list[bytes], rate: float, plan: Sequence[Kill], chance: random.Random, *, idle: bool = True
+    trial: Trial,
+    messages: list[bytes],
+    rate: float,
+    plan: Sequence[Kill],
+    chance: random.Random,
+    *,
+    idle: bool = True,
+    between: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Run a plan of kills while the messages are published. What is wrong at the end, by name."""
+    """Run a plan of kills, `between` before each, while messages are published. What is wrong at the end, by name."""
     with Publisher(trial.stage, messages, rate, chance) as publisher:
         for kill in plan:
+            between()
             trial.run(kill)
         publisher.finish()
     trial.settle()
-    return conclude(trial.stage, messages, publisher.sent, idle=idle) | wrong_polls(trial.poller, messages)
+    found = conclude(trial.stage, messages, publisher.sent, idle=idle, definition=trial.definition)
+    return found | wrong_polls(trial.poller, messages)

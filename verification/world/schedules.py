@@ -8,12 +8,13 @@ from random import Random
 from typing import Final
 
 from tandem.schemas.definition.loading import Definition
+from tandem.verification.deliveries import DELIVERIES
 from tandem.verification.oracle.oracle import Event
 
 __all__ = ["Schedule", "Step", "draw_schedule"]
 
 Step = tuple[str, int]
-"""Kind and pick, as tandem.verification.world.world.World.step takes them."""
+"""Kind and pick, as tandem.verification.world.world.World.step takes them, and of DELIVERIES Delivery.step."""
 
 _SIZES: Final = (6, 12, 12, 30)
 """Events of one schedule that follow on one another; as many may come from elsewhere."""
@@ -24,6 +25,7 @@ _BETWEEN: Final = (
     *["wait", "bundle fails", "pane fails", "reader dies", "reader dies"],
     *["restart", "build", "publish batch", "publish batch"],
 )
+_DELIVERIES: Final = (*["deliver"] * 5, *["deliver later"] * 2, *DELIVERIES)
 _PICKS: Final = 1 << 16
 
 
@@ -45,17 +47,18 @@ def draw_schedule(definition: Definition, events: Sequence[Event | None], random
 
     Payloads are sent in the order of their event times, each with a delay: none, one within the out-of-orderness,
     one within the lateness, or one beyond it. Some are sent again. Between them come pulls, panes, crashes, restarts,
-    generations, batch runs and publications.
+    generations, batch runs and publications, and deliveries where the definition has results.
     """
     lanes = random.choice([(1,), (2,), (3,), (1, 2, 3)])
     chosen = _neighbours(events, random.choice(_SIZES), random)
     steps: list[Step] = []
+    between = _BETWEEN + _DELIVERIES if definition.results else _BETWEEN
     # one in four schedules rolls and publishes hardly ever
     eager = random.choice([0.3, 0.6, 0.6, 0.75])
     for index in _arrivals(definition, events, chosen, random):
         steps.append(("send", index))
         while random.random() < eager:
-            steps.append((random.choice(_BETWEEN), random.randrange(_PICKS)))
+            steps.append((random.choice(between), random.randrange(_PICKS)))
     return Schedule(random.randrange(_PICKS), lanes, random.choice([1, 4, 4, 50]), tuple(steps))
 
 

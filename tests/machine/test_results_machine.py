@@ -1,0 +1,34 @@
+"""The state machine with results: whatever dies, is repeated or wakes up, what was sent last is what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from machine_result_rules import HAPPENINGS, ResultsMachine
+from machine_run import run_machine
+
+EXAMPLES = 20
+ENOUGH = 100
+LEAST = {
+    **dict.fromkeys(set(HAPPENINGS), 1),
+    **dict.fromkeys(["publish view", "roll back", "restart", "zombie", "prune", "reconcile repairs", "end"], 1),
+    "compared": 30,
+    "received": 50,
+    "copies": 1,
+}
+"""How often each must happen in ENOUGH examples."""
+
+
+@pytest.mark.timeout(0)  # as many examples as were asked for
+def test_laws_hold(pytestconfig: pytest.Config) -> None:
+    """Revisions count on, timing never falls, one state has one key, and the last revision is the answer."""
+    option: Callable[..., Any] = pytestconfig.getoption
+    examples = option("machine_examples", default=None) or EXAMPLES
+    shrink = bool(option("machine_shrink", default=None))
+    seed = option("machine_seed", default=None) or 0
+    _, happened = run_machine(examples, seed, shrink=shrink, machine=ResultsMachine)
+    if examples >= ENOUGH:
+        short = {what: happened[what] for what, least in LEAST.items() if happened[what] < least}
+        assert not short, f"rules that hardly happened: {short}; all: {dict(happened)}"

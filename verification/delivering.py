@@ -1,0 +1,266 @@
+"""Results of a world: deliverers that die, are replaced and wake up; a receiver that keeps every revision; their laws.
+
+What holds of all that is received: revisions of a window and key count on, timing never falls, one state has one
+idempotency key and one key one state, neighbours differ. And once nothing is due, the last revision of each window and
+key that no trigger holds back is the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from tandem.pipelines.delivery.deliverer import Deliverer
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.errors import DeliveryError
+from tandem.schemas.expressions import evaluate_rows
+from tandem.schemas.json_values import plain_value
+from tandem.schemas.result_windows.checks import EVENTS_NAME
+from tandem.schemas.results import results_batch
+from tandem.schemas.time.windows import SessionWindow
+from tandem.verification.mismatch import Mismatch
+from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.session_rows import all_sessions
+from tandem.views.outbox.leases import LEASE, read_lease
+from tandem.views.outbox.tables import result_outbox
+from tandem.views.results.choosing import Cursor
+from tandem.views.results.clocks import Timing
+from tandem.views.results.draining import Drainer
+from tandem.views.results.tables import result_due, result_revisions, result_waiting
+from tandem.views.results.windows import held_windows
+from tandem.views.store import ViewStore
+
+__all__ = ["Delivery", "Receiver"]
+
+Identity = tuple[str, str, str]
+"""Result, start, key."""
+_LONG: Final = 600 * 1_000_000
+"""Longer than triggers of `early` and `late` and than any back-off."""
+
+
+@dataclass
+class Receiver:
+    """An output that takes in what it is sent, unless it fails; each time it says whether what came may come."""
+
+    fails: bool = False
+    loses_answers: bool = False
+    interrupt: Callable[[], None] | None = None
+    """Called once, when messages were taken in and the deliverer doesn't know it."""
+    newest: dict[Identity, dict[str, Any]] = field(default_factory=dict)
+    received: int = 0
+    copies: int = 0
+    _states: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def send(self, messages: Sequence[Any]) -> dict[int, str]:
+        """As a writer of an output does. Raises DeliveryError while it fails, Mismatch for what may not come."""
+        if self.fails:
+            raise DeliveryError("away")
+        for message in messages:
+            self._take(json.loads(message.payload))
+        interrupt, self.interrupt = self.interrupt, None
+        if interrupt is not None:
+            interrupt()
+        if self.loses_answers:
+            raise DeliveryError("no answer came")
+        return {}
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self.received += 1
+        known = self._states.setdefault(message["id"], message)
+        if known is not message:
+            self.copies += 1
+            _need(known == message, f"one idempotency key for two states: {known} and {message}")
+            return
+        identity = message["result"], message["start"], json.dumps(message["key"])
+        before = self.newest.get(identity)
+        number = before["revision"] + 1 if before is not None else 1
+        _need(message["revision"] == number, f"revision {message['revision']}, not {number}: {message} after {before}")
+        if before is not None:
+            _need(Timing[before["timing"]] <= Timing[message["timing"]], f"timing fell: {message} after {before}")
+            _need(_state(before) != _state(message) or message["mode"] == "discarding", f"nothing new: {message}")
+        self.newest[identity] = message
+
+
+def _state(message: dict[str, Any]) -> tuple[Any, ...]:
+    return message["timing"], message["results"], message["end"], message["withdrawn"]
+
+
+def _need(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Mismatch("results", otherwise)
+
+
+class Delivery:
+    """The deliverers of one world's results, one after the other, and what they sent."""
+
+    def __init__(
+        self, store: ViewStore, compiled: CompiledDefinition, wall: Callable[[], int], advance: Callable[[int], None]
+    ) -> None:
+        """`wall`: the clock, microseconds UTC; `advance`: lets it go on by microseconds."""
+        self.store, self.compiled, self.receiver = store, compiled, Receiver()
+        self._wall, self._advance = wall, advance
+        self._holders = 0
+        self.deliverer = self._new()
+        self._asleep: Deliverer | None = None
+        self._stopped: tuple[Drainer, str, Any, int] | None = None
+        self.compared = 0
+        """Windows and keys whose last revision was held against the answer."""
+
+    def _new(self) -> Deliverer:
+        self._holders += 1
+        deliverer = Deliverer(self.store, self.compiled, f"holder {self._holders}", self._wall)
+        for result in self.compiled.definition.results.values():
+            deliverer._writers |= dict.fromkeys([output.label for output in result.to], self.receiver)
+        return deliverer
+
+    def step(self, kind: str, pick: int) -> None:
+        """One of `tandem.verification.deliveries`; `pick` decides on the rest of it."""
+        if kind == "deliver":
+            self.deliver()
+        elif kind == "deliver later":
+            self._advance((1, 7, 30, 90)[pick % 4] * 1_000_000)
+            self.deliver()
+        elif kind == "output fails":
+            self._with(fails=True)
+        elif kind == "answer is lost":
+            self._with(loses_answers=True)
+        elif kind == "deliverer is replaced":
+            self.replace(while_it_sends=bool(pick % 2))
+        elif kind == "deliverer wakes up" and self._asleep is not None:
+            self._asleep.run_once()
+        elif kind == "drainer stops":
+            self._stop(pick)
+        elif kind == "drainer goes on":
+            self.go_on()
+
+    def deliver(self) -> None:
+        """One round; then, if it could deliver and nothing is due, the laws of what is stored."""
+        done = self.deliverer.run_once()
+        if done is not None and not done.failed:
+            self.check()
+
+    def _with(self, *, fails: bool = False, loses_answers: bool = False) -> None:
+        self.receiver.fails, self.receiver.loses_answers = fails, loses_answers
+        try:
+            self.deliverer.run_once()
+        finally:
+            self.receiver.fails = self.receiver.loses_answers = False
+
+    def replace(self, *, while_it_sends: bool) -> None:
+        """Another deliverer takes over: at rest, or when messages were sent and aren't forgotten yet."""
+        if while_it_sends:
+            self.receiver.interrupt = self._take_over
+            self.deliverer.run_once()
+            self.receiver.interrupt = None
+        else:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        self._asleep, self.deliverer = self.deliverer, self._new()
+        self._outlast()
+        self.deliverer.run_once()
+
+    def _outlast(self) -> None:
+        """The lease ends, whatever the clock was when it was taken."""
+        with self.store.database.read() as connection:
+            lease = read_lease(connection, self.compiled.definition.name)
+        self._advance(LEASE if lease is None else max(lease.until - self._wall(), 0) + 1_000_000)
+
+    def _stop(self, pick: int) -> None:
+        """Somebody has read what is due, and sleeps before it writes."""
+        name = sorted(self.compiled.definition.results)[pick % len(self.compiled.definition.results)]
+        drainer = Drainer(self.store, self.compiled)
+        served = self.store.publishing.served(self.compiled.definition.name)
+        if served is None or served.version != self.compiled.version:
+            return
+        seen = drainer._read(name, drainer._over, self._wall(), Cursor())
+        if seen is not None:
+            self._stopped = drainer, name, seen, self._wall()
+
+    def go_on(self) -> None:
+        """Who slept writes what it has read, if nobody was faster."""
+        if self._stopped is not None:
+            (drainer, name, seen, then), self._stopped = self._stopped, None
+            drainer._write(name, seen, then)
+
+    def settle(self) -> None:
+        """Everything that can be sent is: the laws hold."""
+        self.go_on()
+        self.deliverer = self._new()
+        self._outlast()
+        for _ in range(4):
+            self._advance(_LONG)
+            self.deliverer.run_once()
+        _need(not self._rows(result_due), "tiles are due after all was delivered")
+        _need(not self._rows(result_outbox), "messages wait after all was delivered")
+        self.check()
+
+    def check(self) -> None:
+        """What was sent last is what is answered, of windows that no trigger holds back, if nothing is due."""
+        if self._rows(result_due) or self._rows(result_outbox) or self._stopped is not None:
+            return
+        waiting = self._rows(result_waiting)
+        last = {(row.result, row.start, row.key): row for row in self._rows(result_revisions)}
+        ids = {row.id for row in last.values()}
+        for identity, message in self.receiver.newest.items():
+            _need(message["id"] in ids, f"{identity}: what was received last isn't the last revision")
+        _need(len(ids) == len(self.receiver.newest), "a revision was written and never sent")
+        for name in self.compiled.definition.results:
+            held = {(row.start, row.whole, row.key) for row in waiting if row.result == name}
+            known = {
+                (start, key): json.loads(row.answer)
+                for (result, start, key), row in last.items()
+                if result == name and row.answer is not None
+            }
+            self._compare(name, held, known)
+
+    def _compare(self, name: str, held: set[tuple[int, int, str]], known: dict[tuple[int, str], Any]) -> None:
+        session = isinstance(self.compiled.definition.results[name].window, SessionWindow)
+        if session and held:
+            return  # which sessions are held back isn't said by the tile alone
+        expected = dict(_answers(self.store, self.compiled, name))
+        for start, key in sorted({*expected, *known}):
+            if (start, 1, "") in held or (start, 0, key) in held:
+                continue
+            sent, now = known.get((start, key)), expected.get((start, key))
+            _need(sent == now, f"{name} {start} {key}: last sent is {sent}, the answer is {now}")
+            self.compared += 1
+
+    def _rows(self, table: sa.Table) -> Sequence[Any]:
+        with self.store.database.read() as connection:
+            return connection.execute(sa.select(table).where(table.c.name == self.compiled.definition.name)).all()
+
+
+def _answers(store: ViewStore, compiled: CompiledDefinition, name: str) -> Iterable[tuple[tuple[int, str], Any]]:
+    """What is answered now by a window's start and key, each asked by itself, as JSON has it."""
+    result = compiled.definition.results[name]
+    found: list[tuple[tuple[int, str], int, dict[str, Any]]] = []
+    if isinstance(result.window, SessionWindow):
+        for session in all_sessions(store, compiled, result.window.gap):
+            found.append(((session.start, session.key), session.events, session.results))
+    else:
+        places = {
+            (span, row.key)
+            for row in all_answers(store, compiled)
+            if row.events
+            for span in held_windows(result, row.start, compiled.definition.tile)
+        }
+        for (start, end), key in sorted(places):
+            each = answer(store, compiled, key, start, end)
+            found.append(((start, key), each.certificate.events, each.results))
+    kept = _kept(compiled, name, [(events, results) for _, events, results in found])
+    return [(place, plain_value(results)) for (place, _, results), keeps in zip(found, kept, strict=True) if keeps]
+
+
+def _kept(compiled: CompiledDefinition, name: str, rows: list[tuple[int, dict[str, Any]]]) -> list[bool]:
+    condition = dict(compiled.result_wheres).get(name)
+    if condition is None or not rows:
+        return [True] * len(rows)
+    fields = [field for field in condition.schema if field.name in condition.columns]
+    named = [{EVENTS_NAME: events, **results} for events, results in rows]
+    values, _ = evaluate_rows(condition, results_batch(compiled.measures, named, fields))
+    return [value is True for value in values.to_pylist()]
