@@ -41,7 +41,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy -p tandem -p benchmarks -p examples
-	MYPYPATH=tests/support $(BIN)/mypy tests/support/*.py
+	MYPYPATH=tests/support $(BIN)/mypy $$(find tests/support -name '*.py')
 	MYPYPATH=tests/support $(BIN)/mypy --exclude tests/support/ tests
 
 # The site below build/site: a page that isn't in the navigation or a link that leads nowhere is an error. Its tools have an environment
@@ -75,7 +75,7 @@ deploy-check: deploy-tools
 provider-schema: setup
 	mkdir -p build && cd build && npm pack --silent @cdktf/provider-google@16.12.1 @cdktf/provider-google-beta@16.12.1 \
 	  @cdktf/provider-random@11.0.0
-	$(BIN)/python tests/support/provider_schema.py build/cdktf-provider-*.tgz deploy/terraform \
+	$(BIN)/python tests/support/deployments/provider_schema.py build/cdktf-provider-*.tgz deploy/terraform \
 	  > tests/deploy/terraform/provider_schema.json
 
 # Crashes and faults on real processes, the long form of tests/chaos; about two hours.
@@ -91,7 +91,7 @@ conformance: setup
 	rm -f $(VENV)/conformance.jsonl
 	TANDEM_CONFORMANCE=$(VENV)/conformance.jsonl $(BIN)/python -m pytest -q tests/conformance -m "slow or not slow"; \
 	  failed=$$?; \
-	  $(BIN)/python tests/support/conformance_table.py $(VENV)/conformance.jsonl docs/runners.md && exit $$failed
+	  PYTHONPATH=tests/support $(BIN)/python -m on_engines.conformance_table $(VENV)/conformance.jsonl docs/runners.md && exit $$failed
 
 # Processes of a Flink killed, paused and doubled under a live pipeline; about 10 minutes.
 flink-faults: setup

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from object_servers import ObjectServer
+    from servers.object_servers import ObjectServer
 
 SUPPORT = str(Path(__file__).parent / "support")
 if SUPPORT not in sys.path:
@@ -21,7 +21,7 @@ if SUPPORT not in sys.path:
 @pytest.fixture(scope="session")
 def object_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], ObjectServer]]:
     """Servers of object stores by kind, each started when it is first asked for."""
-    from object_servers import running
+    from servers.object_servers import running
 
     started: dict[str, ObjectServer] = {}
     with ExitStack() as stack:

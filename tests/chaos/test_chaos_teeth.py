@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click_traffic import CLICKS, Publisher, in_order
-from process_breaks import broken
-from stages import Stage, Tandem, wait_for
-from trials import LIVE, Kill, Trial, conclude, wrong_polls
+from breaking.process_breaks import broken
+from processes.stages import Stage, Tandem, wait_for
+from processes.trials import LIVE, Kill, Trial, conclude, wrong_polls
+from samples.click_traffic import CLICKS, Publisher, in_order
 
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.segments import load_header

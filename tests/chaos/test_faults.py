@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from clock_shift import ClockShift
-from fault_worlds import FaultWorld, fault_world
-from stages import Tandem, wait_for
-from trials import LIVE
+from breaking.clock_shift import ClockShift
+from breaking.fault_worlds import FaultWorld, fault_world
+from processes.stages import Tandem, wait_for
+from processes.trials import LIVE
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_worlds import fault_world
-from postgres_server import PostgresServer, postgres_server
+from breaking.fault_worlds import fault_world
+from servers.postgres_server import PostgresServer, postgres_server
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flink_fixtures import flink, flink_jars
-from stage_fixtures import emulator, patiently, polling, stage
+from on_engines.flink_fixtures import flink, flink_jars
+from processes.stage_fixtures import emulator, patiently, polling, stage
 
 __all__ = ["emulator", "flink", "flink_jars", "patiently", "polling", "stage"]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bench import Bench
-from conformance import SCENARIOS, Scenario
-from engines import ENGINES, VARIANTS, Engine
+from on_engines.conformance import SCENARIOS, Scenario
+from on_engines.engines import ENGINES, VARIANTS, Engine
+from processes.bench import Bench
 
 SHORT = {
     "fnapi": {"fixed tiles", "late data", "two definitions", "high cardinality", "dead letters"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flink_fixtures import flink, flink_jars
-from stage_fixtures import emulator, patiently, polling, stage
+from on_engines.flink_fixtures import flink, flink_jars
+from processes.stage_fixtures import emulator, patiently, polling, stage
 
 __all__ = ["emulator", "flink", "flink_jars", "patiently", "polling", "stage"]

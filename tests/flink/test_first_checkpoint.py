@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from flink_worlds import flink_world
+from on_engines.flink_worlds import flink_world
 
 from tandem.runners.flink.cluster import Cluster
 

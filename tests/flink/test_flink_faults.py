@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flink_worlds import FlinkWorld, flink_world
-from ports import free_port, is_open
-from stages import wait_for
+from on_engines.flink_worlds import FlinkWorld, flink_world
+from processes.ports import free_port, is_open
+from processes.stages import wait_for
 
 from tandem.runners.flink.cluster import Cluster
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flink_worlds import FlinkWorld, flink_world
-from stages import wait_for
+from on_engines.flink_worlds import FlinkWorld, flink_world
+from processes.stages import wait_for
 
 from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.jobs import JobView, view_of

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click_traffic import CLICKS, in_order
-from listening import Looking
+from processes.listening import Looking
+from samples.click_traffic import CLICKS, in_order
 
 from tandem.runners.flink.cluster import Cluster
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from generation_manifests import generation_manifest
+from samples.generation_manifests import generation_manifest
 
 from tandem.journal.broker.memory import Message, messages_of
 from tandem.journal.clocks import ManualClock

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-from generation_manifests import generation_manifest
+from breaking.unreliable_blobs import UnreliableBlobs
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from unreliable_blobs import UnreliableBlobs
+from samples.generation_manifests import generation_manifest
 
 from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SECOND, ManualClock

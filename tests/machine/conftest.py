@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from machine_rules import Machine
+from state_machine.rules import Machine
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from machine_story import InterruptedBlobs, counted, fire_all, journaled, published, roll, send, serve, settle
-from sales import LATENESS, SECOND, START, TILE, Sale, text
-from worlds import World, world_of
+from samples.sales import LATENESS, SECOND, START, TILE, Sale, text
+from state_machine.story import InterruptedBlobs, counted, fire_all, journaled, published, roll, send, serve, settle
+from without_runner.worlds import World, world_of
 
 from tandem.journal.clocks import ManualClock
 from tandem.journal.runs.heartbeats import DEFAULT_HEARTBEAT_INTERVAL, Heartbeat

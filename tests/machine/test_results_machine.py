@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from machine_result_rules import HAPPENINGS, ResultsMachine
-from machine_run import run_machine
+from state_machine.run import run_machine
 
 EXAMPLES = 20
 ENOUGH = 100

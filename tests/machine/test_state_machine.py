@@ -1,6 +1,6 @@
 """The whole of Tandem but the runner as a state machine: laws that hold after every step of any example.
 
-The rules are in tests/support/machine_rules.py. docs/how-to/test.md says how to run more, and from other seeds.
+The rules are in tests/support/state_machine/rules.py. docs/how-to/test.md says how to run more, and from other seeds.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breaks import BREAKS, Patch
-from machine_live_rules import MESSAGES, READER_DEATHS
-from machine_run import run_machine
-from torn_pointer import torn_publish
+from breaking.breaks import BREAKS, Patch
+from breaking.torn_pointer import torn_publish
+from state_machine.live_rules import MESSAGES, READER_DEATHS
+from state_machine.run import run_machine
 
 from tandem.views.publishing.publications import Publishing
 
@@ -64,11 +64,9 @@ def test_laws_hold(part: int, pytestconfig: pytest.Config) -> None:
 def test_the_same_seed_gives_the_same_trace() -> None:
     """In another process, where hashes of strings differ, too."""
     here, _ = run_machine(6, 77)
-    command = (
-        "import sys; sys.path[:0] = sys.argv[1:]; from machine_run import run_machine; print(run_machine(6, 77)[0])"
-    )
+    code = "import sys; sys.path[:0] = sys.argv[1:]; from state_machine import run; print(run.run_machine(6, 77)[0])"
     there = subprocess.run(
-        [sys.executable, "-c", command, str(ROOT / "tests" / "support"), str(ROOT)],
+        [sys.executable, "-c", code, str(ROOT / "tests" / "support"), str(ROOT)],
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
         text=True,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from stage_fixtures import emulator, patiently, polling, stage
+from processes.stage_fixtures import emulator, patiently, polling, stage
 
 __all__ = ["emulator", "patiently", "polling", "stage"]

@@ -15,8 +15,8 @@ from typing import Any
 
 import fastavro
 import pytest
-import sales
-from sales import SECOND, START, Sale
+from samples import sales
+from samples.sales import SECOND, START, Sale
 from typer.testing import CliRunner, Result
 
 from tandem.app import app

@@ -8,7 +8,17 @@ from difflib import unified_diff
 
 import apache_beam as beam
 import pytest
-from graphs import GRAPHS, falls_back, labels, outputs, read_golden, record_of, text_of, write_golden, write_inputs
+from on_engines.graphs import (
+    GRAPHS,
+    falls_back,
+    labels,
+    outputs,
+    read_golden,
+    record_of,
+    text_of,
+    write_golden,
+    write_inputs,
+)
 
 from tandem.runners.plan.findings import Level
 from tandem.runners.plan.launch import Engine

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import sales
+from samples import sales
 
 from tandem.pipelines import backfill, live, publish, reconcile
 from tandem.pipelines.launchables import LAUNCHABLES

@@ -1,6 +1,7 @@
 """Guarantees 1 to 3 without a runner: whatever comes, fails and is split, batch and live give one exact answer.
 
-Real journal segments, readers, DoFns and stores; the runner's choices are drawn. See tests/support/worlds.py.
+Real journal segments, readers, DoFns and stores; the runner's choices are drawn.
+See tests/support/without_runner/worlds.py.
 """
 
 from __future__ import annotations
@@ -8,10 +9,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity_checks import check_end
-from sales import SECOND, START, Sale
-from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, draw_steps, run_scenario
-from worlds import STEPS, world_of
+from oracles.parity_checks import check_end
+from samples.sales import SECOND, START, Sale
+from without_runner.scenarios import (
+    check_finality,
+    check_late_copy,
+    check_late_pane,
+    check_publishing,
+    draw_steps,
+    run_scenario,
+)
+from without_runner.worlds import STEPS, world_of
 
 from tandem.journal.runs.generations import next_generation
 

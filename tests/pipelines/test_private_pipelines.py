@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stages import ROOT, Stage, Tandem, wait_for
+from processes.stages import ROOT, Stage, Tandem, wait_for
 
 pytestmark = pytest.mark.xdist_group("processes")
 

@@ -12,7 +12,7 @@ from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.transforms.window import TimestampedValue
-from windowed_transcripts import RUNNER
+from oracles.windowed_transcripts import RUNNER
 
 from tandem.pipelines import windowed
 from tandem.runners.options.reading import read_arguments

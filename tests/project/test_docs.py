@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import typer
-from ports import free_port
+from processes.ports import free_port
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 

@@ -1,6 +1,6 @@
 """The suites have teeth: with the product broken on purpose in one place, the check that guards it fails.
 
-The breaks are in tests/support/breaks.py. The checks are those that the suites call on the intact product.
+The breaks are in tests/support/breaking/breaks.py. The checks are those that the suites call on the intact product.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from breaks import BREAKS
-from damage_checks import check_damage, check_hidden_row
-from files_until import check_files_until
-from generation_worlds import check_generations_begin
-from journal_checks import check_crashes_lose_nothing, check_fencing
-from result_seeds import check_changes_meanwhile, check_results
-from routing_checks import check_border
-from scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, check_scenarios
-from shard_checks import check_resumed, check_shards
+from breaking.breaks import BREAKS
+from breaking.damage_checks import check_damage, check_hidden_row
+from oracles.files_until import check_files_until
+from oracles.journal_checks import check_crashes_lose_nothing, check_fencing
+from oracles.routing_checks import check_border
+from oracles.shard_checks import check_resumed, check_shards
+from without_runner.generation_worlds import check_generations_begin
+from without_runner.result_seeds import check_changes_meanwhile, check_results
+from without_runner.scenarios import check_finality, check_late_copy, check_late_pane, check_publishing, check_scenarios
 
 Check = Callable[[], object]
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import graphs
-import kept_state
 import pytest
 from apache_beam.coders import BytesCoder, VarIntCoder
 from apache_beam.transforms import window
 from apache_beam.transforms.userstate import BagStateSpec, TimeDomain, TimerSpec, on_timer
+from on_engines import graphs, kept_state
 
 from tandem.runners.plan.findings import Level
 from tandem.runners.plan.graph import graph_of

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from installed import Installed, build_wheel, install
+from processes.installed import Installed, build_wheel, install
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """

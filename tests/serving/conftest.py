@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from orders_home import Installation, serve_orders
-from web import Web
+from samples.orders_home import Installation, serve_orders
+from servers.web import Web
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from orders_home import HOUR, Order
 from pyarrow import parquet
-from web import NOW, Web
+from samples.orders_home import HOUR, Order
+from servers.web import NOW, Web
 
 ORDERS = "/api/v1/definitions/orders"
 KEY = {"key": "mill,EUR"}

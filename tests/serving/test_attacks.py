@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 import pytest
-from web import Web
+from servers.web import Web
 
 from tandem.schemas.privacy.secrets import keep_secret
 from tandem.serving.api.problems import Problem

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from orders_home import Installation, Order, serve_orders
+from samples.orders_home import Installation, Order, serve_orders
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SHOTS = os.environ.get("TANDEM_SCREENSHOTS")

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from orders_home import DEFINITION, HOUR, Installation, Order, serve_orders
-from web import Web
+from samples.orders_home import DEFINITION, HOUR, Installation, Order, serve_orders
+from servers.web import Web
 
 from tandem.serving.security.api_keys import KeyFile
 from tandem.serving.security.principals import Role

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from orders_home import DAY_START, HOUR, Installation, Order
-from web import Web
+from samples.orders_home import DAY_START, HOUR, Installation, Order
+from servers.web import Web
 
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import segment_path

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders_home import HOUR, Installation
-from web import Web
+from samples.orders_home import HOUR, Installation
+from servers.web import Web
 
 MINUTE = HOUR // 60
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders_home import HOUR, Order
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
-from web import Web
+from samples.orders_home import HOUR, Order
+from servers.web import Web
 
 from tandem.serving.api.metrics import METRICS
 

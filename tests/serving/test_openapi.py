@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
-from web import Web
+from servers.web import Web
 
 TEXTS = st.one_of(
     st.sampled_from(

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from orders_home import Installation, serve_orders
+from samples.orders_home import Installation, serve_orders
 
 HERE = Path(__file__).parent
 ST = HERE.parents[1] / ".venv-schemathesis/bin/st"

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from orders_home import Installation
+from samples.orders_home import Installation
 
 EVENTS = "/api/v1/definitions/orders/events?key=mill,EUR&window=day&at=2026-01-05T12:00"
 

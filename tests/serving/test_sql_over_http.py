@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from orders_home import Installation
-from web import Web
+from samples.orders_home import Installation
+from servers.web import Web
 
 SQL = "/api/v1/sql"
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from orders_home import Order
-from web import Web
+from samples.orders_home import Order
+from servers.web import Web
 
 from tandem.serving.api.settings import Limits
 from tandem.serving.security.api_keys import KeyFile

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from orders_home import DAY_START, HOUR, Order
-from web import Web
+from samples.orders_home import DAY_START, HOUR, Order
+from servers.web import Web
 
 from tandem.schemas.certificate import Facts, judge
 from tandem.schemas.errors import UserError

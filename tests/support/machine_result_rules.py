@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from machine_live_rules import PICK
-from machine_rules import Machine
+from state_machine.live_rules import PICK
+from state_machine.rules import Machine
 
 from tandem.journal.clocks import SECOND
 from tandem.schemas.errors import StoreError

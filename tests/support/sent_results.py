@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from click_traffic import CLICKS, expected
 from google.cloud import pubsub_v1
-from stages import Stage, environment
+from processes.stages import Stage, environment
+from samples.click_traffic import CLICKS, expected
 
 from tandem.schemas.time.instants import instant_of
 from tandem.verification.delivering import Receiver

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from orders_home import Installation, serve_orders
-from stage_fixtures import emulator, stage
+from processes.stage_fixtures import emulator, stage
+from samples.orders_home import Installation, serve_orders
 
 __all__ = ["emulator", "stage"]
 

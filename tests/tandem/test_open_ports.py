@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from click_traffic import CLICKS, in_order
-from listening import Looking, listening
-from stages import ROOT, Stage, wait_for
+from processes.listening import Looking, listening
+from processes.stages import ROOT, Stage, wait_for
+from samples.click_traffic import CLICKS, in_order
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

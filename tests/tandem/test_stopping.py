@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from click_traffic import CLICKS, in_order
-from stages import ROOT, Stage, Tandem, wait_for
+from processes.stages import ROOT, Stage, Tandem, wait_for
+from samples.click_traffic import CLICKS, in_order
 
 pytestmark = [
     pytest.mark.xdist_group("processes"),

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import sales
 from apache_beam import coders
-from sales import OVERFLOWS, Sale
+from samples import sales
+from samples.sales import OVERFLOWS, Sale
 
 from tandem.formats.files.reading import FilePiece, FileRef
 from tandem.journal.index import SegmentRef

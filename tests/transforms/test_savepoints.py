@@ -9,10 +9,10 @@ import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import kept_state
 import pytest
-import sales
 from apache_beam.internal import cloudpickle_pickler, pickler
+from on_engines import kept_state
+from samples import sales
 
 from tandem.schemas.definition.loading import loads
 from tandem.transforms import savepoints

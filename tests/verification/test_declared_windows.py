@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from windowed import TEXT
+from samples.windowed import TEXT
 
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import loads

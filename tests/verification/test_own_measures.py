@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from verify_samples import PLANTED_MODULE
+from samples.verify_samples import PLANTED_MODULE
 
 from tandem.schemas.errors import DefinitionError, UserError
 from tandem.schemas.measures import registry

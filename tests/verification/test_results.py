@@ -7,9 +7,9 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from breaks import BREAKS, Patch
-from result_seeds import RESULTS
-from result_stories import BEGIN, TEXT
+from breaking.breaks import BREAKS, Patch
+from without_runner.result_seeds import RESULTS
+from without_runner.result_stories import BEGIN, TEXT
 
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, loads

@@ -9,11 +9,11 @@ from random import Random
 from typing import Any
 
 import pytest
-import sales
-from breaks import BREAKS
-from sales import SECOND, START, Sale
-from verify_samples import write_lines
-from worlds import STEPS
+from breaking.breaks import BREAKS
+from samples import sales
+from samples.sales import SECOND, START, Sale
+from samples.verify_samples import write_lines
+from without_runner.worlds import STEPS
 
 from tandem.verification.cases import Case, check_case, module_text, only_needed
 from tandem.verification.mismatch import Mismatch

@@ -12,7 +12,7 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from verify_samples import CLICKS, FLIGHTS, clicks, flights, write_lines
+from samples.verify_samples import CLICKS, FLIGHTS, clicks, flights, write_lines
 
 from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import ManualClock

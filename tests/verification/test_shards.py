@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from scenarios import draw_steps, run_scenario
-from shard_checks import check_resumed, check_shards
+from oracles.shard_checks import check_resumed, check_shards
+from without_runner.scenarios import draw_steps, run_scenario
 
 
 def test_answers_and_certificates_don_t_depend_on_shards() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from deploy_tools import DEPLOY, ROOT, ran, tool
+from deployments.deploy_tools import DEPLOY, ROOT, ran, tool
 
 FILE: Final = DEPLOY / "containers/Dockerfile"
 PIN: Final = re.compile(r"^([\w.-]+)==([^\s;\\]+)", re.MULTILINE)

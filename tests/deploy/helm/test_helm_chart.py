@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from deploy_tools import ran, tool
-from helm_chart import VALUES, containers, flink_faults, rendered
+from deployments.deploy_tools import ran, tool
+from deployments.helm_chart import VALUES, containers, flink_faults, rendered
 from typer.testing import CliRunner
 
 from tandem.app import app

@@ -7,7 +7,7 @@ import os
 from typing import Any, Final
 
 import pytest
-from deploy_tools import DEPLOY, ran, tool
+from deployments.deploy_tools import DEPLOY, ran, tool
 
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.unbounded.config import parse

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from deploy_tools import DEPLOY, ran
+from deployments.deploy_tools import DEPLOY, ran
 
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.unbounded.config import parse

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from deploy_tools import DEPLOY, ran, tool
-from provider_schema import addressed
-from terraform_module import files_of, parsed, wrong_in
+from deployments.deploy_tools import DEPLOY, ran, tool
+from deployments.provider_schema import addressed
+from deployments.terraform_module import files_of, parsed, wrong_in
 
 MODULE: Final = DEPLOY / "terraform"
 SCHEMA: Final[dict[str, Any]] = json.loads(Path(__file__).with_name("provider_schema.json").read_text(encoding="utf-8"))

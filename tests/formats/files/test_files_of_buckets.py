@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from object_servers import ObjectServer, server_of
+from servers.object_servers import ObjectServer, server_of
 
 from tandem.formats.files.listing import unread
 from tandem.formats.files.reading import expand

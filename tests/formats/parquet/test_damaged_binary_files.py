@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from binary_mutants import flipped, judged, mutated, shortened
+from breaking.binary_mutants import flipped, judged, mutated, shortened
 
 ROUNDS = int(os.environ.get("TANDEM_FUZZ_ROUNDS", "1"))
 SEED = int(os.environ.get("TANDEM_FUZZ_SEED", "15"))

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ways_in import TYPES, Ways, same, schema_of
+from samples.ways_in import TYPES, Ways, same, schema_of
 
 DAYS = ["2026-01-05", "2026-1-5", "20260105", "0001-01-01", "9999-12-31", "0000-12-31", "10000-01-01", "2026-02-30"]
 CLOCKS = ["00:00", "23:59:59", "24:00", "12:30:60", "1:30", "12:30:00.5", "12:30:00.123456789", "12:30:00.", "12"]

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ways_in import TYPES, Ways, same
+from samples.ways_in import TYPES, Ways, same
 
 from tandem.formats.messages import decode_messages
 from tandem.formats.values.local_times import place

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from generation_manifests import generation_manifest
-from unreliable_blobs import UnreliableBlobs
+from breaking.unreliable_blobs import UnreliableBlobs
+from samples.generation_manifests import generation_manifest
 
 from tandem.journal.broker.interface import PullFailedError
 from tandem.journal.broker.memory import MemoryBroker, Message, messages_of

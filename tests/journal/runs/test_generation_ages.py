@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from generation_worlds import INTERVAL, GenerationWorld
+from without_runner.generation_worlds import INTERVAL, GenerationWorld
 
 from tandem.journal.clocks import SECOND, ManualClock
 from tandem.journal.runs.generations import generation_age

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unreliable_blobs import UnreliableBlobs
+from breaking.unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.clocks import SECOND, ManualClock, SystemClock
 from tandem.journal.index import JournalIndex

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from unreliable_blobs import UnreliableBlobs
+from breaking.unreliable_blobs import UnreliableBlobs
 
 from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
 from tandem.journal.storage.memory_blobs import MemoryBlobs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from object_servers import SECRET, ObjectServer, server_of
+from servers.object_servers import SECRET, ObjectServer, server_of
 
 from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
 from tandem.journal.storage.object_blobs import ObjectBlobs

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import fastavro
 import pytest
-import sales
-from sales import START, Sale
-from sales_files import write_journal
+from samples import sales
+from samples.sales import START, Sale
+from samples.sales_files import write_journal
 
 from tandem.pipelines import backfill
 from tandem.runners.options.reading import read_arguments

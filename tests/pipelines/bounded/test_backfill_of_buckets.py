@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import sales
-from object_servers import SECRET, server_of
-from sales import START, TILE, Sale
-from sales_files import WRITERS
+from samples import sales
+from samples.sales import START, TILE, Sale
+from samples.sales_files import WRITERS
+from servers.object_servers import SECRET, server_of
 
 from tandem.storage.opening import objects_at
 from tandem.storage.urls import location

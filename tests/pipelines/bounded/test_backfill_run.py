@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sales
-from sales import OVERFLOWS, START, TILE, Sale, differences, expected
-from sales_files import WRITERS, write_journal, write_jsonl
+from samples import sales
+from samples.sales import OVERFLOWS, START, TILE, Sale, differences, expected
+from samples.sales_files import WRITERS, write_journal, write_jsonl
 
 from tandem.pipelines import backfill
 from tandem.pipelines.bounded import publishing as backfill_publish

@@ -9,8 +9,8 @@ from typing import Any
 
 import fastavro
 import pytest
-import sales
-from sales import START, TILE, Sale, differences, expected
+from samples import sales
+from samples.sales import START, TILE, Sale, differences, expected
 
 from tandem.journal.broker.memory import Message, messages_of
 from tandem.journal.clocks import SystemClock

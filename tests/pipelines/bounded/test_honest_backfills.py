@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import sales
-from sales import START, TILE, Sale
-from sales_files import write_journal, write_jsonl
+from samples import sales
+from samples.sales import START, TILE, Sale
+from samples.sales_files import write_journal, write_jsonl
 
 from tandem.journal.index import JournalIndex
 from tandem.journal.storage.blobs import LocalBlobs

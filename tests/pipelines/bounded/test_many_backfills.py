@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sales
-from sales import START, Sale
-from sales_files import write_jsonl
-from stages import wait_for
+from processes.stages import wait_for
+from samples import sales
+from samples.sales import START, Sale
+from samples.sales_files import write_jsonl
 
 from tandem.views.answers.point import all_answers
 from tandem.views.locking.processes import process_text

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import sales
-from sales import START, TILE, Sale
-from sales_files import write_journal, write_jsonl
+from samples import sales
+from samples.sales import START, TILE, Sale
+from samples.sales_files import write_journal, write_jsonl
 from typer.testing import CliRunner, Result
 
 from tandem.app import app

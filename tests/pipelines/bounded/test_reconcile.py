@@ -15,11 +15,11 @@ from random import Random
 from typing import Any
 
 import pytest
-import sales
 import sqlalchemy as sa
-from postgres_server import postgres_server
-from sales import START, Sale, differences, expected
-from sales_files import write_journal, write_jsonl
+from samples import sales
+from samples.sales import START, Sale, differences, expected
+from samples.sales_files import write_journal, write_jsonl
+from servers.postgres_server import postgres_server
 
 from tandem.pipelines import backfill, reconcile
 from tandem.runners.options.reading import read_arguments

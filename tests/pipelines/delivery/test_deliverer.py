@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from result_laws import check_revisions
-from result_stories import Event, Story, definition_of
+from oracles.result_laws import check_revisions
+from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.pipelines.delivery import sources
 from tandem.pipelines.delivery.outputs import LogWriter, writer_of

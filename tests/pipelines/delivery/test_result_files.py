@@ -11,9 +11,9 @@ from typing import Any
 
 import fastavro
 import pytest
-from object_servers import server_of
 from pyarrow import parquet
-from result_stories import Event, Story, definition_of
+from servers.object_servers import server_of
+from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.pipelines.delivery.encoding import Encoder
 from tandem.pipelines.delivery.outputs import writer_of

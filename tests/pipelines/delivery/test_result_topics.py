@@ -11,10 +11,10 @@ from pathlib import Path
 
 import fastavro
 import pytest
-from emulated import make
 from google.cloud import pubsub_v1
-from result_laws import check_revisions
-from result_stories import Event, Story, definition_of
+from oracles.result_laws import check_revisions
+from processes.emulated import make
+from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.pipelines.delivery.registration import register_schema
 from tandem.schemas.result_messages.avro import avro_schema

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import sales
-from graphs import write_inputs
+from on_engines.graphs import write_inputs
+from samples import sales
 from typer.testing import CliRunner, Result
 
 from tandem.app import app

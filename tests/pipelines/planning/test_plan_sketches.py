@@ -8,8 +8,8 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
-import sales
-from graphs import GRAPHS, write_inputs
+from on_engines.graphs import GRAPHS, write_inputs
+from samples import sales
 from typer.testing import CliRunner, Result
 
 from tandem.app import app

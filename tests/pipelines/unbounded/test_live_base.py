@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sales
-from emulated import make, publish
-from sales import START, Sale, differences, expected
-from sales_files import write_jsonl
+from processes.emulated import make, publish
+from samples import sales
+from samples.sales import START, Sale, differences, expected
+from samples.sales_files import write_jsonl
 
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.pipelines import backfill, live

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import sales
-from object_servers import SECRET, ObjectServer, server_of
-from sales import OVERFLOWS, START, TILE, Sale
-from stages import ROOT, TANDEM, Stage, wait_for
+from processes.stages import ROOT, TANDEM, Stage, wait_for
+from samples import sales
+from samples.sales import OVERFLOWS, START, TILE, Sale
+from servers.object_servers import SECRET, ObjectServer, server_of
 
 from tandem.journal.storage.opening import open_blobs
 

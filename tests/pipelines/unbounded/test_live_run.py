@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sales
-from emulated import make, publish
-from sales import LATENESS, OVERFLOWS, SECOND, START, TILE, Sale, differences, expected
+from processes.emulated import make, publish
+from samples import sales
+from samples.sales import LATENESS, OVERFLOWS, SECOND, START, TILE, Sale, differences, expected
 
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.journal.index import JournalIndex

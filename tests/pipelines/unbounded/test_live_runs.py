@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import sales
+from samples import sales
 
 from tandem.journal.clocks import SystemClock
 from tandem.journal.runs.manifests import start_run

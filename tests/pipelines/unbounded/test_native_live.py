@@ -12,11 +12,11 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-import sales
 from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
-from collected import Collect, seen
-from sales import Sale
+from samples import sales
+from samples.collected import Collect, seen
+from samples.sales import Sale
 from typer.testing import CliRunner, Result
 
 from tandem.app import app

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from class_files import class_file
+from on_engines.class_files import class_file
 
 from tandem.runners.beam_patches import java_server_address
 from tandem.runners.beam_patches.flink_source_state import patch

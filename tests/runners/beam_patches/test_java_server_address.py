@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from class_files import BUILDER, LONG, class_file
+from on_engines.class_files import BUILDER, LONG, class_file
 
 from tandem.runners.beam_patches.java_server_address import _pool, patched
 from tandem.schemas.errors import LaunchError

@@ -15,7 +15,7 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.runners.portability import local_job_service
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
-from listening import Listening, listening
+from processes.listening import Listening, listening
 
 from tandem.runners.beam_patches import interrupted_job_servers, known
 from tandem.runners.beam_patches.launcher import patch_launcher

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2 as api
-from graphs import write_inputs
+from on_engines.graphs import write_inputs
 from typer.testing import CliRunner, Result
 
 from tandem.app import app

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flink_fixtures import flink_jars
+from on_engines.flink_fixtures import flink_jars
 
 from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.processes import leftovers

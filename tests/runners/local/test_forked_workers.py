@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sales
-from sales import START, Sale
-from sales_files import write_jsonl
+from samples import sales
+from samples.sales import START, Sale
+from samples.sales_files import write_jsonl
 
 from tandem.runners.local import forked_workers
 from tandem.schemas.definition.compiled import compile_definition

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sales
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
+from samples import sales
 
 from tandem.pipelines.unbounded import config as live_config
 from tandem.pipelines.unbounded import views

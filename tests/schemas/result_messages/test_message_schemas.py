@@ -9,7 +9,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from result_stories import Event, Story, definition_of
+from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.schemas.result_messages.avro import avro_schema, avro_values
 from tandem.schemas.result_messages.columns import message_schema, typed_message

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orders_home import Installation, serve_orders
+from samples.orders_home import Installation, serve_orders
 
 import tandem
 from tandem.schemas.errors import LaunchError, NoStoreError, UserError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asked_home import sales_home
-from orders_home import Installation, Order, serve_orders
+from samples.asked_home import sales_home
+from samples.orders_home import Installation, Order, serve_orders
 
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.serving.questions.exports import exported

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulated import make
 from google.cloud.pubsub_v1 import SubscriberClient
+from processes.emulated import make
 
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.formats.dead_letters.files import encode, letters_name

@@ -12,8 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from samples.windowed import TEXT, Event, View, definition_of
 from typer.testing import CliRunner, Result
-from windowed import TEXT, Event, View, definition_of
 
 from tandem.app import app
 from tandem.pipelines.backfill import run as backfill

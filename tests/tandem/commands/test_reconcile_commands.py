@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sales import SECOND, START, Sale
+from samples.sales import SECOND, START, Sale
 from typer.testing import CliRunner, Result
-from worlds import World, world_of
+from without_runner.worlds import World, world_of
 
 from tandem.app import app
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from result_stories import TEXT
 from typer.testing import CliRunner, Result
+from without_runner.result_stories import TEXT
 
 from tandem.app import app
 from tandem.emulator.server import EmbeddedPubSub

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from orders_home import Installation
+from samples.orders_home import Installation
 
 from tandem.output.sql_shell import completions, run_shell, statements
 from tandem.serving.sql.asking import SqlLimits

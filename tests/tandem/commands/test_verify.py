@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from breaks import BREAKS
+from breaking.breaks import BREAKS
+from samples.verify_samples import CLICKS, FLIGHTS, PLANTED_MODULE, PLANTS, clicks, flights, write_lines
 from typer.testing import CliRunner, Result
-from verify_samples import CLICKS, FLIGHTS, PLANTED_MODULE, PLANTS, clicks, flights, write_lines
 
 from tandem.app import app
 from tandem.schemas.definition.compiled import compile_definition

@@ -7,8 +7,8 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-import sales
-from sales import Sale
+from samples import sales
+from samples.sales import Sale
 
 from tandem.schemas.states import aggregate, to_ipc
 from tandem.transforms.batch.many_tiles import aggregate_tiles

@@ -12,14 +12,14 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pytest
-import sales
 import sqlalchemy as sa
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
-from collected import Collect, seen
-from sales import SECOND, TILE, Sale, differences, expected
+from samples import sales
+from samples.collected import Collect, seen
+from samples.sales import SECOND, TILE, Sale, differences, expected
 
 import tandem.transforms.routing.panes
 from tandem.journal.storage.blobs import LocalBlobs

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 import pytest
-import sales
+from samples import sales
 
 import tandem.transforms.fold.block
 from tandem.schemas.columns import EVENTS, GENERATION, KEY

@@ -8,10 +8,10 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-import sales
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sales import Sale
+from samples import sales
+from samples.sales import Sale
 
 from tandem.schemas.buckets import bucket_of
 from tandem.schemas.columns import EVENTS, GENERATION, KEY

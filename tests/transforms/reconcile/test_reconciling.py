@@ -8,10 +8,10 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reconciled import Reconciled, reconciled
-from sales import SECOND, START, Sale
-from scenarios import draw_steps
-from worlds import STEPS, World, world_of
+from oracles.reconciled import Reconciled, reconciled
+from samples.sales import SECOND, START, Sale
+from without_runner.scenarios import draw_steps
+from without_runner.worlds import STEPS, World, world_of
 
 import tandem.views.batch.rows
 from tandem.journal.runs.generations import next_generation

@@ -13,8 +13,8 @@ from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms import trigger
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
-from result_laws import check_answers, check_revisions
-from result_stories import BEGIN, Event, Story, definition_of
+from oracles.result_laws import check_answers, check_revisions
+from without_runner.result_stories import BEGIN, Event, Story, definition_of
 
 from tandem.schemas.time.durations import MINUTE
 from tandem.transforms.fold.stored_tiles import LiveRunRef

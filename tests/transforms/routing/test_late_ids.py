@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pytest
-import sales
-from sales import Sale
+from samples import sales
+from samples.sales import Sale
 
 from tandem.schemas.columns import EVENTS, GENERATION
 from tandem.transforms.elements import SourceBatch

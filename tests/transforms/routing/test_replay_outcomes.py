@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import sales
 from apache_beam import coders
-from routing_checks import BORDER
-from sales import Sale
+from oracles.routing_checks import BORDER
+from samples import sales
+from samples.sales import Sale
 
 from tandem.formats.dead_letters.replays import ReplayOf, without_replay
 from tandem.transforms.elements import SourceBatch

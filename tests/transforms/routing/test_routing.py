@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import sales
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from routing_checks import BORDER, CASES, check_border
-from sales import OVERFLOWS, SECOND, TILE, Sale
+from oracles.routing_checks import BORDER, CASES, check_border
+from samples import sales
+from samples.sales import OVERFLOWS, SECOND, TILE, Sale
 
 from tandem.formats.files.reading import expand, split
 from tandem.formats.writing import encode_messages

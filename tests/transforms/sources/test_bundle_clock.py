@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sales
-from emulated import make, publish
+from processes.emulated import make, publish
+from samples import sales
 
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.journal.broker.pubsub import PubSubConfig

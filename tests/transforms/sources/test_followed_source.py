@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sales
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP
-from sales import SECOND, START, Sale
+from samples import sales
+from samples.sales import SECOND, START, Sale
 
 from tandem.journal.clocks import ManualClock
 from tandem.journal.lanes.cursor import Emitted

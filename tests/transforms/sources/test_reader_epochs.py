@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import sales
-from sales import Sale
+from samples import sales
+from samples.sales import Sale
 
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.layout import watermark_path

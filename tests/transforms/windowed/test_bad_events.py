@@ -12,7 +12,7 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.window import FixedWindows
-from collected import Collect, seen
+from samples.collected import Collect, seen
 
 from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.schemas.errors import DefinitionError, UserError

@@ -11,7 +11,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from collected import Collect, seen
+from samples.collected import Collect, seen
 
 from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.schemas.errors import UserError

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows, Sessions, SlidingWindows
-from windowed_transcripts import Click, Measured, Step, Watermark, as_batch, as_dict, told
+from oracles.windowed_transcripts import Click, Measured, Step, Watermark, as_batch, as_dict, told
 
 from tandem.schemas.errors import DefinitionError
 from tandem.transforms.windowed.deduplicating import digests_of, id_windowing, new_rows

@@ -10,7 +10,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions, SlidingWindows
-from windowed_transcripts import Click, Grouped, Measured, Pane, Step, Watermark, as_batch, as_dict, told
+from oracles.windowed_transcripts import Click, Grouped, Measured, Pane, Step, Watermark, as_batch, as_dict, told
 
 from tandem.transforms.windowed import CalendarWindows
 

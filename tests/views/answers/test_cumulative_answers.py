@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windowed import Event, View, definition_of
+from samples.windowed import Event, View, definition_of
 
 from tandem.schemas.errors import UserError
 from tandem.schemas.measures.count import Count

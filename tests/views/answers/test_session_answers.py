@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windowed import Event, View, definition_of
+from samples.windowed import Event, View, definition_of
 
 from tandem.schemas.errors import StoreError, UserError
 from tandem.schemas.time.durations import HOUR, MINUTE

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windowed import (
+from samples.windowed import (
     Event,
     View,
     definition_of,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from torn_pointer import torn_publish
+from breaking.torn_pointer import torn_publish
 
 from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
 from tandem.views.answers.point import all_answers, answer

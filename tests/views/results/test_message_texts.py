@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from result_stories import Event, Story, definition_of
+from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.schemas.json_values import compact_json
 from tandem.views.results.answering import Found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from result_seeds import RESULTS, check_results
+from without_runner.result_seeds import RESULTS, check_results
 
 
 @pytest.mark.parametrize("result", RESULTS)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from result_laws import added_up, check_answers, check_revisions
-from result_stories import Event, Story, definition_of
+from oracles.result_laws import added_up, check_answers, check_revisions
+from without_runner.result_stories import Event, Story, definition_of
 
 EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"
 

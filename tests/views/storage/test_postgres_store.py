@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from ports import free_port
+from processes.ports import free_port
 
 from tandem.views.answers.point import all_answers, answer
 from tandem.views.live.evicted_tiles import EvictedTile

@@ -1,0 +1,1 @@
+"""What goes wrong on purpose: broken products, networks, disks, clocks and bytes."""

@@ -1,0 +1,1 @@
+"""What lies below deploy/, judged by its own tools."""

@@ -1,0 +1,129 @@
+"""A Terraform module held against what its providers take: every argument, block and reference."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from deployments.deploy_tools import ran, tool
+
+__all__ = ["Module", "files_of", "parsed", "wrong_in"]
+
+_PARSE: Final = "import hcl2,json,sys; print(json.dumps([hcl2.loads(t) for t in json.load(sys.stdin)]))"
+_META: Final = {"count", "depends_on", "for_each", "provider"}
+_META_BLOCKS: Final = {"lifecycle", "timeouts"}
+_REFERENCE: Final = re.compile(r"(?<![\w.\"-])((?:data\.|ephemeral\.)?[a-z]\w*)\.(\w+)((?:\[[^\]]*\])?)(?:\.(\w+))?")
+
+
+@dataclass(frozen=True)
+class Module:
+    """The text of a module's files by name, and what it says."""
+
+    texts: Mapping[str, str]
+    blocks: tuple[dict[str, Any], ...]
+
+    def of(self, kind: str) -> Iterator[Any]:
+        """All blocks of a kind, each as {label: ...}."""
+        for file in self.blocks:
+            yield from file.get(kind, ())
+
+
+def parsed(texts: Mapping[str, str]) -> Module:
+    """A module of its files' texts, read by the parser that checkov has."""
+    read = ran(tool("python"), "-c", _PARSE, stdin=json.dumps(list(texts.values())))
+    return Module(texts, tuple(json.loads(read)))
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """The texts of a module's files."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.tf"))}
+
+
+def wrong_in(module: Module, schema: Mapping[str, Any]) -> list[str]:
+    """What is wrong, a line each."""
+    return [*_wrong_arguments(module, schema["blocks"]), *_wrong_references(module, schema["blocks"])]
+
+
+def _wrong_arguments(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
+    for kind in ("resource", "data", "ephemeral"):
+        for block in module.of(kind):
+            ((of, named),) = block.items()
+            ((name, body),) = named.items()
+            where = f"{of}.{name}"
+            if f"{kind}.{of}" not in types:
+                yield f"{where}: {kind} {of} is in no provider's schema; `make provider-schema` reads it"
+                continue
+            yield from _wrong_body(where, body, types[f"{kind}.{of}"], _META, _META_BLOCKS)
+
+
+def _wrong_body(
+    where: str, body: Mapping[str, Any], own: Mapping[str, Any], more: set[str], blocks: set[str]
+) -> Iterator[str]:
+    given = {name for name in body if not name.startswith("__")}
+    dynamic = {name: one["content"] for each in body.get("dynamic", ()) for name, one in each.items()}
+    for name in sorted(given - {"dynamic"} - more - blocks - set(own["attributes"]) - set(own["blocks"])):
+        yield f"{where}: there is no argument {name}"
+    required = {name for name, needed in own["attributes"].items() if needed}
+    required |= {name for name, block in own["blocks"].items() if block["required"]}
+    for name in sorted(required - given - set(dynamic)):
+        yield f"{where}: {name} is missing"
+    for name in sorted(given & set(own["blocks"])):
+        for part in body[name]:
+            yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], set(), set())
+
+
+def _wrong_references(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
+    declared = {
+        "var": {name for block in module.of("variable") for name in block},
+        "local": {name for block in module.of("locals") for name in block if not name.startswith("__")},
+    }
+    named = {
+        (f"{kind}." if kind != "resource" else "") + of: set(names)
+        for kind in ("resource", "data", "ephemeral")
+        for of, names in _grouped(module.of(kind))
+    }
+    used = set[str]()
+    for file, text in module.texts.items():
+        for of, name, _, attribute in _REFERENCE.findall(_code_of(text)):
+            if of in declared:
+                used.add(f"{of}.{name}")
+                if name not in declared[of]:
+                    yield f"{file}: {of}.{name} is declared nowhere"
+            elif of in named or of.removeprefix("data.").removeprefix("ephemeral.").startswith(("google_", "random_")):
+                yield from _wrong_reference(file, of, name, attribute, named, types)
+    for kind, names in declared.items():
+        for name in sorted(names - {u.partition(".")[2] for u in used if u.startswith(f"{kind}.")}):
+            yield f"{kind}.{name} is used nowhere"
+
+
+def _wrong_reference(
+    file: str, of: str, name: str, attribute: str, named: Mapping[str, set[str]], types: Mapping[str, Any]
+) -> Iterator[str]:
+    if name not in named.get(of, ()):
+        yield f"{file}: there is no {of}.{name}"
+        return
+    own = types.get(of if "." in of else f"resource.{of}")
+    if own and attribute and attribute not in {*own["exports"], *own["attributes"], *own["blocks"]}:
+        yield f"{file}: {of}.{name} has no {attribute}"
+
+
+def _grouped(blocks: Iterator[Any]) -> Iterator[tuple[str, set[str]]]:
+    found = dict[str, set[str]]()
+    for block in blocks:
+        for of, names in block.items():
+            found.setdefault(of, set()).update(names)
+    yield from found.items()
+
+
+def _code_of(text: str) -> str:
+    """A file's expressions: without comments, and of strings only what is evaluated."""
+    without = re.sub(r"(?m)(^|\s)#.*$", "", text)
+    return re.sub(r'"((?:[^"\\]|\\.)*)"', lambda found: " ".join(_evaluated(found[1])) or '""', without)
+
+
+def _evaluated(string: str) -> list[str]:
+    return [f"({part})" for part in re.findall(r"\$\{([^}]*)\}", string)]

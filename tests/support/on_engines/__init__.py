@@ -1,0 +1,1 @@
+"""What runs pipelines: engines by name, their stories, graphs and kept state."""

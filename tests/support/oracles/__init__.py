@@ -1,0 +1,1 @@
+"""What must hold, told without the product's own code."""

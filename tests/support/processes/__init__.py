@@ -1,0 +1,1 @@
+"""Real processes of `tandem`, and what they answer while they are killed."""

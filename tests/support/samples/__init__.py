@@ -1,0 +1,1 @@
+"""What tests count: definitions, events, files of them, and plain answers."""

@@ -1,0 +1,1 @@
+"""Servers that products talk to, and a client of ours."""

@@ -1,0 +1,81 @@
+"""A PostgreSQL server of a test's own, which can be stopped as by a crash and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from processes.ports import free_port
+
+__all__ = ["PostgresServer", "postgres_server"]
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """Listens on a socket in a folder of its own."""
+
+    folder: Path
+    port: int
+    owner: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """Of its only database."""
+        return f"postgresql://tandem@/postgres?host={self.folder}&port={self.port}"
+
+    def start(self) -> None:
+        """Returns once it takes connections."""
+        options = f"-k {self.folder} -p {self.port} -c listen_addresses=''"
+        self._control("-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def crash(self) -> None:
+        """Its processes end at once, without a checkpoint, and all connections with them."""
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *arguments: str) -> None:
+        command = ["pg_ctl", "-D", str(self.folder / "data"), *arguments]
+        # an open pipe would be inherited by the server, and never end
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, timeout=120, **self.owner)
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """A fresh one. Raises LookupError, saying why, where there can be none."""
+    if not all(map(shutil.which, ("initdb", "pg_ctl", "postgres"))):
+        raise LookupError("this machine has no PostgreSQL server (initdb, pg_ctl and postgres in PATH)")
+    folder = Path(tempfile.mkdtemp(prefix="tandem-pg-"))
+    server = PostgresServer(folder, free_port(), _owner_of(folder))
+    try:
+        try:
+            _create(server)
+            server.start()
+        except (subprocess.SubprocessError, OSError) as error:
+            raise LookupError(f"PostgreSQL doesn't start here: {error}") from error
+        yield server
+        with contextlib.suppress(subprocess.SubprocessError):
+            server.crash()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _create(server: PostgresServer) -> None:
+    data = server.folder / "data"
+    command = ["initdb", "-D", str(data), "-U", "tandem", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run(command, check=True, capture_output=True, cwd=server.folder, timeout=120, **server.owner)
+
+
+def _owner_of(folder: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: then `nobody` owns the server."""
+    if os.getuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

@@ -1,0 +1,1 @@
+"""The state machine: model, world, rules, laws, and how it is run."""

@@ -1,0 +1,1 @@
+"""Worlds of sales without a runner, and what happens in them."""
