@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tandem.runners.flink.rest import RUNNING, FlinkRest, Job
 from tandem.schemas.errors import TandemError
 
-__all__ = ["JobView", "Slots", "run_of", "slots_of", "to_end", "to_spread", "view_of"]
+__all__ = ["JobView", "Slots", "run_of", "slots_held", "slots_of", "to_end", "to_spread", "view_of"]
 
 _KINDS: Final = {"BATCH": "bounded", "STREAMING": "unbounded"}
 _NAMED: Final = "tandem-"
@@ -90,6 +90,15 @@ def slots_of(rest: FlinkRest) -> Slots:
     """All, and those that are free. Raises LaunchError, TandemError; KeyError, ValueError for what isn't a Flink."""
     overview = rest.overview()
     return Slots(rest.address, int(overview["slots-total"]), int(overview["slots-available"]))
+
+
+def slots_held(rest: FlinkRest, names: Collection[str]) -> int:
+    """By jobs of these names that haven't ended; 0 where nobody says."""
+    try:
+        jobs = [job for job in rest.jobs() if job.name in names and job.state in RUNNING]
+    except (TandemError, KeyError, TypeError, ValueError):
+        return 0
+    return sum(sum(_places(rest, job)[0].values()) for job in jobs)
 
 
 def view_of(rest: FlinkRest, job: Job) -> JobView:

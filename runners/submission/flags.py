@@ -6,18 +6,18 @@ A flag that is given is never changed. `--runner flink` stands for the cluster t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from tandem.journal.runs.manifests import load_run
+from tandem.journal.runs.manifests import list_runs, load_run
 from tandem.journal.storage.opening import open_blobs
 from tandem.runners.flink.address import check_master
 from tandem.runners.flink.runner_states import newest_state
 from tandem.runners.options.places import Home, scratch_below
 from tandem.runners.options.reading import Arguments
 from tandem.runners.plan.launch import EMBEDDED, flag_values, is_this_machine, take_value
-from tandem.runners.submission.remote_runs import state_folder
+from tandem.runners.submission.remote_runs import job_name, state_folder
 from tandem.runners.submission.runner_names import OWN_FLINK, spelled
 from tandem.schemas.errors import LaunchError, TandemError
 
@@ -118,7 +118,8 @@ def _job_server(master: str, download: bool) -> dict[str, str]:
 def _of_pipeline(arguments: Arguments, flags: Mapping[str, Any]) -> dict[str, str]:
     if arguments.command.name != "live":
         return {**BATCH_DEFAULTS, **_slots(flags, _cores())}
-    added = {**LIVE_DEFAULTS, **_slots(flags, max(_of_run(arguments, "lanes"), _of_run(arguments, "shards")))}
+    wanted = max(_of_run(arguments, "lanes"), _of_run(arguments, "shards"))
+    added = {**LIVE_DEFAULTS, **_slots(flags, wanted, _replaced(arguments))}
     if _is_number(flags.get("checkpointing_interval")) and int(flags["checkpointing_interval"]) <= 0:
         added = {name: value for name, value in added.items() if "checkpoint" not in name}
     run = arguments["resume"]
@@ -153,17 +154,33 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _slots(flags: Mapping[str, Any], wanted: int) -> dict[str, str]:
-    """As parallel as is of use, and as Flink has room for; nothing where that isn't known."""
+def _replaced(arguments: Arguments) -> set[str]:
+    """Names of the jobs that a live run ends before its own begins: those of its home's runs."""
+    if arguments["follow"]:
+        return set()
+    try:
+        return {job_name(run.id) for run in list_runs(open_blobs(arguments.home.journal)).values()}
+    except (TandemError, OSError, ValueError):
+        return set()  # the pipeline says what is wrong
+
+
+def _slots(flags: Mapping[str, Any], wanted: int, replaced: Collection[str] = ()) -> dict[str, str]:
+    """As parallel as is of use, and as Flink has room for once the jobs of the names `replaced` have given their slots
+    back; nothing where that isn't known.
+    """
+    from tandem.runners.flink.jobs import slots_held
     from tandem.runners.flink.rest import FlinkRest
 
     master = str(flags.get("flink_master") or "")
     if not master or master in EMBEDDED:
         return {} if flags.get("job_endpoint") else {"parallelism": str(wanted)}
     try:
-        free = int(FlinkRest(master, timeout=5).overview()["slots-available"])
+        rest = FlinkRest(master, timeout=5)
+        free = int(rest.overview()["slots-available"])
     except LaunchError:
         return {}
+    if free < wanted and replaced:
+        free += slots_held(rest, replaced)
     return {"parallelism": str(max(1, min(wanted, free)))}
 
 

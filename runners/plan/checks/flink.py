@@ -127,11 +127,16 @@ def _lanes_in_turn(launch: Launch, parallelism: int, slots: Slots | None) -> Ite
     if parallelism >= lanes:
         return
     room = slots is None or slots.free >= lanes
+    has = (
+        ""
+        if slots is None or room
+        else f"; Flink at {slots.address} has {slots.total} slots, {slots.free} of them free"
+    )
     yield Finding(
         Level.WARNING,
         "parallelism",
         f"{lanes} lanes on {parallelism} parallel source{'s' if parallelism > 1 else ''}: lanes take turns, and one"
-        " that is slow holds the others up",
+        f" that is slow holds the others up{has}",
         "--parallelism" if room else "--lanes",
         f"pass --parallelism={lanes}, or fewer --lanes" if room else "pass fewer --lanes, or give Flink more slots",
     )

@@ -19,6 +19,7 @@ from tandem.runners.flink.config import Settings
 from tandem.runners.options.reading import read_arguments
 from tandem.runners.plan.launch import flag_values
 from tandem.runners.submission.flags import LIVE_DEFAULTS, arranged
+from tandem.runners.submission.remote_runs import job_name
 from tandem.schemas.errors import LaunchError
 
 FREE_SLOTS = 3
@@ -92,6 +93,35 @@ def test_what_is_given_stays(given: str, name: str) -> None:
 )
 def test_parallelism_of_live(arguments: tuple[str, ...], parallelism: str) -> None:
     assert added("live", *ENDPOINT, *arguments)["parallelism"] == parallelism
+
+
+@pytest.mark.parametrize(
+    ("state", "owner", "more", "parallelism"),
+    [
+        pytest.param("RUNNING", "own", (), "7", id="an-earlier-job"),
+        pytest.param("RESTARTING", "own", (), "7", id="one-that-is-restarted"),
+        pytest.param("CANCELED", "own", (), "3", id="one-that-has-ended"),
+        pytest.param("RUNNING", "other", (), "3", id="another-job"),
+        pytest.param("RUNNING", "own", ("--follow",), "3", id="a-follower-ends-none"),
+    ],
+)
+def test_slots_of_jobs_that_it_ends_are_free(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str, owner: str, more: tuple[str, ...], parallelism: str
+) -> None:
+    """What runs of its home still hold is given back before its job begins."""
+    run = start_run(LocalBlobs(tmp_path / "journal"), SystemClock(), lanes=9, subscription="projects/p/subscriptions/s")
+    name = job_name(run.id) if owner == "own" else "tandem-000001-0000000000000000"
+    answers = {
+        "/overview": {"slots-available": FREE_SLOTS},
+        "/config": {"flink-version": "1.19.3"},
+        "/jobs/overview": {"jobs": [{"jid": "aa", "name": name, "state": state, "start-time": 1}]},
+        "/taskmanagers": {"taskmanagers": [{"id": "tm0", "freeSlots": 0}, {"id": "tm1", "freeSlots": FREE_SLOTS}]},
+        "/taskmanagers/tm0": {"allocatedSlots": [{"jobId": "aa"}] * 4},
+        "/taskmanagers/tm1": {"allocatedSlots": []},
+    }
+    monkeypatch.setattr(flink_rest.FlinkRest, "get", lambda self, path: answers[path])
+    found = added("live", *ENDPOINT, "--home", str(tmp_path), "--lanes=9", *more)
+    assert found["parallelism"] == parallelism
 
 
 def test_without_checkpoints_nothing_is_said_about_them() -> None:
