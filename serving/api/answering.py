@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
-from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.certificate import Status
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.time.calendars import Calendar
 from tandem.schemas.time.durations import format_duration
 from tandem.schemas.time.windows import SessionWindow
-from tandem.serving.api.parameters import AnswerParameters, SeriesParameters, SessionParameters, TopParameters
+from tandem.serving.api.freshness import as_of_data, check_staleness, without_freshness
+from tandem.serving.api.parameters import (
+    AnswerParameters,
+    FreshnessParameters,
+    SeriesParameters,
+    SessionParameters,
+    TopParameters,
+)
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.reading import OpenStore, Readers
-from tandem.serving.api.replies import Reply, ReplyCache, json_reply
+from tandem.serving.api.replies import AnswerAge, Reply, ReplyCache, json_reply
 from tandem.serving.api.settings import Limits
 from tandem.serving.questions.answer_data import answer_data
 from tandem.serving.questions.asking import AnyAnswer, Question, ask, question_of
+from tandem.serving.questions.naming import load_published
 from tandem.serving.questions.spans import Span
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.serving.security.principals import Principal
@@ -26,6 +36,9 @@ __all__ = ["AnyParameters", "Asker", "Asking", "check_key", "question_for"]
 
 AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopParameters
 R = TypeVar("R")
+
+_WAIT_SECONDS: Final = 0.5
+"""Between looks of whoever waits for a FINAL answer."""
 
 _QUESTIONS: Final = 4_096
 """That are kept as they were read; reading one takes longer than finding its answer in the cache."""
@@ -47,6 +60,12 @@ class Asking:
     def compiled(self) -> CompiledDefinition:
         """The definition. Raises Problem."""
         return self.store.catalogue.compiled(self.name, self.principal, self.mark)
+
+    def as_of(self, publication: int) -> CompiledDefinition:
+        """The definition in the version that a publication served. Raises Problem, UserError."""
+        compiled = self.compiled
+        found = load_published(compiled.definition.name, publication, self.store.views)
+        return compile_definition(found)
 
     @property
     def restricted(self) -> bool:
@@ -79,8 +98,17 @@ class Asker:
         return await self.readers.run(lambda: work(self.asking(name, principal)))
 
     async def reply(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
-        """The reply to a question of any kind."""
-        return await self.readers.run(self.answered, name, principal, parameters)
+        """The reply to a question of any kind; where it is to wait, when it is FINAL, or has waited long enough."""
+        if not isinstance(parameters, FreshnessParameters):
+            return await self.readers.run(self.answered, name, principal, parameters)
+        plain, until = without_freshness(parameters), asyncio.get_running_loop().time() + parameters.wait_seconds
+        while True:
+            reply = await self.readers.run(self.answered, name, principal, plain)
+            check_staleness(reply, parameters, self.clock())
+            left = until - asyncio.get_running_loop().time()
+            if parameters.wait is None or reply.age is None or reply.age.final or left <= 0:
+                return reply
+            await asyncio.sleep(min(left, _WAIT_SECONDS))
 
     def answered(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
         """The same, in this thread: as it was, if nothing has changed since."""
@@ -97,7 +125,9 @@ class Asker:
 
 def question_for(asking: Asking, parameters: AnyParameters) -> Question:
     """The question, within what whoever asks may see, and the limits. Raises Problem, UserError."""
-    compiled, visible = asking.compiled, asking.principal.rows.visible(asking.name)
+    as_of = parameters.as_of if isinstance(parameters, FreshnessParameters) else None
+    compiled = asking.compiled if as_of is None else asking.as_of(as_of)
+    visible = asking.principal.rows.visible(asking.name)
     fixed = parameters.at is not None or parameters.end is not None
     sessions = isinstance(compiled.definition.windows.get(parameters.window or ""), SessionWindow)
     if isinstance(parameters, SessionParameters) or (sessions and not fixed):
@@ -116,7 +146,7 @@ def question_for(asking: Asking, parameters: AnyParameters) -> Question:
     else:
         check_key(asking, question.key)
     _check_size(question, asking.limits)
-    return question
+    return question if as_of is None else replace(question, as_of=as_of)
 
 
 @lru_cache(maxsize=_QUESTIONS)
@@ -159,4 +189,9 @@ def _replied(asking: Asking, question: Question, found: AnyAnswer) -> Reply:
         raise Problem("bad-question", f"{rows:,} entries; at most {asking.limits.rows:,} an answer", "A shorter span.")
     if asking.restricted:
         data = without_counts(data)
-    return json_reply(data, found.certificate.publication)
+    certificate = found.certificate
+    if question.as_of is not None:
+        return replace(json_reply(as_of_data(data), certificate.publication), for_ever=True)
+    known = certificate.watermark if certificate.live_run is not None else certificate.complete_to
+    age = AnswerAge(certificate.status is Status.FINAL, int(question.span.end or asking.now), known)
+    return replace(json_reply(data, certificate.publication), age=age)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tandem.schemas.errors import TandemError
 from tandem.serving.api.answering import Asker
-from tandem.serving.api.parameters import AnswerParameters
+from tandem.serving.api.parameters import PointParameters
 from tandem.serving.api.problems import Problem, problem_of
 from tandem.serving.api.replies import is_known
 from tandem.serving.api.sending import header, send_problem, send_reply
@@ -26,7 +26,7 @@ from tandem.serving.security.principals import Principal
 __all__ = ["HotPath"]
 
 _PATH: Final = re.compile(r"/api/v1/definitions/([^/]+)/answer")
-_NAMES: Final = frozenset(field.alias or name for name, field in AnswerParameters.model_fields.items())
+_NAMES: Final = frozenset(field.alias or name for name, field in PointParameters.model_fields.items())
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class HotPath:
             await send_reply(send, reply, known=is_known(header(scope, b"if-none-match"), reply.tag))
 
 
-def _asked(scope: Scope) -> tuple[str, AnswerParameters] | None:
+def _asked(scope: Scope) -> tuple[str, PointParameters] | None:
     """(definition, parameters) of a plain question."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
@@ -65,6 +65,6 @@ def _asked(scope: Scope) -> tuple[str, AnswerParameters] | None:
         pairs = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
         if len(dict(pairs)) < len(pairs) or not {name for name, _ in pairs} <= _NAMES:
             return None
-        return found[1], AnswerParameters.model_validate(dict(pairs))
+        return found[1], PointParameters.model_validate(dict(pairs))
     except (UnicodeError, ValidationError):
         return None

@@ -5,16 +5,17 @@ They have the names of the flags of `tandem query` and `tandem export`.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tandem.serving.questions.asking import SelectFlags
 from tandem.serving.questions.session_spans import SessionFlags
 from tandem.serving.questions.spans import TimeFlags
 
-__all__ = ["AnswerParameters", "ExportParameters", "KeyParameters", "MessageParameters", "SeriesParameters",
-           "SessionParameters", "TimeParameters", "TopParameters"]  # fmt: skip
+__all__ = ["AnswerParameters", "ExportParameters", "FreshnessParameters", "KeyParameters", "MessageParameters",
+           "PointParameters", "SeriesParameters", "SessionParameters", "StepParameters", "TimeParameters",
+           "TopParameters"]  # fmt: skip
 
 _LONGEST: Final = 2_000
 _LONGEST_WORD: Final = 100
@@ -84,6 +85,35 @@ class SeriesParameters(AnswerParameters):
     def select(self) -> SelectFlags:
         """For `question_of`."""
         return SelectFlags(self.key, self.measures, self.where)
+
+
+class FreshnessParameters(BaseModel):
+    """How new an answer must be, or as of when it is wanted."""
+
+    model_config = _CONFIG
+
+    as_of: int | None = Field(
+        default=None, ge=1, le=2**62, description="number of a publication: what batch had then, which never changes"
+    )
+    max_staleness: _Text = _word("refuse an answer that knows less of its window than up to so long ago", "30s")
+    wait: Literal["final"] | None = Field(default=None, description="wait until the answer is FINAL")
+    wait_seconds: float = Field(
+        default=10.0, ge=0, le=60, description="so long at most; then the answer comes with the status that it has"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.as_of is not None and (self.max_staleness is not None or self.wait is not None):
+            raise ValueError("as_of never changes: max_staleness and wait don't go with it")
+        return self
+
+
+class PointParameters(AnswerParameters, FreshnessParameters):
+    """Of the answer of one key as programs ask for it."""
+
+
+class StepParameters(SeriesParameters, FreshnessParameters):
+    """Of a series, likewise."""
 
 
 class SessionParameters(AnswerParameters):

@@ -37,12 +37,13 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "damaged": (500, "What is stored is damaged", "Run `tandem reconcile`, or `tandem rebuild`, as `detail` says."),
     "busy": (503, "Too many ask at once", "Ask again after `Retry-After` seconds."),
     "no-store": (503, "There is no view store, or it can't be read", "Start `tandem live` or `tandem backfill` first."),
+    "stale": (503, "The answer isn't as new as it was asked for", "Ask again, or allow a greater max_staleness."),
     "changed": (503, "Another version was published meanwhile", "Ask again."),
     "too-slow": (503, "The answer takes too long", "Ask for a shorter span, fewer keys, or longer steps."),
 }  # fmt: skip
 """By the end of its type: status, title, and what to do where the problem itself says no better."""
 _FLAG: Final = re.compile(r"--([a-z][a-z-]*[a-z])")
-_RETRY: Final = {"busy": 1, "no-store": 5, "changed": 0, "too-slow": 5}
+_RETRY: Final = {"stale": 1, "busy": 1, "no-store": 5, "changed": 0, "too-slow": 5}
 
 
 @dataclass(eq=False)
@@ -92,6 +93,8 @@ def problem_of(error: TandemError) -> Problem:
         return Problem("damaged", text)
     if isinstance(error, PublishRefusedError):
         return Problem("refused", text)
+    if isinstance(error, StoreError) and "isn't kept any more" in text:
+        return Problem("gone", text)
     if isinstance(error, StoreError):
         return Problem("changed" if "is served, this was asked with" in text else "no-store", text)
     return Problem("bad-question", text) if isinstance(error, UserError) else Problem("fault", text)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tandem.schemas.privacy.printable import json_text
 
-__all__ = ["JSON", "Reply", "ReplyCache", "is_known", "json_reply", "tagged"]
+__all__ = ["JSON", "AnswerAge", "Reply", "ReplyCache", "is_known", "json_reply", "tagged"]
 
 JSON: Final = "application/json"
 _MOST_BYTES: Final = 32 << 20
@@ -20,8 +20,23 @@ _LARGEST: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerAge:
+    """How new an answer is; times in microseconds UTC."""
+
+    final: bool
+    end: int
+    """Of its window."""
+    known_to: int | None
+    """Up to when its sources have told all: live's watermark, without live what batch was told; None: nobody told."""
+
+    def staleness(self, now: int) -> int | None:
+        """How far what is known lies behind the clock, or behind the window's end where that is over; None: unknown."""
+        return None if self.known_to is None else max(min(now, self.end) - self.known_to, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer. It is always asked for anew: also a settled one can be corrected."""
+    """A successful answer. Unless it is as of a publication it is asked for anew: a settled one can be corrected."""
 
     body: bytes
     tag: str
@@ -29,11 +44,16 @@ class Reply:
     content_type: str = JSON
     more: tuple[tuple[str, str], ...] = ()
     """Headers of its own."""
+    age: AnswerAge | None = None
+    """Of an answer."""
+    for_ever: bool = False
+    """It never changes: whoever has it needn't ask again."""
 
     @property
     def headers(self) -> dict[str, str]:
         """Those that go with it, but for its length."""
-        common = {"etag": self.tag, "cache-control": "private, no-cache", "vary": "authorization, cookie"}
+        kept = "private, max-age=31536000, immutable" if self.for_ever else "private, no-cache"
+        common = {"etag": self.tag, "cache-control": kept, "vary": "authorization, cookie"}
         return {"content-type": self.content_type, **common, **dict(self.more)}
 
 

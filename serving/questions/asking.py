@@ -61,6 +61,8 @@ class Question:
     ranking: Ranking | None = None
     zone: str = "UTC"
     """That times are shown in."""
+    as_of: int | None = None
+    """Number of a publication: from what batch had then, without live. None: from what is served."""
     visible: Callable[[str], bool] | None = None
     """Of a question over all keys: which of them (canonical) there are for whoever asks; None for all."""
 
@@ -134,6 +136,9 @@ def _of_one_key(name: str, columns: Sequence[str], *, sessions: bool) -> str:
 def ask(store: ViewStore, question: Question) -> AnyAnswer:
     """The answer, in one read transaction. Raises UserError, StoreError."""
     compiled, key, span, step = question.compiled, question.key, question.span, question.step
+    as_of = question.as_of
+    if as_of is not None and (isinstance(span, SessionSpan) or span.cumulative or key is None):
+        raise UserError("as_of goes with the windows and spans of one key: no sessions, no --since, not all keys")
     if isinstance(span, SessionSpan):
         return _fitting_sessions(question, _sessions(store, compiled, str(key), span))
     if key is None:
@@ -141,11 +146,11 @@ def ask(store: ViewStore, question: Question) -> AnyAnswer:
     if step is None:
         if span.ever:
             return answer_ever(store, compiled, key, span.end)
-        return answer(store, compiled, key, span.start, span.end)
+        return answer(store, compiled, key, span.start, span.end, as_of=as_of)
     if span.cumulative:
         found = cumulative(store, compiled, key, None if span.ever else span.start, span.end, step)
     else:
-        found = series_over(store, compiled, key, edges_of(span.start, span.end, step))
+        found = series_over(store, compiled, key, edges_of(span.start, span.end, step), as_of=as_of)
     return _fitting_points(question, found)
 
 

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from tandem.schemas.definition.loading import Definition
     from tandem.views.store import ViewStore
 
-__all__ = ["asked_key", "is_file_name", "known_keys", "load_named", "name_of", "other_keys", "registered_names"]
+__all__ = [
+    "asked_key",
+    "is_file_name",
+    "known_keys",
+    "load_named",
+    "load_published",
+    "name_of",
+    "other_keys",
+    "registered_names",
+]
 
 _SOME_KEYS: Final = 5
 
@@ -61,6 +70,18 @@ def load_named(argument: str, store: ViewStore) -> Definition:
         return loads(text, file=f"{name}, as registered").model_copy(update={"name": name})
     except DefinitionError as error:
         raise UserError(f"{error}; name its file instead") from error
+
+
+def load_published(name: str, publication: int, store: ViewStore) -> Definition:
+    """The definition in the version that a publication served. Raises UserError for one that never was."""
+    from tandem.schemas.definition.loading import loads
+
+    listed = (each for each in store.publishing.publications(name) if each.ordinal == publication)
+    found = next(listed, None)
+    if found is None:
+        raise UserError(f"no publication {publication} of {name}: `tandem publications {name}` lists them")
+    text = store.definitions.text(found.version)
+    return loads(text, file=f"{name}, as registered").model_copy(update={"name": name})
 
 
 def registered_names(store: ViewStore) -> list[str]:

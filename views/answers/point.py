@@ -24,6 +24,7 @@ from tandem.views.answers.reading import (
     Scope,
     TileRow,
     all_rows,
+    batch_alone,
     late_by_tile,
     read_scope,
     span_streams,
@@ -100,17 +101,25 @@ class AnswerRow:
 
 
 def answer(
-    store: ViewStore, compiled: Compiled, key: str, start: int, end: int, publication: int | None = None
+    store: ViewStore,
+    compiled: Compiled,
+    key: str,
+    start: int,
+    end: int,
+    publication: int | None = None,
+    *,
+    as_of: int | None = None,
 ) -> Answer:
     """The answer of one key (canonical, see schemas.columns.KEY) over [start, end), both multiples of the
     tile.
 
-    `publication`: from what that one served, with what its live run has written since. Raises UserError for other
-    bounds, StoreError if another definition version is served, or that publication isn't kept any more.
+    `publication`: from what that one served, with what its live run has written since. `as_of`: from what batch had
+    when that one was made, without live, so it never changes. Raises UserError for other bounds, StoreError if another
+    definition version is served, or that publication isn't kept any more.
     """
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
-        scope = read_scope(connection, store.chains, compiled, publication)
+        scope = _scope(connection, store, compiled, publication, as_of)
         rows = tile_rows(connection, scope, key, start, end)
         late = late_by_tile(connection, scope, start, end)
     groups = np.zeros(len(rows), np.int64)
@@ -136,14 +145,24 @@ def series(store: ViewStore, compiled: Compiled, key: str, start: int, end: int,
     return series_over(store, compiled, key, edges_of(start, end, step))
 
 
-def series_over(store: ViewStore, compiled: Compiled, key: str, edges: Sequence[int]) -> Series:
+def _scope(
+    connection: sa.Connection, store: ViewStore, compiled: Compiled, publication: int | None, as_of: int | None
+) -> Scope:
+    if as_of is None:
+        return read_scope(connection, store.chains, compiled, publication)
+    return batch_alone(read_scope(connection, store.chains, compiled, as_of))
+
+
+def series_over(
+    store: ViewStore, compiled: Compiled, key: str, edges: Sequence[int], *, as_of: int | None = None
+) -> Series:
     """The answers of the steps between edges, such as those of a calendar, which ascend and are multiples of the
-    tile; else UserError.
+    tile; else UserError. `as_of`: as for `answer`.
     """
     check_edges(edges, compiled.definition.tile)
     start, end = edges[0], edges[-1]
     with store.database.read() as connection:
-        scope = read_scope(connection, store.chains, compiled)
+        scope = _scope(connection, store, compiled, None, as_of)
         rows = tile_rows(connection, scope, key, start, end)
         late = late_by_tile(connection, scope, start, end)
     size = len(edges) - 1

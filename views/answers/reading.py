@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +37,7 @@ __all__ = [
     "Scope",
     "TileRow",
     "all_rows",
+    "batch_alone",
     "batch_rows",
     "late_by_tile",
     "read_scope",
@@ -209,6 +210,11 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, pu
         complete_to=row.journal_until if row.boundary else row.files_until,
         missing=tuple(json.loads(row.missing)) if row.missing else (),
     )
+
+
+def batch_alone(scope: Scope) -> Scope:
+    """The same without live, and without counts that go on changing after a publication."""
+    return replace(scope, live_id=None, live_run=None, watermark=None, in_flight=0, late=0, conflicts=0, dead_letters=0)
 
 
 def _check_kept(found: Sequence[Any], name: str, publication: int) -> None:

@@ -11,8 +11,9 @@ from tandem.serving.api.context import Service, TheService, Viewer, response_of
 from tandem.serving.api.parameters import (
     AnswerParameters,
     KeyParameters,
-    SeriesParameters,
+    PointParameters,
     SessionParameters,
+    StepParameters,
     TopParameters,
 )
 from tandem.serving.api.problems import Problem
@@ -45,7 +46,7 @@ async def definition(request: Request, name: str, service: TheService, principal
 
 @router.get("/{name}/answer", summary="The answer of one key", responses=ANSWER)
 async def answer(
-    request: Request, name: str, asked: Annotated[AnswerParameters, Query()], service: TheService, principal: Viewer
+    request: Request, name: str, asked: Annotated[PointParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
     """The results of a key over a window or span, with the certificate of what they are made of."""
     return response_of(request, await service.asker.reply(name, principal, asked))
@@ -61,7 +62,7 @@ async def certificate(
 
 @router.get("/{name}/series", summary="Step by step", responses=ANSWER)
 async def series(
-    request: Request, name: str, asked: Annotated[SeriesParameters, Query()], service: TheService, principal: Viewer
+    request: Request, name: str, asked: Annotated[StepParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
     """The answers of one key, step by step; steps without events too."""
     return response_of(request, await service.asker.reply(name, principal, asked))

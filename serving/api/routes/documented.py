@@ -30,7 +30,7 @@ _CERTIFICATE: Final[dict[str, Any]] = {
         "boundary": {"type": "integer"},
         "events": {"type": "integer"},
         "batch_events": {"type": "integer"},
-        "status": {"enum": ["FINAL", "PROVISIONAL", "PARTIAL"]},
+        "status": {"enum": ["FINAL", "PROVISIONAL", "PARTIAL", "AS_OF"]},
         "reasons": {"type": "array", "items": {"type": "string"}},
     },
 }
@@ -47,6 +47,7 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     403: _problem("it isn't allowed"),
     404: _problem("there is no such thing"),
     409: _problem("a guarantee would break"),
+    410: _problem("what a publication served isn't kept any more"),
     413: _problem("the body is too large"),
     414: _problem("the address is too long"),
     422: _problem("not used: a question that can't be read is 400"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,6 +19,7 @@ from tandem.serving.installation.dead_letters import Filters, Found, Target, fin
 from tandem.serving.installation.drift_data import key_data, point_data, receipt_data
 from tandem.serving.installation.health import judged
 from tandem.serving.installation.journal_state import existing_state
+from tandem.serving.installation.replaying import ReplayPlaces, replay_letters
 from tandem.serving.installation.status_data import publication_data, status_data
 from tandem.serving.security.principals import Principal
 from tandem.views.reconcile.receipts import drift_points, receipt_keys, reconciliation_values
@@ -49,6 +50,14 @@ class ChosenLetters(BaseModel):
 
     letters: list[Annotated[str, Field(max_length=1000)]] = Field(min_length=1, max_length=1000)
     note: str = Field(min_length=1, max_length=2000, description="why; it is kept in the letters' history")
+
+
+class ReplayedLetters(BaseModel):
+    """The letters that are sent again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    letters: list[Annotated[str, Field(max_length=1000)]] = Field(min_length=1, max_length=1000)
 
 
 class WantedPublication(BaseModel):
@@ -97,6 +106,28 @@ async def drop(request: Request, name: str, asked: ChosenLetters, service: TheSe
         return json_reply({"dropped": dropped})
 
     return response_of(request, await _operated(service, principal, name, "drop-dead-letters", about, work))
+
+
+@router.post("/dead-letters/replay", summary="Send dead letters again", responses=tagged_json())
+async def replay(
+    request: Request, name: str, asked: ReplayedLetters, service: TheService, principal: Operator
+) -> Response:
+    """Operators only; those that the definition can read now go through the pipeline again, once each."""
+    about = {"definition": name, "letters": asked.letters}
+    settings = service.settings
+    places = ReplayPlaces(str(settings.home), settings.store, settings.journal, str(settings.dead_letters))
+
+    def work(asking: Asking) -> list[str]:
+        found = _found(service, asking, _target(asking), Filters(status="open", letters=tuple(asked.letters)))
+        return [letter.id for letter in found]
+
+    async def replayed() -> Reply:
+        letters = await service.asker.run(name, principal, work)
+        if not letters:
+            raise Problem("not-found", f"no open dead letter of {name} is one of these")
+        return json_reply({"letters": letters, "said": await replay_letters(places, name, letters)})
+
+    return response_of(request, await _noted(service, principal, "replay-dead-letters", about, replayed))
 
 
 @router.get("/dead-letters/{letter:path}", summary="One dead letter", responses=tagged_json())
@@ -148,6 +179,13 @@ async def _operated(
     about: dict[str, Any],
     work: Callable[[Asking], Reply],
 ) -> Reply:
+    """An operator's action in a reader's thread; see `_noted`."""
+    return await _noted(service, principal, action, about, lambda: service.asker.run(name, principal, work))
+
+
+async def _noted(
+    service: Service, principal: Principal, action: str, about: dict[str, Any], work: Callable[[], Awaitable[Reply]]
+) -> Reply:
     """An operator's action, with what came of it in the audit log; nothing is done that can't be written there."""
 
     def note(outcome: str) -> None:
@@ -155,7 +193,7 @@ async def _operated(
 
     note("asked")
     try:
-        reply = await service.asker.run(name, principal, work)
+        reply = await work()
     except (TandemError, Problem) as error:
         note(f"refused: {error.detail if isinstance(error, Problem) else error}")
         raise
