@@ -40,6 +40,7 @@ from tandem.schemas.privacy.printable import printable
 from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
 from tandem.transforms.batch.early_times import CountEarlyTimes
+from tandem.transforms.batch.layers import WriteLayers
 from tandem.transforms.batch.work import ReadWork, Work
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
@@ -70,14 +71,18 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
         batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary, config.shards)
         updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
-        updates |= "States" >> WriteBatchStates(definition, url, work.batch_run)
+        target = config.layer_target
+        layers = (
+            [updates | "Layers" >> WriteLayers(definition, url, work.batch_run, target, self.scratch)] if target else []
+        )
+        updates |= "States" >> WriteBatchStates(definition, url, work.batch_run, states=target is None)
         newest = batches | "Newest" >> CountNewest(work.arrival_time)
         early = batches | "Early" >> CountEarlyTimes()
         received, counted = (
             routed[TALLIES] | "Received" >> CountReceived(definition, url),
             updates | "Counted" >> CountCounted(),
         )
-        counts = received, counted, newest
+        counts = (received, counted, newest, *layers)
         finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files, early)
         _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
 

@@ -42,6 +42,8 @@ STORE_FAILPOINTS: Final = (
     "after-pointer",  # the pointer stands at the new one, not committed
     "after-publish",  # and committed
     "receipt",  # a repair and its receipt are written, not committed
+    "layer-written",  # a file of a batch run is durable, the database doesn't name it
+    "file-removed",  # a file that nothing names is gone, the database doesn't know
     "results-drained",  # revisions of results are written, not committed
 )
 """Those within the view store."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
+from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.marking import note_results
 from tandem.views.rows import (
     BatchRun,
@@ -20,7 +21,7 @@ from tandem.views.rows import (
     extents,
 )
 from tandem.views.storage.driver_rows import select_rows
-from tandem.views.storage.tables import batch_runs, batch_states, definitions, live_runs, pointers, publications
+from tandem.views.storage.tables import batch_runs, definitions, live_runs, pointers, publications
 
 __all__ = [
     "batch_run_value",
@@ -182,7 +183,7 @@ def publication_values(
 
 def tiles_of_run(connection: sa.Connection, ordinal: int) -> tuple[int, int] | None:
     """The first and the last tile that a batch run itself computed, None for none."""
-    tiles = batch_states.c.tile
-    query = sa.select(sa.func.min(tiles), sa.func.max(tiles)).where(batch_states.c.batch_run == ordinal)
+    tiles = batch_state_digests.c.tile
+    query = sa.select(sa.func.min(tiles), sa.func.max(tiles)).where(batch_state_digests.c.batch_run == ordinal)
     first, last = connection.execute(query).one()
     return None if first is None else (first, last)

@@ -12,8 +12,9 @@ from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.live.conservation import batch_residues, live_residues
 from tandem.views.lookups import batch_run_value, publication_values
 from tandem.views.reconcile.receipts import last_reconciliation
+from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.listing import backlog
-from tandem.views.storage.tables import batch_runs, batch_states, definitions, live_runs, live_tallies, live_totals
+from tandem.views.storage.tables import batch_runs, definitions, live_runs, live_tallies, live_totals
 from tandem.views.store import ViewStore
 
 __all__ = ["status_report"]
@@ -127,7 +128,7 @@ def _generations(connection: sa.Connection, run: int) -> dict[int, dict[str, int
 
 def _has_early_tiles(connection: sa.Connection, chain: Collection[int]) -> bool:
     """Whether batch has tiles in January 1970."""
-    s = batch_states.c
+    s = batch_state_digests.c
     query = sa.select(s.tile).where(s.batch_run.in_(chain), s.tile.between(*_EARLY), s.events > 0).limit(1)
     return connection.execute(query).first() is not None
 

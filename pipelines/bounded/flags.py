@@ -14,6 +14,7 @@ from tandem.runners.options.reading import Arguments
 from tandem.runners.options.shards import shards_for
 from tandem.runners.submission.launching import is_local
 from tandem.schemas.errors import UserError
+from tandem.storage.urls import place_of
 
 __all__ = ["parse"]
 
@@ -47,6 +48,8 @@ def parse(arguments: Arguments) -> tuple[tuple[BackfillConfig, ...], PipelineOpt
             max_bad=arguments["max_bad"],
             accept_dead_letters=arguments["accept_dead_letters"],
             accept_missing_segments=arguments["accept_missing_segments"],
+            layer_threshold=arguments["layer_threshold"],
+            layers=place_of(arguments["layers"], "--layers") if arguments["layers"] else None,
         )
         for definition, text in zip(load_definitions(arguments["definition"]), texts, strict=True)
     )

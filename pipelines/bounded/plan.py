@@ -24,6 +24,7 @@ from tandem.runners.options.places import Home
 from tandem.schemas.definition.loading import Definition, Source
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.source.partitions import partition_values
+from tandem.transforms.batch.layers import LayerTarget
 from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 from tandem.views.batch.built import built
 from tandem.views.rows import NOTHING_TOLD, BatchRun, FileSet, SegmentFile, Told
@@ -70,6 +71,17 @@ class BackfillConfig:
     accept_missing_segments: bool = False
     accept_missing: tuple[str, ...] = ()
     """Files that are known to be gone, and that answers are to name as missing."""
+    layer_threshold: int | None = None
+    """A batch run of so many states, or more, writes them into files; None: rows of the database, always."""
+    layers: str | None = None
+    """Where these files lie; None: where the home says."""
+
+    @property
+    def layer_target(self) -> LayerTarget | None:
+        """Where and when its states become files."""
+        return (
+            None if self.layer_threshold is None else LayerTarget(self.layers or self.home.layers, self.layer_threshold)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 
 from tandem.schemas.errors import UserError
-from tandem.storage.urls import NO_STORE, is_url, place_of
+from tandem.storage.urls import NO_STORE, beside, is_url, place_of
 
 __all__ = ["Home", "journal_of", "scratch_below"]
 
@@ -19,6 +19,12 @@ class Home:
     journal: str
     store: str
     dead_letters: str
+
+    @property
+    def layers(self) -> str:
+        """Where files of batch states lie: beside an embedded view store, or else beside the journal."""
+        path = self.store.removeprefix("sqlite:///")
+        return beside(self.journal, "layers") if "://" in path else os.path.join(os.path.dirname(path), "layers")
 
     @classmethod
     def at(cls, home: str) -> Home:

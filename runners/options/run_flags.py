@@ -6,7 +6,7 @@ from typing import Final
 
 from tandem.runners.options.flag import Flag, Group
 from tandem.runners.options.max_bad import max_bad
-from tandem.runners.options.values import DURATION, WHOLE, duration, shard_count, truth
+from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, truth
 
 __all__ = ["RUN_FLAGS"]
 
@@ -147,6 +147,24 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         ("backfill",),
         Group.MISSING,
         "go past segments that are gone from the journal; answers are PARTIAL from then on",
+    ),
+    Flag(
+        "layer-threshold",
+        ("backfill",),
+        Group.PACE,
+        "a batch run of so many states, or more, writes them into files in columns (0: every run, never: none)",
+        metavar="STATES",
+        read=layer_threshold,
+        default="never",
+        pattern=rf"{WHOLE}|never",
+    ),
+    Flag(
+        "layers",
+        ("backfill",),
+        Group.PLACES,
+        "folder of files of batch states, gs:// or s3://",
+        metavar="PLACE",
+        otherwise="beside the view store",
     ),
     Flag(
         "home",

@@ -9,7 +9,7 @@ from typing import Final
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import parse_duration
 
-__all__ = ["DURATION", "MOST_SHARDS", "WHOLE", "duration", "piece_memory", "shard_count", "truth"]
+__all__ = ["DURATION", "MOST_SHARDS", "WHOLE", "duration", "layer_threshold", "piece_memory", "shard_count", "truth"]
 
 DURATION: Final = r"[0-9.]+([a-z]+([0-9.]+[a-z]+)*)?"
 WHOLE: Final = r"[0-9]+"
@@ -35,6 +35,13 @@ def piece_memory(text: str) -> int:
     if size < _LEAST_MEMORY:
         raise UserError(f"--max-piece-memory {text[:40]} is too little to read anything; at least 16MB")
     return size
+
+
+def layer_threshold(text: str) -> int | None:
+    """A number of states; None for "never". Raises ValueError."""
+    if text != "never" and not text.isdecimal():
+        raise ValueError(f"{text[:40]!r} is neither a number of states nor never")
+    return None if text == "never" else int(text)
 
 
 def shard_count(text: str) -> int:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from tandem.views.answers.reading import read_scope
+from tandem.views.layers.catalog import layer_files
+from tandem.views.layers.reading import LayerFile
+from tandem.views.layers.rows import keys_with_files
 from tandem.views.storage.tables import batch_states, live_states
 
 if TYPE_CHECKING:
@@ -46,13 +49,14 @@ def find_keys(
     found: list[str] = []
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
-        places = []
+        places, files = [], list[LayerFile]()
         if scope.batch_ordinal is not None:
             places.append((batch_states, batch_states.c.definition == scope.definition))
+            files = layer_files(connection, scope.definition, scope.chain)
         if scope.live_id is not None:
             places.append((live_states, live_states.c.run == scope.live_id))
-        last = after
-        for looked_at, key in enumerate(merge(*(_keys(connection, table, rows, after) for table, rows in places))):
+        last, stored = after, merge(*(_keys(connection, table, rows, after) for table, rows in places))
+        for looked_at, key in enumerate(keys_with_files(stored, files, after)):
             if key == last:
                 continue
             if len(found) == limit or looked_at >= _LOOKED_AT:

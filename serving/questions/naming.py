@@ -132,7 +132,30 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
                 if last is None:
                     break
                 found.add(last)
+        if number is not None:
+            found.update(_keys_in_files(connection, int(number), limit, at))
     return sorted(found)[:limit]
+
+
+def _keys_in_files(connection: Any, definition: int, limit: int, at: str) -> list[str]:
+    """The same of files of batch runs that weren't dropped."""
+    import itertools
+
+    import sqlalchemy as sa
+
+    from tandem.views.layers.catalog import layer_files
+    from tandem.views.layers.reading import rows_of_key
+    from tandem.views.layers.rows import keys_with_files
+    from tandem.views.storage.tables import batch_runs
+
+    kept = (batch_runs.c.definition == definition) & (batch_runs.c.status != "DROPPED")
+    runs = frozenset(connection.execute(sa.select(batch_runs.c.ordinal).where(kept)).scalars())
+    files = layer_files(connection, definition, runs, key=at or None)
+    if at:
+        spans = (rows_of_key(file, at, file.first_tile, file.last_tile + 1) for file in files)
+        return [at] if any(len(rows.tiles) for span in spans for rows in span) else []
+    keys = (key for key, _ in itertools.groupby(keys_with_files((), files, "")))
+    return list(itertools.islice(keys, limit))
 
 
 def asked_key(compiled: CompiledDefinition, text: str | None) -> str | None:

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "storage": {"schemas"},
     "formats": {"storage", "schemas"},
     "journal": {"storage", "schemas"},
-    "views": {"schemas"},
+    "views": {"storage", "schemas"},
     "emulator": set(),
     "serving": {"views", "journal", "storage", "formats", "schemas"},
     "transforms": {"runners.beam_patches", "formats", "journal", "storage", "views", "schemas"},

@@ -73,6 +73,7 @@ class CompiledStub:
     version: str = "v1"
     definition: Definition = field(default_factory=Definition)
     measures: tuple[tuple[str, Measure], ...] = (("n", Total()), ("total", Total("value")))
+    key_fields: tuple[()] = ()
     derive_results: tuple[()] = ()
 
 

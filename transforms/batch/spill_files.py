@@ -59,6 +59,8 @@ def _write(sink: Any, buffers: Sequence[pa.Buffer]) -> tuple[int, int]:
 def _with_common_codes(tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[list[list[pa.RecordBatch]], Any]:
     """The batches with codes of keys for keys, and the texts of these; or with texts for keys, and None."""
     batches = [batch for tile in tiles for batch in tile]
+    if not all(pa.types.is_dictionary(batch.column(KEY).type) for batch in batches):
+        return [[with_plain_keys(batch) for batch in tile] for tile in tiles], None
     dictionaries = {id(batch.column(KEY).dictionary): len(batch.column(KEY).dictionary) for batch in batches}
     if sum(dictionaries.values()) > _FEW_KEYS:
         return [[with_plain_keys(batch) for batch in tile] for tile in tiles], None

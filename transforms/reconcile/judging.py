@@ -93,9 +93,7 @@ def _differences(tile: int, rows: Mapping[str, State], right: Mapping[str, State
 def _repair(
     found: Audit, fresh: Recomputed, keys: tuple[RepairedKey, ...], counted: Mapping[int, IdSum], ids_wrong: bool
 ) -> TileRepair:
-    after = RowSum()
-    for key, (events, states) in fresh.rows.items():
-        after = after.plus(key, events, states)
+    after = RowSum.of([(key, events, states) for key, (events, states) in fresh.rows.items()])
     written = _of_tile(found.batch.ids_written, fresh.tile)
     more = {
         generation: counted.get(generation, IdSum()).counted - written.get(generation, IdSum()).counted

@@ -160,19 +160,22 @@ class WriteBatchStates(beam.PTransform):  # type: ignore[misc]
     definition: Definition
     store: str
     batch_run: str
+    states: bool = True
+    """Whether the states are written too, and not the ids alone: then `WriteLayers` writes them."""
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[FoldUpdate]:
-        write = beam.ParDo(_WriteBatch(self.definition, self.store, self.batch_run))
+        write = beam.ParDo(_WriteBatch(self.definition, self.store, self.batch_run, self.states))
         return updates | "Write" >> write.with_output_types(FoldUpdate)
 
 
 class _WriteBatch(beam.DoFn):  # type: ignore[misc]
     """Writes in a thread of its own: the disk is waited for while the next tiles are computed."""
 
-    def __init__(self, definition: Definition, store: str, batch_run: str) -> None:
+    def __init__(self, definition: Definition, store: str, batch_run: str, states: bool = True) -> None:
         self._definition = definition
         self._store = store
         self._batch_run = batch_run
+        self._states = states
         self._held: list[FoldUpdate] = []
         self._ids = 0
         self._blocks: list[FoldUpdate] = []
@@ -191,6 +194,8 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
             self._writing = None
 
     def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
+        if not self._states:
+            update = replace(update, block=_none_of(update.block))
         self._held.append(update)
         self._ids += update.ids.num_rows
         self._bytes += update.block.nbytes

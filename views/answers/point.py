@@ -26,6 +26,7 @@ from tandem.views.answers.reading import (
     all_rows,
     batch_alone,
     late_by_tile,
+    read_key,
     read_scope,
     span_streams,
     tile_days,
@@ -120,8 +121,9 @@ def answer(
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
         scope = _scope(connection, store, compiled, publication, as_of)
-        rows = tile_rows(connection, scope, key, start, end)
+        read = read_key(connection, scope, key, start, end)
         late = late_by_tile(connection, scope, start, end)
+    rows = read.rows()
     groups = np.zeros(len(rows), np.int64)
     results = merge_results(compiled, [row.states for row in rows], groups, 1, _place(compiled, key))
     return Answer(key, start, end, results[0], certificate_of(compiled, scope, rows, sum(late.values()), end))
@@ -163,8 +165,9 @@ def series_over(
     start, end = edges[0], edges[-1]
     with store.database.read() as connection:
         scope = _scope(connection, store, compiled, None, as_of)
-        rows = tile_rows(connection, scope, key, start, end)
+        read = read_key(connection, scope, key, start, end)
         late = late_by_tile(connection, scope, start, end)
+    rows = read.rows()
     size = len(edges) - 1
     groups = np.searchsorted(edges, [row.tile for row in rows], side="right") - 1
     results = merge_results(compiled, [row.states for row in rows], groups, size, _place(compiled, key))

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from tandem.views.answers.reading import Scope, late_by_tile, read_scope
 from tandem.views.batch.chains import Chain
+from tandem.views.layers.catalog import layer_files
+from tandem.views.layers.rows import key_rows
 from tandem.views.reconcile.tables import reconciliations
 from tandem.views.rows import Compiled
 from tandem.views.storage.row_order import read_range
@@ -80,7 +82,8 @@ def _parts(
     """(tile, batch run's ordinal or 0, generation or 0, events, states)."""
     if scope.batch_ordinal is not None:
         found = read_range(connection, batch_states, (scope.definition, key, start), (scope.definition, key, end))
-        for row in _newest(found, scope.chain):
+        files = layer_files(connection, scope.definition, scope.chain, (start, end), key)
+        for row in _newest(key_rows(found, files, key, start, end), scope.chain):
             if row[4]:
                 yield row[2], row[3], 0, row[4], row[5]
     if scope.live_id is not None:

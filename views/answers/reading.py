@@ -17,6 +17,10 @@ from tandem.schemas.time.durations import DAY
 from tandem.views.answers.whole_spans import all_of_batch, all_of_live
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.dead_letters.tables import dead_letters
+from tandem.views.layers.catalog import layer_files
+from tandem.views.layers.reading import LayerFile, rows_of_key
+from tandem.views.layers.rows import all_with_files, key_rows
+from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.rows import Compiled
 from tandem.views.storage.checksums import DamagedRowError, checked_states, states_as_they_are
 from tandem.views.storage.driver_rows import select_rows
@@ -34,12 +38,14 @@ from tandem.views.storage.tables import (
 )
 
 __all__ = [
+    "KeyRead",
     "Scope",
     "TileRow",
     "all_rows",
     "batch_alone",
     "batch_rows",
     "late_by_tile",
+    "read_key",
     "read_scope",
     "span_rows",
     "span_streams",
@@ -50,6 +56,7 @@ __all__ = [
 
 _LAST_DAY: Final = 4_102_444_800 * 1_000_000
 """2100-01-01 UTC."""
+_FOR_EVER: Final = 2**62
 
 
 class TileRow(NamedTuple):
@@ -146,6 +153,7 @@ _LATE: Final = (
 )
 
 _B: Final = batch_states.c
+_D: Final = batch_state_digests.c
 _L: Final = live_states.c
 
 
@@ -239,16 +247,41 @@ def late_by_tile(connection: sa.Connection, scope: Scope, start: int, end: int) 
     return {tile: int(count) for tile, count in select_rows(connection, _LATE, values)}
 
 
-def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> list[TileRow]:
-    """All rows of one key in the tiles of [start, end), of batch and of the live generations after it."""
-    rows: list[TileRow] = []
+@dataclass(frozen=True, slots=True)
+class KeyRead:
+    """What was read of one key within a transaction, and the files that hold more of it, which are read after it."""
+
+    scope: Scope
+    key: str
+    start: int
+    end: int
+    stored: Sequence[Any]
+    files: Sequence[LayerFile]
+    live: Sequence[TileRow]
+
+    def rows(self) -> list[TileRow]:
+        """All rows, of batch and of the live generations after it."""
+        found = key_rows(self.stored, self.files, self.key, self.start, self.end)
+        return [*_newest_layers(found, self.scope.chain), *self.live]
+
+
+def read_key(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> KeyRead:
+    """What there is of one key in the tiles of [start, end)."""
+    stored: Sequence[Any] = ()
+    files: Sequence[LayerFile] = ()
+    live: list[TileRow] = []
     if scope.batch_ordinal is not None:
-        found = read_range(connection, batch_states, (scope.definition, key, start), (scope.definition, key, end))
-        rows.extend(_newest_layers(found, scope.chain))
+        stored = read_range(connection, batch_states, (scope.definition, key, start), (scope.definition, key, end))
+        files = layer_files(connection, scope.definition, scope.chain, (start, end), key)
     if scope.live_id is not None:
         found = read_range(connection, live_states, (scope.live_id, key, start), (scope.live_id, key, end))
-        rows.extend(_after(found, scope.boundary))
-    return rows
+        live.extend(_after(found, scope.boundary))
+    return KeyRead(scope, key, start, end, stored, files, live)
+
+
+def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> list[TileRow]:
+    """All rows of one key in the tiles of [start, end), of batch and of the live generations after it."""
+    return read_key(connection, scope, key, start, end).rows()
 
 
 def span_rows(connection: sa.Connection, scope: Scope, start: int, end: int) -> list[TileRow]:
@@ -277,7 +310,9 @@ def span_streams(connection: sa.Connection, scope: Scope, start: int, end: int) 
 def _batch_of_span(
     connection: sa.Connection, scope: Scope, start: int, end: int, found: Iterable[Any]
 ) -> Iterator[TileRow]:
-    rows = _newest_layers(checked_states(batch_states.name, found), scope.chain)
+    files = layer_files(connection, scope.definition, scope.chain, (start, end))
+    stored = checked_states(batch_states.name, found)
+    rows = _newest_layers(all_with_files(stored, files, start, end), scope.chain)
     return all_of_batch(connection, rows, scope.definition, scope.chain, start, end)
 
 
@@ -305,11 +340,15 @@ def tile_extent(
     Rows of batch runs that aren't served any more may make it wider.
     """
     found: list[int] = []
-    for columns, rows in _views_of(scope):
-        of_key = [columns.key == key] if key is not None else []
+    for columns, rows in _views_of(scope, key):
         before = [columns.tile < end] if end is not None else []
-        query = sa.select(sa.func.min(columns.tile), sa.func.max(columns.tile)).where(*rows, *of_key, *before)
+        query = sa.select(sa.func.min(columns.tile), sa.func.max(columns.tile)).where(*rows, *before)
         found += [tile for tile in connection.execute(query).one() if tile is not None]
+    if key is not None and scope.batch_ordinal is not None:
+        last = end if end is not None else _FOR_EVER
+        for file in layer_files(connection, scope.definition, scope.chain, (-_FOR_EVER, last), key):
+            tiles = [tile for rows in rows_of_key(file, key, -_FOR_EVER, last) for tile in rows.tiles.tolist()]
+            found += [min(tiles), max(tiles)] if tiles else []
     return (min(found), max(found)) if found else None
 
 
@@ -325,31 +364,46 @@ def tile_days(connection: sa.Connection, scope: Scope) -> list[int]:
     return sorted(found)
 
 
-def _views_of(scope: Scope) -> Iterator[tuple[Any, list[sa.ColumnElement[bool]]]]:
-    """Batch's rows and live's, with what chooses those of the scope, or more."""
-    if scope.batch_ordinal is not None:
-        yield _B, [_B.definition == scope.definition, _B.batch_run <= scope.batch_ordinal, _B.events > 0]
+def _views_of(scope: Scope, key: str | None = None) -> Iterator[tuple[Any, list[sa.ColumnElement[bool]]]]:
+    """Batch's rows (of one key; else what was written into each tile) and live's, with what chooses those of the scope,
+    or more.
+    """
+    if scope.batch_ordinal is not None and key is not None:
+        yield _B, [_B.definition == scope.definition, _B.batch_run <= scope.batch_ordinal, _B.events > 0, _B.key == key]
+    elif scope.batch_ordinal is not None:
+        yield _D, [_D.definition == scope.definition, _D.batch_run <= scope.batch_ordinal]
     if scope.live_id is not None:
-        yield _L, [_L.run == scope.live_id, _L.generation > scope.boundary]
+        of_key = [_L.key == key] if key is not None else []
+        yield _L, [_L.run == scope.live_id, _L.generation > scope.boundary, *of_key]
 
 
 def all_rows(connection: sa.Connection, scope: Scope) -> Iterator[Iterator[TileRow]]:
     """Streams of all rows, each in the order of key (its bytes), then tile: batch's, then live's."""
     if scope.batch_ordinal is not None:
         found = stream_range(connection, batch_states, (scope.definition,), (scope.definition + 1,))
-        yield _newest_layers(found, scope.chain)
+        files = layer_files(connection, scope.definition, scope.chain)
+        yield _newest_layers(all_with_files(found, files), scope.chain)
     if scope.live_id is not None:
         yield _after(stream_range(connection, live_states, (scope.live_id,), (scope.live_id + 1,)), scope.boundary)
 
 
-def batch_rows(connection: sa.Connection, scope: Scope, damaged: list[Any] | None = None) -> Iterator[TileRow]:
+def batch_rows(
+    connection: sa.Connection,
+    scope: Scope,
+    damaged: list[Any] | None = None,
+    files: Sequence[LayerFile] | None = None,
+) -> Iterator[TileRow]:
     """A stream of all rows of the batch run that is served, in the order of key (its bytes), then tile.
+
+    `files`: those that are read, by default all.
 
     For those who repair: rows that aren't intact come too if they can be read, and are added to `damaged`, whole.
     """
     found = onwards(connection, batch_states, (scope.definition,))
     bad = [] if damaged is None else damaged
-    return _newest_layers(states_as_they_are(batch_states.name, scope.definition, found, bad), scope.chain)
+    stored = states_as_they_are(batch_states.name, scope.definition, found, bad)
+    files = layer_files(connection, scope.definition, scope.chain) if files is None else files
+    return _newest_layers(all_with_files(stored, files), scope.chain)
 
 
 def _newest_layers(rows: Iterable[Any], chain: Chain) -> Iterator[TileRow]:

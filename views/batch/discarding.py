@@ -8,6 +8,7 @@ from tandem.schemas.errors import StoreError
 from tandem.views.dead_letters.facts import chunks, letters_of_run
 from tandem.views.dead_letters.open_letters import refresh
 from tandem.views.dead_letters.tables import dead_letter_replays, dead_letter_rows, dead_letters
+from tandem.views.layers.removing import sweep
 from tandem.views.lookups import find_batch_run
 from tandem.views.publishing.pruning import delete_batch_run
 from tandem.views.storage.database import Database
@@ -28,7 +29,8 @@ def discard_batch_run(database: Database, batch_run: str) -> None:
         mine = batch_runs.c.ordinal == run.ordinal
         connection.execute(batch_runs.update().where(mine).values(status="DROPPED"))
         _forget_letters(connection, run.definition, run.ordinal)
-    delete_batch_run(database, run.ordinal)
+    delete_batch_run(database, run.ordinal, 0)  # nobody has read its files
+    sweep(database, 1, 0)
 
 
 def _forget_letters(connection: sa.Connection, definition: int, batch_run: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from tandem.schemas.errors import PublishRefusedError
+from tandem.views.layers.removing import GRACE, sweep
 from tandem.views.lookups import definition_row
 from tandem.views.publishing.pruning import Pruned, delete_batch_run, delete_live_run
 from tandem.views.storage.database import Database
@@ -13,7 +14,7 @@ from tandem.views.storage.tables import batch_runs, live_runs, pointers, publica
 __all__ = ["drop_version"]
 
 
-def drop_version(database: Database, version: str) -> Pruned:
+def drop_version(database: Database, version: str, now: int, grace: int = GRACE) -> Pruned:
     """First all its runs are marked as dropped, in one transaction, then their rows go, in transactions of their own.
 
     A run of it that is still writing fails at its next write. May be repeated. Raises PublishRefusedError for a version
@@ -31,5 +32,5 @@ def drop_version(database: Database, version: str) -> Pruned:
         connection.execute(live_runs.update().where(live).values(status="DROPPED"))
         connection.execute(batch_runs.update().where(batch).values(status="DROPPED"))
     live_rows = sum(delete_live_run(database, run) for run in live_ids)
-    batch_rows = sum(delete_batch_run(database, run) for run in ordinals)
-    return Pruned(live_rows, batch_rows, len(live_ids), len(ordinals))
+    batch_rows = sum(delete_batch_run(database, run, now) for run in ordinals)
+    return Pruned(live_rows, batch_rows, len(live_ids), len(ordinals), sweep(database, now, grace))

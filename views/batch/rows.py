@@ -95,9 +95,7 @@ def prepare(below: Below, measures: Measures, updates: Sequence[BatchUpdateLike]
 
 
 def _less_replaced(written: RowSum, replaced: Mapping[str, StoredRow]) -> RowSum:
-    for key, row in replaced.items():
-        written = written.less(RowSum().plus(key, row.events, row.states))
-    return written
+    return written.less(RowSum.of([(key, row.events, row.states) for key, row in replaced.items()]))
 
 
 def _merged(

@@ -13,6 +13,8 @@ from tandem.views import lookups
 from tandem.views.batch import discarding, event_ids, writing
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.rows import prepare
+from tandem.views.layers.cutting import Part
+from tandem.views.layers.registering import check_files, write_part
 from tandem.views.reconcile import digest_rows
 from tandem.views.rows import (
     NOTHING_TOLD,
@@ -92,6 +94,13 @@ class BatchRuns:
                 prepared = prepare(below, compiled.measures, updates)
             writing.write_prepared(self.database, connection, prepared)
 
+    def write_part(self, compiled: Compiled, batch_run: str, place: str, part: Part, block: pa.RecordBatch) -> None:
+        """Write the states of one part of a batch run, merged with its ancestors', as a file at a place.
+
+        `block`: all states of the part, with the tile as generation. Ids go the other way, by `write`.
+        """
+        write_part(self.database, self.chains, compiled, batch_run, place, part, block)
+
     def write_segment_tiles(self, version: str, segments: Sequence[SegmentLike]) -> None:
         """Write which tiles segments, or pieces of files, hold; `live.write_segments` does so for its segments."""
         with self.database.write() as connection:
@@ -110,6 +119,7 @@ class BatchRuns:
             known = lookups.find_batch_run(connection, batch_run)
             if known.status != "COMPLETE" or BatchManifest.from_data(known.manifest) != manifest:
                 row = writing.lock_batch_run(connection, batch_run)
+                check_files(connection, row)
                 writing.finish_batch_run(self.database, connection, self.chains, row, manifest)
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 

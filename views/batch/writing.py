@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from tandem.schemas.errors import StoreError
 from tandem.views.answers.merging import StoredRow
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.rows import Below, Place, PreparedBatch
+from tandem.views.layers.catalog import layer_files
+from tandem.views.layers.reading import rows_of_keys, rows_of_span
 from tandem.views.live.conservation import batch_residues
 from tandem.views.reconcile.digest_rows import write_cleared_digest
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests
@@ -153,11 +155,13 @@ def read_below(
     """What a run stands on, at the keys that are about to be written."""
     cleared = cleared_here(connection, run, updates)
     rows: dict[Place, dict[str, StoredRow]] = {}
+    wanted: dict[Place, set[str]] = {}
     for update in updates if run.parent is not None else ():
-        if update.tile not in cleared:
-            keys = sorted(set(update.block.column(KEY).to_pylist()))
-            found = _ancestors_rows(connection, chains, run, update.tile, keys)
-            rows.setdefault((update.tile, update.shard), {}).update(found)
+        if update.tile not in cleared and update.block.num_rows:
+            wanted.setdefault((update.tile, update.shard), set()).update(update.block.column(KEY).to_pylist())
+    in_files = _rows_in_files(connection, chains, run, wanted)
+    for (tile, shard), keys in wanted.items():
+        rows[tile, shard] = _ancestors_rows(connection, chains, run, tile, sorted(keys), in_files)
     return Below(run.definition, run.ordinal, cleared, rows)
 
 
@@ -175,12 +179,36 @@ def write_prepared(database: Database, connection: sa.Connection, prepared: Prep
         database.write_rows(connection, database.replace(table), rows)
 
 
+_InFiles = Mapping[tuple[int, str], tuple[int, StoredRow]]
+"""By tile and key the newest row of the files of the run's ancestors, with the run that wrote it."""
+
+
+def _rows_in_files(
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], wanted: Mapping[Place, set[str]]
+) -> _InFiles:
+    found: dict[tuple[int, str], tuple[int, StoredRow]] = {}
+    if not wanted:
+        return found
+    span = min(wanted)[0], max(wanted)[0] + 1
+    keys = sorted(set().union(*wanted.values()))
+    chain = chains.of(connection, run.parent)
+    for file in layer_files(connection, run.definition, chain, span):  # those of the oldest run come first
+        for rows in rows_of_keys(file, keys, *span):
+            for _, key, tile, ordinal, events, states, _ in rows.tuples(run.definition):
+                found[tile, key] = (ordinal, StoredRow(tile, events, states))
+    return found
+
+
 def _ancestors_rows(
-    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, keys: Sequence[str]
+    connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, keys: Sequence[str], in_files: _InFiles
 ) -> dict[str, StoredRow]:
     """The newest row of each key in the run's ancestors, where it has events."""
     chain, s = chains.of(connection, run.parent), batch_states.c
     newest: dict[str, StoredRow] = {}
+    runs: dict[str, int] = {}
+    for key in keys:
+        if (tile, key) in in_files:
+            runs[key], newest[key] = in_files[tile, key]
     for at in range(0, len(keys), _CHUNK):
         query = (
             sa.select(batch_states)
@@ -189,7 +217,7 @@ def _ancestors_rows(
             .order_by(s.key, s.batch_run)
         )
         for _, key, _, ordinal, events, states, _ in checked_states(batch_states.name, connection.execute(query)):
-            if ordinal in chain:
+            if ordinal in chain and ordinal > runs.get(key, 0):
                 newest[key] = StoredRow(tile, events, states)
     return {key: row for key, row in newest.items() if row.events}
 
@@ -218,10 +246,15 @@ def clear_tiles(
     chain, s = chains.of(connection, run.parent), batch_states.c
     fresh = sorted(set(tiles) - _cleared(connection, run))
     rows: list[tuple[Any, ...]] = []
+    in_files: dict[int, set[str]] = {}
+    for file in layer_files(connection, run.definition, chain, (min(fresh), max(fresh) + 1)) if fresh else ():
+        for part in rows_of_span(file, min(fresh), max(fresh) + 1):
+            for key, tile in zip(part.keys.to_pylist(), part.tiles.tolist(), strict=True):
+                in_files.setdefault(tile, set()).add(key)
     for tile in fresh:
         for ordinals in chains.chunks(chain):
             query = sa.select(s.key).where(s.batch_run.in_(ordinals), s.tile == tile).distinct()
-            keys = connection.execute(query.where(s.definition == run.definition)).scalars()
+            keys = {*connection.execute(query.where(s.definition == run.definition)).scalars(), *in_files.get(tile, ())}
             rows.extend(sealed_row(batch_states.name, run.definition, key, tile, run.ordinal, 0, b"") for key in keys)
     database.write_rows(connection, database.insert_new(batch_states), list(dict.fromkeys(rows)))
     write_cleared_digest(database, connection, run, chain, fresh)

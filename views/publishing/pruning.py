@@ -11,6 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tandem.views.batch.chains import Chains
+from tandem.views.layers.removing import GRACE, NOTHING_SWEPT, Swept, forget_files, sweep
+from tandem.views.layers.tables import batch_files
 from tandem.views.publishing.pointer import lock_pointer
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests
 from tandem.views.storage.database import Database
@@ -46,13 +48,15 @@ class Pruned:
     batch_rows: int = 0
     live_runs: int = 0
     batch_runs: int = 0
+    files: Swept = NOTHING_SWEPT
 
 
-def prune(database: Database, chains: Chains, name: str, keep: int) -> Pruned:
+def prune(database: Database, chains: Chains, name: str, keep: int, now: int, grace: int = GRACE) -> Pruned:
     """Keep what the newest publications with `keep` different batch runs need, and remove the rest.
 
     First what may no longer be served is marked, in one transaction; then rows go, in transactions of their
-    own, so that writers don't wait for all of it.
+    own, so that writers don't wait for all of it. Files of batch runs go once nothing has named them for the grace
+    time. `now`: wall clock; both in microseconds.
     """
     if keep < 1:
         raise ValueError(f"at least the publication that is served is kept, found keep={keep}")
@@ -68,9 +72,9 @@ def prune(database: Database, chains: Chains, name: str, keep: int) -> Pruned:
             old_batch += dropped
             bases |= base
     live_rows += sum(delete_live_run(database, run) for run in old_live)
-    batch_rows = sum(delete_batch_run(database, run) for run in old_batch)
+    batch_rows = sum(delete_batch_run(database, run, now) for run in old_batch)
     batch_rows += sum(_settle(database, chains, base) for base in sorted(bases))
-    return Pruned(live_rows, batch_rows, len(old_live), len(old_batch))
+    return Pruned(live_rows, batch_rows, len(old_live), len(old_batch), sweep(database, now, grace))
 
 
 _OF_EVICTED = (live_ids, live_asides)
@@ -181,10 +185,13 @@ def delete_live_run(database: Database, run: int) -> int:
         return _delete(connection, (*_LIVE_TABLES, *_LIVE_DIGESTS), "run", run)
 
 
-def delete_batch_run(database: Database, run: int) -> int:
-    """Delete the rows of a batch run that was marked as dropped; returns how many states were among them."""
+def delete_batch_run(database: Database, run: int, now: int) -> int:
+    """Delete the rows of a batch run that was marked as dropped, and take its files out of the tables; returns how many
+    states were among them.
+    """
     with database.write() as connection:
-        return _delete(connection, (*_BATCH_TABLES, *_BATCH_DIGESTS), "batch_run", run)
+        in_files = forget_files(database, connection, run, now)
+        return in_files + _delete(connection, (*_BATCH_TABLES, *_BATCH_DIGESTS), "batch_run", run)
 
 
 def _delete(connection: sa.Connection, tables: Iterable[sa.Table], column: str, run: int) -> int:
@@ -223,7 +230,10 @@ def _settle_layer(connection: sa.Connection, ordinal: int, others: list[int]) ->
         replaced = replaced.where(older.c.batch_run.not_in(lower))
     place = sa.tuple_(*(batch_states.c[name] for name in columns))
     removed = connection.execute(batch_states.delete().where(place.in_(replaced))).rowcount
-    # With nothing below them left, rows that say "nothing here" have done their work.
+    # With nothing below them left, rows that say "nothing here" have done their work; what lies below in files stays.
+    if connection.execute(sa.select(batch_files.c.part).where(batch_files.c.batch_run < ordinal).limit(1)).first():
+        connection.execute(batch_runs.update().where(batch_runs.c.ordinal == ordinal).values(settled=True))
+        return removed
     empty = (batch_states.c.batch_run == ordinal) & (batch_states.c.events == 0)
     removed += connection.execute(batch_states.delete().where(empty)).rowcount
     connection.execute(batch_runs.update().where(batch_runs.c.ordinal == ordinal).values(settled=True))

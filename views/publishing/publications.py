@@ -13,6 +13,7 @@ from tandem.schemas.failpoints import reached
 from tandem.views import lookups
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.dropping import drop_version
+from tandem.views.layers.removing import GRACE
 from tandem.views.publishing import pointer
 from tandem.views.publishing.pruning import Pruned, prune
 from tandem.views.rows import Candidate, Publication, PublicationKind
@@ -169,10 +170,12 @@ class Publishing:
         with self.database.read() as connection:
             return lookups.publication_values(connection, name, ordinal=ordinal)
 
-    def prune(self, name: str, keep: int = 2) -> Pruned:
-        """Remove what the newest publications, with `keep` different batch runs, don't need."""
-        return prune(self.database, self.chains, name, keep)
+    def prune(self, name: str, keep: int = 2, grace: int = GRACE) -> Pruned:
+        """Remove what the newest publications, with `keep` different batch runs, don't need; files of batch runs once
+        nothing has named them for `grace` microseconds.
+        """
+        return prune(self.database, self.chains, name, keep, self.clock(), grace)
 
-    def drop(self, version: str) -> Pruned:
+    def drop(self, version: str, grace: int = GRACE) -> Pruned:
         """Remove all runs of a version that no name serves. Raises PublishRefusedError for one that is served."""
-        return drop_version(self.database, version)
+        return drop_version(self.database, version, self.clock(), grace)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
-from tandem.views.reconcile.digests import MODULUS, as_bytes, from_bytes, row_hash
+from tandem.views.reconcile.digests import MODULUS, as_bytes, from_bytes, row_hashes, sum_of
 from tandem.views.reconcile.tables import batch_state_digests, late_ids, live_id_digests, segment_tiles
 from tandem.views.rows import LiveUpdateLike, SegmentLike
 from tandem.views.storage.database import Database
@@ -34,9 +34,14 @@ class RowSum:
     events: int = 0
     digest: int = 0
 
-    def plus(self, key: str, events: int, states: bytes) -> RowSum:
-        """With one row more."""
-        return RowSum(self.rows + 1, self.events + events, (self.digest + row_hash(key, events, states)) % MODULUS)
+    @classmethod
+    def of(cls, rows: Sequence[tuple[str, int, bytes]]) -> RowSum:
+        """Of rows (key, events, states)."""
+        if not rows:
+            return cls()
+        keys, events, states = zip(*rows, strict=True)
+        columns = pa.array(keys, pa.string()), pa.array(events, pa.int64()), pa.array(states, pa.binary())
+        return cls(len(rows), sum(events), sum_of(row_hashes(*columns)))
 
     def add(self, other: RowSum) -> RowSum:
         """Both together."""

@@ -8,32 +8,38 @@ somebody who crafts collisions they aren't meant to stand.)
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tandem.schemas.columns import CONTENT, HASH
+from tandem.schemas.hashing import hash_rows
 
 __all__ = [
     "MODULUS",
     "Hashes128",
+    "Words",
     "as_bytes",
+    "checks_of_words",
     "digest_of_ids",
     "digest_of_pairs",
     "from_bytes",
+    "hashes_of_words",
     "id_hashes",
     "ids_hashed",
     "row_hash",
     "row_hashes",
+    "row_words",
     "sum_of",
 ]
 
 MODULUS: Final = 1 << 128
 """Digests are whole numbers from 0 to this, exclusive."""
+
+Words = npt.NDArray[np.uint64]
+"""One 64-bit word a member."""
 
 Hashes128 = npt.NDArray[np.uint64]
 """Hashes of n members, as an array of n rows of two words: the low one, the high one."""
@@ -92,22 +98,30 @@ def digest_of_pairs(hashes: npt.NDArray[np.uint64], contents: npt.NDArray[np.uin
 
 def row_hash(key: str, events: int, states: bytes) -> int:
     """The hash of one stored row of states: of its key, its number of events, and its states' bytes."""
-    name = key.encode()
-    head = len(name).to_bytes(4, "little") + events.to_bytes(8, "little", signed=True)
-    return int.from_bytes(hashlib.blake2b(head + name + states, digest_size=16).digest(), "little")
+    columns = pa.array([key], pa.string()), pa.array([events], pa.int64()), pa.array([states], pa.binary())
+    return sum_of(row_hashes(*columns))
 
 
 def row_hashes(keys: pa.Array, events: pa.Array, states: pa.Array) -> Hashes128:
     """`row_hash` of each row, given as columns: strings, int64 and binary values; under 2 GiB in all."""
-    count = len(keys)
-    heads = np.empty(count, [("length", "<u4"), ("events", "<i8")])
-    heads["length"] = pc.binary_length(keys).to_numpy(zero_copy_only=False)
-    heads["events"] = events.to_numpy(zero_copy_only=False)
-    head = pa.FixedSizeBinaryArray.from_buffers(pa.binary(12), count, [None, pa.py_buffer(heads)]).cast(pa.binary())
-    rows = pc.binary_join_element_wise(head, keys.cast(pa.binary()), states, b"").to_pylist()
-    blake2b = hashlib.blake2b
-    packed = b"".join([blake2b(row, digest_size=16).digest() for row in rows])
-    return np.frombuffer(packed, "<u8").reshape(-1, 2)
+    return hashes_of_words(row_words(keys, events, states))
+
+
+def row_words(keys: pa.Array, events: pa.Array, states: pa.Array) -> Words:
+    """64 bits of each row's contents, of which its hash and its checksum are made."""
+    return hash_rows([states, keys, events])
+
+
+def hashes_of_words(words: Words) -> Hashes128:
+    """`row_hashes` from `row_words`: as wide as hashes of ids are, so that sums of either wrap around alike."""
+    with np.errstate(over="ignore"):
+        return np.stack([_mixed(words + _A), _mixed(words ^ _B)], axis=-1)
+
+
+def checks_of_words(words: Words, tiles: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32]:
+    """The checksum of each row, which covers its tile too."""
+    with np.errstate(over="ignore"):
+        return (_mixed(words ^ (tiles.view(np.uint64) * _A)) >> _HALF).astype(np.uint32)
 
 
 def as_bytes(digest: int) -> bytes:

@@ -41,6 +41,7 @@ batch_state_digests = sa.Table(
     count("events"),
     _digest(),
     crc(),
+    sa.Index("batch_state_digests_by_run", "batch_run", "tile"),
     **WITHOUT_ROWID,
 )
 """What a batch run changed in a tile's rows: those that it wrote less those of its ancestors that they replace.

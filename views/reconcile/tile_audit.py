@@ -5,19 +5,20 @@ This is the cheap level of reconciling. It reads no journal: only tiles that it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import Scope, batch_rows
+from tandem.views.answers.reading import Scope, TileRow, batch_rows
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.batch.event_ids import unpack_ids
 from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.digests import MODULUS, digest_of_ids, from_bytes
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests, live_id_digests
+from tandem.views.reconcile.tile_sums import sums_of_rows
 from tandem.views.rows import ID_DTYPE, Ids
 from tandem.views.storage.checksums import AS_IT_IS, crc_of
 from tandem.views.storage.tables import batch_cleared, batch_ids, batch_states, live_runs, live_tallies
@@ -143,10 +144,14 @@ def read_batch_tiles(connection: sa.Connection, chains: Chains, scope: Scope, de
         if ordinal in scope.chain:
             tiles.rows_written[tile] = tiles.rows_written.get(tile, RowSum()).add(RowSum.stored(*columns))
     damaged, used = list[Any](), set[tuple[str, int, bytes]]()
-    for row in batch_rows(connection, scope, damaged):
-        tiles.rows_found[row.tile] = tiles.rows_found.get(row.tile, RowSum()).plus(row.key, row.events, row.states)
-        if damaged and any((row.key, row.tile, row.states) == (*bad[1:3], bad[5]) for bad in damaged):
-            used.add((row.key, row.tile, row.states))
+
+    def looked_at() -> Iterator[TileRow]:
+        for row in batch_rows(connection, scope, damaged):
+            if damaged and any((row.key, row.tile, row.states) == (*bad[1:3], bad[5]) for bad in damaged):
+                used.add((row.key, row.tile, row.states))
+            yield row
+
+    tiles.rows_found = sums_of_rows(looked_at())
     for bad in damaged:
         key = dict(zip(("definition", "key", "tile", "batch_run"), bad[:4], strict=True))
         tiles.damaged.append(DamagedRow(batch_states.name, key, bad[2], (*bad[1:3], bad[5]) in used))

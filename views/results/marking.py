@@ -14,11 +14,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tandem.schemas.columns import KEY
 from tandem.views.batch.chains import Chains
+from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.tables import result_due, result_specs
 from tandem.views.rows import Candidate, Compiled, LiveUpdateLike
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import select_rows
-from tandem.views.storage.tables import batch_cleared, batch_states, live_tallies, pointers, publications
+from tandem.views.storage.tables import batch_cleared, live_tallies, pointers, publications
 
 __all__ = ["fresh_mark", "mark_live", "mark_moved", "mark_span", "note_results"]
 
@@ -96,7 +97,7 @@ def _changed(connection: sa.Connection, served: sa.Row[Any] | None, wanted: Cand
     new_run = wanted.batch_run.ordinal if wanted.batch_run is not None else None
     runs = set(chains.of(connection, old_run)) ^ set(chains.of(connection, new_run))
     for ordinals in chains.chunks(frozenset(runs)):
-        for table in (batch_states, batch_cleared):
+        for table in (batch_state_digests, batch_cleared):
             yield sa.select(table.c.tile).where(table.c.batch_run.in_(ordinals))
     old_live, old_boundary = (served.live_run, served.boundary) if served is not None else (None, 0)
     new_live = wanted.live_run.id if wanted.live_run is not None else None

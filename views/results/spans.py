@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from tandem.views.answers.reading import read_scope
 from tandem.views.batch.chains import Chains
+from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.rows import Compiled
-from tandem.views.storage.tables import batch_states, live_states
+from tandem.views.storage.tables import live_states
 
 __all__ = ["served_tiles"]
 
@@ -15,7 +16,7 @@ __all__ = ["served_tiles"]
 def served_tiles(connection: sa.Connection, chains: Chains, compiled: Compiled, start: int, end: int) -> list[int]:
     """The tiles in [start, end) that rows of the served runs are of, ascending; perhaps more."""
     scope = read_scope(connection, chains, compiled)
-    b, live, found = batch_states.c, live_states.c, set[int]()
+    b, live, found = batch_state_digests.c, live_states.c, set[int]()
     if scope.batch_ordinal is not None:
         query = sa.select(b.tile).where(b.definition == scope.definition, b.batch_run <= scope.batch_ordinal)
         found.update(connection.execute(query.where(b.tile >= start, b.tile < end).distinct()).scalars())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -264,7 +265,8 @@ class Database:
                 return
             self._check_empty(tables, create, known)
             METADATA.create_all(connection)
-            connection.execute(store_version.insert().values(schema_version=SCHEMA_VERSION, created_at=wall_clock()))
+            made = {"schema_version": SCHEMA_VERSION, "created_at": wall_clock(), "id": secrets.token_hex(8)}
+            connection.execute(store_version.insert().values(made))
             if self.is_sqlite:
                 connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
 

@@ -38,11 +38,13 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 """Goes up with every change of these tables; a store of another version is refused."""
 
-store_version = sa.Table("tandem_store", METADATA, part("schema_version"), count("created_at"), count("commits"))
-"""`commits`: transactions that wrote, see `views.commit_marks`."""
+store_version = sa.Table(
+    "tandem_store", METADATA, part("schema_version"), count("created_at"), count("commits"), text("id", default="")
+)
+"""`commits`: transactions that wrote, see `views.commit_marks`. `id`: of this store alone, for its layers."""
 
 definitions = sa.Table(
     "definitions",

@@ -1,0 +1,213 @@
+"""States of a batch run into files, or into rows where there are few: decided once all of them are counted.
+
+States are cut by slots (a day, a sixteenth of the buckets) as they come, wait in the scratch folder or the runner's
+shuffle, and are grouped by the file that they belong to. What is written of one file comes out of a GroupByKey, so an
+attempt that is repeated writes the same bytes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any, Final
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from tandem.schemas.columns import GENERATION, KEY
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import Definition
+from tandem.schemas.states import block_schema
+from tandem.transforms.batch.counts import Counts
+from tandem.transforms.batch.spilling import PartRef, read_spilled, spill
+from tandem.transforms.elements import FoldUpdate
+from tandem.transforms.routing.seen_ids import ID_SCHEMA
+from tandem.transforms.sinks.retrying import retrying
+from tandem.views.layers.cutting import Part, Slot, parts_of, slot_of, slots_of
+from tandem.views.rows import BatchUpdateLike
+from tandem.views.storage.opening import open_store
+
+__all__ = ["LayerTarget", "WriteLayers"]
+
+_TILE: Final = "__tile"
+_ROWS: Final = 1 << 18
+"""States that are held before they are cut."""
+_AS_ROWS: Final = Part(0, 0, 0, -1)
+"""Stands for no file: the run is small, and its states are rows of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTarget:
+    """Where and when the states of a batch run become files."""
+
+    place: str
+    """Folder or URL that all workers reach."""
+    threshold: int
+    """A run of so many states, or more, writes files."""
+
+
+@dataclass
+class WriteLayers(beam.PTransform):  # type: ignore[misc]
+    """Write all states of a batch run; what comes out is empty, and is there once they are written."""
+
+    definition: Definition
+    store: str
+    batch_run: str
+    target: LayerTarget
+    scratch: str | None = None
+    """Folder where states wait for their file; None: the runner's shuffle carries them."""
+
+    def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
+        waiting = PartRef if self.scratch is not None else pa.RecordBatch
+        cut = updates | "Cut" >> beam.ParDo(_Cut(self.definition, self.scratch)).with_outputs(_STATES, main=_WAITING)
+        states = (
+            cut[_STATES]
+            | "States" >> beam.Map(lambda one: one).with_output_types(tuple[Slot, int])
+            | "Total" >> beam.CombinePerKey(sum)
+        )
+        assign = beam.ParDo(_Assign(self.target.threshold), beam.pvalue.AsList(states))
+        write = beam.ParDo(_Write(self.definition, self.store, self.batch_run, self.target.place))
+        return (
+            cut[_WAITING]
+            | "Waiting" >> beam.Map(lambda one: one).with_output_types(tuple[Slot, waiting])  # type: ignore[valid-type]
+            | "Assign" >> assign.with_output_types(tuple[_PartKey, waiting])  # type: ignore[valid-type]
+            | "Files" >> beam.GroupByKey()
+            | "Write" >> write.with_output_types(tuple[int, Counts])
+        )
+
+
+_STATES: Final = "states"
+_WAITING: Final = "waiting"
+_PartKey = tuple[int, int, int, int]
+
+
+class _Cut(beam.DoFn):  # type: ignore[misc]
+    """States by slot, and how many each slot has."""
+
+    def __init__(self, definition: Definition, scratch: str | None) -> None:
+        self._definition = definition
+        self._scratch = scratch
+        self._held: list[FoldUpdate] = []
+        self._rows = 0
+
+    def start_bundle(self) -> None:
+        self._held, self._rows = [], 0
+
+    def process(self, update: FoldUpdate) -> Iterator[Any]:
+        if update.block.num_rows:
+            self._held.append(update)
+            self._rows += update.block.num_rows
+        if self._rows >= _ROWS:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        forever = GlobalWindow()
+        for element in self._flush():
+            if isinstance(element, beam.pvalue.TaggedOutput):
+                value = WindowedValue(element.value, forever.max_timestamp(), [forever])
+                yield beam.pvalue.TaggedOutput(element.tag, value)
+            else:
+                yield WindowedValue(element, forever.max_timestamp(), [forever])
+
+    def _flush(self) -> Iterator[Any]:
+        held, self._held, self._rows = self._held, [], 0
+        if not held:
+            return
+        parts = cut_states(self._definition, held)
+        for slot, part in parts:
+            yield beam.pvalue.TaggedOutput(_STATES, (slot, part.num_rows))
+        yield from spill(parts, self._scratch) if self._scratch is not None else parts
+
+
+def cut_states(definition: Definition, updates: Sequence[BatchUpdateLike]) -> list[tuple[Slot, pa.RecordBatch]]:
+    """The states of updates by slot: a block's columns, and the tile of each row."""
+    schema = block_schema(compile_definition(definition).measures)
+    blocks = [pa.RecordBatch.from_arrays([u.block.column(n) for n in schema.names], schema=schema) for u in updates]
+    tiles = np.repeat([update.tile for update in updates], [block.num_rows for block in blocks])
+    together = pa.concat_batches(blocks).append_column(_TILE, pa.array(tiles, pa.int64()))
+    slots = slots_of(together.column(KEY), tiles)
+    order = np.argsort(slots, kind="stable")
+    together, slots = together.take(pa.array(order)), slots[order]
+    starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]])).tolist()
+    ends = [*starts[1:], len(slots)]
+    return [
+        (slot_of(int(slots[start])), together.slice(start, end - start))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+class _Assign(beam.DoFn):  # type: ignore[misc]
+    """The file of each slot, by how many states all slots have."""
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold = threshold
+        self._parts: dict[Slot, Part] | None = None
+
+    def start_bundle(self) -> None:
+        self._parts = None
+
+    def process(self, cut: tuple[Slot, Any], states: Sequence[tuple[Slot, int]]) -> Iterator[tuple[_PartKey, Any]]:
+        slot, waiting = cut
+        if self._parts is None:
+            self._parts = assigned(dict(states), self._threshold)
+        part = self._parts[slot]
+        yield (part.first_day, part.last_day, part.first_bucket, part.last_bucket), waiting
+
+
+def assigned(states: dict[Slot, int], threshold: int) -> dict[Slot, Part]:
+    """The file of each slot; of a run of fewer states than the threshold none."""
+    if sum(states.values()) < threshold:
+        return dict.fromkeys(states, _AS_ROWS)
+    return parts_of(states)
+
+
+class _Write(beam.DoFn):  # type: ignore[misc]
+    """Each file, or all rows."""
+
+    def __init__(self, definition: Definition, store: str, batch_run: str, place: str) -> None:
+        self._definition = definition
+        self._store = store
+        self._batch_run = batch_run
+        self._place = place
+
+    def process(self, group: tuple[_PartKey, Iterable[Any]]) -> Iterable[tuple[int, Counts]]:
+        part, waiting = Part(*group[0]), list(group[1])
+        spilled = waiting and isinstance(waiting[0], PartRef)
+        batches = read_spilled(sorted(waiting, key=astuple)) if spilled else waiting
+        write_states(self._definition, self._store, self._batch_run, self._place, part, batches)
+        return ()
+
+
+def write_states(
+    definition: Definition, store: str, batch_run: str, place: str, part: Part, batches: Sequence[pa.RecordBatch]
+) -> None:
+    """Write the states of one part, as `cut_states` gives them: as a file, or as rows."""
+    compiled, states = compile_definition(definition), pa.concat_batches(batches)
+    names = block_schema(compiled.measures).names
+    if part == _AS_ROWS:
+        updates = list(_updates(states, names))
+        retrying(lambda: open_store(store).batch.write(compiled, batch_run, updates))
+        return
+    columns = [states.column(_TILE if name == GENERATION else name) for name in names]
+    block = pa.RecordBatch.from_arrays(columns, schema=block_schema(compiled.measures))
+    retrying(lambda: open_store(store).batch.write_part(compiled, batch_run, place, part, block))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The states of one tile, as an update of a batch run without ids."""
+
+    tile: int
+    block: pa.RecordBatch
+    ids: pa.RecordBatch
+    shard: int = 0
+
+
+def _updates(states: pa.RecordBatch, names: Sequence[str]) -> Iterator[_Rows]:
+    tiles = states.column(_TILE).to_numpy(zero_copy_only=False)
+    for tile in np.unique(tiles).tolist():
+        yield _Rows(tile, states.filter(pa.array(tiles == tile)).select(names), _NO_IDS)
+
+
+_NO_IDS: Final = pa.RecordBatch.from_pylist([], schema=ID_SCHEMA)

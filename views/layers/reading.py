@@ -1,0 +1,179 @@
+"""Reading a layer's file: one batch at a time, each checked against what the database says of it, and each row that is
+used against its own checksum. Nothing of a file that isn't as it was written is used.
+"""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.schemas.columns import EVENTS, KEY
+from tandem.schemas.errors import DamagedStoreError
+from tandem.storage.objects import ObjectMissingError
+from tandem.storage.places import open_place
+from tandem.views.layers.columns import CHECK, STATES, TILE_START
+from tandem.views.layers.writing import BatchEntry
+from tandem.views.reconcile.digests import Words, checks_of_words, row_words
+
+__all__ = [
+    "LayerFile",
+    "LayerMissingError",
+    "LayerRows",
+    "keys_after",
+    "read_batches",
+    "rows_of_key",
+    "rows_of_keys",
+    "rows_of_span",
+]
+
+REMEDY: Final = "`tandem reconcile --deep` makes it anew from the journal and files"
+
+
+class LayerMissingError(DamagedStoreError):
+    """A file that the database names isn't there: perhaps it was replaced since the database was asked."""
+
+
+@dataclass(frozen=True)
+class LayerFile:
+    """A file of states as the database knows it."""
+
+    definition: int
+    ordinal: int
+    """Of the batch run that wrote it."""
+    part: str
+    place: str
+    path: str
+    size: int
+    rows: int
+    first_tile: int
+    last_tile: int
+    first_bucket: int
+    last_bucket: int
+    schema: bytes
+    batches: tuple[BatchEntry, ...]
+
+    @property
+    def name(self) -> str:
+        """Where it lies, for people."""
+        return f"{self.place}/{self.path}"
+
+    def refused(self, reason: str) -> DamagedStoreError:
+        """The error of a file that isn't as it was written."""
+        return DamagedStoreError(f"layer file {self.name} is damaged: {reason}; {REMEDY}")
+
+
+@dataclass(frozen=True)
+class LayerRows:
+    """Some rows of a file, in the order of key, then tile."""
+
+    ordinal: int
+    keys: pa.Array
+    tiles: npt.NDArray[np.int64]
+    events: npt.NDArray[np.int64]
+    states: pa.Array
+
+    @cached_property
+    def words(self) -> Words:
+        """`row_words` of the rows."""
+        return row_words(self.keys, pa.array(self.events), self.states)
+
+    def tuples(self, definition: int) -> Iterator[tuple[int, str, int, int, int, bytes, int]]:
+        """As whole rows of batch_states; their checksums were looked at."""
+        keys, states = self.keys.to_pylist(), self.states.to_pylist()
+        for row in zip(keys, self.tiles.tolist(), self.events.tolist(), states, strict=True):
+            yield definition, row[0], row[1], self.ordinal, row[2], row[3], 0
+
+
+def read_batches(file: LayerFile, entries: Iterable[BatchEntry]) -> Iterator[pa.RecordBatch]:
+    """Whole batches, as they were written. Raises DamagedStoreError, LayerMissingError."""
+    place = open_place(file.place)
+    for entry in entries:
+        try:
+            data = place.get(file.path, entry.offset, entry.size)
+        except ObjectMissingError:
+            raise LayerMissingError(f"layer file {file.name} is missing; {REMEDY}") from None
+        if len(data) != entry.size:
+            raise file.refused(f"it ends {entry.size - len(data)} bytes too early")
+        if zlib.crc32(data) != entry.crc:
+            raise file.refused(f"the checksum of the batch at byte {entry.offset} differs")
+        yield _decoded(file, data)
+
+
+def _decoded(file: LayerFile, data: bytes) -> pa.RecordBatch:
+    try:
+        return pa.ipc.read_record_batch(pa.py_buffer(data), pa.ipc.read_schema(pa.py_buffer(file.schema)))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise file.refused((str(error).splitlines() or ["unreadable"])[0]) from error
+
+
+def _rows(file: LayerFile, batch: pa.RecordBatch, chosen: npt.NDArray[np.int64] | None = None) -> LayerRows:
+    """Rows of a batch, all or the chosen ones, checked."""
+    part = batch.select([KEY, TILE_START, EVENTS, STATES, CHECK])
+    if chosen is not None and len(chosen) < part.num_rows:
+        first, last = (int(chosen[0]), int(chosen[-1])) if len(chosen) else (0, -1)
+        part = part.slice(first, len(chosen)) if last - first + 1 == len(chosen) else part.take(pa.array(chosen))
+    tiles = np.asarray(part.column(TILE_START).cast(pa.int64()).to_numpy(zero_copy_only=False))
+    events = np.asarray(part.column(EVENTS).to_numpy(zero_copy_only=False))
+    rows = LayerRows(file.ordinal, part.column(KEY), tiles, events, part.column(STATES))
+    wrong = checks_of_words(rows.words, tiles) != part.column(CHECK).to_numpy(zero_copy_only=False)
+    if wrong.any():
+        raise file.refused(f"the checksum of key {rows.keys[int(np.flatnonzero(wrong)[0])].as_py()} differs")
+    return rows
+
+
+def rows_of_key(file: LayerFile, key: str, start: int, end: int) -> Iterator[LayerRows]:
+    """The rows of one key in the tiles of [start, end)."""
+    entries = [
+        e for e in file.batches if e.first_key <= key <= e.last_key and e.first_tile < end and e.last_tile >= start
+    ]
+    for batch in read_batches(file, entries):
+        mine = pc.equal(batch.column(KEY), key).to_numpy(zero_copy_only=False)
+        yield _rows(file, batch, np.flatnonzero(mine & _within(batch, start, end)))
+
+
+def rows_of_keys(file: LayerFile, keys: Sequence[str], start: int, end: int) -> Iterator[LayerRows]:
+    """The rows of some keys, which come sorted, in the tiles of [start, end)."""
+    wanted = pa.array(keys, pa.string())
+    entries = [
+        e
+        for e in file.batches
+        if e.first_tile < end
+        and e.last_tile >= start
+        and bisect_left(keys, e.first_key) < bisect_right(keys, e.last_key)
+    ]
+    for batch in read_batches(file, entries):
+        mine = pc.is_in(batch.column(KEY), value_set=wanted).to_numpy(zero_copy_only=False)
+        yield _rows(file, batch, np.flatnonzero(mine & _within(batch, start, end)))
+
+
+def rows_of_span(file: LayerFile, start: int | None = None, end: int | None = None) -> Iterator[LayerRows]:
+    """The rows of all keys in the tiles of [start, end), or all rows; the batches' own order."""
+    low, high = file.first_tile if start is None else start, file.last_tile + 1 if end is None else end
+    entries = [e for e in file.batches if e.first_tile < high and e.last_tile >= low]
+    for batch in read_batches(file, entries):
+        whole = low <= file.first_tile and file.last_tile < high
+        yield _rows(file, batch, None if whole else np.flatnonzero(_within(batch, low, high)))
+
+
+def _within(batch: pa.RecordBatch, start: int, end: int) -> Any:
+    tiles = batch.column(TILE_START).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return (tiles >= start) & (tiles < end)
+
+
+def keys_after(file: LayerFile, after: str) -> Iterator[str]:
+    """Each key after one, once, in order."""
+    last = after
+    for batch in read_batches(file, [e for e in file.batches if e.last_key > after]):
+        for key in pc.unique(batch.column(KEY)).to_pylist():
+            if key > last:
+                last = key
+                yield key

@@ -1,0 +1,109 @@
+"""Taking files away that no batch run names any more: from the database first, from their place after a grace time.
+
+Nothing is removed but files below the store's own folder, of runs that the store knows and that aren't being built:
+what lies in folders of other stores, or of runs that this one doesn't know, isn't touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+
+from tandem.schemas.failpoints import reached
+from tandem.storage.places import open_place
+from tandem.views.layers.catalog import beside_database, resolved
+from tandem.views.layers.tables import batch_files, file_contents, removed_files
+from tandem.views.storage.database import Database
+from tandem.views.storage.tables import batch_runs, store_version
+
+__all__ = ["GRACE", "NOTHING_SWEPT", "Swept", "forget_files", "sweep"]
+
+GRACE: Final = 86_400_000_000
+"""Microseconds for which a file stays that nothing names: longer than the longest read, and than a backup takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What was found at the places of a store's files."""
+
+    files: int = 0
+    """Removed."""
+    size: int = 0
+    """Bytes of these."""
+    unknown: tuple[str, ...] = ()
+    """Folders of runs that this store doesn't know, which stay."""
+
+
+NOTHING_SWEPT: Final = Swept()
+
+
+def forget_files(database: Database, connection: sa.Connection, run: int, now: int) -> int:
+    """Take the files of a dropped run out of the tables, within a transaction; returns how many states they hold."""
+    f = batch_files.c
+    found = connection.execute(sa.select(f.place, f.path, f.rows).where(f.batch_run == run)).all()
+    database.write_rows(connection, database.insert_new(removed_files), [(row.place, row.path, now) for row in found])
+    for table in (batch_files, file_contents):
+        connection.execute(table.delete().where(table.c.batch_run == run))
+    return sum(row.rows for row in found)
+
+
+def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
+    """Remove files that nothing has named for the grace time (microseconds). May be repeated, and stopped anywhere.
+
+    What a writer left that was killed between its file and the database is found by a listing, and given the grace time
+    from now on.
+    """
+    with database.write() as connection:
+        unknown = _note_orphans(database, connection, now)
+        r = removed_files.c
+        due = connection.execute(sa.select(removed_files).where(r.removed_at <= now - grace)).all()
+    files = size = 0
+    for row in due:
+        with database.read() as connection:
+            named = connection.execute(sa.select(batch_files.c.part).where(batch_files.c.path == row.path)).first()
+            where = open_place(resolved(connection, row.place))
+        if named is None:  # a run that was tried again may have written it once more
+            size += next((one.size for one in where.walk(_folder(row.path)) if one.key == row.path), 0)
+            where.remove(row.path)
+            files += 1
+            reached("file-removed")
+        with database.write() as connection:
+            here = (removed_files.c.place == row.place) & (removed_files.c.path == row.path)
+            connection.execute(removed_files.delete().where(here))
+    return Swept(files, size, unknown)
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _note_orphans(database: Database, connection: sa.Connection, now: int) -> tuple[str, ...]:
+    """Note files of runs that are over and that no table names; gives the folders of runs that aren't known."""
+    store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
+    known = {row.id: row.status for row in connection.execute(sa.select(batch_runs.c.id, batch_runs.c.status))}
+    tables = (batch_files, removed_files)
+    named = {path for table in tables for path in connection.execute(sa.select(table.c.path)).scalars()}
+    orphans, unknown = list[tuple[str, str, int]](), dict[str, None]()
+    for place, path in _lying(database, connection, store):
+        run = path.split("/")[1]
+        if run not in known:
+            unknown[f"{resolved(connection, place)}/{store}/{run}"] = None
+        elif known[run] != "BUILDING" and path not in named:
+            orphans.append((place, path, now))
+    database.write_rows(connection, database.insert_new(removed_files), orphans)
+    return tuple(unknown)
+
+
+def _lying(database: Database, connection: sa.Connection, store: str) -> Iterator[tuple[str, str]]:
+    """(place, path) of every file in the store's own folders."""
+    places = set(connection.execute(sa.select(batch_files.c.place).distinct()).scalars())
+    places.update(connection.execute(sa.select(removed_files.c.place).distinct()).scalars())
+    if beside_database(database.url):
+        places.add("")
+    for place in sorted(places):
+        for one in open_place(resolved(connection, place)).walk(store):
+            if one.key.count("/") == 2:
+                yield place, one.key

@@ -1,0 +1,134 @@
+"""From states to a layer's file: sorted by key and tile, cut into batches that are read and checked by themselves.
+
+The same states give the same bytes, so a file is named by its digest, and writing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tandem.schemas.columns import EVENTS, GENERATION, KEY
+from tandem.schemas.measures.encoding.result_columns import result_column
+from tandem.views.answers.merging import encoded_states
+from tandem.views.layers.columns import key_columns, layer_schema, result_columns
+from tandem.views.reconcile.digest_rows import RowSum
+from tandem.views.reconcile.digests import checks_of_words, row_words
+from tandem.views.reconcile.tile_sums import sums_by_tile
+from tandem.views.rows import Compiled
+
+__all__ = ["BATCH_ROWS", "BatchEntry", "LayerData", "layer_data"]
+
+BATCH_ROWS: Final = 8_192
+"""Of one batch: what a question for one key reads."""
+
+_MAGIC: Final = 8
+"""Bytes of "ARROW1" and what fills them up; an Arrow file goes on as a stream of messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """Where a batch of a file lies, what it must be, and what it holds."""
+
+    offset: int
+    size: int
+    crc: int
+    """CRC-32 of these bytes."""
+    rows: int
+    first_key: str
+    last_key: str
+    first_tile: int
+    last_tile: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerData:
+    """One file, ready to be written."""
+
+    data: bytes
+    digest: str
+    rows: int
+    schema: bytes
+    """As it stands in the file: a batch can be read without it."""
+    batches: tuple[BatchEntry, ...]
+    sums: tuple[tuple[int, RowSum], ...]
+    """By tile, what its rows add up to."""
+
+
+def layer_data(compiled: Compiled, block: pa.RecordBatch) -> LayerData:
+    """The file of a block with the tile as generation, whose (tile, key) are all different; in any order, not empty."""
+    block = _sorted(block)
+    tiles = np.asarray(block.column(GENERATION).to_numpy(zero_copy_only=False))
+    states = encoded_states(compiled.measures, block)
+    words = row_words(block.column(KEY), block.column(EVENTS), states)
+    table = _columns(compiled, block, tiles, states, pa.array(checks_of_words(words, tiles)))
+    data, head, batches = _written(table, tiles)
+    events = np.asarray(block.column(EVENTS).to_numpy(zero_copy_only=False))
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    sums = tuple(sums_by_tile(tiles, events, words))
+    return LayerData(data, digest, block.num_rows, data[_MAGIC:head], tuple(batches), sums)
+
+
+def _sorted(block: pa.RecordBatch) -> pa.RecordBatch:
+    """In the order of the key's bytes, then the tile."""
+    encoded = block.column(KEY).dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    rows = ranks[encoded.indices.to_numpy(zero_copy_only=False)]
+    places = np.lexsort((block.column(GENERATION).to_numpy(zero_copy_only=False), rows))
+    return block if (places == np.arange(len(places))).all() else block.take(pa.array(places))
+
+
+def _columns(
+    compiled: Compiled, block: pa.RecordBatch, tiles: npt.NDArray[np.int64], states: pa.Array, checks: pa.Array
+) -> pa.RecordBatch:
+    kind = pa.timestamp("us", "UTC")
+    results = [result_column(each.measure, block.column(each.of), each.kind) for each in result_columns(compiled)]
+    columns = [
+        block.column(KEY),
+        *key_columns(compiled.key_fields, block.column(KEY)),
+        pa.array(tiles).cast(kind),
+        pa.array(tiles + compiled.definition.tile).cast(kind),
+        block.column(EVENTS),
+        *results,
+        states,
+        checks,
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=layer_schema(compiled))
+
+
+def _written(table: pa.RecordBatch, tiles: npt.NDArray[np.int64]) -> tuple[bytes, int, list[BatchEntry]]:
+    """(the file, where its first batch begins, its batches)."""
+    sink, places = pa.BufferOutputStream(), list[tuple[int, int, pa.RecordBatch]]()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        for part in _batches(table):
+            start = sink.tell()
+            writer.write_batch(part)
+            places.append((start, sink.tell(), part))
+    data: bytes = sink.getvalue().to_pybytes()
+    entries, at = list[BatchEntry](), 0
+    file = pa.BufferReader(data)
+    file.seek(_MAGIC)
+    pa.ipc.read_message(file)  # the schema: Arrow writes it with the first batch
+    head = int(file.tell())
+    for start, end, part in [(head, places[0][1], places[0][2]), *places[1:]]:
+        keys, mine = part.column(KEY), tiles[at : at + part.num_rows]
+        edges = keys[0].as_py(), keys[-1].as_py(), int(mine.min()), int(mine.max())
+        entries.append(BatchEntry(start, end - start, zlib.crc32(data[start:end]), part.num_rows, *edges))
+        at += part.num_rows
+    return data, head, entries
+
+
+def _batches(table: pa.RecordBatch) -> Iterator[Any]:
+    for at in range(0, table.num_rows, BATCH_ROWS):
+        yield table.slice(at, BATCH_ROWS)

@@ -1,0 +1,65 @@
+"""What rows of states add up to, tile by tile, in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tandem.views.reconcile.digest_rows import RowSum
+from tandem.views.reconcile.digests import Words, hashes_of_words, row_words, sum_of
+
+__all__ = ["sums_by_tile", "sums_of_rows"]
+
+_AT_ONCE: Final = 1 << 15
+
+
+class _Row(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def tile(self) -> int: ...
+    @property
+    def events(self) -> int: ...
+    @property
+    def states(self) -> bytes: ...
+
+
+def sums_of_rows(rows: Iterable[_Row]) -> dict[int, RowSum]:
+    """By tile the sum of rows that come as a stream, in any order."""
+    sums: dict[int, RowSum] = {}
+    rows = iter(rows)
+    while some := list(islice(rows, _AT_ONCE)):
+        for tile, total in sums_by_tile(*_columns(some)):
+            sums[tile] = sums.get(tile, RowSum()).add(total)
+    return sums
+
+
+def _columns(rows: Sequence[_Row]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Words]:
+    keys, states = (pa.array([getattr(row, name) for row in rows], kind) for name, kind in _TEXTS)
+    tiles, events = (np.array([getattr(row, name) for row in rows], np.int64) for name in ("tile", "events"))
+    return tiles, events, row_words(keys, pa.array(events), states)
+
+
+_TEXTS: Final = (("key", pa.string()), ("states", pa.binary()))
+
+
+def sums_by_tile(
+    tiles: npt.NDArray[np.int64], events: npt.NDArray[np.int64], words: Words
+) -> Iterator[tuple[int, RowSum]]:
+    """(tile, the sum of its rows), ascending; `words` are the rows' `row_words`."""
+    if not len(tiles):
+        return
+    order = np.argsort(tiles, kind="stable")
+    tiles, events, hashes = tiles[order], events[order], hashes_of_words(words[order])
+    starts = np.flatnonzero(np.concatenate([[True], tiles[1:] != tiles[:-1]]))
+    ends = np.append(starts[1:], len(tiles))
+    counts = np.add.reduceat(events, starts)
+    for tile, start, end, count in zip(
+        tiles[starts].tolist(), starts.tolist(), ends.tolist(), counts.tolist(), strict=True
+    ):
+        yield tile, RowSum(end - start, count, sum_of(hashes[start:end]))
