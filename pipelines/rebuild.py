@@ -28,6 +28,7 @@ from tandem.runners.options.places import Home, scratch_below
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import StoreError, UserError, WriterAliveError
 from tandem.storage.urls import beside
+from tandem.views.results.closing import begin_revisions_above
 from tandem.views.storage.opening import close_store, open_store
 
 __all__ = ["Rebuilt", "rebuild"]
@@ -63,6 +64,8 @@ def rebuild(home: Home, definitions: Sequence[str], files: Sequence[str], flags:
         rebuilt = list[Rebuilt]()
         for path in paths:
             config, options = _config(fresh, path, files, flags)
+            # The store before may have sent any number of them, but none a second since 1970.
+            begin_revisions_above(open_store(fresh.store).database, config.definition.name, int(time.time()))
             run_configs([config], options, processes=not rebuilt)
             rebuilt.append(_served(fresh, config))
     return rebuilt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
 from tandem.storage.urls import is_url
+
+if TYPE_CHECKING:
+    from tandem.views.store import ViewStore
 
 __all__ = ["prune", "publications", "roll_back", "status"]
 
@@ -95,6 +98,10 @@ def roll_back(
 def prune(
     definition: DefinitionArgument,
     keep: Annotated[int, typer.Option(min=1, help="batch runs to keep, the served one among them")] = 2,
+    results_before: Annotated[
+        str | None,
+        typer.Option(metavar="TIME|AGE", help="close windows of results that ended before it, such as 90d ago"),
+    ] = None,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
     journal: JournalOption = None,
@@ -106,13 +113,28 @@ def prune(
     places = Home.of(home, store, journal)
     with existing_store(places) as views:
         name = name_of(definition, views)
+        closed = _close_results(views, name, results_before) if results_before is not None else None
         removed = views.publishing.prune(name, keep)
+    if closed is not None:
+        say(f"{name}: removed the last revisions of {closed:,} windows and keys, which are closed now")
     say(
         f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
     )
     if not is_url(places.journal) and Path(places.journal).is_dir():
         _prune_states(places.journal)
+
+
+def _close_results(views: ViewStore, name: str, before: str) -> int:
+    from tandem.schemas.time.durations import parse_duration
+    from tandem.serving.questions.instants import parse_time
+    from tandem.views.results.closing import close_windows
+
+    try:
+        until = int(time.time() * 1e6) - parse_duration(before)
+    except ValueError:
+        until = parse_time(before, "--results-before")
+    return close_windows(views.database, name, until)
 
 
 def _prune_states(journal: str) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from processes.sent_results import clicks_with_results, wrong_results
 from processes.stages import Tandem
 from processes.trials import Kill, Trial, restart_times, trial_of
 from samples.click_traffic import CLICKS, traffic
-from sent_results import clicks_with_results, wrong_results
 from servers.object_servers import SECRET, server_of
 
 from tandem.schemas.failpoints import FAILPOINTS

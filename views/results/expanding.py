@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.definition.models import Definition
+from tandem.views.results.closing import floor_of
 from tandem.views.results.marking import fresh_mark
 from tandem.views.results.revising import Revision
 from tandem.views.results.tables import result_due, result_waiting
@@ -34,9 +35,10 @@ def expand_due(database: Database, definition: Definition, over: int, now: int) 
         rows = connection.execute(query.limit(_AT_ONCE)).all()
         if not rows:
             return False
+        closed_to = floor_of(connection, definition.name).closed_to
         waiting: dict[tuple[Any, ...], int] = {}
         for tile, of_tile in groupby(rows, lambda row: int(row.tile)):
-            windows = _windows(definition, tile, over, now)
+            windows = [each for each in _windows(definition, tile, over, now) if each[0][2] > closed_to]
             for row in of_tile:
                 for (name, start, end), since in windows:
                     place = (name, start, end, row.whole, row.key)

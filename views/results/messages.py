@@ -26,7 +26,9 @@ _EXACT: Final = Context(prec=1_000)
 class MessageTexts:
     """Messages of one result, of one instant."""
 
-    def __init__(self, compiled: CompiledDefinition, name: str, scope: Scope) -> None:
+    def __init__(self, compiled: CompiledDefinition, name: str, scope: Scope, first: int) -> None:
+        """`first`: the number of a window's first revision."""
+        self._first = first
         definition = compiled.definition
         self._mode = definition.results[name].mode
         self._names = [*definition.measures, *definition.derive_results]
@@ -70,7 +72,7 @@ class MessageTexts:
     def _replaces(self, number: int, base: str | None) -> str:
         if self._mode != "retracting":
             return ""
-        if number == 1:
+        if number == self._first:
             return ',"replaces":null'
         replaced = "null" if base is None else self._ordered(base)
         return f',"replaces":{{"revision":{number - 1},"results":{replaced}}}'

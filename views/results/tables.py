@@ -8,6 +8,7 @@ from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, ke
 
 __all__ = [
     "result_due",
+    "result_floors",
     "result_progress",
     "result_revisions",
     "result_specs",
@@ -77,6 +78,9 @@ result_revisions = sa.Table(
 """The last revision of each window and key; `answer` is null for one that was withdrawn. `closes`: the window is over
 when the watermark has passed it; its end, or of a session the gap after it.
 """
+
+result_floors = sa.Table("result_floors", METADATA, part("name", sa.Text()), count("number"), count("closed_to"), crc())
+"""Where the revisions of a name begin, and the end of windows of which nothing is sent any more."""
 
 result_progress = sa.Table(
     "result_progress",

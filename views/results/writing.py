@@ -13,6 +13,7 @@ from tandem.views.outbox.messages import WAITING
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.clocks import Timing
+from tandem.views.results.closing import floor_of
 from tandem.views.results.messages import MessageTexts
 from tandem.views.results.revising import Revision, identity_of
 from tandem.views.results.tables import result_progress, result_revisions
@@ -42,9 +43,10 @@ def write_revisions(
     passed = _next_pass(connection, of, name)
     rows, records = list[tuple[Any, ...]](), list[Record]()
     replaced = _replaced(connection, of, name, revisions, len(result.to))
-    texts = MessageTexts(compiled, name, scope)
+    floor = floor_of(connection, of).number
+    texts = MessageTexts(compiled, name, scope, floor + 1)
     for revision in revisions:
-        number, base = _follows(revision, replaced)
+        number, base = _follows(revision, replaced, floor)
         found, key = revision.found, identity_of(compiled, name, revision, number)
         text = texts.text(revision, number, base, key)
         state = (number, int(revision.timing), found.events, found.answer, key)
@@ -64,11 +66,11 @@ def _next_pass(connection: sa.Connection, of: str, name: str) -> int:
     return int(connection.execute(sa.select(p.passes).where(mine)).scalar_one())
 
 
-def _follows(revision: Revision, replaced: Mapping[tuple[int, str], str | None]) -> tuple[int, str | None]:
+def _follows(revision: Revision, replaced: Mapping[tuple[int, str], str | None], floor: int) -> tuple[int, str | None]:
     """The number of a revision, and the answer of the one before it."""
     last = revision.last
     if last is None:
-        return 1, None
+        return floor + 1, None
     if (last.start, last.key) in replaced:
         return last.revision, replaced[last.start, last.key]
     return last.revision + 1, last.answer

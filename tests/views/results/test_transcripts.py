@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 from oracles.result_laws import added_up, check_answers, check_revisions
-from without_runner.result_stories import Event, Story, definition_of
+from without_runner.result_stories import BEGIN, Event, Story, definition_of
+
+from tandem.schemas.errors import UserError
+from tandem.schemas.time.durations import MINUTE
+from tandem.views.results.choosing import Cursor
+from tandem.views.results.closing import begin_revisions_above, close_windows
+from tandem.views.results.draining import Drainer
+from tandem.views.results.expanding import expand_due
 
 EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"
 
@@ -259,3 +266,57 @@ def test_rolling_back_sends_what_is_answered_then(told: Callable[..., Story]) ->
     story.store.publishing.roll_back("visits", 2, accept_late=True)
     assert story.told() == [("CORRECTED", "ann", "08:00", 1)]
     check_answers(story)
+
+
+# closing, and stores that are made anew
+
+
+def test_closed_windows_send_nothing_more(told: Callable[..., Story]) -> None:
+    story = told("{window: 1m, to: log}")
+    story.live(Event(0.1), Event(2.5))
+    story.watermark(3)
+    assert len(story.told()) == 2
+    with pytest.raises(UserError, match=r"visits: r of 2026-01-05T08:00:00Z, \[\"ann\"\] isn't final yet"):
+        close_windows(story.store.database, "visits", BEGIN + MINUTE)
+    story.batch(1, complete_to=3)
+    assert len(story.told()) == 2
+    assert close_windows(story.store.database, "visits", BEGIN + MINUTE) == 1
+    assert set(story.last()) == {(BEGIN + 2 * MINUTE, '["ann"]')}
+    story.live(Event(0.2, generation=2), Event(2.6, generation=2))
+    assert story.told() == [("CORRECTED", "ann", "08:02", 2)]
+    assert story.left() == 0
+    story.batch(2, complete_to=3)
+    assert story.told() == []
+
+
+def test_a_drainer_that_read_before_windows_were_closed_writes_nothing(told: Callable[..., Story]) -> None:
+    story = told("{window: 1m, to: log}")
+    story.live(Event(0.1))
+    story.watermark(3)
+    story.batch(1, complete_to=3)
+    story.told()
+    story.live(Event(0.2, generation=2))
+    drainer = Drainer(story.store, story.compiled)
+    expand_due(story.store.database, story.compiled.definition, BEGIN, story.now)
+    seen = drainer._read("r", BEGIN, story.now, Cursor())
+    assert seen is not None
+    assert len(seen.revisions) == 1
+    close_windows(story.store.database, "visits", BEGIN + MINUTE)
+    assert drainer._write("r", seen, story.now) is None
+    assert story.told() == []
+
+
+@pytest.mark.parametrize("mode", ["accumulating", "retracting"])
+def test_a_store_made_anew_counts_on_above_what_was_sent(told: Callable[..., Story], mode: str) -> None:
+    story = told(f"{{window: 1m, mode: {mode}, to: log}}")
+    begin_revisions_above(story.store.database, "visits", 1_795_000_000)
+    story.live(Event(0.1))
+    story.watermark(1)
+    (first,) = story.deliver()
+    story.live(Event(0.2))
+    (second,) = story.deliver()
+    assert [message["revision"] for message in (first, second)] == [1_795_000_001, 1_795_000_002]
+    if mode == "retracting":
+        assert first["replaces"] is None
+        assert second["replaces"] == {"revision": 1_795_000_001, "results": {"n": 1, "amount": 1}}
+    story.output.sent.clear()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from google.cloud import pubsub_v1
-from processes.stages import Stage, environment
 from samples.click_traffic import CLICKS, expected
 
+from processes.stages import Stage, environment
 from tandem.schemas.time.instants import instant_of
 from tandem.verification.delivering import Receiver
 from tandem.verification.mismatch import Mismatch

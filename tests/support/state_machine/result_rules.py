@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
+
 from state_machine.live_rules import PICK
 from state_machine.rules import Machine
-
 from tandem.journal.clocks import SECOND
 from tandem.schemas.errors import StoreError
 from tandem.verification.deliveries import DELIVERIES
@@ -19,6 +19,9 @@ from tandem.views.results.draining import Drainer
 __all__ = ["HAPPENINGS", "ResultsMachine"]
 
 HAPPENINGS = (*DELIVERIES, "deliverer dies", "deliverer dies", "drainer dies", "pane drains")
+
+
+KINDS = st.lists(st.sampled_from(HAPPENINGS), min_size=2, max_size=5)
 
 
 class ResultsMachine(Machine):
@@ -34,12 +37,14 @@ class ResultsMachine(Machine):
             self.made = Delivery(self.world.store, self.world.compiled, clock.wall, clock.advance)
         return self.made
 
-    @rule(kinds=st.lists(st.sampled_from(HAPPENINGS), min_size=1, max_size=3), pick=PICK)
-    def results(self, kinds: list[str], pick: int) -> None:
+    def some(self, kinds: list[str], pick: int) -> None:
         """What may become of results, between two steps of everything else."""
         for kind in kinds:
             self.result(kind, pick)
             self.note(kind, self.delivery.receiver.received)
+
+    results = rule(kinds=KINDS, pick=PICK)(some)
+    more_results = rule(kinds=KINDS, pick=PICK)(some)
 
     @rule(pick=PICK)
     def events_and_results(self, pick: int) -> None:
