@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from benchmarks.clicks import FORMS, Shape
-from benchmarks.comparing import Comparison, Group
-from benchmarks.engines import ENGINES
-from benchmarks.jobs import JOBS
-from benchmarks.results import RESULTS
+from benchmarks.inputs.clicks import FORMS, Shape
+from benchmarks.measuring.comparing import Comparison, Group
+from benchmarks.measuring.engines import ENGINES
+from benchmarks.measuring.jobs import JOBS
+from benchmarks.measuring.results import RESULTS
 
 __all__ = ["main"]
 

@@ -33,10 +33,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.clicks import DEFINITIONS, Shape, files
+from benchmarks.inputs.clicks import DEFINITIONS, Shape, files
 from benchmarks.live import Scene, measure, wait_until
-from benchmarks.live_watching import received, settled, usage
-from benchmarks.results import Row, record
+from benchmarks.live_runs.live_watching import received, settled, usage
+from benchmarks.measuring.results import Row, record
 from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.rest import RUNNING
 from tandem.views.answers.point import all_answers

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
+from benchmarks.drawing.plots import save
 from benchmarks.flink import FlinkScene, flink_scene, processes
 from benchmarks.live import check, wait_until
-from benchmarks.live_watching import received, settled, usage
-from benchmarks.plots import save
-from benchmarks.results import Row, load, record
+from benchmarks.live_runs.live_watching import received, settled, usage
+from benchmarks.measuring.results import Row, load, record
 from tandem.runners.flink.cluster import Cluster
 from tandem.views.store import ViewStore
 

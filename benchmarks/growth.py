@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks.clicks import JOURNAL_FORMS, Shape, json_messages
-from benchmarks.comparing import Comparison, Group
-from benchmarks.engines import ENGINES, Engine, Tandem
-from benchmarks.results import RESULTS, Row
+from benchmarks.inputs.clicks import JOURNAL_FORMS, Shape, json_messages
+from benchmarks.measuring.comparing import Comparison, Group
+from benchmarks.measuring.engines import ENGINES, Engine, Tandem
+from benchmarks.measuring.results import RESULTS, Row
 
 __all__ = ["ALL_ENGINES", "SERIES", "grown_to", "main"]
 

@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from benchmarks.clicks import FILE_FORMS, Shape, files
-from benchmarks.engines import ROOT, Tandem
-from benchmarks.jobs import JOBS
-from benchmarks.measure import measured
-from benchmarks.results import RESULTS, Row, record
+from benchmarks.inputs.clicks import FILE_FORMS, Shape, files
+from benchmarks.measuring.engines import ROOT, Tandem
+from benchmarks.measuring.jobs import JOBS
+from benchmarks.measuring.measure import measured
+from benchmarks.measuring.results import RESULTS, Row, record
 
 __all__ = ["main", "side_by_side"]
 

@@ -1,6 +1,6 @@
 """How fast the journal is written and read, on one core: `python -m benchmarks.journal`.
 
-Messages are those of benchmarks.clicks, as the embedded Pub/Sub sends them: serialized pull responses of 1,000, made
+Messages are those of `inputs.clicks`, as the embedded Pub/Sub sends them: serialized pull responses of 1,000, made
 before the clock runs. Writing is all that a lane does with them but asking and acknowledging: take the responses apart,
 encode a segment, flush it to disk. What waits for the disk is measured apart. Reading is what a backfill does: load a
 segment, check it, and its messages as columns.
@@ -17,8 +17,8 @@ from typing import Final
 
 from google.pubsub_v1.types import PubsubMessage
 
-from benchmarks.clicks import Shape, avro_messages, clicks, json_messages
-from benchmarks.results import Row, record
+from benchmarks.inputs.clicks import Shape, avro_messages, clicks, json_messages
+from benchmarks.measuring.results import Row, record
 from tandem.emulator.rpc.wire import frames_of, received_messages
 from tandem.emulator.state.leases import AckIdPrefixes
 from tandem.journal.broker.pull_responses import messages_of, split_response

@@ -1,6 +1,6 @@
 """How fast and how fresh the live pipeline is: `python -m benchmarks.live --rate 20000 --seconds 60`.
 
-Everything runs on this machine, as a user would start it: `tandem emulator`, a publisher (benchmarks.live_traffic),
+Everything runs on this machine, as a user would start it: `tandem emulator`, a publisher (`live_runs.live_traffic`),
 `tandem live` on Prism, and this process, which watches. Event times are the times of publishing less up to 60 s; 2 % of
 the messages are copies. Freshness is measured by probes, see `live_watching.Prober`. At the end every answer is held
 against what was published, exactly, before and after `tandem backfill`.
@@ -27,9 +27,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.clicks import DEFINITIONS, SCHEMA_FILE
-from benchmarks.live_watching import PROBE_PAGE, Prober, children, percentiles, received, settled, usage
-from benchmarks.results import Row, record
+from benchmarks.inputs.clicks import DEFINITIONS, SCHEMA_FILE
+from benchmarks.live_runs.live_watching import PROBE_PAGE, Prober, children, percentiles, received, settled, usage
+from benchmarks.measuring.results import Row, record
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.views.answers.point import all_answers
@@ -126,7 +126,15 @@ class Scene:
 
     def publisher(self, rate: float, seconds: float, events: int = 0) -> subprocess.Popen[str]:
         """Start publishing, once its requests are prepared."""
-        command = [sys.executable, "-m", "benchmarks.live_traffic", "--address", self.address, "--topic", self.topic]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.live_runs.live_traffic",
+            "--address",
+            self.address,
+            "--topic",
+            self.topic,
+        ]
         command += ["--progress", str(self.folder / "progress"), "--counts", str(self.folder / "counts.npz")]
         command += ["--form", self.form, "--key", self.key, "--rate", str(rate), "--seconds", str(seconds)]
         process = self.spawn("publisher", [*command, "--events", str(events)], subprocess.PIPE)
@@ -289,7 +297,7 @@ def main() -> None:
     settings = {"form": options.form, "key": options.key}
     with scene(**settings, freshness=options.freshness, lateness=options.lateness, flags=flags) as made:
         if options.peer:
-            from benchmarks.live_peer import measure_peer
+            from benchmarks.live_runs.live_peer import measure_peer
 
             case: dict[str, str | int] = {"what": "peer", "engine": "beam ReadFromPubSub", "form": options.form}
             figures = measure_peer(made, options.seconds, 50_000)

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.clicks import DEFINITIONS
-from benchmarks.results import Row, record
+from benchmarks.inputs.clicks import DEFINITIONS
+from benchmarks.measuring.results import Row, record
 from tandem.schemas.columns import GENERATION, KEY
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import load

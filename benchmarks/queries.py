@@ -33,8 +33,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.clicks import DEFINITIONS, HOUR, START, Shape, clicks
-from benchmarks.results import RESULTS, Row, record
+from benchmarks.inputs.clicks import DEFINITIONS, HOUR, START, Shape, clicks
+from benchmarks.measuring.results import RESULTS, Row, record
 from tandem.schemas.columns import EVENTS, GENERATION, KEY, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import load

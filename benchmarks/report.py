@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.engines import ROOT
+from benchmarks.drawing.live_plots import draw_firing, draw_live
+from benchmarks.drawing.plots import draw_growth, draw_peers
+from benchmarks.drawing.tables import any_table, growth_tables, machine_text, peers_detail, peers_overview
 from benchmarks.flink_long import draw as draw_flink
-from benchmarks.live_plots import draw_firing, draw_live
-from benchmarks.plots import draw_growth, draw_peers
-from benchmarks.results import RESULTS, load
-from benchmarks.tables import any_table, growth_tables, machine_text, peers_detail, peers_overview
+from benchmarks.measuring.engines import ROOT
+from benchmarks.measuring.results import RESULTS, load
 
 __all__ = ["main", "replaced"]
 

@@ -1,6 +1,6 @@
 """Windowed measures beside Beam's own combiners, in turn, on the same clicks: `python -m benchmarks.windowed`.
 
-The job is in `benchmarks.windowed_jobs`. All of them run in this process on the FnApiRunner, where reading is nothing
+The job is in `measuring.windowed_jobs`. All of them run in this process on the FnApiRunner, where reading is nothing
 but handing over what is in memory, and every answer of every round is held against Beam's own: numbers, least and most
 must be equal, sums and means within 1e-9. Seconds are of the processor (user and system), which a busy machine
 lengthens less than the clock; both are recorded.
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import windowed_jobs
-from benchmarks.results import RESULTS, Figure, Row, record
+from benchmarks.measuring import windowed_jobs
+from benchmarks.measuring.results import RESULTS, Figure, Row, record
 
 __all__ = ["main", "measure"]
 

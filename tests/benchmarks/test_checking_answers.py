@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.checking import compare, oracle, read_answers
-from benchmarks.clicks import Shape, arrivals
+from benchmarks.inputs.clicks import Shape, arrivals
+from benchmarks.measuring.checking import compare, oracle, read_answers
 
 MINUTE = 60_000_000
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import journal, live
-from benchmarks.live_traffic import BATCH, CopyQueue, prepare
+from benchmarks.live_runs.live_traffic import BATCH, CopyQueue, prepare
 
 pytestmark = pytest.mark.xdist_group("processes")
 

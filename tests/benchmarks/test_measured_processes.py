@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import measured
+from benchmarks.measuring.measure import measured
 
 pytestmark = pytest.mark.xdist_group("processes")
 

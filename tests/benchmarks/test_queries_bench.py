@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.results import load
 from benchmarks.queries import main
-from benchmarks.results import load
 
 pytestmark = pytest.mark.xdist_group("processes")
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report, results
+from benchmarks import report
+from benchmarks.drawing.tables import any_table
 from benchmarks.flink import steady_rate
+from benchmarks.measuring import results
+from benchmarks.measuring.results import Row, load, machines, median, record, spread
 from benchmarks.report import replaced
-from benchmarks.results import Row, load, machines, median, record, spread
-from benchmarks.tables import any_table
 
 PLOTS = (
     "peers-clicks-1000000.svg",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import windowed, windowed_jobs
-from benchmarks.results import load
+from benchmarks import windowed
+from benchmarks.measuring import windowed_jobs
+from benchmarks.measuring.results import load
 
 EVENTS = 500
 

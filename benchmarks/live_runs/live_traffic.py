@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from benchmarks.clicks import Shape, avro_messages, clicks, json_messages
+from benchmarks.inputs.clicks import Shape, avro_messages, clicks, json_messages
 
 __all__ = ["BATCH", "CopyQueue", "Request", "prepare", "run"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 from google.pubsub_v1.types import PublishRequest
 
-from benchmarks.clicks import SCHEMA_FILE
+from benchmarks.inputs.clicks import SCHEMA_FILE
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import TandemError
 from tandem.views.answers.point import series

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 __all__ = ["RESULTS", "Case", "Figure", "Row", "load", "machine", "machines", "median", "record", "spread"]
 
-RESULTS: Final = Path(__file__).resolve().parent / "results"
+RESULTS: Final = Path(__file__).resolve().parents[1] / "results"
 _PACKAGES: Final = (
     "apache-beam",
     "duckdb",

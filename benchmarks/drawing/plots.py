@@ -9,9 +9,9 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-from benchmarks.comparing import RIGHT
 from benchmarks.growth import ALL_ENGINES, grown_to
-from benchmarks.results import Row, median
+from benchmarks.measuring.comparing import RIGHT
+from benchmarks.measuring.results import Row, median
 
 __all__ = ["draw_growth", "draw_peers", "save"]
 

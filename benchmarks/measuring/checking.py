@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from benchmarks.jobs import MINUTE
+from benchmarks.measuring.jobs import MINUTE
 
 __all__ = ["Verdict", "compare", "oracle", "read_answers"]
 

@@ -33,7 +33,7 @@ def measure_peer(made: Scene, seconds: float, messages: int) -> dict[str, Any]:
     """Publish, then let the job run for some seconds in a process of its own."""
     made.publisher(1e9, 600, messages).wait()
     # not as the main module: functions of that are sent to workers as copies, with a counter of their own
-    start = "from benchmarks.live_peer import main; main()"
+    start = "from benchmarks.live_runs.live_peer import main; main()"
     command = [sys.executable, "-c", start, "--job", made.subscription, "--seconds", str(seconds)]
     found = subprocess.run(command, env=made.environment, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     figures: dict[str, Any] = json.loads(found.stdout.splitlines()[-1])

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from benchmarks.checking import compare, oracle
-from benchmarks.clicks import Shape, files
-from benchmarks.engines import ROOT, Engine
-from benchmarks.jobs import JOBS
-from benchmarks.measure import measured
-from benchmarks.results import RESULTS, Row, load, record
+from benchmarks.inputs.clicks import Shape, files
+from benchmarks.measuring.checking import compare, oracle
+from benchmarks.measuring.engines import ROOT, Engine
+from benchmarks.measuring.jobs import JOBS
+from benchmarks.measuring.measure import measured
+from benchmarks.measuring.results import RESULTS, Row, load, record
 
 __all__ = ["RIGHT", "SKIPPED", "Comparison", "Group"]
 

@@ -16,12 +16,12 @@ import orjson
 import polars as pl
 import yaml
 
-from benchmarks.checking import read_answers
-from benchmarks.clicks import DEFINITIONS, FORMS, JOURNAL_FORMS, SCHEMA_FILE
+from benchmarks.inputs.clicks import DEFINITIONS, FORMS, JOURNAL_FORMS, SCHEMA_FILE
+from benchmarks.measuring.checking import read_answers
 
 __all__ = ["ENGINES", "ROOT", "Engine", "Peer", "Tandem", "environment_of"]
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+ROOT: Final = Path(__file__).resolve().parents[2]
 _ENVIRONMENTS: Final = ROOT / ".venv-peers"
 _ALL_FORMS: Final = ("parquet", "jsonl", "avro", "avro-deflate")
 _WORK: Final = re.compile(r" in ([\d.]+) s\b")

@@ -17,7 +17,7 @@ from apache_beam import combiners
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
-from benchmarks.clicks import Shape, clicks
+from benchmarks.inputs.clicks import Shape, clicks
 from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.transforms.windowed import WindowedMeasures
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.comparing import RIGHT, SKIPPED
-from benchmarks.engines import ENGINES
 from benchmarks.growth import ALL_ENGINES, grown_to
-from benchmarks.results import Figure, Row, machines, median, spread
+from benchmarks.measuring.comparing import RIGHT, SKIPPED
+from benchmarks.measuring.engines import ENGINES
+from benchmarks.measuring.results import Figure, Row, machines, median, spread
 
 __all__ = ["any_table", "growth_tables", "machine_text", "peers_detail", "peers_overview", "table", "work"]
 

@@ -1,4 +1,4 @@
-"""Plots of live: memory and backlog over time, and the cost of a firing; SVG as in benchmarks.plots."""
+"""Plots of live: memory and backlog over time, and the cost of a firing; SVG as in benchmarks.drawing.plots."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure as Canvas
 
-from benchmarks.plots import save
-from benchmarks.results import Row
+from benchmarks.drawing.plots import save
+from benchmarks.measuring.results import Row
 
 __all__ = ["draw_firing", "draw_live"]
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyruhvro
 
-from benchmarks.journals import write_journal
+from benchmarks.inputs.journals import write_journal
 
 __all__ = [
     "DEFINITIONS",

@@ -1,0 +1,1 @@
+"""What is counted: clicks, their definitions, and journals of them."""

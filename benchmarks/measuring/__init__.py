@@ -1,0 +1,1 @@
+"""How it is measured: processes, rounds, samples, engines, jobs, and whether answers are right."""
