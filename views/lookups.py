@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreError
+from tandem.views.live.run_locks import RUNS
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.marking import note_results
 from tandem.views.rows import (
@@ -79,7 +80,7 @@ def find_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
 
 def find_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[Any]:
     """The row of a live run in any status. Raises StoreError for an unknown one."""
-    query = sa.select(live_runs).join(definitions, definitions.c.id == live_runs.c.definition)
+    query = RUNS.join(definitions, definitions.c.id == live_runs.c.definition)
     row = connection.execute(query.where(definitions.c.version == version, live_runs.c.run == run)).first()
     if row is None:
         raise StoreError(f"live run {run!r} of version {version!r} isn't in this store")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tandem.schemas.time.units import JANUARY_1970
 from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.live.conservation import batch_residues, live_residues
+from tandem.views.live.run_locks import RUNS
 from tandem.views.lookups import batch_run_value, publication_values
 from tandem.views.reconcile.receipts import last_reconciliation
 from tandem.views.reconcile.tables import batch_state_digests
@@ -92,7 +93,7 @@ def _batch_runs(connection: sa.Connection, versions: set[int]) -> list[dict[str,
 
 def _live_runs(connection: sa.Connection, versions: set[int]) -> list[dict[str, Any]]:
     query = (
-        sa.select(live_runs, definitions.c.version)
+        RUNS.add_columns(definitions.c.version)
         .join(definitions, definitions.c.id == live_runs.c.definition)
         .where(live_runs.c.definition.in_(versions), live_runs.c.status != "DROPPED")
         .order_by(live_runs.c.id)
@@ -119,9 +120,10 @@ def _live_runs(connection: sa.Connection, versions: set[int]) -> list[dict[str, 
 def _generations(connection: sa.Connection, run: int) -> dict[int, dict[str, int]]:
     names = ("received", "routed", "filtered", "late", "dead", "counted", "duplicates", "conflicts")
     columns = live_totals.c
-    query = sa.select(columns.generation, *(columns[name] for name in names)).where(columns.run == run)
+    sums = [sa.func.sum(columns[name]) for name in names]
+    query = sa.select(columns.generation, *sums).where(columns.run == run).group_by(columns.generation)
     return {
-        generation: dict(zip(names, counts, strict=True))
+        generation: dict(zip(names, map(int, counts), strict=True))
         for generation, *counts in connection.execute(query.order_by(columns.generation))
     }
 

@@ -128,7 +128,7 @@ class _WriteTallies(_LiveWriter):
         store.live.write_segments(version, run, rows)
         reported = [row.reported for row in rows if row.reported is not None]
         if reported:
-            store.live.set_watermark(version, run, max(reported))
+            store.live.set_watermark(version, run, max(reported), rows[0].position)
 
 
 @dataclass

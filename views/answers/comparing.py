@@ -19,6 +19,7 @@ from tandem.views.answers.merging import merge_results
 from tandem.views.answers.reading import Scope, TileRow, all_rows
 from tandem.views.batch.built import built_rows
 from tandem.views.live.conservation import batch_received, live_received, live_residues
+from tandem.views.live.run_locks import RUNS
 from tandem.views.publishing import pointer as publishing
 from tandem.views.publishing.coverage import Coverage
 from tandem.views.rows import Compiled
@@ -75,7 +76,7 @@ def _scope(connection: sa.Connection, store: ViewStore, compiled: Compiled) -> S
     if definition is None or (batch is None and live is None):
         raise StoreError(f"{name}: nothing was built of version {version}; `tandem backfill --no-publish` builds it")
     runs = connection.execute(sa.select(batch_runs).where(batch_runs.c.ordinal == batch)).first()
-    lives = connection.execute(sa.select(live_runs).where(live_runs.c.id == live)).first()
+    lives = connection.execute(RUNS.where(live_runs.c.id == live)).first()
     return Scope(
         name=name,
         version=version,

@@ -31,6 +31,7 @@ from tandem.views.storage.tables import (
     definitions,
     late_ledger,
     live_runs,
+    live_shards,
     live_states,
     live_totals,
     pointers,
@@ -99,6 +100,11 @@ class Scope:
 # The statements are built once: building them anew for each answer takes longer than the database does.
 
 
+_WATERMARK: Final = (
+    sa.select(sa.func.max(live_shards.c.watermark)).where(live_shards.c.run == live_runs.c.id).scalar_subquery()
+)
+
+
 def _published_query() -> sa.Select[Any]:
     p = publications.c
     return (
@@ -113,7 +119,7 @@ def _published_query() -> sa.Select[Any]:
             sa.cast(batch_runs.c.missing, sa.Text()).label("missing"),
             batch_runs.c.status.label("batch_status"),
             live_runs.c.run,
-            live_runs.c.watermark,
+            _WATERMARK.label("watermark"),
             live_runs.c.status.label("live_status"),
             live_runs.c.pruned_to,
         )
@@ -134,10 +140,19 @@ _PUBLISHED: Final = _published_query().where(
 _SERVED_COLUMNS: Final = _SERVED.selected_columns.keys()
 
 _T: Final = live_totals.c
-_RESIDUE: Final = _T.received - (_T.counted + _T.filtered + _T.duplicates + _T.late + _T.dead)
-_TOTALS: Final = sa.select(
-    *(sa.func.coalesce(sa.func.sum(amount), 0) for amount in (sa.func.abs(_RESIDUE), _T.late, _T.conflicts))
-).where(_T.run == sa.bindparam("live_run"), _T.generation > sa.bindparam("boundary"))
+_BY_GENERATION: Final = (
+    sa.select(
+        sa.func.abs(sa.func.sum(_T.received - (_T.counted + _T.filtered + _T.duplicates + _T.late + _T.dead))).label(
+            "r"
+        ),
+        sa.func.sum(_T.late).label("late"),
+        sa.func.sum(_T.conflicts).label("conflicts"),
+    )
+    .where(_T.run == sa.bindparam("live_run"), _T.generation > sa.bindparam("boundary"))
+    .group_by(_T.generation)
+    .subquery()
+)
+_TOTALS: Final = sa.select(*(sa.func.coalesce(sa.func.sum(amount), 0) for amount in _BY_GENERATION.c))
 """In flight, late and in conflict, over the live generations after the boundary."""
 
 _LETTERS: Final = sa.select(sa.func.coalesce(sa.func.sum(dead_letters.c.count), 0)).where(

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import PublishRefusedError
 from tandem.views.layers.removing import GRACE, sweep
+from tandem.views.live.run_locks import lock_run
 from tandem.views.lookups import definition_row
 from tandem.views.publishing.pruning import Pruned, delete_batch_run, delete_live_run
 from tandem.views.storage.database import Database
@@ -29,6 +30,8 @@ def drop_version(database: Database, version: str, now: int, grace: int = GRACE)
         live, batch = live_runs.c.definition == definition.id, batch_runs.c.definition == definition.id
         live_ids = list(connection.execute(sa.select(live_runs.c.id).where(live)).scalars())
         ordinals = list(connection.execute(sa.select(batch_runs.c.ordinal).where(batch)).scalars())
+        for run in sorted(live_ids):
+            lock_run(connection, run, exclusive=True)
         connection.execute(live_runs.update().where(live).values(status="DROPPED"))
         connection.execute(batch_runs.update().where(batch).values(status="DROPPED"))
     live_rows = sum(delete_live_run(database, run) for run in live_ids)

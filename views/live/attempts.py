@@ -116,7 +116,7 @@ def _take_tallies_back(connection: sa.Connection, run: int, update: LiveUpdateLi
     for generation, counted, duplicates, conflicts in connection.execute(query).all():
         connection.execute(
             live_totals.update()
-            .where(totals.run == run, totals.generation == generation)
+            .where(totals.run == run, totals.shard == update.shard, totals.generation == generation)
             .values(
                 counted=totals.counted - counted,
                 duplicates=totals.duplicates - duplicates,

@@ -51,8 +51,8 @@ def live_residues(connection: sa.Connection, run: int, after: int | None = None)
     while the tile is written and its segment not yet. Zero when everything has arrived.
     """
     t = live_totals.c
-    residue = t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead)
-    query = sa.select(t.generation, residue).where(t.run == run)
+    residue = sa.func.sum(t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead))
+    query = sa.select(t.generation, residue).where(t.run == run).group_by(t.generation)
     if after is not None:
         query = query.where(t.generation > after)
     return {generation: int(value) for generation, value in connection.execute(query)}
@@ -60,7 +60,8 @@ def live_residues(connection: sa.Connection, run: int, after: int | None = None)
 
 def live_received(connection: sa.Connection, run: int) -> dict[int, int]:
     """Records that a live run took in, per generation."""
-    query = sa.select(live_totals.c.generation, live_totals.c.received).where(live_totals.c.run == run)
+    t = live_totals.c
+    query = sa.select(t.generation, sa.func.sum(t.received)).where(t.run == run).group_by(t.generation)
     return {generation: int(count) for generation, count in connection.execute(query)}
 
 

@@ -119,4 +119,4 @@ def _forget(connection: sa.Connection, run: int, place: Place, token: bytes, bef
     tile, shard = place
     superseded = (i.run == run) & (i.tile == tile) & (i.shard == shard) & (i.token != token)
     connection.execute(live_ids.delete().where(superseded))
-    connection.execute(live_asides.delete().where((a.run == run) & (a.tile < before)))
+    connection.execute(live_asides.delete().where((a.run == run) & (a.shard == shard) & (a.tile < before)))

@@ -11,6 +11,7 @@ from tandem.schemas.buckets import ALL_BUCKETS
 from tandem.views import lookups
 from tandem.views.batch import event_ids
 from tandem.views.live import attempts, tiles, writing
+from tandem.views.live.run_locks import lock_shards
 from tandem.views.live.tiles import TileProgress
 from tandem.views.rows import Compiled, LaneExtent, LiveRun, LiveUpdateLike, SegmentLike
 from tandem.views.storage.database import Clock, Database
@@ -80,10 +81,14 @@ class LiveRuns:
             row = writing.lock_live_run(connection, version, run)
             writing.write_segments(self.database, connection, row, segments, self.clock())
 
-    def set_watermark(self, version: str, run: str, watermark: int) -> None:
-        """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing."""
+    def set_watermark(self, version: str, run: str, watermark: int, position: str = "") -> None:
+        """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing.
+
+        `position`: the lane whose reader does so (RUN/LANE): those of different lanes don't wait for each other.
+        """
         with self.database.write() as connection:
-            writing.set_watermark(connection, writing.lock_live_run(connection, version, run), watermark, self.clock())
+            row = writing.lock_live_run(connection, version, run)
+            writing.set_watermark(self.database, connection, row, watermark, position, self.clock())
 
     def tile_progress(self, version: str, run: str, tile: int, shard: int) -> TileProgress:
         """How far a tile and shard of a live run has been written."""
@@ -101,12 +106,13 @@ class LiveRuns:
         """A live run's runner went back to a checkpoint: nothing is published with it until this tile is replaced."""
         with self.database.write(durable=True) as connection:
             row = writing.lock_live_run(connection, version, run)
+            lock_shards(self.database, connection, row.id, [shard], self.clock())
             attempts.mark_behind(self.database, connection, row.id, tile, shard)
 
     def end_attempts(self, version: str, run: str) -> None:
         """A live run's job has ended, so that no tile is replaced any more: none is waited for when publishing."""
         with self.database.write() as connection:
-            row = writing.lock_live_run(connection, version, run)
+            row = writing.lock_live_run(connection, version, run, exclusive=True)
             attempts.forget_behind(connection, row.id)
 
     def straddling_ids(

@@ -16,6 +16,7 @@ from tandem.schemas.states import Measures
 from tandem.views.dead_letters.writing import note_segments
 from tandem.views.live.attempts import of_this_attempt
 from tandem.views.live.rows import state_rows
+from tandem.views.live.run_locks import lock_run, lock_shards, segment_shard, segment_shards
 from tandem.views.reconcile.digest_rows import write_live_digests, write_segment_tiles
 from tandem.views.results.marking import mark_live
 from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
@@ -27,6 +28,7 @@ from tandem.views.storage.tables import (
     late_ledger,
     live_runs,
     live_segments,
+    live_shards,
     live_states,
     live_tallies,
     live_totals,
@@ -71,26 +73,27 @@ def start_live_run(
             status="LIVE",
             pruned_to=boundary,
             started_at=now,
-            updated_at=now,
         )
     )
+    started = connection.execute(known).scalar_one()
+    connection.execute(live_shards.insert().values(run=started, shard=-1, updated_at=now))
 
 
-def lock_live_run(connection: sa.Connection, version: str, run: str) -> sa.Row[Any]:
-    """The live run's row, locked until the end of the transaction: writers of one run take turns.
+def lock_live_run(connection: sa.Connection, version: str, run: str, *, exclusive: bool = False) -> sa.Row[Any]:
+    """The live run's row, locked until the end of the transaction, together with other writers unless `exclusive`.
 
-    Totals are kept by differences, so two writers that read the same old tallies would spoil them.
     Raises StoreError for an unknown or dropped run.
     """
     query = (
         sa.select(live_runs)
         .join(definitions, definitions.c.id == live_runs.c.definition)
         .where(definitions.c.version == version, live_runs.c.run == run)
-        .with_for_update(of=live_runs)
     )
     row = connection.execute(query).first()
     if row is None:
         raise StoreError(f"live run {run!r} of version {version!r} was never started in this store")
+    lock_run(connection, row.id, exclusive=exclusive)
+    row = connection.execute(query).one()  # what it is now that nobody changes it
     if row.status == "DROPPED":
         raise RunDroppedError(f"live run {run!r} of version {version!r} was dropped: another run has taken over")
     return row
@@ -105,13 +108,13 @@ def write_live(
     now: int,
 ) -> None:
     """Write states, tallies and straddlers of one locked run. Raises OvertakenError (see views.live_attempts)."""
+    lock_shards(database, connection, run.id, {update.shard for update in updates}, now)
     updates = of_this_attempt(database, connection, run, updates)
     database.write_rows(connection, database.made(_upsert_states), state_rows(run, measures, updates))
     _write_tallies(database, connection, run, updates)
     _write_straddlers(database, connection, run, updates)
     write_live_digests(database, connection, run, updates)
     mark_live(database, connection, run, updates)
-    connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
 
 
 def _upsert_states(database: Database) -> Any:
@@ -136,14 +139,14 @@ def _write_tallies(
             if tally.generation > run.pruned_to and sum(counts[:2]) > sum(fresh.get(place, (0, 0))[:2]):
                 fresh[place] = counts
     known = _known_tallies(connection, run.id, {tile for tile, _, _ in fresh})
-    rows, deltas = [], dict[int, np.ndarray[Any, Any]]()
+    rows, deltas = [], dict[tuple[int, int], np.ndarray[Any, Any]]()
     for place, counts in fresh.items():
         old = known.get(place, (0, 0, 0))
         if sum(counts[:2]) > sum(old[:2]):
             rows.append((run.id, *place, *counts, counts[0] + counts[1]))
-            deltas[place[2]] = deltas.get(place[2], np.zeros(3, np.int64)) + np.subtract(counts, old)
+            deltas[place[1:]] = deltas.get(place[1:], np.zeros(3, np.int64)) + np.subtract(counts, old)
     database.write_rows(connection, database.replace(live_tallies), rows)
-    totals = [(run.id, generation, 0, 0, 0, 0, 0, *map(int, delta)) for generation, delta in deltas.items()]
+    totals = [(run.id, *of, 0, 0, 0, 0, 0, *map(int, delta)) for of, delta in sorted(deltas.items())]
     _add_totals(database, connection, totals)
 
 
@@ -213,6 +216,7 @@ def write_segments(
     """Write segments of one locked run, with their late events and dead letters; known ones are left as they
     are.
     """
+    lock_shards(database, connection, run.id, segment_shards(s.position for s in segments), now)
     fresh = _unknown_segments(connection, run, segments)
     rows, totals = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     late = list[tuple[Any, ...]]()
@@ -220,14 +224,13 @@ def write_segments(
         too_late = sum(count for _, count in s.late)
         counts = (s.received, s.routed, s.filtered, too_late, s.dead)
         rows.append((run.id, s.position, s.number, s.generation, *counts))
-        totals.append((run.id, s.generation, *counts, 0, getattr(s, "duplicates", 0), 0))
+        totals.append((run.id, segment_shard(s.position), s.generation, *counts, 0, getattr(s, "duplicates", 0), 0))
         late.extend((run.id, tile, s.generation, s.position, s.number, count) for tile, count in s.late)
     for table, values in ((live_segments, rows), (late_ledger, late)):
         database.write_rows(connection, database.insert_new(table), values)
     _add_totals(database, connection, totals)
     write_segment_tiles(database, connection, run.definition, fresh)
     note_segments(database, connection, run, fresh, now)
-    connection.execute(live_runs.update().where(live_runs.c.id == run.id).values(updated_at=now))
 
 
 def _unknown_segments(
@@ -246,12 +249,15 @@ def _unknown_segments(
     return list(fresh.values())
 
 
-def set_watermark(connection: sa.Connection, run: sa.Row[Any], watermark: int, now: int) -> None:
-    """A run's watermark never goes back."""
-    later = live_runs.c.watermark.is_(None) | (live_runs.c.watermark < watermark)
-    connection.execute(
-        live_runs.update().where(live_runs.c.id == run.id, later).values(watermark=watermark, updated_at=now)
-    )
+def set_watermark(
+    database: Database, connection: sa.Connection, run: sa.Row[Any], watermark: int, position: str, now: int
+) -> None:
+    """A run's watermark, published by the reader of a lane, never goes back."""
+    shard, s = segment_shard(position), live_shards.c
+    lock_shards(database, connection, run.id, [shard], now)
+    later = s.watermark.is_(None) | (s.watermark < watermark)
+    mine = (s.run == run.id) & (s.shard == shard)
+    connection.execute(live_shards.update().where(mine, later).values(watermark=watermark))
 
 
 def base_of(connection: sa.Connection, batch_run: str | None) -> tuple[int, int | None]:

@@ -15,6 +15,7 @@ from tandem.schemas.failpoints import reached
 from tandem.views.batch.chains import Chains
 from tandem.views.dead_letters.open_letters import refresh
 from tandem.views.dead_letters.unread import nothing_unread
+from tandem.views.live.run_locks import RUNS, lock_run
 from tandem.views.publishing.coverage import Coverage
 from tandem.views.publishing.overlap import Copies
 from tandem.views.results.marking import mark_moved
@@ -62,10 +63,12 @@ def candidate(
             raise PublishRefusedError(f"{name}: batch run {batch_run!r} isn't one of version {version!r}")
     if live_run is not None:
         column = live_runs.c.id if isinstance(live_run, int) else live_runs.c.run
-        query = sa.select(live_runs).where(column == live_run, live_runs.c.definition == definition.id)
-        live = connection.execute(query.with_for_update()).first()
-        if live is None:
+        query = RUNS.where(column == live_run, live_runs.c.definition == definition.id)
+        found = connection.execute(query).first()
+        if found is None:
             raise PublishRefusedError(f"{name}: live run {live_run!r} isn't one of version {version!r}")
+        lock_run(connection, found.id, exclusive=True)
+        live = connection.execute(query).one()
     accepted = (accept_late, accept_missing_files, accept_dead_letters)
     return Candidate(name, definition, batch, live, kind, note, *accepted)
 

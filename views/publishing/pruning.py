@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tandem.views.batch.chains import Chains
 from tandem.views.layers.removing import GRACE, NOTHING_SWEPT, Swept, forget_files, sweep
 from tandem.views.layers.tables import batch_files
+from tandem.views.live.run_locks import lock_run
 from tandem.views.publishing.pointer import lock_pointer
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests, late_ids, live_id_digests
 from tandem.views.storage.database import Database
@@ -29,6 +30,7 @@ from tandem.views.storage.tables import (
     live_ids,
     live_runs,
     live_segments,
+    live_shards,
     live_states,
     live_tallies,
     live_totals,
@@ -79,7 +81,7 @@ def prune(database: Database, chains: Chains, name: str, keep: int, now: int, gr
 
 _OF_EVICTED = (live_ids, live_asides)
 _LIVE_TABLES = (
-    *(live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers, live_attempts),
+    *(live_states, live_tallies, live_segments, live_totals, late_ledger, straddlers, live_attempts, live_shards),
     *_OF_EVICTED,
 )
 _LIVE_DIGESTS = (live_id_digests, late_ids)
@@ -121,7 +123,7 @@ def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
     """
     removed = 0
     for run in sorted(served):
-        connection.execute(sa.select(live_runs.c.id).where(live_runs.c.id == run).with_for_update()).all()
+        lock_run(connection, run, exclusive=True)
         behind = live_runs.c.pruned_to < floor
         connection.execute(live_runs.update().where(live_runs.c.id == run, behind).values(pruned_to=floor))
         for table in (live_states, live_tallies, live_segments, live_totals, late_ledger, live_id_digests, late_ids):
@@ -141,6 +143,8 @@ def _mark_old_live(connection: sa.Connection, definition: int, served: set[int])
     replaced = (live_runs.c.id < min(served)) & (live_runs.c.status != "DROPPED")
     old = (live_runs.c.definition == definition) & replaced
     found = list(connection.execute(sa.select(live_runs.c.id).where(old)).scalars())
+    for run in sorted(found):
+        lock_run(connection, run, exclusive=True)
     connection.execute(live_runs.update().where(old).values(status="DROPPED"))
     return found
 

@@ -44,10 +44,8 @@ STATES: Final = frozenset({"batch_states", "live_states"})
 AS_IT_IS: Final = "as_it_is"
 """Name of an alias under which a table is read whatever its rows' checksums say: for those who repair it."""
 
-_UNCHECKED: Final = {"live_runs": {"updated_at"}, "batch_runs": {"manifest", "manifest_crc"}}
-"""Columns that a row's checksum leaves out: one that changes with every write and decides nothing, and one that is
-large and has a checksum of its own.
-"""
+_UNCHECKED: Final = {"batch_runs": {"manifest", "manifest_crc"}}
+"""Columns that a row's checksum leaves out: one that is large and has a checksum of its own."""
 
 
 _PLAIN: Final = frozenset({int, str, float, type(None)})

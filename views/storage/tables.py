@@ -29,6 +29,7 @@ __all__ = [
     "live_ids",
     "live_runs",
     "live_segments",
+    "live_shards",
     "live_states",
     "live_tallies",
     "live_totals",
@@ -156,14 +157,24 @@ live_runs = sa.Table(
     sa.Column("takeover", sa.JSON(), nullable=False),
     sa.Column("caught_up", sa.Boolean(), nullable=False),
     text("status"),
-    sa.Column("watermark", sa.BigInteger()),
     count("pruned_to"),
     count("started_at"),
-    count("updated_at"),
     crc(),
     sa.UniqueConstraint("definition", "run"),
     sqlite_autoincrement=True,
 )
+
+live_shards = sa.Table(
+    "live_shards",
+    METADATA,
+    *(part(name) for name in ("run", "shard")),
+    sa.Column("watermark", sa.BigInteger()),
+    count("updated_at"),
+    crc(),
+    **WITHOUT_ROWID,
+)
+"""What writers of one run lock instead of its row: a row a shard, and some below 0 for lanes, which publish watermarks.
+"""
 
 live_states = sa.Table(
     "live_states",
@@ -241,13 +252,14 @@ live_segments = sa.Table(
 live_totals = sa.Table(
     "live_totals",
     METADATA,
-    *(part(name) for name in ("run", "generation")),
+    *(part(name) for name in ("run", "shard", "generation")),
     *(count(name) for name in ("received", "routed", "filtered", "late", "dead")),
     *(count(name) for name in ("counted", "duplicates", "conflicts")),
     crc(),
     **WITHOUT_ROWID,
 )
-"""Sums of live_segments and live_tallies, kept in the same transactions: answers don't add up every segment.
+"""Sums of live_segments and live_tallies, kept in the same transactions: answers don't add up every segment. Those of
+segments lie under the shards of lanes, see live_shards.
 """
 
 late_ledger = sa.Table(

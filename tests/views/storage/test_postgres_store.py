@@ -1,75 +1,15 @@
-"""The same store on PostgreSQL: a server of its own in a temporary folder, where the machine has one."""
+"""The same store on PostgreSQL."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any
-
-import pytest
-from processes.ports import free_port
 
 from tandem.views.answers.point import all_answers, answer
 from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
-
-
-def _as_owner() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: then `nobody` owns the server."""
-    if os.getuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """URL of a fresh server's database, on a socket in a folder of its own."""
-    if not all(map(shutil.which, ("initdb", "pg_ctl", "postgres"))):
-        pytest.skip("this machine has no PostgreSQL server (initdb, pg_ctl and postgres in PATH)")
-    pytest.importorskip("psycopg", reason="psycopg isn't installed")
-    folder, owner = Path(tempfile.mkdtemp(prefix="tandem-pg-")), _as_owner()
-    if owner:
-        os.chown(folder, owner["user"], owner["group"])
-    data, port = folder / "data", free_port()
-    run = {"check": True, "capture_output": True, "cwd": folder, "timeout": 120, **owner}
-    try:
-        subprocess.run(["initdb", "-D", data, "-U", "tandem", "-A", "trust", "-E", "UTF8", "--no-sync"], **run)
-        options = f"-k {folder} -p {port} -c listen_addresses='' -c fsync=off"
-        start: list[Any] = ["pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"]
-        subprocess.run(start, **{**run, "capture_output": False, "stdout": subprocess.DEVNULL})
-    except (subprocess.SubprocessError, OSError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        pytest.skip(f"PostgreSQL doesn't start here: {error}")
-    yield f"postgresql://tandem@/postgres?host={folder}&port={port}"
-    subprocess.run(["pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def url(server: str) -> str:
-    """The server's database without tables."""
-    import psycopg
-
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    return server
-
-
-@pytest.fixture
-def postgres(url: str, bench_class: type[Any]) -> Iterator[Any]:
-    bench = bench_class(url)
-    yield bench
-    bench.store.close()
 
 
 def test_publishing_rolling_back_and_pruning(postgres: Any) -> None:
