@@ -18,11 +18,13 @@ from tandem.formats.files.reading import FileRef, expand
 from tandem.formats.parquet.guarded_readers import reader_server
 from tandem.journal.index import GAP_REMEDY, LaneGap
 from tandem.pipelines.bounded.flags import parse
-from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan, work_items, workers_for
+from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan, workers_for
 from tandem.pipelines.bounded.progress import board_in, shown_progress
 from tandem.pipelines.bounded.publishing import Job, judge_bad, published
 from tandem.pipelines.bounded.taken_in import Taken, note_taken
 from tandem.pipelines.bounded.time_units import unit_notes
+from tandem.pipelines.bounded.up_to_date import nothing_new
+from tandem.pipelines.bounded.work_items import work_items
 from tandem.pipelines.delivery.beside import deliver_once
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
@@ -40,7 +42,7 @@ from tandem.schemas.privacy.printable import printable
 from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
 from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
 from tandem.transforms.batch.early_times import CountEarlyTimes
-from tandem.transforms.batch.layers import WriteLayers
+from tandem.transforms.batch.layers import LayerTarget, WriteLayers
 from tandem.transforms.batch.work import ReadWork, Work
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
@@ -71,7 +73,7 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
         batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary, config.shards)
         updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
-        target = config.layer_target
+        target = _layer_target(config)
         layers = (
             [updates | "Layers" >> WriteLayers(definition, url, work.batch_run, target, self.scratch)] if target else []
         )
@@ -85,6 +87,12 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         counts = (received, counted, newest, *layers)
         finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files, early)
         _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
+
+
+def _layer_target(config: BackfillConfig) -> LayerTarget | None:
+    """Where and when its states become files; None: they are rows."""
+    place = config.layers or config.home.layers
+    return None if config.layer_threshold is None else LayerTarget(place, config.layer_threshold)
 
 
 def run(arguments: Arguments, *, processes: bool = False) -> None:
@@ -173,7 +181,7 @@ def _build_and_publish(
             for line in job.plan.passed_by:
                 note(line)
             if not job.plan.anything_new:
-                console.print(f"{job.config.definition.name}: nothing new; boundary {job.plan.boundary} stays")
+                console.print(nothing_new(job.config, job.plan))
         jobs = [job for job in jobs if job.plan.anything_new]
         for sharing in _sharing([job for job in jobs if job.plan.generations]):
             _build_batch_runs(sharing, options, store, console, seconds)

@@ -29,7 +29,7 @@ from tandem.formats.files.pieces import (
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.source.partitions import partition_values
 
-__all__ = ["Note", "expand", "file_at", "format_of", "real_path", "unread"]
+__all__ = ["Note", "expand", "file_at", "format_of", "listed_paths", "real_path", "unread"]
 
 _TEXTS: Final[dict[str, FileFormat]] = {
     ".jsonl": "jsonl",
@@ -62,13 +62,7 @@ def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY, note: Note =
     itself. `memory`: bytes that reading a piece of one may take. Raises SourceFileError for a pattern that names
     nothing, an ending that isn't known, and a file that can't be read.
     """
-    if not patterns:
-        raise SourceFileError("no files named; name at least one file, folder or pattern")
-    named, matched = set[str](), set[str]()
-    for pattern in patterns:
-        local = local_path(pattern)
-        found = _remote(pattern) if local is None else [real_path(path) for path in _local(pattern, local)]
-        (named if found == [pattern] or _is_file(local) else matched).update(found)
+    named, matched = _paths_of(patterns)
     paths = sorted(named | matched)
     with ThreadPoolExecutor(min(os.cpu_count() or 1, max(len(paths), 1)), "digest") as several:
         refs = list(several.map(partial(file_at, memory=memory), paths))
@@ -78,6 +72,23 @@ def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY, note: Note =
         if not ref.size:
             note(f"{ref.path}: passed by: an empty file")
     return [ref for ref in refs if ref.size]
+
+
+def listed_paths(patterns: Sequence[str]) -> list[str]:
+    """As `expand`, the paths alone: no file is read."""
+    return sorted(set[str]().union(*_paths_of(patterns)))
+
+
+def _paths_of(patterns: Sequence[str]) -> tuple[set[str], set[str]]:
+    """(paths that are named, paths that match)."""
+    if not patterns:
+        raise SourceFileError("no files named; name at least one file, folder or pattern")
+    named, matched = set[str](), set[str]()
+    for pattern in patterns:
+        local = local_path(pattern)
+        found = _remote(pattern) if local is None else [real_path(path) for path in _local(pattern, local)]
+        (named if found == [pattern] or _is_file(local) else matched).update(found)
+    return named, matched
 
 
 def file_at(path: str, memory: int = MAX_PIECE_MEMORY) -> FileRef:

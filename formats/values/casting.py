@@ -13,7 +13,7 @@ from tandem.formats.dead_letters.verdicts import DECODE, Verdicts, short
 
 __all__ = ["INTEGER", "NOTHING", "cast_where", "each", "refuse", "try_integers"]
 
-NOTHING: Final = pa.scalar(None, pa.string())
+NOTHING: Final = pa.nulls(1, pa.string())[0]
 INTEGER: Final = r"^-?[0-9]+$"
 
 

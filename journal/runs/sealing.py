@@ -29,7 +29,7 @@ _LOG: Final = logging.getLogger(__name__)
 _TELL_EVERY: Final = 1_000
 """Attempts to seal a lane between two words on it."""
 
-NO_MESSAGES = pa.RecordBatch.from_pylist([], schema=MESSAGE_SCHEMA)
+NO_MESSAGES = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in MESSAGE_SCHEMA.types], schema=MESSAGE_SCHEMA)
 """A batch of none."""
 
 

@@ -45,8 +45,13 @@ MAX_BLOCK_BYTES: Final = 1 << 30
 """Largest block, before compression, that is written or read."""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_EMPTY: Final = pa.scalar(b"", pa.binary())
-_MAP_END: Final = pa.scalar(b"\x00", pa.binary())
+_EMPTY, _MAP_END = (
+    # As pyarrow makes them of Python's values; but that imports pandas, if it is there, which takes a while.
+    pa.Array.from_buffers(
+        pa.binary(), 1, [None, pa.py_buffer(bytes([0] * 4 + [len(end), 0, 0, 0])), pa.py_buffer(end)]
+    )[0]
+    for end in (b"", b"\x00")
+)
 _Longs = npt.NDArray[np.int64]
 _Unsigned = npt.NDArray[np.uint64]
 

@@ -7,13 +7,12 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.formats.files.listing import real_path
-from tandem.formats.files.pieces import MAX_PIECE_MEMORY
-from tandem.formats.files.reading import FileRef, expand, split
+from tandem.formats.files.listing import expand, real_path
+from tandem.formats.files.pieces import MAX_PIECE_MEMORY, FileRef
 from tandem.journal.index import JournalIndex, LaneGap, SegmentRef
 from tandem.journal.reading import segments_of
 from tandem.journal.runs.completeness import complete_to
@@ -21,24 +20,18 @@ from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.runners.options.max_bad import DEFAULT_MAX_BAD, MaxBad
 from tandem.runners.options.places import Home
-from tandem.schemas.definition.loading import Definition, Source
+from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.source.partitions import partition_values
-from tandem.transforms.batch.layers import LayerTarget
-from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 from tandem.views.batch.built import built
 from tandem.views.rows import NOTHING_TOLD, BatchRun, FileSet, SegmentFile, Told
 from tandem.views.store import ViewStore
 
-__all__ = ["PIECE_BYTES", "WORKER_BYTES", "BackfillConfig", "Plan", "plan", "work_items", "workers_for"]
+__all__ = ["WORKER_BYTES", "BackfillConfig", "Plan", "files_of", "plan", "workers_for"]
 
-PIECE_BYTES: Final = 16 << 20
-"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
 WORKER_BYTES: Final = 16 << 20
 """A worker more gets at least this much to read."""
 _MESSAGE_BYTES: Final = 100
-_SEGMENT_MESSAGES: Final = 100_000
-"""Messages of the segments that one item of work reads, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +68,6 @@ class BackfillConfig:
     """A batch run of so many states, or more, writes them into files; None: rows of the database, always."""
     layers: str | None = None
     """Where these files lie; None: where the home says."""
-
-    @property
-    def layer_target(self) -> LayerTarget | None:
-        """Where and when its states become files."""
-        return (
-            None if self.layer_threshold is None else LayerTarget(self.layers or self.home.layers, self.layer_threshold)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,20 +160,6 @@ def workers_for(size: int) -> int:
     return max(min(os.cpu_count() or 1, size // WORKER_BYTES), 1)
 
 
-def work_items(work: Plan, source: Source) -> Iterator[Work]:
-    for ref in work.files:
-        for number, piece in enumerate(split(ref, PIECE_BYTES, source)):
-            yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
-    held: list[SegmentRef] = []
-    for segment in work.segments:
-        held.append(segment)
-        if sum(ref.count for ref in held) >= _SEGMENT_MESSAGES:
-            yield Work(SegmentWork(tuple(held)))
-            held = []
-    if held:
-        yield Work(SegmentWork(tuple(held)))
-
-
 @dataclass(frozen=True, slots=True)
 class _New:
     """What the journal has after a boundary."""
@@ -260,6 +232,12 @@ def _follower(store: ViewStore, definition: Definition) -> str | None:
     """The live run that a version which isn't served yet will be served with, if one is catching up."""
     live = built(store, definition.version).live_run
     return live.run if live is not None else None
+
+
+def files_of(config: BackfillConfig, store: ViewStore) -> Iterable[SegmentFile]:
+    """The files that the served batch run of a config's definition, and its ancestors, have read."""
+    served = store.publishing.served(config.definition.name)
+    return _files_of(store, store.batch.get(served.batch_run) if served and served.batch_run else None)
 
 
 def _files_of(store: ViewStore, batch_run: BatchRun | None) -> Iterable[SegmentFile]:

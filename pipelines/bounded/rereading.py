@@ -14,7 +14,7 @@ from tandem.journal.reading import segments_of
 from tandem.journal.storage.blobs import BlobMissingError
 from tandem.journal.storage.layout import generation_path, lane_name
 from tandem.journal.storage.opening import journal_exists, open_blobs
-from tandem.pipelines.bounded.plan import PIECE_BYTES
+from tandem.pipelines.bounded.work_items import PIECE_BYTES
 from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SegmentError, SourceFileError, UserError
 from tandem.transforms.batch.work import FileWork, SegmentWork, Work

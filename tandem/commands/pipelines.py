@@ -49,6 +49,10 @@ def backfill(context: typer.Context) -> None:
     """Run definitions over files and sealed generations, and publish (takes Beam's flags too)."""
     if _helped("backfill", context.args):
         return
+    from tandem.pipelines.bounded.up_to_date import is_up_to_date
+
+    if is_up_to_date(context.args):
+        return
     from tandem.pipelines.backfill import BACKFILL
     from tandem.pipelines.planning.launch import launch
 

@@ -8,7 +8,8 @@ from random import Random
 import pyarrow as pa
 
 from tandem.journal.storage.blobs import BlobStore
-from tandem.pipelines.bounded.plan import Plan, work_items
+from tandem.pipelines.bounded.plan import Plan
+from tandem.pipelines.bounded.work_items import work_items
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.batch.aggregate import BatchRunRef, _Aggregate
 from tandem.transforms.batch.counts import Counts, _finish, _of_tally, _of_update, add_counts

@@ -1,0 +1,34 @@
+"""What a plan reads, in items of work for a runner's workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from tandem.formats.files.reading import split
+from tandem.journal.index import SegmentRef
+from tandem.pipelines.bounded.plan import Plan
+from tandem.schemas.definition.loading import Source
+from tandem.transforms.batch.work import FileWork, SegmentWork, Work
+
+__all__ = ["PIECE_BYTES", "work_items"]
+
+PIECE_BYTES: Final = 16 << 20
+"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
+_SEGMENT_MESSAGES: Final = 100_000
+"""Messages of the segments that one item of work reads, about."""
+
+
+def work_items(work: Plan, source: Source) -> Iterator[Work]:
+    """Pieces of files, and segments of the journal, several at a time."""
+    for ref in work.files:
+        for number, piece in enumerate(split(ref, PIECE_BYTES, source)):
+            yield Work(FileWork(piece, number, work.file_sets[0].generation, work.arrival_time))
+    held: list[SegmentRef] = []
+    for segment in work.segments:
+        held.append(segment)
+        if sum(ref.count for ref in held) >= _SEGMENT_MESSAGES:
+            yield Work(SegmentWork(tuple(held)))
+            held = []
+    if held:
+        yield Work(SegmentWork(tuple(held)))
