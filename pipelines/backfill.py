@@ -20,8 +20,7 @@ from tandem.journal.index import GAP_REMEDY, LaneGap
 from tandem.pipelines.bounded.flags import parse
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan, workers_for
 from tandem.pipelines.bounded.progress import board_in, shown_progress
-from tandem.pipelines.bounded.publishing import Job, judge_bad, published
-from tandem.pipelines.bounded.taken_in import Taken, note_taken
+from tandem.pipelines.bounded.publishing import Job, judge_bad, noted, published
 from tandem.pipelines.bounded.time_units import unit_notes
 from tandem.pipelines.bounded.up_to_date import nothing_new
 from tandem.pipelines.bounded.work_items import work_items
@@ -30,6 +29,8 @@ from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch, plain_options
 from tandem.pipelines.scratch import scratch_folder
+from tandem.pipelines.templated.detection import is_template
+from tandem.pipelines.templated.publishing import PublishBatchRun, publish_batch_run
 from tandem.runners.local.forked_workers import worker_processes
 from tandem.runners.local.memory import keep_memory
 from tandem.runners.options.reading import Arguments
@@ -64,6 +65,8 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
 
     job: Job
     scratch: str | None
+    alone: bool = False
+    """Nobody waits for the job: it publishes itself what it has built."""
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
@@ -86,7 +89,9 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         )
         counts = (received, counted, newest, *layers)
         finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files, early)
-        _ = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
+        finished = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
+        if self.alone:
+            _ = finished | "Publish" >> PublishBatchRun(self.job)
 
 
 def _layer_target(config: BackfillConfig) -> LayerTarget | None:
@@ -145,7 +150,41 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: li
         for config in configs:
             _check_version(store, config)
             store.definitions.register(compile_definition(config.definition), config.definition_text)
+        if is_template(options):
+            _launch_alone(configs, options, store, note, listed)
+            return
         _build_and_publish(configs, options, store, console, note, listed, seconds, served)
+
+
+def _launch_alone(
+    configs: Sequence[BackfillConfig],
+    options: PipelineOptions,
+    store: ViewStore,
+    note: Callable[[str], None],
+    listed: Sequence[FileRef],
+) -> None:
+    """Write the job of a template down, which builds and publishes without this launcher. Raises UserError for
+    definitions that make several jobs.
+    """
+    jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
+    for job in (job for job in jobs if job.plan.anything_new and not job.plan.generations):
+        _start(job, store)
+        store.batch.finish(job.plan.batch_run, BatchManifest())
+        publish_batch_run(job)
+    sharing = _sharing([job for job in jobs if job.plan.generations])
+    if len(sharing) > 1:
+        raise UserError(f"these definitions make {len(sharing)} jobs, and a template is one; launch it one by one")
+    for line in (line for job in jobs for line in job.plan.passed_by):
+        note(line)
+    scratch = f"{configs[0].scratch}/{sharing[0][0].plan.batch_run}" if sharing and configs[0].scratch else None
+    launch(build(sharing[0], options, store, scratch, alone=True) if sharing else _nothing_new(options))
+
+
+def _nothing_new(options: PipelineOptions) -> beam.Pipeline:
+    """A launch that finds nothing to do must be a job all the same."""
+    pipeline = beam.Pipeline(options=options)
+    _ = pipeline | "NothingNew" >> beam.Create(["nothing new"])
+    return pipeline
 
 
 def _once(console: Console) -> Callable[[str], None]:
@@ -192,7 +231,7 @@ def _build_and_publish(
         failed += [error for error in errors if error is not None]
         whole = [job for job, error in zip(jobs, errors, strict=True) if error is None]
         for job in whole:
-            note_taken(job.config.home, _taken(job))
+            noted(job)
         good = [job for job in whole if job.config.publish]
         configs = tuple(job.config for job in good if not published(job, store, console, builds_left, served))
         if not configs:
@@ -204,20 +243,6 @@ def _build_and_publish(
         raise failed[0]
     if gaps:
         raise JournalError(f"{'; '.join(map(str, gaps))}: what comes after it isn't in batch; {GAP_REMEDY}")
-
-
-def _taken(job: Job) -> Taken:
-    """What is to be known of it should the view store be lost."""
-    config = job.config
-    return Taken(
-        config.definition.name,
-        config.definition.version,
-        job.plan.batch_run,
-        config.definition_text,
-        tuple((ref.path, ref.size, ref.digest) for ref in job.plan.files),
-        config.complete_until,
-        job.plan.arrival_time,
-    )
 
 
 def _sharing(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -278,8 +303,10 @@ def build(
     store: ViewStore,
     scratch: str | None = None,
     board: str | None = None,
+    *,
+    alone: bool = False,
 ) -> beam.Pipeline:
-    """The graph of jobs that read the same; their batch runs are begun in the store."""
+    """The graph of jobs that read the same; their batch runs are begun in the store. `alone`: see BatchView."""
     for job in jobs:
         _start(job, store)
     pipeline = beam.Pipeline(options=options)
@@ -288,7 +315,7 @@ def build(
     definitions = tuple(job.config.definition for job in jobs)
     batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal, board)
     for job in jobs:
-        batches | job.config.definition.name >> BatchView(job, scratch)
+        batches | job.config.definition.name >> BatchView(job, scratch, alone)
     return pipeline
 
 

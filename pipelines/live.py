@@ -21,6 +21,7 @@ from tandem.pipelines.delivery.beside import delivering
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_RUN, NoStore, Sketch, plain_options
+from tandem.pipelines.templated.detection import is_template
 from tandem.pipelines.unbounded import following, native
 from tandem.pipelines.unbounded.config import LiveConfig, parse
 from tandem.pipelines.unbounded.live_runs import base_of, end_live_runs, start_live_run
@@ -82,6 +83,9 @@ def _run_to_the_end(
     if config.resume:
         standing_state(options, config.home, manifest.id)
     runs = [start_live_run(store, blobs, config.home, manifest, d, config.base) for d in config.definitions]
+    if is_template(options):
+        launch(build(config, options, manifest, runs, store, number))
+        return
     with delivering(config.home.store, config.definitions):
         with watch(config.home, config.definitions, runs, config.screen):
             end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)

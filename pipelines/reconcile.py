@@ -24,13 +24,16 @@ from tandem.pipelines.bounded.rereading import Reread, begun_at, plan_reread
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, Sketch, plain_options
+from tandem.pipelines.templated.commands import command_pipeline
+from tandem.pipelines.templated.detection import is_template
 from tandem.runners.options.beam import beam_options
+from tandem.runners.options.definition_places import definition_at
 from tandem.runners.options.places import Home, scratch_below
 from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import compile_definition
-from tandem.schemas.definition.loading import Definition, load
+from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import ParityError, UserError
 from tandem.schemas.privacy.files import need_folder
 from tandem.storage.urls import beside
@@ -84,7 +87,7 @@ class ReconcileConfig:
 def parse(arguments: Arguments) -> tuple[ReconcileConfig, PipelineOptions]:
     """A config, and Beam's options. Raises UserError."""
     arguments.check_required()
-    return config_of(arguments, load(Path(arguments["definition"]))), beam_options(arguments)
+    return config_of(arguments, definition_at(arguments["definition"])), beam_options(arguments)
 
 
 def config_of(arguments: Arguments, definition: Definition) -> ReconcileConfig:
@@ -97,6 +100,9 @@ def config_of(arguments: Arguments, definition: Definition) -> ReconcileConfig:
 def run(arguments: Arguments) -> None:
     """Reconcile and say what was found. Raises TandemError, among them ParityError for errors in the logic."""
     config, options = parse(arguments)
+    if is_template(options):
+        launch(command_pipeline(arguments, options))
+        return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     outcome = reconcile(config, options)
     for line in report(config.definition.name, outcome, dry_run=config.dry_run):

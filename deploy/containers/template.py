@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from tandem.pipelines.launchables import launchable
-from tandem.pipelines.planning.launch import entry
+from tandem.pipelines.templated.entry import main
 
 if __name__ == "__main__":
-    entry(launchable(Path(__file__).stem))
+    main(Path(__file__).stem)

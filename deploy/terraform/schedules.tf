@@ -30,10 +30,9 @@ resource "google_cloud_scheduler_job" "job" {
         containerSpecGcsPath = "${google_storage_bucket.staging.url}/${google_storage_bucket_object.template[each.key].name}"
         parameters = merge(
           local.parameters[each.key],
-          { sdk_container_image = var.images[each.key] },
           each.key == "backfill" ? { scratch = "${google_storage_bucket.staging.url}/scratch" } : {},
         )
-        environment = local.environment[each.key]
+        environment = merge(local.environment[each.key], { sdkContainerImage = var.images[each.key] })
       }
     }))
 

@@ -9,6 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_t
 
 from tandem.formats.dead_letters.reasons import reasons
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan
+from tandem.pipelines.bounded.taken_in import Taken, note_taken
 from tandem.runners.submission.interrupts import held_back
 from tandem.schemas.errors import (
     BatchOutdatedError,
@@ -21,7 +22,7 @@ from tandem.schemas.privacy.printable import printable
 from tandem.views.rows import Publication
 from tandem.views.store import ViewStore
 
-__all__ = ["Job", "judge_bad", "published"]
+__all__ = ["Job", "judge_bad", "noted", "published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,21 @@ def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError |
         f"{name}: {bad:,} of {read:,} records are bad, more than --max-bad {limit.text}: nothing is published, and "
         "what was read counts as unread; mend it, or take it in with a higher --max-bad"
     )
+
+
+def noted(job: Job) -> None:
+    """Write down what the batch run took in, should the view store be lost."""
+    config = job.config
+    taken = Taken(
+        config.definition.name,
+        config.definition.version,
+        job.plan.batch_run,
+        config.definition_text,
+        tuple((ref.path, ref.size, ref.digest) for ref in job.plan.files),
+        config.complete_until,
+        job.plan.arrival_time,
+    )
+    note_taken(config.home, taken)
 
 
 def published(job: Job, store: ViewStore, console: Console, builds_left: int, served: list[str]) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
+from tandem.runners.options.definition_places import definition_at, text_at
 from tandem.schemas.definition import yaml_lines
-from tandem.schemas.definition.loading import Definition, load
+from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
 
 __all__ = ["definition_text", "load_definitions"]
@@ -15,7 +15,7 @@ __all__ = ["definition_text", "load_definitions"]
 
 def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
     """The definitions, none of them twice. Raises DefinitionError, or UserError for two of one name."""
-    definitions = tuple(load(Path(path)) for path in paths)
+    definitions = tuple(definition_at(path) for path in paths)
     names = [definition.name for definition in definitions]
     for name in names:
         if names.count(name) > 1:
@@ -25,12 +25,12 @@ def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
 
 def definition_text(path: str) -> str:
     """A definition's text with its Avro schemas in it, so that it can be read wherever the view store is."""
-    text = Path(path).read_text(encoding="utf-8")
+    text = text_at(path)
     value = yaml_lines.read(text, path).value
     revisions = value["source"].get("revisions", {})
     if isinstance(value["source"]["schema"], dict) and not _names_files(revisions):
         return text
-    source = load(Path(path)).source
+    source = definition_at(path).source
     value["source"]["schema"] = source.avro_schema
     if revisions:
         value["source"]["revisions"] = source.revisions

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    PipelineOptions,
+    SetupOptions,
+    StandardOptions,
+)
 from apache_beam.runners.runner import PipelineResult
 
 from tandem.runners.beam_patches.launcher import patch_launcher
@@ -69,6 +75,7 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
     quieten()
     patch_launcher()
     _ask_no_pip(pipeline.options)
+    _without_main(pipeline.options)
     try:
         return pipeline.run()
     except TandemError as error:
@@ -89,8 +96,17 @@ def _ask_no_pip(options: PipelineOptions) -> None:
         options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
 
 
+def _without_main(options: PipelineOptions) -> None:
+    """Nothing that a pipeline needs lies in the module that was started, which Beam would pickle for Dataflow."""
+    options.view_as(SetupOptions).save_main_session = False
+
+
 def wait(result: PipelineResult) -> None:
-    """Wait for the end. Raises FencedError when another writer took a lane over, TandemError when the job failed."""
+    """Wait for the end; of a job that was only written down, as a template, there is none. Raises FencedError when
+    another writer took a lane over, TandemError when the job failed.
+    """
+    if not getattr(result, "has_job", True):
+        return
     try:
         state = result.wait_until_finish()
     except TandemError as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tandem.command_list.entry import Entry
+from tandem.command_list.entry import Entry, Flags
 
-__all__ = ["DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS"]
+__all__ = ["DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS", "TEMPLATE"]
 
 PUBSUB: Final[tuple[Entry, ...]] = (
     Entry(
@@ -134,5 +134,35 @@ FLINK: Final[tuple[Entry, ...]] = (
         "flink.stop_job",
         "Stop a job with a savepoint, from which `tandem live --runner flink --resume RUN` goes on.",
         "tandem flink stop-job 000001-5f",
+    ),
+)
+_FLEX: Final[tuple[Entry, ...]] = (
+    Entry(
+        "build",
+        "flex_templates.build",
+        "Write the specification that Dataflow launches: image, language, and parameters with their forms.",
+        "tandem template flex build live --image europe-docker.pkg.dev/demo/tandem/live@sha256:12ab --to live.json",
+    ),
+    Entry(
+        "run",
+        "flex_templates.run",
+        "Launch a template with the flags of its pipeline, which are looked at before anything is sent.",
+        "tandem template flex run live --template gs://demo/live.json --project demo --region europe-west1 --lanes 4",
+        Flags.BEAM_TOO,
+    ),
+    Entry(
+        "describe",
+        "flex_templates.describe",
+        "Show the parameters of a template: what each is for, what it may be, and what goes without it.",
+        "tandem template flex describe live",
+    ),
+)
+TEMPLATE: Final[tuple[Entry, ...]] = (
+    Entry("flex", "", "Flex Templates: build, run, describe.", commands=_FLEX),
+    Entry(
+        "definition",
+        "flex_templates.definition",
+        "Write a definition with its Avro schemas in it, as one file that jobs elsewhere can read.",
+        "tandem template definition clicks.yaml --to gs://demo-tandem/clicks.yaml",
     ),
 )

@@ -1,0 +1,12 @@
+"""Whether a launch only writes the job down, for Dataflow to start."""
+
+from __future__ import annotations
+
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
+__all__ = ["is_template"]
+
+
+def is_template(options: PipelineOptions) -> bool:
+    """Whether the job is written to a file, as the launcher of a Flex Template asks for; it starts without it."""
+    return bool(options.view_as(GoogleCloudOptions).template_location)

@@ -1,0 +1,160 @@
+"""Templates launched as Dataflow launches them, on a fake GCS and PostgreSQL, and run from what was staged.
+
+The launcher's part is real to the last byte: parameters, Dataflow's own runner, a job and a pipeline in the bucket. The
+service's part is Prism with a pool of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from apache_beam.internal.gcp import auth
+from processes import emulated
+from samples import sales
+from samples.sales import START, TILE, Sale
+from servers.dataflow_service import ended_states, staged_job, worker_pool
+from servers.object_servers import ObjectServer, server_of
+from servers.postgres_server import postgres_server
+
+from tandem.emulator.server import EmbeddedPubSub
+from tandem.pipelines.launchables import launchable
+from tandem.pipelines.planning.launch import launch
+from tandem.runners.dataflow.templates.parameters import flags_of_parameters
+from tandem.storage.opening import objects_at
+from tandem.storage.urls import location
+from tandem.views.answers.point import all_answers
+from tandem.views.storage.opening import close_store, open_store
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("processes")]
+
+IMAGE = f"europe-docker.pkg.dev/demo/tandem/backfill@sha256:{'0' * 64}"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A bucket, a view store, and the project's flags."""
+
+    server: ObjectServer
+    folder: Path
+    store: str
+
+    def place(self, name: str) -> str:
+        return self.server.place(f"{self.folder.name}/{name}")
+
+    def put(self, name: str, data: bytes) -> str:
+        where = location(self.place(name))
+        objects_at(where).put(where.key, data)
+        return str(where)
+
+    def launch(self, name: str, **parameters: str) -> tuple[dict[str, Any], Any]:
+        """As the launcher of a template calls it: each parameter once, and flags of the service's own."""
+        given = {
+            "definition": self.place("sales.yaml"),
+            "home": self.place("home"),
+            "store": self.store,
+            **parameters,
+            "runner": "DataflowRunner",
+            "project": "demo",
+            "region": "europe-west1",
+            "job_name": f"tandem-{name}",
+            "temp_location": self.place("temp"),
+            "staging_location": self.place("staging"),
+            "template_location": self.place(f"launches/{name}/job_object"),
+            "sdk_container_image": IMAGE,
+        }
+        words = [f"--{key}={value}" for key, value in given.items()]
+        launch(launchable(name), [*flags_of_parameters(name, words), "--no_auth"])
+        return staged_job(given["template_location"])
+
+    def answers(self) -> Mapping[Any, int]:
+        return {(row.key, row.start): row.events for row in all_answers(open_store(self.store), sales.compiled())}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    server = server_of("gcs", request, monkeypatch)
+    monkeypatch.setattr(auth._Credentials, "get_service_credentials", classmethod(lambda cls, options: None))
+    try:
+        with postgres_server() as postgres:
+            made = Cloud(server, tmp_path, postgres.url)
+            made.put("sales.yaml", sales.text().encode())
+            yield made
+            close_store(postgres.url)
+    except LookupError as error:
+        pytest.skip(str(error))
+
+
+def some(count: int, first: int = 0) -> list[Sale]:
+    return [Sale(f"s{n}", START + n * TILE // 3, shop="ab"[n % 2]) for n in range(first, first + count)]
+
+
+def expected(items: list[Sale]) -> Mapping[Any, int]:
+    return {place: measures["sales"] for place, measures in sales.expected(items).items()}
+
+
+def lines(items: list[Sale]) -> bytes:
+    return b"\n".join(sale.payload() for sale in items) + b"\n"
+
+
+def test_a_backfill_serves_what_it_has_built(cloud: Cloud) -> None:
+    items = some(40)
+    cloud.put("in/a.jsonl", lines(items[:25]))
+    cloud.put("in/b.jsonl", lines(items[25:]))
+    job, pipeline = cloud.launch("backfill", files=f"{cloud.place('in/a*')},{cloud.place('in/b*')}", copies="false")
+    store = open_store(cloud.store)
+    assert store.publishing.served("sales") is None, "the launcher serves nothing"
+    assert (job["type"], job["name"]) == ("JOB_TYPE_BATCH", "tandem-backfill")
+    (pool,) = job["environment"]["workerPools"]
+    assert [image["containerImage"] for image in pool["sdkHarnessContainerImages"]] == [IMAGE]
+    assert not [package for package in pool["packages"] if "main_session" in package["name"]]
+    with worker_pool(cloud.folder) as workers:
+        assert ended_states(job, pipeline, workers)[-1] == "DONE"
+        served = store.publishing.served("sales")
+        assert served is not None
+    assert cloud.answers() == expected(items)
+    assert [one.ordinal for one in store.publishing.publications("sales")] == [1]
+    _, pipeline = cloud.launch("backfill", files=cloud.place("in/*"))
+    names = {transform.unique_name.partition("/")[0] for transform in pipeline.components.transforms.values()}
+    assert "NothingNew" in names, "a launch that finds nothing to do is a job all the same"
+
+
+def test_a_backfill_that_reads_too_much_that_is_bad_serves_nothing(cloud: Cloud) -> None:
+    cloud.put("in/a.jsonl", lines(some(10)) + b"{\n" * 10)
+    job, pipeline = cloud.launch("backfill", files=cloud.place("in/*"), max_bad="5%")
+    with worker_pool(cloud.folder) as workers:
+        assert ended_states(job, pipeline, workers)[-1] == "DONE"
+    assert open_store(cloud.store).publishing.served("sales") is None
+    assert "--max-bad 5%" in (cloud.folder / "workers.log").read_text(encoding="utf-8")
+
+
+def test_reconciling_is_a_job_of_one_step(cloud: Cloud) -> None:
+    items = some(20)
+    cloud.put("in/a.jsonl", lines(items))
+    job, pipeline = cloud.launch("backfill", files=cloud.place("in/*"))
+    with worker_pool(cloud.folder) as workers:
+        assert ended_states(job, pipeline, workers)[-1] == "DONE"
+        store = open_store(cloud.store)
+        with store.database.write() as connection:  # as damage would
+            connection.execute(sa.text("DELETE FROM batch_states WHERE tile = (SELECT min(tile) FROM batch_states)"))
+        job, pipeline = cloud.launch("reconcile", deep="true")
+        assert ended_states(job, pipeline, workers)[-1] == "DONE"
+    assert cloud.answers() == expected(items)
+
+
+def test_live_runs_from_what_was_staged(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic, subscription = "projects/demo/topics/sales", "projects/demo/subscriptions/sales"
+    with EmbeddedPubSub() as emulator:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.address)
+        emulated.make(topic, subscription)
+        items = some(30)
+        emulated.publish(topic, [sale.payload() for sale in items])
+        job, pipeline = cloud.launch("live", subscription=subscription, until_idle="12s", accept="emulator")
+        assert job["type"] == "JOB_TYPE_STREAMING"
+        with worker_pool(cloud.folder) as workers:
+            assert ended_states(job, pipeline, workers)[-1] == "DONE"
+    assert cloud.answers() == expected(items)
