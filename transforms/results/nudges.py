@@ -118,15 +118,15 @@ class _Drain(beam.DoFn):  # type: ignore[misc]
         self._drainer: Drainer | None = None
 
     def start_bundle(self) -> None:
-        self._fired = False
+        self._window: Any = None
 
-    def process(self, pane: tuple[str, Any]) -> None:
-        self._fired = True
+    def process(self, pane: tuple[str, Any], window: Any = beam.DoFn.WindowParam) -> None:
+        self._window = window
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if not self._fired:
-            return
-        yield WindowedValue(self._drained(), MIN_TIMESTAMP, [GlobalWindow()])
+        """The count is in the window of the last pane: the output has the windows of the panes."""
+        if self._window is not None:
+            yield WindowedValue(self._drained(), self._window.max_timestamp(), [self._window])
 
     def _drained(self) -> int:
         """How many revisions were written. A store that is down, or a version that isn't served, holds nothing up:

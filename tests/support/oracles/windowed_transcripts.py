@@ -21,6 +21,7 @@ FIELDS = {"page": str, "at": float, "amount": float, "id": str}
 MEASURES: dict[str, object] = {"n": "count", "total": {"sum": "amount"}}
 
 RUNNER = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
+PRISM = "tandem.runners.local.tied_prism.TiedPrismRunner"
 
 Pane = tuple[str, int, int, str, int, float | None]
 """timing, start and end of the window in seconds, page, number, total"""
@@ -74,10 +75,12 @@ def stream(story: Sequence[Step], form: Any) -> Stream:
     return told.advance_watermark_to_infinity()
 
 
-def told(story: Sequence[Step], form: Any, branches: Mapping[str, beam.PTransform]) -> dict[str, list[Pane]]:
+def told(
+    story: Sequence[Step], form: Any, branches: Mapping[str, beam.PTransform], runner: str = RUNNER
+) -> dict[str, list[Pane]]:
     """What branches of a pipeline make of the story's clicks, pane by pane."""
     run = secrets.token_hex(8)
-    with beam.Pipeline(options=PipelineOptions([f"--runner={RUNNER}", "--streaming"])) as pipeline:
+    with beam.Pipeline(options=PipelineOptions([f"--runner={runner}", "--streaming"])) as pipeline:
         elements = pipeline | stream(story, form)
         for name, branch in branches.items():
             _ = elements | name >> branch | f"Collect {name}" >> beam.ParDo(Collect(f"{run} {name}"))

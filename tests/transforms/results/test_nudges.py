@@ -14,6 +14,7 @@ from apache_beam.transforms import trigger
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 from oracles.result_laws import check_answers, check_revisions
+from oracles.windowed_transcripts import PRISM, RUNNER
 from without_runner.result_stories import BEGIN, Event, Story, definition_of
 
 from tandem.schemas.time.durations import MINUTE
@@ -54,14 +55,14 @@ class Act(beam.DoFn):  # type: ignore[misc]
             story.close()
 
 
-def run(story: Story, path: Path, result: str, tile: str) -> list[int]:
-    """The story's steps through DrainByPanes on the DirectRunner; how many revisions its panes wrote."""
+def run(story: Story, path: Path, result: str, tile: str, runner: str = RUNNER) -> list[int]:
+    """The story's steps through DrainByPanes; how many revisions its panes wrote."""
     stream = TestStream()
     for step, end in enumerate(ENDS):
         stream = stream.add_elements([TimestampedValue(step, Timestamp(micros=BEGIN + step * MINUTE))])
         stream = stream.advance_processing_time(1).advance_watermark_to(Timestamp(micros=BEGIN + end * MINUTE))
     stream = stream.advance_watermark_to_infinity()
-    options = PipelineOptions(runner="BundleBasedDirectRunner")
+    options = PipelineOptions(runner=runner)
     options.view_as(StandardOptions).streaming = True
     counts: list[int] = []
     with beam.Pipeline(options=options) as pipeline:
@@ -78,13 +79,20 @@ def _collect(count: int, path: str) -> int:
     return count
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_panes_hasten_what_is_sent(tmp_path: Path, name: str) -> None:
+ON_PRISM = [
+    pytest.param(name, PRISM, id=f"{name}-on-prism", marks=[pytest.mark.slow] * (name != "fixed")) for name in STORIES
+]
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize(("name", "runner"), [*((name, RUNNER) for name in STORIES), *ON_PRISM])
+def test_panes_hasten_what_is_sent(tmp_path: Path, name: str, runner: str) -> None:
+    """Whatever panes a runner fires: numbers count on, timing never falls, and the last revision is the answer."""
     result, path = STORIES[name], tmp_path / "v.db"
     tile = "1h" if name == "calendar" else "1m"
     story = Story(path, definition_of(result, tile=tile))
     story.serve()
-    written = run(story, path, result, tile)
+    written = run(story, path, result, tile, runner)
     assert sum(written) == len(story.outbox()) or name == "fixed", "early messages that wait are replaced"
     assert sum(written) > 0 or name == "calendar", "the day isn't over yet"
     story.events = [event for events in MINUTES for event in events]

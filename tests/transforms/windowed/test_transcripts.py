@@ -10,7 +10,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, Sessions, SlidingWindows
-from oracles.windowed_transcripts import Click, Grouped, Measured, Pane, Step, Watermark, as_batch, as_dict, told
+from oracles.windowed_transcripts import PRISM, Click, Grouped, Measured, Pane, Step, Watermark, as_batch, as_dict, told
 
 from tandem.transforms.windowed import CalendarWindows
 
@@ -201,6 +201,33 @@ def test_forms_of_elements_make_no_difference(transcript: Transcript) -> None:
 def test_panes_of_record_batches(transcript: Transcript) -> None:
     found = told(transcript.story, as_batch, {"batches": Measured(transcript.strategy, {"event_time": "at"})})
     assert in_order(found["batches"]) == in_order(transcript.panes)
+
+
+ON_PRISM = [
+    pytest.param(one, id=one.name, marks=[] if one is TRANSCRIPTS[0] else pytest.mark.slow) for one in TRANSCRIPTS
+]
+
+
+@pytest.mark.xdist_group("processes")
+@pytest.mark.parametrize("transcript", ON_PRISM)
+def test_values_on_prism(transcript: Transcript) -> None:
+    """Prism says timing anew after a pane on time, and fires otherwise: what panes amount to is the same."""
+    branches = {"measures": Measured(transcript.strategy), "GroupByKey": Grouped(transcript.strategy)}
+    found = told(transcript.story, as_dict, branches, PRISM)
+    adds_up = transcript.mode is DISCARDING
+    assert {name: amounts(panes, adds_up) for name, panes in found.items()} == dict.fromkeys(
+        branches, amounts(transcript.panes, adds_up)
+    )
+
+
+def amounts(found: Iterable[Pane], adds_up: bool) -> dict[tuple[int, int, str], tuple[int, float]]:
+    """What the panes of each window and key come to in the end: their sum, or the last one that grew."""
+    of_window: dict[tuple[int, int, str], tuple[int, float]] = {}
+    for _, start, end, page, number, total in found:
+        place, value = (start, end, page), total or 0.0
+        known = of_window.get(place, (0, 0.0))
+        of_window[place] = (known[0] + number, known[1] + value) if adds_up else max(known, (number, value))
+    return {place: value for place, value in of_window.items() if value[0]}
 
 
 def in_order(found: Iterable[Pane]) -> dict[tuple[int, int, str], list[Pane]]:
