@@ -118,6 +118,12 @@ _ASK: Final = (
 )
 _OPERATE: Final = (
     Entry(
+        "doctor",
+        "doctor.doctor",
+        "Say what is missing or wrong on this machine and in this installation, each with what mends it.",
+        "tandem doctor --home tandem-data",
+    ),
+    Entry(
         "promote",
         "definitions.promote",
         "Serve another version in one step; refused unless it holds all that is served now.",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from orders_home import DAY_START, HOUR, Order
-from web import Web
+from samples.orders_home import DAY_START, HOUR, Order
+from servers.web import Web
 
 ORDERS = "/api/v1/definitions/orders"
 KEY = {"key": "mill,EUR"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web import Web
+from servers.web import Web
 
 from tandem.schemas.errors import UserError
 from tandem.serving.installation.replaying import ReplayPlaces, replay_letters

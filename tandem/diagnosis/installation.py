@@ -1,0 +1,142 @@
+"""What an installation says of itself: store, definitions, runs, seals, clock, files that others can reach."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from tandem.commands.private import exposed
+from tandem.diagnosis.finding import Finding, State
+from tandem.runners.options.places import Home
+from tandem.schemas.errors import NoStoreError, TandemError
+from tandem.serving.installation.health import Health, judged
+from tandem.serving.installation.journal_state import JournalState, existing_state
+from tandem.serving.questions.naming import registered_names
+from tandem.serving.questions.shown_times import ago_text
+from tandem.views.report import status_report
+from tandem.views.store import ViewStore
+
+if TYPE_CHECKING:
+    from tandem.serving.installation.journal_state import RunState
+
+__all__ = ["installation_findings"]
+
+_STALE: Final = 60 * 1_000_000
+_AHEAD: Final = 60 * 1_000_000
+"""Microseconds that another machine's clock may be ahead of this one's."""
+_FIXES: Final = {
+    "empty": "`tandem backfill` or `tandem live` with its definition; the first run publishes",
+    "stale": "`tandem live --resume`, if it should run; `tandem status {name}` says more",
+    "broken": "`tandem reconcile {name}` finds and repairs it",
+    "attention": "`tandem status {name}` says more; `tandem deadletters list {name}` for dead letters",
+}
+
+
+def installation_findings(home: str, places: Home, now: int) -> Iterator[Finding]:
+    """Of a home. `now`: wall clock, microseconds UTC."""
+    journal, found = _journal(places)
+    yield from found
+    if journal is not None:
+        yield from _runs(journal, now)
+        yield from _seals(journal, now)
+        yield from _clock(journal, now)
+    yield from _store(places, journal, now)
+    if os.path.isdir(home):
+        yield from _files(home, places)
+
+
+def _journal(places: Home) -> tuple[JournalState | None, list[Finding]]:
+    try:
+        state = existing_state(places.journal)
+    except TandemError as error:
+        return None, [Finding("journal", State.ERROR, str(error), "see docs/how-to/restart-after-crash.md")]
+    if state is None:
+        fix = "`tandem live` begins one; an installation of files alone needs none"
+        return None, [Finding("journal", State.NOTE, f"none at {places.journal}", fix)]
+    return state, [
+        Finding("journal", State.OK, f"{places.journal}: {len(state.runs)} runs, generation {state.current}")
+    ]
+
+
+def _runs(journal: JournalState, now: int) -> Iterator[Finding]:
+    for run in journal.runs:
+        if run.ended or not _is_stale(run, now):
+            continue
+        silent = f"for {ago_text(now - run.last_sign)}" if run.last_sign is not None else "ever"
+        fix = "`tandem live --resume` goes on, `tandem stop` ends it and seals its lanes"
+        yield Finding("run", State.WARNING, f"{run.id} hasn't ended, and gave no sign of life {silent}", fix)
+
+
+def _is_stale(run: RunState, now: int) -> bool:
+    return run.last_sign is None or now - run.last_sign > _STALE
+
+
+def _seals(journal: JournalState, now: int) -> Iterator[Finding]:
+    for held in journal.held[:3]:
+        since = f" for {ago_text(now - held.since)}" if held.since is not None else ""
+        lanes = ", ".join(f"{lane.run}/{lane.lane:04d}" for lane in held.lanes[:3])
+        yield Finding(
+            "seal",
+            State.WARNING,
+            f"generation {held.generation} can't be sealed{since}: held by {lanes}",
+            "`tandem seal` once the lanes' run is ended for good; a run that lives seals by itself",
+        )
+
+
+def _clock(journal: JournalState, now: int) -> Iterator[Finding]:
+    times = [run.last_sign for run in journal.runs if run.last_sign is not None]
+    times += [journal.current_since] if journal.current_since is not None else []
+    newest = max(times, default=now)
+    if newest > now + _AHEAD:
+        what = f"the journal was written {ago_text(newest - now)} ahead of this machine's clock"
+        yield Finding(
+            "clock", State.ERROR, what, "set the clocks by NTP, here and where live runs: `timedatectl set-ntp true`"
+        )
+    else:
+        yield Finding("clock", State.OK, "nothing was written ahead of it")
+
+
+def _store(places: Home, journal: JournalState | None, now: int) -> Iterator[Finding]:
+    try:
+        store = ViewStore(places.store, create=False)
+    except NoStoreError as error:
+        yield Finding("view store", State.NOTE, str(error), "`tandem backfill` or `tandem live` makes one")
+        return
+    except TandemError as error:
+        yield _told("view store", error)
+        return
+    try:
+        yield Finding("view store", State.OK, "can be read, and is of this version")
+        for name in registered_names(store):
+            yield _definition(judged(status_report(store, name), journal, now, _STALE))
+    except TandemError as error:
+        yield _told("view store", error)
+    finally:
+        store.close()
+
+
+def _told(about: str, error: TandemError) -> Finding:
+    """An error, and the command that it names itself."""
+    commands = re.findall(r"`[^`]+`", str(error))
+    return Finding(about, State.ERROR, str(error), " or ".join(commands) or "see docs/reference/view-store.md")
+
+
+def _definition(health: Health) -> Finding:
+    state = {"healthy": State.OK, "empty": State.NOTE, "attention": State.WARNING, "stale": State.WARNING}
+    fix = _FIXES.get(health.state, "").format(name=health.name)
+    return Finding(health.name, state.get(health.state, State.ERROR), f"{health.state}: {health.reason}", fix)
+
+
+def _files(home: str, places: Home) -> Iterator[Finding]:
+    if not os.access(home, os.W_OK | os.X_OK):
+        what = f"{home} can't be written by this user"
+        yield Finding(
+            "permissions", State.WARNING, what, "run as its owner, or `tandem private --group NAME` as its owner"
+        )
+    lines = exposed(home, places)
+    for line in lines:
+        yield Finding("permissions", State.WARNING, line.partition(": `")[0], f"`tandem private --home {home}`")
+    if not lines:
+        yield Finding("permissions", State.OK, "nobody else can reach what is in it")

@@ -1,0 +1,114 @@
+"""`tandem doctor`: every finding says what mends it, and the commands that it names are there."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tandem.app import app
+from tandem.command_list.commands import COMMANDS
+from tandem.diagnosis import machine
+from tandem.diagnosis.broker import broker_findings
+from tandem.diagnosis.finding import Finding, State
+from tandem.diagnosis.installation import installation_findings
+from tandem.journal.clocks import ManualClock
+from tandem.journal.runs.manifests import start_run
+from tandem.journal.storage.blobs import LocalBlobs
+from tandem.runners.options.places import Home
+
+NOW = 1_767_607_200_000_000
+
+
+def look(home: Path, now: int = NOW) -> dict[str, Finding]:
+    """By what it is about the last finding."""
+    return {each.about: each for each in installation_findings(str(home), Home.of(str(home)), now)}
+
+
+def test_nothing_has_run_yet(tmp_path: Path) -> None:
+    found = look(tmp_path)
+    assert (found["journal"].state, found["view store"].state) == (State.NOTE, State.NOTE)
+    assert "tandem backfill" in found["view store"].fix
+
+
+def test_an_installation_that_is_well(served: Any) -> None:
+    found = look(served.home)
+    assert found["view store"].state is State.OK
+    assert found["orders"].what.startswith("healthy") or found["orders"].state is State.WARNING
+
+
+def test_a_run_that_neither_lives_nor_ended_and_a_clock_that_is_behind(tmp_path: Path) -> None:
+    blobs, clock = LocalBlobs(tmp_path / "journal"), ManualClock()
+    start_run(blobs, clock, lanes=1, subscription="s", sources={"x"}, definitions=[])
+    found = look(tmp_path, clock.wall() + 3_600_000_000)
+    assert found["run"].state is State.WARNING
+    assert "tandem live --resume" in found["run"].fix
+    behind = look(tmp_path, clock.wall() - 3_600_000_000)["clock"]
+    assert (behind.state, "NTP" in behind.fix) == (State.ERROR, True)
+
+
+def test_a_store_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "views.db").write_bytes(b"no database" * 1000)
+    found = look(tmp_path)["view store"]
+    assert found.state is State.ERROR
+    assert found.fix
+
+
+def test_files_that_others_reach(served: Any) -> None:
+    (served.home / "open.txt").write_text("x")
+    (served.home / "open.txt").chmod(0o666)
+    found = look(served.home)["permissions"]
+    assert found.state is State.WARNING
+    assert "tandem private" in found.fix
+
+
+def test_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", address)
+        assert next(broker_findings()).state is State.OK
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "nowhere")
+    (found,) = broker_findings()
+    assert (found.state, "tandem emulator" in found.fix) == (State.ERROR, True)
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [(1 << 20, State.ERROR), (5 << 30, State.WARNING), (100 << 30, State.OK)],
+    ids=["full", "low", "ok"],
+)
+def test_disks(free: int, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": free, "total": 200 << 30})()
+    monkeypatch.setattr("tandem.diagnosis.machine.shutil.disk_usage", lambda _: usage)
+    found = {each.about: each for each in machine.machine_findings(str(tmp_path / "not" / "yet"))}
+    assert found["disk"].state is state
+    assert bool(found["disk"].fix) == (state is not State.OK)
+
+
+def test_the_command_says_all_and_its_exit_code_whether_something_is_broken(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+    result = CliRunner().invoke(app, ["doctor", "--home", str(served.home), "--json"])
+    findings = json.loads(result.stdout)["findings"]
+    assert result.exit_code == 1
+    assert {each["about"] for each in findings} >= {
+        "Prism",
+        "Java",
+        "disk",
+        "broker",
+        "journal",
+        "view store",
+        "orders",
+    }
+    assert [each for each in findings if each["state"] != "ok" and not each["fix"]] == []
+    names = {entry.name for entry in COMMANDS}
+    named = {name for each in findings for name in re.findall(r"`tandem ([a-z-]+)", each["fix"])}
+    assert named <= names
+    shown = CliRunner().invoke(app, ["doctor", "--home", str(served.home)])
+    assert "  -> " in shown.stdout
