@@ -14,6 +14,7 @@ import uvicorn
 from tandem.schemas.errors import LaunchError
 from tandem.serving.api.application import Application
 from tandem.serving.api.settings import Settings
+from tandem.serving.api.timed_protocol import timed_protocol
 
 __all__ = ["serve"]
 
@@ -49,6 +50,7 @@ def serve(app: Application, settings: Settings, ready: Callable[[str], None]) ->
             server_header=False,
             proxy_headers=False,
             ws="none",
+            http=timed_protocol(settings.limits.sending),
             limit_concurrency=_CONNECTIONS,
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_DRAIN_SECONDS,

@@ -27,6 +27,8 @@ class Limits:
     """Keys, sessions, messages and other entries of a list."""
     exported: int = 100_000
     """Rows of one page of an export."""
+    sending: float = 15.0
+    """Seconds until a request must have come whole."""
     seconds: float = 30.0
     """Until a question must be answered."""
     body: int = 64 * 1024
