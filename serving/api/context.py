@@ -47,7 +47,7 @@ class Service:
 
         with self._lock:
             if not self._sql:
-                place = Place(self.settings.store, self.settings.journal, str(self.settings.dead_letters))
+                place = Place(self.settings.store, self.settings.journal, self.settings.dead_letters)
                 self._sql.append(SqlWorkers(place, self.settings.limits.sql_memory))
             return self._sql[0]
 

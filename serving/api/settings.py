@@ -50,10 +50,11 @@ class Settings:
     """Where a server listens, what it serves, and to whom."""
 
     home: Path
+    """Folder of API keys and audit log."""
     store: str
     """URL of the view store."""
     journal: str
-    """The journal's folder."""
+    """The journal's folder or URL."""
     host: str = "127.0.0.1"
     port: int = 8080
     names: tuple[str, ...] = ()
@@ -64,6 +65,10 @@ class Settings:
     """Threads that read the store."""
     max_age: int = 60 * 1_000_000
     """Freshness, microseconds: `/health/fresh` says no when the watermark of a served live run is older."""
+    letters: str | None = None
+    """Folder or URL of what couldn't be decoded; None: below the home."""
+    place: str | None = None
+    """The installation's home, a folder or URL; None: where keys and audit log are."""
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -77,9 +82,9 @@ class Settings:
         return self.home / "audit.jsonl"
 
     @property
-    def dead_letters(self) -> Path:
+    def dead_letters(self) -> str:
         """Where what couldn't be decoded lies."""
-        return self.home / "deadletters"
+        return self.letters or str(self.home / "deadletters")
 
     @property
     def known_hosts(self) -> frozenset[str]:

@@ -185,7 +185,7 @@ def _runs(service: Service, asking: Asking) -> dict[str, Any]:
 
 def _letters(service: Service, asking: Asking, status: str, reason: str | None) -> dict[str, Any]:
     target = target_of(asking.name, asking.store.views)
-    folder = str(service.settings.dead_letters)
+    folder = service.settings.dead_letters
     every = find(asking.store.views, target, Filters(status=status), folder)
     found = [letter for letter in every if reason is None or reason == letter.reason]
     return {

@@ -12,6 +12,7 @@ from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, StoreOption
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import LaunchError, UserError
+from tandem.storage.urls import is_url, place_of
 
 __all__ = ["serve"]
 
@@ -34,9 +35,15 @@ def serve(
     max_age: Annotated[
         str, typer.Option(metavar="DURATION", help="how far the watermark may lag and still be fresh")
     ] = "1m",
+    keys_folder: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="of API keys and audit log (default: the home)")
+    ] = None,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
     journal: JournalOption = None,
+    dead_letters: Annotated[
+        str | None, typer.Option("--dead-letters", metavar="PLACE", help="folder or URL (default: HOME/deadletters)")
+    ] = None,
 ) -> None:
     """Serve answers over HTTP, for programs as an API and for people as pages, until SIGTERM or Ctrl-C."""
     from tandem.serving.questions.spans import duration_of
@@ -51,15 +58,16 @@ def serve(
             raise
         raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
 
-    if "://" in home:
-        raise UserError(
-            f"--home {home}: API keys and the audit log need a folder; --store and --journal name the others"
-        )
-    places = Home.of(home, store, journal)
+    folder = keys_folder or home
+    if is_url(folder):
+        raise UserError(f"--home {home}: API keys and the audit log need a folder; --keys-folder names one")
+    places = Home.of(home, store, journal, dead_letters)
     settings = Settings(
-        Path(home).absolute(),
+        Path(folder).absolute(),
         places.store,
         places.journal,
+        letters=places.dead_letters,
+        place=place_of(home, "--home"),
         host=host,
         port=port,
         names=tuple(names or ()),

@@ -115,7 +115,7 @@ async def replay(
     """Operators only; those that the definition can read now go through the pipeline again, once each."""
     about = {"definition": name, "letters": asked.letters}
     settings = service.settings
-    places = ReplayPlaces(str(settings.home), settings.store, settings.journal, str(settings.dead_letters))
+    places = ReplayPlaces(settings.place or str(settings.home), settings.store, settings.journal, settings.dead_letters)
 
     def work(asking: Asking) -> list[str]:
         found = _found(service, asking, _target(asking), Filters(status="open", letters=tuple(asked.letters)))
@@ -230,7 +230,7 @@ def _target(asking: Asking) -> Target:
 
 
 def _found(service: Service, asking: Asking, target: Target, filters: Filters) -> list[Found]:
-    return find(asking.store.views, target, filters, str(service.settings.dead_letters))
+    return find(asking.store.views, target, filters, service.settings.dead_letters)
 
 
 def _letters(service: Service, asking: Asking, asked: LetterParameters) -> Reply:

@@ -44,8 +44,11 @@ class Web:
 
     @classmethod
     @contextmanager
-    def over(cls, home: Path, *, keys: bool = False, limits: Limits | None = None) -> Iterator[Web]:
-        settings = Settings(home, f"sqlite:///{home / 'views.db'}", str(home / "journal"), keys=keys)
+    def over(
+        cls, home: Path, *, keys: bool = False, limits: Limits | None = None, journal: str | None = None, **more: Any
+    ) -> Iterator[Web]:
+        store, journal = f"sqlite:///{home / 'views.db'}", journal or str(home / "journal")
+        settings = Settings(home, store, journal, keys=keys, **more)
         settings, clock = replace(settings, limits=limits or settings.limits), Clock()
         app: Any = application(settings, clock)
         yield cls(settings, app, clock)
