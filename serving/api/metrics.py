@@ -19,6 +19,7 @@ from starlette.types import Message, Scope, Send
 
 from tandem.serving.installation.health import Health, judged
 from tandem.serving.installation.journal_state import JournalState
+from tandem.serving.monitoring.table import METRIC_TABLE
 
 __all__ = ["METRICS", "OPENMETRICS", "RequestMetrics", "page_of"]
 
@@ -26,20 +27,7 @@ OPENMETRICS: Final = CONTENT_TYPE_LATEST
 _STATES: Final = ("healthy", "attention", "stale", "broken", "empty")
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-METRICS: Final = {
-    "tandem_health": "1 for the state that a definition is in, 0 for the others",
-    "tandem_publication": "number of the publication that is served",
-    "tandem_boundary_generation": "highest generation that batch covers",
-    "tandem_watermark_lag_seconds": "how far the live run's watermark is behind the clock",
-    "tandem_live_write_age_seconds": "time since the live run last wrote to the store",
-    "tandem_live_received_events": "messages that the live run that is served has received",
-    "tandem_in_flight_events": "received by live and not in its view yet",
-    "tandem_late_events": "came too late for live and wait for batch",
-    "tandem_batch_residue_events": "received by batch and not accounted for",
-    "tandem_dead_letters": "dead letters by status",
-    "tandem_journal_generation": "the current generation, and the highest that is sealed",
-    "tandem_journal_held_generations": "generations that can't be sealed",
-}
+METRICS: Final = {row.name: row.text for row in METRIC_TABLE if not row.own}
 """What each gauge tells; those of the server itself are in RequestMetrics."""
 
 
@@ -121,10 +109,8 @@ class _Installation(Collector):
         yield from found.values()
 
 
-def _labels(name: str) -> list[str]:
-    if name.startswith("tandem_journal"):
-        return ["state"] if name == "tandem_journal_generation" else []
-    return ["definition", *{"tandem_health": ["state"], "tandem_dead_letters": ["status"]}.get(name, [])]
+def _labels(name: str) -> tuple[str, ...]:
+    return next(row.labels for row in METRIC_TABLE if row.name == name)
 
 
 def _values(report: dict[str, Any], health: Health, now: int) -> Iterator[tuple[str, list[str], float]]:

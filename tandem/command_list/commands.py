@@ -118,6 +118,12 @@ _ASK: Final = (
 )
 _OPERATE: Final = (
     Entry(
+        "monitoring",
+        "monitoring.monitoring",
+        "Write alert rules for Prometheus, promtool's tests of them, and a dashboard for Grafana into a folder.",
+        "tandem monitoring monitoring",
+    ),
+    Entry(
         "doctor",
         "doctor.doctor",
         "Say what is missing or wrong on this machine and in this installation, each with what mends it.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samples.orders_home import Installation
@@ -22,7 +23,7 @@ def test_journal_and_dead_letters_by_url(
 ) -> None:
     place = server_of("gcs", request, monkeypatch).place(tmp_path.name)
     start_run(open_blobs(f"{place}/journal"), ManualClock(), lanes=2, subscription="s", sources={"x"}, definitions=[])
-    given = {"journal": f"{place}/journal", "letters": f"{place}/deadletters", "place": place}
+    given: dict[str, Any] = {"journal": f"{place}/journal", "letters": f"{place}/deadletters", "place": place}
     with Web.over(orders.home, keys=True, **given) as web:
         operator = web.known_as(Role.OPERATOR)
         status = operator.get(f"{ORDERS}/status").json()
