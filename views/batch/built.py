@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tandem.views import lookups
+from tandem.views.live.run_locks import RUNS
 from tandem.views.rows import BatchRun, LiveRun
 from tandem.views.storage.tables import batch_runs, definitions, live_runs
 from tandem.views.store import ViewStore
@@ -44,7 +45,7 @@ def built_rows(connection: sa.Connection, version: str) -> tuple[sa.Row[Any] | N
     batch = connection.execute(sa.select(batch_runs).where(complete).order_by(batch_runs.c.ordinal.desc())).first()
     alive = (live_runs.c.definition == of_version) & (live_runs.c.status != "DROPPED")
     reaching = live_runs.c.pruned_to <= (batch.boundary if batch is not None else 0)
-    live = connection.execute(sa.select(live_runs).where(alive, reaching).order_by(live_runs.c.id.desc())).first()
+    live = connection.execute(RUNS.where(alive, reaching).order_by(live_runs.c.id.desc())).first()
     return batch, live
 
 
