@@ -240,6 +240,7 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, choices=(1, 2, 4), default=1)
     parser.add_argument("--form", choices=("jsonl", "parquet", "avro"), default="jsonl", help="of a backfill's files")
     parser.add_argument("--freshness", default="500ms", help="the definition's setting")
+    parser.add_argument("--tile", default="1m", help="the definition's setting; 1d: all events are in one tile")
     parser.add_argument("--rounds", type=int, default=5, help="of scaling")
     parser.add_argument("--warm-ups", type=int, default=5, help="replays before the first round of scaling")
     parser.add_argument("--no-record", action="store_true")
@@ -261,9 +262,10 @@ def main() -> None:
         figures = compare_backfills(options.form, options.events, flags)
     else:
         case |= {"lanes": options.lanes}
-        with flink_scene(cluster, ["--lanes", str(options.lanes), *flags], freshness=options.freshness) as made:
+        settings = {"freshness": options.freshness, "tile": options.tile}
+        with flink_scene(cluster, ["--lanes", str(options.lanes), *flags], **settings) as made:
             if options.what == "replay":
-                case |= {"events": options.events}
+                case |= {"events": options.events} | ({"tile": options.tile} if options.tile != "1m" else {})
                 figures = measure_replay(made, options.events, options.lanes)
             else:
                 case |= {"rate": options.rate, "seconds": round(options.seconds)}

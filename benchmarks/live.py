@@ -51,6 +51,7 @@ class Scene:
     key: str = "page"
     freshness: str = "500ms"
     lateness: str = "1m"
+    tile: str = "1m"
     flags: Sequence[str] = ()
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
     address: str = ""
@@ -81,7 +82,7 @@ class Scene:
         text = text.replace("format: json", f"format: {self.form}").replace(
             "lateness: 10m", f"lateness: {self.lateness}"
         )
-        self.definition.write_text(text.replace("tile: 1m\n", f"tile: 1m\nfreshness: {self.freshness}\n"))
+        self.definition.write_text(text.replace("tile: 1m\n", f"tile: {self.tile}\nfreshness: {self.freshness}\n"))
         (self.folder / SCHEMA_FILE.name).write_text(SCHEMA_FILE.read_text())
         emulator = self.start("emulator", "emulator", "--port", "0", stdout=subprocess.PIPE)
         assert emulator.stdout is not None

@@ -34,7 +34,9 @@ __all__ = [
 _FEW: Final = 64
 
 TileKey = tuple[int, int]
-"""(start of the tile in microseconds UTC, first bucket of the shard of keys; see tandem.schemas.buckets)."""
+"""(start of the tile in microseconds UTC, first bucket of the shard of keys, see tandem.schemas.buckets); on its way to
+a worker as `transforms.routing.spreading` has it.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tandem.transforms.batch.many_tiles import aggregate_tiles
 from tandem.transforms.batch.spilling import ReadSpilled, SpillParts
 from tandem.transforms.elements import FoldUpdate, TileKey
 from tandem.transforms.fold.state import Admitted, TileState
+from tandem.transforms.routing.spreading import place_of
 from tandem.views.storage.opening import open_store
 
 __all__ = ["AggregateTiles", "BatchRunRef"]
@@ -76,7 +77,7 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
 
     def process(self, tile: tuple[TileKey, Iterable[pa.RecordBatch]]) -> Iterator[FoldUpdate]:
         assert self._compiled is not None
-        key, parts = tile
+        key, parts = place_of(tile[0]), tile[1]
         state = TileState(self._compiled, key)
         if self._definition.deduplicate:
             self._load_counted(state, key)

@@ -26,6 +26,7 @@ from tandem.transforms.fold.cache import COMPACT_AFTER, TILE_CACHE, CachedTile
 from tandem.transforms.fold.stored_tiles import LiveRunRef, StoredTiles
 from tandem.transforms.routing.panes import Pane
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
+from tandem.transforms.routing.spreading import place_of
 from tandem.transforms.sources.reader_epochs import epochs_of, unstamped
 
 __all__ = ["FoldTiles", "cleared_at"]
@@ -89,7 +90,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         clear: Any = beam.DoFn.TimerParam(CLEAR),
         on_time: Any = beam.DoFn.TimerParam(ON_TIME),
     ) -> Iterator[FoldUpdate]:
-        key, (timing, events) = pane
+        key, (timing, events) = place_of(pane[0]), pane[1]
         known = token.read()
         mark = known[_TOKEN:] if known is not None else b""
         timing = "late" if mark else timing
@@ -124,7 +125,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
     @on_timer(ON_TIME)  # type: ignore[untyped-decorator]
     def pass_end(self, key: Any = beam.DoFn.KeyParam, token: Any = beam.DoFn.StateParam(TOKEN)) -> Iterator[FoldUpdate]:
         """The watermark has passed the tile's end: say so with an update that changes nothing."""
-        known = token.read()
+        key, known = place_of(key), token.read()
         if known is None or known[_TOKEN:]:
             return
         cached = TILE_CACHE.take(self._cache_key(key), known)
@@ -144,7 +145,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         clear: Any = beam.DoFn.TimerParam(CLEAR),
     ) -> None:
         """The watermark is a tile past the lateness: keep only a token; a day later, nothing."""
-        known = token.read()
+        key, known = place_of(key), token.read()
         if known is None or known[_TOKEN:] == _EVICTED:
             self.forget(key, entries, token)
             return

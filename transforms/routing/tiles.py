@@ -21,6 +21,7 @@ from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import DeadLetter
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
 from tandem.transforms.routing.replay_outcomes import EarlierLetters, find_replays, outcomes_of, repeated
+from tandem.transforms.routing.spreading import spread
 from tandem.transforms.sources.reader_epochs import stamped
 
 __all__ = ["Routed", "late_rows", "route", "tile_of"]
@@ -36,7 +37,7 @@ class Routed:
     """Where the records of one source batch go."""
 
     parts: tuple[tuple[TileKey, pa.RecordBatch], ...]
-    """Events by tile and shard (its first bucket): KEY, the measures' inputs, HASH, CONTENT, GENERATION, LATE."""
+    """Events by tile and shard, as `spread` names it: KEY, the measures' inputs, HASH, CONTENT, GENERATION, LATE."""
     tally: SegmentTally
     dead: DeadLetterBatch
 
@@ -123,7 +124,7 @@ def _split(
     borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
     events = stamped(events, {batch.position: batch.opening} if batch.opening is not None else {})
     return tuple(
-        ((int(tiles[start]), first_bucket(int(shard[start]), shards)), events.slice(start, end - start))
+        (spread((int(tiles[start]), first_bucket(int(shard[start]), shards)), shards), events.slice(start, end - start))
         for start, end in pairwise(borders)
     )
 

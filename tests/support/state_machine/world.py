@@ -25,6 +25,7 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import FencedError
 from tandem.transforms.elements import TileKey
 from tandem.transforms.fold.cache import TILE_CACHE
+from tandem.transforms.routing.spreading import place_of
 from tandem.verification.world.live_run import Armed, Crash, Live
 from tandem.verification.world.world import World
 from tandem.views.batch.chains import Chains
@@ -195,7 +196,7 @@ class MachineLive(Live):
         return restore
 
     def _panes(self, key: TileKey, places: Sequence[Place]) -> set[Fired]:
-        tile, buckets = key[0], shard_from(key[1], self.run.shards)
+        tile, buckets = key[0], shard_from(place_of(key)[1], self.run.shards)
         mine = [name for name in KEYS if bucket_of(name) in buckets]
         return {(place, tile, name) for place in places for name in mine}
 

@@ -25,6 +25,7 @@ from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.buckets import bucket_of, buckets_of, buckets_of_hashes, shard_from
 from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, KEY, LATE, TIME
 from tandem.transforms.elements import SourceBatch
+from tandem.transforms.routing.spreading import place_of
 from tandem.transforms.routing.tiles import route, tile_of
 from tandem.transforms.sources.decoding import read_file_piece, source_readings
 
@@ -101,7 +102,7 @@ def test_every_record_goes_to_exactly_one_place(
     assert found.tally.filtered == fates.count("filtered")
     assert found.tally.dead == fates.count("dead") == len(found.dead.letters)
     late = dict(found.tally.late)
-    for (tile, shard), events in found.parts:
+    for (tile, shard), events in ((place_of(key), events) for key, events in found.parts):
         assert set(events.column(LATE).to_pylist()) == {tile in late}
         times = events.column(TIME).to_numpy()
         assert (tile_of(times, TILE) == tile).all()
