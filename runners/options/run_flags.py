@@ -177,6 +177,15 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         variable="TANDEM_HOME",
     ),
     Flag(
+        "metrics-port",
+        ("live",),
+        Group.PLACES,
+        "`tandem live` serves OpenMetrics of the installation at 127.0.0.1:N/metrics; 0 takes a free port",
+        metavar="N",
+        read=int,
+        pattern=WHOLE,
+    ),
+    Flag(
         "journal", _RUN, Group.PLACES, "the journal's folder, gs:// or s3://", metavar="PLACE", otherwise="HOME/journal"
     ),
     Flag(

@@ -16,6 +16,7 @@ from tandem.serving.api.answering import Asking
 from tandem.serving.api.context import Service, TheService, Viewer
 from tandem.serving.api.problems import Problem, in_parameters
 from tandem.serving.dashboard.definition_view import definition_view
+from tandem.serving.dashboard.drift_view import drift_view
 from tandem.serving.dashboard.overview import overview
 from tandem.serving.dashboard.rendering import HTML, render
 from tandem.serving.installation.dead_letter_data import letter_data
@@ -79,6 +80,13 @@ async def runs(request: Request, name: str, service: TheService, principal: View
 
     values, names = await _of(service, principal, name, work)
     return _page(request, "runs.html", names, name=name, here=name, tab="Runs", **values)
+
+
+@router.get("/definitions/{name}/drift")
+async def drift(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
+    """How far live was from batch, by generation and tile, and why."""
+    view, names = await _of(service, principal, name, drift_view)
+    return _page(request, "drift.html", names, view=view, name=name, here=name, tab="Drift")
 
 
 @router.get("/definitions/{name}/dead-letters")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,8 @@ import typer
 
 from tandem.pipelines.console.help import print_help
 from tandem.pipelines.console.printing import say
-from tandem.runners.options.reading import wants_help
+from tandem.runners.options.reading import read_arguments, wants_help
+from tandem.schemas.errors import LaunchError
 
 __all__ = ["backfill", "check", "emulator", "live", "publish", "windowed"]
 
@@ -42,7 +44,8 @@ def live(context: typer.Context) -> None:
     from tandem.pipelines.live import LIVE
     from tandem.pipelines.planning.launch import launch
 
-    launch(LIVE, context.args)
+    with _measured(context.args):
+        launch(LIVE, context.args)
 
 
 def backfill(context: typer.Context) -> None:
@@ -77,6 +80,24 @@ def windowed(context: typer.Context) -> None:
     from tandem.pipelines.windowed import WINDOWED
 
     launch(WINDOWED, context.args)
+
+
+@contextmanager
+def _measured(words: Sequence[str]) -> Iterator[None]:
+    """Serve metrics of the installation meanwhile, where `--metrics-port` asks for it."""
+    read = read_arguments("live", words)
+    if not read.has("metrics_port"):
+        yield
+        return
+    try:
+        from tandem.serving.monitoring.exporter import metrics_served
+    except ModuleNotFoundError as error:
+        if error.name != "prometheus_client":
+            raise
+        raise LaunchError("prometheus_client isn't installed", "pip install 'tandem-beam[serve]'") from error
+    with metrics_served(read["metrics_port"], read.home.store, read.home.journal) as port:
+        say(f"metrics at http://127.0.0.1:{port}/metrics", err=True)
+        yield
 
 
 def _helped(name: str, words: Sequence[str]) -> bool:

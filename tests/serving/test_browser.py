@@ -25,6 +25,7 @@ PAGES = {
     "series": CHART,
     "step": f"{CHART}&point=2026-01-05T08:00:00Z",
     "runs": "/definitions/orders/runs",
+    "drift": "/definitions/orders/drift",
     "dead-letters": "/definitions/orders/dead-letters",
 }
 

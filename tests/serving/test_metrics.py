@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from samples.orders_home import HOUR, Order
 from servers.web import Web
 
-from tandem.serving.api.metrics import METRICS
+from tandem.serving.monitoring.measuring import METRICS
 
 ORDERS = "/api/v1/definitions/orders"
 DAY = {"window": "day", "at": "2026-01-05T12:00"}

@@ -9,12 +9,13 @@ from starlette.responses import StreamingResponse
 
 from tandem.serving.api.answering import AnyParameters
 from tandem.serving.api.context import Service, TheService, Viewer
-from tandem.serving.api.metrics import OPENMETRICS, page_of
+from tandem.serving.api.metrics import page_of
 from tandem.serving.api.parameters import AnswerParameters, SeriesParameters
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.routes.documented import PROBLEMS
 from tandem.serving.api.streams import EVENT_STREAM
 from tandem.serving.installation.journal_state import existing_state
+from tandem.serving.monitoring.measuring import OPENMETRICS
 from tandem.serving.security.principals import Principal
 from tandem.views.report import status_report
 

@@ -1,8 +1,10 @@
 // What operators may do; each asks why, and the server writes it down.
 document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-roll-back], [data-drop]");
+  const button = event.target.closest("[data-roll-back], [data-drop], [data-replay]");
   if (!button) return;
-  const { name, rollBack, drop } = button.dataset;
+  const { name, rollBack, drop, replay: again } = button.dataset;
+  const outcome = document.getElementById("outcome");
+  if (again) return replay(name, again, button, outcome);
   const what = rollBack ? `Serve publication ${rollBack} again` : `Give ${drop} up`;
   const note = prompt(`${what}. Why?`);
   if (!note) return;
@@ -15,5 +17,19 @@ document.addEventListener("click", async (event) => {
     body: JSON.stringify(body),
   });
   if (answer.ok) location.reload();
-  else document.getElementById("outcome").textContent = (await answer.json()).detail;
+  else outcome.textContent = (await answer.json()).detail;
 });
+
+// What the command says stays on the page: a message is counted only once a live run has taken it in.
+async function replay(name, letter, button, outcome) {
+  button.disabled = true;
+  outcome.textContent = `${letter} is being replayed …`;
+  const answer = await fetch(`/api/v1/definitions/${encodeURIComponent(name)}/dead-letters/replay`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ letters: [letter] }),
+  });
+  const told = await answer.json();
+  outcome.textContent = answer.ok ? told.said.join(" · ") : told.detail;
+  button.disabled = false;
+}
