@@ -183,6 +183,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         "`tandem live` serves OpenMetrics of the installation at 127.0.0.1:N/metrics; 0 takes a free port",
         metavar="N",
         read=int,
+        otherwise="no metrics",
         pattern=WHOLE,
     ),
     Flag(
