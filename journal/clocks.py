@@ -68,7 +68,3 @@ class ManualClock:
         """Move both clocks forward by `duration` microseconds."""
         self._monotonic += duration
         self._wall += duration
-
-    def set_wall(self, wall: int) -> None:
-        """Set the wall clock, backwards too, as an administrator or a time server would."""
-        self._wall = wall

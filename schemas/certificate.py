@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from tandem.schemas.time.durations import GREGORIAN_CYCLE
 
@@ -76,24 +73,6 @@ class Certificate:
     def live_share(self) -> float:
         """The part of the events that comes from live, 0 to 1."""
         return (self.events - self.batch_events) / self.events if self.events else 0.0
-
-    def to_json(self) -> str:
-        """One line of JSON with all fields, and `live_share`."""
-        return json.dumps({**asdict(self), "status": self.status.value, "live_share": self.live_share})
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Certificate:
-        """The certificate of `to_json`. Raises ValueError for anything else."""
-        try:
-            data: Mapping[str, Any] = json.loads(text)
-            values = {field.name: data[field.name] for field in fields(cls)}
-            values["missing"] = tuple(values["missing"])
-            values["live_events"] = tuple((int(g), int(n)) for g, n in values["live_events"])
-            values["reasons"] = tuple(values["reasons"])
-            values["status"] = Status(values["status"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not a certificate: {error!r}") from error
-        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,14 @@ from types import FrameType
 
 __all__ = ["main"]
 
-_PRIVATE = 0o077
-"""What this process and those that it starts make is for its user alone; see `schemas.private_files`."""
-
 
 def main() -> None:
     """Run the command line; what goes wrong is one line and an exit code."""
-    os.umask(_PRIVATE)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _not_begun)
+    from tandem.schemas.privacy.umask import keep_private
+
+    keep_private()
     from tandem import app
 
     app.main()

@@ -6,8 +6,8 @@
 - To the tiles that they count in (`routing`): `RouteToTiles`, `GatherPanes`, `LatePanes`.
 - Computing: `FoldTiles` (live), `AggregateTiles` with `SpillParts` and `ReadSpilled` (batch), `CountReceived`,
   `CountCounted`, `CountNewest`, `CountEarlyTimes`, `FinishBatchRun`.
-- Where results go (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteDeadLetters`,
-  `PublishMessages`.
+- Where results go (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteLayers`,
+  `WriteDeadLetters`, `PublishMessages`.
 - Results that are sent (`results`): `WriteAndNudge`, `DrainByPanes`.
 - Computing again (`reconcile`): `ReadAgain`, `RouteWanted`, `RecomputeTiles`, `WriteRecomputed`.
 - For anybody's pipeline (`windowed`): `WindowedMeasures`, `MeasureEvents`, `MergeStates`, `CalendarWindows`.
@@ -54,6 +54,7 @@ __all__ = [  # noqa: F405
     "WriteAndNudge",
     "WriteBatchStates",
     "WriteDeadLetters",
+    "WriteLayers",
     "WriteLiveStates",
     "WriteRecomputed",
     "WriteSegmentTallies",

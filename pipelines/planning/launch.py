@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import Final
 
 import grpc
 
@@ -20,11 +18,9 @@ from tandem.runners.options.table import flag_named
 from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.remote_runs import code_of
 from tandem.schemas.errors import TandemError
+from tandem.schemas.privacy.umask import keep_private
 
 __all__ = ["entry", "launch"]
-
-_PRIVATE: Final = 0o077
-"""What this process and those that it starts make is for its user alone; see `tandem.schemas.privacy.files`."""
 
 
 def launch(pipeline: Launchable, arguments: Sequence[str]) -> None:
@@ -51,7 +47,7 @@ def launch(pipeline: Launchable, arguments: Sequence[str]) -> None:
 
 def entry(pipeline: Launchable) -> None:
     """`python -m tandem.pipelines.NAME`: as `tandem NAME`. An error is one line and an exit code."""
-    os.umask(_PRIVATE)
+    keep_private()
     words = sys.argv[1:]
     trace = wants_trace(words)
     ended(lambda: launch(pipeline, words), trace=trace)

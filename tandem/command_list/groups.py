@@ -37,7 +37,7 @@ DEADLETTERS: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         "replay",
-        "dead_letters.replay",
+        "dead_letter_replay.replay",
         "Send open dead letters through the pipeline again, once each, and say what the definition makes of them now.",
         "tandem deadletters replay clicks --only-readable",
     ),

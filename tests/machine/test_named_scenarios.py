@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 from samples.sales import LATENESS, SECOND, START, TILE, Sale, text
 from state_machine.story import InterruptedBlobs, counted, fire_all, journaled, published, roll, send, serve, settle
+from without_runner.clock_jumps import set_wall
 from without_runner.worlds import World, world_of
 
 from tandem.journal.clocks import ManualClock
@@ -66,7 +67,7 @@ def a_writer_with_a_slow_clock(world: World) -> None:
     """Its wall clock stands a day behind its predecessor's: order, lateness and takeover don't ask for it."""
     send(world, *sales(5))
     fire_all(world)
-    world.clock.set_wall(world.clock.wall() - 24 * HOUR)
+    set_wall(world.clock, world.clock.wall() - 24 * HOUR)
     world.live = Live(world, 2)
     send(world, *sales(5, START + TILE, "slow"), lane=1)
     roll(world)
@@ -78,10 +79,10 @@ def a_writer_with_a_slow_clock(world: World) -> None:
 def a_clock_that_is_set_back(world: World) -> None:
     """In the middle of a generation and again while idle, to 1970."""
     send(world, *sales(5))
-    world.clock.set_wall(0)
+    set_wall(world.clock, 0)
     send(world, *sales(5, START + TILE, "back"))
     world.clock.advance(20 * SECOND)
-    world.clock.set_wall(-HOUR)
+    set_wall(world.clock, -HOUR)
     roll(world)
     send(world, *sales(5, START + 2 * TILE, "again"))
     settle(world)

@@ -42,7 +42,8 @@ def written(folder: Path) -> Iterator[str]:
 
 def test_every_transform_is_listed() -> None:
     assert set(written(ROOT / "transforms")) <= set(tandem.transforms.__all__)
-    assert list(tandem.transforms.__all__) == list(public.__all__)
+    given = {name for name in vars(public) if name[0].isupper()}
+    assert list(tandem.transforms.__all__) == sorted(given)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 from typer.testing import CliRunner, Result
 
+from samples.updates import Segment, Tally, Update
 from tandem.app import app
-from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from tandem.schemas.columns import GENERATION, ID, TIME
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.schemas.states import aggregate
-from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike
+from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 
 __all__ = ["DAY_START", "DEFINITION", "HOUR", "Installation", "Order", "serve_orders"]
@@ -67,38 +68,6 @@ class Order:
     shop: str = "mill"
     currency: str = "EUR"
     generation: int = 1
-
-
-@dataclass(frozen=True)
-class Tally:
-    generation: int
-    counted: int
-    duplicates: int = 0
-    conflicts: int = 0
-
-
-@dataclass(frozen=True)
-class Update:
-    tile: int
-    block: pa.RecordBatch
-    tallies: Sequence[Tally] = ()
-    shard: int = 0
-    straddlers: Sequence[StraddlerLike] = ()
-    ids: pa.RecordBatch = field(default_factory=lambda: _no_ids())
-    attempt: int = 0
-    replaces: bool = False
-
-
-@dataclass(frozen=True)
-class Segment:
-    position: str
-    number: int
-    generation: int
-    received: int
-    routed: int
-    filtered: int = 0
-    dead: int = 0
-    late: Sequence[tuple[int, int]] = ()
 
 
 Taken = Order
@@ -174,11 +143,6 @@ class Installation:
             segment = Segment(f"{run}/0000", generation, generation, received, received)
             self.store.live.write_segments(self.version, run, [segment])
             self.store.live.write(self.compiled, run, list(self.updates(mine)))
-
-
-def _no_ids() -> pa.RecordBatch:
-    kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
-    return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))
 
 
 def serve_orders(made: Installation) -> None:

@@ -12,34 +12,22 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from samples.updates import VISITS, Segment, Tally, Update
+from tandem.schemas.columns import GENERATION, ID, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import format_duration
-from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike
+from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 
-TEXT = """
-name: visits
-source:
-  schema:
-    type: record
-    name: Visit
-    fields:
-      - {{name: id, type: string}}
-      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
-      - {{name: user, type: string}}
-      - {{name: amount, type: long}}
-  format: json
-  event_id: id
-  event_time: at
-key: [user]
-tile: {tile}
-lateness: {lateness}
+TEXT = (
+    VISITS
+    + """\
 measures: {{n: count, amount: {{sum: amount}}, largest: {{max: amount}}, amounts: {{distinct: amount}}}}
 windows: {{visit: {{session: {gap}}}{more}}}
 """
+)
 
 
 @dataclass(frozen=True)
@@ -54,38 +42,6 @@ class Event:
     @property
     def key(self) -> str:
         return f'["{self.user}"]'
-
-
-@dataclass(frozen=True)
-class Tally:
-    generation: int
-    counted: int
-    duplicates: int = 0
-    conflicts: int = 0
-
-
-@dataclass(frozen=True)
-class Update:
-    tile: int
-    block: pa.RecordBatch
-    tallies: Sequence[Tally]
-    shard: int = 0
-    straddlers: Sequence[StraddlerLike] = ()
-    ids: pa.RecordBatch | None = None
-    attempt: int = 0
-    replaces: bool = False
-
-
-@dataclass(frozen=True)
-class Segment:
-    position: str
-    number: int
-    generation: int
-    received: int
-    routed: int
-    filtered: int = 0
-    dead: int = 0
-    late: Sequence[tuple[int, int]] = ()
 
 
 def definition_of(tile: int, gap: int, *, lateness: int = 0, more: str = "") -> CompiledDefinition:
@@ -129,7 +85,7 @@ class View:
 
     def _batch(self, events: Sequence[Event], boundary: int) -> None:
         self.store.batch.start(self.compiled.version, "B", boundary=boundary)
-        updates = [Update(tile, block, (), ids=_no_ids()) for tile, block, _ in self._tiles(events)]
+        updates = [Update(tile, block, ()) for tile, block, _ in self._tiles(events)]
         self.store.batch.write(self.compiled, "B", updates)
         counts = {g: sum(event.generation == g for event in events) for g in range(1, boundary + 1)}
         manifest = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
@@ -158,11 +114,6 @@ class View:
         prepared = self.compiled.prepare(batch).events
         generations = pa.array([event.generation for event in events], pa.int64())
         return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
-
-
-def _no_ids() -> pa.RecordBatch:
-    kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
-    return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))
 
 
 # The oracles: plain Python over the events, nothing of the product.

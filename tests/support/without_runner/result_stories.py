@@ -11,38 +11,26 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
+from samples.updates import VISITS, Segment, Tally, Update
 
 from tandem.pipelines.delivery.deliverer import Deliverer
-from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from tandem.schemas.columns import GENERATION, ID, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
-from tandem.views.rows import BatchManifest, GenerationCounts, StraddlerLike, Told
+from tandem.views.rows import BatchManifest, GenerationCounts, Told
 from tandem.views.store import ViewStore
 
-TEXT = """
-name: visits
-source:
-  schema:
-    type: record
-    name: Visit
-    fields:
-      - {{name: id, type: string}}
-      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
-      - {{name: user, type: string}}
-      - {{name: amount, type: long}}
-  format: json
-  event_id: id
-  event_time: at
-key: [user]
-tile: {tile}
-lateness: {lateness}
+TEXT = (
+    VISITS
+    + """\
 measures: {measures}
 results: {{r: {result}}}
 """
+)
 BEGIN = 1_767_600_000 * SECOND
 """2026-01-05T08:00:00Z."""
 
@@ -59,39 +47,6 @@ class Event:
     @property
     def time(self) -> int:
         return BEGIN + int(self.at * MINUTE)
-
-
-@dataclass(frozen=True)
-class Tally:
-    generation: int
-    counted: int
-    duplicates: int = 0
-    conflicts: int = 0
-    digest: int = 0
-
-
-@dataclass(frozen=True)
-class Update:
-    tile: int
-    block: pa.RecordBatch
-    tallies: Sequence[Tally] = ()
-    shard: int = 0
-    straddlers: Sequence[StraddlerLike] = ()
-    ids: pa.RecordBatch | None = None
-    attempt: int = 0
-    replaces: bool = False
-
-
-@dataclass(frozen=True)
-class Segment:
-    position: str
-    number: int
-    generation: int
-    received: int
-    routed: int
-    filtered: int = 0
-    dead: int = 0
-    late: Sequence[tuple[int, int]] = ()
 
 
 def definition_of(
@@ -167,7 +122,7 @@ class Story:
         self.store.batch.start(self.version, run, boundary=boundary, parent=before, told=told)
         mine = [event for event in [*self.events, *self.late] if low < event.generation <= boundary]
         updates = [
-            Update(tile, self._block([e for e in mine if self._tile(e) == tile]), ids=_no_ids())
+            Update(tile, self._block([e for e in mine if self._tile(e) == tile]))
             for tile in sorted({self._tile(event) for event in mine})
         ]
         self.store.batch.write(self.compiled, run, updates)
@@ -247,8 +202,3 @@ def summary(message: dict[str, Any]) -> tuple[Any, ...]:
     start = message["start"]
     results = message["results"]
     return message["timing"], message["key"]["user"], start[11:16], results["n"] if results is not None else None
-
-
-def _no_ids() -> pa.RecordBatch:
-    kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
-    return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))
