@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from tandem.command_list.entry import Entry, Flags
-from tandem.command_list.groups import DEADLETTERS, FLINK, KEYS, PUBSUB, RESULTS, TEMPLATE
+from tandem.command_list.groups import DEADLETTERS, FLINK, KEYS, PUBSUB, RESULTS, STORE, TEMPLATE
 from tandem.runners.options.commands import COMMANDS as PIPELINES
 
 __all__ = ["COMMANDS"]
@@ -185,6 +185,7 @@ _OPERATE: Final = (
     Entry("deadletters", "", "List, show, replay and drop what could not be decoded.", commands=DEADLETTERS),
     Entry("keys", "", "API keys for `tandem serve`: create, list, revoke.", commands=KEYS),
     Entry("results", "", "List and show what was sent, and send again what was refused.", commands=RESULTS),
+    Entry("store", "", "Users of a PostgreSQL view store.", commands=STORE),
     Entry("template", "", "Dataflow's templates of the pipelines, and definitions for them.", commands=TEMPLATE),
     Entry("flink", "", "A Flink on this machine: start, status, stop; savepoints of jobs.", commands=FLINK),
 )

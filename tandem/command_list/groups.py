@@ -6,7 +6,7 @@ from typing import Final
 
 from tandem.command_list.entry import Entry, Flags
 
-__all__ = ["DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS", "TEMPLATE"]
+__all__ = ["DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS", "STORE", "TEMPLATE"]
 
 PUBSUB: Final[tuple[Entry, ...]] = (
     Entry(
@@ -164,5 +164,13 @@ TEMPLATE: Final[tuple[Entry, ...]] = (
         "flex_templates.definition",
         "Write a definition with its Avro schemas in it, as one file that jobs elsewhere can read.",
         "tandem template definition clicks.yaml --to gs://demo-tandem/clicks.yaml",
+    ),
+)
+STORE: Final[tuple[Entry, ...]] = (
+    Entry(
+        "grant",
+        "store.grant",
+        "Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store.",
+        "tandem store grant live tandem-live --store postgresql://tandem@db.example/tandem",
     ),
 )

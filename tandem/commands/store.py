@@ -17,7 +17,7 @@ from tandem.storage.urls import is_url
 if TYPE_CHECKING:
     from tandem.views.store import ViewStore
 
-__all__ = ["prune", "publications", "roll_back", "status"]
+__all__ = ["grant", "prune", "publications", "roll_back", "status"]
 
 
 def status(
@@ -147,3 +147,23 @@ def _prune_states(journal: str) -> None:
             f"Flink: removed {removed.folders} folders of checkpoints and savepoints that no run can go on from, "
             f"{removed.size:,} bytes"
         )
+
+
+def grant(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="serve, live, backfill, reconcile or operator")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="a user of the PostgreSQL server")],
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store."""
+    from contextlib import closing
+
+    from tandem.views.storage.grants import check_users
+    from tandem.views.storage.grants import grant as give
+    from tandem.views.store import ViewStore
+
+    places = Home.of(home, store)
+    check_users(places.store)
+    with closing(ViewStore(places.store)) as views:
+        made = give(views.database, role, user)
+    say(f"{user} may {'read' if role == 'serve' else 'read and write'} as {role}: {len(made)} statements")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,9 @@ class PostgresServer:
     folder: Path
     port: int
     owner: dict[str, Any]
+    programs: str = ""
+    """Folder of another PostgreSQL than the PATH's."""
+    settings: tuple[str, ...] = ("listen_addresses=",)
 
     @property
     def url(self) -> str:
@@ -33,7 +37,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Returns once it takes connections."""
-        options = f"-k {self.folder} -p {self.port} -c listen_addresses=''"
+        settings = " ".join(f"-c {shlex.quote(setting)}" for setting in self.settings)
+        options = f"-k {self.folder} -p {self.port} {settings}"
         self._control("-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def crash(self) -> None:
@@ -41,18 +46,19 @@ class PostgresServer:
         self._control("-m", "immediate", "stop")
 
     def _control(self, *arguments: str) -> None:
-        command = ["pg_ctl", "-D", str(self.folder / "data"), *arguments]
+        command = [os.path.join(self.programs, "pg_ctl"), "-D", str(self.folder / "data"), *arguments]
         # an open pipe would be inherited by the server, and never end
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, timeout=120, **self.owner)
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A fresh one. Raises LookupError, saying why, where there can be none."""
-    if not all(map(shutil.which, ("initdb", "pg_ctl", "postgres"))):
+def postgres_server(programs: str = "", *settings: str) -> Iterator[PostgresServer]:
+    """A fresh one, of the PATH or a folder. Raises LookupError, saying why, where there can be none."""
+    if not all(shutil.which(os.path.join(programs, name)) for name in ("initdb", "pg_ctl", "postgres")):
         raise LookupError("this machine has no PostgreSQL server (initdb, pg_ctl and postgres in PATH)")
     folder = Path(tempfile.mkdtemp(prefix="tandem-pg-"))
-    server = PostgresServer(folder, free_port(), _owner_of(folder))
+    usual = ("listen_addresses=", *settings)
+    server = PostgresServer(folder, free_port(), _owner_of(folder), programs, usual)
     try:
         try:
             _create(server)
@@ -68,7 +74,18 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 def _create(server: PostgresServer) -> None:
     data = server.folder / "data"
-    command = ["initdb", "-D", str(data), "-U", "tandem", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    command = [
+        os.path.join(server.programs, "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "tandem",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
     subprocess.run(command, check=True, capture_output=True, cwd=server.folder, timeout=120, **server.owner)
 
 
