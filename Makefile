@@ -166,6 +166,7 @@ bench-live: setup
 	run benchmarks.live --catch-up 1000000; \
 	run benchmarks.live --peer beam --seconds 20; \
 	run benchmarks.live_firing; \
+	run benchmarks.delivery; \
 	run benchmarks.queries --record; \
 	run benchmarks.report; \
 	exit $$failed

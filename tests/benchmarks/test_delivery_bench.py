@@ -1,0 +1,23 @@
+"""The benchmark of deliveries: every result arrives once, with its answer, and the figures are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import delivery
+from benchmarks.measuring.results import load
+
+
+def test_every_result_is_delivered(tmp_path: Path) -> None:
+    assert delivery.main(["--keys", "60", "--minutes", "2", "--results", str(tmp_path)]) == 0
+    (row,) = load("delivery", folder=tmp_path)
+    assert row.case == {"keys": 60, "minutes": 2, "results": 120}
+    assert set(row.figures) == {"delivered_per_s", "processor_us_a_result", "wall_s"}
+
+
+def test_what_is_missing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_write", lambda *arguments: None)
+    _, wrong = delivery.measure(5, 1)
+    assert wrong == "None of 5" or "sent=0" in wrong
