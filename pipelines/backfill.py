@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -17,6 +16,7 @@ from rich.console import Console
 from tandem.formats.files.reading import FileRef, expand
 from tandem.formats.parquet.guarded_readers import reader_server
 from tandem.journal.index import GAP_REMEDY, LaneGap
+from tandem.pipelines.bounded.batch_view import BatchView
 from tandem.pipelines.bounded.flags import parse
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan, workers_for
 from tandem.pipelines.bounded.progress import board_in, shown_progress
@@ -24,13 +24,14 @@ from tandem.pipelines.bounded.publishing import Job, judge_bad, noted, published
 from tandem.pipelines.bounded.time_units import unit_notes
 from tandem.pipelines.bounded.up_to_date import nothing_new
 from tandem.pipelines.bounded.work_items import work_items
+from tandem.pipelines.console.said_once import said_once
 from tandem.pipelines.delivery.beside import deliver_once
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, NoStore, Sketch, plain_options
 from tandem.pipelines.scratch import scratch_folder
 from tandem.pipelines.templated.detection import is_template
-from tandem.pipelines.templated.publishing import PublishBatchRun, publish_batch_run
+from tandem.pipelines.templated.publishing import publish_batch_run
 from tandem.runners.local.forked_workers import worker_processes
 from tandem.runners.local.memory import keep_memory
 from tandem.runners.options.reading import Arguments
@@ -40,64 +41,16 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import JournalError, TandemError, UserError
 from tandem.schemas.privacy.files import need_folder
 from tandem.schemas.privacy.printable import printable
-from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
-from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
-from tandem.transforms.batch.early_times import CountEarlyTimes
-from tandem.transforms.batch.layers import LayerTarget, WriteLayers
 from tandem.transforms.batch.work import ReadWork, Work
-from tandem.transforms.elements import SourceBatch
-from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
-from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
 from tandem.views.locking.turns import turn
 from tandem.views.rows import BatchManifest
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["BACKFILL", "BatchView", "Job", "build", "main", "parse", "run", "run_configs"]
+__all__ = ["BACKFILL", "Job", "build", "main", "parse", "run", "run_configs"]
 
 _BUILDS: Final = 4
 """How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
-
-
-@dataclass
-class BatchView(beam.PTransform):  # type: ignore[misc]
-    """One definition's batch run, from decoded batches to the view store."""
-
-    job: Job
-    scratch: str | None
-    alone: bool = False
-    """Nobody waits for the job: it publishes itself what it has built."""
-
-    def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
-        config, work, url = self.job.config, self.job.plan, self.job.config.home.store
-        definition, parent = config.definition, work.parent.id if work.parent else None
-        letters = LetterSource(url, work.parent.boundary if work.parent else 0, parent)
-        routed = batches | "Route" >> RouteToTiles(definition, config.shards, letters=letters)
-        _ = routed[DEAD] | "DeadLetters" >> WriteDeadLetters(definition, config.home.dead_letters, url, work.batch_run)
-        batch_run = BatchRunRef(url, work.batch_run, parent, work.live_run, work.boundary, config.shards)
-        updates = routed.parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
-        target = _layer_target(config)
-        layers = (
-            [updates | "Layers" >> WriteLayers(definition, url, work.batch_run, target, self.scratch)] if target else []
-        )
-        updates |= "States" >> WriteBatchStates(definition, url, work.batch_run, states=target is None)
-        newest = batches | "Newest" >> CountNewest(work.arrival_time)
-        early = batches | "Early" >> CountEarlyTimes()
-        received, counted = (
-            routed[TALLIES] | "Received" >> CountReceived(definition, url),
-            updates | "Counted" >> CountCounted(),
-        )
-        counts = (received, counted, newest, *layers)
-        finish = FinishBatchRun(definition, url, work.batch_run, work.generations, work.manifest_files, early)
-        finished = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
-        if self.alone:
-            _ = finished | "Publish" >> PublishBatchRun(self.job)
-
-
-def _layer_target(config: BackfillConfig) -> LayerTarget | None:
-    """Where and when its states become files; None: they are rows."""
-    place = config.layers or config.home.layers
-    return None if config.layer_threshold is None else LayerTarget(place, config.layer_threshold)
 
 
 def run(arguments: Arguments, *, processes: bool = False) -> None:
@@ -140,7 +93,7 @@ def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: li
     if configs[0].home.store.startswith("sqlite:///"):
         need_folder(Path(configs[0].home.store.removeprefix("sqlite:///")).parent)
     store = open_store(configs[0].home.store)
-    note = _once(console)
+    note = said_once(console)
     begun = time.monotonic()
     listed = expand(configs[0].files, configs[0].piece_memory, note) if configs[0].files else ()
     seconds = time.monotonic() - begun
@@ -185,18 +138,6 @@ def _nothing_new(options: PipelineOptions) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=options)
     _ = pipeline | "NothingNew" >> beam.Create(["nothing new"])
     return pipeline
-
-
-def _once(console: Console) -> Callable[[str], None]:
-    """Print each line once."""
-    said = set[str]()
-
-    def note(line: str) -> None:
-        if line not in said:
-            console.print(printable(line), markup=False)
-        said.add(line)
-
-    return note
 
 
 def _build_and_publish(

@@ -14,24 +14,22 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from tandem.formats.avro.resolution import default_column, is_left_out
-from tandem.formats.avro.types import SourceField, SourceFields
+from tandem.formats.avro.resolution import default_column
+from tandem.formats.avro.types import SourceFields
 from tandem.formats.csv.dialect import Dialect, dialect_of
+from tandem.formats.csv.headers import HEAD, column_of, found_in, names_in
 from tandem.formats.dead_letters.verdicts import DECODE, Parsed, Verdicts
 from tandem.formats.files.pieces import FilePiece, FileRef
 from tandem.formats.source_spec import TextSpec
 from tandem.formats.text.lines import CHUNK, MAX_LINE, Reading, endless, split_lines
 from tandem.formats.text.streams import BOM, is_plain, open_text
 from tandem.formats.values.texts import column_of_text
-from tandem.schemas.errors import SchemaError, SourceFileError
-from tandem.schemas.source.field_paths import path_text
+from tandem.schemas.errors import SourceFileError
 
 __all__ = ["header_of", "read_csv", "split_csv"]
 
 _SMALL: Final = 4096
 """Bytes; for a shorter stretch it isn't worth to call Arrow."""
-_HEAD: Final = 1 << 20
-"""Bytes that the header row must lie in."""
 
 Fault = tuple[str, str]
 
@@ -42,8 +40,8 @@ def split_csv(ref: FileRef, target_bytes: int, source: TextSpec) -> list[FilePie
     """
     dialect = dialect_of(source, ref)
     with open_text(ref, source.encoding) as file:
-        head = file.read(_HEAD)
-        body = _header(head, ref.path, source, dialect)[1]
+        head = file.read(HEAD)
+        body = names_in(head, ref.path, source, dialect)[1]
         plain = not any(bytes([sign]) in head[body:] for sign in dialect.quote + dialect.escape)
         while plain and is_plain(ref, source.encoding) and (chunk := file.read(CHUNK)):
             plain = not any(bytes([sign]) in chunk for sign in dialect.quote + dialect.escape)
@@ -60,10 +58,10 @@ def read_csv(
     """
     dialect = dialect_of(source, piece.ref)
     with open_text(piece.ref, source.encoding) as file:
-        head = file.read(_HEAD)
-        names, body = _header(head, piece.ref.path, source, dialect)
-        needed, absent = _found(piece.ref.path, names, fields.needed(columns))
-        table = _Table(names, [names.index(_column(wanted)) for wanted in needed], dialect)
+        head = file.read(HEAD)
+        names, body = names_in(head, piece.ref.path, source, dialect)
+        needed, absent = found_in(piece.ref.path, names, fields.needed(columns))
+        table = _Table(names, [names.index(column_of(wanted)) for wanted in needed], dialect)
         start = max(piece.start, body)
         if start > len(head):
             file.seek(start)
@@ -80,64 +78,9 @@ def read_csv(
 def header_of(ref: FileRef, source: TextSpec) -> bytes:
     """The header row, and comments above it, as they stand, in UTF-8; empty for files without one."""
     with open_text(ref, source.encoding) as file:
-        head = file.read(_HEAD)
-    body = _header(head, ref.path, source, dialect_of(source, ref))[1]
+        head = file.read(HEAD)
+    body = names_in(head, ref.path, source, dialect_of(source, ref))[1]
     return head[:body].removeprefix(BOM).rstrip(b"\r\n")
-
-
-def _column(wanted: SourceField) -> str:
-    """The name of a field's column."""
-    return path_text(wanted.path)
-
-
-def _found(path: str, names: list[str], needed: tuple[SourceField, ...]) -> tuple[list[SourceField], list[SourceField]]:
-    """(the needed fields that the file has, those that it may lack). Raises SchemaError for others."""
-    found, absent = list[SourceField](), list[SourceField]()
-    for wanted in needed:
-        count = names.count(_column(wanted))
-        if count == 0 and is_left_out(wanted):
-            absent.append(wanted)
-        elif count == 1:
-            found.append(wanted)
-        else:
-            problem = "more than one column" if count else "no column"
-            header = f"the header has {', '.join(names)}{_other_delimiter(names)}"
-            raise SchemaError(f"{path}: {problem} '{_column(wanted)}'; {header}")
-    return found, absent
-
-
-def _other_delimiter(names: list[str]) -> str:
-    """What to write for a header that looks like names between other signs."""
-    likely = next((sign for sign in (";", "\t", "|", ",") if len(names) == 1 and sign in names[0]), None)
-    if likely is None:
-        return ""
-    shown = "tab" if likely == "\t" else f'"{likely}"'
-    return f"; if the values are separated by another sign, write `csv: {{delimiter: {shown}}}` into the source"
-
-
-def _header(head: bytes, path: str, source: TextSpec, dialect: Dialect) -> tuple[list[str], int]:
-    """The names, and where the first row starts."""
-    at = len(BOM) if head.startswith(BOM) else 0
-    if source.csv.header is False:
-        return [entry["name"] for entry in source.avro_schema["fields"]], at
-    if source.csv.header is not True:
-        return list(source.csv.header), at
-    while dialect.comment and head.startswith(dialect.comment, at):
-        at = head.find(b"\n", at) + 1 or len(head)
-    found = dialect.record(head, at, final=len(head) < _HEAD)
-    if found is None:
-        raise SourceFileError(
-            f"{path}: no header row of names separated by {_shown(dialect.delimiter)} at its start; "
-            "for a file without one write `csv: {header: false}` into the definition's source, or the names"
-        )
-    names = [value.decode("utf-8", "replace").strip() for value in found[0]]
-    if not any(names):
-        raise SourceFileError(f"{path}: the header row is empty; the first row must name the columns")
-    return names, found[1]
-
-
-def _shown(delimiter: bytes) -> str:
-    return {b",": "commas", b"\t": "tabs", b";": "semicolons"}.get(delimiter, repr(delimiter.decode()))
 
 
 @dataclass

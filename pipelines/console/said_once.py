@@ -1,0 +1,23 @@
+"""Lines that come up again and again are said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+
+from tandem.schemas.privacy.printable import printable
+
+__all__ = ["said_once"]
+
+
+def said_once(console: Console) -> Callable[[str], None]:
+    """Prints each line once."""
+    said = set[str]()
+
+    def note(line: str) -> None:
+        if line not in said:
+            console.print(printable(line), markup=False)
+        said.add(line)
+
+    return note
