@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from typing import Final
 
@@ -20,6 +21,7 @@ _DRIVERS: Final = {
     "postgres": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+_PASSWORD: Final = re.compile(r"(://[^/@:]*:).*@", re.DOTALL)
 _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 
 
@@ -34,6 +36,9 @@ def parse_address(text: str) -> sa.URL:
     scheme = text.partition("://")[0]
     if scheme and scheme not in _DRIVERS:
         raise StoreAddressError(f"a view store is sqlite or postgresql, found {redacted(scheme)[:40]}: write {_FORMS}")
+    if scheme.startswith("postgres") and text.count("@") > 1:
+        # What is behind the first one would be taken for the host, and named as such.
+        raise StoreAddressError(f"an @ within a name or password is written %40, in {shown_address(text)!r}")
     try:
         parsed = sa.make_url(text)
     except (sa.exc.ArgumentError, ValueError, TypeError):
@@ -65,4 +70,5 @@ def shown_address(address: str | sa.URL) -> str:
     """The address without its password, wherever it stands in it."""
     if isinstance(address, sa.URL):
         address = address.render_as_string(hide_password=True)
-    return redacted(address)
+    # All up to the last @: a password may hold one, and spaces.
+    return redacted(_PASSWORD.sub(r"\1***@", address))

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tandem.schemas.errors import StoreError
+from tandem.schemas.errors import StoreAddressError, StoreError
+from tandem.views.storage.address import parse_address, shown_address
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
@@ -102,6 +103,23 @@ def test_a_foreign_database_is_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         ViewStore(str(path))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("before", ["", "a@", "a b", "/", "?x=", "#", "]", "%", ":", "é"])
+@pytest.mark.parametrize("behind", ["", "@", " ", "/1", "?", "#", "[", "%4", ":9", "\\"])
+@pytest.mark.parametrize(
+    "form", ["postgresql://u:{}@127.0.0.1:1/x", "postgresql://:{}@h/x", "postgres://u:{}@h:99999/x?sslmode=require"]
+)
+def test_no_part_of_a_password_is_shown(form: str, before: str, behind: str) -> None:
+    """Whatever signs it has, and however the address is taken for it."""
+    try:
+        found = parse_address(form.format(f"{before}hush-hush{behind}"))
+    except StoreAddressError as error:
+        said = str(error)
+    else:
+        said = f"{shown_address(found)} {found.host} {found.port} {found.database}"
+    assert "hush" not in said
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(
