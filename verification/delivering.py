@@ -177,7 +177,7 @@ class Delivery:
         served = self.store.publishing.served(self.compiled.definition.name)
         if served is None or served.version != self.compiled.version:
             return
-        seen = drainer._read(name, drainer._over, self._wall(), Cursor())
+        seen = drainer._read(name, drainer._watermark.over, self._wall(), Cursor())
         if seen is not None:
             self._stopped = drainer, name, seen, self._wall()
 

@@ -9,6 +9,7 @@ from typing import cast
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.runs import BatchRuns
 from tandem.views.dead_letters.writing import DeadLetters
+from tandem.views.decisions import tables as _decisions  # noqa: F401  (as those of the outbox)
 from tandem.views.definitions import Definitions
 from tandem.views.live.conservation import Residues
 from tandem.views.live.evicted_tiles import EvictedTiles

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from tandem.pipelines.delivery.actions.prometheus_alerts import AlertmanagerWriter
+from tandem.pipelines.delivery.actions.webhooks import WebhookWriter, target_of
 from tandem.pipelines.delivery.encoding import Encoder
 from tandem.pipelines.delivery.result_files import FileWriter
 from tandem.schemas.definition.compiled import CompiledDefinition
@@ -53,6 +55,14 @@ def _topic(form: str) -> MakeWriter:
     return make
 
 
+def _webhook(place: str, compiled: CompiledDefinition) -> RecordWriter:
+    return WebhookWriter(target_of(compiled, f"webhook {place}"))
+
+
+def _alertmanager(place: str, compiled: CompiledDefinition) -> RecordWriter:
+    return AlertmanagerWriter(target_of(compiled, f"alertmanager {place}"))
+
+
 WRITERS: Final[dict[str, MakeWriter]] = {
     "log": lambda place, compiled: LogWriter(),
     "files": _files("json"),
@@ -60,6 +70,8 @@ WRITERS: Final[dict[str, MakeWriter]] = {
     "files-parquet": _files("parquet"),
     "pubsub": _topic("json"),
     "pubsub-avro": _topic("avro"),
+    "webhook": _webhook,
+    "alertmanager": _alertmanager,
 }
 """By the kind of an output what makes its writer, of the output's place and the definition that is delivered."""
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
+from tandem.views.decisions.draining import Decider
 from tandem.views.results.draining import Drainer
 from tandem.views.store import ViewStore
 
@@ -45,7 +46,16 @@ class _Results:
         return Drainer(store, compiled)
 
 
-SOURCES: Final[list[SourceOfRecords]] = [_Results()]
+@dataclass(frozen=True)
+class _Rules:
+    def is_in(self, definition: Definition) -> bool:
+        return bool(definition.rules)
+
+    def open(self, store: ViewStore, compiled: CompiledDefinition) -> Due:
+        return Decider(store, compiled)
+
+
+SOURCES: Final[list[SourceOfRecords]] = [_Results(), _Rules()]
 """In the order in which they are called: a later one sees what an earlier one has put."""
 
 

@@ -19,6 +19,7 @@ from tandem.schemas.measures.base import Measure
 from tandem.schemas.measures.registry import build
 from tandem.schemas.result_windows.checks import EVENTS_NAME, mode_problems, result_problems
 from tandem.schemas.results import computing_schema
+from tandem.schemas.rules.checks import results_schema, rule_problems
 from tandem.schemas.source.spellings import spelling_problems
 from tandem.schemas.time.durations import DAY, SECOND, format_duration
 from tandem.schemas.time.windows import window_problems
@@ -224,3 +225,5 @@ def _check_sent(definition: Definition, checked: Checked, known: pa.Schema) -> N
         if expression.type != pa.bool_():
             checked.wrong(where, f"the expression is {type_name(expression.type)}; it must be boolean")
         checked.result_wheres += ((name, expression),)
+    for where, message in rule_problems(definition, results_schema(checked.measures, checked.derive_results)):
+        checked.wrong(where, message)

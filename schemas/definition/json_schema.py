@@ -23,25 +23,29 @@ def json_schema() -> dict[str, Any]:
     for model, short in (("Window", "size"), ("Session", "gap")):  # `today: 1d` is short for a size
         whole = schema["$defs"][model]
         schema["$defs"][model] = {"anyOf": [whole["properties"][short], whole]}
-    _shorten_outputs(schema["$defs"])
+    _shorten_outputs(schema["$defs"], "Output", "Result")
+    _shorten_outputs(schema["$defs"], "Action", "Rule")
+    target = schema["$defs"]["HttpTarget"]
+    schema["$defs"]["HttpTarget"] = {"anyOf": [target["properties"]["url"], target]}
     schema["properties"]["measures"]["minProperties"] = 1
-    for properties in (schema["properties"], schema["$defs"]["Source"]["properties"]):
+    of_rules = {name: value for name, value in schema["$defs"]["Rule"]["properties"].items() if name != "min_events"}
+    for properties in (schema["properties"], schema["$defs"]["Source"]["properties"], of_rules):
         for name, value in properties.items():
             if type(value.get("default")) is int:  # durations, which are texts in YAML
                 properties[name]["default"] = format_duration(value["default"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _shorten_outputs(models: dict[str, Any]) -> None:
+def _shorten_outputs(models: dict[str, Any], output: str, of: str) -> None:
     """`to: log` is short for `to: [{log: true}]`."""
     kinds = []
-    for name, value in models["Output"]["properties"].items():
+    for name, value in models[output]["properties"].items():
         if "anyOf" in value:  # one of the places, which the others exclude
-            models["Output"]["properties"][name] = {**value["anyOf"][0], "description": value["description"]}
+            models[output]["properties"][name] = {**value["anyOf"][0], "description": value["description"]}
             kinds.append({"properties": {name: {}}, "required": [name]})
-    models["Output"] = {"anyOf": [{"const": "log"}, {**models["Output"], "oneOf": kinds}]}
-    to = models["Result"]["properties"]["to"]
-    models["Result"]["properties"]["to"] = {"anyOf": [{"$ref": "#/$defs/Output"}, to], "description": to["description"]}
+    models[output] = {"anyOf": [{"const": "log"}, {**models[output], "oneOf": kinds}]}
+    to = models[of]["properties"]["to"]
+    models[of]["properties"]["to"] = {"anyOf": [{"$ref": f"#/$defs/{output}"}, to], "description": to["description"]}
 
 
 def text() -> str:

@@ -16,6 +16,7 @@ from tandem.schemas.definition.models import Definition, Source, Window
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import DefinitionError, SchemaError
 from tandem.schemas.result_windows.models import result_model
+from tandem.schemas.rules.holidays import with_holidays
 from tandem.schemas.rules.models import rule_model
 from tandem.schemas.source.spellings import Booleans, Spelling
 from tandem.schemas.source.text_options import CsvOptions
@@ -63,6 +64,8 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
             value["source"].pop("revisions", None)
         elif "revisions" in source:
             value["source"]["revisions"] = read_revisions(source["revisions"], schema, Path(folder), problems)
+    if "rules" in value:
+        value["rules"] = with_holidays(value["rules"], Path(folder), problems)
     definition: Definition | None = None
     try:
         definition = Definition.model_validate(value)

@@ -21,6 +21,7 @@ from tandem.schemas.avro.types import arrow_schema
 from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.definition.model_base import Duration, Model
 from tandem.schemas.result_windows.models import Result
+from tandem.schemas.rules.models import Rule
 from tandem.schemas.source.field_paths import MAX_PARTS, FieldPath, path_of, with_paths
 from tandem.schemas.source.spellings import Spelling, spellings_of
 from tandem.schemas.source.text_options import CsvOptions, Encoding
@@ -226,6 +227,10 @@ class Definition(Model):
     """Intervals by name, merged from tiles when they are read."""
     results: Annotated[dict[Name, Result], AfterValidator(_few)] = Field(default_factory=dict)
     """What is sent of its own accord: windows with triggers, and where to."""
+
+    rules: Annotated[dict[Name, Rule], AfterValidator(_few)] = Field(default_factory=dict)
+    """What is alerted of: expressions over results of windows, and over what is usual for them. No part of the
+    version."""
 
     @property
     def keeps_sessions(self) -> bool:

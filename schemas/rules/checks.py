@@ -19,14 +19,15 @@ from tandem.schemas.results import computing_schema
 from tandem.schemas.rules.baselines import PARTS
 from tandem.schemas.rules.models import Rule
 from tandem.schemas.rules.templates import template_problems
-from tandem.schemas.time.durations import DAY, format_duration
+from tandem.schemas.time.durations import DAY, SECOND, format_duration
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CumulativeWindow, SessionWindow, Window, window_problems
 
-__all__ = ["check_rule", "results_schema", "template_names"]
+__all__ = ["check_rule", "results_schema", "rule_problems", "template_names"]
 
 _PREFIX: Final = "baseline."
 _PARAM: Final = re.compile(r"'(?:[^']|'')*'|\bparams\.(\w+)", re.ASCII)
+_LEAST_EARLY: Final = SECOND // 10
 _OWN: Final = ("rule", "definition", "severity", "start", "end", EVENTS_NAME)
 
 
@@ -84,6 +85,17 @@ def _with_params(rule: Rule, text: str) -> str:
     return _PARAM.sub(number, text)
 
 
+def rule_problems(definition: Definition, schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong) of the rules of a definition."""
+    for name, rule in definition.rules.items():
+        for field, message in check_rule(definition, schema, rule)[1]:
+            yield f"rules.{name}.{field}", message
+        for other in rule.inhibited_by:
+            if other not in definition.rules or other == name:
+                known = suggestion(other, sorted(set(definition.rules) - {name}))
+                yield f"rules.{name}.inhibited_by", f"there is no other rule '{other[:80]}'; {known}"
+
+
 def template_names(definition: Definition, schema: pa.Schema) -> list[str]:
     """What stands for a value in annotations."""
     return [*_OWN, *schema.names, *(f"key.{name}" for name in definition.key)]
@@ -102,6 +114,8 @@ def _window_problems(definition: Definition, rule: Rule) -> Iterator[tuple[str, 
     if rule.baseline.season != "none" and isinstance(rule.window, Window) and DAY % rule.window.every:
         every = format_duration(rule.window.every)
         yield "baseline.season", f"windows every {every} don't divide a day, so no two of them are alike; use none"
+    if rule.early is not None and rule.early < _LEAST_EARLY:
+        yield "early", f"{format_duration(rule.early)} is too short; at least {format_duration(_LEAST_EARLY)}"
     if rule.since is not None:
         try:
             instant_of(rule.since)

@@ -18,6 +18,7 @@ from tandem.schemas.rules.automaton import Patience, Verdict
 from tandem.schemas.rules.baselines import PARTS
 from tandem.schemas.rules.checks import check_rule, results_schema
 from tandem.schemas.rules.models import Rule
+from tandem.schemas.rules.templates import names_in
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CalendarWindow, Window
 
@@ -52,7 +53,7 @@ class CompiledRule:
     @cached_property
     def version(self) -> str:
         """Content hash, 16 hex digits, of all that verdicts and episodes depend on: not who is told, nor texts."""
-        told = {"labels", "annotations", "severity", "shadow", "to", "trigger"}
+        told = {"labels", "annotations", "severity", "shadow", "to", "early", "inhibited_by"}
         content = self.rule.model_dump(mode="json", exclude=told)
         text = json.dumps(["tandem rule 1", self.definition, self.name, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -79,6 +80,24 @@ class CompiledRule:
     def baselines(self) -> tuple[BaselineColumn, ...]:
         """What is read of baselines."""
         return tuple(map(_baseline_column, (name for name in self.columns if name.startswith("baseline."))))
+
+    @cached_property
+    def told_baselines(self) -> tuple[BaselineColumn, ...]:
+        """What is told of baselines: all parts of each that expressions or texts name."""
+        texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
+        named = {name for text in texts for name in names_in(text)}
+        named = {*self.columns, *named} & set(self.expr.schema.names)
+        measures = {_baseline_column(name).measure for name in named if name.startswith("baseline.")}
+        columns = (name for name in self.expr.schema.names if name.startswith("baseline."))
+        return tuple(column for column in map(_baseline_column, columns) if column.measure in measures)
+
+    @cached_property
+    def told_results(self) -> tuple[pa.Field, ...]:
+        """The results that are told: those that expressions, texts or baselines name."""
+        texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
+        named = {name for text in texts for name in names_in(text)} | {field.name for field in self.results}
+        named |= {column.measure for column in self.told_baselines}
+        return tuple(f for f in self.expr.schema if f.name in named and not f.name.startswith("baseline."))
 
     @property
     def every(self) -> int:

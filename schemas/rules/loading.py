@@ -1,10 +1,9 @@
-"""Rules of a file of their own, and the files of holidays that rules name. Mistakes name file, line and field."""
+"""Rules of a file of their own. Mistakes name file, line and field."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -16,9 +15,10 @@ from tandem.schemas.definition.model_base import Model
 from tandem.schemas.definition.models import Name
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules
+from tandem.schemas.rules.holidays import with_holidays
 from tandem.schemas.rules.models import Rule
 
-__all__ = ["load_rules", "with_holidays"]
+__all__ = ["load_rules"]
 
 
 class _RuleFile(Model):
@@ -43,27 +43,3 @@ def load_rules(path: str | Path, compiled: CompiledDefinition) -> tuple[Compiled
         return compile_rules(compiled, found.rules)
     except DefinitionError as error:
         raise first_problem([Problem(tuple((error.field or "").split(".")), error.message)], document) from None
-
-
-def with_holidays(rules: Any, folder: Path, problems: list[Problem]) -> Any:
-    """Rules as they are written, with the dates of the files that their baselines name as holidays."""
-    if not isinstance(rules, Mapping):
-        return rules
-    found = {}
-    for name, rule in rules.items():
-        baseline = rule.get("baseline") if isinstance(rule, Mapping) else None
-        named = baseline.get("holidays") if isinstance(baseline, Mapping) else None
-        if isinstance(named, str):
-            try:
-                rule = {**rule, "baseline": {**(baseline or {}), "holidays": _dates(folder / named, named)}}
-            except DefinitionError as error:
-                problems.append(Problem(("rules", name, "baseline", "holidays"), str(error)))
-                rule = {**rule, "baseline": {**(baseline or {}), "holidays": []}}
-        found[name] = rule
-    return found
-
-
-def _dates(path: Path, shown: str) -> list[str]:
-    """One date a line; what follows a # is a comment."""
-    lines = (line.partition("#")[0].strip() for line in read_text(path, shown).splitlines())
-    return [line for line in lines if line]

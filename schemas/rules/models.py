@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tandem.schemas.definition.model_base import Duration, Model
-from tandem.schemas.result_windows.models import Output, Outputs, Trigger
+from tandem.schemas.rules.actions import Action, Actions, HttpTarget
 from tandem.schemas.time.durations import DAY
 from tandem.schemas.time.windows import AnyWindow, ZoneName
 
@@ -63,6 +63,10 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
         if len(text) > _MOST_CHARACTERS:
             raise ValueError(f"'{name}' has {len(text):,} characters; at most {_MOST_CHARACTERS:,}")
     return labels
+
+
+def _names(value: object) -> object:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 _LISTED: Final[dict[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
@@ -151,8 +155,9 @@ class Rule(Model):
     """What a window without data is, after a key's first: ok, alert, or keep what was."""
     forget: Duration = 7 * DAY
     """A key without data for so long isn't expected any more: its alert ends."""
-    trigger: Trigger = Field(default_factory=Trigger)
-    """When windows are judged, beside on time: `early` before their end, `late` after it."""
+    early: Duration | None = None
+    """How often a window is judged before its end, by the clock, if anything changed; without it when it is over, at
+    each change after that, and when batch has it."""
     lateness: Duration | None = None
     """As in `results`: what settles a window. By default, and at least, that of the definition."""
     since: str | None = Field(default=None, alias="from")
@@ -165,15 +170,17 @@ class Rule(Model):
     """Texts for people: `{{ NAME }}` stands for a result, `baseline.NAME`, `key.FIELD`, `events`, `start`, `end`."""
     shadow: bool = False
     """Judged and kept, never sent."""
-    to: Outputs = ()
-    """Where alerts are sent, one output or a list of them."""
+    inhibited_by: Annotated[tuple[str, ...], BeforeValidator(_names), WithJsonSchema(_LISTED)] = ()
+    """Other rules: while an alert of one of them fires for the same key, this one's aren't sent."""
+    to: Actions = ()
+    """Where alerts are sent, one place or a list of them."""
 
     def lateness_of(self, definition: int) -> int:
         """Microseconds that its windows wait after their end; `definition`: the definition's own lateness."""
         return definition if self.lateness is None else self.lateness
 
     @property
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> tuple[Action, ...]:
         """Where alerts are sent; a shadow rule's nowhere."""
         return () if self.shadow else self.to
 
@@ -182,5 +189,6 @@ def rule_model(path: tuple[Any, ...]) -> type[Model] | None:
     """The model that a place below `rules.NAME` stands for, None where it is a window's."""
     if not path:
         return Rule
-    models: dict[str, type[Model]] = {"trigger": Trigger, "to": Output, "baseline": Baseline}
-    return models.get(str(path[0]))
+    if path[0] == "to":
+        return HttpTarget if path[-2:] and str(path[-1]) in ("webhook", "alertmanager") else Action
+    return Baseline if path[0] == "baseline" else None

@@ -9,7 +9,7 @@ from typing import Any, Final
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.json_values import plain_value
 
-__all__ = ["rendered", "template_problems"]
+__all__ = ["names_in", "rendered", "template_problems"]
 
 _PLACE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*", re.ASCII)
@@ -27,6 +27,11 @@ def template_problems(text: str, known: Collection[str]) -> Iterator[str]:
             yield f"unknown name '{name[:80]}'; {suggestion(name, sorted(known))}"
     if "{{" in _PLACE.sub("", text):
         yield "a '{{' without '}}'"
+
+
+def names_in(text: str) -> list[str]:
+    """What a template names."""
+    return [found.strip() for found in _PLACE.findall(text)]
 
 
 def rendered(text: str, values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from tandem.command_list.entry import Entry, Flags
-from tandem.command_list.groups import DEADLETTERS, FLINK, KEYS, PUBSUB, RESULTS, STORE, TEMPLATE
+from tandem.command_list.groups import ALERTS, DEADLETTERS, FLINK, KEYS, PUBSUB, RESULTS, STORE, TEMPLATE
 from tandem.runners.options.commands import COMMANDS as PIPELINES
 
 __all__ = ["COMMANDS"]
@@ -50,7 +50,7 @@ _RUN: Final = (
     Entry(
         "deliver",
         "deliver.deliver",
-        "Send results to their outputs, one deliverer a definition at a time; others wait until it ends.",
+        "Send results and alerts to their outputs, one deliverer a definition at a time; others wait until it ends.",
         "tandem deliver clicks --once",
     ),
     Entry(
@@ -184,6 +184,7 @@ _OPERATE: Final = (
     Entry("pubsub", "", "Create topics and subscriptions, in the emulator or in Pub/Sub.", commands=PUBSUB),
     Entry("deadletters", "", "List, show, replay and drop what could not be decoded.", commands=DEADLETTERS),
     Entry("keys", "", "API keys for `tandem serve`: create, list, revoke.", commands=KEYS),
+    Entry("alerts", "", "List, show, acknowledge and silence alerts; how well rules do.", commands=ALERTS),
     Entry("results", "", "List and show what was sent, and send again what was refused.", commands=RESULTS),
     Entry("store", "", "Users of a PostgreSQL view store.", commands=STORE),
     Entry("template", "", "Dataflow's templates of the pipelines, and definitions for them.", commands=TEMPLATE),

@@ -6,7 +6,7 @@ from typing import Final
 
 from tandem.command_list.entry import Entry, Flags
 
-__all__ = ["DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS", "STORE", "TEMPLATE"]
+__all__ = ["ALERTS", "DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS", "STORE", "TEMPLATE"]
 
 PUBSUB: Final[tuple[Entry, ...]] = (
     Entry(
@@ -61,6 +61,38 @@ KEYS: Final[tuple[Entry, ...]] = (
         "keys.revoke_key",
         "Take an API key's power from it, at once and for good.",
         "tandem keys revoke dashboard",
+    ),
+)
+ALERTS: Final[tuple[Entry, ...]] = (
+    Entry(
+        "list",
+        "alerts.list_alerts",
+        "List alerts, those that began last first.",
+        "tandem alerts list clicks --firing",
+    ),
+    Entry(
+        "show",
+        "alerts.show",
+        "Show one alert: each of its states and what decided it, down to the messages that were counted.",
+        "tandem alerts show clicks 7d14a36b --messages 10",
+    ),
+    Entry(
+        "ack",
+        "alerts.ack",
+        "Note that somebody has seen an alert; verdicts and what is sent stay as they are.",
+        "tandem alerts ack clicks 7d14a36b --note 'a campaign'",
+    ),
+    Entry(
+        "silence",
+        "alerts.silence",
+        "Send nothing of a rule or key for a while. Alerts are decided on and kept all the same.",
+        "tandem alerts silence clicks --rule busy --for 2h",
+    ),
+    Entry(
+        "report",
+        "alerts.report",
+        "Say how well each rule does, by what batch has said of its alerts.",
+        "tandem alerts report clicks",
     ),
 )
 RESULTS: Final[tuple[Entry, ...]] = (

@@ -22,7 +22,9 @@ def backtest(
         list[str],
         typer.Argument(metavar="FILES...", help="data files, globs, or the folder of a journal or installation"),
     ],
-    rules: Annotated[str, typer.Option("--rules", metavar="FILE", help="the rules (YAML)")],
+    rules: Annotated[
+        _Text, typer.Option("--rules", metavar="FILE", help="rules of a file of their own (default: the definition's)")
+    ] = None,
     rule: Annotated[list[str] | None, typer.Option(metavar="NAME", help="this one only; repeatable")] = None,
     settings: Annotated[
         list[str] | None,
@@ -46,11 +48,17 @@ def backtest(
     from tandem.pipelines.backtest.settings import parse_setting, parse_sweep, with_settings
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.schemas.definition.loading import load
+    from tandem.schemas.rules.compiled import compile_rules
     from tandem.schemas.rules.loading import load_rules
     from tandem.serving.questions.instants import parse_time
 
     compiled = compile_definition(load(definition))
-    chosen = chosen_rules(load_rules(rules, compiled), rule or [])
+    known_rules = load_rules(rules, compiled) if rules else compile_rules(compiled, compiled.definition.rules)
+    if not known_rules:
+        raise UserError(
+            f"{compiled.definition.name} has no rules: its definition declares none, and --rules names none"
+        )
+    chosen = chosen_rules(known_rules, rule or [])
     chosen = with_settings(compiled, chosen, [parse_setting(each) for each in settings or []])
     varied = None if sweep is None else parse_sweep(sweep)
     known = read_labels(labels, compiled) if labels else []

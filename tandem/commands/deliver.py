@@ -29,7 +29,7 @@ def deliver(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
-    """Send results to their outputs, one deliverer a definition at a time; others wait until it ends."""
+    """Send results and alerts to their outputs, one deliverer a definition at a time; others wait until it ends."""
     from tandem.schemas.time.durations import parse_duration
 
     try:
@@ -57,7 +57,7 @@ def _deliverers(definitions: list[str], store: ViewStore) -> list[tuple[str, Del
     for each in definitions:
         compiled = compile_definition(load_named(each, store))
         if not has_sources(compiled.definition):
-            raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
+            raise UserError(f"{compiled.definition.name} has no results or rules: its definition declares none")
         store.definitions.register(compiled)
         found.append((compiled.definition.name, Deliverer(store, compiled, holder)))
     return found

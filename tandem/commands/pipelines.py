@@ -35,6 +35,9 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
                 say(f"  {told(name, options)}")
         for name, result in definition.results.items():
             say(f"  result {name}: {result.mode}, to {', '.join(output.label for output in result.to)}")
+        for name, rule in definition.rules.items():
+            places = ", ".join(action.label for action in rule.outputs) or ("nowhere" if not rule.shadow else "shadow")
+            say(f"  rule {name}: {rule.expr}, to {places}")
 
 
 def live(context: typer.Context) -> None:

@@ -38,7 +38,16 @@ FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*FRONT, *DOCS]
 TUTORIAL = ROOT / "docs/tutorials/first-answer.md"
-RUNNING = ("ask-with-sql", "backtest-rules", "files-as-they-are", "runbook", "send-results", "serve", "windows")
+RUNNING = (
+    "alert",
+    "ask-with-sql",
+    "backtest-rules",
+    "files-as-they-are",
+    "runbook",
+    "send-results",
+    "serve",
+    "windows",
+)
 RUN = [TUTORIAL, *(ROOT / f"docs/how-to/{name}.md" for name in RUNNING)]
 """Pages that are run from their first line to their last."""
 NOT_RUN = {

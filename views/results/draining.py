@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.failpoints import reached
-from tandem.schemas.time.durations import SECOND
 from tandem.schemas.time.windows import SessionWindow
 from tandem.views.answers.reading import Scope, late_by_tile, read_scope
 from tandem.views.results.answering import read_answers
@@ -19,6 +18,7 @@ from tandem.views.results.clocks import BEGINNING, Clocks
 from tandem.views.results.expanding import expand_due, hold_again
 from tandem.views.results.revising import Revision, is_held, revision_of
 from tandem.views.results.tables import result_due, result_progress, result_waiting
+from tandem.views.results.watermarks import WrittenWatermark
 from tandem.views.results.writing import write_revisions
 from tandem.views.storage.driver_rows import delete_rows
 from tandem.views.storage.tables import pointers
@@ -26,8 +26,6 @@ from tandem.views.store import ViewStore
 
 __all__ = ["Drainer"]
 
-_HOLD: Final = 2 * SECOND
-"""How long a watermark waits at most for what live has received before it, and not written yet."""
 _LAST: Final = 2**62
 
 _PLACE: Final = ("name", "result", "start", "end", "whole", "key", "mark")
@@ -39,8 +37,7 @@ class Drainer:
 
     def __init__(self, store: ViewStore, compiled: CompiledDefinition) -> None:
         self._store, self._compiled = store, compiled
-        self._seen: tuple[int, int] | None = None
-        self._over = BEGINNING
+        self._watermark = WrittenWatermark()
 
     def drain(self, now: int) -> int:
         """Write all revisions that triggers let through at `now` (wall clock, microseconds UTC); how many they were.
@@ -52,22 +49,10 @@ class Drainer:
             scope = read_scope(connection, self._store.chains, self._compiled)
         if not scope.publication:
             return 0
-        over = self._watermark(scope, now)
+        over = self._watermark.at(scope, now)
         while expand_due(database, definition, over, now):
             pass
         return sum(self._drain_result(name, over, now) for name in definition.results)
-
-    def _watermark(self, scope: Scope, now: int) -> int:
-        """How far live is over: its watermark, once what it has received up to there is written."""
-        if scope.watermark is None:
-            return self._over
-        if self._seen is None:
-            self._seen = (scope.watermark, now)
-        if not scope.in_flight:
-            self._over, self._seen = max(self._over, scope.watermark), None
-        elif now - self._seen[1] >= _HOLD:
-            self._over, self._seen = max(self._over, self._seen[0]), (scope.watermark, now)
-        return self._over
 
     def _drain_result(self, name: str, over: int, now: int) -> int:
         """One result, pass by pass, until its triggers hold back what is left."""

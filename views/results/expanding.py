@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -13,11 +13,11 @@ from tandem.views.results.closing import floor_of
 from tandem.views.results.marking import fresh_mark
 from tandem.views.results.revising import Revision
 from tandem.views.results.tables import result_due, result_waiting
-from tandem.views.results.windows import held_windows
+from tandem.views.results.windows import Windowed, held_windows
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import delete_rows
 
-__all__ = ["LATER", "expand_due", "hold_again"]
+__all__ = ["LATER", "alert_stream", "expand_due", "hold_again"]
 
 _AT_ONCE: Final = 5_000
 LATER: Final = 2**62
@@ -25,6 +25,11 @@ LATER: Final = 2**62
 
 _PLACE: Final = ("name", "tile", "whole", "key", "mark")
 """With the mark that was seen: what changed since stays."""
+
+
+def alert_stream(rule: str) -> str:
+    """What a rule's windows wait as, and its alerts are sent as."""
+    return f"alert {rule}"
 
 
 def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
@@ -69,12 +74,18 @@ def hold_again(
 def _windows(definition: Definition, tile: int, over: int, now: int) -> list[tuple[tuple[str, int, int], int]]:
     """Results' windows that a tile lies in, and since when they wait."""
     found = []
-    for name, result in definition.results.items():
+    for name, result in _judged_and_sent(definition):
         is_open = False
         for start, end in held_windows(result, tile, definition.tile):
             found.append(((name, start, end), LATER if is_open else now))
             is_open = is_open or end > over
     return found
+
+
+def _judged_and_sent(definition: Definition) -> Iterator[tuple[str, Windowed]]:
+    """Results by their names, and rules by their streams."""
+    yield from definition.results.items()
+    yield from ((alert_stream(name), rule) for name, rule in definition.rules.items())
 
 
 def _upsert(database: Database) -> Any:

@@ -37,11 +37,11 @@ def fresh_mark() -> int:
 
 
 def note_results(connection: sa.Connection, definition: int, compiled: Compiled) -> None:
-    """Remember whether a definition version that is registered has results."""
+    """Remember whether a definition version that is registered has results or rules."""
     name = compiled.definition.name
     s = result_specs.c
     connection.execute(result_specs.delete().where(s.definition == definition, s.name == name))
-    if getattr(compiled.definition, "results", None):
+    if getattr(compiled.definition, "results", None) or getattr(compiled.definition, "rules", None):
         connection.execute(result_specs.insert().values(definition=definition, name=name))
 
 

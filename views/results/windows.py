@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from tandem.schemas.result_windows.models import Result
-from tandem.schemas.time.windows import CalendarWindow, SessionWindow
+from tandem.schemas.time.windows import AnyWindow, CalendarWindow, SessionWindow
 from tandem.views.windows import windows_of
 
-__all__ = ["held_windows"]
+__all__ = ["Windowed", "held_windows"]
 
 
-def held_windows(result: Result, tile: int, size: int) -> Iterator[tuple[int, int]]:
+class Windowed(Protocol):
+    """What has windows: a result, or a rule."""
+
+    @property
+    def window(self) -> AnyWindow:
+        """Fixed, sliding, of a calendar, or a session."""
+
+
+def held_windows(result: Windowed, tile: int, size: int) -> Iterator[tuple[int, int]]:
     """The windows that a tile of `size` lies in, [start, end) in microseconds UTC, by their ends.
 
     Of a session the tile, and the earliest time at which one closes that has events in it. A tile that an edge of a

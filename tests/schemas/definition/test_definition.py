@@ -46,7 +46,7 @@ windows:
   hour: 1h
 """
 FIELDS = "id, at, page, amount, user"
-ALL = "name, source, where, derive, key, tile, lateness, freshness, deduplicate, measures, derive_results, windows, results"
+ALL = "name, source, where, derive, key, tile, lateness, freshness, deduplicate, measures, derive_results, windows, results, rules"
 UNITS = "write whole numbers with a unit, such as 500ms, 1s, 5m, 1h30m, 1d or 2w"
 
 

@@ -1,0 +1,137 @@
+"""POST to an address that somebody wrote into a rule, without being led to another one.
+
+The host's name is resolved once, every address that it has is checked, and the connection goes to one that was: a name
+that means something else a moment later changes nothing. Addresses that aren't of the internet (private, of this
+machine, link-local and with it the metadata services of clouds, and these inside of IPv6) are refused unless the host
+is allowed by name. Redirects aren't followed, proxies of the environment aren't asked, and no credential of a cloud is
+sent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from tandem.schemas.errors import DeliveryError
+from tandem.schemas.rules.actions import HttpTarget
+
+__all__ = ["RefusedAddressError", "Reply", "checked_addresses", "post"]
+
+_SECONDS: Final = 10.0
+"""For one request as a whole, however slowly the receiver answers."""
+_MOST_BYTES: Final = 4_096
+"""Of an answer's body, for messages."""
+_PORTS: Final = {"http": 80, "https": 443}
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class RefusedAddressError(DeliveryError):
+    """The host has an address that alerts aren't sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the receiver answered."""
+
+    status: int
+    text: str
+    """The beginning of its body, on one line."""
+
+
+def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], seconds: float = _SECONDS) -> Reply:
+    """Send JSON to a URL of the target's host. Raises DeliveryError where no whole answer comes in time."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    address = checked_addresses(host, port, target.allow)[0]
+    connection = _Connection(host, port, str(address), seconds, tls=parts.scheme == "https")
+    late = threading.Timer(seconds, connection.abort)
+    late.daemon = True
+    late.start()
+    try:
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
+        answer = connection.getresponse()
+        text = answer.read(_MOST_BYTES).decode(errors="replace")
+        return Reply(answer.status, " ".join(text.split())[:200])
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DeliveryError(f"{_shown(url)}: {_reason(error, connection.aborted, seconds)}") from error
+    finally:
+        late.cancel()
+        connection.close()
+
+
+def checked_addresses(host: str, port: int, allowed: tuple[str, ...] = ()) -> list[Address]:
+    """The addresses of a host, each of which may be sent to. Raises RefusedAddressError, DeliveryError."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise DeliveryError(f"host {host}: {getattr(error, 'strerror', None) or error}") from error
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    for address in addresses:
+        if host not in allowed and not all(map(_is_of_the_internet, _meanings(address))):
+            raise RefusedAddressError(
+                f"host {host} is {address}, no address of the internet; `allow: {host}` lets alerts go there"
+            )
+    return addresses
+
+
+def _meanings(address: Address) -> Iterator[Address]:
+    """The address, and those that it stands for."""
+    yield address
+    if isinstance(address, ipaddress.IPv6Address):
+        for inner in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())):
+            if inner is not None:
+                yield inner
+        if address in _NAT64 or int(address) < 2**32:  # of NAT64, and of what was once IPv4-compatible
+            yield ipaddress.IPv4Address(int(address) & (2**32 - 1))
+
+
+def _is_of_the_internet(address: Address) -> bool:
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+class _Connection(http.client.HTTPConnection):
+    """To an address, whatever the host's name means by now; with TLS the certificate is the name's."""
+
+    def __init__(self, host: str, port: int, address: str, seconds: float, *, tls: bool) -> None:
+        super().__init__(host, port, timeout=seconds)
+        self._address, self._tls = address, tls
+        self.aborted = False
+        self.default_port = 443 if tls else 80
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = plain
+        if self._tls:
+            self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+        if self.aborted:
+            self.abort()
+
+    def abort(self) -> None:
+        """Let whoever waits for this connection fail, from another thread."""
+        self.aborted = True
+        if self.sock is not None:
+            try:
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return
+
+
+def _reason(error: Exception, late: bool, seconds: float) -> str:
+    if late or isinstance(error, TimeoutError):
+        return f"no whole answer within {seconds:g} s"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be a token in its query."""
+    return url.partition("?")[0]

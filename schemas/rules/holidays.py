@@ -1,0 +1,36 @@
+"""The files of holidays that rules name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tandem.schemas.avro.schema_files import Problem, read_text
+from tandem.schemas.errors import DefinitionError
+
+__all__ = ["with_holidays"]
+
+
+def with_holidays(rules: Any, folder: Path, problems: list[Problem]) -> Any:
+    """Rules as they are written, with the dates of the files that their baselines name as holidays."""
+    if not isinstance(rules, Mapping):
+        return rules
+    found = {}
+    for name, rule in rules.items():
+        baseline = rule.get("baseline") if isinstance(rule, Mapping) else None
+        named = baseline.get("holidays") if isinstance(baseline, Mapping) else None
+        if isinstance(named, str):
+            try:
+                rule = {**rule, "baseline": {**(baseline or {}), "holidays": _dates(folder / named, named)}}
+            except DefinitionError as error:
+                problems.append(Problem(("rules", name, "baseline", "holidays"), str(error)))
+                rule = {**rule, "baseline": {**(baseline or {}), "holidays": []}}
+        found[name] = rule
+    return found
+
+
+def _dates(path: Path, shown: str) -> list[str]:
+    """One date a line; what follows a # is a comment."""
+    lines = (line.partition("#")[0].strip() for line in read_text(path, shown).splitlines())
+    return [line for line in lines if line]

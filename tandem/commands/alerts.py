@@ -1,0 +1,313 @@
+"""`tandem alerts`: what fires and fired, what each alert was decided by, who has seen it, and how well rules do."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.pipelines.console.printing import console, print_json, say
+from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
+from tandem.schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.views.store import ViewStore
+
+__all__ = ["ack", "list_alerts", "report", "show", "silence"]
+
+_Text = str | None
+_Alert = Annotated[str, typer.Argument(metavar="ALERT", help="its id, or the beginning of it")]
+_Rule = Annotated[_Text, typer.Option(metavar="NAME", help="of this rule only (default: all)")]
+_Key = Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")]
+_Json = Annotated[bool, typer.Option("--json", help="as JSON")]
+_By = Annotated[_Text, typer.Option("--by", metavar="WHO", help="who says so (default: the user's name)")]
+_STATES = ("TENTATIVE", "CONFIRMED", "RAISED_LATE", "WITHDRAWN", "MERGED", "SUPERSEDED")
+
+
+def list_alerts(
+    definition: DefinitionArgument,
+    rule: _Rule = None,
+    key: _Key = None,
+    state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="in this state; repeatable")] = None,
+    firing: Annotated[bool, typer.Option("--firing", help="only what goes on")] = False,
+    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="that began at or after it")] = None,
+    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="that began before it")] = None,
+    most: Annotated[int, typer.Option(min=1, metavar="N", help="the last ones")] = 50,
+    as_json: _Json = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """List alerts, those that began last first."""
+    from tandem.views.decisions.listing import alerts
+
+    for each in state or []:
+        if each not in _STATES:
+            raise UserError(f"--state {each[:40]!r}: the states are {', '.join(_STATES)}")
+    with existing_store(Home.of(home, store)) as views:
+        compiled = _compiled(definition, views)
+        of_key, span = _key_of(compiled, key), _span(start, end)
+        with views.database.read() as connection:
+            rows = alerts(
+                connection, compiled.definition.name,
+                rule=rule, key=of_key, states=state or (), firing=firing, span=span, most=most,
+            )  # fmt: skip
+    if as_json:
+        print_json([_data(compiled, row) for row in rows])
+    elif rows:
+        _print(compiled, rows)
+    else:
+        say(f"{compiled.definition.name}: no alerts")
+
+
+def show(
+    definition: DefinitionArgument,
+    alert: _Alert,
+    messages: Annotated[int, typer.Option(min=0, metavar="N", help="so many raw messages behind it")] = 0,
+    as_json: _Json = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+    journal: JournalOption = None,
+) -> None:
+    """Show one alert: each of its states and what decided it, down to the messages that were counted."""
+    from tandem.views.decisions.listing import receipts_of
+
+    places = Home.of(home, store, journal)
+    with existing_store(places) as views:
+        compiled = _compiled(definition, views)
+        row = _found(views, compiled.definition.name, alert)
+        with views.database.read() as connection:
+            receipts = receipts_of(connection, row.id)
+        data: dict[str, Any] = {**_data(compiled, row), "states": receipts}
+        if messages:
+            data["messages"] = _messages(views, compiled, places.journal, row, messages)
+    if as_json:
+        print_json(data)
+        return
+    for field, value in data.items():
+        if field not in ("states", "messages"):
+            say(f"  {field}: {value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)}")
+    for receipt in receipts:
+        say(f"  state {receipt['revision']}, decided at {receipt['decided_at']}, publication {receipt['publication']}:")
+        say(f"    window {receipt['window']['start']} to {receipt['window']['end']}, {receipt['events']:,} events, "
+            f"{receipt['live_events']:,} of them from live; batch run {receipt['batch_run']}")  # fmt: skip
+        say(f"    {_values(receipt['values'])}; {_values(receipt['baseline']) or 'no baseline'}")
+        if receipt["compared"]:
+            say(f"    compared with the windows at {', '.join(receipt['compared'])}")
+        if "kept_back" in receipt:
+            say(f"    not sent: {receipt['kept_back']}")
+    for message in data.get("messages", []):
+        say(f"  {message['position']}  {message['event_time']}  {message['fate']}  {message['payload']}")
+
+
+def ack(
+    definition: DefinitionArgument,
+    alert: _Alert,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="what is known of it")] = "",
+    by: _By = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Note that somebody has seen an alert; verdicts and what is sent stay as they are."""
+    from tandem.views.decisions.handling import acknowledge
+
+    with existing_store(Home.of(home, store)) as views:
+        name = name_of(definition, views)
+        row = _found(views, name, alert)
+        acknowledge(views, name, row.id, by or getpass.getuser(), note, _now())
+    say(f"{name}: alert {row.id} is acknowledged by {by or getpass.getuser()}")
+
+
+def silence(
+    definition: DefinitionArgument,
+    rule: _Rule = None,
+    key: _Key = None,
+    last: Annotated[_Text, typer.Option("--for", metavar="DURATION", help="how long, from now on")] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="why")] = "",
+    by: _By = None,
+    end: Annotated[int | None, typer.Option("--end", metavar="N", help="end this silence")] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="list the silences there are")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Send nothing of a rule or key for a while. Alerts are decided on and kept all the same."""
+    from tandem.schemas.time.durations import parse_duration
+    from tandem.views.decisions import handling
+
+    if (last is not None) + (end is not None) + list_all != 1:
+        raise UserError("give one of --for DURATION, --end N, --list")
+    with existing_store(Home.of(home, store)) as views:
+        compiled = _compiled(definition, views)
+        name, now = compiled.definition.name, _now()
+        if list_all:
+            _print_silences(views, name, now)
+        elif end is not None:
+            handling.end_silence(views, name, end, now)
+            say(f"{name}: silence {end} has ended")
+        else:
+            if rule is not None and rule not in compiled.definition.rules:
+                raise UserError(f"{name} has no rule '{rule[:80]}'")
+            try:
+                until = now + parse_duration(last)
+            except ValueError as error:
+                raise UserError(f"--for: {error}") from None
+            of_key = _key_of(compiled, key) or ""
+            made = handling.silence(
+                views, name, now, until, rule=rule or "", key=of_key, by=by or getpass.getuser(), note=note
+            )
+            say(f"{name}: silence {made} until {_time(until)}")
+
+
+def report(
+    definition: DefinitionArgument,
+    as_json: _Json = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Say how well each rule does, by what batch has said of its alerts."""
+    from tandem.views.decisions.listing import rule_reports
+
+    with existing_store(Home.of(home, store)) as views:
+        name = name_of(definition, views)
+        with views.database.read() as connection:
+            found = rule_reports(connection, name)
+    data = [
+        {
+            "rule": each.rule,
+            **{state.lower(): each.states.get(state, 0) for state in _STATES},
+            "precision": each.precision,
+            "missed": each.missed,
+            "seconds_to_tell": each.seconds_to_tell,
+        }
+        for each in found
+    ]
+    if as_json:
+        print_json(data)
+    elif data:
+        _print_report(data)
+    else:
+        say(f"{name}: no alerts")
+
+
+def _compiled(definition: str, views: ViewStore) -> CompiledDefinition:
+    from tandem.schemas.definition.compiled import compile_definition
+
+    return compile_definition(load_named(definition, views))
+
+
+def _found(views: ViewStore, name: str, alert: str) -> Any:
+    from tandem.views.decisions.listing import alert_row
+
+    with views.database.read() as connection:
+        row = alert_row(connection, name, alert)
+    if row is None:
+        raise UserError(f"{name}: no alert, or more than one, begins with {alert[:80]!r}; `tandem alerts list {name}`")
+    return row
+
+
+def _messages(views: ViewStore, compiled: CompiledDefinition, journal: str, row: Any, most: int) -> list[Any]:
+    from tandem.serving.questions.messages import Wanted, messages_of
+
+    wanted = Wanted(row.key, row.since, row.until, most, 1 << 30)
+    return list(messages_of(views, compiled, journal, wanted).messages)
+
+
+def _key_of(compiled: CompiledDefinition, key: str | None) -> str | None:
+    from tandem.schemas.definition.compiled import key_text
+
+    return None if key is None else key_text(compiled, key)
+
+
+def _span(start: str | None, end: str | None) -> tuple[int, int] | None:
+    from tandem.serving.questions.instants import parse_time
+
+    if start is None and end is None:
+        return None
+    low = parse_time(start, "--from") if start else -(2**62)
+    return low, parse_time(end, "--to") if end else 2**62
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _time(at: int) -> str:
+    from tandem.schemas.certificate import time_text
+
+    return time_text(at)
+
+
+def _status(row: Any) -> str:
+    ended = row.state in ("WITHDRAWN", "MERGED", "SUPERSEDED")
+    return "resolved" if ended or row.resolved is not None else "firing"
+
+
+def _data(compiled: CompiledDefinition, row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "rule": row.rule,
+        "rule_version": row.version,
+        "key": dict(zip(compiled.definition.key, json.loads(row.key), strict=True)),
+        "state": row.state,
+        "status": _status(row),
+        "since": _time(row.since),
+        "fired": _time(row.fired),
+        "until": _time(row.until),
+        "resolved": None if row.resolved is None else _time(row.resolved),
+        "revision": row.revision,
+        "sent": bool(row.told),
+        "merged_into": row.into or None,
+        "acknowledged_by": row.acknowledged_by or None,
+        "acknowledged_at": _time(row.acknowledged_at) if row.acknowledged_at else None,
+        "note": row.note or None,
+    }
+
+
+def _print(compiled: CompiledDefinition, rows: list[Any]) -> None:
+    from tandem.pipelines.console.tables import Column, print_table
+    from tandem.serving.questions.shown_times import short_time
+
+    names = ("alert", "rule", "key", "state", "status", "since", "until")
+    columns = [Column(name, keep=True) for name in names] + [Column("acknowledged by")]
+    lines = [
+        (
+            *(row.id[:8], row.rule, ", ".join(str(value) for value in json.loads(row.key)), row.state, _status(row)),
+            *(short_time(row.since, seconds=True), short_time(row.until, seconds=True), row.acknowledged_by),
+        )
+        for row in rows
+    ]
+    print_table(console(), columns, lines)
+
+
+def _print_silences(views: ViewStore, name: str, now: int) -> None:
+    from tandem.views.decisions.listing import silences
+
+    with views.database.read() as connection:
+        rows = silences(connection, name, now)
+    for row in rows:
+        what = f"rule {row.rule or 'any'}, key {row.key or 'any'}"
+        say(f"{row.ordinal}: {what}, until {_time(row.ends_at)}, by {row.by}{': ' if row.note else ''}{row.note}")
+    if not rows:
+        say(f"{name}: nothing is silenced")
+
+
+def _print_report(data: list[dict[str, Any]]) -> None:
+    from tandem.pipelines.console.tables import Column, print_table
+
+    columns = [Column("rule", keep=True)] + [Column(state.lower(), right=True) for state in _STATES]
+    columns += [Column(name, right=True, keep=True) for name in ("precision", "missed", "seconds to tell")]
+    rows = []
+    for each in data:
+        shares = ["-" if each[name] is None else f"{each[name]:.1%}" for name in ("precision", "missed")]
+        wait = "-" if each["seconds_to_tell"] is None else f"{each['seconds_to_tell']:,.1f}"
+        rows.append([each["rule"], *(f"{each[state.lower()]:,}" for state in _STATES), *shares, wait])
+    print_table(console(), columns, rows)
+
+
+def _values(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())

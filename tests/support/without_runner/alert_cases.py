@@ -1,0 +1,257 @@
+"""Named stories of alerts: early, confirmed, withdrawn, raised late, merged, superseded, silenced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tandem.schemas.time.durations import MINUTE, SECOND
+from tandem.views.decisions.draining import Decider
+from tandem.views.decisions.handling import silence
+from tandem.views.results.expanding import expand_due
+from without_runner.alert_stories import AlertStory, rules_definition
+from without_runner.result_stories import BEGIN, Event
+
+__all__ = ["CASES"]
+
+BUSY = "{busy: {window: 1m, expr: n >= 2, to: log}}"
+
+
+def story_of(folder: Path, rules: str) -> AlertStory:
+    story = AlertStory(folder / "v.db", rules_definition(rules))
+    story.serve()
+    return story
+
+
+def busy(story: AlertStory, minute: float, user: str = "ann", generation: int = 1) -> None:
+    story.live(
+        Event(minute + 0.1, user=user, generation=generation), Event(minute + 0.2, user=user, generation=generation)
+    )
+
+
+def confirmed(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    assert story.told() == []
+    story.watermark(1)
+    assert story.told() == [("TENTATIVE", "firing", "ann", "08:00", "08:00")]
+    story.watermark(2)
+    assert story.told() == [("TENTATIVE", "resolved", "ann", "08:00", "08:00")]
+    story.batch(1, 2)
+    assert story.told() == [("CONFIRMED", "resolved", "ann", "08:00", "08:00")]
+    assert story.told() == []
+    assert story.settled() == story.backtested() != []
+    assert story.receipts() == 3
+
+
+def early(folder: Path) -> None:
+    story = story_of(folder, BUSY.replace("to:", "early: 5s, to:"))
+    busy(story, 0)
+    story.deliver()
+    story.wait(5)
+    assert story.told() == [("TENTATIVE", "firing", "ann", "08:00", "08:00")]
+
+
+def withdrawn(folder: Path) -> None:
+    """What was too much beside what batch knew isn't, once batch knows more."""
+    story = story_of(
+        folder,
+        "{busy: {window: 1m, expr: 'n > 2 * coalesce(baseline.n, 1)', baseline: {season: none, periods: 1}, to: log}}",
+    )
+    story.live(*(Event(1 + n / 10) for n in range(3)))
+    story.watermark(2)
+    assert story.told() == [("TENTATIVE", "firing", "ann", "08:01", "08:01")]
+    story.too_late(*(Event(n / 10) for n in range(3)))
+    story.batch(1, 2)
+    assert story.told() == [("WITHDRAWN", "resolved", "ann", "08:01", "08:01")]
+    assert story.settled() == story.backtested() == []
+
+
+def raised_late(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    story.live(Event(0.1))
+    story.watermark(2)
+    story.deliver()
+    story.too_late(Event(0.2))
+    story.batch(1, 2)
+    assert story.told() == [("RAISED_LATE", "resolved", "ann", "08:00", "08:00")]
+    assert story.settled() == story.backtested() != []
+
+
+USUAL = "{busy: {window: 1m, expr: n > baseline.n, baseline: {season: none, periods: 1}, to: log}}"
+
+
+def what_batch_learns_of_before_is_judged_again(folder: Path) -> None:
+    """A settled window is judged anew when a window that it is compared with changes."""
+    story = story_of(folder, USUAL)
+    story.live(Event(0.1), Event(1.1), Event(1.2))
+    story.watermark(2)
+    story.batch(1, 2)
+    assert [told[0] for told in story.told()] == ["RAISED_LATE"]
+    story.too_late(*(Event(n / 10, generation=2) for n in range(4)))
+    story.batch(2, 2)
+    assert story.told() == [("WITHDRAWN", "resolved", "ann", "08:01", "08:01")]
+    assert story.settled() == story.backtested() == []
+
+
+def what_is_usual_is_of_batch_alone(folder: Path) -> None:
+    story = story_of(folder, USUAL)
+    story.live(Event(0.1), Event(1.1), Event(1.2))
+    story.watermark(2)
+    assert story.told() == []
+
+
+def who_was_overtaken_writes_nothing(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.watermark(1)
+    story.deliver()
+    busy(story, 0, "bob")
+    slow = Decider(story.store, story.compiled)
+    over = BEGIN + MINUTE
+    expand_due(story.store.database, story.compiled.definition, over, story.now)
+    seen = slow._read(slow._rules[0], over, story.now)
+    assert seen is not None
+    story.deliver()
+    receipts = story.receipts()
+    slow._write(slow._rules[0], seen, story.now)
+    story.deliver()
+    assert (story.receipts(), len(story.episodes())) == (receipts, 2)
+
+
+def silenced(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    silence(story.store, "visits", story.now, story.now + 60 * SECOND, rule="busy", by="me", note="known")
+    busy(story, 0)
+    story.watermark(1)
+    assert story.told() == []
+    story.wait(61)
+    busy(story, 1, "bob")
+    story.watermark(2)
+    assert story.told() == [("TENTATIVE", "firing", "bob", "08:01", "08:01")]
+
+
+def merged(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.live(Event(1.1))
+    busy(story, 2)
+    story.watermark(4)
+    assert [told[0] for told in story.told()] == ["TENTATIVE"] * 2
+    story.too_late(Event(1.2))
+    story.batch(1, 4)
+    assert story.told() == [
+        ("CONFIRMED", "resolved", "ann", "08:00", "08:02"),
+        ("MERGED", "resolved", "ann", "08:02", "08:02"),
+    ]
+    first, second = story.episodes()
+    assert (second.into, story.settled() == story.backtested()) == (first.id, True)
+
+
+def superseded(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    story.watermark(1)
+    story.deliver()
+    story.change(BUSY.replace("n >= 2", "n >= 3"))
+    assert story.told() == [("SUPERSEDED", "resolved", "ann", "08:00", "08:00")]
+    story.batch(1, 2)
+    assert story.told() == []
+    assert story.settled() == story.backtested() == []
+
+
+def a_changed_rule_holds_from_the_window_that_is_open(folder: Path) -> None:
+    story = story_of(folder, BUSY)
+    busy(story, 0)
+    busy(story, 1)
+    story.watermark(1.5)
+    story.deliver()
+    story.change(BUSY.replace("n >= 2", "n >= 1"))
+    story.deliver()
+    story.watermark(2)
+    assert ("TENTATIVE", "firing", "ann", "08:01", "08:01") in story.told()
+    story.batch(1, 2)
+    story.deliver()
+    assert story.settled() == story.backtested() != []
+
+
+def a_shadow_is_judged_and_not_sent(folder: Path) -> None:
+    story = story_of(folder, BUSY.replace("to:", "shadow: true, to:"))
+    busy(story, 0)
+    story.watermark(1)
+    assert story.told() == []
+    assert story.states() == [("TENTATIVE", '["ann"]', 0.0)]
+
+
+def inhibited(folder: Path) -> None:
+    rules = "{all: {window: 1m, expr: n >= 3, to: log}, busy: {window: 1m, expr: n >= 2, inhibited_by: all, to: log}}"
+    story = story_of(folder, rules)
+    busy(story, 0)
+    story.live(Event(0.3))
+    busy(story, 0, "bob")
+    story.watermark(1)
+    assert sorted((m["rule"], m["key"]["user"]) for m in story.deliver()) == [("all", "ann"), ("busy", "bob")]
+
+
+def windows_without_data(folder: Path) -> None:
+    story = story_of(folder, "{gone: {window: 1m, expr: n >= 100, no_data: alert, for: 1m, forget: 5m, to: log}}")
+    story.live(Event(0.1))
+    story.watermark(2)
+    assert story.told() == []
+    story.watermark(3)
+    assert story.told() == [("TENTATIVE", "firing", "ann", "08:01", "08:02")]
+    story.watermark(7)
+    assert story.told() == [("TENTATIVE", "resolved", "ann", "08:01", "08:05")]
+    story.batch(1, 7)
+    assert story.told() == [("CONFIRMED", "resolved", "ann", "08:01", "08:05")]
+    assert story.settled() == story.backtested() != []
+
+
+def messages_say_what_was_decided_by_what(folder: Path) -> None:
+    story = story_of(
+        folder,
+        """{busy: {window: 1m, expr: n > baseline.n.high, severity: page, labels: {team: web},
+      annotations: {summary: "{{ key.user }} has {{ n }}, usually {{ baseline.n }}"},
+      baseline: {season: none, periods: 2, min_periods: 1, band: 2, min_spread: 1}, to: log}}""",
+    )
+    story.live(Event(0.1))
+    story.watermark(1)
+    story.batch(1, 1)
+    for n in range(4):
+        story.live(Event(1 + n / 10, generation=2))
+    story.watermark(2)
+    (message,) = story.deliver()
+    assert message["annotations"] == {"summary": "ann has 4, usually 1"}
+    assert message["labels"] == {
+        "user": "ann",
+        "alertname": "busy",
+        "definition": "visits",
+        "severity": "page",
+        "team": "web",
+    }
+    receipt = message["receipt"]
+    assert receipt["values"] == {"n": 4}
+    assert receipt["baseline"] == {
+        "baseline.n": 1.0, "baseline.n.spread": 1.0, "baseline.n.low": -1.0, "baseline.n.high": 3.0,
+        "baseline.n.periods": 1.0,
+    }  # fmt: skip
+    assert (receipt["events"], receipt["live_events"], receipt["batch_run"]) == (4, 4, "B1")
+
+
+CASES = (
+    confirmed,
+    early,
+    withdrawn,
+    raised_late,
+    what_batch_learns_of_before_is_judged_again,
+    what_is_usual_is_of_batch_alone,
+    who_was_overtaken_writes_nothing,
+    silenced,
+    merged,
+    superseded,
+    a_changed_rule_holds_from_the_window_that_is_open,
+    a_shadow_is_judged_and_not_sent,
+    inhibited,
+    windows_without_data,
+    messages_say_what_was_decided_by_what,
+)
+"""Each is given an empty folder, and fails where alerts aren't told as they should be."""

@@ -1,0 +1,200 @@
+"""Seeded stories of alerts: whatever happens, at each boundary the settled episodes are the backtest's, one to one."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import sqlalchemy as sa
+
+from tandem.schemas.errors import PublishRefusedError
+from tandem.schemas.time.durations import MINUTE
+from tandem.views.decisions.draining import Decider
+from tandem.views.decisions.tables import decision_receipts
+from tandem.views.outbox.leases import LEASE
+from without_runner.alert_stories import AlertStory, rules_definition
+from without_runner.result_stories import BEGIN, Event
+
+__all__ = ["RULES", "check_alerts"]
+
+RULES = {
+    "plain": "{r: {window: 1m, expr: n >= 2, to: log}}",
+    "patient": "{r: {window: 1m, expr: n >= 2, for: 1m, keep_firing_for: 2m, recover: n < 2, early: 5s, to: log}}",
+    "usual": "{r: {window: 1m, expr: 'n > coalesce(baseline.n, 1)', "
+    "baseline: {season: none, periods: 3, min_periods: 1}, to: log}}",
+    "sliding": "{r: {window: {size: 3m, every: 1m}, expr: amount > 6, no_data: keep, early: 5s, to: log}}",
+    "gone": "{r: {window: 1m, expr: 'n < 2', no_data: alert, for: 1m, forget: 4m, to: log}}",
+    "two": "{r: {window: 2m, expr: n >= 3, to: log}, "
+    "s: {window: 1m, expr: n >= 2, inhibited_by: r, min_events: 2, to: log}}",
+}
+_CHANGED = {"plain": ("n >= 2", "n >= 3"), "patient": ("for: 1m", "for: 2m"), "usual": ("periods: 3", "periods: 2")}
+_USERS = ("ann", "bob", "cid")
+_STEPS = 45
+
+
+class WanderingAlerts:
+    """One story, drawn from a seed."""
+
+    def __init__(self, folder: Path, seed: int, kind: str) -> None:
+        self.choose, self.kind = Random(seed), kind
+        self.story = AlertStory(folder / "v.db", rules_definition(RULES[kind]))
+        self.story.serve()
+        self.generation, self.boundary, self.minutes, self.holders = 1, 0, 0.0, 1
+        self.stale: tuple[Decider, list[Any]] | None = None
+        self.boundaries = 0
+        self.was_changed = False
+
+    def step(self) -> None:
+        ways = (
+            (self.publish, 9),
+            (self.come_late, 2),
+            (self.go_on, 5),
+            (self.seal, 3),
+            (self.backfill, 3),
+            (self.roll_back, 1),
+            (self.deliver, 8),
+            (self.wait, 3),
+            (self.fail, 2),
+            (self.take_over, 1),
+            (self.read_now_and_write_later, 2),
+            (self.change, 1),
+        )
+        self.choose.choices([way for way, _ in ways], [weight for _, weight in ways])[0]()
+
+    def publish(self) -> None:
+        """Events of tiles that the watermark has passed are late, as a lane says."""
+        events = [self._event() for _ in range(self.choose.randint(1, 4))]
+        late = [event for event in events if int(event.at) + 1 <= self.minutes]
+        self.story.too_late(*late)
+        self.story.live(*(event for event in events if event not in late))
+
+    def come_late(self) -> None:
+        self.story.too_late(self._event())
+
+    def _event(self) -> Event:
+        at = max(self.minutes + self.choose.choice([-3, -1, 0, 0, 0.5]) + self.choose.random(), 0)
+        return Event(at, self.choose.randint(1, 5), self.choose.choice(_USERS), self.generation)
+
+    def go_on(self) -> None:
+        self.minutes += self.choose.choice([0.25, 0.5, 1, 3])
+        self.story.watermark(self.minutes)
+
+    def seal(self) -> None:
+        self.generation += 1
+
+    def backfill(self) -> None:
+        if self.generation - 1 > self.boundary:
+            self.boundary = self.generation - 1
+            self.story.batch(self.boundary, max(self.minutes - self.choose.choice([0, 1, 4]), 0))
+            if not self.story.output.fails and self.choose.random() < 0.7:
+                self.check_boundary()
+
+    def roll_back(self) -> None:
+        publications = self.story.store.publishing.publications("visits")
+        try:
+            self.story.store.publishing.roll_back("visits", self.choose.choice(publications).ordinal, accept_late=True)
+        except PublishRefusedError:
+            return
+
+    def deliver(self) -> None:
+        self.story.deliverer.run_once()
+
+    def wait(self) -> None:
+        self.story.wait(self.choose.choice([1, 6, 20, 70]))
+
+    def fail(self) -> None:
+        self.story.output.fails = self.choose.choice(["", "", "away"])
+
+    def take_over(self) -> None:
+        self.holders += 1
+        self.story.wait(LEASE / 1e6)
+        self.story.deliverer = self.story.new_deliverer(f"holder {self.holders}")
+
+    def read_now_and_write_later(self) -> None:
+        """A process that stops between reading and writing: what it writes then is either of now, or not written."""
+        if self.stale is None:
+            decider = Decider(self.story.store, self.story.compiled)
+            over = BEGIN + int(self.minutes * MINUTE)
+            self.stale = decider, [(rule, decider._read(rule, over, self.story.now)) for rule in decider._rules]
+            return
+        (decider, held), self.stale = self.stale, None
+        for rule, seen in held:
+            if seen is not None:
+                decider._write(rule, seen, self.story.now)
+
+    def change(self) -> None:
+        """The rule is another one from now on; once a story."""
+        if self.was_changed or self.kind not in _CHANGED:
+            return
+        self.was_changed = True
+        self.story.change(RULES[self.kind].replace(*_CHANGED[self.kind]))
+        self.story.deliver()
+
+    def check_boundary(self) -> None:
+        self.take_over()
+        self.story.deliver()
+        assert self.story.settled() == self.story.backtested()
+        self.boundaries += 1
+
+    def settle(self) -> None:
+        """Let everything through: the output takes all in, and every window is settled."""
+        if self.stale is not None:
+            self.read_now_and_write_later()
+        self.story.output.fails = ""
+        self.minutes += 20
+        self.story.watermark(self.minutes)
+        self.generation += 1
+        self.boundary = self.generation - 1
+        self.story.batch(self.boundary, self.minutes)
+        self.story.wait(600)
+        self.check_boundary()
+        self.story.wait(600)
+        self.story.deliver()
+
+
+def check_alerts(kind: str, seeds: Sequence[int]) -> int:
+    """Seeded stories of one of RULES; how many boundaries were compared."""
+    boundaries = 0
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix="tandem-alerts-") as folder:
+            wandering = WanderingAlerts(Path(folder), seed, kind)
+            try:
+                for _ in range(_STEPS):
+                    wandering.step()
+                wandering.settle()
+                _check(wandering.story)
+                boundaries += wandering.boundaries
+            finally:
+                wandering.story.close()
+    return boundaries
+
+
+def _check(story: AlertStory) -> None:
+    """Each state of an episode was recorded once and sent at least once, and no two episodes are one."""
+    assert story.outbox() == []
+    assert not [row for row in story.episodes() if row.state == "TENTATIVE"], "all is settled"
+    told: dict[tuple[str, int], dict[str, Any]] = {}
+    for message in story.output.sent:
+        place = (message["episode"], message["revision"])
+        assert told.setdefault(place, message) == message, "one revision of two states"
+    assert len({message["id"] for message in told.values()}) == len(told), "one id for two states"
+    recorded = _recorded(story)
+    assert {place for place, receipt in recorded.items() if "kept_back" not in receipt and _is_sent(receipt)} <= {*told}
+    assert {*told} <= {*recorded}, "sent, and not recorded"
+    for row in story.episodes():
+        assert [revision for episode, revision in recorded if episode == row.id] == list(range(1, row.revision + 1))
+
+
+def _is_sent(receipt: dict[str, Any]) -> bool:
+    return "superseded_by" not in receipt
+
+
+def _recorded(story: AlertStory) -> dict[tuple[str, int], dict[str, Any]]:
+    r = decision_receipts.c
+    with story.store.database.read() as connection:
+        rows = connection.execute(sa.select(decision_receipts).order_by(r.episode, r.revision)).all()
+    return {(row.episode, row.revision): json.loads(row.receipt) for row in rows}

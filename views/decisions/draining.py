@@ -1,0 +1,246 @@
+"""Deciding what is due: windows that wait are judged, verdicts kept, and episodes made of them and told, all at once.
+
+Everything that a pass compares is read in one snapshot, and written in one transaction, only if nobody else has written
+of the rule since and the same publication is served; else another pass begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.failpoints import reached
+from tandem.schemas.rules.compiled import CompiledRule, compile_rules
+from tandem.views.answers.reading import Scope, read_scope
+from tandem.views.decisions.choosing import Chosen, choose_windows, dependents, forget_waiting
+from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, stored_episodes, windows_told
+from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_window
+from tandem.views.decisions.progress import Progress, read_progress, write_progress
+from tandem.views.decisions.superseding import supersede
+from tandem.views.decisions.verdicts import KeptVerdicts, last_window, read_verdicts, write_verdicts
+from tandem.views.decisions.windows import grid_of, window_starting_at
+from tandem.views.decisions.writing import EpisodeWriter
+from tandem.views.results.clocks import BEGINNING, Clocks
+from tandem.views.results.expanding import expand_due
+from tandem.views.results.watermarks import WrittenWatermark
+from tandem.views.storage.tables import pointers
+from tandem.views.store import ViewStore
+
+__all__ = ["Decider"]
+
+
+class Decider:
+    """Decides for one definition's rules. Any number of them may run; each state of an episode is written once."""
+
+    def __init__(self, store: ViewStore, compiled: CompiledDefinition) -> None:
+        self._store, self._compiled = store, compiled
+        self._rules = compile_rules(compiled, compiled.definition.rules)
+        self._watermark, self._usual = WrittenWatermark(), UsualAnswers()
+
+    def drain(self, now: int) -> int:
+        """Decide all that is due at `now` (wall clock, microseconds UTC); how many states of episodes were written.
+
+        Nothing while nothing is served. Raises StoreError where another version is.
+        """
+        database, chains = self._store.database, self._store.chains
+        with database.read() as connection:
+            scope = read_scope(connection, chains, self._compiled)
+        if not scope.publication:
+            return 0
+        over = self._watermark.at(scope, now)
+        while expand_due(database, self._compiled.definition, over, now):
+            pass
+        supersede(self._store, self._compiled, self._rules, over, now)
+        return sum(self._drain_rule(rule, over, now) for rule in self._rules)
+
+    def _drain_rule(self, rule: CompiledRule, over: int, now: int) -> int:
+        written = 0
+        while (seen := self._read(rule, over, now)) is not None:
+            done = self._write(rule, seen, now)
+            if done is None:
+                break  # the next round reads what has changed
+            written += done
+            if not seen.chosen.more:
+                break
+        return written
+
+    def _read(self, rule: CompiledRule, over: int, now: int) -> _Seen | None:
+        """All that one pass compares, of one instant; None where there is nothing to do."""
+        definition = self._compiled.definition
+        with self._store.database.read() as connection:
+            scope = read_scope(connection, self._store.chains, self._compiled)
+            progress = read_progress(connection, definition.name, rule.name)
+            if not scope.publication or progress.version != rule.version:
+                return None
+            clocks = Clocks.of(scope, rule.rule.lateness_of(definition.lateness), over)
+            reach = _Reach(clocks.over, clocks.settled)
+            first = progress.first if progress.first is not None else rule.first
+            chosen = choose_windows(connection, definition.name, rule, first, reach.over, reach.settled, now)
+            goal = _goal(rule, progress, reach)
+            if not chosen.waiting and goal == progress and not progress.dirty:
+                return None
+            judged = self._judged(connection, scope, rule, chosen, first)
+            keys = self._keys(connection, rule, progress, chosen, judged)
+            kept = self._kept(connection, rule, judged, keys, goal)
+            changed = _put(kept, judged, chosen)
+            changes = list[EpisodeChange]()
+            if not chosen.more:
+                stored = stored_episodes(connection, definition.name, rule.name, keys)
+                changes = changes_of(rule, kept, stored, reach.over, reach.settled)
+            verdicts = self._verdicts(connection, scope, rule, judged, changes)
+        return _Seen(scope, progress, goal, chosen, kept, changed, changes, verdicts)
+
+    def _judged(
+        self, connection: sa.Connection, scope: Scope, rule: CompiledRule, chosen: Chosen, first: int | None
+    ) -> list[JudgedWindow]:
+        """The windows that wait, and those that are compared with windows of which batch has other answers now."""
+        last = last_window(connection, self._compiled.definition.name, rule.name)
+        for window in dependents(rule, chosen.changed, last):
+            if first is None or window[0] >= first:
+                chosen.add(window, None)
+        place = (connection, scope, self._compiled, rule, self._usual)
+        return [judge_window(*place, window, keys) for window, keys in sorted(chosen.cells.items())]
+
+    def _keys(
+        self,
+        connection: sa.Connection,
+        rule: CompiledRule,
+        progress: Progress,
+        chosen: Chosen,
+        judged: Sequence[JudgedWindow],
+    ) -> list[str] | None:
+        """The keys whose episodes may change; None: all."""
+        everything = rule.rule.no_data == "alert" or progress.dirty
+        if everything or any(keys is None for keys in chosen.cells.values()):
+            return None
+        going_on = open_keys(connection, self._compiled.definition.name, rule.name)
+        named = {key for keys in chosen.cells.values() for key in keys or ()}
+        return sorted({*named, *going_on, *(key for window in judged for key in window.places)})
+
+    def _kept(
+        self,
+        connection: sa.Connection,
+        rule: CompiledRule,
+        judged: Sequence[JudgedWindow],
+        keys: list[str] | None,
+        goal: Progress,
+    ) -> KeptVerdicts:
+        """What is kept of these keys, with places for what was judged, and for windows that time has ended."""
+        name, window = self._compiled.definition.name, rule.rule.window
+        more = {each.start for each in judged}
+        if goal.over_to is not None and goal.over_to > BEGINNING:
+            more.add(goal.over_to)
+        kept = read_verdicts(connection, name, rule.name, window, keys, more)
+        new = sorted({key for each in judged for key in each.places} - set(kept.keys))
+        if not new:
+            return kept
+        codes = np.concatenate([kept.codes, np.zeros((len(new), len(kept.grid)), np.uint8)])
+        return KeptVerdicts([*kept.keys, *new], kept.grid, codes)
+
+    def _verdicts(
+        self,
+        connection: sa.Connection,
+        scope: Scope,
+        rule: CompiledRule,
+        judged: Sequence[JudgedWindow],
+        changes: Sequence[EpisodeChange],
+    ) -> dict[tuple[str, int], Mapping[str, Any]]:
+        """Of each change what the verdicts were made of that it is told with."""
+        by_start = {window.start: window for window in judged}
+        found: dict[tuple[str, int], Mapping[str, Any]] = {}
+        for key, at in [(each.key, at) for each in changes for at in windows_told(each)]:
+            known = by_start.get(at)
+            if known is None or key not in known.places:
+                window = window_starting_at(rule.rule.window, at)
+                assert window is not None
+                known = judge_window(connection, scope, self._compiled, rule, self._usual, window, {key})
+            found[key, at] = known.receipt(key)
+        return found
+
+    def _write(self, rule: CompiledRule, seen: _Seen, now: int) -> int | None:
+        """Write a pass, unless something else is served by now, or somebody else has written of the rule."""
+        name, database = self._compiled.definition.name, self._store.database
+        with database.write(durable=True) as connection:
+            pointer = connection.execute(sa.select(pointers).where(pointers.c.name == name).with_for_update()).first()
+            if pointer is None or pointer.publication != seen.scope.publication:
+                return None
+            progress = read_progress(connection, name, rule.name)
+            if progress != seen.progress:
+                return None
+            write_verdicts(database, connection, name, rule.name, _rows_of(seen.kept, seen.changed))
+            writer = EpisodeWriter(
+                *(database, connection, self._compiled, rule, seen.scope),
+                lambda key, start: seen.verdicts[key, start],
+                *(now, progress.passes + 1),
+            )
+            episodes = writer.write(seen.changes, progress.episodes)
+            write_progress(connection, name, rule.name, seen.written(episodes))
+            forget_waiting(connection, seen.chosen.waiting)
+            reached("decisions-drained")
+        return len(seen.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Until when windows are over, and settled."""
+
+    over: int
+    settled: int
+
+
+@dataclass(frozen=True)
+class _Seen:
+    scope: Scope
+    progress: Progress
+    goal: Progress
+    chosen: Chosen
+    kept: KeptVerdicts
+    changed: set[str]
+    """Keys whose verdicts may be others."""
+    changes: list[EpisodeChange]
+    verdicts: dict[tuple[str, int], Mapping[str, Any]]
+
+    def written(self, episodes: int) -> Progress:
+        """How far the rule is once this is written: a pass that leaves windows to others makes no episodes."""
+        if self.chosen.more:
+            return self.progress.after(dirty=True, episodes=episodes)
+        return self.goal.after(dirty=False, episodes=episodes)
+
+
+def _goal(rule: CompiledRule, progress: Progress, reach: _Reach) -> Progress:
+    """The progress at which all windows are taken in that are over, and settled, by now."""
+    ends = (_last_start(rule, reach.over), _last_start(rule, reach.settled))
+    return progress.reaching(*ends)
+
+
+def _last_start(rule: CompiledRule, until: int) -> int | None:
+    """The start of the last window that ends by then."""
+    if until == BEGINNING:
+        return None
+    reach = 3 * max(rule.every, 1)
+    window = window_starting_at(rule.rule.window, until)
+    length = (window[1] - window[0]) if window is not None else reach
+    grid = grid_of(rule.rule.window, until - reach - 2 * length, until)
+    over = np.flatnonzero(grid.ends <= until)
+    return int(grid.starts[over[-1]]) if len(over) else None
+
+
+def _put(kept: KeptVerdicts, judged: Iterable[JudgedWindow], chosen: Chosen) -> set[str]:
+    """Set the verdicts that were judged; the keys that had any. Of windows judged whole those of all keys."""
+    changed = set[str]()
+    for window in judged:
+        keys = chosen.cells[window.start, window.end]
+        named = set(kept.keys) if keys is None else keys | set(window.places)
+        kept.put(window, named)
+        changed |= named
+    return changed
+
+
+def _rows_of(kept: KeptVerdicts, keys: set[str]) -> KeptVerdicts:
+    rows = [row for row, key in enumerate(kept.keys) if key in keys]
+    return KeptVerdicts([kept.keys[row] for row in rows], kept.grid, kept.codes[rows])

@@ -1,0 +1,143 @@
+"""Episodes of some keys: made of their kept verdicts, and compared with those that were told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from tandem.schemas.rules.automaton import OPEN, Codes, Patience, Verdict, episodes_of
+from tandem.schemas.rules.compiled import CompiledRule
+from tandem.schemas.rules.settling import ENDED, Change, Computed, State, Stored, settle
+from tandem.views.decisions.tables import decision_episodes
+from tandem.views.decisions.verdicts import KeptVerdicts
+from tandem.views.results.clocks import BEGINNING
+
+__all__ = ["EpisodeChange", "changes_of", "open_keys", "stored_episodes", "windows_told"]
+
+_IN_ONE: Final = 400
+
+
+@dataclass(frozen=True)
+class EpisodeChange:
+    """What an episode of a key becomes, and how it was stored."""
+
+    key: str
+    change: Change
+    row: sa.Row[Any] | None
+    until: int
+    """The end of its last window."""
+    settled: tuple[int, int | None] | None
+    """(last, resolved) by settled windows alone; None where none of it is settled."""
+    into_fired: int | None = None
+    """Of a merged one: the window at which the one fired that it is part of."""
+
+
+def stored_episodes(
+    connection: sa.Connection, name: str, rule: str, keys: Sequence[str] | None = None
+) -> dict[str, list[sa.Row[Any]]]:
+    """By key the episodes that haven't ended for good, the oldest first."""
+    e, found = decision_episodes.c, dict[str, list[sa.Row[Any]]]()
+    ended = [state.value for state in ENDED]
+    mine = sa.select(decision_episodes).where(e.name == name, e.rule == rule, e.state.not_in(ended))
+    at_once = [None] if keys is None else [keys[at : at + _IN_ONE] for at in range(0, len(keys), _IN_ONE)]
+    for some in at_once:
+        part = mine if some is None else mine.where(e.key.in_(some))
+        for row in connection.execute(part.order_by(e.ordinal)):
+            found.setdefault(row.key, []).append(row)
+    return found
+
+
+def open_keys(connection: sa.Connection, name: str, rule: str) -> list[str]:
+    """Keys with episodes that go on, or aren't settled: time alone may change them."""
+    e = decision_episodes.c
+    waits = (e.resolved.is_(None)) | (e.state == State.TENTATIVE.value) | (e.settled_resolved.is_(None))
+    ended = [state.value for state in ENDED]
+    query = sa.select(e.key).where(e.name == name, e.rule == rule, e.state.not_in(ended), waits)
+    return list(connection.execute(query.distinct()).scalars())
+
+
+def changes_of(
+    rule: CompiledRule,
+    kept: KeptVerdicts,
+    stored: dict[str, list[sa.Row[Any]]],
+    over: int,
+    settled: int,
+) -> list[EpisodeChange]:
+    """What becomes of the episodes of the keys that are kept; only what differs from what is stored.
+
+    Windows that end by `over` and have no verdict are windows without data; of later ones nothing is known yet.
+    """
+    ends = kept.grid.ends
+    codes = np.where((kept.codes == Verdict.NO_DATA) & (ends > over), np.uint8(Verdict.CANT_JUDGE), kept.codes)
+    settled_columns = int(np.count_nonzero(ends <= settled))
+    now = _by_key(kept, codes, rule.patience)
+    by_batch = _by_key(kept, codes[:, :settled_columns], rule.patience)
+    settled_to = int(kept.grid.starts[settled_columns - 1]) if settled_columns else BEGINNING
+    found: list[EpisodeChange] = []
+    for key in kept.keys:
+        batch = {fired: (last, resolved) for _, fired, last, resolved in by_batch.get(key, [])}
+        computed = [Computed(*each, settled=each[1] in batch) for each in now.get(key, [])]
+        rows = {row.id: row for row in stored.get(key, [])}
+        told = [Stored(r.id, r.since, r.fired, r.last, r.resolved, State(r.state)) for r in rows.values()]
+        for change in settle(told, computed, settled_to):
+            made = _change(kept, key, change, rows, batch, computed)
+            if _differs(made):
+                found.append(made)
+    return found
+
+
+_Row = tuple[int, int, int, int | None]
+
+
+def _by_key(kept: KeptVerdicts, codes: Codes, patience: Patience) -> dict[str, list[_Row]]:
+    """(since, fired, last, resolved) of each key's episodes, as starts of windows."""
+    made, starts, found = episodes_of(codes, patience), kept.grid.starts, dict[str, list[_Row]]()
+    columns = (made.key, made.since, made.fired, made.last, made.resolved)
+    for key, since, fired, last, resolved in zip(*(column.tolist() for column in columns), strict=True):
+        ended = None if resolved == OPEN else int(starts[resolved])
+        found.setdefault(kept.keys[key], []).append((int(starts[since]), int(starts[fired]), int(starts[last]), ended))
+    return found
+
+
+def _change(
+    kept: KeptVerdicts,
+    key: str,
+    change: Change,
+    rows: dict[str, sa.Row[Any]],
+    batch: dict[int, tuple[int, int | None]],
+    computed: Sequence[Computed],
+) -> EpisodeChange:
+    row = rows[change.stored.id] if change.stored is not None else None
+    if change.computed is None:
+        assert row is not None
+        into = computed[change.into].fired if change.into is not None else None
+        return EpisodeChange(key, change, row, row.until, None, into)
+    until = int(kept.grid.ends[kept.grid.place(change.computed.last)])
+    return EpisodeChange(key, change, row, until, batch.get(change.computed.fired))
+
+
+def windows_told(made: EpisodeChange) -> list[int]:
+    """The starts of the windows whose verdicts a change is told with: that at which it fired, and was resolved."""
+    computed = made.change.computed
+    if computed is None:
+        assert made.row is not None
+        return [int(made.row.fired)]
+    return [computed.fired, *([computed.resolved] if computed.resolved is not None else [])]
+
+
+def _differs(made: EpisodeChange) -> bool:
+    row, change = made.row, made.change
+    if row is None:
+        return True
+    resolved = change.computed.resolved if change.computed is not None else row.fired
+    if (change.state.value, resolved) != (row.state, row.resolved):
+        return True
+    if change.computed is None:
+        return False
+    settled = made.settled or (None, None)
+    told = (row.since, row.fired, row.last, row.settled_last, row.settled_resolved)
+    return told != (change.computed.since, change.computed.fired, change.computed.last, *settled)

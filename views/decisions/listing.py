@@ -1,0 +1,113 @@
+"""What is known of a name's alerts: episodes, the receipts of each state, silences, and how well rules do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from tandem.schemas.rules.settling import ENDED, State
+from tandem.views.decisions.tables import decision_episodes, decision_receipts, decision_silences
+
+__all__ = ["RuleReport", "alert_row", "alerts", "receipts_of", "rule_reports", "silences"]
+
+Row = sa.Row[Any]
+
+
+def alerts(
+    connection: sa.Connection,
+    name: str,
+    *,
+    rule: str | None = None,
+    key: str | None = None,
+    states: Sequence[str] = (),
+    firing: bool = False,
+    span: tuple[int, int] | None = None,
+    most: int = 1_000,
+) -> list[Row]:
+    """Episodes, those that began last first. `firing`: only those that go on; `span`: that began in it."""
+    e = decision_episodes.c
+    query = sa.select(decision_episodes).where(e.name == name)
+    for column, value in ((e.rule, rule), (e.key, key)):
+        if value is not None:
+            query = query.where(column == value)
+    if states:
+        query = query.where(e.state.in_(states))
+    if firing:
+        query = query.where(e.resolved.is_(None), e.state.not_in([state.value for state in ENDED]))
+    if span is not None:
+        query = query.where(e.since >= span[0], e.since < span[1])
+    return list(connection.execute(query.order_by(e.since.desc(), e.rule, e.key, e.ordinal).limit(most)))
+
+
+def alert_row(connection: sa.Connection, name: str, episode: str) -> Row | None:
+    """An episode by its id, or by the beginning of it where that is of one alone."""
+    e = decision_episodes.c
+    query = sa.select(decision_episodes).where(e.name == name, e.id.startswith(episode, autoescape=True))
+    found = connection.execute(query.limit(2)).all()
+    return found[0] if len(found) == 1 else None
+
+
+def receipts_of(connection: sa.Connection, episode: str) -> list[dict[str, Any]]:
+    """The receipt of each state of an episode, with its revision, the first one first."""
+    r = decision_receipts.c
+    rows = connection.execute(sa.select(r.revision, r.receipt).where(r.episode == episode).order_by(r.revision))
+    return [{"revision": row.revision, **json.loads(row.receipt)} for row in rows]
+
+
+def silences(connection: sa.Connection, name: str, now: int) -> list[Row]:
+    """Silences that haven't ended (wall clock)."""
+    s = decision_silences.c
+    query = sa.select(decision_silences).where(s.name == name, s.ends_at > now)
+    return list(connection.execute(query.order_by(s.ordinal)))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleReport:
+    """How well a rule does, by what batch has said of its alerts."""
+
+    rule: str
+    states: dict[str, int]
+    """How many episodes are in each state."""
+    told_before_batch: int
+    """Alerts that live raised and batch has confirmed."""
+    seconds_to_tell: float | None
+    """From the end of the window at which they fired to when they were written, in the middle; None without any."""
+
+    @property
+    def precision(self) -> float | None:
+        """Of the alerts that were raised before batch, and that batch has judged, those that it confirmed."""
+        confirmed = self.states.get(State.CONFIRMED, 0)
+        judged = confirmed + self.states.get(State.WITHDRAWN, 0)
+        return confirmed / judged if judged else None
+
+    @property
+    def missed(self) -> float | None:
+        """Of the alerts that batch has, those that weren't raised before."""
+        late = self.states.get(State.RAISED_LATE, 0)
+        known = late + self.states.get(State.CONFIRMED, 0)
+        return late / known if known else None
+
+
+def rule_reports(connection: sa.Connection, name: str) -> list[RuleReport]:
+    """A report for each rule that has had an alert, by name."""
+    e = decision_episodes.c
+    counts: dict[str, dict[str, int]] = {}
+    query = sa.select(e.rule, e.state, sa.func.count()).where(e.name == name).group_by(e.rule, e.state)
+    for rule, state, count in connection.execute(query):
+        counts.setdefault(rule, {})[state] = int(count)
+    waits: dict[str, list[int]] = {}
+    mine = sa.select(e.rule, e.created_at, e.until).where(e.name == name, e.state == State.CONFIRMED.value)
+    for row in connection.execute(mine):
+        waits.setdefault(row.rule, []).append(max(row.created_at - row.until, 0))
+    return [
+        RuleReport(rule, states, len(waits.get(rule, ())), _middle(waits.get(rule, [])))
+        for rule, states in sorted(counts.items())
+    ]
+
+
+def _middle(waits: list[int]) -> float | None:
+    return sorted(waits)[len(waits) // 2] / 1e6 if waits else None

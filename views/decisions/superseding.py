@@ -1,0 +1,158 @@
+"""A rule begins, is changed, or is gone.
+
+A new rule begins at its `from`, or the first window that has changed since it was declared. A changed one holds from
+the first window on that isn't over; what went on of the old one is superseded, and what batch had settled of it stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.rules.compiled import CompiledRule
+from tandem.schemas.rules.settling import ENDED, State
+from tandem.views.decisions.notices import Episode, message_of
+from tandem.views.decisions.progress import Progress, read_progress, write_progress
+from tandem.views.decisions.tables import decision_episodes, decision_progress, decision_receipts
+from tandem.views.decisions.verdicts import drop_verdicts, last_window
+from tandem.views.decisions.windows import grid_of
+from tandem.views.outbox.records import Record, put_records
+from tandem.views.results.clocks import BEGINNING
+from tandem.views.results.expanding import alert_stream
+from tandem.views.results.marking import fresh_mark
+from tandem.views.results.tables import result_waiting
+from tandem.views.storage.database import Database
+from tandem.views.store import ViewStore
+
+__all__ = ["supersede"]
+
+
+def supersede(
+    store: ViewStore, compiled: CompiledDefinition, rules: Sequence[CompiledRule], over: int, now: int
+) -> None:
+    """Begin new rules and new versions of rules, and close what is gone; each in a transaction of its own."""
+    name, known = compiled.definition.name, {rule.name: rule for rule in rules}
+    p = decision_progress.c
+    with store.database.read() as connection:
+        query = sa.select(p.rule, p.version).where(p.name == name)
+        versions = {row.rule: row.version for row in connection.execute(query)}
+        waits = {rule.name for rule in rules if _first_waiting(connection, name, rule) is not None}
+    for rule in versions.keys() - known.keys():
+        with store.database.write(durable=True) as connection:
+            _close(store.database, connection, compiled, rule, None, now)
+            connection.execute(decision_progress.delete().where(p.name == name, p.rule == rule))
+    for rule in rules:
+        is_new = rule.name not in versions
+        if versions.get(rule.name) == rule.version or (is_new and rule.name not in waits):
+            continue
+        with store.database.write(durable=True) as connection:
+            progress = read_progress(connection, name, rule.name)
+            if progress.version != rule.version:
+                _begin(store.database, connection, compiled, rule, progress, over, now)
+
+
+def _begin(
+    database: Database,
+    connection: sa.Connection,
+    compiled: CompiledDefinition,
+    rule: CompiledRule,
+    progress: Progress,
+    over: int,
+    now: int,
+) -> None:
+    name = compiled.definition.name
+    last = last_window(connection, name, rule.name)
+    if progress.version:
+        _close(database, connection, compiled, rule.name, rule, now)
+        first = _first_open(rule, over, last) if rule.first is None else rule.first
+    else:
+        first = rule.first if rule.first is not None else _first_waiting(connection, name, rule)
+    _wait_again(database, connection, name, rule, first, max(over, last or BEGINNING), now)
+    begun = Progress(rule.version, first, None, None, False, progress.passes + 1, progress.episodes)
+    write_progress(connection, name, rule.name, begun)
+
+
+def _first_waiting(connection: sa.Connection, name: str, rule: CompiledRule) -> int | None:
+    w = result_waiting.c
+    query = sa.select(sa.func.min(w.start)).where(w.name == name, w.result == alert_stream(rule.name))
+    found = connection.execute(query).scalar()
+    return None if found is None else int(found)
+
+
+def _first_open(rule: CompiledRule, over: int, last: int | None) -> int | None:
+    """The first window that isn't over; without a watermark the one after the last that was judged."""
+    if over == BEGINNING:
+        return None if last is None else last + rule.every
+    return next((start for start, end in _windows(rule, over, over + 1) if end > over), None)
+
+
+def _windows(rule: CompiledRule, first: int, last: int) -> list[tuple[int, int]]:
+    grid = grid_of(rule.rule.window, first - 3 * rule.every, last)
+    return list(zip(grid.starts.tolist(), grid.ends.tolist(), strict=True))
+
+
+def _wait_again(
+    database: Database,
+    connection: sa.Connection,
+    name: str,
+    rule: CompiledRule,
+    first: int | None,
+    last: int,
+    now: int,
+) -> None:
+    """All windows from the first on are judged, whether they change or not."""
+    if first is None or last == BEGINNING:
+        return
+    mark, stream = fresh_mark(), alert_stream(rule.name)
+    windows = [window for window in _windows(rule, first, last) if window[0] >= first]
+    rows = [(name, stream, start, end, 1, "", mark, now) for start, end in windows]
+    database.write_rows(connection, database.overwrite(result_waiting), rows)
+
+
+def _close(
+    database: Database,
+    connection: sa.Connection,
+    compiled: CompiledDefinition,
+    name: str,
+    rule: CompiledRule | None,
+    now: int,
+) -> None:
+    """Supersede what goes on or isn't settled of a rule, and forget its verdicts. `rule`: as it is now, if it is."""
+    e, of = decision_episodes.c, compiled.definition.name
+    ended = [state.value for state in ENDED]
+    goes_on = (e.state == State.TENTATIVE.value) | e.resolved.is_(None)
+    query = sa.select(decision_episodes).where(e.name == of, e.rule == name, e.state.not_in(ended), goes_on)
+    for row in connection.execute(query.order_by(e.ordinal)).all():
+        _supersede(database, connection, compiled, rule, row, now)
+    drop_verdicts(connection, of, name)
+
+
+def _supersede(
+    database: Database,
+    connection: sa.Connection,
+    compiled: CompiledDefinition,
+    rule: CompiledRule | None,
+    row: sa.Row[Any],
+    now: int,
+) -> None:
+    e, revision, state = decision_episodes.c, row.revision + 1, State.SUPERSEDED.value
+    values = {"state": state, "revision": revision, "changed_at": now}
+    connection.execute(decision_episodes.update().where(e.id == row.id).values(values))
+    r = decision_receipts.c
+    last = sa.select(r.receipt).where(r.episode == row.id).order_by(r.revision.desc()).limit(1)
+    receipt = json.loads(connection.execute(last).scalar_one())
+    receipt["superseded_by"] = rule.version if rule is not None else None
+    told = {"episode": row.id, "revision": revision, "receipt": json.dumps(receipt, ensure_ascii=False)}
+    connection.execute(decision_receipts.insert(), {**told, "created_at": now})
+    if rule is None or not row.told:
+        return
+    place = (row.id, row.key, row.ordinal, row.since, row.fired, row.last, row.until, row.resolved)
+    message = message_of(compiled, rule, Episode(*place, state, revision), receipt)
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    stream = (alert_stream(rule.name), row.since, row.until, row.key, revision, message["id"], text)
+    records = [Record(action.label, *stream, pass_number=revision) for action in rule.rule.outputs]
+    put_records(database, connection, compiled.definition.name, records, now)

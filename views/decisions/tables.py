@@ -1,0 +1,110 @@
+"""The tables of decisions: verdicts by rule and key, episodes, receipts, silences, and how far each rule is."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, key_text, number, part, text
+
+__all__ = [
+    "decision_episodes",
+    "decision_progress",
+    "decision_receipts",
+    "decision_silences",
+    "decision_verdicts",
+]
+
+decision_verdicts = sa.Table(
+    "decision_verdicts",
+    METADATA,
+    part("name", sa.Text()),
+    part("rule", sa.Text()),
+    part("key", key_text()),
+    count("first"),
+    count("last"),
+    sa.Column("codes", sa.LargeBinary(), nullable=False),
+    crc(),
+    **WITHOUT_ROWID,
+)
+"""Of a rule and key the verdicts of the windows that start from `first` to `last`, a byte each, packed by zlib."""
+
+decision_episodes = sa.Table(
+    "decision_episodes",
+    METADATA,
+    part("id", sa.Text()),
+    text("name"),
+    text("rule"),
+    text("version"),
+    text("key"),
+    count("ordinal"),
+    count("since"),
+    count("fired"),
+    count("last"),
+    count("until"),
+    sa.Column("resolved", sa.BigInteger()),
+    text("state"),
+    count("settled"),
+    sa.Column("settled_last", sa.BigInteger()),
+    sa.Column("settled_resolved", sa.BigInteger()),
+    count("revision"),
+    count("told"),
+    text("into"),
+    count("created_at"),
+    count("changed_at"),
+    count("acknowledged_at"),
+    text("acknowledged_by"),
+    text("note"),
+    crc(),
+    sa.Index("decision_episodes_by_key", "name", "rule", "key", "ordinal"),
+)
+"""Alerts. `since`, `fired`, `last` and `resolved` (null while it goes on) are starts of windows, `until` the end of the
+last one; `settled_last` and `settled_resolved` are those by settled windows alone, where `settled` is 1. `ordinal`: the
+oldest of a rule has the least. `told`: whether anything was sent of it. `into`: what it is merged into.
+"""
+
+decision_receipts = sa.Table(
+    "decision_receipts",
+    METADATA,
+    part("episode", sa.Text()),
+    part("revision"),
+    text("receipt"),
+    count("created_at"),
+    crc(),
+    **WITHOUT_ROWID,
+)
+"""Of each state of an episode what it was decided by, as JSON."""
+
+decision_progress = sa.Table(
+    "decision_progress",
+    METADATA,
+    part("name", sa.Text()),
+    part("rule", sa.Text()),
+    text("version"),
+    sa.Column("first", sa.BigInteger()),
+    sa.Column("over_to", sa.BigInteger()),
+    sa.Column("settled_to", sa.BigInteger()),
+    count("dirty"),
+    count("passes"),
+    count("episodes"),
+    crc(),
+)
+"""How far a rule is: of which version, from which window on (null: from the first), the start of the last window that
+was over and of the last that was settled. `dirty`: verdicts were written that episodes don't show yet. `passes` counts
+every transaction: who has read another number writes nothing. `episodes`: how many there were.
+"""
+
+decision_silences = sa.Table(
+    "decision_silences",
+    METADATA,
+    sa.Column("ordinal", number(), primary_key=True),
+    text("name"),
+    text("rule"),
+    text("key"),
+    count("starts_at"),
+    count("ends_at"),
+    text("by"),
+    text("note"),
+    crc(),
+    sqlite_autoincrement=True,
+)
+"""Until when nothing is sent (wall clock) of a rule ('': of all) and key ('': of all)."""
