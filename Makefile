@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -121,6 +121,11 @@ test-browser: setup
 	  || $$(test "$$(id -u)" = 0 || echo sudo) apt-get install --quiet --yes chromium
 	TANDEM_BROWSER=required TANDEM_SCREENSHOTS=$(VENV)/screenshots \
 	  $(BIN)/python -m pytest -q tests/serving/test_browser.py -m "slow or not slow"
+
+# Mixed questions over HTTP while live writes and batch publishes, for an hour: no answer is wrong, and none falls.
+LOAD_SECONDS ?= 3600
+load: setup
+	TANDEM_LOAD_SECONDS=$(LOAD_SECONDS) $(BIN)/python -m pytest -q tests/serving/test_load.py -m "slow or not slow"
 
 # The HTTP API held against its own OpenAPI document, by schemathesis in an environment of its own.
 fuzz-api: setup
