@@ -19,6 +19,7 @@ from tandem.serving.dashboard.definition_view import definition_view
 from tandem.serving.dashboard.drift_view import drift_view
 from tandem.serving.dashboard.overview import overview
 from tandem.serving.dashboard.rendering import HTML, render
+from tandem.serving.dashboard.time_line import time_line
 from tandem.serving.installation.dead_letter_data import letter_data
 from tandem.serving.installation.dead_letters import Filters, find, target_of
 from tandem.serving.installation.health import judged
@@ -180,12 +181,16 @@ def _runs(service: Service, asking: Asking) -> dict[str, Any]:
         residues = live["residues"]
         generations = [{"generation": n, "residue": residues.get(n, 0), **c} for n, c in live["generations"].items()]
     current = served["publication"] if served else 0
+    published = views.publishing.publications(asking.name)[:100]
     return {
+        "line": time_line(
+            report["live_runs"][::-1], report["batch_runs"], [(each.ordinal, each.published_at) for each in published]
+        ),
         "health": health,
         "boundary": served["boundary"] if served else 0,
         "counts": _COUNTS,
         "generations": generations[-200:],
-        "publications": [publication_data(each, current) for each in views.publishing.publications(asking.name)[:100]],
+        "publications": [publication_data(each, current) for each in published],
         "batch_runs": report["batch_runs"],
         "live_runs": report["live_runs"][::-1],
     }
