@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ METRICS: Final = "tandem.windowed"
 """Namespace of the counters `measured`, `filtered` and `dead`, whose sum is the number of events; of those measured
 `duplicates` are left out."""
 
+_NOTHING: Final[tuple[Any, ...]] = ()
+"""What most elements give at once: no generator is made for each."""
 _MOST: Final = 16_384
 """Events that are read at once."""
 
@@ -92,14 +94,15 @@ class _Place(beam.DoFn):  # type: ignore[misc]
 class _PlaceByColumn(_Place):
     """Windows follow from a column of times."""
 
-    def process(self, element: Any) -> Iterator[Any]:
+    def process(self, element: Any) -> Iterable[Any]:
         if type(element) is not dict and is_columns(element):
-            for batch in as_batches(element):
-                yield from self._assigned(prepare_batch(self._measures, batch, None), batch)
-            return
+            return self._of_columns(element)
         self._rows.append(element)
-        if len(self._rows) >= _MOST:
-            yield from self.flush()
+        return self.flush() if len(self._rows) >= _MOST else _NOTHING
+
+    def _of_columns(self, element: Any) -> Iterator[Any]:
+        for batch in as_batches(element):
+            yield from self._assigned(prepare_batch(self._measures, batch, None), batch)
 
     def flush(self) -> Iterator[Any]:
         rows, self._rows = self._rows, []
@@ -123,18 +126,19 @@ class _PlaceByElement(_Place):
 
     def process(
         self, element: Any, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
-    ) -> Iterator[Any]:
+    ) -> Iterable[Any]:
         if type(element) is not dict and is_columns(element):
-            for batch in as_batches(element):
-                prepared = prepare_batch(self._measures, batch, time.micros)
-                granules = Granules(np.zeros(prepared.events.num_rows, np.int64), [(window,)])
-                yield from self.outputs(prepared, granules, batch)
-            return
+            return self._of_columns(element, time, window)
         self._rows.append(element)
         self._times.append(time.micros)
         self._places.append(self._windows.setdefault(window, len(self._windows)))
-        if len(self._rows) >= _MOST:
-            yield from self.flush()
+        return self.flush() if len(self._rows) >= _MOST else _NOTHING
+
+    def _of_columns(self, element: Any, time: Any, window: Any) -> Iterator[Any]:
+        for batch in as_batches(element):
+            prepared = prepare_batch(self._measures, batch, time.micros)
+            granules = Granules(np.zeros(prepared.events.num_rows, np.int64), [(window,)])
+            yield from self.outputs(prepared, granules, batch)
 
     def start_bundle(self) -> None:
         self._rows, self._times, self._places, self._windows = [], [], [], {}
