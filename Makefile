@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -113,6 +113,14 @@ object-stores: versitygw
 	  tests/pipelines/bounded/test_backfill_of_buckets.py tests/pipelines/unbounded/test_live_in_buckets.py \
 	  tests/pipelines/delivery/test_result_files.py -m "slow or not slow"
 	$(BIN)/python -m pytest -q -s tests/chaos/test_killed_at_any_instant.py -m slow -k in_a_bucket
+
+# Alerts: a hundred seeded stories whose settled episodes are a backtest's, and a real Alertmanager, which this installs where
+# there is none (apt). About five minutes.
+alerts: setup
+	command -v prometheus-alertmanager || command -v alertmanager \
+	  || $$(test "$$(id -u)" = 0 || echo sudo) apt-get install --quiet --yes prometheus-alertmanager
+	TANDEM_ALERTMANAGER=required \
+	  $(BIN)/python -m pytest -q tests/views/decisions tests/pipelines/delivery/actions -m "slow or not slow"
 
 # The dashboard in a real Chromium, which this installs where there is none (apt, about 440 MB): every page, both themes, phone
 # width; pictures of all of them into .venv/screenshots. About two minutes.
