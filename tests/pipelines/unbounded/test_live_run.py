@@ -132,7 +132,7 @@ def test_live_and_then_batch_give_the_oracles_answers(
     home.mkdir()
     store = open_store(f"sqlite:///{home}/views.db")
     named = [text for name in ("sales", "second") for text in ("--definition", str(tmp_path / f"{name}.yaml"))]
-    where = ["--home", str(home), "--subscription", SUBSCRIPTION, "--lanes", "2", "--no-screen"]
+    where = ["--home", str(home), "--subscription", SUBSCRIPTION, "--lanes", "2", "--shards", "4", "--no-screen"]
     where += ["--job_server_timeout", "5"]  # for requests: the run lasts longer
     pace = ["--max-messages", str(BLOCK), "--until-idle", "11s", "--generation-interval", "2s"]
     publisher = Publisher(home)
