@@ -80,6 +80,12 @@ _ASK: Final = (
         "tandem sql \"SELECT page, start, clicks FROM answers('clicks', '1h')\"",
     ),
     Entry(
+        "iceberg",
+        "iceberg.iceberg",
+        "Write the answers of every key and step into an Iceberg table, in one commit that replaces what was there.",
+        "tandem iceberg clicks --table shop.clicks --warehouse lake --step 1h",
+    ),
+    Entry(
         "status",
         "store.status",
         "Show what is served, the runs, every generation's conservation, and who holds up a seal.",

