@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from samples.orders_home import Installation, serve_orders
 
 NAMED: Final[dict[str, tuple[str, ...]]] = {
     "query": ("query", "{name}", "--window", "1d"),
@@ -79,6 +80,15 @@ FLAGS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "emulator": ("emulator", "--port", "none"),
 }
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Batch and live, published. One for all: what is refused changes nothing."""
+    made = Installation(tmp_path_factory.mktemp("home"))
+    serve_orders(made)
+    yield made
+    made.store.close()
 
 
 def commands(table: dict[str, tuple[str, ...]]) -> pytest.MarkDecorator:
