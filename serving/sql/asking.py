@@ -56,6 +56,8 @@ def ask_sql(source: SqlSource, sql: str, limits: SqlLimits) -> SqlRows:
     """The rows of one SELECT. Raises UserError for what it can't be asked, and what reading its tables raises."""
     if len(sql) > limits.length:
         raise UserError(f"SQL: {len(sql):,} characters; at most {limits.length:,}")
+    if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
+        raise UserError("SQL: half of a surrogate pair stands alone in it, which is no text")
     reading = Reading()
     with source.store.at_one_instant() as store, sandbox(limits.memory, limits.threads) as connection:
         statement = parsed(connection, sql)

@@ -28,7 +28,7 @@ def test_the_api_is_as_its_document_says(tmp_path: Path) -> None:
         address = server.stdout.readline().removeprefix("serving at ").strip()
         asked = [
             str(ST), "--config-file", str(HERE / "schemathesis.toml"), "run", f"{address}/openapi.json",
-            "--url", address, "--exclude-path-regex", "events$", "--workers", "1",
+            "--url", address, "--exclude-path-regex", "events$", "--workers", "1", "--request-timeout", "60",
             "--max-examples", os.environ.get("TANDEM_FUZZ_EXAMPLES", "30"),
             "--seed", os.environ.get("TANDEM_FUZZ_SEED", "1"),
         ]  # fmt: skip

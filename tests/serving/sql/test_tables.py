@@ -210,6 +210,7 @@ def test_who_sees_some_keys_only_has_their_rows_only(orders: Installation) -> No
             "select count(*) from range(100000000000000)", SqlLimits(seconds=0.2), "no answer within", id="time"
         ),
         pytest.param("select 1", SqlLimits(length=5), "at most 5", id="length"),
+        pytest.param("select '\ud800'", LIMITS, "surrogate", id="half a character"),
         pytest.param(
             "select list(a) from range(50000000) t(a)", SqlLimits(memory=64 << 20), "more than 64 MiB", id="memory"
         ),
