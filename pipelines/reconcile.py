@@ -142,7 +142,7 @@ def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
     if not config.dry_run and found.scope.publication:
         repairs = [judged.repair for judged in judgements.values() if judged.repair is not None]
         damaged = [(row, found.batch.sound(row)) for row in found.batch.damaged]
-        findings = Findings(found.scope, repairs, drift, summary, damaged)
+        findings = Findings(found.scope, repairs, drift, summary, damaged, found.batch.damaged_files)
         written = write_findings(store, findings, _repair_name(), time.time_ns() // 1000)
     return Outcome(found, judgements, drift, summary, written)
 

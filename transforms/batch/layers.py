@@ -28,7 +28,7 @@ from tandem.views.layers.cutting import Part, Slot, parts_of, slot_of, slots_of
 from tandem.views.rows import BatchUpdateLike
 from tandem.views.storage.opening import open_store
 
-__all__ = ["LayerTarget", "WriteLayers"]
+__all__ = ["LayerTarget", "WriteLayers", "assigned", "cut_states", "write_states"]
 
 _TILE: Final = "__tile"
 _ROWS: Final = 1 << 18
@@ -59,26 +59,22 @@ class WriteLayers(beam.PTransform):  # type: ignore[misc]
     """Folder where states wait for their file; None: the runner's shuffle carries them."""
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
-        waiting = PartRef if self.scratch is not None else pa.RecordBatch
-        cut = updates | "Cut" >> beam.ParDo(_Cut(self.definition, self.scratch)).with_outputs(_STATES, main=_WAITING)
-        states = (
-            cut[_STATES]
-            | "States" >> beam.Map(lambda one: one).with_output_types(tuple[Slot, int])
-            | "Total" >> beam.CombinePerKey(sum)
-        )
+        waiting = tuple[Slot, PartRef] if self.scratch is not None else tuple[Slot, pa.RecordBatch]
+        assigned_to = tuple[_PartKey, PartRef] if self.scratch is not None else tuple[_PartKey, pa.RecordBatch]
+        cut = beam.ParDo(_Cut(self.definition, self.scratch)).with_output_types(waiting, states=tuple[Slot, int])
+        found = updates | "Cut" >> cut.with_outputs(_STATES, main="waiting")
+        states = found[_STATES] | "Total" >> beam.CombinePerKey(sum).with_output_types(tuple[Slot, int])
         assign = beam.ParDo(_Assign(self.target.threshold), beam.pvalue.AsList(states))
         write = beam.ParDo(_Write(self.definition, self.store, self.batch_run, self.target.place))
         return (
-            cut[_WAITING]
-            | "Waiting" >> beam.Map(lambda one: one).with_output_types(tuple[Slot, waiting])  # type: ignore[valid-type]
-            | "Assign" >> assign.with_output_types(tuple[_PartKey, waiting])  # type: ignore[valid-type]
+            found.waiting
+            | "Assign" >> assign.with_output_types(assigned_to)
             | "Files" >> beam.GroupByKey()
             | "Write" >> write.with_output_types(tuple[int, Counts])
         )
 
 
 _STATES: Final = "states"
-_WAITING: Final = "waiting"
 _PartKey = tuple[int, int, int, int]
 
 

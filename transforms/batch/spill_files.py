@@ -61,12 +61,21 @@ def _with_common_codes(tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[list[
     batches = [batch for tile in tiles for batch in tile]
     if not all(pa.types.is_dictionary(batch.column(KEY).type) for batch in batches):
         return [[with_plain_keys(batch) for batch in tile] for tile in tiles], None
-    dictionaries = {id(batch.column(KEY).dictionary): len(batch.column(KEY).dictionary) for batch in batches}
-    if sum(dictionaries.values()) > _FEW_KEYS:
+    dictionaries = {_place_of(keys): keys for keys in (batch.column(KEY).dictionary for batch in batches)}
+    if len(dictionaries) > 1 and sum(map(len, dictionaries.values())) > _FEW_KEYS:
         return [[with_plain_keys(batch) for batch in tile] for tile in tiles], None
+    if len(dictionaries) == 1:
+        (keys,) = dictionaries.values()
+        return [[_with_keys(batch, batch.column(KEY).indices) for batch in tile] for tile in tiles], keys
     unified = pa.chunked_array([batch.column(KEY) for batch in batches]).unify_dictionaries().chunks
     coded = iter([_with_keys(batch, keys.indices) for batch, keys in zip(batches, unified, strict=True)])
     return [[next(coded) for _ in tile] for tile in tiles], unified[0].dictionary
+
+
+def _place_of(keys: pa.Array) -> tuple[int, int, int]:
+    """Where a dictionary lies in memory: batches of one source share theirs."""
+    _, offsets, data = keys.buffers()
+    return offsets.address if offsets is not None else 0, data.address if data is not None else 0, keys.offset
 
 
 def _with_keys(batch: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:

@@ -1,5 +1,6 @@
 """Beam sinks of live and batch views and of dead letters; writing the same again changes nothing."""
 
+import functools
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
@@ -232,7 +233,12 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
 
 def _none_of(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Without rows, and without holding on to those of the batch as a slice would."""
-    return pa.RecordBatch.from_pylist([], schema=batch.schema)
+    return _empty(batch.schema)
+
+
+@functools.lru_cache(maxsize=64)
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _write_updates(

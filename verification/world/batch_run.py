@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 import pyarrow as pa
@@ -13,11 +13,13 @@ from tandem.pipelines.bounded.work_items import work_items
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.batch.aggregate import BatchRunRef, _Aggregate
 from tandem.transforms.batch.counts import Counts, _finish, _of_tally, _of_update, add_counts
+from tandem.transforms.batch.layers import LayerTarget, assigned, cut_states, write_states
 from tandem.transforms.batch.work import read_work
 from tandem.transforms.elements import FoldUpdate, TileKey
 from tandem.transforms.sinks.views import _WriteBatch
 from tandem.transforms.tiles import _Route
 from tandem.verification.world.live_run import parts_of
+from tandem.views.layers.cutting import Part, Slot
 from tandem.views.storage.opening import open_store
 
 # As in live_run: the private DoFns and functions are what a runner calls.
@@ -35,8 +37,12 @@ def run_batch(
     random: Random,
     interlude: Callable[[], None] = lambda: None,
     shards: int = 1,
+    layers: LayerTarget | None = None,
 ) -> None:
-    """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle."""
+    """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle.
+
+    `layers`: where states become files, and of how many on; None: they are rows.
+    """
     parent = work.parent.id if work.parent else None
     open_store(store).batch.start(
         definition.version,
@@ -48,9 +54,12 @@ def run_batch(
     )
     parts, counts = _read(definition, work, journal, shards)
     reference = BatchRunRef(store, work.batch_run, parent, work.live_run, work.boundary, shards)
-    for update in _aggregate(definition, reference, parts, random, interlude):
+    cut: list[tuple[Slot, pa.RecordBatch]] = []
+    for update in _aggregate(definition, reference, parts, random, interlude, None if layers is None else cut):
         for generation, numbers in _of_update(update):
             counts = add_counts(counts, generation, numbers)
+    if layers is not None:
+        _write_layers(definition, reference, layers, cut)
     _finish(counts, store, work.batch_run, work.generations, work.manifest_files)
 
 
@@ -70,12 +79,33 @@ def _read(definition: Definition, work: Plan, journal: BlobStore, shards: int) -
     return parts, counts
 
 
+def _write_layers(
+    definition: Definition, reference: BatchRunRef, layers: LayerTarget, cut: Sequence[tuple[Slot, pa.RecordBatch]]
+) -> None:
+    """All states, once they are counted."""
+    states: dict[Slot, int] = {}
+    for slot, batch in cut:
+        states[slot] = states.get(slot, 0) + batch.num_rows
+    by_part: dict[Part, list[pa.RecordBatch]] = {}
+    files = assigned(states, layers.threshold)
+    for slot, batch in cut:
+        by_part.setdefault(files[slot], []).append(batch)
+    for part, batches in sorted(by_part.items()):
+        write_states(definition, reference.store, reference.run, layers.place, part, batches)
+
+
 def _aggregate(
-    definition: Definition, reference: BatchRunRef, parts: Parts, random: Random, interlude: Callable[[], None]
+    definition: Definition,
+    reference: BatchRunRef,
+    parts: Parts,
+    random: Random,
+    interlude: Callable[[], None],
+    cut: list[tuple[Slot, pa.RecordBatch]] | None,
 ) -> Iterator[FoldUpdate]:
+    """Aggregate and write, bundle by bundle; states that become files are added to `cut` instead."""
     aggregate = _Aggregate(definition, reference)
     aggregate.setup()
-    write = _WriteBatch(definition, reference.store, reference.run)
+    write = _WriteBatch(definition, reference.store, reference.run, states=cut is None)
     keys = random.sample(sorted(parts), len(parts))
     while keys:
         size = random.randint(1, 3)
@@ -87,6 +117,8 @@ def _aggregate(
         for key in bundle:
             updates += aggregate.process((key, random.sample(parts[key], len(parts[key]))))
         updates += [value.value for value in aggregate.finish_bundle()]
+        if cut is not None and any(update.block.num_rows for update in updates):
+            cut += cut_states(definition, [update for update in updates if update.block.num_rows])
         for update in updates:
             yield from write.process(update)
         yield from (value.value for value in write.finish_bundle())

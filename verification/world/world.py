@@ -28,15 +28,17 @@ from tandem.runners.options.places import Home
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError
+from tandem.transforms.batch.layers import LayerTarget
 from tandem.transforms.batch.work import SegmentWork, Work, read_work
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.verification.world.batch_run import run_batch
 from tandem.verification.world.live_run import Armed, Live
 from tandem.views.answers.point import all_answers
+from tandem.views.layers.cutting import LAYER_STATES
 from tandem.views.storage.opening import open_store
 
-__all__ = ["FAILPOINTS", "Copy", "World", "open_world"]
+__all__ = ["FAILPOINTS", "LAYER_THRESHOLDS", "Copy", "World", "open_world"]
 
 FAILPOINTS: Final = (
     "after-pull",
@@ -47,6 +49,8 @@ FAILPOINTS: Final = (
     "after-marker",
 )
 """Where a step 'reader dies' may kill a reader."""
+LAYER_THRESHOLDS: Final = (LAYER_STATES, 0, None)
+"""Rows, files, and rows without looking whether they are to be files."""
 _START: Final = 1_700_000_000 * SECOND
 
 
@@ -76,6 +80,7 @@ class World:
         lanes: Sequence[int] = (1, 2, 3),
         max_messages: int = 4,
         shards: Sequence[int] = (1,),
+        layer_thresholds: Sequence[int | None] = LAYER_THRESHOLDS,
         start: int = _START,
     ) -> None:
         """A first live run is started, of one of the numbers of `lanes`.
@@ -89,10 +94,12 @@ class World:
             lanes: numbers of lanes that a run may have.
             max_messages: in one pull.
             shards: numbers of shards that runs have, live and batch alike, one after the other.
+            layer_thresholds: of how many states on batch runs write them into files, one run after the other.
             start: the wall clock at the beginning, microseconds UTC.
         """
         self.random, self.lanes, self.max_messages = Random(seed), tuple(lanes), max_messages
         self.shards: Iterator[int] = cycle(shards)
+        self.layer_thresholds: Iterator[int | None] = cycle(layer_thresholds)
         self.definition, self.text, self.payloads = definition, text, tuple(payloads)
         self.compiled = compile_definition(definition)
         self.home = Home.at(str(folder))
@@ -189,7 +196,9 @@ class World:
         work = plan(config, self.store, self.blobs)
         if not work.generations:
             return None
-        run_batch(self.definition, work, self.home.store, self.blobs, self.random, interlude, next(self.shards))
+        threshold = next(self.layer_thresholds)
+        layers = None if threshold is None else LayerTarget(self.home.layers, threshold)
+        run_batch(self.definition, work, self.home.store, self.blobs, self.random, interlude, next(self.shards), layers)
         self.built.append(work)
         return work
 

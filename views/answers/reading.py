@@ -18,7 +18,7 @@ from tandem.views.answers.whole_spans import all_of_batch, all_of_live
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.layers.catalog import layer_files
-from tandem.views.layers.reading import LayerFile, rows_of_key
+from tandem.views.layers.reading import LayerFile, is_intact, rows_of_key
 from tandem.views.layers.rows import all_with_files, key_rows
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.rows import Compiled
@@ -406,19 +406,23 @@ def batch_rows(
     connection: sa.Connection,
     scope: Scope,
     damaged: list[Any] | None = None,
-    files: Sequence[LayerFile] | None = None,
+    damaged_files: list[LayerFile] | None = None,
 ) -> Iterator[TileRow]:
     """A stream of all rows of the batch run that is served, in the order of key (its bytes), then tile.
 
-    `files`: those that are read, by default all.
-
-    For those who repair: rows that aren't intact come too if they can be read, and are added to `damaged`, whole.
+    For those who repair: rows that aren't intact come too if they can be read, and are added to `damaged`, whole; files
+    that aren't intact are left out, and added to `damaged_files`.
     """
     found = onwards(connection, batch_states, (scope.definition,))
     bad = [] if damaged is None else damaged
     stored = states_as_they_are(batch_states.name, scope.definition, found, bad)
-    files = layer_files(connection, scope.definition, scope.chain) if files is None else files
-    return _newest_layers(all_with_files(stored, files), scope.chain)
+    intact = list[LayerFile]()
+    for file in layer_files(connection, scope.definition, scope.chain):
+        if is_intact(file):
+            intact.append(file)
+        elif damaged_files is not None:
+            damaged_files.append(file)
+    return _newest_layers(all_with_files(stored, intact), scope.chain)
 
 
 def _newest_layers(rows: Iterable[Any], chain: Chain) -> Iterator[TileRow]:

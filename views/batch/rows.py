@@ -105,6 +105,8 @@ def _merged(
     numbers = {place: number for number, place in enumerate(places)}
     blocks: list[tuple[int, pa.RecordBatch]] = []
     for update in updates:
+        if not update.block.num_rows:
+            continue
         number = numbers[update.tile, update.shard]
         blocks.append((number, with_generation(_columns(measures, update.block), number)))
     blocks += [

@@ -21,13 +21,14 @@ from tandem.schemas.errors import DamagedStoreError
 from tandem.storage.objects import ObjectMissingError
 from tandem.storage.places import open_place
 from tandem.views.layers.columns import CHECK, STATES, TILE_START
-from tandem.views.layers.writing import BatchEntry
+from tandem.views.layers.writing import BatchEntry, digest_of
 from tandem.views.reconcile.digests import Words, checks_of_words, row_words
 
 __all__ = [
     "LayerFile",
     "LayerMissingError",
     "LayerRows",
+    "is_intact",
     "keys_after",
     "read_batches",
     "rows_of_key",
@@ -106,6 +107,15 @@ def read_batches(file: LayerFile, entries: Iterable[BatchEntry]) -> Iterator[pa.
         if zlib.crc32(data) != entry.crc:
             raise file.refused(f"the checksum of the batch at byte {entry.offset} differs")
         yield _decoded(file, data)
+
+
+def is_intact(file: LayerFile) -> bool:
+    """Whether a file is there and has the digest that its name ends with."""
+    try:
+        data = open_place(file.place).get(file.path)
+    except ObjectMissingError:
+        return False
+    return len(data) == file.size and file.path.endswith(f"-{digest_of(data)}.arrow")
 
 
 def _decoded(file: LayerFile, data: bytes) -> pa.RecordBatch:

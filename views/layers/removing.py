@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from tandem.schemas.failpoints import reached
 from tandem.storage.places import open_place
 from tandem.views.layers.catalog import beside_database, resolved
+from tandem.views.layers.reading import LayerFile
 from tandem.views.layers.tables import batch_files, file_contents, removed_files
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_runs, store_version
 
-__all__ = ["GRACE", "NOTHING_SWEPT", "Swept", "forget_files", "sweep"]
+__all__ = ["GRACE", "NOTHING_SWEPT", "Swept", "forget_file", "forget_files", "sweep"]
 
 GRACE: Final = 86_400_000_000
 """Microseconds for which a file stays that nothing names: longer than the longest read, and than a backup takes."""
@@ -48,6 +49,18 @@ def forget_files(database: Database, connection: sa.Connection, run: int, now: i
     for table in (batch_files, file_contents):
         connection.execute(table.delete().where(table.c.batch_run == run))
     return sum(row.rows for row in found)
+
+
+def forget_file(database: Database, connection: sa.Connection, file: LayerFile, now: int) -> None:
+    """Take one file out of the tables, within a transaction."""
+    f = batch_files.c
+    here = (f.definition == file.definition) & (f.batch_run == file.ordinal) & (f.part == file.part)
+    place = connection.execute(sa.select(f.place).where(here)).scalar_one()
+    database.write_rows(connection, database.insert_new(removed_files), [(place, file.path, now)])
+    for table in (batch_files, file_contents):
+        c = table.c
+        mine = (c.definition == file.definition) & (c.batch_run == file.ordinal) & (c.part == file.part)
+        connection.execute(table.delete().where(mine))
 
 
 def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:

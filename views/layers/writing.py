@@ -25,7 +25,7 @@ from tandem.views.reconcile.digests import checks_of_words, row_words
 from tandem.views.reconcile.tile_sums import sums_by_tile
 from tandem.views.rows import Compiled
 
-__all__ = ["BATCH_ROWS", "BatchEntry", "LayerData", "layer_data"]
+__all__ = ["BATCH_ROWS", "BatchEntry", "LayerData", "digest_of", "layer_data"]
 
 BATCH_ROWS: Final = 8_192
 """Of one batch: what a question for one key reads."""
@@ -72,9 +72,14 @@ def layer_data(compiled: Compiled, block: pa.RecordBatch) -> LayerData:
     table = _columns(compiled, block, tiles, states, pa.array(checks_of_words(words, tiles)))
     data, head, batches = _written(table, tiles)
     events = np.asarray(block.column(EVENTS).to_numpy(zero_copy_only=False))
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    digest = digest_of(data)
     sums = tuple(sums_by_tile(tiles, events, words))
     return LayerData(data, digest, block.num_rows, data[_MAGIC:head], tuple(batches), sums)
+
+
+def digest_of(data: bytes) -> str:
+    """The digest of a whole file, which its name ends with."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _sorted(block: pa.RecordBatch) -> pa.RecordBatch:

@@ -14,6 +14,8 @@ from tandem.schemas.failpoints import reached
 from tandem.views.answers.reading import Scope
 from tandem.views.batch import writing as batch
 from tandem.views.batch.chains import Chains
+from tandem.views.layers.reading import LayerFile
+from tandem.views.layers.removing import forget_file
 from tandem.views.publishing import pointer as publishing
 from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.digests import as_bytes, digest_of_ids
@@ -56,6 +58,8 @@ class Findings:
     summary: Mapping[str, Any]
     damaged: Sequence[tuple[DamagedRow, bool]] = ()
     """Rows whose checksums differ, and whether that is all that is wrong with them."""
+    damaged_files: Sequence[LayerFile] = ()
+    """Files that aren't as they were written; what they held that is served is repaired."""
 
 
 def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) -> Reconciliation | None:
@@ -75,12 +79,16 @@ def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) 
             )
         fresh = _fresh(connection, findings)
         removed = _repair(connection, findings)
-        if not fresh and not findings.repairs:
+        repaired = bool(findings.repairs or findings.damaged_files)
+        if not fresh and not repaired:
             return None
-        publication = _publish(store, connection, findings, repair, now) if findings.repairs else None
-        if removed and findings.repairs:
+        publication = _publish(store, connection, findings, repair, now) if repaired else None
+        for file in findings.damaged_files:
+            forget_file(store.database, connection, file, now)
+            removed = True
+        if removed and repaired:
             _leave_as_layers(connection, scope)
-        ordinal = _note(connection, findings, repair if findings.repairs else None, publication, now)
+        ordinal = _note(connection, findings, repair if repaired else None, publication, now)
         _write_receipt(store, connection, findings, ordinal)
         _write_drift(store, connection, scope, fresh, ordinal)
         reached("receipt")

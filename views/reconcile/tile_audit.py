@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from tandem.views.answers.reading import Scope, TileRow, batch_rows
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.batch.event_ids import unpack_ids
+from tandem.views.layers.reading import LayerFile
 from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.digests import MODULUS, digest_of_ids, from_bytes
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests, live_id_digests
@@ -88,6 +89,8 @@ class BatchTiles:
     ids_found: dict[Place, IdSum] = field(default_factory=dict)
     damaged: list[DamagedRow] = field(default_factory=list)
     """Rows whose checksums differ."""
+    damaged_files: list[LayerFile] = field(default_factory=list)
+    """Files that aren't as they were written; nothing of them was looked at."""
 
     @property
     def tiles(self) -> set[int]:
@@ -146,7 +149,7 @@ def read_batch_tiles(connection: sa.Connection, chains: Chains, scope: Scope, de
     damaged, used = list[Any](), set[tuple[str, int, bytes]]()
 
     def looked_at() -> Iterator[TileRow]:
-        for row in batch_rows(connection, scope, damaged):
+        for row in batch_rows(connection, scope, damaged, tiles.damaged_files):
             if damaged and any((row.key, row.tile, row.states) == (*bad[1:3], bad[5]) for bad in damaged):
                 used.add((row.key, row.tile, row.states))
             yield row

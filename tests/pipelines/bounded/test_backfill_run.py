@@ -275,7 +275,7 @@ def test_it_makes_no_difference_in_how_many_transactions_a_run_is_written(
         bench.home = bench.folder / name
         for part in range(2):  # the second run stands on the first
             write_jsonl(bench.data / f"{part}.jsonl", items(20 * part, 30))
-            bench.run("--workers=1", files=f"data/{part}.jsonl")
+            bench.run("--workers=1", "--layer-threshold=never", files=f"data/{part}.jsonl")
     assert len(written["whole"]) < len(written["parts"])
     assert rows_of(bench.folder / "whole") == rows_of(bench.folder / "parts")
 

@@ -27,7 +27,7 @@ from tandem.transforms.elements import TileKey
 from tandem.transforms.fold.cache import TILE_CACHE
 from tandem.transforms.routing.spreading import place_of
 from tandem.verification.world.live_run import Armed, Crash, Live
-from tandem.verification.world.world import World
+from tandem.verification.world.world import LAYER_THRESHOLDS, World
 from tandem.views.batch.chains import Chains
 from tandem.views.lookups import find_live_run
 from tandem.views.storage.columns import METADATA
@@ -230,6 +230,7 @@ class MachineWorld(World):
         # not World's: there the blobs never fail, and the first run is another kind
         self.random, self.lanes, self.max_messages = Random(seed), (1, 2), 3
         self.shards: Iterator[int] = cycle(shards)
+        self.layer_thresholds: Iterator[int | None] = cycle(LAYER_THRESHOLDS)
         self.definition, self.text, self.payloads = DEFINITION, TEXT, ()
         self.compiled = compile_definition(DEFINITION)
         self.home = Home.at(str(folder))
