@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tandem.runners.options.definition_places import definition_at, text_at
 from tandem.schemas.definition import yaml_lines
@@ -24,17 +25,27 @@ def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
 
 
 def definition_text(path: str) -> str:
-    """A definition's text with its Avro schemas in it, so that it can be read wherever the view store is."""
+    """A definition's text with its Avro schemas and holidays in it, to be read wherever the view store is."""
     text = text_at(path)
     value = yaml_lines.read(text, path).value
     revisions = value["source"].get("revisions", {})
-    if isinstance(value["source"]["schema"], dict) and not _names_files(revisions):
+    rules = value.get("rules", {})
+    if isinstance(value["source"]["schema"], dict) and not _names_files(revisions) and not _names_holidays(rules):
         return text
-    source = definition_at(path).source
+    definition = definition_at(path)
+    source = definition.source
     value["source"]["schema"] = source.avro_schema
     if revisions:
         value["source"]["revisions"] = source.revisions
+    for name, rule in definition.rules.items():
+        if _names_holidays({name: rules[name]}):
+            rules[name]["baseline"]["holidays"] = list(rule.baseline.holidays)
     return json.dumps(value, ensure_ascii=False, indent=1)
+
+
+def _names_holidays(rules: Mapping[str, Any]) -> bool:
+    """Whether a baseline names a file of holidays."""
+    return any(isinstance(rule.get("baseline", {}).get("holidays"), str) for rule in rules.values())
 
 
 def _names_files(revisions: str | dict[str, object]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tandem.runners.options.definitions import definition_text
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import DefinitionError
@@ -150,3 +151,12 @@ def test_templates(text: str, problem: str | None) -> None:
 def test_values_are_no_templates() -> None:
     values = {"key.user": "{{ n }}", "n": 1 / 3}
     assert rendered("{{ key.user }}: {{ n }}, {{ gone }}", values) == "{{ n }}: 0.333333, -"
+
+
+def test_a_definition_is_registered_with_its_holidays(tmp_path: Path) -> None:
+    """By name it is read where the file of holidays isn't."""
+    (tmp_path / "days.txt").write_text("2026-12-25\n", encoding="utf-8")
+    rules = "rules: {r: {window: 5m, expr: n > 1, baseline: {season: day_type, holidays: days.txt}}}\n"
+    (tmp_path / "visits.yaml").write_text(TEXT + rules, encoding="utf-8")
+    alone = loads(definition_text(str(tmp_path / "visits.yaml")), folder="/nonexistent")
+    assert alone.rules["r"].baseline.holidays == ("2026-12-25",)
