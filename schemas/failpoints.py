@@ -45,6 +45,7 @@ STORE_FAILPOINTS: Final = (
     "layer-written",  # a file of a batch run is durable, the database doesn't name it
     "file-removed",  # a file that nothing names is gone, the database doesn't know
     "results-drained",  # revisions of results are written, not committed
+    "decisions-drained",  # verdicts and episodes of alerts are written, not committed
 )
 """Those within the view store."""
 
