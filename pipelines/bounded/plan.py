@@ -24,6 +24,7 @@ from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.source.partitions import partition_values
 from tandem.views.batch.built import built
+from tandem.views.layers.cutting import LAYER_STATES
 from tandem.views.rows import NOTHING_TOLD, BatchRun, FileSet, SegmentFile, Told
 from tandem.views.store import ViewStore
 
@@ -64,7 +65,7 @@ class BackfillConfig:
     accept_missing_segments: bool = False
     accept_missing: tuple[str, ...] = ()
     """Files that are known to be gone, and that answers are to name as missing."""
-    layer_threshold: int | None = None
+    layer_threshold: int | None = LAYER_STATES
     """A batch run of so many states, or more, writes them into files; None: rows of the database, always."""
     layers: str | None = None
     """Where these files lie; None: where the home says."""

@@ -155,7 +155,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         "a batch run of so many states, or more, writes them into files in columns (0: every run, never: none)",
         metavar="STATES",
         read=layer_threshold,
-        default="never",
+        default=str(20_000),
         pattern=rf"{WHOLE}|never",
     ),
     Flag(

@@ -26,6 +26,7 @@ from tandem.runners.plan.updates import compared
 
 BEAMS_OWN = {
     r"\w+/Finish/Add/.*": "inside CombineGlobally: its void key and the total, a dict of whole numbers",
+    r"\w+/Layers/Total/.*": "inside CombinePerKey: how many states, a whole number",
     r"(Input/Spread|PubSub/Decode/Number)/ReshufflePerKey/.*": "inside Reshuffle: an element with its timestamp, "
     "which may be absent",
     r"LetterTopic/ParDo.*": "inside WriteToPubSub: nothing",
