@@ -28,7 +28,7 @@ from tandem.runners.plan.updates import GraphRecord, compared, digest_of_state
 
 CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
 UNBOUNDED = ("live", "follow", "native")
-BEGAN = {"live": "cfb7478c", "follow": "cfb7478c", "native": "08352c46", "kept state": "5eecde91"}
+BEGAN = {"live": "cfb7478c", "follow": "cfb7478c", "native": "08352c46", "kept state": "892e1329"}
 """With what keeping them began."""
 ACKNOWLEDGE = """
 {what} has changed: its digest is {digest}. Whoever has a live job running can't resume its savepoint with this
