@@ -15,6 +15,7 @@ from tandem.runners.options.places import Home
 from tandem.storage.urls import is_url
 
 if TYPE_CHECKING:
+    from tandem.views.layers.removing import Swept
     from tandem.views.store import ViewStore
 
 __all__ = ["grant", "prune", "publications", "roll_back", "status"]
@@ -121,8 +122,16 @@ def prune(
         f"{name}: removed {removed.live_rows:,} live rows, {removed.batch_rows:,} batch rows, "
         f"{removed.live_runs} live runs, {removed.batch_runs} batch runs"
     )
+    _say_swept(name, removed.files)
     if not is_url(places.journal) and Path(places.journal).is_dir():
         _prune_states(places.journal)
+
+
+def _say_swept(name: str, swept: Swept) -> None:
+    if swept.files:
+        say(f"{name}: removed {swept.files:,} unneeded files of batch states, {swept.size:,} bytes")
+    for folder in swept.unknown:
+        say(f"{folder} is of a batch run that this store doesn't know; it stays")
 
 
 def _close_results(views: ViewStore, name: str, before: str) -> int:

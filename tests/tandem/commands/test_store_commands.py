@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tandem.journal.clocks import ManualClock
 from tandem.journal.runs.generations import next_generation
 from tandem.journal.runs.manifests import start_run
 from tandem.journal.storage.blobs import LocalBlobs
+from tandem.views.layers.tables import removed_files
+from tandem.views.storage.tables import store_version
 
 
 @pytest.fixture
@@ -140,6 +143,21 @@ def test_prune_removes_what_nothing_kept_needs(twice: Any) -> None:
     assert twice.run("prune", "orders", "--keep", "1").stdout == (
         "orders: removed 0 live rows, 0 batch rows, 0 live runs, 0 batch runs\n"
     )
+
+
+def test_prune_removes_files_of_batch_states_after_a_day_and_names_what_it_does_not_know(twice: Any) -> None:
+    with twice.store.database.write() as connection:
+        store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
+        connection.execute(removed_files.insert().values(place="", path=f"{store}/b-1/gone.arrow", removed_at=0))
+    own = twice.home / "layers" / store
+    for run, file in (("b-1", "gone.arrow"), ("of-another", "kept.arrow")):
+        (own / run).mkdir(parents=True)
+        (own / run / file).write_bytes(b"12345")
+    assert twice.run("prune", "orders").stdout.splitlines()[1:] == [
+        "orders: removed 1 unneeded files of batch states, 5 bytes",
+        f"{own / 'of-another'} is of a batch run that this store doesn't know; it stays",
+    ]
+    assert [path.name for path in own.rglob("*.arrow")] == ["kept.arrow"]
 
 
 def test_prune_removes_what_runs_on_flink_can_not_go_on_from(twice: Any) -> None:
