@@ -22,6 +22,8 @@ PAD: Final = 256
 MOST_DIGITS: Final = 18
 _MOST_COMMON: Final = 64
 """Bytes: longer texts are hardly ever of one length."""
+_MOST_WORDS: Final = 64
+"""Steps for all texts at a time; what is longer is looked through by itself: 10 MB would be a million steps."""
 _ONES: Final = 0x0101010101010101
 _HIGHS: Final = np.uint64(0x8080808080808080)
 _ALL: Final = (1 << 64) - 1
@@ -50,6 +52,11 @@ class Words:
     def byte(self, at: Longs) -> npt.NDArray[np.uint8]:
         """The byte at each place: a quarter of the time that a word takes."""
         return self._buffer.take(at)
+
+    def find(self, byte: int, start: int, end: int) -> int:
+        """Where the first `byte` between two places is; the end without one."""
+        found = self._buffer[start:end].tobytes().find(byte)
+        return end if found < 0 else start + found
 
     def several(self, at: Longs, count: int) -> list[Eights]:
         """The first, second ... word at each place: all together in the time that one takes."""
@@ -97,7 +104,9 @@ def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, M
     lengths = _first(words[at], byte)
     stops = at + lengths
     pending = np.flatnonzero(lengths == 8)
-    while len(pending):
+    for _ in range(_MOST_WORDS):
+        if not len(pending):
+            break
         if len(pending) < len(at) or not (stops < ends).all():
             pending = pending[stops[pending] < ends[pending]]
             more = _first(words[stops[pending]], byte)
@@ -106,6 +115,8 @@ def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, M
             more = _first(words[stops], byte)
             stops += more
         pending = pending[more == 8]
+    for row in pending:
+        stops[row] = words.find(byte, int(stops[row]), int(ends[row]))
     return stops - at, stops < ends
 
 

@@ -230,6 +230,8 @@ def installation(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("block", of_all("python"))
 def test_python_runs(block: Block, installation: Path) -> None:
     code = compile(block.text, str(block), "exec")
+    if block.page.name == "layers.md":
+        return  # run over files of a batch run by tests/views/layers/test_read_by_others.py
     if "reference" in block.page.parts:
         return  # parts of a whole, which the page describes
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -17,7 +17,7 @@ from tandem.formats.json import messages as json_messages
 from tandem.formats.json.messages import parse_json
 from tandem.formats.json.template import template_of
 from tandem.formats.text.buffers import lines_in, texts_of
-from tandem.formats.text.eight_bytes import PAD, Words, length_to, numbers
+from tandem.formats.text.eight_bytes import PAD, Eights, Longs, Words, length_to, numbers
 
 NULL_LONG = ["null", "long"]
 FIELDS = {
@@ -238,13 +238,31 @@ def test_digits_of_every_length(length: int) -> None:
 
 
 def test_first_byte_wherever_it_is() -> None:
-    for size in range(40):
+    for size in (*range(40), 511, 512, 513, 519, 520, 521, 5_000):
         text = b"\x21" * size + b'"' + b"!" * 9
         buffer = np.frombuffer(bytes(PAD) + text + bytes(PAD), np.uint8)
         for end in (size, size + 1):
             lengths, found = length_to(Words(buffer), np.array([PAD]), ord('"'), np.array([PAD + end]))
             assert bool(found[0]) is (end > size)
             assert not found[0] or lengths[0] == size
+
+
+def test_long_texts_are_looked_through_by_themselves() -> None:
+    looked = []
+
+    class Counted(Words):
+        def __getitem__(self, at: Longs) -> Eights:
+            looked.append(len(at))
+            return super().__getitem__(at)
+
+    texts = [b"a" * 1_000_000 + b'"', b'b"', b"c" * 700 + b'"', b"d" * 700]
+    ends = PAD + np.cumsum([len(text) for text in texts])
+    at = ends - np.array([len(text) for text in texts])
+    buffer = np.frombuffer(bytes(PAD) + b"".join(texts) + b'"' + bytes(PAD), np.uint8)
+    lengths, found = length_to(Counted(buffer), at, ord('"'), ends)
+    assert found.tolist() == [True, True, True, False]
+    assert lengths[:3].tolist() == [1_000_000, 1, 700]
+    assert sum(looked) < 300
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def plant(bench: Bench, places: Sequence[tuple[str, int]]) -> None:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with 100,000 states in batch: 50 keys in each of 2,000 tiles, 20 tiles a segment."""
+    """A home with 100,000 states in batch, rows all of them: 50 keys in each of 2,000 tiles, 20 tiles a segment."""
     folder = tmp_path_factory.mktemp("large")
     text = sales.text()
     measures = text.index("measures:")
@@ -200,9 +200,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for first in range(0, 2_000, 20)
     ]
     write_journal(folder / "home" / "journal", payloads)
-    backfill.run(
-        read_arguments("backfill", ["--definition", str(folder / "sales.yaml"), "--home", str(folder / "home")])
-    )
+    flags = ["--definition", str(folder / "sales.yaml"), "--home", str(folder / "home")]
+    backfill.run(read_arguments("backfill", [*flags, "--layer-threshold", "never"]))
     return folder
 
 
