@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tandem.serving.questions.naming import is_file_name, load_named, name_of
+from tandem.serving.questions.naming import compiled_named, is_file_name, key_named, load_named, name_of
 
-__all__ = ["DefinitionArgument", "is_file_name", "load_named", "name_of"]
+__all__ = ["DefinitionArgument", "compiled_named", "is_file_name", "key_named", "load_named", "name_of"]
 
 DefinitionArgument = Annotated[
     str, typer.Argument(metavar="DEFINITION", help="file of a definition, or the name of a registered one")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from tandem.schemas.definition.model_base import Duration, Model
+from tandem.schemas.definition.model_base import Duration, Model, fields_of_one
 from tandem.schemas.time.durations import DURATION_PATTERN, parse_duration
 from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
 
@@ -75,15 +75,11 @@ class Output(Model):
     @model_validator(mode="before")
     @classmethod
     def _one(cls, value: object) -> object:
-        value = {"log": True} if value == "log" else value
-        kinds = [kind for kind in _KINDS if kind in value] if isinstance(value, dict) else []
-        if len(kinds) != 1:
-            found = " and ".join(kinds) or "none of them"
-            raise ValueError(f"an output is one of log, files: PLACE, pubsub: TOPIC; found {found}")
-        form = value.get("format", "json") if isinstance(value, dict) else "json"
-        if isinstance(form, str) and form not in _FORMATS[kinds[0]]:
-            raise ValueError(f"{kinds[0]} as {form[:40]!r}; its formats are {', '.join(_FORMATS[kinds[0]])}")
-        return value
+        fields, kind = fields_of_one(value, _KINDS, "an output is one of log, files: PLACE, pubsub: TOPIC")
+        form = fields.get("format", "json")
+        if isinstance(form, str) and form not in _FORMATS[kind]:
+            raise ValueError(f"{kind} as {form[:40]!r}; its formats are {', '.join(_FORMATS[kind])}")
+        return fields
 
     @property
     def label(self) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from tandem.schemas.definition.model_base import Model
+from tandem.schemas.definition.model_base import Model, fields_of_one
 from tandem.schemas.result_windows.models import Output
 
 __all__ = ["Action", "Actions", "HttpTarget"]
@@ -91,12 +91,7 @@ class Action(Model):
     @model_validator(mode="before")
     @classmethod
     def _one(cls, value: object) -> object:
-        value = {"log": True} if value == "log" else value
-        kinds = [kind for kind in _KINDS if kind in value] if isinstance(value, dict) else []
-        if len(kinds) != 1:
-            found = " and ".join(kinds) or "none of them"
-            raise ValueError(f"alerts go to one of {', '.join(_KINDS)}; found {found}")
-        return value
+        return fields_of_one(value, _KINDS, f"alerts go to one of {', '.join(_KINDS)}")[0]
 
     @model_validator(mode="after")
     def _as_an_output(self) -> Action:

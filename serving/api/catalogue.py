@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.serving.api.problems import Problem
-from tandem.serving.questions.naming import load_named, registered_names
+from tandem.serving.questions.naming import compiled_named, registered_names
 from tandem.serving.security.principals import Principal
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Catalogue:
         with self._lock:
             if name not in registered_names(self.views):
                 raise self._unknown(name, principal)
-            found = compile_definition(load_named(name, self.views))
+            found = compiled_named(name, self.views)
             self._known[name] = mark, found
         return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import UserError
 from tandem.serving.client.values import (
@@ -24,7 +24,7 @@ from tandem.serving.questions.answer_data import answer_data
 from tandem.serving.questions.asking import SelectFlags, ask, question_of
 from tandem.serving.questions.export_forms import arrow_batch, arrow_schema
 from tandem.serving.questions.exports import export_of, exported
-from tandem.serving.questions.naming import load_named, registered_names
+from tandem.serving.questions.naming import compiled_named, registered_names
 from tandem.serving.questions.session_spans import SessionFlags
 from tandem.serving.questions.spans import TimeFlags
 from tandem.views.store import ViewStore
@@ -83,7 +83,7 @@ class LocalClient:
         self.close()
 
     def _compiled(self, name: str) -> CompiledDefinition:
-        return compile_definition(load_named(name, self._store))
+        return compiled_named(name, self._store)
 
     def _asked(self, name: str, key: Key, asked: dict[str, Any], *, series: bool) -> dict[str, Any]:
         compiled = self._compiled(name)

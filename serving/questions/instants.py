@@ -11,7 +11,10 @@ from tandem.schemas.errors import UserError
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.zones import load_zone
 
-__all__ = ["in_zone", "parse_time", "time_in"]
+__all__ = ["EVER", "in_zone", "parse_span", "parse_time", "time_in"]
+
+EVER = -(2**62), 2**62
+"""A span that all times lie in."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,6 +28,13 @@ def parse_time(text: str, flag: str, zone: str = "UTC", more: str = "") -> int:
         return instant_of(text, zone, more)
     except ValueError as error:
         raise UserError(f"{flag} {error}") from None
+
+
+def parse_span(start: str | None, end: str | None) -> tuple[int, int] | None:
+    """What `--from` and `--to` say, None where neither does; see `parse_time`."""
+    if start is None and end is None:
+        return None
+    return parse_time(start, "--from") if start else EVER[0], parse_time(end, "--to") if end else EVER[1]
 
 
 def time_in(time: int, zone: str = "UTC") -> str:

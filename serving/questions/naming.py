@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "asked_key",
+    "compiled_named",
     "is_file_name",
+    "key_named",
     "known_keys",
     "load_named",
     "load_published",
@@ -45,6 +47,20 @@ def name_of(argument: str, store: ViewStore) -> str:
             f"no definition named {argument!r} in the view store: {there}; a file's name has a dot or a slash"
         )
     return argument
+
+
+def compiled_named(argument: str, store: ViewStore) -> CompiledDefinition:
+    """What `load_named` gives, compiled."""
+    from tandem.schemas.definition.compiled import compile_definition
+
+    return compile_definition(load_named(argument, store))
+
+
+def key_named(compiled: CompiledDefinition, key: str | None) -> str | None:
+    """A key as a user writes it, in the form that is stored; None for all of them."""
+    from tandem.schemas.definition.compiled import key_text
+
+    return None if key is None else key_text(compiled, key)
 
 
 def load_named(argument: str, store: ViewStore) -> Definition:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
-from tandem.serving.questions.naming import load_named
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.serving.questions.naming import compiled_named
 from tandem.views.store import ViewStore
 
 __all__ = ["SqlSource", "Visible", "all_visible"]
@@ -32,7 +32,7 @@ class SqlSource:
 
     def compiled(self, name: str) -> CompiledDefinition:
         """The definition of a name, in the version that is served. Raises UserError, DefinitionError."""
-        return compile_definition(load_named(name, self.store))
+        return compiled_named(name, self.store)
 
     @property
     def whole(self) -> list[str]:

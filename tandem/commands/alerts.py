@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.named import DefinitionArgument, compiled_named, key_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
@@ -44,14 +44,15 @@ def list_alerts(
     store: StoreOption = None,
 ) -> None:
     """List alerts, those that began last first."""
+    from tandem.serving.questions.instants import parse_span
     from tandem.views.decisions.listing import alerts
 
     for each in state or []:
         if each not in _STATES:
             raise UserError(f"--state {each[:40]!r}: the states are {', '.join(_STATES)}")
     with existing_store(Home.of(home, store)) as views:
-        compiled = _compiled(definition, views)
-        of_key, span = _key_of(compiled, key), _span(start, end)
+        compiled = compiled_named(definition, views)
+        of_key, span = key_named(compiled, key), parse_span(start, end)
         with views.database.read() as connection:
             rows = alerts(
                 connection, compiled.definition.name,
@@ -79,7 +80,7 @@ def show(
 
     places = Home.of(home, store, journal)
     with existing_store(places) as views:
-        compiled = _compiled(definition, views)
+        compiled = compiled_named(definition, views)
         row = _found(views, compiled.definition.name, alert)
         with views.database.read() as connection:
             receipts = receipts_of(connection, row.id)
@@ -142,7 +143,7 @@ def silence(
     if (last is not None) + (end is not None) + list_all != 1:
         raise UserError("give one of --for DURATION, --end N, --list")
     with existing_store(Home.of(home, store)) as views:
-        compiled = _compiled(definition, views)
+        compiled = compiled_named(definition, views)
         name, now = compiled.definition.name, _now()
         if list_all:
             _print_silences(views, name, now)
@@ -156,7 +157,7 @@ def silence(
                 until = now + parse_duration(last)
             except ValueError as error:
                 raise UserError(f"--for: {error}") from None
-            of_key = _key_of(compiled, key) or ""
+            of_key = key_named(compiled, key) or ""
             made = handling.silence(
                 views, name, now, until, rule=rule or "", key=of_key, by=by or getpass.getuser(), note=note
             )
@@ -194,12 +195,6 @@ def report(
         say(f"{name}: no alerts")
 
 
-def _compiled(definition: str, views: ViewStore) -> CompiledDefinition:
-    from tandem.schemas.definition.compiled import compile_definition
-
-    return compile_definition(load_named(definition, views))
-
-
 def _found(views: ViewStore, name: str, alert: str) -> Any:
     from tandem.views.decisions.listing import alert_row
 
@@ -215,21 +210,6 @@ def _messages(views: ViewStore, compiled: CompiledDefinition, journal: str, row:
 
     wanted = Wanted(row.key, row.since, row.until, most, 1 << 30)
     return list(messages_of(views, compiled, journal, wanted).messages)
-
-
-def _key_of(compiled: CompiledDefinition, key: str | None) -> str | None:
-    from tandem.schemas.definition.compiled import key_text
-
-    return None if key is None else key_text(compiled, key)
-
-
-def _span(start: str | None, end: str | None) -> tuple[int, int] | None:
-    from tandem.serving.questions.instants import parse_time
-
-    if start is None and end is None:
-        return None
-    low = parse_time(start, "--from") if start else -(2**62)
-    return low, parse_time(end, "--to") if end else 2**62
 
 
 def _now() -> int:

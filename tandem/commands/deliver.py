@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.named import load_named
+from tandem.named import compiled_named
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
@@ -51,11 +51,10 @@ def deliver(
 def _deliverers(definitions: list[str], store: ViewStore) -> list[tuple[str, Deliverer]]:
     from tandem.pipelines.delivery.deliverer import Deliverer, holder_name
     from tandem.pipelines.delivery.sources import has_sources
-    from tandem.schemas.definition.compiled import compile_definition
 
     found, holder = [], holder_name()
     for each in definitions:
-        compiled = compile_definition(load_named(each, store))
+        compiled = compiled_named(each, store)
         if not has_sources(compiled.definition):
             raise UserError(f"{compiled.definition.name} has no results or rules: its definition declares none")
         store.definitions.register(compiled)

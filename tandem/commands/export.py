@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tandem.named import DefinitionArgument, load_named
+from tandem.named import DefinitionArgument, compiled_named
 from tandem.output.files import written_to
 from tandem.places import HomeOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
@@ -52,7 +52,6 @@ def export(
     writes every session. Each row has the key, start and end (exclusive; of a session the times of its first and last
     event), events, how many of them batch has counted, and the results.
     """
-    from tandem.schemas.definition.compiled import compile_definition
     from tandem.serving.questions.asking import SelectFlags
     from tandem.serving.questions.export_forms import BINARY, FORMS, write_rows
     from tandem.serving.questions.exports import export_of, exported
@@ -66,7 +65,7 @@ def export(
         raise UserError(f"--format {form} isn't for a terminal: --output FILE names a file")
     times = TimeFlags(0, window=window, start=start, end=end, zone=zone, first_day=first_day, step=step)
     with existing_store(Home.of(home, store)) as views:
-        compiled = compile_definition(load_named(definition, views))
+        compiled = compiled_named(definition, views)
         wanted = export_of(compiled, times, SelectFlags(key, measures, where))
         with written_to(out) as file:
             write_rows(file, wanted, exported(views, wanted), form, raw=raw)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tandem.named import DefinitionArgument, load_named
+from tandem.named import DefinitionArgument, compiled_named
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
@@ -36,7 +36,6 @@ def iceberg(
     store: StoreOption = None,
 ) -> None:
     """Write the answers of every key and step into an Iceberg table, in one commit that replaces what was there."""
-    from tandem.schemas.definition.compiled import compile_definition
     from tandem.serving.questions.asking import SelectFlags
     from tandem.serving.questions.exports import export_of, exported
     from tandem.serving.questions.iceberg_tables import IcebergPlace, write_table
@@ -49,7 +48,7 @@ def iceberg(
         os.makedirs(folder, exist_ok=True)
     times = TimeFlags(0, window=window, start=start, end=end, step=step)
     with existing_store(Home.of(home, store)) as views:
-        compiled = compile_definition(load_named(definition, views))
+        compiled = compiled_named(definition, views)
         served = views.publishing.served(compiled.definition.name)
         wanted = export_of(compiled, times, SelectFlags(None, measures, None))
         told = {"tandem.definition": compiled.version, "tandem.publication": str(served.ordinal if served else 0)}

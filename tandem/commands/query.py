@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.named import DefinitionArgument, load_named
+from tandem.named import DefinitionArgument, compiled_named
 from tandem.places import HomeOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
@@ -72,7 +72,6 @@ def query(
     if explain and as_json:
         raise UserError("--explain and --json exclude each other; the JSON has the whole certificate")
     from tandem.pipelines.console.printing import print_json
-    from tandem.schemas.definition.compiled import compile_definition
     from tandem.serving.questions.asking import SelectFlags, ask, question_of
     from tandem.serving.questions.session_spans import SessionFlags
     from tandem.serving.questions.spans import TimeFlags
@@ -80,7 +79,7 @@ def query(
     times = TimeFlags(time.time_ns() // 1000, window, at, start, end, since, zone, first_day, step)
     asked, select = SessionFlags(sessions, session_at, gap), SelectFlags(key, measures, where, by, top, bottom)
     with existing_store(Home.of(home, store)) as views:
-        compiled = compile_definition(load_named(definition, views))
+        compiled = compiled_named(definition, views)
         question = question_of(compiled, times, asked, select, series=series)
         found = ask(views, question)
         if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.named import DefinitionArgument, compiled_named, load_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
@@ -76,7 +76,7 @@ def receipts(
         if number is not None and not listed:
             raise UserError(f"{name}: there is no receipt {number}; `tandem receipts {name}` lists them")
         keys = receipt_keys(views, number) if number is not None else []
-        compiled: Any = _compiled(definition, views) if keys else None
+        compiled: Any = compiled_named(definition, views) if keys else None
     if as_json:
         data: Any = [receipt_data(each) for each in listed]
         if number is not None:
@@ -88,13 +88,6 @@ def receipts(
         print_receipts(console(), listed)
         if keys:
             print_keys(console(), keys, compiled)
-
-
-def _compiled(definition: str, views: Any) -> Any:
-    """The definition whose results receipts show."""
-    from tandem.schemas.definition.compiled import compile_definition
-
-    return compile_definition(load_named(definition, views))
 
 
 def drift(

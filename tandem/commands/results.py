@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tandem.named import DefinitionArgument, load_named, name_of
+from tandem.named import DefinitionArgument, compiled_named, key_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
@@ -24,7 +24,6 @@ _From = Annotated[_Text, typer.Option("--from", metavar="TIME", help="windows th
 _To = Annotated[_Text, typer.Option("--to", metavar="TIME", help="windows that start before it")]
 _Key = Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")]
 _Json = Annotated[bool, typer.Option("--json", help="as JSON")]
-_BEGINNING, _END = -(2**62), 2**62
 
 
 def list_results(
@@ -39,13 +38,14 @@ def list_results(
     store: StoreOption = None,
 ) -> None:
     """List the last revision of each window and key, the newest windows first."""
+    from tandem.serving.questions.instants import parse_span
     from tandem.views.results.listing import revisions
 
     with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
         name = compiled.definition.name
         with views.database.read() as connection:
-            rows = revisions(connection, name, result, _key_of(compiled, key), _span(start, end), most)
+            rows = revisions(connection, name, result, key_named(compiled, key), parse_span(start, end), most)
     if as_json:
         print_json([_data(compiled, row) for row in rows])
     elif rows:
@@ -70,7 +70,7 @@ def show(
     start = parse_time(at, "--at")
     with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
-        name, wanted = compiled.definition.name, _key_of(compiled, key) or "[]"
+        name, wanted = compiled.definition.name, key_named(compiled, key) or "[]"
         with views.database.read() as connection:
             rows = revisions(connection, name, result, wanted, (start, start + 1))
             waiting = waiting_messages(connection, name, result, start, wanted)
@@ -137,13 +137,14 @@ def send(
 
     What was sent already and is the same isn't sent again.
     """
+    from tandem.serving.questions.instants import EVER, parse_span
     from tandem.views.results.marking import mark_span
     from tandem.views.results.spans import served_tiles
 
     with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
         views.definitions.register(compiled)
-        low, high = _span(start, end) or (_BEGINNING, _END)
+        low, high = parse_span(start, end) or EVER
         with views.database.read() as connection:
             tiles = served_tiles(connection, views.chains, compiled, low, high)
         with views.database.write(durable=True) as connection:
@@ -152,26 +153,10 @@ def send(
 
 
 def _compiled(definition: str, views: Any) -> CompiledDefinition:
-    from tandem.schemas.definition.compiled import compile_definition
-
-    compiled = compile_definition(load_named(definition, views))
+    compiled = compiled_named(definition, views)
     if not compiled.definition.results:
         raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
     return compiled
-
-
-def _key_of(compiled: CompiledDefinition, key: str | None) -> str | None:
-    from tandem.schemas.definition.compiled import key_text
-
-    return None if key is None else key_text(compiled, key)
-
-
-def _span(start: str | None, end: str | None) -> tuple[int, int] | None:
-    from tandem.serving.questions.instants import parse_time
-
-    if start is None and end is None:
-        return None
-    return parse_time(start, "--from") if start else _BEGINNING, parse_time(end, "--to") if end else _END
 
 
 def _data(compiled: CompiledDefinition, row: RevisionRow) -> dict[str, Any]:

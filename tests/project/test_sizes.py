@@ -18,7 +18,6 @@ LONGER: Final[dict[str, int]] = {
     "benchmarks/queries.py": 326,
     "journal/lanes/reader.py": 365,
     "pipelines/backfill.py": 320,
-    "tandem/commands/alerts.py": 331,
     "transforms/elements.py": 337,
     "views/answers/point.py": 320,
     "views/answers/reading.py": 457,

@@ -7,12 +7,14 @@ what lies in folders of other stores, or of runs that this one doesn't know, isn
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 
 from tandem.schemas.failpoints import reached
+from tandem.storage.objects import ObjectMissingError
 from tandem.storage.places import open_place
 from tandem.views.layers.catalog import beside_database, resolved
 from tandem.views.layers.reading import LayerFile
@@ -79,7 +81,8 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
             named = connection.execute(sa.select(batch_files.c.part).where(batch_files.c.path == row.path)).first()
             where = open_place(resolved(connection, row.place))
         if named is None:  # a run that was tried again may have written it once more
-            size += next((one.size for one in where.walk(_folder(row.path)) if one.key == row.path), 0)
+            with suppress(ObjectMissingError):
+                size += where.size(row.path)
             where.remove(row.path)
             files += 1
             reached("file-removed")
@@ -87,10 +90,6 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
             here = (removed_files.c.place == row.place) & (removed_files.c.path == row.path)
             connection.execute(removed_files.delete().where(here))
     return Swept(files, size, unknown)
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
 
 
 def _note_orphans(database: Database, connection: sa.Connection, now: int) -> tuple[str, ...]:
