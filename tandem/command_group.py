@@ -56,7 +56,7 @@ def _load(entry: Entry) -> Any:
     if entry.commands:
         commands: Any = _Commands(entry.commands)
         return _LazyGroup(name=entry.name, help=entry.line, commands=commands)
-    module, _, function = entry.function.partition(".")
+    module, _, function = entry.function.rpartition(".")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(
         entry.name,

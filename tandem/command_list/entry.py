@@ -25,7 +25,7 @@ class Entry:
 
     name: str
     function: str
-    """MODULE.FUNCTION below `tandem.commands`; empty for a group."""
+    """PACKAGE.MODULE.FUNCTION below `tandem.commands`; empty for a group."""
     line: str
     """The first of its help, as lists of commands show it."""
     example: str = ""

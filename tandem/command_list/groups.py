@@ -11,13 +11,13 @@ __all__ = ["ALERTS", "DEADLETTERS", "FLINK", "KEYS", "PUBSUB", "RESULTS", "STORE
 PUBSUB: Final[tuple[Entry, ...]] = (
     Entry(
         "create-topic",
-        "pubsub.create_topic",
+        "platforms.pubsub.create_topic",
         "Create a topic; one that is there already is left as it is.",
         "tandem pubsub create-topic projects/demo/topics/clicks",
     ),
     Entry(
         "create-subscription",
-        "pubsub.create_subscription",
+        "platforms.pubsub.create_subscription",
         "Create a subscription; it gets what is published from then on. One that is there must be the same.",
         "tandem pubsub create-subscription projects/demo/subscriptions/clicks --topic projects/demo/topics/clicks",
     ),
@@ -25,25 +25,25 @@ PUBSUB: Final[tuple[Entry, ...]] = (
 DEADLETTERS: Final[tuple[Entry, ...]] = (
     Entry(
         "list",
-        "dead_letters.list_letters",
+        "dead_letters.letters.list_letters",
         "List dead letters with their status, tries, time and reason.",
         "tandem deadletters list clicks --status open",
     ),
     Entry(
         "show",
-        "dead_letters.show",
+        "dead_letters.letters.show",
         "Show all of one dead letter: payload, reason, stage, where it came from, times, attributes, history.",
         "tandem deadletters show clicks 000001-ab/0000/000003#7",
     ),
     Entry(
         "replay",
-        "dead_letter_replay.replay",
+        "dead_letters.replay.replay",
         "Send open dead letters through the pipeline again, once each, and say what the definition makes of them now.",
         "tandem deadletters replay clicks --only-readable",
     ),
     Entry(
         "drop",
-        "dead_letters.drop",
+        "dead_letters.letters.drop",
         "Give open dead letters up: answers are no longer PARTIAL because of them. Their files stay.",
         "tandem deadletters drop clicks --reason amount --note 'a test of the shop'",
     ),
@@ -51,14 +51,14 @@ DEADLETTERS: Final[tuple[Entry, ...]] = (
 KEYS: Final[tuple[Entry, ...]] = (
     Entry(
         "create",
-        "keys.create_key",
+        "serving.keys.create_key",
         "Make an API key, and show it: this once, since only its hash is kept.",
         "tandem keys create dashboard",
     ),
-    Entry("list", "keys.list_keys", "List the API keys, without their secrets.", "tandem keys list"),
+    Entry("list", "serving.keys.list_keys", "List the API keys, without their secrets.", "tandem keys list"),
     Entry(
         "revoke",
-        "keys.revoke_key",
+        "serving.keys.revoke_key",
         "Take an API key's power from it, at once and for good.",
         "tandem keys revoke dashboard",
     ),
@@ -66,31 +66,31 @@ KEYS: Final[tuple[Entry, ...]] = (
 ALERTS: Final[tuple[Entry, ...]] = (
     Entry(
         "list",
-        "alerts.list_alerts",
+        "delivery.alerts.list_alerts",
         "List alerts, those that began last first.",
         "tandem alerts list clicks --firing",
     ),
     Entry(
         "show",
-        "alerts.show",
+        "delivery.alerts.show",
         "Show one alert: each of its states and what decided it, down to the messages that were counted.",
         "tandem alerts show clicks 7d14a36b --messages 10",
     ),
     Entry(
         "ack",
-        "alerts.ack",
+        "delivery.alerts.ack",
         "Note that somebody has seen an alert; verdicts and what is sent stay as they are.",
         "tandem alerts ack clicks 7d14a36b --note 'a campaign'",
     ),
     Entry(
         "silence",
-        "alerts.silence",
+        "delivery.alerts.silence",
         "Send nothing of a rule or key for a while. Alerts are decided on and kept all the same.",
         "tandem alerts silence clicks --rule busy --for 2h",
     ),
     Entry(
         "report",
-        "alerts.report",
+        "delivery.alerts.report",
         "Say how well each rule does, by what batch has said of its alerts.",
         "tandem alerts report clicks",
     ),
@@ -98,43 +98,43 @@ ALERTS: Final[tuple[Entry, ...]] = (
 RESULTS: Final[tuple[Entry, ...]] = (
     Entry(
         "list",
-        "results.list_results",
+        "delivery.results.list_results",
         "List the last revision of each window and key, the newest windows first.",
         "tandem results list clicks --key home",
     ),
     Entry(
         "show",
-        "results.show",
+        "delivery.results.show",
         "Show one window and key: its last revision, and the messages of it that wait in the outbox.",
         "tandem results show clicks hourly --at 2026-01-05T09:00 --key home",
     ),
     Entry(
         "send",
-        "results.send",
+        "delivery.results.send",
         "Let all windows of a span be looked at again, such as those of before a result was declared.",
         "tandem results send clicks --from 2026-01-04",
     ),
     Entry(
         "dead",
-        "results.dead",
+        "delivery.results.dead",
         "List messages that an output refused for good, with its reason; `tandem results retry` sends them again.",
         "tandem results dead clicks",
     ),
     Entry(
         "retry",
-        "results.retry",
+        "delivery.results.retry",
         "Let messages that were refused, and outputs that wait for their next try, be tried at once.",
         "tandem results retry clicks",
     ),
     Entry(
         "schema",
-        "result_schemas.schema",
+        "delivery.schemas.schema",
         "Print the schema of a result's messages.",
         "tandem results schema clicks hourly --format json",
     ),
     Entry(
         "register",
-        "result_schemas.register",
+        "delivery.schemas.register",
         "Register the Avro schema of a result's messages in Pub/Sub, and let its topics have it.",
         "tandem results register clicks hourly --schema projects/demo/schemas/hourly",
     ),
@@ -142,28 +142,31 @@ RESULTS: Final[tuple[Entry, ...]] = (
 FLINK: Final[tuple[Entry, ...]] = (
     Entry(
         "start",
-        "flink.start",
+        "platforms.flink.start",
         "Start a Flink on this machine, with Beam's job server and a pool of Python workers; or what of it is dead.",
         "tandem flink start",
     ),
     Entry(
         "stop",
-        "flink.stop",
+        "platforms.flink.stop",
         "End all processes of the Flink on this machine; jobs that run are lost but for their checkpoints.",
         "tandem flink stop",
     ),
     Entry(
         "status",
-        "flink.status",
+        "platforms.flink.status",
         "Show every process, jobs with what is known of each, and flags to run with; exit code 1 when one is dead.",
         "tandem flink status",
     ),
     Entry(
-        "savepoint", "flink.savepoint", "Write a savepoint of a job that goes on.", "tandem flink savepoint 000001-5f"
+        "savepoint",
+        "platforms.flink.savepoint",
+        "Write a savepoint of a job that goes on.",
+        "tandem flink savepoint 000001-5f",
     ),
     Entry(
         "stop-job",
-        "flink.stop_job",
+        "platforms.flink.stop_job",
         "Stop a job with a savepoint, from which `tandem live --runner flink --resume RUN` goes on.",
         "tandem flink stop-job 000001-5f",
     ),
@@ -171,20 +174,20 @@ FLINK: Final[tuple[Entry, ...]] = (
 _FLEX: Final[tuple[Entry, ...]] = (
     Entry(
         "build",
-        "flex_templates.build",
+        "platforms.flex_templates.build",
         "Write the specification that Dataflow launches: image, language, and parameters with their forms.",
         "tandem template flex build live --image europe-docker.pkg.dev/demo/tandem/live@sha256:12ab --to live.json",
     ),
     Entry(
         "run",
-        "flex_templates.run",
+        "platforms.flex_templates.run",
         "Launch a template with the flags of its pipeline, which are looked at before anything is sent.",
         "tandem template flex run live --template gs://demo/live.json --project demo --region europe-west1 --lanes 4",
         Flags.BEAM_TOO,
     ),
     Entry(
         "describe",
-        "flex_templates.describe",
+        "platforms.flex_templates.describe",
         "Show the parameters of a template: what each is for, what it may be, and what goes without it.",
         "tandem template flex describe live",
     ),
@@ -193,7 +196,7 @@ TEMPLATE: Final[tuple[Entry, ...]] = (
     Entry("flex", "", "Flex Templates: build, run, describe.", commands=_FLEX),
     Entry(
         "definition",
-        "flex_templates.definition",
+        "platforms.flex_templates.definition",
         "Write a definition with its Avro schemas in it, as one file that jobs elsewhere can read.",
         "tandem template definition clicks.yaml --to gs://demo-tandem/clicks.yaml",
     ),
@@ -201,7 +204,7 @@ TEMPLATE: Final[tuple[Entry, ...]] = (
 STORE: Final[tuple[Entry, ...]] = (
     Entry(
         "grant",
-        "store.grant",
+        "operating.store.grant",
         "Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store.",
         "tandem store grant live tandem-live --store postgresql://tandem@db.example/tandem",
     ),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from tandem.commands.private import exposed
+from tandem.commands.operating.private import exposed
 from tandem.diagnosis.finding import Finding, State
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import NoStoreError, TandemError

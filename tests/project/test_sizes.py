@@ -32,7 +32,6 @@ FULLER: Final[dict[str, int]] = {
     "schemas/measures": 18,
     "serving/api": 22,
     "serving/questions": 21,
-    "tandem/commands": 31,
     "transforms/windowed": 22,
     "views/results": 18,
 }

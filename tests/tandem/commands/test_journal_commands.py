@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.commands.journal import wait_until
+from tandem.commands.operating.journal import wait_until
 from tandem.journal.clocks import ManualClock
 from tandem.journal.runs.generations import current_generation
 from tandem.journal.runs.manifests import start_run

@@ -10,7 +10,7 @@ from google.cloud.pubsub_v1 import SubscriberClient
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
-from tandem.commands import pubsub as pubsub_commands
+from tandem.commands.platforms import pubsub as pubsub_commands
 from tandem.emulator.server import EmbeddedPubSub
 
 TOPIC, SUBSCRIPTION = "projects/demo/topics/clicks", "projects/demo/subscriptions/clicks"

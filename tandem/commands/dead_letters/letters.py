@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tandem.commands.letter_filters import FolderOption, LimitOption, VersionOption, choosing, count_text
+from tandem.commands.dead_letters.filters import FolderOption, LimitOption, VersionOption, choosing, count_text
 from tandem.named import DefinitionArgument
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, StoreOption, existing_store

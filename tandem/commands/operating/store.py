@@ -29,7 +29,7 @@ def status(
     journal: JournalOption = None,
 ) -> None:
     """Show what is served, the runs, every generation's conservation, and who holds up a seal."""
-    from tandem.commands.private import exposed
+    from tandem.commands.operating.private import exposed
     from tandem.journal.storage.opening import journal_exists, open_blobs
     from tandem.output.status_tables import print_status
     from tandem.serving.installation.journal_state import read_state

@@ -52,7 +52,7 @@ def register(
     if not re.fullmatch(r"projects/[^/\s]+/schemas/[^/\s]+", name):
         raise UserError(f"{name!r} is not a name of schemas; write projects/PROJECT/schemas/NAME")
     compiled = _compiled(definition, result, home, store)
-    from tandem.commands.pubsub import once_there, pubsub_errors
+    from tandem.commands.platforms.pubsub import once_there, pubsub_errors
     from tandem.pipelines.delivery.registration import avro_topics, register_schema
 
     if not avro_topics(compiled, result):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.commands.letter_filters import FolderOption, LimitOption, VersionOption, choosing, count_text
+from tandem.commands.dead_letters.filters import FolderOption, LimitOption, VersionOption, choosing, count_text
 from tandem.named import DefinitionArgument
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, StoreOption, existing_store

@@ -1,0 +1,5 @@
+"""Commands that ask: one answer or a series, every answer as a file or an Iceberg table, SQL.
+
+They turn flags into a question of `tandem.serving.questions`, and its answer into a table or a file. They import no
+Beam. Loaded by `tandem.command_list`.
+"""
