@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tandem.serving.questions.naming import compiled_named, is_file_name, key_named, load_named, name_of
+from tandem.serving.questions.selection.naming import compiled_named, is_file_name, key_named, load_named, name_of
 
 __all__ = ["DefinitionArgument", "compiled_named", "is_file_name", "key_named", "load_named", "name_of"]
 

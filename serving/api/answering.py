@@ -25,10 +25,10 @@ from tandem.serving.api.problems import Problem
 from tandem.serving.api.reading import OpenStore, Readers
 from tandem.serving.api.replies import AnswerAge, Reply, ReplyCache, json_reply
 from tandem.serving.api.settings import Limits
-from tandem.serving.questions.answer_data import answer_data
-from tandem.serving.questions.asking import AnyAnswer, Question, ask, question_of
-from tandem.serving.questions.naming import load_published
-from tandem.serving.questions.spans import Span
+from tandem.serving.questions.answers.answer_data import answer_data
+from tandem.serving.questions.answers.asking import AnyAnswer, Question, ask, question_of
+from tandem.serving.questions.selection.naming import load_published
+from tandem.serving.questions.selection.spans import Span
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.serving.security.principals import Principal
 

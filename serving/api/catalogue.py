@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.serving.api.problems import Problem
-from tandem.serving.questions.naming import compiled_named, registered_names
+from tandem.serving.questions.selection.naming import compiled_named, registered_names
 from tandem.serving.security.principals import Principal
 
 if TYPE_CHECKING:

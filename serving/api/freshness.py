@@ -9,7 +9,7 @@ from tandem.schemas.time.durations import format_duration
 from tandem.serving.api.parameters import FreshnessParameters
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.replies import Reply
-from tandem.serving.questions.spans import duration_of
+from tandem.serving.questions.selection.spans import duration_of
 
 __all__ = ["AS_OF", "as_of_data", "check_staleness", "without_freshness"]
 

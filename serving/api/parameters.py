@@ -9,9 +9,9 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tandem.serving.questions.asking import SelectFlags
-from tandem.serving.questions.session_spans import SessionFlags
-from tandem.serving.questions.spans import TimeFlags
+from tandem.serving.questions.answers.asking import SelectFlags
+from tandem.serving.questions.selection.session_spans import SessionFlags
+from tandem.serving.questions.selection.spans import TimeFlags
 
 __all__ = ["AnswerParameters", "ExportParameters", "FreshnessParameters", "KeyParameters", "MessageParameters",
            "PointParameters", "SeriesParameters", "SessionParameters", "StepParameters", "TimeParameters",

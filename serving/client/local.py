@@ -20,13 +20,13 @@ from tandem.serving.client.values import (
     key_parameter,
     series_of,
 )
-from tandem.serving.questions.answer_data import answer_data
-from tandem.serving.questions.asking import SelectFlags, ask, question_of
-from tandem.serving.questions.export_forms import arrow_batch, arrow_schema
-from tandem.serving.questions.exports import export_of, exported
-from tandem.serving.questions.naming import compiled_named, registered_names
-from tandem.serving.questions.session_spans import SessionFlags
-from tandem.serving.questions.spans import TimeFlags
+from tandem.serving.questions.answers.answer_data import answer_data
+from tandem.serving.questions.answers.asking import SelectFlags, ask, question_of
+from tandem.serving.questions.exports.forms import arrow_batch, arrow_schema
+from tandem.serving.questions.exports.rows import export_of, exported
+from tandem.serving.questions.selection.naming import compiled_named, registered_names
+from tandem.serving.questions.selection.session_spans import SessionFlags
+from tandem.serving.questions.selection.spans import TimeFlags
 from tandem.views.store import ViewStore
 
 __all__ = ["LocalClient", "asked_text"]

@@ -111,7 +111,7 @@ class Client(Protocol):
 
 
 def answer_of(data: Mapping[str, Any]) -> ClientAnswer:
-    """The answer that JSON data of `serving.questions.answer_data` tell."""
+    """The answer that JSON data of `serving.questions.answers.answer_data` tell."""
     start, end = (datetime.fromisoformat(data[each]) for each in ("start", "end"))
     return ClientAnswer(data["key"], start, end, data["results"], data["certificate"])
 

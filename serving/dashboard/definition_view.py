@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 from tandem.schemas.time.durations import DAY, format_duration
 from tandem.serving.api.answering import Asking, check_key
 from tandem.serving.api.parameters import SeriesParameters
-from tandem.serving.questions.answer_data import answer_data
-from tandem.serving.questions.asking import Question, SelectFlags, ask, question_of
-from tandem.serving.questions.definition_data import definition_data, numeric_results
-from tandem.serving.questions.instants import parse_time, time_in
-from tandem.serving.questions.session_spans import SessionFlags
-from tandem.serving.questions.spans import TimeFlags
+from tandem.serving.questions.answers.answer_data import answer_data
+from tandem.serving.questions.answers.asking import Question, SelectFlags, ask, question_of
+from tandem.serving.questions.answers.definition_data import definition_data, numeric_results
+from tandem.serving.questions.selection.instants import parse_time, time_in
+from tandem.serving.questions.selection.session_spans import SessionFlags
+from tandem.serving.questions.selection.spans import TimeFlags
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.views.answers.reading import read_scope, tile_extent
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.compiled import CompiledDefinition
-    from tandem.serving.questions.asking import KeyAnswers
+    from tandem.serving.questions.answers.asking import KeyAnswers
     from tandem.views.answers.point import Series
 
 __all__ = ["DefinitionView", "definition_view"]

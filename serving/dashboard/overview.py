@@ -10,7 +10,7 @@ from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import open_blobs
 from tandem.serving.installation.health import Health, judged
 from tandem.serving.installation.journal_state import JournalState, RunState, existing_state
-from tandem.serving.questions.shown_times import ago_text
+from tandem.serving.questions.answers.shown_times import ago_text
 from tandem.views.report import status_report
 
 if TYPE_CHECKING:

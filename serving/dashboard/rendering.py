@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tandem.serving.questions.json_values import json_value
-from tandem.serving.questions.shown_times import ago_text, short_time
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.answers.shown_times import ago_text, short_time
 
 __all__ = ["HTML", "count_text", "render"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tandem.serving.installation.dead_letters import Found
-from tandem.serving.questions.shown_times import short_time
+from tandem.serving.questions.answers.shown_times import short_time
 
 __all__ = ["history", "letter_data", "payload_text"]
 

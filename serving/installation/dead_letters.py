@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tandem.schemas.errors import DefinitionError, SourceFileError, UserError
-from tandem.serving.questions.instants import parse_time
-from tandem.serving.questions.naming import is_file_name, name_of
+from tandem.serving.questions.selection.instants import parse_time
+from tandem.serving.questions.selection.naming import is_file_name, name_of
 from tandem.storage.urls import place_of
 
 if TYPE_CHECKING:

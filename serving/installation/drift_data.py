@@ -8,8 +8,8 @@ import numpy as np
 
 from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import StoreError
-from tandem.serving.questions.json_values import json_value
-from tandem.serving.questions.json_values import key_data as key_object
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.answers.json_values import key_data as key_object
 from tandem.views.answers.merging import merge_results
 
 if TYPE_CHECKING:

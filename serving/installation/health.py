@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tandem.serving.questions.shown_times import ago_text
+from tandem.serving.questions.answers.shown_times import ago_text
 from tandem.views.report import status_report
 
 if TYPE_CHECKING:

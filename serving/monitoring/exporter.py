@@ -12,7 +12,7 @@ from typing import Final
 from tandem.schemas.errors import LaunchError, NoStoreError, TandemError
 from tandem.serving.installation.journal_state import existing_state
 from tandem.serving.monitoring.measuring import OPENMETRICS, installation_page
-from tandem.serving.questions.naming import registered_names
+from tandem.serving.questions.selection.naming import registered_names
 from tandem.views.report import status_report
 from tandem.views.store import ViewStore
 

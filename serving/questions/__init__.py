@@ -1,6 +1,6 @@
 """The questions that anybody may ask of the views, and their answers as plain data.
 
-From what a user writes (names, keys, windows, zones, measures, conditions) to a question, and from a question to an
-answer over a view store. No Beam, no command line, no terminal: the command line, and whatever serves answers later,
-call the same functions. What can't be asked raises a UserError of one line.
+Command line, HTTP, dashboard, SQL and Python client call the same functions: `selection` makes a question of what a
+user writes, `answers` reads its answer from a view store, `explanations` takes a number apart, `exports` writes every
+answer there is. No Beam, no command line, no terminal. What can't be asked raises a UserError of one line.
 """

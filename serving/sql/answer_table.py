@@ -12,10 +12,10 @@ from tandem.schemas.errors import UserError
 from tandem.schemas.keys import key_dictionary
 from tandem.schemas.time.calendars import PERIODS, Calendar
 from tandem.schemas.time.windows import SessionWindow
-from tandem.serving.questions.asking import SelectFlags
-from tandem.serving.questions.export_forms import arrow_batch, arrow_schema
-from tandem.serving.questions.exports import Export, export_of, exported
-from tandem.serving.questions.spans import TimeFlags
+from tandem.serving.questions.answers.asking import SelectFlags
+from tandem.serving.questions.exports.forms import arrow_batch, arrow_schema
+from tandem.serving.questions.exports.rows import Export, export_of, exported
+from tandem.serving.questions.selection.spans import TimeFlags
 from tandem.serving.sql.relation import Reading, Relation
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.hashing import hash64, hash_rows
-from tandem.serving.questions.messages import fate_of
-from tandem.serving.questions.selecting import key_column
+from tandem.serving.questions.explanations.messages import fate_of
+from tandem.serving.questions.selection.selecting import key_column
 from tandem.serving.sql.relation import Reading, Relation
 from tandem.views.answers.reading import read_scope
 from tandem.views.batch.chain_sources import ChainFile, chain_sources, stored_tiles

@@ -12,8 +12,8 @@ from typing import IO, Any, Final
 import pyarrow as pa
 
 from tandem.schemas.privacy.printable import json_text
-from tandem.serving.questions.export_forms import defused
-from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.exports.forms import defused
 
 __all__ = ["BINARY_TABLES", "TABLE_FORMS", "cell_values", "write_table"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.serving.questions.naming import compiled_named
+from tandem.serving.questions.selection.naming import compiled_named
 from tandem.views.store import ViewStore
 
 __all__ = ["SqlSource", "Visible", "all_visible"]

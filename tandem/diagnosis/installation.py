@@ -13,8 +13,8 @@ from tandem.runners.options.places import Home
 from tandem.schemas.errors import NoStoreError, TandemError
 from tandem.serving.installation.health import Health, judged
 from tandem.serving.installation.journal_state import JournalState, existing_state
-from tandem.serving.questions.naming import registered_names
-from tandem.serving.questions.shown_times import ago_text
+from tandem.serving.questions.answers.shown_times import ago_text
+from tandem.serving.questions.selection.naming import registered_names
 from tandem.views.report import status_report
 from tandem.views.store import ViewStore
 

@@ -12,11 +12,11 @@ from rich.text import Text
 from tandem.pipelines.console.printing import cell
 from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.schemas.certificate import Status
-from tandem.serving.questions.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
-from tandem.serving.questions.json_values import json_value
-from tandem.serving.questions.selecting import result_names
-from tandem.serving.questions.shown_times import short_time
-from tandem.serving.questions.spans import Span
+from tandem.serving.questions.answers.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.answers.shown_times import short_time
+from tandem.serving.questions.selection.selecting import result_names
+from tandem.serving.questions.selection.spans import Span
 from tandem.views.answers.point import Answer, Series
 from tandem.views.answers.sessions import Sessions
 

@@ -12,7 +12,7 @@ from tandem.pipelines.console.printing import say
 from tandem.pipelines.console.tables import Column, print_table
 from tandem.schemas.certificate import time_text
 from tandem.schemas.rules.automaton import Verdict
-from tandem.serving.questions.json_values import key_data
+from tandem.serving.questions.answers.json_values import key_data
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from tandem.pipelines.console.printing import cell
 from tandem.pipelines.console.tables import Column, print_table
 from tandem.schemas.certificate import time_text
 from tandem.schemas.time.durations import format_duration
-from tandem.serving.questions.json_values import json_value, key_data
+from tandem.serving.questions.answers.json_values import json_value, key_data
 
 if TYPE_CHECKING:
     from rich.console import Console

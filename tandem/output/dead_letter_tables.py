@@ -13,7 +13,7 @@ from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.schemas.privacy.printable import printable
 from tandem.serving.installation.dead_letter_data import history, letter_data, payload_text
 from tandem.serving.installation.dead_letters import Found
-from tandem.serving.questions.shown_times import short_time
+from tandem.serving.questions.answers.shown_times import short_time
 
 __all__ = ["print_letter", "print_letters"]
 

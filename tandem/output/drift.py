@@ -11,8 +11,8 @@ from tandem.pipelines.console.printing import cell
 from tandem.pipelines.console.tables import Column, print_table
 from tandem.schemas.certificate import time_text
 from tandem.serving.installation.drift_data import point_data, receipt_data, state_data
-from tandem.serving.questions.json_values import key_data as key_object
-from tandem.serving.questions.shown_times import ago_text, short_time
+from tandem.serving.questions.answers.json_values import key_data as key_object
+from tandem.serving.questions.answers.shown_times import ago_text, short_time
 
 if TYPE_CHECKING:
     from rich.console import Console

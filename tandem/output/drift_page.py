@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tandem.output.drift import CAUSES
 from tandem.serving.installation.drift_data import point_data
-from tandem.serving.questions.shown_times import short_time
+from tandem.serving.questions.answers.shown_times import short_time
 
 if TYPE_CHECKING:
     from tandem.views.reconcile.receipts import DriftPoint

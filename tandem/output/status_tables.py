@@ -12,7 +12,7 @@ from tandem.pipelines.console.printing import cell
 from tandem.pipelines.console.tables import Column, print_pairs, print_table
 from tandem.schemas.privacy.printable import printable
 from tandem.schemas.time.units import UNIT_QUESTION
-from tandem.serving.questions.shown_times import ago_text, short_time
+from tandem.serving.questions.answers.shown_times import ago_text, short_time
 
 if TYPE_CHECKING:
     from tandem.serving.installation.journal_state import HeldGeneration, JournalState

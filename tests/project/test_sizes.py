@@ -31,7 +31,6 @@ FULLER: Final[dict[str, int]] = {
     "runners/options": 17,
     "schemas/measures": 18,
     "serving/api": 22,
-    "serving/questions": 21,
     "transforms/windowed": 22,
     "views/results": 18,
 }

@@ -58,7 +58,7 @@ def write(folder: Path, *more: str) -> Any:
 
 
 def table_in(folder: Path) -> Any:
-    from tandem.serving.questions.iceberg_tables import IcebergPlace, catalog_at
+    from tandem.serving.questions.exports.iceberg_tables import IcebergPlace, catalog_at
 
     return catalog_at(IcebergPlace("shop.sales", f"{folder}/lake")).load_table("shop.sales")
 

@@ -87,7 +87,7 @@ def test_keys_are_made_listed_and_revoked(orders: Installation) -> None:
 
 def test_other_commands_load_nothing_of_a_server() -> None:
     code = (
-        "import sys, tandem.app, tandem.serving.questions.asking, tandem.serving.installation.journal_state\n"
+        "import sys, tandem.app, tandem.serving.questions.answers.asking, tandem.serving.installation.journal_state\n"
         "print(sorted({'fastapi', 'uvicorn', 'starlette', 'jinja2', 'jwt', 'prometheus_client'} & {*sys.modules}))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -15,7 +15,7 @@ from tandem.app import app
 from tandem.pipelines.launchables import LAUNCHABLES
 from tandem.runners.options.reading import Arguments, read_arguments
 from tandem.schemas.errors import FencedError, StoreError, TandemError, WriterAliveError
-from tandem.serving.questions.shown_times import ago_text
+from tandem.serving.questions.answers.shown_times import ago_text
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (

@@ -19,11 +19,11 @@ from tandem.serving.api.parameters import (
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.replies import Reply, json_reply
 from tandem.serving.api.routes.documented import ANSWER, PROBLEMS, tagged_json
-from tandem.serving.questions.answer_data import certificate_data
-from tandem.serving.questions.asking import ask
-from tandem.serving.questions.definition_data import definition_data
-from tandem.serving.questions.json_values import key_data
-from tandem.serving.questions.key_search import find_keys
+from tandem.serving.questions.answers.answer_data import certificate_data
+from tandem.serving.questions.answers.asking import ask
+from tandem.serving.questions.answers.definition_data import definition_data
+from tandem.serving.questions.answers.json_values import key_data
+from tandem.serving.questions.selection.key_search import find_keys
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.serving.security.principals import Principal
 

@@ -13,13 +13,13 @@ from tandem.serving.api.parameters import AnswerParameters, MessageParameters
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.replies import Reply, json_reply
 from tandem.serving.api.routes.documented import PROBLEMS, tagged_json
-from tandem.serving.questions.answer_data import answer_data
-from tandem.serving.questions.asking import Question, ask
-from tandem.serving.questions.changes import changes_data
-from tandem.serving.questions.explanation import explanation_data
-from tandem.serving.questions.json_values import key_data
-from tandem.serving.questions.messages import Wanted, messages_of
-from tandem.serving.questions.spans import Span
+from tandem.serving.questions.answers.answer_data import answer_data
+from tandem.serving.questions.answers.asking import Question, ask
+from tandem.serving.questions.answers.json_values import key_data
+from tandem.serving.questions.explanations.changes import changes_data
+from tandem.serving.questions.explanations.explanation import explanation_data
+from tandem.serving.questions.explanations.messages import Wanted, messages_of
+from tandem.serving.questions.selection.spans import Span
 from tandem.serving.security.hidden_counts import without_counts
 from tandem.views.answers.point import Answer
 from tandem.views.answers.provenance import provenance

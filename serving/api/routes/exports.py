@@ -18,8 +18,8 @@ from tandem.serving.api.parameters import ExportParameters
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.replies import Reply, tagged
 from tandem.serving.api.routes.documented import FILE, PROBLEMS
-from tandem.serving.questions.export_forms import write_rows
-from tandem.serving.questions.exports import export_of, exported
+from tandem.serving.questions.exports.forms import write_rows
+from tandem.serving.questions.exports.rows import export_of, exported
 
 if TYPE_CHECKING:
     from tandem.views.answers.point import AnswerRow

@@ -52,10 +52,10 @@ def export(
     writes every session. Each row has the key, start and end (exclusive; of a session the times of its first and last
     event), events, how many of them batch has counted, and the results.
     """
-    from tandem.serving.questions.asking import SelectFlags
-    from tandem.serving.questions.export_forms import BINARY, FORMS, write_rows
-    from tandem.serving.questions.exports import export_of, exported
-    from tandem.serving.questions.spans import TimeFlags
+    from tandem.serving.questions.answers.asking import SelectFlags
+    from tandem.serving.questions.exports.forms import BINARY, FORMS, write_rows
+    from tandem.serving.questions.exports.rows import export_of, exported
+    from tandem.serving.questions.selection.spans import TimeFlags
 
     if form not in FORMS:
         raise UserError(f"--format {form}: {suggestion(form, list(FORMS))}")

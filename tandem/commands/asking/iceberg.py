@@ -36,10 +36,10 @@ def iceberg(
     store: StoreOption = None,
 ) -> None:
     """Write the answers of every key and step into an Iceberg table, in one commit that replaces what was there."""
-    from tandem.serving.questions.asking import SelectFlags
-    from tandem.serving.questions.exports import export_of, exported
-    from tandem.serving.questions.iceberg_tables import IcebergPlace, write_table
-    from tandem.serving.questions.spans import TimeFlags
+    from tandem.serving.questions.answers.asking import SelectFlags
+    from tandem.serving.questions.exports.iceberg_tables import IcebergPlace, write_table
+    from tandem.serving.questions.exports.rows import export_of, exported
+    from tandem.serving.questions.selection.spans import TimeFlags
 
     if (warehouse is None) == (catalog is None):
         raise UserError("either --warehouse FOLDER, or --catalog NAME of pyiceberg's settings")

@@ -13,7 +13,7 @@ from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
-    from tandem.serving.questions.asking import AnyAnswer, Question
+    from tandem.serving.questions.answers.asking import AnyAnswer, Question
     from tandem.views.store import ViewStore
 
 __all__ = ["query"]
@@ -72,9 +72,9 @@ def query(
     if explain and as_json:
         raise UserError("--explain and --json exclude each other; the JSON has the whole certificate")
     from tandem.pipelines.console.printing import print_json
-    from tandem.serving.questions.asking import SelectFlags, ask, question_of
-    from tandem.serving.questions.session_spans import SessionFlags
-    from tandem.serving.questions.spans import TimeFlags
+    from tandem.serving.questions.answers.asking import SelectFlags, ask, question_of
+    from tandem.serving.questions.selection.session_spans import SessionFlags
+    from tandem.serving.questions.selection.spans import TimeFlags
 
     times = TimeFlags(time.time_ns() // 1000, window, at, start, end, since, zone, first_day, step)
     asked, select = SessionFlags(sessions, session_at, gap), SelectFlags(key, measures, where, by, top, bottom)
@@ -83,7 +83,7 @@ def query(
         question = question_of(compiled, times, asked, select, series=series)
         found = ask(views, question)
         if as_json:
-            from tandem.serving.questions.answer_data import answer_data
+            from tandem.serving.questions.answers.answer_data import answer_data
 
             print_json(answer_data(question, found))
         else:
@@ -93,7 +93,7 @@ def query(
 def _show(store: ViewStore, question: Question, found: AnyAnswer, explain: bool) -> None:
     from tandem.output.answer_tables import print_any, print_explanation
     from tandem.pipelines.console.printing import cell, console
-    from tandem.serving.questions.naming import other_keys
+    from tandem.serving.questions.selection.naming import other_keys
     from tandem.views.answers.sessions import Sessions
 
     to = console()
@@ -104,7 +104,7 @@ def _show(store: ViewStore, question: Question, found: AnyAnswer, explain: bool)
         if others:
             to.print(cell(f"  nothing is known of this key; keys there are: {others}"), soft_wrap=True)
     if explain:
-        from tandem.serving.questions.explaining import explain as sentences
+        from tandem.serving.questions.explanations.explaining import explain as sentences
 
         served = store.publishing.served(certificate.name)
         publication = served if served is not None and served.ordinal == certificate.publication else None

@@ -55,7 +55,7 @@ def sql(
         import duckdb  # noqa: F401
     except ModuleNotFoundError as error:
         raise LaunchError("duckdb isn't installed", "pip install 'tandem-beam[sql]'") from error
-    from tandem.serving.questions.spans import duration_of
+    from tandem.serving.questions.selection.spans import duration_of
     from tandem.serving.sql.asking import SqlLimits
 
     rows = limit if limit is not None else _MOST if form == "table" else SqlLimits().rows
@@ -75,7 +75,7 @@ def sql(
 
 
 def _source(views: ViewStore, places: Home) -> SqlSource:
-    from tandem.serving.questions.naming import registered_names
+    from tandem.serving.questions.selection.naming import registered_names
     from tandem.serving.sql.source import SqlSource, all_visible
 
     return SqlSource(views, places.journal, places.dead_letters, registered_names(views), all_visible)

@@ -44,7 +44,7 @@ def list_alerts(
     store: StoreOption = None,
 ) -> None:
     """List alerts, those that began last first."""
-    from tandem.serving.questions.instants import parse_span
+    from tandem.serving.questions.selection.instants import parse_span
     from tandem.views.decisions.listing import alerts
 
     for each in state or []:
@@ -206,7 +206,7 @@ def _found(views: ViewStore, name: str, alert: str) -> Any:
 
 
 def _messages(views: ViewStore, compiled: CompiledDefinition, journal: str, row: Any, most: int) -> list[Any]:
-    from tandem.serving.questions.messages import Wanted, messages_of
+    from tandem.serving.questions.explanations.messages import Wanted, messages_of
 
     wanted = Wanted(row.key, row.since, row.until, most, 1 << 30)
     return list(messages_of(views, compiled, journal, wanted).messages)
@@ -250,7 +250,7 @@ def _data(compiled: CompiledDefinition, row: Any) -> dict[str, Any]:
 
 def _print(compiled: CompiledDefinition, rows: list[Any]) -> None:
     from tandem.pipelines.console.tables import Column, print_table
-    from tandem.serving.questions.shown_times import short_time
+    from tandem.serving.questions.answers.shown_times import short_time
 
     names = ("alert", "rule", "key", "state", "status", "since", "until")
     columns = [Column(name, keep=True) for name in names] + [Column("acknowledged by")]

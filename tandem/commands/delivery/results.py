@@ -38,7 +38,7 @@ def list_results(
     store: StoreOption = None,
 ) -> None:
     """List the last revision of each window and key, the newest windows first."""
-    from tandem.serving.questions.instants import parse_span
+    from tandem.serving.questions.selection.instants import parse_span
     from tandem.views.results.listing import revisions
 
     with existing_store(Home.of(home, store)) as views:
@@ -64,7 +64,7 @@ def show(
     store: StoreOption = None,
 ) -> None:
     """Show one window and key: its last revision, and the messages of it that wait in the outbox."""
-    from tandem.serving.questions.instants import parse_time
+    from tandem.serving.questions.selection.instants import parse_time
     from tandem.views.results.listing import revisions, waiting_messages
 
     start = parse_time(at, "--at")
@@ -137,7 +137,7 @@ def send(
 
     What was sent already and is the same isn't sent again.
     """
-    from tandem.serving.questions.instants import EVER, parse_span
+    from tandem.serving.questions.selection.instants import EVER, parse_span
     from tandem.views.results.marking import mark_span
     from tandem.views.results.spans import served_tiles
 
@@ -178,7 +178,7 @@ def _data(compiled: CompiledDefinition, row: RevisionRow) -> dict[str, Any]:
 
 def _print(compiled: CompiledDefinition, rows: list[RevisionRow]) -> None:
     from tandem.pipelines.console.tables import Column, print_table
-    from tandem.serving.questions.shown_times import short_time
+    from tandem.serving.questions.answers.shown_times import short_time
 
     columns = [Column(name, keep=True) for name in ("result", "start", "key")]
     columns += [Column("revision", right=True, keep=True), Column("timing", keep=True)]

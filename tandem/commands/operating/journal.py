@@ -11,7 +11,7 @@ from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, existing_journal
 from tandem.runners.options.places import journal_of
 from tandem.schemas.errors import TandemError, UserError
-from tandem.serving.questions.shown_times import ago_text
+from tandem.serving.questions.answers.shown_times import ago_text
 
 if TYPE_CHECKING:
     from tandem.journal.clocks import Clock

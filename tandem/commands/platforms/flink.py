@@ -159,7 +159,7 @@ def _print_parts(cluster: Cluster) -> None:
 
 def _print_job(view: JobView, address: str) -> None:
     from tandem.runners.flink.jobs import to_end, to_spread
-    from tandem.serving.questions.shown_times import short_time
+    from tandem.serving.questions.answers.shown_times import short_time
 
     known = [view.kind, f"since {short_time(view.job.started * 1000, seconds=True)}"]
     known.append(f"parallelism {view.parallelism}" if view.parallelism else None)

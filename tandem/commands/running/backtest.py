@@ -50,7 +50,7 @@ def backtest(
     from tandem.schemas.definition.loading import load
     from tandem.schemas.rules.compiled import compile_rules
     from tandem.schemas.rules.loading import load_rules
-    from tandem.serving.questions.instants import parse_time
+    from tandem.serving.questions.selection.instants import parse_time
 
     compiled = compile_definition(load(definition))
     known_rules = load_rules(rules, compiled) if rules else compile_rules(compiled, compiled.definition.rules)

@@ -34,8 +34,8 @@ def create_key(
 ) -> None:
     """Make an API key, and show it: this once, since only its hash is kept."""
     from tandem.schemas.definition.suggestions import suggestion
-    from tandem.serving.questions.shown_times import short_time
-    from tandem.serving.questions.spans import duration_of
+    from tandem.serving.questions.answers.shown_times import short_time
+    from tandem.serving.questions.selection.spans import duration_of
     from tandem.serving.security.api_keys import new_key
     from tandem.serving.security.principals import Role
     from tandem.serving.security.row_filters import parse_rows
@@ -62,7 +62,7 @@ def list_keys(
 ) -> None:
     """List the API keys, without their secrets."""
     from tandem.pipelines.console.tables import Column, print_table
-    from tandem.serving.questions.shown_times import short_time
+    from tandem.serving.questions.answers.shown_times import short_time
 
     now = _now()
     rows = [

@@ -46,7 +46,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve answers over HTTP, for programs as an API and for people as pages, until SIGTERM or Ctrl-C."""
-    from tandem.serving.questions.spans import duration_of
+    from tandem.serving.questions.selection.spans import duration_of
 
     try:
         from tandem.serving.api.application import application

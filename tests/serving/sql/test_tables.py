@@ -13,7 +13,7 @@ from samples.asked_home import sales_home
 from samples.orders_home import Installation, Order, serve_orders
 
 from tandem.schemas.errors import SourceFileError, UserError
-from tandem.serving.questions.exports import exported
+from tandem.serving.questions.exports.rows import exported
 from tandem.serving.sql.asking import SqlLimits, ask_sql
 from tandem.serving.sql.source import SqlSource, all_visible
 from tandem.views.store import ViewStore

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tandem.output.answer_tables import value_text
-from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.answers.json_values import json_value
 from tandem.views.answers.point import answer
 
 KEY = ("--key", "mill,EUR")

@@ -361,8 +361,8 @@ def test_sessions_of_a_definition_that_declares_none(served: Any) -> None:
 
 
 def test_which_of_several_session_windows(tmp_path: Path) -> None:
-    from tandem.serving.questions.session_spans import SessionFlags, session_span
-    from tandem.serving.questions.spans import TimeFlags
+    from tandem.serving.questions.selection.session_spans import SessionFlags, session_span
+    from tandem.serving.questions.selection.spans import TimeFlags
 
     definition = definition_of(HOUR, HOUR, more="pause: {session: 5h}").definition
     flags = TimeFlags(0, start="2026-01-01", end="2026-01-02")

@@ -195,7 +195,7 @@ def test_what_nobody_foresaw_is_one_line_and_a_trace(
     def broken(*_: object) -> None:
         raise KeyError("\x1b[31m postgresql://u:hush-hush@h/db")
 
-    monkeypatch.setattr("tandem.serving.questions.asking.ask", broken)
+    monkeypatch.setattr("tandem.serving.questions.answers.asking.ask", broken)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = served.run("query", "orders", *DAY)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tandem.schemas.time.durations import format_duration
-from tandem.serving.questions.shown_times import short_time
+from tandem.serving.questions.answers.shown_times import short_time
 
 if TYPE_CHECKING:
     from tandem.schemas.certificate import Certificate

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tandem.schemas.errors import UserError
-from tandem.serving.questions.naming import asked_key
-from tandem.serving.questions.selecting import (
+from tandem.serving.questions.selection.naming import asked_key
+from tandem.serving.questions.selection.selecting import (
     Condition,
     Found,
     Ranking,
@@ -16,8 +16,8 @@ from tandem.serving.questions.selecting import (
     condition_of,
     ranking_of,
 )
-from tandem.serving.questions.session_spans import SessionFlags, SessionSpan, session_span
-from tandem.serving.questions.spans import Span, TimeFlags, span_of, step_of
+from tandem.serving.questions.selection.session_spans import SessionFlags, SessionSpan, session_span
+from tandem.serving.questions.selection.spans import Span, TimeFlags, span_of, step_of
 from tandem.views.answers.all_keys import states_of_all_keys
 from tandem.views.answers.cumulative import answer_ever, cumulative
 from tandem.views.answers.point import Answer, Series, answer, series_over

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.calendars import Calendar
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
-from tandem.serving.questions.naming import asked_key
-from tandem.serving.questions.selecting import Condition, Found, asked_results, condition_of
-from tandem.serving.questions.spans import TimeFlags, check_zone, duration_of, named_window, span_of
+from tandem.serving.questions.selection.naming import asked_key
+from tandem.serving.questions.selection.selecting import Condition, Found, asked_results, condition_of
+from tandem.serving.questions.selection.spans import TimeFlags, check_zone, duration_of, named_window, span_of
 from tandem.views.answers.point import AnswerRow, all_answers
 from tandem.views.answers.session_rows import all_sessions
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.compiled import CompiledDefinition
-    from tandem.serving.questions.asking import SelectFlags
+    from tandem.serving.questions.answers.asking import SelectFlags
     from tandem.views.store import ViewStore
 
 __all__ = ["Export", "export_of", "exported"]

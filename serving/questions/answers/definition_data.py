@@ -8,7 +8,7 @@ from tandem.schemas.expressions import type_name
 from tandem.schemas.results import computing_schema
 from tandem.schemas.time.durations import format_duration
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
-from tandem.serving.questions.selecting import result_names
+from tandem.serving.questions.selection.selecting import result_names
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.compiled import CompiledDefinition

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tandem.serving.questions.explaining import explain
-from tandem.serving.questions.instants import time_in
-from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.explanations.explaining import explain
+from tandem.serving.questions.selection.instants import time_in
 from tandem.views.answers.merging import merge_results
 from tandem.views.answers.provenance import Part, Provenance
 
 if TYPE_CHECKING:
-    from tandem.serving.questions.asking import Question
+    from tandem.serving.questions.answers.asking import Question
     from tandem.views.answers.point import Answer
     from tandem.views.rows import Publication
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tandem.schemas.time.durations import format_duration
-from tandem.serving.questions.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
-from tandem.serving.questions.instants import time_in
-from tandem.serving.questions.json_values import json_value, key_data
+from tandem.serving.questions.answers.asking import AnyAnswer, KeyAnswer, KeyAnswers, Question
+from tandem.serving.questions.answers.json_values import json_value, key_data
+from tandem.serving.questions.selection.instants import time_in
 from tandem.views.answers.point import Answer, Series
 from tandem.views.answers.sessions import Sessions
 

@@ -15,12 +15,12 @@ import pyarrow as pa
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.printable import json_text
 from tandem.schemas.results import result_type
-from tandem.serving.questions.instants import time_in
-from tandem.serving.questions.json_values import json_value, key_data
-from tandem.serving.questions.selecting import key_column
+from tandem.serving.questions.answers.json_values import json_value, key_data
+from tandem.serving.questions.selection.instants import time_in
+from tandem.serving.questions.selection.selecting import key_column
 
 if TYPE_CHECKING:
-    from tandem.serving.questions.exports import Export
+    from tandem.serving.questions.exports.rows import Export
     from tandem.views.answers.point import AnswerRow
 
 __all__ = ["BINARY", "FORMS", "arrow_batch", "arrow_schema", "defused", "write_rows"]

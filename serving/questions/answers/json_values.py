@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tandem.schemas.json_values import plain_value
-from tandem.serving.questions.instants import in_zone
+from tandem.serving.questions.selection.instants import in_zone
 
 __all__ = ["json_value", "key_data"]
 

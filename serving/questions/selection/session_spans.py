@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import format_duration
 from tandem.schemas.time.windows import SessionWindow
-from tandem.serving.questions.instants import parse_time
-from tandem.serving.questions.spans import TimeFlags, check_zone, duration_of, span_of
+from tandem.serving.questions.selection.instants import parse_time
+from tandem.serving.questions.selection.spans import TimeFlags, check_zone, duration_of, span_of
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.loading import Definition

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tandem.schemas.errors import LaunchError, UserError
-from tandem.serving.questions.export_forms import arrow_batch, arrow_schema
+from tandem.serving.questions.exports.forms import arrow_batch, arrow_schema
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
-    from tandem.serving.questions.exports import Export
+    from tandem.serving.questions.exports.rows import Export
     from tandem.views.answers.point import AnswerRow
 
 __all__ = ["IcebergPlace", "catalog_at", "write_table"]

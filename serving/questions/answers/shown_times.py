@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tandem.serving.questions.instants import time_in
+from tandem.serving.questions.selection.instants import time_in
 
 __all__ = ["ago_text", "short_time"]
 

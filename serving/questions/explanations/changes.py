@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tandem.schemas.errors import StoreError, UserError
-from tandem.serving.questions.answer_data import certificate_data
-from tandem.serving.questions.instants import time_in
-from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.answers.answer_data import certificate_data
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.selection.instants import time_in
 from tandem.views.answers.point import Answer, answer
 from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
 
 if TYPE_CHECKING:
-    from tandem.serving.questions.asking import Question
+    from tandem.serving.questions.answers.asking import Question
     from tandem.views.rows import Publication
     from tandem.views.store import ViewStore
 

@@ -18,8 +18,8 @@ from tandem.journal.storage.opening import open_blobs
 from tandem.journal.storage.segments import Segment, SegmentHeader, decode_segment
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import UserError
-from tandem.serving.questions.instants import time_in
-from tandem.serving.questions.json_values import json_value
+from tandem.serving.questions.answers.json_values import json_value
+from tandem.serving.questions.selection.instants import time_in
 from tandem.views.answers.reading import read_scope
 from tandem.views.batch.chain_sources import stored_tiles
 

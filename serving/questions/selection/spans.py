@@ -11,7 +11,7 @@ from tandem.schemas.time.calendars import PERIODS, WEEKDAYS, Calendar, Period
 from tandem.schemas.time.durations import format_duration, parse_duration
 from tandem.schemas.time.windows import EVER, AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow, Window
 from tandem.schemas.time.zones import load_zone
-from tandem.serving.questions.instants import parse_time, time_in
+from tandem.serving.questions.selection.instants import parse_time, time_in
 from tandem.views.windows import window_at
 
 if TYPE_CHECKING:
