@@ -13,7 +13,6 @@ from tandem.schemas.definition.compiled import CompiledDefinition, compile_defin
 from tandem.schemas.time.calendars import Calendar
 from tandem.schemas.time.durations import format_duration
 from tandem.schemas.time.windows import SessionWindow
-from tandem.serving.api.freshness import as_of_data, check_staleness, without_freshness
 from tandem.serving.api.parameters import (
     AnswerParameters,
     FreshnessParameters,
@@ -22,9 +21,10 @@ from tandem.serving.api.parameters import (
     TopParameters,
 )
 from tandem.serving.api.problems import Problem
-from tandem.serving.api.reading import OpenStore, Readers
 from tandem.serving.api.replies import AnswerAge, Reply, ReplyCache, json_reply
 from tandem.serving.api.settings import Limits
+from tandem.serving.api.store.freshness import as_of_data, check_staleness, without_freshness
+from tandem.serving.api.store.reading import OpenStore, Readers
 from tandem.serving.questions.answers.answer_data import answer_data
 from tandem.serving.questions.answers.asking import AnyAnswer, Question, ask, question_of
 from tandem.serving.questions.selection.naming import load_published

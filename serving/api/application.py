@@ -18,11 +18,9 @@ from tandem.schemas.errors import TandemError
 from tandem.serving.api.answering import Asker
 from tandem.serving.api.context import Service
 from tandem.serving.api.faults import fault_of
-from tandem.serving.api.guard import Guard
 from tandem.serving.api.hot_path import HotPath
 from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import KINDS, PROBLEM_TYPE, Problem, problem_of
-from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import ReplyCache
 from tandem.serving.api.routes import (
     definitions,
@@ -35,7 +33,9 @@ from tandem.serving.api.routes import (
     watching,
 )
 from tandem.serving.api.settings import Settings, check_settings
+from tandem.serving.api.store.reading import Readers
 from tandem.serving.api.streams import Streams
+from tandem.serving.api.transport.guard import Guard
 from tandem.serving.dashboard import pages
 from tandem.serving.security.api_keys import KeyFile
 from tandem.serving.security.audit_log import AuditLog

@@ -12,9 +12,9 @@ from fastapi import Depends, Request, Response
 from tandem.serving.api.answering import Asker
 from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import Problem
-from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import Reply, is_known
 from tandem.serving.api.settings import Settings
+from tandem.serving.api.store.reading import Readers
 from tandem.serving.api.streams import Streams
 from tandem.serving.security.audit_log import AuditLog
 from tandem.serving.security.principals import Principal, Role

@@ -20,7 +20,7 @@ from tandem.serving.api.answering import Asker
 from tandem.serving.api.parameters import PointParameters
 from tandem.serving.api.problems import Problem, problem_of
 from tandem.serving.api.replies import is_known
-from tandem.serving.api.sending import header, send_problem, send_reply
+from tandem.serving.api.transport.sending import header, send_problem, send_reply
 from tandem.serving.security.principals import Principal
 
 __all__ = ["HotPath"]

@@ -15,8 +15,8 @@ from typing import Final
 from tandem.schemas.errors import TandemError
 from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import Problem, problem_of
-from tandem.serving.api.reading import Readers
 from tandem.serving.api.replies import Reply
+from tandem.serving.api.store.reading import Readers
 
 __all__ = ["EVENT_STREAM", "Streams"]
 

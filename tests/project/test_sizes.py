@@ -30,7 +30,6 @@ FULLER: Final[dict[str, int]] = {
     "benchmarks": 17,
     "runners/options": 17,
     "schemas/measures": 18,
-    "serving/api": 22,
     "transforms/windowed": 22,
     "views/results": 18,
 }

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from tandem.serving.api.timed_protocol import timed_protocol
+from tandem.serving.api.transport.timed_protocol import timed_protocol
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 Asks = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]

@@ -50,8 +50,8 @@ def serve(
 
     try:
         from tandem.serving.api.application import application
-        from tandem.serving.api.server import serve as run
         from tandem.serving.api.settings import Settings
+        from tandem.serving.api.transport.server import serve as run
         from tandem.serving.security.tokens import oidc_tokens
     except ModuleNotFoundError as error:
         if str(error.name).startswith("tandem"):

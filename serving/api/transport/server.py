@@ -14,7 +14,7 @@ import uvicorn
 from tandem.schemas.errors import LaunchError
 from tandem.serving.api.application import Application
 from tandem.serving.api.settings import Settings
-from tandem.serving.api.timed_protocol import timed_protocol
+from tandem.serving.api.transport.timed_protocol import timed_protocol
 
 __all__ = ["serve"]
 

@@ -18,8 +18,8 @@ from tandem.schemas.privacy.printable import printable
 from tandem.serving.api.faults import fault_of
 from tandem.serving.api.metrics import RequestMetrics
 from tandem.serving.api.problems import Problem, problem_of
-from tandem.serving.api.sending import header, send_problem
 from tandem.serving.api.settings import Settings
+from tandem.serving.api.transport.sending import header, send_problem
 from tandem.serving.security.authentication import Authenticator
 
 __all__ = ["Guard"]

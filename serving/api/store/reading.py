@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
 from tandem.schemas.errors import StoreError
-from tandem.serving.api.catalogue import Catalogue
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.settings import Settings
-from tandem.serving.api.store_changes import StoreChanges
+from tandem.serving.api.store.catalogue import Catalogue
+from tandem.serving.api.store.store_changes import StoreChanges
 from tandem.views.store import ViewStore
 
 __all__ = ["OpenStore", "Readers"]
