@@ -89,7 +89,7 @@ chaos: setup
 
 # Of these the kills alone.
 kill: setup
-	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py -m "slow or not slow"
+	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py tests/chaos/test_layers_killed.py -m "slow or not slow"
 
 # Every scenario on every engine, and the table of docs/runners.md; about 20 minutes.
 conformance: setup

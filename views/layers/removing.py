@@ -6,7 +6,7 @@ what lies in folders of other stores, or of runs that this one doesn't know, isn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -71,8 +71,9 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
     What a writer left that was killed between its file and the database is found by a listing, and given the grace time
     from now on.
     """
+    lying = _lying(database)
     with database.write() as connection:
-        unknown = _note_orphans(database, connection, now)
+        unknown = _note_orphans(database, connection, lying, now)
         r = removed_files.c
         due = connection.execute(sa.select(removed_files).where(r.removed_at <= now - grace)).all()
     files = size = 0
@@ -92,14 +93,19 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
     return Swept(files, size, unknown)
 
 
-def _note_orphans(database: Database, connection: sa.Connection, now: int) -> tuple[str, ...]:
-    """Note files of runs that are over and that no table names; gives the folders of runs that aren't known."""
+def _note_orphans(
+    database: Database, connection: sa.Connection, lying: Sequence[tuple[str, str]], now: int
+) -> tuple[str, ...]:
+    """Note files of runs that are over and that no table names; gives the folders of runs that aren't known.
+
+    `lying`: listed before the tables are read, so what was named meanwhile is found to be.
+    """
     store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
     known = {row.id: row.status for row in connection.execute(sa.select(batch_runs.c.id, batch_runs.c.status))}
     tables = (batch_files, removed_files)
     named = {path for table in tables for path in connection.execute(sa.select(table.c.path)).scalars()}
     orphans, unknown = list[tuple[str, str, int]](), dict[str, None]()
-    for place, path in _lying(database, connection, store):
+    for place, path in lying:
         run = path.split("/")[1]
         if run not in known:
             unknown[f"{resolved(connection, place)}/{store}/{run}"] = None
@@ -109,13 +115,15 @@ def _note_orphans(database: Database, connection: sa.Connection, now: int) -> tu
     return tuple(unknown)
 
 
-def _lying(database: Database, connection: sa.Connection, store: str) -> Iterator[tuple[str, str]]:
-    """(place, path) of every file in the store's own folders."""
-    places = set(connection.execute(sa.select(batch_files.c.place).distinct()).scalars())
-    places.update(connection.execute(sa.select(removed_files.c.place).distinct()).scalars())
-    if beside_database(database.url):
-        places.add("")
-    for place in sorted(places):
-        for one in open_place(resolved(connection, place)).walk(store):
-            if one.key.count("/") == 2:
-                yield place, one.key
+def _lying(database: Database) -> Sequence[tuple[str, str]]:
+    """(place, path) of every file in the store's own folders; no transaction is open while they are listed."""
+    with database.read() as connection:
+        store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
+        places = set(connection.execute(sa.select(batch_files.c.place).distinct()).scalars())
+        places.update(connection.execute(sa.select(removed_files.c.place).distinct()).scalars())
+        if beside_database(database.url):
+            places.add("")
+        roots = [(place, resolved(connection, place)) for place in sorted(places)]
+    return [
+        (place, one.key) for place, root in roots for one in open_place(root).walk(store) if one.key.count("/") == 2
+    ]
