@@ -21,6 +21,9 @@ from typing import Any
 
 __all__ = ["ForkedCommands", "forked_commands"]
 
+_WARM = ("backfill", "prune", "reconcile")
+_PIPELINES = ("tandem.pipelines.backfill", "tandem.pipelines.reconcile")
+
 
 @dataclass
 class ForkedCommands:
@@ -73,7 +76,10 @@ def forked_commands(folder: Path) -> Iterator[ForkedCommands]:
 
 
 def _serve() -> None:
-    for module in ("tandem.app", "tandem.commands.store", "tandem.pipelines.backfill", "tandem.pipelines.reconcile"):
+    from tandem.command_list.commands import COMMANDS
+
+    modules = [entry.function.rpartition(".")[0] for entry in COMMANDS if entry.name in _WARM]
+    for module in ("tandem.app", *(f"tandem.commands.{name}" for name in modules), *_PIPELINES):
         importlib.import_module(module)
     for line in sys.stdin:
         job = json.loads(line)
