@@ -28,7 +28,7 @@ from tandem.runners.options.places import Home, scratch_below
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import StoreError, UserError, WriterAliveError
 from tandem.storage.urls import beside
-from tandem.views.results.closing import begin_revisions_above
+from tandem.views.results.revisions.closing import begin_revisions_above
 from tandem.views.storage.opening import close_store, open_store
 
 __all__ = ["Rebuilt", "rebuild"]

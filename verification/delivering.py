@@ -27,11 +27,11 @@ from tandem.views.answers.point import all_answers, answer
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.outbox.leases import LEASE, read_lease
 from tandem.views.outbox.tables import result_outbox
-from tandem.views.results.choosing import Cursor
 from tandem.views.results.clocks import Timing
-from tandem.views.results.draining import Drainer
+from tandem.views.results.due.choosing import Cursor
+from tandem.views.results.due.windows import held_windows
+from tandem.views.results.revisions.draining import Drainer
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
-from tandem.views.results.windows import held_windows
 from tandem.views.store import ViewStore
 
 __all__ = ["Delivery", "Receiver"]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tandem.schemas.errors import StoreError
 from tandem.views.live.run_locks import RUNS
 from tandem.views.reconcile.tables import batch_state_digests
-from tandem.views.results.marking import note_results
+from tandem.views.results.due.marking import note_results
 from tandem.views.rows import (
     BatchRun,
     BatchStatus,

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
 from tandem.views.decisions.draining import Decider
-from tandem.views.results.draining import Drainer
+from tandem.views.results.revisions.draining import Drainer
 from tandem.views.store import ViewStore
 
 __all__ = ["SOURCES", "Due", "SourceOfRecords", "has_sources", "sources_of"]

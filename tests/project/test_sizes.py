@@ -31,7 +31,6 @@ FULLER: Final[dict[str, int]] = {
     "runners/options": 17,
     "schemas/measures": 18,
     "transforms/windowed": 22,
-    "views/results": 18,
 }
 """Folders that show more still, without `__init__`, and how many at most."""
 

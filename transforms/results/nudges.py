@@ -21,7 +21,7 @@ from tandem.schemas.time.durations import SECOND
 from tandem.transforms.elements import FoldUpdate
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.sinks.views import WriteStates
-from tandem.views.results.draining import Drainer
+from tandem.views.results.revisions.draining import Drainer
 from tandem.views.storage.database import wall_clock
 from tandem.views.storage.opening import open_store
 

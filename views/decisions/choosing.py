@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.seasons import look_back, reference_starts
 from tandem.views.decisions.windows import grid_of
-from tandem.views.results.expanding import alert_stream
+from tandem.views.results.due.expanding import alert_stream
 from tandem.views.results.tables import result_waiting
 
 __all__ = ["Chosen", "choose_windows", "dependents", "forget_waiting"]

@@ -26,7 +26,7 @@ from tandem.views.decisions.verdicts import KeptVerdicts, last_window, read_verd
 from tandem.views.decisions.windows import grid_of, window_starting_at
 from tandem.views.decisions.writing import EpisodeWriter
 from tandem.views.results.clocks import BEGINNING, Clocks
-from tandem.views.results.expanding import expand_due
+from tandem.views.results.due.expanding import expand_due
 from tandem.views.results.watermarks import WrittenWatermark
 from tandem.views.storage.tables import pointers
 from tandem.views.store import ViewStore

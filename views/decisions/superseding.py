@@ -22,8 +22,8 @@ from tandem.views.decisions.verdicts import drop_verdicts, last_window
 from tandem.views.decisions.windows import grid_of
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.results.clocks import BEGINNING
-from tandem.views.results.expanding import alert_stream
-from tandem.views.results.marking import fresh_mark
+from tandem.views.results.due.expanding import alert_stream
+from tandem.views.results.due.marking import fresh_mark
 from tandem.views.results.tables import result_waiting
 from tandem.views.storage.database import Database
 from tandem.views.store import ViewStore

@@ -17,7 +17,7 @@ from tandem.views.decisions.episodes import EpisodeChange, windows_told
 from tandem.views.decisions.notices import Episode, message_of, quiet_because, receipt_of
 from tandem.views.decisions.tables import decision_episodes, decision_receipts
 from tandem.views.outbox.records import Record, put_records
-from tandem.views.results.expanding import alert_stream
+from tandem.views.results.due.expanding import alert_stream
 from tandem.views.storage.database import Database
 
 __all__ = ["EpisodeWriter"]

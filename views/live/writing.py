@@ -18,7 +18,7 @@ from tandem.views.live.attempts import of_this_attempt
 from tandem.views.live.rows import state_rows
 from tandem.views.live.run_locks import lock_run, lock_shards, segment_shard, segment_shards
 from tandem.views.reconcile.digest_rows import write_live_digests, write_segment_tiles
-from tandem.views.results.marking import mark_live
+from tandem.views.results.due.marking import mark_live
 from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
 from tandem.views.storage.columns import CRC
 from tandem.views.storage.database import Database

@@ -18,7 +18,7 @@ from tandem.views.dead_letters.unread import nothing_unread
 from tandem.views.live.run_locks import RUNS, lock_run
 from tandem.views.publishing.coverage import Coverage
 from tandem.views.publishing.overlap import Copies
-from tandem.views.results.marking import mark_moved
+from tandem.views.results.due.marking import mark_moved
 from tandem.views.rows import Candidate, PublicationKind
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_runs, definitions, live_runs, pointers, publications

@@ -138,8 +138,8 @@ def send(
     What was sent already and is the same isn't sent again.
     """
     from tandem.serving.questions.selection.instants import EVER, parse_span
-    from tandem.views.results.marking import mark_span
-    from tandem.views.results.spans import served_tiles
+    from tandem.views.results.due.marking import mark_span
+    from tandem.views.results.due.spans import served_tiles
 
     with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)

@@ -137,7 +137,7 @@ def _say_swept(name: str, swept: Swept) -> None:
 def _close_results(views: ViewStore, name: str, before: str) -> int:
     from tandem.schemas.time.durations import parse_duration
     from tandem.serving.questions.selection.instants import parse_time
-    from tandem.views.results.closing import close_windows
+    from tandem.views.results.revisions.closing import close_windows
 
     try:
         until = int(time.time() * 1e6) - parse_duration(before)

@@ -20,8 +20,8 @@ from tandem.schemas.definition.models import Definition
 from tandem.views.outbox.leases import LEASE
 from tandem.views.outbox.messages import DEAD, TAKEN, Message, Sent, revive, take_messages
 from tandem.views.outbox.records import Record, put_records
-from tandem.views.results.draining import Drainer
 from tandem.views.results.listing import backlog
+from tandem.views.results.revisions.draining import Drainer
 from tandem.views.store import ViewStore
 
 EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"

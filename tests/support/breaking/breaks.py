@@ -26,11 +26,11 @@ import tandem.views.batch.runs
 import tandem.views.live.writing
 import tandem.views.outbox.messages
 import tandem.views.publishing.pointer
-import tandem.views.results.choosing
 import tandem.views.results.clocks
-import tandem.views.results.draining
-import tandem.views.results.expanding
-import tandem.views.results.marking
+import tandem.views.results.due.choosing
+import tandem.views.results.due.expanding
+import tandem.views.results.due.marking
+import tandem.views.results.revisions.draining
 import tandem.views.storage.checksums
 from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
@@ -204,24 +204,24 @@ def moves_make_nothing_due(patch: Patch) -> None:
 
 def every_mark_is_the_same(patch: Patch) -> None:
     """Who works off what is due also removes what became due meanwhile."""
-    for module in (tandem.views.results.marking, tandem.views.results.expanding):
+    for module in (tandem.views.results.due.marking, tandem.views.results.due.expanding):
         patch.setattr(module, "fresh_mark", lambda: 1)
 
 
 def revisions_are_not_compared(patch: Patch) -> None:
     """Who was overtaken between reading and writing a revision writes it all the same."""
-    intact = tandem.views.results.draining.Drainer._write
+    intact = tandem.views.results.revisions.draining.Drainer._write
 
     def write(self: Any, name: str, seen: Any, now: int) -> Any:
         with self._store.database.read() as connection:
             served = self._store.publishing.served(self._compiled.definition.name)
             places = [(each.found.start, each.found.key) for each in seen.revisions]
-            known = tandem.views.results.choosing.lasts_at(connection, served.name, name, places)
+            known = tandem.views.results.due.choosing.lasts_at(connection, served.name, name, places)
         revisions = [replace(each, last=known.get(place)) for each, place in zip(seen.revisions, places, strict=True)]
         scope = replace(seen.scope, publication=served.ordinal)
         return intact(self, name, replace(seen, scope=scope, revisions=revisions), now)
 
-    patch.setattr(tandem.views.results.draining.Drainer, "_write", write)
+    patch.setattr(tandem.views.results.revisions.draining.Drainer, "_write", write)
 
 
 def taken_messages_are_replaced(patch: Patch) -> None:

@@ -67,7 +67,7 @@ def answers(story: Story) -> dict[tuple[int, str], Any]:
 
 def _sliding(story: Story) -> dict[tuple[int, str], Any]:
     from tandem.views.answers.point import answer
-    from tandem.views.results.windows import held_windows
+    from tandem.views.results.due.windows import held_windows
 
     result, tile = story.compiled.definition.results["r"], story.compiled.definition.tile
     found = {}

@@ -14,7 +14,7 @@ from tandem.schemas.errors import StoreError
 from tandem.verification.deliveries import DELIVERIES
 from tandem.verification.delivering import Delivery
 from tandem.verification.world.live_run import Crash
-from tandem.views.results.draining import Drainer
+from tandem.views.results.revisions.draining import Drainer
 
 __all__ = ["HAPPENINGS", "ResultsMachine"]
 

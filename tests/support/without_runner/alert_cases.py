@@ -7,7 +7,7 @@ from pathlib import Path
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.decisions.draining import Decider
 from tandem.views.decisions.handling import silence
-from tandem.views.results.expanding import expand_due
+from tandem.views.results.due.expanding import expand_due
 from without_runner.alert_stories import AlertStory, rules_definition
 from without_runner.result_stories import BEGIN, Event
 

@@ -16,9 +16,9 @@ from oracles.result_laws import added_up, answers, check_answers, check_revision
 from tandem.schemas.errors import DeliveryError, PublishRefusedError
 from tandem.schemas.time.durations import MINUTE
 from tandem.views.outbox.leases import LEASE
-from tandem.views.results.choosing import Cursor
-from tandem.views.results.draining import Drainer
-from tandem.views.results.expanding import expand_due
+from tandem.views.results.due.choosing import Cursor
+from tandem.views.results.due.expanding import expand_due
+from tandem.views.results.revisions.draining import Drainer
 from without_runner.result_stories import BEGIN, Capture, Event, Story, definition_of
 
 __all__ = ["RESULTS", "check_changes_meanwhile", "check_results"]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from without_runner.result_stories import Event, Story, definition_of
 
 from tandem.schemas.json_values import compact_json
-from tandem.views.results.answering import Found
 from tandem.views.results.clocks import Timing
-from tandem.views.results.revising import Revision, identity_of
+from tandem.views.results.revisions.answering import Found
+from tandem.views.results.revisions.revising import Revision, identity_of
 
 AWKWARD = ["ann", 'a"b\\c', "\u00fc\u2028\n\x01", "1e5", "", '["x"],"timing":"EARLY"']
 

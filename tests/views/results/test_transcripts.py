@@ -12,10 +12,10 @@ from without_runner.result_stories import BEGIN, Event, Story, definition_of
 
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import MINUTE
-from tandem.views.results.choosing import Cursor
-from tandem.views.results.closing import begin_revisions_above, close_windows
-from tandem.views.results.draining import Drainer
-from tandem.views.results.expanding import expand_due
+from tandem.views.results.due.choosing import Cursor
+from tandem.views.results.due.expanding import expand_due
+from tandem.views.results.revisions.closing import begin_revisions_above, close_windows
+from tandem.views.results.revisions.draining import Drainer
 
 EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"
 

@@ -15,8 +15,8 @@ from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.json_values import compact_json
 from tandem.views.answers.reading import Scope
-from tandem.views.results.answering import Found
-from tandem.views.results.revising import Revision
+from tandem.views.results.revisions.answering import Found
+from tandem.views.results.revisions.revising import Revision
 
 __all__ = ["MessageTexts"]
 

@@ -12,14 +12,14 @@ from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.failpoints import reached
 from tandem.schemas.time.windows import SessionWindow
 from tandem.views.answers.reading import Scope, late_by_tile, read_scope
-from tandem.views.results.answering import read_answers
-from tandem.views.results.choosing import Choice, Cursor, choose, last_of, lasts_at
 from tandem.views.results.clocks import BEGINNING, Clocks
-from tandem.views.results.expanding import expand_due, hold_again
-from tandem.views.results.revising import Revision, is_held, revision_of
+from tandem.views.results.due.choosing import Choice, Cursor, choose, last_of, lasts_at
+from tandem.views.results.due.expanding import expand_due, hold_again
+from tandem.views.results.revisions.answering import read_answers
+from tandem.views.results.revisions.revising import Revision, is_held, revision_of
+from tandem.views.results.revisions.writing import write_revisions
 from tandem.views.results.tables import result_due, result_progress, result_waiting
 from tandem.views.results.watermarks import WrittenWatermark
-from tandem.views.results.writing import write_revisions
 from tandem.views.storage.driver_rows import delete_rows
 from tandem.views.storage.tables import pointers
 from tandem.views.store import ViewStore

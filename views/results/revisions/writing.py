@@ -13,9 +13,9 @@ from tandem.views.outbox.messages import WAITING
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.clocks import Timing
-from tandem.views.results.closing import floor_of
-from tandem.views.results.messages import MessageTexts
-from tandem.views.results.revising import Revision, identity_of
+from tandem.views.results.revisions.closing import floor_of
+from tandem.views.results.revisions.messages import MessageTexts
+from tandem.views.results.revisions.revising import Revision, identity_of
 from tandem.views.results.tables import result_progress, result_revisions
 from tandem.views.storage.database import Database
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.definition.models import Definition
-from tandem.views.results.closing import floor_of
-from tandem.views.results.marking import fresh_mark
-from tandem.views.results.revising import Revision
+from tandem.views.results.due.marking import fresh_mark
+from tandem.views.results.due.windows import Windowed, held_windows
+from tandem.views.results.revisions.closing import floor_of
+from tandem.views.results.revisions.revising import Revision
 from tandem.views.results.tables import result_due, result_waiting
-from tandem.views.results.windows import Windowed, held_windows
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import delete_rows
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.result_windows.models import Result
-from tandem.views.results.answering import Last
 from tandem.views.results.clocks import BEGINNING, Clocks, Timing
-from tandem.views.results.expanding import LATER
+from tandem.views.results.due.expanding import LATER
+from tandem.views.results.revisions.answering import Last
 from tandem.views.results.tables import result_revisions, result_waiting
 
 __all__ = ["Choice", "Cursor", "choose", "last_of", "lasts_at"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring as _text
 
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.views.results.answering import Found, Last
 from tandem.views.results.clocks import Clocks, Timing, timing_of
+from tandem.views.results.revisions.answering import Found, Last
 
 __all__ = ["Revision", "identity_of", "is_held", "revision_of"]
 
