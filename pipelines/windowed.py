@@ -32,9 +32,9 @@ from tandem.schemas.errors import LaunchError, UserError
 from tandem.schemas.time.durations import format_duration
 from tandem.transforms.sinks.topics import TopicWriter
 from tandem.transforms.windowed.definitions import BatchesOfFiles, BatchesOfMessages, measures_of
-from tandem.transforms.windowed.elements import DEAD
-from tandem.transforms.windowed.json_results import PublishLines, WriteBadEvents, WriteLines, result_json
-from tandem.transforms.windowed.spelled_windows import window_into
+from tandem.transforms.windowed.events.elements import DEAD
+from tandem.transforms.windowed.rows.json_results import PublishLines, WriteBadEvents, WriteLines, result_json
+from tandem.transforms.windowed.windows.spelled_windows import window_into
 
 __all__ = ["WINDOWED", "WindowedConfig", "build", "main", "parse", "run"]
 

@@ -10,8 +10,8 @@ import apache_beam as beam
 from apache_beam.transforms.error_handling import CollectingErrorHandler
 
 from tandem.schemas.errors import DefinitionError
-from tandem.transforms.windowed.spelled_windows import window_into
 from tandem.transforms.windowed.transform import WindowedMeasures
+from tandem.transforms.windowed.windows.spelled_windows import window_into
 
 __all__ = ["windowed_measures"]
 

@@ -14,8 +14,8 @@ from tandem.schemas.expressions import Expression, compile_expression, type_name
 from tandem.schemas.keys import KEY_TYPES, is_key_type
 from tandem.schemas.measures import Measure, build
 from tandem.schemas.results import computing_schema
-from tandem.transforms.windowed.field_types import Fields, arrow_fields
 from tandem.transforms.windowed.measuring import EventMeasures
+from tandem.transforms.windowed.rows.field_types import Fields, arrow_fields
 
 __all__ = ["RESULT_COLUMNS", "compile_measures"]
 

@@ -22,7 +22,7 @@ from tandem.schemas.messages import Decoded
 from tandem.transforms.batch.work import FileWork, Work
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sources.native import DecodeNative
-from tandem.transforms.windowed.elements import DEAD, BadEvent
+from tandem.transforms.windowed.events.elements import DEAD, BadEvent
 from tandem.transforms.windowed.transform import WindowedMeasures
 
 __all__ = ["BatchesOfFiles", "BatchesOfMessages", "measures_of"]

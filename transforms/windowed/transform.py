@@ -11,16 +11,16 @@ from apache_beam.transforms.core import Windowing
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from tandem.schemas.errors import DefinitionError
-from tandem.transforms.windowed.combining import Gather
 from tandem.transforms.windowed.compiling import compile_measures
-from tandem.transforms.windowed.deduplicating import KeepFirst
-from tandem.transforms.windowed.elements import DEAD, PlacedEvents
-from tandem.transforms.windowed.field_types import Fields, fields_of_rows
-from tandem.transforms.windowed.folding import FoldEvents
+from tandem.transforms.windowed.events.deduplicating import KeepFirst
+from tandem.transforms.windowed.events.elements import DEAD, PlacedEvents
+from tandem.transforms.windowed.events.placing import PlaceEvents
 from tandem.transforms.windowed.measuring import EventMeasures
-from tandem.transforms.windowed.placing import PlaceEvents
-from tandem.transforms.windowed.result_rows import ResultRows
-from tandem.transforms.windowed.shuffling import shuffle_for
+from tandem.transforms.windowed.rows.field_types import Fields, fields_of_rows
+from tandem.transforms.windowed.rows.result_rows import ResultRows
+from tandem.transforms.windowed.states.combining import Gather
+from tandem.transforms.windowed.states.folding import FoldEvents
+from tandem.transforms.windowed.states.shuffling import shuffle_for
 
 __all__ = ["WindowedMeasures"]
 

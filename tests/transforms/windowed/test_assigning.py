@@ -19,7 +19,7 @@ from apache_beam.transforms.window import (
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 from tandem.transforms.windowed import CalendarWindows
-from tandem.transforms.windowed.assigning import assign
+from tandem.transforms.windowed.windows.assigning import assign
 
 DAY = 86_400_000_000
 

@@ -16,8 +16,8 @@ from apache_beam.utils.timestamp import Timestamp
 from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import DefinitionError
 from tandem.transforms.windowed import compile_measures, states_of
-from tandem.transforms.windowed.columns import as_batches, is_columns, prepare_batch, prepare_rows
-from tandem.transforms.windowed.field_types import arrow_fields, fields_of_rows
+from tandem.transforms.windowed.events.columns import as_batches, is_columns, prepare_batch, prepare_rows
+from tandem.transforms.windowed.rows.field_types import arrow_fields, fields_of_rows
 
 FIELDS = {"page": str, "at": float, "amount": float | None, "id": int}
 CLICKS = compile_measures(

@@ -16,7 +16,7 @@ from samples.collected import Collect, seen
 from tandem.runners.submission.launching import FN_API_RUNNER
 from tandem.schemas.errors import UserError
 from tandem.transforms.windowed import MeasureEvents, MergeStates, compile_measures, states_of
-from tandem.transforms.windowed.combining import Gather
+from tandem.transforms.windowed.states.combining import Gather
 
 MEASURES = compile_measures(
     {"price": float, "user": int},

@@ -14,7 +14,7 @@ from apache_beam.transforms.window import FixedWindows, Sessions, SlidingWindows
 from oracles.windowed_transcripts import Click, Measured, Step, Watermark, as_batch, as_dict, told
 
 from tandem.schemas.errors import DefinitionError
-from tandem.transforms.windowed.deduplicating import digests_of, id_windowing, new_rows
+from tandem.transforms.windowed.events.deduplicating import digests_of, id_windowing, new_rows
 
 ACCUMULATING, DISCARDING = AccumulationMode.ACCUMULATING, AccumulationMode.DISCARDING
 

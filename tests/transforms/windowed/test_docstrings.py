@@ -10,8 +10,20 @@ import pytest
 
 import tandem.transforms.windowed
 
-MODULES = sorted(found.name for found in pkgutil.iter_modules(tandem.transforms.windowed.__path__))
-SHOWN = {"calendar_windows", "combining", "compiling", "field_types", "spelled_windows", "transform"}
+PACKAGE = tandem.transforms.windowed.__name__
+MODULES = sorted(
+    found.name.removeprefix(f"{PACKAGE}.")
+    for found in pkgutil.walk_packages(tandem.transforms.windowed.__path__, f"{PACKAGE}.")
+    if not found.ispkg
+)
+SHOWN = {
+    "compiling",
+    "rows.field_types",
+    "states.combining",
+    "transform",
+    "windows.calendar_windows",
+    "windows.spelled_windows",
+}
 """Those that show examples."""
 
 

@@ -16,9 +16,9 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import PaneInfoTiming, WindowedValue
 
 from tandem.schemas.results import result_type
-from tandem.transforms.windowed.field_types import beam_type, measure_type
 from tandem.transforms.windowed.measuring import EventMeasures
-from tandem.transforms.windowed.shuffling import Shuffle
+from tandem.transforms.windowed.rows.field_types import beam_type, measure_type
+from tandem.transforms.windowed.states.shuffling import Shuffle
 
 __all__ = ["ResultRows", "result_row_type"]
 

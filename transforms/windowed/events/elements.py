@@ -15,7 +15,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.schemas.states import from_ipc, to_ipc
 from tandem.transforms.packing import PackedCoder, pack, unpack
-from tandem.transforms.windowed.assigning import Windows
+from tandem.transforms.windowed.windows.assigning import Windows
 
 __all__ = ["DEAD", "BadEvent", "PlacedEvents", "WindowedParDo", "globally"]
 

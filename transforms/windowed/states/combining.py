@@ -13,7 +13,7 @@ import pyarrow as pa
 from tandem.schemas.columns import GENERATION, KEY
 from tandem.schemas.errors import UserError
 from tandem.schemas.states import aggregate
-from tandem.transforms.windowed.columns import prepare_rows, row_text
+from tandem.transforms.windowed.events.columns import prepare_rows, row_text
 from tandem.transforms.windowed.measuring import EventMeasures
 
 __all__ = ["Gather", "MeasureEvents", "MergeStates", "states_of"]

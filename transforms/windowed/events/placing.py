@@ -16,10 +16,17 @@ from apache_beam.transforms.window import BoundedWindow, GlobalWindows
 
 from tandem.schemas.columns import GENERATION, KEY, TIME
 from tandem.schemas.errors import UserError
-from tandem.transforms.windowed.assigning import Granules, Windows, assign
-from tandem.transforms.windowed.columns import Prepared, as_batches, is_columns, prepare_batch, prepare_rows, row_text
-from tandem.transforms.windowed.elements import DEAD, BadEvent, PlacedEvents, WindowedParDo, globally
+from tandem.transforms.windowed.events.columns import (
+    Prepared,
+    as_batches,
+    is_columns,
+    prepare_batch,
+    prepare_rows,
+    row_text,
+)
+from tandem.transforms.windowed.events.elements import DEAD, BadEvent, PlacedEvents, WindowedParDo, globally
 from tandem.transforms.windowed.measuring import EventMeasures
+from tandem.transforms.windowed.windows.assigning import Granules, Windows, assign
 
 __all__ = ["METRICS", "PlaceEvents"]
 

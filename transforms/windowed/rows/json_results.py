@@ -19,7 +19,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tandem.transforms.sinks.pubsub import PublishMessages
 from tandem.transforms.sinks.topics import TopicWriter
 from tandem.transforms.windowed.compiling import RESULT_COLUMNS
-from tandem.transforms.windowed.elements import BadEvent, WindowedParDo, globally
+from tandem.transforms.windowed.events.elements import BadEvent, WindowedParDo, globally
 
 __all__ = ["PublishLines", "WriteBadEvents", "WriteLines", "result_json"]
 

@@ -23,9 +23,9 @@ from tandem.schemas.columns import GENERATION, ID, KEY, TIME
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.hashing import hash64
 from tandem.schemas.states import from_ipc, to_ipc
-from tandem.transforms.windowed.assigning import Granules, assign
-from tandem.transforms.windowed.elements import PlacedEvents, WindowedParDo, globally
-from tandem.transforms.windowed.placing import METRICS
+from tandem.transforms.windowed.events.elements import PlacedEvents, WindowedParDo, globally
+from tandem.transforms.windowed.events.placing import METRICS
+from tandem.transforms.windowed.windows.assigning import Granules, assign
 
 __all__ = ["KeepFirst", "digests_of", "id_windowing", "new_rows"]
 

@@ -14,10 +14,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.schemas.columns import GENERATION
 from tandem.schemas.states import Measures, aggregate, merge_blocks
-from tandem.transforms.windowed.assigning import Windows
-from tandem.transforms.windowed.elements import PlacedEvents, WindowedParDo
+from tandem.transforms.windowed.events.elements import PlacedEvents, WindowedParDo
 from tandem.transforms.windowed.measuring import EventMeasures
-from tandem.transforms.windowed.shuffling import Shuffle, counts_elements
+from tandem.transforms.windowed.states.shuffling import Shuffle, counts_elements
+from tandem.transforms.windowed.windows.assigning import Windows
 
 __all__ = ["FoldEvents"]
 

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.time.durations import SECOND, parse_duration
 from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWindow, SessionWindow
-from tandem.transforms.windowed.calendar_windows import CalendarWindows
+from tandem.transforms.windowed.windows.calendar_windows import CalendarWindows
 
 __all__ = ["MODES", "window_into"]
 

@@ -21,8 +21,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tandem.schemas.columns import FIRST_TIME, GENERATION, KEY, LAST_TIME
 from tandem.schemas.hashing import hash64
 from tandem.schemas.states import from_ipc, merge_blocks, to_ipc, with_generation
-from tandem.transforms.windowed.assigning import Windows
 from tandem.transforms.windowed.measuring import EventMeasures
+from tandem.transforms.windowed.windows.assigning import Windows
 
 __all__ = ["Answer", "ByKey", "ByShard", "Shuffle", "counts_elements", "has_one_pane", "shuffle_for"]
 

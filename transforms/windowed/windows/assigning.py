@@ -25,7 +25,7 @@ from apache_beam.transforms.window import (
 from apache_beam.utils.timestamp import Timestamp
 
 from tandem.schemas.states import numbered
-from tandem.transforms.windowed.calendar_windows import CalendarWindows
+from tandem.transforms.windowed.windows.calendar_windows import CalendarWindows
 
 __all__ = ["Granules", "Windows", "assign"]
 

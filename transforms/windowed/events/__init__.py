@@ -1,0 +1,5 @@
+"""Events of the windowed transforms: read as columns, filtered, with their keys and windows, copies left out.
+
+`columns` reads them (`prepare_batch`, `prepare_rows`), `placing` places them (`PlaceEvents`), `deduplicating` keeps
+the first of copies (`KeepFirst`); `elements` are what passes between steps. `BadEvent` is public.
+"""
