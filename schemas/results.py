@@ -14,16 +14,16 @@ import pyarrow as pa
 
 from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.expressions import Expression, evaluate_rows
-from tandem.schemas.measures.approx_distinct import ApproxDistinct
 from tandem.schemas.measures.base import Measure
-from tandem.schemas.measures.count import Count
 from tandem.schemas.measures.distinct import Distinct
-from tandem.schemas.measures.heavy_hitters import ApproxTopK
-from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.quantiles import Quantiles
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.count import Count
+from tandem.schemas.measures.moments.mean import Mean
+from tandem.schemas.measures.moments.sum import Sum
+from tandem.schemas.measures.moments.variance import Stddev, Variance
+from tandem.schemas.measures.sketches.approx_distinct import ApproxDistinct
+from tandem.schemas.measures.sketches.heavy_hitters import ApproxTopK
+from tandem.schemas.measures.sketches.quantiles import Quantiles
 from tandem.schemas.measures.top_k import TopKCount, TopKMeasure, TopKSum
-from tandem.schemas.measures.variance import Stddev, Variance
 
 __all__ = ["computed", "computing_schema", "result_type", "results_batch", "typed_column", "with_derived"]
 

@@ -1,4 +1,9 @@
-"""Measures: mergeable aggregates whose states travel as Arrow columns."""
+"""Measures: mergeable aggregates whose states travel as Arrow columns.
+
+`base` says what a measure is (`Measure`), `registry` which there are (`MEASURES`, `build`), `specs` reads what a
+definition says of one. `moments` and `sketches` are families of measures, the others are one module each; `encoding`
+makes states bytes.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tandem.schemas.measures.base import Groups
 from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
 from tandem.schemas.measures.encoding.ragged import Pairs, flatten, list_array, offsets_of, pairs, struct_array
 from tandem.schemas.measures.encoding.values import Int64s, numbers, ordered, plain, present, read_column
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.sum import Sum
 
 __all__ = ["TopKCount", "TopKMeasure", "TopKSum"]
 

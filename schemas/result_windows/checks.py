@@ -8,8 +8,8 @@ from typing import Final
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Measure
-from tandem.schemas.measures.count import Count
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.count import Count
+from tandem.schemas.measures.moments.sum import Sum
 from tandem.schemas.result_windows.models import Result
 from tandem.schemas.time.durations import DAY, SECOND, format_duration
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, window_problems

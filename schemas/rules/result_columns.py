@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.expressions import evaluate_rows
-from tandem.schemas.measures.quantiles import Quantiles
+from tandem.schemas.measures.sketches.quantiles import Quantiles
 from tandem.schemas.result_windows.checks import EVENTS_NAME
 from tandem.schemas.results import quantile_name, typed_column
 

@@ -29,7 +29,6 @@ LONGER: Final[dict[str, int]] = {
 FULLER: Final[dict[str, int]] = {
     "benchmarks": 17,
     "runners/options": 17,
-    "schemas/measures": 18,
 }
 """Folders that show more still, without `__init__`, and how many at most."""
 

@@ -12,7 +12,7 @@ from samples.verify_samples import PLANTED_MODULE
 
 from tandem.schemas.errors import DefinitionError, UserError
 from tandem.schemas.measures import registry
-from tandem.schemas.measures.count import Count
+from tandem.schemas.measures.moments.count import Count
 from tandem.verification.measure_modules import import_measures
 
 COLUMNS = pa.schema([pa.field("x", pa.float64())])

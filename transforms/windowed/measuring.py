@@ -13,8 +13,8 @@ import pyarrow as pa
 from tandem.schemas.columns import EVENTS, FIRST_TIME, ID, KEY, LAST_TIME, TIME
 from tandem.schemas.expressions import Expression
 from tandem.schemas.measures import Measure, decode_rows, encode_rows, identity
-from tandem.schemas.measures.count import Count
 from tandem.schemas.measures.extremes import Max, Min
+from tandem.schemas.measures.moments.count import Count
 from tandem.schemas.results import with_derived
 
 __all__ = ["EventMeasures"]

@@ -7,14 +7,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.schemas.measures.base import Measure
-from tandem.schemas.measures.count import Count
 from tandem.schemas.measures.encoding.ragged import offsets_of
 from tandem.schemas.measures.encoding.values import Bools, Int64s
 from tandem.schemas.measures.ends import First, Last
-from tandem.schemas.measures.exact import FLOAT_UNIT, TOTAL_FIELDS, Totals
 from tandem.schemas.measures.extremes import Max, Min
-from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.count import Count
+from tandem.schemas.measures.moments.exact import FLOAT_UNIT, TOTAL_FIELDS, Totals
+from tandem.schemas.measures.moments.mean import Mean
+from tandem.schemas.measures.moments.sum import Sum
 from tandem.schemas.results import typed_column
 
 __all__ = ["result_column"]

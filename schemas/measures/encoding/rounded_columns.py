@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tandem.schemas.measures.exact import Totals
+from tandem.schemas.measures.moments.exact import Totals
 
 __all__ = ["can_divide", "divided", "rounded"]
 

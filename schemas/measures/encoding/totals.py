@@ -16,7 +16,7 @@ from tandem.schemas.measures.base import Groups
 from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
 from tandem.schemas.measures.encoding.ragged import struct_array
 from tandem.schemas.measures.encoding.values import Bools, Int64s, numbers, present, read_column
-from tandem.schemas.measures.exact import TOTAL_FIELDS, Totals, add_up, terms_of, terms_of_totals
+from tandem.schemas.measures.moments.exact import TOTAL_FIELDS, Totals, add_up, terms_of, terms_of_totals
 
 __all__ = ["TotalMeasure", "addends", "count_by_group", "merge_totals", "sum_by_group"]
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from tandem.schemas.measures import Measure
 from tandem.schemas.measures.encoding.rounding import round_ratio, round_scaled, round_sqrt
-from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.sum import Sum
-from tandem.schemas.measures.variance import Stddev, Variance
+from tandem.schemas.measures.moments.mean import Mean
+from tandem.schemas.measures.moments.sum import Sum
+from tandem.schemas.measures.moments.variance import Stddev, Variance
 
 NAN, INF = math.nan, math.inf
 HUGE, TINY = 1.7976931348623157e308, 5e-324

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tandem.schemas import columns
 from tandem.schemas.measures import Measure, build, decode_rows, encode_rows, identity
-from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.mean import Mean
+from tandem.schemas.measures.moments.sum import Sum
 
 SCHEMA = pa.schema(
     [

@@ -8,17 +8,17 @@ import pytest
 from tandem.schemas import columns
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.measures import MEASURES, Measure, build, identity
-from tandem.schemas.measures.approx_distinct import ApproxDistinct
-from tandem.schemas.measures.count import Count
 from tandem.schemas.measures.distinct import Distinct
 from tandem.schemas.measures.ends import First, Last
 from tandem.schemas.measures.extremes import Max, Min
-from tandem.schemas.measures.heavy_hitters import ApproxTopK
-from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.quantiles import Quantiles
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.count import Count
+from tandem.schemas.measures.moments.mean import Mean
+from tandem.schemas.measures.moments.sum import Sum
+from tandem.schemas.measures.moments.variance import Stddev, Variance
+from tandem.schemas.measures.sketches.approx_distinct import ApproxDistinct
+from tandem.schemas.measures.sketches.heavy_hitters import ApproxTopK
+from tandem.schemas.measures.sketches.quantiles import Quantiles
 from tandem.schemas.measures.top_k import TopKCount, TopKSum
-from tandem.schemas.measures.variance import Stddev, Variance
 
 SCHEMA = pa.schema(
     [

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.schemas.measures import Measure, identity
-from tandem.schemas.measures.approx_distinct import ApproxDistinct
-from tandem.schemas.measures.heavy_hitters import ApproxTopK
-from tandem.schemas.measures.quantiles import Quantiles, _boundaries, _bucket_numbers
+from tandem.schemas.measures.sketches.approx_distinct import ApproxDistinct
+from tandem.schemas.measures.sketches.heavy_hitters import ApproxTopK
+from tandem.schemas.measures.sketches.quantiles import Quantiles, _boundaries, _bucket_numbers
 
 NAN, INF = math.nan, math.inf
 common = settings(max_examples=60, derandomize=True, deadline=None, database=None)

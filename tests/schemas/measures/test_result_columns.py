@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tandem.schemas.measures.count import Count
 from tandem.schemas.measures.distinct import Distinct
 from tandem.schemas.measures.encoding.result_columns import result_column
 from tandem.schemas.measures.extremes import Max, Min
-from tandem.schemas.measures.mean import Mean
-from tandem.schemas.measures.sum import Sum
+from tandem.schemas.measures.moments.count import Count
+from tandem.schemas.measures.moments.mean import Mean
+from tandem.schemas.measures.moments.sum import Sum
 from tandem.schemas.results import result_type, typed_column
 
 RANDOM = np.random.default_rng(7)

@@ -9,7 +9,7 @@ import pytest
 
 from tandem.schemas.measures.encoding.rounded_columns import can_divide, divided, rounded
 from tandem.schemas.measures.encoding.rounding import round_ratio, round_scaled
-from tandem.schemas.measures.exact import FLOAT_UNIT, Totals, add_up, terms_of
+from tandem.schemas.measures.moments.exact import FLOAT_UNIT, Totals, add_up, terms_of
 
 SEEDS = (1, 2)
 

@@ -9,7 +9,7 @@ import pytest
 from samples.windowed import Event, View, definition_of
 
 from tandem.schemas.errors import UserError
-from tandem.schemas.measures.count import Count
+from tandem.schemas.measures.moments.count import Count
 from tandem.schemas.time.calendars import Calendar, Period
 from tandem.schemas.time.durations import DAY, HOUR, MINUTE
 from tandem.schemas.time.instants import instant_of

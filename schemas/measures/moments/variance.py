@@ -16,7 +16,7 @@ from tandem.schemas.measures.encoding.ragged import struct_array
 from tandem.schemas.measures.encoding.rounding import round_ratio, round_sqrt
 from tandem.schemas.measures.encoding.totals import addends, count_by_group, merge_totals, sum_by_group
 from tandem.schemas.measures.encoding.values import Int64s, numbers, present, read_column
-from tandem.schemas.measures.exact import FLOAT_UNIT, TOTAL_FIELDS, Totals, add_up, terms_of
+from tandem.schemas.measures.moments.exact import FLOAT_UNIT, TOTAL_FIELDS, Totals, add_up, terms_of
 
 __all__ = ["Stddev", "Variance"]
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tandem.schemas.measures.encoding.rounded_columns import rounded
 from tandem.schemas.measures.encoding.totals import TotalMeasure
-from tandem.schemas.measures.exact import FLOAT_UNIT
+from tandem.schemas.measures.moments.exact import FLOAT_UNIT
 
 __all__ = ["Sum"]
 
