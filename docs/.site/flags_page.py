@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tandem.runners.options.commands import COMMANDS
-from tandem.runners.options.flag import Command, Flag
-from tandem.runners.options.table import flags_of
+from tandem.runners.options.flags.commands import COMMANDS
+from tandem.runners.options.flags.flag import Command, Flag
+from tandem.runners.options.flags.table import flags_of
 
 __all__ = ["PAGE", "page"]
 

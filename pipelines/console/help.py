@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from tandem.runners.options.commands import COMMANDS
-from tandem.runners.options.flag import Flag
-from tandem.runners.options.table import flags_of
+from tandem.runners.options.flags.commands import COMMANDS
+from tandem.runners.options.flags.flag import Flag
+from tandem.runners.options.flags.table import flags_of
 
 __all__ = ["flag_option", "print_help"]
 

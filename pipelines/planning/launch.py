@@ -13,8 +13,8 @@ from tandem.pipelines.console.printing import say
 from tandem.pipelines.planning.gate import gate
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.report import show_dry_run
+from tandem.runners.options.flags.table import flag_named
 from tandem.runners.options.reading import read_arguments, wants_help
-from tandem.runners.options.table import flag_named
 from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.remote_runs import code_of
 from tandem.schemas.errors import TandemError

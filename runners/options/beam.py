@@ -8,8 +8,8 @@ from typing import Final
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from tandem.runners.options.flags.table import FLAGS
 from tandem.runners.options.reading import Arguments
-from tandem.runners.options.table import FLAGS
 from tandem.schemas.errors import UserError
 
 __all__ = ["TandemOptions", "beam_options", "known_flags"]

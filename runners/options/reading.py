@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
-from tandem.runners.options.commands import COMMANDS
-from tandem.runners.options.flag import Command, Flag
+from tandem.runners.options.flags.commands import COMMANDS
+from tandem.runners.options.flags.flag import Command, Flag
+from tandem.runners.options.flags.table import flag_named, flags_of
 from tandem.runners.options.places import Home
-from tandem.runners.options.table import flag_named, flags_of
 from tandem.schemas.errors import UserError
 
 __all__ = ["Arguments", "read_arguments", "wants_help"]

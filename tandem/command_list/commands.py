@@ -7,7 +7,7 @@ from typing import Final
 
 from tandem.command_list.entry import Entry, Flags
 from tandem.command_list.groups import ALERTS, DEADLETTERS, FLINK, KEYS, PUBSUB, RESULTS, STORE, TEMPLATE
-from tandem.runners.options.commands import COMMANDS as PIPELINES
+from tandem.runners.options.flags.commands import COMMANDS as PIPELINES
 
 __all__ = ["COMMANDS"]
 

@@ -28,7 +28,6 @@ LONGER: Final[dict[str, int]] = {
 """Modules that are longer still, and how long at most: lengths here only fall."""
 FULLER: Final[dict[str, int]] = {
     "benchmarks": 17,
-    "runners/options": 17,
 }
 """Folders that show more still, without `__init__`, and how many at most."""
 

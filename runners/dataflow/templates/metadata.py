@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tandem.runners.options.commands import COMMANDS
-from tandem.runners.options.flag import Flag
-from tandem.runners.options.table import flags_of
+from tandem.runners.options.flags.commands import COMMANDS
+from tandem.runners.options.flags.flag import Flag
+from tandem.runners.options.flags.table import flags_of
 from tandem.schemas.errors import UserError
 
 __all__ = ["SEPARATOR", "TEMPLATES", "check_template", "image_spec", "metadata_of", "parameter_flags"]

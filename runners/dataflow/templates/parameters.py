@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tandem.runners.dataflow.templates.metadata import SEPARATOR, metadata_of, parameter_flags
-from tandem.runners.options.flag import Flag
+from tandem.runners.options.flags.flag import Flag
 from tandem.runners.options.reading import Arguments
 from tandem.schemas.errors import UserError
 

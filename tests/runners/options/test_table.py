@@ -15,10 +15,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.pipelines.launchables import LAUNCHABLES
 from tandem.runners.options.beam import TandemOptions, known_flags
-from tandem.runners.options.commands import COMMANDS
-from tandem.runners.options.flag import Command, Flag
+from tandem.runners.options.flags.commands import COMMANDS
+from tandem.runners.options.flags.flag import Command, Flag
+from tandem.runners.options.flags.table import FLAGS, flags_of
 from tandem.runners.options.reading import read_arguments
-from tandem.runners.options.table import FLAGS, flags_of
 from tandem.runners.options.values import MOST_SHARDS
 from tandem.schemas.buckets import BUCKETS
 

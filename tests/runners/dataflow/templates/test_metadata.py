@@ -13,8 +13,8 @@ from deployments.deploy_tools import DEPLOY, ran, tool
 from tandem.runners.dataflow.templates.launching import ENVIRONMENT, TemplateLaunch
 from tandem.runners.dataflow.templates.metadata import TEMPLATES, image_spec, metadata_of, parameter_flags
 from tandem.runners.dataflow.templates.parameters import flags_of_parameters, parameters_of, wrong_parameters
+from tandem.runners.options.flags.table import flags_of
 from tandem.runners.options.reading import read_arguments
-from tandem.runners.options.table import flags_of
 from tandem.schemas.errors import UserError
 
 PLACES: Final = ["--home=gs://b/home", "--store=postgresql://t@db/tandem?password_from=gcp:projects/p/secrets/s"]

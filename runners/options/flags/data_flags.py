@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tandem.runners.options.flag import Flag, Group
+from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.values import DURATION, WHOLE, piece_memory
 from tandem.schemas.time.instants import instant_of
 

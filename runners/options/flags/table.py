@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from tandem.runners.options.data_flags import DATA_FLAGS
-from tandem.runners.options.flag import Flag, Group
-from tandem.runners.options.run_flags import RUN_FLAGS
+from tandem.runners.options.flags.data_flags import DATA_FLAGS
+from tandem.runners.options.flags.flag import Flag, Group
+from tandem.runners.options.flags.run_flags import RUN_FLAGS
 
 __all__ = ["FLAGS", "flag_named", "flags_of"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tandem.runners.options.flag import Command
+from tandem.runners.options.flags.flag import Command
 
 __all__ = ["COMMANDS"]
 

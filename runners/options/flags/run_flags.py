@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tandem.runners.options.flag import Flag, Group
+from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.max_bad import max_bad
 from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, truth
 
