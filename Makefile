@@ -166,8 +166,8 @@ bench-backfill: setup
 	run benchmarks $(BENCH); \
 	run benchmarks --jobs clicks_wide,clicks_users --only tandem,polars,duckdb --forms parquet $(BENCH); \
 	run benchmarks.growth --events 1000000,10000000,100000000 $(GROWTH); \
-	run benchmarks.halves; \
-	run benchmarks.journal; \
+	run benchmarks.parts.halves; \
+	run benchmarks.parts.journal; \
 	run benchmarks.report; \
 	exit $$failed
 
@@ -179,7 +179,7 @@ bench-live: setup
 	run benchmarks.live --catch-up 1000000; \
 	run benchmarks.live --peer beam --seconds 20; \
 	run benchmarks.live_firing; \
-	run benchmarks.delivery; \
+	run benchmarks.parts.delivery; \
 	run benchmarks.queries --record; \
 	run benchmarks.report; \
 	exit $$failed
@@ -190,7 +190,7 @@ bench-short: setup
 	  --results $(VENV)/bench-short
 
 bench-emulator: setup
-	$(BIN)/python benchmarks/emulator.py
+	$(BIN)/python benchmarks/parts/emulator.py
 
 # Resolve the dependencies anew, with hashes, for every platform.
 lock:

@@ -14,13 +14,14 @@ import polars as pl
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import growth, halves
+from benchmarks import growth
 from benchmarks.drawing.tables import peers_detail, peers_overview
 from benchmarks.inputs.clicks import Shape, files
 from benchmarks.measuring.comparing import Comparison, Group
 from benchmarks.measuring.engines import ENGINES, Peer, Tandem
 from benchmarks.measuring.jobs import JOBS
 from benchmarks.measuring.results import Row, load
+from benchmarks.parts import halves
 from tandem.pipelines.backfill import parse
 from tandem.runners.options.reading import read_arguments
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import delivery
 from benchmarks.measuring.results import load
+from benchmarks.parts import delivery
 
 
 def test_every_result_is_delivered(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import journal, live
+from benchmarks import live
 from benchmarks.live_runs.live_traffic import BATCH, CopyQueue, prepare
+from benchmarks.parts import journal
 
 pytestmark = pytest.mark.xdist_group("processes")
 

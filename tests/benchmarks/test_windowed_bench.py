@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import windowed
 from benchmarks.measuring import windowed_jobs
 from benchmarks.measuring.results import load
+from benchmarks.parts import windowed
 
 EVENTS = 500
 

@@ -1,4 +1,4 @@
-"""What this machine's cores have for a second worker: `python -m benchmarks.halves --forms parquet,jsonl,avro`.
+"""What this machine's cores have for a second worker: `python -m benchmarks.parts.halves --forms parquet,jsonl,avro`.
 
 In turn, on the same files: one backfill with one worker; one with two; and two backfills at once, of one worker and
 half of the files each, which share nothing but the machine: no store, no lock, no step. What these make of it bounds
@@ -31,7 +31,9 @@ _JOB: Final = "clicks"
 def main(arguments: list[str] | None = None) -> int:
     """Measure what the flags choose; the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.halves", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.parts.halves",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--forms", default="parquet,jsonl,avro", help="default: parquet,jsonl,avro")
     parser.add_argument("--events", type=int, default=10_000_000, help="distinct events (default: 10000000)")

@@ -1,4 +1,4 @@
-"""How many results a second are made and delivered: `python -m benchmarks.delivery`.
+"""How many results a second are made and delivered: `python -m benchmarks.parts.delivery`.
 
 Live has counted events of many keys in some minutes, and the watermark passes them all at once: every key and minute is
 due. One deliverer makes the revisions, reads them from the outbox, publishes them to the embedded Pub/Sub, which is a
@@ -98,7 +98,9 @@ class _Segment:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, keep; the exit code is 1 where a result is missing or wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.delivery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.parts.delivery",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--keys", type=int, default=5_000)
     parser.add_argument("--minutes", type=int, default=4)

@@ -1,4 +1,4 @@
-"""How fast the journal is written and read, on one core: `python -m benchmarks.journal`.
+"""How fast the journal is written and read, on one core: `python -m benchmarks.parts.journal`.
 
 Messages are those of `inputs.clicks`, as the embedded Pub/Sub sends them: serialized pull responses of 1,000, made
 before the clock runs. Writing is all that a lane does with them but asking and acknowledging: take the responses apart,

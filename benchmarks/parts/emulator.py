@@ -1,4 +1,4 @@
-"""How fast the embedded Pub/Sub takes and gives messages: `python benchmarks/emulator.py`.
+"""How fast the embedded Pub/Sub takes and gives messages: `python benchmarks/parts/emulator.py`.
 
 A server process and one client process; the client sends requests that were serialized beforehand through raw
 gRPC stubs, so that most of what is measured is the server. Prints messages a second, and the CPU seconds of
@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TOPIC = "projects/benchmark/topics/messages"
 SUBSCRIPTION = "projects/benchmark/subscriptions/messages"
 PUBLISHER = "/google.pubsub.v1.Publisher/"

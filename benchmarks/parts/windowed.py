@@ -1,4 +1,4 @@
-"""Windowed measures beside Beam's own combiners, in turn, on the same clicks: `python -m benchmarks.windowed`.
+"""Windowed measures beside Beam's own combiners, in turn, on the same clicks: `python -m benchmarks.parts.windowed`.
 
 The job is in `measuring.windowed_jobs`. All of them run in this process on the FnApiRunner, where reading is nothing
 but handing over what is in memory, and every answer of every round is held against Beam's own: numbers, least and most
@@ -29,7 +29,9 @@ _FORMS: Final = {"dicts": "dicts, Beam's combiners", "record batches": "record b
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, keep; the exit code is 1 where an answer is wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.windowed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.parts.windowed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--events", type=int, default=200_000, help="default: 200000")
     parser.add_argument("--rounds", type=int, default=3)
