@@ -2,8 +2,8 @@
 
 `python -m benchmarks.orders --events 1000000,10000000 --keys shop,customer`. Keys aren't skewed: every shop and every
 customer is as likely as the next, so that with five-minute tiles nearly every order is a state of its own by customer.
-Each engine removes copies by the order's id, reads the same Parquet files, and is held to the same totals; disk is
-watched while Tandem works.
+Each engine removes copies by the order's id and reads the same Parquet files, one after the other, round by round. All
+values of all states are held against each other; disk is watched while Tandem works.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -24,9 +25,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.inputs.clicks import cache_folder
 from benchmarks.measuring.measure import measured
-from benchmarks.measuring.results import RESULTS, Row, record
+from benchmarks.measuring.order_values import Values, values_of
+from benchmarks.measuring.results import RESULTS, Row, median, record
 
-__all__ = ["KEYS", "main", "order_files", "orders"]
+__all__ = ["KEYS", "main", "order_files", "orders", "work_seconds"]
 
 HERE: Final = Path(__file__).resolve().parent
 KEYS: Final = {"shop": 25, "customer": 50_000}
@@ -34,8 +36,8 @@ KEYS: Final = {"shop": 25, "customer": 50_000}
 _START: Final = 1_767_225_600_000_000
 _SPAN: Final = 30 * 86_400_000_000
 _FILE_EVENTS: Final = 1_000_000
-_PEERS: Final = ("duckdb", "polars")
-_WORK: Final = re.compile(r" in ([\d.]+) s\b")
+_WORK: Final = re.compile(r"batch run .* took in .* in ([\d.]+) s,")
+"""How long a backfill says that it worked, not what it says on the way."""
 
 
 def orders(first: int, count: int, events: int) -> pa.RecordBatch:
@@ -141,6 +143,14 @@ def size_of(folder: Path) -> int:
     return found
 
 
+def work_seconds(output: str) -> float:
+    """What a backfill's output says of its work. Raises RuntimeError for one that says nothing."""
+    found = _WORK.search(output)
+    if found is None:
+        raise RuntimeError(output)
+    return float(found[1])
+
+
 def _tandem(paths: Sequence[Path], key: str, folder: Path, more: Sequence[str]) -> dict[str, float]:
     definition, watch = HERE / f"orders_by_{key}.yaml", _Disk(folder)
     files = [word for path in paths for word in ("--files", str(path))]
@@ -148,10 +158,9 @@ def _tandem(paths: Sequence[Path], key: str, folder: Path, more: Sequence[str]) 
     watch.start()
     took = measured([*command, *files, *more], cwd=HERE.parent, log=folder.with_suffix(".log"))
     peak = watch.end()
-    found = _WORK.search(took.output)
-    if took.exit_code or found is None:
+    if took.exit_code:
         raise RuntimeError(took.output)
-    figures = {"work_s": float(found[1]), "wall_s": took.wall_s, "cpu_s": took.cpu_s, "peak_mb": took.peak_mb}
+    figures = {"work_s": work_seconds(took.output), "wall_s": took.wall_s, "cpu_s": took.cpu_s, "peak_mb": took.peak_mb}
     return {**figures, "disk_peak_mb": round(peak / 1e6), "disk_mb": round(size_of(folder) / 1e6)}
 
 
@@ -169,6 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.orders", description=__doc__)
     parser.add_argument("--events", default="1000000", help="how many orders, with commas (default: 1000000)")
     parser.add_argument("--keys", default="shop,customer")
+    parser.add_argument("--rounds", type=int, default=1, help="samples of each engine, taken by turns (default: 1)")
     parser.add_argument("--tandem", default="", help="more flags of tandem backfill, as one word")
     parser.add_argument("--engines", default="tandem,duckdb,polars")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
@@ -177,47 +187,64 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.peer:
-        import time
-
         begun = time.monotonic()
         PEERS[options.peer](options.paths, options.keys, options.out)
         print(round(time.monotonic() - begun, 2))
         return 0
+    engines, more = options.engines.split(","), options.tandem.split()
     rows = []
     for events in map(int, options.events.split(",")):
         for key in options.keys.split(","):
-            for engine in options.engines.split(","):
-                rows.append(_measured(engine, events, key, options.tandem.split()))
-                print(rows[-1], flush=True)
+            rows += _compared(engines, events, key, more, options.rounds)
     record("orders", rows, folder=options.results)
     return 0
 
 
-def _measured(engine: str, events: int, key: str, more: Sequence[str]) -> Row:
+def _compared(engines: Sequence[str], events: int, key: str, more: Sequence[str], rounds: int) -> list[Row]:
+    """A row an engine. Raises RuntimeError where one counted wrong, or has another value than another engine."""
+    samples: dict[str, list[dict[str, float]]] = {engine: [] for engine in engines}
+    answers: dict[str, Values] = {}
+    for _ in range(rounds):
+        for engine in engines:
+            figures, values = _sample(engine, events, key, more)
+            print(engine, key, f"{events:,}", figures, values, flush=True)
+            samples[engine].append(figures)
+            if values.events != events:
+                raise RuntimeError(f"WRONG: {engine} counted {values.events:,} of {events:,} orders")
+            if others := [name for name, known in answers.items() if known != values]:
+                raise RuntimeError(f"WRONG: {engine} has {values}, {others[0]} has {answers[others[0]]}")
+            answers[engine] = values
+    return [_row(engine, events, key, samples, answers[engine].states) for engine in engines]
+
+
+def _row(engine: str, events: int, key: str, samples: dict[str, list[dict[str, float]]], states: int) -> Row:
+    """Its figures, and how many times another engine's median the work and the processor time are."""
+    taken = {name: {figure: [one[figure] for one in some] for figure in some[0]} for name, some in samples.items()}
+    times = {
+        f"{figure.removesuffix('_s')}_by_{other}": round((median(taken[engine][figure]) or 0) / middle, 2)
+        for other in taken
+        for figure in ("work_s", "cpu_s")
+        if other != engine and (middle := median(taken[other][figure]))
+    }
+    return Row({"engine": engine, "key": key, "events": events}, {**taken[engine], **times, "states": states})
+
+
+def _sample(engine: str, events: int, key: str, more: Sequence[str]) -> tuple[dict[str, float], Values]:
+    """(figures of one run, all that it answered)."""
     paths = order_files(events)
     with tempfile.TemporaryDirectory(prefix="tandem-orders-", dir=cache_folder()) as folder:
         if engine == "tandem":
             home = Path(folder, "home")
             home.mkdir()
             figures = _tandem(paths, key, home, more)
-            states, total = _layer_totals(home)
-        else:
-            out = Path(folder, "answers.parquet")
-            figures = _peer(engine, paths, key, out)
-            answers = pl.scan_parquet(out).select(pl.len(), pl.col("orders").sum()).collect()
-            states, total = (int(number) for number in answers.row(0))
-    if total not in (events, -1):
-        raise RuntimeError(f"WRONG: {engine} counted {total:,} of {events:,} orders")
-    return Row({"engine": engine, "key": key, "events": events}, {**figures, "states": states})
-
-
-def _layer_totals(home: Path) -> tuple[int, int]:
-    """(states, orders) of the files that a backfill wrote; -1 where it wrote rows."""
-    files = sorted(home.glob("layers/*/*/*.arrow"))
-    if not files:
-        return -1, -1
-    found = pl.concat([pl.scan_ipc(path).select(pl.len(), pl.col("orders").sum()).collect() for path in files])
-    return int(found["len"].sum()), int(found["orders"].sum())
+            files = sorted(home.glob("layers/*/*/*.arrow"))
+            if not files:
+                raise RuntimeError(
+                    f"{events:,} orders by {key} are rows of the database: --tandem '--layer-threshold 0'"
+                )
+            return figures, values_of(files, key, "__tile_start")
+        out = Path(folder, "answers.parquet")
+        return _peer(engine, paths, key, out), values_of([out], key, "tile")
 
 
 if __name__ == "__main__":
