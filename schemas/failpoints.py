@@ -43,6 +43,7 @@ STORE_FAILPOINTS: Final = (
     "after-publish",  # and committed
     "receipt",  # a repair and its receipt are written, not committed
     "layer-written",  # a file of a batch run is durable, the database doesn't name it
+    "files-swapped",  # compaction has named its files instead of older ones, not committed
     "file-removed",  # a file that nothing names is gone, the database doesn't know
     "results-drained",  # revisions of results are written, not committed
     "decisions-drained",  # verdicts and episodes of alerts are written, not committed

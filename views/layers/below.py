@@ -21,7 +21,7 @@ from tandem.views.reconcile.digests import row_words
 from tandem.views.storage.checksums import checked_states
 from tandem.views.storage.tables import batch_states
 
-__all__ = ["Replaced", "ancestors_rows", "merged_with"]
+__all__ = ["Replaced", "ancestors_rows", "layer_rows", "merged_with"]
 
 _CHUNK: Final = 400
 
@@ -57,15 +57,14 @@ def ancestors_rows(connection: sa.Connection, definition: int, chain: Chain, blo
             )
             rows = checked_states(batch_states.name, connection.execute(query))
             found += [row for row in rows if row[3] in chain]
-    return [
-        _of_run(ordinal, [row for row in found if row[3] == ordinal]) for ordinal in sorted({row[3] for row in found})
-    ]
+    return [layer_rows(found)] if found else []
 
 
-def _of_run(ordinal: int, rows: Sequence[Any]) -> LayerRows:
-    _, keys, tiles, _, events, states, _ = zip(*rows, strict=True)
+def layer_rows(rows: Sequence[Any]) -> LayerRows:
+    """Whole rows of batch_states, at least one, as columns."""
+    _, keys, tiles, ordinals, events, states, _ = zip(*rows, strict=True)
     return LayerRows(
-        ordinal,
+        np.array(ordinals, np.int64),
         pa.array(keys, pa.string()),
         np.array(tiles, np.int64),
         np.array(events, np.int64),
@@ -103,7 +102,7 @@ def _newest_of(block: pa.RecordBatch, tiles: npt.NDArray[np.int64], parts: Seque
     codes = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     every = np.concatenate([tiles, *(part.tiles for part in parts)])
     ordinals = np.concatenate(
-        [np.full(len(tiles), np.iinfo(np.int64).max), *(np.full(len(p.tiles), p.ordinal) for p in parts)]
+        [np.full(len(tiles), np.iinfo(np.int64).max), *(part.ordinals for part in parts)]
     )
     order = np.lexsort((ordinals, every, codes))
     ends = np.ones(len(order), bool)
@@ -116,7 +115,7 @@ def _newest_of(block: pa.RecordBatch, tiles: npt.NDArray[np.int64], parts: Seque
     below = below[events > 0]
     taken = pa.array(below)
     return LayerRows(
-        0,
+        np.zeros(len(below), np.int64),
         pa.concat_arrays([part.keys for part in parts]).take(taken),
         np.concatenate([part.tiles for part in parts])[below],
         events[events > 0],

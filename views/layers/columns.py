@@ -21,6 +21,7 @@ from tandem.views.rows import Compiled
 __all__ = [
     "CHECK",
     "LAYER_VERSION",
+    "RUN",
     "STATES",
     "TILE_END",
     "TILE_START",
@@ -35,14 +36,16 @@ TILE_START: Final = "__tile_start"
 TILE_END: Final = "__tile_end"
 STATES: Final = "__states"
 """binary, the states of all measures (`schemas.measures.encoding.rows`)."""
+RUN: Final = "__run"
+"""int64, the ordinal of the batch run that wrote the row, in files that hold rows of several."""
 CHECK: Final = "__check"
 """uint32, the checksum of the row's key, tile, events and states."""
 
 _INSTANT: Final = pa.timestamp("us", "UTC")
 
 
-def layer_schema(compiled: Compiled) -> pa.Schema:
-    """What a file of a definition's states holds."""
+def layer_schema(compiled: Compiled, *, of_several: bool = False) -> pa.Schema:
+    """What a file of a definition's states holds; `of_several`: rows of several batch runs."""
     fields = [
         pa.field(KEY, pa.string(), nullable=False),
         *(pa.field(field.name, field.type) for field in compiled.key_fields),
@@ -52,6 +55,7 @@ def layer_schema(compiled: Compiled) -> pa.Schema:
         *(pa.field(column.name, column.kind) for column in result_columns(compiled)),
         pa.field(STATES, pa.binary(), nullable=False),
         pa.field(CHECK, pa.uint32(), nullable=False),
+        *([pa.field(RUN, pa.int64(), nullable=False)] if of_several else []),
     ]
     about = {
         "tandem.layer": LAYER_VERSION,

@@ -18,15 +18,15 @@ import pyarrow as pa
 from tandem.schemas.buckets import BUCKETS, buckets_of
 from tandem.schemas.time.durations import DAY
 
-__all__ = ["FILE_ROWS", "LAYER_STATES", "Part", "Slot", "parts_of", "slot_of", "slots_of"]
+__all__ = ["FILE_ROWS", "GROUPS", "LAYER_STATES", "Part", "Slot", "month_of", "parts_of", "slot_of", "slots_of"]
 
 LAYER_STATES: Final = 20_000
 """A batch run of so many states, and more, writes files."""
 FILE_ROWS: Final = 1 << 18
 """States of one file, about."""
-_GROUPS: Final = 16
+GROUPS: Final = 16
 """Of buckets: a slice isn't cut finer."""
-_WIDTH: Final = BUCKETS // _GROUPS
+_WIDTH: Final = BUCKETS // GROUPS
 
 Slot = tuple[int, int]
 """Day since 1970-01-01 UTC, and group of buckets."""
@@ -49,12 +49,12 @@ class Part:
 
 def slots_of(keys: pa.Array, tiles: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The slot of each state as one number: day * 16 + group."""
-    return tiles // DAY * _GROUPS + buckets_of(keys).astype(np.int64) // _WIDTH
+    return tiles // DAY * GROUPS + buckets_of(keys).astype(np.int64) // _WIDTH
 
 
 def slot_of(number: int) -> Slot:
     """The slot of a number of `slots_of`."""
-    return divmod(number, _GROUPS)
+    return divmod(number, GROUPS)
 
 
 def parts_of(states: Mapping[Slot, int]) -> dict[Slot, Part]:
@@ -80,7 +80,7 @@ def _slices(days: Sequence[int], states: Mapping[int, int]) -> Iterator[tuple[in
     held: list[int] = []
     for day in days:
         full = sum(states[one] for one in (*held, day)) > FILE_ROWS
-        if held and (full or _month(held[0]) != _month(day)):
+        if held and (full or month_of(held[0]) != month_of(day)):
             yield held[0], held[-1]
             held = []
         held.append(day)
@@ -88,7 +88,8 @@ def _slices(days: Sequence[int], states: Mapping[int, int]) -> Iterator[tuple[in
         yield held[0], held[-1]
 
 
-def _month(day: int) -> tuple[int, int]:
+def month_of(day: int) -> tuple[int, int]:
+    """Year and month of a day: no file holds days of two."""
     try:
         date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
     except OverflowError:

@@ -20,7 +20,7 @@ from tandem.schemas.columns import EVENTS, KEY
 from tandem.schemas.errors import DamagedStoreError
 from tandem.storage.objects import ObjectMissingError
 from tandem.storage.places import open_place
-from tandem.views.layers.columns import CHECK, STATES, TILE_START
+from tandem.views.layers.columns import CHECK, RUN, STATES, TILE_START
 from tandem.views.layers.writing import BatchEntry, digest_of
 from tandem.views.reconcile.digests import Words, checks_of_words, row_words
 
@@ -49,7 +49,7 @@ class LayerFile:
 
     definition: int
     ordinal: int
-    """Of the batch run that wrote it."""
+    """Of the batch run that wrote it, or the newest that it holds rows of."""
     part: str
     place: str
     path: str
@@ -76,7 +76,8 @@ class LayerFile:
 class LayerRows:
     """Some rows of a file, in the order of key, then tile."""
 
-    ordinal: int
+    ordinals: npt.NDArray[np.int64]
+    """Of the batch runs that wrote them."""
     keys: pa.Array
     tiles: npt.NDArray[np.int64]
     events: npt.NDArray[np.int64]
@@ -90,8 +91,9 @@ class LayerRows:
     def tuples(self, definition: int) -> Iterator[tuple[int, str, int, int, int, bytes, int]]:
         """As whole rows of batch_states; their checksums were looked at."""
         keys, states = self.keys.to_pylist(), self.states.to_pylist()
-        for row in zip(keys, self.tiles.tolist(), self.events.tolist(), states, strict=True):
-            yield definition, row[0], row[1], self.ordinal, row[2], row[3], 0
+        columns = (keys, self.tiles.tolist(), self.ordinals.tolist(), self.events.tolist(), states)
+        for row in zip(*columns, strict=True):
+            yield definition, *row, 0
 
 
 def read_batches(file: LayerFile, entries: Iterable[BatchEntry]) -> Iterator[pa.RecordBatch]:
@@ -127,13 +129,15 @@ def _decoded(file: LayerFile, data: bytes) -> pa.RecordBatch:
 
 def _rows(file: LayerFile, batch: pa.RecordBatch, chosen: npt.NDArray[np.int64] | None = None) -> LayerRows:
     """Rows of a batch, all or the chosen ones, checked."""
-    part = batch.select([KEY, TILE_START, EVENTS, STATES, CHECK])
+    runs = [RUN] if RUN in batch.schema.names else []
+    part = batch.select([KEY, TILE_START, EVENTS, STATES, CHECK, *runs])
     if chosen is not None and len(chosen) < part.num_rows:
         first, last = (int(chosen[0]), int(chosen[-1])) if len(chosen) else (0, -1)
         part = part.slice(first, len(chosen)) if last - first + 1 == len(chosen) else part.take(pa.array(chosen))
     tiles = np.asarray(part.column(TILE_START).cast(pa.int64()).to_numpy(zero_copy_only=False))
     events = np.asarray(part.column(EVENTS).to_numpy(zero_copy_only=False))
-    rows = LayerRows(file.ordinal, part.column(KEY), tiles, events, part.column(STATES))
+    ordinals = part.column(RUN).to_numpy(zero_copy_only=False) if runs else np.full(part.num_rows, file.ordinal)
+    rows = LayerRows(np.asarray(ordinals, np.int64), part.column(KEY), tiles, events, part.column(STATES))
     wrong = checks_of_words(rows.words, tiles) != part.column(CHECK).to_numpy(zero_copy_only=False)
     if wrong.any():
         raise file.refused(f"the checksum of key {rows.keys[int(np.flatnonzero(wrong)[0])].as_py()} differs")

@@ -17,6 +17,7 @@ from tandem.schemas.failpoints import reached
 from tandem.storage.objects import ObjectMissingError
 from tandem.storage.places import open_place
 from tandem.views.layers.catalog import beside_database, resolved
+from tandem.views.layers.compaction.tables import compactions, rollup_files
 from tandem.views.layers.reading import LayerFile
 from tandem.views.layers.tables import batch_files, file_contents, removed_files
 from tandem.views.storage.database import Database
@@ -53,16 +54,19 @@ def forget_files(database: Database, connection: sa.Connection, run: int, now: i
     return sum(row.rows for row in found)
 
 
-def forget_file(database: Database, connection: sa.Connection, file: LayerFile, now: int) -> None:
-    """Take one file out of the tables, within a transaction."""
+def forget_file(database: Database, connection: sa.Connection, file: LayerFile, now: int) -> bool:
+    """Take one file out of the tables, within a transaction; False: compaction has replaced it meanwhile."""
     f = batch_files.c
     here = (f.definition == file.definition) & (f.batch_run == file.ordinal) & (f.part == file.part)
-    place = connection.execute(sa.select(f.place).where(here)).scalar_one()
+    place = connection.execute(sa.select(f.place).where(here, f.path == file.path)).scalar()
+    if place is None:
+        return False
     database.write_rows(connection, database.insert_new(removed_files), [(place, file.path, now)])
     for table in (batch_files, file_contents):
         c = table.c
         mine = (c.definition == file.definition) & (c.batch_run == file.ordinal) & (c.part == file.part)
         connection.execute(table.delete().where(mine))
+    return True
 
 
 def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
@@ -73,15 +77,21 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
     """
     lying = _lying(database)
     with database.write() as connection:
+        c = compactions.c
+        dead = (c.status == "BUILDING") & (c.updated_at <= now - grace)
+        connection.execute(compactions.update().where(dead).values(status="ABANDONED"))
         unknown = _note_orphans(database, connection, lying, now)
         r = removed_files.c
         due = connection.execute(sa.select(removed_files).where(r.removed_at <= now - grace)).all()
     files = size = 0
     for row in due:
         with database.read() as connection:
-            named = connection.execute(sa.select(batch_files.c.part).where(batch_files.c.path == row.path)).first()
+            named = any(
+                connection.execute(sa.select(table.c.part).where(table.c.path == row.path)).first() is not None
+                for table in (batch_files, rollup_files)
+            )
             where = open_place(resolved(connection, row.place))
-        if named is None:  # a run that was tried again may have written it once more
+        if not named:  # a run that was tried again may have written it once more
             with suppress(ObjectMissingError):
                 size += where.size(row.path)
             where.remove(row.path)
@@ -102,7 +112,8 @@ def _note_orphans(
     """
     store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
     known = {row.id: row.status for row in connection.execute(sa.select(batch_runs.c.id, batch_runs.c.status))}
-    tables = (batch_files, removed_files)
+    known |= {row.id: row.status for row in connection.execute(sa.select(compactions.c.id, compactions.c.status))}
+    tables = (batch_files, rollup_files, removed_files)
     named = {path for table in tables for path in connection.execute(sa.select(table.c.path)).scalars()}
     orphans, unknown = list[tuple[str, str, int]](), dict[str, None]()
     for place, path in lying:

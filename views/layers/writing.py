@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,11 +21,11 @@ from tandem.schemas.measures.encoding.result_columns import result_column
 from tandem.views.answers.merging import encoded_states
 from tandem.views.layers.columns import key_columns, layer_schema, result_columns
 from tandem.views.reconcile.digest_rows import RowSum
-from tandem.views.reconcile.digests import checks_of_words, row_words
+from tandem.views.reconcile.digests import Words, checks_of_words, row_words
 from tandem.views.reconcile.tile_sums import sums_by_tile
 from tandem.views.rows import Compiled
 
-__all__ = ["BATCH_ROWS", "BatchEntry", "LayerData", "digest_of", "layer_data"]
+__all__ = ["BATCH_ROWS", "BatchEntry", "LayerData", "digest_of", "layer_columns", "layer_data", "layer_of_columns"]
 
 BATCH_ROWS: Final = 8_192
 """Of one batch: what a question for one key reads."""
@@ -65,16 +65,23 @@ class LayerData:
 
 def layer_data(compiled: Compiled, block: pa.RecordBatch) -> LayerData:
     """The file of a block with the tile as generation, whose (tile, key) are all different; in any order, not empty."""
-    block = _sorted(block)
+    table, tiles, words = layer_columns(compiled, _sorted(block))
+    events = np.asarray(table.column(EVENTS).to_numpy(zero_copy_only=False))
+    return replace(layer_of_columns(table, tiles), sums=tuple(sums_by_tile(tiles, events, words)))
+
+
+def layer_columns(compiled: Compiled, block: pa.RecordBatch) -> tuple[pa.RecordBatch, npt.NDArray[np.int64], Words]:
+    """(the columns of a file of a block with the tile as generation, in its order; its tiles; its `row_words`)."""
     tiles = np.asarray(block.column(GENERATION).to_numpy(zero_copy_only=False))
     states = encoded_states(compiled.measures, block)
     words = row_words(block.column(KEY), block.column(EVENTS), states)
-    table = _columns(compiled, block, tiles, states, pa.array(checks_of_words(words, tiles)))
+    return _columns(compiled, block, tiles, states, pa.array(checks_of_words(words, tiles))), tiles, words
+
+
+def layer_of_columns(table: pa.RecordBatch, tiles: npt.NDArray[np.int64]) -> LayerData:
+    """The file of columns in the order of the key's bytes, then the tile; without sums."""
     data, head, batches = _written(table, tiles)
-    events = np.asarray(block.column(EVENTS).to_numpy(zero_copy_only=False))
-    digest = digest_of(data)
-    sums = tuple(sums_by_tile(tiles, events, words))
-    return LayerData(data, digest, block.num_rows, data[_MAGIC:head], tuple(batches), sums)
+    return LayerData(data, digest_of(data), table.num_rows, data[_MAGIC:head], tuple(batches), ())
 
 
 def digest_of(data: bytes) -> str:

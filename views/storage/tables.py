@@ -39,7 +39,7 @@ __all__ = [
     "straddlers",
 ]
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 """Goes up with every change of these tables; a store of another version is refused."""
 
 store_version = sa.Table(

@@ -1,0 +1,186 @@
+"""Joining the files and rows of a definition's batch runs, area by area, beside readers and writers.
+
+Killed at any instant it leaves files that no list names, which the next one, or `tandem prune`, finds and removes; what
+it has swapped before that stays. The disk that it takes at once is bounded: files that were replaced stay for the grace
+time, so what would take more waits for the next compaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+import sqlalchemy as sa
+
+from tandem.schemas.errors import StoreError
+from tandem.schemas.failpoints import reached
+from tandem.storage.objects import ObjectExistsError, ObjectMissingError
+from tandem.storage.places import open_place
+from tandem.views.layers.catalog import resolved, stored_place
+from tandem.views.layers.compaction.areas import Area, areas_of
+from tandem.views.layers.compaction.joining import joined_files
+from tandem.views.layers.compaction.prefix import common_prefixes
+from tandem.views.layers.compaction.swapping import NewFile, abandon_older, begin, end, swap
+from tandem.views.layers.lists import ListChangedError, revision_of
+from tandem.views.layers.tables import batch_files, removed_files
+from tandem.views.locking.turns import turn
+from tandem.views.lookups import definition_row
+from tandem.views.rows import Compiled
+from tandem.views.storage.database import Clock, Database
+from tandem.views.storage.tables import store_version
+
+__all__ = ["EXTRA_DISK", "NOTHING_COMPACTED", "Compacted", "compact", "to_compact"]
+
+EXTRA_DISK: Final = 0.25
+"""Of what batch states take: so much more may lie on disk at once because of compaction."""
+_LEAST_DISK: Final = 64 << 20
+"""Bytes that are allowed in any case."""
+_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What was joined, or would be."""
+
+    areas: int = 0
+    files: int = 0
+    """That were replaced."""
+    rows: int = 0
+    """Of the database that lie in files now."""
+    size: int = 0
+    """Bytes of the files that were replaced."""
+    written: int = 0
+    """Files that took their place."""
+    written_size: int = 0
+    waiting: int = 0
+    """Areas that would take more disk than allowed until replaced files go."""
+    waiting_size: int = 0
+
+    def plus(self, other: Compacted) -> Compacted:
+        """Both together."""
+        return Compacted(*(getattr(self, name) + getattr(other, name) for name in Compacted.__slots__))
+
+
+NOTHING_COMPACTED: Final = Compacted()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    definition: int
+    revision: int
+    """Of the list of files that it was made by."""
+    areas: list[Area]
+    """What is joined now."""
+    waiting: list[Area]
+
+    def left(self, done: Compacted) -> Compacted:
+        """What was done, with what waits."""
+        return replace(done, waiting=len(self.waiting), waiting_size=sum(area.size for area in self.waiting))
+
+
+def to_compact(database: Database, version: str, *, extra: float = EXTRA_DISK, everything: bool = False) -> Compacted:
+    """What `compact` would do, but for what it would write."""
+    plan, found = _planned(database, version, extra, everything), NOTHING_COMPACTED
+    for area in plan.areas:
+        found = found.plus(_replaced(area))
+    return plan.left(found)
+
+
+def compact(
+    database: Database,
+    compiled: Compiled,
+    place: str,
+    clock: Clock,
+    *,
+    extra: float = EXTRA_DISK,
+    everything: bool = False,
+    tell: Callable[[str], object] = print,
+) -> Compacted:
+    """Join what is worth it of a definition version; new files lie at `place`.
+
+    `extra`: how much more disk it may take at once, as a share of what files of batch states take; `everything`: join
+    large files too. Waits for another compaction of the version to end. Raises DamagedStoreError for a file that isn't
+    as it was written, StoreError where others go on changing the list.
+    """
+    with turn(database, f"{compiled.version}.compaction", tell):
+        plan = _planned(database, compiled.version, extra, everything)
+        abandon_older(database, plan.definition, clock())
+        if not plan.areas:
+            return plan.left(NOTHING_COMPACTED)
+        work = _Work(database, compiled, place, clock, f"compaction-{secrets.token_hex(6)}")
+        begin(database, plan.definition, work.name, clock())
+        try:
+            return _joined(work, plan, lambda: _planned(database, compiled.version, extra, everything))
+        finally:
+            end(database, work.name, clock())
+
+
+def _joined(work: _Work, plan: _Plan, plan_anew: Callable[[], _Plan]) -> Compacted:
+    done = NOTHING_COMPACTED
+    for _ in range(_TRIES):
+        try:
+            for step, area in enumerate(plan.areas):
+                done = done.plus(work.join(plan.definition, area, plan.revision + step))
+            return plan.left(done)
+        except ListChangedError:
+            plan = plan_anew()
+    name = work.compiled.definition.name
+    raise StoreError(f"{name}: the list of files of batch states is being changed by others: try again")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    database: Database
+    compiled: Compiled
+    place: str
+    clock: Clock
+    name: str
+
+    def join(self, definition: int, area: Area, revision: int) -> Compacted:
+        """Join one area, chosen by that revision of the list."""
+        files = list(self._written(definition, area))
+        swap(self.database, definition, self.name, revision, area, files, self.clock())
+        size = sum(len(file.layer.data) for file in files)
+        return replace(_replaced(area), written=len(files), written_size=size)
+
+    def _written(self, definition: int, area: Area) -> Iterator[NewFile]:
+        with self.database.read() as connection:
+            store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
+        for part, layer in joined_files(self.database, self.compiled, definition, area):
+            path = f"{store}/{self.name}/{part.name}-{layer.digest}.arrow"
+            with suppress(ObjectExistsError):  # its name has its digest in it
+                open_place(self.place).create(path, layer.data)
+            reached("layer-written")
+            yield NewFile(part, stored_place(self.database.url, self.place), path, layer)
+
+
+def _replaced(area: Area) -> Compacted:
+    rows, size = sum(each.rows for each in area.stored), sum(file.size for file in area.files)
+    return Compacted(areas=1, files=len(area.files), rows=rows, size=size)
+
+
+def _planned(database: Database, version: str, extra: float, everything: bool) -> _Plan:
+    with database.read() as connection:
+        definition = int(definition_row(connection, version).id)
+        revision = revision_of(connection, definition)
+        prefixes = common_prefixes(connection, definition)
+        found = [area for prefix in prefixes for area in areas_of(connection, definition, prefix, everything=everything)]
+        left = _allowed(connection, extra)
+    areas, waiting = list[Area](), list[Area]()
+    for area in found:
+        (areas if area.size <= left else waiting).append(area)
+        left -= area.size if area.size <= left else 0
+    return _Plan(definition, revision, areas, waiting)
+
+
+def _allowed(connection: sa.Connection, extra: float) -> int:
+    """Bytes that new files may take, beside replaced ones that still lie there."""
+    stored = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(batch_files.c.size), 0))).scalar_one()
+    lying = 0
+    for place, path in connection.execute(sa.select(removed_files.c.place, removed_files.c.path)):
+        with suppress(ObjectMissingError):
+            lying += open_place(resolved(connection, place)).size(path)
+    return max(int(stored * extra), _LEAST_DISK) - lying
