@@ -173,6 +173,12 @@ _OPERATE: Final = (
         "tandem prune clicks --keep 3",
     ),
     Entry(
+        "compact",
+        "operating.compact.compact",
+        "Join files and rows of many batch runs into few files; answers stay as they are.",
+        "tandem compact clicks --dry-run",
+    ),
+    Entry(
         "private",
         "operating.private.private",
         "Let nobody but you, or you and a group, reach what is in a home; what comes later is made the same way.",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tandem.commands.operating.private import exposed
+from tandem.diagnosis.compaction import compaction_findings
 from tandem.diagnosis.finding import Finding, State
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import NoStoreError, TandemError
@@ -111,6 +112,7 @@ def _store(places: Home, journal: JournalState | None, now: int) -> Iterator[Fin
         yield Finding("view store", State.OK, "can be read, and is of this version")
         for name in registered_names(store):
             yield _definition(judged(status_report(store, name), journal, now, _STALE))
+            yield from compaction_findings(store, name)
     except TandemError as error:
         yield _told("view store", error)
     finally:

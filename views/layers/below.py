@@ -101,9 +101,7 @@ def _newest_of(block: pa.RecordBatch, tiles: npt.NDArray[np.int64], parts: Seque
     keys = pa.concat_arrays([block.column(KEY), *(part.keys for part in parts)]).dictionary_encode()
     codes = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     every = np.concatenate([tiles, *(part.tiles for part in parts)])
-    ordinals = np.concatenate(
-        [np.full(len(tiles), np.iinfo(np.int64).max), *(part.ordinals for part in parts)]
-    )
+    ordinals = np.concatenate([np.full(len(tiles), np.iinfo(np.int64).max), *(part.ordinals for part in parts)])
     order = np.lexsort((ordinals, every, codes))
     ends = np.ones(len(order), bool)
     ends[:-1] = (codes[order][1:] != codes[order][:-1]) | (every[order][1:] != every[order][:-1])

@@ -22,7 +22,7 @@ from tandem.storage.places import open_place
 from tandem.views.layers.catalog import resolved, stored_place
 from tandem.views.layers.compaction.areas import Area, areas_of
 from tandem.views.layers.compaction.joining import joined_files
-from tandem.views.layers.compaction.prefix import common_prefixes
+from tandem.views.layers.compaction.prefix import common_prefixes, newest_prefixes
 from tandem.views.layers.compaction.swapping import NewFile, abandon_older, begin, end, swap
 from tandem.views.layers.lists import ListChangedError, revision_of
 from tandem.views.layers.tables import batch_files, removed_files
@@ -58,6 +58,8 @@ class Compacted:
     waiting: int = 0
     """Areas that would take more disk than allowed until replaced files go."""
     waiting_size: int = 0
+    kept: int = 0
+    """Batch runs above what may be joined, which can be served by themselves."""
 
     def plus(self, other: Compacted) -> Compacted:
         """Both together."""
@@ -75,10 +77,12 @@ class _Plan:
     areas: list[Area]
     """What is joined now."""
     waiting: list[Area]
+    kept: int
 
     def left(self, done: Compacted) -> Compacted:
         """What was done, with what waits."""
-        return replace(done, waiting=len(self.waiting), waiting_size=sum(area.size for area in self.waiting))
+        waiting = sum(area.size for area in self.waiting)
+        return replace(done, waiting=len(self.waiting), waiting_size=waiting, kept=self.kept)
 
 
 def to_compact(database: Database, version: str, *, extra: float = EXTRA_DISK, everything: bool = False) -> Compacted:
@@ -167,13 +171,16 @@ def _planned(database: Database, version: str, extra: float, everything: bool) -
         definition = int(definition_row(connection, version).id)
         revision = revision_of(connection, definition)
         prefixes = common_prefixes(connection, definition)
-        found = [area for prefix in prefixes for area in areas_of(connection, definition, prefix, everything=everything)]
+        found = [
+            area for prefix in prefixes for area in areas_of(connection, definition, prefix, everything=everything)
+        ]
         left = _allowed(connection, extra)
+        kept = sum(map(len, newest_prefixes(connection, definition))) - sum(map(len, prefixes))
     areas, waiting = list[Area](), list[Area]()
     for area in found:
         (areas if area.size <= left else waiting).append(area)
         left -= area.size if area.size <= left else 0
-    return _Plan(definition, revision, areas, waiting)
+    return _Plan(definition, revision, areas, waiting, max(kept, 0))
 
 
 def _allowed(connection: sa.Connection, extra: float) -> int:

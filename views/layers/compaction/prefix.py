@@ -19,7 +19,7 @@ _ALIVE = frozenset({"COMPLETE", "BUILDING"})
 
 
 def common_prefixes(connection: sa.Connection, definition: int, *, lock: bool = False) -> list[Chain]:
-    """Of each tree of ancestries the longest prefix that everything alive stands on; `lock`: until the transaction ends.
+    """Of each tree of ancestries the longest prefix that everything alive stands on; `lock`: it stays so until the end.
 
     A live run's base is COMPLETE as long as the run isn't dropped, or lies below one that is.
     """

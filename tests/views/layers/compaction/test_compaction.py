@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,12 @@ from tandem.views.answers.all_keys import states_of_all_keys
 from tandem.views.answers.point import all_answers, answer, series
 from tandem.views.answers.provenance import provenance
 from tandem.views.answers.reading import read_scope
-from tandem.views.layers.catalog import layer_files
 from tandem.views.layers.compaction.areas import areas_of
 from tandem.views.layers.compaction.compacting import Compacted, compact, to_compact
 from tandem.views.layers.compaction.joining import joined_files
 from tandem.views.layers.compaction.prefix import common_prefixes
 from tandem.views.layers.compaction.swapping import abandon_older, begin, swap
 from tandem.views.layers.cutting import Part
-from tandem.views.layers.lists import ListChangedError
 from tandem.views.layers.removing import GRACE
 from tandem.views.reconcile.tile_audit import read_batch_tiles
 from tandem.views.rows import BatchManifest, GenerationCounts
@@ -45,8 +42,10 @@ class History:
         store, name = self.bench.store, f"B{self.boundary + 1}"
         self.boundary += 1
         store.batch.start("v1", name, boundary=self.boundary, parent=self.run)
-        chosen = {(self.random.randrange(3) * 20 * DAY + self.random.randrange(3) * T, self.random.choice(KEYS))
-                  for _ in range(rows)}
+        chosen = {
+            (self.random.randrange(3) * 20 * DAY + self.random.randrange(3) * T, self.random.choice(KEYS))
+            for _ in range(rows)
+        }
         counted = {place: self.random.randrange(1, 9) for place in chosen}
         if clear:
             store.batch.clear_tiles(name, sorted({tile for tile, _ in chosen})[:2])
