@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from breaking.breaks import BREAKS
 from breaking.damage_checks import check_damage, check_hidden_row
+from oracles import result_checks
 from oracles.files_until import check_files_until
 from oracles.journal_checks import check_crashes_lose_nothing, check_fencing
 from oracles.routing_checks import check_border
@@ -43,11 +44,35 @@ GUARDS: dict[str, Check] = {
     "conflicts_are_judged_by_shard": check_shards,
     "resumed_runs_lose_their_shards": check_resumed,
     "live_writes_make_nothing_due": partial(check_results, "fixed", (1, 3)),
+    "repeated_writes_make_nothing_due": result_checks.check_repeated_writes,
+    "due_rows_have_a_transaction_of_their_own": result_checks.check_a_writer_dies_anywhere,
     "moves_make_nothing_due": partial(check_results, "fixed", (0, 3)),
     "every_mark_is_the_same": check_changes_meanwhile,
-    "revisions_are_not_compared": partial(check_results, "fixed", (2, 6)),
-    "taken_messages_are_replaced": partial(check_results, "fixed", (0, 5)),
+    "only_panes_drain": partial(check_results, "fixed", (1,)),
+    "panes_say_the_timing": result_checks.check_panes,
+    "revisions_are_not_compared": partial(check_results, "fixed", (12, 21)),
+    "last_revisions_are_not_compared": result_checks.check_overtaken,
+    "publications_are_not_compared": result_checks.check_overtaken,
     "timing_falls": partial(check_results, "fixed", (1, 2)),
+    "timing_alone_is_not_sent": result_checks.check_timing_rises,
+    "batch_makes_all_final": partial(check_results, "fixed", range(6)),
+    "the_live_watermark_makes_final": result_checks.check_final,
+    "any_version_takes_the_lease": result_checks.check_served_alone,
+    "any_version_drains": result_checks.check_served_alone,
+    "taken_messages_are_replaced": partial(check_results, "fixed", (0, 5)),
+    "early_messages_pile_up": result_checks.check_early_messages_wait,
+    "replacements_count_on": partial(check_results, "fixed", range(6)),
+    "the_outbox_has_a_transaction_of_its_own": result_checks.check_a_deliverer_dies_anywhere,
+    "fences_are_not_compared": result_checks.check_zombies,
+    "holders_share_a_fence": result_checks.check_zombies,
+    "leases_keep_nobody_waiting": result_checks.check_leases,
+    "messages_are_forgotten_before_they_are_sent": result_checks.check_leases,
+    "keys_are_made_when_messages_are_taken": partial(check_results, "fixed", range(6)),
+    "keys_are_of_values_alone": result_checks.check_timing_rises,
+    "nudges_are_windowed_as_results_are": result_checks.check_no_fan_out,
+    "each_key_is_a_nudge": result_checks.check_no_fan_out,
+    "every_open_window_is_early": result_checks.check_sliding_is_early_once,
+    "no_budget_is_held": result_checks.check_sliding_is_early_once,
 }
 """For each break the check that must find it."""
 
@@ -78,6 +103,7 @@ def test_a_torn_pointer_is_found() -> None:
         pytest.param(check_hidden_row, id="hidden rows"),
         pytest.param(check_files_until, id="files"),
         pytest.param(check_changes_meanwhile, id="results"),
+        *(pytest.param(check, id=name) for name, check in result_checks.checks().items()),
     ],
 )
 def test_the_intact_product_passes(check: Check) -> None:

@@ -23,15 +23,8 @@ import tandem.transforms.routing.tiles
 import tandem.views.answers.certifying
 import tandem.views.answers.reading
 import tandem.views.batch.runs
-import tandem.views.live.writing
-import tandem.views.outbox.messages
-import tandem.views.publishing.pointer
-import tandem.views.results.clocks
-import tandem.views.results.due.choosing
-import tandem.views.results.due.expanding
-import tandem.views.results.due.marking
-import tandem.views.results.revisions.draining
 import tandem.views.storage.checksums
+from breaking.result_breaks import RESULT_BREAKS
 from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
 from tandem.schemas.measures.encoding.totals import TotalMeasure
@@ -192,49 +185,6 @@ def files_tell_nothing(patch: Patch) -> None:
     patch.setattr(tandem.views.answers.certifying, "judge", lambda facts: intact(replace(facts, complete_to=facts.end)))
 
 
-def live_writes_make_nothing_due(patch: Patch) -> None:
-    """Live writes without noting what is due of results."""
-    patch.setattr(tandem.views.live.writing, "mark_live", lambda *arguments: None)
-
-
-def moves_make_nothing_due(patch: Patch) -> None:
-    """The pointer moves without noting what is due of results."""
-    patch.setattr(tandem.views.publishing.pointer, "mark_moved", lambda *arguments: None)
-
-
-def every_mark_is_the_same(patch: Patch) -> None:
-    """Who works off what is due also removes what became due meanwhile."""
-    for module in (tandem.views.results.due.marking, tandem.views.results.due.expanding):
-        patch.setattr(module, "fresh_mark", lambda: 1)
-
-
-def revisions_are_not_compared(patch: Patch) -> None:
-    """Who was overtaken between reading and writing a revision writes it all the same."""
-    intact = tandem.views.results.revisions.draining.Drainer._write
-
-    def write(self: Any, name: str, seen: Any, now: int) -> Any:
-        with self._store.database.read() as connection:
-            served = self._store.publishing.served(self._compiled.definition.name)
-            places = [(each.found.start, each.found.key) for each in seen.revisions]
-            known = tandem.views.results.due.choosing.lasts_at(connection, served.name, name, places)
-        revisions = [replace(each, last=known.get(place)) for each, place in zip(seen.revisions, places, strict=True)]
-        scope = replace(seen.scope, publication=served.ordinal)
-        return intact(self, name, replace(seen, scope=scope, revisions=revisions), now)
-
-    patch.setattr(tandem.views.results.revisions.draining.Drainer, "_write", write)
-
-
-def taken_messages_are_replaced(patch: Patch) -> None:
-    """An early message that may have been seen is changed under its number."""
-    patch.setattr(tandem.views.outbox.messages, "TAKEN", tandem.views.outbox.messages.WAITING)
-
-
-def timing_falls(patch: Patch) -> None:
-    """What changes after the watermark is early again."""
-    changed = dict.fromkeys(tandem.views.results.clocks.Timing, tandem.views.results.clocks.Timing.EARLY)
-    patch.setattr(tandem.views.results.clocks, "_CHANGED", changed)
-
-
 BREAKS: dict[str, Break] = {
     made.__name__: made
     for made in (
@@ -258,11 +208,5 @@ BREAKS: dict[str, Break] = {
         files_tell_nothing,
         conflicts_are_judged_by_shard,
         resumed_runs_lose_their_shards,
-        live_writes_make_nothing_due,
-        moves_make_nothing_due,
-        every_mark_is_the_same,
-        revisions_are_not_compared,
-        taken_messages_are_replaced,
-        timing_falls,
     )
-}
+} | RESULT_BREAKS

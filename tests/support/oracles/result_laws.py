@@ -8,13 +8,16 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import sqlalchemy as sa
 from without_runner.result_stories import Story
 
 from tandem.schemas.json_values import plain_value
+from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
 from tandem.views.answers.point import all_answers
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.results.clocks import Timing
+from tandem.views.storage.tables import batch_runs, publications
 
 
 def by_identity(messages: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -39,6 +42,27 @@ def check_revisions(messages: Sequence[dict[str, Any]]) -> None:
             assert Timing[before["timing"]] <= Timing[after["timing"]], mine
             same = [(m["timing"], m["results"], m["end"], m["withdrawn"]) for m in (before, after)]
             assert same[0] != same[1] or after["mode"] == "discarding", mine
+
+
+def check_received(story: Story) -> None:
+    """The last revision of each window and key, and no other, is the last one that was received of it."""
+    last = {places[-1]["id"] for places in by_identity(story.output.sent).values()}
+    assert last == story.last_ids(), "a last revision was written and never sent, or another one was sent after it"
+
+
+def check_final(story: Story) -> None:
+    """Whatever was sent as final was settled in what was served: by the journal at the boundary, lateness included."""
+    result = story.compiled.definition.results["r"]
+    waits = result.lateness_of(story.compiled.definition.lateness)
+    waits += result.window.gap if isinstance(result.window, SessionWindow) else 0
+    with story.store.database.read() as connection:
+        runs = sa.select(publications.c.ordinal, batch_runs.c.journal_until)
+        rows = connection.execute(runs.join(batch_runs, batch_runs.c.ordinal == publications.c.batch_run))
+        until = {row.ordinal: row.journal_until for row in rows}
+    for message in story.output.sent:
+        if message["timing"] == "FINAL":
+            settled = instant_of(message["end"]) + waits
+            assert settled <= (until.get(message["publication"]) or 0), f"final too early: {message}"
 
 
 def check_answers(story: Story) -> None:

@@ -7,19 +7,22 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from oracles.result_laws import added_up, answers, check_answers, check_revisions
+from breaking.fuses import Fuse
+from oracles.result_laws import added_up, answers, check_answers, check_final, check_received, check_revisions
 
-from tandem.schemas.errors import DeliveryError, PublishRefusedError
+from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.time.durations import MINUTE
+from tandem.verification.world.live_run import Crash
 from tandem.views.outbox.leases import LEASE
 from tandem.views.results.due.choosing import Cursor
-from tandem.views.results.due.expanding import expand_due
 from tandem.views.results.revisions.draining import Drainer
-from without_runner.result_stories import BEGIN, Capture, Event, Story, definition_of
+from tandem.views.results.due.expanding import expand_due
+from without_runner.result_stories import BEGIN, Event, Story, definition_of
 
 __all__ = ["RESULTS", "check_changes_meanwhile", "check_results"]
 
@@ -35,25 +38,13 @@ _USERS = ("ann", "bob", "cid")
 _STEPS = 45
 
 
-class Lossy(Capture):
-    """An output that may fail, or give everything on and then seem to fail."""
-
-    loses_answers = False
-
-    def send(self, messages: Sequence[Any]) -> dict[int, str]:
-        done = super().send(messages)
-        if self.loses_answers:
-            raise DeliveryError("no answer came")
-        return done
-
-
 class Wandering:
     """One story, drawn from a seed."""
 
     def __init__(self, folder: Path, seed: int, result: str) -> None:
         self.choose = Random(seed)
         self.story = Story(folder / "v.db", definition_of(result))
-        self.story.output = self.output = Lossy()
+        self.output = self.story.output
         self.story.deliverer = self.story.new_deliverer("first")
         self.story.serve()
         self.generation, self.boundary, self.minutes, self.holders = 1, 0, 0.0, 1
@@ -72,6 +63,7 @@ class Wandering:
             (self.fail, 2),
             (self.take_over, 1),
             (self.read_now_and_write_later, 2),
+            (self.die, 3),
         )
         self.choose.choices([way for way, _ in ways], [weight for _, weight in ways])[0]()
 
@@ -118,6 +110,15 @@ class Wandering:
         self.holders += 1
         self.story.wait(LEASE / 1e6)
         self.story.deliverer = self.story.new_deliverer(f"holder {self.holders}")
+
+    def die(self) -> None:
+        """A deliverer dies before or after one of its commits, and another takes over once its lease has ended."""
+        fuse = Fuse(self.story.store)
+        fuse.light(self.choose.randint(1, 5), before=self.choose.random() < 0.5)
+        with suppress(Crash):
+            self.deliver()
+        fuse.remove()
+        self.take_over()
 
     def read_now_and_write_later(self) -> None:
         """A drainer that stops between reading and writing."""
@@ -180,6 +181,8 @@ def check_changes_meanwhile() -> None:
 
 def _check(story: Story, result: str) -> None:
     check_revisions(story.output.sent)
+    check_received(story)
+    check_final(story)
     assert story.outbox() == []
     if result == "where":
         known = {place: values for place, values in answers(story).items() if values["n"] > 1 and values["amount"] < 9}

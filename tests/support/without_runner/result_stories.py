@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tandem.pipelines.delivery.deliverer import Deliverer
 from tandem.schemas.columns import GENERATION, ID, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
+from tandem.schemas.errors import DeliveryError
 from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.outbox.tables import result_outbox
@@ -58,17 +60,18 @@ def definition_of(
 
 @dataclass
 class Capture:
-    """An output that keeps what it is given, and takes nothing in while `fails` says why."""
+    """An output that keeps what it is given, takes nothing in while `fails` says why, or seems to."""
 
     sent: list[dict[str, Any]] = field(default_factory=list)
     fails: str = ""
+    loses_answers: bool = False
 
     def send(self, messages: Sequence[Any]) -> dict[int, str]:
-        from tandem.schemas.errors import DeliveryError
-
         if self.fails:
             raise DeliveryError(self.fails)
         self.sent += [json.loads(message.payload) for message in messages]
+        if self.loses_answers:
+            raise DeliveryError("no answer came")
         return {}
 
 
@@ -90,6 +93,15 @@ class Story:
         deliverer = Deliverer(self.store, self.compiled, holder, lambda: self.now)
         deliverer._writers = {output.label: self.output for output in self.compiled.definition.results["r"].to}
         return deliverer
+
+    def beside(self, compiled: CompiledDefinition, run: str) -> Story:
+        """Another version in the same store, by a run that isn't served."""
+        other = copy.copy(self)
+        other.compiled, other.version, other.run = compiled, compiled.version, run
+        other.events, other.late, other.output = [], [], Capture()
+        self.store.definitions.register(compiled, "")
+        self.store.live.start(compiled.version, run)
+        return other
 
     def serve(self, run: str = "L") -> None:
         """Start a live run and serve it."""
@@ -153,6 +165,11 @@ class Story:
     def outbox(self) -> list[sa.Row[Any]]:
         with self.store.database.read() as connection:
             return list(connection.execute(sa.select(result_outbox).order_by(result_outbox.c.ordinal)))
+
+    def last_ids(self) -> set[str]:
+        """The idempotency keys of the last revisions of all windows and keys, by the store."""
+        with self.store.database.read() as connection:
+            return set(connection.execute(sa.select(result_revisions.c.id)).scalars())
 
     def last(self) -> dict[tuple[int, str], Any]:
         """The last revision of each window (its start) and key, by the store."""
