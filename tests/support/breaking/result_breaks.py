@@ -23,11 +23,11 @@ import tandem.views.outbox.leases
 import tandem.views.outbox.messages
 import tandem.views.outbox.records
 import tandem.views.publishing.pointer
-import tandem.views.results.due.choosing
 import tandem.views.results.clocks
-import tandem.views.results.revisions.draining
+import tandem.views.results.due.choosing
 import tandem.views.results.due.expanding
 import tandem.views.results.due.marking
+import tandem.views.results.revisions.draining
 import tandem.views.results.revisions.revising
 import tandem.views.results.revisions.writing
 from tandem.pipelines.delivery.deliverer import Deliverer
@@ -247,7 +247,9 @@ def the_outbox_has_a_transaction_of_its_own(patch: Patch) -> None:
     """Revisions are committed, then their messages put: who dies in between has sent neither."""
     held = list[Any]()
     put, intact = tandem.views.outbox.records.put_records, Drainer._write
-    patch.setattr(tandem.views.results.revisions.writing, "put_records", lambda database, connection, *what: held.append(what))
+    patch.setattr(
+        tandem.views.results.revisions.writing, "put_records", lambda database, connection, *what: held.append(what)
+    )
 
     def write(self: Any, *arguments: Any) -> Any:
         del held[:]

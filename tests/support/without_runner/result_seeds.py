@@ -20,8 +20,8 @@ from tandem.schemas.time.durations import MINUTE
 from tandem.verification.world.live_run import Crash
 from tandem.views.outbox.leases import LEASE
 from tandem.views.results.due.choosing import Cursor
-from tandem.views.results.revisions.draining import Drainer
 from tandem.views.results.due.expanding import expand_due
+from tandem.views.results.revisions.draining import Drainer
 from without_runner.result_stories import BEGIN, Event, Story, definition_of
 
 __all__ = ["RESULTS", "check_changes_meanwhile", "check_results"]

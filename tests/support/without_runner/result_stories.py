@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ class Story:
         self.version = compiled.version
         self.events: list[Event] = []
         self.late: list[Event] = []
+        self.counted: list[Segment] = []
         self.output = Capture()
         self.deliverer = self.new_deliverer("first")
         self.batches, self.segments = 0, 0
@@ -98,10 +99,21 @@ class Story:
         """Another version in the same store, by a run that isn't served."""
         other = copy.copy(self)
         other.compiled, other.version, other.run = compiled, compiled.version, run
-        other.events, other.late, other.output = [], [], Capture()
+        other.events, other.late, other.output, other.counted = [], [], Capture(), []
         self.store.definitions.register(compiled, "")
         self.store.live.start(compiled.version, run)
         return other
+
+    def catch_up(self, served: Story, *, without: Sequence[str] = ()) -> None:
+        """Read the same segments as the run that is served; events of some users are filtered by this version."""
+        self.events = [event for event in served.events if event.user not in without]
+        self.late, self.counted = list(served.late), list(served.counted)
+        for segment in served.counted:
+            gone = sum(e.generation == segment.generation and e.user in without for e in served.events)
+            kept = replace(segment, routed=segment.routed - gone, filtered=gone)
+            self.store.live.write_segments(self.version, self.run, [kept])
+        for tile in sorted({self._tile(event) for event in self.events}):
+            self._write_tile(tile)
 
     def serve(self, run: str = "L") -> None:
         """Start a live run and serve it."""
@@ -186,7 +198,8 @@ class Story:
             tiles = [self._tile(event) for event in events if event.generation == generation]
             missed = tuple((tile, tiles.count(tile)) for tile in sorted(set(tiles))) if late else ()
             counts = (len(tiles), 0 if late else len(tiles))
-            segment = Segment(f"{self.run}/0", self.segments, generation, *counts, late=missed)
+            segment = Segment("L/0", self.segments, generation, *counts, late=missed)
+            self.counted.append(segment)
             self.store.live.write_segments(self.version, self.run, [segment])
 
     def _write_tile(self, tile: int) -> None:

@@ -72,8 +72,11 @@ def hold_again(
 
 
 def _windows(definition: Definition, tile: int, over: int, now: int) -> list[tuple[tuple[str, int, int], int]]:
-    """Results' windows that a tile lies in, and since when they wait."""
+    """Results' windows that a tile lies in, and since when they wait. The tile may be of another version, a smaller one
+    within one of this version's: then it is that one.
+    """
     found = []
+    tile = tile // definition.tile * definition.tile
     for name, result in _judged_and_sent(definition):
         is_open = False
         for start, end in held_windows(result, tile, definition.tile):

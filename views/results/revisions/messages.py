@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
 from typing import Any, Final
 
@@ -22,13 +23,19 @@ __all__ = ["MessageTexts"]
 
 _EXACT: Final = Context(prec=1_000)
 
+KeyColumns = Callable[[str], Sequence[str]]
+
 
 class MessageTexts:
     """Messages of one result, of one instant."""
 
-    def __init__(self, compiled: CompiledDefinition, name: str, scope: Scope, first: int) -> None:
-        """`first`: the number of a window's first revision."""
-        self._first = first
+    def __init__(
+        self, compiled: CompiledDefinition, name: str, scope: Scope, first: int, columns: KeyColumns | None = None
+    ) -> None:
+        """`first`: the number of a window's first revision. `columns`: how a stored key's values are named, which may be
+        one of a version before that is to be withdrawn.
+        """
+        self._first, self._columns = first, columns
         definition = compiled.definition
         self._mode = definition.results[name].mode
         self._names = [*definition.measures, *definition.derive_results]
@@ -48,7 +55,7 @@ class MessageTexts:
         """What is sent as a revision of this number. `base`: the answer that the revision before it had."""
         found = revision.found
         parts = (
-            f'{{"id":"{identity}",{self._head}{self._key_text(found.key)}',
+            f'{{"id":"{identity}",{self._head}{self._key_text(found)}',
             f'"start":"{_time(found.start)}","end":"{_time(found.end)}"',
             f'"revision":{number},"timing":"{revision.timing.name}","status":"{found.status}","mode":"{self._mode}"',
             f'"withdrawn":{"true" if found.answer is None else "false"},"events":{found.events}',
@@ -57,11 +64,14 @@ class MessageTexts:
         )
         return ",".join(parts)
 
-    def _key_text(self, key: str) -> str:
-        if len(self._key) == 1:
-            return f"{{{self._key[0]}:{key[1:-1]}}}"
+    def _key_text(self, found: Found) -> str:
+        names, key = self._key, found.key
+        if found.answer is None and self._columns is not None:
+            names = [compact_json(column) for column in self._columns(key)]
+        if len(names) == 1:
+            return f"{{{names[0]}:{key[1:-1]}}}"
         values = json.loads(key)
-        return "{" + ",".join(f"{n}:{compact_json(value)}" for n, value in zip(self._key, values, strict=True)) + "}"
+        return "{" + ",".join(f"{n}:{compact_json(value)}" for n, value in zip(names, values, strict=True)) + "}"
 
     def _results(self, found: Found, base: str | None) -> str:
         if self._mode == "discarding":

@@ -15,6 +15,7 @@ from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.clocks import Timing
 from tandem.views.results.revisions.closing import floor_of
 from tandem.views.results.revisions.messages import MessageTexts
+from tandem.views.results.revisions.older_keys import key_columns
 from tandem.views.results.revisions.revising import Revision, identity_of
 from tandem.views.results.tables import result_progress, result_revisions
 from tandem.views.storage.database import Database
@@ -44,7 +45,8 @@ def write_revisions(
     rows, records = list[tuple[Any, ...]](), list[Record]()
     replaced = _replaced(connection, of, name, revisions, len(result.to))
     floor = floor_of(connection, of).number
-    texts = MessageTexts(compiled, name, scope, floor + 1)
+    columns = compiled.definition.key
+    texts = MessageTexts(compiled, name, scope, floor + 1, lambda key: key_columns(connection, of, key, columns))
     for revision in revisions:
         number, base = _follows(revision, replaced, floor)
         found, key = revision.found, identity_of(compiled, name, revision, number)
