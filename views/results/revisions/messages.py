@@ -32,8 +32,8 @@ class MessageTexts:
     def __init__(
         self, compiled: CompiledDefinition, name: str, scope: Scope, first: int, columns: KeyColumns | None = None
     ) -> None:
-        """`first`: the number of a window's first revision. `columns`: how a stored key's values are named, which may be
-        one of a version before that is to be withdrawn.
+        """`first`: the number of a window's first revision. `columns`: how a stored key's values are called, maybe
+        those of a version before, which are to be withdrawn.
         """
         self._first, self._columns = first, columns
         definition = compiled.definition
