@@ -1,4 +1,4 @@
-"""Results of a world: deliverers that die, are replaced and wake up; a receiver that keeps every revision; their laws.
+"""What a world sends: deliverers that die, are replaced and wake up; a receiver that keeps every revision; their laws.
 
 What holds of all that is received: revisions of a window and key count on, timing never falls, one state has one
 idempotency key and one key one state, neighbours differ. And once nothing is due, the last revision of each window and
@@ -51,6 +51,9 @@ class Receiver:
     interrupt: Callable[[], None] | None = None
     """Called once, when messages were taken in and the deliverer doesn't know it."""
     newest: dict[Identity, dict[str, Any]] = field(default_factory=dict)
+    """Of results."""
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The newest state of each episode."""
     received: int = 0
     copies: int = 0
     _states: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -75,6 +78,9 @@ class Receiver:
             self.copies += 1
             _need(known == message, f"one idempotency key for two states: {known} and {message}")
             return
+        if message.get("kind") == "alert":
+            self._take_alert(message)
+            return
         identity = message["result"], message["start"], json.dumps(message["key"])
         before = self.newest.get(identity)
         number = before["revision"] + 1 if before is not None else 1
@@ -83,6 +89,13 @@ class Receiver:
             _need(Timing[before["timing"]] <= Timing[message["timing"]], f"timing fell: {message} after {before}")
             _need(_state(before) != _state(message) or message["mode"] == "discarding", f"nothing new: {message}")
         self.newest[identity] = message
+
+    def _take_alert(self, message: dict[str, Any]) -> None:
+        """Of an episode only a later state is sent; those that something keeps back leave gaps."""
+        before = self.alerts.get(message["episode"])
+        later = before is None or before["revision"] < message["revision"]
+        _need(later, f"an alert fell back: {message} after {before}")
+        self.alerts[message["episode"]] = message
 
 
 def _state(message: dict[str, Any]) -> tuple[Any, ...]:
@@ -113,8 +126,10 @@ class Delivery:
     def _new(self) -> Deliverer:
         self._holders += 1
         deliverer = Deliverer(self.store, self.compiled, f"holder {self._holders}", self._wall)
-        for result in self.compiled.definition.results.values():
-            deliverer._writers |= dict.fromkeys([output.label for output in result.to], self.receiver)
+        results, rules = self.compiled.definition.results.values(), self.compiled.definition.rules.values()
+        places = {place.label for result in results for place in result.to}
+        places |= {place.label for rule in rules for place in rule.to}
+        deliverer._writers |= dict.fromkeys(places, self.receiver)  # nothing reaches a place of the definition's
         return deliverer
 
     def step(self, kind: str, pick: int) -> None:

@@ -7,13 +7,15 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
+import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from processes.listening import Looking, listening
-from processes.stages import ROOT, Stage, wait_for
+from processes.ports import free_port
+from processes.stages import Stage, Tandem, wait_for
 from samples.click_traffic import CLICKS, in_order
 
 pytestmark = [
@@ -22,14 +24,17 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
+DEFINITION = ("--definition", str(CLICKS))
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
+    """Two, with a line that is no event in the second."""
     (tmp_path / "files").mkdir()
-    for number in range(2):
-        clicks = [json.loads(message) for message in in_order(random.Random(number), 20_000, number * 20_000)]
+    for number, more in enumerate(("", "no event\n")):
+        clicks = [json.loads(message) for message in in_order(random.Random(number), 500, number * 500)]
         text = "".join(json.dumps(click) + "\n" for click in clicks)
-        (tmp_path / "files" / f"{number}.jsonl").write_text(text)
+        (tmp_path / "files" / f"{number}.jsonl").write_text(text + more)
     return ["--files", f"{tmp_path}/files/*.jsonl"]
 
 
@@ -41,68 +46,93 @@ def ended(stage: Stage, *arguments: str) -> Looking:
     return looks
 
 
-def test_live_and_what_follows_it(stage: Stage) -> None:
-    stage.publish(in_order(random.Random(1), 100))
+def hold(*looks: Looking) -> None:
+    """Nobody else reaches anything that was seen, on this machine either."""
+    for each in looks:
+        assert not each.wrong
+        assert not each.common
+
+
+def stopped(processes: Sequence[Tandem]) -> None:
+    for process in processes:
+        os.killpg(process.process.pid, signal.SIGTERM)
+        assert process.end() == 0, process.said()
+
+
+def test_live_and_what_follows_it(stage: Stage, files: list[str]) -> None:
+    """Published, taken in, followed, built of the journal, and reconciled."""
+    first = files[1].replace("*", "0")
+    published = ended(stage, "publish", *DEFINITION, "--files", first, "--topic", stage.topic)
     live = stage.live([CLICKS])
     with Looking(live.process.pid) as looks:
         wait_for(
-            f"all is read; {live.said()}", lambda: (stage.home / "journal").is_dir() and len(stage.journaled()) == 100
+            f"all is read; {live.said()}", lambda: (stage.home / "journal").is_dir() and len(stage.journaled()) == 500
         )
-        follower = stage.start("live", "--definition", str(CLICKS), "--follow", "--no-screen")
+        follower = stage.start("live", *DEFINITION, "--follow", "--no-screen")
         with Looking(follower.process.pid) as following:
             wait_for(f"it is counted; {follower.said()}", lambda: len(following.seen) >= 2)
-            for process in (follower, live):
-                os.killpg(process.process.pid, signal.SIGTERM)
-                assert process.end() == 0, process.said()
+            stopped((follower, live))
     for seen in (looks, following):
-        assert not seen.wrong
-        assert not seen.common
         commands = " ".join(one.command for one in seen.seen)
         assert "tandem-prism" in commands
         assert "tandem live" in commands
     assert not any(Path(one.where).exists() for one in looks.seen)
+    built = ended(stage, "backfill", *DEFINITION)
+    reconciled = ended(stage, "reconcile", str(CLICKS))
+    hold(published, looks, following, built, reconciled)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_backfill(stage: Stage, files: list[str], workers: str) -> None:
-    looks = ended(stage, "backfill", "--definition", str(CLICKS), *files, "--workers", workers)
-    assert not looks.wrong
-    assert not looks.common
+    looks = ended(stage, "backfill", *DEFINITION, *files, "--workers", workers)
+    hold(looks)
     assert len(looks.seen) == (4 if workers == "2" else 0)
 
 
 @pytest.mark.parametrize("runner", ["PrismRunner", "apache_beam.runners.portability.prism_runner.PrismRunner"])
 def test_a_backfill_on_beams_prism_has_a_bound_one(stage: Stage, files: list[str], runner: str) -> None:
-    looks = ended(stage, "backfill", "--definition", str(CLICKS), *files, f"--runner={runner}")
-    assert not looks.wrong
-    assert not looks.common
+    looks = ended(stage, "backfill", *DEFINITION, *files, f"--runner={runner}")
+    hold(looks)
     assert any("tandem-prism" in one.command for one in looks.seen)
 
 
 @pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
 def test_a_backfill_with_beams_own_workers(stage: Stage, files: list[str], mode: str) -> None:
     flags = [f"--direct_running_mode={mode}", "--direct_num_workers=2"]
-    looks = ended(stage, "backfill", "--definition", str(CLICKS), *files, *flags)
+    looks = ended(stage, "backfill", *DEFINITION, *files, *flags)
     assert not looks.wrong
     assert len(looks.seen) >= 4
 
 
-def test_publish_reconcile_and_verify(stage: Stage, files: list[str]) -> None:
-    published = ended(stage, "publish", "--definition", str(CLICKS), *files, "--topic", stage.topic)
-    live = stage.live([CLICKS], "--until-idle", "11s")
-    assert live.end() == 0, live.said()
-    assert ended(stage, "backfill", "--definition", str(CLICKS)).wrong == set()
-    reconciled = ended(stage, "reconcile", str(CLICKS))
-    few = Path(files[1]).parent / "few.jsonl"
-    few.write_text("".join((few.parent / "0.jsonl").read_text().splitlines(keepends=True)[:200]))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tandem", "verify", str(CLICKS), str(few)], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    with Looking(process.pid) as verified:
-        assert process.wait(600) == 0
-    for looks in (published, reconciled, verified):
-        assert not looks.wrong
-        assert not looks.common
+def test_windowed(stage: Stage, files: list[str]) -> None:
+    hold(ended(stage, "windowed", *DEFINITION, *files, "--window", "1h", "--output", str(stage.folder / "windowed")))
+
+
+def test_verify(stage: Stage, files: list[str]) -> None:
+    few = stage.folder / "few.jsonl"
+    few.write_text("".join(Path(files[1].replace("*", "0")).read_text().splitlines(keepends=True)[:10]))
+    process = stage.start("verify", str(CLICKS), str(few), "--examples", "2", "--max-events", "10")
+    with Looking(process.process.pid) as looks:
+        assert process.end() == 0, process.said()
+    hold(looks)
+
+
+def test_a_server_with_its_processes(stage: Stage, files: list[str]) -> None:
+    """Statements are answered by processes of their own. A server is reached by every user of this machine."""
+    assert stage.start("backfill", *DEFINITION, *files).end() == 0
+    hold(ended(stage, "deadletters", "replay", "clicks"), ended(stage, "rebuild"))
+    port = free_port()
+    server = stage.start("serve", "--port", str(port))
+    with Looking(server.process.pid) as looks:
+        wait_for(f"it serves; {server.said()}", lambda: any(str(port) in one.where for one in looks.seen))
+        statement = json.dumps({"sql": "SELECT count(*) AS n FROM clicks", "format": "json"}).encode()
+        headers = {"Content-Type": "application/json", "Tandem-Request": "1"}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/sql", statement, headers)
+        with urllib.request.urlopen(request) as reply:
+            assert json.load(reply)
+        stopped([server])
+    assert not looks.wrong
+    assert {one.where for one in looks.seen} == {f"127.0.0.1:{port}"}
 
 
 def test_the_emulator_listens_at_loopback(emulator: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,6 +17,7 @@ from without_runner.result_stories import BEGIN, TEXT
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition, loads
 from tandem.schemas.time.durations import SECOND
+from tandem.verification.delivering import Receiver
 from tandem.verification.mismatch import Mismatch
 from tandem.verification.oracle.oracle import Oracle
 from tandem.verification.running import Found, run_schedule
@@ -34,8 +38,16 @@ def text_of(result: str) -> str:
     return TEXT.format(result=result, tile="1m", lateness="1m", measures=MEASURES)
 
 
+@dataclass(frozen=True)
+class Sent:
+    payload: str
+
+
 def run(result: str, seed: int) -> Found:
-    text = text_of(result)
+    return run_text(text_of(result), seed)
+
+
+def run_text(text: str, seed: int) -> Found:
     definition: Definition = loads(text)
     oracle, payloads = Oracle(compile_definition(definition)), visits()
     schedule = draw_schedule(definition, [oracle.event(payload) for payload in payloads], Random(seed))
@@ -48,6 +60,38 @@ def test_the_laws_hold(result: str) -> None:
     assert found.revisions > 5
     assert found.compared > 5
     assert found.kinds["deliver"] > 0
+
+
+RULES = """
+rules:
+  busy: {{window: 1m, expr: n >= 1, to: [log, {{files: {folder}/alerted}}, {{webhook: "http://127.0.0.1:9/"}}]}}
+"""
+
+
+def test_alerts_beside_results_are_held_to_their_laws_and_reach_nobody(tmp_path: Path) -> None:
+    text = text_of("{window: 1m, to: log}") + RULES.format(folder=tmp_path)
+    found = run_text(text, 3)
+    assert found.revisions > 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("revisions", "holds"),
+    [
+        pytest.param((1, 2), True, id="one after the other"),
+        pytest.param((1, 3), True, id="one kept back"),
+        pytest.param((2, 1), False, id="fallen back"),
+        pytest.param((1, 1), False, id="another state of one revision"),
+    ],
+)
+def test_an_episode_never_falls_back(revisions: tuple[int, int], holds: bool) -> None:
+    receiver = Receiver()
+    sent = [
+        Sent(json.dumps({"id": str(at), "kind": "alert", "episode": "e", "revision": revision}))
+        for at, revision in enumerate(revisions)
+    ]
+    with nullcontext() if holds else pytest.raises(Mismatch, match="fell back"):
+        receiver.send(sent)
 
 
 MADE_DUE = ("live_writes_make_nothing_due", "moves_make_nothing_due")

@@ -65,7 +65,7 @@ class Looking(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        while not self._over.wait(0.02):
+        while not self._over.wait(0.05):
             for one in set(listening(*self._roots)) - self.seen:
                 with suppress(OSError):  # it has gone meanwhile
                     self._note(one)
@@ -80,26 +80,27 @@ class Looking(threading.Thread):
 
 
 def tree(*roots: int) -> set[int]:
-    """These processes and all that descend from them, and all of their sessions."""
-    parents: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            parents.setdefault(int(fields[1]), []).append(int(folder.name))
+    """These processes and all that descend from them."""
     found, todo = set[int](), list(roots)
     while todo:
         pid = todo.pop()
         found.add(pid)
-        todo += parents.get(pid, [])
+        with suppress(OSError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                todo += map(int, (thread / "children").read_text().split())
     return found
 
 
 def listening(*roots: int) -> list[Listening]:
     """All sockets at which the processes of these trees listen."""
     found = []
+    by_namespace: dict[str, dict[str, str]] = {}
     for pid in tree(*roots):
         with suppress(OSError):
-            names = dict(_tcp(pid)) | dict(_unix(pid))
+            namespace = os.readlink(f"/proc/{pid}/ns/net")
+            if namespace not in by_namespace:
+                by_namespace[namespace] = dict(_tcp(pid)) | dict(_unix(pid))
+            names = by_namespace[namespace]
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             found += [Listening(pid, command[:100], names[inode]) for inode in _sockets(pid) if inode in names]
     return found
