@@ -14,13 +14,11 @@ import pyarrow as pa
 
 from tandem.pipelines.backtest.grid import Grid, Rows, grid_of, grid_windows, key_ranges
 from tandem.pipelines.backtest.history import History
+from tandem.pipelines.backtest.usuals import GridUsuals, References
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.automaton import OPEN, Codes, Verdict, episodes_of
-from tandem.schemas.rules.baselines import Usual, usual_of
-from tandem.schemas.rules.compiled import BaselineColumn, CompiledRule
-from tandem.schemas.rules.judging import floats_of, judged
-from tandem.schemas.rules.models import Baseline
-from tandem.schemas.rules.seasons import NONE, reference_starts
+from tandem.schemas.rules.compiled import CompiledRule
+from tandem.schemas.rules.seasons import NONE
 from tandem.schemas.time.windows import AnyWindow, Window
 
 __all__ = ["Alert", "Alerts", "Judged", "backtest", "unit_of"]
@@ -117,7 +115,7 @@ def backtest(
         if not windows:
             continue
         fields = {field.name: field for rule in group for field in rule.results}
-        references = _References(window, windows)
+        references = References(window, windows)
         for rule in group:
             references.of(rule.rule.baseline)
             results[rule.name].windows = len(windows)
@@ -143,25 +141,6 @@ def _windows(history: History, window: AnyWindow, until: int) -> tuple[tuple[int
     return tuple(each for each in grid_windows(window, history.amount.first, until) if each[1] <= until)
 
 
-class _References:
-    """Which columns of the grid each window is compared with, by what a baseline says of it."""
-
-    def __init__(self, window: AnyWindow, windows: tuple[tuple[int, int], ...]) -> None:
-        self._window, self._windows = window, windows
-        self._known: dict[str, npt.NDArray[np.int64]] = {}
-
-    def of(self, baseline: Baseline) -> npt.NDArray[np.int64]:
-        """A row for each window; the number of windows stands for one that there isn't."""
-        key = baseline.model_dump_json(include={"season", "zone", "holidays", "periods"})
-        key += str(baseline.statistic == "absolute")
-        if key not in self._known:
-            starts = reference_starts(baseline, self._window, self._windows)
-            axis = np.array([start for start, _ in self._windows], np.int64)
-            places = np.minimum(np.searchsorted(axis, starts), len(axis) - 1)
-            self._known[key] = np.where(axis[places] == starts, places, len(axis))
-        return self._known[key]
-
-
 def _judge(
     compiled: CompiledDefinition,
     rows: Rows,
@@ -169,46 +148,18 @@ def _judge(
     window: AnyWindow,
     wanted: Sequence[pa.Field],
     rules: Sequence[CompiledRule],
-    references: _References,
+    references: References,
     keys: tuple[int, int],
 ) -> list[tuple[str, npt.NDArray[np.int64], Alerts]]:
     """By rule how many windows got each verdict, and the alerts, of a range of keys."""
     grid = grid_of(compiled, rows, windows, window, wanted, keys)
-    usual, events, found = _Usuals(grid, references), grid.events.ravel(), []
+    usual, found = GridUsuals(grid, references), []
     for rule in rules:
-        columns = grid.columns | {needed.column: usual.column(rule, needed) for needed in rule.baselines}
-        codes = judged(rule, columns, events).reshape(grid.events.shape)
+        codes = usual.verdicts(rule)
         codes, skipped = _from(rule, grid, codes)
         counts = np.bincount(codes.ravel(), minlength=len(Verdict))
         found.append((rule.name, counts, _episodes(rule, grid, codes, skipped)))
     return found
-
-
-class _Usuals:
-    """The baselines of a grid; rules that say the same of them share them."""
-
-    def __init__(self, grid: Grid, references: _References) -> None:
-        self._grid, self._references = grid, references
-        self._usual: dict[tuple[str, str, int], Usual] = {}
-        self._columns: dict[tuple[str, str, int, str], pa.Array] = {}
-
-    def column(self, rule: CompiledRule, needed: BaselineColumn) -> pa.Array:
-        """One number for each cell, null where nothing is usual."""
-        baseline, least = rule.rule.baseline, rule.rule.min_events
-        place = (baseline.model_dump_json(), needed.measure, least)
-        if place not in self._usual:
-            self._usual[place] = self._of(baseline, needed.measure, least)
-        if (*place, needed.part) not in self._columns:
-            numbers = self._usual[place].part(needed.part).ravel()
-            self._columns[*place, needed.part] = pa.array(numbers, from_pandas=True)
-        return self._columns[*place, needed.part]
-
-    def _of(self, baseline: Baseline, measure: str, least: int) -> Usual:
-        events = self._grid.events
-        values = floats_of(self._grid.columns[measure]).reshape(events.shape)
-        values = np.where(events >= least, values, np.nan)
-        padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
-        return usual_of(baseline, padded[:, self._references.of(baseline)])
 
 
 def _from(rule: CompiledRule, grid: Grid, codes: Codes) -> tuple[Codes, int]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -57,6 +57,12 @@ class CompiledRule:
         content = self.rule.model_dump(mode="json", exclude=told)
         text = json.dumps(["tandem rule 1", self.definition, self.name, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def first_pass(self) -> CompiledRule:
+        """The same rule, but for that its baseline leaves no window out: by it `without_alerts` knows which to."""
+        baseline = self.rule.baseline.model_copy(update={"without_alerts": False})
+        return replace(self, rule=self.rule.model_copy(update={"baseline": baseline}))
 
     @cached_property
     def first(self) -> int | None:

@@ -102,6 +102,8 @@ class Baseline(Model):
     """Of quantiles the lower and the upper one."""
     value: float | None = None
     """Of absolute: the value."""
+    without_alerts: bool = False
+    """Windows for which `expr` holds, judged against all windows before them, aren't compared with."""
 
     @model_validator(mode="before")
     @classmethod

@@ -72,7 +72,18 @@ def choose_windows(
 
 
 def dependents(rule: CompiledRule, changed: Iterable[int], last: int | None) -> list[tuple[int, int]]:
-    """The windows up to the one that starts at `last` that are compared with any of those that changed."""
+    """The windows up to the one that starts at `last` that are compared with any of those that changed.
+
+    Where windows with alerts are left out, also those that are compared with a window that is left out, or not, by one
+    that changed.
+    """
+    found = _compared_with(rule, changed, last)
+    if found and rule.rule.baseline.without_alerts:
+        found = sorted({*found, *_compared_with(rule, {start for start, _ in found}, last)})
+    return found
+
+
+def _compared_with(rule: CompiledRule, changed: Iterable[int], last: int | None) -> list[tuple[int, int]]:
     known = set(changed)
     if not rule.baselines or not known or last is None or last <= min(known):
         return []

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.json_values import plain_value
-from tandem.schemas.rules.automaton import Codes
+from tandem.schemas.rules.automaton import Codes, Verdict
 from tandem.schemas.rules.baselines import usual_of
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.judging import floats_of, judged
@@ -74,6 +74,7 @@ class UsualAnswers:
     def __init__(self) -> None:
         self._of: int | None = None
         self._kept: OrderedDict[tuple[int, int, tuple[str, ...]], _Answers] = OrderedDict()
+        self._alerting: OrderedDict[tuple[int, str], npt.NDArray[np.bool_]] = OrderedDict()
 
     def of(
         self,
@@ -86,6 +87,7 @@ class UsualAnswers:
         """The results that are wanted of all keys of a window."""
         if self._of != scope.batch_ordinal:
             self._kept.clear()
+            self._alerting.clear()
             self._of = scope.batch_ordinal
         place = (*window, tuple(field.name for field in fields))
         if place not in self._kept:
@@ -95,6 +97,29 @@ class UsualAnswers:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(place)
         return self._kept[place]
+
+    def alerting(
+        self,
+        connection: sa.Connection,
+        scope: Scope,
+        compiled: CompiledDefinition,
+        rule: CompiledRule,
+        window: tuple[int, int],
+    ) -> npt.NDArray[np.bool_]:
+        """Of the keys of a window, in the order in which it has them, those for which `expr` holds by batch alone,
+        judged against all windows before it.
+        """
+        place, first = (window[0], rule.version), rule.first_pass
+        if place not in self._alerting:
+            found = self.of(connection, scope, compiled, window, first.told_results)
+            columns = dict(found.columns)
+            if first.told_baselines:
+                compared = _references(first, window)
+                columns |= _baselines(connection, scope, compiled, first, self, found, compared)
+            self._alerting[place] = judged(first, columns, found.events) == Verdict.ACTIVE
+            if len(self._alerting) > _MOST_WINDOWS:
+                self._alerting.popitem(last=False)
+        return self._alerting[place]
 
 
 def judge_window(
@@ -168,7 +193,10 @@ def _baselines(
         assert window is not None
         before = usual.of(connection, scope, compiled, window, fields)
         rows = np.array([before.places.get(key, -1) for key in found.places], np.int64)
-        enough = np.append(before.events >= rule.rule.min_events, False)[rows]
+        there = before.events >= rule.rule.min_events
+        if rule.rule.baseline.without_alerts:
+            there &= ~usual.alerting(connection, scope, compiled, rule, window)
+        enough = np.append(there, False)[rows]
         for name in wanted:
             values[name][:, period] = np.where(enough, np.append(floats_of(before.columns[name]), np.nan)[rows], np.nan)
     made = {name: usual_of(rule.rule.baseline, values[name]) for name in wanted}

@@ -26,6 +26,8 @@ RULES = {
     "patient": "{r: {window: 1m, expr: n >= 2, for: 1m, keep_firing_for: 2m, recover: n < 2, early: 5s, to: log}}",
     "usual": "{r: {window: 1m, expr: 'n > coalesce(baseline.n, 1)', "
     "baseline: {season: none, periods: 3, min_periods: 1}, to: log}}",
+    "steady": "{r: {window: 1m, expr: 'n > coalesce(baseline.n, 1)', "
+    "baseline: {season: none, periods: 4, min_periods: 1, without_alerts: true}, to: log}}",
     "sliding": "{r: {window: {size: 3m, every: 1m}, expr: amount > 6, no_data: keep, early: 5s, to: log}}",
     "gone": "{r: {window: 1m, expr: 'n < 2', no_data: alert, for: 1m, forget: 4m, to: log}}",
     "two": "{r: {window: 2m, expr: n >= 3, to: log}, "

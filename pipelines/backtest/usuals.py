@@ -1,0 +1,85 @@
+"""What is usual for the cells of a grid, and the verdicts on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tandem.pipelines.backtest.grid import Grid
+from tandem.schemas.rules.automaton import Codes, Verdict
+from tandem.schemas.rules.baselines import Usual, usual_of
+from tandem.schemas.rules.compiled import BaselineColumn, CompiledRule
+from tandem.schemas.rules.judging import floats_of, judged
+from tandem.schemas.rules.models import Baseline
+from tandem.schemas.rules.seasons import reference_starts
+from tandem.schemas.time.windows import AnyWindow
+
+__all__ = ["GridUsuals", "References"]
+
+
+class References:
+    """Which columns of the grid each window is compared with, by what a baseline says of it."""
+
+    def __init__(self, window: AnyWindow, windows: tuple[tuple[int, int], ...]) -> None:
+        self._window, self._windows = window, windows
+        self._known: dict[str, npt.NDArray[np.int64]] = {}
+
+    def of(self, baseline: Baseline) -> npt.NDArray[np.int64]:
+        """A row for each window; the number of windows stands for one that there isn't."""
+        key = baseline.model_dump_json(include={"season", "zone", "holidays", "periods"})
+        key += str(baseline.statistic == "absolute")
+        if key not in self._known:
+            starts = reference_starts(baseline, self._window, self._windows)
+            axis = np.array([start for start, _ in self._windows], np.int64)
+            places = np.minimum(np.searchsorted(axis, starts), len(axis) - 1)
+            self._known[key] = np.where(axis[places] == starts, places, len(axis))
+        return self._known[key]
+
+
+class GridUsuals:
+    """The baselines of a grid; rules that say the same of them share them.
+
+    `batch`: of what the windows before are, where that isn't the judged grid itself: of the same keys and windows.
+    """
+
+    def __init__(self, grid: Grid, references: References, batch: Grid | None = None) -> None:
+        self._grid, self._references, self._batch = grid, references, batch or grid
+        self._usual: dict[tuple[str, str, int], Usual] = {}
+        self._columns: dict[tuple[str, str, int, str], pa.Array] = {}
+
+    def verdicts(self, rule: CompiledRule) -> Codes:
+        """One for each key (rows) and window (columns)."""
+        return self._judged(rule, self._grid)
+
+    def usual(self, rule: CompiledRule, measure: str) -> Usual:
+        """What is usual of one result, in the shape of the grid."""
+        baseline, least = rule.rule.baseline, rule.rule.min_events
+        place = (_said(rule), measure, least)
+        if place not in self._usual:
+            values = floats_of(self._batch.columns[measure]).reshape(self._batch.events.shape)
+            there = self._batch.events >= least
+            if baseline.without_alerts:
+                there &= self._judged(rule.first_pass, self._batch) != Verdict.ACTIVE
+            values = np.where(there, values, np.nan)
+            padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
+            self._usual[place] = usual_of(baseline, padded[:, self._references.of(baseline)])
+        return self._usual[place]
+
+    def _judged(self, rule: CompiledRule, grid: Grid) -> Codes:
+        columns = grid.columns | {needed.column: self._column(rule, needed) for needed in rule.baselines}
+        return judged(rule, columns, grid.events.ravel()).reshape(grid.events.shape)
+
+    def _column(self, rule: CompiledRule, needed: BaselineColumn) -> pa.Array:
+        """One number for each cell, null where nothing is usual."""
+        place = (_said(rule), needed.measure, rule.rule.min_events, needed.part)
+        if place not in self._columns:
+            numbers = self.usual(rule, needed.measure).part(needed.part).ravel()
+            self._columns[place] = pa.array(numbers, from_pandas=True)
+        return self._columns[place]
+
+
+def _said(rule: CompiledRule) -> str:
+    """What a baseline is known by: what it says, and where windows with alerts are left out, whose alerts."""
+    baseline = rule.rule.baseline
+    return baseline.model_dump_json() + (f" {rule.version}" if baseline.without_alerts else "")
