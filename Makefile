@@ -196,7 +196,7 @@ bench-emulator: setup
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in requirements/sql.in \
-	  requirements/frames.in requirements/iceberg.in requirements/dev.in -o $(LOCK)
+	  requirements/frames.in requirements/iceberg.in requirements/plots.in requirements/dev.in -o $(LOCK)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/build.in -o requirements/build.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -22,6 +22,8 @@ __all__ = ["parse_setting", "parse_sweep", "with_settings"]
 _FIELDS: Final = ("for", "keep_firing_for", "min_events", "no_data", "forget", "from")
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _MOST_STEPS: Final = 100
+_BASELINE: Final = "baseline."
+_BOOLEANS: Final = {"true": True, "false": False}
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -59,21 +61,35 @@ def with_settings(
 
 
 def _settable(rule: Rule) -> list[str]:
-    return [*rule.params, *_FIELDS, *(f"baseline.{name}" for name in Baseline.model_fields)]
+    return [*rule.params, *_FIELDS, *(f"{_BASELINE}{name}" for name in Baseline.model_fields)]
 
 
 def _changed(compiled: CompiledDefinition, rule: CompiledRule, settings: Sequence[tuple[str, Any]]) -> CompiledRule:
-    changed = rule.rule
-    for name, value in settings:
-        if name in _settable(changed):
-            try:
-                changed = changed.model_copy(update=dict(_update(changed, name, value)))
-            except ValidationError as error:
-                raise UserError(f"--set {name}: {structural_problems(error)[0].message}") from None
-    if changed is rule.rule:
+    mine = [(name, value) for name, value in settings if name in _settable(rule.rule)]
+    if not mine:
         return rule
+    changed = rule.rule
+    of_baseline = {name.removeprefix(_BASELINE): value for name, value in mine if name.startswith(_BASELINE)}
+    try:
+        if of_baseline:  # all at once: some only go together
+            known = changed.baseline.model_dump(exclude_unset=True)
+            baseline = Baseline.model_validate({**known, **of_baseline})
+            changed = changed.model_copy(update={"baseline": baseline})
+        for name, value in mine:
+            if not name.startswith(_BASELINE):
+                changed = changed.model_copy(update=dict(_update(changed, name, value)))
+    except ValidationError as error:
+        raise UserError(_message(error, [name for name, _ in mine])) from None
     (made,) = compile_rules(compiled, {rule.name: changed})
     return replace(made, name=rule.name)
+
+
+def _message(error: ValidationError, names: Sequence[str]) -> str:
+    """One line that names the setting; several where they don't go together."""
+    problem = structural_problems(error)[0]
+    last = str(problem.path[-1]) if problem.path else ""
+    named = [name for name in names if name.rpartition(".")[2] == last]
+    return f"--set {', '.join(named or names)}: {problem.message}"
 
 
 def _update(rule: Rule, name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -81,9 +97,6 @@ def _update(rule: Rule, name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if name in rule.params:
         tried = Rule.model_validate({"window": "1d", "expr": "true", "params": {name: value}})
         yield "params", {**rule.params, **tried.params}
-    elif name.startswith("baseline."):
-        known = rule.baseline.model_dump(exclude_unset=True)
-        yield "baseline", Baseline.model_validate({**known, name.removeprefix("baseline."): value})
     else:
         tried = Rule.model_validate({"window": "1d", "expr": "true", name: value})
         attribute = next(a for a, info in Rule.model_fields.items() if (info.alias or a) == name)
@@ -96,4 +109,4 @@ def _value(text: str) -> Any:
     try:
         return float(text)
     except ValueError:
-        return text
+        return _BOOLEANS.get(text, text)

@@ -68,6 +68,12 @@ _ASK: Final = (
         "tandem query clicks --key home --from 2026-01-04 --to 2026-01-06",
     ),
     Entry(
+        "baselines",
+        "asking.baselines.baselines",
+        "Show what is usual for a key, window by window, by batch alone, beside what it had, and its alerts.",
+        "tandem baselines clicks --key home --rule busy --plot busy.html",
+    ),
+    Entry(
         "export",
         "asking.export.export",
         "Write the answers of every key and step that holds an event, all of one instant, sorted by key and time.",

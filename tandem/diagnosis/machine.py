@@ -22,6 +22,7 @@ _EXTRAS: Final = {
     "sql": ("duckdb", "`tandem sql`"),
     "postgres": ("psycopg", "a view store in PostgreSQL"),
     "gcp": ("google.cloud.bigquery", "Dataflow"),
+    "plots": ("matplotlib", "`tandem baselines --plot FILE.png`"),
     "frames": ("polars", "Polars and pandas from `tandem.connect`"),
 }
 """By extra a package that only it brings, and what it is for."""
