@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tandem.pipelines.backtest.grid import Grid, Rows, grid_of, grid_windows, key_ranges
 from tandem.pipelines.backtest.history import History
-from tandem.pipelines.backtest.usuals import GridUsuals, References
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.automaton import OPEN, Codes, Verdict, episodes_of
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.seasons import NONE
 from tandem.schemas.time.windows import AnyWindow, Window
+from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
+from tandem.views.grids.usuals import GridUsuals, References
 
 __all__ = ["Alert", "Alerts", "Judged", "backtest", "unit_of"]
 
@@ -109,7 +109,7 @@ def backtest(
 ) -> list[Judged]:
     """What rules make of a history, of the windows that end by `until` (microseconds UTC)."""
     results = {rule.name: Judged(rule) for rule in rules}
-    rows = Rows.of(history)
+    rows = Rows.of(history.block)
     for window, group in _by_window(rules):
         windows = _windows(history, window, until)
         if not windows:

@@ -10,8 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
-from tandem.pipelines.backtest.grid import Grid, Rows, grid_of, grid_windows
-from tandem.pipelines.backtest.usuals import GridUsuals, References
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.suggestions import suggestion
@@ -24,6 +22,8 @@ from tandem.schemas.rules.seasons import look_back
 from tandem.views.answers.merging import decode_states
 from tandem.views.answers.reading import Scope, TileRow, read_scope, tile_rows
 from tandem.views.decisions.listing import alerts
+from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows
+from tandem.views.grids.usuals import GridUsuals, References
 from tandem.views.store import ViewStore
 
 __all__ = ["AlertSpan", "BaselineSeries", "baseline_series", "measure_of"]

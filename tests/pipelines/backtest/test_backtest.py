@@ -190,7 +190,7 @@ def test_few_keys_at_a_time_are_all_keys_at_once(
 ) -> None:
     rules = rules_of(compiled, r={"window": "1h", "expr": "amount > baseline.amount.high"})
     (together,) = backtest(compiled, history, rules, BEGIN + DAYS * DAY)
-    monkeypatch.setattr("tandem.pipelines.backtest.grid._CELLS", 1)
+    monkeypatch.setattr("tandem.views.grids.results._CELLS", 1)
     (apart,) = backtest(compiled, history, rules, BEGIN + DAYS * DAY)
     assert together.alerts == apart.alerts
     assert together.alerts

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tandem.pipelines.backtest.grid import Grid
 from tandem.schemas.rules.automaton import Codes, Verdict
 from tandem.schemas.rules.baselines import Usual, usual_of
 from tandem.schemas.rules.compiled import BaselineColumn, CompiledRule
@@ -14,6 +13,7 @@ from tandem.schemas.rules.judging import floats_of, judged
 from tandem.schemas.rules.models import Baseline
 from tandem.schemas.rules.seasons import reference_starts
 from tandem.schemas.time.windows import AnyWindow
+from tandem.views.grids.results import Grid
 
 __all__ = ["GridUsuals", "References"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tandem.pipelines.backtest.history import History
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.result_columns import result_columns, spread_out
@@ -49,9 +48,9 @@ class Rows:
     """One more than there are keys."""
 
     @classmethod
-    def of(cls, history: History) -> Rows:
-        """Sorted by key, then time."""
-        encoded = history.block.column(KEY).dictionary_encode()
+    def of(cls, block: pa.RecordBatch) -> Rows:
+        """Of states in the order of time, with the start of the unit as their generation: sorted by key, then time."""
+        encoded = block.column(KEY).dictionary_encode()
         names = np.array(encoded.dictionary.to_pylist(), object)
         order = np.argsort(names, kind="stable")
         rank = np.empty(len(names), np.int64)
@@ -59,7 +58,7 @@ class Rows:
         codes = rank[encoded.indices.to_numpy(zero_copy_only=False)] if len(names) else np.zeros(0, np.int64)
         rows = np.argsort(codes, kind="stable")  # the block is in the order of time
         first = np.searchsorted(codes[rows], np.arange(len(names) + 1))
-        return cls(history.block.take(pa.array(rows)), tuple(names[order].tolist()), first.astype(np.int64))
+        return cls(block.take(pa.array(rows)), tuple(names[order].tolist()), first.astype(np.int64))
 
 
 def grid_windows(window: AnyWindow, start: int, end: int) -> tuple[tuple[int, int], ...]:
