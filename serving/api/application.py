@@ -32,6 +32,7 @@ from tandem.serving.api.routes import (
     sql,
     watching,
 )
+from tandem.serving.api.routes.outcomes import alerts, backtests, results, silences
 from tandem.serving.api.settings import Settings, check_settings
 from tandem.serving.api.store.reading import Readers
 from tandem.serving.api.streams import Streams
@@ -93,7 +94,8 @@ def _framework(service: Service) -> FastAPI:
         },
     )
     app.state.service = service
-    for routes in (definitions, exports, explaining, sql, watching, installation, health, kinds, pages):
+    outcomes = alerts, silences, results, backtests
+    for routes in (definitions, exports, explaining, sql, watching, *outcomes, installation, health, kinds, pages):
         app.include_router(routes.router)
     app.mount("/static", pages.files())
     return app

@@ -18,9 +18,11 @@ from tandem.serving.api.problems import Problem, problem_of
 from tandem.serving.api.replies import Reply
 from tandem.serving.api.store.reading import Readers
 
-__all__ = ["EVENT_STREAM", "Streams"]
+__all__ = ["EVENT_STREAM", "QUIET", "Streams", "event", "problem_event"]
 
 EVENT_STREAM: Final = "text/event-stream"
+QUIET: Final = b": quiet\n\n"
+"""A comment."""
 _LOOK_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 15.0
 """After which a comment is sent, so that nothing on the way takes the stream for dead."""
@@ -66,21 +68,32 @@ class Streams:
         A question that can't be answered just now is a `problem` event, and is asked again.
         """
         try:
-            while not self._stopped and allowed():
-                moved = self._moved
+            async for looked in self.turns(allowed):
+                if not looked:
+                    yield QUIET
+                    continue
                 try:
                     reply = await ask()
                     if reply.tag != known:
                         known = reply.tag
-                        yield _event("answer", reply.body, known)
+                        yield event("answer", reply.body, known)
                 except (Problem, TandemError) as error:
-                    yield _event("problem", (error if isinstance(error, Problem) else problem_of(error)).body())
-                while not await _within(moved, _QUIET_SECONDS) and not self._stopped:
-                    yield b": quiet\n\n"
-                    if not allowed():
-                        return
+                    yield problem_event(error)
         finally:
             self.end()
+
+    async def turns(self, allowed: Callable[[], bool]) -> AsyncIterator[bool]:
+        """True at once, and whenever the store has changed: time to look again. False where nothing has for a while.
+
+        As long as whoever looks is allowed to, and the server goes on.
+        """
+        while not self._stopped and allowed():
+            moved = self._moved
+            yield True
+            while not await _within(moved, _QUIET_SECONDS) and not self._stopped:
+                yield False
+                if not allowed():
+                    return
 
     async def _look(self) -> None:
         while self._open and not self._stopped:
@@ -101,7 +114,12 @@ async def _within(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _event(kind: str, body: bytes, tag: str | None = None) -> bytes:
+def problem_event(error: Problem | TandemError) -> bytes:
+    """What can't be answered just now."""
+    return event("problem", (error if isinstance(error, Problem) else problem_of(error)).body())
+
+
+def event(kind: str, body: bytes, tag: str | None = None) -> bytes:
     """One event; its data is JSON on one line, so nothing in it begins another."""
     number = f"id: {tag}\n".encode() if tag is not None else b""
     return b"event: " + kind.encode() + b"\n" + number + b"data: " + body + b"\n\n"

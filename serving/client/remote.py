@@ -13,6 +13,7 @@ from tandem.schemas.errors import LaunchError, UserError
 from tandem.schemas.privacy.secrets import redacted
 from tandem.serving.client.local import asked_text
 from tandem.serving.client.values import (
+    Client,
     ClientAnswer,
     ClientSeries,
     ClientTable,
@@ -29,7 +30,7 @@ _TIMEOUT: Final = (5, 120)
 _NAMES: Final = {"start": "from", "end": "to"}
 
 
-class RemoteClient:
+class RemoteClient(Client):
     """See `tandem.serving.client.values.Client`. Connections are kept; one client is for one thread at a time."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
@@ -67,28 +68,56 @@ class RemoteClient:
         reply = self._sent("POST", f"{self._url}/api/v1/sql", json={"sql": statement, "format": "arrow"})
         return ClientTable(_table(reply), reply.headers.get("tandem-whole") == "true")
 
+    def alerts(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
+        """Alerts, those that began last first."""
+        states = asked.pop("state", None)
+        more = {"state": [states] if isinstance(states, str) else list(states)} if states else {}
+        firing = {"firing": "true"} if asked.pop("firing", False) else {}
+        found: list[dict[str, Any]] = self._asked(name, "alerts", key, {**asked, **firing}, more).json()["alerts"]
+        return found
+
+    def alert(self, name: str, alert: str) -> dict[str, Any]:
+        """One alert, with what it was decided by."""
+        found: dict[str, Any] = self._get(f"{_path(name)}/alerts/{quote(alert, safe='')}").json()
+        return found
+
+    def results(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
+        """Last revisions of results, the newest windows first."""
+        found: list[dict[str, Any]] = self._asked(name, "results", key, asked).json()["results"]
+        return found
+
+    def acknowledge(self, name: str, alert: str, note: str = "") -> None:
+        """Note that an alert is seen; the server takes it from operators."""
+        self._post(f"{_path(name)}/alerts/{quote(alert, safe='')}/acknowledge", {"note": note})
+
+    def silence(self, name: str, last: str, note: str, *, rule: str | None = None, key: Key = None) -> int:
+        """Send nothing of a rule or key for a while; likewise."""
+        body = {"for": last, "note": note, "rule": rule, "key": self._key(name, key)}
+        return int(self._post(f"{_path(name)}/silences", body)["silence"])
+
     def close(self) -> None:
         """Close its connections."""
         self._session.close()
 
-    def __enter__(self) -> RemoteClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _asked(self, name: str, what: str, key: Key, asked: dict[str, Any]) -> requests.Response:
+    def _asked(
+        self, name: str, what: str, key: Key, asked: dict[str, Any], more: dict[str, Any] | None = None
+    ) -> requests.Response:
         parameters = {_NAMES.get(each, each): asked_text(value) for each, value in asked.items()}
-        columns = [] if key is None or isinstance(key, str) else self._key_columns(name)
-        parameters["key"] = key_parameter(key, columns)
-        return self._get(f"/definitions/{quote(name, safe='')}/{what}", parameters)
+        return self._get(f"{_path(name)}/{what}", {**parameters, **(more or {}), "key": self._key(name, key)})
+
+    def _key(self, name: str, key: Key) -> str | None:
+        return key_parameter(key, [] if key is None or isinstance(key, str) else self._key_columns(name))
 
     def _key_columns(self, name: str) -> list[str]:
-        found = self._get(f"/definitions/{quote(name, safe='')}").json()
+        found = self._get(_path(name)).json()
         return [each["name"] for each in found["key"]]
 
     def _get(self, path: str, parameters: dict[str, Any] | None = None) -> requests.Response:
         return self._sent("GET", f"{self._url}/api/v1{path}", params=parameters)
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = self._sent("POST", f"{self._url}/api/v1{path}", json=body).json()
+        return found
 
     def _sent(self, method: str, url: str, **more: Any) -> requests.Response:
         """Raises UserError for what the server refuses, with what it says to do, LaunchError where there is none."""
@@ -101,6 +130,10 @@ class RemoteClient:
         if reply.status_code == 200:
             return reply
         raise UserError(_problem(reply))
+
+
+def _path(name: str) -> str:
+    return f"/definitions/{quote(name, safe='')}"
 
 
 def _problem(reply: requests.Response) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -84,30 +85,58 @@ class ClientSeries(ClientTable):
     """Of all of it."""
 
 
-class Client(Protocol):
+class Client(ABC):
     """An installation that is asked. Calls raise TandemError, in one line that says what to do."""
 
+    @abstractmethod
     def definitions(self) -> list[str]:
         """The names of what can be asked."""
 
+    @abstractmethod
     def answer(self, name: str, key: Key = None, **asked: Any) -> ClientAnswer:
         """The answer of one key. `asked`: window, at, start, end, since, zone, first_day, measures."""
 
+    @abstractmethod
     def series(self, name: str, key: Key = None, **asked: Any) -> ClientSeries:
         """Its answers step by step. `asked`: as for `answer`, and step, where."""
 
+    @abstractmethod
     def answers(self, name: str, **asked: Any) -> ClientTable:
         """Of every key and step that has events. `asked`: step or window, start, end, key, measures, where, zone."""
 
+    @abstractmethod
     def sql(self, statement: str) -> ClientTable:
         """The rows of one SELECT; see `tandem sql`."""
 
+    @abstractmethod
+    def alerts(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
+        """Alerts, those that began last first. `asked`: rule, state (one or a list), firing, start, end, limit."""
+
+    @abstractmethod
+    def alert(self, name: str, alert: str) -> dict[str, Any]:
+        """One alert by its id, or the beginning of it; `states` are what it was decided by."""
+
+    @abstractmethod
+    def results(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
+        """Last revisions of results, the newest windows first. `asked`: result, start, end, limit."""
+
+    @abstractmethod
+    def acknowledge(self, name: str, alert: str, note: str = "") -> None:
+        """Note that an alert is seen; a server takes it from operators."""
+
+    @abstractmethod
+    def silence(self, name: str, last: str, note: str, *, rule: str | None = None, key: Key = None) -> int:
+        """Send nothing of a rule or key for a duration (`2h`), and return the silence's number; likewise."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of what is open."""
 
-    def __enter__(self) -> Client: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def answer_of(data: Mapping[str, Any]) -> ClientAnswer:

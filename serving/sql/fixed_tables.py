@@ -11,9 +11,11 @@ import pyarrow as pa
 
 from tandem.schemas.privacy.printable import json_text
 from tandem.serving.installation.dead_letters import Filters, find, target_of
+from tandem.serving.outcomes.alert_data import alert_status
 from tandem.serving.sql.relation import Reading, Relation
 from tandem.views.answers.point import FOR_EVER
 from tandem.views.answers.reading import late_by_tile, read_scope
+from tandem.views.decisions.listing import alerts
 from tandem.views.reconcile.receipts import drift_points
 from tandem.views.report import status_report
 from tandem.views.results.listing import revisions
@@ -95,16 +97,28 @@ def _dead_letters(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]
         )  # fmt: skip
 
 
+def _alerts(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
+    span = bounds.lowest.get("since", -FOR_EVER), bounds.highest.get("since", FOR_EVER - 1) + 1
+    rule, key, visible = bounds.equal.get("rule"), bounds.equal.get("key"), source.visible(name)
+    with source.store.database.read() as connection:
+        rows = alerts(connection, name, rule=rule, key=key, span=span, visible=visible, most=FOR_EVER)
+    for row in rows:
+        yield (
+            row.id, row.rule, row.version, row.key, row.state, alert_status(row), row.since, row.fired, row.until,
+            row.resolved, row.revision, bool(row.told), row.into or None, row.created_at, row.changed_at,
+            row.acknowledged_by or None, row.acknowledged_at or None, row.note or None,
+        )  # fmt: skip
+
+
 def _results(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
     visible = source.visible(name)
     span = bounds.lowest.get("start", -FOR_EVER), bounds.highest.get("start", FOR_EVER - 1) + 1
     with source.store.database.read() as connection:
         asked = bounds.equal.get("result"), bounds.equal.get("key")
-        found = revisions(connection, name, *asked, span, most=FOR_EVER)
+        found = revisions(connection, name, *asked, span, most=FOR_EVER, visible=visible)
     for row in found:
-        if visible is None or visible(row.key):
-            answer = json_text(row.results) if row.results is not None else None
-            yield row.result, row.start, row.end, row.key, row.revision, row.timing, row.events, answer, row.id
+        answer = json_text(row.results) if row.results is not None else None
+        yield row.result, row.start, row.end, row.key, row.revision, row.timing, row.events, answer, row.id
 
 
 def _generations(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
@@ -148,6 +162,16 @@ FIXED_TABLES: Final = {
         },
         _dead_letters,
     ),
+    "alerts": FixedTable(
+        {
+            "alert": _TEXT, "rule": _TEXT, "rule_version": _TEXT, "key": _TEXT, "state": _TEXT, "status": _TEXT,
+            "since": _TIME, "fired": _TIME, "until": _TIME, "resolved": _TIME, "revision": _NUMBER, "sent": pa.bool_(),
+            "merged_into": _TEXT, "created": _TIME, "changed": _TIME, "acknowledged_by": _TEXT, "acknowledged": _TIME,
+            "note": _TEXT,
+        },
+        _alerts,
+        of_keys=True,
+    ),
     "results": FixedTable(
         {
             "result": _TEXT, "start": _TIME, "end": _TIME, "key": _TEXT, "revision": _NUMBER, "timing": _TEXT,
@@ -177,7 +201,7 @@ FIXED_TABLES: Final = {
         _drift,
     ),
 }  # fmt: skip
-"""`late`: late events that batch hasn't come to, by tile. `dead_letters`: with their payloads. `results`: last
-revisions; `key` and `results` are JSON. `generations`: what live runs counted. `publications`: what was served when.
-`drift`: live against batch, by tile and generation.
+"""`late`: late events that batch hasn't come to, by tile. `dead_letters`: with their payloads. `alerts`: as they are
+now; `key` is JSON. `results`: last revisions; `key` and `results` are JSON. `generations`: what live runs counted.
+`publications`: what was served when. `drift`: live against batch, by tile and generation.
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,11 @@ import sqlalchemy as sa
 from tandem.schemas.rules.settling import ENDED, State
 from tandem.views.decisions.tables import decision_episodes, decision_receipts, decision_silences
 
-__all__ = ["RuleReport", "alert_row", "alerts", "receipts_of", "rule_reports", "silences"]
+__all__ = ["RuleReport", "Visible", "alert_row", "alerts", "newest_changes", "receipts_of", "rule_reports", "silences"]
 
 Row = sa.Row[Any]
+Visible = Callable[[str], bool] | None
+"""Whether a key (canonical) is shown to whoever asks; None where all are."""
 
 
 def alerts(
@@ -26,9 +29,13 @@ def alerts(
     states: Sequence[str] = (),
     firing: bool = False,
     span: tuple[int, int] | None = None,
+    changed: tuple[int, int] | None = None,
+    visible: Visible = None,
     most: int = 1_000,
 ) -> list[Row]:
-    """Episodes, those that began last first. `firing`: only those that go on; `span`: that began in it."""
+    """Episodes, those that began last first. `firing`: only those that go on; `span`: that began in it; `changed`: that
+    changed at or after the first, or were acknowledged at or after the second (wall clocks).
+    """
     e = decision_episodes.c
     query = sa.select(decision_episodes).where(e.name == name)
     for column, value in ((e.rule, rule), (e.key, key)):
@@ -40,15 +47,34 @@ def alerts(
         query = query.where(e.resolved.is_(None), e.state.not_in([state.value for state in ENDED]))
     if span is not None:
         query = query.where(e.since >= span[0], e.since < span[1])
-    return list(connection.execute(query.order_by(e.since.desc(), e.rule, e.key, e.ordinal).limit(most)))
+    if changed is not None:
+        query = query.where((e.changed_at >= changed[0]) | (e.acknowledged_at >= changed[1]))
+    query = query.order_by(e.since.desc(), e.rule, e.key, e.ordinal)
+    return _seen(connection, query, visible, most)
 
 
-def alert_row(connection: sa.Connection, name: str, episode: str) -> Row | None:
-    """An episode by its id, or by the beginning of it where that is of one alone."""
+def alert_row(connection: sa.Connection, name: str, episode: str, visible: Visible = None) -> Row | None:
+    """An episode by its id, or by the beginning of it where that is of one alone of those that are shown."""
     e = decision_episodes.c
     query = sa.select(decision_episodes).where(e.name == name, e.id.startswith(episode, autoescape=True))
-    found = connection.execute(query.limit(2)).all()
+    found = _seen(connection, query, visible, 2)
     return found[0] if len(found) == 1 else None
+
+
+def newest_changes(connection: sa.Connection, name: str) -> tuple[int, int]:
+    """When an episode changed last, and was acknowledged last (by the clocks of who did); 0 where none was."""
+    e = decision_episodes.c
+    query = sa.select(sa.func.max(e.changed_at), sa.func.max(e.acknowledged_at)).where(e.name == name)
+    changed, acknowledged = connection.execute(query).one()
+    return int(changed or 0), int(acknowledged or 0)
+
+
+def _seen(connection: sa.Connection, query: sa.Select[Any], visible: Visible, most: int) -> list[Row]:
+    """The first rows of keys that are shown; hidden ones count nowhere."""
+    if visible is None:
+        return list(connection.execute(query.limit(most)))
+    rows: Iterable[Row] = connection.execute(query)
+    return list(itertools.islice((row for row in rows if visible(row.key)), most))
 
 
 def receipts_of(connection: sa.Connection, episode: str) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +47,11 @@ def revisions(
     key: str | None = None,
     span: tuple[int, int] | None = None,
     most: int = 1_000,
+    visible: Callable[[str], bool] | None = None,
 ) -> list[RevisionRow]:
-    """The last revisions of windows that start in a span, the newest windows first."""
+    """The last revisions of windows that start in a span, the newest windows first. `visible`: of keys (canonical) for
+    which it is true; None for all.
+    """
     r = result_revisions.c
     query = sa.select(result_revisions).where(r.name == name)
     if result is not None:
@@ -56,7 +60,9 @@ def revisions(
         query = query.where(r.key == key)
     if span is not None:
         query = query.where(r.start >= span[0], r.start < span[1])
-    rows = connection.execute(query.order_by(r.start.desc(), r.result, r.key).limit(most))
+    query = query.order_by(r.start.desc(), r.result, r.key)
+    every: Iterable[Any] = connection.execute(query.limit(most) if visible is None else query)
+    rows = every if visible is None else itertools.islice((row for row in every if visible(row.key)), most)
     return [
         RevisionRow(
             *(row.result, row.start, row.end, row.key, row.revision, Timing(row.timing).name, row.events),

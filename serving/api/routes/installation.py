@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from tandem.schemas.errors import TandemError
 from tandem.serving.api.answering import Asking
 from tandem.serving.api.context import Operator, Service, TheService, Viewer, response_of
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.replies import Reply, json_reply
 from tandem.serving.api.routes.documented import PROBLEMS, tagged_json
+from tandem.serving.api.routes.operating import noted, operated
 from tandem.serving.installation.dead_letter_data import letter_data
 from tandem.serving.installation.dead_letters import Filters, Found, Target, find, target_of
 from tandem.serving.installation.drift_data import key_data, point_data, receipt_data
@@ -21,7 +20,6 @@ from tandem.serving.installation.health import judged
 from tandem.serving.installation.journal_state import existing_state
 from tandem.serving.installation.replaying import ReplayPlaces, replay_letters
 from tandem.serving.installation.status_data import publication_data, status_data
-from tandem.serving.security.principals import Principal
 from tandem.views.reconcile.receipts import drift_points, receipt_keys, reconciliation_values
 from tandem.views.report import status_report
 from tandem.views.rows import DeadLetterStatus
@@ -105,7 +103,7 @@ async def drop(request: Request, name: str, asked: ChosenLetters, service: TheSe
         )
         return json_reply({"dropped": dropped})
 
-    return response_of(request, await _operated(service, principal, name, "drop-dead-letters", about, work))
+    return response_of(request, await operated(service, principal, name, "drop-dead-letters", about, work))
 
 
 @router.post("/dead-letters/replay", summary="Send dead letters again", responses=tagged_json())
@@ -127,7 +125,7 @@ async def replay(
             raise Problem("not-found", f"no open dead letter of {name} is one of these")
         return json_reply({"letters": letters, "said": await replay_letters(places, name, letters)})
 
-    return response_of(request, await _noted(service, principal, "replay-dead-letters", about, replayed))
+    return response_of(request, await noted(service, principal, "replay-dead-letters", about, replayed))
 
 
 @router.get("/dead-letters/{letter:path}", summary="One dead letter", responses=tagged_json())
@@ -168,37 +166,7 @@ async def roll_back(
         done = asking.store.views.publishing.roll_back(name, asked.publication, note=asked.note)
         return json_reply(publication_data(done, done.ordinal), done.ordinal)
 
-    return response_of(request, await _operated(service, principal, name, "roll-back", about, work))
-
-
-async def _operated(
-    service: Service,
-    principal: Principal,
-    name: str,
-    action: str,
-    about: dict[str, Any],
-    work: Callable[[Asking], Reply],
-) -> Reply:
-    """An operator's action in a reader's thread; see `_noted`."""
-    return await _noted(service, principal, action, about, lambda: service.asker.run(name, principal, work))
-
-
-async def _noted(
-    service: Service, principal: Principal, action: str, about: dict[str, Any], work: Callable[[], Awaitable[Reply]]
-) -> Reply:
-    """An operator's action, with what came of it in the audit log; nothing is done that can't be written there."""
-
-    def note(outcome: str) -> None:
-        service.audit.note(service.clock(), principal.id, action, about, outcome)
-
-    note("asked")
-    try:
-        reply = await work()
-    except (TandemError, Problem) as error:
-        note(f"refused: {error.detail if isinstance(error, Problem) else error}")
-        raise
-    note("done")
-    return reply
+    return response_of(request, await operated(service, principal, name, "roll-back", about, work))
 
 
 def _status(service: Service, asking: Asking) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,11 +20,11 @@ from tandem.serving.monitoring.measuring import OPENMETRICS
 from tandem.serving.security.principals import Principal
 from tandem.views.report import status_report
 
-__all__ = ["router"]
+__all__ = ["STREAM", "router", "still_allowed"]
 
 router = APIRouter(tags=["watching"], responses=PROBLEMS)
 
-_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "events, until one end closes it", "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}
 }
 _PAGE: Final[dict[int | str, dict[str, Any]]] = {
@@ -31,7 +32,7 @@ _PAGE: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get("/api/v1/definitions/{name}/events", summary="An answer as it changes", responses=_STREAM)
+@router.get("/api/v1/definitions/{name}/events", summary="An answer as it changes", responses=STREAM)
 async def events(
     request: Request, name: str, asked: Annotated[AnswerParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
@@ -39,7 +40,7 @@ async def events(
     return await _stream(request, service, name, principal, asked)
 
 
-@router.get("/api/v1/definitions/{name}/series-events", summary="A series as it changes", responses=_STREAM)
+@router.get("/api/v1/definitions/{name}/series-events", summary="A series as it changes", responses=STREAM)
 async def series_events(
     request: Request, name: str, asked: Annotated[SeriesParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
@@ -60,16 +61,22 @@ async def _stream(
     request: Request, service: Service, name: str, principal: Principal, asked: AnyParameters
 ) -> Response:
     await service.asker.reply(name, principal, asked)  # what can't be asked is told before the stream begins
-    headers, known = request.headers, request.headers.get("last-event-id", "")
-    given = headers.get("authorization", ""), headers.get("cookie", "")
+    known = request.headers.get("last-event-id", "")
+    service.streams.begin()
+    allowed = still_allowed(request, principal)
+    found = service.streams.events(lambda: service.asker.reply(name, principal, asked), allowed, known)
+    return StreamingResponse(found, headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
+
+
+def still_allowed(request: Request, principal: Principal) -> Callable[[], bool]:
+    """Whether whoever asked is known, and may see the same, now."""
+    given = request.headers.get("authorization", ""), request.headers.get("cookie", "")
     authenticator = request.app.state.authenticator
 
     def allowed() -> bool:
         return bool(authenticator.principal(*given) == principal)
 
-    service.streams.begin()
-    found = service.streams.events(lambda: service.asker.reply(name, principal, asked), allowed, known)
-    return StreamingResponse(found, headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
+    return allowed
 
 
 def _metrics(service: Service, principal: Principal) -> bytes:

@@ -27,7 +27,6 @@ _Rule = Annotated[_Text, typer.Option(metavar="NAME", help="of this rule only (d
 _Key = Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")]
 _Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 _By = Annotated[_Text, typer.Option("--by", metavar="WHO", help="who says so (default: the user's name)")]
-_STATES = ("TENTATIVE", "CONFIRMED", "RAISED_LATE", "WITHDRAWN", "MERGED", "SUPERSEDED")
 
 
 def list_alerts(
@@ -44,22 +43,21 @@ def list_alerts(
     store: StoreOption = None,
 ) -> None:
     """List alerts, those that began last first."""
+    from tandem.serving.outcomes.alert_data import alert_data, known_states
     from tandem.serving.questions.selection.instants import parse_span
     from tandem.views.decisions.listing import alerts
 
-    for each in state or []:
-        if each not in _STATES:
-            raise UserError(f"--state {each[:40]!r}: the states are {', '.join(_STATES)}")
+    states = known_states(state or ())
     with existing_store(Home.of(home, store)) as views:
         compiled = compiled_named(definition, views)
         of_key, span = key_named(compiled, key), parse_span(start, end)
         with views.database.read() as connection:
             rows = alerts(
                 connection, compiled.definition.name,
-                rule=rule, key=of_key, states=state or (), firing=firing, span=span, most=most,
+                rule=rule, key=of_key, states=states, firing=firing, span=span, most=most,
             )  # fmt: skip
     if as_json:
-        print_json([_data(compiled, row) for row in rows])
+        print_json([alert_data(compiled.definition.key, row) for row in rows])
     elif rows:
         _print(compiled, rows)
     else:
@@ -76,15 +74,16 @@ def show(
     journal: JournalOption = None,
 ) -> None:
     """Show one alert: each of its states and what decided it, down to the messages that were counted."""
+    from tandem.serving.outcomes.alert_data import alert_data, found_alert
     from tandem.views.decisions.listing import receipts_of
 
     places = Home.of(home, store, journal)
     with existing_store(places) as views:
         compiled = compiled_named(definition, views)
-        row = _found(views, compiled.definition.name, alert)
+        row = found_alert(views, compiled.definition.name, alert)
         with views.database.read() as connection:
             receipts = receipts_of(connection, row.id)
-        data: dict[str, Any] = {**_data(compiled, row), "states": receipts}
+        data: dict[str, Any] = {**alert_data(compiled.definition.key, row), "states": receipts}
         if messages:
             data["messages"] = _messages(views, compiled, places.journal, row, messages)
     if as_json:
@@ -115,11 +114,12 @@ def ack(
     store: StoreOption = None,
 ) -> None:
     """Note that somebody has seen an alert; verdicts and what is sent stay as they are."""
+    from tandem.serving.outcomes.alert_data import found_alert
     from tandem.views.decisions.handling import acknowledge
 
     with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
-        row = _found(views, name, alert)
+        row = found_alert(views, name, alert)
         acknowledge(views, name, row.id, by or getpass.getuser(), note, _now())
     say(f"{name}: alert {row.id} is acknowledged by {by or getpass.getuser()}")
 
@@ -137,7 +137,7 @@ def silence(
     store: StoreOption = None,
 ) -> None:
     """Send nothing of a rule or key for a while. Alerts are decided on and kept all the same."""
-    from tandem.schemas.time.durations import parse_duration
+    from tandem.serving.outcomes.alert_data import silence_until
     from tandem.views.decisions import handling
 
     if (last is not None) + (end is not None) + list_all != 1:
@@ -151,12 +151,7 @@ def silence(
             handling.end_silence(views, name, end, now)
             say(f"{name}: silence {end} has ended")
         else:
-            if rule is not None and rule not in compiled.definition.rules:
-                raise UserError(f"{name} has no rule '{rule[:80]}'")
-            try:
-                until = now + parse_duration(last)
-            except ValueError as error:
-                raise UserError(f"--for: {error}") from None
+            until = silence_until(compiled, rule, last or "", now)
             of_key = key_named(compiled, key) or ""
             made = handling.silence(
                 views, name, now, until, rule=rule or "", key=of_key, by=by or getpass.getuser(), note=note
@@ -171,38 +166,20 @@ def report(
     store: StoreOption = None,
 ) -> None:
     """Say how well each rule does, by what batch has said of its alerts."""
+    from tandem.serving.outcomes.alert_data import report_data
     from tandem.views.decisions.listing import rule_reports
 
     with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         with views.database.read() as connection:
             found = rule_reports(connection, name)
-    data = [
-        {
-            "rule": each.rule,
-            **{state.lower(): each.states.get(state, 0) for state in _STATES},
-            "precision": each.precision,
-            "missed": each.missed,
-            "seconds_to_tell": each.seconds_to_tell,
-        }
-        for each in found
-    ]
+    data = [report_data(each) for each in found]
     if as_json:
         print_json(data)
     elif data:
         _print_report(data)
     else:
         say(f"{name}: no alerts")
-
-
-def _found(views: ViewStore, name: str, alert: str) -> Any:
-    from tandem.views.decisions.listing import alert_row
-
-    with views.database.read() as connection:
-        row = alert_row(connection, name, alert)
-    if row is None:
-        raise UserError(f"{name}: no alert, or more than one, begins with {alert[:80]!r}; `tandem alerts list {name}`")
-    return row
 
 
 def _messages(views: ViewStore, compiled: CompiledDefinition, journal: str, row: Any, most: int) -> list[Any]:
@@ -222,41 +199,22 @@ def _time(at: int) -> str:
     return time_text(at)
 
 
-def _status(row: Any) -> str:
-    ended = row.state in ("WITHDRAWN", "MERGED", "SUPERSEDED")
-    return "resolved" if ended or row.resolved is not None else "firing"
-
-
-def _data(compiled: CompiledDefinition, row: Any) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "rule": row.rule,
-        "rule_version": row.version,
-        "key": dict(zip(compiled.definition.key, json.loads(row.key), strict=True)),
-        "state": row.state,
-        "status": _status(row),
-        "since": _time(row.since),
-        "fired": _time(row.fired),
-        "until": _time(row.until),
-        "resolved": None if row.resolved is None else _time(row.resolved),
-        "revision": row.revision,
-        "sent": bool(row.told),
-        "merged_into": row.into or None,
-        "acknowledged_by": row.acknowledged_by or None,
-        "acknowledged_at": _time(row.acknowledged_at) if row.acknowledged_at else None,
-        "note": row.note or None,
-    }
-
-
 def _print(compiled: CompiledDefinition, rows: list[Any]) -> None:
     from tandem.pipelines.console.tables import Column, print_table
+    from tandem.serving.outcomes.alert_data import alert_status
     from tandem.serving.questions.answers.shown_times import short_time
 
     names = ("alert", "rule", "key", "state", "status", "since", "until")
     columns = [Column(name, keep=True) for name in names] + [Column("acknowledged by")]
     lines = [
         (
-            *(row.id[:8], row.rule, ", ".join(str(value) for value in json.loads(row.key)), row.state, _status(row)),
+            *(
+                row.id[:8],
+                row.rule,
+                ", ".join(str(value) for value in json.loads(row.key)),
+                row.state,
+                alert_status(row),
+            ),
             *(short_time(row.since, seconds=True), short_time(row.until, seconds=True), row.acknowledged_by),
         )
         for row in rows
@@ -278,14 +236,15 @@ def _print_silences(views: ViewStore, name: str, now: int) -> None:
 
 def _print_report(data: list[dict[str, Any]]) -> None:
     from tandem.pipelines.console.tables import Column, print_table
+    from tandem.serving.outcomes.alert_data import STATES
 
-    columns = [Column("rule", keep=True)] + [Column(state.lower(), right=True) for state in _STATES]
+    columns = [Column("rule", keep=True)] + [Column(state.lower(), right=True) for state in STATES]
     columns += [Column(name, right=True, keep=True) for name in ("precision", "missed", "seconds to tell")]
     rows = []
     for each in data:
         shares = ["-" if each[name] is None else f"{each[name]:.1%}" for name in ("precision", "missed")]
         wait = "-" if each["seconds_to_tell"] is None else f"{each['seconds_to_tell']:,.1f}"
-        rows.append([each["rule"], *(f"{each[state.lower()]:,}" for state in _STATES), *shares, wait])
+        rows.append([each["rule"], *(f"{each[state.lower()]:,}" for state in STATES), *shares, wait])
     print_table(console(), columns, rows)
 
 

@@ -38,6 +38,7 @@ def list_results(
     store: StoreOption = None,
 ) -> None:
     """List the last revision of each window and key, the newest windows first."""
+    from tandem.serving.outcomes.result_data import revision_data
     from tandem.serving.questions.selection.instants import parse_span
     from tandem.views.results.listing import revisions
 
@@ -47,7 +48,7 @@ def list_results(
         with views.database.read() as connection:
             rows = revisions(connection, name, result, key_named(compiled, key), parse_span(start, end), most)
     if as_json:
-        print_json([_data(compiled, row) for row in rows])
+        print_json([revision_data(compiled.definition.key, row) for row in rows])
     elif rows:
         _print(compiled, rows)
     else:
@@ -64,6 +65,7 @@ def show(
     store: StoreOption = None,
 ) -> None:
     """Show one window and key: its last revision, and the messages of it that wait in the outbox."""
+    from tandem.serving.outcomes.result_data import revision_data
     from tandem.serving.questions.selection.instants import parse_time
     from tandem.views.results.listing import revisions, waiting_messages
 
@@ -79,7 +81,7 @@ def show(
     messages = [
         {"output": row.output, "revision": row.revision, "state": row.state, "error": row.error} for row in waiting
     ]
-    data = {**_data(compiled, rows[0]), "outbox": messages}
+    data = {**revision_data(compiled.definition.key, rows[0]), "outbox": messages}
     if as_json:
         print_json(data)
     else:
@@ -157,23 +159,6 @@ def _compiled(definition: str, views: Any) -> CompiledDefinition:
     if not compiled.definition.results:
         raise UserError(f"{compiled.definition.name} has no results: its definition declares none")
     return compiled
-
-
-def _data(compiled: CompiledDefinition, row: RevisionRow) -> dict[str, Any]:
-    from tandem.schemas.certificate import time_text
-
-    return {
-        "result": row.result,
-        "start": time_text(row.start),
-        "end": time_text(row.end),
-        "key": dict(zip(compiled.definition.key, json.loads(row.key), strict=True)),
-        "revision": row.revision,
-        "timing": row.timing,
-        "events": row.events,
-        "withdrawn": row.results is None,
-        "results": row.results,
-        "id": row.id,
-    }
 
 
 def _print(compiled: CompiledDefinition, rows: list[RevisionRow]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples.alerted_home import alerted_home
 from samples.orders_home import Installation, serve_orders
 
 import tandem
@@ -137,3 +139,29 @@ def test_where_there_is_nothing(tmp_path: Path) -> None:
         tandem.connect("http://127.0.0.1:9", store="x.db")
     with tandem.connect("http://127.0.0.1:9") as nobody, pytest.raises(LaunchError, match="tandem serve"):
         nobody.definitions()
+
+
+def test_alerts_and_results(tmp_path: Path) -> None:
+    story = alerted_home(tmp_path / "home")
+    made, key = new_key("test", Role.OPERATOR, now=0)
+    KeyFile(tmp_path / "home" / "keys.json").add(made)
+    with (
+        server(tmp_path / "home", "--auth") as address,
+        tandem.connect(address, api_key=key) as there,
+        tandem.connect(tmp_path / "home") as here,
+    ):
+        for asked in ({}, {"firing": True}, {"state": "CONFIRMED"}, {"key": ["ann"], "limit": 1}):
+            assert here.alerts("visits", **asked) == there.alerts("visits", **asked) != []
+        assert here.results("visits", {"user": "ann"}) == there.results("visits", {"user": "ann"}) != []
+        for client, name in ((here, getpass.getuser()), (there, made.id)):
+            client.acknowledge("visits", story.episodes()[0].id, "seen")
+            found = client.alert("visits", story.episodes()[0].id[:8])
+            assert (found["acknowledged_by"], found["note"], len(found["states"])) == (name, "seen", 2)
+            assert client.silence("visits", "1h", "known", rule="busy", key="ann") > 0
+            with pytest.raises(UserError, match="no rule 'loud'"):
+                client.silence("visits", "1h", "known", rule="loud")
+            for wrong in ({"rul": "busy"}, {"state": "LOUD"}):
+                with pytest.raises(UserError):
+                    client.alerts("visits", **wrong)
+    story.deliverer.close()
+    story.store.close()

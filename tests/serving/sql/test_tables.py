@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples.alerted_home import alerted_home
 from samples.asked_home import sales_home
 from samples.orders_home import Installation, Order, serve_orders
 
@@ -232,3 +233,19 @@ def test_more_rows_than_allowed_are_left_out_and_told(sales: SqlSource) -> None:
     found = ask_sql(sales, "select * from range(50000)", SqlLimits(rows=20_000))
     assert (found.table.num_rows, found.whole) == (20_000, False)
     assert ask_sql(sales, "select * from range(20000)", SqlLimits(rows=20_000)).whole
+
+
+def test_alerts_are_a_table(tmp_path: Path) -> None:
+    story = alerted_home(tmp_path / "home")
+    source = source_of(story.store, tmp_path / "home", "visits")
+    sql = "select key, state, status, minute(since) begun, resolved is null goes_on from alerts order by since"
+    assert ask_sql(source, sql, LIMITS).table.to_pylist() == [
+        {"key": '["ann"]', "state": "CONFIRMED", "status": "resolved", "begun": 0, "goes_on": False},
+        {"key": '["bob"]', "state": "TENTATIVE", "status": "firing", "begun": 2, "goes_on": True},
+    ]
+    mine = replace(source, visible=lambda name: lambda key: key == '["bob"]')
+    assert ask_sql(mine, "select key from alerts", LIMITS).table.to_pylist() == [{"key": '["bob"]'}]
+    since = "select count(*) n from alerts where since >= '2026-01-05 08:02' and rule = 'busy'"
+    assert ask_sql(source, since, LIMITS).table.to_pylist() == [{"n": 1}]
+    story.deliverer.close()
+    story.store.close()

@@ -15,7 +15,7 @@ from tandem.journal.storage.blobs import LocalBlobs
 from tandem.pipelines.backfill import run as backfill
 from tandem.runners.options.reading import read_arguments
 
-__all__ = ["DEFINITION", "SALES", "sales_home"]
+__all__ = ["DEFINITION", "SALES", "SCHEMA", "sales_home", "sales_journal"]
 
 DEFINITION: Final = """
 name: sales
@@ -27,7 +27,7 @@ windows:
   shift: {size: 8h}
   visits: {session: 30m}
 """
-_SCHEMA: Final = {
+SCHEMA: Final = {
     "type": "record",
     "name": "Sale",
     "fields": [
@@ -49,20 +49,25 @@ _MESSAGES: Final = [("b", 59_999_999, "x", 2.5), ("f", 2 * HOUR, "y", 32.0)]
 
 def sales_home(folder: Path) -> Path:
     """Made below a folder; its definition is FOLDER/sales.yaml."""
-    (folder / "sale.avsc").write_text(json.dumps(_SCHEMA))
+    (folder / "sale.avsc").write_text(json.dumps(SCHEMA))
     (folder / "sales.yaml").write_text(DEFINITION)
     (folder / "sales.jsonl").write_text("".join(f"{_json(sale)}\n" for sale in SALES))
     home = folder / "home"
     files = ["--definition", f"{folder / 'sales.yaml'}", "--files", f"{folder / 'sales.jsonl'}"]
     backfill(read_arguments("backfill", [*files, "--home", str(home)]))
+    sales_journal(home / "journal")
+    return home
+
+
+def sales_journal(folder: Path) -> None:
+    """A journal of three messages, the last of which is no sale."""
     clock = ManualClock()
     broker = MemoryBroker(clock)
     for payload in (*map(_json, _MESSAGES), "no sale"):
         broker.publish(payload.encode())
-    blobs: Any = LocalBlobs(home / "journal")
+    blobs: Any = LocalBlobs(folder)
     run = start_run(blobs, clock, lanes=1, subscription="s", sources={"x"}, definitions=[], boundary=0)
     LaneReader(blobs, run, 0, broker, clock, lambda batch: (None, {"x": 0}), LaneConfig({"x": 0})).advance()
-    return home
 
 
 def _json(sale: tuple[str, int, str, float]) -> str:

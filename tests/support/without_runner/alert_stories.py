@@ -24,13 +24,18 @@ from tandem.views.decisions.tables import decision_episodes, decision_receipts
 from tandem.views.results.clocks import Clocks
 from without_runner.result_stories import BEGIN, TEXT, Story
 
-__all__ = ["AlertStory", "Settled", "rules_definition"]
+__all__ = ["AlertStory", "Settled", "rules_definition", "rules_text"]
 
 
 def rules_definition(rules: str, *, lateness: str = "0s") -> CompiledDefinition:
     """`visits` with these rules, as YAML."""
+    return compile_definition(loads(rules_text(rules, lateness=lateness)))
+
+
+def rules_text(rules: str, *, lateness: str = "0s") -> str:
+    """The same as it is written."""
     text = TEXT.format(result="{}", tile="1m", lateness=lateness, measures="{n: count, amount: {sum: amount}}")
-    return compile_definition(loads(text.replace("results: {r: {}}", f"rules: {rules}")))
+    return text.replace("results: {r: {}}", f"rules: {rules}")
 
 
 @dataclass(frozen=True, order=True)

@@ -78,10 +78,10 @@ class Capture:
 class Story:
     """A view of events that is written, published and delivered step by step."""
 
-    def __init__(self, path: Path | str, compiled: CompiledDefinition) -> None:
+    def __init__(self, path: Path | str, compiled: CompiledDefinition, text: str = "") -> None:
         self.compiled, self.now = compiled, BEGIN
         self.store = ViewStore(str(path), clock=lambda: self.now)
-        self.store.definitions.register(compiled, "")
+        self.store.definitions.register(compiled, text)
         self.version = compiled.version
         self.events: list[Event] = []
         self.late: list[Event] = []
