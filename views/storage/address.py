@@ -9,7 +9,8 @@ from typing import Final
 import sqlalchemy as sa
 
 from tandem.schemas.errors import StoreAddressError
-from tandem.schemas.privacy.secrets import keep_secret, redacted
+from tandem.schemas.privacy.libpq import PARAMETERS
+from tandem.schemas.privacy.secrets import keep_address, keep_secret, redacted
 from tandem.views.storage.access.passwords import PARAMETER, password_of
 
 __all__ = ["parse_address", "shown_address"]
@@ -22,6 +23,11 @@ _DRIVERS: Final = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _PASSWORD: Final = re.compile(r"(://[^/@:]*:).*@", re.DOTALL)
+_PARAMETER_VALUE: Final = re.compile(
+    r"((?:password|secret|scram_(?:client|server)_key)(?:\s*=\s*|%3d)).*", re.I | re.DOTALL
+)
+"""All behind it: an & within a password doesn't end it."""
+_CONNINFO: Final = re.compile(r"(?:^|\s)(?:host|hostaddr|dbname|user|password|service)\s*=")
 _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 
 
@@ -31,7 +37,10 @@ def parse_address(text: str) -> sa.URL:
     `password_from` is replaced by the password that it names. Raises StoreAddressError for another scheme or driver, a
     port that is none, what is no address, a password that can't be had, and for a driver that isn't installed.
     """
+    keep_address(text)
     if "://" not in text:
+        if _CONNINFO.search(text):
+            raise StoreAddressError(f"libpq's KEY=VALUE is no address of a view store: it is {_FORMS}")
         return sa.URL.create("sqlite", database=text)
     scheme = text.partition("://")[0]
     if scheme and scheme not in _DRIVERS:
@@ -47,10 +56,20 @@ def parse_address(text: str) -> sa.URL:
         raise StoreAddressError("PostgreSQL needs a driver that isn't installed: pip install 'tandem-beam[postgres]'")
     if parsed.port is not None and not 0 < parsed.port < 65536:
         raise StoreAddressError(f"a port is a number up to 65535, found {parsed.port} in {shown_address(text)!r}")
+    if scheme.startswith("postgres"):
+        _check_parameters(text, parsed)
     parsed = _with_password(parsed)
     for secret in (parsed.password, *(_texts(parsed.query.get("password")))):
         keep_secret(str(secret) if secret is not None else None)
     return parsed.set(drivername=_DRIVERS[scheme])
+
+
+def _check_parameters(text: str, address: sa.URL) -> None:
+    """Nothing is handed to the driver that it would name: it may be the rest of a password with an & in it."""
+    named = [part.partition("=") for part in text.partition("?")[2].split("&") if part] if address.query else []
+    if any(not equals or name not in {*PARAMETERS, PARAMETER} for name, equals, _ in named):
+        why = "a parameter isn't one of PostgreSQL's; an & within a password is written %26"
+        raise StoreAddressError(f"{shown_address(text)}: {why}")
 
 
 def _with_password(address: sa.URL) -> sa.URL:
@@ -71,4 +90,4 @@ def shown_address(address: str | sa.URL) -> str:
     if isinstance(address, sa.URL):
         address = address.render_as_string(hide_password=True)
     # All up to the last @: a password may hold one, and spaces.
-    return redacted(_PASSWORD.sub(r"\1***@", address))
+    return redacted(_PARAMETER_VALUE.sub(r"\1***", _PASSWORD.sub(r"\1***@", address)))
