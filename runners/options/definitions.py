@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tandem.runners.options.definition_places import definition_at, text_at
 from tandem.schemas.definition import yaml_lines
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import UserError
+from tandem.schemas.rules.files import rules_document
 
 __all__ = ["definition_text", "load_definitions"]
 
@@ -30,7 +32,15 @@ def definition_text(path: str) -> str:
     value = yaml_lines.read(text, path).value
     revisions = value["source"].get("revisions", {})
     rules = value.get("rules", {})
-    if isinstance(value["source"]["schema"], dict) and not _names_files(revisions) and not _names_holidays(rules):
+    if isinstance(rules, str):
+        rules = rules_document(Path(path).parent / rules, rules).value["rules"]
+        value["rules"], text = rules, ""
+    if (
+        text
+        and isinstance(value["source"]["schema"], dict)
+        and not _names_files(revisions)
+        and not _names_holidays(rules)
+    ):
         return text
     definition = definition_at(path)
     source = definition.source

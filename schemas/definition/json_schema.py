@@ -28,6 +28,8 @@ def json_schema() -> dict[str, Any]:
     target = schema["$defs"]["HttpTarget"]
     schema["$defs"]["HttpTarget"] = {"anyOf": [target["properties"]["url"], target]}
     schema["properties"]["measures"]["minProperties"] = 1
+    rules = schema["properties"]["rules"]
+    schema["properties"]["rules"] = {"anyOf": [{"type": "string"}, rules], "description": rules["description"]}
     of_rules = {name: value for name, value in schema["$defs"]["Rule"]["properties"].items() if name != "min_events"}
     for properties in (schema["properties"], schema["$defs"]["Source"]["properties"], of_rules):
         for name, value in properties.items():

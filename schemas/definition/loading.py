@@ -16,7 +16,7 @@ from tandem.schemas.definition.models import Definition, Source, Window
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import DefinitionError, SchemaError
 from tandem.schemas.result_windows.models import result_model
-from tandem.schemas.rules.holidays import with_holidays
+from tandem.schemas.rules.files import rules_document, with_holidays
 from tandem.schemas.rules.models import rule_model
 from tandem.schemas.source.spellings import Booleans, Spelling
 from tandem.schemas.source.text_options import CsvOptions
@@ -47,7 +47,7 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
     Args:
         text: the YAML.
         file: what messages call it.
-        folder: where the path of an Avro schema starts.
+        folder: where the paths of an Avro schema, and of a file of rules, start.
     """
     document = yaml_lines.read(text, file)
     problems: list[Problem] = []
@@ -64,6 +64,11 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
             value["source"].pop("revisions", None)
         elif "revisions" in source:
             value["source"]["revisions"] = read_revisions(source["revisions"], schema, Path(folder), problems)
+    of_rules = document
+    if isinstance(value.get("rules"), str):
+        of_rules = rules_document(Path(folder) / value["rules"], value["rules"])
+        folder = Path(folder, value["rules"]).parent
+        value["rules"] = of_rules.value["rules"]
     if "rules" in value:
         value["rules"] = with_holidays(value["rules"], Path(folder), problems)
     definition: Definition | None = None
@@ -74,7 +79,8 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
     if definition is not None and not problems:
         problems = [Problem(_path(error.field), error.message) for error in check_definition(definition).errors]
     if problems:
-        raise first_problem(problems, document)
+        elsewhere = of_rules is not document and all(problem.path[:1] == ("rules",) for problem in problems)
+        raise first_problem(problems, of_rules if elsewhere else document)
     assert definition is not None
     return definition
 

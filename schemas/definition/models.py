@@ -229,8 +229,8 @@ class Definition(Model):
     """What is sent of its own accord: windows with triggers, and where to."""
 
     rules: Annotated[dict[Name, Rule], AfterValidator(_few)] = Field(default_factory=dict)
-    """What is alerted of: expressions over results of windows, and over what is usual for them. No part of the
-    version."""
+    """What is alerted of: expressions over results of windows, and over what is usual for them, or the path of a file
+    with `rules: {NAME: ...}`. No part of the version."""
 
     @property
     def keeps_sessions(self) -> bool:

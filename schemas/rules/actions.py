@@ -109,6 +109,11 @@ class Action(Model):
         return self.webhook or self.alertmanager
 
     @property
+    def groups_itself(self) -> bool:
+        """Whether it wants each alert by itself, whatever `group_by` says."""
+        return self.alertmanager is not None
+
+    @property
     def label(self) -> str:
         """`log`, `files PLACE`, `webhook URL` and so on: by it the store knows what was sent where."""
         if self.log:

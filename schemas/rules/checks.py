@@ -56,6 +56,7 @@ def check_rule(
     """(`expr` and `recover` compiled, [(field, what is wrong)]) of a rule over results of `schema`."""
     expressions: dict[str, Expression] = {}
     problems = [*_window_problems(definition, rule), *_text_problems(definition, schema, rule)]
+    problems += _group_problems(definition, rule)
     for field, text in (("expr", rule.expr), ("recover", rule.recover)):
         if text is None:
             continue
@@ -121,6 +122,15 @@ def _window_problems(definition: Definition, rule: Rule) -> Iterator[tuple[str, 
             instant_of(rule.since)
         except ValueError as error:
             yield "from", str(error)
+
+
+def _group_problems(definition: Definition, rule: Rule) -> Iterator[tuple[str, str]]:
+    for name in rule.group_by:
+        if name not in definition.key:
+            yield "group_by", f"'{name[:80]}' is no field of the key; {suggestion(name, definition.key)}"
+    for field in ("group_wait", "group_interval"):
+        if field in rule.model_fields_set and not rule.is_grouped:
+            yield field, "goes with `group_by`"
 
 
 def _text_problems(definition: Definition, schema: pa.Schema, rule: Rule) -> Iterator[tuple[str, str]]:

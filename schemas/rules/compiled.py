@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,7 +22,7 @@ from tandem.schemas.rules.templates import names_in
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CalendarWindow, Window
 
-__all__ = ["BaselineColumn", "CompiledRule", "compile_rules"]
+__all__ = ["BaselineColumn", "CompiledRule", "compile_rules", "inhibiting_first"]
 
 _NO_DATA = {"ok": Verdict.OK, "alert": Verdict.ACTIVE, "keep": Verdict.CANT_JUDGE}
 _DAYS = {"day": 23, "week": 167, "month": 28 * 24 - 1, "quarter": 90 * 24 - 1, "year": 365 * 24 - 1}
@@ -53,7 +53,8 @@ class CompiledRule:
     @cached_property
     def version(self) -> str:
         """Content hash, 16 hex digits, of all that verdicts and episodes depend on: not who is told, nor texts."""
-        told = {"labels", "annotations", "severity", "shadow", "to", "early", "inhibited_by"}
+        told = {"labels", "annotations", "severity", "shadow", "to", "early", "partial", "inhibited_by"}
+        told |= {"group_by", "group_wait", "group_interval"}
         content = self.rule.model_dump(mode="json", exclude=told)
         text = json.dumps(["tandem rule 1", self.definition, self.name, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -125,6 +126,21 @@ class CompiledRule:
 def compile_rules(compiled: CompiledDefinition, rules: Mapping[str, Rule]) -> tuple[CompiledRule, ...]:
     """The rules ready to judge what a definition answers. Raises DefinitionError, of the first thing that is wrong."""
     return tuple(_compiled(compiled, name, rule) for name, rule in rules.items())
+
+
+def inhibiting_first(rules: Sequence[CompiledRule]) -> tuple[CompiledRule, ...]:
+    """The rules so that one that inhibits comes before those that it inhibits; circles as they are."""
+    known, found = {rule.name: rule for rule in rules}, dict[str, CompiledRule]()
+
+    def add(name: str, above: frozenset[str]) -> None:
+        if name in known and name not in found and name not in above:
+            for other in known[name].rule.inhibited_by:
+                add(other, above | {name})
+            found[name] = known[name]
+
+    for rule in rules:
+        add(rule.name, frozenset())
+    return tuple(found.values())
 
 
 def _compiled(compiled: CompiledDefinition, name: str, rule: Rule) -> CompiledRule:

@@ -7,15 +7,14 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from tandem.schemas.avro.schema_files import Problem, read_text
-from tandem.schemas.definition import yaml_lines
+from tandem.schemas.avro.schema_files import Problem
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.loading import first_problem, structural_problems
 from tandem.schemas.definition.model_base import Model
 from tandem.schemas.definition.models import Name
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules
-from tandem.schemas.rules.holidays import with_holidays
+from tandem.schemas.rules.files import rules_document, with_holidays
 from tandem.schemas.rules.models import Rule
 
 __all__ = ["load_rules"]
@@ -30,9 +29,9 @@ class _RuleFile(Model):
 def load_rules(path: str | Path, compiled: CompiledDefinition) -> tuple[CompiledRule, ...]:
     """The rules of a YAML file, `rules: {NAME: ...}`, over what a definition answers. Raises DefinitionError."""
     path = Path(path)
-    document = yaml_lines.read(read_text(path, str(path)), str(path))
+    document = rules_document(path, str(path))
     problems: list[Problem] = []
-    value = {**document.value, "rules": with_holidays(document.value.get("rules"), path.parent, problems)}
+    value = {"rules": with_holidays(document.value["rules"], path.parent, problems)}
     try:
         found = _RuleFile.model_validate(value)
     except ValidationError as error:

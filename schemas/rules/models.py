@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from tandem.schemas.definition.model_base import Duration, Model
 from tandem.schemas.rules.actions import Action, Actions, HttpTarget
-from tandem.schemas.time.durations import DAY
+from tandem.schemas.time.durations import DAY, MINUTE, SECOND
 from tandem.schemas.time.windows import AnyWindow, ZoneName
 
 __all__ = ["Baseline", "NoData", "Rule", "Season", "Statistic", "rule_model"]
@@ -164,6 +164,9 @@ class Rule(Model):
     """As in `results`: what settles a window. By default, and at least, that of the definition."""
     since: str | None = Field(default=None, alias="from")
     """The first window that is judged starts at this time or after it; by default the first there is."""
+    partial: Literal["judge", "wait"] = "judge"
+    """What answers are that lack what is known to be missing (PARTIAL), before batch has all of their window: judged as
+    they are, or `wait`: they can't be judged."""
     severity: str = "warning"
     """A label."""
     labels: Labels = Field(default_factory=dict)
@@ -174,12 +177,24 @@ class Rule(Model):
     """Judged and kept, never sent."""
     inhibited_by: Annotated[tuple[str, ...], BeforeValidator(_names), WithJsonSchema(_LISTED)] = ()
     """Other rules: while an alert of one of them fires for the same key, this one's aren't sent."""
+    group_by: Annotated[tuple[str, ...], BeforeValidator(_names), WithJsonSchema(_LISTED)] = ()
+    """Fields of the key whose alerts are sent together where they have equal values; of none, `[]`, all of the rule's;
+    left out each by itself. An Alertmanager groups by itself, and gets each by itself."""
+    group_wait: Duration = 30 * SECOND
+    """How long the first alert of a group waits for others."""
+    group_interval: Duration = 5 * MINUTE
+    """How long after it has been told of a group hears of what is new in it."""
     to: Actions = ()
     """Where alerts are sent, one place or a list of them."""
 
     def lateness_of(self, definition: int) -> int:
         """Microseconds that its windows wait after their end; `definition`: the definition's own lateness."""
         return definition if self.lateness is None else self.lateness
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether alerts wait for others of their group."""
+        return "group_by" in self.model_fields_set
 
     @property
     def outputs(self) -> tuple[Action, ...]:

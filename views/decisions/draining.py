@@ -15,14 +15,16 @@ import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.failpoints import reached
-from tandem.schemas.rules.compiled import CompiledRule, compile_rules
+from tandem.schemas.rules.compiled import CompiledRule, compile_rules, inhibiting_first
 from tandem.views.answers.reading import Scope, read_scope
 from tandem.views.decisions.choosing import Chosen, choose_windows, dependents, forget_waiting
 from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, stored_episodes, windows_told
 from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_window
+from tandem.views.decisions.partial import all_is_partial, is_partial
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
+from tandem.views.decisions.sending.groups import send_groups
 from tandem.views.decisions.superseding import supersede
-from tandem.views.decisions.verdicts import KeptVerdicts, last_window, read_verdicts, write_verdicts
+from tandem.views.decisions.verdicts import KeptVerdicts, last_window, read_verdicts, windows_not_judged, write_verdicts
 from tandem.views.decisions.windows import grid_of, window_starting_at
 from tandem.views.decisions.writing import EpisodeWriter
 from tandem.views.results.clocks import BEGINNING, Clocks
@@ -39,7 +41,7 @@ class Decider:
 
     def __init__(self, store: ViewStore, compiled: CompiledDefinition) -> None:
         self._store, self._compiled = store, compiled
-        self._rules = compile_rules(compiled, compiled.definition.rules)
+        self._rules = inhibiting_first(compile_rules(compiled, compiled.definition.rules))
         self._watermark, self._usual = WrittenWatermark(), UsualAnswers()
 
     def drain(self, now: int) -> int:
@@ -56,7 +58,9 @@ class Decider:
         while expand_due(database, self._compiled.definition, over, now):
             pass
         supersede(self._store, self._compiled, self._rules, over, now)
-        return sum(self._drain_rule(rule, over, now) for rule in self._rules)
+        written = sum(self._drain_rule(rule, over, now) for rule in self._rules)
+        send_groups(database, self._compiled.definition.name, self._rules, now)
+        return written
 
     def _drain_rule(self, rule: CompiledRule, over: int, now: int) -> int:
         written = 0
@@ -84,19 +88,37 @@ class Decider:
             goal = _goal(rule, progress, reach)
             if not chosen.waiting and goal == progress and not progress.dirty:
                 return None
-            judged = self._judged(connection, scope, rule, chosen, first)
+            self._choose_settled(connection, rule, chosen, progress, goal)
+            judged = self._judged(connection, scope, rule, chosen, first, reach)
             keys = self._keys(connection, rule, progress, chosen, judged)
             kept = self._kept(connection, rule, judged, keys, goal)
             changed = _put(kept, judged, chosen)
             changes = list[EpisodeChange]()
             if not chosen.more:
                 stored = stored_episodes(connection, definition.name, rule.name, keys)
-                changes = changes_of(rule, kept, stored, reach.over, reach.settled)
+                waits = rule.rule.partial == "wait" and all_is_partial(scope)
+                known = min(reach.over, reach.settled) if waits else reach.over
+                changes = changes_of(rule, kept, stored, known, reach.settled)
             verdicts = self._verdicts(connection, scope, rule, judged, changes)
         return _Seen(scope, progress, goal, chosen, kept, changed, changes, verdicts)
 
+    def _choose_settled(
+        self, connection: sa.Connection, rule: CompiledRule, chosen: Chosen, progress: Progress, goal: Progress
+    ) -> None:
+        """Of a rule that waits for whole answers also the windows that are settled now and couldn't be judged."""
+        if rule.rule.partial == "wait" and goal.settled_to not in (None, progress.settled_to):
+            place = (connection, self._compiled.definition.name, rule.name, rule.rule.window)
+            for window in windows_not_judged(*place, progress.settled_to, goal.settled_to):
+                chosen.add(window, None)
+
     def _judged(
-        self, connection: sa.Connection, scope: Scope, rule: CompiledRule, chosen: Chosen, first: int | None
+        self,
+        connection: sa.Connection,
+        scope: Scope,
+        rule: CompiledRule,
+        chosen: Chosen,
+        first: int | None,
+        reach: _Reach,
     ) -> list[JudgedWindow]:
         """The windows that wait, and those that are compared with windows of which batch has other answers now."""
         last = last_window(connection, self._compiled.definition.name, rule.name)
@@ -104,7 +126,15 @@ class Decider:
             if first is None or window[0] >= first:
                 chosen.add(window, None)
         place = (connection, scope, self._compiled, rule, self._usual)
-        return [judge_window(*place, window, keys) for window, keys in sorted(chosen.cells.items())]
+        found = [judge_window(*place, window, keys) for window, keys in sorted(chosen.cells.items())]
+        if rule.rule.partial == "judge":
+            return found
+        return [
+            each.cant_be_judged()
+            if each.end > reach.settled and is_partial(connection, scope, (each.start, each.end))
+            else each
+            for each in found
+        ]
 
     def _keys(
         self,

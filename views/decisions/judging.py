@@ -57,6 +57,12 @@ class JudgedWindow:
     columns: dict[str, pa.Array]
     compared: tuple[int, ...]
     """The starts of the windows that they were compared with."""
+    absent: Verdict = Verdict.NO_DATA
+    """The verdict of keys that aren't in it."""
+
+    def cant_be_judged(self) -> JudgedWindow:
+        """The same, but for verdicts: what is there by now says nothing of any key."""
+        return replace(self, codes=np.full_like(self.codes, Verdict.CANT_JUDGE), absent=Verdict.CANT_JUDGE)
 
     def receipt(self, key: str) -> dict[str, Any]:
         """What the verdict of a key was made of, as plain data."""

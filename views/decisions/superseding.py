@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import ENDED, State
-from tandem.views.decisions.notices import Episode, message_of
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
+from tandem.views.decisions.sending.notices import Episode, message_of
+from tandem.views.decisions.sending.records import send_state
 from tandem.views.decisions.tables import decision_episodes, decision_progress, decision_receipts
 from tandem.views.decisions.verdicts import drop_verdicts, last_window
 from tandem.views.decisions.windows import grid_of
-from tandem.views.outbox.records import Record, put_records
 from tandem.views.results.clocks import BEGINNING
 from tandem.views.results.due.expanding import alert_stream
 from tandem.views.results.due.marking import fresh_mark
@@ -151,8 +151,6 @@ def _supersede(
     if rule is None or not row.told:
         return
     place = (row.id, row.key, row.ordinal, row.since, row.fired, row.last, row.until, row.resolved)
-    message = message_of(compiled, rule, Episode(*place, state, revision), receipt)
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-    stream = (alert_stream(rule.name), row.since, row.until, row.key, revision, message["id"], text)
-    records = [Record(action.label, *stream, pass_number=revision) for action in rule.rule.outputs]
-    put_records(database, connection, compiled.definition.name, records, now)
+    episode = Episode(*place, state, revision)
+    message = message_of(compiled, rule, episode, receipt)
+    send_state(database, connection, rule, episode, message, revision, now)

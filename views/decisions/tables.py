@@ -8,6 +8,8 @@ from tandem.views.storage.columns import METADATA, WITHOUT_ROWID, count, crc, ke
 
 __all__ = [
     "decision_episodes",
+    "decision_grouped",
+    "decision_groups",
     "decision_progress",
     "decision_receipts",
     "decision_silences",
@@ -108,3 +110,32 @@ decision_silences = sa.Table(
     sqlite_autoincrement=True,
 )
 """Until when nothing is sent (wall clock) of a rule ('': of all) and key ('': of all)."""
+
+decision_grouped = sa.Table(
+    "decision_grouped",
+    METADATA,
+    sa.Column("ordinal", number(), primary_key=True),
+    text("name"),
+    text("rule"),
+    text("grouped_by"),
+    count("start"),
+    count("end"),
+    text("payload"),
+    crc(),
+    sa.Index("decision_grouped_by_group", "name", "rule", "grouped_by", "ordinal"),
+    sqlite_autoincrement=True,
+)
+"""Messages of states of episodes that wait for others of their group (the values of its fields, as JSON)."""
+
+decision_groups = sa.Table(
+    "decision_groups",
+    METADATA,
+    part("name", sa.Text()),
+    part("rule", sa.Text()),
+    part("grouped_by", key_text()),
+    count("told"),
+    count("told_at"),
+    count("next_at"),
+    crc(),
+)
+"""By group how often it was told of, when last, and when (wall clock) what waits of it is told next."""

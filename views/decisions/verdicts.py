@@ -17,7 +17,7 @@ from tandem.views.decisions.tables import decision_verdicts
 from tandem.views.decisions.windows import WindowGrid, grid_of
 from tandem.views.storage.database import Database
 
-__all__ = ["KeptVerdicts", "drop_verdicts", "last_window", "read_verdicts", "write_verdicts"]
+__all__ = ["KeptVerdicts", "drop_verdicts", "last_window", "read_verdicts", "windows_not_judged", "write_verdicts"]
 
 _IN_ONE: Final = 400
 
@@ -35,11 +35,11 @@ class KeptVerdicts:
         self.rows = {key: row for row, key in enumerate(self.keys)}
 
     def put(self, window: JudgedWindow, keys: Iterable[str]) -> None:
-        """Set the verdicts of some keys; of those that have no events any more there is no data."""
+        """Set the verdicts of some keys; of those that have no events any more there is no data, or none to judge."""
         column = self.grid.place(window.start)
         for key in keys:
             at = window.places.get(key)
-            self.codes[self.rows[key], column] = Verdict.NO_DATA if at is None else window.codes[at]
+            self.codes[self.rows[key], column] = window.absent if at is None else window.codes[at]
 
 
 def read_verdicts(
@@ -89,6 +89,19 @@ def write_verdicts(database: Database, connection: sa.Connection, name: str, rul
         ends = (int(kept.grid.starts[at]) for at in (there[0], there[-1]))
         rows.append((name, rule, key, *ends, zlib.compress(codes.tobytes(), 1)))
     database.write_rows(connection, database.overwrite(decision_verdicts), rows)
+
+
+def windows_not_judged(
+    connection: sa.Connection, name: str, rule: str, window: AnyWindow, after: int | None, last: int
+) -> list[tuple[int, int]]:
+    """The windows that start after one and by another, for which a key couldn't be judged."""
+    kept = read_verdicts(connection, name, rule, window, None)
+    starts = kept.grid.starts
+    wanted = (kept.codes == Verdict.CANT_JUDGE).any(axis=0) & (starts <= last)
+    if after is not None:
+        wanted &= starts > after
+    places = np.flatnonzero(wanted).tolist()
+    return [(int(starts[place]), int(kept.grid.ends[place])) for place in places]
 
 
 def drop_verdicts(connection: sa.Connection, name: str, rule: str) -> None:

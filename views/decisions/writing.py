@@ -14,10 +14,9 @@ from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import State
 from tandem.views.answers.reading import Scope
 from tandem.views.decisions.episodes import EpisodeChange, windows_told
-from tandem.views.decisions.notices import Episode, message_of, quiet_because, receipt_of
+from tandem.views.decisions.sending.notices import Episode, message_of, quiet_because, receipt_of
+from tandem.views.decisions.sending.records import send_state
 from tandem.views.decisions.tables import decision_episodes, decision_receipts
-from tandem.views.outbox.records import Record, put_records
-from tandem.views.results.due.expanding import alert_stream
 from tandem.views.storage.database import Database
 
 __all__ = ["EpisodeWriter"]
@@ -136,11 +135,7 @@ class EpisodeWriter:
 
     def _send(self, episode: Episode, receipt: Mapping[str, Any]) -> None:
         message = message_of(self._compiled, self._rule, episode, receipt)
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        stream = alert_stream(self._rule.name)
-        place = (stream, episode.since, episode.until, episode.key, episode.revision, message["id"], text)
-        records = [Record(action.label, *place, pass_number=self._passed) for action in self._rule.rule.outputs]
-        put_records(self._database, self._connection, self._name, records, self._now)
+        send_state(self._database, self._connection, self._rule, episode, message, self._passed, self._now)
 
 
 def _is_new_state(row: sa.Row[Any], state: str, resolved: int | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tandem.runners.options.definitions import definition_text
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition.loading import loads
+from tandem.schemas.definition.loading import load, loads
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.rules.automaton import Verdict
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules
@@ -100,6 +101,11 @@ def test_parameters(compiled: CompiledDefinition) -> None:
         pytest.param("window: 7m, expr: n > 1", "rules.r.baseline.season: windows every 7m don't divide a day",
                      id="no-season"),
         pytest.param("window: 5m", "'expr' is missing; required: window, expr", id="no-expression"),
+        pytest.param("window: 5m, expr: n > 1, group_by: usr", "'usr' is no field of the key; did you mean 'user'?",
+                     id="no-group"),
+        pytest.param("window: 5m, expr: n > 1, group_wait: 1m", "rules.r.group_wait: goes with `group_by`", id="alone"),
+        pytest.param("window: 5m, expr: n > 1, partial: no", "rules.r.partial: found 'no'; allowed: 'judge', 'wait'",
+                     id="partial"),
         pytest.param("window: 5m, expr: n > 1, sevrity: x", "'sevrity'; did you mean 'severity'?", id="unknown-field"),
         pytest.param("window: 5m, expr: n > 1, baseline: {perods: 3}", "did you mean 'periods'?", id="of-a-baseline"),
         pytest.param("window: 5m, expr: n > 1, baseline: {periods: 2, min_periods: 3}",
@@ -160,3 +166,34 @@ def test_a_definition_is_registered_with_its_holidays(tmp_path: Path) -> None:
     (tmp_path / "visits.yaml").write_text(TEXT + rules, encoding="utf-8")
     alone = loads(definition_text(str(tmp_path / "visits.yaml")), folder="/nonexistent")
     assert alone.rules["r"].baseline.holidays == ("2026-12-25",)
+
+
+def test_a_definition_names_a_file_of_rules(tmp_path: Path) -> None:
+    """Its paths are from its own folder, and it is registered with what is in it."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/days.txt").write_text("2026-12-25\n", encoding="utf-8")
+    rules = "rules: {r: {window: 5m, expr: n > 1, baseline: {season: day_type, holidays: days.txt}}}\n"
+    (tmp_path / "rules/all.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "visits.yaml").write_text(f"{TEXT}rules: rules/all.yaml\n", encoding="utf-8")
+    there = load(tmp_path / "visits.yaml")
+    alone = loads(definition_text(str(tmp_path / "visits.yaml")), folder="/nonexistent")
+    assert alone.rules == there.rules
+    assert alone.rules["r"].baseline.holidays == ("2026-12-25",)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        pytest.param("rules:\n  r: {window: 5m, expr: n > , to: log}\n", "all.yaml:2: rules.r.expr: ", id="a-rule"),
+        pytest.param("rules:\n  r:\n    window: 5m\n    exbr: n\n", "all.yaml:4: rules.r.exbr: unknown", id="a-field"),
+        pytest.param("rules: {}\n", "all.yaml: rules: found no rules", id="none"),
+        pytest.param("rules: {r: {window: 5m, expr: n > 1}}\nname: v\n", "all.yaml:2: unknown field 'name'", id="more"),
+        pytest.param(None, "all.yaml: no such file", id="no-file"),
+    ],
+)
+def test_mistakes_in_a_file_of_rules(tmp_path: Path, rules: str | None, message: str) -> None:
+    if rules is not None:
+        (tmp_path / "all.yaml").write_text(rules, encoding="utf-8")
+    (tmp_path / "visits.yaml").write_text(f"{TEXT}rules: all.yaml\n", encoding="utf-8")
+    with pytest.raises(DefinitionError, match=re.escape(message)):
+        load(tmp_path / "visits.yaml")

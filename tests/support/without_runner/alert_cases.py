@@ -192,6 +192,145 @@ def inhibited(folder: Path) -> None:
     assert sorted((m["rule"], m["key"]["user"]) for m in story.deliver()) == [("all", "ann"), ("busy", "bob")]
 
 
+def what_inhibits_is_decided_first(folder: Path) -> None:
+    rules = "{busy: {window: 1m, expr: n >= 2, inhibited_by: many, to: log}, many: {window: 1m, expr: n >= 3, to: log}}"
+    story = story_of(folder, rules)
+    story.live(Event(0.1), Event(0.2), Event(0.3))
+    story.watermark(1)
+    assert [m["rule"] for m in story.deliver()] == ["many"]
+
+
+GROUPED = BUSY.replace("to:", "group_by: [], group_wait: 10s, group_interval: 60s, to:")
+
+
+def grouped(folder: Path) -> None:
+    """Alerts of all users in one message: the first waits ten seconds, what is new then a minute."""
+    story = story_of(folder, GROUPED)
+    busy(story, 0)
+    busy(story, 0, "bob")
+    story.watermark(1)
+    assert story.deliver() == []
+    story.wait(9)
+    assert story.deliver() == []
+    story.wait(1)
+    (message,) = story.deliver()
+    assert (message["kind"], message["group"], message["status"], message["revision"]) == (
+        "alert_group",
+        {},
+        "firing",
+        1,
+    )
+    assert [(a["key"]["user"], a["status"]) for a in message["alerts"]] == [("ann", "firing"), ("bob", "firing")]
+    assert message["common_labels"] == {"alertname": "busy", "definition": "visits", "severity": "warning"}
+    story.watermark(2)
+    story.wait(59)
+    assert story.deliver() == []
+    story.wait(1)
+    (message,) = story.deliver()
+    assert (message["status"], message["revision"], len(message["alerts"])) == ("resolved", 2, 2)
+    assert story.deliver() == []
+
+
+def grouped_by_a_field(folder: Path) -> None:
+    story = story_of(folder, GROUPED.replace("group_by: []", "group_by: user"))
+    busy(story, 0)
+    busy(story, 0, "bob")
+    story.watermark(1)
+    story.deliver()
+    story.wait(10)
+    assert [m["group"] for m in story.deliver()] == [{"user": "ann"}, {"user": "bob"}]
+
+
+def superseded_in_a_group(folder: Path) -> None:
+    """What waits for its group is told, and then that it is superseded, by the new version's rule."""
+    story = story_of(folder, GROUPED)
+    busy(story, 0)
+    story.watermark(1)
+    story.deliver()
+    story.change(GROUPED.replace("n >= 2", "n >= 3"))
+    story.wait(10)
+    (message,) = story.deliver()
+    assert [a["state"] for a in message["alerts"]] == ["TENTATIVE", "SUPERSEDED"]
+
+
+WAITS = BUSY.replace("to:", "partial: wait, to:")
+
+
+def what_lacks_late_events_waits(folder: Path) -> None:
+    """A window of which late events wait for batch can't be judged until batch has them; others can."""
+    story = story_of(folder, WAITS)
+    story.too_late(Event(0.3))
+    busy(story, 0)
+    busy(story, 1)
+    story.watermark(2)
+    assert story.told() == [("TENTATIVE", "firing", "ann", "08:01", "08:01")]
+    story.batch(1, 2)
+    assert sorted(story.told()) == [
+        ("CONFIRMED", "firing", "ann", "08:00", "08:01"),
+    ]
+    assert story.settled() == story.backtested() != []
+
+
+def what_is_settled_waits_no_longer(folder: Path) -> None:
+    """With open dead letters nothing is judged but by batch, once it has all; then also what didn't change."""
+    story = story_of(folder, WAITS)
+    story.dead_letter()
+    busy(story, 0)
+    story.watermark(1)
+    assert story.told() == []
+    story.batch(1, 0)
+    assert story.told() == []
+    story.live(Event(9, generation=2))
+    story.batch(2, 1)
+    assert story.told() == [("RAISED_LATE", "firing", "ann", "08:00", "08:00")]
+    assert story.settled() == story.backtested() != []
+
+
+def no_data_of_what_is_partial(folder: Path) -> None:
+    """Where anything may be missing, a window without events isn't one without data."""
+    rule = "{gone: {window: 1m, expr: n >= 100, no_data: alert, partial: wait, to: log}}"
+    story = story_of(folder, rule)
+    story.live(Event(0.1))
+    story.watermark(1)
+    story.deliver()
+    story.dead_letter()
+    story.watermark(3)
+    assert story.told() == []
+    story.batch(1, 3)
+    assert story.told() == [("RAISED_LATE", "firing", "ann", "08:01", "08:02")]
+
+
+STEADY = (
+    "{busy: {window: 1m, expr: n > baseline.n, "
+    "baseline: {season: none, periods: 2, min_periods: 1, without_alerts: true}, to: log}}"
+)
+
+
+def windows_with_alerts_arent_compared_with(folder: Path) -> None:
+    """One, three, two: two is more than one, and three, which was too much, isn't asked."""
+    story = story_of(folder, STEADY)
+    story.live(*(Event(minute + n / 10) for minute, count in enumerate((1, 3, 2)) for n in range(count)))
+    story.watermark(3)
+    story.batch(1, 3)
+    assert story.told() == [("RAISED_LATE", "firing", "ann", "08:01", "08:02")]
+    assert story.settled() == story.backtested() != []
+
+
+def what_is_left_out_changes_what_is_usual(folder: Path) -> None:
+    """What batch learns of a window decides whether the next one is left out of what is usual after it."""
+    story = story_of(folder, STEADY)
+    story.live(*(Event(minute + n / 10) for minute, count in enumerate((1, 3, 3, 4)) for n in range(count)))
+    story.watermark(4)
+    story.batch(1, 4)
+    assert story.told() == [("RAISED_LATE", "firing", "ann", "08:01", "08:02")]
+    assert story.settled() == story.backtested() != []
+    story.too_late(*(Event(n / 10, generation=2) for n in range(5)))
+    story.batch(2, 4)
+    story.deliver()
+    assert [each.since for each in story.settled()] == [3]
+    assert story.settled() == story.backtested()
+
+
 def windows_without_data(folder: Path) -> None:
     story = story_of(folder, "{gone: {window: 1m, expr: n >= 100, no_data: alert, for: 1m, forget: 5m, to: log}}")
     story.live(Event(0.1))
@@ -251,6 +390,15 @@ CASES = (
     a_changed_rule_holds_from_the_window_that_is_open,
     a_shadow_is_judged_and_not_sent,
     inhibited,
+    what_inhibits_is_decided_first,
+    grouped,
+    grouped_by_a_field,
+    superseded_in_a_group,
+    what_lacks_late_events_waits,
+    what_is_settled_waits_no_longer,
+    no_data_of_what_is_partial,
+    windows_with_alerts_arent_compared_with,
+    what_is_left_out_changes_what_is_usual,
     windows_without_data,
     messages_say_what_was_decided_by_what,
 )

@@ -28,6 +28,8 @@ RULES = {
     "baseline: {season: none, periods: 3, min_periods: 1}, to: log}}",
     "steady": "{r: {window: 1m, expr: 'n > coalesce(baseline.n, 1)', "
     "baseline: {season: none, periods: 4, min_periods: 1, without_alerts: true}, to: log}}",
+    "waiting": "{r: {window: 1m, expr: n >= 2, partial: wait, "
+    "group_by: [], group_wait: 1s, group_interval: 9s, to: log}}",
     "sliding": "{r: {window: {size: 3m, every: 1m}, expr: amount > 6, no_data: keep, early: 5s, to: log}}",
     "gone": "{r: {window: 1m, expr: 'n < 2', no_data: alert, for: 1m, forget: 4m, to: log}}",
     "two": "{r: {window: 2m, expr: n >= 3, to: log}, "
@@ -180,7 +182,7 @@ def _check(story: AlertStory) -> None:
     assert story.outbox() == []
     assert not [row for row in story.episodes() if row.state == "TENTATIVE"], "all is settled"
     told: dict[tuple[str, int], dict[str, Any]] = {}
-    for message in story.output.sent:
+    for message in _each_alert(story.output.sent):
         place = (message["episode"], message["revision"])
         assert told.setdefault(place, message) == message, "one revision of two states"
     assert len({message["id"] for message in told.values()}) == len(told), "one id for two states"
@@ -189,6 +191,11 @@ def _check(story: AlertStory) -> None:
     assert {*told} <= {*recorded}, "sent, and not recorded"
     for row in story.episodes():
         assert [revision for episode, revision in recorded if episode == row.id] == list(range(1, row.revision + 1))
+
+
+def _each_alert(sent: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages of alerts, also those that came together."""
+    return [alert for message in sent for alert in message.get("alerts", [message])]
 
 
 def _is_sent(receipt: dict[str, Any]) -> bool:

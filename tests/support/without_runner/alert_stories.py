@@ -19,9 +19,11 @@ from tandem.schemas.rules.compiled import compile_rules
 from tandem.schemas.states import empty_block, merge_blocks
 from tandem.schemas.time.durations import MINUTE
 from tandem.views.answers.reading import read_scope
+from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.decisions.progress import read_progress
 from tandem.views.decisions.tables import decision_episodes, decision_receipts
 from tandem.views.results.clocks import Clocks
+from tandem.views.storage.tables import definitions
 from without_runner.result_stories import BEGIN, TEXT, Story
 
 __all__ = ["AlertStory", "Settled", "rules_definition", "rules_text"]
@@ -65,6 +67,15 @@ class AlertStory(Story):
         self.store.definitions.register(self.compiled, "")
         self.deliverer.close()
         self.deliverer = self.new_deliverer("changed")
+
+    def dead_letter(self) -> None:
+        """A message that can't be decoded, of which nothing has become yet."""
+        with self.store.database.write() as connection:
+            number = connection.execute(
+                sa.select(definitions.c.id).where(definitions.c.version == self.version)
+            ).scalar_one()
+            row = (number, "L/0/1", 1, 1, "open", 0, 0)
+            self.store.database.write_rows(connection, self.store.database.insert_new(dead_letters), [row])
 
     def told(self) -> list[tuple[Any, ...]]:
         """What is sent in one round: (state, status, user, since and last in minutes)."""

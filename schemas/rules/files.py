@@ -1,4 +1,4 @@
-"""The files of holidays that rules name."""
+"""Files that rules lie in, and files of holidays that they name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from tandem.schemas.avro.schema_files import Problem, read_text
+from tandem.schemas.definition import yaml_lines
 from tandem.schemas.errors import DefinitionError
 
-__all__ = ["with_holidays"]
+__all__ = ["rules_document", "with_holidays"]
+
+
+def rules_document(path: Path, shown: str) -> yaml_lines.Document:
+    """A YAML file with `rules:` alone. Raises DefinitionError."""
+    document = yaml_lines.read(read_text(path, shown), shown)
+    for name in document.value:
+        if name != "rules":
+            line = document.line((name,))
+            message = f"unknown field '{name[:80]}'; a file of rules has `rules` alone"
+            raise DefinitionError(message, file=shown, line=line)
+    if not isinstance(document.value.get("rules"), dict) or not document.value["rules"]:
+        raise DefinitionError("found no rules; write them as `rules: {NAME: ...}`", field="rules", file=shown)
+    return document
 
 
 def with_holidays(rules: Any, folder: Path, problems: list[Problem]) -> Any:
