@@ -29,6 +29,7 @@ GUARDS: dict[str, Check] = {
     "nothing_is_late": partial(check_scenarios, (8, 14, 1)),
     "the_border_of_lateness_is_off_by_one": check_border,
     "every_copy_counts": partial(check_scenarios, (2, 1)),
+    "copies_within_a_batch_run_count": partial(check_scenarios, (2, 1)),
     "straddlers_are_not_named": check_late_copy,
     "late_ids_are_forgotten": check_late_copy,
     "the_base_is_unknown": partial(check_scenarios, (3, 1, 17)),

@@ -12,7 +12,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tandem.schemas.buckets import shard_from
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
-from tandem.transforms.batch.many_tiles import aggregate_tiles
+from tandem.transforms.batch.many_admitted import admit_tiles, is_plain
+from tandem.transforms.batch.many_tiles import aggregate_owned, aggregate_tiles
 from tandem.transforms.batch.spilling import ReadSpilled, SpillParts
 from tandem.transforms.elements import FoldUpdate, TileKey
 from tandem.transforms.fold.state import Admitted, TileState
@@ -60,20 +61,21 @@ class AggregateTiles(beam.PTransform):  # type: ignore[misc]
 
 
 class _Aggregate(beam.DoFn):  # type: ignore[misc]
-    """Holds small tiles back until there are enough of them to be aggregated in one go."""
+    """Holds small tiles back until there are enough of them to be judged and aggregated in one go."""
 
     def __init__(self, definition: Definition, batch_run: BatchRunRef) -> None:
         self._definition = definition
         self._run = batch_run
         self._compiled: CompiledDefinition | None = None
-        self._held: list[tuple[TileState, Admitted]] = []
+        self._fresh: list[tuple[TileState, pa.RecordBatch]] = []
+        self._known: list[tuple[TileState, Admitted]] = []
         self._rows = 0
 
     def setup(self) -> None:
         self._compiled = compile_definition(self._definition)
 
     def start_bundle(self) -> None:
-        self._held, self._rows = [], 0
+        self._fresh, self._known, self._rows = [], [], 0
 
     def process(self, tile: tuple[TileKey, Iterable[pa.RecordBatch]]) -> Iterator[FoldUpdate]:
         assert self._compiled is not None
@@ -82,9 +84,12 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         if self._definition.deduplicate:
             self._load_counted(state, key)
         # as one batch, so that the parts are gone before memory is needed for judging them
-        admitted = state.admit([pa.concat_batches(parts)])
-        self._held.append((state, admitted))
-        self._rows += admitted.counted.num_rows
+        events = pa.concat_batches(parts)
+        if self._definition.deduplicate and not len(state.seen) and is_plain(events):
+            self._fresh.append((state, events))
+        else:
+            self._known.append((state, state.admit([events])))
+        self._rows += events.num_rows
         if self._rows >= _ROWS_AT_ONCE:
             yield from self._flush()
 
@@ -95,9 +100,16 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
 
     def _flush(self) -> list[FoldUpdate]:
         assert self._compiled is not None
-        held, self._held, self._rows = self._held, [], 0
-        blocks = aggregate_tiles(self._compiled.measures, [admitted.counted for _, admitted in held])
-        return [state.merge(admitted, block, "batch") for (state, admitted), block in zip(held, blocks, strict=True)]
+        fresh, known, self._fresh, self._known, self._rows = self._fresh, self._known, [], [], 0
+        measures, updates = self._compiled.measures, list[FoldUpdate]()
+        if fresh:
+            admitted = admit_tiles([events for _, events in fresh])
+            blocks = aggregate_owned(measures, admitted.counted, admitted.owners, len(fresh))
+            for (state, _), one, block in zip(fresh, admitted.tiles, blocks, strict=True):
+                updates.append(state.merge(one, block, "batch"))
+        blocks = aggregate_tiles(measures, [admitted.counted for _, admitted in known])
+        updates += [state.merge(one, block, "batch") for (state, one), block in zip(known, blocks, strict=True)]
+        return updates
 
     def _load_counted(self, state: TileState, key: TileKey) -> None:
         store, version, run = open_store(self._run.store), self._definition.version, self._run

@@ -6,7 +6,7 @@ attempt that is repeated writes the same bytes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import apache_beam as beam
@@ -170,7 +170,7 @@ class _Write(beam.DoFn):  # type: ignore[misc]
     def process(self, group: tuple[_PartKey, Iterable[Any]]) -> Iterable[tuple[int, Counts]]:
         part, waiting = Part(*group[0]), list(group[1])
         spilled = waiting and isinstance(waiting[0], PartRef)
-        batches = read_spilled(sorted(waiting, key=astuple)) if spilled else waiting
+        batches = read_spilled(sorted(waiting, key=lambda ref: (ref.file, ref.part.start))) if spilled else waiting
         write_states(self._definition, self._store, self._batch_run, self._place, part, batches)
         return ()
 

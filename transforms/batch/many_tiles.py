@@ -13,7 +13,7 @@ from tandem.schemas.columns import GENERATION
 from tandem.schemas.measures.base import Measure
 from tandem.schemas.states import aggregate, numbered
 
-__all__ = ["aggregate_tiles"]
+__all__ = ["aggregate_owned", "aggregate_tiles"]
 
 
 def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
@@ -23,13 +23,19 @@ def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.
     """
     if len(tiles) < 2:
         return [aggregate(measures, events) for events in tiles]
-    together = pa.concat_batches(tiles)
-    generations, codes = numbered(together.column(GENERATION).to_numpy())
     owners = np.repeat(np.arange(len(tiles)), [events.num_rows for events in tiles])
+    return aggregate_owned(measures, pa.concat_batches(tiles), owners, len(tiles))
+
+
+def aggregate_owned(
+    measures: Sequence[tuple[str, Measure]], together: pa.RecordBatch, owners: npt.NDArray[np.int64], count: int
+) -> list[pa.RecordBatch]:
+    """The same of events that lie together; `owners` are the numbers of their batches, ascending, below `count`."""
+    generations, codes = numbered(together.column(GENERATION).to_numpy())
     block = aggregate(measures, _with_generation(together, owners * len(generations) + codes))
     places = block.column(GENERATION).to_numpy()
     block = _with_generation(block, generations[places % len(generations)] if len(generations) else places)
-    borders = np.searchsorted(places, np.arange(len(tiles) + 1) * len(generations))
+    borders = np.searchsorted(places, np.arange(count + 1) * len(generations))
     return [block.slice(start, end - start) for start, end in pairwise(borders.tolist())]
 
 

@@ -218,7 +218,7 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         self._writer = self._writer or ThreadPoolExecutor(1, "write-batch")
         held, self._held, self._ids = self._held, [], 0
         parts: list[FoldUpdate] = held
-        if self._blocks or not all_states:
+        if self._states and (self._blocks or not all_states):
             parts = [replace(update, block=_none_of(update.block)) for update in held]
             self._blocks += [replace(update, ids=_none_of(update.ids), tallies=()) for update in held]
         if all_states:

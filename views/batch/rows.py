@@ -196,10 +196,15 @@ def _sums(hashes: Hashes128, numbers: npt.NDArray[np.int64], events: npt.NDArray
 
 def _counted(update: BatchUpdateLike, ids: Sequence[PackedIds]) -> Iterator[tuple[int, int, bytes]]:
     """(generation, events, digest) of what an update counted, for batch_id_digests."""
+    tallies = getattr(update, "tallies", ())
     if not update.ids.num_rows:
         # Without de-duplication no ids are kept, but the fold has summed them up.
-        for tally in getattr(update, "tallies", ()):
+        for tally in tallies:
             yield tally.generation, tally.counted, as_bytes(getattr(tally, "digest", 0))
         return
+    summed = {tally.generation: (tally.counted, getattr(tally, "digest", 0)) for tally in tallies}
     for mine in ids:
-        yield mine.generation, len(mine.pairs), as_bytes(digest_of_pairs(mine.pairs[:, 0], mine.pairs[:, 1]))
+        counted, digest = summed.get(mine.generation, (0, 0))
+        if counted != len(mine.pairs) or not digest:  # the fold has summed up others, or none
+            digest = digest_of_pairs(mine.pairs[:, 0], mine.pairs[:, 1])
+        yield mine.generation, len(mine.pairs), as_bytes(digest)

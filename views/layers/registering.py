@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from tandem.schemas.columns import GENERATION, KEY
+from tandem.schemas.columns import GENERATION
 from tandem.schemas.errors import StoreError
 from tandem.schemas.failpoints import reached
 from tandem.schemas.states import merge_blocks
@@ -22,7 +21,7 @@ from tandem.views.layers.below import Replaced, ancestors_rows, merged_with
 from tandem.views.layers.catalog import layer_files, packed_contents, resolved, stored_place
 from tandem.views.layers.cutting import Part
 from tandem.views.layers.tables import batch_files, file_contents, removed_files
-from tandem.views.layers.writing import LayerData, layer_data
+from tandem.views.layers.writing import LayerData, in_file_order, layer_data
 from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.reconcile.tile_sums import sums_by_tile
@@ -51,9 +50,10 @@ def write_part(
         run = batch.building_run(connection, batch_run)
         below = _below(connection, chains, run, part, block)
         store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
-    merged = merge_blocks(compiled.measures, [block]) if _repeats(block) else block
-    merged, replaced = merged_with(compiled.measures, merged, *below, f"batch, part {part.name}")
-    layer = layer_data(compiled, merged)
+    ordered, repeats = in_file_order(block)
+    alone = merge_blocks(compiled.measures, [block]) if repeats else ordered
+    merged, replaced = merged_with(compiled.measures, alone, *below, f"batch, part {part.name}")
+    layer = layer_data(compiled, merged, in_order=merged is ordered)
     path = f"{store}/{batch_run}/{part.name}-{layer.digest}.arrow"
     with suppress(ObjectExistsError):  # its name has its digest in it
         open_place(place).create(path, layer.data)
@@ -78,14 +78,6 @@ def _below(
         if file.first_bucket <= part.last_bucket and file.last_bucket >= part.first_bucket
     ]
     return ancestors_rows(connection, run.definition, chain, block), files
-
-
-def _repeats(block: pa.RecordBatch) -> bool:
-    """Whether any tile and key has several rows."""
-    codes = block.column(KEY).dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    tiles = block.column(GENERATION).to_numpy(zero_copy_only=False)
-    order = np.lexsort((tiles, codes))
-    return bool(((codes[order][1:] == codes[order][:-1]) & (tiles[order][1:] == tiles[order][:-1])).any())
 
 
 def _register(

@@ -25,7 +25,16 @@ from tandem.views.reconcile.digests import Words, checks_of_words, row_words
 from tandem.views.reconcile.tile_sums import sums_by_tile
 from tandem.views.rows import Compiled
 
-__all__ = ["BATCH_ROWS", "BatchEntry", "LayerData", "digest_of", "layer_columns", "layer_data", "layer_of_columns"]
+__all__ = [
+    "BATCH_ROWS",
+    "BatchEntry",
+    "LayerData",
+    "digest_of",
+    "in_file_order",
+    "layer_columns",
+    "layer_data",
+    "layer_of_columns",
+]
 
 BATCH_ROWS: Final = 8_192
 """Of one batch: what a question for one key reads."""
@@ -63,9 +72,12 @@ class LayerData:
     """By tile, what its rows add up to."""
 
 
-def layer_data(compiled: Compiled, block: pa.RecordBatch) -> LayerData:
-    """The file of a block with the tile as generation, whose (tile, key) are all different; in any order, not empty."""
-    table, tiles, words = layer_columns(compiled, _sorted(block))
+def layer_data(compiled: Compiled, block: pa.RecordBatch, *, in_order: bool = False) -> LayerData:
+    """The file of a block with the tile as generation, whose (tile, key) are all different; in any order, not empty.
+
+    `in_order`: it is in a file's order already.
+    """
+    table, tiles, words = layer_columns(compiled, block if in_order else in_file_order(block)[0])
     events = np.asarray(table.column(EVENTS).to_numpy(zero_copy_only=False))
     return replace(layer_of_columns(table, tiles), sums=tuple(sums_by_tile(tiles, events, words)))
 
@@ -89,15 +101,18 @@ def digest_of(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _sorted(block: pa.RecordBatch) -> pa.RecordBatch:
-    """In the order of the key's bytes, then the tile."""
+def in_file_order(block: pa.RecordBatch) -> tuple[pa.RecordBatch, bool]:
+    """(the rows in the order of the key's bytes, then the tile; whether any tile and key has several)."""
     encoded = block.column(KEY).dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     ranks = np.empty(len(order), np.int64)
     ranks[order] = np.arange(len(order))
     rows = ranks[encoded.indices.to_numpy(zero_copy_only=False)]
-    places = np.lexsort((block.column(GENERATION).to_numpy(zero_copy_only=False), rows))
-    return block if (places == np.arange(len(places))).all() else block.take(pa.array(places))
+    tiles = block.column(GENERATION).to_numpy(zero_copy_only=False)
+    places = np.lexsort((tiles, rows))
+    rows, tiles = rows[places], tiles[places]
+    repeats = bool(((rows[1:] == rows[:-1]) & (tiles[1:] == tiles[:-1])).any())
+    return block if (places == np.arange(len(places))).all() else block.take(pa.array(places)), repeats
 
 
 def _columns(

@@ -25,6 +25,7 @@ __all__ = [
     "checks_of_words",
     "digest_of_ids",
     "digest_of_pairs",
+    "digests_of_groups",
     "from_bytes",
     "hashes_of_words",
     "id_hashes",
@@ -81,6 +82,22 @@ def sum_of(hashes: Hashes128) -> int:
     low = int((hashes[:, 0] & _LOW).sum(dtype=np.uint64)) + (int((hashes[:, 0] >> _HALF).sum(dtype=np.uint64)) << 32)
     high = int((hashes[:, 1] & _LOW).sum(dtype=np.uint64)) + (int((hashes[:, 1] >> _HALF).sum(dtype=np.uint64)) << 32)
     return (low + (high << 64)) % MODULUS
+
+
+def digests_of_groups(hashes: Hashes128, groups: npt.NDArray[np.int64], size: int) -> list[int]:
+    """The digest of the members of each of `size` groups; member i is of `groups[i]`."""
+    if not len(groups):
+        return [0] * size
+    if (groups[1:] < groups[:-1]).any():
+        order = np.argsort(groups, kind="stable")
+        hashes, groups = hashes[order], groups[order]
+    starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
+    halves = (hashes[:, 0] & _LOW, hashes[:, 0] >> _HALF, hashes[:, 1] & _LOW, hashes[:, 1] >> _HALF)
+    sums = [np.add.reduceat(half, starts).tolist() for half in halves]
+    found = [0] * size
+    for group, a, b, c, d in zip(groups[starts].tolist(), *sums, strict=True):
+        found[group] = (a + (b << 32) + (c << 64) + (d << 96)) % MODULUS
+    return found
 
 
 def digest_of_ids(ids: npt.NDArray[Any]) -> int:

@@ -14,6 +14,7 @@ import tandem.journal.lanes.reader
 import tandem.journal.lanes.writer
 import tandem.journal.runs.completeness
 import tandem.pipelines.unbounded.live_runs
+import tandem.transforms.batch.aggregate
 import tandem.transforms.fold.cache
 import tandem.transforms.fold.fold
 import tandem.transforms.fold.state
@@ -27,6 +28,7 @@ import tandem.views.storage.checksums
 from breaking.result_breaks import RESULT_BREAKS
 from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
+from tandem.schemas.columns import CONTENT
 from tandem.schemas.measures.encoding.totals import TotalMeasure
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.routing.seen_ids import Ids, SeenIds, Verdict, merge_sorted
@@ -90,6 +92,18 @@ def every_copy_counts(patch: Patch) -> None:
         return Verdict(~none, none, merge_sorted([]), np.zeros(0, np.int64), Ids.of(batch))
 
     patch.setattr(SeenIds, "add", add)
+    patch.setattr(tandem.transforms.batch.aggregate, "is_plain", lambda events: False)
+
+
+def copies_within_a_batch_run_count(patch: Patch) -> None:
+    """Tiles that are judged together take every event for another."""
+    intact = tandem.transforms.batch.aggregate.admit_tiles
+
+    def apart(events: pa.RecordBatch) -> pa.RecordBatch:
+        index = events.schema.get_field_index(CONTENT)
+        return events.set_column(index, CONTENT, pa.array(np.arange(events.num_rows, dtype=np.uint64)))
+
+    patch.setattr(tandem.transforms.batch.aggregate, "admit_tiles", lambda tiles: intact([apart(t) for t in tiles]))
 
 
 def straddlers_are_not_named(patch: Patch) -> None:
@@ -194,6 +208,7 @@ BREAKS: dict[str, Break] = {
         nothing_is_late,
         the_border_of_lateness_is_off_by_one,
         every_copy_counts,
+        copies_within_a_batch_run_count,
         straddlers_are_not_named,
         late_ids_are_forgotten,
         the_base_is_unknown,

@@ -21,7 +21,7 @@ from tandem.storage.places import open_place
 from tandem.views.layers.below import merged_with
 from tandem.views.layers.catalog import beside_database, resolved
 from tandem.views.layers.tables import batch_files, removed_files
-from tandem.views.layers.writing import layer_data
+from tandem.views.layers.writing import LayerData, layer_data
 from tandem.views.storage.tables import batch_runs
 
 __all__ = ["LAYER_BREAKS"]
@@ -135,9 +135,11 @@ class _NoneWrong:
 def names_have_no_digest(patch: Patch) -> None:
     """Two attempts that saw other states write to one path."""
     intact = layer_data
-    patch.setattr(
-        tandem.views.layers.registering, "layer_data", lambda *arguments: replace(intact(*arguments), digest="0" * 32)
-    )
+
+    def without(*arguments: Any, **more: Any) -> LayerData:
+        return replace(intact(*arguments, **more), digest="0" * 32)
+
+    patch.setattr(tandem.views.layers.registering, "layer_data", without)
 
 
 def keys_are_sought_in_another_bucket(patch: Patch) -> None:

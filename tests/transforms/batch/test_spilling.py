@@ -58,6 +58,16 @@ def test_files_with_codes_and_with_texts_are_read_as_one(tmp_path: Path) -> None
     assert [key for key, _ in rows(batches)] == [*MANY, "a"]
 
 
+def test_a_part_too_large_for_one_block_is_written_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spill_files, "_MOST", 2_000)
+    parts = [part(0, ["a"] * 1_000), part(60, ["b"])]
+    refs = dict(spill(parts, str(tmp_path)))
+    assert [ref.part.plain > 0 for ref in refs.values()] == [False, True]
+    assert {key: rows(read_spilled([ref])) for key, ref in refs.items()} == {
+        key: rows([events]) for key, events in parts
+    }
+
+
 @pytest.mark.parametrize("keys", [["a", "b"], MANY], ids=["codes", "texts"])
 def test_what_is_damaged_is_refused(tmp_path: Path, keys: list[str]) -> None:
     """Each byte of a small file; of a large one some, and another length."""
@@ -91,5 +101,5 @@ def test_through_a_pipeline_that_writes_often(tmp_path: Path, monkeypatch: pytes
 
 def test_the_reference_survives_its_coder() -> None:
     coder = spilling.PartRefCoder()
-    ref = PartRef("a folder/ü.arrows", Extent(0, 40, 7), Extent(40, 3 << 40, (1 << 32) - 1))
+    ref = PartRef("a folder/ü.arrows", Extent(0, 40, 7, 90), Extent(40, 3 << 40, (1 << 32) - 1, 9 << 40))
     assert coder.decode(coder.encode(ref)) == ref
