@@ -30,6 +30,7 @@ from tandem.journal.lanes.writer import LaneWriter
 from tandem.schemas.certificate import judge
 from tandem.schemas.columns import CONTENT
 from tandem.schemas.measures.encoding.totals import TotalMeasure
+from tandem.transforms.batch.many_admitted import admit_tiles
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.routing.seen_ids import Ids, SeenIds, Verdict, merge_sorted
 
@@ -97,7 +98,7 @@ def every_copy_counts(patch: Patch) -> None:
 
 def copies_within_a_batch_run_count(patch: Patch) -> None:
     """Tiles that are judged together take every event for another."""
-    intact = tandem.transforms.batch.aggregate.admit_tiles
+    intact = admit_tiles
 
     def apart(events: pa.RecordBatch) -> pa.RecordBatch:
         index = events.schema.get_field_index(CONTENT)
