@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +15,7 @@ from tandem.pipelines.delivery.sources import sources_of
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
 from tandem.views.outbox.leases import LEASE, Lease, acquire_lease, release_lease
-from tandem.views.outbox.messages import Sent, note_failure, outputs_due, take_messages
+from tandem.views.outbox.messages import Message, Sent, note_failure, outputs_due, take_messages
 from tandem.views.storage.database import Clock, wall_clock
 from tandem.views.store import ViewStore
 
@@ -48,6 +50,7 @@ class Deliverer:
         self._sources = sources_of(store, compiled)
         self._writers: dict[str, RecordWriter] = {}
         self._lease: Lease | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="send")
 
     @property
     def name(self) -> str:
@@ -94,21 +97,27 @@ class Deliverer:
 
     def _send_all(self, output: str) -> tuple[int, int]:
         """Everything that waits for an output, (sent, refused); of each batch a transaction forgets it and takes the
-        next one.
+        next one. Where there are several the next one is taken while one is being sent.
         """
         done: Sent | None = None
+        flying: _Flying | None = None
         sent = refused = 0
-        database = self._store.database
         while self._holds() and self._lease is not None:
-            messages = take_messages(database, self._lease, output, _AT_ONCE, done, self._clock())
+            place = self._store.database, self._lease, output, _AT_ONCE
+            messages = take_messages(*place, done, self._clock(), flying.last if flying is not None else 0)
             if messages is None:
                 self._lease = None
                 break
             if done is not None:
                 sent, refused = sent + len(done.messages) - len(done.refused), refused + len(done.refused)
-            if not messages:
+            done = flying.landed() if flying is not None else None
+            flying = None
+            if len(messages) >= _AT_ONCE:
+                flying = _Flying(messages, self._beside.submit(self._writer(output).send, messages))
+            elif messages:
+                done = _with(done, Sent(messages, self._writer(output).send(messages)))
+            elif done is None:
                 break
-            done = Sent(messages, self._writer(output).send(messages))
         return sent, refused
 
     def _writer(self, output: str) -> RecordWriter:
@@ -119,3 +128,23 @@ class Deliverer:
     def _note_failure(self, output: str, error: str) -> None:
         if self._lease is not None:
             note_failure(self._store.database, self._lease, output, error, self._clock())
+
+
+@dataclass(frozen=True)
+class _Flying:
+    """Messages that are being sent."""
+
+    messages: Sequence[Message]
+    refused: Future[Mapping[int, str]]
+
+    @property
+    def last(self) -> int:
+        return max(message.ordinal for message in self.messages)
+
+    def landed(self) -> Sent:
+        """What became of them, once it is known. Raises DeliveryError."""
+        return Sent(self.messages, self.refused.result())
+
+
+def _with(done: Sent | None, more: Sent) -> Sent:
+    return more if done is None else Sent([*done.messages, *more.messages], {**done.refused, **more.refused})

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from processes.sent_results import clicks_with_results, wrong_results
-from processes.stages import Tandem
 from processes.trials import Kill, Trial, restart_times, trial_of
 from samples.click_traffic import CLICKS, traffic
 from servers.object_servers import SECRET, server_of
@@ -103,26 +102,6 @@ def test_random_kills_and_a_few_failpoints(sending: Trial, capsys: pytest.Captur
     """With results that are sent, by a launcher that dies with live."""
     chance = random.Random(SEED)
     check_results(sending, check(sending, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_twenty_kills_while_results_are_sent(sending: Trial, capsys: pytest.CaptureFixture[str]) -> None:
-    """Of live with its deliverer, in the middle of a delivery too, beside one that takes over and is killed as well."""
-    chance = random.Random(SEED)
-    deliverers: list[Tandem] = []
-
-    def beside() -> None:
-        for deliverer in deliverers[-1:]:
-            deliverer.kill()
-        deliverers.append(sending.stage.start("deliver", str(sending.definition), "--every", "200ms"))
-
-    plan = plan_of(chance, 17, [Kill("results-drained", nth) for nth in (1, 3, 9)])
-    messages = traffic(chance, 60_000)
-    assert trial_of(sending, messages, 300, plan, chance, between=beside) == {}
-    for deliverer in deliverers:
-        deliverer.kill()
-    check_results(sending, messages)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -93,41 +93,45 @@ class Sent:
 
 
 def take_messages(
-    database: Database, lease: Lease, output: str, most: int, sent: Sent | None = None, now: int = 0
+    database: Database, lease: Lease, output: str, most: int, sent: Sent | None = None, now: int = 0, after: int = 0
 ) -> list[Message] | None:
     """The next messages of an output, all of a pass over a window together; None once the lease is lost.
 
     Those that were taken before, and may have been sent, come first and again. What may be replaced while it waits is
-    marked as taken. `sent`: what was taken before, forgotten or set aside in the same transaction at `now`.
+    marked as taken. `sent`: what was taken before, forgotten or set aside in the same transaction at `now`. `after`:
+    the last ordinal of what is being sent meanwhile.
     """
     with held(database, lease) as connection:
         if connection is None:
             return None
         if sent is not None:
             _note_sent(database, connection, lease.name, output, sent, now)
-        rows = _next(connection, lease.name, output, most)
-        fresh = [row.ordinal for row in rows if row.state == WAITING and REPLACEABLE in row.payload]
+        rows = _next(connection, lease.name, output, most, after)
+        fresh = [row[0] for row in rows if row[_STATE] == WAITING and REPLACEABLE in row[_STATE - 1]]
         for at in range(0, len(fresh), _IN_ONE):
             some = result_outbox.c.ordinal.in_(fresh[at : at + _IN_ONE])
             connection.execute(result_outbox.update().where(some).values(state=TAKEN, fence=lease.fence))
-    return [
-        Message(
-            *(row.ordinal, row.name, row.output, row.result, row.start, row.end, row.key, row.revision),
-            *(row.pass_number, row.id, row.payload),
-        )
-        for row in rows
-    ]
+    return [Message(*row[:_STATE]) for row in rows]
 
 
-def _next(connection: sa.Connection, name: str, output: str, most: int) -> list[sa.Row[Any]]:
+_O: Final = result_outbox.c
+_STATE: Final = len(fields(Message))
+_MESSAGES: Final = sa.select(
+    *(_O.ordinal, _O.name, _O.output, _O.result, _O.start, _O.end, _O.key, _O.revision),
+    *(_O.pass_number, _O.id, _O.payload, _O.state),
+)
+"""The fields of messages in their order, and the state."""
+
+
+def _next(connection: sa.Connection, name: str, output: str, most: int, after: int) -> list[sa.Row[Any]]:
     o = result_outbox.c
-    mine = (o.name == name) & (o.output == output)
+    mine = (o.name == name) & (o.output == output) & (o.ordinal > after)
     rows = _first(connection, mine, most)
     if len(rows) == most:  # what is left of the last window's pass belongs to it
         last = rows[-1]
         of_pass = (o.result == last.result) & (o.start == last.start) & (o.pass_number == last.pass_number)
         rest = mine & (o.state != DEAD) & of_pass & (o.ordinal > last.ordinal)
-        rows += connection.execute(sa.select(result_outbox).where(rest).order_by(o.ordinal))
+        rows += connection.execute(_MESSAGES.where(rest).order_by(o.ordinal)).all()
     return rows
 
 
@@ -135,9 +139,9 @@ def _first(connection: sa.Connection, mine: Any, most: int) -> list[sa.Row[Any]]
     """The first messages in order; by state, as the index has them, so that a long outbox isn't read for each."""
     o, found = result_outbox.c, list[sa.Row[Any]]()
     for state in (TAKEN, WAITING):
-        query = sa.select(result_outbox).where(mine, o.state == state).order_by(o.ordinal)
-        found += connection.execute(query.limit(most))
-    return sorted(found, key=lambda row: int(row.ordinal))[:most]
+        query = _MESSAGES.where(mine, o.state == state).order_by(o.ordinal)
+        found += connection.execute(query.limit(most)).all()
+    return sorted(found, key=lambda row: int(row[0]))[:most]
 
 
 def _note_sent(database: Database, connection: sa.Connection, name: str, output: str, sent: Sent, now: int) -> None:

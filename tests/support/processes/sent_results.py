@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from google.cloud import pubsub_v1
-from samples.click_traffic import CLICKS, expected
+from samples.click_traffic import CLICKS, Results, expected, rounded
 
 from processes.stages import Stage, environment
+from processes.trials import differences
 from tandem.schemas.time.instants import instant_of
 from tandem.verification.delivering import Receiver
 from tandem.verification.mismatch import Mismatch
 
-__all__ = ["clicks_with_results", "wrong_results"]
+__all__ = ["Subscriber", "clicks_with_results", "wrong_results"]
 
 _RESULTS = """
 results:
   per_minute: {{window: 1m, trigger: {{early: 1s}}, mode: retracting, to: {{pubsub: {topic}}}}}
   per_quarter: {{window: {{size: 15m, every: 15m}}, trigger: {{late: 2s}}, to: {{pubsub: {topic}}}}}
 """
+
+
+_NAMES = ("clicks", "amount", "least", "most", "mean", "users")
 
 
 @dataclass(frozen=True)
@@ -50,33 +54,39 @@ def clicks_with_results(stage: Stage) -> Path:
     return path
 
 
+@dataclass
+class Subscriber:
+    """Whoever receives the results: keeps every revision, and says what is wrong with them."""
+
+    stage: Stage
+    receiver: Receiver = field(default_factory=Receiver)
+
+    def wrong(self, definition: Path, messages: Sequence[bytes]) -> dict[str, Any]:
+        """What is wrong with what was sent until now, by name: laws of revisions, a last one that isn't the answer."""
+        rounds = self.stage.start("deliver", "--once", str(definition))
+        if rounds.end() != 0:
+            return {"deliver": rounds.said()}
+        try:
+            self.receiver.send([_Message(payload) for payload in _received(self.stage)])
+        except Mismatch as mismatch:
+            return {"results": str(mismatch)}
+        report = differences(rounded(self._last("per_minute")), expected(messages))
+        return report if self._last("per_quarter") else report | {"no result of quarters": True}
+
+    def _last(self, result: str) -> Results:
+        """By key and start the last revision of each window that has one."""
+        return {
+            (json.dumps(list(message["key"].values())), instant_of(message["start"])): {
+                name: message["results"][name] for name in _NAMES
+            }
+            for (of, _, _), message in self.receiver.newest.items()
+            if of == result and message["results"] is not None
+        }
+
+
 def wrong_results(stage: Stage, definition: Path, messages: Sequence[bytes]) -> dict[str, Any]:
-    """What is wrong with the results that were sent, by name: laws of revisions; a last one that isn't the answer."""
-    rounds = stage.start("deliver", "--once", str(definition))
-    if rounds.end() != 0:
-        return {"deliver": rounds.said()}
-    receiver = Receiver()
-    try:
-        receiver.send([_Message(payload) for payload in _received(stage)])
-    except Mismatch as mismatch:
-        return {"results": str(mismatch)}
-    found = {
-        (json.dumps(list(message["key"].values())), instant_of(message["start"])): message["results"]
-        for (result, _, _), message in receiver.newest.items()
-        if result == "per_minute" and message["results"] is not None
-    }
-    wanted = expected(messages)
-    wrong = {
-        place: (found.get(place), wanted.get(place))
-        for place in found.keys() | wanted.keys()
-        if found.get(place) != wanted.get(place)
-    }
-    quarters = {identity for identity in receiver.newest if identity[0] == "per_quarter"}
-    report = {
-        "last revisions that aren't answers": list(wrong.items())[:3],
-        "no result of quarters": not quarters,
-    }
-    return {name: value for name, value in report.items() if value}
+    """What is wrong with all the results that were sent, by name."""
+    return Subscriber(stage).wrong(definition, messages)
 
 
 def _received(stage: Stage) -> Iterator[str]:

@@ -43,12 +43,16 @@ class Choice:
     """Rows that are done with it."""
     more: bool = False
 
-    def add(self, place: Place, key: str | None) -> None:
+    def add(self, place: Place, key: str) -> None:
+        self.add_keys(place, {key})
+
+    def add_keys(self, place: Place, keys: set[str] | None) -> None:
+        """None: all keys."""
         known = self.asked.setdefault(place, set())
-        if key is None or known is None:
+        if keys is None or known is None:
             self.asked[place] = None
         else:
-            known.add(key)
+            known |= keys
 
 
 def choose(
@@ -90,9 +94,10 @@ def _from_waiting(
     choice.more = len(windows) == _WINDOWS
     for start, end in windows:
         of_window = sa.select(result_waiting).where(mine, w.start == start, w.end == end)
-        for row in connection.execute(of_window):
-            choice.waiting.append(row)
-            choice.add((start, end), None if row.whole else row.key)
+        rows = connection.execute(of_window).all()
+        choice.waiting += rows
+        whole = any(row.whole for row in rows)
+        choice.add_keys((start, end), None if whole else {row.key for row in rows})
 
 
 def _page(
@@ -134,7 +139,7 @@ def last_of(
         query = sa.select(result_revisions).where(mine, near)
         if keys is not None and len(keys) <= 400:
             query = query.where(r.key.in_(sorted(keys)))
-        for row in connection.execute(query):
+        for row in connection.execute(query).all():
             if keys is None or row.key in keys:
                 found[row.start, row.key] = _last(row)
     return list(found.values())
