@@ -116,14 +116,14 @@ def take_messages(
 
 _O: Final = result_outbox.c
 _STATE: Final = len(fields(Message))
-_MESSAGES: Final = sa.select(
+_MESSAGES: Final[sa.Select[Any]] = sa.select(
     *(_O.ordinal, _O.name, _O.output, _O.result, _O.start, _O.end, _O.key, _O.revision),
     *(_O.pass_number, _O.id, _O.payload, _O.state),
 )
 """The fields of messages in their order, and the state."""
 
 
-def _next(connection: sa.Connection, name: str, output: str, most: int, after: int) -> list[sa.Row[Any]]:
+def _next(connection: sa.Connection, name: str, output: str, most: int, after: int) -> list[Any]:
     o = result_outbox.c
     mine = (o.name == name) & (o.output == output) & (o.ordinal > after)
     rows = _first(connection, mine, most)
@@ -135,9 +135,9 @@ def _next(connection: sa.Connection, name: str, output: str, most: int, after: i
     return rows
 
 
-def _first(connection: sa.Connection, mine: Any, most: int) -> list[sa.Row[Any]]:
+def _first(connection: sa.Connection, mine: Any, most: int) -> list[Any]:
     """The first messages in order; by state, as the index has them, so that a long outbox isn't read for each."""
-    o, found = result_outbox.c, list[sa.Row[Any]]()
+    o, found = result_outbox.c, list[Any]()
     for state in (TAKEN, WAITING):
         query = _MESSAGES.where(mine, o.state == state).order_by(o.ordinal)
         found += connection.execute(query.limit(most)).all()
