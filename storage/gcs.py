@@ -86,9 +86,9 @@ class GcsObjects:
         """The client's session isn't made for several threads: each has its own."""
         if not hasattr(self._of_thread, "bucket"):
             os.environ.setdefault(_NO_EXTRA_REQUESTS, "true")
-            from google.cloud import storage
+            from google.cloud.storage import Client
 
-            self._of_thread.bucket = storage.Client(project="none").bucket(self._bucket_name)
+            self._of_thread.bucket = Client(project="none").bucket(self._bucket_name)
         return self._of_thread.bucket
 
     @contextmanager

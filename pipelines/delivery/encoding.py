@@ -32,14 +32,14 @@ class Encoder:
     """Messages of one definition in one format."""
 
     form: str
-    """json, avro or parquet."""
+    """json, avro, parquet; rows, for a table of BigQuery."""
     compiled: CompiledDefinition
 
     def payloads(self, messages: Sequence[Message]) -> tuple[list[tuple[Message, bytes]], Refused]:
         """Each message by itself, and why others can't be written, by ordinal."""
         if self.form == "json":
             return [(message, message.payload.encode()) for message in messages], {}
-        good, refused = self._typed(messages)
+        good, refused = self.typed(messages)
         found = []
         for message, values in good:
             try:
@@ -52,30 +52,32 @@ class Encoder:
         """Messages of one stream as one file: those that are in it, why others aren't, and its bytes."""
         if self.form == "json":
             return list(messages), {}, "".join(f"{message.payload}\n" for message in messages).encode()
-        good, refused = self._typed(messages)
+        good, refused = self.typed(messages)
         rows = [message for message, _ in good]
         if not rows:
             return rows, refused, b""
         values = [each for _, each in good]
         stream = rows[0].of
-        data = self._avro(stream).file(values) if self.form == "avro" else _parquet(self._columns(stream), values)
+        data = self._avro(stream).file(values) if self.form == "avro" else _parquet(self.columns(stream), values)
         return rows, refused, data
 
-    def _typed(self, messages: Sequence[Message]) -> tuple[list[tuple[Message, Values]], Refused]:
+    def typed(self, messages: Sequence[Message]) -> tuple[list[tuple[Message, Values]], Refused]:
+        """Each message's values by column, and why others have none, by ordinal."""
         good, refused = list[tuple[Message, Values]](), Refused()
         for message in messages:
             try:
                 if message.kind != "result" or message.of not in self.compiled.definition.results:
                     raise ValueError(f"{message.stream} has no schema here; JSON holds it")
                 data = json.loads(message.payload)
-                values = typed_message(self._columns(message.of), data, message.start, message.end)
+                values = typed_message(self.columns(message.of), data, message.start, message.end)
                 good.append((message, values))
             except (KeyError, ValueError) as error:
                 missing = isinstance(error, KeyError)
                 refused[message.ordinal] = f"has no {error}, it is of another version" if missing else str(error)
         return good, refused
 
-    def _columns(self, name: str) -> pa.Schema:
+    def columns(self, name: str) -> pa.Schema:
+        """The columns of a result's messages."""
         return _columns(self.compiled, name)
 
     def _avro(self, name: str) -> _Avro:

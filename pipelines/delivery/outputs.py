@@ -12,6 +12,7 @@ from tandem.pipelines.delivery.actions.webhooks import WebhookWriter, target_of
 from tandem.pipelines.delivery.encoding import Encoder
 from tandem.pipelines.delivery.result_files import FileWriter
 from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.errors import DeliveryError
 from tandem.views.outbox.messages import Message
 
 __all__ = ["WRITERS", "LogWriter", "RecordWriter", "writer_of"]
@@ -55,6 +56,15 @@ def _topic(form: str) -> MakeWriter:
     return make
 
 
+def _table(place: str, compiled: CompiledDefinition) -> RecordWriter:
+    try:
+        from tandem.pipelines.delivery.result_tables import TableResults
+    except ModuleNotFoundError as error:
+        raise DeliveryError(f"{error.name} isn't installed: pip install 'tandem-beam[gcp]'") from error
+
+    return TableResults(place, Encoder("rows", compiled))
+
+
 def _webhook(place: str, compiled: CompiledDefinition) -> RecordWriter:
     return WebhookWriter(target_of(compiled, f"webhook {place}"))
 
@@ -70,6 +80,7 @@ WRITERS: Final[dict[str, MakeWriter]] = {
     "files-parquet": _files("parquet"),
     "pubsub": _topic("json"),
     "pubsub-avro": _topic("avro"),
+    "bigquery": _table,
     "webhook": _webhook,
     "alertmanager": _alertmanager,
 }

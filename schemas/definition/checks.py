@@ -17,7 +17,7 @@ from tandem.schemas.expressions import Expression, compile_expression, type_name
 from tandem.schemas.keys import KEY_TYPES, is_key_type
 from tandem.schemas.measures.base import Measure
 from tandem.schemas.measures.registry import build
-from tandem.schemas.result_windows.checks import EVENTS_NAME, mode_problems, result_problems
+from tandem.schemas.result_windows.checks import EVENTS_NAME, mode_problems, result_problems, table_problems
 from tandem.schemas.results import computing_schema
 from tandem.schemas.rules.checks import results_schema, rule_problems
 from tandem.schemas.source.spellings import spelling_problems
@@ -98,6 +98,8 @@ def _check_times(definition: Definition, checked: Checked) -> None:
     for name, result in definition.results.items():
         for part, message in result_problems(result, tile, definition.lateness):
             checked.wrong(f"results.{name}.{part}", message)
+    for name, message in table_problems(definition.results):
+        checked.wrong(f"results.{name}.to", message)
 
 
 def _check_source(definition: Definition, checked: Checked) -> None:

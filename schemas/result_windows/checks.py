@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from tandem.schemas.result_windows.models import Result
 from tandem.schemas.time.durations import DAY, SECOND, format_duration
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, window_problems
 
-__all__ = ["EVENTS_NAME", "MOST_STATES", "mode_problems", "result_problems", "states_a_second"]
+__all__ = ["EVENTS_NAME", "MOST_STATES", "mode_problems", "result_problems", "states_a_second", "table_problems"]
 
 MOST_STATES: Final = 200_000
 """States that results may merge a second: about what one core reads and merges beside everything else."""
@@ -39,6 +39,16 @@ def result_problems(result: Result, tile: int, lateness: int) -> Iterator[tuple[
     if not broken:
         yield from _trigger_problems(result, lateness)
         yield from _budget_problems(result, tile)
+
+
+def table_problems(results: Mapping[str, Result]) -> Iterator[tuple[str, str]]:
+    """(result, what is wrong) of results that share a table, whose columns are those of one of them."""
+    known: dict[str, str] = {}
+    for name, result in results.items():
+        for output in result.to:
+            other = known.setdefault(output.bigquery, name) if output.bigquery is not None else name
+            if other != name:
+                yield name, f"{output.bigquery} is the table of {other} already; each result has a table of its own"
 
 
 def _trigger_problems(result: Result, lateness: int) -> Iterator[tuple[str, str]]:

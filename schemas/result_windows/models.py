@@ -14,8 +14,15 @@ from tandem.schemas.time.windows import AnyWindow, CalendarWindow, CumulativeWin
 __all__ = ["Mode", "Output", "Outputs", "Result", "Trigger", "result_model"]
 
 _TOPIC: Final = re.compile(r"projects/[^/\s]+/topics/[^/\s]+")
-_KINDS: Final = ("log", "files", "pubsub")
-_FORMATS: Final = {"log": ("json",), "files": ("json", "avro", "parquet"), "pubsub": ("json", "avro")}
+_TABLE: Final = re.compile(r"[a-z][a-z0-9:.-]{4,61}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\.[A-Za-z0-9_-]{1,1024}")
+_KINDS: Final = ("log", "files", "pubsub", "bigquery")
+_FORMS: Final = "log, files: PLACE, pubsub: TOPIC, bigquery: TABLE"
+_FORMATS: Final = {
+    "log": ("json",),
+    "files": ("json", "avro", "parquet"),
+    "pubsub": ("json", "avro"),
+    "bigquery": ("json",),
+}
 _SCHEMES: Final = ("file", "gs", "s3")
 _MOST_OUTPUTS: Final = 8
 
@@ -50,6 +57,12 @@ def _topic(name: str) -> str:
     return name
 
 
+def _table(name: str) -> str:
+    if not _TABLE.fullmatch(name):
+        raise ValueError(f"{name[:120]!r} is not a table of BigQuery; write PROJECT.DATASET.TABLE")
+    return name
+
+
 def _place(text: str) -> str:
     scheme, is_url, rest = text.partition("://")
     if is_url and "@" in rest.partition("/")[0]:
@@ -60,7 +73,7 @@ def _place(text: str) -> str:
 
 
 class Output(Model):
-    """One place that results are sent to: `log`, `{files: PLACE}` or `{pubsub: TOPIC}`."""
+    """One place that results are sent to: `log`, `{files: PLACE}`, `{pubsub: TOPIC}` or `{bigquery: TABLE}`."""
 
     log: Literal[True] | None = None
     """Lines of JSON on standard output of whoever delivers."""
@@ -69,13 +82,15 @@ class Output(Model):
     s3://BUCKET/PREFIX. A file for each window and pass, which is created once and never changed."""
     pubsub: Annotated[str, AfterValidator(_topic)] | None = None
     """A topic, projects/PROJECT/topics/NAME; messages of one key and window have one ordering key."""
+    bigquery: Annotated[str, AfterValidator(_table)] | None = None
+    """A table, PROJECT.DATASET.TABLE, of this result alone: a row for each revision."""
     format: Literal["json", "avro", "parquet"] = "json"
     """How messages are written: `json` (of files JSON Lines); files also `avro` and `parquet`, topics also `avro`."""
 
     @model_validator(mode="before")
     @classmethod
     def _one(cls, value: object) -> object:
-        fields, kind = fields_of_one(value, _KINDS, "an output is one of log, files: PLACE, pubsub: TOPIC")
+        fields, kind = fields_of_one(value, _KINDS, f"an output is one of {_FORMS}")
         form = fields.get("format", "json")
         if isinstance(form, str) and form not in _FORMATS[kind]:
             raise ValueError(f"{kind} as {form[:40]!r}; its formats are {', '.join(_FORMATS[kind])}")
@@ -86,7 +101,7 @@ class Output(Model):
         """`log`, `files PLACE`, `pubsub TOPIC`, `files-avro PLACE` and so on: by it the store knows what went where."""
         if self.log:
             return "log"
-        kind, place = ("files", self.files) if self.files is not None else ("pubsub", self.pubsub)
+        kind, place = next((kind, place) for kind in _KINDS if (place := getattr(self, kind)) is not None)
         return f"{kind} {place}" if self.format == "json" else f"{kind}-{self.format} {place}"
 
 

@@ -92,6 +92,12 @@ _ASK: Final = (
         "tandem iceberg clicks --table shop.clicks --warehouse lake --step 1h",
     ),
     Entry(
+        "bigquery",
+        "asking.bigquery.bigquery",
+        "Load the answers of every key and step into a table of BigQuery, in one job that replaces what was there.",
+        "tandem bigquery clicks --table my-project.shop.clicks --step 1h",
+    ),
+    Entry(
         "status",
         "operating.store.status",
         "Show what is served, the runs, every generation's conservation, and who holds up a seal.",

@@ -138,6 +138,12 @@ RESULTS: Final[tuple[Entry, ...]] = (
         "Register the Avro schema of a result's messages in Pub/Sub, and let its topics have it.",
         "tandem results register clicks hourly --schema projects/demo/schemas/hourly",
     ),
+    Entry(
+        "table",
+        "delivery.schemas.table",
+        "Print the tables of BigQuery that a result goes to, with their views of the newest revisions; or make them.",
+        "tandem results table clicks hourly --create",
+    ),
 )
 FLINK: Final[tuple[Entry, ...]] = (
     Entry(

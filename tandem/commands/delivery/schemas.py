@@ -1,4 +1,4 @@
-"""`tandem results schema` and `register`: what messages of a result are made of, for receivers and for Pub/Sub."""
+"""`tandem results schema|register|table`: what a result's messages are made of, for receivers, Pub/Sub, BigQuery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tandem.schemas.errors import UserError
 if TYPE_CHECKING:
     from tandem.schemas.definition.compiled import CompiledDefinition
 
-__all__ = ["register", "schema"]
+__all__ = ["register", "schema", "table"]
 
 _Result = Annotated[str, typer.Argument(metavar="RESULT", help="its name in the definition")]
 _FORMATS = ("avro", "json")
@@ -60,6 +60,31 @@ def register(
     with pubsub_errors(name):
         for line in register_schema(compiled, result, name, once_there()):
             say(line)
+
+
+def table(
+    definition: DefinitionArgument,
+    result: _Result,
+    create: Annotated[bool, typer.Option("--create", help="make the tables and views, or add columns to them")] = False,
+    home: HomeOption = "tandem-data",
+    store: StoreOption = None,
+) -> None:
+    """Print the tables of BigQuery that a result goes to, with their views; or make them."""
+    compiled = _compiled(definition, result, home, store)
+    from tandem.pipelines.delivery.result_views import table_resources
+    from tandem.serving.questions.exports.bigquery_loads import check_installed
+
+    resources = table_resources(compiled, result)
+    if not resources:
+        raise UserError(f"{result} goes to no table; write to: {{bigquery: PROJECT.DATASET.TABLE}}")
+    if not create:
+        print_json(resources)
+        return
+    check_installed()
+    from tandem.pipelines.delivery.table_registration import register_tables
+
+    for line in register_tables(resources):
+        say(line)
 
 
 def _compiled(definition: str, result: str, home: str, store: str | None) -> CompiledDefinition:

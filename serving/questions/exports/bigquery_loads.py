@@ -1,0 +1,82 @@
+"""Answers as a table of BigQuery: one load job, which costs nothing, replaces the rows before it in one step."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from tandem.schemas.errors import LaunchError, UserError
+from tandem.schemas.result_messages.bigquery import table_arrow_schema, table_fields, table_rows
+from tandem.serving.questions.exports.forms import arrow_batch, arrow_schema
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import LoadJobConfig
+
+    from tandem.serving.questions.exports.rows import Export
+    from tandem.views.answers.point import AnswerRow
+
+__all__ = ["check_installed", "load_table", "write_loaded"]
+
+
+def check_installed() -> None:
+    """Raises LaunchError without Google's client."""
+    if importlib.util.find_spec("google.cloud.bigquery") is None:
+        raise LaunchError("google-cloud-bigquery isn't installed", "pip install 'tandem-beam[gcp]'")
+
+
+def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) -> int:
+    """Replace a table's rows by these, in one job; how many there are now. The table is made where it isn't there.
+
+    `table`: PROJECT.DATASET.TABLE. Raises LaunchError without credentials and for what BigQuery refuses, UserError for
+    a value that its types can't hold: then the rows before are still there.
+    """
+    from google.api_core.exceptions import GoogleAPIError
+
+    from tandem.pipelines.delivery.table_registration import client_of
+
+    config = _config(table_fields(arrow_schema(export)))
+    with tempfile.TemporaryFile() as file:
+        written = write_loaded(file, export, rows)
+        file.seek(0)
+        try:
+            client = client_of(table.split(".")[0])
+            client.load_table_from_file(file, table, job_config=config, rewind=True).result()
+        except GoogleAPIError as error:
+            raise LaunchError(f"BigQuery: {table}: {str(error)[:300]}") from error
+    return written
+
+
+def _config(fields: Sequence[Mapping[str, Any]]) -> LoadJobConfig:
+    """All rows are replaced; lists of Parquet become repeated columns, not records of a list."""
+    from google.cloud.bigquery import LoadJobConfig, SchemaField, SourceFormat, WriteDisposition
+    from google.cloud.bigquery.format_options import ParquetOptions
+
+    options = ParquetOptions()  # type: ignore[no-untyped-call]
+    options.enable_list_inference = True
+    config = LoadJobConfig(
+        source_format=SourceFormat.PARQUET,
+        write_disposition=WriteDisposition.WRITE_TRUNCATE,
+        schema=[SchemaField.from_api_repr(dict(field)) for field in fields],
+    )
+    config.parquet_options = options
+    return config
+
+
+def write_loaded(file: IO[bytes], export: Export, rows: Iterable[Sequence[AnswerRow]]) -> int:
+    """Write rows as the Parquet file that is loaded, with the names and types of BigQuery; how many."""
+    schema, count = arrow_schema(export), 0
+    written = table_arrow_schema(schema)
+    with parquet.ParquetWriter(file, written, compression="zstd") as writer:
+        for some in rows:
+            values = arrow_batch(export, some, schema).to_pylist()
+            try:
+                writer.write_batch(table_rows(schema, values))
+            except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
+                raise UserError(f"BigQuery's types can't hold these answers: {str(error)[:200]}") from error
+            count += len(some)
+    return count
