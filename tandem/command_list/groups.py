@@ -141,7 +141,7 @@ RESULTS: Final[tuple[Entry, ...]] = (
     Entry(
         "table",
         "delivery.schemas.table",
-        "Print the tables of BigQuery that a result goes to, with their views of the newest revisions; or make them.",
+        "Print the tables of BigQuery that a result goes to, with their views; or make them.",
         "tandem results table clicks hourly --create",
     ),
 )

@@ -46,6 +46,8 @@ CALLS: Final[dict[str, str]] = {
     "pubsub create-topic": "asks Pub/Sub",
     "pubsub create-subscription": "asks Pub/Sub",
     "results register": "asks Pub/Sub",
+    "results table": "asks BigQuery",
+    "bigquery": "asks BigQuery",
     "store grant": "asks PostgreSQL",
     "template flex run": "asks Dataflow",
     "flink status": "asks a Flink",
