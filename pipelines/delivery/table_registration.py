@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from google.api_core.exceptions import Conflict, GoogleAPIError, NotFound
-from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery import Client, SchemaField, Table
 
 from tandem.schemas.errors import LaunchError, UserError
+from tandem.storage.bigquery import client_of
 
-__all__ = ["EMULATOR", "client_of", "register_tables"]
+__all__ = ["register_tables"]
 
-EMULATOR: Final = "BIGQUERY_EMULATOR_HOST"
-"""Variable of the environment, Google's client reads it: URL of a server that is asked without credentials."""
 _SECONDS: Final = 60.0
 
 
@@ -39,16 +35,6 @@ def register_tables(resources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 _DATASET: Final = "`bq mk --dataset PROJECT:DATASET` makes it"
-
-
-def client_of(project: str) -> Client:
-    """The client of a project. Raises LaunchError without credentials."""
-    if os.environ.get(EMULATOR):
-        return Client(project, credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
-    try:
-        return Client(project)
-    except GoogleAuthError as error:
-        raise LaunchError(f"no credentials for BigQuery: {str(error).splitlines()[0]}") from None
 
 
 def _name(table: Table) -> str:

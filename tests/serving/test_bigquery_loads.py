@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from tandem.app import app
 from tandem.pipelines import backfill
-from tandem.pipelines.delivery.table_registration import EMULATOR
 from tandem.runners.options.reading import read_arguments
+from tandem.storage.bigquery import EMULATOR
 
 TABLE = "my-project.shop.sales"
 

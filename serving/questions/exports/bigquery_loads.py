@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from pyarrow import parquet
 from tandem.schemas.errors import LaunchError, UserError
 from tandem.schemas.result_messages.bigquery import table_arrow_schema, table_fields, table_rows
 from tandem.serving.questions.exports.forms import arrow_batch, arrow_schema
+from tandem.storage.bigquery import client_of
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import LoadJobConfig
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from tandem.serving.questions.exports.rows import Export
     from tandem.views.answers.point import AnswerRow
 
-__all__ = ["check_installed", "load_table", "write_loaded"]
-
-
-def check_installed() -> None:
-    """Raises LaunchError without Google's client."""
-    if importlib.util.find_spec("google.cloud.bigquery") is None:
-        raise LaunchError("google-cloud-bigquery isn't installed", "pip install 'tandem-beam[gcp]'")
+__all__ = ["load_table", "write_loaded"]
 
 
 def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) -> int:
@@ -36,8 +30,6 @@ def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) 
     a value that its types can't hold: then the rows before are still there.
     """
     from google.api_core.exceptions import GoogleAPIError
-
-    from tandem.pipelines.delivery.table_registration import client_of
 
     config = _config(table_fields(arrow_schema(export)))
     with tempfile.TemporaryFile() as file:

@@ -33,9 +33,10 @@ def bigquery(
 ) -> None:
     """Load the answers of every key and step into a table of BigQuery, in one job that replaces what was there."""
     from tandem.serving.questions.answers.asking import SelectFlags
-    from tandem.serving.questions.exports.bigquery_loads import check_installed, load_table
+    from tandem.serving.questions.exports.bigquery_loads import load_table
     from tandem.serving.questions.exports.rows import export_of, exported
     from tandem.serving.questions.selection.spans import TimeFlags
+    from tandem.storage.bigquery import check_installed
 
     if not re.fullmatch(r"[^.\s`]+\.[^.\s`]+\.[^.\s`]+", table):
         raise UserError(f"--table {table}: it is PROJECT.DATASET.TABLE")

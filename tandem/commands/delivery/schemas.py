@@ -72,7 +72,7 @@ def table(
     """Print the tables of BigQuery that a result goes to, with their views; or make them."""
     compiled = _compiled(definition, result, home, store)
     from tandem.pipelines.delivery.result_views import table_resources
-    from tandem.serving.questions.exports.bigquery_loads import check_installed
+    from tandem.storage.bigquery import check_installed
 
     resources = table_resources(compiled, result)
     if not resources:

@@ -16,9 +16,9 @@ from without_runner.result_stories import TEXT, Event, Story
 from tandem.app import app
 from tandem.pipelines.delivery.result_tables import EMULATOR
 from tandem.pipelines.delivery.result_views import view_of
-from tandem.pipelines.delivery.table_registration import EMULATOR as REST
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import loads
+from tandem.storage.bigquery import EMULATOR as REST
 from tandem.views.outbox.messages import DEAD
 
 TABLE = "my-project.shop.visits"
