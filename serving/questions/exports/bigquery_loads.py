@@ -48,7 +48,7 @@ def _config(fields: Sequence[Mapping[str, Any]]) -> LoadJobConfig:
     from google.cloud.bigquery import LoadJobConfig, SchemaField, SourceFormat, WriteDisposition
     from google.cloud.bigquery.format_options import ParquetOptions
 
-    options = ParquetOptions()  # type: ignore[no-untyped-call]
+    options = ParquetOptions()
     options.enable_list_inference = True
     config = LoadJobConfig(
         source_format=SourceFormat.PARQUET,
