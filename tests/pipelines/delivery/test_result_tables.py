@@ -58,7 +58,7 @@ def story_of(tmp_path: Path, service: BigQueryService) -> Iterator[Callable[...,
 
 def table(story: Story, *more: str) -> Any:
     """`tandem results table` for a story's definition."""
-    file = Path(story.store.database.where.removeprefix("sqlite:///")).parent / "visits.yaml"
+    file = Path(str(story.store.database.where).removeprefix("sqlite:///")).parent / "visits.yaml"
     return CliRunner().invoke(app, ["results", "table", str(file), "r", *more])
 
 
