@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill kill-results fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -94,6 +94,10 @@ kill: setup
 # Live and whoever delivers its results, killed twenty times while a subscriber keeps every revision; about 10 minutes.
 kill-results: setup
 	$(BIN)/python -m pytest -q -s tests/chaos/test_results_killed.py -m "slow or not slow"
+
+# Every story of results and of their delivery on PostgreSQL; needs a server's programs in PATH. About 10 minutes.
+results-on-postgres: setup
+	TANDEM_TEST_STORIES=postgres $(BIN)/python -m pytest -q tests/views/results tests/pipelines/delivery -m "slow or not slow"
 
 # Every scenario on every engine, and the table of docs/runners.md; about 20 minutes.
 conformance: setup

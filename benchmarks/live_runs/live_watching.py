@@ -22,7 +22,7 @@ from tandem.views.answers.point import series
 from tandem.views.storage.tables import live_totals
 from tandem.views.store import ViewStore
 
-__all__ = ["PROBE_PAGE", "Prober", "Usage", "children", "percentiles", "received", "settled", "usage"]
+__all__ = ["PROBE_PAGE", "Prober", "Usage", "children", "percentiles", "probe", "received", "settled", "usage"]
 
 PROBE_PAGE: Final = "/probe"
 PROBE_USER: Final = 9_999_999
@@ -125,7 +125,7 @@ class Prober:
         )
         while not self._stop.wait(self.every):
             now = time.time_ns() // 1_000
-            payload = _probe(self.form, self.sent, now)
+            payload = probe(self.form, self.sent, now)
             with self._lock:
                 self._waiting.setdefault(now // 60_000_000 * 60_000_000, deque()).append(time.monotonic())
             call(PublishRequest.pb()(topic=self.topic, messages=[{"data": payload}]))
@@ -153,7 +153,7 @@ class Prober:
                     self._known[point.start] = point.events
 
 
-def _probe(form: str, number: int, now: int) -> bytes:
+def probe(form: str, number: int, now: int) -> bytes:
     import io
     import json
 

@@ -143,7 +143,7 @@ def check_panes() -> None:
         story.now = wall_clock()  # which is the pane's
         story.serve()
         story.live(Event(0.1))
-        drain = nudges._Drain(story.compiled.definition, LiveRunRef(str(path), "L", None))
+        drain = nudges._Drain(story.compiled.definition, LiveRunRef(story.place, "L", None))
         drain.setup()
         window = IntervalWindow(Timestamp(micros=BEGIN), Timestamp(micros=BEGIN + MINUTE))
         for _ in range(2):
@@ -323,7 +323,7 @@ def check_no_fan_out() -> None:
         path = Path(folder) / "v.db"
         story = Story(path, definition_of(sliding))
         story.serve()
-        writer = nudges._WriteAndNudge(story.compiled.definition, LiveRunRef(str(path), "L", None))
+        writer = nudges._WriteAndNudge(story.compiled.definition, LiveRunRef(story.place, "L", None))
         writer.setup()
         writer.start_bundle()
         events = [Event(0.1), Event(0.2, user="bob"), Event(0.3, user="cid")]
@@ -331,7 +331,7 @@ def check_no_fan_out() -> None:
         assert len(list(writer.finish_bundle())) == 1
         graph = beam.Pipeline()
         tiles = graph | beam.Create([BEGIN])
-        drained = tiles | nudges.DrainByPanes(story.compiled.definition, LiveRunRef(str(path), "L", None))
+        drained = tiles | nudges.DrainByPanes(story.compiled.definition, LiveRunRef(story.place, "L", None))
         for windows in (tiles.windowing.windowfn, drained.windowing.windowfn):
             assert len(windows.assign(WindowFn.AssignContext(Timestamp(micros=BEGIN + MINUTE - 1)))) == 1
         story.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,10 @@ results: {{r: {result}}}
 )
 BEGIN = 1_767_600_000 * SECOND
 """2026-01-05T08:00:00Z."""
+
+
+STORES: list[Callable[[str], str]] = [str]
+"""Makes of a story's path the place of its view store; the last one holds (`servers.postgres_stories`)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Story:
 
     def __init__(self, path: Path | str, compiled: CompiledDefinition, text: str = "") -> None:
         self.compiled, self.now = compiled, BEGIN
-        self.store = ViewStore(str(path), clock=lambda: self.now)
+        self.place = STORES[-1](str(path))
+        self.store = ViewStore(self.place, clock=lambda: self.now)
         self.store.definitions.register(compiled, text)
         self.version = compiled.version
         self.events: list[Event] = []

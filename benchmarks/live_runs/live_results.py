@@ -1,0 +1,196 @@
+"""How soon results reach a subscriber while live is busy: `python -m benchmarks.live_runs.live_results --rate 20000`.
+
+The scene is that of `benchmarks.live`; the definition has a result of a minute, early every `--early`, and one of the
+last hour every minute, both to a topic of the same emulator. A probe is published every 100 ms with its own key; it
+has arrived when a subscriber gets the first revision of its minute that counts it. So the time is from publishing the
+event to receiving a result that has it, triggers included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from google.pubsub_v1.types import AcknowledgeRequest, PublishRequest, PullRequest, PullResponse
+
+from benchmarks.live import Scene, check, wait_until
+from benchmarks.live_runs.live_watching import PROBE_PAGE, percentiles, probe, received, settled
+from benchmarks.measuring.results import Row, record
+from tandem.schemas.time.instants import instant_of
+
+__all__ = ["Receiver", "ResultScene", "main", "measure"]
+
+_TOPIC: Final = "projects/benchmark/topics/results"
+_SUBSCRIPTION: Final = "projects/benchmark/subscriptions/results"
+_EVERY: Final = 0.1
+_MINUTE: Final = 60_000_000
+_RESULTS: Final = """
+results:
+  per_minute: {{window: 1m, trigger: {{early: {early}}}, to: {{pubsub: {topic}}}}}
+  last_hour: {{window: {{size: 1h, every: 1m}}, keys: 1000, to: {{pubsub: {topic}}}}}
+"""
+
+
+@dataclass
+class ResultScene(Scene):
+    """A scene whose definition sends results."""
+
+    early: str = "500ms"
+
+    def set_up(self) -> None:
+        super().set_up()
+        text = self.definition.read_text() + _RESULTS.format(early=self.early, topic=_TOPIC)
+        self.definition.write_text(text)
+        self.tandem("pubsub", "create-topic", _TOPIC)
+        self.tandem("pubsub", "create-subscription", _SUBSCRIPTION, "--topic", _TOPIC)
+
+
+@dataclass
+class Receiver:
+    """Publishes probes, and receives all results: seconds until each probe was in one."""
+
+    scene: Scene
+    seconds: list[tuple[float, float]] = field(default_factory=list)
+    """(when it was published, seconds since this began; seconds until a result had it)."""
+    results: int = 0
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self._stop, self._end = threading.Event(), threading.Event()
+        self._waiting: dict[int, deque[float]] = {}
+        self._known: dict[int, int] = {}
+        self._lock, self._begun = threading.Lock(), time.monotonic()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._publish, self._receive)]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop_publishing(self) -> None:
+        """Publish no more; results are received until `end`."""
+        self._stop.set()
+        self._threads[0].join()
+
+    def end(self) -> None:
+        """Receive no more."""
+        self._end.set()
+        self._threads[1].join()
+
+    @property
+    def waiting(self) -> int:
+        """Probes that no result has yet."""
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
+    def _publish(self) -> None:
+        call = self._method("Publisher/Publish", PublishRequest)
+        while not self._stop.wait(_EVERY):
+            now = time.time_ns() // 1_000
+            payload = probe("json", self.sent, now)
+            with self._lock:
+                self._waiting.setdefault(now // _MINUTE * _MINUTE, deque()).append(time.monotonic())
+            call(PublishRequest.pb()(topic=self.scene.topic, messages=[{"data": payload}]))
+            self.sent += 1
+
+    def _receive(self) -> None:
+        pull = self._method("Subscriber/Pull", PullRequest, PullResponse)
+        acknowledge = self._method("Subscriber/Acknowledge", AcknowledgeRequest)
+        request = PullRequest.pb()(subscription=_SUBSCRIPTION, max_messages=1_000)
+        mine = f'"{PROBE_PAGE}"'.encode()
+        while not self._end.is_set():
+            try:
+                found = pull(request, timeout=2).received_messages
+            except grpc.RpcError:  # nothing came
+                continue
+            now = time.monotonic()
+            self.results += len(found)
+            for each in found:
+                if mine in each.message.data:
+                    self._note(json.loads(each.message.data), now)
+            ids = [each.ack_id for each in found]
+            acknowledge(AcknowledgeRequest.pb()(subscription=_SUBSCRIPTION, ack_ids=ids))
+
+    def _note(self, result: dict[str, Any], now: float) -> None:
+        if result["result"] != "per_minute":
+            return
+        start = instant_of(result["start"])
+        with self._lock:
+            waiting = self._waiting.get(start, deque())
+            for _ in range(min(result["events"] - self._known.get(start, 0), len(waiting))):
+                published = waiting.popleft()
+                self.seconds.append((published - self._begun, now - published))
+            self._known[start] = max(result["events"], self._known.get(start, 0))
+
+    def _method(self, name: str, request: Any, response: Any = None) -> Any:
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+        read = response.pb().FromString if response is not None else None
+        channel = grpc.insecure_channel(self.scene.address, options=options)
+        return channel.unary_unary(
+            f"/google.pubsub.v1.{name}", request_serializer=request.pb().SerializeToString, response_deserializer=read
+        )
+
+
+def measure(scene: ResultScene, rate: float, seconds: float, warm_up: float) -> dict[str, Any]:
+    """Publish at a rate and receive; figures. Raises AssertionError for a wrong answer."""
+    live = scene.live()
+    store = scene.opened(live)
+    receiver = Receiver(scene)
+    publisher = scene.publisher(rate, seconds)
+    receiver.start()
+    assert publisher.stdout is not None
+    said = json.loads(publisher.stdout.read())
+    receiver.stop_publishing()
+    everything, drained = said["sent"] + receiver.sent, time.monotonic()
+    wait_until(lambda: received(store) >= everything and settled(store) and not receiver.waiting, 120, live)
+    drained = time.monotonic() - drained
+    check(scene, "before batch")
+    receiver.end()
+    live.send_signal(signal.SIGTERM)
+    assert live.wait(300) == 0, scene.said()
+    times = [value for at, value in receiver.seconds if at >= warm_up]
+    rates = {"rate_per_s": round(said["sent"] / said["seconds"]), "results": receiver.results}
+    figures = {f"received_{name}_s": value for name, value in percentiles(times).items()}
+    return {**figures, **rates, "probes": len(times), "drained_s": round(drained, 2)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure one case, print and record it."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=20_000, help="messages a second")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--warm-up", type=float, default=20, help="seconds whose probes don't count")
+    parser.add_argument("--early", default="500ms", help="of the result of a minute")
+    parser.add_argument("--no-record", action="store_true")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
+        scene = ResultScene(Path(folder), early=options.early)
+        try:
+            scene.set_up()
+            figures = measure(scene, options.rate, options.seconds, options.warm_up)
+        finally:
+            scene.end()
+    figures["load_of_machine"] = round(os.getloadavg()[0], 1)
+    for name, value in figures.items():
+        print(f"{name:<22} {value}")
+    if not options.no_record:
+        case = {"rate": options.rate, "seconds": round(options.seconds), "early": options.early}
+        record("live_results", [Row(case, figures)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
