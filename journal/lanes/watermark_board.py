@@ -1,7 +1,8 @@
 """What the lanes of a run publish to one another, so that every lane reports the same watermark.
 
 Each reader publishes under the number of its own opening segment, so that a reader that was replaced and
-doesn't know it yet can't overwrite what its replacement publishes. Rules that hold whatever the interleaving:
+doesn't know it yet can't overwrite what its replacement publishes. What it publishes is the name of an object beside
+one that stays, so a look is two listings, however many lanes there are. Rules that hold whatever the interleaving:
 
 - what a lane has published never exceeds what it stores with its next segment;
 - the common watermark never exceeds what any unfinished lane has published.
@@ -10,77 +11,69 @@ doesn't know it yet can't overwrite what its replacement publishes. Rules that h
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 
 from tandem.journal.clocks import Clock
+from tandem.journal.lanes.published import Published, highest
 from tandem.journal.lanes.watermarks import Watermarks, WatermarkTracker, lowest
 from tandem.journal.storage.blobs import BlobMissingError, BlobStore
-from tandem.journal.storage.documents import decode_document, encode_document
 from tandem.journal.storage.layout import parse_watermark_name, watermark_folder, watermark_path
-from tandem.schemas.errors import JournalError
 
 __all__ = ["Published", "WatermarkBoard", "newest_epochs", "read_board"]
 
 SNAPSHOT_ATTEMPTS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What one lane tells the others."""
-
-    watermarks: Watermarks = field(default_factory=dict)
-    idle: bool = False
-    """Successful empty pulls for the idle timeout: it follows the others, so nobody follows it while others
-    work."""
-    done: bool = False
-    """It has closed its lane itself and emitted all of it."""
-
-    def encode(self) -> bytes:
-        """JSON."""
-        content = {"watermarks": dict(self.watermarks), "idle": self.idle, "done": self.done}
-        return encode_document(content)
-
-    @staticmethod
-    def decode(path: str, data: bytes) -> Published:
-        """The inverse of encode. Raises JournalError naming the path."""
-        try:
-            content = decode_document(data, "watermarks", "idle", "done")
-            return Published(content["watermarks"], content["idle"], content["done"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise JournalError(f"{path}: not a published watermark: {error}") from None
-
-
 def read_board(blobs: BlobStore, run: str) -> dict[int, Published] | None:
     """What each lane's newest reader has published; None when readers come and go too fast to tell.
 
-    The folder is listed before and after reading. A new reader first publishes under its own number, then
-    reads its predecessor's values once more and stores at least those: so a value read here is one that it
-    knows of.
+    The folder is listed twice, and what the first listing says counts if both have the same readers. A new reader
+    first publishes under its own number, then reads its predecessor's values once more and stores at least those: so a
+    value read here is one that it knows of.
     """
     for _ in range(SNAPSHOT_ATTEMPTS):
-        before = _newest(blobs.list(watermark_folder(run)))
+        names = _parsed(blobs.list(watermark_folder(run)))
+        newest = _newest(names)
         try:
-            paths = {lane: watermark_path(run, lane, opening) for lane, opening in before.items()}
-            board = {lane: Published.decode(path, blobs.read(path)) for lane, path in paths.items()}
+            board = {lane: _said(blobs, run, lane, opening, names) for lane, opening in newest.items()}
         except BlobMissingError:
             continue
-        if _newest(blobs.list(watermark_folder(run))) == before:
+        if _newest(_parsed(blobs.list(watermark_folder(run)))) == newest:
             return board
     return None
 
 
 def newest_epochs(blobs: BlobStore, run: str) -> dict[int, int]:
     """By lane the number of the opening segment of its newest reader; 0: it hasn't opened the lane yet."""
-    return _newest(blobs.list(watermark_folder(run)))
+    return _newest(_parsed(blobs.list(watermark_folder(run))))
 
 
-def _newest(names: Sequence[str]) -> dict[int, int]:
-    newest: dict[int, int] = {}
+Names = Mapping[tuple[int, int], Sequence[str]]
+"""(lane, number of the opening) -> what names say of it, "" for the object that stays."""
+
+
+def _parsed(names: Iterable[str]) -> Names:
+    found: dict[tuple[int, int], list[str]] = {}
     for name in names:
         if (parsed := parse_watermark_name(name)) is not None:
-            newest[parsed[0]] = max(newest.get(parsed[0], 0), parsed[1])
+            found.setdefault(parsed[:2], []).append(parsed[2])
+    return found
+
+
+def _newest(names: Names) -> dict[int, int]:
+    newest: dict[int, int] = {}
+    for lane, opening in names:
+        newest[lane] = max(newest.get(lane, 0), opening)
     return newest
+
+
+def _said(blobs: BlobStore, run: str, lane: int, opening: int, names: Names) -> Published:
+    """What a reader has published, by its names; what it published first, where none says anything."""
+    said = [published for told in names[lane, opening] if (published := Published.of(told)) is not None]
+    if said:
+        return highest(said)
+    path = watermark_path(run, lane, opening)
+    return Published.decode(path, blobs.read(path))
 
 
 class WatermarkBoard:
@@ -106,6 +99,10 @@ class WatermarkBoard:
         self._mine: Published | None = None
         self._written: Published | None = None
         self._written_at: int | None = None
+        self._stays: int | None = None
+        """The opening whose object that stays is written."""
+        self._paths: list[str] = []
+        """Objects whose names say something that may be there."""
         self._others: dict[int, Published] = {}
         self._read_at: int | None = None
         self._reported: dict[str, int | None] = dict.fromkeys(self._sources)
@@ -123,8 +120,22 @@ class WatermarkBoard:
         if not force and self._written_at is not None and now - self._written_at < self._interval:
             return
         if force or self._mine != self._written:
-            self._blobs.replace(watermark_path(self._run, self._lane, self._opening), self._mine.encode())
+            self._write(self._mine)
         self._written, self._written_at = self._mine, now
+
+    def _write(self, published: Published) -> None:
+        """An object that stays, once; then one whose name says it all, and after that the one before is removed."""
+        told, data = published.told, published.encode()
+        if self._stays != self._opening or not told:
+            self._blobs.replace(watermark_path(self._run, self._lane, self._opening), data)
+            self._stays, self._paths = self._opening, []
+        if told:
+            path = watermark_path(self._run, self._lane, self._opening, told)
+            self._paths = [*(other for other in self._paths if other != path), path]
+            self._blobs.replace(path, data)
+            for other in self._paths[:-1]:
+                self._blobs.remove(other)
+            self._paths = [path]
 
     def take_over(self, opening: int) -> dict[str, int | None]:
         """Publish under a new opening segment from now on; returns what the lane's segments must store at
@@ -139,10 +150,12 @@ class WatermarkBoard:
         if older or self._mine is not None:
             self.publish(Published(inherited), force=True)
         # anyone who still read an older value did so before this second look at it
+        again = self._older_for_sure(opening)
         lifted = WatermarkTracker(dict.fromkeys(self._sources, 0), inherited)
-        lifted.lift(self._values_of(older))
-        for number in older:
-            self._blobs.remove(watermark_path(self._run, self._lane, number))
+        lifted.lift(self._values_of(again))
+        for number, said in {**older, **again}.items():
+            for told in said:
+                self._blobs.remove(watermark_path(self._run, self._lane, number, told))
         return lifted.current()
 
     def others(self) -> dict[int, Published]:
@@ -186,13 +199,24 @@ class WatermarkBoard:
         board = self.others()
         return len(board) == self._lanes and all(lane.done for lane in board.values())
 
-    def _older(self, opening: int) -> list[int]:
-        names = map(parse_watermark_name, self._blobs.list(watermark_folder(self._run)))
-        return [name[1] for name in names if name is not None and name[0] == self._lane and name[1] < opening]
+    def _older(self, opening: int) -> dict[int, Sequence[str]]:
+        """By opening, what names say of the lane's readers before this one."""
+        names = _parsed(self._blobs.list(watermark_folder(self._run)))
+        return {number: said for (lane, number), said in names.items() if lane == self._lane and number < opening}
 
-    def _values_of(self, epochs: Sequence[int]) -> dict[str, int | None]:
+    def _older_for_sure(self, opening: int) -> dict[int, Sequence[str]]:
+        """The same listed until two in a row agree: one alone may miss what is replaced while it is made."""
+        seen = self._older(opening)
+        while seen and (again := self._older(opening)) != seen:
+            seen = again
+        return seen
+
+    def _values_of(self, older: Mapping[int, Sequence[str]]) -> dict[str, int | None]:
         values = WatermarkTracker(dict.fromkeys(self._sources, 0))
-        for number in epochs:
+        for number, said in older.items():
+            for told in said:
+                if (published := Published.of(told)) is not None:
+                    values.lift(published.watermarks)
             path = watermark_path(self._run, self._lane, number)
             try:
                 values.lift(Published.decode(path, self._blobs.read(path)).watermarks)

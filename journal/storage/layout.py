@@ -8,12 +8,14 @@
     generations/000000000007.json               marker: generation 7 has begun
     heartbeats/000003-5f1c...                   replaced at an interval while the run is alive
     drains/000003-5f1c...                       asks that run to close its lanes and end
-    watermarks/000003-5f1c.../0001.000000000040 what the reader that opened lane 1 with segment 40 published
+    watermarks/000003-5f1c.../0001.000000000040 what the reader that opened lane 1 with segment 40 published first
+    watermarks/000003-5f1c.../0001.000000000040.w-9ac_17000 and what last: a listing tells what all lanes have published
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from tandem.schemas.errors import JournalError
 
@@ -44,7 +46,7 @@ _RUN = re.compile(r"(\d{6})-[0-9a-f]+")
 _MANIFEST = re.compile(r"(\d{6})\.json")
 _MARKER = re.compile(r"(\d{12})\.json")
 _SEGMENT = re.compile(r"(\d{12})\.avro")
-_WATERMARK = re.compile(r"(\d{4})\.(\d{12})")
+_WATERMARK = re.compile(r"(\d{4})\.(\d{12})(?:\.([-\w]+))?", re.ASCII)
 
 
 def drain_path(run: str) -> str:
@@ -100,9 +102,12 @@ def watermark_folder(run: str) -> str:
     return f"watermarks/{run}"
 
 
-def watermark_path(run: str, lane: int, opening: int) -> str:
-    """Path of what the reader whose opening segment has this number publishes; 0 before it has opened."""
-    return f"{watermark_folder(run)}/{lane:04d}.{opening:012d}"
+def watermark_path(run: str, lane: int, opening: int, told: str = "") -> str:
+    """Path of what the reader whose opening segment has this number publishes; 0 before it has opened.
+
+    `told`: what it publishes, for a name that says it.
+    """
+    return f"{watermark_folder(run)}/{lane:04d}.{opening:012d}{f'.{told}' if told else ''}"
 
 
 def parse_run_ordinal(name: str) -> int | None:
@@ -123,7 +128,8 @@ def parse_segment_name(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def parse_watermark_name(name: str) -> tuple[int, int] | None:
-    """(lane, number of the opening) in the name of a published watermark; None for a foreign file."""
+@lru_cache(maxsize=1 << 16)
+def parse_watermark_name(name: str) -> tuple[int, int, str] | None:
+    """(lane, number of the opening, what the name says or "") of a published watermark; None for a foreign file."""
     match = _WATERMARK.fullmatch(name)
-    return (int(match[1]), int(match[2])) if match else None
+    return (int(match[1]), int(match[2]), match[3] or "") if match else None

@@ -30,7 +30,7 @@ FEW = [Kill("after-acknowledge", 2), Kill("mid-upsert", 5), Kill("after-pointer"
 ONCE = {"after-manifest", "before-pointer", "after-pointer", "after-publish"}
 """A start of live has one manifest, and is served once."""
 NEVER = {"receipt", "layer-written", "files-swapped", "file-removed"}
-"""Only a repair writes receipts, and only batch and pruning deal with files."""
+"""Of live: only a repair writes receipts, and only batch and pruning deal with files."""
 ALL = [Kill(name, nth) for name in FAILPOINTS if name not in NEVER for nth in ((1,) if name in ONCE else (1, 2))]
 BACKFILL_INSTANTS = (
     "mid-upsert:1",
@@ -39,6 +39,7 @@ BACKFILL_INSTANTS = (
     "before-pointer:1",
     "after-pointer:1",
     "after-publish:1",
+    "layer-written:1",
 )
 OF_BACKFILLS = [Kill(fresh=True, backfill=instant) for instant in BACKFILL_INSTANTS]
 

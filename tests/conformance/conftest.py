@@ -22,6 +22,7 @@ def pytest_runtest_makereport(item: Any, call: pytest.CallInfo[None]) -> Generat
     results, parameters = os.environ.get("TANDEM_CONFORMANCE"), getattr(item, "callspec", None)
     if results and parameters is not None and (call.when == "call" or report.skipped):
         played = {name: parameters.params[name].name for name in ("scenario", "engine")}
+        played["threshold"] = parameters.params["threshold"]
         with Path(results).open("a", encoding="utf-8") as file:
             file.write(json.dumps({**played, "outcome": report.outcome}) + "\n")
     return report

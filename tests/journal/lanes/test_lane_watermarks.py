@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tandem.journal.clocks import SECOND, ManualClock
@@ -150,3 +152,95 @@ def test_broken_publication_is_named() -> None:
     blobs.replace(f"watermarks/{RUN}/0000.000000000001", b"{}")
     with pytest.raises(JournalError, match=r"0000\.000000000001: not a published watermark"):
         read_board(blobs, RUN)
+
+
+@pytest.mark.parametrize(
+    ("published", "told"),
+    [
+        pytest.param(Published({"9ac": 1_700, "b": None}), "w-9ac_1700-b_", id="at work"),
+        pytest.param(Published({"a": -5}, idle=True), "i-a_m5", id="idle, before 1970"),
+        pytest.param(Published({"a": 0}, idle=True, done=True), "id-a_0", id="done"),
+        pytest.param(Published(), "w", id="nothing known"),
+        pytest.param(Published({f"source{n}": n for n in range(40)}), "", id="too long for a name"),
+        pytest.param(Published({"a-b": 1}), "", id="a source that no name takes"),
+    ],
+)
+def test_what_a_name_says(published: Published, told: str) -> None:
+    assert published.told == told
+    assert not told or Published.of(told) == published
+    assert Published.decode("x", published.encode()) == published
+
+
+class Counted(MemoryBlobs):
+    """Counts what is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: Counter[str] = Counter()
+
+    def list(self, prefix: str) -> list[str]:
+        self.asked["list"] += 1
+        return super().list(prefix)
+
+    def read(self, path: str) -> bytes:
+        self.asked["read"] += 1
+        return super().read(path)
+
+
+def test_a_look_at_a_thousand_lanes_is_two_listings() -> None:
+    blobs, clock = Counted(), ManualClock()
+    for lane in range(1_000):
+        board(blobs, clock, lane, 1_000).publish(Published({"a": lane + 5, "b": 9}))
+    blobs.asked.clear()
+    assert board(blobs, clock, 0, 1_000).common() == {"a": 5, "b": 9}
+    assert blobs.asked == {"list": 2}
+
+
+def test_sources_that_no_name_takes_are_read_of_the_objects() -> None:
+    blobs, clock = Counted(), ManualClock()
+    WatermarkBoard(blobs, clock, RUN, 0, 1, ["a-b"], SECOND).publish(Published({"a-b": 7}))
+    assert read_board(blobs, RUN) == {0: Published({"a-b": 7})}
+    assert blobs.asked["read"] == 1
+
+
+def test_of_several_publications_that_are_seen_the_highest_counts() -> None:
+    """One that was replaced is there for a moment, or for ever after a time-out that took effect."""
+    blobs, clock = MemoryBlobs(), ManualClock()
+    one = board(blobs, clock, 0, 1)
+    one.publish(Published({"a": 10}))
+    for older in (Published({"a": 5, "b": 3}, idle=True), Published({"a": 4}, done=True)):
+        blobs.replace(f"watermarks/{RUN}/0000.000000000000.{older.told}", b"")
+    assert read_board(blobs, RUN) == {0: Published({"a": 10, "b": 3}, done=True)}
+    clock.advance(SECOND)
+    one.publish(Published({"a": 20}))
+    assert read_board(blobs, RUN) == {0: Published({"a": 20, "b": 3}, done=True)}
+
+
+def test_a_second_look_that_is_torn_is_looked_at_again() -> None:
+    """The old reader replaces what it published while the new one lists it."""
+    clock = ManualClock()
+
+    class Torn(MemoryBlobs):
+        armed = tears = 0
+
+        def replace(self, path: str, data: bytes) -> None:
+            super().replace(path, data)
+            self.armed += path.endswith(".000000000005")
+
+        def list(self, prefix: str) -> list[str]:
+            names = super().list(prefix)
+            if not self.armed or self.tears:
+                return names
+            self.tears += 1
+            for name in names:
+                if ".000000000001." in name:
+                    self.remove(f"{prefix}/{name}")
+            super().replace(f"{prefix}/0000.000000000001.{Published({'a': 99}).told}", b"")
+            return [name for name in names if ".000000000001." not in name]
+
+    blobs = Torn()
+    old = board(blobs, clock, 0, 1)
+    old.take_over(1)
+    old.publish(Published({"a": 10}))
+    assert board(blobs, clock, 0, 1).take_over(5) == {"a": 99, "b": None}
+    assert [name for name in blobs.list(f"watermarks/{RUN}") if ".000000000001" in name] == []

@@ -7,13 +7,14 @@ import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from google.cloud import pubsub_v1
 from processes.stage_fixtures import staged
 from processes.stages import Poller, Stage, Tandem, View, environment, wait_for
-from processes.trials import LIVE, differences
+from processes.trials import LAYER_THRESHOLDS, LIVE, SHARDS, differences
 from samples.click_traffic import CLICKS, expected, in_order, rounded
 
 from breaking.clock_shift import ClockShift
@@ -43,6 +44,8 @@ class FaultWorld:
     """Likewise."""
     messages: list[bytes] = field(default_factory=list)
     poller: Poller | None = None
+    turns: Iterator[str] = field(default_factory=lambda: cycle(LAYER_THRESHOLDS))
+    """Thresholds of backfills."""
     live: Tandem | None = None
     _chance: random.Random = field(default_factory=lambda: random.Random(7))
 
@@ -105,7 +108,8 @@ class FaultWorld:
 
     def backfill(self) -> Tandem:
         """Batch over all that is sealed."""
-        return self.stage.start("backfill", "--definition", str(self.definition))
+        layers = ("--layer-threshold", next(self.turns))
+        return self.stage.start("backfill", "--definition", str(self.definition), *SHARDS, *layers)
 
     def drain(self) -> Tandem:
         """SIGTERM, and the end of live."""

@@ -23,6 +23,8 @@ from tandem.views.answers.point import answer
 __all__ = ["IDLE", "LIVE", "Bench", "differences"]
 
 LIVE: Final = ("--generation-interval", "2s", "--max-messages", "200")
+SHARDS: Final = ("--shards", "4")
+"""More than any engine here is parallel."""
 IDLE: Final = ("--until-idle", "11s")
 """Longer than the subscription's acknowledge deadline."""
 _SHOWN: Final = 3
@@ -59,6 +61,8 @@ class Bench:
     """That the engine needs, if any; see tandem.runners.flink.cluster."""
     published: list[bytes] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    layer_threshold: str = "20000"
+    """Of its backfills."""
 
     @property
     def folder(self) -> Path:
@@ -79,15 +83,17 @@ class Bench:
     def live(self, *definitions: Path, flags: Sequence[str] = (), lanes: int | None = None) -> Tandem:
         """Start live on the engine."""
         lanes = lanes or self.engine.lanes or 2
-        return self.stage.live(definitions, *LIVE, "--lanes", str(lanes), *self.engine.of_live(self.cluster), *flags)
+        engine = (*SHARDS, *self.engine.of_live(self.cluster))
+        return self.stage.live(definitions, *LIVE, "--lanes", str(lanes), *engine, *flags)
 
     def backfill(self, *definitions: Path, flags: Sequence[str] | None = None) -> None:
         """Run a backfill to its end, on the engine unless flags say otherwise."""
         named = [text for path in definitions for text in ("--definition", str(path))]
         files = [text for path in self.files for text in ("--files", str(path))]
         flags = self.engine.of_backfill(self.cluster) if flags is None else flags
+        layers = ("--layer-threshold", self.layer_threshold)
         # Scenarios of bad input are mostly of it.
-        self.well(self.stage.start("backfill", *named, *files, *flags, "--max-bad", "100%"))
+        self.well(self.stage.start("backfill", *named, *files, *SHARDS, *layers, *flags, "--max-bad", "100%"))
 
     def well(self, process: Tandem) -> None:
         """Wait for its end; it must be a good one."""

@@ -6,8 +6,9 @@ import random
 import signal
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,24 @@ from samples.click_traffic import CLICKS, Publisher, Results, expected, rounded
 from processes.stages import Poller, Stage, Tandem, wait_for
 from tandem.schemas.failpoints import FAILPOINT_VARIABLE
 
-__all__ = ["LIVE", "Kill", "Trial", "conclude", "differences", "is_refused", "restart_times", "trial_of", "wrong_polls"]
+__all__ = [
+    "LAYER_THRESHOLDS",
+    "LIVE",
+    "SHARDS",
+    "Kill",
+    "Trial",
+    "conclude",
+    "differences",
+    "is_refused",
+    "restart_times",
+    "trial_of",
+    "wrong_polls",
+]
 
-LIVE = ("--lanes", "2", "--generation-interval", "3s", "--max-messages", "500")
+SHARDS = ("--shards", "4")
+LIVE = ("--lanes", "2", *SHARDS, "--generation-interval", "3s", "--max-messages", "500")
+LAYER_THRESHOLDS = ("0", "20000", "never")
+"""Backfills take them by turns: states in files lie over states in rows, and below them."""
 REFUSALS = ("error: clicks: ", "error: nothing to read")
 ATTEMPTS = 4
 
@@ -62,6 +78,8 @@ class Trial:
     refused: int = 0
     """Backfills that were refused."""
     definition: Path = CLICKS
+    turns: Iterator[str] = field(default_factory=lambda: cycle(LAYER_THRESHOLDS))
+    """Thresholds of backfills."""
     _backfills: list[Tandem] = field(default_factory=list)
 
     def run(self, kill: Kill) -> None:
@@ -116,13 +134,15 @@ class Trial:
 
     def _kill_backfill(self, instant: str) -> None:
         for _ in range(ATTEMPTS):
-            backfill = self._backfill(env={FAILPOINT_VARIABLE: instant})
+            threshold = "0" if instant.startswith("layer") else next(self.turns)
+            backfill = self._backfill(threshold=threshold, env={FAILPOINT_VARIABLE: instant})
             if backfill.end() == -signal.SIGKILL:
                 return
             self._note(backfill)
 
-    def _backfill(self, *flags: str, env: dict[str, str] | None = None) -> Tandem:
-        return self.stage.start("backfill", "--definition", str(self.definition), *flags, env=env)
+    def _backfill(self, *flags: str, threshold: str | None = None, env: dict[str, str] | None = None) -> Tandem:
+        layers = ("--layer-threshold", threshold or next(self.turns))
+        return self.stage.start("backfill", "--definition", str(self.definition), *SHARDS, *layers, *flags, env=env)
 
     def _note(self, backfill: Tandem) -> bool:
         code = backfill.end()
@@ -174,7 +194,8 @@ def conclude(
         wait_for("every message is in the journal", lambda: set(messages) <= stage.journaled() or live.has_ended())
         live.process.terminate()
     for name in ("live", "backfill"):
-        process = live if name == "live" else stage.start("backfill", "--definition", str(definition))
+        layers = ("--layer-threshold", "0")
+        process = live if name == "live" else stage.start("backfill", "--definition", str(definition), *SHARDS, *layers)
         if process.end() != 0 or "Traceback" in process.said():
             found[f"{name} ended with {process.end()}"] = process.said()
         if view.served is None:
