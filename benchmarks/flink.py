@@ -34,12 +34,13 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.inputs.clicks import DEFINITIONS, Shape, files
-from benchmarks.live import Scene, measure, wait_until
+from benchmarks.live import measure
 from benchmarks.live_runs.live_watching import received, settled, usage
+from benchmarks.live_runs.scene import Scene, wait_until
 from benchmarks.measuring.results import Row, record
 from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.rest import RUNNING
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 

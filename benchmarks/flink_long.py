@@ -24,8 +24,9 @@ from matplotlib.figure import Figure as Canvas
 
 from benchmarks.drawing.plots import save
 from benchmarks.flink import FlinkScene, flink_scene, processes
-from benchmarks.live import check, wait_until
+from benchmarks.live import check
 from benchmarks.live_runs.live_watching import received, settled, usage
+from benchmarks.live_runs.scene import wait_until
 from benchmarks.measuring.results import Row, load, record
 from tandem.runners.flink.cluster import Cluster
 from tandem.views.store import ViewStore

@@ -24,143 +24,52 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
-from benchmarks.inputs.clicks import DEFINITIONS, HOUR, START, Shape, clicks
+from benchmarks.inputs.clicks import HOUR, START
+from benchmarks.inputs.filled_store import (
+    GENERATIONS,
+    LIVE_END,
+    MINUTE,
+    Load,
+    blocks_of,
+    compiled_clicks,
+    fill,
+    segment_of,
+    update_of,
+)
 from benchmarks.measuring.results import RESULTS, Row, record
-from tandem.schemas.columns import EVENTS, GENERATION, KEY, TIME
-from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
-from tandem.schemas.definition.loading import load
-from tandem.schemas.states import aggregate, with_generation
-from tandem.transforms.elements import FoldUpdate, SegmentTally, Tally
-from tandem.transforms.routing.seen_ids import ids_batch, merge_sorted
+from tandem.schemas.columns import KEY
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.views.answers.point import answer, series
-from tandem.views.batch.rows import Below, prepare
-from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
-from tandem.views.storage.checksums import sealed_row
-from tandem.views.storage.tables import batch_states
 from tandem.views.store import ViewStore
 
-__all__ = ["Load", "fill", "main", "measure"]
+__all__ = ["main", "measure"]
 
-_MINUTE: Final = 60_000_000
 _DAY: Final = 24 * HOUR
-_GENERATIONS: Final = 5
-"""Live generations after the boundary that are full; the writer writes the next."""
-_GENERATION_MINUTES: Final = 10
-_LIVE_END: Final = START + _GENERATIONS * _GENERATION_MINUTES * _MINUTE
-_CHUNK: Final = 200_000
 _TILE_LASTS: Final = 100
 """Transactions before the writer goes on to the next tile."""
 _ROUND: Final = ["minute"] * 60 + ["hour"] * 20 + ["day"] * 5 + ["series"] * 5
 """What is asked in one round, shuffled."""
 _SCHEDULER: Final = Path("/proc/thread-self/schedstat")
-_NO_IDS: Final = ids_batch(merge_sorted([]))
-
-
-@dataclass(frozen=True)
-class Load:
-    """How much there is, and how much happens meanwhile."""
-
-    tiles: int = 10_000_000
-    """Rows of batch states, about."""
-    events: int = 1_000_000
-    """Of the hour whose states are taken."""
-    pages: int = 1_000
-    rate: float = 20
-    """Live transactions a second; 0: nothing writes."""
-
-
-def _compiled() -> CompiledDefinition:
-    return compile_definition(load(DEFINITIONS["clicks"]))
-
-
-def _blocks(compiled: CompiledDefinition, size: Load) -> list[pa.RecordBatch]:
-    """The blocks of the hour's minutes, in order."""
-    events = clicks(Shape(size.events, pages=size.pages), 0, size.events)
-    events = events.append_column(TIME, events.column("event_time").cast(pa.int64()))
-    events = compiled.prepare(events.append_column("__id", events.column("event_id"))).events
-    events = events.append_column(GENERATION, pa.array(np.ones(events.num_rows, np.int64)))
-    minutes = (events.column(TIME).to_numpy() - START) // _MINUTE
-    return [aggregate(compiled.measures, events.filter(pa.array(minutes == minute))) for minute in range(60)]
-
-
-def fill(path: Path, size: Load) -> int:
-    """Fill a fresh store and publish it; returns how many rows of batch states it has."""
-    compiled, store = _compiled(), ViewStore(str(path))
-    store.definitions.register(compiled)
-    blocks = _blocks(compiled, size)
-    store.batch.start(compiled.version, "B1", boundary=0, file_sets=[FileSet(-1, "hours")])
-    written = _write_past(store, compiled, blocks, size.tiles)
-    store.batch.finish("B1", BatchManifest((GenerationCounts(-1, written, written),)))
-    store.live.start(compiled.version, "L1", base_batch_run="B1")
-    for minute in range(_GENERATIONS * _GENERATION_MINUTES):
-        generation = 1 + minute // _GENERATION_MINUTES
-        update = _update(blocks[minute % 60], START + minute * _MINUTE, generation, 0)
-        store.live.write_segments(compiled.version, "L1", [_segment(minute + 1, generation, update.tallies[0].counted)])
-        store.live.write(compiled, "L1", [update])
-    store.live.set_watermark(compiled.version, "L1", _LIVE_END)
-    store.publishing.publish(compiled.definition.name, compiled.version, "B1", "L1")
-    store.close()
-    return written
-
-
-def _write_past(store: ViewStore, compiled: CompiledDefinition, blocks: Sequence[pa.RecordBatch], tiles: int) -> int:
-    run = store.batch.get("B1").ordinal
-    updates = [FoldUpdate(m * _MINUTE, 0, block, (), (), _NO_IDS, _NO_IDS, "") for m, block in enumerate(blocks)]
-    states = prepare(Below(1, run, frozenset(), {}), compiled.measures, updates).states
-    hours = max(-(-tiles // len(states.keys)), 1)
-    rows = _of_hours(list(states.rows(1, run)), [START - hour * HOUR for hour in range(hours, 0, -1)])
-    written = 0
-    insert = store.database.insert(batch_states)
-    while chunk := list(islice(rows, _CHUNK)):
-        with store.database.write() as connection:
-            store.database.write_rows(connection, insert, chunk)
-        written += len(chunk)
-    return written
-
-
-def _of_hours(rows: Sequence[tuple[Any, ...]], hours: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """An hour's rows, by key, for every hour: by key, then tile."""
-    at = 0
-    while at < len(rows):
-        end = next((i for i in range(at, len(rows)) if rows[i][1] != rows[at][1]), len(rows))
-        for hour in hours:
-            for definition, key, tile, run, events, states, _ in rows[at:end]:
-                yield sealed_row(batch_states.name, definition, key, tile + hour, run, events, states)
-        at = end
-
-
-def _update(block: pa.RecordBatch, tile: int, generation: int, more: int) -> FoldUpdate:
-    """Whole states of a tile's keys, each with `more` events than the block says."""
-    events = block.column(EVENTS).to_numpy() + more
-    block = with_generation(block, generation).set_column(2, block.schema.field(2), pa.array(events))
-    tally = Tally(generation, int(events.sum()), 0, 0)
-    return FoldUpdate(tile, 0, block, (tally,), (), _NO_IDS, _NO_IDS, "early")
-
-
-def _segment(number: int, generation: int, events: int) -> SegmentTally:
-    return SegmentTally("L1/0", number, generation, events, events, 0, 0, ())
 
 
 def _write(path: str, size: Load, stop: Event, figures: Any) -> None:
     """The writer's process: the states of the newest tile's keys, again and again."""
-    compiled, store = _compiled(), ViewStore(path)
-    blocks, number, took = _blocks(compiled, size), 1_000, list[float]()
-    generation, counted, begun = _GENERATIONS + 1, 0, time.perf_counter()
+    compiled, store = compiled_clicks(), ViewStore(path)
+    blocks, number, took = blocks_of(compiled, size), 1_000, list[float]()
+    generation, counted, begun = GENERATIONS + 1, 0, time.perf_counter()
     while not stop.is_set():
         tile, more = divmod(number - 1_000, _TILE_LASTS)
-        update = _update(blocks[tile % 60], _LIVE_END + tile * _MINUTE, generation, more)
+        update = update_of(blocks[tile % 60], LIVE_END + tile * MINUTE, generation, more)
         total, counted = update.tallies[0].counted, update.tallies[0].counted if more else 0
         at = time.perf_counter()
-        store.live.write_segments(compiled.version, "L1", [_segment(number, generation, total - counted)])
+        store.live.write_segments(compiled.version, "L1", [segment_of(number, generation, total - counted)])
         store.live.write(compiled, "L1", [update])
         took.append(time.perf_counter() - at)
         number += 1
@@ -171,14 +80,14 @@ def _write(path: str, size: Load, stop: Event, figures: Any) -> None:
 
 def _ask(store: ViewStore, compiled: CompiledDefinition, kind: str, key: str, chance: random.Random, past: int) -> None:
     """One question of a kind about a key; one in five about what live holds."""
-    end = _LIVE_END if chance.random() < 0.2 else START - chance.randrange(max(past - 24, 1)) * HOUR
+    end = LIVE_END if chance.random() < 0.2 else START - chance.randrange(max(past - 24, 1)) * HOUR
     if kind == "series":
         steps = len(series(store, compiled, key, end - _DAY, end).points)
         if steps != 1_440:
             raise AssertionError(f"a day's series has {steps} points")
         return
-    span = {"minute": _MINUTE, "hour": HOUR, "day": _DAY}[kind]
-    end -= chance.randrange(60) * _MINUTE
+    span = {"minute": MINUTE, "hour": HOUR, "day": _DAY}[kind]
+    end -= chance.randrange(60) * MINUTE
     answered = answer(store, compiled, key, end - span, end)
     if answered.certificate.publication != 1:
         raise AssertionError(f"an answer of publication {answered.certificate.publication}")
@@ -195,12 +104,12 @@ def _check(store: ViewStore, compiled: CompiledDefinition, key: str) -> None:
 
 def measure(path: Path, size: Load, seconds: float, seed: int = 1) -> dict[str, dict[str, float]]:
     """By kind of question p50, p99, largest time, and how many; under 'writer' and 'process' what these took."""
-    compiled, chance = _compiled(), random.Random(seed)
+    compiled, chance = compiled_clicks(), random.Random(seed)
     context = multiprocessing.get_context("spawn")
     stop, figures = context.Event(), context.Queue()
     writer = context.Process(target=_write, args=(str(path), size, stop, figures)) if size.rate else None
     store = ViewStore(str(path), create=False)
-    keys = sorted({key for block in _blocks(compiled, size)[:5] for key in block.column(KEY).to_pylist()})
+    keys = sorted({key for block in blocks_of(compiled, size)[:5] for key in block.column(KEY).to_pylist()})
     _check(store, compiled, chance.choice(keys))
     past, took = _hours(store), _nothing()
     gc.collect()
@@ -237,7 +146,7 @@ def _hours(store: ViewStore) -> int:
 
 
 def _is_writing(store: ViewStore) -> bool:
-    return _GENERATIONS + 1 in store.residues.of_live_run(_compiled().version, "L1")
+    return GENERATIONS + 1 in store.residues.of_live_run(compiled_clicks().version, "L1")
 
 
 def _nothing() -> dict[str, list[tuple[float, float]]]:

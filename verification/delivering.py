@@ -23,7 +23,8 @@ from tandem.schemas.result_windows.checks import EVENTS_NAME
 from tandem.schemas.results import results_batch
 from tandem.schemas.time.windows import SessionWindow
 from tandem.verification.mismatch import Mismatch
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.outbox.leases import LEASE, read_lease
 from tandem.views.outbox.tables import result_outbox

@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.transforms import window
 
-from benchmarks.live import ROOT, Scene
+from benchmarks.live_runs.scene import ROOT, Scene
 
 __all__ = ["main", "measure_peer", "run_job"]
 

@@ -18,7 +18,8 @@ from tandem.schemas.definition.compiled import CompiledDefinition, compile_defin
 from tandem.schemas.definition.loading import load
 from tandem.schemas.measures.base import Measure
 from tandem.schemas.time.windows import Window
-from tandem.views.answers.point import AnswerRow, all_answers, answer
+from tandem.views.answers.all_steps import AnswerRow, all_answers
+from tandem.views.answers.point import answer
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 

@@ -20,7 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.views.answers.reading import read_scope, tile_rows
+from tandem.views.answers.reading.rows import tile_rows
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.store import ViewStore
 
 __all__ = ["Step", "Steps", "draw", "read_steps", "write_page"]

@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from examples.flights.oracle import Windows
 from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.views.answers.all_steps import AnswerRow
 from tandem.views.answers.merging import decode_states
-from tandem.views.answers.point import AnswerRow
-from tandem.views.answers.reading import all_rows, late_by_tile, read_scope
+from tandem.views.answers.reading.rows import all_rows, late_by_tile
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.store import ViewStore
 
 __all__ = ["Snapshot"]

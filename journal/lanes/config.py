@@ -9,7 +9,7 @@ from typing import Literal
 from tandem.journal.clocks import SECOND
 from tandem.journal.storage.segments import Codec
 
-__all__ = ["LaneConfig", "LaneCounters", "RollTimer"]
+__all__ = ["LaneConfig", "LaneCounters", "PullFailures", "RollTimer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,21 @@ class RollTimer:
             return False
         self._looked_at = now
         return True
+
+
+class PullFailures:
+    """For how long pulls have failed without one that succeeded, and whether that is too long."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._since: int | None = None
+
+    def end(self) -> None:
+        """A pull has succeeded."""
+        self._since = None
+
+    def last_too_long(self, now: int) -> bool:
+        """A pull has failed; whether they have failed for as long as the limit."""
+        if self._since is None:
+            self._since = now
+        return now - self._since >= self._limit

@@ -11,9 +11,10 @@ from collections import deque
 
 from tandem.journal.broker.interface import AcknowledgeFailedError, Broker, PulledBatch, PullFailedError
 from tandem.journal.clocks import Clock
-from tandem.journal.lanes.config import LaneConfig, LaneCounters, RollTimer
-from tandem.journal.lanes.cursor import Emitted, LaneCursor, Observe, ReplayMerge, number_before
+from tandem.journal.lanes.config import LaneConfig, LaneCounters, PullFailures, RollTimer
+from tandem.journal.lanes.cursor import Emitted, LaneCursor, Observe, ReplayMerge
 from tandem.journal.lanes.marks import LaneMark
+from tandem.journal.lanes.starting import check_reader, first_label, merge_of
 from tandem.journal.lanes.watermark_board import Published, WatermarkBoard
 from tandem.journal.lanes.watermarks import IdleTimer, WatermarkTracker
 from tandem.journal.lanes.writer import LaneWriter
@@ -21,8 +22,8 @@ from tandem.journal.runs.generations import generation_age, latest_generation, n
 from tandem.journal.runs.heartbeats import Heartbeat
 from tandem.journal.runs.manifests import RunManifest
 from tandem.journal.storage.blobs import BlobStore
-from tandem.journal.storage.layout import lane_name, segment_path
-from tandem.journal.storage.segments import Kind, Segment, load_header
+from tandem.journal.storage.layout import lane_name
+from tandem.journal.storage.segments import Kind, Segment
 from tandem.schemas.errors import FencedError, LaunchError
 from tandem.schemas.failpoints import Failpoint, reached
 
@@ -46,18 +47,18 @@ class LaneReader:
         nonce: str | None = None,
         failpoint: Failpoint = reached,
     ) -> None:
-        """Without a mark from the very beginning: replays first. Raises LaunchError for a mark or sources of
-        others."""
-        _check(manifest, lane, config, mark)
+        """Without a mark it replays from the beginning. Raises LaunchError for a mark or sources of others."""
+        check_reader(manifest, lane, config, mark)
         start = mark or LaneMark(manifest.id, lane)
         self.manifest, self.lane = manifest, lane
+        self._name = lane_name(manifest.id, lane)
         self.counters = LaneCounters()
         self._blobs, self._broker, self._clock, self._observe = blobs, broker, clock, observe
         self._config, self._failpoint = config, failpoint
         self._nonce = nonce or secrets.token_hex(8)
         self._tracker = WatermarkTracker(config.sources, start.watermarks)
         self._cursor = LaneCursor(blobs, manifest.id, lane, start.number, self._tracker, observe)
-        self._merge = None if start.replayed else self._merge_of(start)
+        self._merge = None if start.replayed else merge_of(blobs, manifest, lane, config, observe, start)
         self._writer: LaneWriter | None = None
         self.opening: int | None = None
         """Number of the segment with which it has opened its lane."""
@@ -68,7 +69,7 @@ class LaneReader:
         self._idle = IdleTimer(config.idle_timeout)
         self._pending: deque[Emitted] = deque()
         self._rolls = RollTimer(config.generation_interval, config.publish_interval, clock.monotonic())
-        self._failing_since: int | None = None
+        self._failures = PullFailures(config.pull_patience)
         self._draining = False
         self._fenced: FencedError | None = None
         self._done = start.done
@@ -181,32 +182,15 @@ class LaneReader:
         return None
 
     def _open(self) -> None:
-        writer = LaneWriter(
-            self._blobs,
-            self.manifest,
-            self.lane,
-            self._nonce,
-            self._clock,
-            number=self._cursor.number,
-            generation=self._first_label(),
-            codec=self._config.codec,
-            failpoint=self._failpoint,
-        )
+        place = (self._blobs, self.manifest, self.lane, self._nonce, self._clock)
+        number, label = self._cursor.number, first_label(self._blobs, self.manifest, self.lane, self._cursor)
+        config, failpoint = self._config, self._failpoint
+        writer = LaneWriter(*place, number=number, generation=label, codec=config.codec, failpoint=failpoint)
         age = self._age(writer.generation)
         if writer.open(self._tracker.current()):
             self._tracker.lift(self._board.take_over(writer.number))
             self._writer, self.opening = writer, writer.number
             self._rolls.begun(self._clock.monotonic(), age)
-
-    def _first_label(self) -> int:
-        """A lane that holds nothing yet begins with the generation of now: earlier ones may be sealed
-        already."""
-        if self._cursor.open_generation is not None:
-            return self._cursor.open_generation
-        if self._cursor.number:
-            path = segment_path(self.manifest.id, self.lane, self._cursor.number)
-            return load_header(self._blobs, path).open_generation
-        return latest_generation(self._blobs, self.manifest.first_generation)
 
     def _roll(self, writer: LaneWriter) -> bool:
         """Begin or adopt generations that are due. False when that turned up something to emit first."""
@@ -237,7 +221,7 @@ class LaneReader:
         except PullFailedError as error:
             self._failed_pull(error)
             return None
-        self._failing_since = None
+        self._failures.end()
         self._failpoint("after-pull")
         if batch.messages.num_rows == 0:
             return self._empty_pull(writer)
@@ -286,10 +270,7 @@ class LaneReader:
     def _failed_pull(self, error: PullFailedError) -> None:
         self.counters.failed_pulls += 1
         self._idle.interrupt()
-        now = self._clock.monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        if now - self._failing_since >= self._config.pull_patience:
+        if self._failures.last_too_long(self._clock.monotonic()):
             raise error
 
     def _finish(self, writer: LaneWriter) -> Emitted | None:
@@ -317,31 +298,3 @@ class LaneReader:
         if self._merge is not None and (lowest := self._merge.lowest()) is not None:
             return lowest
         return self._cursor.watermarks() if self._writer is None else self._tracker.current()
-
-    def _merge_of(self, mark: LaneMark) -> ReplayMerge | None:
-        """Cursors of the earlier lanes that fall to this one."""
-        at = {(position.run, position.lane): position for position in mark.replay}
-        lanes = [(run, lane) for run, lanes in self.manifest.predecessors for lane in range(lanes)]
-        cursors = []
-        for run, lane in lanes[self.lane :: self.manifest.lanes]:
-            position = at.get((run, lane))
-            number = position.number if position else number_before(self._blobs, run, lane, self.manifest.boundary)
-            tracker = WatermarkTracker(self._config.sources, position.watermarks if position else None)
-            cursors.append(LaneCursor(self._blobs, run, lane, number, tracker, self._observe))
-        return ReplayMerge(cursors, sorted(self._config.sources)) if cursors else None
-
-    @property
-    def _name(self) -> str:
-        return lane_name(self.manifest.id, self.lane)
-
-
-def _check(manifest: RunManifest, lane: int, config: LaneConfig, mark: LaneMark | None) -> None:
-    if not 0 <= lane < manifest.lanes:
-        raise LaunchError(f"lane {lane}: run {manifest.id} has lanes 0 to {manifest.lanes - 1}")
-    if set(config.sources) != set(manifest.sources):
-        raise LaunchError(f"sources {sorted(config.sources)} given, run {manifest.id} has {list(manifest.sources)}")
-    if mark is not None and (mark.run, mark.lane) != (manifest.id, lane):
-        raise LaunchError(
-            f"mark of lane {lane_name(mark.run, mark.lane)} given to lane {lane_name(manifest.id, lane)}; "
-            "a runner's checkpoint belongs to the run that made it"
-        )

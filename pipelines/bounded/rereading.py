@@ -19,7 +19,7 @@ from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SegmentError, SourceFileError, UserError
 from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 from tandem.transforms.sources.decoding import PIECE_BATCHES
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.batch.chain_sources import ChainFile, chain_sources, holding
 from tandem.views.store import ViewStore
 

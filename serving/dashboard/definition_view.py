@@ -18,7 +18,8 @@ from tandem.serving.questions.selection.instants import parse_time, time_in
 from tandem.serving.questions.selection.session_spans import SessionFlags
 from tandem.serving.questions.selection.spans import TimeFlags
 from tandem.serving.security.hidden_counts import without_counts
-from tandem.views.answers.reading import read_scope, tile_extent
+from tandem.views.answers.reading.extents import tile_extent
+from tandem.views.answers.reading.scope import read_scope
 
 if TYPE_CHECKING:
     from tandem.schemas.definition.compiled import CompiledDefinition

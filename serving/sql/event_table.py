@@ -24,7 +24,7 @@ from tandem.schemas.hashing import hash64, hash_rows
 from tandem.serving.questions.explanations.messages import fate_of
 from tandem.serving.questions.selection.selecting import key_column
 from tandem.serving.sql.relation import Reading, Relation
-from tandem.views.answers.reading import read_scope
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.batch.chain_sources import ChainFile, chain_sources, stored_tiles
 
 if TYPE_CHECKING:

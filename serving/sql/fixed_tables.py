@@ -13,8 +13,9 @@ from tandem.schemas.privacy.printable import json_text
 from tandem.serving.installation.dead_letters import Filters, find, target_of
 from tandem.serving.outcomes.alert_data import alert_status
 from tandem.serving.sql.relation import Reading, Relation
-from tandem.views.answers.point import FOR_EVER
-from tandem.views.answers.reading import late_by_tile, read_scope
+from tandem.views.answers.all_steps import FOR_EVER
+from tandem.views.answers.reading.rows import late_by_tile
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.decisions.listing import alerts
 from tandem.views.reconcile.receipts import drift_points
 from tandem.views.report import status_report

@@ -13,7 +13,7 @@ from examples.flights.installation import DEFINITION
 from examples.flights.oracle import Expected, Windows
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
-from tandem.views.answers.point import AnswerRow
+from tandem.views.answers.all_steps import AnswerRow
 
 HOUR = 3_600_000_000
 KEY, OTHER = '["JFK","B6"]', '["EWR","UA"]'

@@ -25,7 +25,8 @@ from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import FencedError, PublishRefusedError, WriterAliveError
 from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.verification.world.live_run import Live
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 
 HOUR = 3600 * SECOND
 

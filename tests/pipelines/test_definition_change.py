@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from tandem.app import app
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")

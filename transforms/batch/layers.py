@@ -25,8 +25,8 @@ from tandem.transforms.elements import FoldUpdate
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
 from tandem.transforms.sinks.retrying import retrying
 from tandem.views.layers.cutting import Part, Slot, parts_of, slot_of, slots_of
-from tandem.views.rows import BatchUpdateLike
 from tandem.views.storage.opening import open_store
+from tandem.views.updates import BatchUpdateLike
 
 __all__ = ["LayerTarget", "WriteLayers", "assigned", "cut_states", "write_states"]
 

@@ -13,8 +13,9 @@ from tandem.schemas.errors import UserError
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
 from tandem.verification.oracle.oracle import Event, Oracle
+from tandem.views.answers.all_steps import AnswerRow, all_answers
 from tandem.views.answers.cumulative import answer_ever, cumulative
-from tandem.views.answers.point import AnswerRow, all_answers, answer
+from tandem.views.answers.point import answer
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.answers.sessions import sessions
 from tandem.views.store import ViewStore

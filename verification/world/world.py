@@ -34,7 +34,7 @@ from tandem.transforms.elements import SourceBatch
 from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.verification.world.batch_run import run_batch
 from tandem.verification.world.live_run import Armed, Live
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.layers.cutting import LAYER_STATES
 from tandem.views.storage.opening import open_store
 

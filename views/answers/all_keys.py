@@ -14,7 +14,8 @@ import pyarrow as pa
 from tandem.schemas.certificate import Certificate
 from tandem.views.answers.certifying import certificate_of
 from tandem.views.answers.merging import decode_states, merged_states, results_of
-from tandem.views.answers.reading import late_by_tile, read_scope, span_rows
+from tandem.views.answers.reading.rows import late_by_tile, span_rows
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_span

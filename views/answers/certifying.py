@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tandem.schemas.certificate import Certificate, Facts, Status, judge, settled_until
-from tandem.views.answers.reading import Scope, TileRow
+from tandem.views.answers.reading.rows import TileRow
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.rows import Compiled
 
 __all__ = ["certificate_of", "facts_of", "statuses"]

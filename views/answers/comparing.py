@@ -16,7 +16,8 @@ from tandem.schemas.columns import RESERVED_PREFIX
 from tandem.schemas.errors import StoreError
 from tandem.views.answers.differences import Comparison, MeasureDifferences, Pair, Place, Side, count_key, trim
 from tandem.views.answers.merging import merge_results
-from tandem.views.answers.reading import Scope, TileRow, all_rows
+from tandem.views.answers.reading.rows import TileRow, all_rows
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.batch.built import built_rows
 from tandem.views.live.conservation import batch_received, live_received, live_residues
 from tandem.views.live.run_locks import RUNS

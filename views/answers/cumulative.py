@@ -18,7 +18,9 @@ from tandem.schemas.time.windows import EVER
 from tandem.views.answers.certifying import certificate_of, facts_of
 from tandem.views.answers.merging import decode_states, merge_results, results_of
 from tandem.views.answers.point import Answer, Point, Series
-from tandem.views.answers.reading import TileRow, late_by_tile, read_scope, tile_extent, tile_rows
+from tandem.views.answers.reading.extents import tile_extent
+from tandem.views.answers.reading.rows import TileRow, late_by_tile, tile_rows
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_edges, check_span, edges_of

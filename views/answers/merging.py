@@ -24,6 +24,7 @@ __all__ = [
     "encoded_states",
     "merge_results",
     "merged_states",
+    "place_of",
     "results_of",
 ]
 
@@ -90,3 +91,8 @@ def results_of(compiled: Compiled, states: Sequence[pa.Array]) -> list[dict[str,
     names = [name for name, _ in public]
     rows = [dict(zip(names, values, strict=True)) for values in zip(*(values for _, values in public), strict=True)]
     return with_derived(measures, compiled.derive_results, rows)
+
+
+def place_of(compiled: Compiled, key: str) -> str:
+    """Whose states they are, for errors that name them."""
+    return f"{compiled.definition.name}, key {key}"

@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import Scope, late_by_tile, read_scope
+from tandem.views.answers.reading.rows import late_by_tile
+from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.batch.chains import Chain
 from tandem.views.layers.catalog import layer_files
 from tandem.views.layers.rows import key_rows

@@ -11,9 +11,10 @@ import numpy as np
 
 from tandem.schemas.columns import FIRST_TIME, LAST_TIME
 from tandem.schemas.time.sessions import session_groups
+from tandem.views.answers.all_steps import AnswerRow, streams_of
 from tandem.views.answers.merging import decode_states, results_of
-from tandem.views.answers.point import AnswerRow, streams_of
-from tandem.views.answers.reading import TileRow, read_scope
+from tandem.views.answers.reading.rows import TileRow
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.answers.sessions import check_gap, event_times
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore

@@ -20,7 +20,8 @@ from tandem.schemas.time.durations import format_duration
 from tandem.schemas.time.sessions import session_groups
 from tandem.views.answers.certifying import certificate_of
 from tandem.views.answers.merging import decode_states, results_of
-from tandem.views.answers.reading import Scope, TileRow, late_by_tile, read_scope, tile_rows
+from tandem.views.answers.reading.rows import TileRow, late_by_tile, tile_rows
+from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import Scope, batch_rows
+from tandem.views.answers.reading.rows import batch_rows
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.reconcile.digest_rows import unpack_tiles
 from tandem.views.reconcile.tables import segment_tiles
 from tandem.views.rows import BatchManifest, SegmentFile

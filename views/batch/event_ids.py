@@ -15,9 +15,10 @@ from tandem.schemas.buckets import ALL_BUCKETS, cut_to_buckets
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
 from tandem.views.batch.chains import Chain, Chains
-from tandem.views.rows import ID_DTYPE, BatchUpdateLike, Ids
+from tandem.views.rows import ID_DTYPE, Ids
 from tandem.views.storage.driver_rows import select_rows
 from tandem.views.storage.tables import batch_cleared, batch_ids, batch_left_out, straddlers
+from tandem.views.updates import BatchUpdateLike
 
 __all__ = [
     "LeftOut",

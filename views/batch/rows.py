@@ -23,9 +23,9 @@ from tandem.views.answers.merging import StoredRow, decode_states, encoded_state
 from tandem.views.batch.event_ids import PackedIds, pack_ids
 from tandem.views.reconcile.digest_rows import RowSum
 from tandem.views.reconcile.digests import Hashes128, as_bytes, digest_of_pairs, row_hashes, sum_of
-from tandem.views.rows import BatchUpdateLike
 from tandem.views.storage.checksums import state_crc
 from tandem.views.storage.tables import batch_states
+from tandem.views.updates import BatchUpdateLike
 
 __all__ = ["Below", "Place", "PreparedBatch", "StateColumns", "prepare"]
 

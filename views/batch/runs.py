@@ -16,17 +16,9 @@ from tandem.views.batch.rows import prepare
 from tandem.views.layers.cutting import Part
 from tandem.views.layers.registering import check_files, write_part
 from tandem.views.reconcile import digest_rows
-from tandem.views.rows import (
-    NOTHING_TOLD,
-    BatchManifest,
-    BatchRun,
-    BatchUpdateLike,
-    Compiled,
-    FileSet,
-    SegmentLike,
-    Told,
-)
+from tandem.views.rows import NOTHING_TOLD, BatchManifest, BatchRun, Compiled, FileSet, Told
 from tandem.views.storage.database import Clock, Database
+from tandem.views.updates import BatchUpdateLike, SegmentLike
 
 __all__ = ["BatchRuns"]
 

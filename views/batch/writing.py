@@ -19,7 +19,7 @@ from tandem.views.layers.reading import rows_of_keys, rows_of_span
 from tandem.views.live.conservation import batch_residues
 from tandem.views.reconcile.digest_rows import write_cleared_digest
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests
-from tandem.views.rows import NOTHING_TOLD, BatchManifest, BatchUpdateLike, FileSet, Told
+from tandem.views.rows import NOTHING_TOLD, BatchManifest, FileSet, Told
 from tandem.views.storage.checksums import checked_states, sealed_row
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import (
@@ -32,6 +32,7 @@ from tandem.views.storage.tables import (
     live_runs,
     straddlers,
 )
+from tandem.views.updates import BatchUpdateLike
 
 __all__ = [
     "building_run",

@@ -13,8 +13,9 @@ from tandem.views.batch.chains import Chains
 from tandem.views.dead_letters.facts import LetterNote, LetterState, Place, Run, letters_of_run, pack_rows, unpack_rows
 from tandem.views.dead_letters.open_letters import letter_states, lock_letters, noted_positions, refresh
 from tandem.views.dead_letters.tables import dead_letter_acts, dead_letter_replays, dead_letter_rows
-from tandem.views.rows import DeadLetterStatus, SegmentLike
+from tandem.views.rows import DeadLetterStatus
 from tandem.views.storage.database import Clock, Database
+from tandem.views.updates import SegmentLike
 
 __all__ = ["DeadLetters", "note_segments", "write_notes"]
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.failpoints import reached
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules, inhibiting_first
-from tandem.views.answers.reading import Scope, read_scope
+from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.choosing import Chosen, choose_windows, dependents, forget_waiting
 from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, stored_episodes, windows_told
 from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_window

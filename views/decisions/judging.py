@@ -21,7 +21,8 @@ from tandem.schemas.rules.judging import floats_of, judged
 from tandem.schemas.rules.result_columns import result_columns
 from tandem.schemas.rules.seasons import reference_starts
 from tandem.views.answers.merging import decode_states, merged_states
-from tandem.views.answers.reading import Scope, TileRow, span_rows, tile_rows
+from tandem.views.answers.reading.rows import TileRow, span_rows, tile_rows
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.decisions.windows import window_starting_at
 
 __all__ = ["Cells", "JudgedWindow", "UsualAnswers", "judge_window"]

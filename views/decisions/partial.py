@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import Scope, late_by_tile
+from tandem.views.answers.reading.rows import late_by_tile
+from tandem.views.answers.reading.scope import Scope
 
 __all__ = ["all_is_partial", "is_partial"]
 

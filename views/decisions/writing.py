@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import State
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.decisions.episodes import EpisodeChange, windows_told
 from tandem.views.decisions.sending.notices import Episode, message_of, quiet_because, receipt_of
 from tandem.views.decisions.sending.records import send_state

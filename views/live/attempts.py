@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.errors import OvertakenError
 from tandem.views.live.tiles import tile_events
-from tandem.views.rows import LiveUpdateLike
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import live_attempts, live_states, live_tallies, live_totals, straddlers
+from tandem.views.updates import LiveUpdateLike
 
 __all__ = ["forget_behind", "mark_behind", "of_this_attempt"]
 

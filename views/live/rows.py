@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.states import Measures, block_schema
 from tandem.views.answers.merging import encode_states
-from tandem.views.rows import LiveUpdateLike
 from tandem.views.storage.checksums import sealed_row
 from tandem.views.storage.tables import live_states
+from tandem.views.updates import LiveUpdateLike
 
 __all__ = ["state_rows"]
 

@@ -13,8 +13,9 @@ from tandem.views.batch import event_ids
 from tandem.views.live import attempts, tiles, writing
 from tandem.views.live.run_locks import lock_shards
 from tandem.views.live.tiles import TileProgress
-from tandem.views.rows import Compiled, LaneExtent, LiveRun, LiveUpdateLike, SegmentLike
+from tandem.views.rows import Compiled, LaneExtent, LiveRun
 from tandem.views.storage.database import Clock, Database
+from tandem.views.updates import LiveUpdateLike, SegmentLike
 
 __all__ = ["LiveRuns"]
 

@@ -19,7 +19,7 @@ from tandem.views.live.rows import state_rows
 from tandem.views.live.run_locks import lock_run, lock_shards, segment_shard, segment_shards
 from tandem.views.reconcile.digest_rows import write_live_digests, write_segment_tiles
 from tandem.views.results.due.marking import mark_live
-from tandem.views.rows import LaneExtent, LiveUpdateLike, SegmentLike
+from tandem.views.rows import LaneExtent
 from tandem.views.storage.columns import CRC
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import (
@@ -34,6 +34,7 @@ from tandem.views.storage.tables import (
     live_totals,
     straddlers,
 )
+from tandem.views.updates import LiveUpdateLike, SegmentLike
 
 __all__ = ["base_of", "lock_live_run", "set_watermark", "signed", "start_live_run", "write_live", "write_segments"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import Scope, read_scope
+from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.reconcile.digests import from_bytes
 from tandem.views.reconcile.tables import drift
 from tandem.views.reconcile.tile_audit import BatchTiles, IdSum, LiveTiles, Place, read_batch_tiles, read_live_tiles

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.views.reconcile.digests import MODULUS, as_bytes, from_bytes, row_hashes, sum_of
 from tandem.views.reconcile.tables import batch_state_digests, late_ids, live_id_digests, segment_tiles
-from tandem.views.rows import LiveUpdateLike, SegmentLike
 from tandem.views.storage.database import Database
+from tandem.views.updates import LiveUpdateLike, SegmentLike
 
 __all__ = [
     "RowSum",

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.failpoints import reached
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.batch import writing as batch
 from tandem.views.batch.chains import Chains
 from tandem.views.layers.reading import LayerFile

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import Scope, TileRow, batch_rows
+from tandem.views.answers.reading.rows import TileRow, batch_rows
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.batch.chains import Chain, Chains
 from tandem.views.batch.event_ids import unpack_ids
 from tandem.views.layers.reading import LayerFile

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from tandem.schemas.states import Measures, block_schema, merge_blocks
 from tandem.views.answers.merging import decode_states, encode_states
-from tandem.views.answers.reading import Scope, TileRow, batch_rows
+from tandem.views.answers.reading.rows import TileRow, batch_rows
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.batch.chains import Chains
 from tandem.views.reconcile.digests import MODULUS, ids_hashed, sum_of
 from tandem.views.reconcile.tables import late_ids

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 
 __all__ = ["BEGINNING", "Clocks", "Timing", "timing_of"]
 

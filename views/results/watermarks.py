@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tandem.schemas.time.durations import SECOND
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.results.clocks import BEGINNING
 
 __all__ = ["WrittenWatermark"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 import time
@@ -14,9 +13,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tandem.schemas.errors import DamagedStoreError, NoStoreError, StoreAddressError, StoreError
+from tandem.schemas.errors import DamagedStoreError, StoreError
 from tandem.schemas.failpoints import reached
-from tandem.schemas.privacy.files import private
 from tandem.schemas.privacy.secrets import redacted
 from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, keep_log_beside, name_session, oldest_session
 from tandem.views.storage.address import parse_address, shown_address
@@ -29,6 +27,7 @@ from tandem.views.storage.sqlite import (
     MODE,
     PAGE_BYTES,
     begin_sqlite,
+    check_file,
     connect_sqlite,
     damage_of,
 )
@@ -63,8 +62,7 @@ class Database:
         self._statements: dict[Hashable, Any] = {}
         self._texts: dict[int, str] = {}  # by the id of a statement that is kept, so alive
         self.where = self.url.database if self.is_sqlite else shown_address(self.url)
-        if self.is_sqlite:
-            self._check_path(create)
+        self._is_new = self.is_sqlite and check_file(self.url.database, create)
         self._checkpointer = Checkpointer(str(self.url.database)) if self.is_sqlite else None
         self._mark = CommitMark(str(self.url.database)) if self.is_sqlite else None
         with self.errors():
@@ -216,22 +214,6 @@ class Database:
         if self._checkpointer is not None:
             self._checkpointer.close()
         self.engine.dispose()
-
-    def _check_path(self, create: bool) -> None:
-        path = self.url.database
-        if not path or path == ":memory:":
-            raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
-        if os.path.isdir(path):
-            raise StoreAddressError(f"view store {path}: is a folder, not a file")
-        if not create and not os.path.exists(path):
-            raise NoStoreError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
-        if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-            raise StoreAddressError(f"view store {path}: its folder doesn't exist")
-        self._is_new = not os.path.exists(path)
-        if self._is_new:
-            # SQLite gives its log and index the mode of the file.
-            with suppress(OSError), open(path, "xb", opener=private):
-                pass
 
     def _engine(self) -> sa.Engine:
         if not self.is_sqlite:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from contextlib import suppress
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from tandem.schemas.errors import NoStoreError, StoreAddressError
+from tandem.schemas.privacy.files import private
 from tandem.views.locking.waiting import begin_immediate
 from tandem.views.storage.checksums import prepare_connection, seal_changes
 from tandem.views.storage.columns import METADATA
 
-__all__ = ["APPLICATION_ID", "MODE", "PAGE_BYTES", "begin_sqlite", "connect_sqlite", "damage_of"]
+__all__ = ["APPLICATION_ID", "MODE", "PAGE_BYTES", "begin_sqlite", "check_file", "connect_sqlite", "damage_of"]
 
 APPLICATION_ID: Final = 0x544E444D
 PAGE_BYTES: Final = 8192
@@ -37,6 +41,26 @@ def damage_of(error: BaseException) -> str | None:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return text
     return "a text in it is damaged" if "decode to UTF-8" in text else None
+
+
+def check_file(path: str | None, create: bool) -> bool:
+    """Make the file of a store where there is none and `create` allows it; whether it is new. Raises StoreAddressError,
+    NoStoreError.
+    """
+    if not path or path == ":memory:":
+        raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
+    if os.path.isdir(path):
+        raise StoreAddressError(f"view store {path}: is a folder, not a file")
+    if not create and not os.path.exists(path):
+        raise NoStoreError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
+    if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise StoreAddressError(f"view store {path}: its folder doesn't exist")
+    is_new = not os.path.exists(path)
+    if is_new:
+        # SQLite gives its log and index the mode of the file.
+        with suppress(OSError), open(path, "xb", opener=private):
+            pass
+    return is_new
 
 
 def connect_sqlite(connection: Any, _: Any) -> None:

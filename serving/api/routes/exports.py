@@ -22,7 +22,7 @@ from tandem.serving.questions.exports.forms import write_rows
 from tandem.serving.questions.exports.rows import export_of, exported
 
 if TYPE_CHECKING:
-    from tandem.views.answers.point import AnswerRow
+    from tandem.views.answers.all_steps import AnswerRow
 
 __all__ = ["router"]
 

@@ -20,7 +20,8 @@ from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.judging import floats_of
 from tandem.schemas.rules.seasons import look_back
 from tandem.views.answers.merging import decode_states
-from tandem.views.answers.reading import Scope, TileRow, read_scope, tile_rows
+from tandem.views.answers.reading.rows import TileRow, tile_rows
+from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.listing import alerts
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows
 from tandem.views.grids.usuals import GridUsuals, References

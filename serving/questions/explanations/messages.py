@@ -20,7 +20,7 @@ from tandem.schemas.columns import ID, KEY, TIME
 from tandem.schemas.errors import UserError
 from tandem.serving.questions.answers.json_values import json_value
 from tandem.serving.questions.selection.instants import time_in
-from tandem.views.answers.reading import read_scope
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.batch.chain_sources import stored_tiles
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tandem.serving.questions.selection.selecting import key_column
 
 if TYPE_CHECKING:
     from tandem.serving.questions.exports.rows import Export
-    from tandem.views.answers.point import AnswerRow
+    from tandem.views.answers.all_steps import AnswerRow
 
 __all__ = ["BINARY", "FORMS", "arrow_batch", "arrow_schema", "defused", "write_rows"]
 

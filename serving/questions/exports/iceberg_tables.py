@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from tandem.serving.questions.exports.rows import Export
-    from tandem.views.answers.point import AnswerRow
+    from tandem.views.answers.all_steps import AnswerRow
 
 __all__ = ["IcebergPlace", "catalog_at", "write_table"]
 

@@ -13,7 +13,7 @@ from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, Sessio
 from tandem.serving.questions.selection.naming import asked_key
 from tandem.serving.questions.selection.selecting import Condition, Found, asked_results, condition_of
 from tandem.serving.questions.selection.spans import TimeFlags, check_zone, duration_of, named_window, span_of
-from tandem.views.answers.point import AnswerRow, all_answers
+from tandem.views.answers.all_steps import AnswerRow, all_answers
 from tandem.views.answers.session_rows import all_sessions
 
 if TYPE_CHECKING:

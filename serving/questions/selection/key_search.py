@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import read_scope
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.layers.catalog import layer_files
 from tandem.views.layers.reading import LayerFile
 from tandem.views.layers.rows import keys_with_files

@@ -17,7 +17,7 @@ from tandem.runners.options.reading import read_arguments
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import TooManyBadError, UnreadMessagesError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 
 

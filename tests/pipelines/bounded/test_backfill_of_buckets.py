@@ -15,7 +15,7 @@ from servers.object_servers import SECRET, server_of
 
 from tandem.storage.opening import objects_at
 from tandem.storage.urls import location
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 
 

@@ -21,7 +21,8 @@ from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
 from tandem.transforms.sinks import views as sinks
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.batch.runs import BatchRuns
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore

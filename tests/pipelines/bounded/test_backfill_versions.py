@@ -22,7 +22,7 @@ from tandem.pipelines import backfill, live
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import MissingFilesError, UserError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 

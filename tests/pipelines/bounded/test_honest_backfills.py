@@ -19,7 +19,8 @@ from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Certificate, Status
 from tandem.schemas.definition.loading import load
 from tandem.schemas.errors import JournalError, TooManyBadError, UnreadMessagesError, UserError
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.rows import DeadLetterStatus
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore

@@ -13,7 +13,7 @@ from samples.sales_files import write_jsonl
 from tandem.pipelines import backfill, reconcile
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import StoreError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 

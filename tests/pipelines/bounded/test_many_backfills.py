@@ -16,7 +16,7 @@ from samples import sales
 from samples.sales import START, Sale
 from samples.sales_files import write_jsonl
 
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.locking.processes import process_text
 from tandem.views.locking.turns import turn
 from tandem.views.store import ViewStore

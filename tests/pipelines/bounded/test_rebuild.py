@@ -16,7 +16,8 @@ from tandem.app import app
 from tandem.journal.index import JournalIndex
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.certificate import Status
-from tandem.views.answers.point import AnswerRow, all_answers, answer
+from tandem.views.answers.all_steps import AnswerRow, all_answers
+from tandem.views.answers.point import answer
 from tandem.views.storage.opening import close_store
 from tandem.views.store import ViewStore
 

@@ -24,7 +24,7 @@ from servers.postgres_server import postgres_server
 from tandem.pipelines import backfill, reconcile
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import ParityError, PublishRefusedError, SegmentError, SourceFileError, UserError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.reconcile.digests import as_bytes, from_bytes, row_hash
 from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
 from tandem.views.reconcile.tables import batch_state_digests

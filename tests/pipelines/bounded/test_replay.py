@@ -16,7 +16,8 @@ from tandem.formats.revisions import REVISION_ATTRIBUTE
 from tandem.schemas.certificate import Status
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.store import ViewStore
 
 pytestmark = pytest.mark.xdist_group("processes")

@@ -27,7 +27,7 @@ from tandem.pipelines.planning.launch import launch
 from tandem.runners.dataflow.templates.parameters import flags_of_parameters
 from tandem.storage.opening import objects_at
 from tandem.storage.urls import location
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import close_store, open_store
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("processes")]

@@ -15,7 +15,7 @@ from tandem.pipelines import backfill, live
 from tandem.pipelines.unbounded.live_runs import base_of
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.errors import StoreError, UserError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 
 pytestmark = pytest.mark.xdist_group("processes")

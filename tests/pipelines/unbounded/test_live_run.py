@@ -21,7 +21,8 @@ from tandem.pipelines import backfill, live
 from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Status
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 

@@ -30,7 +30,8 @@ from tandem.schemas.errors import LaunchError, UserError
 from tandem.transforms.elements import SourceBatch
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.sources.native import GENERATION, DecodeNative, PubsubMessageCoder, _Gather
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 

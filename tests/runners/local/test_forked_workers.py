@@ -17,7 +17,7 @@ from samples.sales_files import write_jsonl
 from tandem.runners.local import forked_workers
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 
 pytestmark = [

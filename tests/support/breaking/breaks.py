@@ -22,7 +22,7 @@ import tandem.transforms.routing.late_ids
 import tandem.transforms.routing.seen_ids
 import tandem.transforms.routing.tiles
 import tandem.views.answers.certifying
-import tandem.views.answers.reading
+import tandem.views.answers.reading.rows
 import tandem.views.batch.runs
 import tandem.views.storage.checksums
 from breaking.result_breaks import RESULT_BREAKS
@@ -171,7 +171,7 @@ def checksums_are_not_checked(patch: Patch) -> None:
 
 def hidden_rows_are_not_missed(patch: Patch) -> None:
     """Questions over all keys take what they find of live for all that there is."""
-    patch.setattr(tandem.views.answers.reading, "all_of_live", lambda connection, rows, *place: rows)
+    patch.setattr(tandem.views.answers.reading.rows, "all_of_live", lambda connection, rows, *place: rows)
 
 
 def the_fastest_lane_tells(patch: Patch) -> None:

@@ -12,7 +12,9 @@ from samples import sales
 
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.pipelines import backfill, live, publish, reconcile, windowed
+from tandem.pipelines.bounded.building.batch_runs import build
 from tandem.pipelines.bounded.plan import plan
+from tandem.pipelines.bounded.publishing import Job
 from tandem.pipelines.bounded.rereading import Reread
 from tandem.pipelines.unbounded import config as live_config
 from tandem.pipelines.unbounded import following
@@ -66,7 +68,7 @@ def backfill_graph(folder: Path) -> beam.Pipeline:
     (config,), options = backfill.parse(read_arguments("backfill", arguments))
     store = open_store(config.home.store)
     store.definitions.register(compile_definition(config.definition), config.definition_text)
-    return backfill.build([backfill.Job(config, plan(config, store))], options, store, config.scratch)
+    return build([Job(config, plan(config, store))], options, store, config.scratch)
 
 
 def live_graph(folder: Path) -> beam.Pipeline:

@@ -14,7 +14,7 @@ from without_runner.result_stories import Story
 from tandem.schemas.json_values import plain_value
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.results.clocks import Timing
 from tandem.views.storage.tables import batch_runs, publications

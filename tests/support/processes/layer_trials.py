@@ -17,7 +17,7 @@ from tandem.schemas.failpoints import FAILPOINT_VARIABLE
 from tandem.storage.opening import objects_at
 from tandem.storage.places import open_place
 from tandem.storage.urls import is_url, location
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.layers.removing import GRACE
 from tandem.views.layers.tables import batch_files
 from tandem.views.storage.tables import store_version

@@ -27,7 +27,7 @@ from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import load
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.rows import Publication
 from tandem.views.store import ViewStore
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
-from tandem.views.rows import StraddlerLike
+from tandem.views.updates import StraddlerLike
 
 __all__ = ["VISITS", "Segment", "Tally", "Update", "no_ids"]
 

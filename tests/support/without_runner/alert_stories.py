@@ -18,7 +18,7 @@ from tandem.schemas.definition.loading import loads
 from tandem.schemas.rules.compiled import compile_rules
 from tandem.schemas.states import empty_block, merge_blocks
 from tandem.schemas.time.durations import MINUTE
-from tandem.views.answers.reading import read_scope
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.dead_letters.tables import dead_letters
 from tandem.views.decisions.progress import read_progress
 from tandem.views.decisions.tables import decision_episodes, decision_receipts

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from tandem.app import app
 from tandem.views.answers.all_keys import states_of_all_keys
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 
 DAY = ("--window", "day", "--at", "2026-01-05T12:00")
 HOURS = ("--from", "2026-01-05T08:00", "--to", "2026-01-05T10:00")

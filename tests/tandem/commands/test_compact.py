@@ -14,7 +14,7 @@ import pytest
 
 from tandem.diagnosis import compaction
 from tandem.schemas.failpoints import FAILPOINT_VARIABLE
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.layers.removing import GRACE, sweep
 
 

@@ -37,7 +37,7 @@ from tandem.transforms.routing.panes import GatherPanes, _Gather
 from tandem.transforms.sinks.views import WriteLiveStates
 from tandem.transforms.sources.reader_epochs import stamped
 from tandem.verification.world.runner_state import RunnerState
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.storage.opening import open_store
 from tandem.views.storage.tables import live_attempts

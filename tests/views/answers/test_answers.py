@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tandem.schemas.errors import StoreError, UserError
-from tandem.views.answers.point import all_answers, answer, series, window
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer, series, window
 from tandem.views.report import status_report
 from tandem.views.windows import window_at
 
@@ -130,7 +131,7 @@ def test_all_answers_stream_in_the_order_of_key_bytes_and_time(mixed: Any) -> No
 
 def test_all_answers_merge_in_pieces(mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(all_answers(mixed.store, mixed.compiled))
-    monkeypatch.setattr("tandem.views.answers.point._MERGE_AT_ONCE", 1)
+    monkeypatch.setattr("tandem.views.answers.all_steps._MERGE_AT_ONCE", 1)
     assert list(all_answers(mixed.store, mixed.compiled)) == whole
 
 

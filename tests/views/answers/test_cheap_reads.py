@@ -15,7 +15,7 @@ from tandem.schemas.certificate import Facts, judge
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.measures.registry import MEASURES, build
 from tandem.views.answers.certifying import statuses
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 
 BOUNDS = st.integers(0, 3)
 

@@ -14,8 +14,9 @@ from tandem.schemas.time.calendars import Calendar, Period
 from tandem.schemas.time.durations import DAY, HOUR, MINUTE
 from tandem.schemas.time.instants import instant_of
 from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, SessionWindow, Window
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.cumulative import answer_ever, cumulative
-from tandem.views.answers.point import all_answers, series_over
+from tandem.views.answers.point import series_over
 from tandem.views.windows import edges_of, windows_of
 
 KEY = '["ann"]'

@@ -13,8 +13,9 @@ from samples.windowed import Event, View, definition_of
 from tandem.schemas.errors import StoreError, UserError
 from tandem.schemas.time.durations import HOUR, MINUTE
 from tandem.views.answers import sessions as module
-from tandem.views.answers.point import all_answers, answer
-from tandem.views.answers.reading import tile_rows
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
+from tandem.views.answers.reading.rows import tile_rows
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.answers.sessions import session_at, sessions
 

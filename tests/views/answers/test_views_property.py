@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tandem.schemas.columns import HASH
 from tandem.schemas.errors import PublishRefusedError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.rows import BatchManifest, GenerationCounts, LaneExtent
 
 LATE_FROM = 4

@@ -10,7 +10,7 @@ import pytest
 
 from tandem.schemas.errors import DamagedStoreError
 from tandem.views.answers.all_keys import states_of_all_keys
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.store import ViewStore
 
 T = 60_000_000

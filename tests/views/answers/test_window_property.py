@@ -26,8 +26,9 @@ from samples.windowed import (
 from tandem.schemas.time.calendars import PERIODS, Calendar, Period
 from tandem.schemas.time.durations import DAY, HOUR, MINUTE
 from tandem.schemas.time.instants import instant_of
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.cumulative import answer_ever, cumulative
-from tandem.views.answers.point import all_answers, answer, series_over
+from tandem.views.answers.point import answer, series_over
 from tandem.views.answers.session_rows import all_sessions
 from tandem.views.answers.sessions import session_at, sessions
 from tandem.views.windows import edges_of

@@ -13,7 +13,7 @@ import pytest
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.schemas.errors import StoreError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.batch import rows, runs
 from tandem.views.batch.event_ids import PackedIds, pack_ids, unpack_ids
 from tandem.views.reconcile.digests import MODULUS, digest_of_pairs, ids_hashed, row_hash, row_hashes, sum_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tandem.schemas.errors import StoreError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts
 
 

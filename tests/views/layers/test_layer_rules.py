@@ -13,7 +13,8 @@ from breaking.layer_breaks import LAYER_BREAKS
 
 import tandem.views.layers.writing
 from tandem.schemas.errors import DamagedStoreError, StoreError
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.layers.catalog import layer_files
 from tandem.views.layers.cutting import Part
 from tandem.views.layers.reading import rows_of_span

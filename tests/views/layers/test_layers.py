@@ -13,7 +13,8 @@ import pytest
 from tandem.schemas.columns import GENERATION
 from tandem.schemas.errors import StoreError
 from tandem.views.answers.all_keys import states_of_all_keys
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.layers.catalog import layer_files
 from tandem.views.layers.cutting import FILE_ROWS, Part, parts_of
 from tandem.views.layers.removing import GRACE

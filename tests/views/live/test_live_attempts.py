@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tandem.schemas.errors import OvertakenError, PublishRefusedError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.storage.tables import straddlers
 

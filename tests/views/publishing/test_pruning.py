@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tandem.schemas.errors import PublishRefusedError, StoreError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.rows import BatchManifest
 from tandem.views.storage.tables import batch_ids, batch_states, live_segments, live_states
 

@@ -11,7 +11,8 @@ import pytest
 from breaking.torn_pointer import torn_publish
 
 from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, StoreError
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.publishing.publications import Publishing
 from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, Told
 from tandem.views.store import ViewStore

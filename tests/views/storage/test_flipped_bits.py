@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tandem.schemas.errors import StoreError
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.report import status_report
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore

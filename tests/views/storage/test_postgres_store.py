@@ -6,7 +6,8 @@ import threading
 from random import Random
 from typing import Any
 
-from tandem.views.answers.point import all_answers, answer
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer
 from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore

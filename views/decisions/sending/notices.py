@@ -15,7 +15,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import ENDED
 from tandem.schemas.rules.templates import rendered
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.decisions.tables import decision_episodes, decision_silences
 
 __all__ = ["Episode", "message_of", "quiet_because", "receipt_of"]

@@ -16,10 +16,11 @@ from tandem.schemas.columns import KEY
 from tandem.views.batch.chains import Chains
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.tables import result_due, result_specs
-from tandem.views.rows import Candidate, Compiled, LiveUpdateLike
+from tandem.views.rows import Candidate, Compiled
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import select_rows
 from tandem.views.storage.tables import batch_cleared, live_tallies, pointers, publications
+from tandem.views.updates import LiveUpdateLike
 
 __all__ = ["fresh_mark", "mark_live", "mark_moved", "mark_span", "note_results"]
 

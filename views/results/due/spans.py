@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from tandem.views.answers.reading import read_scope
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.batch.chains import Chains
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.rows import Compiled

@@ -18,7 +18,8 @@ from tandem.schemas.results import results_batch
 from tandem.schemas.time.windows import SessionWindow
 from tandem.views.answers.certifying import statuses
 from tandem.views.answers.merging import merge_results
-from tandem.views.answers.reading import Scope, TileRow, late_by_tile, span_rows, tile_rows
+from tandem.views.answers.reading.rows import TileRow, late_by_tile, span_rows, tile_rows
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.answers.sessions import sessions_within
 
 __all__ = ["Asked", "Found", "Last", "read_answers"]

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.failpoints import reached
 from tandem.schemas.time.windows import SessionWindow
-from tandem.views.answers.reading import Scope, late_by_tile, read_scope
+from tandem.views.answers.reading.rows import late_by_tile
+from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.results.clocks import BEGINNING, Clocks
 from tandem.views.results.due.choosing import Choice, Cursor, choose, last_of, lasts_at
 from tandem.views.results.due.expanding import expand_due, hold_again

@@ -15,7 +15,7 @@ from typing import Any, Final
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.json_values import compact_json
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.results.revisions.answering import Found
 from tandem.views.results.revisions.revising import Revision
 

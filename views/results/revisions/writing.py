@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.views.answers.reading import Scope
+from tandem.views.answers.reading.scope import Scope
 from tandem.views.outbox.messages import WAITING
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.outbox.tables import result_outbox

@@ -11,9 +11,10 @@ import pytest
 
 from tandem.schemas.errors import DamagedStoreError, PublishRefusedError, StoreError
 from tandem.views.answers.all_keys import states_of_all_keys
-from tandem.views.answers.point import all_answers, answer, series
+from tandem.views.answers.all_steps import all_answers
+from tandem.views.answers.point import answer, series
 from tandem.views.answers.provenance import provenance
-from tandem.views.answers.reading import read_scope
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.layers.compaction.areas import areas_of
 from tandem.views.layers.compaction.compacting import Compacted, compact, to_compact
 from tandem.views.layers.compaction.joining import joined_files

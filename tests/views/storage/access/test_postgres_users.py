@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from tandem.app import app
 from tandem.schemas.errors import StoreError, UserError
-from tandem.views.answers.point import all_answers
+from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.access.grants import ROLES, grant, statements
 from tandem.views.store import ViewStore
 

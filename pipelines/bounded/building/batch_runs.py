@@ -1,0 +1,102 @@
+"""Batch runs begun, and built together where jobs read the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from rich.console import Console
+
+from tandem.pipelines.bounded.building.batch_view import BatchView
+from tandem.pipelines.bounded.plan import workers_for
+from tandem.pipelines.bounded.progress import board_in, shown_progress
+from tandem.pipelines.bounded.publishing import Job
+from tandem.pipelines.bounded.time_units import unit_notes
+from tandem.pipelines.bounded.work_items import work_items
+from tandem.pipelines.scratch import scratch_folder
+from tandem.runners.submission.launching import launch, local_batch_runner, wait
+from tandem.schemas.errors import TandemError
+from tandem.schemas.privacy.printable import printable
+from tandem.transforms.batch.work import ReadWork, Work
+from tandem.views.store import ViewStore
+
+__all__ = ["build", "build_batch_runs", "sharing", "start"]
+
+
+def sharing(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs in groups that share one reading and decoding."""
+    groups: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.reads, []).append(job)
+    return list(groups.values())
+
+
+def build_batch_runs(
+    jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, console: Console, listing: float
+) -> None:
+    """Build them together. `listing` are the seconds that reading the files for their digests took: work as well."""
+    config, work = jobs[0].config, jobs[0].plan
+    local_batch_runner(options, config.workers or workers_for(work.size))
+    names = ", ".join(job.config.definition.name for job in jobs)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(scratch_folder(config.scratch, work.batch_run)) if config.scratch else None
+        board, items = board_in(scratch), len(list(work_items(work, config.definition.source)))
+        title = f"{names}: {len(work.files)} files, {len(work.segments)} segments"
+        stack.enter_context(shown_progress(console, title, work.size, items, board))
+        pipeline = build(jobs, options, store, scratch, board)
+        begun = time.monotonic()
+        try:
+            wait(launch(pipeline))
+        except TandemError:
+            for job in jobs:
+                store.batch.discard(job.plan.batch_run)
+            raise
+    seconds = listing + time.monotonic() - begun
+    for job in jobs:
+        manifest = store.batch.manifest(job.plan.batch_run)
+        received = sum(counts.received for counts in manifest.counts)
+        dead = sum(counts.dead for counts in manifest.counts)
+        for odd in unit_notes(manifest.early, job.config.definition.source.event_time):
+            console.print(printable(f"{job.config.definition.name}: {odd}"), markup=False)
+        console.print(
+            f"{job.config.definition.name}: batch run {job.plan.batch_run} took in {received - dead:,} events of "
+            f"{len(work.files)} files and {len(work.segments)} segments in {seconds:.2f} s, {dead:,} dead letters"
+        )
+
+
+def start(job: Job, store: ViewStore) -> None:
+    """Begin the job's batch run in the store."""
+    store.batch.start(
+        job.config.definition.version,
+        job.plan.batch_run,
+        boundary=job.plan.boundary,
+        parent=job.plan.parent.id if job.plan.parent else None,
+        file_sets=job.plan.file_sets,
+        built_for=job.plan.live_run,
+        told=job.plan.told,
+    )
+
+
+def build(
+    jobs: Sequence[Job],
+    options: PipelineOptions,
+    store: ViewStore,
+    scratch: str | None = None,
+    board: str | None = None,
+    *,
+    alone: bool = False,
+) -> beam.Pipeline:
+    """The graph of jobs that read the same; their batch runs are begun in the store. `alone`: see BatchView."""
+    for job in jobs:
+        start(job, store)
+    pipeline = beam.Pipeline(options=options)
+    work = list(work_items(jobs[0].plan, jobs[0].config.definition.source))
+    items = pipeline | "Work" >> beam.Create(work).with_output_types(Work)
+    definitions = tuple(job.config.definition for job in jobs)
+    batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal, board)
+    for job in jobs:
+        batches | job.config.definition.name >> BatchView(job, scratch, alone)
+    return pipeline

@@ -1,0 +1,88 @@
+"""One definition's batch run as a graph, from decoded batches to the view store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from tandem.pipelines.bounded.plan import BackfillConfig
+from tandem.pipelines.bounded.publishing import Job
+from tandem.pipelines.templated.publishing import PublishBatchRun
+from tandem.transforms.batch.aggregate import AggregateTiles, BatchRunRef
+from tandem.transforms.batch.counts import CountCounted, CountNewest, CountReceived, FinishBatchRun
+from tandem.transforms.batch.early_times import CountEarlyTimes
+from tandem.transforms.batch.layers import LayerTarget, WriteLayers
+from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
+from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
+from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
+
+__all__ = ["BatchView"]
+
+
+@dataclass
+class BatchView(beam.PTransform):  # type: ignore[misc]
+    """One definition's batch run, from decoded batches to the view store."""
+
+    job: Job
+    scratch: str | None
+    alone: bool = False
+    """Nobody waits for the job: it publishes itself what it has built."""
+
+    def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
+        routed = self._routed(batches)
+        updates, written = self._written(routed.parts)
+        counts = (*self._counts(batches, routed[TALLIES], updates), *written)
+        finish = self._finish(batches | "Early" >> CountEarlyTimes())
+        finished = counts | "Counts" >> beam.Flatten() | "Finish" >> finish
+        if self.alone:
+            _ = finished | "Publish" >> PublishBatchRun(self.job)
+
+    def _routed(self, batches: beam.PCollection[SourceBatch]) -> Any:
+        """Parts of tiles and tallies; dead letters are written."""
+        config, work, url = self.job.config, self.job.plan, self.job.config.home.store
+        letters = LetterSource(url, work.parent.boundary if work.parent else 0, self._parent)
+        routed = batches | "Route" >> RouteToTiles(config.definition, config.shards, letters=letters)
+        write = WriteDeadLetters(config.definition, config.home.dead_letters, url, work.batch_run)
+        _ = routed[DEAD] | "DeadLetters" >> write
+        return routed
+
+    def _written(
+        self, parts: beam.PCollection[Any]
+    ) -> tuple[beam.PCollection[FoldUpdate], Sequence[beam.PCollection[Any]]]:
+        """Updates of tiles, their states as rows; or as files, of which the second gives what they count."""
+        config, work, url = self.job.config, self.job.plan, self.job.config.home.store
+        definition, target = config.definition, _layer_target(config)
+        batch_run = BatchRunRef(url, work.batch_run, self._parent, work.live_run, work.boundary, config.shards)
+        updates = parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
+        write = WriteLayers(definition, url, work.batch_run, target, self.scratch) if target else None
+        layers = [updates | "Layers" >> write] if write else []
+        updates |= "States" >> WriteBatchStates(definition, url, work.batch_run, states=target is None)
+        return updates, layers
+
+    def _counts(
+        self,
+        batches: beam.PCollection[SourceBatch],
+        tallies: beam.PCollection[SegmentTally],
+        updates: beam.PCollection[FoldUpdate],
+    ) -> Sequence[beam.PCollection[Any]]:
+        newest = batches | "Newest" >> CountNewest(self.job.plan.arrival_time)
+        received = tallies | "Received" >> CountReceived(self.job.config.definition, self.job.config.home.store)
+        return received, updates | "Counted" >> CountCounted(), newest
+
+    def _finish(self, early: beam.PCollection[Any]) -> FinishBatchRun:
+        config, work = self.job.config, self.job.plan
+        run = (config.definition, config.home.store, work.batch_run)
+        return FinishBatchRun(*run, work.generations, work.manifest_files, early)
+
+    @property
+    def _parent(self) -> str | None:
+        return self.job.plan.parent.id if self.job.plan.parent else None
+
+
+def _layer_target(config: BackfillConfig) -> LayerTarget | None:
+    """Where and when its states become files; None: they are rows."""
+    place = config.layers or config.home.layers
+    return None if config.layer_threshold is None else LayerTarget(place, config.layer_threshold)

@@ -1,0 +1,91 @@
+"""What writers of the view store take: the transforms' own elements fit these protocols as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+__all__ = ["BatchUpdateLike", "LiveUpdateLike", "SegmentLike", "StraddlerLike", "TallyLike"]
+
+
+class TallyLike(Protocol):
+    """What became of the routed events of one generation in one tile and shard, since the live run began."""
+
+    @property
+    def generation(self) -> int: ...
+    @property
+    def counted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def conflicts(self) -> int: ...
+
+
+class StraddlerLike(Protocol):
+    """An event that live counted in a generation after that of another copy."""
+
+    @property
+    def hash(self) -> int: ...
+    @property
+    def content(self) -> int: ...
+    @property
+    def counted_generation(self) -> int: ...
+    @property
+    def earlier_generation(self) -> int: ...
+
+
+class LiveUpdateLike(Protocol):
+    """New whole states of the (generation, key) rows of one tile and shard that changed, and the tallies with
+    them.
+    """
+
+    @property
+    def tile(self) -> int: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def block(self) -> pa.RecordBatch: ...
+    @property
+    def tallies(self) -> Sequence[TallyLike]: ...
+    @property
+    def straddlers(self) -> Sequence[StraddlerLike]: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def replaces(self) -> bool: ...
+
+
+class BatchUpdateLike(Protocol):
+    """All that a batch run counted in one tile and shard; `ids` has columns HASH, CONTENT, GENERATION."""
+
+    @property
+    def tile(self) -> int: ...
+    @property
+    def shard(self) -> int: ...
+    @property
+    def block(self) -> pa.RecordBatch: ...
+    @property
+    def ids(self) -> pa.RecordBatch: ...
+
+
+class SegmentLike(Protocol):
+    """Where the records of one segment went: received = routed + filtered + late + dead."""
+
+    @property
+    def position(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def routed(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def late(self) -> Sequence[tuple[int, int]]: ...
