@@ -40,6 +40,7 @@ from benchmarks.live_runs.scene import Scene, wait_until
 from benchmarks.measuring.results import Row, record
 from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.rest import RUNNING
+from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
@@ -93,6 +94,19 @@ def _cancel_all(cluster: Cluster) -> None:
     wait_until(lambda: all(job.state not in RUNNING for job in cluster.rest.jobs()), 30)
 
 
+def _cores(cluster: Cluster, before: Mapping[str, float], seconds: float) -> dict[str, float]:
+    """Of each process of a cluster, since `before`."""
+    return {
+        f"{name}_cores": round((usage(pid).cpu - before.get(name, 0)) / seconds, 2)
+        for name, pid in processes(cluster).items()
+    }
+
+
+def _check_count(store: ViewStore, compiled: CompiledDefinition, events: int) -> None:
+    counted = sum(answer.events for answer in all_answers(store, compiled))
+    assert counted == events, f"{counted:,} events counted instead of {events:,}"
+
+
 def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]:
     """How fast a run takes in a journal. Raises AssertionError for wrong answers."""
     (source,) = files(Shape(events), "journal-json" if lanes == 1 else f"journal-json-{lanes}")
@@ -114,17 +128,12 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
 
     wait_until(all_in, _PATIENCE, live)
     ended = time.monotonic()
-    cpu = {
-        f"{name}_cores": round((usage(pid).cpu - before.get(name, 0)) / (ended - first_at), 2)
-        for name, pid in processes(scene.cluster).items()
-    }
+    cpu = _cores(scene.cluster, before, ended - first_at)
     # A run that was behind is served by its launcher's next look, when no bundle comes that would.
     wait_until(lambda: store.publishing.served(scene.compiled.definition.name) is not None, 60, live)
-    counted = sum(answer.events for answer in all_answers(store, scene.compiled))
-    assert counted == events, f"{counted:,} events counted instead of {events:,}"
-    rate = round((copies - first) / (ended - first_at))
+    _check_count(store, scene.compiled, events)
     return {
-        "rate_per_s": rate,
+        "rate_per_s": round((copies - first) / (ended - first_at)),
         "steady_per_s": steady_rate(progress, copies),
         "first_after_s": round(first_at - begun, 1),
         "work_s": round(ended - first_at, 1),
@@ -230,8 +239,7 @@ def compare_backfills(form: str, events: int, flags: Sequence[str]) -> dict[str,
     return figures
 
 
-def main() -> None:
-    """Measure one case and record it."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("replay", "scaling", "sustained", "backfill"))
     parser.add_argument("--cluster", help="folder of the cluster (default: that of tandem flink)")
@@ -245,7 +253,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of scaling")
     parser.add_argument("--warm-ups", type=int, default=5, help="replays before the first round of scaling")
     parser.add_argument("--no-record", action="store_true")
-    options, flags = parser.parse_known_args()
+    return parser
+
+
+def main() -> None:
+    """Measure one case and record it."""
+    options, flags = _parser().parse_known_args()
     cluster = Cluster.start(options.cluster)
     case: dict[str, str | int] = {"what": options.what, "flags": " ".join(flags)}
     if options.what == "scaling":

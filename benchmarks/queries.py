@@ -130,12 +130,17 @@ def measure(path: Path, size: Load, seconds: float, seed: int = 1) -> dict[str, 
     found = {kind: _question_figures(times) for kind, times in took.items()}
     found["process"] = {"cpu_s": round(cpu, 2), "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
     if writer is not None:
-        stop.set()
-        times, writer_cpu, rows = figures.get(timeout=60)
-        writer.join()
-        found["writer"] = {**_figures(times), "cpu_s": round(writer_cpu, 2), "keys": round(rows)}
+        found["writer"] = _stopped(writer, stop, figures)
     store.close()
     return found
+
+
+def _stopped(writer: Any, stop: Event, figures: Any) -> dict[str, float]:
+    """End the writer's process; its figures."""
+    stop.set()
+    times, cpu, rows = figures.get(timeout=60)
+    writer.join()
+    return {**_figures(times), "cpu_s": round(cpu, 2), "keys": round(rows)}
 
 
 def _hours(store: ViewStore) -> int:

@@ -93,6 +93,11 @@ def _timed(what: Lanes) -> tuple[Told, float]:
     return simulate_lanes(what), round(time.process_time() - begun, 1)
 
 
+def _shard_row(what: Any, found: Any) -> tuple[Any, ...]:
+    each = round(found.seconds / found.counted * 1e6, 1)
+    return what.shards, f"{found.counted:,}", found.updates, round(found.sent / 1e6, 2), found.busiest, each
+
+
 def tables(scale: Scale, found: Found) -> str:
     """Markdown."""
     lanes = [
@@ -103,17 +108,7 @@ def tables(scale: Scale, found: Found) -> str:
         (w.generation // SECOND, t.generations, t.fresh_p50, t.fresh_p99, t.seal_p50, *_requests(w, t))
         for w, (t, _) in zip(scale.generations, found.generations, strict=True)
     ]
-    shards = [
-        (
-            w.shards,
-            f"{f.counted:,}",
-            f.updates,
-            round(f.sent / 1e6, 2),
-            f.busiest,
-            round(f.seconds / f.counted * 1e6, 1),
-        )
-        for w, f in zip(scale.shards, found.shards, strict=True)
-    ]
+    shards = [_shard_row(w, f) for w, f in zip(scale.shards, found.shards, strict=True)]
     files = [
         (f"{w.files:,}", w.backfills, f"{p.read:,}", p.twice, p.left, p.seconds)
         for w, p in zip(scale.files, found.files, strict=True)

@@ -15,12 +15,25 @@ from tandem.views.lookups import batch_run_value, publication_values
 from tandem.views.reconcile.receipts import last_reconciliation
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.listing import backlog
+from tandem.views.rows import Publication
 from tandem.views.storage.tables import batch_runs, definitions, live_runs, live_tallies, live_totals
 from tandem.views.store import ViewStore
 
 __all__ = ["status_report"]
 
 _EARLY: Final = (JANUARY_1970.start, JANUARY_1970.stop - 1)
+
+
+def _served(served: Publication) -> dict[str, Any]:
+    return {
+        "version": served.version,
+        "publication": served.ordinal,
+        "kind": served.kind.value,
+        "published_at": served.published_at,
+        "boundary": served.boundary,
+        "batch_run": served.batch_run,
+        "live_run": served.live_run,
+    }
 
 
 def status_report(store: ViewStore, name: str) -> dict[str, Any]:
@@ -51,15 +64,7 @@ def status_report(store: ViewStore, name: str) -> dict[str, Any]:
             "results": backlog(connection, name),
         }
         if served is not None:
-            report["served"] = {
-                "version": served.version,
-                "publication": served.ordinal,
-                "kind": served.kind.value,
-                "published_at": served.published_at,
-                "boundary": served.boundary,
-                "batch_run": served.batch_run,
-                "live_run": served.live_run,
-            }
+            report["served"] = _served(served)
             query = sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == served.batch_run)
             chain = store.chains.of(connection, connection.execute(query).scalar())
             report["batch_early"] = _has_early_tiles(connection, chain)

@@ -186,8 +186,7 @@ def run(options: argparse.Namespace) -> None:
     print("ready", flush=True)
     begun, sent, number, behind = time.monotonic(), 0, 0, 0.0
     while (now := time.monotonic() - begun) < options.seconds and (not options.events or sent < options.events):
-        ahead = sent / options.rate - now
-        if ahead > 0:
+        if (ahead := sent / options.rate - now) > 0:
             time.sleep(min(ahead, 0.05))
             continue
         behind = max(behind, -ahead)
@@ -206,8 +205,8 @@ def run(options: argparse.Namespace) -> None:
         progress[0] = sent
     progress.flush()
     counted.save(Path(options.counts))
-    seconds = time.monotonic() - begun
-    print(json.dumps({"sent": sent, "copies": int(progress[1]), "seconds": seconds, "behind_s": behind}), flush=True)
+    said = {"sent": sent, "copies": int(progress[1]), "seconds": time.monotonic() - begun, "behind_s": behind}
+    print(json.dumps(said), flush=True)
 
 
 def main() -> None:

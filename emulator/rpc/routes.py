@@ -39,6 +39,36 @@ _INSTEAD_BY_WORD = {
 }
 
 
+def _unary(
+    publisher: PublisherService, subscriber: SubscriberService, schemas: SchemaService
+) -> dict[str, Callable[[bytes, Any], bytes]]:
+    """What answers each method of one request and one answer."""
+    return {
+        "SchemaService/CreateSchema": schemas.create_schema,
+        "SchemaService/CommitSchema": schemas.commit_schema,
+        "SchemaService/GetSchema": schemas.get_schema,
+        "SchemaService/ListSchemas": schemas.list_schemas,
+        "SchemaService/ListSchemaRevisions": schemas.list_schema_revisions,
+        "SchemaService/DeleteSchema": schemas.delete_schema,
+        "SchemaService/ValidateSchema": schemas.validate_schema,
+        "SchemaService/ValidateMessage": schemas.validate_message,
+        "Publisher/CreateTopic": publisher.create_topic,
+        "Publisher/UpdateTopic": publisher.update_topic,
+        "Publisher/GetTopic": publisher.get_topic,
+        "Publisher/ListTopics": publisher.list_topics,
+        "Publisher/ListTopicSubscriptions": publisher.list_topic_subscriptions,
+        "Publisher/DeleteTopic": publisher.delete_topic,
+        "Publisher/Publish": publisher.publish,
+        "Subscriber/CreateSubscription": subscriber.create_subscription,
+        "Subscriber/GetSubscription": subscriber.get_subscription,
+        "Subscriber/ListSubscriptions": subscriber.list_subscriptions,
+        "Subscriber/DeleteSubscription": subscriber.delete_subscription,
+        "Subscriber/Pull": subscriber.pull,
+        "Subscriber/Acknowledge": subscriber.acknowledge,
+        "Subscriber/ModifyAckDeadline": subscriber.modify_ack_deadline,
+    }
+
+
 class Routes:
     """The generic handler of a gRPC server: finds the handler of a method by its full name."""
 
@@ -49,30 +79,7 @@ class Routes:
         streaming: StreamingService,
         schemas: SchemaService,
     ) -> None:
-        unary: dict[str, Callable[[bytes, Any], bytes]] = {
-            "SchemaService/CreateSchema": schemas.create_schema,
-            "SchemaService/CommitSchema": schemas.commit_schema,
-            "SchemaService/GetSchema": schemas.get_schema,
-            "SchemaService/ListSchemas": schemas.list_schemas,
-            "SchemaService/ListSchemaRevisions": schemas.list_schema_revisions,
-            "SchemaService/DeleteSchema": schemas.delete_schema,
-            "SchemaService/ValidateSchema": schemas.validate_schema,
-            "SchemaService/ValidateMessage": schemas.validate_message,
-            "Publisher/CreateTopic": publisher.create_topic,
-            "Publisher/UpdateTopic": publisher.update_topic,
-            "Publisher/GetTopic": publisher.get_topic,
-            "Publisher/ListTopics": publisher.list_topics,
-            "Publisher/ListTopicSubscriptions": publisher.list_topic_subscriptions,
-            "Publisher/DeleteTopic": publisher.delete_topic,
-            "Publisher/Publish": publisher.publish,
-            "Subscriber/CreateSubscription": subscriber.create_subscription,
-            "Subscriber/GetSubscription": subscriber.get_subscription,
-            "Subscriber/ListSubscriptions": subscriber.list_subscriptions,
-            "Subscriber/DeleteSubscription": subscriber.delete_subscription,
-            "Subscriber/Pull": subscriber.pull,
-            "Subscriber/Acknowledge": subscriber.acknowledge,
-            "Subscriber/ModifyAckDeadline": subscriber.modify_ack_deadline,
-        }
+        unary = _unary(publisher, subscriber, schemas)
         self._handlers = {
             f"/google.pubsub.v1.{method}": grpc.unary_unary_rpc_method_handler(_answering(answer))
             for method, answer in unary.items()

@@ -67,6 +67,19 @@ class Cutter:
         return at
 
 
+def _skip_block(data: bytes, at: int, kind: Type, todo: list[tuple[Type, int]]) -> int:
+    """Where a block's header ends, or the block, if it says its size; items without one are still to do."""
+    items, at = read_long(data, at)
+    if items < 0:
+        size, at = read_long(data, at)
+        at = _behind(data, at, size)
+    if items:
+        todo.append((kind, 1))
+    if items > 0 and not _no_bytes(kind):
+        todo.append((_item(kind), items))
+    return at
+
+
 def skip(data: bytes, at: int, kind: Type, named: Mapping[str, Type]) -> int:
     """Where the value that starts at `at` ends; however deep it is, without recursion. Raises Fault."""
     todo, idle, before = [(kind, 1)], 0, at
@@ -86,14 +99,7 @@ def skip(data: bytes, at: int, kind: Type, named: Mapping[str, Type]) -> int:
                 branch, at = read_long(data, at)
                 todo.append((_branch(kind, branch), 1))
             case "array" | "map":
-                items, at = read_long(data, at)
-                if items < 0:
-                    size, at = read_long(data, at)
-                    at = _behind(data, at, size)
-                if items:
-                    todo.append((kind, 1))
-                if items > 0 and not _no_bytes(kind):
-                    todo.append((_item(kind), items))
+                at = _skip_block(data, at, kind, todo)
             case "string" | "bytes":
                 size, at = read_long(data, at)
                 at = _behind(data, at, size)

@@ -99,6 +99,11 @@ def _random_nonce() -> str:
     return secrets.token_hex(8)
 
 
+def _check_lanes(lanes: int) -> None:
+    if not 1 <= lanes <= MAX_LANES:
+        raise LaunchError(f"lanes: {lanes}; between 1 and {MAX_LANES} are possible")
+
+
 def start_run(
     blobs: BlobStore,
     clock: Clock,
@@ -120,8 +125,7 @@ def start_run(
     this journal can't be used for. Killed at any point, the next start repairs what this one left: its own
     lanes are then sealed from its manifest, opened or not.
     """
-    if not 1 <= lanes <= MAX_LANES:
-        raise LaunchError(f"lanes: {lanes}; between 1 and {MAX_LANES} are possible")
+    _check_lanes(lanes)
     while True:
         earlier = list_runs(blobs)
         _check_subscription(earlier, subscription)

@@ -121,43 +121,38 @@ _DRAIN: Final = "drain the running job (`tandem stop`), and start a new run, whi
 
 
 def _facts(running: GraphRecord, planned: GraphRecord) -> Iterator[Finding]:
-    for name, old in running.definitions.items():
-        new = planned.definitions.get(name)
-        if new is not None and new != old:
-            yield Finding(
-                Level.ERROR,
-                "update-definition",
-                f"the job runs version {old}, this is version {new}: its states are of other measures, tiles or keys",
-                name,
-                "let it catch up beside the one that runs (`tandem live --follow`), and promote it (`tandem promote`)",
-            )
+    yield from _of_definitions(running, planned)
     if None not in (running.lanes, planned.lanes) and running.lanes != planned.lanes:
-        yield Finding(
-            Level.WARNING,
-            "update-lanes",
-            f"the run has {running.lanes} lanes for good, and --lanes is {planned.lanes}: a resumed run keeps its own",
-            "--lanes",
-            "leave it out, or start a new run",
+        what = (
+            f"the run has {running.lanes} lanes for good, and --lanes is {planned.lanes}: a resumed run keeps its own"
         )
-    for name, set_before in running.settings.items():
-        if (set_now := planned.settings.get(name, set_before)) != set_before:
-            yield Finding(
-                Level.ERROR,
-                "update-setting",
-                f"is {set_now} now, and {set_before} for the running job: the names of its state depend on it",
-                f"--{name}",
-                "leave it as it was, or start a new run, which replays the journal",
-            )
+        yield Finding(Level.WARNING, "update-lanes", what, "--lanes", "leave it out, or start a new run")
+    yield from _of_settings(running, planned)
     for name in ("beam", "python"):
         before, now = running.software.get(name), planned.software.get(name)
         if before != now:
-            yield Finding(
-                Level.WARNING,
-                "update-software",
-                f"the job runs {name} {before}, this is {now}: what the source keeps is pickled, and may not be read",
-                "",
-                "take a savepoint first and keep it; where it can't be read, a new run replays the journal",
+            what = f"the job runs {name} {before}, this is {now}: what the source keeps is pickled, and may not be read"
+            remedy = "take a savepoint first and keep it; where it can't be read, a new run replays the journal"
+            yield Finding(Level.WARNING, "update-software", what, "", remedy)
+
+
+def _of_definitions(running: GraphRecord, planned: GraphRecord) -> Iterator[Finding]:
+    for name, old in running.definitions.items():
+        new = planned.definitions.get(name)
+        if new is not None and new != old:
+            what = f"the job runs version {old}, this is version {new}: its states are of other measures, tiles or keys"
+            remedy = (
+                "let it catch up beside the one that runs (`tandem live --follow`), and promote it (`tandem promote`)"
             )
+            yield Finding(Level.ERROR, "update-definition", what, name, remedy)
+
+
+def _of_settings(running: GraphRecord, planned: GraphRecord) -> Iterator[Finding]:
+    for name, before in running.settings.items():
+        if (now := planned.settings.get(name, before)) != before:
+            what = f"is {now} now, and {before} for the running job: the names of its state depend on it"
+            remedy = "leave it as it was, or start a new run, which replays the journal"
+            yield Finding(Level.ERROR, "update-setting", what, f"--{name}", remedy)
 
 
 def _gone(old: Step, planned: GraphRecord, running: GraphRecord, engine: Engine) -> Finding:

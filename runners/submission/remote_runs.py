@@ -115,20 +115,7 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
         target=verdict.await_it, args=(lambda: _end(result, options, name, control, end),), daemon=True
     )
     watcher.start()
-    failed: TandemError | None = None
-    try:
-        wait(result)
-    except TandemError as error:
-        failed = error
-    except grpc.RpcError as error:
-        say(f"the job server is gone ({code_of(error)}); job {name} goes on, and is watched by its journal")
-        verdict.alone = True
-        watcher.join()
-        if verdict.lost:
-            failed = TandemError(f"job {name} has ended on the runner, and the job server can't say how")
-            failed.__cause__ = error
-    finally:
-        verdict.stop.set()
+    failed = _waited(result, verdict, watcher)
     watcher.join(timeout=60)
     verdict.look_again()
     if verdict.fenced is not None:
@@ -167,6 +154,25 @@ def _explained(error: TandemError, name: str) -> TandemError:
         f"Flink doesn't know job {name} any more: its JobManager was started anew; "
         f"--resume {_run_of(name)} goes on from its newest checkpoint"
     )
+
+
+def _waited(result: PipelineResult, verdict: _Verdict, watcher: threading.Thread) -> TandemError | None:
+    """Wait for the job server's word, or without it for that of the journal; why the job has failed."""
+    try:
+        wait(result)
+    except TandemError as error:
+        return error
+    except grpc.RpcError as error:
+        say(f"the job server is gone ({code_of(error)}); job {verdict.name} goes on, and is watched by its journal")
+        verdict.alone = True
+        watcher.join()
+        if verdict.lost:
+            failed = TandemError(f"job {verdict.name} has ended on the runner, and the job server can't say how")
+            failed.__cause__ = error
+            return failed
+    finally:
+        verdict.stop.set()
+    return None
 
 
 @dataclass

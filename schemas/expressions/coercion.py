@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -130,45 +131,54 @@ def cast(node: Node, target: pa.DataType, field: str) -> Node:
 
 
 def _conversion(source: pa.DataType, target: pa.DataType) -> Callable[[Datum], Datum] | None:
-    def plain(value: Datum) -> Datum:
-        return pc.cast(value, target, safe=False)
-
-    def checked(value: Datum) -> Datum:
-        return pc.cast(value, target)
-
-    def whole(value: Datum) -> Datum:
-        return pc.cast(pc.round(value, round_mode="half_towards_infinity"), target)
-
-    def day(value: Datum) -> Datum:
-        return pc.cast(pc.floor_temporal(kernels.naive(value), unit="day"), DATE)
-
-    def local(value: Datum) -> Datum:
-        return pc.cast(kernels.naive(value), target)
-
-    table: dict[tuple[str, str], Any] = {
-        ("boolean", "bigint"): plain,
-        ("boolean", "double"): lambda value: pc.cast(pc.cast(value, BIGINT), DOUBLE),
-        ("boolean", "varchar"): plain,
-        ("bigint", "double"): plain,
-        ("bigint", "varchar"): plain,
-        ("bigint", "boolean"): plain,
-        ("double", "bigint"): kernels.double_to_bigint,
-        ("double", "boolean"): plain,
-        ("decimal", "bigint"): whole,
-        ("decimal", "double"): plain,
-        ("decimal", "varchar"): plain,
-        ("varchar", "boolean"): checked,
-        ("varchar", "bigint"): checked,
-        ("varchar", "double"): checked,
-        ("varchar", "date"): lambda value: checked_times(checked(value)),
-        ("varchar", "timestamp"): lambda value: checked_times(kernels.timestamp_of_text(value)),
-        ("date", "varchar"): plain,
-        ("date", "timestamp"): lambda value: pc.cast(pc.cast(value, LOCAL_TIMESTAMP), target),
-        ("timestamp", "date"): day,
-        ("timestamp", "varchar"): kernels.text_of_timestamp,
-        ("local timestamp", "date"): day,
-        ("local timestamp", "varchar"): kernels.text_of_timestamp,
-        ("local timestamp", "timestamp"): local,
-    }
     assert target in (BOOLEAN, BIGINT, DOUBLE, VARCHAR, DATE, TIMESTAMP)
-    return table.get((type_name(source).split("(")[0], type_name(target)))
+    convert = _CONVERSIONS.get((type_name(source).split("(")[0], type_name(target)))
+    return None if convert is None else partial(convert, target)
+
+
+def _plain(target: pa.DataType, value: Datum) -> Datum:
+    return pc.cast(value, target, safe=False)
+
+
+def _checked(target: pa.DataType, value: Datum) -> Datum:
+    return pc.cast(value, target)
+
+
+def _whole(target: pa.DataType, value: Datum) -> Datum:
+    return pc.cast(pc.round(value, round_mode="half_towards_infinity"), target)
+
+
+def _day(target: pa.DataType, value: Datum) -> Datum:
+    return pc.cast(pc.floor_temporal(kernels.naive(value), unit="day"), DATE)
+
+
+def _local(target: pa.DataType, value: Datum) -> Datum:
+    return pc.cast(kernels.naive(value), target)
+
+
+_CONVERSIONS: Final[dict[tuple[str, str], Callable[[pa.DataType, Datum], Datum]]] = {
+    ("boolean", "bigint"): _plain,
+    ("boolean", "double"): lambda target, value: pc.cast(pc.cast(value, BIGINT), DOUBLE),
+    ("boolean", "varchar"): _plain,
+    ("bigint", "double"): _plain,
+    ("bigint", "varchar"): _plain,
+    ("bigint", "boolean"): _plain,
+    ("double", "bigint"): lambda target, value: kernels.double_to_bigint(value),
+    ("double", "boolean"): _plain,
+    ("decimal", "bigint"): _whole,
+    ("decimal", "double"): _plain,
+    ("decimal", "varchar"): _plain,
+    ("varchar", "boolean"): _checked,
+    ("varchar", "bigint"): _checked,
+    ("varchar", "double"): _checked,
+    ("varchar", "date"): lambda target, value: checked_times(_checked(target, value)),
+    ("varchar", "timestamp"): lambda target, value: checked_times(kernels.timestamp_of_text(value)),
+    ("date", "varchar"): _plain,
+    ("date", "timestamp"): lambda target, value: pc.cast(pc.cast(value, LOCAL_TIMESTAMP), target),
+    ("timestamp", "date"): _day,
+    ("timestamp", "varchar"): lambda target, value: kernels.text_of_timestamp(value),
+    ("local timestamp", "date"): _day,
+    ("local timestamp", "varchar"): lambda target, value: kernels.text_of_timestamp(value),
+    ("local timestamp", "timestamp"): _local,
+}
+"""By the names of both types."""

@@ -1,22 +1,23 @@
-"""Modules are short, and folders show few of them: about 300 lines, and about a dozen modules."""
+"""Modules and functions are short, and folders show few modules."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT: Final = (
     *("schemas", "formats", "storage", "journal", "views", "transforms", "runners", "pipelines", "verification"),
     *("serving", "emulator", "tandem", "benchmarks", "examples"),
 )
-LINES, MODULES = 300, 13
-LONGER: Final[dict[str, int]] = {}
-"""Modules that are longer still, and how long at most: lengths here only fall."""
-FULLER: Final[dict[str, int]] = {}
-"""Folders that show more still, without `__init__`, and how many at most."""
+LINES, MODULES, BODY, EXPAND = 300, 13, 30, 10
+"""Of a module; in a folder, without `__init__`; of a function without signature and docstring; of `expand`."""
 
 
 def files() -> list[Path]:
@@ -25,15 +26,42 @@ def files() -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+def bodies(text: str) -> Iterator[tuple[str, int]]:
+    """Functions by name, and the lines of their bodies, without docstrings."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[1:2] if ast.get_docstring(node) is not None else node.body[:1]
+            yield node.name, (node.end_lineno or 0) - first[0].lineno + 1 if first else 0
+
+
+def too_long(text: str) -> list[str]:
+    return [name for name, lines in bodies(text) if lines > (EXPAND if name == "expand" else BODY)]
+
+
 def test_modules_are_short() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files()}
-    longer = {name: lines for name, lines in lengths.items() if lines > LONGER.get(name, LINES)}
-    assert longer == {}, "split by what it is about"
-    assert not [name for name in LONGER if lengths.get(name, 0) <= LINES], "short now: take it out of LONGER"
+    assert {name: lines for name, lines in lengths.items() if lines > LINES} == {}, "split by what it is about"
+
+
+def test_functions_are_short() -> None:
+    found = {str(path.relative_to(ROOT)): too_long(path.read_text(encoding="utf-8")) for path in files()}
+    assert {name: names for name, names in found.items() if names} == {}, "give its parts names"
 
 
 def test_folders_show_few_modules() -> None:
     shown = Counter(str(path.parent.relative_to(ROOT)) for path in files() if path.name != "__init__.py")
-    fuller = {name: count for name, count in shown.items() if count > FULLER.get(name, MODULES)}
-    assert fuller == {}, "make packages by subject"
-    assert not [name for name in FULLER if shown[name] <= MODULES], "few now: take it out of FULLER"
+    assert {name: count for name, count in shown.items() if count > MODULES} == {}, "make packages by subject"
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "expected"),
+    [
+        pytest.param("f", BODY, [], id="as long as may be"),
+        pytest.param("f", BODY + 1, ["f"], id="longer"),
+        pytest.param("expand", EXPAND, [], id="expand, as long as may be"),
+        pytest.param("expand", EXPAND + 1, ["expand"], id="expand, longer"),
+    ],
+)
+def test_long_functions_are_found(name: str, lines: int, expected: list[str]) -> None:
+    text = f'def {name}(\n    a,\n    b,\n):\n    """A.\n\n    B.\n    """\n' + "    a = b\n" * lines
+    assert too_long(text) == expected

@@ -59,23 +59,25 @@ class WriteLayers(beam.PTransform):  # type: ignore[misc]
     """Folder where states wait for their file; None: the runner's shuffle carries them."""
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
-        waiting = tuple[Slot, PartRef] if self.scratch is not None else tuple[Slot, pa.RecordBatch]
-        assigned_to = tuple[_PartKey, PartRef] if self.scratch is not None else tuple[_PartKey, pa.RecordBatch]
+        waiting, assigned_to = _carried(self.scratch)
         cut = beam.ParDo(_Cut(self.definition, self.scratch)).with_output_types(waiting, states=tuple[Slot, int])
         found = updates | "Cut" >> cut.with_outputs(_STATES, main="waiting")
         states = found[_STATES] | "Total" >> beam.CombinePerKey(sum).with_output_types(tuple[Slot, int])
         assign = beam.ParDo(_Assign(self.target.threshold), beam.pvalue.AsList(states))
         write = beam.ParDo(_Write(self.definition, self.store, self.batch_run, self.target.place))
-        return (
-            found.waiting
-            | "Assign" >> assign.with_output_types(assigned_to)
-            | "Files" >> beam.GroupByKey()
-            | "Write" >> write.with_output_types(tuple[int, Counts])
-        )
+        files = found.waiting | "Assign" >> assign.with_output_types(assigned_to) | "Files" >> beam.GroupByKey()
+        return files | "Write" >> write.with_output_types(tuple[int, Counts])
 
 
 _STATES: Final = "states"
 _PartKey = tuple[int, int, int, int]
+
+
+def _carried(scratch: str | None) -> tuple[Any, Any]:
+    """What is carried to its file, by slot and then by file: references to what waits in files, or the states."""
+    if scratch is not None:
+        return tuple[Slot, PartRef], tuple[_PartKey, PartRef]
+    return tuple[Slot, pa.RecordBatch], tuple[_PartKey, pa.RecordBatch]
 
 
 class _Cut(beam.DoFn):  # type: ignore[misc]

@@ -59,6 +59,18 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
         return panes | "Fold" >> fold
 
 
+def _keep(entries: Any, cached: CachedTile, update: FoldUpdate) -> None:
+    """Add an update to the runner's state; now and then a snapshot in place of all that is there."""
+    if cached.entries >= cached.compact_at:
+        entries.clear()
+        entries.add(cached.state.snapshot_bytes())
+        cached.compact_at = max(COMPACT_AFTER, 2 * cached.entries)
+        cached.entries = 1
+    else:
+        entries.add(cached.state.delta_bytes(update))
+        cached.entries += 1
+
+
 class _Fold(beam.DoFn):  # type: ignore[misc]
     """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
 
@@ -101,14 +113,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
             cached.marked = self._tiles.mark_behind(key, epochs_of(events))
         update = cached.state.update([unstamped(events)], timing)
         replacement = self._replacement(cached, timing) if cached.behind else None
-        if cached.entries >= cached.compact_at:
-            entries.clear()
-            entries.add(cached.state.snapshot_bytes())
-            cached.compact_at = max(COMPACT_AFTER, 2 * cached.entries)
-            cached.entries = 1
-        else:
-            entries.add(cached.state.delta_bytes(update))
-            cached.entries += 1
+        _keep(entries, cached, update)
         back = mark in (_EVICTED, _BACK)
         fresh = secrets.token_bytes(_TOKEN) + (_BACK if back else mark)
         token.write(fresh)

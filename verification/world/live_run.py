@@ -22,6 +22,7 @@ from tandem.pipelines.unbounded.live_runs import start_live_run
 from tandem.runners.options.places import Home
 from tandem.schemas.columns import LATE
 from tandem.schemas.definition.loading import Definition
+from tandem.schemas.definition.models import Source
 from tandem.transforms.elements import DecodedSegmentCoder, FoldUpdateCoder, SegmentTally, TileKey
 from tandem.transforms.fold.fold import _Fold
 from tandem.transforms.sinks.views import WriteStates, _WriteTallies
@@ -92,6 +93,12 @@ def parts_of(outputs: Iterator[Any]) -> tuple[list[tuple[TileKey, pa.RecordBatch
     return parts, tallies
 
 
+def _lane_config(source: Source, max_messages: int) -> LaneConfig:
+    idle, until = 10 * SECOND, 60 * SECOND
+    sources = {source.version: source.out_of_orderness}
+    return LaneConfig(sources, max_messages=max_messages, idle_timeout=idle, until_idle=until)
+
+
 class Live:
     """One live run of the definition: readers, panes, fold and sinks, with a runner's freedom."""
 
@@ -116,12 +123,7 @@ class Live:
         self.states_sink, self.tallies_sink = WriteStates(definition, self.ref), _WriteTallies(definition, self.ref)
         for dofn in (self.route, self.fold, self.states_sink, self.tallies_sink):
             dofn.setup()
-        self.lane_config = LaneConfig(
-            {version: definition.source.out_of_orderness},
-            max_messages=world.max_messages,
-            idle_timeout=10 * SECOND,
-            until_idle=60 * SECOND,
-        )
+        self.lane_config = _lane_config(definition.source, world.max_messages)
         self.marks: list[LaneMark | None] = [None] * lanes
         self.readers = [self.reader(lane) for lane in range(lanes)]
         self.runner: dict[TileKey, RunnerState] = {}

@@ -90,11 +90,6 @@ def _scope(connection: sa.Connection, store: ViewStore, compiled: Compiled) -> S
         live_id=live,
         live_run=lives.run if lives is not None else None,
         watermark=lives.watermark if lives is not None else None,
-        conflicts=0,
-        residue=0,
-        in_flight=0,
-        late=0,
-        dead_letters=0,
     )
 
 

@@ -137,18 +137,25 @@ def check_triggers(launch: Launch) -> Iterator[Finding]:
 
 def _of_windowing(launch: Launch, label: str, strategy: Any) -> Iterator[Finding]:
     kinds = set(_kinds(strategy.trigger))
+    many = bool(kinds & {*_BY_ELEMENTS, "repeat", "always"}) or _has_early(strategy.trigger)
+    if launch.engine is Engine.PRISM:
+        yield from _of_prism_windowing(launch, label, strategy, kinds, many)
+    if launch.engine is Engine.FN_API and kinds & {"after_processing_time", "after_synchronized_processing_time"}:
+        what = "no time passes in a bounded run: such triggers fire at the end"
+        yield Finding(Level.NOTE, "trigger", what, label, "none needed")
+    if many and launch.streaming and strategy.accumulation_mode == api.AccumulationMode.ACCUMULATING:
+        what = "each firing sends all elements of the window again: quadratic on every runner"
+        remedy = "discard panes, and fold them in a stateful DoFn"
+        yield Finding(Level.WARNING, "accumulating", what, label, remedy)
+
+
+def _of_prism_windowing(launch: Launch, label: str, strategy: Any, kinds: set[str], many: bool) -> Iterator[Finding]:
     sessions = strategy.window_fn.urn == "beam:window_fn:session_windows:v1"
     merging = strategy.merge_status == api.MergeStatus.NEEDS_MERGE
-    many = bool(kinds & {*_BY_ELEMENTS, "repeat", "always"}) or _has_early(strategy.trigger)
-    if launch.engine is Engine.PRISM and merging and (not sessions or kinds & set(_BY_ELEMENTS)):
-        yield Finding(
-            Level.ERROR,
-            "trigger",
-            "Prism refuses windows that merge, but for sessions without triggers that count or wait",
-            label,
-            "use fixed windows and merge when reading, or Flink",
-        )
-    elif launch.engine is Engine.PRISM and many and launch.streaming:
+    if merging and (not sessions or kinds & set(_BY_ELEMENTS)):
+        what = "Prism refuses windows that merge, but for sessions without triggers that count or wait"
+        yield Finding(Level.ERROR, "trigger", what, label, "use fixed windows and merge when reading, or Flink")
+    elif many and launch.streaming:
         yield Finding(
             Level.WARNING,
             "trigger",
@@ -156,22 +163,6 @@ def _of_windowing(launch: Launch, label: str, strategy: Any) -> Iterator[Finding
             " wait until the window is given up",
             label,
             "hold elements in a stateful DoFn of the global window instead, or use Flink",
-        )
-    if launch.engine is Engine.FN_API and kinds & {"after_processing_time", "after_synchronized_processing_time"}:
-        yield Finding(
-            Level.NOTE,
-            "trigger",
-            "no time passes in a bounded run: such triggers fire at the end",
-            label,
-            "none needed",
-        )
-    if many and launch.streaming and strategy.accumulation_mode == api.AccumulationMode.ACCUMULATING:
-        yield Finding(
-            Level.WARNING,
-            "accumulating",
-            "each firing sends all elements of the window again: quadratic on every runner",
-            label,
-            "discard panes, and fold them in a stateful DoFn",
         )
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.schemas.errors import UserError
+
+if TYPE_CHECKING:
+    from tandem.pipelines.backtest.judging import Judged
+    from tandem.pipelines.backtest.running import Swept
+    from tandem.pipelines.backtest.scoring import Label
+    from tandem.schemas.definition.compiled import CompiledDefinition
+    from tandem.schemas.rules.compiled import CompiledRule
 
 __all__ = ["backtest"]
 
@@ -41,45 +49,68 @@ def backtest(
     """Judge all windows of the past by rules, and say how much was judged, and what would have alerted."""
     if plot is not None and (sweep is None or not plot.endswith(".svg")):
         raise UserError("--plot draws a --sweep, into a file that ends with .svg")
-    from tandem.output import backtest_tables as tables
+    from tandem.output.backtest_tables import amount_text
     from tandem.pipelines.backtest.judging import backtest as judge
     from tandem.pipelines.backtest.running import chosen_rules, read_history, swept
     from tandem.pipelines.backtest.scoring import read_labels
     from tandem.pipelines.backtest.settings import parse_setting, parse_sweep, with_settings
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.schemas.definition.loading import load
-    from tandem.schemas.rules.compiled import compile_rules
-    from tandem.schemas.rules.loading import load_rules
     from tandem.serving.questions.selection.instants import parse_time
 
     compiled = compile_definition(load(definition))
-    known_rules = load_rules(rules, compiled) if rules else compile_rules(compiled, compiled.definition.rules)
-    if not known_rules:
-        raise UserError(
-            f"{compiled.definition.name} has no rules: its definition declares none, and --rules names none"
-        )
-    chosen = chosen_rules(known_rules, rule or [])
+    chosen = chosen_rules(_rules_of(compiled, rules), rule or [])
     chosen = with_settings(compiled, chosen, [parse_setting(each) for each in settings or []])
     varied = None if sweep is None else parse_sweep(sweep)
     known = read_labels(labels, compiled) if labels else []
     history = read_history(compiled, chosen, files, time.time_ns() // 1000)
     until = parse_time(complete_until, "--complete-until") if complete_until else (history.amount.last or 0) + 1
-    say(tables.amount_text(history.amount, until), err=as_json)
+    say(amount_text(history.amount, until), err=as_json)
     if varied is None:
-        found = judge(compiled, history, chosen, until)
-        if as_json:
-            print_json(tables.judged_data(found, known, compiled.definition.key))
-        else:
-            tables.print_judged(console(), found, known)
+        _print_judged(judge(compiled, history, chosen, until), known, compiled.definition.key, as_json)
         return
     steps = swept(compiled, history, chosen, varied, until, known)
-    if as_json:
-        print_json(tables.swept_data(varied[0], steps))
-    else:
-        tables.print_swept(console(), varied[0], steps)
+    _print_swept(varied[0], steps, as_json)
     if plot is not None:
-        try:
-            Path(plot).write_text(tables.sweep_svg(varied[0], steps), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--plot {plot}: {error.strerror}") from None
+        _draw(varied[0], steps, plot)
         say(f"drawn into {plot}", err=as_json)
+
+
+def _rules_of(compiled: CompiledDefinition, file: str | None) -> Sequence[CompiledRule]:
+    """Those of a file, or the definition's own. Raises UserError for none."""
+    from tandem.schemas.rules.compiled import compile_rules
+    from tandem.schemas.rules.loading import load_rules
+
+    known = load_rules(file, compiled) if file else compile_rules(compiled, compiled.definition.rules)
+    if not known:
+        raise UserError(
+            f"{compiled.definition.name} has no rules: its definition declares none, and --rules names none"
+        )
+    return known
+
+
+def _print_judged(found: Sequence[Judged], known: Sequence[Label], key: Sequence[str], as_json: bool) -> None:
+    from tandem.output import backtest_tables as tables
+
+    if as_json:
+        print_json(tables.judged_data(found, known, key))
+    else:
+        tables.print_judged(console(), found, known)
+
+
+def _print_swept(name: str, steps: Sequence[Swept], as_json: bool) -> None:
+    from tandem.output import backtest_tables as tables
+
+    if as_json:
+        print_json(tables.swept_data(name, steps))
+    else:
+        tables.print_swept(console(), name, steps)
+
+
+def _draw(name: str, steps: Sequence[Swept], plot: str) -> None:
+    from tandem.output.backtest_tables import sweep_svg
+
+    try:
+        Path(plot).write_text(sweep_svg(name, steps), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--plot {plot}: {error.strerror}") from None

@@ -58,12 +58,9 @@ def serve(
             raise
         raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
 
-    folder = keys_folder or home
-    if is_url(folder):
-        raise UserError(f"--home {home}: API keys and the audit log need a folder; --keys-folder names one")
     places = Home.of(home, store, journal, dead_letters)
     settings = Settings(
-        Path(folder).absolute(),
+        _keys_folder(keys_folder, home),
         places.store,
         places.journal,
         letters=places.dead_letters,
@@ -75,11 +72,22 @@ def serve(
         readers=readers,
         max_age=duration_of(max_age, "--max-age"),
     )
-    if oidc_issuer is not None and not auth:
-        raise UserError("--oidc-issuer goes with --auth: without it everybody is let in")
+    _check_issuer(oidc_issuer, auth)
     tokens = oidc_tokens(oidc_issuer, oidc_audience, oidc_keys) if oidc_issuer is not None else None
     run(application(settings, _now, tokens), settings, lambda address: say(f"serving at {address}"))
 
 
 def _now() -> int:
     return time.time_ns() // 1000
+
+
+def _keys_folder(folder: str | None, home: str) -> Path:
+    """Where API keys and the audit log are. Raises UserError for a URL."""
+    if is_url(folder or home):
+        raise UserError(f"--home {home}: API keys and the audit log need a folder; --keys-folder names one")
+    return Path(folder or home).absolute()
+
+
+def _check_issuer(issuer: str | None, auth: bool) -> None:
+    if issuer is not None and not auth:
+        raise UserError("--oidc-issuer goes with --auth: without it everybody is let in")

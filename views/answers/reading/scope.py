@@ -44,12 +44,12 @@ class Scope:
     live_id: int | None
     live_run: str | None
     watermark: int | None
-    conflicts: int
-    residue: int
-    in_flight: int
-    late: int
+    conflicts: int = 0
+    residue: int = 0
+    in_flight: int = 0
+    late: int = 0
     """Late events in all tiles that batch doesn't cover yet."""
-    dead_letters: int
+    dead_letters: int = 0
     complete_to: int | None = None
     """Until when the sources of batch have told to be complete: the journal up to the boundary, or else the files."""
     missing: tuple[str, ...] = ()
@@ -133,17 +133,9 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, pu
     Raises StoreError if that is another version than `compiled`, or the rows of that publication aren't kept any more.
     """
     name = compiled.definition.name
-    if publication is None:
-        found = select_rows(connection, _SERVED, {"name": name})
-    else:
-        found = select_rows(connection, _PUBLISHED, {"name": name, "ordinal": publication})
-        _check_kept(found, name, publication)
-    if not found:
-        _check_never_served(connection, name)
-        return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None, 0, 0, 0, 0, 0)
-    row = SimpleNamespace(**dict(zip(_SERVED_COLUMNS, found[0], strict=True)))
-    if row.version != compiled.version:
-        raise StoreError(f"{name}: version {row.version} is served, this was asked with version {compiled.version}")
+    row = _publication(connection, compiled, publication)
+    if row is None:
+        return Scope(name, "", 0, 0, 0, None, None, frozenset(), None, None, None)
     of_live = {"live_run": row.live_run, "boundary": row.boundary}
     in_flight, late, conflicts = select_rows(connection, _TOTALS, of_live)[0]
     letters = select_rows(connection, _LETTERS, {"of_definition": row.definition})[0][0]
@@ -167,6 +159,23 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, pu
         complete_to=row.journal_until if row.boundary else row.files_until,
         missing=tuple(json.loads(row.missing)) if row.missing else (),
     )
+
+
+def _publication(connection: sa.Connection, compiled: Compiled, publication: int | None) -> Any:
+    """Its row with those of its runs; None where nothing was ever served. Raises StoreError as `read_scope`."""
+    name = compiled.definition.name
+    if publication is None:
+        found = select_rows(connection, _SERVED, {"name": name})
+    else:
+        found = select_rows(connection, _PUBLISHED, {"name": name, "ordinal": publication})
+        _check_kept(found, name, publication)
+    if not found:
+        _check_never_served(connection, name)
+        return None
+    row = SimpleNamespace(**dict(zip(_SERVED_COLUMNS, found[0], strict=True)))
+    if row.version != compiled.version:
+        raise StoreError(f"{name}: version {row.version} is served, this was asked with version {compiled.version}")
+    return row
 
 
 def batch_alone(scope: Scope) -> Scope:
