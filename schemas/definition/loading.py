@@ -52,18 +52,8 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
     document = yaml_lines.read(text, file)
     problems: list[Problem] = []
     value = {**document.value}
-    source = value.get("source")
-    if isinstance(source, dict) and isinstance(source.get("schema"), (str, dict)):
-        try:
-            schema = read_schema(source["schema"], Path(folder))
-        except SchemaError as error:
-            problems.append(Problem(("source", "schema"), str(error)))
-            schema = _PLACEHOLDER
-        value["source"] = {**source, "schema": schema}
-        if schema is _PLACEHOLDER:
-            value["source"].pop("revisions", None)
-        elif "revisions" in source:
-            value["source"]["revisions"] = read_revisions(source["revisions"], schema, Path(folder), problems)
+    if isinstance(value.get("source"), dict):
+        value["source"] = _with_schemas(value["source"], Path(folder), problems)
     of_rules = document
     if isinstance(value.get("rules"), str):
         of_rules = rules_document(Path(folder) / value["rules"], value["rules"])
@@ -83,6 +73,21 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
         raise first_problem(problems, of_rules if elsewhere else document)
     assert definition is not None
     return definition
+
+
+def _with_schemas(source: dict[str, Any], folder: Path, problems: list[Problem]) -> dict[str, Any]:
+    """A source with its schema and revisions read from their files; one that can't be read becomes a problem."""
+    if not isinstance(source.get("schema"), (str, dict)):
+        return source
+    try:
+        schema = read_schema(source["schema"], folder)
+    except SchemaError as error:
+        problems.append(Problem(("source", "schema"), str(error)))
+        return {name: value for name, value in source.items() if name != "revisions"} | {"schema": _PLACEHOLDER}
+    found = {**source, "schema": schema}
+    if "revisions" in source:
+        found["revisions"] = read_revisions(source["revisions"], schema, folder, problems)
+    return found
 
 
 def first_problem(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
