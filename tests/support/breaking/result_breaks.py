@@ -17,7 +17,7 @@ import tandem.pipelines.delivery.deliverer
 import tandem.pipelines.delivery.sources
 import tandem.schemas.result_windows.checks
 import tandem.transforms.results.nudges
-import tandem.views.answers.reading
+import tandem.views.answers.reading.scope
 import tandem.views.live.writing
 import tandem.views.outbox.leases
 import tandem.views.outbox.messages
@@ -204,7 +204,7 @@ def any_version_takes_the_lease(patch: Patch) -> None:
 
 def any_version_drains(patch: Patch) -> None:
     """A version that only catches up makes revisions, of what is served, by its own measures."""
-    intact = tandem.views.answers.reading.read_scope
+    intact = tandem.views.answers.reading.scope.read_scope
 
     def read_scope(connection: Any, chains: Any, compiled: Any) -> Any:
         of = sa.select(definitions.c.version).join(publications, publications.c.definition == definitions.c.id)
