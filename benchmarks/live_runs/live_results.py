@@ -25,8 +25,9 @@ from typing import Any, Final
 import grpc
 from google.pubsub_v1.types import AcknowledgeRequest, PublishRequest, PullRequest, PullResponse
 
-from benchmarks.live import Scene, check, wait_until
+from benchmarks.live import check
 from benchmarks.live_runs.live_watching import PROBE_PAGE, percentiles, probe, received, settled
+from benchmarks.live_runs.scene import Scene, wait_until
 from benchmarks.measuring.results import Row, record
 from tandem.schemas.time.instants import instant_of
 

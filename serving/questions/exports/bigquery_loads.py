@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.cloud.bigquery import LoadJobConfig
 
     from tandem.serving.questions.exports.rows import Export
-    from tandem.views.answers.point import AnswerRow
+    from tandem.views.answers.all_steps import AnswerRow
 
 __all__ = ["load_table", "write_loaded"]
 
