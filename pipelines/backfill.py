@@ -37,7 +37,7 @@ from tandem.schemas.errors import JournalError, TandemError, UserError
 from tandem.schemas.privacy.files import need_folder
 from tandem.views.locking.turns import turn
 from tandem.views.rows import BatchManifest
-from tandem.views.storage.opening import open_store
+from tandem.views.storage.opening import close_store, open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["BACKFILL", "Job", "main", "parse", "run", "run_configs"]
@@ -64,6 +64,7 @@ def run_configs(configs: Sequence[BackfillConfig], options: PipelineOptions, *, 
         keep_memory()
         with reader_server(), worker_processes() if processes and configs[0].workers != 1 else nullcontext():
             _run(configs, options, served)
+        close_store(configs[0].home.store)  # the last to close SQLite's log of changes takes it away
 
 
 def _interrupted(configs: Sequence[BackfillConfig], served: Sequence[str], local: bool) -> str | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.views.reconcile.digest_rows import RowSum
-from tandem.views.reconcile.digests import Words, hashes_of_words, row_words, sum_of
+from tandem.views.reconcile.digests import Words, digests_of_groups, hashes_of_words, row_words
 
 __all__ = ["sums_by_tile", "sums_of_rows"]
 
@@ -56,10 +56,10 @@ def sums_by_tile(
         return
     order = np.argsort(tiles, kind="stable")
     tiles, events, hashes = tiles[order], events[order], hashes_of_words(words[order])
-    starts = np.flatnonzero(np.concatenate([[True], tiles[1:] != tiles[:-1]]))
-    ends = np.append(starts[1:], len(tiles))
-    counts = np.add.reduceat(events, starts)
-    for tile, start, end, count in zip(
-        tiles[starts].tolist(), starts.tolist(), ends.tolist(), counts.tolist(), strict=True
-    ):
-        yield tile, RowSum(end - start, count, sum_of(hashes[start:end]))
+    first = np.concatenate([[True], tiles[1:] != tiles[:-1]])
+    starts = np.flatnonzero(first)
+    rows = np.diff(starts, append=len(tiles)).tolist()
+    digests = digests_of_groups(hashes, np.cumsum(first) - 1, len(starts))
+    counts = np.add.reduceat(events, starts).tolist()
+    for tile, number, count, digest in zip(tiles[starts].tolist(), rows, counts, digests, strict=True):
+        yield tile, RowSum(number, count, digest)
