@@ -27,6 +27,12 @@ pytestmark = [
 DEFINITION = ("--definition", str(CLICKS))
 
 
+@pytest.fixture(autouse=True)
+def _as_from_a_shell(stage: Stage) -> None:
+    """Each command has an interpreter of its own: what listens is known by its command line."""
+    stage.own_interpreters = True
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[str]:
     """Two, with a line that is no event in the second."""

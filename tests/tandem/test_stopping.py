@@ -54,6 +54,12 @@ class Terminal:
         return self.shown.decode(errors="replace")
 
 
+@pytest.fixture(autouse=True)
+def _as_from_a_shell(stage: Stage) -> None:
+    """Each command has an interpreter of its own: signals may come before its imports."""
+    stage.own_interpreters = True
+
+
 @contextlib.contextmanager
 def terminal(stage: Stage, *arguments: str) -> Iterator[Terminal]:
     """A session of its own, with the terminal as the one that controls it: what a shell's window is."""

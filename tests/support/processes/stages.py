@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from google.cloud import pubsub_v1
 
+from processes.preloaded import PreloadedProcess, Running, can_be_preloaded
 from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
 from tandem.journal.storage.blobs import BlobStore
@@ -70,7 +71,7 @@ def wait_for(what: str, happened: Callable[[], Any], patience: float = PATIENCE)
 class Tandem:
     """One `tandem` process in a process group of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: Running
     errors: Path
     started: float
     """Seconds, monotonic."""
@@ -157,6 +158,8 @@ class Stage:
     """Likewise."""
     store_url: str | None = None
     """Likewise."""
+    own_interpreters: bool = False
+    """Whether each command gets an interpreter of its own, as from a shell, instead of being forked."""
     _read: dict[str, list[bytes]] = field(default_factory=dict)
     """Payloads of segments, which never change."""
 
@@ -190,21 +193,18 @@ class Stage:
         letters = ("--dead-letters", self.dead_letters) if self.dead_letters else ()
         return (*journal, *letters, *(("--store", self.store_url) if self.store_url else ()))
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = TANDEM) -> Tandem:
-        """Start `tandem ARGUMENTS`, or another program with them, and don't wait for it."""
+    def start(self, *arguments: str, env: Mapping[str, str] | None = None, program: Sequence[str] = ()) -> Tandem:
+        """Start `tandem ARGUMENTS`, or another program with them, and don't wait for it.
+
+        Where nothing stands against it, `tandem` is forked from a process that has imported it: see preloaded.py.
+        """
         errors = self.folder / f"{len(self.running):03d}-{arguments[0].strip('-')}.err"
-        mark = secrets.token_hex(8)
-        with errors.open("wb") as stderr:
-            process = subprocess.Popen(
-                [*program, *arguments, *self.places],
-                env={**self.environment, **(env or {}), _MARK: mark},
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        self.running.append(Tandem(process, errors, time.monotonic(), mark))
+        mark, started = secrets.token_hex(8), time.monotonic()
+        variables = {**self.environment, **(env or {}), _MARK: mark}
+        process = _started(
+            [*arguments, *self.places], program or (TANDEM if self.own_interpreters else ()), variables, errors
+        )
+        self.running.append(Tandem(process, errors, started, mark))
         return self.running[-1]
 
     def live(self, definitions: Sequence[Path], *flags: str, env: Mapping[str, str] | None = None) -> Tandem:
@@ -250,6 +250,22 @@ class Stage:
                 return False
             connection.rollback()
             return True
+
+
+def _started(arguments: list[str], program: Sequence[str], variables: dict[str, str], errors: Path) -> Running:
+    errors.write_bytes(b"")
+    if not program and can_be_preloaded(variables):
+        return PreloadedProcess(arguments, environment=variables, folder=ROOT, errors=errors)
+    with errors.open("wb") as stderr:
+        return subprocess.Popen(
+            [*(program or TANDEM), *arguments],
+            env=variables,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
 
 
 @contextlib.contextmanager
