@@ -26,6 +26,11 @@ $(STAMP): $(LOCK) requirements/build.txt setup.py
 demo: setup
 	$(BIN)/python -m examples.flights.demo
 
+# Everything on this machine with live data flowing, and its pages at http://127.0.0.1:8080, until Ctrl-C.
+.PHONY: dashboard
+dashboard: setup
+	$(BIN)/python -m examples.dashboard.show $(DASHBOARD_FLAGS)
+
 test: setup lint types deploy-tools
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
 
@@ -131,12 +136,13 @@ alerts: setup
 	  $(BIN)/python -m pytest -q tests/views/decisions tests/pipelines/delivery/actions -m "slow or not slow"
 
 # The dashboard in a real Chromium, which this installs where there is none (apt, about 440 MB): every page, both themes, phone
-# width; pictures of all of them into .venv/screenshots. About two minutes.
+# width, by keyboard and by axe; pictures of all of them into .venv/screenshots. About two minutes.
 test-browser: setup
 	command -v chromium || command -v chromium-browser || command -v google-chrome \
 	  || $$(test "$$(id -u)" = 0 || echo sudo) apt-get install --quiet --yes chromium
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.txt
 	TANDEM_BROWSER=required TANDEM_SCREENSHOTS=$(VENV)/screenshots \
-	  $(BIN)/python -m pytest -q tests/serving/test_browser.py -m "slow or not slow"
+	  $(BIN)/python -m pytest -q tests/serving/browser -m "slow or not slow"
 
 # Mixed questions over HTTP while live writes and batch publishes, for an hour: no answer is wrong, and none falls.
 LOAD_SECONDS ?= 3600
@@ -211,6 +217,8 @@ lock:
 	  requirements/docs.in -o requirements/docs.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/schemathesis.in -o requirements/schemathesis.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c $(LOCK) \
+	  requirements/browser.in -o requirements/browser.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/deploy.in -o requirements/deploy.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c $(LOCK) \

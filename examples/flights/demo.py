@@ -122,6 +122,7 @@ class Demo:
         self._say("All equal.")
         for name, value in (*summary, ("picture", december.picture), ("report", page)):
             self.screen.say(f"   {name:22} {value}")
+        self.screen.say("`make dashboard` shows live data and its answers in a browser.")
 
 
 def _parse(arguments: Sequence[str] | None) -> Settings:

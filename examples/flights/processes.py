@@ -124,6 +124,10 @@ class Processes:
         self._started.append(started)
         return started
 
+    def forget(self, process: TandemProcess) -> None:
+        """Leave out of `check` one that has ended, however it did."""
+        self._started.remove(process)
+
     def check(self) -> None:
         """Raise ProcessFailedError for the first process that has failed."""
         for process in self._started:

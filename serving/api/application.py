@@ -38,6 +38,7 @@ from tandem.serving.api.store.reading import Readers
 from tandem.serving.api.streams import Streams
 from tandem.serving.api.transport.guard import Guard
 from tandem.serving.dashboard import pages
+from tandem.serving.dashboard.outcomes import pages as outcome_pages
 from tandem.serving.security.api_keys import KeyFile
 from tandem.serving.security.audit_log import AuditLog
 from tandem.serving.security.authentication import Authenticator, Tokens
@@ -95,7 +96,19 @@ def _framework(service: Service) -> FastAPI:
     )
     app.state.service = service
     outcomes = alerts, silences, results, backtests
-    for routes in (definitions, exports, explaining, sql, watching, *outcomes, installation, health, kinds, pages):
+    for routes in (
+        definitions,
+        exports,
+        explaining,
+        sql,
+        watching,
+        *outcomes,
+        installation,
+        health,
+        kinds,
+        pages,
+        outcome_pages,
+    ):
         app.include_router(routes.router)
     app.mount("/static", pages.files())
     return app

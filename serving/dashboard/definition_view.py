@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tandem.schemas.definition.compiled import key_text
 from tandem.schemas.time.durations import DAY, format_duration
 from tandem.serving.api.answering import Asking, check_key
 from tandem.serving.api.parameters import SeriesParameters
+from tandem.serving.dashboard.outcomes.overlays import Overlay, overlay
 from tandem.serving.questions.answers.answer_data import answer_data
 from tandem.serving.questions.answers.asking import Question, SelectFlags, ask, question_of
 from tandem.serving.questions.answers.definition_data import definition_data, numeric_results
@@ -59,6 +61,8 @@ class DefinitionView:
     top: list[dict[str, Any]]
     ranges: list[tuple[str, dict[str, str]]]
     """(label, parameters) of spans that one may want."""
+    overlay: Overlay | None
+    """What is usual, and alerts; None where there is no series, or no rule."""
 
 
 def definition_view(asking: Asking, given: Mapping[str, str]) -> DefinitionView:
@@ -89,7 +93,23 @@ def definition_view(asking: Asking, given: Mapping[str, str]) -> DefinitionView:
         _settled(compiled, series["certificate"]) if series is not None else None,
         top,
         [(label, _range(compiled, last, length, asked, result)) for label, length in _RANGES],
+        _overlay(asking, asked, result, (start, end), series, given.get("rule")),
     )
+
+
+def _overlay(
+    asking: Asking,
+    asked: Mapping[str, str],
+    result: str,
+    span: tuple[int, int],
+    series: Mapping[str, Any] | None,
+    rule: str | None,
+) -> Overlay | None:
+    if series is None or not asking.compiled.definition.rules:
+        return None
+    key = key_text(asking.compiled, asked["key"] or "[]")
+    starts = [parse_time(point["start"], "start") for point in series["points"]]
+    return overlay(asking, result, key, span, asked["step"], starts, rule or None)
 
 
 def _settled(compiled: CompiledDefinition, certificate: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tandem.journal.lanes.watermark_board import read_board
@@ -11,11 +11,13 @@ from tandem.journal.storage.opening import open_blobs
 from tandem.serving.installation.health import Health, judged
 from tandem.serving.installation.journal_state import JournalState, RunState, existing_state
 from tandem.serving.questions.answers.shown_times import ago_text
+from tandem.views.decisions.listing import firing_count
 from tandem.views.report import status_report
 
 if TYPE_CHECKING:
     from tandem.serving.api.context import Service
     from tandem.serving.security.principals import Principal
+    from tandem.views.store import ViewStore
 
 __all__ = ["Card", "Lane", "Overview", "overview"]
 
@@ -44,6 +46,8 @@ class Card:
     """(generation, messages) of the live run that is served, the newest generations."""
     rate: float | None
     """Messages a second over those generations."""
+    firing: int = 0
+    """Alerts that go on."""
     hidden: bool = False
     """Whoever looks sees some of its keys only: nothing about the whole."""
 
@@ -82,7 +86,8 @@ def overview(service: Service, principal: Principal) -> Overview:
         report = status_report(store.views, name)
         health = judged(report, journal, now, service.settings.max_age)
         hidden = principal.rows.restricts(name)
-        cards.append(_card(report, health, compiled.version, compiled.definition.key, now, hidden=hidden))
+        card = _card(report, health, compiled.version, compiled.definition.key, now, hidden=hidden)
+        cards.append(replace(card, firing=_firing(store.views, name) if not hidden else 0))
     cards.sort(key=lambda card: (_WORST_FIRST.index(card.health.state), card.name))
     shown = journal if principal.whole else None
     run = shown.last_run if shown is not None else None
@@ -117,6 +122,11 @@ def _card(
         received[-_GENERATIONS:],
         sum(n for _, n in received) / age if age > 0 else None,
     )
+
+
+def _firing(views: ViewStore, name: str) -> int:
+    with views.database.read() as connection:
+        return firing_count(connection, name)
 
 
 def _life(run: RunState | None, now: int) -> dict[str, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qs, quote
@@ -17,6 +16,7 @@ from tandem.serving.api.context import Service, TheService, Viewer
 from tandem.serving.api.problems import Problem, in_parameters
 from tandem.serving.dashboard.definition_view import definition_view
 from tandem.serving.dashboard.drift_view import drift_view
+from tandem.serving.dashboard.framing import of_definition, page
 from tandem.serving.dashboard.overview import overview
 from tandem.serving.dashboard.rendering import HTML, render
 from tandem.serving.dashboard.time_line import time_line
@@ -25,7 +25,6 @@ from tandem.serving.installation.dead_letters import Filters, find, target_of
 from tandem.serving.installation.health import judged
 from tandem.serving.installation.journal_state import existing_state
 from tandem.serving.installation.status_data import publication_data
-from tandem.serving.security.principals import Principal, Role
 from tandem.serving.security.sessions import COOKIE, cookie_of
 from tandem.views.report import status_report
 
@@ -50,7 +49,7 @@ def files() -> StaticFiles:
 async def first(request: Request, service: TheService, principal: Viewer) -> Response:
     """One word for all, and a card for each definition."""
     view = await service.readers.run(overview, service, principal)
-    return _page(request, "overview.html", [card.name for card in view.cards], view=view, tab="", here="")
+    return page(request, "overview.html", [card.name for card in view.cards], view=view, tab="", here="")
 
 
 @router.get("/definitions/{name}")
@@ -67,8 +66,8 @@ async def definition(request: Request, name: str, service: TheService, principal
             text = error.detail if isinstance(error, Problem) else in_parameters(str(error))
             return definition_view(asking, {}), text
 
-    (view, problem), names = await _of(service, principal, name, work)
-    return _page(request, "definition.html", names, view=view, problem=problem, here=name, tab="Series")
+    (view, problem), names = await of_definition(service, principal, name, work)
+    return page(request, "definition.html", names, view=view, problem=problem, here=name, tab="Series")
 
 
 @router.get("/definitions/{name}/runs")
@@ -79,15 +78,15 @@ async def runs(request: Request, name: str, service: TheService, principal: View
         asking.whole()
         return _runs(service, asking)
 
-    values, names = await _of(service, principal, name, work)
-    return _page(request, "runs.html", names, name=name, here=name, tab="Runs", **values)
+    values, names = await of_definition(service, principal, name, work)
+    return page(request, "runs.html", names, name=name, here=name, tab="Runs", **values)
 
 
 @router.get("/definitions/{name}/drift")
 async def drift(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
     """How far live was from batch, by generation and tile, and why."""
-    view, names = await _of(service, principal, name, drift_view)
-    return _page(request, "drift.html", names, view=view, name=name, here=name, tab="Drift")
+    view, names = await of_definition(service, principal, name, drift_view)
+    return page(request, "drift.html", names, view=view, name=name, here=name, tab="Drift")
 
 
 @router.get("/definitions/{name}/dead-letters")
@@ -100,8 +99,8 @@ async def dead_letters(
         asking.whole()
         return _letters(service, asking, status, reason)
 
-    values, names = await _of(service, principal, name, work)
-    return _page(request, "dead_letters.html", names, name=name, here=name, tab="Dead letters", **values)
+    values, names = await of_definition(service, principal, name, work)
+    return page(request, "dead_letters.html", names, name=name, here=name, tab="Dead letters", **values)
 
 
 @router.get("/login")
@@ -140,23 +139,6 @@ def problem_page(problem: Problem) -> Response:
     blank = {"names": [], "here": "", "tab": "", "signed_in": False, "operator": False}
     body = render("problem.html", problem=problem.body_data(), **blank)
     return Response(body, problem.status, {"cache-control": "no-store", **problem.headers}, HTML)
-
-
-async def _of(service: Service, principal: Principal, name: str, work: Callable[[Asking], R]) -> tuple[R, list[str]]:
-    """What `work` makes of a definition, and the names of all that there are."""
-    return await service.asker.run(
-        name, principal, lambda asking: (work(asking), asking.store.catalogue.names(principal))
-    )
-
-
-def _page(request: Request, template: str, names: list[str], **values: Any) -> Response:
-    principal: Principal = request.scope["state"]["principal"]
-    signed_in = bool(cookie_of(request.headers.get("cookie", "")))
-    operator = principal.role is Role.OPERATOR
-    body = render(template, names=names, signed_in=signed_in, operator=operator, **values)
-    return Response(
-        body, headers={"cache-control": "private, no-cache", "vary": "authorization, cookie"}, media_type=HTML
-    )
 
 
 def _sign_in(going: str, *, wrong: bool) -> Response:

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 LISTS = sorted(
     path
     for path in (ROOT / "requirements").glob("*.in")
-    if path.stem not in ("dev", "build", "deploy", "docs", "schemathesis") and not path.stem.startswith("peers-")
+    if path.stem not in ("browser", "dev", "build", "deploy", "docs", "schemathesis")
+    and not path.stem.startswith("peers-")
 )
 NOT_IMPORTED = {
     "httptools": "loaded by uvicorn, by its setting",

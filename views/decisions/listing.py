@@ -13,7 +13,17 @@ import sqlalchemy as sa
 from tandem.schemas.rules.settling import ENDED, State
 from tandem.views.decisions.tables import decision_episodes, decision_receipts, decision_silences
 
-__all__ = ["RuleReport", "Visible", "alert_row", "alerts", "newest_changes", "receipts_of", "rule_reports", "silences"]
+__all__ = [
+    "RuleReport",
+    "Visible",
+    "alert_row",
+    "alerts",
+    "firing_count",
+    "newest_changes",
+    "receipts_of",
+    "rule_reports",
+    "silences",
+]
 
 Row = sa.Row[Any]
 Visible = Callable[[str], bool] | None
@@ -51,6 +61,14 @@ def alerts(
         query = query.where((e.changed_at >= changed[0]) | (e.acknowledged_at >= changed[1]))
     query = query.order_by(e.since.desc(), e.rule, e.key, e.ordinal)
     return _seen(connection, query, visible, most)
+
+
+def firing_count(connection: sa.Connection, name: str) -> int:
+    """How many episodes go on."""
+    e = decision_episodes.c
+    goes_on = e.resolved.is_(None) & e.state.not_in([state.value for state in ENDED])
+    query = sa.select(sa.func.count()).select_from(decision_episodes).where(e.name == name, goes_on)
+    return int(connection.execute(query).scalar_one())
 
 
 def alert_row(connection: sa.Connection, name: str, episode: str, visible: Visible = None) -> Row | None:

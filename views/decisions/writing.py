@@ -96,7 +96,7 @@ class EpisodeWriter:
         receipt = receipt_of(self._rule, self._scope, fired, ended[0] if ended else None, self._now)
         if not sent:
             receipt["kept_back"] = quiet or "its beginning was"
-        text = json.dumps(receipt, ensure_ascii=False)
+        text = json.dumps({"state": episode.state, "status": episode.status, **receipt}, ensure_ascii=False)
         row_of = {"episode": episode.id, "revision": episode.revision, "receipt": text, "created_at": self._now}
         self._connection.execute(decision_receipts.insert(), row_of)
         if sent:

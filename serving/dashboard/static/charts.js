@@ -98,8 +98,41 @@ function stacked(points, times, step) {
   };
 }
 
+/** What is usual as a band with its middle, each step as wide as it is; and alerts as bars at the top. */
+function over(overlay, times, step) {
+  return (u) => {
+    if (!overlay) return;
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    for (const [at, [low, middle, high]] of (overlay.band ?? []).entries()) {
+      if (middle === null || times[at] === undefined) continue;
+      const left = u.valToPos(times[at], "x", true);
+      const width = u.valToPos(times[at] + step, "x", true) - left;
+      const [top, centre, bottom] = [high, middle, low].map((value) => u.valToPos(value, "y", true));
+      ctx.fillStyle = colour("--usual");
+      ctx.fillRect(left, top, width, Math.max(bottom - top, devicePixelRatio));
+      ctx.fillStyle = colour("--muted");
+      ctx.fillRect(left, centre, width, devicePixelRatio);
+    }
+    for (const { since, until, state, status } of overlay.alerts) {
+      const [left, right] = [since, until].map((text) => u.valToPos(Date.parse(text) / 1000, "x", true));
+      const gone = state === "WITHDRAWN" || state === "SUPERSEDED" || state === "MERGED";
+      ctx.globalAlpha = gone ? 0.35 : 1;
+      ctx.fillStyle = colour(status === "firing" ? "--bad" : "--warn");
+      ctx.fillRect(left, bbox.top, Math.max(right - left, 3 * devicePixelRatio), 5 * devicePixelRatio);
+      ctx.globalAlpha = gone ? 0.03 : 0.08;
+      ctx.fillRect(left, bbox.top, Math.max(right - left, 3 * devicePixelRatio), bbox.height);
+    }
+    ctx.restore();
+  };
+}
+
 export class Charts {
   constructor(view, chosen, at) {
+    this.overlay = view.overlay;
     this.points = view.series.points;
     this.result = view.result;
     this.chosen = chosen;
@@ -123,6 +156,12 @@ export class Charts {
     });
   }
 
+  /** So that what is usual fits in, too. */
+  reach(low, high) {
+    const usual = (this.overlay?.band ?? []).flat().filter((value) => value !== null);
+    return [Math.min(0, low ?? 0, ...usual), (Math.max(high ?? 0, ...usual) || 1) * 1.08];
+  }
+
   draw() {
     this.upper?.destroy();
     this.lower?.destroy();
@@ -140,10 +179,10 @@ export class Charts {
       padding: [12, 22, 0, 0],
       cursor: { sync, points: { size: 9 }, drag: { x: true, y: false, setScale: false } },
       axes: axes(this.zone),
-      scales: { ...common.scales, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
+      scales: { ...common.scales, y: { range: (_, low, high) => this.reach(low, high) } },
       series: [{}, { stroke: colour("--ink"), width: 1.6, fill: colour("--fill"), points: { show: this.points.length < 60, size: 5 }, spanGaps: false }],
       hooks: {
-        drawClear: [bands(this.points, this.times, this.step, this.isOpen)],
+        drawClear: [bands(this.points, this.times, this.step, this.isOpen), over(this.overlay, this.times, this.step)],
         setCursor: [(u) => this.tip(u)],
         setSelect: [(u) => this.zoom(u)],
         draw: [(u) => this.mark(u)],
@@ -167,7 +206,8 @@ export class Charts {
   }
 
   /** New numbers of the same steps, or of more. */
-  update(series, settled) {
+  update({ series, settled, overlay }) {
+    this.overlay = overlay;
     this.points = series.points;
     this.times = this.points.map((point) => Date.parse(point.start) / 1000);
     const until = settled ? Date.parse(settled) : -Infinity;

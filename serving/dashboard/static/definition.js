@@ -42,7 +42,7 @@ async function follow(view, charts) {
     if (known === null || known === tag) return;
     const page = new DOMParser().parseFromString(await (await fetch(location.href, { headers: { accept: "text/html" } })).text(), "text/html");
     const fresh = JSON.parse(page.getElementById("view").textContent);
-    charts.update(fresh.series, fresh.settled);
+    charts.update(fresh);
     for (const part of document.querySelectorAll("[data-fresh]")) {
       const other = page.querySelector(`[data-fresh="${part.dataset.fresh}"]`);
       if (other && !part.contains(document.activeElement)) part.replaceWith(other);

@@ -20,7 +20,7 @@ function parts(found, result) {
       number(each.events), number(each.results[result]), "")),
   ];
   if (!rows.length) return element("p", { class: "none" }, "No event is counted here.");
-  return element("div", { class: "scroll" }, element("table", {},
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Parts" }, element("table", {},
     element("thead", {}, element("tr", {}, ["Part", "Events", result, "Written"].map((text, at) => element("th", { scope: "col", class: at && "number" }, text)))),
     element("tbody", {}, rows)));
 }

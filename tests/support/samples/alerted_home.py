@@ -16,6 +16,11 @@ RULES = """\
 rules:
   busy: {window: 1m, expr: n >= params.least, params: {least: 2}, severity: page, to: log}
   quiet: {window: 1m, expr: n < 0, shadow: true}
+  unusual:
+    window: 1m
+    expr: n > 2 * baseline.n.high
+    baseline: {season: none, periods: 4, min_periods: 3}
+    to: log
 """
 
 
