@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
 from tandem.journal.lanes.watermarks import Watermarks
+from tandem.journal.reading_ahead import HeadersAhead
 from tandem.journal.runs.generations import current_generation
 from tandem.journal.runs.manifests import RunManifest, list_runs
 from tandem.journal.storage.blobs import BlobMissingError, BlobStore
 from tandem.journal.storage.layout import lane_folder, lane_name, parse_segment_name, segment_path
-from tandem.journal.storage.segments import Kind, SegmentHeader, load_header
+from tandem.journal.storage.segments import Kind, SegmentHeader
 from tandem.schemas.errors import JournalError
 
 __all__ = ["GAP_REMEDY", "JournalIndex", "LaneEnd", "LaneGap", "LaneHold", "SealStatus", "SegmentRef", "find_gap"]
@@ -225,9 +227,13 @@ class JournalIndex:
         )
 
     def _scan(self, run: str, lane: int, known: _Lane) -> None:
+        with closing(HeadersAhead(self._blobs, run, lane)) as headers:
+            self._scan_by(headers, run, lane, known)
+
+    def _scan_by(self, headers: HeadersAhead, run: str, lane: int, known: _Lane) -> None:
         while not known.final:
             try:
-                header = load_header(self._blobs, segment_path(run, lane, known.number + 1))
+                header = headers.header(known.number + 1)
             except BlobMissingError:
                 gap = find_gap(self._blobs, run, lane, known.number, known.open_generation)
                 if gap is None or not self._past_gaps:
