@@ -48,6 +48,7 @@ from tandem.transforms.reconcile.reconciling import (
 )
 from tandem.transforms.tiles import LetterSource
 from tandem.views.batch.chain_sources import covered_at, rows_of
+from tandem.views.layers.rollups.auditing import let_go_of_wrong
 from tandem.views.reconcile.auditing import Audit, audit
 from tandem.views.reconcile.receipts import Drift
 from tandem.views.reconcile.repairing import Findings, write_findings
@@ -141,9 +142,11 @@ def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
     written = None
     if not config.dry_run and found.scope.publication:
         repairs = [judged.repair for judged in judgements.values() if judged.repair is not None]
+        now = time.time_ns() // 1000
+        let_go_of_wrong(store.database, store.chains, found.scope.definition, now)
         damaged = [(row, found.batch.sound(row)) for row in found.batch.damaged]
         findings = Findings(found.scope, repairs, drift, summary, damaged, found.batch.damaged_files)
-        written = write_findings(store, findings, _repair_name(), time.time_ns() // 1000)
+        written = write_findings(store, findings, _repair_name(), now)
     return Outcome(found, judgements, drift, summary, written)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tandem.diagnosis.finding import Finding, State
+from tandem.serving.questions.selection.naming import compiled_named
 from tandem.views.layers.compaction.compacting import to_compact
 from tandem.views.store import ViewStore
 
@@ -22,7 +23,7 @@ def compaction_findings(store: ViewStore, name: str) -> Iterator[Finding]:
     served = store.publishing.served(name)
     if served is None:
         return
-    found = to_compact(store.database, served.version)
+    found = to_compact(store.database, compiled_named(name, store))
     if found.kept >= MANY_RUNS:
         what = f"layers to compact: {found.kept:,} batch runs can be rolled back to, and can't be joined"
         yield Finding(name, State.WARNING, what, f"`tandem prune {name}`, then `tandem compact {name}`")

@@ -12,10 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.schemas.certificate import Certificate
+from tandem.schemas.time.windows import EVER
 from tandem.views.answers.certifying import certificate_of
 from tandem.views.answers.merging import decode_states, merged_states, results_of
 from tandem.views.answers.reading.rows import late_by_tile, span_rows
 from tandem.views.answers.reading.scope import read_scope
+from tandem.views.layers.reading import once_more
+from tandem.views.layers.rollups.covering import within_edges
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_span
@@ -52,6 +55,7 @@ class KeyedStates:
         return results_of(self.compiled, merged_states(self.compiled.measures, states, groups, 1))[0]
 
 
+@once_more
 def states_of_all_keys(
     store: ViewStore, compiled: Compiled, start: int, end: int, visible: Callable[[str], bool] | None = None
 ) -> KeyedStates:
@@ -61,9 +65,10 @@ def states_of_all_keys(
     UserError for other bounds, StoreError if another definition version is served.
     """
     check_span(start, end, compiled.definition.tile)
+    inside = within_edges((start, end)) if start > EVER else None  # the first tile is asked, too
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
-        rows = span_rows(connection, scope, start, end)
+        rows = span_rows(connection, scope, start, end, inside)
         late = sum(late_by_tile(connection, scope, start, end).values())
     if visible is not None:
         rows = [row for row in rows if visible(row.key)]

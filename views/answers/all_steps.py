@@ -18,8 +18,10 @@ from tandem.schemas.time.durations import DAY
 from tandem.schemas.time.windows import EVER
 from tandem.views.answers.merging import merge_results, place_of
 from tandem.views.answers.reading.extents import tile_days
-from tandem.views.answers.reading.rows import TileRow, all_rows, span_streams, tile_rows
+from tandem.views.answers.reading.rows import TileRow, all_rows, read_key, span_streams
 from tandem.views.answers.reading.scope import Scope, read_scope
+from tandem.views.layers.rollups.covering import Inside, is_rolled_up, within_spans, within_steps
+from tandem.views.layers.rollups.grains import HOUR
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_span
@@ -82,7 +84,7 @@ def _all_answers(
         span_of = _spans(connection, scope, compiled, step, span)
         held: list[TileRow] = []
         last: tuple[str, int] | None = None
-        for row in heapq.merge(*streams_of(connection, scope, key, span), key=_by_key_and_tile):
+        for row in heapq.merge(*streams_of(connection, scope, key, span, _inside(step)), key=_by_key_and_tile):
             if first_key is not None and row.key < first_key:
                 continue
             place = (row.key, span_of(row.tile)[0])
@@ -125,15 +127,28 @@ def _spans(
 
 
 def streams_of(
-    connection: sa.Connection, scope: Scope, key: str | None, span: tuple[int, int] | None
+    connection: sa.Connection,
+    scope: Scope,
+    key: str | None,
+    span: tuple[int, int] | None,
+    inside: Inside | None = None,
 ) -> Iterator[Iterator[TileRow]]:
-    """Streams of rows, each in the order of key, then tile: of one key or all, of a span or all tiles."""
+    """Streams of rows, each in the order of key, then tile: of one key or all, of a span or all tiles; of hours and
+    days together where they lie `inside` a step.
+    """
+    start, end = span or (EVER, FOR_EVER)
     if key is not None:
-        yield iter(sorted(tile_rows(connection, scope, key, *(span or (EVER, FOR_EVER))), key=_by_key_and_tile))
-    elif span is not None:
-        yield from span_streams(connection, scope, *span)
+        yield iter(sorted(read_key(connection, scope, key, start, end, inside).rows(), key=_by_key_and_tile))
+    elif span is not None or (inside is not None and is_rolled_up(connection, scope.definition, scope.chain)):
+        yield from span_streams(connection, scope, start, end, inside)
     else:
         yield from all_rows(connection, scope)
+
+
+def _inside(step: int | Calendar) -> Inside | None:
+    if isinstance(step, Calendar):
+        return within_spans(step.span_about)
+    return within_steps(step) if step >= HOUR else None
 
 
 # Code points sort as UTF-8 bytes do, so Python's order of strings is that of the store.

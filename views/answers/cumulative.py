@@ -19,8 +19,10 @@ from tandem.views.answers.certifying import certificate_of, facts_of
 from tandem.views.answers.merging import decode_states, merge_results, results_of
 from tandem.views.answers.point import Answer, Point, Series
 from tandem.views.answers.reading.extents import tile_extent
-from tandem.views.answers.reading.rows import TileRow, late_by_tile, tile_rows
+from tandem.views.answers.reading.rows import TileRow, late_by_tile, read_key, tile_rows
 from tandem.views.answers.reading.scope import read_scope
+from tandem.views.layers.reading import once_more
+from tandem.views.layers.rollups.covering import within_edges
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_edges, check_span, edges_of
@@ -34,6 +36,7 @@ _AT_ONCE: Final = 64
 """Steps whose running states are in memory together."""
 
 
+@once_more
 def answer_ever(store: ViewStore, compiled: Compiled, key: str, end: int) -> Answer:
     """The answer over all events of a key before `end` (a multiple of the tile).
 
@@ -51,6 +54,7 @@ def answer_ever(store: ViewStore, compiled: Compiled, key: str, end: int) -> Ans
     return Answer(key, start, end, results[0], certificate_of(compiled, scope, rows, late, end))
 
 
+@once_more
 def cumulative(
     store: ViewStore, compiled: Compiled, key: str, start: int | None, end: int, step: int | Calendar
 ) -> Series:
@@ -68,8 +72,9 @@ def cumulative(
             extent = tile_extent(connection, scope, key, end)
             start = _floor(end - compiled.definition.tile if extent is None else extent[0], step)
         edges = _edges(start, end, step, compiled.definition.tile)
-        rows = sorted(tile_rows(connection, scope, key, start, end), key=lambda row: row.tile)
+        read = read_key(connection, scope, key, start, end, within_edges(edges))
         late = sorted(late_by_tile(connection, scope, since, end).items())
+    rows = sorted(read.rows(), key=lambda row: row.tile)
     bounds = np.searchsorted([row.tile for row in rows], edges[1:]).tolist()
     late_bounds = np.searchsorted([tile for tile, _ in late], edges[1:]).tolist()
     events, live, pending = (

@@ -15,6 +15,8 @@ from tandem.views.answers.certifying import certificate_of, statuses
 from tandem.views.answers.merging import merge_results, place_of
 from tandem.views.answers.reading.rows import late_by_tile, read_key
 from tandem.views.answers.reading.scope import Scope, batch_alone, read_scope
+from tandem.views.layers.reading import once_more
+from tandem.views.layers.rollups.covering import within_edges
 from tandem.views.rows import Compiled
 from tandem.views.store import ViewStore
 from tandem.views.windows import check_edges, check_span, edges_of, window_at
@@ -56,6 +58,7 @@ class Series:
     certificate: Certificate
 
 
+@once_more
 def answer(
     store: ViewStore,
     compiled: Compiled,
@@ -76,7 +79,7 @@ def answer(
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
         scope = _scope(connection, store, compiled, publication, as_of)
-        read = read_key(connection, scope, key, start, end)
+        read = read_key(connection, scope, key, start, end, within_edges((start, end)))
         late = late_by_tile(connection, scope, start, end)
     rows = read.rows()
     groups = np.zeros(len(rows), np.int64)
@@ -110,6 +113,7 @@ def _scope(
     return batch_alone(read_scope(connection, store.chains, compiled, as_of))
 
 
+@once_more
 def series_over(
     store: ViewStore, compiled: Compiled, key: str, edges: Sequence[int], *, as_of: int | None = None
 ) -> Series:
@@ -120,7 +124,7 @@ def series_over(
     start, end = edges[0], edges[-1]
     with store.database.read() as connection:
         scope = _scope(connection, store, compiled, None, as_of)
-        read = read_key(connection, scope, key, start, end)
+        read = read_key(connection, scope, key, start, end, within_edges(edges))
         late = late_by_tile(connection, scope, start, end)
     rows = read.rows()
     size = len(edges) - 1

@@ -12,6 +12,7 @@ from tandem.views.answers.reading.rows import late_by_tile
 from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.batch.chains import Chain
 from tandem.views.layers.catalog import layer_files
+from tandem.views.layers.reading import once_more
 from tandem.views.layers.rows import key_rows
 from tandem.views.reconcile.tables import reconciliations
 from tandem.views.rows import Compiled
@@ -60,6 +61,7 @@ class Provenance:
     """By tile the events of all keys that came too late for live and that batch doesn't cover yet."""
 
 
+@once_more
 def provenance(store: ViewStore, compiled: Compiled, key: str, start: int, end: int) -> Provenance:
     """Where the answer of a key (canonical) over [start, end) comes from. Raises StoreError if another version is
     served.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from functools import lru_cache
 from typing import Any, Final
@@ -19,7 +19,15 @@ from tandem.views.layers.tables import batch_files, file_contents
 from tandem.views.layers.writing import BatchEntry, LayerData
 from tandem.views.storage.driver_rows import select_rows
 
-__all__ = ["beside_database", "layer_files", "packed_contents", "resolved", "stored_place", "unpacked_contents"]
+__all__ = [
+    "beside_database",
+    "known_contents",
+    "layer_files",
+    "packed_contents",
+    "resolved",
+    "stored_place",
+    "unpacked_contents",
+]
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _F: Final = batch_files.c
@@ -70,10 +78,8 @@ def layer_files(
 
 def _file(connection: sa.Connection, definition: int, row: Sequence[Any]) -> LayerFile:
     run, part, place, path = row[:4]
-    known = _KNOWN.get(path)
-    if known is None:
-        values = {"of_definition": definition, "run": run, "of_part": part}
-        known = _KNOWN.put(path, unpacked_contents(select_rows(connection, _CONTENTS, values)[0][0]))
+    values = {"of_definition": definition, "run": run, "of_part": part}
+    known = known_contents(path, lambda: select_rows(connection, _CONTENTS, values)[0][0])
     size, rows, first_tile, last_tile, first_bucket, last_bucket = row[4:]
     bounds = (first_tile, last_tile, first_bucket, last_bucket)
     return LayerFile(definition, run, part, resolved(connection, place), path, size, rows, *bounds, *known)
@@ -99,6 +105,12 @@ class _Kept:
 
 
 _KNOWN: Final = _Kept(4_096)
+
+
+def known_contents(path: str, read: Callable[[], bytes]) -> Contents:
+    """The schema and the batches of a file, read from the database the first time only."""
+    known = _KNOWN.get(path)
+    return known if known is not None else _KNOWN.put(path, unpacked_contents(read()))
 
 
 def packed_contents(layer: LayerData) -> bytes:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from functools import cached_property, wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ __all__ = [
     "LayerRows",
     "is_intact",
     "keys_after",
+    "once_more",
     "read_batches",
     "rows_of_key",
     "rows_of_keys",
@@ -88,12 +89,35 @@ class LayerRows:
         """`row_words` of the rows."""
         return row_words(self.keys, pa.array(self.events), self.states)
 
+    def chosen(self, which: npt.NDArray[np.bool_]) -> LayerRows:
+        """Some of the rows."""
+        mask = pa.array(which)
+        columns = self.keys.filter(mask), self.tiles[which], self.events[which], self.states.filter(mask)
+        return LayerRows(self.ordinals[which], *columns)
+
     def tuples(self, definition: int) -> Iterator[tuple[int, str, int, int, int, bytes, int]]:
         """As whole rows of batch_states; their checksums were looked at."""
         keys, states = self.keys.to_pylist(), self.states.to_pylist()
         columns = (keys, self.tiles.tolist(), self.ordinals.tolist(), self.events.tolist(), states)
         for row in zip(*columns, strict=True):
             yield definition, *row, 0
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def once_more(ask: Callable[P, R]) -> Callable[P, R]:
+    """Ask again, from the database on, if a file is missing: it may have been replaced since the database was asked."""
+
+    @wraps(ask)
+    def asked(*arguments: P.args, **named: P.kwargs) -> R:
+        try:
+            return ask(*arguments, **named)
+        except LayerMissingError:
+            return ask(*arguments, **named)
+
+    return asked
 
 
 def read_batches(file: LayerFile, entries: Iterable[BatchEntry]) -> Iterator[pa.RecordBatch]:

@@ -51,6 +51,10 @@ def forget_files(database: Database, connection: sa.Connection, run: int, now: i
     database.write_rows(connection, database.insert_new(removed_files), [(row.place, row.path, now) for row in found])
     for table in (batch_files, file_contents):
         connection.execute(table.delete().where(table.c.batch_run == run))
+    r = rollup_files.c
+    gone = connection.execute(sa.select(r.place, r.path).where(r.prefix == run, r.path != "")).all()
+    database.write_rows(connection, database.insert_new(removed_files), [(row.place, row.path, now) for row in gone])
+    connection.execute(rollup_files.delete().where(r.prefix == run))
     return sum(row.rows for row in found)
 
 

@@ -82,12 +82,17 @@ def layer_data(compiled: Compiled, block: pa.RecordBatch, *, in_order: bool = Fa
     return replace(layer_of_columns(table, tiles), sums=tuple(sums_by_tile(tiles, events, words)))
 
 
-def layer_columns(compiled: Compiled, block: pa.RecordBatch) -> tuple[pa.RecordBatch, npt.NDArray[np.int64], Words]:
-    """(the columns of a file of a block with the tile as generation, in its order; its tiles; its `row_words`)."""
+def layer_columns(
+    compiled: Compiled, block: pa.RecordBatch, grain: int | None = None
+) -> tuple[pa.RecordBatch, npt.NDArray[np.int64], Words]:
+    """(the columns of a file of a block with the tile as generation, in its order; its tiles; its `row_words`).
+
+    `grain`: how long the time of a row is, by default a tile.
+    """
     tiles = np.asarray(block.column(GENERATION).to_numpy(zero_copy_only=False))
     states = encoded_states(compiled.measures, block)
     words = row_words(block.column(KEY), block.column(EVENTS), states)
-    return _columns(compiled, block, tiles, states, pa.array(checks_of_words(words, tiles))), tiles, words
+    return _columns(compiled, block, grain, states, pa.array(checks_of_words(words, tiles))), tiles, words
 
 
 def layer_of_columns(table: pa.RecordBatch, tiles: npt.NDArray[np.int64]) -> LayerData:
@@ -116,15 +121,16 @@ def in_file_order(block: pa.RecordBatch) -> tuple[pa.RecordBatch, bool]:
 
 
 def _columns(
-    compiled: Compiled, block: pa.RecordBatch, tiles: npt.NDArray[np.int64], states: pa.Array, checks: pa.Array
+    compiled: Compiled, block: pa.RecordBatch, grain: int | None, states: pa.Array, checks: pa.Array
 ) -> pa.RecordBatch:
     kind = pa.timestamp("us", "UTC")
+    tiles = np.asarray(block.column(GENERATION).to_numpy(zero_copy_only=False))
     results = [result_column(each.measure, block.column(each.of), each.kind) for each in result_columns(compiled)]
     columns = [
         block.column(KEY),
         *key_columns(compiled.key_fields, block.column(KEY)),
         pa.array(tiles).cast(kind),
-        pa.array(tiles + compiled.definition.tile).cast(kind),
+        pa.array(tiles + (grain or compiled.definition.tile)).cast(kind),
         block.column(EVENTS),
         *results,
         states,

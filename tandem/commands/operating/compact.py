@@ -48,7 +48,7 @@ def compact(
     with existing_store(places) as views:
         name, compiled, share = name_of(definition, views), compiled_named(definition, views), extra_disk / 100
         if dry_run:
-            found = to_compact(views.database, compiled.version, extra=share, everything=everything)
+            found = to_compact(views.database, compiled, extra=share, everything=everything)
         else:
             sweep(views.database, views.publishing.clock())
             place = place_of(layers, "--layers") if layers else places.layers
@@ -65,8 +65,12 @@ def _say(name: str, found: Compacted, dry_run: bool) -> None:
     into = "" if dry_run else f" into {found.written:,} of {found.written_size:,} bytes"
     if found.areas:
         say(f"{name}: {done} {found.files:,} files of {found.size:,} bytes and {found.rows:,} rows{into}")
-    else:
+    elif not found.rollups:
         say(f"{name}: nothing to join")
+    if found.rollups:
+        size = "" if dry_run else f": {found.rollup_rows:,} rows, {found.rollup_size:,} bytes"
+        verb = "would roll up" if dry_run else "rolled up"
+        say(f"{name}: {verb} hours and days of {found.rollups:,} months or days{size}")
     if found.waiting:
         say(
             f"{name}: {found.waiting:,} more spans of days would take {found.waiting_size:,} bytes, and wait: files "

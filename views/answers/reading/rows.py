@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +12,8 @@ from tandem.views.answers.reading.scope import Scope
 from tandem.views.answers.reading.whole_spans import all_of_batch, all_of_live
 from tandem.views.batch.chains import Chain
 from tandem.views.layers.catalog import layer_files
-from tandem.views.layers.reading import LayerFile, is_intact
+from tandem.views.layers.reading import LayerFile, LayerRows, is_intact
+from tandem.views.layers.rollups.covering import Cover, Inside, cover_of, only_tiles
 from tandem.views.layers.rows import all_with_files, key_rows
 from tandem.views.storage.checksums import checked_states, states_as_they_are
 from tandem.views.storage.driver_rows import select_rows
@@ -91,30 +92,46 @@ class KeyRead:
 
     scope: Scope
     key: str
-    start: int
-    end: int
-    stored: Sequence[Any]
-    files: Sequence[LayerFile]
+    cover: Cover
+    tiles: Sequence[tuple[Sequence[Any], Sequence[LayerFile]]]
+    """Rows and files of each span of tiles of the cover."""
     live: Sequence[TileRow]
 
     def rows(self) -> list[TileRow]:
         """All rows, of batch and of the live generations after it."""
-        found = key_rows(self.stored, self.files, self.key, self.start, self.end)
-        return [*_newest_layers(found, self.scope.chain), *self.live]
+        rows: list[TileRow] = []
+        for (start, end), (stored, files) in zip(self.cover.tiles, self.tiles, strict=False):
+            found = _newest_layers(key_rows(stored, files, self.key, start, end), self.scope.chain)
+            rows += [row for row in found if self.cover.counts(row.tile)]
+        rows += [row for rolled in self.cover.rolled for some in rolled.of_key(self.key) for row in _whole(some)]
+        return [*rows, *self.live]
 
 
-def read_key(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> KeyRead:
-    """What there is of one key in the tiles of [start, end)."""
-    stored: Sequence[Any] = ()
-    files: Sequence[LayerFile] = ()
+def read_key(
+    connection: sa.Connection, scope: Scope, key: str, start: int, end: int, inside: Inside | None = None
+) -> KeyRead:
+    """What there is of one key in the tiles of [start, end); of whole hours and days together where they lie `inside`
+    a step of what is asked.
+    """
+    cover, tiles = only_tiles(start, end), list[tuple[Sequence[Any], Sequence[LayerFile]]]()
     live: list[TileRow] = []
     if scope.batch_ordinal is not None:
-        stored = read_range(connection, batch_states, (scope.definition, key, start), (scope.definition, key, end))
-        files = layer_files(connection, scope.definition, scope.chain, (start, end), key)
+        if inside is not None:
+            cover = cover_of(connection, scope.definition, scope.chain, (start, end), inside, key)
+        for first, last in cover.tiles:
+            place = (scope.definition, key)
+            stored = read_range(connection, batch_states, (*place, first), (*place, last))
+            tiles.append((stored, layer_files(connection, scope.definition, scope.chain, (first, last), key)))
     if scope.live_id is not None:
         found = read_range(connection, live_states, (scope.live_id, key, start), (scope.live_id, key, end))
         live.extend(_after(found, scope.boundary))
-    return KeyRead(scope, key, start, end, stored, files, live)
+    return KeyRead(scope, key, cover, tiles, live)
+
+
+def _whole(rows: LayerRows) -> Iterator[TileRow]:
+    """Rows of rollups as those of tiles, which begin when they do."""
+    columns = (rows.keys.to_pylist(), rows.tiles.tolist(), rows.events.tolist(), rows.states.to_pylist())
+    return (TileRow(key, tile, 0, events, states) for key, tile, events, states in zip(*columns, strict=True))
 
 
 def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end: int) -> list[TileRow]:
@@ -122,27 +139,59 @@ def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end
     return read_key(connection, scope, key, start, end).rows()
 
 
-def span_rows(connection: sa.Connection, scope: Scope, start: int, end: int) -> list[TileRow]:
-    """As `tile_rows`, of all keys: batch's in the order of key, then tile, then live's."""
+def span_rows(
+    connection: sa.Connection, scope: Scope, start: int, end: int, inside: Inside | None = None
+) -> list[TileRow]:
+    """As `read_key`, of all keys: batch's, of each span in the order of key, then tile, then live's."""
     rows: list[TileRow] = []
     if scope.batch_ordinal is not None:
-        found = select_rows(connection, _BATCH_OF_SPAN, _batch_span(scope, start, end))
-        rows.extend(_batch_of_span(connection, scope, start, end, found))
+        cover = _cover(connection, scope, start, end, inside)
+        for first, last in cover.tiles:
+            found = select_rows(connection, _BATCH_OF_SPAN, _batch_span(scope, first, last))
+            tiles = _batch_of_span(connection, scope, first, last, found)
+            rows.extend(row for row in tiles if cover.counts(row.tile))
+        rows.extend(row for stream in _rolled_streams(cover) for row in stream)
     if scope.live_id is not None:
         found = select_rows(connection, _LIVE_OF_SPAN, _live_span(scope, start, end))
         rows.extend(_live_of_span(connection, scope, start, end, found))
     return rows
 
 
-def span_streams(connection: sa.Connection, scope: Scope, start: int, end: int) -> Iterator[Iterator[TileRow]]:
-    """As `all_rows`, of the tiles in [start, end)."""
+def _cover(connection: sa.Connection, scope: Scope, start: int, end: int, inside: Inside | None) -> Cover:
+    if inside is None:
+        return only_tiles(start, end)
+    return cover_of(connection, scope.definition, scope.chain, (start, end), inside)
+
+
+def _rolled_streams(cover: Cover) -> Iterator[Iterator[TileRow]]:
+    for rolled in cover.rolled:
+        for stream in rolled.of_all():
+            yield _joined(stream)
+
+
+def _joined(stream: Iterator[LayerRows]) -> Iterator[TileRow]:
+    for rows in stream:
+        yield from _whole(rows)
+
+
+def span_streams(
+    connection: sa.Connection, scope: Scope, start: int, end: int, inside: Inside | None = None
+) -> Iterator[Iterator[TileRow]]:
+    """As `all_rows`, of the tiles in [start, end); of hours and days as `read_key`."""
     streaming = {"yield_per": 10_000}
     if scope.batch_ordinal is not None:
-        found = connection.execute(_BATCH_OF_SPAN, _batch_span(scope, start, end), execution_options=streaming)
-        yield _batch_of_span(connection, scope, start, end, found)
+        cover = _cover(connection, scope, start, end, inside)
+        for first, last in cover.tiles:
+            found = connection.execute(_BATCH_OF_SPAN, _batch_span(scope, first, last), execution_options=streaming)
+            yield filter(_counts(cover), _batch_of_span(connection, scope, first, last, found))
+        yield from _rolled_streams(cover)
     if scope.live_id is not None:
         found = connection.execute(_LIVE_OF_SPAN, _live_span(scope, start, end), execution_options=streaming)
         yield _live_of_span(connection, scope, start, end, found)
+
+
+def _counts(cover: Cover) -> Callable[[TileRow], bool]:
+    return lambda row: cover.counts(row.tile)
 
 
 def _batch_of_span(

@@ -25,6 +25,7 @@ from tandem.views.layers.compaction.joining import joined_files
 from tandem.views.layers.compaction.prefix import common_prefixes, newest_prefixes
 from tandem.views.layers.compaction.swapping import NewFile, abandon_older, begin, end, swap
 from tandem.views.layers.lists import ListChangedError, revision_of
+from tandem.views.layers.rollups.rolling import planned_rollups, roll_up
 from tandem.views.layers.tables import batch_files, removed_files
 from tandem.views.locking.turns import turn
 from tandem.views.lookups import definition_row
@@ -60,6 +61,10 @@ class Compacted:
     waiting_size: int = 0
     kept: int = 0
     """Batch runs above what may be joined, which can be served by themselves."""
+    rollups: int = 0
+    """Months and days whose hours or days were rolled up."""
+    rollup_rows: int = 0
+    rollup_size: int = 0
 
     def plus(self, other: Compacted) -> Compacted:
         """Both together."""
@@ -85,12 +90,15 @@ class _Plan:
         return replace(done, waiting=len(self.waiting), waiting_size=waiting, kept=self.kept)
 
 
-def to_compact(database: Database, version: str, *, extra: float = EXTRA_DISK, everything: bool = False) -> Compacted:
+def to_compact(
+    database: Database, compiled: Compiled, *, extra: float = EXTRA_DISK, everything: bool = False
+) -> Compacted:
     """What `compact` would do, but for what it would write."""
-    plan, found = _planned(database, version, extra, everything), NOTHING_COMPACTED
+    plan, found = _planned(database, compiled.version, extra, everything), NOTHING_COMPACTED
     for area in plan.areas:
         found = found.plus(_replaced(area))
-    return plan.left(found)
+    rollups = planned_rollups(database, compiled, plan.definition)
+    return replace(plan.left(found), rollups=len(rollups.units) if rollups is not None else 0)
 
 
 def compact(
@@ -112,12 +120,14 @@ def compact(
     with turn(database, f"{compiled.version}.compaction", tell):
         plan = _planned(database, compiled.version, extra, everything)
         abandon_older(database, plan.definition, clock())
-        if not plan.areas:
+        rollups = planned_rollups(database, compiled, plan.definition)
+        if not plan.areas and (rollups is None or not rollups.units):
             return plan.left(NOTHING_COMPACTED)
         work = _Work(database, compiled, place, clock, f"compaction-{secrets.token_hex(6)}")
         begin(database, plan.definition, work.name, clock())
         try:
-            return _joined(work, plan, lambda: _planned(database, compiled.version, extra, everything))
+            done = _joined(work, plan, lambda: _planned(database, compiled.version, extra, everything))
+            return _rolled_up(work, plan.definition, done)
         finally:
             end(database, work.name, clock())
 
@@ -131,8 +141,18 @@ def _joined(work: _Work, plan: _Plan, plan_anew: Callable[[], _Plan]) -> Compact
             return plan.left(done)
         except ListChangedError:
             plan = plan_anew()
-    name = work.compiled.definition.name
-    raise StoreError(f"{name}: the list of files of batch states is being changed by others: try again")
+    raise work.overtaken()
+
+
+def _rolled_up(work: _Work, definition: int, done: Compacted) -> Compacted:
+    for _ in range(_TRIES):
+        plan = planned_rollups(work.database, work.compiled, definition)
+        if plan is None or not plan.units:
+            return done
+        with suppress(ListChangedError):
+            made = roll_up(plan, work.name, work.place, work.clock)
+            return replace(done, rollups=made.units, rollup_rows=made.rows, rollup_size=made.size)
+    raise work.overtaken()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +162,11 @@ class _Work:
     place: str
     clock: Clock
     name: str
+
+    def overtaken(self) -> StoreError:
+        """The error of whoever finds the list changed again and again."""
+        name = self.compiled.definition.name
+        return StoreError(f"{name}: the list of files of batch states is being changed by others: try again")
 
     def join(self, definition: int, area: Area, revision: int) -> Compacted:
         """Join one area, chosen by that revision of the list."""

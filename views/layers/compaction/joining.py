@@ -32,7 +32,7 @@ from tandem.views.storage.checksums import checked_states
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import batch_states
 
-__all__ = ["Span", "joined_files", "newest_rows", "spans_of"]
+__all__ = ["Span", "joined_files", "newest_rows", "ordered", "spans_of"]
 
 _AT_ONCE: Final = 1 << 19
 """Rows that are joined in memory together, about."""
@@ -165,6 +165,11 @@ def _newest(rows: pa.RecordBatch, empty: Sequence[Any]) -> pa.RecordBatch:
     last[:-1] = (ranks[order][1:] != ranks[order][:-1]) | (tiles[order][1:] != tiles[order][:-1])
     kept = order[last]
     return rows.take(pa.array(kept[kept < rows.num_rows]))
+
+
+def ordered(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """In the order of the key's bytes, then the tile."""
+    return rows.take(pa.array(np.lexsort((_tiles(rows), _ranks(rows.column(KEY))))))
 
 
 def _ranks(keys: pa.Array) -> npt.NDArray[np.int64]:

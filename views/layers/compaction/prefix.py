@@ -6,14 +6,14 @@ rolled back to or stood upon has all of the prefix among its ancestors, or nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from tandem.views.batch.chains import Chain
 from tandem.views.storage.tables import batch_runs
 
-__all__ = ["common_prefixes", "newest_prefixes"]
+__all__ = ["common_ancestor", "common_prefixes", "newest_prefixes"]
 
 _ALIVE = frozenset({"COMPLETE", "BUILDING"})
 
@@ -50,6 +50,19 @@ def newest_prefixes(connection: sa.Connection, definition: int) -> list[Chain]:
             root = _root(parents, row.ordinal)
             newest[root] = max(row.ordinal, newest.get(root, 0))
     return [_chain(parents, ordinal) for ordinal in newest.values()]
+
+
+def common_ancestor(connection: sa.Connection, definition: int, ordinals: Sequence[int]) -> int:
+    """The newest run that all of these are or stand on; the newest of them where they stand on nothing in common."""
+    r = batch_runs.c
+    rows = connection.execute(sa.select(r.ordinal, r.parent).where(r.definition == definition)).all()
+    parents = {row.ordinal: row.parent for row in rows}
+    if len({_root(parents, ordinal) for ordinal in ordinals}) > 1:
+        return max(ordinals)
+    found = ordinals[0]
+    for ordinal in ordinals[1:]:
+        found = _meet(parents, found, ordinal)
+    return found
 
 
 def _root(parents: Mapping[int, int | None], ordinal: int) -> int:
