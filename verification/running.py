@@ -115,6 +115,12 @@ class _Run:
                 raise Mismatch("events", f"{_at(place)}: {events} events are served, there are {there[place]}")
         self.served = now
 
+    def _check_rollups(self) -> None:
+        """Whole days hold what their tiles do."""
+        for key, found, wanted in self.world.rolled_up():
+            if found != wanted:
+                raise Mismatch("events", f"key {key}: {found} events in whole days, {wanted} in their tiles")
+
     def check_end(self) -> None:
         """Everything is read; then batch takes over, one generation after the other."""
         world = self.world
@@ -133,8 +139,11 @@ class _Run:
                 continue
             if not world.publish_batch(work):
                 raise Mismatch("publishing", f"batch up to {boundary} isn't published: {world.refusals[-1]}")
+            if boundary % 2 == 0:
+                world.compact()
             self.check_growth()
             self.check_answers()
+            self._check_rollups()
         self._check_batch_conservation()
         self._check_results()
         if world.definition.deduplicate:

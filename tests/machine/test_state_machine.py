@@ -38,6 +38,7 @@ LEAST = {
     **dict.fromkeys(["roll back across a boundary", "zombie writes first", "zombie fires", "publish view dies"], 1),
     **dict.fromkeys(["straddlers", "batch_left_out"], 3),
     **dict.fromkeys(["reconcile", "reconcile repairs"], 5),
+    **dict.fromkeys(["compact", "compact joins", "compact rolls up"], 2),
     "complete to": 1,
     **dict.fromkeys(["point FINAL", "point PROVISIONAL", "point PARTIAL"], 1),
 }

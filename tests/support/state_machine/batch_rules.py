@@ -85,6 +85,8 @@ class BatchRules(LiveRules):
         if self.sealed > self.world.boundary:
             self.build(pick, False)
             self.publish_view(0, ("", "", "before", "after")[pick % 4])
+            if pick % 5 == 0:
+                self.compact()
         if pick % 3 == 0:
             self.message("delay", 3)
             self.pull(pick)
@@ -139,6 +141,16 @@ class BatchRules(LiveRules):
         store, version = self.world.store, self.world.definition.version
         self.replaced = [run for run in self.replaced if store.live.get(version, run.run.id).status != "DROPPED"]
         self.note("prune", keep)
+        self.compact()
+
+    def compact(self) -> None:
+        """Join what nothing older that is kept stands apart from, and roll up hours and days."""
+        before = self.world.answers()
+        done = self.world.compact()
+        self.note("compact", done.areas, done.rollups)
+        type(self).happened["compact joins"] += done.areas > 0
+        type(self).happened["compact rolls up"] += done.rollups > 0
+        assert self.world.answers() == before, "compaction changed an answer"
 
     def drop_dead_letters(self) -> None:
         store, version = self.world.store, self.world.definition.version

@@ -117,6 +117,9 @@ class Laws(RuleBasedStateMachine):
         fallen = {place: count for place, count in self.served.items() if numbers.get(place, 0) < count}
         assert not fallen, f"numbers of events fell: {fallen}, now {[numbers.get(place) for place in fallen]}"
         self.served = numbers
+        if before != self.serving:
+            wrong = [(key, found, wanted) for key, found, wanted in self.world.rolled_up() if found != wanted]
+            assert not wrong, f"events in whole days, and in their tiles: {wrong}"
         if not run.behind:
             wanted = answers_of(events)
             assert answers == wanted, f"parity: {_difference(answers, wanted)}"

@@ -28,6 +28,7 @@ from tandem.transforms.routing.spreading import place_of
 from tandem.verification.world.live_run import Armed, Crash, Live
 from tandem.verification.world.world import LAYER_THRESHOLDS, World
 from tandem.views.batch.chains import Chains
+from tandem.views.layers.rollups import changes
 from tandem.views.lookups import find_live_run
 from tandem.views.storage.columns import METADATA
 from tandem.views.storage.opening import open_store
@@ -235,3 +236,4 @@ def _empty(store: ViewStore) -> None:
         connection.exec_driver_sql("DELETE FROM sqlite_sequence")
     store.chains = Chains()
     TILE_CACHE.states.clear()
+    changes._KNOWN.clear()
