@@ -28,7 +28,6 @@ from tandem.runners.options.places import Home
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError
-from tandem.schemas.time.durations import DAY
 from tandem.transforms.batch.layers import LayerTarget
 from tandem.transforms.batch.work import SegmentWork, Work, read_work
 from tandem.transforms.elements import SourceBatch
@@ -36,7 +35,6 @@ from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.verification.world.batch_run import run_batch
 from tandem.verification.world.live_run import Armed, Live
 from tandem.views.answers.all_steps import all_answers
-from tandem.views.answers.point import answer
 from tandem.views.layers.compaction.compacting import Compacted, compact
 from tandem.views.layers.cutting import LAYER_STATES
 from tandem.views.storage.opening import open_store
@@ -276,16 +274,6 @@ class World:
         """What is served, by (key, start of tile, or of windows of `step` microseconds), with 'events' added."""
         rows = all_answers(self.store, self.compiled, step)
         return {(row.key, row.start): {**row.results, "events": row.events} for row in rows}
-
-    def rolled_up(self) -> Iterator[tuple[str, int, int]]:
-        """(key, events over whole days, events in the tiles of these days), of each key."""
-        tiles: dict[str, dict[int, int]] = {}
-        for (key, tile), row in self.answers().items():
-            tiles.setdefault(key, {})[tile] = int(row["events"])
-        for key, events in tiles.items():
-            start, end = min(events) // DAY * DAY, (max(events) // DAY + 1) * DAY
-            found = answer(self.store, self.compiled, key, start, end)
-            yield key, found.certificate.events, sum(events.values())
 
 
 _OF_EARLIER_RUNS: Final = ("were left out of batch run", "build the batch run anew for this live run")

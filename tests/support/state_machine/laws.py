@@ -20,6 +20,7 @@ from state_machine.world import MachineLive, MachineWorld
 from tandem.schemas.certificate import Certificate, Status
 from tandem.schemas.errors import PublishRefusedError
 from tandem.transforms.sinks.views import serve_when_caught_up
+from tandem.verification.world.whole_days import differing_days
 from tandem.views.answers.point import series
 from tandem.views.live.conservation import batch_residues, live_residues, row_residues
 from tandem.views.lookups import find_batch_run
@@ -118,7 +119,7 @@ class Laws(RuleBasedStateMachine):
         assert not fallen, f"numbers of events fell: {fallen}, now {[numbers.get(place) for place in fallen]}"
         self.served = numbers
         if before != self.serving:
-            wrong = [(key, found, wanted) for key, found, wanted in self.world.rolled_up() if found != wanted]
+            wrong = list(differing_days(self.world))
             assert not wrong, f"events in whole days, and in their tiles: {wrong}"
         if not run.behind:
             wanted = answers_of(events)

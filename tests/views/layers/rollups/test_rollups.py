@@ -18,6 +18,7 @@ from tandem.schemas.time.windows import EVER
 from tandem.views.answers.all_keys import states_of_all_keys
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.cumulative import answer_ever, cumulative
+from tandem.views.answers.merging import merge_results
 from tandem.views.answers.point import answer, series, series_over
 from tandem.views.layers.compaction.compacting import compact
 from tandem.views.layers.compaction.tables import rollup_files
@@ -170,10 +171,8 @@ def test_fewer_rows_are_read(made: Minutes, monkeypatch: pytest.MonkeyPatch) -> 
     made.batch("b-1", 1, orders(1, 600, [-2, -1, 0]))
     made.store.publishing.publish("orders", made.version, "b-1")
     read = list[int]()
-    from tandem.views.answers import point
-
-    merged = point.merge_results
-    monkeypatch.setattr(point, "merge_results", lambda *a: read.append(len(a[1])) or merged(*a))
+    merged = merge_results
+    monkeypatch.setattr("tandem.views.answers.point.merge_results", lambda *a: read.append(len(a[1])) or merged(*a))
     answer(made.store, made.compiled, KEYS[0], FIRST, LAST)
     made.compacted()
     answer(made.store, made.compiled, KEYS[0], FIRST, LAST)
