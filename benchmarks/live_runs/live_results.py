@@ -116,6 +116,8 @@ class Receiver:
                 found = pull(request, timeout=2).received_messages
             except grpc.RpcError:  # nothing came
                 continue
+            if not found:
+                continue
             now = time.monotonic()
             self.results += len(found)
             for each in found:

@@ -51,13 +51,16 @@ class Beside:
     happened: Counter[str] = field(default_factory=Counter)
     deliverers: list[Tandem] = field(default_factory=list)
     asleep: list[Tandem] = field(default_factory=list)
+    woken: list[Tandem] = field(default_factory=list)
 
     def step(self) -> None:
         """Before each start of live."""
+        for zombie in self.woken:
+            zombie.kill()
         for sleeper in self.asleep:
             sleeper.signal_group(signal.SIGCONT)
             self.happened["a deliverer woke up"] += 1
-        self.asleep.clear()
+        self.woken, self.asleep = self.asleep, []
         if self.deliverers:
             self._end(self.deliverers.pop(0))
         self.chance.choice([self.deliver, self.deliver, self.deliver_and_die, self.leave_it_to_live])()
@@ -86,7 +89,7 @@ class Beside:
         """Nobody delivers any more; those who sleep wake up first."""
         for sleeper in self.asleep:
             sleeper.signal_group(signal.SIGCONT)
-        for deliverer in (*self.asleep, *self.deliverers):
+        for deliverer in (*self.asleep, *self.woken, *self.deliverers):
             deliverer.kill()
 
     def _start(self, env: dict[str, str] | None = None) -> Tandem:

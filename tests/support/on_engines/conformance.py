@@ -15,6 +15,7 @@ from processes.stages import ROOT, wait_for
 from samples import orders
 from samples.orders import HOUR, SECOND, START, TILE
 
+from on_engines.sent_results import results_of_files, results_of_live
 from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SystemClock
 from tandem.journal.index import JournalIndex
@@ -312,4 +313,5 @@ SCENARIOS = (
     Scenario("dead letters", dead_letters, dead_letters_of_files),
     Scenario("until idle", until_idle),
     Scenario("lanes an hour apart", lanes_an_hour_apart),
+    Scenario("results", results_of_live, results_of_files),
 )

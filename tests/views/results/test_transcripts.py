@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from oracles.result_laws import added_up, check_answers, check_revisions
-from without_runner.result_stories import BEGIN, Event, Story, definition_of
+from without_runner.result_stories import BEGIN, Event, Story, definition_of, summary
 
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import MINUTE
@@ -319,4 +319,37 @@ def test_a_store_made_anew_counts_on_above_what_was_sent(told: Callable[..., Sto
     if mode == "retracting":
         assert first["replaces"] is None
         assert second["replaces"] == {"revision": 1_795_000_001, "results": {"n": 1, "amount": 1}}
+    story.output.sent.clear()
+
+
+def test_a_session_that_goes_on_is_corrected_where_earlier_windows_are_closed(told: Callable[..., Story]) -> None:
+    story = told("{window: {session: 2m}, trigger: {early: 10s}, lateness: 1m, to: log}")
+    story.live(*(Event(minute) for minute in (0.5, 2, 3, 4)), Event(0.5, user="bob"))
+    story.told()
+    story.wait(10)
+    story.watermark(3.5)
+    assert sorted(story.told()) == [("EARLY", "ann", "08:00", 4), ("ON_TIME", "bob", "08:00", 1)]
+    story.batch(1, complete_to=4.5)
+    assert story.told() == [("FINAL", "bob", "08:00", 1)]
+    assert close_windows(story.store.database, "visits", BEGIN + 3 * MINUTE) == 1
+    story.watermark(6)
+    assert story.told() == [("ON_TIME", "ann", "08:00", 4)]
+    story.too_late(Event(0.7, generation=2), Event(0.8, user="bob", generation=2))
+    story.batch(2, complete_to=4.5)
+    assert story.told() == [("LATE", "ann", "08:00", 5)], "bob's is closed"
+
+
+def test_a_session_that_grows_into_a_closed_one_has_a_higher_number_than_both(told: Callable[..., Story]) -> None:
+    story = told("{window: {session: 1m}, to: log}", tile="1m")
+    story.live(Event(0.5), Event(3))
+    story.watermark(4)
+    story.told()
+    story.batch(1, complete_to=2.5)
+    assert story.told() == [("FINAL", "ann", "08:00", 1)]
+    assert close_windows(story.store.database, "visits", BEGIN + 2 * MINUTE) == 1
+    story.live(Event(1.2, generation=2), Event(2.1, generation=2))
+    sent = story.deliver()
+    assert sorted(map(summary, sent), key=str) == [("LATE", "ann", "08:00", 4), ("LATE", "ann", "08:03", None)]
+    (grown,) = (message for message in sent if message["start"].startswith("2026-01-05T08:00"))
+    assert grown["revision"] == story.now // 1_000_000 + 1
     story.output.sent.clear()

@@ -9,11 +9,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.definition.models import Definition
+from tandem.schemas.time.windows import SessionWindow
 from tandem.views.results.due.marking import fresh_mark
 from tandem.views.results.due.windows import Windowed, held_windows
 from tandem.views.results.revisions.closing import floor_of
 from tandem.views.results.revisions.revising import Revision
-from tandem.views.results.tables import result_due, result_waiting
+from tandem.views.results.tables import result_due, result_revisions, result_waiting
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import delete_rows
 
@@ -43,7 +44,8 @@ def expand_due(database: Database, definition: Definition, over: int, now: int) 
         closed_to = floor_of(connection, definition.name).closed_to
         waiting: dict[tuple[Any, ...], int] = {}
         for tile, of_tile in groupby(rows, lambda row: int(row.tile)):
-            windows = [each for each in _windows(definition, tile, over, now) if each[0][2] > closed_to]
+            found = _windows(definition, tile, over, now)
+            windows = [each for each in found if _goes_on(connection, definition, each[0], closed_to)]
             for row in of_tile:
                 for (name, start, end), since in windows:
                     place = (name, start, end, row.whole, row.key)
@@ -53,6 +55,20 @@ def expand_due(database: Database, definition: Definition, over: int, now: int) 
         database.write_rows(connection, database.made(_upsert), values)
         delete_rows(connection, result_due, _PLACE, [row[: len(_PLACE)] for row in rows])
     return len(rows) == _AT_ONCE
+
+
+def _goes_on(connection: sa.Connection, definition: Definition, place: tuple[str, int, int], closed_to: int) -> bool:
+    """Whether a window isn't closed: windows of results alone are, and of a tile's sessions one may close later."""
+    name, start, end = place
+    result = definition.results.get(name)
+    if result is None or end > closed_to:
+        return True
+    if not isinstance(result.window, SessionWindow):
+        return False
+    r, gap = result_revisions.c, result.window.gap
+    reaches = (r.start < start + definition.tile + gap) & (r.closes > max(start - gap, closed_to))
+    mine = (r.name == definition.name) & (r.result == name)
+    return connection.execute(sa.select(r.start).where(mine, reaches).limit(1)).first() is not None
 
 
 def hold_again(

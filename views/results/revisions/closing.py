@@ -43,8 +43,8 @@ def begin_revisions_above(database: Database, name: str, number: int) -> None:
 def close_windows(database: Database, name: str, before: int) -> int:
     """Remove the last revisions of windows that were over by `before` (microseconds UTC); how many they were.
 
-    What changes in such windows later isn't sent any more. Raises UserError while the result of one of them isn't
-    final, so that none is closed before batch has it.
+    What changes in such windows later isn't sent any more; rules judge them all the same. Raises UserError while the
+    result of one of them isn't final, so that none is closed before batch has it.
     """
     r, w, p = result_revisions.c, result_waiting.c, result_progress.c
     with database.write(durable=True) as connection:
@@ -56,7 +56,8 @@ def close_windows(database: Database, name: str, before: int) -> int:
             place = f"{first.result} of {time_text(first.start)}, {first.key}"
             raise UserError(f"{name}: {place} isn't final yet: close windows that batch has, or backfill first")
         removed = connection.execute(result_revisions.delete().where(old)).rowcount
-        connection.execute(result_waiting.delete().where(w.name == name, w.end <= before))
+        of_results = w.result.in_(sa.select(p.result).where(p.name == name))  # those of rules have no progress there
+        connection.execute(result_waiting.delete().where(w.name == name, w.end <= before, of_results))
         # Who has read before this must compare again.
         connection.execute(result_progress.update().where(p.name == name).values(passes=p.passes + 1))
         floor = floor_of(connection, name)

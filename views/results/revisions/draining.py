@@ -17,6 +17,7 @@ from tandem.views.results.clocks import BEGINNING, Clocks
 from tandem.views.results.due.choosing import Choice, Cursor, choose, last_of, lasts_at
 from tandem.views.results.due.expanding import expand_due, hold_again
 from tandem.views.results.revisions.answering import read_answers
+from tandem.views.results.revisions.closing import floor_of
 from tandem.views.results.revisions.revising import Revision, is_held, revision_of
 from tandem.views.results.revisions.writing import write_revisions
 from tandem.views.results.tables import result_due, result_progress, result_waiting
@@ -88,6 +89,8 @@ class Drainer:
             gap = result.window.gap if isinstance(result.window, SessionWindow) else 0
             lasts = last_of(connection, definition.name, name, choice.asked, gap)
             found = read_answers(connection, scope, self._compiled, name, choice.asked, lasts)
+            closed_to = floor_of(connection, definition.name).closed_to
+            found = [each for each in found if each.closes > closed_to]
             known = {(last.start, last.key): last for last in lasts}
             if gap:  # a session that has grown to an earlier start
                 others = [(each.start, each.key) for each in found if (each.start, each.key) not in known]

@@ -8,11 +8,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.time.durations import SECOND
 from tandem.views.answers.reading.scope import Scope
 from tandem.views.outbox.messages import WAITING
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.outbox.tables import result_outbox
-from tandem.views.results.clocks import Timing
+from tandem.views.results.clocks import BEGINNING, Timing
 from tandem.views.results.revisions.closing import floor_of
 from tandem.views.results.revisions.messages import MessageTexts
 from tandem.views.results.revisions.older_keys import key_columns
@@ -45,10 +46,13 @@ def write_revisions(
     rows, records = list[tuple[Any, ...]](), list[Record]()
     replaced = _replaced(connection, of, name, revisions, len(result.to))
     floor = floor_of(connection, of).number
+    closed_to = floor_of(connection, of).closed_to if result.is_session else BEGINNING
     columns = compiled.definition.key
     texts = MessageTexts(compiled, name, scope, floor + 1, lambda key: key_columns(connection, of, key, columns))
     for revision in revisions:
-        number, base = _follows(revision, replaced, floor)
+        # A session that has grown together with a closed one: its numbers aren't known any more, so above all of them.
+        least = floor if revision.found.start >= closed_to else max(floor, now // SECOND)
+        number, base = _follows(revision, replaced, least)
         found, key = revision.found, identity_of(compiled, name, revision, number)
         text = texts.text(revision, number, base, key)
         state = (number, int(revision.timing), found.events, found.answer, key)
