@@ -15,12 +15,12 @@ from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
 from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.columns import GENERATION, ID, KEY, TIME
-from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
 from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import Decoded
 from tandem.schemas.states import aggregate, empty_block, merge_blocks
 
-__all__ = ["Amount", "History", "files_decoded", "history_of", "journal_decoded"]
+__all__ = ["Amount", "Fresh", "History", "added", "files_decoded", "history_of", "journal_decoded"]
 
 _PIECE_BYTES = 64 << 20
 _MERGE_AT = 32
@@ -71,17 +71,12 @@ def journal_decoded(compiled: CompiledDefinition, journal: str, upto: int | None
 
 def history_of(compiled: CompiledDefinition, batches: Iterable[Decoded], unit: int) -> History:
     """The states of all events, by the units of time (microseconds, from 1970-01-01 UTC) that they lie in."""
-    amount, blocks, seen = Amount(), list[pa.RecordBatch](), _Seen()
+    amount, blocks, seen = Amount(), list[pa.RecordBatch](), Fresh()
     for decoded in batches:
         prepared = compiled.prepare(decoded.events)
-        events, sources = prepared.events, decoded.events.take(pa.array(prepared.rows))
-        fresh = np.ones(events.num_rows, bool)
-        if compiled.definition.deduplicate and events.num_rows:
-            content = hash_rows([sources.column(name) for name in compiled.source_columns])
-            ids = pa.array(hash64(events.column(ID)))
-            fresh = seen.fresh(hash_rows([ids, pa.array(content)]))
+        events, fresh = prepared.events, seen.of(compiled, decoded, prepared)
         dead = len(decoded.dead) + len(prepared.failed)
-        amount = _added(amount, decoded.received, prepared.filtered, dead, events.column(TIME).to_numpy(), fresh)
+        amount = added(amount, decoded.received, prepared.filtered, dead, events.column(TIME).to_numpy(), fresh)
         if fresh.any():
             blocks.append(_block(compiled, events.filter(pa.array(fresh)), unit))
         if len(blocks) >= _MERGE_AT:
@@ -97,7 +92,7 @@ def _block(compiled: CompiledDefinition, events: pa.RecordBatch, unit: int) -> p
     return aggregate(compiled.measures, narrow)
 
 
-def _added(
+def added(
     amount: Amount,
     received: int,
     filtered: int,
@@ -105,6 +100,7 @@ def _added(
     times: npt.NDArray[np.int64],
     fresh: npt.NDArray[np.bool_],
 ) -> Amount:
+    """The amount with some more records, of whose events those that aren't fresh are copies."""
     counted = int(np.count_nonzero(fresh))
     ends = [int(times.min()), int(times.max())] if len(times) else []
     return replace(
@@ -120,10 +116,19 @@ def _added(
 
 
 @dataclass
-class _Seen:
-    """Hashes of events, in sorted arrays of which each is more than twice as long as the next."""
+class Fresh:
+    """Which events are the first of their copies: hashes in sorted arrays, each more than twice as long as the next."""
 
     parts: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+
+    def of(self, compiled: CompiledDefinition, decoded: Decoded, prepared: Prepared) -> npt.NDArray[np.bool_]:
+        """Which of the prepared events weren't there before; from now on they are."""
+        events = prepared.events
+        if not (compiled.definition.deduplicate and events.num_rows):
+            return np.ones(events.num_rows, bool)
+        sources = decoded.events.take(pa.array(prepared.rows))
+        content = hash_rows([sources.column(name) for name in compiled.source_columns])
+        return self.fresh(hash_rows([pa.array(hash64(events.column(ID))), pa.array(content)]))
 
     def fresh(self, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Which of them weren't there before, of equal ones the first; from now on they are."""

@@ -21,7 +21,7 @@ from tandem.schemas.time.windows import AnyWindow, Window
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
 from tandem.views.grids.usuals import GridUsuals, References
 
-__all__ = ["Alert", "Alerts", "Judged", "backtest", "unit_of"]
+__all__ = ["Alert", "Alerts", "Judged", "add_judged", "backtest", "by_window", "unit_of"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -110,7 +110,7 @@ def backtest(
     """What rules make of a history, of the windows that end by `until` (microseconds UTC)."""
     results = {rule.name: Judged(rule) for rule in rules}
     rows = Rows.of(history.block)
-    for window, group in _by_window(rules):
+    for window, group in by_window(rules):
         windows = _windows(history, window, until)
         if not windows:
             continue
@@ -128,7 +128,8 @@ def backtest(
     return list(results.values())
 
 
-def _by_window(rules: Sequence[CompiledRule]) -> list[tuple[AnyWindow, list[CompiledRule]]]:
+def by_window(rules: Sequence[CompiledRule]) -> list[tuple[AnyWindow, list[CompiledRule]]]:
+    """Rules by the windows that they judge."""
     found: dict[str, tuple[AnyWindow, list[CompiledRule]]] = {}
     for rule in rules:
         found.setdefault(rule.rule.window.model_dump_json(), (rule.rule.window, []))[1].append(rule)
@@ -176,6 +177,13 @@ def _episodes(rule: CompiledRule, grid: Grid, codes: Codes, skipped: int) -> Ale
     resolved = np.where(found.resolved == OPEN, NONE, starts[found.resolved]) if len(found) else found.resolved
     return Alerts(found.key + grid.first, starts[found.since], starts[found.fired], starts[found.last], resolved,
                   ends[found.last])  # fmt: skip
+
+
+def add_judged(result: Judged, grid: Grid, codes: Codes) -> None:
+    """Add the verdicts on a grid, and their alerts, to what a rule made."""
+    judged, skipped = _from(result.rule, grid, codes)
+    counts = np.bincount(judged.ravel(), minlength=len(Verdict))
+    _add(result, counts, _episodes(result.rule, grid, judged, skipped))
 
 
 def _add(result: Judged, verdicts: npt.NDArray[np.int64], alerts: Alerts) -> None:

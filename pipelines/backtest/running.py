@@ -18,7 +18,7 @@ from tandem.schemas.errors import UserError
 from tandem.schemas.messages import Decoded
 from tandem.schemas.rules.compiled import CompiledRule
 
-__all__ = ["Swept", "chosen_rules", "decoded_of", "read_history", "swept"]
+__all__ = ["Swept", "chosen_rules", "decoded_of", "places_of", "read_history", "swept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,29 @@ def chosen_rules(rules: Sequence[CompiledRule], names: Sequence[str]) -> tuple[C
     return tuple(known[name] for name in dict.fromkeys(names)) if names else tuple(rules)
 
 
-def decoded_of(compiled: CompiledDefinition, places: Sequence[str], now: int) -> Iterator[Decoded]:
-    """What files hold, or the folder of a journal (or the one above it). Raises UserError and JournalError."""
-    if len(places) == 1 and "://" not in places[0] and Path(places[0]).is_dir():
-        for folder in (Path(places[0]), Path(places[0]) / "journal"):
+def places_of(places: Sequence[str]) -> tuple[str | None, list[str]]:
+    """(the journal among them, or that of an installation, all others, which are files). Raises UserError for two."""
+    journals = {place: found for place in places if (found := _journal_at(place)) is not None}
+    if len(journals) > 1:
+        raise UserError(f"{', '.join(journals)}: name one journal")
+    return next(iter(journals.values()), None), [place for place in places if place not in journals]
+
+
+def _journal_at(place: str) -> str | None:
+    if "://" not in place and Path(place).is_dir():
+        for folder in (Path(place), Path(place) / "journal"):
             if (folder / RUNS).is_dir():
-                return journal_decoded(compiled, str(folder))
-    return files_decoded(compiled, places, now)
+                return str(folder)
+    return None
+
+
+def decoded_of(compiled: CompiledDefinition, places: Sequence[str], now: int) -> Iterator[Decoded]:
+    """What files hold, and the folder of a journal (or the one above it). Raises UserError and JournalError."""
+    journal, files = places_of(places)
+    if files:
+        yield from files_decoded(compiled, files, now)
+    if journal is not None:
+        yield from journal_decoded(compiled, journal)
 
 
 def read_history(

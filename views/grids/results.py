@@ -46,19 +46,24 @@ class Rows:
     keys: tuple[str, ...]
     first: Integers
     """One more than there are keys."""
+    late: Integers | None = None
+    """Of the windows that a row lies in, the first to end: in so many it doesn't count. None: in all it does."""
 
     @classmethod
-    def of(cls, block: pa.RecordBatch) -> Rows:
-        """Of states in the order of time, with the start of the unit as their generation: sorted by key, then time."""
+    def of(cls, block: pa.RecordBatch, keys: tuple[str, ...] | None = None, late: Integers | None = None) -> Rows:
+        """Of states in the order of time, with the start of the unit as their generation: sorted by key, then time.
+
+        `keys`: all that there are, ascending, by default those of the states; `late`: of each row.
+        """
         encoded = block.column(KEY).dictionary_encode()
-        names = np.array(encoded.dictionary.to_pylist(), object)
-        order = np.argsort(names, kind="stable")
-        rank = np.empty(len(names), np.int64)
-        rank[order] = np.arange(len(names))
-        codes = rank[encoded.indices.to_numpy(zero_copy_only=False)] if len(names) else np.zeros(0, np.int64)
+        mine = encoded.dictionary.to_pylist()
+        known = tuple(sorted(mine)) if keys is None else keys
+        places = {name: place for place, name in enumerate(known)}
+        rank = np.array([places[name] for name in mine], np.int64)
+        codes = rank[encoded.indices.to_numpy(zero_copy_only=False)] if len(mine) else np.zeros(0, np.int64)
         rows = np.argsort(codes, kind="stable")  # the block is in the order of time
-        first = np.searchsorted(codes[rows], np.arange(len(names) + 1))
-        return cls(block.take(pa.array(rows)), tuple(names[order].tolist()), first.astype(np.int64))
+        first = np.searchsorted(codes[rows], np.arange(len(known) + 1)).astype(np.int64)
+        return cls(block.take(pa.array(rows)), known, first, None if late is None else late[rows])
 
 
 def grid_windows(window: AnyWindow, start: int, end: int) -> tuple[tuple[int, int], ...]:
@@ -84,7 +89,8 @@ def grid_of(
     low, high = keys
     block = rows.block.slice(rows.first[low], rows.first[high] - rows.first[low])
     of_key = np.repeat(np.arange(high - low), np.diff(rows.first[low : high + 1]))
-    members, columns = _members(block.column(GENERATION).to_numpy(), windows, window)
+    late = None if rows.late is None else rows.late[rows.first[low] : rows.first[high]]
+    members, columns = _members(block.column(GENERATION).to_numpy(), windows, window, late)
     cells = of_key[members] * len(windows) + columns
     order = np.argsort(cells, kind="stable")
     members, cells = members[order], cells[order]
@@ -111,16 +117,25 @@ def _states(
     return [measure.merge(column, groups, size) for measure, column in zip(measures, taken, strict=True)]
 
 
-def _members(starts: Integers, windows: tuple[tuple[int, int], ...], window: AnyWindow) -> tuple[Integers, Integers]:
+def _members(
+    starts: Integers, windows: tuple[tuple[int, int], ...], window: AnyWindow, late: Integers | None
+) -> tuple[Integers, Integers]:
     """(rows, the column of a window that each lies in); of windows that overlap a row lies in several."""
     edges = np.array([start for start, _ in windows], np.int64)
     last = np.searchsorted(edges, starts, side="right") - 1
     overlap = -(-window.size // window.every) if isinstance(window, Window) else 1
     ends = np.array([end for _, end in windows], np.int64)
+    before: Integers | int = 0
+    if late is not None and isinstance(window, Window) and len(edges):
+        # of windows that the grid doesn't have any more, since it ends before them
+        newest = (starts + window.size) // window.every * window.every - window.size
+        before = np.maximum((newest - edges[np.maximum(last, 0)]) // window.every, 0)
     parts = []
     for back in range(overlap):
         columns = last - back
         inside = np.flatnonzero((columns >= 0) & (starts < ends[np.maximum(columns, 0)]))
+        if late is not None:
+            inside = inside[(back + before < overlap - late)[inside]]
         parts.append((inside, columns[inside]))
     rows, columns = (np.concatenate(each) for each in zip(*parts, strict=True))
     return rows, columns

@@ -13,6 +13,7 @@ from tandem.pipelines.console.printing import console, print_json, say
 from tandem.schemas.errors import UserError
 
 if TYPE_CHECKING:
+    from tandem.pipelines.backtest.history import History
     from tandem.pipelines.backtest.judging import Judged
     from tandem.pipelines.backtest.running import Swept
     from tandem.pipelines.backtest.scoring import Label
@@ -44,11 +45,16 @@ def backtest(
     complete_until: Annotated[
         _Text, typer.Option(metavar="TIME", help="windows that end by then are judged (default: the newest event)")
     ] = None,
+    as_known: Annotated[
+        bool, typer.Option("--as-known", help="by what a journal had when each window was over, and what lateness cost")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, with every alert")] = False,
 ) -> None:
     """Judge all windows of the past by rules, and say how much was judged, and what would have alerted."""
     if plot is not None and (sweep is None or not plot.endswith(".svg")):
         raise UserError("--plot draws a --sweep, into a file that ends with .svg")
+    if as_known and (sweep is not None or labels is not None):
+        raise UserError("--as-known goes without --sweep and --labels")
     from tandem.output.backtest_tables import amount_text
     from tandem.pipelines.backtest.judging import backtest as judge
     from tandem.pipelines.backtest.running import chosen_rules, read_history, swept
@@ -66,6 +72,9 @@ def backtest(
     history = read_history(compiled, chosen, files, time.time_ns() // 1000)
     until = parse_time(complete_until, "--complete-until") if complete_until else (history.amount.last or 0) + 1
     say(amount_text(history.amount, until), err=as_json)
+    if as_known:
+        _as_known(compiled, chosen, files, history, parse_time(complete_until, "") if complete_until else None, as_json)
+        return
     if varied is None:
         _print_judged(judge(compiled, history, chosen, until), known, compiled.definition.key, as_json)
         return
@@ -114,3 +123,34 @@ def _draw(name: str, steps: Sequence[Swept], plot: str) -> None:
         Path(plot).write_text(sweep_svg(name, steps), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--plot {plot}: {error.strerror}") from None
+
+
+def _as_known(
+    compiled: CompiledDefinition, rules: Sequence[CompiledRule], places: list[str], history: History,
+    until: int | None, as_json: bool,
+) -> None:  # fmt: skip
+    from tandem.output import known_tables as tables
+    from tandem.pipelines.backtest.as_known import as_known, boundaries_of, lateness_of
+    from tandem.pipelines.backtest.history import files_decoded
+    from tandem.pipelines.backtest.judging import backtest as judge
+    from tandem.pipelines.backtest.running import places_of
+
+    journal, files = places_of(places)
+    if journal is None:
+        raise UserError("--as-known: name the folder of a journal or installation; files don't say what was known when")
+    served = boundaries_of(str(Path(journal).parent), compiled.definition.name)
+    now = time.time_ns() // 1000
+    found = as_known(
+        compiled, rules, journal, served or (lambda cut: cut.generation - 1), until,
+        lambda: files_decoded(compiled, files, now) if files else (),
+    )  # fmt: skip
+    say(tables.known_text([each.known for each in found], served=served is not None), err=as_json)
+    compared = [
+        lateness_of(then, judge(compiled, history, [then.rule], each.until)[0])
+        for each in found
+        for then in each.judged
+    ]
+    if as_json:
+        print_json(tables.known_data(found, compared, compiled.definition.key))
+    else:
+        tables.print_known(console(), compared)

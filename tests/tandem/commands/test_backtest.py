@@ -94,6 +94,8 @@ def test_a_sweep_is_drawn(folder: Path) -> None:
         pytest.param(["--sweep", "least=3:1"], "write NAME=LOW:HIGH", id="sweep-backwards"),
         pytest.param(["--plot", "a.svg"], "--plot draws a --sweep", id="nothing-to-draw"),
         pytest.param(["--labels", "none.csv"], "labels none.csv: No such file", id="no-labels"),
+        pytest.param(["--as-known"], "name the folder of a journal or installation", id="files-know-no-time"),
+        pytest.param(["--as-known", "--sweep", "least=1:3"], "--as-known goes without --sweep", id="no-sweep-as-known"),
         pytest.param(["--complete-until", "soon"], "'soon' is not a time", id="no-time"),
     ],
 )
