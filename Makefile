@@ -180,6 +180,7 @@ bench-backfill: setup
 	run benchmarks $(BENCH); \
 	run benchmarks --jobs clicks_wide,clicks_users --only tandem,polars,duckdb --forms parquet $(BENCH); \
 	run benchmarks.growth --events 1000000,10000000,100000000 $(GROWTH); \
+	run benchmarks.orders --events 1000000,3000000,10000000 --rounds 3; \
 	run benchmarks.parts.halves; \
 	run benchmarks.parts.journal; \
 	run benchmarks.report; \

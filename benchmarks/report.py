@@ -1,8 +1,8 @@
 """Tables and plots of docs/performance.md, drawn from benchmarks/results: `python -m benchmarks.report`.
 
 The page's own words stay: only what stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->` is
-replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, `live`, `firing`, `flink`, or that of another file
-of results, which becomes a plain table.
+replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, `orders`, `live`, `firing`, `flink`, or that of
+another file of results, which becomes a plain table.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.drawing.live_plots import draw_firing, draw_live
+from benchmarks.drawing.order_plots import draw_orders
 from benchmarks.drawing.plots import draw_growth, draw_peers
 from benchmarks.drawing.tables import any_table, growth_tables, machine_text, peers_detail, peers_overview
 from benchmarks.flink_long import draw as draw_flink
@@ -37,13 +38,14 @@ def main(arguments: list[str] | None = None) -> int:
     plots.mkdir(exist_ok=True)
     peers, growth = load("peers", folder=options.results), load("growth", folder=options.results)
     live, firing = load("live", folder=options.results), load("firing", folder=options.results)
-    flink = load("flink", folder=options.results)
+    flink, orders = load("flink", folder=options.results), load("orders", folder=options.results)
     drawn = [
         *draw_peers(peers, plots),
         *draw_growth(growth, plots),
         *draw_live(live, plots),
         *draw_firing(firing, plots),
         *draw_flink(flink, plots),
+        *draw_orders(orders, plots),
     ]
     own: dict[str, Callable[[], str]] = {
         "machine": lambda: machine_text(options.results),
@@ -52,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         "growth": lambda: growth_tables(growth) + _images(drawn, "growth", options.page),
         "live": lambda: any_table(live) + _images(drawn, "live", options.page),
         "flink": lambda: any_table(flink) + _images(drawn, "flink", options.page),
+        "orders": lambda: any_table(orders) + _images(drawn, "orders", options.page),
         "firing": lambda: any_table(firing) + _images(drawn, "firing", options.page),
     }
     text = options.page.read_text(encoding="utf-8")

@@ -8,7 +8,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from benchmarks.drawing.order_plots import draw_orders
 from benchmarks.measuring.order_values import values_of
+from benchmarks.measuring.results import Row
 from benchmarks.orders import duckdb_answers, orders, polars_answers, work_seconds
 
 _LINES = """orders: 3 files, 0 segments: all 3,000,000 events are read in 11 s, their results are being written
@@ -56,6 +58,23 @@ def test_order_and_form_of_the_file_make_no_difference(tmp_path: Path) -> None:
     with pa.ipc.new_file(str(other), table.schema) as writer:
         writer.write_table(table, max_chunksize=100)
     assert values_of([other], "shop", "__tile_start") == values_of([path], "shop", "tile")
+
+
+def test_each_key_has_a_drawing_of_all_engines(tmp_path: Path) -> None:
+    figures = {"work_s": [2.0, 3.0], "cpu_s": [3.0, 4.0], "states": 900_000}
+    disk = {"disk_peak_mb": [190.0], "disk_mb": [120.0]}
+    rows = [
+        Row({"engine": engine, "key": key, "events": events}, {**figures, **(disk if engine == "tandem" else {})})
+        for key in ("shop", "customer")
+        for events in (1_000_000, 3_000_000)
+        for engine in ("tandem", "duckdb")
+    ]
+    drawn = draw_orders(rows, tmp_path)
+    assert [path.name for path in drawn] == ["orders-shop.svg", "orders-customer.svg"]
+    for path in drawn:
+        text = path.read_text()
+        assert all(label in text for label in ("tandem", "duckdb", "linear", "at most", "at the end"))
+    assert draw_orders([], tmp_path) == []
 
 
 def _answers(folder: Path, engine: str) -> Path:

@@ -20,7 +20,7 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.states import block_schema
 from tandem.transforms.batch.counts import Counts
-from tandem.transforms.batch.spilling import PartRef, read_spilled, spill
+from tandem.transforms.batch.spilling import PartRef, forget_spilled, read_spilled, spill
 from tandem.transforms.elements import FoldUpdate
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
 from tandem.transforms.sinks.retrying import retrying
@@ -57,6 +57,10 @@ class WriteLayers(beam.PTransform):  # type: ignore[misc]
     target: LayerTarget
     scratch: str | None = None
     """Folder where states wait for their file; None: the runner's shuffle carries them."""
+    events: str | None = None
+    """Folder on this machine where events have waited for their tile: its disk is freed once all tiles are aggregated.
+    Only for a runner that never goes back to them.
+    """
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
         waiting, assigned_to = _carried(self.scratch)
@@ -64,7 +68,7 @@ class WriteLayers(beam.PTransform):  # type: ignore[misc]
         found = updates | "Cut" >> cut.with_outputs(_STATES, main="waiting")
         states = found[_STATES] | "Total" >> beam.CombinePerKey(sum).with_output_types(tuple[Slot, int])
         assign = beam.ParDo(_Assign(self.target.threshold), beam.pvalue.AsList(states))
-        write = beam.ParDo(_Write(self.definition, self.store, self.batch_run, self.target.place))
+        write = beam.ParDo(_Write(self.definition, self.store, self.batch_run, self.target.place, self.events))
         files = found.waiting | "Assign" >> assign.with_output_types(assigned_to) | "Files" >> beam.GroupByKey()
         return files | "Write" >> write.with_output_types(tuple[int, Counts])
 
@@ -163,13 +167,17 @@ def assigned(states: dict[Slot, int], threshold: int) -> dict[Slot, Part]:
 class _Write(beam.DoFn):  # type: ignore[misc]
     """Each file, or all rows."""
 
-    def __init__(self, definition: Definition, store: str, batch_run: str, place: str) -> None:
+    def __init__(self, definition: Definition, store: str, batch_run: str, place: str, events: str | None) -> None:
         self._definition = definition
         self._store = store
         self._batch_run = batch_run
         self._place = place
+        self._events = events
 
     def process(self, group: tuple[_PartKey, Iterable[Any]]) -> Iterable[tuple[int, Counts]]:
+        if self._events is not None:  # which file a state goes into is known only when all tiles are aggregated
+            forget_spilled(self._events)
+            self._events = None
         part, waiting = Part(*group[0]), list(group[1])
         spilled = waiting and isinstance(waiting[0], PartRef)
         batches = read_spilled(sorted(waiting, key=lambda ref: (ref.file, ref.part.start))) if spilled else waiting

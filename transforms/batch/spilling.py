@@ -11,7 +11,9 @@ import os
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import apache_beam as beam
@@ -21,12 +23,12 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from tandem.formats.files.pieces import storage_of
 from tandem.schemas.columns import KEY
-from tandem.schemas.privacy.files import private
+from tandem.schemas.privacy.files import need_folder, private
 from tandem.transforms.batch.spill_files import Extent, SpillFile, with_plain_keys, write_spill_file
 from tandem.transforms.elements import TileKey
 from tandem.transforms.packing import PackedCoder, pack, unpack
 
-__all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "read_spilled", "spill"]
+__all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "forget_spilled", "read_spilled", "spill"]
 
 SPILL_ROWS: Final = 500_000
 """Events held before they are written."""
@@ -91,6 +93,10 @@ class _Spill(beam.DoFn):  # type: ignore[misc]
         self._held: list[Part] = []
         self._rows = 0
 
+    def setup(self) -> None:
+        if "://" not in self._folder:
+            need_folder(self._folder)
+
     def start_bundle(self) -> None:
         self._held, self._rows = [], 0
 
@@ -143,6 +149,13 @@ def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:
     if len({batch.schema.field(KEY).type for batch in batches}) > 1:
         batches = [with_plain_keys(batch) for batch in batches]
     return batches
+
+
+def forget_spilled(folder: str) -> None:
+    """Free the disk of all files in a folder on this machine, also of those that are open somewhere."""
+    for path in Path(folder).glob("*.arrows"):
+        with suppress(FileNotFoundError):
+            os.truncate(path, 0)
 
 
 class _Files(threading.local):

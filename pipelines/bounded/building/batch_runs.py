@@ -17,7 +17,7 @@ from tandem.pipelines.bounded.publishing import Job
 from tandem.pipelines.bounded.time_units import unit_notes
 from tandem.pipelines.bounded.work_items import work_items
 from tandem.pipelines.scratch import scratch_folder
-from tandem.runners.submission.launching import launch, local_batch_runner, wait
+from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.batch.work import ReadWork, Work
@@ -97,6 +97,7 @@ def build(
     items = pipeline | "Work" >> beam.Create(work).with_output_types(Work)
     definitions = tuple(job.config.definition for job in jobs)
     batches = items | "Input" >> ReadWork(definitions, jobs[0].config.home.journal, board)
+    local = scratch is not None and "://" not in scratch and is_local(options)
     for job in jobs:
-        batches | job.config.definition.name >> BatchView(job, scratch, alone)
+        batches | job.config.definition.name >> BatchView(job, scratch, alone, local)
     return pipeline

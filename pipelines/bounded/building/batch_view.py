@@ -30,6 +30,8 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
     scratch: str | None
     alone: bool = False
     """Nobody waits for the job: it publishes itself what it has built."""
+    local: bool = False
+    """The scratch folder is this machine's own, and so is the runner, which never goes back to events."""
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
         routed = self._routed(batches)
@@ -56,8 +58,9 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         definition, target = config.definition, _layer_target(config)
         batch_run = BatchRunRef(url, work.batch_run, self._parent, work.live_run, work.boundary, config.shards)
-        updates = parts | "Aggregate" >> AggregateTiles(definition, batch_run, self.scratch)
-        write = WriteLayers(definition, url, work.batch_run, target, self.scratch) if target else None
+        events = f"{self.scratch}/events-{work.batch_run}" if self.local else None
+        updates = parts | "Aggregate" >> AggregateTiles(definition, batch_run, events or self.scratch)
+        write = WriteLayers(definition, url, work.batch_run, target, self.scratch, events) if target else None
         layers = [updates | "Layers" >> write] if write else []
         updates |= "States" >> WriteBatchStates(definition, url, work.batch_run, states=target is None)
         return updates, layers

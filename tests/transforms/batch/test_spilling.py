@@ -58,6 +58,16 @@ def test_files_with_codes_and_with_texts_are_read_as_one(tmp_path: Path) -> None
     assert [key for key, _ in rows(batches)] == [*MANY, "a"]
 
 
+def test_what_is_forgotten_takes_no_disk_though_it_is_open(tmp_path: Path) -> None:
+    refs = dict(spill([part(0, ["a"] * 1_000)], str(tmp_path)))
+    assert rows(read_spilled(refs.values()))
+    (tmp_path / "other").write_text("stays")
+    spilling.forget_spilled(str(tmp_path))
+    assert {path.suffix: path.stat().st_size for path in tmp_path.iterdir()} == {".arrows": 0, "": 5}
+    with pytest.raises(SpillError):
+        read_spilled(refs.values())
+
+
 def test_a_part_too_large_for_one_block_is_written_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spill_files, "_MOST", 2_000)
     parts = [part(0, ["a"] * 1_000), part(60, ["b"])]
