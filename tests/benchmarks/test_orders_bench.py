@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.drawing.order_plots import draw_orders
 from benchmarks.measuring.order_values import values_of
-from benchmarks.measuring.results import Row
+from benchmarks.measuring.results import Figure, Row
 from benchmarks.orders import duckdb_answers, orders, polars_answers, work_seconds
 
 _LINES = """orders: 3 files, 0 segments: all 3,000,000 events are read in 11 s, their results are being written
@@ -61,8 +61,8 @@ def test_order_and_form_of_the_file_make_no_difference(tmp_path: Path) -> None:
 
 
 def test_each_key_has_a_drawing_of_all_engines(tmp_path: Path) -> None:
-    figures = {"work_s": [2.0, 3.0], "cpu_s": [3.0, 4.0], "states": 900_000}
-    disk = {"disk_peak_mb": [190.0], "disk_mb": [120.0]}
+    figures: dict[str, Figure] = {"work_s": [2.0, 3.0], "cpu_s": [3.0, 4.0], "states": 900_000}
+    disk: dict[str, Figure] = {"disk_peak_mb": [190.0], "disk_mb": [120.0]}
     rows = [
         Row({"engine": engine, "key": key, "events": events}, {**figures, **(disk if engine == "tandem" else {})})
         for key in ("shop", "customer")
