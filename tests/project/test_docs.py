@@ -1,9 +1,9 @@
 """What the documents show works: commands parse, definitions are right, Python runs, links lead somewhere.
 
-A fenced block's word says what is done with it. `bash`: every `tandem` command is given to its real parser, and on
-the tutorial's page all of it is run. `text` on the tutorial's page: its lines are in the output of the commands above
-it. `python`: it runs, in a folder with a small installation called `data`; in the reference it must compile. `yaml`
-that begins with a name: it is a definition, and passes `tandem check`. `console` and others are only shown.
+A fenced block's word says what is done with it. `bash`: every `tandem` command is given to its real parser; how-to
+pages and the tutorial are run by test_pages.py. `python`: it runs, in a folder with a small installation called
+`data`; in the reference it must compile. `yaml` that begins with a name: it is a definition, and passes
+`tandem check`. `console` and others are only shown.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from processes.ports import free_port
+from documents.blocks import ROOT, Block, blocks
+from documents.by_themselves import BY_THEMSELVES
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
@@ -33,78 +33,10 @@ from tandem.schemas.definition.loading import load
 from tandem.schemas.messages import DeadLetter
 from tandem.views.store import ViewStore
 
-ROOT = Path(__file__).parents[2]
 FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*FRONT, *DOCS]
-TUTORIAL = ROOT / "docs/tutorials/first-answer.md"
-RUNNING = (
-    "alert",
-    "ask-with-sql",
-    "backtest-rules",
-    "files-as-they-are",
-    "runbook",
-    "send-results",
-    "serve",
-    "windows",
-)
-RUN = [TUTORIAL, *(ROOT / f"docs/how-to/{name}.md" for name in RUNNING)]
-"""Pages that are run from their first line to their last."""
-NOT_RUN = {
-    "backfill": "goes on with what live has journaled for hours",
-    "bad-input": "asks an installation that has read bad input for a while",
-    "change-a-definition": "has a live run and a follower side by side, until each is stopped",
-    "dead-letters": "asks an installation with dead letters of a live run",
-    "deploy-on-a-machine": "starts containers and services; tests/deploy/machine has its files",
-    "deploy-on-google-cloud": "makes what costs money; tests/deploy/terraform has its files",
-    "deploy-on-kubernetes": "needs a cluster; tests/deploy/helm has its files",
-    "evolve-a-schema": "shows schemas, no commands",
-    "object-stores": "names buckets that aren't there; tests/pipelines/bounded/test_backfill_of_buckets.py has some",
-    "plan-a-launch": "names clusters and projects that aren't there",
-    "rebuild": "makes an installation anew that has run before; tests/pipelines/bounded/test_rebuild.py does",
-    "reconcile": "repairs what was damaged before; tests/tandem/commands/test_reconcile_commands.py does both",
-    "restart-after-crash": "kills processes; tests/chaos does",
-    "roll-back": "goes back to a publication that an installation had",
-    "run-live": "runs until it is stopped; the tutorial's page is run instead",
-    "run-on-flink": "needs a cluster; tests/flink has one",
-    "test": "runs the test suite",
-    "update-a-running-pipeline": "updates a job on a cluster",
-    "windowed-transforms": "its Python is run; the last command reads until it is stopped",
-    "write-tables": "writes tables of an installation that has run; tests/serving/test_iceberg_tables.py does",
-    "verify": "proves on samples of one's own; tests/tandem/commands/test_verify.py runs its commands",
-}
-"""Why the commands of the other how-to pages aren't: they are parsed all the same.
-
-Pages that are run may name files that they have written themselves.
-"""
 PIPELINES = ("live", "backfill", "publish", "windowed")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def blocks(page: Path, *languages: str) -> list[Block]:
-    found, opened = list[Block](), None
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-        if opened is None and line.startswith("```"):
-            opened = (number, line[3:].strip(), list[str]())
-        elif opened is not None and line.strip() == "```":
-            found.append(Block(page, opened[0], opened[1], "\n".join(opened[2]) + "\n"))
-            opened = None
-        elif opened is not None:
-            opened[2].append(line)
-    assert opened is None, f"{page}:{opened[0]}: a block without an end"
-    return [block for block in found if block.language in languages]
 
 
 def of_all(*languages: str) -> list[Any]:
@@ -151,11 +83,6 @@ def parse_all(script: str) -> None:
         parse(words)
 
 
-def words_of(line: str) -> str:
-    """A line of output without its layout."""
-    return " ".join(line.split())
-
-
 def linked_from(page: Path) -> set[Path]:
     targets = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
     return {(page.parent / target).resolve() for target in targets}
@@ -176,7 +103,7 @@ def test_every_page_is_in_the_index_of_the_site() -> None:
     assert set(listed) == {page for page in pages if not re.match(r"decisions/\d", page)}
 
 
-@pytest.mark.parametrize("block", [b for b in of_all("bash") if b.values[0].page not in RUN])
+@pytest.mark.parametrize("block", [b for b in of_all("bash") if b.values[0].page not in BY_THEMSELVES])
 def test_commands_parse(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     parse_all(block.text)
@@ -261,33 +188,3 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not file.exists() or (anchor and anchor not in headings(file)):
             wrong.append(target)
     assert wrong == []
-
-
-def test_every_how_to_page_is_run_or_says_why_not() -> None:
-    pages = {page.stem for page in (ROOT / "docs/how-to").glob("*.md")}
-    run = {page.stem for page in RUN if page.parent.name == "how-to"}
-    assert pages == run | {*NOT_RUN}
-    assert not run & {*NOT_RUN}
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_pages_from_their_first_line_to_their_last(page: Path, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "examples/clicks", tmp_path / "examples/clicks")
-    port = str(free_port())
-    steps = blocks(page, "bash", "text")
-    script = "".join(block.text for block in steps if block.language == "bash").replace("8085", port)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    environment.pop("TANDEM_HOME", None)
-    ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert ran.returncode == 0, ran.stderr
-    printed = {words_of(line) for line in ran.stdout.splitlines()}
-    shown = [(str(b), words_of(line)) for b in steps if b.language == "text" for line in b.text.splitlines()]
-    assert [(where, line) for where, line in shown if line not in printed] == [], ran.stdout

@@ -1,0 +1,1 @@
+"""The pages below docs/: their blocks, and what pages take for granted before they are run."""
