@@ -198,8 +198,18 @@ _FLEX: Final[tuple[Entry, ...]] = (
         "tandem template flex describe live",
     ),
 )
+_CLASSIC: Final[tuple[Entry, ...]] = (
+    Entry(
+        "build",
+        "platforms.classic_templates.build",
+        "Write a job that is given its parameters when it is started, and their description beside it.",
+        "tandem template classic build backfill --to gs://demo/backfill --project=demo --region=europe-west1",
+        Flags.BEAM_TOO,
+    ),
+)
 TEMPLATE: Final[tuple[Entry, ...]] = (
     Entry("flex", "", "Flex Templates: build, run, describe.", commands=_FLEX),
+    Entry("classic", "", "Classic templates: build.", commands=_CLASSIC),
     Entry(
         "definition",
         "platforms.flex_templates.definition",

@@ -50,6 +50,7 @@ CALLS: Final[dict[str, str]] = {
     "bigquery": "asks BigQuery",
     "store grant": "asks PostgreSQL",
     "template flex run": "asks Dataflow",
+    "template classic build": "asks Dataflow's runner what it thinks of the options",
     "flink status": "asks a Flink",
     "flink stop": "ends processes",
     "flink savepoint": "asks a Flink",

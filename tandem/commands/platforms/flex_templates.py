@@ -15,7 +15,7 @@ from tandem.schemas.errors import UserError
 if TYPE_CHECKING:
     from tandem.runners.options.reading import Arguments
 
-__all__ = ["build", "definition", "describe", "run"]
+__all__ = ["build", "definition", "describe", "run", "write_json"]
 
 NameArgument = Annotated[str, typer.Argument(metavar="TEMPLATE", help="live, backfill, reconcile or publish")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="PLACE", help="a file or gs:// (default: stdout)")]
@@ -53,11 +53,11 @@ def build(
     from tandem.runners.dataflow.templates.metadata import image_spec, metadata_of
 
     if metadata:
-        _write(metadata_of(template), to)
+        write_json(metadata_of(template), to)
         return
     if image is None:
         raise UserError("--image is missing: the template's image, or --metadata for the parameters alone")
-    _write(image_spec(template, image), to)
+    write_json(image_spec(template, image), to)
 
 
 def run(
@@ -131,7 +131,8 @@ def _typed(name: str, value: str, kind: type) -> Any:
     return kind(value)
 
 
-def _write(value: dict[str, Any], to: str | None) -> None:
+def write_json(value: dict[str, Any], to: str | None) -> None:
+    """To stdout, a file, or an object of a bucket. Raises UserError, PlaceError."""
     _put(json.dumps(value, indent=1, ensure_ascii=False) + "\n", to)
 
 

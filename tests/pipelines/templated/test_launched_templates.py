@@ -6,6 +6,7 @@ service's part is Prism with a pool of workers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,12 @@ from processes import emulated
 from samples import sales
 from samples.sales import START, TILE, Sale
 from servers.dataflow_service import ended_states, staged_job, worker_pool
+from servers.harness_pool import harness_pool
 from servers.object_servers import ObjectServer, server_of
 from servers.postgres_server import postgres_server
+from typer.testing import CliRunner
 
+from tandem.app import app
 from tandem.emulator.server import EmbeddedPubSub
 from tandem.pipelines.launchables import launchable
 from tandem.pipelines.planning.launch import launch
@@ -142,6 +146,26 @@ def test_reconciling_is_a_job_of_one_step(cloud: Cloud) -> None:
         with store.database.write() as connection:  # as damage would
             connection.execute(sa.text("DELETE FROM batch_states WHERE tile = (SELECT min(tile) FROM batch_states)"))
         job, pipeline = cloud.launch("reconcile", deep="true")
+        assert ended_states(job, pipeline, workers)[-1] == "DONE"
+    assert cloud.answers() == expected(items)
+
+
+def test_a_classic_template_gets_its_parameters_when_it_is_started(cloud: Cloud) -> None:
+    items, place = some(30), cloud.place("templates/backfill")
+    cloud.put("in/a.jsonl", lines(items))
+    flags = [f"--{name}_location={cloud.place(name)}" for name in ("temp", "staging")]
+    words = ["--project=demo", "--region=europe-west1", f"--sdk_container_image={IMAGE}", "--no_auth", *flags]
+    done = CliRunner().invoke(app, ["template", "classic", "build", "backfill", "--to", place, *words])
+    assert done.exit_code == 0, done.output
+    metadata = location(f"{place}_metadata")
+    assert {"definition", "files"} <= {
+        each["name"] for each in json.loads(objects_at(metadata).get(metadata.key))["parameters"]
+    }
+    job, pipeline = staged_job(place)
+    options = job["environment"]["sdkPipelineOptions"]["options"]
+    options |= {"definition": cloud.place("sales.yaml"), "files": cloud.place("in/*")}  # as the service adds them
+    options |= {"home": cloud.place("home"), "store": cloud.store}
+    with harness_pool(cloud.folder, options) as workers:
         assert ended_states(job, pipeline, workers)[-1] == "DONE"
     assert cloud.answers() == expected(items)
 
