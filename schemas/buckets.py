@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALL_BUCKETS",
     "BUCKETS",
+    "SHARDS_A_WORKER",
     "bucket_of",
     "buckets_of",
     "buckets_of_hashes",
@@ -34,6 +35,9 @@ __all__ = [
 
 BUCKETS: Final = 256
 """How many there are, for ever."""
+
+SHARDS_A_WORKER: Final = 4
+"""Unless a run is told otherwise: so few that they cost little, so many that they can be dealt out evenly."""
 
 ALL_BUCKETS: Final = range(BUCKETS)
 """Those of a run that has one shard."""

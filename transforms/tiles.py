@@ -2,23 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
+from tandem.schemas.buckets import BUCKETS
 from tandem.schemas.columns import LATE
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
 from tandem.transforms.routing.replay_outcomes import EarlierLetters
-from tandem.transforms.routing.tiles import route
+from tandem.transforms.routing.tiles import Agreed, route
 from tandem.transforms.sinks.retrying import retrying
 from tandem.views.storage.opening import open_store
 
-__all__ = ["DEAD", "LATE_COPIES", "TALLIES", "LetterSource", "RouteToTiles"]
+__all__ = ["DEAD", "LATE_COPIES", "TALLIES", "LetterSource", "RouteToTiles", "SpreadRun"]
 
 TALLIES = "tallies"
 DEAD = "dead"
@@ -46,6 +49,31 @@ class LetterSource:
         return EarlierLetters(self.boundary, noted)
 
 
+@dataclass(frozen=True, slots=True)
+class SpreadRun:
+    """The run whose workers agree in the view store how they spread shards."""
+
+    store: str
+    """URL of the view store."""
+    run: str
+    """A live run, or a batch run."""
+
+    def agreed(self, version: str) -> Agreed:
+        """Asked once a process and run."""
+
+        def loads(buckets: npt.NDArray[np.uint8]) -> tuple[int, ...] | None:
+            place = (self.store, version, self.run)
+            if place not in _AGREED:
+                seen = np.bincount(buckets, minlength=BUCKETS).tolist()
+                _AGREED[place] = retrying(lambda: open_store(self.store).bucket_loads.agreed(version, self.run, seen))
+            return _AGREED[place]
+
+        return loads
+
+
+_AGREED: Final[dict[tuple[str, str, str], tuple[int, ...] | None]] = {}
+
+
 @dataclass
 class RouteToTiles(beam.PTransform):  # type: ignore[misc]
     """Events by tile and shard, each part with its tile's start as its timestamp.
@@ -63,17 +91,28 @@ class RouteToTiles(beam.PTransform):  # type: ignore[misc]
     letters: LetterSource | None = None
     """Where it is noted which originals of replays are dead letters; needed where copies aren't removed."""
 
+    run: SpreadRun | None = None
+    """Who spreads the shards by what comes; None: each worker gets as many as the others."""
+
     def expand(self, batches: beam.PCollection[SourceBatch]) -> Any:
         part = tuple[TileKey, pa.RecordBatch]
-        routing = beam.ParDo(_Route(self.definition, self.shards, self.after, self.letters)).with_output_types(
-            part, late_copies=part, tallies=SegmentTally, dead=DeadLetterBatch
-        )
+        routing = beam.ParDo(
+            _Route(self.definition, self.shards, self.after, self.letters, self.run)
+        ).with_output_types(part, late_copies=part, tallies=SegmentTally, dead=DeadLetterBatch)
         return batches | "Route" >> routing.with_outputs(LATE_COPIES, TALLIES, DEAD, main="parts")
 
 
 class _Route(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, definition: Definition, shards: int, after: int, letters: LetterSource | None = None) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        shards: int,
+        after: int,
+        letters: LetterSource | None = None,
+        run: SpreadRun | None = None,
+    ) -> None:
         self._definition = definition
+        self._run = run
         self._letters = letters
         self._shards = shards
         self._after = after
@@ -87,7 +126,8 @@ class _Route(beam.DoFn):  # type: ignore[misc]
         if batch.source != self._definition.source.version or 0 < batch.generation <= self._after:
             return
         earlier = self._letters.earlier(self._definition.version) if self._letters is not None else None
-        routed = route(self._compiled, self._shards, batch, earlier)
+        agreed = self._run.agreed(self._definition.version) if self._run is not None else None
+        routed = route(self._compiled, self._shards, batch, earlier, agreed)
         for key, part in routed.parts:
             # A tile is late as a whole. Its window may be closed for good, and the runner would drop what comes for it.
             if part.column(LATE)[0].as_py():

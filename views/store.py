@@ -8,6 +8,7 @@ from typing import cast
 
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.runs import BatchRuns
+from tandem.views.bucket_loads import BucketLoads
 from tandem.views.dead_letters.writing import DeadLetters
 from tandem.views.decisions import tables as _decisions  # noqa: F401  (as those of the outbox)
 from tandem.views.definitions import Definitions
@@ -36,6 +37,7 @@ class ViewStore:
     dead_letters: DeadLetters
     publishing: Publishing
     residues: Residues
+    bucket_loads: BucketLoads
 
     def __init__(self, url: str, *, clock: Clock = wall_clock, create: bool = True) -> None:
         """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; an empty one is made where `create`
@@ -55,6 +57,7 @@ class ViewStore:
         self.dead_letters = DeadLetters(database, chains, clock)
         self.publishing = Publishing(database, chains, clock)
         self.residues = Residues(database, chains)
+        self.bucket_loads = BucketLoads(database)
 
     @contextmanager
     def at_one_instant(self) -> Iterator[ViewStore]:

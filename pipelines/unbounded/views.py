@@ -22,7 +22,7 @@ from tandem.transforms.fold.fold import FoldTiles
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.routing.panes import GatherPanes, LatePanes
 from tandem.transforms.sinks.views import WriteDeadLetters, WriteLiveStates, WriteSegmentTallies
-from tandem.transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles
+from tandem.transforms.tiles import DEAD, LATE_COPIES, TALLIES, LetterSource, RouteToTiles, SpreadRun
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
@@ -38,7 +38,9 @@ def fold_into_views(
 ) -> beam.PCollection:
     """One definition's live view, but for its dead letters (PCollection[DeadLetterBatch]), which are given back."""
     letters = LetterSource(live_run.store, base_boundary, live_run.base_batch_run, live_run.run)
-    routed = batches | "Route" >> RouteToTiles(definition, live_run.shards, base_boundary, letters)
+    routed = batches | "Route" >> RouteToTiles(
+        definition, live_run.shards, base_boundary, letters, SpreadRun(live_run.store, live_run.run)
+    )
     panes = routed.parts | "Panes" >> GatherPanes(definition), routed[LATE_COPIES] | "LatePanes" >> LatePanes()
     updates = panes | "All" >> beam.Flatten() | "Fold" >> FoldTiles(definition, live_run)
     _ = updates | "States" >> WriteLiveStates(definition, live_run)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, StandardOptions
 
 from tandem.journal.runs.manifests import RunManifest
-from tandem.schemas.buckets import BUCKETS
+from tandem.schemas.buckets import BUCKETS, SHARDS_A_WORKER
 from tandem.schemas.errors import UserError
 
 __all__ = ["check_shards", "shards_for"]
 
 
 def shards_for(asked: int | None, options: PipelineOptions) -> int:
-    """As many as asked for, else as many as Flink is parallel; 1 where that isn't known, and on this machine."""
+    """As many as asked for, else four times as many as Flink is parallel; 1 for one worker, and on this machine.
+
+    With so many they can be dealt to workers so that each gets equally much, whatever keys are most wanted.
+    """
     if asked is not None:
         return asked
     if not (options.view_as(StandardOptions).runner or "").endswith("FlinkRunner"):
         return 1
-    return min(max(int(options.view_as(FlinkRunnerOptions).parallelism), 1), BUCKETS)
+    parallelism = int(options.view_as(FlinkRunnerOptions).parallelism)
+    return min(parallelism * SHARDS_A_WORKER, BUCKETS) if parallelism > 1 else 1
 
 
 def check_shards(asked: int | None, run: RunManifest) -> None:

@@ -2,21 +2,28 @@
 
 Flink gives each key to a worker by a hash. A hot tile has but a few shards, so by chance most of them might share one
 worker. So the number that stands for a shard in a key is chosen among some of equal meaning: first bucket plus a
-multiple of 256, such that Flink's hash puts each shard of a tile into its own range of key groups. Where shards are a
-multiple of Flink's parallelism, its workers get equally many. To other runners it is one number like another.
+multiple of 256, such that Flink's hash puts each shard of a tile into its own range of key groups. To other runners it
+is one number like another.
+
+Which range is a shard's goes by what comes for its buckets, as the run's workers agreed (`views.bucket_loads`): shards
+are dealt so that workers get equally much. Where nothing is known, each gets as many as the others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
 from apache_beam.coders import TupleCoder, VarIntCoder
 
-from tandem.schemas.buckets import BUCKETS
+from tandem.schemas.buckets import BUCKETS, SHARDS_A_WORKER, first_bucket
 from tandem.transforms.elements import TileKey
 
-__all__ = ["key_group", "place_of", "spread"]
+__all__ = ["Groups", "groups_of", "key_group", "place_of", "spread"]
+
+Groups = tuple[tuple[int, int], ...]
+"""By shard the range of key groups that its keys lie in."""
 
 _KEY_GROUPS: Final = 128
 """Flink's default of the maximal parallelism, up to 85 parallel."""
@@ -25,14 +32,46 @@ _MOST: Final = 64
 _CODER: Final = TupleCoder((VarIntCoder(), VarIntCoder()))
 
 
+@lru_cache(maxsize=256)
+def groups_of(shards: int, loads: tuple[int, ...] | None = None) -> Groups:
+    """Where the keys of each shard are to lie, given what comes for each bucket, if that is known."""
+    if loads is None:
+        return tuple((shard * _KEY_GROUPS // shards, (shard + 1) * _KEY_GROUPS // shards) for shard in range(shards))
+    # one more for each bucket: of what hasn't come yet there may be more than nothing
+    of_shard = {
+        shard: sum(loads[first_bucket(shard, shards) : first_bucket(shard + 1, shards)]) + BUCKETS // shards
+        for shard in range(shards)
+    }
+    found = dict(_dealt(of_shard, list(of_shard), 0, _KEY_GROUPS, max(shards // SHARDS_A_WORKER, 1)))
+    return tuple(found[shard] for shard in range(shards))
+
+
+def _dealt(
+    loads: dict[int, int], shards: list[int], low: int, high: int, workers: int
+) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Each of some shards with its range, out of a range that so many workers share: they get equally much, nearly."""
+    ways = next((n for n in range(2, workers + 1) if workers % n == 0), 2)
+    if len(shards) < 2 or high - low < ways:
+        yield from ((shard, (low, high)) for shard in shards)
+        return
+    parts: list[list[int]] = [[] for _ in range(ways)]
+    totals = [0] * ways
+    for shard in sorted(shards, key=lambda shard: -loads[shard]):
+        least = totals.index(min(totals))
+        parts[least].append(shard)
+        totals[least] += loads[shard]
+    borders = [*(low - (low - high) * part // ways for part in range(ways)), high]
+    for part, mine in enumerate(parts):
+        yield from _dealt(loads, mine, borders[part], borders[part + 1], max(workers // ways, 1))
+
+
 @lru_cache(maxsize=4096)
-def spread(place: TileKey, shards: int) -> TileKey:
+def spread(place: TileKey, shards: int, groups: Groups | None = None) -> TileKey:
     """The key of a tile and the first bucket of a shard."""
     tile, first = place
     if shards == 1:
         return place
-    shard = first * shards // BUCKETS
-    low, high = shard * _KEY_GROUPS // shards, (shard + 1) * _KEY_GROUPS // shards
+    low, high = (groups or groups_of(shards))[first * shards // BUCKETS]
     for number in range(first, first + _MOST * shards * BUCKETS, BUCKETS):
         if low <= key_group((tile, number)) < max(high, low + 1):
             return tile, number

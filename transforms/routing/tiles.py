@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -21,7 +22,7 @@ from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import DeadLetter
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
 from tandem.transforms.routing.replay_outcomes import EarlierLetters, find_replays, outcomes_of, repeated
-from tandem.transforms.routing.spreading import spread
+from tandem.transforms.routing.spreading import Groups, groups_of, spread
 from tandem.transforms.sources.reader_epochs import stamped
 
 __all__ = ["Routed", "late_rows", "route", "tile_of"]
@@ -30,6 +31,8 @@ _NONE: Final = np.zeros(0, np.int64)
 
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Agreed = Callable[[npt.NDArray[np.uint8]], "tuple[int, ...] | None"]
+"""Given the buckets of a batch's events: what all workers take to come for each bucket; None: nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,16 @@ def late_rows(tiles: Times, size: int, lateness: int, watermark: int | None) -> 
 
 
 def route(
-    compiled: CompiledDefinition, shards: int, batch: SourceBatch, earlier: EarlierLetters | None = None
+    compiled: CompiledDefinition,
+    shards: int,
+    batch: SourceBatch,
+    earlier: EarlierLetters | None = None,
+    agreed: Agreed | None = None,
 ) -> Routed:
     """Filter, derive and key the events of a batch, set the late ones apart, and split the rest by tile and shard.
 
-    `earlier` is asked about originals of replays where the definition doesn't remove copies.
+    `earlier` is asked about originals of replays where the definition doesn't remove copies. `agreed`: what workers
+    spread shards by.
     """
     definition = compiled.definition
     prepared = compiled.prepare(batch.decoded.events)
@@ -72,7 +80,7 @@ def route(
     late_tiles, late_counts = np.unique(tiles[late], return_counts=True) if late.any() else (_NONE, _NONE)
     # A copy of a late event may yet be in time, in another lane: the fold must know of it.
     chosen = np.arange(len(tiles)) if definition.deduplicate else np.flatnonzero(~late & ~again)
-    parts = _split(compiled, shards, batch, prepared, tiles, late, chosen)
+    parts = _split(compiled, shards, batch, prepared, tiles, late, chosen, agreed)
     tally = SegmentTally(
         position=batch.position,
         number=batch.number,
@@ -110,13 +118,17 @@ def _split(
     tiles: Times,
     late: Flags,
     chosen: npt.NDArray[np.int64],
+    agreed: Agreed | None,
 ) -> tuple[tuple[TileKey, pa.RecordBatch], ...]:
     if not len(chosen):
         return ()
     events = _identified(compiled, batch, prepared).append_column(LATE, pa.array(late))
     places, shard = (tiles - tiles.min()) // compiled.definition.tile, np.zeros(len(tiles), np.int64)
+    groups: Groups | None = None
     if shards > 1:
-        shard = shards_of(buckets_of(events.column(KEY)), shards)
+        buckets = buckets_of(events.column(KEY))
+        shard = shards_of(buckets, shards)
+        groups = groups_of(shards, agreed(buckets) if agreed is not None else None)
         places = places * shards + shard
     order = chosen[_sorted_places(places[chosen])]
     tiles, shard, places = tiles[order], shard[order], places[order]
@@ -124,7 +136,10 @@ def _split(
     borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
     events = stamped(events, {batch.position: batch.opening} if batch.opening is not None else {})
     return tuple(
-        (spread((int(tiles[start]), first_bucket(int(shard[start]), shards)), shards), events.slice(start, end - start))
+        (
+            spread((int(tiles[start]), first_bucket(int(shard[start]), shards)), shards, groups),
+            events.slice(start, end - start),
+        )
         for start, end in pairwise(borders)
     )
 

@@ -14,6 +14,7 @@ from tandem.schemas.errors import StoreError
 from tandem.views.answers.merging import StoredRow
 from tandem.views.batch.chains import Chains
 from tandem.views.batch.rows import Below, Place, PreparedBatch
+from tandem.views.bucket_loads import open_loads
 from tandem.views.layers.catalog import layer_files
 from tandem.views.layers.reading import rows_of_keys, rows_of_span
 from tandem.views.live.conservation import batch_residues
@@ -83,6 +84,7 @@ def start_batch_run(
         created_at=now,
     )
     connection.execute(insert)
+    open_loads(database, connection, definition, batch_run)
     if live is not None:
         _note_left_out(database, connection, lock_batch_run(connection, batch_run))
 

@@ -48,6 +48,7 @@ class LiveRuns:
             definition = lookups.definition_row(connection, version).id
             base = writing.base_of(connection, base_batch_run)
             writing.start_live_run(
+                self.database,
                 connection,
                 definition=definition,
                 run=run,

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from tandem.schemas.errors import RunDroppedError, StoreError
 from tandem.schemas.states import Measures
+from tandem.views.bucket_loads import open_loads
 from tandem.views.dead_letters.writing import note_segments
 from tandem.views.live.attempts import of_this_attempt
 from tandem.views.live.rows import state_rows
@@ -48,6 +49,7 @@ def signed(number: int) -> int:
 
 
 def start_live_run(
+    database: Database,
     connection: sa.Connection,
     *,
     definition: int,
@@ -78,6 +80,7 @@ def start_live_run(
     )
     started = connection.execute(known).scalar_one()
     connection.execute(live_shards.insert().values(run=started, shard=-1, updated_at=now))
+    open_loads(database, connection, definition, run)
 
 
 def lock_live_run(connection: sa.Connection, version: str, run: str, *, exclusive: bool = False) -> sa.Row[Any]:

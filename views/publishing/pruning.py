@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tandem.views.batch.chains import Chains
+from tandem.views.bucket_loads import forget_loads
 from tandem.views.layers.removing import GRACE, NOTHING_SWEPT, Swept, forget_files, sweep
 from tandem.views.layers.tables import batch_files
 from tandem.views.live.run_locks import lock_run
@@ -73,6 +74,7 @@ def prune(database: Database, chains: Chains, name: str, keep: int, now: int, gr
             dropped, base = _mark_old_batch(connection, chains, definition, kept)
             old_batch += dropped
             bases |= base
+        forget_loads(connection)
     live_rows += sum(delete_live_run(database, run) for run in old_live)
     batch_rows = sum(delete_batch_run(database, run, now) for run in old_batch)
     batch_rows += sum(_settle(database, chains, base) for base in sorted(bases))

@@ -17,7 +17,7 @@ from tandem.transforms.batch.early_times import CountEarlyTimes
 from tandem.transforms.batch.layers import LayerTarget, WriteLayers
 from tandem.transforms.elements import FoldUpdate, SegmentTally, SourceBatch
 from tandem.transforms.sinks.views import WriteBatchStates, WriteDeadLetters
-from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles
+from tandem.transforms.tiles import DEAD, TALLIES, LetterSource, RouteToTiles, SpreadRun
 
 __all__ = ["BatchView"]
 
@@ -46,7 +46,8 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
         """Parts of tiles and tallies; dead letters are written."""
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         letters = LetterSource(url, work.parent.boundary if work.parent else 0, self._parent)
-        routed = batches | "Route" >> RouteToTiles(config.definition, config.shards, letters=letters)
+        run = SpreadRun(url, work.batch_run)
+        routed = batches | "Route" >> RouteToTiles(config.definition, config.shards, letters=letters, run=run)
         write = WriteDeadLetters(config.definition, config.home.dead_letters, url, work.batch_run)
         _ = routed[DEAD] | "DeadLetters" >> write
         return routed

@@ -83,7 +83,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         "parts of each tile, for workers side by side",
         metavar="N",
         read=shard_count,
-        otherwise="the runner's parallelism; 1 on this machine",
+        otherwise="four times the runner's parallelism; 1 for one worker",
         pattern=WHOLE,
     ),
     Flag(

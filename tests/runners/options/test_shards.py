@@ -16,7 +16,7 @@ from tandem.schemas.errors import UserError
     [
         pytest.param(None, [], 1, id="on this machine"),
         pytest.param(3, [], 3, id="on this machine, as asked for"),
-        pytest.param(None, ["--runner=FlinkRunner", "--parallelism=6"], 6, id="as parallel as Flink"),
+        pytest.param(None, ["--runner=FlinkRunner", "--parallelism=6"], 24, id="four for each worker of Flink"),
         pytest.param(None, ["--runner=FlinkRunner"], 1, id="Flink, whose parallelism isn't known"),
         pytest.param(None, ["--runner=FlinkRunner", "--parallelism=1000"], 256, id="never more than buckets"),
         pytest.param(2, ["--runner=FlinkRunner", "--parallelism=6"], 2, id="on Flink, as asked for"),
