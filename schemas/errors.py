@@ -198,6 +198,11 @@ class TooManyBadError(TandemError):
 class DeliveryError(TandemError):
     """An output takes no results now, whatever they are: they wait in the outbox and are tried again."""
 
+    def __init__(self, message: str = "", *, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+        """Seconds that the receiver asks to be left alone for."""
+
 
 class OvertakenError(TandemError):
     """Another attempt of the same run wrote more while this one caught up; trying the bundle again sees that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tandem.views.store import ViewStore
 
 __all__ = ["Delivered", "Deliverer", "holder_name"]
 
+_TURN: Final = 5.0
+"""Seconds that an output which takes one message a request may keep the others waiting, and one request more."""
 _AT_ONCE: Final = 2_000
 
 
@@ -67,11 +70,12 @@ class Deliverer:
             due = outputs_due(connection, self.name, self._clock())
         for output in due:
             try:
-                more = self._send_all(output)
+                each = getattr(self._writer(output), "one_by_one", False)
+                more = self._send_each(output) if each else self._send_all(output)
                 sent, refused = sent + more[0], refused + more[1]
             except DeliveryError as error:
                 failed.append(f"{output}: {error}")
-                self._note_failure(output, str(error))
+                self._note_failure(output, error)
         return Delivered(made, sent, refused, tuple(failed))
 
     def close(self) -> None:
@@ -120,14 +124,34 @@ class Deliverer:
                 break
         return sent, refused
 
+    def _send_each(self, output: str) -> tuple[int, int]:
+        """As `_send_all`, of an output that takes one message a request: each is forgotten once it is sent, so that it
+        isn't sent again for the next one's sake, and a slow receiver lets the other outputs have their turn.
+        """
+        done: Sent | None = None
+        sent = refused = 0
+        begun = time.monotonic()
+        while self._holds() and self._lease is not None:
+            messages = take_messages(self._store.database, self._lease, output, 1, done, self._clock())
+            if messages is None:
+                self._lease = None
+                break
+            if done is not None:
+                sent, refused = sent + 1 - len(done.refused), refused + len(done.refused)
+            if not messages or (done is not None and time.monotonic() - begun > _TURN):
+                break
+            done = Sent(messages[:1], self._writer(output).send(messages[:1]))
+        return sent, refused
+
     def _writer(self, output: str) -> RecordWriter:
         if output not in self._writers:
             self._writers[output] = writer_of(output, self._compiled)
         return self._writers[output]
 
-    def _note_failure(self, output: str, error: str) -> None:
+    def _note_failure(self, output: str, error: DeliveryError) -> None:
         if self._lease is not None:
-            note_failure(self._store.database, self._lease, output, error, self._clock())
+            after = int(error.after * 1e6)
+            note_failure(self._store.database, self._lease, output, str(error), self._clock(), after)
 
 
 @dataclass(frozen=True)

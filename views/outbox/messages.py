@@ -32,6 +32,7 @@ DEAD: Final = "dead"
 REPLACEABLE: Final = '"timing":"EARLY"'
 """In the payload of what gives way to the next state while nobody can have seen it; all else waits as it is."""
 _LONGEST_WAIT: Final = 300 * SECOND
+_LONGEST_ASKED: Final = 3_600 * SECOND
 _IN_ONE: Final = 400
 
 
@@ -160,15 +161,25 @@ def _forget(connection: sa.Connection, ordinals: Sequence[int]) -> None:
         connection.execute(result_outbox.delete().where(some), {"some": ordinals[at : at + _IN_ONE]})
 
 
-def note_failure(database: Database, lease: Lease, output: str, error: str, now: int) -> None:
-    """An output takes nothing in: it is tried again after 1 s, then twice as long each time, up to 5 minutes."""
+def note_failure(database: Database, lease: Lease, output: str, error: str, now: int, after: int = 0) -> None:
+    """An output takes nothing in: it is tried again after 1 s, then twice as long each time, up to 5 minutes.
+
+    `after`: microseconds that it asks to be left alone for; up to an hour it is.
+    """
     with held(database, lease) as connection:
         if connection is not None:
-            _note_output(database, connection, lease.name, output, 0, error, now)
+            _note_output(database, connection, lease.name, output, 0, error, now, min(after, _LONGEST_ASKED))
 
 
 def _note_output(
-    database: Database, connection: sa.Connection, name: str, output: str, sent: int, error: str | None, now: int
+    database: Database,
+    connection: sa.Connection,
+    name: str,
+    output: str,
+    sent: int,
+    error: str | None,
+    now: int,
+    after: int = 0,
 ) -> None:
     p = result_outputs.c
     insert = database.insert(result_outputs).on_conflict_do_nothing()
@@ -178,7 +189,7 @@ def _note_output(
     failures = connection.execute(sa.select(p.failures).where(mine)).scalar_one()
     values = {"sent": p.sent + sent, "failures": 0, "next_at": 0, "error": "", "changed_at": now}
     if error is not None:
-        wait = min(SECOND << min(failures, 20), _LONGEST_WAIT)
+        wait = max(min(SECOND << min(failures, 20), _LONGEST_WAIT), after)
         values = {"failures": failures + 1, "next_at": now + wait, "error": error, "changed_at": now}
     connection.execute(result_outputs.update().where(mine).values(values))
 

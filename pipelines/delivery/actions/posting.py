@@ -14,8 +14,10 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -45,6 +47,8 @@ class Reply:
     status: int
     text: str
     """The beginning of its body, on one line."""
+    after: float = 0.0
+    """Seconds that it asks to be left alone for (Retry-After)."""
 
 
 def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], seconds: float = _SECONDS) -> Reply:
@@ -61,12 +65,24 @@ def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], 
         connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
         answer = connection.getresponse()
         text = answer.read(_MOST_BYTES).decode(errors="replace")
-        return Reply(answer.status, " ".join(text.split())[:200])
+        return Reply(answer.status, " ".join(text.split())[:200], _seconds(answer.getheader("Retry-After")))
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DeliveryError(f"{_shown(url)}: {_reason(error, connection.aborted, seconds)}") from error
     finally:
         late.cancel()
         connection.close()
+
+
+def _seconds(text: str | None) -> float:
+    """Of a Retry-After, in seconds or as a date; 0 for none, and for what is neither."""
+    if text is None:
+        return 0.0
+    if text.strip().isascii() and text.strip().isdigit():
+        return float(text.strip()[:9])
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def checked_addresses(host: str, port: int, allowed: tuple[str, ...] = ()) -> list[Address]:

@@ -39,7 +39,7 @@ class AlertmanagerWriter:
         if 200 <= reply.status < 300:
             return {}
         if may_come_again(reply):
-            raise DeliveryError(f"answered {reply.status}: {reply.text}")
+            raise DeliveryError(f"answered {reply.status}: {reply.text}", after=reply.after)
         if len(messages) == 1:
             return {messages[0].ordinal: f"answered {reply.status}: {reply.text}"}
         refused: dict[int, str] = {}

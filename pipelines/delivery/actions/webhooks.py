@@ -29,6 +29,9 @@ Send = Callable[[HttpTarget, str, bytes, Mapping[str, str]], Reply]
 class WebhookWriter:
     """Posts to one URL, one message a request, in order."""
 
+    one_by_one: Final = True
+    """What was taken in is noted before what comes after it fails, or takes long."""
+
     def __init__(self, target: HttpTarget, send: Send = post, clock: Callable[[], float] = time.time) -> None:
         self._target, self._send, self._clock = target, send, clock
         self._tries: Counter[str] = Counter()
@@ -41,7 +44,7 @@ class WebhookWriter:
             try:
                 reply = self._send(self._target, self._target.url, body, self._headers(message, body))
                 if may_come_again(reply):
-                    raise DeliveryError(f"answered {reply.status}: {reply.text}")
+                    raise DeliveryError(f"answered {reply.status}: {reply.text}", after=reply.after)
             except DeliveryError as error:
                 self._tries[message.id] += 1
                 if self._tries[message.id] < _MOST_TRIES:
