@@ -183,6 +183,7 @@ bench-backfill: setup
 	run benchmarks.orders --events 1000000,3000000,10000000 --rounds 3; \
 	run benchmarks.parts.halves; \
 	run benchmarks.parts.journal; \
+	run benchmarks.parts.rebuild; \
 	run benchmarks.report; \
 	exit $$failed
 

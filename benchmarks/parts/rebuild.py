@@ -1,4 +1,4 @@
-"""How long making a view store anew takes: `python -m benchmarks.rebuild [--files N] [--journal N]`.
+"""How long making a view store anew takes: `python -m benchmarks.parts.rebuild [--files N] [--journal N]`.
 
 A home takes in files of clicks (Parquet) and a journal (JSON messages), which is timed. Then its store is lost, with
 all that lies below `layers/`; then it is one of a schema before, which is refused; then a segment of the journal is
