@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from importlib.abc import MetaPathFinder
 from typing import Annotated, Final
 
 import typer
@@ -54,6 +56,22 @@ def _versions() -> str:
     return f"tandem {version('tandem-beam')} (Apache Beam {beam}, Python {python})"
 
 
+_WITHOUT_PANDAS: Final = frozenset({"query", "status", "alerts", "results", "publications", "keys", "check"})
+
+
 def main() -> None:
     """Run the command line; what goes wrong is one line and an exit code."""
+    if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS:
+        sys.meta_path.insert(0, _NoPandas())
     app()
+
+
+class _NoPandas(MetaPathFinder):
+    """Arrow imports pandas, where it is installed, to see whether what it is given is of pandas: half a second for
+    who asks once.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """None for every other module."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name=fullname)

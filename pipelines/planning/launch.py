@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import grpc
 
@@ -14,16 +15,28 @@ from tandem.pipelines.planning.gate import gate
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.report import show_dry_run
 from tandem.runners.options.flags.table import flag_named
-from tandem.runners.options.reading import read_arguments, wants_help
+from tandem.runners.options.reading import Arguments, read_arguments, wants_help
 from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.remote_runs import code_of
-from tandem.schemas.errors import TandemError
+from tandem.schemas.errors import TandemError, UserError
 from tandem.schemas.privacy.umask import keep_private
 
 __all__ = ["entry", "launch"]
 
 
-def launch(pipeline: Launchable, arguments: Sequence[str]) -> None:
+Beside = Callable[[Arguments], AbstractContextManager[None]]
+"""What goes on as long as a pipeline runs."""
+
+
+@contextmanager
+def _nothing(read: Arguments) -> Iterator[None]:
+    """Beside a pipeline that is run as a module; nothing that was asked for is left out without a word."""
+    if read.has("metrics_port"):
+        raise UserError("--metrics-port: `tandem live` serves metrics, its module alone doesn't")
+    yield
+
+
+def launch(pipeline: Launchable, arguments: Sequence[str], beside: Beside = _nothing) -> None:
     """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent. Raises TandemError."""
     if wants_help(arguments):
         print_help(pipeline.name)
@@ -32,6 +45,11 @@ def launch(pipeline: Launchable, arguments: Sequence[str]) -> None:
     if flag_named(pipeline.name, "dry-run").of_beam and read["dry_run"]:
         show_dry_run(pipeline, read)
         return
+    with beside(read):
+        _run(pipeline, read)
+
+
+def _run(pipeline: Launchable, read: Arguments) -> None:
     passed = gate(pipeline, read)
     for finding in passed.warnings:
         say(f"{finding.level}: {finding.line()}", err=True)

@@ -9,9 +9,7 @@ from typing import Final, TypeVar
 import pyarrow as pa
 
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.expressions.compiler import Compiler
 from tandem.schemas.expressions.nodes import Frame, Node, as_array
-from tandem.schemas.expressions.parsing import parse
 from tandem.schemas.expressions.types import NULL
 
 __all__ = ["Expression", "compile_expression", "evaluate_rows"]
@@ -68,6 +66,10 @@ def compile_expression(text: str, schema: pa.Schema, field: str, zero_division: 
     """
 
     def compiled() -> Node:
+        # the parser takes 0.2 s to import, and most questions have no expression
+        from tandem.schemas.expressions.compiler import Compiler
+        from tandem.schemas.expressions.parsing import parse
+
         return Compiler(schema, field, zero_division=zero_division).node(parse(text, field))
 
     node = _on_own_stack(compiled)

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from tandem.schemas.definition.suggestions import suggestion
@@ -96,20 +97,10 @@ def _framework(service: Service) -> FastAPI:
     )
     app.state.service = service
     outcomes = alerts, silences, results, backtests
-    for routes in (
-        definitions,
-        exports,
-        explaining,
-        sql,
-        watching,
-        *outcomes,
-        installation,
-        health,
-        kinds,
-        pages,
-        outcome_pages,
-    ):
-        app.include_router(routes.router)
+    asked = (definitions, exports, explaining, sql, watching, *outcomes, installation, health, kinds)
+    for module in (*asked, pages, outcome_pages):
+        app.include_router(module.router)
+    app.state.paths = [route for module in asked for route in module.router.routes]
     app.mount("/static", pages.files())
     return app
 
@@ -166,4 +157,16 @@ async def _refused(request: Request, error: HTTPException) -> Response:
     detail = error.detail if kind == "too-large" else f"{request.url.path[:200]}: {KINDS[kind][1].lower()}"
     answer = await _problem(request, Problem(kind, detail))
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["allow"] = ", ".join(_methods(request))
     return answer
+
+
+def _methods(request: Request) -> list[str]:
+    """What can be done with a path: the framework itself names those of the first route alone."""
+    found = set[str]()
+    for route in request.app.state.paths:
+        matched, _ = route.matches({**request.scope, "method": ""})
+        if matched is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))

@@ -60,3 +60,16 @@ def test_the_status_has_one_word_and_its_reason(web: Web) -> None:
         "fresh": True,
     }
     assert status["served"]["publication"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        pytest.param("/api/v1/definitions/orders/silences", "GET, HEAD, POST", id="two routes"),
+        pytest.param("/api/v1/definitions/orders/answer", "GET, HEAD", id="one"),
+        pytest.param("/api/v1/sql", "POST", id="no GET"),
+    ],
+)
+def test_what_can_be_done_with_a_path_is_named(web: Web, path: str, allowed: str) -> None:
+    refused = web.send("DELETE", path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, allowed)

@@ -189,12 +189,18 @@ class Database:
             yield
         except DamagedRowError as error:
             raise DamagedStoreError(f"view store {self.where}: {error}; {_REMEDY}") from error
-        except (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError) as error:
+        except (sa.exc.SQLAlchemyError, self._driver_error(), UnicodeDecodeError) as error:
             cause = getattr(error, "orig", None) or error
             lines = str(cause).splitlines() or [type(cause).__name__]
             if (damage := damage_met() or damage_of(cause)) is not None:
                 raise DamagedStoreError(f"view store {self.where}: {damage}; {_REMEDY}") from error
             raise StoreError(f"view store {self.where}: {redacted(lines[0])}{self._holder(cause)}") from error
+
+    def _driver_error(self) -> type[Exception]:
+        """What the driver raises where it is asked itself."""
+        driver: Any = self.engine.dialect.dbapi
+        found: type[Exception] = driver.Error
+        return found
 
     def _holder(self, cause: BaseException) -> str:
         """Who holds what was waited for in vain."""

@@ -11,7 +11,7 @@ import typer
 
 from tandem.pipelines.console.help import print_help
 from tandem.pipelines.console.printing import say
-from tandem.runners.options.reading import read_arguments, wants_help
+from tandem.runners.options.reading import Arguments, wants_help
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["backfill", "check", "emulator", "live", "publish", "windowed"]
@@ -47,8 +47,7 @@ def live(context: typer.Context) -> None:
     from tandem.pipelines.live import LIVE
     from tandem.pipelines.planning.launch import launch
 
-    with _measured(context.args):
-        launch(LIVE, context.args)
+    launch(LIVE, context.args, _measured)
 
 
 def backfill(context: typer.Context) -> None:
@@ -86,9 +85,8 @@ def windowed(context: typer.Context) -> None:
 
 
 @contextmanager
-def _measured(words: Sequence[str]) -> Iterator[None]:
+def _measured(read: Arguments) -> Iterator[None]:
     """Serve metrics of the installation meanwhile, where `--metrics-port` asks for it."""
-    read = read_arguments("live", words)
     if not read.has("metrics_port"):
         yield
         return

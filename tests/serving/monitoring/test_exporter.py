@@ -10,8 +10,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tandem.pipelines.live import LIVE
+from tandem.pipelines.planning.launch import launch
 from tandem.runners.options.reading import read_arguments
-from tandem.schemas.errors import LaunchError
+from tandem.schemas.errors import LaunchError, UserError
 from tandem.serving.monitoring.exporter import metrics_served
 
 
@@ -43,3 +44,9 @@ def test_before_there_is_a_store_and_with_one_that_cannot_be_read(tmp_path: Path
 def test_live_has_the_flag() -> None:
     read = read_arguments(LIVE.name, ["--definition", "x.yaml", "--metrics-port", "9464"])
     assert read["metrics_port"] == 9464
+
+
+def test_a_module_that_serves_no_metrics_says_so() -> None:
+    flags = ["--definition", "clicks.yaml", "--subscription", "projects/p/subscriptions/s", "--metrics-port", "0"]
+    with pytest.raises(UserError, match="`tandem live` serves metrics"):
+        launch(LIVE, flags)

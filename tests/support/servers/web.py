@@ -45,9 +45,16 @@ class Web:
     @classmethod
     @contextmanager
     def over(
-        cls, home: Path, *, keys: bool = False, limits: Limits | None = None, journal: str | None = None, **more: Any
+        cls,
+        home: Path,
+        *,
+        keys: bool = False,
+        limits: Limits | None = None,
+        journal: str | None = None,
+        store: str | None = None,
+        **more: Any,
     ) -> Iterator[Web]:
-        store, journal = f"sqlite:///{home / 'views.db'}", journal or str(home / "journal")
+        store, journal = store or f"sqlite:///{home / 'views.db'}", journal or str(home / "journal")
         settings = Settings(home, store, journal, keys=keys, **more)
         settings, clock = replace(settings, limits=limits or settings.limits), Clock()
         app: Any = application(settings, clock)
