@@ -60,6 +60,8 @@ def names_in(head: bytes, path: str, source: TextSpec, dialect: Dialect) -> tupl
     while dialect.comment and head.startswith(dialect.comment, at):
         at = head.find(b"\n", at) + 1 or len(head)
     found = dialect.record(head, at, final=len(head) < HEAD)
+    if found is None and b"\r" in head and b"\n" not in head:
+        raise SourceFileError(f"{path}: its lines end with CR alone, as on old Macs; write it anew with LF or CR LF")
     if found is None:
         raise SourceFileError(
             f"{path}: no header row of names separated by {_shown(dialect.delimiter)} at its start; "

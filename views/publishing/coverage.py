@@ -131,9 +131,12 @@ class Coverage:
 
     def _same_files(self, served_batch: int, batch: Row | None, refuse: Callable[[str], PublishRefusedError]) -> None:
         after = batch.file_sets if batch is not None else []
-        for entry in file_sets(self.connection, served_batch):
-            if entry not in after:
-                raise refuse(f"file set {entry['generation']} would no longer be covered")
+        given_up = [entry for entry in file_sets(self.connection, served_batch) if entry not in after]
+        if given_up:
+            kept = self.files(batch.ordinal) if batch is not None else {}
+            missing = [path for digest, path in self.files(served_batch).items() if digest not in kept]
+            of = f": {_some(missing)}" if missing else ""
+            raise refuse(f"{len(missing) or len(given_up)} files that are served would no longer be covered{of}")
 
     def _same_contents(self, served_batch: int, batch: Row | None) -> None:
         """Every file that the served version has read, another version's batch run has read too, under any name.
@@ -144,12 +147,11 @@ class Coverage:
         for digest in self.files(batch.ordinal) if batch is not None else ():
             missing.pop(digest, None)
         if missing:
-            paths = sorted(missing.values())
-            more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+            paths = list(missing.values())
             raise MissingFilesError(
                 f"{self.name}: {len(paths)} files that the served version has read aren't in "
                 f"{'this one, which has no batch run' if batch is None else f'batch run {batch.id!r}'}: "
-                f"{', '.join(paths[:3])}{more}; build it with them, or say --accept-missing-files"
+                f"{_some(paths)}; build it with them, or say --accept-missing-files"
             )
 
     def files(self, batch: int) -> dict[str, str]:
@@ -268,3 +270,9 @@ class Coverage:
                         f"live run {live.run!r} has not caught up: a residue of {residues[generation]} events"
                         f" in generation {generation}"
                     )
+
+
+def _some(paths: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(sorted(paths)[:3]) + more

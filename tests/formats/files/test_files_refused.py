@@ -59,6 +59,7 @@ def test_a_file_that_changed_is_refused(kit: Any, tmp_path: Path) -> None:
         pytest.param("a.parquet", b"PAR1 nothing PAR1", "not a readable Parquet file", id="parquet"),
         pytest.param("a.csv.gz", b"a,b\n1,2\n", "damaged gzip stream", id="gzip"),
         pytest.param("a.csv", b"\n\n1,2\n", "the header row is empty", id="csv-header"),
+        pytest.param("a.csv", b"a,b\r1,2\r", "its lines end with CR alone", id="csv-old-mac"),
     ],
 )
 def test_files_of_another_format(tmp_path: Path, name: str, content: bytes, problem: str) -> None:

@@ -14,7 +14,7 @@ from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, Store
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
 from tandem.views.publishing.publications import Publishing
-from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, Told
+from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, SegmentFile, Told
 from tandem.views.store import ViewStore
 
 KEY = "k"
@@ -158,11 +158,25 @@ def test_the_boundary_does_not_go_down(three: Any) -> None:
         three.store.publishing.publish("orders", "v1", "B1", "L1")
 
 
-def test_files_are_not_given_up(bench: Any) -> None:
-    bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")])
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        pytest.param((), "1 files that are served would no longer be covered", id="not known"),
+        pytest.param(("/d/a.csv",), "1 files that are served would no longer be covered: /d/a.csv", id="one"),
+        pytest.param(
+            ("/d/a", "/d/b", "/d/c", "/d/d"),
+            "4 files that are served would no longer be covered: /d/a, /d/b, /d/c and 1 more",
+            id="many",
+        ),
+    ],
+)
+def test_files_are_not_given_up(bench: Any, paths: tuple[str, ...], told: str) -> None:
+    bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")], finish=False)
+    read = tuple(SegmentFile(path, size=9, digest=path, count=1) for path in paths)
+    bench.store.batch.finish("B1", BatchManifest((GenerationCounts(-1, received=5, counted=5),), read))
     bench.batch("B2", 0, [])
     bench.store.publishing.publish("orders", "v1", "B1")
-    with pytest.raises(BatchOutdatedError, match="file set -1 would no longer be covered"):
+    with pytest.raises(BatchOutdatedError, match=f"{told}: another batch run"):
         bench.store.publishing.publish("orders", "v1", "B2")
 
 
