@@ -18,13 +18,13 @@ from tandem.schemas.columns import GENERATION, ID, KEY, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
 from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import Decoded
-from tandem.schemas.states import aggregate, empty_block, merge_blocks
+from tandem.schemas.states import Measures, aggregate, empty_block, merge_blocks
 
-__all__ = ["Amount", "Fresh", "History", "added", "files_decoded", "history_of", "journal_decoded"]
+__all__ = ["Amount", "Blocks", "Fresh", "History", "added", "files_decoded", "history_of", "journal_decoded"]
 
 _PIECE_BYTES = 64 << 20
 _MERGE_AT = 32
-"""Blocks that are kept apart before they are merged."""
+"""Blocks of one level that are kept apart before they are merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,40 @@ def journal_decoded(compiled: CompiledDefinition, journal: str, upto: int | None
 
 def history_of(compiled: CompiledDefinition, batches: Iterable[Decoded], unit: int) -> History:
     """The states of all events, by the units of time (microseconds, from 1970-01-01 UTC) that they lie in."""
-    amount, blocks, seen = Amount(), list[pa.RecordBatch](), Fresh()
+    amount, blocks, seen = Amount(), Blocks(compiled.measures), Fresh()
     for decoded in batches:
         prepared = compiled.prepare(decoded.events)
         events, fresh = prepared.events, seen.of(compiled, decoded, prepared)
         dead = len(decoded.dead) + len(prepared.failed)
         amount = added(amount, decoded.received, prepared.filtered, dead, events.column(TIME).to_numpy(), fresh)
         if fresh.any():
-            blocks.append(_block(compiled, events.filter(pa.array(fresh)), unit))
-        if len(blocks) >= _MERGE_AT:
-            blocks = [merge_blocks(compiled.measures, blocks)]
-    block = merge_blocks(compiled.measures, blocks) if blocks else empty_block(compiled.measures)
-    return History(block, unit, amount)
+            blocks.add(_block(compiled, events.filter(pa.array(fresh)), unit))
+    return History(blocks.whole(), unit, amount)
+
+
+class Blocks:
+    """Blocks of states that come one after the other; each row is merged a few times, however many there are."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+        self._levels: list[list[pa.RecordBatch]] = [[]]
+
+    def add(self, block: pa.RecordBatch) -> None:
+        """Add one; thirty-two of a level become one of the next."""
+        self._levels[0].append(block)
+        for level, held in enumerate(self._levels):
+            if len(held) < _MERGE_AT:
+                return
+            if level + 1 == len(self._levels):
+                self._levels.append([])
+            self._levels[level + 1].append(merge_blocks(self._measures, held))
+            held.clear()
+
+    def whole(self) -> pa.RecordBatch:
+        """All of them as one, which is all that is held from now on."""
+        held = [block for level in self._levels for block in level]
+        self._levels = [[]]
+        return merge_blocks(self._measures, held) if held else empty_block(self._measures)
 
 
 def _block(compiled: CompiledDefinition, events: pa.RecordBatch, unit: int) -> pa.RecordBatch:

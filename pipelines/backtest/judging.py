@@ -16,12 +16,13 @@ from tandem.pipelines.backtest.history import History
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.automaton import OPEN, Codes, Verdict, episodes_of
 from tandem.schemas.rules.compiled import CompiledRule
+from tandem.schemas.rules.result_columns import narrowed
 from tandem.schemas.rules.seasons import NONE
 from tandem.schemas.time.windows import AnyWindow, Window
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
 from tandem.views.grids.usuals import GridUsuals, References
 
-__all__ = ["Alert", "Alerts", "Judged", "add_judged", "backtest", "by_window", "unit_of"]
+__all__ = ["Alert", "Alerts", "Judged", "add_judged", "backtest", "by_window", "judging_alone", "unit_of"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -93,6 +94,11 @@ class Judged:
         ]
 
 
+def judging_alone(compiled: CompiledDefinition, rules: Sequence[CompiledRule]) -> CompiledDefinition:
+    """The definition with those measures alone that rules judge by, so that states of the others aren't kept."""
+    return narrowed(compiled, [field for rule in rules for field in rule.results])
+
+
 def unit_of(definition_tile: int, rules: Sequence[CompiledRule]) -> int:
     """The longest unit of time that makes up the windows of all rules, in microseconds."""
     units = [
@@ -108,7 +114,7 @@ def backtest(
     compiled: CompiledDefinition, history: History, rules: Sequence[CompiledRule], until: int, workers: int = 2
 ) -> list[Judged]:
     """What rules make of a history, of the windows that end by `until` (microseconds UTC)."""
-    results = {rule.name: Judged(rule) for rule in rules}
+    compiled, results = judging_alone(compiled, rules), {rule.name: Judged(rule) for rule in rules}
     rows = Rows.of(history.block)
     for window, group in by_window(rules):
         windows = _windows(history, window, until)

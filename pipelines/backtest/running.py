@@ -9,7 +9,7 @@ from typing import Any
 
 from tandem.journal.storage.layout import RUNS
 from tandem.pipelines.backtest.history import History, files_decoded, history_of, journal_decoded
-from tandem.pipelines.backtest.judging import Judged, backtest, unit_of
+from tandem.pipelines.backtest.judging import Judged, backtest, judging_alone, unit_of
 from tandem.pipelines.backtest.scoring import Label, Score, score_of
 from tandem.pipelines.backtest.settings import with_settings
 from tandem.schemas.definition.compiled import CompiledDefinition
@@ -72,6 +72,7 @@ def read_history(
     compiled: CompiledDefinition, rules: Sequence[CompiledRule], places: Sequence[str], now: int
 ) -> History:
     """All events of files or a journal, in the longest unit of time that the rules' windows are made of."""
+    compiled = judging_alone(compiled, rules)
     history = history_of(compiled, decoded_of(compiled, places, now), unit_of(compiled.definition.tile, rules))
     if history.amount.last is None:
         raise UserError(

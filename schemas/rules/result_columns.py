@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,12 @@ import pyarrow as pa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.expressions import evaluate_rows
+from tandem.schemas.measures.base import Measure
 from tandem.schemas.measures.sketches.quantiles import Quantiles
 from tandem.schemas.result_windows.checks import EVENTS_NAME
 from tandem.schemas.results import quantile_name, typed_column
 
-__all__ = ["result_columns", "spread_out"]
+__all__ = ["narrowed", "result_columns", "spread_out"]
 
 
 def result_columns(
@@ -40,6 +42,18 @@ def result_columns(
             batch = pa.RecordBatch.from_arrays([found[f.name] for f in fields], schema=pa.schema(fields))
             found[name] = evaluate_rows(expression, batch)[0]
     return {field.name: found[field.name] for field in wanted}
+
+
+def narrowed(compiled: CompiledDefinition, wanted: Sequence[pa.Field]) -> CompiledDefinition:
+    """The definition with those measures alone that the results are computed from: states without the others."""
+    named = {field.name for field in _with_inputs(compiled, wanted)}
+
+    def is_read(name: str, measure: Measure) -> bool:
+        quantiles = measure.at if isinstance(measure, Quantiles) else ()
+        return name in named or any(quantile_name(name, q) in named for q in quantiles)
+
+    measures = tuple((name, measure) for name, measure in compiled.measures if is_read(name, measure))
+    return replace(compiled, measures=measures)
 
 
 def _with_inputs(compiled: CompiledDefinition, wanted: Sequence[pa.Field]) -> list[pa.Field]:
