@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tandem.serving.installation.journal_state import HeldGeneration, JournalState
     from tandem.views.rows import Publication
 
-__all__ = ["journal_lines", "print_publications", "print_status"]
+__all__ = ["journal_lines", "print_publications", "print_status", "results_text"]
 
 _COUNTS: Final = ("received", "counted", "filtered", "duplicates", "late", "dead")
 _MOST_GENERATIONS: Final = 12
@@ -140,10 +140,10 @@ def _served_pairs(report: dict[str, Any], now: int) -> Iterator[tuple[str, str |
     if report["reconciled"] is not None:
         yield "reconciled", _reconciled_text(report["reconciled"], now)
     if report["results"] is not None:
-        yield "results", _results_text(report["results"], now)
+        yield "results", results_text(report["results"], now)
 
 
-def _results_text(results: dict[str, Any], now: int) -> Text:
+def results_text(results: dict[str, Any], now: int) -> Text:
     """What waits, who delivers, and which outputs take nothing in."""
     oldest = f", the oldest for {ago_text(now - results['oldest'])}" if results["outbox"] else ""
     waits = f"{results['due']:,} tiles due, {results['held']:,} held back by triggers"

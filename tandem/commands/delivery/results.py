@@ -37,22 +37,27 @@ def list_results(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
-    """List the last revision of each window and key, the newest windows first."""
+    """List the last revision of each window and key, the newest windows first, and what waits to be sent."""
+    from tandem.output.status_tables import results_text
     from tandem.serving.outcomes.result_data import revision_data
     from tandem.serving.questions.selection.instants import parse_span
-    from tandem.views.results.listing import revisions
+    from tandem.views.results.listing import backlog, revisions
+    from tandem.views.storage.database import wall_clock
 
     with existing_store(Home.of(home, store)) as views:
         compiled = _compiled(definition, views)
         name = compiled.definition.name
         with views.database.read() as connection:
             rows = revisions(connection, name, result, key_named(compiled, key), parse_span(start, end), most)
+            waits, now = backlog(connection, name), wall_clock()
     if as_json:
         print_json([revision_data(compiled.definition.key, row) for row in rows])
     elif rows:
         _print(compiled, rows)
     else:
         say(f"{name}: nothing was sent yet")
+    if not as_json and waits is not None and (waits["outbox"] or waits["dead"]):
+        say(f"{name}: {results_text(waits, now).plain}", err=True)
 
 
 def show(

@@ -16,6 +16,7 @@ from samples import orders
 from samples.orders import HOUR, SECOND, START, TILE
 
 from on_engines.sent_results import results_of_files, results_of_live
+from on_engines.windowed_measures import windowed_measures
 from tandem.journal.broker.memory import MemoryBroker
 from tandem.journal.clocks import SystemClock
 from tandem.journal.index import JournalIndex
@@ -314,4 +315,5 @@ SCENARIOS = (
     Scenario("until idle", until_idle),
     Scenario("lanes an hour apart", lanes_an_hour_apart),
     Scenario("results", results_of_live, results_of_files),
+    Scenario("windowed measures", windowed_measures, windowed_measures),
 )
