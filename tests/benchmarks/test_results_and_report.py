@@ -147,7 +147,7 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
 def test_the_real_page_has_a_place_for_everything() -> None:
     names = list[str]()
     replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")
-    found = "machine peers peers-detail growth halves live firing journal queries windowed delivery flink"
+    found = "machine peers peers-detail growth orders halves live firing journal queries windowed delivery flink"
     assert " ".join(names) == found
     assert report.PAGE.read_text(encoding="utf-8").count("<!-- generated:") == len(names)
 
