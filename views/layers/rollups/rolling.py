@@ -129,7 +129,7 @@ class _Work:
             if layer is None:
                 yield (self._plan.sources.definition, *head, "", 0, 0, *bounds, b"")
                 continue
-            path = f"{store}/{self._compaction}/{unit.grain // 1_000_000}s-{part.name}-{layer.digest}.arrow"
+            path = f"{store}/{self._compaction}/rollups/{unit.grain // 1_000_000}s-{part.name}-{layer.digest}.arrow"
             with suppress(ObjectExistsError):  # its name has its digest in it
                 open_place(self._place).create(path, layer.data)
             reached("layer-written")

@@ -210,7 +210,7 @@ def test_a_damaged_file_is_named(made: Minutes) -> None:
     made.batch("b-1", 1, orders(1, 600, [0]))
     made.store.publishing.publish("orders", made.version, "b-1")
     made.compacted()
-    for path in (made.home / "layers").glob("*/*/*s-*.arrow"):
+    for path in (made.home / "layers").glob("*/*/rollups/*s-*.arrow"):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
