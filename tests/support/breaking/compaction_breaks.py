@@ -19,6 +19,8 @@ import tandem.views.layers.removing
 import tandem.views.layers.rollups.covering
 import tandem.views.layers.rollups.planning
 from tandem.views.layers.columns import RUN
+from tandem.views.layers.compaction.prefix import newest_prefixes
+from tandem.views.layers.removing import forget_file
 
 __all__ = ["COMPACTION_BREAKS"]
 
@@ -33,9 +35,10 @@ swapping = tandem.views.layers.compaction.swapping
 
 def everything_is_joined(patch: Patch) -> None:
     """Runs that can be rolled back to are joined with later ones."""
-    newest = compacting.newest_prefixes
     for module in (compacting, swapping):
-        patch.setattr(module, "common_prefixes", lambda connection, definition, **_: newest(connection, definition))
+        patch.setattr(
+            module, "common_prefixes", lambda connection, definition, **_: newest_prefixes(connection, definition)
+        )
 
 
 def lists_are_not_compared(patch: Patch) -> None:
@@ -87,7 +90,7 @@ def what_hides_other_files_goes(patch: Patch) -> None:
 
 def replaced_files_go_at_once(patch: Patch) -> None:
     """No grace time for who still reads."""
-    intact = swapping.forget_file
+    intact = forget_file
 
     def forget(database: Any, connection: Any, file: Any, now: int) -> bool:
         return intact(database, connection, file, 0)
