@@ -140,5 +140,8 @@ def _lying(database: Database) -> Sequence[tuple[str, str]]:
             places.add("")
         roots = [(place, resolved(connection, place)) for place in sorted(places)]
     return [
-        (place, one.key) for place, root in roots for one in open_place(root).walk(store) if one.key.count("/") in (2, 3)
+        (place, one.key)
+        for place, root in roots
+        for one in open_place(root).walk(store)
+        if one.key.count("/") in (2, 3)
     ]
