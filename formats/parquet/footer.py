@@ -195,7 +195,8 @@ def _footer(found: Struct, begin: int, path: str) -> Footer:
         raise _Wrong(f"it says {declared:,} rows, and its row groups {sum(group.rows for group in groups):,}")
     created_by = found[6].value if 6 in found and found[6].kind == BINARY else b""
     made_by = created_by if len(created_by) <= 200 else b""
-    return Footer(path, begin, number_of(found, 1, 1), made_by, elements, leaves, groups)
+    filled = tuple(group for group in groups if group.rows)  # of one without rows nothing is written, nor read
+    return Footer(path, begin, number_of(found, 1, 1), made_by, elements, leaves, filled)
 
 
 def _leaves(elements: tuple[Struct, ...]) -> Iterator[Leaf]:

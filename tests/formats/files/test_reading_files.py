@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import tandem.formats.files.reading as files_module
@@ -30,6 +31,19 @@ def test_the_same_rows_in_every_format_are_the_same_events(kit: Any, tmp_path: P
     table, dead = kit.read(kit.all_files(tmp_path, rows)[kind], target=target)
     assert dead == []
     assert table.equals(kit.table_of(rows))
+
+
+@pytest.mark.parametrize("counts", [(0,), (0, 2), (2, 0, 3), (2, 0)], ids=str)
+def test_row_groups_without_rows_are_passed_by(kit: Any, tmp_path: Path, counts: tuple[int, ...]) -> None:
+    """As writers leave them: of their columns nothing is in the file."""
+    rows = kit.rows_of(5)
+    whole = pq.read_table(kit.write_parquet(tmp_path / "whole.parquet", rows))
+    with pq.ParquetWriter(tmp_path / "e.parquet", whole.schema) as writer:
+        for at, count in enumerate(counts):
+            writer.write_table(whole.slice(sum(counts[:at]), count))
+    table, dead = kit.read(tmp_path / "e.parquet", target=1)
+    assert dead == []
+    assert table is None if not sum(counts) else table.equals(kit.table_of(rows[: sum(counts)]))
 
 
 SPLITTABLE = ["avro", "parquet", "jsonl", "csv"]
