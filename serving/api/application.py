@@ -164,9 +164,7 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """What can be done with a path: the framework itself names those of the first route alone."""
-    found = set[str]()
-    for route in request.app.state.paths:
-        matched, _ = route.matches({**request.scope, "method": ""})
-        if matched is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
+    scope = {**request.scope, "method": ""}
+    matching = [route for route in request.app.state.paths if route.matches(scope)[0] is not Match.NONE]
+    found = {method for route in matching if route.path == matching[0].path for method in route.methods}
     return sorted(found | ({"HEAD"} if "GET" in found else set()))

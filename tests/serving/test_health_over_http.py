@@ -68,6 +68,7 @@ def test_the_status_has_one_word_and_its_reason(web: Web) -> None:
         pytest.param("/api/v1/definitions/orders/silences", "GET, HEAD, POST", id="two routes"),
         pytest.param("/api/v1/definitions/orders/answer", "GET, HEAD", id="one"),
         pytest.param("/api/v1/sql", "POST", id="no GET"),
+        pytest.param("/api/v1/definitions/orders/dead-letters/drop", "POST", id="of a longer path too"),
     ],
 )
 def test_what_can_be_done_with_a_path_is_named(web: Web, path: str, allowed: str) -> None:

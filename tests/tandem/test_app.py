@@ -57,7 +57,11 @@ def test_version() -> None:
     ("arguments", "message"),
     [
         pytest.param(("--wat",), "No such option: --wat; see `tandem --help`", id="flag"),
-        pytest.param(("querry",), "No such command 'querry'. Did you mean 'query'?; see `tandem --help`", id="command"),
+        pytest.param(
+            ("querry",),
+            "No such command 'querry'. Did you mean 'query', 'bigquery'?; see `tandem --help`",
+            id="command",
+        ),
         pytest.param(("query",), "Missing argument 'DEFINITION'; see `tandem query --help`", id="argument"),
         pytest.param(("check",), "Missing argument 'FILE...'; see `tandem check --help`", id="no-files"),
     ],
