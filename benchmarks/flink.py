@@ -47,7 +47,7 @@ from tandem.views.store import ViewStore
 
 __all__ = ["FlinkScene", "main", "measure_backfill", "measure_replay", "processes"]
 
-_PATIENCE: Final = 300.0
+_TIME_LIMIT: Final = 300.0
 """Seconds."""
 _SMALL: Final = 20_000
 """Events of a job that is all start-up."""
@@ -115,7 +115,7 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
     begun = time.monotonic()
     live = scene.live()
     store = scene.opened(live)
-    wait_until(lambda: received(store) > 0, _PATIENCE, live)
+    wait_until(lambda: received(store) > 0, _TIME_LIMIT, live)
     first_at, first = time.monotonic(), received(store)
     before = {name: usage(pid).cpu for name, pid in processes(scene.cluster).items()}
     copies = _messages(scene.folder / "home" / "journal")
@@ -126,7 +126,7 @@ def measure_replay(scene: FlinkScene, events: int, lanes: int) -> dict[str, Any]
         progress.append((time.monotonic(), received(store)))
         return progress[-1][1] >= copies and settled(store)
 
-    wait_until(all_in, _PATIENCE, live)
+    wait_until(all_in, _TIME_LIMIT, live)
     ended = time.monotonic()
     cpu = _cores(scene.cluster, before, ended - first_at)
     # A run that was behind is served by its launcher's next look, when no bundle comes that would.

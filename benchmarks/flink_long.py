@@ -109,8 +109,8 @@ def _heaps(cluster: Cluster) -> dict[str, float]:
     """Megabytes of heap that each TaskManager uses."""
     managers = sorted(manager["id"] for manager in cluster.rest.get("/taskmanagers")["taskmanagers"])
     path = "/taskmanagers/{}/metrics?get=Status.JVM.Memory.Heap.Used"
-    told = {f"heap-{at}": cluster.rest.get(path.format(name)) for at, name in enumerate(managers, 1)}
-    return {name: round(float(metrics[0]["value"]) / 1e6, 1) if metrics else 0.0 for name, metrics in told.items()}
+    simulated = {f"heap-{at}": cluster.rest.get(path.format(name)) for at, name in enumerate(managers, 1)}
+    return {name: round(float(metrics[0]["value"]) / 1e6, 1) if metrics else 0.0 for name, metrics in simulated.items()}
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.simulation.folding import Folded, Folding, simulate_folding
-from benchmarks.simulation.lanes import Lanes, Told, simulate_lanes
+from benchmarks.simulation.lanes import Lanes, Simulated, simulate_lanes
 from benchmarks.simulation.many_files import ManyFiles, Planned, simulate_files
 from tandem.journal.clocks import SECOND
 
@@ -54,9 +54,9 @@ SHORT = Scale(
 class Found:
     """What came out, in the order of what was simulated."""
 
-    lanes: tuple[tuple[Told, float], ...]
+    lanes: tuple[tuple[Simulated, float], ...]
     """With seconds of processor time of the whole simulation."""
-    generations: tuple[tuple[Told, float], ...]
+    generations: tuple[tuple[Simulated, float], ...]
     shards: tuple[Folded, ...]
     files: tuple[Planned, ...]
 
@@ -79,16 +79,20 @@ def simulate(scale: Scale) -> Found:
 
 def check(scale: Scale, found: Found) -> None:
     """Nothing is lost or counted twice, every generation is sealed, every file is read once."""
-    for told, _ in (*found.lanes, *found.generations):
-        assert (told.lost, told.twice) == (0, 0), f"{told.lost} messages lost, {told.twice} twice: {told}"
-        assert told.sealed == told.generations, f"{told.sealed} of {told.generations} generations are sealed"
+    for simulated, _ in (*found.lanes, *found.generations):
+        assert (simulated.lost, simulated.twice) == (0, 0), (
+            f"{simulated.lost} messages lost, {simulated.twice} twice: {simulated}"
+        )
+        assert simulated.sealed == simulated.generations, (
+            f"{simulated.sealed} of {simulated.generations} generations are sealed"
+        )
     counted = {(folded.counted, folded.conflicts) for folded in found.shards}
     assert len(counted) <= 1, f"shards count differently: {counted}"
     for what, planned in zip(scale.files, found.files, strict=True):
         assert (planned.read, planned.twice, planned.left) == (what.files, 0, 0), planned
 
 
-def _timed(what: Lanes) -> tuple[Told, float]:
+def _timed(what: Lanes) -> tuple[Simulated, float]:
     begun = time.process_time()
     return simulate_lanes(what), round(time.process_time() - begun, 1)
 
@@ -128,9 +132,14 @@ def tables(scale: Scale, found: Found) -> str:
     )
 
 
-def _requests(what: Lanes, told: Told) -> tuple[Any, ...]:
-    a_second = (sum(told.meter.requests.values()) / what.seconds, told.meter.dollars * 3600 / what.seconds)
-    return f"{a_second[0]:,.0f}", f"{told.segments:,}", f"{a_second[1]:,.2f}", f"{told.dollars_per_million:,.2f}"
+def _requests(what: Lanes, simulated: Simulated) -> tuple[Any, ...]:
+    a_second = (sum(simulated.meter.requests.values()) / what.seconds, simulated.meter.dollars * 3600 / what.seconds)
+    return (
+        f"{a_second[0]:,.0f}",
+        f"{simulated.segments:,}",
+        f"{a_second[1]:,.2f}",
+        f"{simulated.dollars_per_million:,.2f}",
+    )
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -149,13 +158,18 @@ def draw(scale: Scale, found: Found, path: Path) -> Path:
     numbers = [what.lanes for what in scale.lanes]
     for name in ("fresh_p50", "fresh_p99"):
         lanes.plot(
-            numbers, [getattr(told, name) for told, _ in found.lanes], marker="o", label=name.removeprefix("fresh_")
+            numbers,
+            [getattr(simulated, name) for simulated, _ in found.lanes],
+            marker="o",
+            label=name.removeprefix("fresh_"),
         )
     lanes.set_xscale("log")
     lanes.set_yscale("log")
     lanes.set_title("freshness by lanes, s", fontsize=10)
     lengths = [what.generation / SECOND for what in scale.generations]
-    money.plot(lengths, [told.dollars_per_million for told, _ in found.generations], marker="o", color="#e4572e")
+    money.plot(
+        lengths, [simulated.dollars_per_million for simulated, _ in found.generations], marker="o", color="#e4572e"
+    )
     money.set_title("dollars per million messages\nby seconds of a generation", fontsize=10)
     sent = [folded.sent / max(folded.counted, 1) for folded in found.shards]
     shards.plot([what.shards for what in scale.shards], sent, marker="o", color="#4c9f70")

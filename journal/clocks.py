@@ -47,7 +47,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told, for tests and dry runs; `sleep` moves it."""
+    """A clock that moves only by hand, for tests and dry runs; `sleep` moves it."""
 
     def __init__(self, monotonic: int = 0, wall: int = 1_700_000_000 * SECOND) -> None:
         self._monotonic, self._wall = monotonic, wall

@@ -75,8 +75,8 @@ def _interrupted(configs: Sequence[BackfillConfig], served: Sequence[str], local
     open_ends = ", ".join(c.definition.name for c in configs if c.definition.name not in served)
     if not open_ends:
         return None
-    told = f"published {', '.join(served)}, not {open_ends}" if served else "nothing was published"
-    return f"interrupted: {told}{'' if local else '; its job may go on on the runner: end it there'}"
+    stated = f"published {', '.join(served)}, not {open_ends}" if served else "nothing was published"
+    return f"interrupted: {stated}{'' if local else '; its job may go on on the runner: end it there'}"
 
 
 def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: list[str]) -> None:

@@ -116,7 +116,7 @@ def _served(home: Home, config: BackfillConfig) -> Rebuilt:
             "`tandem live` replays a journal that isn't sealed"
         )
     run = store.batch.get(served.batch_run)
-    return Rebuilt(config.definition.name, run.boundary, len(config.files), run.told.missing)
+    return Rebuilt(config.definition.name, run.boundary, len(config.files), run.completeness.missing)
 
 
 def _refuse_alive(home: Home) -> None:
@@ -168,10 +168,10 @@ def _new_store(home: Home) -> Iterator[Home]:
         close_store(url)
         for name in path.parent.glob(f"{fresh.name}.*.turn"):
             name.unlink()
-    aside = f"{path}.replaced-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    replaced = f"{path}.replaced-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     for part in _PARTS:
         if os.path.exists(f"{path}{part}"):
-            os.replace(f"{path}{part}", f"{aside}{part}")
+            os.replace(f"{path}{part}", f"{replaced}{part}")
     for part in _PARTS:
         if os.path.exists(f"{fresh}{part}"):
             os.replace(f"{fresh}{part}", f"{path}{part}")

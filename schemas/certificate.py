@@ -147,10 +147,10 @@ def settled_until(facts: Facts) -> int | None:
     Live tells by its watermark. Without live the journal does by the watermark of its lanes at the boundary, and where
     there is no journal the files. None: nothing was told.
     """
-    told = facts.watermark if facts.live else facts.complete_to
-    if told is None:
+    stated = facts.watermark if facts.live else facts.complete_to
+    if stated is None:
         return None
-    return told - facts.lateness if facts.live or facts.boundary else told
+    return stated - facts.lateness if facts.live or facts.boundary else stated
 
 
 def _open_window(facts: Facts) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ class NoStoreError(StoreError):
 
 
 class DamagedStoreError(StoreError):
-    """What is stored isn't what was written; the message names the place, and what mends it. Nothing of it was used."""
+    """What is stored isn't what was written; the message names the place, and the remedy. Nothing of it was used."""
 
 
 class PublishRefusedError(StoreError):

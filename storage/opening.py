@@ -7,7 +7,7 @@ import os
 
 from tandem.storage.gcs import GcsObjects
 from tandem.storage.objects import Objects
-from tandem.storage.retrying import Patience, RetriedObjects
+from tandem.storage.retrying import RetriedObjects, RetryLimits
 from tandem.storage.s3 import S3Objects
 from tandem.storage.urls import Location
 
@@ -27,6 +27,6 @@ def objects_at(place: Location) -> Objects:
 @functools.lru_cache(maxsize=32)
 def _of_process(scheme: str, bucket: str, process: int, where: object) -> Objects:
     """`process`, `where`: no client outlives a fork, or the endpoint that it was made for."""
-    patience = Patience()
+    limits = RetryLimits()
     kind = GcsObjects if scheme == "gs" else S3Objects
-    return RetriedObjects(kind(bucket, patience.request), patience)
+    return RetriedObjects(kind(bucket, limits.request), limits)

@@ -10,13 +10,13 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from tandem.storage.objects import Listed, ObjectExistsError, ObjectMissingError, Objects, UnavailableError
 
-__all__ = ["Patience", "RetriedObjects"]
+__all__ = ["RetriedObjects", "RetryLimits"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryLimits:
     """How long an operation is tried. Seconds."""
 
     request: float = 20.0
@@ -29,10 +29,10 @@ class Patience:
 
 
 class RetriedObjects:
-    """See Objects; raises UnavailableError only after trying for as long as its patience says."""
+    """See Objects; raises UnavailableError only after trying for as long as its limits allow."""
 
-    def __init__(self, objects: Objects, patience: Patience) -> None:
-        self._objects, self._patience = objects, patience
+    def __init__(self, objects: Objects, limits: RetryLimits) -> None:
+        self._objects, self._limits = objects, limits
 
     def create(self, key: str, data: bytes) -> None:
         """See Objects. An object of the same bytes is this call's own if an earlier try of it went unanswered."""
@@ -82,11 +82,11 @@ class RetriedObjects:
         self._patiently(lambda: self._objects.delete(key))
 
     def _patiently(self, operation: Callable[[], T]) -> T:
-        patience = self._patience
+        limits = self._limits
         tries = Retrying(
             retry=retry_if_exception_type(UnavailableError),
-            stop=stop_after_delay(patience.total),
-            wait=wait_random_exponential(multiplier=patience.first_pause, max=patience.longest_pause),
+            stop=stop_after_delay(limits.total),
+            wait=wait_random_exponential(multiplier=limits.first_pause, max=limits.longest_pause),
             reraise=True,
         )
         return tries(operation)

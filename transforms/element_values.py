@@ -9,13 +9,13 @@ import pyarrow as pa
 from tandem.schemas.messages import DeadLetter, Decoded
 
 __all__ = [
+    "CrossBoundaryDuplicate",
     "DeadLetterBatch",
     "DecodedSegment",
     "FoldUpdate",
     "ReplayOutcome",
     "SegmentTally",
     "SourceBatch",
-    "Straddler",
     "Tally",
 ]
 
@@ -115,7 +115,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Straddler:
+class CrossBoundaryDuplicate:
     """An event that live counted in a generation after that of another copy."""
 
     hash: int
@@ -133,7 +133,7 @@ class FoldUpdate:
     """Its first bucket."""
     block: pa.RecordBatch
     tallies: tuple[Tally, ...]
-    straddlers: tuple[Straddler, ...]
+    cross_duplicates: tuple[CrossBoundaryDuplicate, ...]
     ids: pa.RecordBatch
     """The ids counted since the update before: columns HASH, CONTENT, GENERATION."""
     late: pa.RecordBatch
@@ -143,4 +143,4 @@ class FoldUpdate:
     attempt: int = 0
     """How often the rows of this tile and shard had to be replaced, this time included."""
     replaces: bool = False
-    """It holds every key, and takes the place of all rows, tallies and straddlers of the tile and shard."""
+    """It holds every key, and takes the place of all rows, tallies and duplicates of the tile and shard."""

@@ -16,18 +16,19 @@ from apache_beam import coders
 from tandem.schemas.messages import DeadLetter, Decoded
 from tandem.schemas.states import from_ipc, to_ipc
 from tandem.transforms.element_values import (
+    CrossBoundaryDuplicate,
     DeadLetterBatch,
     DecodedSegment,
     FoldUpdate,
     ReplayOutcome,
     SegmentTally,
     SourceBatch,
-    Straddler,
     Tally,
 )
 from tandem.transforms.packing import PackedCoder, pack, unpack
 
 __all__ = [
+    "CrossBoundaryDuplicate",
     "DeadLetterBatch",
     "DecodedSegment",
     "FoldUpdate",
@@ -35,7 +36,6 @@ __all__ = [
     "ReplayOutcome",
     "SegmentTally",
     "SourceBatch",
-    "Straddler",
     "Tally",
     "TileKey",
     "register_coders",
@@ -175,18 +175,20 @@ class FoldUpdateCoder(PackedCoder):
 
     def encode(self, value: FoldUpdate) -> bytes:
         tallies = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in value.tallies]
-        straddlers = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in value.straddlers]
-        header = [value.tile, value.shard, tallies, straddlers, value.timing, value.attempt, value.replaces]
+        cross_duplicates = [
+            [s.hash, s.content, s.counted_generation, s.earlier_generation] for s in value.cross_duplicates
+        ]
+        header = [value.tile, value.shard, tallies, cross_duplicates, value.timing, value.attempt, value.replaces]
         return pack(header, [to_ipc(value.block), to_ipc(value.ids), to_ipc(value.late)])
 
     def decode(self, encoded: bytes) -> FoldUpdate:
-        (tile, shard, tallies, straddlers, *rest), (block, ids, late) = unpack(encoded)
+        (tile, shard, tallies, cross_duplicates, *rest), (block, ids, late) = unpack(encoded)
         return FoldUpdate(
             tile,
             shard,
             from_ipc(block),
             tuple(Tally(*tally) for tally in tallies),
-            tuple(Straddler(*straddler) for straddler in straddlers),
+            tuple(CrossBoundaryDuplicate(*duplicate) for duplicate in cross_duplicates),
             from_ipc(ids),
             from_ipc(late),
             *rest,

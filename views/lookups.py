@@ -14,11 +14,11 @@ from tandem.views.rows import (
     BatchRun,
     BatchStatus,
     Compiled,
+    Completeness,
     FileSet,
     LiveRun,
     Publication,
     PublicationKind,
-    Told,
     extents,
 )
 from tandem.views.storage.driver_rows import select_rows
@@ -126,7 +126,7 @@ def batch_run_value(connection: sa.Connection, row: sa.Row[Any]) -> BatchRun:
         conflicts=row.conflicts,
         residue=row.residue,
         created_at=row.created_at,
-        told=Told(row.files_until, row.journal_until, tuple(row.missing)),
+        completeness=Completeness(row.files_until, row.journal_until, tuple(row.missing)),
     )
 
 

@@ -17,12 +17,13 @@ from tandem.schemas.states import Measures
 
 __all__ = [
     "ID_DTYPE",
-    "NOTHING_TOLD",
+    "NOTHING_KNOWN",
     "BatchManifest",
     "BatchRun",
     "BatchStatus",
     "Candidate",
     "Compiled",
+    "Completeness",
     "DeadLetterStatus",
     "DefinitionLike",
     "FileSet",
@@ -33,7 +34,6 @@ __all__ = [
     "Publication",
     "PublicationKind",
     "SegmentFile",
-    "Told",
     "extents",
 ]
 
@@ -163,7 +163,7 @@ class BatchManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Completeness:
     """What is known of the sources of a batch run beside their events; times are microseconds UTC."""
 
     files_until: int | None = None
@@ -174,7 +174,7 @@ class Told:
     """Segments of the journal, and files, that belong to what the run covers and aren't there."""
 
 
-NOTHING_TOLD: Final = Told()
+NOTHING_KNOWN: Final = Completeness()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class BatchRun:
     conflicts: int
     residue: int
     created_at: int
-    told: Told = NOTHING_TOLD
+    completeness: Completeness = NOTHING_KNOWN
     """With what its ancestors were told."""
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-__all__ = ["BatchUpdateLike", "LiveUpdateLike", "SegmentLike", "StraddlerLike", "TallyLike"]
+__all__ = ["BatchUpdateLike", "CrossBoundaryDuplicateLike", "LiveUpdateLike", "SegmentLike", "TallyLike"]
 
 
 class TallyLike(Protocol):
@@ -23,7 +23,7 @@ class TallyLike(Protocol):
     def conflicts(self) -> int: ...
 
 
-class StraddlerLike(Protocol):
+class CrossBoundaryDuplicateLike(Protocol):
     """An event that live counted in a generation after that of another copy."""
 
     @property
@@ -50,7 +50,7 @@ class LiveUpdateLike(Protocol):
     @property
     def tallies(self) -> Sequence[TallyLike]: ...
     @property
-    def straddlers(self) -> Sequence[StraddlerLike]: ...
+    def cross_duplicates(self) -> Sequence[CrossBoundaryDuplicateLike]: ...
     @property
     def attempt(self) -> int: ...
     @property

@@ -142,6 +142,6 @@ def _line(group: Group, engine: Engine, figures: dict[str, Any]) -> str:
     what = f"{group.job} {group.form} {group.events:,} {engine.label}"
     if figures["status"] in (FAILED, SKIPPED):
         return f"{what}: {figures['status']}: {figures['why']}"
-    told = ", ".join(f"{name.rpartition('_')[0]} {figures[name][-1]:.2f}" for name in _SAMPLES[:4])
+    shown = ", ".join(f"{name.rpartition('_')[0]} {figures[name][-1]:.2f}" for name in _SAMPLES[:4])
     ending = f"{figures['status']} {figures['why']}".strip()
-    return f"{what}: {told} s, {figures['peak_mb'][-1]:,.0f} MB, {ending}"
+    return f"{what}: {shown} s, {figures['peak_mb'][-1]:,.0f} MB, {ending}"

@@ -23,7 +23,7 @@ from tandem.journal.lanes.reader import LaneReader
 from tandem.journal.runs.manifests import RunManifest, start_run
 from tandem.journal.storage.segments import load_segment
 
-__all__ = ["Lanes", "Told", "simulate_lanes"]
+__all__ = ["Lanes", "Simulated", "simulate_lanes"]
 
 _JOURNAL = "gs://simulated/journal"
 _SOURCE = "s"
@@ -46,7 +46,7 @@ class Lanes:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Simulated:
     """What a simulation told."""
 
     published: int
@@ -161,7 +161,7 @@ class _World:
         self.open[lane] = generation
 
 
-def simulate_lanes(what: Lanes) -> Told:
+def simulate_lanes(what: Lanes) -> Simulated:
     """Messages through a journal, from first to last."""
     world = _World(what)
     world.go()
@@ -173,7 +173,7 @@ def simulate_lanes(what: Lanes) -> Told:
     ids = [id_ for ref in refs for id_ in load_segment(blobs, ref.path).messages.column("message_id").to_pylist()]
     published, delays = sum(broker.pulled for broker in world.brokers), np.concatenate(world.delays) / SECOND
     sealing = [(last - world.left_first[generation]) / SECOND for generation, last in world.left_last.items()]
-    return Told(
+    return Simulated(
         published=published,
         journaled=len(set(ids)),
         lost=published - len(set(ids)),

@@ -111,8 +111,12 @@ class PublisherService:
         problem = first_problem(fitting, [_PubsubMessage.FromString(raw).data for raw in messages])
         if problem is not None:
             raise InvalidArgument(problem)
-        told = {"schemaname": config.schema, "schemaencoding": config.encoding, "schemarevisionid": fitting.revision.id}
-        more = _PubsubMessage(attributes={f"googclient_{name}": value for name, value in told.items()})
+        of = {
+            "schemaname": config.schema,
+            "schemaencoding": config.encoding,
+            "schemarevisionid": fitting.revision.id,
+        }
+        more = _PubsubMessage(attributes={f"googclient_{name}": value for name, value in of.items()})
         return [raw + more.SerializeToString() for raw in messages]  # what is serialized in parts is one message
 
 

@@ -30,7 +30,7 @@ LOOK_BACK: Final = 28 * DAY
 _LAST_TAKEOVER: Final = 0.75
 """Share of December after which batch takes over no more: live is to hold enough when answers are compared."""
 _PICTURE_AT: Final = 0.6
-_PATIENCE: Final = 300.0
+_TIME_LIMIT: Final = 300.0
 """Seconds that live may take longer than publishing."""
 
 
@@ -63,7 +63,7 @@ class December:
         self._watcher.start()
         looking = Thread(target=self._look_often, args=(live,), daemon=True, name="progress")
         looking.start()
-        stopping, deadline = False, live.started + seconds + _PATIENCE
+        stopping, deadline = False, live.started + seconds + _TIME_LIMIT
         while live.running:
             self._processes.check()
             self._step()

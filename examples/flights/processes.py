@@ -133,19 +133,19 @@ class Processes:
         for process in self._started:
             process.check()
 
-    def wait_for(self, what: str, look: Callable[[], T | None], patience: float, every: float = 0.1) -> T:
-        """What `look` returns first but None. Raises ProcessFailedError, after `patience` seconds too."""
-        end = time.monotonic() + patience
+    def wait_for(self, what: str, look: Callable[[], T | None], time_limit: float, every: float = 0.1) -> T:
+        """What `look` returns first but None. Raises ProcessFailedError, after `time_limit` seconds too."""
+        end = time.monotonic() + time_limit
         while (value := look()) is None:
             self.check()
             if time.monotonic() > end:
-                raise ProcessFailedError(f"waited {patience:.0f} s in vain for {what}")
+                raise ProcessFailedError(f"waited {time_limit:.0f} s in vain for {what}")
             time.sleep(every)
         return value
 
-    def wait(self, process: TandemProcess, patience: float = 600.0) -> str:
+    def wait(self, process: TandemProcess, time_limit: float = 600.0) -> str:
         """Wait until a process has ended well; returns what it wrote."""
-        self.wait_for(process.name, lambda: None if process.running else True, patience)
+        self.wait_for(process.name, lambda: None if process.running else True, time_limit)
         process.check()
         return process.output().strip()
 

@@ -17,10 +17,10 @@ import google_crc32c
 
 from tandem.formats.avro.walk import Fault
 
-__all__ = ["LETTERS", "container", "letters_of_block", "plain_schema", "told"]
+__all__ = ["LETTERS", "container", "count_and_checksum", "letters_of_block", "plain_schema"]
 
 LETTERS: Final = "tandem.letters"
-"""What the header has `told` under; in files of before there is none."""
+"""What the header has `count_and_checksum` under; in files of before there is none."""
 _AT_ONCE: Final = 4_096
 _BYTES: Final = 4 << 20
 """Letters, and bytes of their payloads, that fill a block."""
@@ -34,7 +34,7 @@ def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {**schema, "fields": fields}
 
 
-def told(letters: int, blocks: bytes) -> bytes:
+def count_and_checksum(letters: int, blocks: bytes) -> bytes:
     """What a header says of its letters and of the bytes behind it."""
     return b"%d %08x" % (letters, google_crc32c.value(blocks))
 
@@ -46,7 +46,7 @@ def container(schema: Mapping[str, Any], records: Sequence[Mapping[str, Any]], s
     entries = {
         "avro.codec": b"deflate",
         "avro.schema": json.dumps(schema).encode(),
-        LETTERS: told(len(records), blocks),
+        LETTERS: count_and_checksum(len(records), blocks),
     }
     head = io.BytesIO()
     fastavro.schemaless_writer(head, _HEADER, entries)

@@ -17,7 +17,7 @@ from tandem.formats.avro.containers import read_block, read_header, walk_blocks
 from tandem.formats.avro.messages import AvroDecoder
 from tandem.formats.avro.types import read_type
 from tandem.formats.avro.walk import Fault
-from tandem.formats.dead_letters.blocks import LETTERS, container, letters_of_block, plain_schema, told
+from tandem.formats.dead_letters.blocks import LETTERS, container, count_and_checksum, letters_of_block, plain_schema
 from tandem.formats.files.pieces import storage_of
 from tandem.schemas.errors import SourceFileError
 from tandem.schemas.messages import DeadLetter
@@ -138,7 +138,7 @@ def _letters(data: bytes, path: str) -> Iterator[StoredLetter]:
         raise SourceFileError(f"{path}: an Avro container, but not of dead letters")
     blocks = list(walk_blocks(file, path, header, len(data)))
     said, found = header.entries.get(LETTERS), sum(block.count for block in blocks)
-    if said is not None and said != told(found, data[header.end :]):
+    if said is not None and said != count_and_checksum(found, data[header.end :]):
         raise SourceFileError(f"{path}: damaged: its header names other letters than its {found:,}, or other bytes")
     for block in blocks:
         plain = read_block(file, path, header, block)

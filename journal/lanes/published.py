@@ -17,7 +17,7 @@ __all__ = ["Published", "highest"]
 _LONGEST: Final = 200
 """Of what a name says: file systems take 255 bytes."""
 _SOURCE: Final = re.compile(r"[0-9A-Za-z]+", re.ASCII)
-_TOLD: Final = re.compile(r"([wi]d?)((?:-[0-9A-Za-z]+_(?:m?\d+)?)*)", re.ASCII)
+_STATED: Final = re.compile(r"([wi]d?)((?:-[0-9A-Za-z]+_(?:m?\d+)?)*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +46,21 @@ class Published:
             raise JournalError(f"{path}: not a published watermark: {error}") from None
 
     @property
-    def told(self) -> str:
+    def stated(self) -> str:
         """What a name says of it, such as `w-9ac_1700`: at work or idle, done, watermarks; "" if that is too long."""
         if not all(_SOURCE.fullmatch(source) for source in self.watermarks):
             return ""
         parts = [("i" if self.idle else "w") + ("d" if self.done else "")]
         for source, value in sorted(self.watermarks.items()):
             parts.append(f"{source}_{'' if value is None else str(value).replace('-', 'm')}")
-        told = "-".join(parts)
-        return told if len(told) <= _LONGEST else ""
+        stated = "-".join(parts)
+        return stated if len(stated) <= _LONGEST else ""
 
     @staticmethod
     @lru_cache(maxsize=1 << 14)
-    def of(told: str) -> Published | None:
-        """The inverse of `told`; None for what isn't one."""
-        match = _TOLD.fullmatch(told)
+    def of(stated: str) -> Published | None:
+        """The inverse of `stated`; None for what isn't one."""
+        match = _STATED.fullmatch(stated)
         if match is None:
             return None
         pairs = [part.split("_") for part in match[2].split("-")[1:]]

@@ -69,7 +69,7 @@ def _newest(names: Names) -> dict[int, int]:
 
 def _said(blobs: BlobStore, run: str, lane: int, opening: int, names: Names) -> Published:
     """What a reader has published, by its names; what it published first, where none says anything."""
-    said = [published for told in names[lane, opening] if (published := Published.of(told)) is not None]
+    said = [published for stated in names[lane, opening] if (published := Published.of(stated)) is not None]
     if said:
         return highest(said)
     path = watermark_path(run, lane, opening)
@@ -125,12 +125,12 @@ class WatermarkBoard:
 
     def _write(self, published: Published) -> None:
         """An object that stays, once; then one whose name says it all, and after that the one before is removed."""
-        told, data = published.told, published.encode()
-        if self._stays != self._opening or not told:
+        stated, data = published.stated, published.encode()
+        if self._stays != self._opening or not stated:
             self._blobs.replace(watermark_path(self._run, self._lane, self._opening), data)
             self._stays, self._paths = self._opening, []
-        if told:
-            path = watermark_path(self._run, self._lane, self._opening, told)
+        if stated:
+            path = watermark_path(self._run, self._lane, self._opening, stated)
             self._paths = [*(other for other in self._paths if other != path), path]
             self._blobs.replace(path, data)
             for other in self._paths[:-1]:
@@ -154,8 +154,8 @@ class WatermarkBoard:
         lifted = WatermarkTracker(dict.fromkeys(self._sources, 0), inherited)
         lifted.lift(self._values_of(again))
         for number, said in {**older, **again}.items():
-            for told in said:
-                self._blobs.remove(watermark_path(self._run, self._lane, number, told))
+            for stated in said:
+                self._blobs.remove(watermark_path(self._run, self._lane, number, stated))
         return lifted.current()
 
     def others(self) -> dict[int, Published]:
@@ -214,8 +214,8 @@ class WatermarkBoard:
     def _values_of(self, older: Mapping[int, Sequence[str]]) -> dict[str, int | None]:
         values = WatermarkTracker(dict.fromkeys(self._sources, 0))
         for number, said in older.items():
-            for told in said:
-                if (published := Published.of(told)) is not None:
+            for stated in said:
+                if (published := Published.of(stated)) is not None:
                     values.lift(published.watermarks)
             path = watermark_path(self._run, self._lane, number)
             try:

@@ -1,4 +1,4 @@
-"""Until when a journal has told to be complete: the watermark of its lanes when a generation was sealed."""
+"""Until when a journal is complete: the watermark of its lanes when a generation was sealed."""
 
 from __future__ import annotations
 

@@ -102,12 +102,12 @@ def watermark_folder(run: str) -> str:
     return f"watermarks/{run}"
 
 
-def watermark_path(run: str, lane: int, opening: int, told: str = "") -> str:
+def watermark_path(run: str, lane: int, opening: int, stated: str = "") -> str:
     """Path of what the reader whose opening segment has this number publishes; 0 before it has opened.
 
-    `told`: what it publishes, for a name that says it.
+    `stated`: what it publishes, for a name that says it.
     """
-    return f"{watermark_folder(run)}/{lane:04d}.{opening:012d}{f'.{told}' if told else ''}"
+    return f"{watermark_folder(run)}/{lane:04d}.{opening:012d}{f'.{stated}' if stated else ''}"
 
 
 def parse_run_ordinal(name: str) -> int | None:

@@ -178,7 +178,7 @@ def _from(rule: CompiledRule, grid: Grid, codes: Codes) -> tuple[Codes, int]:
 
 
 def _episodes(rule: CompiledRule, grid: Grid, codes: Codes, skipped: int) -> Alerts:
-    found = episodes_of(codes, rule.patience)
+    found = episodes_of(codes, rule.hysteresis)
     starts, ends = grid.edges[0, skipped:], grid.edges[1, skipped:]
     resolved = np.where(found.resolved == OPEN, NONE, starts[found.resolved]) if len(found) else found.resolved
     return Alerts(found.key + grid.first, starts[found.since], starts[found.fired], starts[found.last], resolved,

@@ -25,7 +25,7 @@ from tandem.schemas.errors import SourceFileError, UserError
 from tandem.schemas.source.partitions import partition_values
 from tandem.views.batch.built import built
 from tandem.views.layers.cutting import LAYER_STATES
-from tandem.views.rows import NOTHING_TOLD, BatchRun, FileSet, SegmentFile, Told
+from tandem.views.rows import NOTHING_KNOWN, BatchRun, Completeness, FileSet, SegmentFile
 from tandem.views.store import ViewStore
 
 __all__ = ["WORKER_BYTES", "BackfillConfig", "Plan", "files_of", "plan", "workers_for"]
@@ -85,14 +85,14 @@ class Plan:
     arrival_time: int
     passed_by: tuple[str, ...] = ()
     """A line for each file that isn't read since its content was, or is, under another name."""
-    told: Told = NOTHING_TOLD
+    completeness: Completeness = NOTHING_KNOWN
     gaps: tuple[LaneGap, ...] = ()
     """Segments that are missing in the journal, and that it doesn't go past."""
 
     @property
     def anything_new(self) -> bool:
         """Whether there is more to read, or the user says something else of the files than before."""
-        said, before = self.told.files_until, self.parent.told.files_until if self.parent else None
+        said, before = self.completeness.files_until, self.parent.completeness.files_until if self.parent else None
         return bool(self.generations) or (self.parent is not None and said is not None and said != before)
 
     @property
@@ -151,7 +151,7 @@ def plan(
         file_sets=tuple(added),
         arrival_time=time.time_ns() // 1000,
         passed_by=tuple(passed_by),
-        told=Told(config.complete_until, new.complete_to, (*new.missing, *config.accept_missing)),
+        completeness=Completeness(config.complete_until, new.complete_to, (*new.missing, *config.accept_missing)),
         gaps=new.gaps,
     )
 

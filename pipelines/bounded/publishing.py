@@ -58,7 +58,7 @@ def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError |
     store.batch.discard(run)
     return TooManyBadError(
         f"{name}: {bad:,} of {read:,} records are bad, more than --max-bad {limit.text}: nothing is published, and "
-        "what was read counts as unread; mend it, or take it in with a higher --max-bad"
+        "what was read counts as unread; correct it, or take it in with a higher --max-bad"
     )
 
 

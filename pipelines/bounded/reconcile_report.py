@@ -80,7 +80,8 @@ def _reread(numbers: Mapping[str, Any]) -> str:
 def _lawful(found: Audit, numbers: Mapping[str, Any]) -> str:
     if found.live is None:
         return "batch is what it wrote" if not numbers["repaired_tiles"] else "batch was not what it wrote"
-    return f"live and batch differ by {numbers['late']:,} late events and {numbers['straddlers']:,} straddlers"
+    late, crossing = numbers["late"], numbers["straddlers"]
+    return f"live and batch differ by {late:,} late events and {crossing:,} cross-boundary duplicates"
 
 
 def _end(outcome: Outcome, dry_run: bool) -> str:

@@ -199,7 +199,7 @@ def _backfill(
     served = store.publishing.served(compiled.definition.name)
     arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]
     arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s", "--copies"]
-    # What was bad once may be so again: it is the letters' own fate that tells.
+    # What was bad once may be so again: the letters' own outcome decides.
     arguments += ["--max-bad", "100%"]
     for path in paths:
         arguments += ["--files", path]

@@ -55,8 +55,8 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
     if isinstance(error, UnicodeError):
         print_error(f"a text or name isn't valid UTF-8: {_unreadable(error)}; write it anew in UTF-8")
         sys.exit(UserError.exit_code)
-    told = _of_system(error) if isinstance(error, OSError) else f"this is a fault of Tandem: {_named(error)}"
-    print_error(told if trace else f"{told}; {_kept(_trace_of(error))}")
+    stated = _of_system(error) if isinstance(error, OSError) else f"this is a fault of Tandem: {_named(error)}"
+    print_error(stated if trace else f"{stated}; {_kept(_trace_of(error))}")
     sys.exit(TandemError.exit_code)
 
 

@@ -24,7 +24,7 @@ Written = tuple[Message, bytes]
 
 _ATTEMPTS: Final = 3
 _BESIDE: Final = ThreadPoolExecutor(4, thread_name_prefix="publish-results")
-_TOLD: Final = ("timing", "state", "severity")
+_STATED: Final = ("timing", "state", "severity")
 """Fields of a payload that are attributes too, so that subscriptions can filter by them."""
 _OVERHEAD: Final = 1_024
 """Bytes of a message's attributes and ordering key, at most about."""
@@ -96,7 +96,7 @@ def pubsub_message(message: Message, data: bytes) -> dict[str, Any]:
         "end": _time(message.end),
         "revision": str(message.revision),
     }
-    attributes.update((name, str(payload[name])) for name in _TOLD if name in payload)
+    attributes.update((name, str(payload[name])) for name in _STATED if name in payload)
     ordering_key = hashlib.sha256(identity.encode()).hexdigest()[:32]
     return {"data": data, "attributes": attributes, "ordering_key": ordering_key}
 

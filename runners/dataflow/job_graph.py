@@ -63,10 +63,10 @@ def dataflow_job(pipeline: beam.Pipeline, options: PipelineOptions) -> DataflowJ
 
 def _without_dry_run(description: dict[str, Any]) -> dict[str, Any]:
     """Without the options that only the dry run has."""
-    told = description["environment"]["sdkPipelineOptions"]
+    stated = description["environment"]["sdkPipelineOptions"]
     for name in ("no_auth", "dry_run"):
-        told["options"].pop(name, None)
-    told["display_data"] = [item for item in told["display_data"] if item["key"] not in ("no_auth", "dry_run")]
+        stated["options"].pop(name, None)
+    stated["display_data"] = [item for item in stated["display_data"] if item["key"] not in ("no_auth", "dry_run")]
     return description
 
 

@@ -36,7 +36,7 @@ from tandem.schemas.errors import LaunchError, TandemError
 __all__ = ["Cluster", "Part", "default_home"]
 
 _STATE: Final = "cluster.json"
-_PATIENCE: Final = 120.0
+_TIME_LIMIT: Final = 120.0
 """Seconds a start may take."""
 _POLL: Final = 0.1
 _ENVIRONMENTS: Final = ("EXTERNAL", "LOOPBACK")
@@ -75,7 +75,7 @@ class Cluster:
         cls,
         home: str | Path | None = None,
         *,
-        patience: float = _PATIENCE,
+        time_limit: float = _TIME_LIMIT,
         note: Callable[[str], object] = lambda line: None,
         **wanted: Any,
     ) -> Cluster:
@@ -93,7 +93,7 @@ class Cluster:
         with _alone(folder):
             cluster = cls._arranged(folder, wanted)
             begun = cluster._spawn_missing(jars, note)
-            cluster._wait(begun, lambda: cluster._spawn_missing(jars, note), patience)
+            cluster._wait(begun, lambda: cluster._spawn_missing(jars, note), time_limit)
         return cluster
 
     @classmethod
@@ -213,8 +213,8 @@ class Cluster:
         own = {MARK: f"{self.home}/{name}", "PYTHONPATH": _python_path(), "FLINK_CONF_DIR": str(self.home / "conf")}
         return {**os.environ, **own}
 
-    def _wait(self, begun: dict[str, str], again: Callable[[], dict[str, str]], patience: float) -> None:
-        deadline, missing = time.monotonic() + patience, ""
+    def _wait(self, begun: dict[str, str], again: Callable[[], dict[str, str]], time_limit: float) -> None:
+        deadline, missing = time.monotonic() + time_limit, ""
         while time.monotonic() < deadline:
             missing = self._unready(begun)
             dead = [part for part in self.parts().values() if not part.alive]
@@ -227,7 +227,7 @@ class Cluster:
             elif not missing:
                 return
             time.sleep(_POLL)
-        raise LaunchError(f"Flink in {self.home} isn't ready after {patience:.0f} s: {missing}")
+        raise LaunchError(f"Flink in {self.home} isn't ready after {time_limit:.0f} s: {missing}")
 
     def _unready(self, begun: dict[str, str]) -> str:
         """What isn't ready yet; empty when all is."""

@@ -79,10 +79,10 @@ class FlinkRest:
 
     def version(self) -> str:
         """Of Flink."""
-        told = self.get("/config")
-        if not isinstance(told, dict) or "flink-version" not in told:
+        stated = self.get("/config")
+        if not isinstance(stated, dict) or "flink-version" not in stated:
             raise LaunchError(f"no Flink JobManager answers at {self.address}: what does, tells no version of Flink")
-        return str(told["flink-version"])
+        return str(stated["flink-version"])
 
     def overview(self) -> dict[str, Any]:
         """`taskmanagers`, `slots-total`, `slots-available`, `jobs-running` and more."""
@@ -102,7 +102,9 @@ class FlinkRest:
             raise LaunchError(f"{prefix!r} names {len(found)} jobs of Flink at {self.address}; there are: {known}")
         return found[0]
 
-    def savepoint(self, job: str, folder: str | None, *, stop: bool, drain: bool = False, patience: float = 300) -> str:
+    def savepoint(
+        self, job: str, folder: str | None, *, stop: bool, drain: bool = False, time_limit: float = 300
+    ) -> str:
         """Write a savepoint, and with `stop` end the job with it; the savepoint's path. Raises TandemError.
 
         `drain` moves the watermark to the end of time first: the job can't go on from such a savepoint.
@@ -111,7 +113,7 @@ class FlinkRest:
         if folder:
             body["targetDirectory" if stop else "target-directory"] = folder
         trigger = self.post(f"/jobs/{job}/{'stop' if stop else 'savepoints'}", body)["request-id"]
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + time_limit
         while time.monotonic() < deadline:
             answer = self.get(f"/jobs/{job}/savepoints/{trigger}")
             if answer["status"]["id"] == "COMPLETED":
@@ -121,7 +123,7 @@ class FlinkRest:
                 cause = operation.get("failure-cause", {})
                 raise TandemError(f"job {job}: no savepoint was written: {_first(cause.get('stack-trace', cause))}")
             time.sleep(_POLL)
-        raise TandemError(f"job {job}: no savepoint within {patience:.0f} s")
+        raise TandemError(f"job {job}: no savepoint within {time_limit:.0f} s")
 
     def state_folder(self, job: str) -> str | None:
         """URI of the folder that a job of Beam was told to keep its checkpoints in; None where Flink chooses."""

@@ -36,7 +36,7 @@ TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
 """What to pass as `--runner`."""
 OPEN_PORT: Final = "accept_open_port"
 """Experiment with which a Prism is started that other hosts can reach."""
-_PATIENCE: Final = 120.0
+_TIME_LIMIT: Final = 120.0
 """Seconds that Prism may take to answer."""
 _LOOK: Final = 0.2
 _CHANNEL: Final = (
@@ -128,7 +128,7 @@ class PrismJobServer(JobServer):  # type: ignore[misc]
     def _open(self, process: subprocess.Popen[bytes], address: str) -> grpc.Channel:
         channel = grpc.insecure_channel(address, options=_CHANNEL)
         ready = grpc.channel_ready_future(channel)
-        for _ in range(round(_PATIENCE / _LOOK)):
+        for _ in range(round(_TIME_LIMIT / _LOOK)):
             if process.poll() is not None:
                 break
             try:

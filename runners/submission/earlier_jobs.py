@@ -24,7 +24,7 @@ from tandem.schemas.errors import LaunchError, TandemError
 
 __all__ = ["end_earlier_jobs", "standing_state"]
 
-_PATIENCE: Final = 30.0
+_TIME_LIMIT: Final = 30.0
 """Seconds that a job may take to end."""
 _POLL: Final = 0.2
 _FLAG: Final = "--savepoint_path"
@@ -47,7 +47,7 @@ def end_earlier_jobs(
         return
     runs = list_runs(blobs).values()
     names = {job_name(run.id) for run in runs if run.ordinal <= manifest.ordinal} | {job_name(manifest.id)}
-    deadline = clock() + _PATIENCE
+    deadline = clock() + _TIME_LIMIT
     while _end_all(control, names, options) and clock() < deadline:
         sleep(_POLL)
 

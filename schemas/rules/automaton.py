@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["OPEN", "Episodes", "Patience", "Verdict", "episodes_of", "with_no_data"]
+__all__ = ["OPEN", "Episodes", "Hysteresis", "Verdict", "episodes_of", "with_no_data"]
 
 Codes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Hysteresis:
     """How many windows it takes, and what those without data are."""
 
     to_fire: int = 1
@@ -68,39 +68,39 @@ class Episodes:
         return len(self.key)
 
 
-def episodes_of(verdicts: Codes, patience: Patience) -> Episodes:
+def episodes_of(verdicts: Codes, hysteresis: Hysteresis) -> Episodes:
     """The episodes of verdicts: a row for each key, in it one verdict for each window of the grid, in their order."""
-    codes = with_no_data(verdicts, patience)
+    codes = with_no_data(verdicts, hysteresis)
     rows = np.flatnonzero((codes == Verdict.ACTIVE).any(axis=1))
     judged = _judged_of(codes[rows])
     runs = _runs(judged)
-    fires, resolves = _turns(runs, patience).T
+    fires, resolves = _turns(runs, hysteresis).T
     goes_on = resolves < 0
     last = np.where(goes_on, _last_active(runs, fires), runs.starts[resolves] - 1)
-    at_resolve = np.where(goes_on, 0, runs.starts[resolves] + patience.to_resolve - 1)
+    at_resolve = np.where(goes_on, 0, runs.starts[resolves] + hysteresis.to_resolve - 1)
     key = runs.keys[fires]
     return Episodes(
         rows[key],
         judged.columns(runs.starts[fires], key),
-        judged.columns(runs.starts[fires] + patience.to_fire - 1, key),
+        judged.columns(runs.starts[fires] + hysteresis.to_fire - 1, key),
         judged.columns(last, key),
         np.where(goes_on, OPEN, judged.columns(at_resolve, key)),
     )
 
 
-def with_no_data(verdicts: Codes, patience: Patience) -> Codes:
+def with_no_data(verdicts: Codes, hysteresis: Hysteresis) -> Codes:
     """The verdicts as the automaton takes them: windows without data are what the rule says, those of before a key's
     first window with data change nothing, and those of a key that is forgotten are OK.
     """
     missing = verdicts == Verdict.NO_DATA
     if not missing.any():
         return verdicts
-    if patience.no_data == Verdict.OK:
+    if hysteresis.no_data == Verdict.OK:
         return np.where(missing, np.uint8(Verdict.OK), verdicts)
     columns = np.arange(verdicts.shape[1], dtype=np.int64)
     seen = np.maximum.accumulate(np.where(missing, np.int64(-1), columns), axis=1)
-    codes = np.where(missing, np.uint8(patience.no_data), verdicts)
-    codes[missing & (columns - seen > patience.forget)] = Verdict.OK
+    codes = np.where(missing, np.uint8(hysteresis.no_data), verdicts)
+    codes[missing & (columns - seen > hysteresis.forget)] = Verdict.OK
     codes[missing & (seen < 0)] = Verdict.CANT_JUDGE
     return codes
 
@@ -159,10 +159,10 @@ def _runs(judged: _Judged) -> _Runs:
     return _Runs(codes[starts], keys, starts, ends - starts + 1, ends)
 
 
-def _turns(runs: _Runs, patience: Patience) -> Places:
+def _turns(runs: _Runs, hysteresis: Hysteresis) -> Places:
     """(run that fires, run that resolves it or -1) of each episode: of runs that are long enough those that turn."""
-    fires = (runs.codes == Verdict.ACTIVE) & (runs.lengths >= patience.to_fire)
-    resolves = (runs.codes == Verdict.OK) & (runs.lengths >= patience.to_resolve)
+    fires = (runs.codes == Verdict.ACTIVE) & (runs.lengths >= hysteresis.to_fire)
+    resolves = (runs.codes == Verdict.OK) & (runs.lengths >= hysteresis.to_resolve)
     turning = np.flatnonzero(fires | resolves)
     up, owner = fires[turning], runs.keys[turning]
     before = np.zeros(len(turning), bool)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DefinitionError
 from tandem.schemas.expressions import Expression
-from tandem.schemas.rules.automaton import Patience, Verdict
+from tandem.schemas.rules.automaton import Hysteresis, Verdict
 from tandem.schemas.rules.baselines import PARTS
 from tandem.schemas.rules.checks import check_rule, results_schema
 from tandem.schemas.rules.models import Rule
@@ -53,9 +53,9 @@ class CompiledRule:
     @cached_property
     def version(self) -> str:
         """Content hash, 16 hex digits, of all that verdicts and episodes depend on: not who is told, nor texts."""
-        told = {"labels", "annotations", "severity", "shadow", "to", "early", "partial", "inhibited_by"}
-        told |= {"group_by", "group_wait", "group_interval"}
-        content = self.rule.model_dump(mode="json", exclude=told)
+        stated = {"labels", "annotations", "severity", "shadow", "to", "early", "partial", "inhibited_by"}
+        stated |= {"group_by", "group_wait", "group_interval"}
+        content = self.rule.model_dump(mode="json", exclude=stated)
         text = json.dumps(["tandem rule 1", self.definition, self.name, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -89,7 +89,7 @@ class CompiledRule:
         return tuple(map(_baseline_column, (name for name in self.columns if name.startswith("baseline."))))
 
     @cached_property
-    def told_baselines(self) -> tuple[BaselineColumn, ...]:
+    def reported_baselines(self) -> tuple[BaselineColumn, ...]:
         """What is told of baselines: all parts of each that expressions or texts name."""
         texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
         named = {name for text in texts for name in names_in(text)}
@@ -99,11 +99,11 @@ class CompiledRule:
         return tuple(column for column in map(_baseline_column, columns) if column.measure in measures)
 
     @cached_property
-    def told_results(self) -> tuple[pa.Field, ...]:
+    def reported_results(self) -> tuple[pa.Field, ...]:
         """The results that are told: those that expressions, texts or baselines name."""
         texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
         named = {name for text in texts for name in names_in(text)} | {field.name for field in self.results}
-        named |= {column.measure for column in self.told_baselines}
+        named |= {column.measure for column in self.reported_baselines}
         return tuple(f for f in self.expr.schema if f.name in named and not f.name.startswith("baseline."))
 
     @property
@@ -116,11 +116,11 @@ class CompiledRule:
         return _DAYS[window.calendar] * 3_600_000_000
 
     @cached_property
-    def patience(self) -> Patience:
+    def hysteresis(self) -> Hysteresis:
         """In windows: n of them in a row span (n - 1) steps."""
         steps = [math.ceil(wait / self.every) for wait in (self.rule.for_, self.rule.keep_firing_for)]
         forget = max(self.rule.forget // self.every, 1)
-        return Patience(steps[0] + 1, steps[1] + 1, _NO_DATA[self.rule.no_data], forget)
+        return Hysteresis(steps[0] + 1, steps[1] + 1, _NO_DATA[self.rule.no_data], forget)
 
 
 def compile_rules(compiled: CompiledDefinition, rules: Mapping[str, Rule]) -> tuple[CompiledRule, ...]:

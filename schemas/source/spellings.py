@@ -16,10 +16,10 @@ __all__ = [
     "SPELLING",
     "Booleans",
     "Spelling",
+    "description_of",
     "relevant",
     "spelling_problems",
     "spellings_of",
-    "told",
     "with_spellings",
 ]
 
@@ -167,7 +167,7 @@ def spelling_problems(name: str, kind: pa.DataType, own: Spelling | None, whole:
         yield f"'{name}' is a timestamp, and {form!r} has no %z; declare zone, such as UTC or Europe/Berlin"
 
 
-def told(name: str, options: Mapping[str, Any]) -> str:
+def description_of(name: str, options: Mapping[str, Any]) -> str:
     """One line for people: how the values of a field are expected."""
     parts = []
     if "time_format" in options or "zone" in options:

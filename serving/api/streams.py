@@ -25,7 +25,7 @@ QUIET: Final = b": quiet\n\n"
 """A comment."""
 _LOOK_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 15.0
-"""After which a comment is sent, so that nothing on the way takes the stream for dead."""
+"""After which a comment is sent, so that nothing on the way presumes the stream dead."""
 
 
 @dataclass

@@ -115,9 +115,9 @@ def _overlay(
 def _settled(compiled: CompiledDefinition, certificate: Mapping[str, Any]) -> str | None:
     """By live's watermark; without live by what batch's sources told."""
     live = certificate["live_run"] is not None
-    told = certificate["watermark"] if live else certificate["complete_to"]
+    stated = certificate["watermark"] if live else certificate["complete_to"]
     lateness = compiled.definition.lateness if live or certificate["boundary"] else 0
-    return time_in(parse_time(told, "watermark") - lateness) if told is not None else None
+    return time_in(parse_time(stated, "watermark") - lateness) if stated is not None else None
 
 
 def _extent(asking: Asking, compiled: CompiledDefinition) -> tuple[int, int]:

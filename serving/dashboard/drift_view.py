@@ -19,7 +19,14 @@ __all__ = ["Cell", "DriftView", "drift_view", "late_histogram", "level_of"]
 _TILES, _GENERATIONS, _ROWS = 60, 40, 100
 _MINUTE: Final = 60 * 1_000_000
 _BINS: Final = (0, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, 60 * _MINUTE, 6 * 60 * _MINUTE, DAY)
-_CAUSES: Final = ("late", "straddlers", "missing", "extra", "logic")
+_CAUSES: Final = (
+    ("late", "late"),
+    ("cross-boundary duplicates", "cross_duplicates"),
+    ("missing", "missing"),
+    ("extra", "extra"),
+    ("logic", "logic"),
+)
+"""As the page calls them, and as `Causes` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +65,11 @@ def drift_view(asking: Asking) -> DriftView:
     generations = sorted({point.generation for point in points}, reverse=True)[:_GENERATIONS]
     columns, rows = ({each: at for at, each in enumerate(some)} for some in (tiles, generations))
     cells = [
-        Cell(columns[point.tile], rows[point.generation], level_of(point), _told(point))
+        Cell(columns[point.tile], rows[point.generation], level_of(point), _stated(point))
         for point in points
         if point.tile in columns and point.generation in rows
     ]
-    causes = [(name, sum(abs(getattr(point.causes, name)) for point in points)) for name in _CAUSES]
+    causes = [(name, sum(abs(getattr(point.causes, cause)) for point in points)) for name, cause in _CAUSES]
     newest = sorted(points, key=lambda point: (point.absolute == 0, -point.tile, -point.generation))[:_ROWS]
     return DriftView(
         [time_text(tile) for tile in tiles],
@@ -102,5 +109,5 @@ def _bin(at: int) -> str:
     return f"{low} to {format_duration(_BINS[at])}"
 
 
-def _told(point: DriftPoint) -> str:
+def _stated(point: DriftPoint) -> str:
     return f"tile {time_text(point.tile)}, generation {point.generation}: live {point.live:,}, batch {point.batch:,}"

@@ -47,9 +47,9 @@ def history(letter: Found) -> list[tuple[int, str]]:
         what = f"replay {act.attempt} sent to {act.note}" if act.kind == "sent" else f"{act.kind} by hand"
         events.append((act.at, what if act.kind == "sent" or not act.note else f"{what}: {act.note}"))
     for tried in letter.state.tried:
-        fate = "could be read" if tried.decoded else f"failed again in {tried.stage}: {tried.reason}"
+        outcome = "could be read" if tried.decoded else f"failed again in {tried.stage}: {tried.reason}"
         reader = "live" if tried.run[0] else "batch"
-        events.append((tried.seen_at, f"replay {tried.attempt}, at {tried.position}#{tried.row}, {reader}: {fate}"))
+        events.append((tried.seen_at, f"replay {tried.attempt}, at {tried.position}#{tried.row}, {reader}: {outcome}"))
     return sorted(events, key=lambda event: event[0])
 
 

@@ -72,7 +72,7 @@ def point_data(point: DriftPoint) -> dict[str, Any]:
         "absolute": point.absolute,
         "relative": point.relative,
         "late": causes.late,
-        "straddlers": causes.straddlers,
+        "straddlers": causes.cross_duplicates,
         "missing": causes.missing,
         "extra": causes.extra,
         "logic": causes.logic,

@@ -64,7 +64,7 @@ def _unsent(results: dict[str, Any], now: int) -> str | None:
     waits = results["due"] or results["outbox"]
     if waits and (results["deliverer"] is None or results["until"] <= now):
         return "results are due and nobody delivers them: `tandem deliver` does"
-    failing = next((name for name, told in results["outputs"].items() if told["error"]), None)
+    failing = next((name for name, stated in results["outputs"].items() if stated["error"]), None)
     if failing is not None:
         return f"results wait for {failing}: {results['outputs'][failing]['error']}"
     return f"{results['dead']:,} results were refused: `tandem results dead` lists them" if results["dead"] else None

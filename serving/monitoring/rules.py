@@ -45,9 +45,9 @@ def _test(alert: Alert, runbooks: str) -> dict[str, Any]:
     """After an hour of its series it fires; before they have begun nothing of it does."""
     series = [{"series": name, "values": values} for name, values in alert.fires]
     labels = {**dict(alert.labels), "severity": alert.severity}
-    told = {"exp_labels": labels, "exp_annotations": {"summary": alert.says, "runbook_url": _link(alert, runbooks)}}
+    stated = {"exp_labels": labels, "exp_annotations": {"summary": alert.says, "runbook_url": _link(alert, runbooks)}}
     quiet = {"eval_time": "0m", "alertname": alert.name, "exp_alerts": []}
-    fires = {"eval_time": "1h", "alertname": alert.name, "exp_alerts": [told]}
+    fires = {"eval_time": "1h", "alertname": alert.name, "exp_alerts": [stated]}
     return {"interval": "1m", "input_series": series, "alert_rule_test": [quiet, fires]}
 
 

@@ -67,7 +67,7 @@ def ask_sql(source: SqlSource, sql: str, limits: SqlLimits) -> SqlRows:
             with _at_most(connection, limits.seconds):
                 return _rows(connection, statement.sql, limits.rows)
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise _told(error, reading, limits) from None
+            raise _stated(error, reading, limits) from None
         finally:
             reading.close()
 
@@ -118,7 +118,7 @@ def _at_most(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[
         timer.cancel()
 
 
-def _told(error: Exception, reading: Reading, limits: SqlLimits) -> TandemError:
+def _stated(error: Exception, reading: Reading, limits: SqlLimits) -> TandemError:
     """What went wrong: what a table met before what DuckDB makes of it."""
     if isinstance(reading.error, TandemError):
         return reading.error

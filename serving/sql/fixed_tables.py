@@ -150,7 +150,7 @@ def _drift(source: SqlSource, name: str, bounds: Bounds) -> Iterator[Row]:
         causes = point.causes
         yield (
             point.tile, point.generation, point.live_run, point.live, point.batch, point.absolute, causes.late,
-            causes.straddlers, causes.missing, causes.extra, causes.logic, point.at, point.agreed_at,
+            causes.cross_duplicates, causes.missing, causes.extra, causes.logic, point.at, point.agreed_at,
         )  # fmt: skip
 
 

@@ -144,7 +144,7 @@ _OPERATE: Final = (
     Entry(
         "doctor",
         "operating.doctor.doctor",
-        "Say what is missing or wrong on this machine and in this installation, each with what mends it.",
+        "Say what is missing or wrong on this machine and in this installation, each with its remedy.",
         "tandem doctor --home tandem-data",
     ),
     Entry(

@@ -1,1 +1,1 @@
-"""What `tandem doctor` looks at: this machine, the installation, and the broker. Each finding says what mends it."""
+"""What `tandem doctor` looks at: this machine, the installation, and the broker. Each finding has its remedy."""

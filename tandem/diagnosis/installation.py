@@ -106,7 +106,7 @@ def _store(places: Home, journal: JournalState | None, now: int) -> Iterator[Fin
         yield Finding("view store", State.NOTE, str(error), "`tandem backfill` or `tandem live` makes one")
         return
     except TandemError as error:
-        yield _told("view store", error)
+        yield _stated("view store", error)
         return
     try:
         yield Finding("view store", State.OK, "can be read, and is of this version")
@@ -114,12 +114,12 @@ def _store(places: Home, journal: JournalState | None, now: int) -> Iterator[Fin
             yield _definition(judged(status_report(store, name), journal, now, _STALE))
             yield from compaction_findings(store, name)
     except TandemError as error:
-        yield _told("view store", error)
+        yield _stated("view store", error)
     finally:
         store.close()
 
 
-def _told(about: str, error: TandemError) -> Finding:
+def _stated(about: str, error: TandemError) -> Finding:
     """An error, and the command that it names itself."""
     commands = re.findall(r"`[^`]+`", str(error))
     return Finding(about, State.ERROR, str(error), " or ".join(commands) or "see docs/reference/view-store.md")

@@ -155,9 +155,9 @@ def results_text(results: dict[str, Any], now: int) -> Text:
         text.append("nobody delivers: `tandem deliver` does", "bold red" if results["due"] or results["outbox"] else "")
     if results["dead"]:
         text.append(", ").append(f"{results['dead']:,} messages refused", "bold red")
-    for output, told in results["outputs"].items():
-        if told["error"]:
-            text.append(", ").append(printable(f"{output} fails: {told['error']}"), "bold red")
+    for output, stated in results["outputs"].items():
+        if stated["error"]:
+            text.append(", ").append(printable(f"{output} fails: {stated['error']}"), "bold red")
     return text
 
 
@@ -166,7 +166,7 @@ def _reconciled_text(last: dict[str, Any], now: int) -> Text:
     found = last["summary"]
     wrong = sum(found[cause] for cause in ("wrong", "missing", "extra"))
     done = f"{wrong:,} states repaired by {last['repair']}" if last["repair"] else "nothing to repair"
-    drift = f"drift {found['late']:,} late, {found['straddlers']:,} straddlers"
+    drift = f"drift {found['late']:,} late, {found['straddlers']:,} cross-boundary duplicates"
     text = cell(f"number {last['number']}, {ago_text(now - last['created_at'])} ago: {done}; {drift}")
     live = found["missing_in_live"] + found["extra_in_live"]
     if live:
@@ -182,8 +182,8 @@ def _complete_text(report: dict[str, Any]) -> Text:
     run = next((run for run in report["batch_runs"] if run["id"] == served["batch_run"]), None)
     if run is None:
         return cell("-")
-    told = [("files", run["files_until"]), ("journal", run["journal_until"])]
-    text = cell(", ".join(f"{what} until {short_time(time)}" for what, time in told if time is not None) or "not told")
+    ends = [("files", run["files_until"]), ("journal", run["journal_until"])]
+    text = cell(", ".join(f"{what} until {short_time(time)}" for what, time in ends if time is not None) or "not told")
     if run["missing"]:
         text.append(", ").append(f"missing: {', '.join(run['missing'])}", "bold red")
     return text

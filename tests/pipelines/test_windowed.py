@@ -97,7 +97,7 @@ def test_a_run_again_writes_the_same_files(events: Path) -> None:
     assert {file.name: file.read_bytes() for file in (events.parent / "out").glob("*.jsonl")} == before
 
 
-class Told(beam.PTransform):  # type: ignore[misc]
+class Completeness(beam.PTransform):  # type: ignore[misc]
     """In place of Beam's own read: an event in time, one before the end of its window, one late, one far too late."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
@@ -116,7 +116,7 @@ class Told(beam.PTransform):  # type: ignore[misc]
 
 def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Early, on time and late; the copy of an event counts in none."""
-    monkeypatch.setattr(windowed, "_read_of", lambda subscription: Told())
+    monkeypatch.setattr(windowed, "_read_of", lambda subscription: Completeness())
     wanted = ["--definition", CLICKS, *SUBSCRIPTION, "--window", "1h", "--early", "0s", "--output", str(tmp_path)]
     config, _ = windowed.parse(read_arguments("windowed", wanted))
     options = PipelineOptions([f"--runner={RUNNER}", "--streaming"])

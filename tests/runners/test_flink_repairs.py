@@ -34,10 +34,10 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_what_was_dying_when_the_start_began_is_started_too(cluster: Cluster) -> None:
     begun = {"task-manager-2": "task-manager-2-a"}
-    cluster._wait(begun, lambda: {DYING: f"{DYING}-b"}, patience=10)
+    cluster._wait(begun, lambda: {DYING: f"{DYING}-b"}, time_limit=10)
     assert list(begun) == ["task-manager-2", DYING]
 
 
 def test_what_ends_although_it_was_just_started_is_told(cluster: Cluster) -> None:
     with pytest.raises(LaunchError, match=r"^task-manager-1 ended while it was being started: it said nothing; see "):
-        cluster._wait({DYING: "a"}, dict, patience=10)
+        cluster._wait({DYING: "a"}, dict, time_limit=10)

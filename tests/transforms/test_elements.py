@@ -19,12 +19,12 @@ from tandem.journal.index import SegmentRef
 from tandem.schemas.messages import DeadLetter, Decoded
 from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 from tandem.transforms.elements import (
+    CrossBoundaryDuplicate,
     DeadLetterBatch,
     DecodedSegment,
     FoldUpdate,
     SegmentTally,
     SourceBatch,
-    Straddler,
     Tally,
 )
 from tandem.transforms.fold.state import TileState
@@ -58,8 +58,10 @@ def batch(watermark: int | None = 5) -> SourceBatch:
 def update() -> FoldUpdate:
     block = pa.record_batch({"__generation": [1], "__key": ["[]"], "__events": [2]})
     ids = pa.record_batch({"__hash": pa.array([2**64 - 1], pa.uint64())})
-    straddlers = (Straddler(2**64 - 1, 0, 4, 2),)
-    return FoldUpdate(-60_000_000, 3, block, (Tally(1, 2, 3, 1), Tally(-1, 0, 0, 0)), straddlers, ids, ids, "on time")
+    cross_duplicates = (CrossBoundaryDuplicate(2**64 - 1, 0, 4, 2),)
+    return FoldUpdate(
+        -60_000_000, 3, block, (Tally(1, 2, 3, 1), Tally(-1, 0, 0, 0)), cross_duplicates, ids, ids, "on time"
+    )
 
 
 VALUES: dict[str, Callable[[], Any]] = {

@@ -86,7 +86,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Straddler:
+class CrossBoundaryDuplicate:
     hash: int
     content: int
     counted_generation: int
@@ -99,7 +99,7 @@ class Update:
     shard: int
     block: pa.RecordBatch
     tallies: Sequence[Tally] = ()
-    straddlers: Sequence[Straddler] = ()
+    cross_duplicates: Sequence[CrossBoundaryDuplicate] = ()
     ids: pa.RecordBatch | None = None
     attempt: int = 0
     replaces: bool = False
@@ -120,7 +120,7 @@ class Segment:
 class Bench:
     """A store with the definition registered, and short ways to write into it."""
 
-    Segment, Straddler, Tally, Update = Segment, Straddler, Tally, Update
+    Segment, CrossBoundaryDuplicate, Tally, Update = Segment, CrossBoundaryDuplicate, Tally, Update
     tile = TILE
 
     def __init__(self, path: str, compiled: CompiledStub | None = None) -> None:

@@ -35,7 +35,7 @@ class BatchRunRef:
     parent: str | None
     """The batch run whose view this one extends: events that it counted are duplicates."""
     live_run: str | None
-    """The live run that this will be published with: its straddlers are left out."""
+    """The live run that this will be published with: its cross-boundary duplicates are left out."""
     boundary: int
     shards: int = 1
     """Parts of each tile, see tandem.schemas.buckets."""
@@ -117,4 +117,4 @@ class _Aggregate(beam.DoFn):  # type: ignore[misc]
         if run.parent is not None:
             state.seen.load(store.batch.counted_ids(version, run.parent, tile, buckets))
         if run.live_run is not None:
-            state.seen.load(store.live.straddling_ids(version, run.live_run, tile, run.boundary, buckets))
+            state.seen.load(store.live.cross_duplicate_ids(version, run.live_run, tile, run.boundary, buckets))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from tandem.schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY, LATE
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.states import aggregate, from_ipc, to_ipc
-from tandem.transforms.elements import FoldUpdate, Straddler, Tally, TileKey
+from tandem.transforms.elements import CrossBoundaryDuplicate, FoldUpdate, Tally, TileKey
 from tandem.transforms.fold.block import TileBlock
 from tandem.transforms.packing import pack, unpack
 from tandem.transforms.routing.late_ids import LateIds
@@ -32,7 +32,7 @@ class Admitted:
 
     counted: pa.RecordBatch
     tallies: tuple[Tally, ...]
-    straddlers: tuple[Straddler, ...]
+    cross_duplicates: tuple[CrossBoundaryDuplicate, ...]
     late: pa.RecordBatch
     """HASH, CONTENT, GENERATION of the events that came too late."""
     ids: pa.RecordBatch
@@ -60,7 +60,7 @@ class TileState:
     rows: TileBlock = field(init=False)
     tallies: dict[int, Tally] = field(default_factory=dict)
     late: LateIds = field(default_factory=LateIds)
-    straddlers: dict[tuple[int, int], Straddler] = field(default_factory=dict)
+    cross_duplicates: dict[tuple[int, int], CrossBoundaryDuplicate] = field(default_factory=dict)
     """All that were named, by hash and content."""
     beside: Beside | None = None
     """What is served beside this, while a fold that went back to a checkpoint catches up."""
@@ -91,22 +91,24 @@ class TileState:
         events = together.filter(pc.invert(flags)) if late.num_rows else together
         verdict = self._judge(events)
         counted = events if verdict.first.all() else events.filter(pa.array(verdict.first))
-        straddlers = _straddlers(verdict) + self.late.add(late, self.seen) + self.late.copies_of(counted)
-        self._name(straddlers)
-        return Admitted(counted, self._tally(events, verdict), straddlers, late, ids_batch(verdict.counted))
+        cross_duplicates = _cross_duplicates(verdict) + self.late.add(late, self.seen) + self.late.copies_of(counted)
+        self._name(cross_duplicates)
+        return Admitted(counted, self._tally(events, verdict), cross_duplicates, late, ids_batch(verdict.counted))
 
     def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
         """Merge the block of the events that were admitted."""
         changed = self.rows.merge(delta)
-        tallies, straddlers = admitted.tallies, admitted.straddlers
-        return FoldUpdate(*self.tile, changed, tallies, straddlers, admitted.ids, admitted.late, timing, self.attempt)
+        tallies, cross_duplicates = admitted.tallies, admitted.cross_duplicates
+        return FoldUpdate(
+            *self.tile, changed, tallies, cross_duplicates, admitted.ids, admitted.late, timing, self.attempt
+        )
 
     def whole(self, timing: str) -> FoldUpdate:
         """All of this state as one update, which replaces every row of the tile and shard."""
         none = ids_batch(merge_sorted([]))
-        tallies, straddlers = tuple(self.tallies.values()), tuple(self.straddlers.values())
+        tallies, cross_duplicates = tuple(self.tallies.values()), tuple(self.cross_duplicates.values())
         return FoldUpdate(
-            *self.tile, self._rows(), tallies, straddlers, none, none, timing, self.attempt, replaces=True
+            *self.tile, self._rows(), tallies, cross_duplicates, none, none, timing, self.attempt, replaces=True
         )
 
     def own_ids(self) -> pa.RecordBatch:
@@ -132,12 +134,12 @@ class TileState:
 
     def delta_bytes(self, parts: FoldUpdate) -> bytes:
         """What `parts` added to this state, for `restore`: its ids, and the changed states whole."""
-        header = _header(parts.tallies, parts.straddlers, self.attempt)
+        header = _header(parts.tallies, parts.cross_duplicates, self.attempt)
         return pack(header, [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
 
     def snapshot_bytes(self, *, ids: bool = True) -> bytes:
         """All of this state as one entry, for `restore`; without `ids` all but those that count."""
-        header = _header(self.tallies.values(), self.straddlers.values(), self.attempt)
+        header = _header(self.tallies.values(), self.cross_duplicates.values(), self.attempt)
         seen = self.seen.dump() if ids else ids_batch(merge_sorted([]))
         return pack(header, [to_ipc(self._rows()), to_ipc(seen), to_ipc(self.late.dump())])
 
@@ -145,9 +147,9 @@ class TileState:
         """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
         newest = self.block
         for entry in entries:
-            (tallies, straddlers, attempt), (block, ids, late) = unpack(entry)
+            (tallies, cross_duplicates, attempt), (block, ids, late) = unpack(entry)
             self.attempt = max(self.attempt, attempt)
-            self._name(Straddler(*straddler) for straddler in straddlers)
+            self._name(CrossBoundaryDuplicate(*duplicate) for duplicate in cross_duplicates)
             self.seen.load(from_ipc(ids))
             self.late.load(from_ipc(late))
             for tally in (Tally(*values) for values in tallies):
@@ -158,13 +160,13 @@ class TileState:
             newest = states if newest is None else _newest(newest, states)
         self.rows = TileBlock(self.compiled.measures, first=newest)
 
-    def _name(self, straddlers: Iterable[Straddler]) -> None:
+    def _name(self, cross_duplicates: Iterable[CrossBoundaryDuplicate]) -> None:
         """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
-        for straddler in straddlers:
-            place = (straddler.hash, straddler.content)
-            known = self.straddlers.get(place)
-            if known is None or straddler.earlier_generation < known.earlier_generation:
-                self.straddlers[place] = straddler
+        for duplicate in cross_duplicates:
+            place = (duplicate.hash, duplicate.content)
+            known = self.cross_duplicates.get(place)
+            if known is None or duplicate.earlier_generation < known.earlier_generation:
+                self.cross_duplicates[place] = duplicate
 
     def _judge(self, events: pa.RecordBatch) -> Verdict:
         if self.compiled.definition.deduplicate:
@@ -175,7 +177,8 @@ class TileState:
     def _judge_beside(self, beside: Beside, events: pa.RecordBatch) -> Verdict:
         """As `SeenIds.add`, but of copies on both sides of the boundary the one counts that counted before.
 
-        Copies up to the boundary of what batch left to live are kept in mind as late ones are: they name straddlers.
+        Copies up to the boundary of what batch left to live are kept as late ones are: they name cross-boundary
+        duplicates.
         """
         after = events.column(GENERATION).to_numpy() > beside.boundary
         left = ~after & (beside.left_out.generations_of(events) != 0)
@@ -215,16 +218,16 @@ def _by_generation(generations: Generations) -> Iterator[tuple[int, npt.NDArray[
         yield generation, generations == generation
 
 
-def _straddlers(verdict: Verdict) -> tuple[Straddler, ...]:
-    named = verdict.straddlers
+def _cross_duplicates(verdict: Verdict) -> tuple[CrossBoundaryDuplicate, ...]:
+    named = verdict.cross_duplicates
     columns = (named.hash, named.content, verdict.counted_generations, named.generation)
-    return tuple(Straddler(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
+    return tuple(CrossBoundaryDuplicate(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _header(tallies: Iterable[Tally], straddlers: Iterable[Straddler], attempt: int) -> list[Any]:
+def _header(tallies: Iterable[Tally], cross_duplicates: Iterable[CrossBoundaryDuplicate], attempt: int) -> list[Any]:
     """What `restore` reads besides blocks and ids."""
     counts = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in tallies]
-    named = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in straddlers]
+    named = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in cross_duplicates]
     return [counts, named, attempt]
 
 

@@ -51,7 +51,7 @@ class StoredTiles:
         return retrying(lambda: self._take_back(key, token))
 
     def evict(self, state: TileState, token: bytes) -> None:
-        """Keep a state under a token. A late copy of an earlier generation may come even now, and straddles then."""
+        """Keep a state under a token. A late copy of an earlier generation may come even now."""
         ids = state.own_ids() if self.compiled.definition.deduplicate else ids_batch(merge_sorted([]))
         newest = max([*state.tallies, *state.late.lowest.values()], default=0)
         evicted = EvictedTile(newest, ids, state.snapshot_bytes(ids=False))
@@ -62,7 +62,7 @@ class StoredTiles:
         retrying(lambda: self._store.evicted_tiles.forget(*self._place(key), token, before))
 
     def mark_behind(self, key: TileKey, epochs: ReaderEpochs) -> bool:
-        """Nothing is published until this tile has caught up; unless a worker that was taken for dead has woken up.
+        """Nothing is published until this tile has caught up; unless a worker that was presumed dead has woken up.
 
         To that one the store is ahead for good, and nothing would take its mark away while the run goes on. Returns
         whether it was marked.

@@ -149,9 +149,9 @@ def _predict(
         seen.load(live.base_ids)
         first = seen.add(taken).first
         taken, generations = taken.filter(pa.array(first)), generations[first]
-        if live.straddlers:
+        if live.cross_duplicates:
             places = zip(_identities(taken), generations.tolist(), strict=True)
-            generations = np.array([live.straddlers.get(one, g) for one, g in places], np.int64)
+            generations = np.array([live.cross_duplicates.get(one, g) for one, g in places], np.int64)
     causes = _causes(compiled, taken, generations, counted, live)
     hashes, predicted = id_hashes(taken), dict[int, Predicted]()
     for generation in sorted({*generations.tolist(), *causes}):

@@ -1,7 +1,8 @@
 """Ids of events that came too late for live, while their tile is open: a copy of one may be in time in another lane.
 
 Batch counts the late copy, by its generation; live counts the one in time, by its own. Where the late copy's
-generation is the lower one, the event straddles: a boundary between the two must not count it twice.
+generation is the lower one, the event is a cross-boundary duplicate: a boundary between the two must not
+count it twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
-from tandem.transforms.elements import Straddler
+from tandem.transforms.elements import CrossBoundaryDuplicate
 from tandem.transforms.routing.seen_ids import ID_SCHEMA, SeenIds
 
 __all__ = ["LateIds"]
@@ -24,19 +25,20 @@ class LateIds:
 
     lowest: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def add(self, late: pa.RecordBatch, seen: SeenIds) -> tuple[Straddler, ...]:
-        """Remember late ids (ID_SCHEMA); those that count already in a later generation straddle."""
+    def add(self, late: pa.RecordBatch, seen: SeenIds) -> tuple[CrossBoundaryDuplicate, ...]:
+        """Remember late ids (ID_SCHEMA); those that count already in a later generation are cross-boundary
+        duplicates."""
         if not late.num_rows:
             return ()
         self.load(late)
         counted_in = seen.generations_of(late).tolist()
         return tuple(
-            Straddler(*_id(row), counted, row[GENERATION])
+            CrossBoundaryDuplicate(*_id(row), counted, row[GENERATION])
             for row, counted in zip(late.to_pylist(), counted_in, strict=True)
             if counted > row[GENERATION]
         )
 
-    def copies_of(self, counted: pa.RecordBatch) -> tuple[Straddler, ...]:
+    def copies_of(self, counted: pa.RecordBatch) -> tuple[CrossBoundaryDuplicate, ...]:
         """Events that count now and whose late copy has an earlier generation."""
         if not self.lowest or not counted.num_rows:
             return ()
@@ -44,7 +46,7 @@ class LateIds:
         likely = np.isin(counted.column(HASH).to_numpy(), late)
         rows = counted.select(ID_SCHEMA.names).filter(pa.array(likely)).to_pylist()
         return tuple(
-            Straddler(*_id(row), row[GENERATION], self.lowest[_id(row)])
+            CrossBoundaryDuplicate(*_id(row), row[GENERATION], self.lowest[_id(row)])
             for row in rows
             if self.lowest.get(_id(row), row[GENERATION]) < row[GENERATION]
         )

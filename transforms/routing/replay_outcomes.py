@@ -41,7 +41,7 @@ def find_replays(batch: SourceBatch) -> dict[int, ReplayOf]:
 
 
 def outcomes_of(replays: Mapping[int, ReplayOf], dead: Sequence[DeadLetter]) -> tuple[ReplayOutcome, ...]:
-    """Each replay's fate, by row; one that isn't among the dead letters could be read."""
+    """Each replay's outcome, by row; one that isn't among the dead letters could be read."""
     letters = {letter.row: letter for letter in dead} if replays else {}
     return tuple(
         ReplayOutcome(row, of.position, of.row, of.attempt, True)

@@ -66,10 +66,10 @@ class Verdict:
     """For each event whether it counts; the others are duplicates."""
     conflicts: npt.NDArray[np.bool_]
     """Events that count although another of the same id, but other content, counted before."""
-    straddlers: Ids
+    cross_duplicates: Ids
     """Duplicates of an event that was counted in a later generation: hash, content, their own generation."""
     counted_generations: npt.NDArray[np.int64]
-    """For each straddler the generation in which its other copy was counted."""
+    """For each cross-boundary duplicate the generation in which its other copy was counted."""
     counted: Ids
     """Those that count, sorted by hash and content."""
 

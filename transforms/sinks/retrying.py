@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 def retrying(work: Callable[[], Result]) -> Result:
-    """The result of `work`, which is called again on every StoreError until patience ends; then that is raised.
+    """The result of `work`, which is called again on every StoreError until its time is over; then that is raised.
 
     A run that was dropped stays so, and so does damage: these errors are raised at once.
     """

@@ -109,7 +109,7 @@ coders.registry.register_coder(FollowedSource, ElementCoder)
 class _Progress:
     """What this process knows of a follower, whichever of its readers saw it."""
 
-    told: int = LEAST
+    stated: int = LEAST
     """The watermark that the runner was told, microseconds UTC."""
     active_at: int | None = None
     """Monotonic time of the last segment, at first of the first look."""
@@ -155,7 +155,7 @@ class _FollowerReader(SegmentReader[Follower]):
         if emitted is None:
             return False
         self._progress.active_at = self._clock.monotonic()
-        judged = replace(emitted, watermarks=judged_by(emitted, self._progress.told))
+        judged = replace(emitted, watermarks=judged_by(emitted, self._progress.stated))
         self.give(decoded_segment(judged, self.reader.watermark()))
         return True
 
@@ -163,8 +163,8 @@ class _FollowerReader(SegmentReader[Follower]):
         """What nothing that is still to come falls below; the end of time once following has ended."""
         if self._progress.ended:
             return MAX_TIMESTAMP
-        self._progress.told = max(self._progress.told, least_of(self.reader.watermark()))
-        return Timestamp(micros=self._progress.told)
+        self._progress.stated = max(self._progress.stated, least_of(self.reader.watermark()))
+        return Timestamp(micros=self._progress.stated)
 
     def get_checkpoint_mark(self) -> CheckpointMark:
         """Behind what was emitted last. Nothing was leased, so nothing is to be acknowledged."""
@@ -181,14 +181,14 @@ class _FollowerReader(SegmentReader[Follower]):
         progress.ended = progress.ended or idle or self._blobs.exists(drain_path(config.run))
 
 
-def judged_by(emitted: Emitted, told: int) -> dict[str, int | None]:
+def judged_by(emitted: Emitted, stated: int) -> dict[str, int | None]:
     """The watermarks that decide which events of a segment are late.
 
-    Those stored with it. But a run that starts long after can store far lower ones than the runner was told (`told`)
+    Those stored with it. But a run that starts long after can store far lower ones than the runner was told (`stated`)
     while the journal had no open lane, and a runner drops what is a day later than the definition allows: such events
     are late here, so they are in the late ledger, and batch has them.
     """
-    least = told - DAY if told > LEAST else None
+    least = stated - DAY if stated > LEAST else None
     return {
         source: stored if least is None else least if stored is None else max(stored, least)
         for source, stored in emitted.watermarks.items()

@@ -1,4 +1,4 @@
-"""Which reader of a lane brought a pane's events: by it a worker that was taken for dead is known when it wakes up.
+"""Which reader of a lane brought a pane's events: by it a worker that was presumed dead is known when it wakes up.
 
 A runner gives all workers of a job the same graph, and a job that it restarts is the same job: nothing else tells
 a paused worker from its replacement. But each reader of a lane appends an opening segment before it pulls, and a lane

@@ -50,7 +50,7 @@ def run_batch(
         boundary=work.boundary,
         parent=parent,
         built_for=work.live_run,
-        told=work.told,
+        completeness=work.completeness,
     )
     parts, counts = _read(definition, work, journal, shards)
     reference = BatchRunRef(store, work.batch_run, parent, work.live_run, work.boundary, shards)

@@ -26,11 +26,11 @@ __all__ = [
     "column_batch",
     "counted_columns",
     "counted_ids",
+    "cross_duplicate_ids",
     "id_batch",
     "left_out",
     "left_out_ids",
     "pack_ids",
-    "straddling_ids",
     "unpack_ids",
 ]
 
@@ -188,7 +188,7 @@ def left_out_ids(
     return ids[cut_to_buckets(ids["hash"], buckets)]
 
 
-def straddling_ids(
+def cross_duplicate_ids(
     connection: sa.Connection, live_run: int, tile: int, boundary: int, buckets: range = ALL_BUCKETS
 ) -> Ids:
     """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them out."""

@@ -16,7 +16,7 @@ from tandem.views.batch.rows import prepare
 from tandem.views.layers.cutting import Part
 from tandem.views.layers.registering import check_files, write_part
 from tandem.views.reconcile import digest_rows
-from tandem.views.rows import NOTHING_TOLD, BatchManifest, BatchRun, Compiled, FileSet, Told
+from tandem.views.rows import NOTHING_KNOWN, BatchManifest, BatchRun, Compiled, Completeness, FileSet
 from tandem.views.storage.database import Clock, Database
 from tandem.views.updates import BatchUpdateLike, SegmentLike
 
@@ -42,13 +42,14 @@ class BatchRuns:
         parent: str | None = None,
         file_sets: Sequence[FileSet] = (),
         built_for: str | None = None,
-        told: Told = NOTHING_TOLD,
+        completeness: Completeness = NOTHING_KNOWN,
     ) -> BatchRun:
         """Write a batch run down, or go on with one that is being built.
 
         It adds the journal generations after its parent's boundary up to `boundary` (inclusive), and
         `file_sets` to its parent's. `built_for`: the live run that it will be published with, whose
-        straddlers it leaves out. `told`: what its sources say of themselves, beside what the parent was told.
+        cross-boundary duplicates it leaves out. `completeness`: what its sources say of themselves, beside the
+        parent's.
         """
         with self.database.write(durable=True) as connection:
             writing.start_batch_run(
@@ -61,7 +62,7 @@ class BatchRuns:
                 file_sets=file_sets,
                 built_for=built_for,
                 now=self.clock(),
-                told=told,
+                completeness=completeness,
             )
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 

@@ -20,7 +20,7 @@ from tandem.views.layers.reading import rows_of_keys, rows_of_span
 from tandem.views.live.conservation import batch_residues
 from tandem.views.reconcile.digest_rows import write_cleared_digest
 from tandem.views.reconcile.tables import batch_id_digests, batch_state_digests
-from tandem.views.rows import NOTHING_TOLD, BatchManifest, FileSet, Told
+from tandem.views.rows import NOTHING_KNOWN, BatchManifest, Completeness, FileSet
 from tandem.views.storage.checksums import checked_states, sealed_row
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import (
@@ -60,7 +60,7 @@ def start_batch_run(
     file_sets: Sequence[FileSet],
     built_for: str | None,
     now: int,
-    told: Told = NOTHING_TOLD,
+    completeness: Completeness = NOTHING_KNOWN,
 ) -> None:
     """Write down a batch run; one that is being built already stays as it is."""
     if connection.execute(sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == batch_run)).first():
@@ -78,9 +78,9 @@ def start_batch_run(
         file_sets=[*inherited, *added],
         status="BUILDING",
         built_for=live,
-        files_until=told.files_until,
-        journal_until=_later(told.journal_until, above.journal_until if above is not None else None),
-        missing=_together(above.missing if above is not None else (), told.missing),
+        files_until=completeness.files_until,
+        journal_until=_later(completeness.journal_until, above.journal_until if above is not None else None),
+        missing=_together(above.missing if above is not None else (), completeness.missing),
         created_at=now,
     )
     connection.execute(insert)
@@ -98,7 +98,7 @@ def _together(above: Sequence[str], added: Sequence[str]) -> list[str]:
 
 
 def _note_left_out(database: Database, connection: sa.Connection, run: sa.Row[Any]) -> None:
-    """Write down every straddler that the run was told, or may have been told, to leave out."""
+    """Write down every cross-boundary duplicate that the run was told, or may have been told, to leave out."""
     s = straddlers.c
     counted_after = sa.select(sa.literal(run.ordinal), s.tile, s.shard, s.hash, s.content).where(
         s.run == run.built_for,
@@ -270,7 +270,7 @@ def finish_batch_run(
 ) -> None:
     """Mark a run COMPLETE with its manifest, and sum up its residue and conflicts over its ancestors."""
     if run.built_for is not None:
-        # The run asked for straddlers at some time since it began, so it knew no others than these.
+        # The run asked for cross-boundary duplicates at some time since it began, so it knew no others than these.
         _note_left_out(database, connection, run)
     if manifest.counts:
         connection.execute(

@@ -186,7 +186,7 @@ def read_facts(connection: sa.Connection, definition: int, positions: Collection
         facts.acts.setdefault((row.position, row.row), []).append(Act(row.kind, row.attempt, row.note, row.at))
         path, mark, line = row.note.rpartition("#")
         if row.kind == "sent" and mark and line.isdecimal() and facts.generations.get(row.position, 0) < 0:
-            # A line of a replay file: its letter is no other than this one, also before its fate is noted.
+            # A line of a replay file: its letter is no other than this one, also before its outcome is noted.
             facts.originals.setdefault((f"{path}/0", int(line)), set()).add((row.position, row.row))
     return facts
 

@@ -18,7 +18,7 @@ from tandem.schemas.failpoints import reached
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules, inhibiting_first
 from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.choosing import Chosen, choose_windows, dependents, forget_waiting
-from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, stored_episodes, windows_told
+from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, reported_windows, stored_episodes
 from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_window
 from tandem.views.decisions.partial import all_is_partial, is_partial
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
@@ -183,7 +183,7 @@ class Decider:
         """Of each change what the verdicts were made of that it is told with."""
         by_start = {window.start: window for window in judged}
         found: dict[tuple[str, int], Mapping[str, Any]] = {}
-        for key, at in [(each.key, at) for each in changes for at in windows_told(each)]:
+        for key, at in [(each.key, at) for each in changes for at in reported_windows(each)]:
             known = by_start.get(at)
             if known is None or key not in known.places:
                 window = window_starting_at(rule.rule.window, at)

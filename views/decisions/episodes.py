@@ -9,14 +9,14 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
-from tandem.schemas.rules.automaton import OPEN, Codes, Patience, Verdict, episodes_of
+from tandem.schemas.rules.automaton import OPEN, Codes, Hysteresis, Verdict, episodes_of
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import ENDED, Change, Computed, State, Stored, settle
 from tandem.views.decisions.tables import decision_episodes
 from tandem.views.decisions.verdicts import KeptVerdicts
 from tandem.views.results.clocks import BEGINNING
 
-__all__ = ["EpisodeChange", "changes_of", "open_keys", "stored_episodes", "windows_told"]
+__all__ = ["EpisodeChange", "changes_of", "open_keys", "reported_windows", "stored_episodes"]
 
 _IN_ONE: Final = 400
 
@@ -74,8 +74,8 @@ def changes_of(
     ends = kept.grid.ends
     codes = np.where((kept.codes == Verdict.NO_DATA) & (ends > over), np.uint8(Verdict.CANT_JUDGE), kept.codes)
     settled_columns = int(np.count_nonzero(ends <= settled))
-    now = _by_key(kept, codes, rule.patience)
-    by_batch = _by_key(kept, codes[:, :settled_columns], rule.patience)
+    now = _by_key(kept, codes, rule.hysteresis)
+    by_batch = _by_key(kept, codes[:, :settled_columns], rule.hysteresis)
     settled_to = int(kept.grid.starts[settled_columns - 1]) if settled_columns else BEGINNING
     found: list[EpisodeChange] = []
     for key in kept.keys:
@@ -93,9 +93,9 @@ def changes_of(
 _Row = tuple[int, int, int, int | None]
 
 
-def _by_key(kept: KeptVerdicts, codes: Codes, patience: Patience) -> dict[str, list[_Row]]:
+def _by_key(kept: KeptVerdicts, codes: Codes, hysteresis: Hysteresis) -> dict[str, list[_Row]]:
     """(since, fired, last, resolved) of each key's episodes, as starts of windows."""
-    made, starts, found = episodes_of(codes, patience), kept.grid.starts, dict[str, list[_Row]]()
+    made, starts, found = episodes_of(codes, hysteresis), kept.grid.starts, dict[str, list[_Row]]()
     columns = (made.key, made.since, made.fired, made.last, made.resolved)
     for key, since, fired, last, resolved in zip(*(column.tolist() for column in columns), strict=True):
         ended = None if resolved == OPEN else int(starts[resolved])
@@ -120,7 +120,7 @@ def _change(
     return EpisodeChange(key, change, row, until, batch.get(change.computed.fired))
 
 
-def windows_told(made: EpisodeChange) -> list[int]:
+def reported_windows(made: EpisodeChange) -> list[int]:
     """The starts of the windows whose verdicts a change is told with: that at which it fired, and was resolved."""
     computed = made.change.computed
     if computed is None:

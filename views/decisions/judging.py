@@ -118,9 +118,9 @@ class UsualAnswers:
         """
         place, first = (window[0], rule.version), rule.first_pass
         if place not in self._alerting:
-            found = self.of(connection, scope, compiled, window, first.told_results)
+            found = self.of(connection, scope, compiled, window, first.reported_results)
             columns = dict(found.columns)
-            if first.told_baselines:
+            if first.reported_baselines:
                 compared = _references(first, window)
                 columns |= _baselines(connection, scope, compiled, first, self, found, compared)
             self._alerting[place] = judged(first, columns, found.events) == Verdict.ACTIVE
@@ -139,11 +139,11 @@ def judge_window(
     keys: set[str] | None,
 ) -> JudgedWindow:
     """The verdicts of some keys, or of all that have events; keys without events have none."""
-    found = _answers(compiled, _rows(connection, scope, window, keys), rule.told_results)
+    found = _answers(compiled, _rows(connection, scope, window, keys), rule.reported_results)
     if keys is not None:
         found = _only(found, keys)
     columns, compared = dict(found.columns), tuple[int, ...]()
-    if rule.told_baselines:
+    if rule.reported_baselines:
         compared = _references(rule, window)
         columns |= _baselines(connection, scope, compiled, rule, usual, found, compared)
     codes = judged(rule, columns, found.events)
@@ -192,8 +192,8 @@ def _baselines(
     found: _Answers,
     compared: Sequence[int],
 ) -> dict[str, pa.Array]:
-    wanted = {column.measure for column in rule.told_baselines}
-    fields = [field for field in rule.told_results if field.name in wanted]
+    wanted = {column.measure for column in rule.reported_baselines}
+    fields = [field for field in rule.reported_results if field.name in wanted]
     values = {name: np.full((len(found.places), rule.rule.baseline.periods), np.nan) for name in wanted}
     for period, start in enumerate(compared):
         window = window_starting_at(rule.rule.window, start)
@@ -209,5 +209,5 @@ def _baselines(
     made = {name: usual_of(rule.rule.baseline, values[name]) for name in wanted}
     return {
         column.column: pa.array(made[column.measure].part(column.part), from_pandas=True)
-        for column in rule.told_baselines
+        for column in rule.reported_baselines
     }

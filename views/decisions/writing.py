@@ -13,7 +13,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.settling import State
 from tandem.views.answers.reading.scope import Scope
-from tandem.views.decisions.episodes import EpisodeChange, windows_told
+from tandem.views.decisions.episodes import EpisodeChange, reported_windows
 from tandem.views.decisions.sending.notices import Episode, message_of, quiet_because, receipt_of
 from tandem.views.decisions.sending.records import send_state
 from tandem.views.decisions.tables import decision_episodes, decision_receipts
@@ -92,7 +92,7 @@ class EpisodeWriter:
         if not is_new:
             return
         fired = self._verdict(episode.key, episode.fired)
-        ended = [self._verdict(episode.key, at) for at in windows_told(change)[1:]]
+        ended = [self._verdict(episode.key, at) for at in reported_windows(change)[1:]]
         receipt = receipt_of(self._rule, self._scope, fired, ended[0] if ended else None, self._now)
         if not sent:
             receipt["kept_back"] = quiet or "its beginning was"

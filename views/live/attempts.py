@@ -60,7 +60,7 @@ def mark_behind(database: Database, connection: sa.Connection, run: int, tile: i
 def forget_behind(connection: sa.Connection, run: int) -> None:
     """The run's job has ended: what is written stands, and no replacement comes.
 
-    A fold that waited, or one of a machine that was taken for dead and woke up, may have left its mark.
+    A fold that waited, or one of a machine that was presumed dead and woke up, may have left its mark.
     """
     mine = (live_attempts.c.run == run) & live_attempts.c.behind.is_(True)
     connection.execute(live_attempts.update().where(mine).values(behind=False))

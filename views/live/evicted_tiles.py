@@ -2,7 +2,7 @@
 
 A runner keeps a token of each. Under it stands what the tile was when it was evicted, and that never changes: a
 runner that goes back to a checkpoint finds what that checkpoint knew, whatever was evicted since, or by a worker that
-was taken for dead. Hardly anything is ever asked for again, so nothing of it belongs into a runner's checkpoints.
+was presumed dead. Hardly anything is ever asked for again, so nothing of it belongs into a runner's checkpoints.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class LiveRuns:
             return lookups.live_run_value(connection, version, lookups.find_live_run(connection, version, run))
 
     def write(self, compiled: Compiled, run: str, updates: Sequence[LiveUpdateLike]) -> None:
-        """Write whole states, tallies and straddlers of a live run.
+        """Write whole states, tallies and cross-boundary duplicates of a live run.
 
         A row gives way only to one of more events, a tally only to one that has seen more; generations that
         were pruned are passed over.
@@ -117,10 +117,10 @@ class LiveRuns:
             row = writing.lock_live_run(connection, version, run, exclusive=True)
             attempts.forget_behind(connection, row.id)
 
-    def straddling_ids(
+    def cross_duplicate_ids(
         self, version: str, run: str, tile: int, boundary: int, buckets: range = ALL_BUCKETS
     ) -> pa.RecordBatch:
         """What a live run counted after `boundary` although a copy lies before it; GENERATION: counted in."""
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
-            return event_ids.id_batch(event_ids.straddling_ids(connection, row.id, tile, boundary, buckets))
+            return event_ids.id_batch(event_ids.cross_duplicate_ids(connection, row.id, tile, boundary, buckets))

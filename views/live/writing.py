@@ -1,4 +1,4 @@
-"""Writing what live runs have: states, tallies, segments, the late ledger, straddlers. All of it can be
+"""Writing what live runs have: states, tallies, segments, the late ledger, cross-boundary duplicates. All of it can be
 repeated.
 """
 
@@ -111,12 +111,14 @@ def write_live(
     updates: Sequence[LiveUpdateLike],
     now: int,
 ) -> None:
-    """Write states, tallies and straddlers of one locked run. Raises OvertakenError (see views.live_attempts)."""
+    """Write states, tallies and cross-boundary duplicates of one locked run. Raises OvertakenError (see
+    views.live.attempts).
+    """
     lock_shards(database, connection, run.id, {update.shard for update in updates}, now)
     updates = of_this_attempt(database, connection, run, updates)
     database.write_rows(connection, database.made(_upsert_states), state_rows(run, measures, updates))
     _write_tallies(database, connection, run, updates)
-    _write_straddlers(database, connection, run, updates)
+    _write_cross_duplicates(database, connection, run, updates)
     write_live_digests(database, connection, run, updates)
     mark_live(database, connection, run, updates)
 
@@ -181,7 +183,7 @@ def _add_to_totals(database: Database) -> Any:
     )
 
 
-def _write_straddlers(
+def _write_cross_duplicates(
     database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> None:
     """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
@@ -196,12 +198,12 @@ def _write_straddlers(
             s.earlier_generation,
         )
         for update in updates
-        for s in update.straddlers
+        for s in update.cross_duplicates
     ]
-    database.write_rows(connection, database.made(_upsert_straddlers), rows)
+    database.write_rows(connection, database.made(_upsert_cross_duplicates), rows)
 
 
-def _upsert_straddlers(database: Database) -> Any:
+def _upsert_cross_duplicates(database: Database) -> Any:
     insert = database.insert(straddlers)
     return insert.on_conflict_do_update(
         index_elements=list(straddlers.primary_key),

@@ -89,10 +89,10 @@ def _session(connection: sa.Connection, key: int) -> str:
 
 
 def _wait(try_now: Callable[[], bool], holder: Callable[[], str], name: str, tell: Callable[[str], object]) -> None:
-    told: float | None = None
+    stated: float | None = None
     while not try_now():
         now = time.monotonic()
-        if told is None or now - told >= _TELL_EVERY:
+        if stated is None or now - stated >= _TELL_EVERY:
             tell(f"{name}: waits for another backfill of it to end: {holder()}")
-            told = now
+            stated = now
         time.sleep(_LOOK_EVERY)

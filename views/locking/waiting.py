@@ -39,7 +39,7 @@ def keep_log_beside(driver: sqlite3.Connection, path: str) -> None:
 
 
 def _once_free(driver: sqlite3.Connection, path: str, statement: str) -> None:
-    begun = told = time.monotonic()
+    begun = stated = time.monotonic()
     while True:
         try:
             driver.execute(statement)
@@ -48,9 +48,9 @@ def _once_free(driver: sqlite3.Connection, path: str, statement: str) -> None:
             now = time.monotonic()
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > begun + BUSY_SECONDS:
                 raise
-        if now > told + _TELL_EVERY:
+        if now > stated + _TELL_EVERY:
             _LOG.warning("view store %s: locked by %s: waiting for it", path, holder_of(path) or "another process")
-            told = now
+            stated = now
         time.sleep(_LOOK_AGAIN)
 
 

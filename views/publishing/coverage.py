@@ -227,7 +227,7 @@ class Coverage:
         """Every generation up to the boundary that the live run replayed has gone through it, without a
         residue.
 
-        Only then has it seen every copy in them, and named the straddlers.
+        Only then has it seen every copy in them, and named the cross-boundary duplicates.
         """
         if batch is None:
             return

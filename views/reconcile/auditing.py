@@ -94,9 +94,9 @@ def _explain(connection: sa.Connection, found: Audit, live: LiveTiles) -> set[in
         if live.said.get(place, IdSum()) != batch[place[0]][place[1]]:
             differing.setdefault(place[0], []).append(place)
     for tile, places in differing.items():
-        told = {p: known[p][2] for p in places if p in known and _unchanged(found, live, p, known[p])}
-        if len(told) == len(places):
-            found.causes |= told
+        stated = {p: known[p][2] for p in places if p in known and _unchanged(found, live, p, known[p])}
+        if len(stated) == len(places):
+            found.causes |= stated
             continue
         causes = explain(connection, found.scope, live, tile, batch[tile]) if found.deduplicates else None
         if causes is None:

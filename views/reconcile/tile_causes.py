@@ -22,7 +22,7 @@ from tandem.views.rows import Ids
 from tandem.views.storage.checksums import checked_states
 from tandem.views.storage.tables import batch_runs, live_states, straddlers
 
-__all__ = ["Causes", "Identity", "differing_values", "explain", "straddlers_of"]
+__all__ = ["Causes", "Identity", "cross_duplicates_of", "differing_values", "explain"]
 
 Identity = tuple[int, int]
 """(hash of the id, hash of the content), as unsigned numbers."""
@@ -53,7 +53,7 @@ class Causes:
         return not (self.missing or self.extra or self.logic)
 
     @property
-    def straddlers(self) -> int:
+    def cross_duplicates(self) -> int:
         """Copies in several generations, either way."""
         return self.arrived + self.left
 
@@ -68,7 +68,7 @@ def explain(
     """By generation why a tile differs, or None where the store alone can't say: then the tile must be computed
     again. `batch`: what batch counted in it, by generation.
     """
-    named = straddlers_of(connection, live.run, tile)
+    named = cross_duplicates_of(connection, live.run, tile)
     late = _late(connection, live.run, tile)
     at = _generations(tile_ids(connection, scope, tile), {*named, *(identity for identity, _ in late)})
     sums: dict[int, IdSum] = {g: ids for (t, g), ids in live.said.items() if t == tile}
@@ -79,8 +79,8 @@ def explain(
         if known.digest is None:
             return
         sums[generation] = IdSum(known.counted + sign, (known.digest + sign * _hash(identity)) % MODULUS)
-        told = causes.get(generation, Causes())
-        causes[generation] = replace(told, **{cause: getattr(told, cause) + 1})
+        stated = causes.get(generation, Causes())
+        causes[generation] = replace(stated, **{cause: getattr(stated, cause) + 1})
 
     for identity, counted in named.items():
         found = at.get(identity)
@@ -96,7 +96,7 @@ def explain(
     return causes if agrees else None
 
 
-def straddlers_of(connection: sa.Connection, run: int, tile: int) -> dict[Identity, int]:
+def cross_duplicates_of(connection: sa.Connection, run: int, tile: int) -> dict[Identity, int]:
     """Events that live counted in a later generation than another copy's: the generation that it counted them in."""
     s = straddlers.c
     query = sa.select(s.hash, s.content, s.counted_generation).where(s.run == run, s.tile == tile)

@@ -12,7 +12,7 @@ from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.views.batch.chains import Chain
 from tandem.views.batch.event_ids import counted_ids, left_out
 from tandem.views.lookups import definition_row, find_batch_run, find_live_run
-from tandem.views.reconcile.tile_causes import Identity, straddlers_of
+from tandem.views.reconcile.tile_causes import Identity, cross_duplicates_of
 from tandem.views.rows import ID_DTYPE, Ids
 from tandem.views.storage.tables import batch_counts, batch_runs
 from tandem.views.store import ViewStore
@@ -43,7 +43,7 @@ class LiveKnowledge:
     """It replayed the generations after this one."""
     base_ids: pa.RecordBatch
     """HASH, CONTENT, GENERATION: what the batch run that it stands on had counted."""
-    straddlers: dict[Identity, int]
+    cross_duplicates: dict[Identity, int]
     """Events that it counted in a later generation than that of their first copy: in which."""
 
 
@@ -69,7 +69,7 @@ def tile_knowledge(store: ViewStore, view: ViewRef, tile: int) -> TileKnowledge:
             definition_row(connection, view.version)
             row = find_live_run(connection, view.version, view.live_run)
             base = _base_ids(store, connection, row.base_batch_run, tile)
-            live = LiveKnowledge(view.floor, row.base_boundary, base, straddlers_of(connection, row.id, tile))
+            live = LiveKnowledge(view.floor, row.base_boundary, base, cross_duplicates_of(connection, row.id, tile))
         left: dict[int, set[Identity]] = {}
         for event in left_out(connection, store.chains, chain, tile):
             left.setdefault(event.batch_run, set()).add(event.identity)

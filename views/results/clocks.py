@@ -45,13 +45,13 @@ class Clocks:
     @classmethod
     def of(cls, scope: Scope, lateness: int, over: int) -> Clocks:
         """What is served says. `lateness`: of the result; `over`: how far live is known to be written."""
-        told = BEGINNING
+        stated = BEGINNING
         if scope.complete_to is not None and (scope.boundary or scope.live_run is None):
-            told = scope.complete_to
+            stated = scope.complete_to
         # Files that are complete until a time have no lateness; what their sources sent late is in them.
         waits = 0 if scope.live_run is None and not scope.boundary else lateness
         whole = scope.batch_run is not None and not scope.residue and not scope.missing
-        return cls(max(over, told), told - waits if whole and told != BEGINNING else BEGINNING)
+        return cls(max(over, stated), stated - waits if whole and stated != BEGINNING else BEGINNING)
 
 
 def timing_of(clocks: Clocks, closes: int, last: Timing | None, changed: bool, late: bool) -> Timing | None:

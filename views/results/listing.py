@@ -125,6 +125,6 @@ def _outputs(connection: sa.Connection, name: str) -> dict[str, dict[str, Any]]:
         output: {**nothing, "waiting": count} for output, count in connection.execute(waiting)
     }
     for row in connection.execute(sa.select(p.output, p.sent, p.error, p.next_at).where(p.name == name)):
-        told = {"sent": row.sent, "error": row.error, "next_at": row.next_at}
-        found[row.output] = {**nothing, **found.get(row.output, {}), **told}
+        stated = {"sent": row.sent, "error": row.error, "next_at": row.next_at}
+        found[row.output] = {**nothing, **found.get(row.output, {}), **stated}
     return dict(sorted(found.items()))

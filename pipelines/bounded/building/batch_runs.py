@@ -76,7 +76,7 @@ def start(job: Job, store: ViewStore) -> None:
         parent=job.plan.parent.id if job.plan.parent else None,
         file_sets=job.plan.file_sets,
         built_for=job.plan.live_run,
-        told=job.plan.told,
+        completeness=job.plan.completeness,
     )
 
 

@@ -92,9 +92,9 @@ def launched(launch: TemplateLaunch, *, validate_only: bool = False) -> dict[str
         ) from None
     except RequestException as error:
         raise LaunchError(f"Dataflow at {launch.endpoint} can't be reached: {str(error)[:200]}") from None
-    told: dict[str, Any] = reply.json() if "json" in reply.headers.get("content-type", "") else {}
+    stated: dict[str, Any] = reply.json() if "json" in reply.headers.get("content-type", "") else {}
     if reply.status_code != 200:
-        why = told.get("error", {}).get("message") or reply.reason
+        why = stated.get("error", {}).get("message") or reply.reason
         raise LaunchError(f"Dataflow refuses the launch (HTTP {reply.status_code}): {' '.join(str(why).split())[:500]}")
-    job: dict[str, Any] = told.get("job", {})
+    job: dict[str, Any] = stated.get("job", {})
     return job

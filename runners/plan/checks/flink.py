@@ -264,8 +264,8 @@ def cluster_version(master: str) -> str | None:
     url = master if "://" in master else f"http://{master}"
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/config", timeout=_SECONDS) as answer:
-            told: Any = json.load(answer)
-        return str(told["flink-version"])
+            stated: Any = json.load(answer)
+        return str(stated["flink-version"])
     except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
         return None
 

@@ -84,10 +84,10 @@ def _pool(launch: Launch) -> str | None:
     text = str(portable.environment_config or "")
     if text.startswith("{"):
         try:
-            told = json.loads(text)
+            stated = json.loads(text)
         except ValueError:
             return None
-        return str(told["url"]) if isinstance(told, dict) and told.get("url") else None
+        return str(stated["url"]) if isinstance(stated, dict) and stated.get("url") else None
     for option in portable.environment_options or ():
         name, _, value = str(option).partition("=")
         if name == "external_service_address":

@@ -136,17 +136,17 @@ def check_modules(launch: Launch) -> Iterator[Finding]:
     if not launch.leaves_this_process:
         return
     packed = _brings_packages(launch)
-    told = set[str]()
+    stated = set[str]()
     for label, modules in _pickled(launch):
         for module in sorted(modules):
             top = module.partition(".")[0]
             how = "main" if module == MAIN else installed(module)
             name = str(how) if how and how.startswith("editable") else top
-            if name in told or how == "installed" or (packed and how != "main"):
+            if name in stated or how == "installed" or (packed and how != "main"):
                 continue
             finding = _of_module(launch, label, top, how)
             if finding is not None:
-                told.add(name)
+                stated.add(name)
                 yield finding
 
 

@@ -91,7 +91,7 @@ def baseline_series(
         begin, end = _bounds(connection, scope, rule, key, span)
         reach = look_back(rule.rule.baseline, rule.rule.window) * (1 + rule.rule.baseline.without_alerts)
         rows = tile_rows(connection, scope, key, begin - reach, end)
-        told = alerts(connection, scope.name, rule=rule.name, key=key, span=(begin - reach, end))
+        stated = alerts(connection, scope.name, rule=rule.name, key=key, span=(begin - reach, end))
     windows = grid_windows(rule.rule.window, begin - reach, end)
     fields = {field.name: field for field in rule.expr.schema if field.name == measure}
     wanted = [*rule.results, *(field for name, field in fields.items() if name not in {f.name for f in rule.results})]
@@ -108,7 +108,7 @@ def baseline_series(
         usuals.verdicts(rule)[0, shown],
         tuple(
             AlertSpan(row.id, row.since, row.until, row.state, row.resolved is not None)
-            for row in reversed(told)
+            for row in reversed(stated)
             if row.until > begin
         ),
     )

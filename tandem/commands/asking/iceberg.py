@@ -51,6 +51,6 @@ def iceberg(
         compiled = compiled_named(definition, views)
         served = views.publishing.served(compiled.definition.name)
         wanted = export_of(compiled, times, SelectFlags(None, measures, None))
-        told = {"tandem.definition": compiled.version, "tandem.publication": str(served.ordinal if served else 0)}
-        written = write_table(IcebergPlace(table, folder, catalog or "tandem"), wanted, exported(views, wanted), told)
+        stated = {"tandem.definition": compiled.version, "tandem.publication": str(served.ordinal if served else 0)}
+        written = write_table(IcebergPlace(table, folder, catalog or "tandem"), wanted, exported(views, wanted), stated)
     say(f"{table}: {written:,} rows in one commit")

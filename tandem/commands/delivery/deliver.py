@@ -78,14 +78,14 @@ def _once(deliverers: dict[str, Deliverer]) -> None:
 
 def _for_ever(deliverers: dict[str, Deliverer], pause: float) -> None:
     """Until Ctrl-C. What an output says is told once, and again when it says something else."""
-    told: dict[str, tuple[str, ...]] = {}
+    stated: dict[str, tuple[str, ...]] = {}
     while True:
         for name, deliverer in deliverers.items():
             done = deliverer.run_once()
             failed = ("another process delivers; waiting for its lease",) if done is None else done.failed
-            if failed and told.get(name) != failed:
+            if failed and stated.get(name) != failed:
                 for line in failed:
                     say(f"{name}: {line}", err=True)
             if done is None or failed or done.sent:
-                told[name] = failed
+                stated[name] = failed
         time.sleep(pause)

@@ -75,11 +75,11 @@ def promote(
     store: StoreOption = None,
 ) -> None:
     """Serve another version in one step; refused unless it holds all that is served now."""
-    patience = _duration(wait)
+    time_limit = _duration(wait)
     with existing_store(Home.of(home, store)) as views:
         name, version = _target(views, new)
         before = views.publishing.served(name)
-        end = time.monotonic() + patience
+        end = time.monotonic() + time_limit
         while True:
             try:
                 done = _promote(views, name, version, note, accept_missing_files, accept_dead_letters)

@@ -1,4 +1,4 @@
-"""`tandem doctor`: what is missing or wrong on this machine and in this installation, each with what mends it."""
+"""`tandem doctor`: what is missing or wrong on this machine and in this installation, each with its remedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def doctor(
     store: StoreOption = None,
     journal: JournalOption = None,
 ) -> None:
-    """Say what is missing or wrong on this machine and in this installation, each with what mends it.
+    """Say what is missing or wrong on this machine and in this installation, each with its remedy.
 
     The exit code is 1 if something can't work as it is. Nothing is changed.
     """

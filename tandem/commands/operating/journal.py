@@ -30,7 +30,7 @@ def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     from tandem.journal.runs.generations import next_generation
     from tandem.serving.installation.journal_state import read_state
 
-    blobs, clock, patience = existing_journal(journal_of(home, journal)), SystemClock(), _patience(wait)
+    blobs, clock, time_limit = existing_journal(journal_of(home, journal)), SystemClock(), _time_limit(wait)
     state = read_state(blobs)
     if not state.current:
         raise UserError("the journal is empty: no live run has begun a generation")
@@ -39,9 +39,9 @@ def seal(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
         return
     next_generation(blobs, clock, state.current, "tandem seal")
     say(f"generation {state.current + 1} has begun; the lanes now seal generation {state.current}")
-    if patience is None:
+    if time_limit is None:
         return
-    sealed = wait_until(blobs, clock, patience, lambda seen: seen.sealed >= state.current)
+    sealed = wait_until(blobs, clock, time_limit, lambda seen: seen.sealed >= state.current)
     if sealed is None:
         lanes = "; ".join(str(lane) for held in read_state(blobs).held[:1] for lane in held.lanes)
         raise TandemError(f"generation {state.current} isn't sealed after {wait}: held up by {lanes}")
@@ -55,7 +55,7 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     from tandem.journal.storage.layout import drain_path
     from tandem.serving.installation.journal_state import read_state
 
-    blobs, clock, patience = existing_journal(journal_of(home, journal)), SystemClock(), _patience(wait)
+    blobs, clock, time_limit = existing_journal(journal_of(home, journal)), SystemClock(), _time_limit(wait)
     run = read_state(blobs).last_run
     if run is None:
         raise UserError("the journal is empty: there is no live run to stop")
@@ -65,9 +65,9 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
     create_or_find(blobs, drain_path(run.id), b"{}")
     seen = f" (last sign of life {ago_text(clock.wall() - run.last_sign)} ago)" if run.last_sign is not None else ""
     say(f"run {run.id} is asked to end{seen}")
-    if patience is None:
+    if time_limit is None:
         return
-    if wait_until(blobs, clock, patience, lambda state: any(r.id == run.id and r.ended for r in state.runs)) is None:
+    if wait_until(blobs, clock, time_limit, lambda state: any(r.id == run.id and r.ended for r in state.runs)) is None:
         raise TandemError(
             f"run {run.id} hasn't ended after {wait}; if its process died, the next `tandem live` seals its lanes"
         )
@@ -75,12 +75,12 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
 
 
 def wait_until(
-    blobs: BlobStore, clock: Clock, patience: int, done: Callable[[JournalState], bool]
+    blobs: BlobStore, clock: Clock, time_limit: int, done: Callable[[JournalState], bool]
 ) -> JournalState | None:
-    """Look at a journal until `done`; returns what was seen, None after `patience` (microseconds)."""
+    """Look at a journal until `done`; returns what was seen, None after `time_limit` (microseconds)."""
     from tandem.serving.installation.journal_state import read_state
 
-    end = clock.monotonic() + patience
+    end = clock.monotonic() + time_limit
     while True:
         state = read_state(blobs)
         if done(state):
@@ -90,7 +90,7 @@ def wait_until(
         clock.sleep(_LOOK_EVERY)
 
 
-def _patience(text: str | None) -> int | None:
+def _time_limit(text: str | None) -> int | None:
     from tandem.schemas.time.durations import parse_duration
 
     try:

@@ -48,7 +48,7 @@ def private(
 
 
 def exposed(home: str, places: Home) -> list[str]:
-    """A line for each of the first files and folders that more can reach than should, and what mends it."""
+    """A line for each of the first files and folders that more can reach than should, and the remedy."""
     found: list[str] = []
     for root in _roots(home, places):
         found += [f"{path} ({mode & 0o7777:04o})" for path, mode in wider(root, limit=_MOST_LOOKED_AT)]

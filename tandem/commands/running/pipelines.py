@@ -21,7 +21,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
     """Check definitions against their Avro schemas; nothing is run."""
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.schemas.definition.loading import load
-    from tandem.schemas.source.spellings import told
+    from tandem.schemas.source.spellings import description_of
 
     for path in files:
         compiled = compile_definition(load(path))
@@ -32,7 +32,7 @@ def check(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="d
         say(f"{path}: {definition.name}, version {compiled.version}, reads {fields}{also}")
         for name, options in definition.source.spellings.items():
             if name in compiled.source_columns:
-                say(f"  {told(name, options)}")
+                say(f"  {description_of(name, options)}")
         for name, result in definition.results.items():
             say(f"  result {name}: {result.mode}, to {', '.join(output.label for output in result.to)}")
         for name, rule in definition.rules.items():

@@ -166,7 +166,7 @@ def test_broken_publication_is_named() -> None:
     ],
 )
 def test_what_a_name_says(published: Published, told: str) -> None:
-    assert published.told == told
+    assert published.stated == told
     assert not told or Published.of(told) == published
     assert Published.decode("x", published.encode()) == published
 
@@ -209,7 +209,7 @@ def test_of_several_publications_that_are_seen_the_highest_counts() -> None:
     one = board(blobs, clock, 0, 1)
     one.publish(Published({"a": 10}))
     for older in (Published({"a": 5, "b": 3}, idle=True), Published({"a": 4}, done=True)):
-        blobs.replace(f"watermarks/{RUN}/0000.000000000000.{older.told}", b"")
+        blobs.replace(f"watermarks/{RUN}/0000.000000000000.{older.stated}", b"")
     assert read_board(blobs, RUN) == {0: Published({"a": 10, "b": 3}, done=True)}
     clock.advance(SECOND)
     one.publish(Published({"a": 20}))
@@ -235,7 +235,7 @@ def test_a_second_look_that_is_torn_is_looked_at_again() -> None:
             for name in names:
                 if ".000000000001." in name:
                     self.remove(f"{prefix}/{name}")
-            super().replace(f"{prefix}/0000.000000000001.{Published({'a': 99}).told}", b"")
+            super().replace(f"{prefix}/0000.000000000001.{Published({'a': 99}).stated}", b"")
             return [name for name in names if ".000000000001." not in name]
 
     blobs = Torn()

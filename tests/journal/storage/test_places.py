@@ -16,7 +16,7 @@ from tandem.journal.storage.opening import journal_exists, open_blobs, prepared_
 from tandem.schemas.errors import JournalError, PlaceError
 from tandem.storage.gcs import GcsObjects
 from tandem.storage.objects import Objects, UnavailableError
-from tandem.storage.retrying import Patience, RetriedObjects
+from tandem.storage.retrying import RetriedObjects, RetryLimits
 from tandem.storage.s3 import S3Objects
 from tandem.storage.urls import location
 
@@ -134,13 +134,13 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> O
     return server_of(request.param, request, monkeypatch)
 
 
-def patient(server: ObjectServer, place: str, patience: Patience) -> ObjectBlobs:
+def patient(server: ObjectServer, place: str, time_limit: RetryLimits) -> ObjectBlobs:
     where = location(place)
     kind: Kind = GcsObjects if server.scheme == "gs" else S3Objects
-    return ObjectBlobs(RetriedObjects(kind(where.bucket, patience.request), patience), where)
+    return ObjectBlobs(RetriedObjects(kind(where.bucket, time_limit.request), time_limit), where)
 
 
-QUICK = Patience(request=10.0, total=30.0, first_pause=0.01, longest_pause=0.05)
+QUICK = RetryLimits(request=10.0, total=30.0, first_pause=0.01, longest_pause=0.05)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_write_is_through_once(server: ObjectServer, tmp_path: Path, faults: l
 
 
 def test_a_time_out_after_the_write_took_effect(server: ObjectServer, tmp_path: Path) -> None:
-    blobs = patient(server, server.place(tmp_path.name), Patience(1.0, 60.0, 0.01, 0.05))
+    blobs = patient(server, server.place(tmp_path.name), RetryLimits(1.0, 60.0, 0.01, 0.05))
     server.proxy.faults.append("hangs")
     assert create_or_find(blobs, "x", b"nonce-1") is None
     assert create_or_find(blobs, "x", b"nonce-2") == b"nonce-1"
@@ -184,7 +184,7 @@ def test_reading_goes_on(server: ObjectServer, tmp_path: Path, faults: list[str]
 
 
 def test_patience_ends(server: ObjectServer, tmp_path: Path) -> None:
-    blobs = patient(server, server.place(tmp_path.name), Patience(5.0, 0.0, 0.01, 0.01))
+    blobs = patient(server, server.place(tmp_path.name), RetryLimits(5.0, 0.0, 0.01, 0.01))
     server.proxy.faults.append("503")
     with pytest.raises(UnavailableError, match=f"{server.place(tmp_path.name)}/x: 503"):
         blobs.create("x", b"")
@@ -213,7 +213,7 @@ def test_a_store_that_overwrites_is_refused(server: ObjectServer, tmp_path: Path
 
 
 def test_no_message_has_a_credential(server: ObjectServer, tmp_path: Path) -> None:
-    blobs = patient(server, server.place(tmp_path.name), Patience(5.0, 0.0, 0.01, 0.01))
+    blobs = patient(server, server.place(tmp_path.name), RetryLimits(5.0, 0.0, 0.01, 0.01))
     said = [repr(blobs)]
     for fault in ("503", "lost"):
         server.proxy.faults.append(fault)

@@ -120,7 +120,7 @@ def test_a_savepoint_that_never_comes(fake: Fake) -> None:
     fake[0].answer("POST /jobs/ab22/stop", {"request-id": "r"})
     fake[0].answer("GET /jobs/ab22/savepoints/r", {"status": {"id": "IN_PROGRESS"}})
     with pytest.raises(TandemError, match="no savepoint within 0 s"):
-        fake[1].savepoint("ab22", None, stop=True, patience=0.3)
+        fake[1].savepoint("ab22", None, stop=True, time_limit=0.3)
 
 
 @pytest.mark.parametrize(

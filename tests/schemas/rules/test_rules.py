@@ -65,8 +65,8 @@ def test_what_is_read(compiled: CompiledDefinition) -> None:
     ],
 )
 def test_patience(compiled: CompiledDefinition, fields: dict[str, Any], expected: tuple[Any, ...]) -> None:
-    patience = rule(compiled, **fields).patience
-    assert (patience.to_fire, patience.to_resolve, patience.no_data) == expected
+    hysteresis = rule(compiled, **fields).hysteresis
+    assert (hysteresis.to_fire, hysteresis.to_resolve, hysteresis.no_data) == expected
 
 
 def test_a_version_is_of_what_decides(compiled: CompiledDefinition) -> None:

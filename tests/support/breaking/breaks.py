@@ -111,7 +111,9 @@ def straddlers_are_not_named(patch: Patch) -> None:
     """Live doesn't say which events it counted in a later generation than that of another copy."""
     intact = tandem.transforms.fold.state.TileState.admit
     patch.setattr(
-        tandem.transforms.fold.state.TileState, "admit", lambda self, parts: replace(intact(self, parts), straddlers=())
+        tandem.transforms.fold.state.TileState,
+        "admit",
+        lambda self, parts: replace(intact(self, parts), cross_duplicates=()),
     )
 
 

@@ -9,7 +9,7 @@ from samples.windowed import definition_of
 
 from tandem.schemas.certificate import Status
 from tandem.views.answers.point import answer, series
-from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, Told
+from tandem.views.rows import BatchManifest, Completeness, FileSet, GenerationCounts
 from tandem.views.store import ViewStore
 
 __all__ = ["check_files_until"]
@@ -41,8 +41,8 @@ def _check(name: str, folder: Path, runs: list[tuple[int | None, int | None]], u
     parent, sets = None, []
     for number, (newest, said) in enumerate(runs, 1):
         sets.append(FileSet(-number, f"d{number}"))
-        run, told = f"B{number}", Told(files_until=said)
-        store.batch.start(compiled.version, run, boundary=0, parent=parent, file_sets=sets, told=told)
+        run, known = f"B{number}", Completeness(files_until=said)
+        store.batch.start(compiled.version, run, boundary=0, parent=parent, file_sets=sets, completeness=known)
         store.batch.finish(run, BatchManifest((GenerationCounts(-number),), newest=newest))
         store.publishing.publish("visits", compiled.version, run)
         parent = run

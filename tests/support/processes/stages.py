@@ -57,12 +57,12 @@ Counts = dict[tuple[str, int], int]
 """(key, start of the tile) -> events."""
 
 
-def wait_for(what: str, happened: Callable[[], Any], patience: float = PATIENCE) -> Any:
+def wait_for(what: str, happened: Callable[[], Any], time_limit: float = PATIENCE) -> Any:
     """The first true value that `happened` returns; fails the test, naming `what`, when it takes too long."""
-    end = time.monotonic() + patience
+    end = time.monotonic() + time_limit
     while not (value := happened()):
         if time.monotonic() > end:
-            pytest.fail(f"waited {patience:.0f} s in vain: {what}")
+            pytest.fail(f"waited {time_limit:.0f} s in vain: {what}")
         time.sleep(0.05)
     return value
 
@@ -92,13 +92,13 @@ class Tandem:
             self.signal_group(signal.SIGKILL)
             self.process.wait()
 
-    def end(self, patience: float = PATIENCE) -> int:
+    def end(self, time_limit: float = PATIENCE) -> int:
         """Its exit code, once it has ended."""
         try:
-            return self.process.wait(patience)
+            return self.process.wait(time_limit)
         except subprocess.TimeoutExpired:
             self.kill()
-            pytest.fail(f"still running after {patience:.0f} s: {self.process.args!r}; it said:\n{self.said()}")
+            pytest.fail(f"still running after {time_limit:.0f} s: {self.process.args!r}; it said:\n{self.said()}")
 
     def has_ended(self) -> bool:
         """Whether it runs no more."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from tandem.schemas.columns import CONTENT, GENERATION, HASH
-from tandem.views.updates import StraddlerLike
+from tandem.views.updates import CrossBoundaryDuplicateLike
 
 __all__ = ["VISITS", "Segment", "Tally", "Update", "no_ids"]
 
@@ -58,7 +58,7 @@ class Update:
     block: pa.RecordBatch
     tallies: Sequence[Tally] = ()
     shard: int = 0
-    straddlers: Sequence[StraddlerLike] = ()
+    cross_duplicates: Sequence[CrossBoundaryDuplicateLike] = ()
     ids: pa.RecordBatch = field(default_factory=no_ids)
     attempt: int = 0
     replaces: bool = False

@@ -29,7 +29,7 @@ from tandem.storage.urls import location
 
 __all__ = ["ended_states", "staged_job", "worker_pool"]
 
-_PATIENCE: Final = 200.0
+_TIME_LIMIT: Final = 200.0
 _FINAL: Final = frozenset({jobs.JobState.DONE, jobs.JobState.FAILED, jobs.JobState.CANCELLED, jobs.JobState.DRAINED})
 
 
@@ -57,7 +57,7 @@ def worker_pool(folder: Path, command: Sequence[str] = ()) -> Iterator[int]:
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _TIME_LIMIT
     while process.poll() is None and time.monotonic() < end:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -101,8 +101,8 @@ def api_endpoint(pool: int) -> Any:
 
 
 def _states(stub: Any, job: str) -> Iterator[str]:
-    end, last = time.monotonic() + _PATIENCE, ""
-    for message in stub.GetMessageStream(jobs.JobMessagesRequest(job_id=job), timeout=_PATIENCE):
+    end, last = time.monotonic() + _TIME_LIMIT, ""
+    for message in stub.GetMessageStream(jobs.JobMessagesRequest(job_id=job), timeout=_TIME_LIMIT):
         if message.HasField("message_response"):
             last = message.message_response.message_text
             continue

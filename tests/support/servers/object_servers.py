@@ -26,7 +26,7 @@ __all__ = ["BUCKET", "KINDS", "SECRET", "ObjectServer", "running", "server_of"]
 BUCKET = "tandem-places"
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 _STARTS = 3
-_PATIENCE = 60.0
+_TIME_LIMIT = 60.0
 
 _MOTO = """
 import sys
@@ -131,7 +131,7 @@ def _listening(kind: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         port, place = free_port(), folder / str(attempt)
         place.mkdir()
         process = KINDS[kind].start(place, port)
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TIME_LIMIT
         while process.poll() is None and time.monotonic() < end:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
@@ -157,7 +157,7 @@ def _make_bucket(scheme: str, port: int) -> None:
         body = b'{"name": "%s"}' % BUCKET.encode()
         kind = {"Content-Type": "application/json"}
         made = urllib.request.Request(f"http://127.0.0.1:{port}/storage/v1/b?project=none", body, kind)
-        urllib.request.urlopen(made, timeout=_PATIENCE)
+        urllib.request.urlopen(made, timeout=_TIME_LIMIT)
         return
     import boto3
 

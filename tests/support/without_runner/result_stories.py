@@ -23,7 +23,7 @@ from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
-from tandem.views.rows import BatchManifest, GenerationCounts, Told
+from tandem.views.rows import BatchManifest, Completeness, GenerationCounts
 from tandem.views.store import ViewStore
 
 TEXT = (
@@ -147,8 +147,8 @@ class Story:
         run, before = f"B{self.batches}", f"B{self.batches - 1}" if self.batches > 1 else None
         until = None if complete_to is None else BEGIN + int(complete_to * MINUTE)
         low = self.store.batch.get(before).boundary if before else 0
-        told = Told(journal_until=until)
-        self.store.batch.start(self.version, run, boundary=boundary, parent=before, told=told)
+        told = Completeness(journal_until=until)
+        self.store.batch.start(self.version, run, boundary=boundary, parent=before, completeness=told)
         mine = [event for event in [*self.events, *self.late] if low < event.generation <= boundary]
         updates = [
             Update(tile, self._block([e for e in mine if self._tile(e) == tile]))

@@ -62,7 +62,7 @@ def test_drift_is_measured_once(home: Home) -> None:
     assert home.said("drift", "sales") == "sales: nothing was reconciled yet; `tandem reconcile sales` does it\n"
     assert home.said("receipts", "sales") == "sales: reconciling has found nothing yet\n"
     said = home.said("reconcile", "sales")
-    assert "live and batch differ by 1 late events and 0 straddlers" in said
+    assert "live and batch differ by 1 late events and 0 cross-boundary duplicates" in said
     assert "reconciliation 1 is written, nothing was to be repaired" in said
     assert "nothing new: nothing is written" in home.said("reconcile", str(home.file))
     points = json.loads(home.said("drift", "sales", "--json"))
@@ -100,7 +100,7 @@ def test_status_has_a_line(home: Home) -> None:
     home.said("reconcile", "sales")
     line = next(line for line in home.said("status", "sales").splitlines() if "reconciled" in line)
     assert "number 1," in line
-    assert "nothing to repair; drift 1 late, 0 straddlers" in " ".join(line.split())
+    assert "nothing to repair; drift 1 late, 0 cross-boundary duplicates" in " ".join(line.split())
     assert json.loads(home.said("status", "sales", "--json"))["reconciled"]["summary"]["late"] == 1
 
 

@@ -71,7 +71,7 @@ def check_tiles(tiles: list[pa.RecordBatch]) -> None:
     found = admit_tiles(tiles)
     alone = [TileState(COMPILED, (number, 0)).admit([events]) for number, events in enumerate(tiles)]
     assert [one.tallies for one in found.tiles] == [one.tallies for one in alone]
-    assert [one.straddlers for one in alone] == [() for _ in tiles]
+    assert [one.cross_duplicates for one in alone] == [() for _ in tiles]
     for mine, wanted in zip(found.tiles, alone, strict=True):
         assert mine.counted.to_pylist() == wanted.counted.to_pylist()
         assert mine.ids.to_pylist() == wanted.ids.to_pylist()

@@ -100,7 +100,7 @@ def check_same(found: Sequence[FoldUpdate], wanted: Sequence[FoldUpdate]) -> Non
     """Equal updates, byte for byte."""
     for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
         assert one.tallies == other.tallies, f"update {number}"
-        assert one.straddlers == other.straddlers, f"update {number}"
+        assert one.cross_duplicates == other.cross_duplicates, f"update {number}"
         assert to_ipc(one.block) == to_ipc(other.block), f"update {number}"
         assert to_ipc(one.ids) == to_ipc(other.ids), f"update {number}"
 
@@ -296,11 +296,11 @@ def test_a_state_that_went_back_writes_nothing_until_it_has_caught_up(routed: Ro
         return found
 
     first = [update for part in parts for update in pane(part)]
-    assert [update.straddlers for update in first] == [(), ()]
+    assert [update.cross_duplicates for update in first] == [(), ()]
     state.entries, state.token = [], None
     assert pane(parts[1]) == [], "behind: of generation 1 it has seen nothing"
     (whole,) = pane(parts[0])
-    assert (whole.attempt, whole.replaces, len(whole.straddlers)) == (1, True, 1)
+    assert (whole.attempt, whole.replaces, len(whole.cross_duplicates)) == (1, True, 1)
     store.live.write(COMPILED, run.run, first)
     assert sum(row.events for row in all_answers_of(store, run)) == 3
     assert set(store.residues.of_rows(COMPILED.version, run.run).values()) == {0}
@@ -385,7 +385,7 @@ def test_what_the_base_counted_is_a_duplicate(routed: Routed, run: LiveRunRef) -
         (tally,) = update.tallies
         assert (tally.counted, tally.duplicates) == (1, 1 + 2 * attempt)
         fold.forget(KEY, *_throwaway())
-    assert update.straddlers == ()
+    assert update.cross_duplicates == ()
 
 
 def gathered(gather: _Gather, parts: Sequence[tuple[TileKey, pa.RecordBatch]]) -> list[tuple[TileKey, str, int, int]]:

@@ -41,7 +41,7 @@ class Told:
     """What a state said of all its panes."""
 
     tallies: dict[int, Tally]
-    straddlers: set[tuple[int, int, int, int]]
+    cross_duplicates: set[tuple[int, int, int, int]]
 
 
 def take(state: TileState, parts: Sequence[pa.RecordBatch], told: Told | None = None) -> bytes:
@@ -49,7 +49,9 @@ def take(state: TileState, parts: Sequence[pa.RecordBatch], told: Told | None = 
     update = state.update(parts, "early")
     if told is not None:
         told.tallies.update({tally.generation: tally for tally in update.tallies})
-        told.straddlers |= {(s.hash, s.content, s.counted_generation, s.earlier_generation) for s in update.straddlers}
+        told.cross_duplicates |= {
+            (s.hash, s.content, s.counted_generation, s.earlier_generation) for s in update.cross_duplicates
+        }
     return state.delta_bytes(update)
 
 
@@ -137,10 +139,10 @@ def test_a_straddler_is_named_with_both_generations(routed: Routed) -> None:
     sale = Sale("p", 1)
     state.update([routed(COMPILED, [sale], 4)], "early")
     (same,) = [state.update([routed(COMPILED, [sale], 5)], "early")]
-    assert same.straddlers == ()
-    (named,) = state.update([routed(COMPILED, [sale, sale], 2)], "late").straddlers
+    assert same.cross_duplicates == ()
+    (named,) = state.update([routed(COMPILED, [sale, sale], 2)], "late").cross_duplicates
     assert (named.counted_generation, named.earlier_generation) == (4, 2)
-    (again,) = state.update([routed(COMPILED, [sale], 3)], "late").straddlers
+    (again,) = state.update([routed(COMPILED, [sale], 3)], "late").cross_duplicates
     assert (again.hash, again.content, again.earlier_generation) == (named.hash, named.content, 3)
 
 
@@ -171,7 +173,7 @@ def test_a_copy_that_came_too_late_elsewhere_is_a_straddler(
             state = TileState(COMPILED, TILE)
             state.restore(entries)
             entries = [state.snapshot_bytes()]
-    named = {(s.counted_generation, s.earlier_generation) for update in updates for s in update.straddlers}
+    named = {(s.counted_generation, s.earlier_generation) for update in updates for s in update.cross_duplicates}
     assert named == ({(generation, LATE_GENERATION)} if straddles else set())
     assert counts_of(state.tallies.values()) == [(generation, 1, 0, 0)], "what is late is no duplicate, nor counted"
     assert sum(update.late.num_rows for update in updates) == 1
@@ -182,7 +184,7 @@ def test_of_copies_in_one_pane_the_lowest_generation_counts(routed: Routed) -> N
     update = state.update([routed(COMPILED, [sale], 3), routed(COMPILED, [sale], 2)], "early")
     assert update.block.column(GENERATION).to_pylist() == [2]
     assert [(t.generation, t.counted, t.duplicates) for t in update.tallies] == [(2, 1, 0), (3, 0, 1)]
-    assert update.straddlers == ()
+    assert update.cross_duplicates == ()
 
 
 def test_without_deduplication_every_copy_counts(routed: Routed) -> None:

@@ -30,7 +30,7 @@ def part(source_batch: Make, sale: Sale, generation: int, late: bool) -> pa.Reco
 def straddling(state: TileState, panes: Sequence[list[pa.RecordBatch]]) -> list[tuple[int, int]]:
     """(counted, earlier generation) of all straddlers that the panes brought."""
     updates = [state.update(parts, "early") for parts in panes]
-    return [(s.counted_generation, s.earlier_generation) for update in updates for s in update.straddlers]
+    return [(s.counted_generation, s.earlier_generation) for update in updates for s in update.cross_duplicates]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_straddlers_of_late_copies(
             state.restore(entries)
         update = state.update(pane, "early")
         entries.append(state.delta_bytes(update))
-        found += [(s.counted_generation, s.earlier_generation) for s in update.straddlers]
+        found += [(s.counted_generation, s.earlier_generation) for s in update.cross_duplicates]
     earliest = [(counted, min(e for c, e in found if c == counted)) for counted in sorted({c for c, _ in found})]
     assert earliest == expected[-1:]
     assert state.block is not None

@@ -40,32 +40,32 @@ class Model:
             if best is None or generation < events[best][2]:
                 chosen[event, content] = row
         first, conflicts = [False] * len(events), [False] * len(events)
-        straddlers = set()
+        cross_duplicates = set()
         # of one id's contents that come together, the smallest is no conflict
         for (event, content), row in sorted(chosen.items()):
             generation = events[row][2]
             if (event, content) in self.counted:
                 counted_in = self.counted[event, content]
                 if counted_in > generation:
-                    straddlers.add(((event, content, generation), counted_in))
+                    cross_duplicates.add(((event, content, generation), counted_in))
                 continue
             first[row] = True
             before = [other for other in (*self.counted, *chosen) if other[0] == event and other != (event, content)]
             conflicts[row] = any(other in self.counted or other < (event, content) for other in before)
         for (event, content), row in chosen.items():
             self.counted.setdefault((event, content), events[row][2])
-        return first, conflicts, straddlers
+        return first, conflicts, cross_duplicates
 
 
 def check(seen: SeenIds, model: Model, events: list[Event]) -> None:
     """One batch, judged by both."""
     verdict = seen.add(batch(events))
-    first, conflicts, straddlers = model.add(events)
+    first, conflicts, cross_duplicates = model.add(events)
     assert verdict.first.tolist() == first
     assert verdict.conflicts.tolist() == conflicts
-    rows = [tuple(row.values()) for row in ids_batch(verdict.straddlers).to_pylist()]
-    assert set(zip(rows, verdict.counted_generations.tolist(), strict=True)) == straddlers
-    assert len(rows) == len(straddlers), "a straddler is named once a batch"
+    rows = [tuple(row.values()) for row in ids_batch(verdict.cross_duplicates).to_pylist()]
+    assert set(zip(rows, verdict.counted_generations.tolist(), strict=True)) == cross_duplicates
+    assert len(rows) == len(cross_duplicates), "a straddler is named once a batch"
     counted = [tuple(row.values()) for row in ids_batch(verdict.counted).to_pylist()]
     assert counted == sorted(event for event, counts in zip(events, first, strict=True) if counts)
 
@@ -127,7 +127,7 @@ def test_levels_stay_few_and_all_are_searched(sizes: list[int], levels: int) -> 
     assert len(seen.levels) <= levels
     again = seen.add(batch([(event, 7, 2) for event in hashes]))
     assert not again.first.any()
-    assert len(again.straddlers) == 0
+    assert len(again.cross_duplicates) == 0
     assert len(seen) == total
 
 
@@ -143,5 +143,5 @@ def test_many_contents_of_one_id_are_told_apart_over_levels() -> None:
 def test_nothing_gives_nothing() -> None:
     seen = SeenIds()
     verdict = seen.add(batch([]))
-    assert (len(verdict.first), len(verdict.straddlers), len(seen)) == (0, 0, 0)
+    assert (len(verdict.first), len(verdict.cross_duplicates), len(seen)) == (0, 0, 0)
     assert seen.dump().schema == ID_SCHEMA

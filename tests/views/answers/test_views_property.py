@@ -56,7 +56,7 @@ class Fold:
     seen: dict[int, int] = field(default_factory=dict)
     states: dict[tuple[int, int, str], list[int]] = field(default_factory=dict)
     tallies: dict[tuple[int, int], list[int]] = field(default_factory=dict)
-    straddlers: dict[int, list[Any]] = field(default_factory=dict)
+    cross_duplicates: dict[int, list[Any]] = field(default_factory=dict)
     on_time: set[int] = field(default_factory=set)
 
     def take(self, random: Random) -> None:
@@ -79,8 +79,8 @@ class Fold:
         if m.number in self.seen:
             tally[1] += 1
             if self.seen[m.number] > m.generation:
-                straddler = self.bench.Straddler(m.number, m.number, self.seen[m.number], m.generation)
-                self.straddlers.setdefault(m.tile, []).append(straddler)
+                duplicate = self.bench.CrossBoundaryDuplicate(m.number, m.number, self.seen[m.number], m.generation)
+                self.cross_duplicates.setdefault(m.tile, []).append(duplicate)
             return
         tally[0] += 1
         self.seen[m.number] = m.generation
@@ -95,8 +95,8 @@ class Fold:
         for tile in {tile for tile, _ in self.tallies}:
             rows = [(g, key, *self.states[t, g, key]) for t, g, key in changed if t == tile]
             tallies = [self.bench.Tally(g, *counts) for (t, g), counts in self.tallies.items() if t == tile]
-            block, straddlers = self.bench.block(*rows), self.straddlers.get(tile, [])
-            updates.append(self.bench.Update(tile, 0, block, tallies, straddlers))
+            block, cross_duplicates = self.bench.block(*rows), self.cross_duplicates.get(tile, [])
+            updates.append(self.bench.Update(tile, 0, block, tallies, cross_duplicates))
         self.bench.store.live.write(self.bench.compiled, self.run, updates)
 
     def _write_segment(self, lane: str, number: int, messages: list[Message]) -> None:
@@ -190,7 +190,7 @@ class Machine:
 
     def _batch_tile(self, tile: int, before: int, boundary: int, parent: str | None, counts: Any) -> Any:
         store, version = self.bench.store, self.bench.version
-        seen = set(store.live.straddling_ids(version, self.folds[-1].run, tile, boundary)[HASH].to_pylist())
+        seen = set(store.live.cross_duplicate_ids(version, self.folds[-1].run, tile, boundary)[HASH].to_pylist())
         if parent is not None:
             seen |= set(store.batch.counted_ids(version, parent, tile)[HASH].to_pylist())
         rows: dict[tuple[int, str], list[int]] = {}

@@ -28,14 +28,21 @@ def write(bench: Any, *updates: Any) -> None:
 
 def first(b: Any) -> Any:
     rows = b.block((1, "k", 1, 10), (2, "k", 1, 10), (2, "other", 1, 10))
-    return b.Update(0, 0, rows, (b.Tally(1, 1), b.Tally(2, 2, 1)), [b.Straddler(7, 7, 2, 1)])
+    return b.Update(0, 0, rows, (b.Tally(1, 1), b.Tally(2, 2, 1)), [b.CrossBoundaryDuplicate(7, 7, 2, 1)])
 
 
 def second(b: Any, *, attempt: int = 1, events: int = 2) -> Any:
     """The other copy counted: all of k in generation 2."""
     rows = b.block((2, "k", events, 10 * events), (2, "other", 1, 10))
     return b.Update(
-        0, 0, rows, (b.Tally(1, 0, 1), b.Tally(2, events + 1)), [b.Straddler(9, 9, 2, 1)], None, attempt, True
+        0,
+        0,
+        rows,
+        (b.Tally(1, 0, 1), b.Tally(2, events + 1)),
+        [b.CrossBoundaryDuplicate(9, 9, 2, 1)],
+        None,
+        attempt,
+        True,
     )
 
 

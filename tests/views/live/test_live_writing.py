@@ -28,8 +28,8 @@ def live(bench: Any) -> Any:
     return bench
 
 
-def write(bench: Any, *blocks: Any, tallies: Any = (), straddlers: Any = (), tile: int = 0) -> None:
-    updates = [bench.Update(tile, 0, block, tallies, straddlers) for block in blocks]
+def write(bench: Any, *blocks: Any, tallies: Any = (), cross_duplicates: Any = (), tile: int = 0) -> None:
+    updates = [bench.Update(tile, 0, block, tallies, cross_duplicates) for block in blocks]
     bench.store.live.write(bench.compiled, "L1", updates)
 
 
@@ -157,12 +157,12 @@ def test_an_unknown_or_dropped_run_takes_nothing_in(bench: Any, run: str) -> Non
 def test_straddlers_keep_their_earliest_copy_and_unsigned_hashes(live: Any) -> None:
     high = 2**64 - 1
     for earlier in (4, 2, 3):
-        write(live, live.block(), straddlers=[live.Straddler(high, 2**63, 5, earlier)])
-    found = live.store.live.straddling_ids("v1", "L1", 0, 2).to_pylist()
+        write(live, live.block(), cross_duplicates=[live.CrossBoundaryDuplicate(high, 2**63, 5, earlier)])
+    found = live.store.live.cross_duplicate_ids("v1", "L1", 0, 2).to_pylist()
     assert found == [{"__hash": high, "__content": 2**63, "__generation": 5}]
-    assert live.store.live.straddling_ids("v1", "L1", 0, 1).num_rows == 0
-    assert live.store.live.straddling_ids("v1", "L1", 0, 5).num_rows == 0
-    assert live.store.live.straddling_ids("v1", "L1", 0, 2, range(255)).num_rows == 0
+    assert live.store.live.cross_duplicate_ids("v1", "L1", 0, 1).num_rows == 0
+    assert live.store.live.cross_duplicate_ids("v1", "L1", 0, 5).num_rows == 0
+    assert live.store.live.cross_duplicate_ids("v1", "L1", 0, 2, range(255)).num_rows == 0
 
 
 def test_dead_letters_stay_until_they_are_resolved(live: Any) -> None:

@@ -14,7 +14,7 @@ from tandem.schemas.errors import BatchOutdatedError, PublishRefusedError, Store
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
 from tandem.views.publishing.publications import Publishing
-from tandem.views.rows import BatchManifest, FileSet, GenerationCounts, LaneExtent, SegmentFile, Told
+from tandem.views.rows import BatchManifest, Completeness, FileSet, GenerationCounts, LaneExtent, SegmentFile
 from tandem.views.store import ViewStore
 
 KEY = "k"
@@ -47,8 +47,8 @@ def test_publishing_moves_events_from_live_to_batch(three: Any) -> None:
 
 
 def test_files_alone_need_no_live_run(bench: Any) -> None:
-    told = Told(files_until=bench.tile)
-    bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")], told=told)
+    told = Completeness(files_until=bench.tile)
+    bench.batch("B1", 0, [(-1, KEY, 5)], file_sets=[FileSet(-1, "d")], completeness=told)
     bench.store.publishing.publish("orders", "v1", "B1", expected=0)
     certificate = answer(bench.store, bench.compiled, KEY, 0, bench.tile).certificate
     assert (certificate.events, certificate.status, certificate.reasons) == (5, "FINAL", ())
@@ -83,18 +83,18 @@ def live_behind(b: Any) -> None:
     b.batch("B1", 4, [(1, KEY, 1), (2, KEY, 2), (3, KEY, 4), (4, KEY, 8)])
 
 
-def straddler(b: Any) -> None:
+def duplicate(b: Any) -> None:
     b.store.batch.start("v1", "B1", boundary=1)
     update = b.Update(0, 0, b.block((1, KEY, 1, 10)), ids=b.ids((2**64 - 1, 5, 1)))
     b.store.batch.write(b.compiled, "B1", [update])
     b.store.batch.finish("B1", BatchManifest((GenerationCounts(1, 1, 1),)))
-    late_news = b.Update(0, 0, b.block(), (), [b.Straddler(2**64 - 1, 5, 3, 1)])
+    late_news = b.Update(0, 0, b.block(), (), [b.CrossBoundaryDuplicate(2**64 - 1, 5, 3, 1)])
     b.store.live.write(b.compiled, "L1", [late_news])
 
 
 def left_out_for_another(b: Any) -> None:
     b.store.live.start("v1", "L2", journal="j")
-    b.store.live.write(b.compiled, "L2", [b.Update(0, 0, b.block(), (), [b.Straddler(9, 9, 3, 1)])])
+    b.store.live.write(b.compiled, "L2", [b.Update(0, 0, b.block(), (), [b.CrossBoundaryDuplicate(9, 9, 3, 1)])])
     b.batch("B1", 1, [(1, KEY, 1)], built_for="L2")
 
 
@@ -113,7 +113,7 @@ REFUSALS: list[Any] = [
     pytest.param(missing_files, "generation -7 is in no manifest", id="files that weren't read"),
     pytest.param(live_residue, "residue of 1 events in generation 2", id="residue of live"),
     pytest.param(live_behind, "took in 0 of 8 records of generation 4", id="live is behind"),
-    pytest.param(straddler, "1 events of tile 0 are counted by batch run 'B1' and", id="a copy counted by both"),
+    pytest.param(duplicate, "1 events of tile 0 are counted by batch run 'B1' and", id="a copy counted by both"),
     pytest.param(left_out_for_another, "left out of batch run 'B1' for another", id="a copy counted by none"),
     pytest.param(other_journal_files, "files of batch run 'B1' hold events of tile 0", id="files under live"),
 ]
@@ -130,7 +130,7 @@ def test_publishing_is_refused_and_changes_nothing(three: Any, prepare: Callable
     assert (events(three), three.store.publishing.publications("orders")) == before
 
 
-@pytest.mark.parametrize("prepare", [straddler, left_out_for_another])
+@pytest.mark.parametrize("prepare", [duplicate, left_out_for_another])
 def test_a_batch_run_that_can_be_built_anew_is_said_to_be_outdated(three: Any, prepare: Callable[[Any], None]) -> None:
     prepare(three)
     with pytest.raises(BatchOutdatedError):
@@ -254,7 +254,7 @@ def test_a_run_stands_on_the_batch_run_that_it_began_with(three: Any) -> None:
 
 def test_what_batch_leaves_to_its_live_run_is_never_counted_twice_by_later_ones(three: Any) -> None:
     """Event 9 has copies in generations 1 and 3, and L1 counted the later one."""
-    straddling = three.Update(0, 0, three.block(), (), [three.Straddler(9, 9, 3, 1)])
+    straddling = three.Update(0, 0, three.block(), (), [three.CrossBoundaryDuplicate(9, 9, 3, 1)])
     three.store.live.write(three.compiled, "L1", [straddling])
     three.batch("B1", 1, [(1, KEY, 1)], built_for="L1")
     three.store.publishing.publish("orders", "v1", "B1", "L1")
@@ -274,7 +274,7 @@ def test_what_batch_leaves_to_its_live_run_is_never_counted_twice_by_later_ones(
 
 
 def test_a_layer_that_counts_what_was_left_out_needs_no_live_run_for_it(three: Any) -> None:
-    straddling = three.Update(0, 0, three.block(), (), [three.Straddler(9, 9, 3, 1)])
+    straddling = three.Update(0, 0, three.block(), (), [three.CrossBoundaryDuplicate(9, 9, 3, 1)])
     three.store.live.write(three.compiled, "L1", [straddling])
     three.batch("B1", 1, [(1, KEY, 1)], built_for="L1")
     three.store.publishing.publish("orders", "v1", "B1", "L1")

@@ -20,7 +20,7 @@ from tandem.views.results.revisions.draining import Drainer
 EARLY = "{window: 1m, trigger: {early: 10s}, to: log}"
 
 Tell = Callable[[Any], None]
-Told = list[tuple[Any, ...]]
+Completeness = list[tuple[Any, ...]]
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def working(connection: sa.Connection, compaction: str, now: int) -> None:
     c = compactions.c
     mine = (c.id == compaction) & (c.status == "BUILDING")
     if connection.execute(compactions.update().where(mine).values(updated_at=now)).rowcount != 1:
-        raise StoreError("this compaction was taken for dead and given up by another one: start it again")
+        raise StoreError("this compaction was presumed dead and given up by another one: start it again")
 
 
 def swap(

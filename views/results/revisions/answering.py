@@ -126,8 +126,8 @@ def _windows(
     pending = {place: sum(n for tile, n in late.items() if place[0] <= tile < place[1]) for place in wanted}
     waits = [pending[low, high] for low, high, _ in places]
     ends = [high for _, high, _ in places]
-    told = statuses(compiled, scope, ends, events.tolist(), live.tolist(), waits)
-    columns = zip(places, events.tolist(), live.tolist(), answers, told, waits, strict=True)
+    stated = statuses(compiled, scope, ends, events.tolist(), live.tolist(), waits)
+    columns = zip(places, events.tolist(), live.tolist(), answers, stated, waits, strict=True)
     return [
         Found(low, high, high, key, count, from_live, stored, status.value, late_here, sent)
         for (low, high, key), count, from_live, (stored, sent), status, late_here in columns

@@ -172,8 +172,8 @@ def _clocks(connection: sa.Connection, of: str, name: str, scope: Scope, latenes
     on_time_to = row.on_time_to if row.on_time_to is not None else BEGINNING
     final_to = row.final_to if row.final_to is not None else BEGINNING
     # What was over stays over, also where another live run is served that isn't as far yet.
-    told = Clocks(max(clocks.over, on_time_to), clocks.settled, on_time_to, final_to)
-    return _Progress(told, row.settled_by, row.passes)
+    stated = Clocks(max(clocks.over, on_time_to), clocks.settled, on_time_to, final_to)
+    return _Progress(stated, row.settled_by, row.passes)
 
 
 def _is_next(connection: sa.Connection, of: str, name: str, seen: _Seen) -> bool:

@@ -42,14 +42,14 @@ class MessageTexts:
         self._measures = list(definition.measures)
         self._key = [compact_json(column) for column in definition.key]
         self._head = f'"definition":{compact_json(definition.name)},"result":{compact_json(name)},"key":'
-        told = {
+        stated = {
             "dead_letters": scope.dead_letters,
             "version": scope.version,
             "publication": scope.publication,
             "boundary": scope.boundary,
             "watermark": _time(scope.watermark) if scope.watermark is not None else None,
         }
-        self._tail = compact_json(told)[1:]
+        self._tail = compact_json(stated)[1:]
 
     def text(self, revision: Revision, number: int, base: str | None, identity: str) -> str:
         """What is sent as a revision of this number. `base`: the answer that the revision before it had."""

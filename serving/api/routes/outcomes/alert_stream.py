@@ -53,9 +53,9 @@ class _Reader:
         rows.sort(key=lambda row: (row.changed_at, row.acknowledged_at, row.id))
         self._forget()
         columns = asking.compiled.definition.key
-        told = [json_text(alert_data(columns, row)).encode() for row in rows]
-        ids: list[str | None] = [None] * (len(told) - 1) + ["{}-{}".format(*self.place or (0, 0))]
-        return [event("alert", data, id_) for data, id_ in zip(told, ids, strict=False)]
+        stated = [json_text(alert_data(columns, row)).encode() for row in rows]
+        ids: list[str | None] = [None] * (len(stated) - 1) + ["{}-{}".format(*self.place or (0, 0))]
+        return [event("alert", data, id_) for data, id_ in zip(stated, ids, strict=False)]
 
     def _first(self, asking: Asking) -> list[Any]:
         """What fires; what changed lately besides counts as known."""
