@@ -1,4 +1,4 @@
-"""Options of a source that say how values are written: what is refused, told, and part of a version."""
+"""Options of a source that say how values are written: what is refused, description_of, and part of a version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import DefinitionError
-from tandem.schemas.source.spellings import told
+from tandem.schemas.source.spellings import description_of
 
 DEFINITION = """name: d
 source:
@@ -90,4 +90,4 @@ def test_what_matters_for_a_field_is_part_of_the_version_and_nothing_else_is() -
     ],
 )  # fmt: skip
 def test_told(options: str, field: str, line: str) -> None:
-    assert told(field, definition(options).source.spellings[field]) == line
+    assert description_of(field, definition(options).source.spellings[field]) == line

@@ -26,7 +26,7 @@ def rows_of(codes: np.ndarray, hysteresis: Hysteresis) -> list[Row]:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "patience", "expected"),
+    ("verdicts", "hysteresis", "expected"),
     [
         pytest.param(["ooAAoo"], Hysteresis(), [(0, 2, 2, 3, 4)], id="fires-and-is-resolved-at-once"),
         pytest.param(["oAAAo"], Hysteresis(to_fire=3), [(0, 1, 3, 3, 4)], id="for-counts-windows"),
