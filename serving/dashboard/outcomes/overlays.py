@@ -75,7 +75,7 @@ def _rule(asking: Asking, result: str, step: str, name: str | None) -> CompiledR
     """The rule whose windows are the steps, and that compares this result with what is usual."""
     compiled = asking.compiled
     for rule in compile_rules(compiled, compiled.definition.rules):
-        measures = {column.measure for column in rule.told_baselines}
+        measures = {column.measure for column in rule.reported_baselines}
         if result in measures and name in (None, rule.name) and _same(step, step_of(rule.rule.window)):
             return rule
     return None
