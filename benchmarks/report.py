@@ -28,12 +28,16 @@ PAGE: Final = ROOT / "docs" / "performance.md"
 _SECTION: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the page and its plots anew."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page (default: docs/performance.md)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page and its plots anew."""
+    options = _parser().parse_args(arguments)
     plots = options.page.parent / options.page.stem
     plots.mkdir(exist_ok=True)
     peers, growth = load("peers", folder=options.results), load("growth", folder=options.results)

@@ -51,10 +51,7 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, with every alert")] = False,
 ) -> None:
     """Judge all windows of the past by rules, and say how much was judged, and what would have alerted."""
-    if plot is not None and (sweep is None or not plot.endswith(".svg")):
-        raise UserError("--plot draws a --sweep, into a file that ends with .svg")
-    if as_known and (sweep is not None or labels is not None):
-        raise UserError("--as-known goes without --sweep and --labels")
+    _check_flags(sweep, plot, labels, as_known)
     from tandem.output.backtest_tables import amount_text
     from tandem.pipelines.backtest.judging import backtest as judge
     from tandem.pipelines.backtest.running import chosen_rules, read_history, swept
@@ -83,6 +80,14 @@ def backtest(
     if plot is not None:
         _draw(varied[0], steps, plot)
         say(f"drawn into {plot}", err=as_json)
+
+
+def _check_flags(sweep: str | None, plot: str | None, labels: str | None, as_known: bool) -> None:
+    """Raises UserError for flags that don't go together."""
+    if plot is not None and (sweep is None or not plot.endswith(".svg")):
+        raise UserError("--plot draws a --sweep, into a file that ends with .svg")
+    if as_known and (sweep is not None or labels is not None):
+        raise UserError("--as-known goes without --sweep and --labels")
 
 
 def _rules_of(compiled: CompiledDefinition, file: str | None) -> Sequence[CompiledRule]:
