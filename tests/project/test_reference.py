@@ -1,0 +1,46 @@
+"""The reference of Python names what is there, and every public package has its page; examples in docstrings run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import tandem.transforms.windowed
+import tandem.views
+
+PAGES = sorted((Path(__file__).parents[2] / "docs/reference/python").glob("*.md"))
+NAMED = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)]
+
+
+def resolved(name: str) -> object:
+    """The module of a dotted name, or what a module has under its last part."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        module, _, last = name.rpartition(".")
+        return getattr(importlib.import_module(module), last)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_is_named_is_there_and_says_what_it_is(name: str) -> None:
+    assert (resolved(name).__doc__ or "").strip()
+
+
+def shown(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") or name.startswith(f"{module}.") for name in NAMED)
+
+
+@pytest.mark.parametrize("package", [tandem.transforms.windowed, tandem.views], ids=lambda package: package.__name__)
+def test_public_names_are_on_a_page(package: ModuleType) -> None:
+    given = {name: getattr(package, name).__module__ for name in package.__all__}
+    assert {name: module for name, module in given.items() if not shown(module)} == {}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMED if isinstance(resolved(name), ModuleType)])
+def test_examples_run(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
