@@ -41,8 +41,8 @@ def compile_measures(
 
     >>> measures = {"sales": "count", "turnover": {"sum": "price"}}
     >>> shop = compile_measures({"shop": str, "price": float}, measures, keys=["shop"])
-    >>> [name for name, _ in shop.measures]
-    ['sales', 'turnover']
+    >>> ", ".join(name for name, _ in shop.measures)
+    'sales, turnover'
     """
     schema = arrow_fields(fields)
     _check_columns(schema, event_time, event_id)
