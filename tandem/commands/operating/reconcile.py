@@ -29,7 +29,7 @@ def reconcile(
     journal: JournalOption = None,
 ) -> None:
     """Hold batch against live and the journal, and repair it, with a receipt (takes Beam's flags)."""
-    from tandem.output.drift import outcome_data
+    from tandem.output.drift.tables import outcome_data
     from tandem.pipelines.bounded.reconcile_report import report
     from tandem.pipelines.planning.gate import with_long_timeout
     from tandem.pipelines.reconcile import check_logic, config_of
@@ -65,7 +65,7 @@ def receipts(
     store: StoreOption = None,
 ) -> None:
     """List what reconciling found and repaired, newest first; or one receipt with every repaired key."""
-    from tandem.output.drift import print_keys, print_receipts
+    from tandem.output.drift.tables import print_keys, print_receipts
     from tandem.schemas.errors import UserError
     from tandem.serving.installation.drift_data import key_data, receipt_data
     from tandem.views.reconcile.receipts import receipt_keys, reconciliation_values
@@ -102,8 +102,8 @@ def drift(
     store: StoreOption = None,
 ) -> None:
     """Show how far live was from batch over time, and why: one row a reconciled generation and tile."""
-    from tandem.output.drift import drift_csv, print_drift
-    from tandem.output.drift_page import drift_page
+    from tandem.output.drift.page import drift_page
+    from tandem.output.drift.tables import drift_csv, print_drift
     from tandem.schemas.errors import UserError
     from tandem.serving.installation.drift_data import point_data
     from tandem.views.reconcile.receipts import drift_points

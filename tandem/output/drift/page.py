@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from tandem.output.drift import CAUSES
+from tandem.output.drift.tables import CAUSES
 from tandem.serving.installation.drift_data import point_data
 from tandem.serving.questions.answers.shown_times import short_time
 
