@@ -1,8 +1,7 @@
 """The footer of a Parquet file, read and checked before any library sees it; and a smaller one, of what is needed.
 
-A footer holds statistics, indexes, key material and columns that nothing uses, and a flipped bit in any of them ends
-the process in Parquet's own readers. So it is read here, what it says of the needed columns is held against the file,
-and the library is given a footer of those columns alone.
+A footer holds much that nothing uses, and a flipped bit in any of it ends the process in Parquet's own readers. So it
+is read here, what it says of the needed columns is held against the file, and the library gets those columns alone.
 """
 
 from __future__ import annotations
