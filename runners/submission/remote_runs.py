@@ -126,11 +126,15 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
         return
     if verdict.known:
         return
-    if failed is not None:
+    if failed is not None and _CANCELLED not in str(failed):
         raise _explained(failed, name) from failed.__cause__
     run = _run_of(name)
     again = "" if isinstance(end, FollowerEnd) else f"; --resume {run} goes on from its newest savepoint or checkpoint"
     say(f"job {name} was ended on the runner{again}")
+
+
+_CANCELLED: Final = "Job was cancelled"
+"""Flink's word for what somebody has cancelled, as `tandem flink stop-job` does where there can be no savepoint."""
 
 
 def left_behind(run: str, options: PipelineOptions, control: Control | None) -> str:

@@ -47,6 +47,48 @@ def test_a_job_that_gets_no_slots_is_refused_named_and_ended(world: FlinkWorld) 
     world.end()
 
 
+@pytest.mark.parametrize("way", ["SIGTERM", "tandem stop", "tandem flink stop-job"])
+def test_a_job_whose_task_manager_is_lost_for_good_is_named_and_ended(world: FlinkWorld, way: str) -> None:
+    live = world.up(lanes=4, parallelism=4)
+    world.publish()
+    world.caught_up()
+    run = world.run
+    world.cluster.kill("task-manager-1")
+    wait_for("it is named", lambda: "waits for slots: it needs 4, and Flink at" in live.said() or live.has_ended())
+    (said,) = {line.partition("and Flink at ")[2] for line in live.said().splitlines() if "waits for slots" in line}
+    assert " has 2, " in said
+    if way == "SIGTERM":
+        live.process.terminate()
+    else:
+        home = ("--home", str(world.cluster.home))
+        words = ("stop", "--wait", "120s") if way == "tandem stop" else ("flink", "stop-job", run, *home)
+        ending = world.stage.start(*words)
+        assert ending.end() == 0, ending.said()
+    assert live.end() == 0, live.said()
+    world.repair()
+    world.up()
+    world.publish()
+    world.caught_up()
+    world.end()
+
+
+def test_a_run_is_resumed_while_its_earlier_job_holds_all_slots(world: FlinkWorld) -> None:
+    """Its launcher was killed; the job goes on, and is ended before the one that takes its place needs its slots."""
+    live = world.up(lanes=4, parallelism=4)
+    world.publish()
+    world.caught_up()
+    before = world.checkpoints()
+    wait_for("a checkpoint", lambda: world.checkpoints() > before)
+    run = world.run
+    live.kill()
+    assert view(world).works
+    world.up("--resume", run, "--take-over", lanes=4, parallelism=4)
+    world.publish()
+    world.caught_up()
+    assert world.run == run
+    world.end()
+
+
 def test_a_job_that_a_lost_task_manager_has_moved_is_named_and_spread(world: FlinkWorld) -> None:
     world.begin()
     live = world.live

@@ -21,7 +21,6 @@ __all__ = ["Extent", "SpillFile", "with_plain_keys", "write_spill_file"]
 
 _FEW_KEYS: Final = 1 << 16
 """Of the keys of one file; more of them are written as texts, so that no tile drags those of all others along."""
-_CODES: Final = pa.int32()
 _CODEC: Final = "lz4_raw"
 _MOST: Final = 1 << 30
 """Bytes that are compressed as one block; LZ4 takes less than twice as many."""

@@ -313,6 +313,12 @@ def test_a_job_that_was_stopped_there_says_how_it_goes_on(capsys: pytest.Capture
     assert not job.cancelled.is_set()
 
 
+def test_a_job_that_was_cancelled_there_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    cancelled = RuntimeError("org.apache.flink.runtime.client.JobCancellationException: Job was cancelled.")
+    wait_for_end(Job(cancelled), options(), Verdicts([False]))
+    assert "--resume 000001-aa goes on from its newest savepoint or checkpoint" in capsys.readouterr().err
+
+
 def test_in_this_process_only_the_runner_decides() -> None:
     job, end = Job(), Verdicts([True])
     job.wait_until_finish = lambda: "DONE"  # type: ignore[method-assign]
