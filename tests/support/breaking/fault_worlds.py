@@ -24,8 +24,8 @@ from tandem.journal.index import JournalIndex
 
 __all__ = ["FaultWorld", "fault_world"]
 
-DISK_MEGABYTES = 64
-"""Of a small disk; a store's log of changes alone may have 32 before it is copied into the store."""
+DISK_MEGABYTES = 192
+"""Of a small disk: a store of four shards and its log of changes, 32 before it is copied, fit several times."""
 
 
 @dataclass
