@@ -136,7 +136,7 @@ def test_an_unknown_definition_is_named(asked: Web) -> None:
 
 def test_a_wrong_method_says_which_are_right(asked: Web) -> None:
     response = asked.send("DELETE", f"{ORDERS}/answer")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
     assert response.json()["type"] == "/problems/not-this-method"
 
 

@@ -58,9 +58,9 @@ def serve(
             raise
         raise LaunchError(f"{error.name} isn't installed", "pip install 'tandem-beam[serve]'") from error
 
-    places = Home.of(home, store, journal, dead_letters)
+    folder, places = _keys_folder(keys_folder, home), Home.of(home, store, journal, dead_letters)
     settings = Settings(
-        _keys_folder(keys_folder, home),
+        folder,
         places.store,
         places.journal,
         letters=places.dead_letters,

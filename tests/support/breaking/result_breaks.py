@@ -310,8 +310,8 @@ def messages_are_forgotten_before_they_are_sent(patch: Patch) -> None:
     deliverer = tandem.pipelines.delivery.deliverer
     intact = tandem.views.outbox.messages.take_messages
 
-    def take(database: Any, lease: Any, output: str, most: int, sent: Any = None, now: int = 0) -> Any:
-        messages = intact(database, lease, output, most, None, now)
+    def take(database: Any, lease: Any, output: str, most: int, sent: Any = None, now: int = 0, after: int = 0) -> Any:
+        messages = intact(database, lease, output, most, None, now, after)
         if messages:
             intact(database, lease, output, most, tandem.views.outbox.messages.Sent(messages, {}), now)
         return messages
