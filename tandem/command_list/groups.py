@@ -99,7 +99,7 @@ RESULTS: Final[tuple[Entry, ...]] = (
     Entry(
         "list",
         "delivery.results.list_results",
-        "List the last revision of each window and key, the newest windows first.",
+        "List the last revision of each window and key, the newest windows first, and what waits to be sent.",
         "tandem results list clicks --key home",
     ),
     Entry(
