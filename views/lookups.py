@@ -159,11 +159,12 @@ def publication_values(
         .join(definitions, definitions.c.id == p.definition)
         .outerjoin(batch_runs, batch_runs.c.ordinal == p.batch_run)
         .outerjoin(live_runs, live_runs.c.id == p.live_run)
-        .where(p.name == name)
         .order_by(p.ordinal.desc())
     )
-    if served:
-        query = query.join(pointers, pointers.c.publication == p.ordinal)
+    if served:  # by the pointer, as answers do: damage to an index of names must not hide what is served
+        query = query.join(pointers, pointers.c.publication == p.ordinal).where(pointers.c.name == name)
+    else:
+        query = query.where(p.name == name)
     if ordinal is not None:
         query = query.where(p.ordinal == ordinal)
     return [
