@@ -17,8 +17,6 @@ from servers.bigquery_service import BigQueryService, bigquery_service
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.pipelines import backfill
-from tandem.runners.options.reading import read_arguments
 from tandem.storage.bigquery import EMULATOR
 
 TABLE = "my-project.shop.sales"
@@ -29,20 +27,6 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[BigQueryService]:
     with bigquery_service() as service:
         monkeypatch.setenv(EMULATOR, service.rest)
         yield service
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Callable[[list[Sale]], None]:
-    """Takes more sales in, by a backfill."""
-    (tmp_path / "sales.yaml").write_text(sales.text())
-
-    def take_in(items: list[Sale]) -> None:
-        file = tmp_path / f"{items[0].id}.jsonl"
-        file.write_bytes(b"\n".join(sale.payload() for sale in items) + b"\n")
-        words = ["--definition", f"{tmp_path}/sales.yaml", "--files", str(file), "--home", f"{tmp_path}/home"]
-        backfill.run(read_arguments("backfill", [*words, "--workers", "1"]))
-
-    return take_in
 
 
 def load(folder: Path, *more: str) -> Any:

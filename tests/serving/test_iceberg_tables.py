@@ -14,8 +14,6 @@ from samples.sales import START, TILE, Sale
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.pipelines import backfill
-from tandem.runners.options.reading import read_arguments
 
 pytest.importorskip("pyiceberg", reason="the extra `iceberg` isn't installed")
 
@@ -36,20 +34,6 @@ def duckdb_says(metadata: str, question: str) -> list[list[Any]]:
     """What DuckDB, which shares no code with pyiceberg, reads in a table."""
     found: list[list[Any]] = json.loads(ran(tool("python"), "-c", _READ, stdin=json.dumps([metadata, question])))
     return found
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Callable[[list[Sale]], None]:
-    """Takes more sales in, by a backfill."""
-    (tmp_path / "sales.yaml").write_text(sales.text())
-
-    def take_in(items: list[Sale]) -> None:
-        file = tmp_path / f"{items[0].id}.jsonl"
-        file.write_bytes(b"\n".join(sale.payload() for sale in items) + b"\n")
-        words = ["--definition", f"{tmp_path}/sales.yaml", "--files", str(file), "--home", f"{tmp_path}/home"]
-        backfill.run(read_arguments("backfill", [*words, "--workers", "1"]))
-
-    return take_in
 
 
 def write(folder: Path, *more: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tandem.commands.asking.span_options import EndOption, MeasuresOption, StartOption, StepOption, WindowOption
 from tandem.named import DefinitionArgument, compiled_named
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, StoreOption, existing_store
@@ -15,19 +16,15 @@ from tandem.schemas.errors import UserError
 
 __all__ = ["bigquery"]
 
-_Text = str | None
-
 
 def bigquery(
     definition: DefinitionArgument,
     table: Annotated[str, typer.Option(metavar="PROJECT.DATASET.TABLE", help="the table, made where it isn't there")],
-    step: Annotated[_Text, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
-    window: Annotated[
-        _Text, typer.Option(metavar="WINDOW", help="instead: day, week, month, or a window's name")
-    ] = None,
-    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="start of a span (default: all)")] = None,
-    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
-    measures: Annotated[_Text, typer.Option(metavar="NAME,...", help="these results only, in this order")] = None,
+    step: StepOption = None,
+    window: WindowOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    measures: MeasuresOption = None,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tandem.commands.asking.span_options import EndOption, MeasuresOption, StartOption, StepOption
 from tandem.named import DefinitionArgument, compiled_named
 from tandem.output.files import written_to
 from tandem.places import HomeOption, StoreOption, existing_store
@@ -22,19 +23,19 @@ _Text = str | None
 
 def export(
     definition: DefinitionArgument,
-    step: Annotated[_Text, typer.Option(metavar="DURATION", help="span of an answer (default: the tile)")] = None,
+    step: StepOption = None,
     window: Annotated[
         _Text,
         typer.Option(metavar="WINDOW", help="instead: day, week, month, quarter, year, or a window's name"),
     ] = None,
-    start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="start of a span (default: all)")] = None,
-    end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="its end, exclusive")] = None,
+    start: StartOption = None,
+    end: EndOption = None,
     zone: Annotated[
         _Text, typer.Option(metavar="ZONE", help="time zone of times and of the calendar (default: UTC)")
     ] = None,
     first_day: Annotated[_Text, typer.Option(metavar="DAY", help="first day of weeks (default: monday)")] = None,
     key: Annotated[_Text, typer.Option(metavar="KEY", help="of this key only, written as for `query`")] = None,
-    measures: Annotated[_Text, typer.Option(metavar="NAME,...", help="these results only, in this order")] = None,
+    measures: MeasuresOption = None,
     where: Annotated[_Text, typer.Option(metavar="EXPRESSION", help="rows only for whose results this is true")] = None,
     form: Annotated[
         str, typer.Option("--format", metavar="jsonl|csv|parquet|arrow", help="how they are written")
