@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from google.cloud import pubsub_v1
 from samples.click_traffic import CLICKS, Results, expected, rounded
 
@@ -16,6 +17,7 @@ from processes.trials import differences
 from tandem.schemas.time.instants import instant_of
 from tandem.verification.delivering import Receiver
 from tandem.verification.mismatch import Mismatch
+from tandem.views.results.tables import result_waiting
 
 __all__ = ["Subscriber", "clicks_with_results", "wrong_results"]
 
@@ -63,7 +65,7 @@ class Subscriber:
 
     def wrong(self, definition: Path, messages: Sequence[bytes]) -> dict[str, Any]:
         """What is wrong with what was sent until now, by name: laws of revisions, a last one that isn't the answer."""
-        said = wait_for("the lease of who was killed runs out", lambda: self._deliver(definition))
+        said = wait_for("no minute is held back, and no lease is", lambda: self._deliver(definition))
         if "sent" not in said:
             return {"deliver": said}
         try:
@@ -74,9 +76,13 @@ class Subscriber:
         return report if self._last("per_quarter") else report | {"no result of quarters": True}
 
     def _deliver(self, definition: Path) -> str:
-        """What a round said that delivered, or failed; nothing while another has the lease."""
+        """What a round said that sent the last of minutes, or failed. Nothing while another has the lease, or a window
+        that isn't over waits for its second of `early`, which begins when a round finds its tile due.
+        """
         rounds = self.stage.start("deliver", "--once", str(definition))
-        return rounds.said() if rounds.end() == 0 or "another process delivers" not in rounds.said() else ""
+        if rounds.end() != 0:
+            return "" if "another process delivers" in rounds.said() else rounds.said()
+        return rounds.said() if not _held(self.stage, definition, "per_minute") else ""
 
     def _last(self, result: str) -> Results:
         """By key and start the last revision of each window that has one."""
@@ -92,6 +98,13 @@ class Subscriber:
 def wrong_results(stage: Stage, definition: Path, messages: Sequence[bytes]) -> dict[str, Any]:
     """What is wrong with all the results that were sent, by name."""
     return Subscriber(stage).wrong(definition, messages)
+
+
+def _held(stage: Stage, definition: Path, result: str) -> bool:
+    view, w = stage.view(definition), result_waiting.c
+    mine = sa.select(w.start).where(w.name == view.compiled.definition.name, w.result == result)
+    with view.store.database.read() as connection:
+        return connection.execute(mine.limit(1)).first() is not None
 
 
 def _received(stage: Stage) -> Iterator[str]:

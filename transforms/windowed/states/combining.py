@@ -75,7 +75,8 @@ class MeasureEvents(beam.CombineFn):  # type: ignore[misc]
     >>> shop = compile_measures({"price": float}, {"sales": "count", "turnover": {"sum": "price"}})
     >>> with beam.Pipeline() as pipeline:
     ...     sales = pipeline | beam.Create([("a", {"price": 2.5}), ("b", {"price": 1.0}), ("a", {"price": 3.0})])
-    ...     _ = sales | beam.CombinePerKey(MeasureEvents(shop)) | beam.Map(print)
+    ...     by_key = sales | beam.CombinePerKey(MeasureEvents(shop)) | beam.combiners.ToList()
+    ...     _ = by_key | beam.Map(lambda found: print(*sorted(found), sep="\\n"))
     ('a', {'sales': 2, 'turnover': 5.5})
     ('b', {'sales': 1, 'turnover': 1.0})
     """
