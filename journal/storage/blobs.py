@@ -18,7 +18,7 @@ from tandem.schemas.failpoints import Failpoint, reached
 from tandem.schemas.privacy.files import make_folder as make_private_folder
 from tandem.schemas.privacy.files import private
 
-__all__ = ["BlobExistsError", "BlobMissingError", "BlobStore", "LocalBlobs", "create_or_find"]
+__all__ = ["BlobExistsError", "BlobMissingError", "BlobStore", "LocalBlobs", "create_or_find", "path_parts"]
 
 CREATE_ATTEMPTS = 3
 
@@ -95,6 +95,14 @@ def create_or_find(blobs: BlobStore, path: str, data: bytes) -> bytes | None:
         else:
             return None
     raise AssertionError("unreachable")
+
+
+def path_parts(path: str) -> list[str]:
+    """The names that a blob's path is made of. Raises JournalError where it would leave its store."""
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts:
+        raise JournalError(f"{path}: a blob's path is relative and stays inside its store")
+    return parts
 
 
 class LocalBlobs:
@@ -179,10 +187,7 @@ class LocalBlobs:
             self._path(path).unlink()
 
     def _path(self, path: str) -> Path:
-        parts = path.split("/")
-        if path.startswith("/") or ".." in parts:
-            raise JournalError(f"{path}: a blob's path is relative and stays inside its store")
-        return Path(self.root, *parts)
+        return Path(self.root, *path_parts(path))
 
     @contextmanager
     def _temporary(self, target: Path, data: bytes, flush: bool = True) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError
+from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, path_parts
 from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["MemoryBlobs"]
@@ -25,7 +25,7 @@ class MemoryBlobs:
         with self._lock:
             if path in self._blobs:
                 raise BlobExistsError(f"{path}: exists already")
-            self._blobs[path] = bytes(data)
+            self._blobs["/".join(path_parts(path))] = bytes(data)
         self._failpoint("after-link")
 
     def read(self, path: str) -> bytes:
@@ -65,7 +65,7 @@ class MemoryBlobs:
     def replace(self, path: str, data: bytes) -> None:
         """See BlobStore."""
         with self._lock:
-            self._blobs[path] = bytes(data)
+            self._blobs["/".join(path_parts(path))] = bytes(data)
 
     def remove(self, path: str) -> None:
         """See BlobStore."""

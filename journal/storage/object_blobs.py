@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError
-from tandem.schemas.errors import JournalError, PlaceError
+from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, path_parts
+from tandem.schemas.errors import PlaceError
 from tandem.storage.objects import ObjectExistsError, ObjectMissingError, Objects
 from tandem.storage.urls import Location
 
@@ -88,9 +88,7 @@ class ObjectBlobs:
         )
 
     def _key(self, path: str) -> str:
-        if path.startswith("/") or ".." in path.split("/"):
-            raise JournalError(f"{path}: a blob's path is relative and stays inside its store")
-        return self._prefix + path
+        return self._prefix + "/".join(path_parts(path))
 
     def _folder(self, prefix: str) -> str:
         return self._key(f"{prefix.rstrip('/')}/" if prefix else "")

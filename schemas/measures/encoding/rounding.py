@@ -4,23 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["round_ratio", "round_scaled", "round_sqrt"]
-
-
-def round_scaled(value: int, exponent: int) -> float:
-    """value x 2^exponent as the nearest double, ties to even; infinity when it is too large.
-
-    `exponent` is at least -1074, so the result is exact wherever doubles are subnormal.
-    """
-    spare = value.bit_length() - 64
-    if spare > 0:  # keep 64 bits, the last of which says whether any bit below was set
-        lost = abs(value) & ((1 << spare) - 1)
-        value = (abs(value) >> spare | (lost != 0)) * (-1 if value < 0 else 1)
-        exponent += spare
-    try:
-        return math.ldexp(float(value), exponent)
-    except OverflowError:
-        return -math.inf if value < 0 else math.inf
+__all__ = ["round_ratio", "round_sqrt"]
 
 
 def round_ratio(numerator: int, denominator: int) -> float:

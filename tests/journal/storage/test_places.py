@@ -1,4 +1,4 @@
-"""One contract for folders and object stores: what is created stays, whatever the network and the others do."""
+"""One contract for memory, folders and object stores: what is created stays, whatever the network and others do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from servers.object_servers import SECRET, ObjectServer, server_of
 
 from tandem.journal.storage.blobs import BlobExistsError, BlobMissingError, BlobStore, LocalBlobs, create_or_find
+from tandem.journal.storage.memory_blobs import MemoryBlobs
 from tandem.journal.storage.object_blobs import ObjectBlobs
 from tandem.journal.storage.opening import journal_exists, open_blobs, prepared_journal
 from tandem.schemas.errors import JournalError, PlaceError
@@ -24,16 +25,22 @@ RACERS = 50
 STORES = ["s3", "gcs", pytest.param("s3-versity", marks=pytest.mark.slow)]
 
 
-@pytest.fixture(params=["folder", *STORES])
-def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def _place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "folder":
         return str(tmp_path / "journal")
     return server_of(request.param, request, monkeypatch).place(f"{tmp_path.name}/journal")
 
 
-@pytest.fixture
-def blobs(place: str) -> BlobStore:
-    return open_blobs(place)
+@pytest.fixture(params=["folder", *STORES])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return _place(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["memory", "folder", *STORES])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BlobStore:
+    if request.param == "memory":
+        return MemoryBlobs()
+    return open_blobs(_place(request, tmp_path, monkeypatch))
 
 
 def test_create_read_list(blobs: BlobStore) -> None:

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tandem.schemas.measures import Measure
-from tandem.schemas.measures.encoding.rounding import round_ratio, round_scaled, round_sqrt
+from tandem.schemas.measures.encoding.rounding import round_ratio, round_sqrt
 from tandem.schemas.measures.moments.mean import Mean
 from tandem.schemas.measures.moments.sum import Sum
 from tandem.schemas.measures.moments.variance import Stddev, Variance
@@ -189,12 +189,6 @@ def test_special_stddev(values: list[float], population: bool, expected: float |
 def test_narrow_floats_are_summed_as_they_are(kind: pa.DataType) -> None:
     values = np.array([0.1, 0.2, 60000.0], kind.to_pandas_dtype())
     assert one(Sum("x", pa.float32()), list(values), kind) == math.fsum(values.tolist())
-
-
-@common
-@given(st.integers(-(2**200), 2**200), st.integers(-1074, 1023))
-def test_round_scaled(value: int, exponent: int) -> None:
-    assert round_scaled(value, exponent) == nearest(value * Fraction(2) ** exponent)
 
 
 @common

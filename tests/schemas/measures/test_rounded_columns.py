@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tandem.schemas.measures.encoding.rounded_columns import can_divide, divided, rounded
-from tandem.schemas.measures.encoding.rounding import round_ratio, round_scaled
+from tandem.schemas.measures.encoding.rounding import round_ratio
 from tandem.schemas.measures.moments.exact import FLOAT_UNIT, Totals, add_up, terms_of
 
 SEEDS = (1, 2)
@@ -32,7 +32,7 @@ def wild(seed: int) -> Totals:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sums_round_as_one_by_one(seed: int) -> None:
     totals = wild(seed)
-    expected = np.array([round_scaled(total, FLOAT_UNIT) for total in totals.integers()])
+    expected = np.array([round_ratio(total, 1 << -FLOAT_UNIT) for total in totals.integers()])
     assert rounded(totals, FLOAT_UNIT).view(np.int64).tolist() == (expected + 0.0).view(np.int64).tolist()
 
 
