@@ -1,8 +1,8 @@
-"""Tables and plots of docs/performance.md, drawn from benchmarks/results: `python -m benchmarks.report`.
+"""Tables and plots of docs/performance.md and performance-in-full.md are drawn from benchmarks/results.
 
-The page's own words stay: only what stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->` is
-replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, `orders`, `live`, `firing`, `flink`, or that of
-another file of results, which becomes a plain table.
+`python -m benchmarks.report` does it. The pages' own words stay: only what stands between `<!-- generated: NAME -->`
+and `<!-- end: NAME -->` is replaced, NAME being `machine`, `peers`, `peers-detail`, `growth`, `orders`, `live`,
+`firing`, `flink`, or that of another file of results, which becomes a plain table.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.flink_long import draw as draw_flink
 from benchmarks.measuring.engines import ROOT
 from benchmarks.measuring.results import RESULTS, load
 
-__all__ = ["main", "replaced"]
+__all__ = ["main", "pages", "replaced"]
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 _SECTION: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \2 -->)", re.DOTALL)
@@ -31,7 +31,7 @@ _SECTION: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end: \
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page (default: docs/performance.md)")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page; PAGE-in-full.md beside it, too")
     return parser
 
 
@@ -61,11 +61,18 @@ def main(arguments: list[str] | None = None) -> int:
         "orders": lambda: any_table(orders) + _images(drawn, "orders", options.page),
         "firing": lambda: any_table(firing) + _images(drawn, "firing", options.page),
     }
-    text = options.page.read_text(encoding="utf-8")
-    text = replaced(text, lambda name: own[name]() if name in own else any_table(load(name, folder=options.results)))
-    options.page.write_text(text, encoding="utf-8")
-    print(f"{options.page}: drawn from {options.results}")
+    for page in pages(options.page):
+        text = page.read_text(encoding="utf-8")
+        text = replaced(text, lambda name: own.get(name, lambda: any_table(load(name, folder=options.results)))())
+        page.write_text(text, encoding="utf-8")
+        print(f"{page}: drawn from {options.results}")
     return 0
+
+
+def pages(page: Path) -> list[Path]:
+    """The page, and beside it the one with each case in full, where there is one."""
+    in_full = page.with_stem(f"{page.stem}-in-full")
+    return [page, *([in_full] if in_full.exists() else [])]
 
 
 def replaced(page: str, content: Callable[[str], str]) -> str:

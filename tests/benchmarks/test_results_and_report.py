@@ -144,12 +144,23 @@ def test_the_page_is_drawn_from_results(tmp_path: Path) -> None:
     assert page.read_text() == text
 
 
-def test_the_real_page_has_a_place_for_everything() -> None:
+def test_the_real_pages_have_a_place_for_everything() -> None:
     names = list[str]()
-    replaced(report.PAGE.read_text(encoding="utf-8"), lambda name: names.append(name) or "")
-    found = "machine peers peers-detail growth orders halves live firing journal queries windowed delivery flink"
+    text = "".join(page.read_text(encoding="utf-8") for page in report.pages(report.PAGE))
+    replaced(text, lambda name: names.append(name) or "")
+    found = "machine peers growth orders halves live firing journal queries windowed delivery flink peers-detail"
     assert " ".join(names) == found
-    assert report.PAGE.read_text(encoding="utf-8").count("<!-- generated:") == len(names)
+    assert text.count("<!-- generated:") == len(names)
+
+
+def test_the_page_in_full_is_drawn_too(tmp_path: Path) -> None:
+    record("peers", [peer("tandem", 1_000_000, 2.0, 3.0, 2.5)], folder=tmp_path)
+    page, in_full = tmp_path / "speed.md", tmp_path / "speed-in-full.md"
+    for path in (page, in_full):
+        path.write_text(PAGE)
+    assert report.main([f"--results={tmp_path}", f"--page={page}"]) == 0
+    assert in_full.read_text() == page.read_text()
+    assert "| Tandem | 2.50 | 40% |" in in_full.read_text()
 
 
 def test_sections_without_results_say_so() -> None:
