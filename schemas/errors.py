@@ -66,7 +66,11 @@ __all__ = [
 
 
 class TandemError(Exception):
-    """Base of all; `str(error)` is one line that a user can act on."""
+    """Base of all; `str(error)` is one line that a user can act on.
+
+    >>> UserError("--at: no time").exit_code, FencedError("lane 0 has another writer").exit_code
+    (2, 75)
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -81,6 +85,9 @@ class DefinitionError(UserError):
     """A definition that can't be run.
 
     `str(error)` is `FILE:LINE: FIELD: what was found; what is allowed`. Each part that isn't known is left out.
+
+    >>> str(DefinitionError("1 minute is no duration", field="tile", file="clicks.yaml", line=3))
+    'clicks.yaml:3: tile: 1 minute is no duration'
     """
 
     def __init__(

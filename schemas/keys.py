@@ -1,5 +1,4 @@
-"""The canonical key of an event: the text of a JSON array of the key columns' values, in the definition's
-order.
+"""The canonical key of an event: a JSON array of the key columns' values, in the definition's order, as text.
 
 Equal values have equal texts and different values different ones: `["JFK","UA"]`, `[1545,null,true]`,
 `["2013-01-31T17:05:00Z"]`. Integers are numbers; texts are escaped only where JSON demands it; dates are

@@ -20,7 +20,11 @@ NO_STORE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A bucket, and a key or prefix in it."""
+    """A bucket, and a key or prefix in it.
+
+    >>> location("s3://events/2026//january/")
+    Location(scheme='s3', bucket='events', key='2026/january')
+    """
 
     scheme: str
     bucket: str

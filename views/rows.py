@@ -116,7 +116,7 @@ class LaneExtent:
 
 @dataclass(frozen=True, slots=True)
 class GenerationCounts:
-    """What batch made of one generation: received = counted + filtered + duplicates + dead."""
+    """What batch made of one generation: received = counted + filtered + duplicates + dead; numbers of events."""
 
     generation: int
     received: int = 0

@@ -28,6 +28,13 @@ class ViewStore:
 
     What is asked of it is asked of its parts: `store.batch.write(...)`, `store.publishing.served(name)`. Answers are
     functions over a store: see `tandem.views.answers`.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as home:
+    ...     store = ViewStore(f"sqlite:///{home}/views.db")
+    ...     print(store.publishing.served("clicks"))
+    ...     store.close()
+    None
     """
 
     definitions: Definitions
@@ -40,11 +47,10 @@ class ViewStore:
     bucket_loads: BucketLoads
 
     def __init__(self, url: str, *, clock: Clock = wall_clock, create: bool = True) -> None:
-        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; an empty one is made where `create`
-        allows it.
+        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`.
 
-        Raises StoreError for a missing file, another program's or a damaged database, or another schema
-        version.
+        Makes an empty store where there is none and `create` allows it. Raises StoreError for a missing file, another
+        program's or a damaged database, or another schema version.
         """
         self._assemble(Database(url, create=create), Chains(), clock)
 

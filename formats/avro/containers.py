@@ -1,6 +1,4 @@
-"""The structure of Avro container files: header, blocks, codecs; every length is checked before it is
-believed.
-"""
+"""The structure of Avro container files: header, blocks, codecs. Every length is checked before it is used."""
 
 from __future__ import annotations
 

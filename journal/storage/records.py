@@ -1,5 +1,4 @@
-"""The records of a segment: the bytes of one Avro block, from and to Arrow columns without a loop over
-messages.
+"""The records of a segment: the bytes of one Avro block, to and from Arrow columns without a loop over messages.
 
 Record shape: that of Pub/Sub's Cloud Storage subscriptions with metadata. Encoding joins columns of bytes;
 decoding walks all records at once, field by field, from their offsets, which the segment's header keeps.

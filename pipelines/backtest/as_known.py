@@ -1,5 +1,7 @@
-"""What rules would have done with what was known then: each window by what had come when the watermark passed its end,
-against the baseline of batch as it was served then.
+"""What rules would have decided with what was known then.
+
+Each window is judged by what had come when the watermark passed its end, against the baseline of batch as it was served
+then.
 """
 
 from __future__ import annotations

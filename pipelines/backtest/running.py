@@ -1,4 +1,4 @@
-"""A backtest from flags to what is told: reads, judges, scores, and varies one number where that is wanted."""
+"""A backtest from flags to its report: reads, judges, scores, and varies one number where that is wanted."""
 
 from __future__ import annotations
 

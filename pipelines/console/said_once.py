@@ -1,4 +1,4 @@
-"""Lines that come up again and again are said once."""
+"""Lines that come up again and again are printed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending what is told of its own accord: outputs behind one interface, and the one deliverer of a name.
+"""Sending results and alerts: outputs behind one interface, and the one deliverer of a name.
 
 `sources` is what puts due records into the outbox (results are one kind, see `views.outbox` for others); `outputs` is
 the interface of what sends them, and the log; `result_files` and `result_topics` are outputs; `deliverer` calls the

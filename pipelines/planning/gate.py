@@ -1,4 +1,4 @@
-"""What a command line would launch, and what is to be said about it: for `tandem plan`, and before every launch."""
+"""What a command line would launch, and findings about it: for `tandem plan`, and before every launch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the live pipeline is told: Tandem's flags as a frozen config, the others as Beam's options."""
+"""Configuration of the live pipeline: Tandem's flags as a frozen value, the others as Beam's options."""
 
 from __future__ import annotations
 

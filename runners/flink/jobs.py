@@ -1,4 +1,4 @@
-"""What those who operate a Flink want to know of its jobs: what each is, whether it has slots, and where."""
+"""Flink's jobs, for those who operate it: what each is, whether it has slots, and where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Told before launch: what the chosen runner can't do with a pipeline, or does otherwise, each with its remedy."""
+"""Findings before a launch: what the chosen runner can't do with a pipeline, or does otherwise, with remedies."""
 
 from __future__ import annotations
 

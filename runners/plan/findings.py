@@ -1,4 +1,4 @@
-"""What is said about a launch before it: findings, each with its remedy."""
+"""Findings about a launch, made before it, each with its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What failed inside a runner, as the user would have been told outside of it: Beam wraps it in what only it knows."""
+"""Errors inside a runner, unwrapped: Beam wraps an error in types of its own, users see the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a job on another runner while its launcher waits: failures, missing slots, crowded machines."""
+"""What a launcher reports of a job on another runner while it waits: failures, missing slots, crowded machines."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Whether a definition makes sense: names exist, types fit, durations go together. Everything wrong is
-collected.
+"""Whether a definition makes sense: names exist, types fit, durations go together.
+
+All mistakes are collected, not only the first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""A definition ready to run: its expressions and measures are built, and batches of events can be prepared
-with it.
-"""
+"""A definition ready to run: expressions and measures are built, batches of events can be prepared with it."""
 
 from __future__ import annotations
 
@@ -45,7 +43,13 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class CompiledDefinition:
-    """A definition with its expressions and measures; immutable, and pickled as the definition alone."""
+    """A definition with its expressions and measures; immutable, and pickled as the definition alone.
+
+    >>> from tandem.schemas.definition.loading import load
+    >>> clicks = compile_definition(load("examples/clicks/clicks.yaml"))
+    >>> clicks.version, [name for name, _ in clicks.measures]
+    ('6963dda015071a84', ['clicks', 'amount', 'least', 'most', 'mean', 'users'])
+    """
 
     definition: Definition
     measures: tuple[tuple[str, Measure], ...]
@@ -151,9 +155,14 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
 
 
 def key_text(compiled: CompiledDefinition, values: str | Sequence[str] | Mapping[str, str]) -> str:
-    """The canonical key, as in columns.KEY, of what a user wrote: `JFK,UA`, `origin=JFK,carrier=UA`, JSON, a
-    sequence of texts in the key's order, or a mapping by column. Raises UserError (see
-    `tandem.schemas.keys.parse_key`).
+    """The canonical key, as in columns.KEY, of what a user wrote.
+
+    `values`: `JFK,UA`, `origin=JFK,carrier=UA`, JSON, a sequence of texts in the key's order, or a mapping by column.
+    Raises UserError (see `tandem.schemas.keys.parse_key`).
+
+    >>> from tandem.schemas.definition.loading import load
+    >>> key_text(compile_definition(load("examples/clicks/clicks.yaml")), "page=home")
+    '["home"]'
     """
     return parse_key(compiled.key_fields, values)
 

@@ -173,15 +173,18 @@ class Source(Spelling):
 
     @cached_property
     def fields_schema(self) -> dict[str, Any]:
-        """The schema whose top-level fields are all that can be used: those of `avro_schema`, and those that `fields`
-        makes of what is nested in it. Raises SchemaError for a path that leads nowhere.
+        """The schema whose top-level fields are all that can be used.
+
+        They are those of `avro_schema`, and those that `fields` makes of what is nested in it. Raises SchemaError for a
+        path that leads nowhere.
         """
         return with_paths(self.avro_schema, self.fields)
 
     @cached_property
     def version(self) -> str:
-        """Content hash, 16 hex digits, of all that an event becomes: equal for definitions that can share one
-        read. Revisions aren't part of it: they only decide which messages can be read.
+        """Content hash, 16 hex digits, of all that decides what an event becomes; with equal ones one read is enough.
+
+        Revisions aren't part of it: they only decide which messages can be read.
         """
         return _digest("source", self.content)
 

@@ -1,6 +1,4 @@
-"""From a checked syntax tree to a node: names and types are resolved, and every mistake is told, before
-anything runs.
-"""
+"""From a checked syntax tree to a node: names and types are resolved, mistakes are reported before anything runs."""
 
 from __future__ import annotations
 

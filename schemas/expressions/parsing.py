@@ -1,6 +1,4 @@
-"""From text to a checked syntax tree: what isn't on the list here is refused by name, before anything else
-looks at it.
-"""
+"""From text to a checked syntax tree: what isn't on the list here is refused by name, first of all."""
 
 from __future__ import annotations
 

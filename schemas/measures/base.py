@@ -22,6 +22,13 @@ class Measure(ABC):
     The states of many groups travel as one Arrow array of `state_type`, one row a group. For any split of events
     into parts and any order of merging, `merge` of the parts' `update` equals `update` of all: bit for bit for exact
     measures, within the stated error for sketches. Nulls of the input are ignored, as SQL does.
+
+    >>> from tandem.schemas.measures.registry import build
+    >>> clicks = build("clicks", "count", pa.schema([("page", pa.string())]))
+    >>> events = pa.record_batch({"page": ["home", "home", "cart"]})
+    >>> states = clicks.update(events, np.array([0, 0, 1]), 2)
+    >>> clicks.result(clicks.merge(pa.concat_arrays([states, states]), np.array([0, 1, 0, 1]), 2))
+    [4, 2]
     """
 
     kind: ClassVar[str]

@@ -197,6 +197,9 @@ def _load_installed() -> None:
 def build(name: str, spec: object, columns: pa.Schema) -> Measure:
     """The measure that stands as `spec` (parsed YAML) under `name` in a definition.
 
+    >>> build("amount", {"sum": "price"}, pa.schema([("price", pa.int64())])).inputs
+    ('price',)
+
     `columns` are all columns that there are: the source's fields, derived ones, columns.TIME and
     columns.ID. Raises DefinitionError with field `measures.NAME...`, saying what was found and what is
     allowed.

@@ -1,6 +1,4 @@
-"""Reading what stands under a measure's name in a definition: its column and its parameters, with exact
-errors.
-"""
+"""Reads what stands under a measure's name in a definition: column and parameters, with exact errors."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hysteresis:
-    """How many windows it takes, and what those without data are."""
+    """How many windows a rule must hold to fire and be over to resolve, and what windows without data are."""
 
     to_fire: int = 1
     to_resolve: int = 1
@@ -52,7 +52,13 @@ class Hysteresis:
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """One row an episode, by key, then time: rows and columns of the verdicts that it was made of."""
+    """One row an episode, by key, then time: rows and columns of the verdicts that it was made of.
+
+    >>> verdicts = np.array([[Verdict.OK, Verdict.ACTIVE, Verdict.ACTIVE, Verdict.OK, Verdict.OK]], np.uint8)
+    >>> found = episodes_of(verdicts, Hysteresis(to_fire=2, to_resolve=2))
+    >>> found.since.tolist(), found.fired.tolist(), found.resolved.tolist()
+    ([1], [2], [4])
+    """
 
     key: Places
     since: Places
@@ -89,8 +95,9 @@ def episodes_of(verdicts: Codes, hysteresis: Hysteresis) -> Episodes:
 
 
 def with_no_data(verdicts: Codes, hysteresis: Hysteresis) -> Codes:
-    """The verdicts as the automaton takes them: windows without data are what the rule says, those of before a key's
-    first window with data change nothing, and those of a key that is forgotten are OK.
+    """The verdicts with those of windows without data replaced by what the rule says.
+
+    Windows before a key's first with data change nothing; those of a key that is forgotten are OK.
     """
     missing = verdicts == Verdict.NO_DATA
     if not missing.any():

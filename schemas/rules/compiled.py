@@ -52,7 +52,7 @@ class CompiledRule:
 
     @cached_property
     def version(self) -> str:
-        """Content hash, 16 hex digits, of all that verdicts and episodes depend on: not who is told, nor texts."""
+        """Content hash, 16 hex digits, of all that verdicts and episodes depend on, not of texts and actions."""
         stated = {"labels", "annotations", "severity", "shadow", "to", "early", "partial", "inhibited_by"}
         stated |= {"group_by", "group_wait", "group_interval"}
         content = self.rule.model_dump(mode="json", exclude=stated)
@@ -90,7 +90,7 @@ class CompiledRule:
 
     @cached_property
     def reported_baselines(self) -> tuple[BaselineColumn, ...]:
-        """What is told of baselines: all parts of each that expressions or texts name."""
+        """What is reported of baselines: all parts of each that expressions or texts name."""
         texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
         named = {name for text in texts for name in names_in(text)}
         named = {*self.columns, *named} & set(self.expr.schema.names)
@@ -100,7 +100,7 @@ class CompiledRule:
 
     @cached_property
     def reported_results(self) -> tuple[pa.Field, ...]:
-        """The results that are told: those that expressions, texts or baselines name."""
+        """The results that are reported: those that expressions, texts or baselines name."""
         texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
         named = {name for text in texts for name in names_in(text)} | {field.name for field in self.results}
         named |= {column.measure for column in self.reported_baselines}

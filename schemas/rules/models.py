@@ -1,4 +1,4 @@
-"""What a rule says: which windows are judged by which expression, against what, and who is told."""
+"""What a rule says: which windows are judged by which expression, against what, and who is notified."""
 
 from __future__ import annotations
 

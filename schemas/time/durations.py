@@ -1,6 +1,4 @@
-"""Durations as a user writes them ("500ms", "1h", "1h30m", "28d") and as Tandem computes with them (int
-microseconds).
-"""
+"""Durations as a user writes them ("500ms", "1h30m", "28d"), and as int microseconds."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Times in a wrong unit: seconds taken for milliseconds or microseconds, and milliseconds for microseconds, all lie in
-January 1970.
+"""Times in a wrong unit, found by where they lie.
+
+Seconds taken for milliseconds or microseconds, and milliseconds for microseconds, all lie in January 1970.
 """
 
 from __future__ import annotations

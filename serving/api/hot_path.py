@@ -1,5 +1,4 @@
-"""Point answers before the framework: most requests of programs are these, and routing and validating in general would
-take longer than the answer.
+"""Point answers before the framework, whose routing and validating would take longer than the answer.
 
 What isn't a plain question (a parameter twice, or unknown, or another method) is left to the framework, whose route
 answers the same from the same functions.

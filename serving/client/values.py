@@ -20,7 +20,11 @@ Key = str | Sequence[Any] | Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class ClientTable:
-    """Rows in columns."""
+    """Rows in columns, as Arrow, Polars, pandas or dicts.
+
+    >>> ClientTable(pa.table({"page": ["home"], "clicks": [3]})).rows()
+    [{'page': 'home', 'clicks': 3}]
+    """
 
     table: pa.Table
     whole: bool = True

@@ -1,4 +1,4 @@
-"""How a definition's answers do, in one word and the reason for it."""
+"""The health of a definition's answers, in one word, and the reason for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an installation is at, as OpenMetrics: read when it is asked for."""
+"""The state of an installation as OpenMetrics, read when it is asked for."""
 
 from __future__ import annotations
 

@@ -44,3 +44,10 @@ def test_all_is_sorted_and_true(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_names_say_what_a_module_is_for(path: Path) -> None:
     assert not any(word in path.stem for word in BANNED)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_the_first_line_of_a_module_is_whole(path: Path) -> None:
+    """Lists of modules show that line alone."""
+    first = (ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    assert first.endswith((".", "`", "?", "!"))

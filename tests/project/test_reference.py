@@ -13,7 +13,8 @@ import pytest
 import tandem.transforms.windowed
 import tandem.views
 
-PAGES = sorted((Path(__file__).parents[2] / "docs/reference/python").glob("*.md"))
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs/reference/python").glob("*.md"))
 NAMED = [name for page in PAGES for name in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)]
 
 
@@ -41,6 +42,33 @@ def test_public_names_are_on_a_page(package: ModuleType) -> None:
     assert {name: module for name, module in given.items() if not shown(module)} == {}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMED if isinstance(resolved(name), ModuleType)])
-def test_examples_run(name: str) -> None:
+def module_of(name: str) -> str:
+    return name if isinstance(resolved(name), ModuleType) else resolved(name).__module__
+
+
+@pytest.mark.parametrize("name", sorted({module_of(name) for name in NAMED}))
+def test_examples_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the folder of examples, whose files they name."""
+    monkeypatch.chdir(ROOT)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "schemas.definition.compiled",
+        "schemas.errors",
+        "schemas.measures.base",
+        "schemas.measures.registry",
+        "schemas.rules.automaton",
+        "serving.client.values",
+        "storage.urls",
+        "transforms.windowed.states.combining",
+        "transforms.windowed.transform",
+        "transforms.windowed.windows.calendar_windows",
+        "views.results.clocks",
+        "views.store",
+    ],
+)
+def test_examples_are_shown(name: str) -> None:
+    assert any(found.examples for found in doctest.DocTestFinder().find(importlib.import_module(f"tandem.{name}")))

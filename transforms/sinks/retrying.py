@@ -1,4 +1,4 @@
-"""Trying again while the view store is locked or down: a pipeline outlives its store's absence."""
+"""Tries again while the view store is locked or down, so that a pipeline survives it."""
 
 from __future__ import annotations
 

@@ -133,8 +133,9 @@ def streams_of(
     span: tuple[int, int] | None,
     inside: Inside | None = None,
 ) -> Iterator[Iterator[TileRow]]:
-    """Streams of rows, each in the order of key, then tile: of one key or all, of a span or all tiles; of hours and
-    days together where they lie `inside` a step.
+    """Streams of rows, each in the order of key, then tile.
+
+    Of one key or all, of a span or all tiles; of hours and days together where they lie `inside` a step.
     """
     start, end = span or (EVER, FOR_EVER)
     if key is not None:

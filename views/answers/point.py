@@ -69,12 +69,12 @@ def answer(
     *,
     as_of: int | None = None,
 ) -> Answer:
-    """The answer of one key (canonical, see schemas.columns.KEY) over [start, end), both multiples of the
-    tile.
+    """The answer of one key over [start, end), read in one transaction.
 
-    `publication`: from what that one served, with what its live run has written since. `as_of`: from what batch had
-    when that one was made, without live, so it never changes. Raises UserError for other bounds, StoreError if another
-    definition version is served, or that publication isn't kept any more.
+    `key`: canonical, see schemas.columns.KEY. `start`, `end`: microseconds UTC, multiples of the tile. `publication`:
+    from what that one served, with what its live run has written since. `as_of`: from what batch had when that one was
+    made, without live, so it never changes. Raises UserError for other bounds, StoreError if another definition version
+    is served, or that publication isn't kept any more.
     """
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
@@ -88,9 +88,7 @@ def answer(
 
 
 def window(store: ViewStore, compiled: Compiled, key: str, at: int, size: int, every: int | None = None) -> Answer:
-    """The answer of the current window at an instant: ends lie on multiples of `every` (without it: of
-    `size`).
-    """
+    """The answer of the current window at an instant. Its end is a multiple of `every`, or without it of `size`."""
     return answer(store, compiled, key, *window_at(at, size, every))
 
 
@@ -117,8 +115,9 @@ def _scope(
 def series_over(
     store: ViewStore, compiled: Compiled, key: str, edges: Sequence[int], *, as_of: int | None = None
 ) -> Series:
-    """The answers of the steps between edges, such as those of a calendar, which ascend and are multiples of the
-    tile; else UserError. `as_of`: as for `answer`.
+    """The answers of the steps between edges, such as those of a calendar.
+
+    `edges` ascend and are multiples of the tile; else UserError. `as_of`: as for `answer`.
     """
     check_edges(edges, compiled.definition.tile)
     start, end = edges[0], edges[-1]

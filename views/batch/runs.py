@@ -25,8 +25,9 @@ __all__ = ["BatchRuns"]
 
 @dataclass(frozen=True, slots=True)
 class BatchRuns:
-    """The part of a view store that batch runs write. Each call can be repeated, and raises StoreError for a run that
-    is unknown; those that write also for one that isn't being built.
+    """The part of a view store that batch runs write. Each call can be repeated.
+
+    Calls raise StoreError for a run that is unknown; those that write also for one that isn't being built.
     """
 
     database: Database

@@ -43,8 +43,10 @@ def alerts(
     visible: Visible = None,
     most: int = 1_000,
 ) -> list[Row]:
-    """Episodes, those that began last first. `firing`: only those that go on; `span`: that began in it; `changed`: that
-    changed at or after the first, or were acknowledged at or after the second (wall clocks).
+    """Episodes, those that began last first.
+
+    `firing`: only those that go on; `span`: that began in it; `changed`: that changed at or after the first, or were
+    acknowledged at or after the second (wall clocks).
     """
     e = decision_episodes.c
     query = sa.select(decision_episodes).where(e.name == name)

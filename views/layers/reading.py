@@ -1,5 +1,6 @@
-"""Reading a layer's file: one batch at a time, each checked against what the database says of it, and each row that is
-used against its own checksum. Nothing of a file that isn't as it was written is used.
+"""Reads a layer's file one batch at a time, and uses nothing that isn't as it was written.
+
+Each batch is checked against what the database says of it, each row that is used against its own checksum.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _CHUNK = 400
 
 @dataclass(frozen=True, slots=True)
 class Residues:
-    """The part of a view store that tells what became of what was received. Each call is one transaction.
+    """The part of a view store that knows what became of each received event. Each call is one transaction.
 
     Every method raises StoreError for a run that is unknown.
     """
@@ -88,8 +88,7 @@ def _summed(connection: sa.Connection, chain: Iterable[int], amount: sa.ColumnEl
 
 
 def row_residues(connection: sa.Connection, run: int) -> dict[int, int]:
-    """Per generation the tallies' counted events less those in the rows of states; reads every live row of
-    the run.
+    """Per generation the tallies' counted events less those in the rows of states. Reads every live row.
 
     Not zero where rows and tallies are of different states of the fold, say after a runner was restored from
     a checkpoint and has not caught up with what it wrote before.

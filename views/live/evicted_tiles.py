@@ -1,4 +1,4 @@
-"""Tiles that a live run's fold has evicted: what it knew of them, kept by the store instead of the runner.
+"""Tiles that a live run's fold has evicted: their states and ids, kept by the store instead of the runner.
 
 A runner keeps a token of each. Under it stands what the tile was when it was evicted, and that never changes: a
 runner that goes back to a checkpoint finds what that checkpoint knew, whatever was evicted since, or by a worker that

@@ -1,5 +1,6 @@
-"""Writing what live runs have: states, tallies, segments, the late ledger, cross-boundary duplicates. All of it can be
-repeated.
+"""Writes what live runs have: states, tallies, segments, the late ledger, cross-boundary duplicates.
+
+All of it can be repeated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The outbox: records that are to be sent, written in the transaction of what they tell, and handed to one deliverer.
+"""The outbox: records to be sent, written in the transaction of what they report, and handed to one deliverer.
 
 Records are of streams: a definition's results are some, and other kinds may be. What makes them needs two things:
 

@@ -1,4 +1,4 @@
-"""Records as those who tell something put them into the outbox."""
+"""Records of the outbox, as those who write them give them."""
 
 from __future__ import annotations
 

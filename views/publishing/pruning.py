@@ -1,6 +1,4 @@
-"""Removing what no kept publication needs: live rows that batch covers, replaced batch rows, runs left
-behind.
-"""
+"""Removes what no kept publication needs: live rows that batch covers, replaced batch rows, abandoned runs."""
 
 from __future__ import annotations
 

@@ -27,8 +27,9 @@ _Choose = Callable[[sa.Connection, "sa.Row[Any] | None"], Candidate]
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """The part of a view store that says what is served. Every move of the pointer is one transaction, and is on disk
-    when it returns.
+    """The part of a view store that says what is served.
+
+    Every move of the pointer is one transaction, and is on disk when it returns.
     """
 
     database: Database
@@ -171,8 +172,9 @@ class Publishing:
             return lookups.publication_values(connection, name, ordinal=ordinal)
 
     def prune(self, name: str, keep: int = 2, grace: int = GRACE) -> Pruned:
-        """Remove what the newest publications, with `keep` different batch runs, don't need; files of batch runs once
-        nothing has named them for `grace` microseconds.
+        """Remove what the newest publications, with `keep` different batch runs, don't need.
+
+        Files of batch runs go once nothing has named them for `grace` microseconds.
         """
         return prune(self.database, self.chains, name, keep, self.clock(), grace)
 

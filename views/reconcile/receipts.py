@@ -1,4 +1,4 @@
-"""What reconciling left behind: runs that found something, receipts of repairs, and how live drifted from batch."""
+"""Records of reconciling: runs that found something, receipts of repairs, and drift between live and batch."""
 
 from __future__ import annotations
 

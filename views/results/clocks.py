@@ -15,7 +15,12 @@ BEGINNING: Final = -(2**62)
 
 
 class Timing(IntEnum):
-    """What a revision is. That of a window and key never falls."""
+    """Why a revision was sent. That of a window and key never falls.
+
+    >>> clocks = Clocks(over=120, settled=60)
+    >>> [timing_of(clocks, closes, None, True, False).name for closes in (60, 120, 180)]
+    ['FINAL', 'ON_TIME', 'EARLY']
+    """
 
     EARLY = 0
     """Sent before the watermark passed the window's end."""

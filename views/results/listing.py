@@ -49,8 +49,9 @@ def revisions(
     most: int = 1_000,
     visible: Callable[[str], bool] | None = None,
 ) -> list[RevisionRow]:
-    """The last revisions of windows that start in a span, the newest windows first. `visible`: of keys (canonical) for
-    which it is true; None for all.
+    """The last revisions of windows that start in a span, the newest windows first.
+
+    `visible`: of keys (canonical) for which it is true; None for all.
     """
     r = result_revisions.c
     query = sa.select(result_revisions).where(r.name == name)

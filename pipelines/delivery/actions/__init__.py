@@ -1,3 +1,4 @@
-"""Actions that alerts trigger over HTTP: `posting` connects to addresses that were checked, `webhooks` and
-`prometheus_alerts` say what is sent.
+"""Actions that alerts trigger over HTTP.
+
+`posting` connects to checked addresses only; `webhooks` and `prometheus_alerts` say what is sent.
 """

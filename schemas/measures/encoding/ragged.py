@@ -1,6 +1,4 @@
-"""Lists of varying length as flat arrays: how states that hold several values a group are taken apart and
-made.
-"""
+"""Lists of varying length as flat arrays: takes states of several values a group apart, and builds them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Deterministic bytes of states, whole columns at a time; the layout follows from the Arrow type of the
-state.
+"""Deterministic bytes of states, whole columns at a time; their layout follows from the state's Arrow type.
 
 A state's bytes, all little-endian, none padded::
 

@@ -1,3 +1,1 @@
-"""Pages about what came of answers: alerts with their life and receipts, silences, results; and what of it is drawn
-over a series.
-"""
+"""Pages about alerts with their life and receipts, silences and results, and what a series draws of them."""

@@ -1,1 +1,1 @@
-"""What live said and what batch says, as tables and as a page that stands alone: `print_drift`, `drift_page`."""
+"""Drift between live and batch, as tables and as a page that stands alone: `print_drift`, `drift_page`."""

@@ -1,3 +1,4 @@
-"""What is sent of decisions: `notices` says what and whether, `records` puts it into the outbox, and by `groups` alerts
-wait for others of their group.
+"""What is sent of decisions, and whether.
+
+`notices` says what and whether, `records` puts it into the outbox, `groups` lets alerts wait for others of their group.
 """

@@ -1,4 +1,4 @@
-"""The messages that say revisions, as JSON text.
+"""Messages of revisions, as JSON text.
 
 Answers are stored as JSON, so a message is put together of texts: making it anew of values takes longer than all else
 that is done for a revision.
