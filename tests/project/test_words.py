@@ -91,6 +91,30 @@ def test_pages_and_docstrings_have_the_fields_words() -> None:
     assert {name: words for name, words in found.items() if words} == {}
 
 
+def glossary() -> list[list[str]]:
+    text = (ROOT / "docs/explanation/glossary.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ]
+    return [row for row in rows if row[0] != "word"]
+
+
+def test_each_word_of_the_glossary_has_a_meaning_and_a_nearest_word() -> None:
+    rows = glossary()
+    assert [row for row in rows if len(row) != 3 or not all(row)] == []
+    words = [row[0] for row in rows]
+    assert sorted(set(words)) == sorted(words)
+
+
+def test_words_that_the_architecture_introduces_are_in_the_glossary() -> None:
+    """Its first section names those that every page uses."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    section = page[page.index("## Words") : page.index("## One journal")]
+    introduced = {word.removesuffix("s") for word in re.findall(r"\*\*([^*]+)\*\*", section)}
+    assert introduced - {word for row in glossary() for word in row[0].split(", ")} == set()
+    assert len(introduced) > 8
+
+
 def prose(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
