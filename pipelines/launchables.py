@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tandem.pipelines.backfill import BACKFILL
+from tandem.pipelines.backtest.job import BACKTEST
 from tandem.pipelines.live import LIVE
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.publish import PUBLISH
@@ -14,7 +15,9 @@ from tandem.schemas.errors import UserError
 
 __all__ = ["LAUNCHABLES", "launchable"]
 
-LAUNCHABLES: Final[dict[str, Launchable]] = {one.name: one for one in (LIVE, BACKFILL, PUBLISH, RECONCILE, WINDOWED)}
+LAUNCHABLES: Final[dict[str, Launchable]] = {
+    one.name: one for one in (LIVE, BACKFILL, PUBLISH, RECONCILE, WINDOWED, BACKTEST)
+}
 """By name."""
 
 

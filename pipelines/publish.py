@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import apache_beam as beam
@@ -20,10 +19,11 @@ from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import Sketch, plain_options
 from tandem.runners.options.beam import beam_options
+from tandem.runners.options.definition_places import definition_at
 from tandem.runners.options.reading import Arguments
 from tandem.runners.submission.launching import launch, local_batch_runner, wait
 from tandem.schemas.avro.types import arrow_schema
-from tandem.schemas.definition.loading import Definition, load
+from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import SourceFileError, UserError
 from tandem.transforms.sinks.pubsub import PublishMessages
 from tandem.transforms.sinks.topics import TopicWriter
@@ -49,7 +49,7 @@ class PublishConfig:
 def parse(arguments: Arguments) -> tuple[PublishConfig, PipelineOptions]:
     """A config, and Beam's options. Raises UserError."""
     arguments.check_required()
-    definition, speed = load(Path(arguments["definition"])), arguments["speed"]
+    definition, speed = definition_at(arguments["definition"]), arguments["speed"]
     if speed is not None and not 0 < speed < 1e12:
         raise UserError(f"--speed is {speed}; a number above 0 is wanted")
     order_by = arguments["order_by"] or definition.source.event_time

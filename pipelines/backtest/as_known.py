@@ -23,6 +23,7 @@ from tandem.schemas.rules.automaton import Codes
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.seasons import look_back
 from tandem.schemas.states import merge_blocks
+from tandem.storage.urls import is_url
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
 from tandem.views.grids.usuals import GridUsuals, References
 from tandem.views.store import ViewStore
@@ -159,12 +160,17 @@ class _Part:
         return Rows.of(split.filter(pa.array(inside)), self.keys, lateness[inside] if late else None)
 
 
-def boundaries_of(folder: str, name: str) -> BoundaryOf | None:
-    """By what was served when, as the view store of an installation has it; None where there is none, or nothing."""
-    path = Path(folder) / "views.db"
-    if not path.is_file():
-        return None
-    store = ViewStore(f"sqlite:///{path}", create=False)
+def boundaries_of(journal: str, name: str, url: str | None = None) -> BoundaryOf | None:
+    """By what was served when, as a view store has it: that of a URL, or the one beside the journal.
+
+    None where there is none, or nothing was served. Raises StoreError for a URL that can't be opened.
+    """
+    if url is None:
+        path = Path(journal).parent / "views.db"
+        if is_url(journal) or not path.is_file():
+            return None
+        url = f"sqlite:///{path}"
+    store = ViewStore(url, create=False)
     try:
         told = sorted((each.published_at, each.boundary) for each in store.publishing.publications(name))
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.journal.storage.layout import RUNS
+from tandem.journal.storage.opening import journal_exists
 from tandem.pipelines.backtest.history import History, files_decoded, history_of, journal_decoded
 from tandem.pipelines.backtest.judging import Judged, backtest, judging_alone, unit_of
 from tandem.pipelines.backtest.scoring import Label, Score, score_of
@@ -17,6 +18,7 @@ from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import UserError
 from tandem.schemas.messages import Decoded
 from tandem.schemas.rules.compiled import CompiledRule
+from tandem.storage.urls import is_url
 
 __all__ = ["Swept", "chosen_rules", "decoded_of", "places_of", "read_history", "swept"]
 
@@ -52,7 +54,11 @@ def places_of(places: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _journal_at(place: str) -> str | None:
-    if "://" not in place and Path(place).is_dir():
+    if is_url(place):
+        plain = not set("*?[") & set(place)
+        candidates = [place.rstrip("/"), f"{place.rstrip('/')}/journal"]
+        return next((each for each in candidates if journal_exists(each)), None) if plain else None
+    if Path(place).is_dir():
         for folder in (Path(place), Path(place) / "journal"):
             if (folder / RUNS).is_dir():
                 return str(folder)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,6 +18,8 @@ from tandem.runners.options.words import words_of
 __all__ = ["RunCommand", "command_pipeline"]
 
 _LOGGER = logging.getLogger(__name__)
+_COMMAND_LINES: Final = {"backtest": ("tandem", "backtest")}
+"""Commands that are no pipeline's module."""
 
 
 @dataclass
@@ -31,7 +34,7 @@ class RunCommand(beam.PTransform):  # type: ignore[misc]
 
 def run_command(words: Sequence[str]) -> Iterator[str]:
     """The lines that a command prints. Raises RuntimeError with the last of them when it fails."""
-    command = [sys.executable, "-m", f"tandem.pipelines.{words[0]}", *words[1:]]
+    command = [sys.executable, "-m", *_COMMAND_LINES.get(words[0], (f"tandem.pipelines.{words[0]}",)), *words[1:]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         last = ""

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any, Final, NoReturn
 
 from tandem.runners.options.flags.commands import COMMANDS
@@ -74,10 +75,8 @@ def read_arguments(command: str, words: Sequence[str]) -> Arguments:
     Whether all flags are there that have to be is looked at later (`check_required`), so that what is wrong with the
     runner is said first.
     """
-    about, words = COMMANDS[command], list(words)
-    if about.positional is not None and words and not words[0].startswith("-"):
-        words.insert(0, f"--{about.positional}")
-    found, rest = _parser(about).parse_known_args(words)
+    about = COMMANDS[command]
+    found, rest = _parser(about).parse_known_args(_named(about, words))
     values, texts = _defaults(command), dict[str, Any]()
     for name, read in vars(found).items():
         several = isinstance(read, list)
@@ -86,6 +85,16 @@ def read_arguments(command: str, words: Sequence[str]) -> Arguments:
         if texts[name] == "" and flag_named(command, name).bare == "":
             raise UserError(f"--{name} needs a value")
     return Arguments(about, values, texts, tuple(rest))
+
+
+def _named(command: Command, words: Sequence[str]) -> list[str]:
+    """The words with the names of those flags whose values may stand alone."""
+    plain = list(takewhile(lambda word: not word.startswith("-"), words))
+    taken = len(plain) if command.rest else min(len(plain), 1)
+    if command.positional is None or not taken:
+        return list(words)
+    named = [f"--{command.positional}={plain[0]}", *(f"--{command.rest}={word}" for word in plain[1:taken])]
+    return [*named, *words[taken:]]
 
 
 def wants_help(words: Sequence[str]) -> bool:

@@ -8,10 +8,19 @@ __all__ = ["words_of"]
 
 
 def words_of(arguments: Arguments) -> list[str]:
-    """Tandem's flags that were given, as words; what is Beam's is left out."""
-    words = list[str]()
+    """Tandem's flags that were given, as words; what is Beam's is left out.
+
+    Of a command that takes several words without a name these come first, as they are.
+    """
+    words, command = list[str](), arguments.command
+    alone = (command.positional, command.rest) if command.rest else ()
+    for name in filter(None, alone):
+        given = arguments.texts.get(name, [])
+        words += given if isinstance(given, list) else [given]
     for dest, given in arguments.texts.items():
         flag = f"--{dest.replace('_', '-')}"
+        if dest in alone:
+            continue
         if given is True:
             words.append(flag)
         else:

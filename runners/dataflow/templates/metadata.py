@@ -13,7 +13,7 @@ from tandem.schemas.errors import UserError
 
 __all__ = ["SEPARATOR", "TEMPLATES", "check_template", "image_spec", "metadata_of", "parameter_flags"]
 
-TEMPLATES: Final = ("live", "backfill", "reconcile", "publish")
+TEMPLATES: Final = ("live", "backfill", "reconcile", "backtest", "publish")
 """Pipelines that have a template; `windowed` writes files, and is for pipelines of one's own."""
 SEPARATOR: Final = ","
 """Between the values of a parameter whose flag is repeatable: a template takes each parameter once."""
@@ -21,9 +21,14 @@ SEPARATOR: Final = ","
 _LOCAL: Final = frozenset({"no-screen", "save", "against", "dry-run", "workers"})
 """Flags of a terminal, or of pipelines on one machine."""
 _GS: Final = r"gs://[^/,]+/[^,]+"
+_STORED: Final = r"(gs|s3)://[^/,]+/[^,]+"
 _FORMS: Final[Mapping[str, str]] = {
     "definition": _GS,
-    "files": r"(gs|s3)://[^/,]+/[^,]+",
+    "files": _STORED,
+    "rules": _STORED,
+    "labels": _STORED,
+    "output": _STORED,
+    "plot": rf"{_STORED}\.svg",
     "home": _GS,
     "journal": _GS,
     "dead-letters": _GS,
@@ -33,6 +38,8 @@ _FORMS: Final[Mapping[str, str]] = {
 """What workers in the cloud can reach: narrower than what the command line takes. A store's address has no password."""
 _NEEDED: Final = frozenset({"home", "store"})
 """Without a folder of their own, jobs have to be told."""
+_NEEDED_BY: Final[Mapping[str, frozenset[str]]] = {"backtest": frozenset({"output"})}
+"""The same for a job that has neither of the two."""
 _TYPES: Final[Mapping[str, str]] = {
     "subscription": "PUBSUB_SUBSCRIPTION",
     "topic": "PUBSUB_TOPIC",
@@ -65,7 +72,7 @@ def metadata_of(name: str) -> dict[str, Any]:
         "streaming": name == "live",
         "supportsAtLeastOnce": False,
         "supportsExactlyOnce": True,
-        "parameters": [_parameter(flag) for flag in flags],
+        "parameters": [_parameter(flag, _NEEDED_BY.get(name, _NEEDED)) for flag in flags],
     }
 
 
@@ -75,8 +82,8 @@ def image_spec(name: str, image: str, environment: Mapping[str, Any] | None = No
     return {**spec, "defaultEnvironment": dict(environment)} if environment else spec
 
 
-def _parameter(flag: Flag) -> dict[str, Any]:
-    needed = flag.required or flag.name in _NEEDED
+def _parameter(flag: Flag, told: frozenset[str]) -> dict[str, Any]:
+    needed = flag.required or flag.name in told
     made: dict[str, Any] = {
         "name": flag.dest,
         "label": flag.name.replace("-", " ").capitalize(),

@@ -33,6 +33,13 @@ COMMANDS: Final[dict[str, Command]] = {
             positional="definition",
         ),
         Command(
+            "backtest",
+            "Judge all windows of the past by rules, and say how much was judged, and what would have alerted.",
+            "tandem backtest clicks.yaml '2026-01-*.parquet' --rules rules.yaml",
+            positional="definition",
+            rest="files",
+        ),
+        Command(
             "windowed",
             "Windowed results of a definition from files or Pub/Sub as JSON, without journal or store "
             "(takes Beam's flags).",

@@ -26,7 +26,7 @@ DATA_FLAGS: Final[tuple[Flag, ...]] = (
     ),
     Flag(
         "definition",
-        ("publish", "reconcile", "windowed"),
+        ("publish", "reconcile", "windowed", "backtest"),
         Group.WHAT,
         "the definition (YAML)",
         metavar="FILE",

@@ -86,3 +86,5 @@ class Command:
     """A line of a shell, without line breaks."""
     positional: str | None = None
     """The flag whose value may be the first word."""
+    rest: str | None = None
+    """The flag whose values the words after that one may be, up to the first flag."""

@@ -11,7 +11,7 @@ from tandem.runners.options.values import DURATION, WHOLE, duration, layer_thres
 __all__ = ["RUN_FLAGS"]
 
 _RUN: Final = ("live", "backfill", "reconcile")
-_LAUNCHED: Final = ("live", "backfill", "publish", "windowed")
+_LAUNCHED: Final = ("live", "backfill", "publish", "windowed", "backtest")
 
 RUN_FLAGS: Final[tuple[Flag, ...]] = (
     Flag(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from tandem.runners.options.flags.backtest_flags import BACKTEST_FLAGS
 from tandem.runners.options.flags.data_flags import DATA_FLAGS
 from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.flags.run_flags import RUN_FLAGS
 
 __all__ = ["FLAGS", "flag_named", "flags_of"]
 
-FLAGS: Final[tuple[Flag, ...]] = (*DATA_FLAGS, *RUN_FLAGS)
+FLAGS: Final[tuple[Flag, ...]] = (*DATA_FLAGS, *BACKTEST_FLAGS, *RUN_FLAGS)
 
 
 @cache

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build", "definition", "describe", "run", "write_json"]
 
-NameArgument = Annotated[str, typer.Argument(metavar="TEMPLATE", help="live, backfill, reconcile or publish")]
+NameArgument = Annotated[str, typer.Argument(metavar="TEMPLATE", help="live, backfill, reconcile, backtest or publish")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="PLACE", help="a file or gs:// (default: stdout)")]
 
 
@@ -138,18 +138,10 @@ def write_json(value: dict[str, Any], to: str | None) -> None:
 
 def _put(text: str, to: str | None) -> None:
     """To stdout, a file, or an object of a bucket. Raises UserError, PlaceError."""
-    from tandem.storage.opening import objects_at
-    from tandem.storage.urls import is_url, location
+    from tandem.storage.fetching import put_text
 
     if to is None:
         typer.echo(text, nl=not text.endswith("\n"))
-    elif is_url(to):
-        place = location(to, "--to")
-        objects_at(place).put(place.key, text.encode())
-        say(str(place), err=True)
-    else:
-        try:
-            Path(to).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--to {to}: {error.strerror}") from None
-        say(to, err=True)
+        return
+    put_text(text, to, "--to")
+    say(to, err=True)

@@ -19,7 +19,7 @@ __all__ = ["plan"]
 
 def plan(
     context: typer.Context,
-    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="live, backfill, publish or reconcile")],
+    pipeline: Annotated[str, typer.Argument(metavar="PIPELINE", help="live, backfill, publish, reconcile, backtest")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="write the graph there, to compare with")] = None,
     against: Annotated[

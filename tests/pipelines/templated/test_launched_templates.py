@@ -57,10 +57,10 @@ class Cloud:
 
     def launch(self, name: str, **parameters: str) -> tuple[dict[str, Any], Any]:
         """As the launcher of a template calls it: each parameter once, and flags of the service's own."""
+        places = {} if name == "backtest" else {"home": self.place("home"), "store": self.store}
         given = {
             "definition": self.place("sales.yaml"),
-            "home": self.place("home"),
-            "store": self.store,
+            **places,
             **parameters,
             "runner": "DataflowRunner",
             "project": "demo",
@@ -148,6 +148,29 @@ def test_reconciling_is_a_job_of_one_step(cloud: Cloud) -> None:
         job, pipeline = cloud.launch("reconcile", deep="true")
         assert ended_states(job, pipeline, workers)[-1] == "DONE"
     assert cloud.answers() == expected(items)
+
+
+RULES = "rules: {many: {window: 1m, expr: 'sales >= params.least', params: {least: 9}}}"
+
+
+def test_a_backtest_writes_what_the_command_finds(cloud: Cloud, tmp_path: Path) -> None:
+    items = some(40)
+    (tmp_path / "in").mkdir()
+    for name, data in {"sales.yaml": sales.text(), "rules.yaml": RULES, "in/a.jsonl": lines(items).decode()}.items():
+        cloud.put(name, data.encode())
+        (tmp_path / name).write_text(data, encoding="utf-8")
+    output = cloud.place("found/alerts.json")
+    rules, files = cloud.place("rules.yaml"), cloud.place("in/*")
+    job, pipeline = cloud.launch("backtest", files=files, rules=rules, set="least=1", output=output)
+    assert job["type"] == "JOB_TYPE_BATCH"
+    with worker_pool(cloud.folder) as workers:
+        assert ended_states(job, pipeline, workers)[-1] == "DONE"
+    here = ["backtest", *(str(tmp_path / name) for name in ("sales.yaml", "in/a.jsonl")), "--json", "--set", "least=1"]
+    done = CliRunner().invoke(app, [*here, "--rules", str(tmp_path / "rules.yaml")])
+    found = location(output)
+    said = json.loads(objects_at(found).get(found.key))
+    assert said == json.loads(done.stdout)
+    assert sum(len(rule["alerts"]) for rule in said) > 0
 
 
 def test_a_classic_template_gets_its_parameters_when_it_is_started(cloud: Cloud) -> None:

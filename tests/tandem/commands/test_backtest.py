@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tandem.app import app
+from tandem.commands.running.backtest import backtest
+from tandem.pipelines.backtest.job import parse
+from tandem.runners.options.flags.table import flags_of
+from tandem.runners.options.reading import read_arguments
+from tandem.runners.options.words import words_of
+from tandem.schemas.errors import UserError
 
 ROOT = Path(__file__).parents[3]
 CLICKS = str(ROOT / "examples/clicks/clicks.yaml")
@@ -58,6 +66,48 @@ def test_every_alert(folder: Path) -> None:
     assert alerts(folder, "--rule", "busy", "--set", "least=9") == {"busy": []}
 
 
+def test_what_is_written_to_a_place_is_what_is_printed(folder: Path) -> None:
+    place = folder / "found.json"
+    printed = run(folder, "--json", "--output", str(place))
+    assert json.loads(place.read_text()) == json.loads(printed.stdout)
+    missing = run(folder, "--output", str(folder / "no/found.json"))
+    assert missing.exit_code == 2
+    assert "--output" in missing.output
+
+
+def test_options_are_those_of_the_table() -> None:
+    """Templates and jobs take the table's; what stands alone, and what only a terminal needs, are arguments here."""
+    declared = (annotated(one).default for one in inspect.signature(backtest).parameters.values())
+    options = {text.removeprefix("--") for text in declared if isinstance(text, str)}
+    launching = {"accept", "save", "against", "dry-run"}
+    assert options - {"json"} == {flag.name for flag in flags_of("backtest")} - launching - {"definition", "files"}
+
+
+def annotated(parameter: inspect.Parameter) -> Any:
+    """The option or argument of Typer in a parameter's annotation."""
+    return get_args(get_type_hints(backtest, include_extras=True)[parameter.name])[-1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["a.yaml", "b.jsonl", "c.jsonl", "--rule", "busy"], id="one after the other"),
+        pytest.param(["--definition", "a.yaml", "--files=b.jsonl", "--files=c.jsonl", "--rule=busy"], id="by name"),
+        pytest.param(["a.yaml", "--files=b.jsonl", "--files=c.jsonl", "--rule=busy"], id="both"),
+    ],
+)
+def test_a_job_takes_files_as_the_command_does(words: list[str]) -> None:
+    read = read_arguments("backtest", words)
+    assert (read["definition"], read["files"], read["rule"]) == ("a.yaml", ["b.jsonl", "c.jsonl"], ["busy"])
+    assert read.beam == ()
+    assert words_of(read) == ["a.yaml", "b.jsonl", "c.jsonl", "--rule=busy"]
+
+
+def test_a_job_of_which_nobody_hears_is_refused() -> None:
+    with pytest.raises(UserError, match="--output is missing"):
+        parse(read_arguments("backtest", [CLICKS, "a.jsonl"]))
+
+
 def test_what_was_judged(folder: Path) -> None:
     result = run(folder, "--labels", _labels(folder))
     assert "8 events, 2026-01-05T00:00:00Z to 2026-01-05T02:00:00Z" in result.output
@@ -96,6 +146,7 @@ def test_a_sweep_is_drawn(folder: Path) -> None:
         pytest.param(["--labels", "none.csv"], "labels none.csv: No such file", id="no-labels"),
         pytest.param(["--as-known"], "name the folder of a journal or installation", id="files-know-no-time"),
         pytest.param(["--as-known", "--sweep", "least=1:3"], "--as-known goes without --sweep", id="no-sweep-as-known"),
+        pytest.param(["--store", "views.db"], "--store says by which publications", id="a-store-of-nothing"),
         pytest.param(["--complete-until", "soon"], "'soon' is not a time", id="no-time"),
     ],
 )

@@ -28,6 +28,11 @@ WORDS: Final[dict[str, list[str]]] = {
         *("--max-bad=2.5%", "--complete-until=2026-02-01", "--scratch=gs://b/scratch", "--max-piece-memory=1GiB"),
     ],
     "reconcile": ["--definition=gs://b/one.yaml", *PLACES, "--deep"],
+    "backtest": [
+        *("--definition=gs://b/one.yaml", "--files=gs://b/2026-*.parquet", "--files=gs://b/home/journal", "--as-known"),
+        *("--rules=gs://b/rules.yaml", "--rule=busy", "--rule=dear", "--set=least=3", "--set=for=2h"),
+        *("--store=postgresql://t@db/tandem", "--output=gs://b/found.json", "--complete-until=2026-02-01"),
+    ],
     "publish": ["--definition=gs://b/one.yaml", "--files=gs://b/x.jsonl", "--topic=projects/p/topics/t", "--speed=2.0"],
 }
 
@@ -87,6 +92,10 @@ def test_a_command_line_goes_to_parameters_and_back(name: str) -> None:
         pytest.param("backfill", {"files": "gs://b/a,clicks.csv"}, "--files", id="one file of this machine of two"),
         pytest.param("backfill", {"max_bad": "some"}, "--max_bad", id="a share that is none"),
         pytest.param("publish", {"topic": None}, "--topic is missing", id="no topic"),
+        pytest.param("backtest", {"output": None}, "--output is missing", id="nobody is told"),
+        pytest.param("backtest", {"output": "found.json"}, "--output", id="an output of this machine"),
+        pytest.param("backtest", {"rules": "rules.yaml"}, "--rules", id="rules of this machine"),
+        pytest.param("backtest", {"sweep": "least"}, "--sweep", id="a sweep over nothing"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_is_sent(name: str, changed: dict[str, str | None], said: str) -> None:
