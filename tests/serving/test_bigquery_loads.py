@@ -51,6 +51,68 @@ def test_what_is_loaded_replaces_what_was_there(
         assert row["revenue"] == pytest.approx(float(expected[place]["revenue"]))
 
 
+DAY = 86_400 * 1_000_000
+
+
+def test_batch_brings_only_days_that_changed(
+    installation: Callable[[list[Sale]], None], tmp_path: Path, service: BigQueryService
+) -> None:
+    """After each backfill the table holds what batch has; a day that it didn't touch is loaded once."""
+    days = [[Sale(f"{day}-{n}", START + day * DAY + n * TILE, shop="ab"[n % 2]) for n in range(6)] for day in range(4)]
+    late = [Sale("late", START + DAY + TILE, shop="c")]
+    taken: list[Sale] = []
+    for some, jobs in ((days[0] + days[1] + days[2], 1), (days[3], 1), (late, 1), ([], 0)):
+        if some:
+            installation(some)
+            taken += some
+        before = len(service.jobs)
+        done = load(tmp_path, "--batch")
+        assert done.exit_code == 0, done.output
+        assert len(service.jobs) - before == jobs, done.output
+        expected = {(json.loads(key)[0], at): m["sales"] for (key, at), m in sales.expected(taken).items()}
+        rows = service.rows[TABLE]
+        found = {(row["shop"], round(row["start"].timestamp() * 1_000_000)): row["sales"] for row in rows}
+        assert found == expected
+        assert len(rows) == len(expected)
+    assert "already" in done.output
+    assert {row["publication"] for row in rows} == {1, 2, 3}, "a day has the publication that it was loaded from"
+    assert all(row["batch_run"] and row["events"] == row["batch_events"] for row in rows)
+
+
+def test_a_table_of_another_store_is_loaded_as_a_whole(
+    installation: Callable[[list[Sale]], None], tmp_path: Path, service: BigQueryService
+) -> None:
+    installation([Sale("a", START), Sale("b", START + DAY)])
+    assert load(tmp_path, "--batch").exit_code == 0
+    for label in ("tandem_store", "tandem_columns", "tandem_batch_run"):
+        service.tables[TABLE]["labels"][label] = "another"
+        done = load(tmp_path, "--batch")
+        assert "2 rows of all days in 1 load job" in done.output, label
+        assert service.tables[TABLE]["labels"][label] != "another"
+
+
+def test_what_fails_in_between_is_done_again(
+    installation: Callable[[list[Sale]], None], tmp_path: Path, service: BigQueryService
+) -> None:
+    installation([Sale("a", START)])
+    assert load(tmp_path, "--batch").exit_code == 0
+    installation([Sale(f"b{n}", START + n * DAY) for n in range(1, 4)])
+    service.loads_left = 1
+    failed = load(tmp_path, "--batch")
+    assert failed.exit_code != 0
+    assert "BigQuery" in failed.stderr
+    service.loads_left = None
+    done = load(tmp_path, "--batch")
+    assert "3 rows of 3 days in 3 load jobs" in done.output
+    assert len(service.rows[TABLE]) == 4
+
+
+def test_batch_goes_alone(installation: Callable[[list[Sale]], None], tmp_path: Path, service: BigQueryService) -> None:
+    done = load(tmp_path, "--batch", "--step", "1h")
+    assert done.exit_code == 2
+    assert "--batch loads all measures of every tile" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

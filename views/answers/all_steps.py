@@ -19,7 +19,7 @@ from tandem.schemas.time.windows import EVER
 from tandem.views.answers.merging import merge_results, place_of
 from tandem.views.answers.reading.extents import tile_days
 from tandem.views.answers.reading.rows import TileRow, all_rows, read_key, span_streams
-from tandem.views.answers.reading.scope import Scope, read_scope
+from tandem.views.answers.reading.scope import Scope, batch_alone, read_scope
 from tandem.views.layers.rollups.covering import Inside, is_rolled_up, within_spans, within_steps
 from tandem.views.layers.rollups.grains import HOUR
 from tandem.views.rows import Compiled
@@ -54,12 +54,14 @@ def all_answers(
     key: str | None = None,
     span: tuple[int, int] | None = None,
     first_key: str | None = None,
+    batch: bool = False,
 ) -> Iterator[AnswerRow]:
     """Every key and step that has events, in the order of key (its bytes), then time, of one instant.
 
     `key` (canonical): of this one only. `first_key`: without those before it. `span`: only the tiles in [start, end);
-    the first and the last step are cut by it. Steps are multiples of the tile (by default the tile) and aligned to
-    1970-01-01 UTC, or the periods of a calendar, whose zone the tiles must fit: else UserError, before the first row.
+    the first and the last step are cut by it. `batch`: what batch has, without live. Steps are multiples of the tile
+    (by default the tile) and aligned to 1970-01-01 UTC, or the periods of a calendar, whose zone the tiles must fit:
+    else UserError, before the first row.
     Streams: memory holds some ten thousand rows. The read transaction lasts until the iterator is used up or closed.
     """
     tile = compiled.definition.tile
@@ -68,7 +70,7 @@ def all_answers(
         raise UserError(f"step {step} isn't a multiple of the tile of {tile} microseconds")
     if span is not None:
         check_span(*span, tile)
-    return _all_answers(store, compiled, step, key, span, first_key)
+    return _all_answers(store, compiled, step, key, span, first_key, batch)
 
 
 def _all_answers(
@@ -78,9 +80,11 @@ def _all_answers(
     key: str | None,
     span: tuple[int, int] | None,
     first_key: str | None,
+    batch: bool,
 ) -> Iterator[AnswerRow]:
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
+        scope = batch_alone(scope) if batch else scope
         span_of = _spans(connection, scope, compiled, step, span)
         held: list[TileRow] = []
         last: tuple[str, int] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tandem.serving.questions.exports.rows import Export
     from tandem.views.answers.all_steps import AnswerRow
 
-__all__ = ["load_table", "write_loaded"]
+__all__ = ["load_table", "loading", "table_schema", "write_loaded"]
 
 
 def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) -> int:
@@ -31,9 +31,10 @@ def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) 
     """
     from google.api_core.exceptions import GoogleAPIError
 
-    config = _config(table_fields(arrow_schema(export)))
+    schema = table_schema(export)
+    config = loading(table_fields(schema))
     with tempfile.TemporaryFile() as file:
-        written = write_loaded(file, export, rows)
+        written = write_loaded(file, export, rows, schema)
         file.seek(0)
         try:
             client = client_of(table.split(".")[0])
@@ -43,7 +44,12 @@ def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) 
     return written
 
 
-def _config(fields: Sequence[Mapping[str, Any]]) -> LoadJobConfig:
+def table_schema(export: Export, added: Sequence[pa.Field] = ()) -> pa.Schema:
+    """The columns of an export, and others after them; a name that is taken gets `_2` in the table."""
+    return pa.schema([*arrow_schema(export), *added])
+
+
+def loading(fields: Sequence[Mapping[str, Any]]) -> LoadJobConfig:
     """All rows are replaced; lists of Parquet become repeated columns, not records of a list."""
     from google.cloud.bigquery import LoadJobConfig, SchemaField, SourceFormat, WriteDisposition
     from google.cloud.bigquery.format_options import ParquetOptions
@@ -59,13 +65,23 @@ def _config(fields: Sequence[Mapping[str, Any]]) -> LoadJobConfig:
     return config
 
 
-def write_loaded(file: IO[bytes], export: Export, rows: Iterable[Sequence[AnswerRow]]) -> int:
-    """Write rows as the Parquet file that is loaded, with the names and types of BigQuery; how many."""
-    schema, count = arrow_schema(export), 0
-    written = table_arrow_schema(schema)
-    with parquet.ParquetWriter(file, written, compression="zstd") as writer:
+def write_loaded(
+    file: IO[bytes],
+    export: Export,
+    rows: Iterable[Sequence[AnswerRow]],
+    schema: pa.Schema,
+    added: Callable[[AnswerRow], Mapping[str, Any]] | None = None,
+) -> int:
+    """Write rows as the Parquet file that is loaded, with the names and types of BigQuery; how many.
+
+    `added`: the values of those columns of `schema` that an export doesn't have, by row.
+    """
+    plain, count = arrow_schema(export), 0
+    with parquet.ParquetWriter(file, table_arrow_schema(schema), compression="zstd") as writer:
         for some in rows:
-            values = arrow_batch(export, some, schema).to_pylist()
+            values = arrow_batch(export, some, plain).to_pylist()
+            if added is not None:
+                values = [{**value, **added(row)} for value, row in zip(values, some, strict=True)]
             try:
                 writer.write_batch(table_rows(schema, values))
             except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:

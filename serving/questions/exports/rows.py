@@ -46,6 +46,8 @@ class Export:
     """Which keys (canonical) there are for whoever asks; None for all."""
     after: tuple[str, int] | None = None
     """(key, start) of the row that the first one follows; None to begin with the first."""
+    batch: bool = False
+    """What batch has, without live."""
 
 
 def export_of(compiled: CompiledDefinition, times: TimeFlags, select: SelectFlags) -> Export:
@@ -87,7 +89,9 @@ def exported(store: ViewStore, export: Export) -> Iterator[list[AnswerRow]]:
         rows = all_sessions(store, compiled, step.gap, key=export.key, span=export.span)
     else:
         first_key = export.after[0] if export.after is not None else None
-        rows = all_answers(store, compiled, step, key=export.key, span=export.span, first_key=first_key)
+        rows = all_answers(
+            store, compiled, step, key=export.key, span=export.span, first_key=first_key, batch=export.batch
+        )
     rows = _asked_for(export, rows)
     while some := list(islice(rows, _AT_ONCE)):
         if export.where is not None:

@@ -52,6 +52,8 @@ class BigQueryService:
     datasets: set[str] = field(default_factory=lambda: {"my-project.shop"})
     refuses: str = ""
     """Rows whose key has this text are refused."""
+    loads_left: int | None = None
+    """Load jobs after so many fail; None: none does."""
     unavailable: int = 0
     """So many appends fail before one is taken."""
     rest: str = ""
@@ -164,14 +166,31 @@ def _handler(service: BigQueryService) -> type[BaseHTTPRequestHandler]:
             load = job["configuration"]["load"]
             table = ".".join(load["destinationTable"][part] for part in ("projectId", "datasetId", "tableId"))
             loaded = parquet.read_table(io.BytesIO(self._body()))
+            table, _, day = table.partition("$")
             differing = differences(load["schema"]["fields"], loaded.schema)
+            if day and load["timePartitioning"] != service.tables[table]["timePartitioning"]:
+                differing.append("partitioned otherwise")
+            rows = loaded.to_pylist()
+            by_day = load.get("timePartitioning", {}).get("field", "")
+            outside = [row for row in rows if day and f"{row[by_day]:%Y%m%d}" != day]
+            if outside:
+                differing.append(f"{len(outside)} rows of other days than {day}")
             job["status"] = {"state": "DONE"}
+            if service.loads_left is not None:
+                service.loads_left -= 1
+                if service.loads_left < 0:
+                    differing.append("no more loads")
             if differing:
                 job["status"]["errorResult"] = {"reason": "invalid", "message": f"schema mismatch: {differing}"}
             else:
                 assert load["writeDisposition"] == "WRITE_TRUNCATE"
-                service.tables[table] = {"schema": load["schema"]}
-                service.rows[table] = loaded.to_pylist()
+                kept = service.rows.get(table, []) if day else []
+                service.rows[table] = [row for row in kept if f"{row[by_day]:%Y%m%d}" != day] + rows
+                known = service.tables.get(table, {})
+                service.tables[table] = {
+                    **known, "tableReference": known.get("tableReference", load["destinationTable"]),
+                    "schema": load["schema"], "timePartitioning": load.get("timePartitioning"),
+                }  # fmt: skip
             self._answer(200, job)
 
     return Handler
