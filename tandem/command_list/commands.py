@@ -213,7 +213,7 @@ _OPERATE: Final = (
     Entry("keys", "", "API keys for `tandem serve`: create, list, revoke.", commands=KEYS),
     Entry("alerts", "", "List, show, acknowledge and silence alerts; how well rules do.", commands=ALERTS),
     Entry("results", "", "List and show what was sent, and send again what was refused.", commands=RESULTS),
-    Entry("store", "", "Users of a PostgreSQL view store.", commands=STORE),
+    Entry("store", "", "Users of a PostgreSQL view store; stores of an older version.", commands=STORE),
     Entry("template", "", "Dataflow's templates of the pipelines, and definitions for them.", commands=TEMPLATE),
     Entry("flink", "", "A Flink on this machine: start, status, stop; savepoints of jobs.", commands=FLINK),
 )

@@ -224,4 +224,10 @@ STORE: Final[tuple[Entry, ...]] = (
         "Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store.",
         "tandem store grant live tandem-live --store postgresql://tandem@db.example/tandem",
     ),
+    Entry(
+        "migrate",
+        "operating.store.migrate",
+        "Bring a view store of an older version to this one, in one transaction; nothing may run on it meanwhile.",
+        "tandem store migrate --store postgresql://tandem@db.example/tandem",
+    ),
 )

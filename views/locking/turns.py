@@ -66,14 +66,20 @@ def _holder(file: int) -> str:
 def _of_server(database: Database, name: str, tell: Callable[[str], object]) -> Iterator[None]:
     key = int.from_bytes(blake2b(f"tandem turn {name}".encode(), digest_size=8).digest(), signed=True)
     with database.errors(), database.engine.connect() as connection:
-        # No transaction stays open meanwhile: the lock is the session's.
-        session = connection.execution_options(isolation_level="AUTOCOMMIT")
-        try_lock, unlock = sa.select(sa.func.pg_try_advisory_lock(key)), sa.select(sa.func.pg_advisory_unlock(key))
-        _wait(lambda: bool(session.execute(try_lock).scalar()), lambda: _session(session, key), name, tell)
+        # The lock is a transaction's: behind a pooler a session's would stay with whoever gets the session next. The
+        # transaction has read nothing, so it keeps no row of others alive, however long it is open.
+        _wait(lambda: _begun(connection, key), lambda: _session(connection, key), name, tell)
         try:
             yield
         finally:
-            session.execute(unlock).all()
+            connection.rollback()
+
+
+def _begun(connection: sa.Connection, key: int) -> bool:
+    """Whether a transaction that has the lock is open now."""
+    connection.rollback()
+    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar())
 
 
 def _session(connection: sa.Connection, key: int) -> str:

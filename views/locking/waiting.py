@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
-from typing import Any, Final
-
-import sqlalchemy as sa
+from typing import Final
 
 from tandem.views.locking.processes import lock_holders, process_text
 
-__all__ = ["BUSY_SECONDS", "begin_immediate", "holder_of", "keep_log_beside", "name_session", "oldest_session"]
+__all__ = ["BUSY_SECONDS", "begin_immediate", "holder_of", "keep_log_beside"]
 
 BUSY_SECONDS: Final = 300
 """For so long a writer waits for another one, as pipelines do for a store that is down."""
@@ -58,24 +55,3 @@ def holder_of(path: str) -> str:
     """Who writes an SQLite store now, '' where this machine doesn't tell."""
     found = lock_holders(f"{path}-shm", _WAL_WRITE_LOCK) or lock_holders(path)
     return " and ".join(map(process_text, found))
-
-
-def name_session(connection: Any, _: Any) -> None:
-    """Of PostgreSQL: others see which process a session is of, and no lock is waited for for ever."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET application_name = 'tandem, process {os.getpid()}'")
-        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
-    connection.commit()
-
-
-def oldest_session(engine: sa.Engine) -> str:
-    """Of PostgreSQL: who has had a transaction open for longest, '' for nobody."""
-    query = sa.text(
-        "SELECT application_name, client_addr, pid, state FROM pg_stat_activity WHERE datname = current_database() "
-        "AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1"
-    )
-    with engine.connect() as connection:
-        row = connection.execute(query).first()
-    if row is None:
-        return ""
-    return f"{row.application_name} at {row.client_addr or 'this machine'} (server process {row.pid}, {row.state})"

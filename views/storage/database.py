@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, Final
@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from tandem.schemas.errors import DamagedStoreError, StoreError
 from tandem.schemas.failpoints import reached
 from tandem.schemas.privacy.secrets import redacted
-from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, keep_log_beside, name_session, oldest_session
+from tandem.views.locking.sessions import limit_waits, oldest_session, server_engine
+from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, keep_log_beside
 from tandem.views.storage.address import parse_address, shown_address
 from tandem.views.storage.checkpointing import Checkpointer
 from tandem.views.storage.checksums import STATES, DamagedRowError, crc_of, damage_met
@@ -32,6 +33,7 @@ from tandem.views.storage.sqlite import (
     damage_of,
 )
 from tandem.views.storage.tables import SCHEMA_VERSION, store_version
+from tandem.views.storage.versions import THIS, refused
 
 __all__ = ["Clock", "Database", "wall_clock"]
 
@@ -51,9 +53,9 @@ def wall_clock() -> int:
 class Database:
     """One SQL database that holds a view store. Safe to use from several threads; open one per process."""
 
-    def __init__(self, url: str, *, create: bool = True) -> None:
-        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`; make the tables where `create` allows
-        it.
+    def __init__(self, url: str, *, create: bool = True, versions: Collection[int] = THIS) -> None:
+        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`, of one of some schema versions; make the tables
+        where `create` allows it.
 
         Raises StoreError for a file that isn't there (without `create`), a damaged or foreign database, or a
         store of another schema version.
@@ -61,6 +63,7 @@ class Database:
         self.url = parse_address(url)
         self._statements: dict[Hashable, Any] = {}
         self._texts: dict[int, str] = {}  # by the id of a statement that is kept, so alive
+        self._versions = versions
         self.where = self.url.database if self.is_sqlite else shown_address(self.url)
         self._is_new = self.is_sqlite and check_file(self.url.database, create)
         self._checkpointer = Checkpointer(str(self.url.database)) if self.is_sqlite else None
@@ -134,6 +137,8 @@ class Database:
         with self.errors(), self.engine.connect() as connection:
             connection = connection.execution_options(**{MODE: "durable" if durable else "write"})
             with connection.begin():
+                if not self.is_sqlite:
+                    limit_waits(connection)
                 yield connection
                 number = self._counted(connection)
                 reached("before-commit")
@@ -223,9 +228,7 @@ class Database:
 
     def _engine(self) -> sa.Engine:
         if not self.is_sqlite:
-            engine = sa.create_engine(self.url, pool_pre_ping=True, isolation_level="READ COMMITTED")
-            sa.event.listen(engine, "connect", name_session)
-            return engine
+            return server_engine(self.url)
         engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SECONDS}, max_overflow=32)
         sa.event.listen(engine, "connect", connect_sqlite)
         sa.event.listen(engine, "begin", begin_sqlite)
@@ -287,13 +290,9 @@ class Database:
     def _check_version(self, connection: sa.Connection, known: Commits | None) -> None:
         """Raises StoreError for a store that can't be read."""
         found = connection.execute(sa.select(store_version.c.schema_version)).scalars().all()
-        if found == [SCHEMA_VERSION]:
+        if len(found) == 1 and found[0] in self._versions:
             if self._mark is not None:
                 store = connection.execute(sa.select(store_version.c.created_at, store_version.c.commits)).one()
                 self._mark.check(known, *store)
             return
-        shown = ", ".join(map(str, found)) or "none"
-        raise StoreError(
-            f"view store {self.where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "
-            "`tandem rebuild DEFINITION...` makes it anew from journal and files"
-        )
+        raise refused(self.where, found)

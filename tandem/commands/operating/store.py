@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tandem.views.layers.removing import Swept
     from tandem.views.store import ViewStore
 
-__all__ = ["grant", "prune", "publications", "roll_back", "status"]
+__all__ = ["grant", "migrate", "prune", "publications", "roll_back", "status"]
 
 
 def status(
@@ -176,3 +176,18 @@ def grant(
     with closing(ViewStore(places.store)) as views:
         made = give(views.database, role, user)
     say(f"{user} may {'read' if role == 'serve' else 'read and write'} as {role}: {len(made)} statements")
+
+
+def migrate(home: HomeOption = "tandem-data", store: StoreOption = None) -> None:
+    """Bring a view store of an older version to this one, in one transaction; nothing may run on it meanwhile."""
+    from tandem.views.storage.migrating import migrate as bring_over
+
+    done = bring_over(Home.of(home, store).store)
+    if done.before == done.after and not done.made:
+        say(f"view store {done.where}: has schema version {done.after} already")
+        return
+    say(
+        f"view store {done.where}: schema version {done.before} is {done.after} now, with tables {', '.join(done.made)}"
+    )
+    if done.of_server:
+        say("users of a PostgreSQL store get their rights on them by `tandem store grant`, each as before")

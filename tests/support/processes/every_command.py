@@ -74,6 +74,7 @@ QUIET: Final[dict[str, tuple[str, ...]]] = {
     "drop": ("two.yaml",),
     "compact": ("clicks",),
     "prune": ("clicks",),
+    "store migrate": (),
     "private": (),
     "keys create": ("reports",),
     "keys list": (),

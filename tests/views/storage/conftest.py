@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from processes.ports import free_port
+from servers.pooler import pooled
 
 
 def _as_owner() -> dict[str, Any]:
@@ -47,15 +48,25 @@ def server() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def pooler(server: str) -> Iterator[str]:
+    """URL of the same database behind PgBouncer, where each transaction gets any of three sessions."""
+    try:
+        with pooled(server) as url:
+            yield url
+    except LookupError as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture
-def url(server: str) -> str:
-    """The server's database without tables."""
+def url(server: str, request: pytest.FixtureRequest) -> str:
+    """The server's database without tables; behind a pooler for those who ask for it."""
     import psycopg
 
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    return server
+    return str(request.getfixturevalue("pooler")) if getattr(request, "param", "") == "pooler" else server
 
 
 @pytest.fixture

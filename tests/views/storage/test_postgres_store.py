@@ -1,4 +1,4 @@
-"""The same store on PostgreSQL."""
+"""The same store on PostgreSQL, and on PostgreSQL behind a pooler of transactions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import threading
 from random import Random
 from typing import Any
 
+import pytest
+
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
 from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
+
+pytestmark = pytest.mark.parametrize("url", ["server", "pooler"], indirect=True)
 
 
 def test_publishing_rolling_back_and_pruning(postgres: Any) -> None:

@@ -1,0 +1,25 @@
+"""Which schema versions of a store this program reads, and which it can bring over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tandem.schemas.errors import StoreError
+from tandem.views.storage.tables import SCHEMA_VERSION
+
+__all__ = ["MIGRATED", "THIS", "refused"]
+
+THIS: Final = frozenset({SCHEMA_VERSION})
+MIGRATED: Final = frozenset({9, SCHEMA_VERSION})
+"""What `tandem store migrate` brings to this one: tables alone have come since."""
+
+
+def refused(where: object, found: Sequence[int]) -> StoreError:
+    """The error of a store of other versions, with what can be done."""
+    shown = ", ".join(map(str, found)) or "none"
+    over = "`tandem store migrate` brings it over, " if found and set(found) <= MIGRATED else ""
+    return StoreError(
+        f"view store {where}: has schema version {shown}, this program reads {SCHEMA_VERSION}: "
+        f"{over}`tandem rebuild DEFINITION...` makes it anew from journal and files"
+    )
