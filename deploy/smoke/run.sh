@@ -12,7 +12,7 @@ project=${PROJECT:?make cloud-smoke PROJECT=my-project}
 region=${REGION:-europe-west1}
 name=smoke-$(date +%H%M%S)
 work=$(mktemp -d)
-tandem=.venv/bin/tandem
+tandem=${TANDEM:-.venv/bin/tandem}
 say() { printf '\n== %s\n' "$*"; }
 
 for needed in gcloud docker terraform jq; do
@@ -23,10 +23,15 @@ variables=(-var "project=$project" -var "region=$region" -var "deployment=$name"
 variables+=(-var 'database={tier="db-custom-1-3840",disk_gb=10,zones="ZONAL",protected=false}' -var 'schedules={backfill=null,reconcile=null}')
 apply() { terraform -chdir="$work/module" apply -auto-approve -input=false "${variables[@]}" "$@"; }
 
+machine=""
 cleanup() {
   status=$?
   [ "${KEEP:-}" = 1 ] && { echo "left as it is: deployment $name of $project, state in $work"; exit $status; }
   say "taking $name away"
+  if [ -n "$machine" ]; then
+    gcloud compute instances delete "$machine" --project "$project" --zone "$region-b" --quiet || true
+    gcloud compute firewall-rules delete "$name-ssh" --project "$project" --quiet || true
+  fi
   # what protects a real deployment from a mistake
   sed -i 's/prevent_destroy = true/prevent_destroy = false/' "$work"/module/*.tf
   gcloud storage rm --recursive --quiet "gs://$project-$name-home/**" "gs://$project-$name-staging/**" "gs://$project-$name-logs/**" 2>/dev/null || true
@@ -66,10 +71,10 @@ for bound in "$name-owner-password" "$name-serve-password"; do
 done
 gcloud artifacts repositories add-iam-policy-binding "$name" --project "$project" --location "$region" --role roles/artifactregistry.reader \
   --member "serviceAccount:$name-serve@$project.iam.gserviceaccount.com" --quiet >/dev/null
+machine=$name-owner
 gcloud compute firewall-rules create "$name-ssh" --project "$project" --network "$name" --allow tcp:22 --source-ranges 35.235.240.0/20 --quiet
 gcloud compute instances create-with-container "$name-owner" --project "$project" --zone "$region-b" --subnet "$name-jobs" --no-address \
   --container-image "$repository/tandem-backfill:smoke" --scopes cloud-platform --service-account "$name-serve@$project.iam.gserviceaccount.com" --quiet >/dev/null
-trap 'gcloud compute instances delete "$name-owner" --project "$project" --zone "$region-b" --quiet || true; gcloud compute firewall-rules delete "$name-ssh" --project "$project" --quiet || true; cleanup' EXIT
 on_machine() { gcloud compute ssh "$name-owner" --project "$project" --zone "$region-b" --tunnel-through-iap --quiet --command "docker run --rm --network host --entrypoint tandem $repository/tandem-backfill:smoke $*"; }
 owner=$(jq -r .owner <<<"$stores")
 for role in live backfill reconcile serve; do on_machine store grant "$role" "tandem-$role" --store "'$owner'"; done
