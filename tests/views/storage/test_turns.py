@@ -16,7 +16,7 @@ from processes.stages import wait_for
 from tandem.views.locking.turns import turn
 from tandem.views.store import ViewStore
 
-pytestmark = pytest.mark.parametrize("url", ["server", "pooler"], indirect=True)
+pytestmark = pytest.mark.parametrize("url", ["server", "newer", "pooler"], indirect=True)
 ROOT = Path(__file__).parents[3]
 ADVISORY = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
 
