@@ -49,7 +49,7 @@ resource "google_artifact_registry_repository_iam_member" "image" {
 resource "google_storage_bucket_iam_member" "staging" {
   for_each = local.jobs
 
-  bucket = google_storage_bucket.staging.name
+  bucket = google_storage_bucket.data["staging"].name
   role   = "roles/storage.objectUser"
   member = google_service_account.job[each.value].member
 }
@@ -63,7 +63,7 @@ resource "google_storage_bucket_iam_member" "home" {
     serve     = "roles/storage.objectViewer"
   }
 
-  bucket = google_storage_bucket.home.name
+  bucket = google_storage_bucket.data["home"].name
   role   = each.value
   member = local.accounts[each.key]
 }
@@ -118,7 +118,7 @@ resource "google_service_account_iam_member" "launch" {
 }
 
 resource "google_storage_bucket_iam_member" "templates" {
-  bucket = google_storage_bucket.staging.name
+  bucket = google_storage_bucket.data["staging"].name
   role   = "roles/storage.objectViewer"
   member = google_service_account.schedule.member
 }

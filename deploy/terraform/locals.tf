@@ -5,8 +5,8 @@ locals {
   jobs  = toset(["live", "backfill", "reconcile"])
   users = setunion(local.jobs, ["serve", "owner"])
 
-  home        = "gs://${google_storage_bucket.home.name}/${var.deployment}"
-  definitions = join(",", [for name, file in var.definitions : "gs://${google_storage_bucket.home.name}/${google_storage_bucket_object.definition[name].name}"])
+  home        = "gs://${google_storage_bucket.data["home"].name}/${var.deployment}"
+  definitions = join(",", [for name, file in var.definitions : "gs://${google_storage_bucket.data["home"].name}/${google_storage_bucket_object.definition[name].name}"])
 
   # The password is no part of it: jobs read it from Secret Manager, by the name that stands here.
   stores = {

@@ -15,7 +15,7 @@ output "topic" {
 
 output "templates" {
   description = "Specifications of the Flex Templates."
-  value       = { for job, object in google_storage_bucket_object.template : job => "${google_storage_bucket.staging.url}/${object.name}" }
+  value       = { for job, object in google_storage_bucket_object.template : job => "${google_storage_bucket.data["staging"].url}/${object.name}" }
 }
 
 output "repository" {

@@ -27,10 +27,10 @@ resource "google_cloud_scheduler_job" "job" {
     body = base64encode(jsonencode({
       launchParameter = {
         jobName              = "${var.deployment}-${each.key}"
-        containerSpecGcsPath = "${google_storage_bucket.staging.url}/${google_storage_bucket_object.template[each.key].name}"
+        containerSpecGcsPath = "${google_storage_bucket.data["staging"].url}/${google_storage_bucket_object.template[each.key].name}"
         parameters = merge(
           local.parameters[each.key],
-          each.key == "backfill" ? { scratch = "${google_storage_bucket.staging.url}/scratch" } : {},
+          each.key == "backfill" ? { scratch = "${google_storage_bucket.data["staging"].url}/scratch" } : {},
         )
         environment = merge(local.environment[each.key], { sdkContainerImage = var.images[each.key] })
       }

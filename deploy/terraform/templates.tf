@@ -21,7 +21,7 @@ locals {
 resource "google_storage_bucket_object" "template" {
   for_each = local.jobs
 
-  bucket       = google_storage_bucket.staging.name
+  bucket       = google_storage_bucket.data["staging"].name
   name         = "templates/${each.value}-${filemd5("${local.templates}/${each.value}.json")}.json"
   content_type = "application/json"
   content = jsonencode({
@@ -44,8 +44,8 @@ locals {
       serviceAccountEmail   = google_service_account.job[job].email
       subnetwork            = google_compute_subnetwork.jobs.self_link
       ipConfiguration       = "WORKER_IP_PRIVATE"
-      tempLocation          = "${google_storage_bucket.staging.url}/temp"
-      stagingLocation       = "${google_storage_bucket.staging.url}/staging"
+      tempLocation          = "${google_storage_bucket.data["staging"].url}/temp"
+      stagingLocation       = "${google_storage_bucket.data["staging"].url}/staging"
       additionalExperiments = ["use_runner_v2"]
     }
   }
@@ -59,7 +59,7 @@ resource "google_dataflow_flex_template_job" "live" {
   project                 = var.project
   region                  = var.region
   name                    = "${var.deployment}-live"
-  container_spec_gcs_path = "${google_storage_bucket.staging.url}/${google_storage_bucket_object.template["live"].name}"
+  container_spec_gcs_path = "${google_storage_bucket.data["staging"].url}/${google_storage_bucket_object.template["live"].name}"
   on_delete               = "drain"
   service_account_email   = google_service_account.job["live"].email
   subnetwork              = google_compute_subnetwork.jobs.self_link

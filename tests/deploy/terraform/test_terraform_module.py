@@ -29,6 +29,21 @@ PLANTED = {
     "an unknown block": ("dead_letter_policy {", "deadletter_policy {", "no argument deadletter_policy"),
     "an unknown argument of a block": ("max_delivery_attempts", "max_attempts", "no argument max_attempts"),
     "an unknown argument of a block in a block": ("storage_class =", "class =", "no argument class"),
+    "an unknown argument of a block for each": ("matches_prefix             =", "prefix =", "no argument prefix"),
+    "an unknown block for each": ('dynamic "lifecycle_rule"', 'dynamic "lifecycle_rules"', "no argument lifecycle_"),
+    "an unknown argument of for each": (
+        "for_each = local.lifecycles",
+        "foreach = local.lifecycles",
+        "no argument foreach",
+    ),
+    "an unknown argument of Terraform's own": ("prevent_destroy", "prevent_destruction", "no argument prevent_dest"),
+    "an unknown argument of a variable": ("  default     = null", "  otherwise   = null", "no argument otherwise"),
+    "an unknown argument of an output": (
+        "  value       = local.home",
+        "  values      = local.home",
+        "no argument values",
+    ),
+    "a field of a variable that there isn't": ("var.live.max_workers", "var.live.most_workers", "has no most_workers"),
     "a required argument that is missing": ("  role_id ", "  # role_id ", "role_id is missing"),
     "an unknown type": ('"google_pubsub_topic" "events"', '"google_pubsub_topics" "events"', "no provider's schema"),
     "a variable that isn't declared": ("var.subnet_range", "var.subnet", "var.subnet is declared nowhere"),
@@ -96,6 +111,12 @@ def _each(module: Any, of: str) -> dict[str, Any]:
     }
 
 
+def _rules(module: Any) -> dict[str, list[dict[str, Any]]]:
+    """What becomes of what lies in each bucket."""
+    (found,) = (block["lifecycles"][0] for block in module.of("locals") if "lifecycles" in block)
+    return {name: rules for name, rules in found.items() if not name.startswith("__")}
+
+
 LIFE: dict[str, Callable[[Any], bool]] = {
     "messages that nobody takes end in another topic": lambda m: (
         _each(m, "google_pubsub_subscription")["live"]["dead_letter_policy"][0]["max_delivery_attempts"] == [100]
@@ -104,10 +125,9 @@ LIFE: dict[str, Callable[[Any], bool]] = {
         body["expiration_policy"] == [{"ttl": [""]}] for body in _each(m, "google_pubsub_subscription").values()
     ),
     "nothing current of the home is deleted": lambda m: all(
-        rule["condition"][0].get("with_state") == ["ARCHIVED"]
-        for rule in _each(m, "google_storage_bucket")["home"]["lifecycle_rule"]
-        if rule["action"][0]["type"] == ["Delete"]
+        rule["condition"].get("with_state") == "ARCHIVED" for rule in _rules(m)["home"] if rule["type"] == "Delete"
     ),
+    "home and staging have rules of their own": lambda m: _rules(m).keys() == {"home", "staging"},
     "a live job is drained, never cancelled": lambda m: (
         _each(m, "google_dataflow_flex_template_job")["live"]["on_delete"] == ["drain"]
     ),

@@ -15,7 +15,22 @@ __all__ = ["Module", "files_of", "parsed", "wrong_in"]
 
 _PARSE: Final = "import hcl2,json,sys; print(json.dumps([hcl2.loads(t) for t in json.load(sys.stdin)]))"
 _META: Final = {"count", "depends_on", "for_each", "provider"}
-_META_BLOCKS: Final = {"lifecycle", "timeouts"}
+_LIFECYCLE: Final = {
+    *("create_before_destroy", "ignore_changes", "postcondition", "precondition", "prevent_destroy"),
+    "replace_triggered_by",
+}
+_META_BLOCKS: Final[Mapping[str, set[str]]] = {
+    "lifecycle": _LIFECYCLE,
+    "timeouts": {"create", "delete", "read", "update"},
+}
+_OWN: Final[Mapping[str, set[str]]] = {
+    "variable": {"default", "description", "ephemeral", "nullable", "sensitive", "type", "validation"},
+    "output": {"depends_on", "description", "ephemeral", "precondition", "sensitive", "value"},
+    "terraform": {"backend", "required_providers", "required_version"},
+    "provider": {"alias", "default_labels", "project", "region", "user_project_override"},
+}
+"""What Terraform's own blocks take, of that which a module has."""
+_DYNAMIC: Final = {"content", "for_each", "iterator", "labels"}
 _REFERENCE: Final = re.compile(r"(?<![\w.\"-])((?:data\.|ephemeral\.)?[a-z]\w*)\.(\w+)((?:\[[^\]]*\])?)(?:\.(\w+))?")
 
 
@@ -45,7 +60,30 @@ def files_of(folder: Path) -> dict[str, str]:
 
 def wrong_in(module: Module, schema: Mapping[str, Any]) -> list[str]:
     """What is wrong, a line each."""
-    return [*_wrong_arguments(module, schema["blocks"]), *_wrong_references(module, schema["blocks"])]
+    types = schema["blocks"]
+    return [*_wrong_own(module), *_wrong_arguments(module, types), *_wrong_references(module, types)]
+
+
+def _wrong_own(module: Module) -> Iterator[str]:
+    """Of blocks that are no provider's, and of fields of variables that are objects."""
+    for kind, known in _OWN.items():
+        for block in module.of(kind):
+            bodies = {"": block} if kind == "terraform" else block
+            for name, body in bodies.items():
+                given = {each for each in body if not each.startswith("__")}
+                yield from (f"{kind}.{name}: there is no argument {each}" for each in sorted(given - known))
+    fields = {name: _fields_of(body) for block in module.of("variable") for name, body in block.items()}
+    for file, text in module.texts.items():
+        for of, name, _, attribute in _REFERENCE.findall(_code_of(text)):
+            known = fields.get(name, set()) if of == "var" else set()
+            if known and attribute and attribute not in known:
+                yield f"{file}: var.{name} has no {attribute}"
+
+
+def _fields_of(variable: Mapping[str, Any]) -> set[str]:
+    """The fields of a variable that is an object; none of another type."""
+    (kind,) = variable.get("type", [""])
+    return set(re.findall(r"'(\w+)': ", kind)) if kind.startswith("${object(") else set()
 
 
 def _wrong_arguments(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
@@ -61,19 +99,30 @@ def _wrong_arguments(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _wrong_body(
-    where: str, body: Mapping[str, Any], own: Mapping[str, Any], more: set[str], blocks: set[str]
+    where: str, body: Mapping[str, Any], own: Mapping[str, Any], more: set[str], blocks: Mapping[str, set[str]]
 ) -> Iterator[str]:
     given = {name for name in body if not name.startswith("__")}
-    dynamic = {name: one["content"] for each in body.get("dynamic", ()) for name, one in each.items()}
-    for name in sorted(given - {"dynamic"} - more - blocks - set(own["attributes"]) - set(own["blocks"])):
+    dynamic = {name: one for each in body.get("dynamic", ()) for name, one in each.items()}
+    for name in sorted(given - {"dynamic"} - more - set(blocks) - set(own["attributes"]) - set(own["blocks"])):
         yield f"{where}: there is no argument {name}"
+    for name in sorted(given & set(blocks)):
+        unknown = {each for part in body[name] for each in part if not each.startswith("__")} - blocks[name]
+        yield from (f"{where}.{name}: there is no argument {each}" for each in sorted(unknown))
+    for name, one in dynamic.items():
+        unknown = {each for each in one if not each.startswith("__")} - _DYNAMIC
+        yield from (f"{where}.{name}: there is no argument {each}" for each in sorted(unknown))
+        if name not in own["blocks"]:
+            yield f"{where}: there is no argument {name}"
+            continue
+        for part in one["content"]:
+            yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], set(), {})
     required = {name for name, needed in own["attributes"].items() if needed}
     required |= {name for name, block in own["blocks"].items() if block["required"]}
     for name in sorted(required - given - set(dynamic)):
         yield f"{where}: {name} is missing"
     for name in sorted(given & set(own["blocks"])):
         for part in body[name]:
-            yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], set(), set())
+            yield from _wrong_body(f"{where}.{name}", part, own["blocks"][name], set(), {})
 
 
 def _wrong_references(module: Module, types: Mapping[str, Any]) -> Iterator[str]:
