@@ -49,12 +49,16 @@ def encode_states(measures: Measures, block: pa.RecordBatch) -> list[bytes]:
     return encoded
 
 
-def decode_states(measures: Measures, rows: Sequence[bytes], place: str) -> list[pa.Array]:
-    """One array of states per measure. Raises StoreError naming `place` for damaged rows."""
+def decode_states(
+    measures: Measures, rows: Sequence[bytes], place: str, wanted: Measures | None = None
+) -> list[pa.Array]:
+    """One array of states per measure, or per wanted one. Raises StoreError naming `place` for damaged rows."""
+    names = {name for name, _ in (measures if wanted is None else wanted)}
+    places = [at for at, (name, _) in enumerate(measures) if name in names]
     if not rows:
-        return [pa.array([], measure.state_type) for _, measure in measures]
+        return [pa.array([], measures[at][1].state_type) for at in places]
     try:
-        return decode_rows([measure for _, measure in measures], pa.array(rows, pa.binary()))
+        return decode_rows([measure for _, measure in measures], pa.array(rows, pa.binary()), places)
     except ValueError as error:
         detail = (str(error).splitlines() or ["unreadable"])[0]
         raise StoreError(f"states of {place} are damaged: {detail}") from error

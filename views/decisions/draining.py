@@ -19,7 +19,7 @@ from tandem.schemas.rules.compiled import CompiledRule, compile_rules, inhibitin
 from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.choosing import Chosen, choose_windows, dependents, forget_waiting
 from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, reported_windows, stored_episodes
-from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_window
+from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_windows
 from tandem.views.decisions.partial import all_is_partial, is_partial
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
 from tandem.views.decisions.sending.groups import send_groups
@@ -125,8 +125,7 @@ class Decider:
         for window in dependents(rule, chosen.changed, last):
             if first is None or window[0] >= first:
                 chosen.add(window, None)
-        place = (connection, scope, self._compiled, rule, self._usual)
-        found = [judge_window(*place, window, keys) for window, keys in sorted(chosen.cells.items())]
+        found = judge_windows(connection, scope, self._compiled, rule, self._usual, chosen.cells)
         if rule.rule.partial == "judge":
             return found
         return [
@@ -182,15 +181,16 @@ class Decider:
     ) -> dict[tuple[str, int], Mapping[str, Any]]:
         """Of each change what the verdicts were made of that it is told with."""
         by_start = {window.start: window for window in judged}
-        found: dict[tuple[str, int], Mapping[str, Any]] = {}
-        for key, at in [(each.key, at) for each in changes for at in reported_windows(each)]:
-            known = by_start.get(at)
-            if known is None or key not in known.places:
+        told = [(each.key, at) for each in changes for at in reported_windows(each)]
+        others: dict[tuple[int, int], set[str] | None] = {}
+        for key, at in told:
+            if at not in by_start or key not in by_start[at].places:
                 window = window_starting_at(rule.rule.window, at)
                 assert window is not None
-                known = judge_window(connection, scope, self._compiled, rule, self._usual, window, {key})
-            found[key, at] = known.receipt(key)
-        return found
+                others[window] = (others.get(window) or set()) | {key}
+        again = judge_windows(connection, scope, self._compiled, rule, self._usual, others)
+        made_of = {(key, window.start): window for window in again for key in others[window.start, window.end] or ()}
+        return {(key, at): (made_of.get((key, at)) or by_start[at]).receipt(key) for key, at in told}
 
     def _write(self, rule: CompiledRule, seen: _Seen, now: int) -> int | None:
         """Write a pass, unless something else is served by now, or somebody else has written of the rule."""

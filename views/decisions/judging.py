@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,14 +19,14 @@ from tandem.schemas.rules.automaton import Codes, Verdict
 from tandem.schemas.rules.baselines import usual_of
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.judging import floats_of, judged
-from tandem.schemas.rules.result_columns import result_columns
+from tandem.schemas.rules.result_columns import narrowed, result_columns
 from tandem.schemas.rules.seasons import reference_starts
 from tandem.views.answers.merging import decode_states, merged_states
 from tandem.views.answers.reading.rows import TileRow, span_rows, tile_rows
 from tandem.views.answers.reading.scope import Scope
 from tandem.views.decisions.windows import window_starting_at
 
-__all__ = ["Cells", "JudgedWindow", "UsualAnswers", "judge_window"]
+__all__ = ["Cells", "JudgedWindow", "UsualAnswers", "judge_windows"]
 
 Cells = Mapping[tuple[int, int], "set[str] | None"]
 """By window the keys that are to be judged; None: all."""
@@ -33,6 +34,8 @@ Cells = Mapping[tuple[int, int], "set[str] | None"]
 _MOST_BY_KEY: Final = 64
 """Keys that are read one by one; more are found by reading all."""
 _MOST_WINDOWS: Final = 4_096
+_MOST_AT_ONCE: Final = 64
+"""Windows side by side whose rows are read together."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +95,30 @@ class UsualAnswers:
         fields: Sequence[pa.Field],
     ) -> _Answers:
         """The results that are wanted of all keys of a window."""
+        self.read(connection, scope, compiled, [window], fields)
+        place = (*window, tuple(field.name for field in fields))
+        self._kept.move_to_end(place)
+        return self._kept[place]
+
+    def read(
+        self,
+        connection: sa.Connection,
+        scope: Scope,
+        compiled: CompiledDefinition,
+        windows: Iterable[tuple[int, int]],
+        fields: Sequence[pa.Field],
+    ) -> None:
+        """Read what isn't known yet of some windows, those that lie side by side at once."""
         if self._of != scope.batch_ordinal:
             self._kept.clear()
             self._alerting.clear()
             self._of = scope.batch_ordinal
-        place = (*window, tuple(field.name for field in fields))
-        if place not in self._kept:
-            batch = replace(scope, live_id=None, live_run=None)
-            self._kept[place] = _answers(compiled, span_rows(connection, batch, *window), fields)
+        names, batch = tuple(field.name for field in fields), replace(scope, live_id=None, live_run=None)
+        unknown = [window for window in windows if (*window, names) not in self._kept]
+        for window, rows in _rows_by_window(connection, batch, unknown):
+            self._kept[*window, names] = _answers(compiled, rows, fields)
             if len(self._kept) > _MOST_WINDOWS:
                 self._kept.popitem(last=False)
-        self._kept.move_to_end(place)
-        return self._kept[place]
 
     def alerting(
         self,
@@ -129,31 +144,84 @@ class UsualAnswers:
         return self._alerting[place]
 
 
-def judge_window(
+def judge_windows(
     connection: sa.Connection,
     scope: Scope,
     compiled: CompiledDefinition,
     rule: CompiledRule,
     usual: UsualAnswers,
-    window: tuple[int, int],
-    keys: set[str] | None,
-) -> JudgedWindow:
-    """The verdicts of some keys, or of all that have events; keys without events have none."""
-    found = _answers(compiled, _rows(connection, scope, window, keys), rule.reported_results)
-    if keys is not None:
-        found = _only(found, keys)
-    columns, compared = dict(found.columns), tuple[int, ...]()
-    if rule.reported_baselines:
-        compared = _references(rule, window)
-        columns |= _baselines(connection, scope, compiled, rule, usual, found, compared)
-    codes = judged(rule, columns, found.events)
-    return JudgedWindow(*window, found.places, codes, found.events, found.live_events, columns, compared)
+    cells: Cells,
+) -> list[JudgedWindow]:
+    """The verdicts of some keys of each window, or of all that have events, in the windows' order; keys without events
+    have none.
+    """
+    few = {window: keys for window, keys in cells.items() if keys is not None and len(keys) <= _MOST_BY_KEY}
+    rows: dict[tuple[int, int], Sequence[TileRow]]
+    rows = {window: _rows_of_keys(connection, scope, window, keys) for window, keys in few.items()}
+    rows |= _rows_by_window(connection, scope, [window for window in cells if window not in few])
+    _read_usual(connection, scope, compiled, rule, usual, list(cells))
+    found = list[JudgedWindow]()
+    for window in sorted(cells):
+        answers = _answers(compiled, rows[window], rule.reported_results)
+        if (keys := cells[window]) is not None:
+            answers = _only(answers, keys)
+        columns, compared = dict(answers.columns), tuple[int, ...]()
+        if rule.reported_baselines:
+            compared = _references(rule, window)
+            columns |= _baselines(connection, scope, compiled, rule, usual, answers, compared)
+        codes = judged(rule, columns, answers.events)
+        counts = (answers.events, answers.live_events)
+        found.append(JudgedWindow(*window, answers.places, codes, *counts, columns, compared))
+    return found
 
 
-def _rows(connection: sa.Connection, scope: Scope, window: tuple[int, int], keys: set[str] | None) -> Sequence[TileRow]:
-    if keys is None or len(keys) > _MOST_BY_KEY:
-        return span_rows(connection, scope, *window)
+def _rows_of_keys(
+    connection: sa.Connection, scope: Scope, window: tuple[int, int], keys: Iterable[str]
+) -> list[TileRow]:
     return [row for key in sorted(keys) for row in tile_rows(connection, scope, key, *window)]
+
+
+def _rows_by_window(
+    connection: sa.Connection, scope: Scope, windows: Iterable[tuple[int, int]]
+) -> Iterator[tuple[tuple[int, int], Sequence[TileRow]]]:
+    """All rows of each window. Those of windows side by side are read at once."""
+    for together in _side_by_side(windows):
+        rows = span_rows(connection, scope, together[0][0], max(end for _, end in together))
+        rows.sort(key=lambda row: row.tile)
+        tiles = [row.tile for row in rows]
+        for start, end in together:
+            yield (start, end), rows[bisect_left(tiles, start) : bisect_left(tiles, end)]
+
+
+def _side_by_side(windows: Iterable[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    found = list[list[tuple[int, int]]]()
+    for window in sorted(set(windows)):
+        if found and len(found[-1]) < _MOST_AT_ONCE and window[0] <= found[-1][-1][1]:
+            found[-1].append(window)
+        else:
+            found.append([window])
+    return found
+
+
+def _read_usual(
+    connection: sa.Connection,
+    scope: Scope,
+    compiled: CompiledDefinition,
+    rule: CompiledRule,
+    usual: UsualAnswers,
+    windows: Sequence[tuple[int, int]],
+) -> None:
+    """Have at hand what windows are compared with."""
+    if not rule.reported_baselines:
+        return
+    compared = _compared_with(rule, windows)
+    usual.read(connection, scope, compiled, compared, _baseline_fields(rule))
+    if rule.rule.baseline.without_alerts:
+        first = rule.first_pass
+        usual.read(connection, scope, compiled, compared, first.reported_results)
+        if first.reported_baselines:
+            before = _compared_with(first, sorted(compared))
+            usual.read(connection, scope, compiled, before, _baseline_fields(first))
 
 
 def _answers(compiled: CompiledDefinition, rows: Sequence[TileRow], fields: Sequence[pa.Field]) -> _Answers:
@@ -163,9 +231,11 @@ def _answers(compiled: CompiledDefinition, rows: Sequence[TileRow], fields: Sequ
     events, live = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)
     np.add.at(events, groups, np.fromiter((row.events for row in rows), np.int64, len(rows)))
     np.add.at(live, groups, np.fromiter((row.events if row.generation else 0 for row in rows), np.int64, len(rows)))
-    states = decode_states(compiled.measures, [row.states for row in rows], compiled.definition.name)
-    merged = merged_states(compiled.measures, states, groups, len(places))
-    return _Answers(places, events, live, result_columns(compiled, merged, events, fields))
+    needed = narrowed(compiled, fields)
+    stored = [row.states for row in rows]
+    states = decode_states(compiled.measures, stored, compiled.definition.name, needed.measures)
+    merged = merged_states(needed.measures, states, groups, len(places))
+    return _Answers(places, events, live, result_columns(needed, merged, events, fields))
 
 
 def _only(found: _Answers, keys: set[str]) -> _Answers:
@@ -183,6 +253,17 @@ def _references(rule: CompiledRule, window: tuple[int, int]) -> tuple[int, ...]:
     return tuple(start for start in starts if window_starting_at(rule.rule.window, start) is not None)
 
 
+def _compared_with(rule: CompiledRule, windows: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    starts = np.unique(reference_starts(rule.rule.baseline, rule.rule.window, windows)).tolist()
+    found = (window_starting_at(rule.rule.window, start) for start in starts)
+    return {window for window in found if window is not None}
+
+
+def _baseline_fields(rule: CompiledRule) -> list[pa.Field]:
+    wanted = {column.measure for column in rule.reported_baselines}
+    return [field for field in rule.reported_results if field.name in wanted]
+
+
 def _baselines(
     connection: sa.Connection,
     scope: Scope,
@@ -192,8 +273,8 @@ def _baselines(
     found: _Answers,
     compared: Sequence[int],
 ) -> dict[str, pa.Array]:
-    wanted = {column.measure for column in rule.reported_baselines}
-    fields = [field for field in rule.reported_results if field.name in wanted]
+    fields = _baseline_fields(rule)
+    wanted = [field.name for field in fields]
     values = {name: np.full((len(found.places), rule.rule.baseline.periods), np.nan) for name in wanted}
     for period, start in enumerate(compared):
         window = window_starting_at(rule.rule.window, start)

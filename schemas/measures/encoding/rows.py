@@ -6,7 +6,7 @@ and its bytes (`Measure.encode`). Equal states have equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -43,9 +43,9 @@ def _repeated(values: np.ndarray[tuple[int], np.dtype[np.unsignedinteger]]) -> p
     return binary_array(np.arange(len(values) + 1) * values.itemsize, pa.py_buffer(values))
 
 
-def decode_rows(measures: Sequence[Measure], rows: pa.Array) -> list[pa.Array]:
-    """The states of each measure. Raises ValueError for another version, or bytes that these measures
-    didn't write.
+def decode_rows(measures: Sequence[Measure], rows: pa.Array, wanted: Collection[int] | None = None) -> list[pa.Array]:
+    """The states of each measure, or of those at the places that are wanted. Raises ValueError for another version, or
+    bytes that these measures didn't write.
     """
     offsets, raw = binary_parts(rows)
     at, ends = offsets[:-1], offsets[1:]
@@ -56,15 +56,16 @@ def decode_rows(measures: Sequence[Measure], rows: pa.Array) -> list[pa.Array]:
         raise ValueError(f"a row of states has version {raw[at][wrong][0]}; this program reads version {ROW_VERSION}")
     at = at + 1
     columns = []
-    for measure in measures:
+    for place, measure in enumerate(measures):
         if (at + 4 > ends).any():
             raise ValueError(f"a row of states ends before measure {measure.kind}")
         lengths = gather(raw, at, np.full(len(at), 4)).view("<u4").astype(np.int64)
         at = at + 4
         if (lengths > ends - at).any():
             raise ValueError(f"a row of states is cut off within measure {measure.kind}")
-        data = pa.py_buffer(gather(raw, at, lengths))
-        columns.append(measure.decode(binary_array(offsets_of(lengths), data)))
+        if wanted is None or place in wanted:
+            data = pa.py_buffer(gather(raw, at, lengths))
+            columns.append(measure.decode(binary_array(offsets_of(lengths), data)))
         at = at + lengths
     if (at != ends).any():
         raise ValueError(f"a row of states holds more than {len(measures)} measures")

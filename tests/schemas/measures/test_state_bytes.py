@@ -238,6 +238,8 @@ def test_rows_round_trip() -> None:
     sliced = decode_rows(MEASURES, rows.slice(1, 2))
     assert all(left.equals(right.slice(1, 2)) for left, right in zip(sliced, states, strict=True))
     assert [len(column) for column in decode_rows(MEASURES, rows.slice(0, 0))] == [0, 0, 0]
+    some = decode_rows(MEASURES, rows, (0, 2))
+    assert [left.equals(right) for left, right in zip(some, (states[0], states[2]), strict=True)] == [True] * 2
 
 
 @pytest.mark.parametrize(
