@@ -154,6 +154,11 @@ def _read_binary(key: str, plan: list[_Column], revision: Revision, payloads: li
 
 def _read_json(key: str, plan: list[_Column], revision: Revision, payloads: list[bytes]) -> Parsed:
     written = {column.writer.name: column.writer for column in plan if column.writer is not None}
+    unions = [column.field.name for column in plan if column.writer is None and _is_union(column.written)]
+    if unions:
+        why = f"field '{unions[0]}' is a union of several types there, which is read from Avro's binary encoding only"
+        reason = f"schema revision {revision.id}: {why}"
+        return _all_dead([column.field for column in plan], len(payloads), reason)
     found, faults = json_values(key, list(written), payloads)
     values = dict(zip(written, found, strict=True))
     rows = _good(len(payloads), faults)
@@ -169,6 +174,10 @@ def _read_json(key: str, plan: list[_Column], revision: Revision, payloads: list
             arrays[field.name] = pa.nulls(len(rows), field.arrow)  # the writer's type is null
     reasons = {row: (stage, f"schema revision {revision.id}: {why}") for row, (stage, why) in faults.items()}
     return Parsed(arrays, rows, verdicts, reasons)
+
+
+def _is_union(written: Type | None) -> bool:
+    return written is not None and written.kind == "union"
 
 
 def _good(size: int, faults: Mapping[int, Any]) -> Rows:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tandem.formats.avro.conversions import from_wire, known_symbols, texts
 from tandem.formats.avro.types import MISSING, SourceField, Type
-from tandem.formats.dead_letters.verdicts import Verdicts
+from tandem.formats.dead_letters.verdicts import VALIDATE, Verdicts
 from tandem.formats.json.fields import column_of, default_of
 from tandem.formats.values.typed import column_of_typed, is_read_as_text, without_markers
 from tandem.schemas.avro.compatibility import PROMOTIONS
@@ -36,6 +36,8 @@ _OPAQUE: Final = ("bytes", "fixed")
 _PLAIN: Final = {
     "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
 }  # fmt: skip
+_REFUSED: Final = "refused"
+"""The kind of a union's branch whose values can't be read as the field."""
 _TIMESTAMPS: Final = ("timestamp-", "local-timestamp-")
 
 
@@ -82,7 +84,25 @@ def resolve(place: str, record: Type, field: SourceField) -> Type | None:
         return None
     for at in path:
         record = record.value.parts[at]
-    written, wanted = record.value, field.type.value
+    return _resolve_union(place, record, field) if record.kind == "union" else _resolve_one(place, record.value, field)
+
+
+def _resolve_union(place: str, written: Type, field: SourceField) -> Type:
+    """The union with the type that each branch is read as; values of branches that don't fit are refused one by one."""
+    parts: list[Type] = []
+    for branch in written.parts:
+        try:
+            parts.append(branch if branch.kind == "null" else _resolve_one(place, branch, field))
+        except SchemaError:
+            parts.append(Type(_REFUSED, name=str(branch)))
+    if {part.kind for part in parts} - {"null"} == {_REFUSED}:
+        branches = " or ".join(map(str, written.parts))
+        raise SchemaError(f"{place}: field '{field.name}' is {branches}; the source's schema has {field.type.value}")
+    return replace(written, parts=tuple(parts))
+
+
+def _resolve_one(place: str, written: Type, field: SourceField) -> Type:
+    wanted = field.type.value
     if written.kind == "null" and field.nullable:
         return written
     if (arrow := _PLAIN.get(written.kind)) is not None and not written.logical and is_read_as_text(arrow, field):
@@ -138,9 +158,26 @@ def from_written(column: pa.Array, written: Type, field: SourceField, verdicts: 
     """A column of the wire schema in the field's Arrow type; `written` is what `resolve` said."""
     if written.kind == "null":
         return pa.nulls(len(column), field.arrow)
+    if written.kind == "union":
+        return _from_union(column, written, field, verdicts)
     if written.kind in _PLAIN and not written.logical and is_read_as_text(column.type, field):
         return column_of_typed(column, field, verdicts)
     return from_wire(without_markers(column, field), written, field, verdicts)
+
+
+def _from_union(column: pa.Array, written: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
+    """Each value by its own branch; marks the rows of branches that can't be read as the field."""
+    found = pa.nulls(len(column), field.arrow)
+    for at, branch in enumerate(written.parts):
+        here = pc.equal(column.type_codes, column.type.type_codes[at])
+        if branch.kind == _REFUSED:
+            reason = f"'{field.name}': {branch.name}, which is not {field.type.value}"
+            verdicts.mark(here.to_numpy(zero_copy_only=False), VALIDATE, reason)
+        elif branch.kind != "null":
+            values = column.field(at).field(0)
+            values = pc.if_else(here, values, pa.scalar(None, values.type))
+            found = pc.coalesce(found, from_written(values, branch, field, verdicts))
+    return found
 
 
 def from_json(values: list[Any], writer: SourceField, field: SourceField, verdicts: Verdicts) -> pa.Array:

@@ -28,6 +28,19 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OTHERS: Final = (
+    (b"\x1f\x8b", "packed with gzip, and its name doesn't say so: give it an ending such as .jsonl.gz or .csv.gz"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd, and its name doesn't say so: give it an ending such as .jsonl.zst"),
+    (b"BZh91AY&SY", "packed with bzip2, and its name doesn't say so: give it an ending such as .jsonl.bz2"),
+    (b"\xfd7zXZ\0", "packed with xz, which isn't read: pack it with gzip, bzip2 or zstd"),
+    (b"\x04\x22\x4d\x18", "packed with lz4, which isn't read: pack it with gzip, bzip2 or zstd"),
+    (b"PK\x03\x04", "a ZIP archive, as spreadsheets are too: take out of it, or export as CSV, what is to be read"),
+    (b"PAR1\x15", "a Parquet file: give it the ending .parquet"),
+    (b"Obj\x01", "an Avro container: give it the ending .avro"),
+    (b"ARROW1\0", "an Arrow file, which isn't read: write it as Parquet"),
+    (b"SQLite format 3\0", "a database of SQLite, which isn't read: export what is to be read"),
+)
+"""How files begin that aren't text, though their names say so, and what is to be done with them."""
 _BAD: Final = "tandem.no-text"
 
 
@@ -80,7 +93,8 @@ def _unpacked(ref: FileRef, file: IO[bytes]) -> Iterator[Any]:
     except EOFError:
         raise SourceFileError(f"{ref.path}: cut short: the gzip stream has no end") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise SourceFileError(f"{ref.path}: damaged gzip stream: {error}") from None
+        hint = "; if it isn't packed, take .gz off its name" if isinstance(error, gzip.BadGzipFile) else ""
+        raise SourceFileError(f"{ref.path}: damaged gzip stream: {error}{hint}") from None
     except OSError as error:
         raise _of_arrow(ref, one_line(error)) from None
 
@@ -97,7 +111,11 @@ def _of_arrow(ref: FileRef, message: str) -> SourceFileError:
 
 
 def _check(ref: FileRef, head: bytes, encoding: str) -> None:
-    """Raise SourceFileError for text whose first bytes show that it isn't in the encoding."""
+    """Raise SourceFileError for what isn't text, or isn't in the encoding, as its first bytes show."""
+    other = next((what for mark, what in _OTHERS if head.startswith(mark)), None)
+    if other is not None:
+        inside = f"what is packed in it with {ref.compression} is" if ref.compression else "is"
+        raise SourceFileError(f"{ref.path}: {inside} {other}")
     if encoding == UTF_8:
         found = next((name for mark, name in _MARKS if head.startswith(mark)), None) or _without_mark(head)
         if found is not None:

@@ -72,7 +72,7 @@ def test_any_type_is_read_or_refused_in_one_line(kit: Any, tmp_path: Path, kind:
         write(tmp_path / "x.avro", written, values, kit.now)
         said, outcomes = "", list[tuple[str, Any]]()
         try:
-            outcomes = Ways(kit, tmp_path, TYPES[kind])._file("x.avro", len(values))
+            outcomes = Ways(kit, tmp_path, TYPES[kind]).file("x.avro", len(values))
         except TandemError as error:
             said = str(error)
         if said:

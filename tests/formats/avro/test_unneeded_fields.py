@@ -259,7 +259,7 @@ REFUSED: dict[str, tuple[Any, Any]] = {
     "a date as a time": ({"type": "int", "logicalType": "date"}, MICROS),
     "a local time as a time": ({"type": "long", "logicalType": "local-timestamp-micros"}, MICROS),
     "digits as a text": ({"type": "bytes", "logicalType": "decimal", "precision": 5}, "string"),
-    "a union of three": (["null", "long", "string"], "string"),
+    "a union of three, none of which fits": (["null", "long", "boolean"], "string"),
 }
 
 

@@ -233,3 +233,28 @@ def test_arrow_unpacks_as_the_library_does(tmp_path: Path) -> None:
         pa.CompressedInputStream(pa.BufferReader(PACK["zst"](b"x" * 9000)[:-2]), "zstd") as file,
     ):
         file.read()
+
+
+OTHERS = {
+    "gzip": (gzip.compress(b"{}"), "packed with gzip.* an ending such as .jsonl.gz"),
+    "bzip2": (bz2.compress(b"{}"), "packed with bzip2.* .jsonl.bz2"),
+    "zstd": (pa.compress(b"{}" * 99, "zstd", asbytes=True), "packed with zstd.* .jsonl.zst"),
+    "lz4": (pa.compress(b"{}" * 99, "lz4", asbytes=True), "packed with lz4, which isn't read"),
+    "xz": (lzma.compress(b"{}"), "packed with xz, which isn't read"),
+    "a spreadsheet": (b"PK\x03\x04\x14\0", "a ZIP archive"),
+    "Avro": (b"Obj\x01\x04\x14avro.codec", "an Avro container: give it the ending .avro"),
+    "Parquet": (b"PAR1\x15\x04\x15", "a Parquet file: give it the ending .parquet"),
+}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "tsv", "jsonl.gz", "csv.bz2"])
+@pytest.mark.parametrize("content", OTHERS)
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "utf-16"])
+def test_what_is_no_text_is_named(kit: Any, tmp_path: Path, ending: str, content: str, encoding: str) -> None:
+    """Not a dead letter a line."""
+    data, problem = OTHERS[content]
+    path = tmp_path / f"e.{ending}"
+    packed = {"gz": gzip.compress, "bz2": bz2.compress}.get(ending.rpartition(".")[2], bytes)
+    path.write_bytes(packed(data))
+    with pytest.raises(SourceFileError, match=f"e.{ending}: .*{problem}"):
+        kit.read(path, encoding=encoding)

@@ -62,7 +62,7 @@ class Ways:
         writer.writerow(["id", "time", "x"])
         writer.writerows([at, self.kit.now, text] for at, text in enumerate(texts))
         (self.folder / "x.csv").write_text(out.getvalue(), newline="")
-        return self._file("x.csv", len(texts))
+        return self.file("x.csv", len(texts))
 
     def json_tokens(self, tokens: list[str]) -> dict[str, list[Outcome]]:
         lines = [f'{{"id":{at},"time":{self.kit.now},"x":{token}}}'.encode() for at, token in enumerate(tokens)]
@@ -70,7 +70,7 @@ class Ways:
         alone = [self.messages([line])[0] for line in lines]
         many = [[*lines[at : at + 1], *([line] * 40)] for at, line in enumerate(lines)]
         return {
-            "JSON Lines": self._file("x.jsonl", len(lines)),
+            "JSON Lines": self.file("x.jsonl", len(lines)),
             "JSON messages": self.messages(lines),
             "a JSON message": alone,
             "a JSON message among many": [self.messages(batch)[0] for batch in many],
@@ -87,13 +87,13 @@ class Ways:
         """In files whose column has another type than the source's schema may have."""
         rows = [{"id": at, "time": self.kit.now, "x": value} for at, value in enumerate(values)]
         self.kit.avro_file(self.folder / "x.avro", rows, schema_of(avro))
-        return {"an Avro file": self._file("x.avro", len(rows)), "a Parquet file": self.parquet(values, parquet)}
+        return {"an Avro file": self.file("x.avro", len(rows)), "a Parquet file": self.parquet(values, parquet)}
 
     def parquet(self, values: list[Any], kind: pa.DataType) -> list[Outcome]:
         times = pa.array([self.kit.now] * len(values), pa.int64())
         table = pa.table({"id": range(len(values)), "time": times, "x": pa.array(values, kind)})
         pq.write_table(table, self.folder / "x.parquet")
-        return self._file("x.parquet", len(values))
+        return self.file("x.parquet", len(values))
 
     def numbers(self, numbers: list[int], parquet: pa.DataType) -> dict[str, list[Outcome]]:
         rows = [{"id": at, "time": self.kit.now, "x": number} for at, number in enumerate(numbers)]
@@ -111,11 +111,11 @@ class Ways:
             "CSV": self.csv([str(number) for number in numbers]),
             **self.json_tokens([str(number) for number in numbers]),
             "Avro messages": self.messages(messages, format="avro"),
-            "an Avro file": self._file("x.avro", len(rows)),
-            "a Parquet file": self._file("x.parquet", len(rows)),
+            "an Avro file": self.file("x.avro", len(rows)),
+            "a Parquet file": self.file("x.parquet", len(rows)),
         }
 
-    def _file(self, name: str, size: int) -> list[Outcome]:
+    def file(self, name: str, size: int) -> list[Outcome]:
         table, dead = self.kit.read(self.folder / name, ("id", "x"), **self.options)
         return _outcomes(table, dead, size)
 
