@@ -26,9 +26,9 @@ __all__ = ["clock_times_of_text", "dates_of_text", "local_times", "timestamps_of
 
 _DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _CLOCK: Final = r"^[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?$"
-_ZONED: Final = r"[Tt ][0-9:.]*([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_LOCAL: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]+)?$"
-_ODD: Final = r"\.[0-9]{7}|[tz]"
+_ZONED: Final = r"[Tt ][0-9:.,]*([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_LOCAL: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.,]+)?$"
+_ODD: Final = r"[.,][0-9]{7}|[tz]|:[0-9]{2},[0-9]"
 _UTC, _NAIVE = pa.timestamp("us", "UTC"), pa.timestamp("us")
 _NUMBER: Final = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?$"
 _PLACES: Final = {"seconds": 6, "millis": 3, "micros": 0, "nanos": -3}
@@ -103,13 +103,14 @@ def _iso(text: pa.Array, field: SourceField, verdicts: Verdicts) -> tuple[pa.Arr
 
 
 def _cast_times(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """The texts cast, and where that failed; small letters and long fractions are written as Arrow wants them."""
+    """The texts cast, and where that failed; small letters, commas, long fractions are written as Arrow wants them."""
     try:
         return text.cast(target), pa.repeat(False, len(text))
     except pa.ArrowInvalid:
         pass
     if pc.any(pc.match_substring_regex(text, _ODD)).as_py():
-        text = pc.replace_substring_regex(pc.utf8_upper(text), r"(\.[0-9]{6})[0-9]+", r"\1")
+        text = pc.replace_substring_regex(pc.utf8_upper(text), r"(:[0-9]{2}),([0-9])", r"\1.\2")
+        text = pc.replace_substring_regex(text, r"(\.[0-9]{6})[0-9]+", r"\1")
     return cast_where(text, target)
 
 
