@@ -13,6 +13,7 @@ from tandem.pipelines.delivery.encoding import Encoder
 from tandem.pipelines.delivery.result_files import FileWriter
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
+from tandem.schemas.privacy.printable import escaped_json
 from tandem.views.outbox.messages import Message
 
 __all__ = ["WRITERS", "LogWriter", "RecordWriter", "writer_of"]
@@ -35,7 +36,7 @@ class LogWriter:
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
         for message in messages:
-            sys.stdout.write(f"{message.payload}\n")
+            sys.stdout.write(f"{escaped_json(message.payload)}\n")
         sys.stdout.flush()
         return {}
 

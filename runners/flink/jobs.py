@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -77,7 +78,7 @@ def run_of(job: Job) -> str | None:
 
 def to_end(name: str, address: str) -> str:
     """The command that ends a job of this name."""
-    return f"tandem flink stop-job {name.removeprefix(_NAMED)} --flink-master {address}"
+    return f"tandem flink stop-job {shlex.quote(name.removeprefix(_NAMED))} --flink-master {address}"
 
 
 def to_spread(view: JobView, address: str) -> str:

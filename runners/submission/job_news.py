@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from tandem.schemas.privacy.printable import printable
+
 __all__ = ["JobNews", "Standing", "say"]
 
 _LASTS: Final = 2
@@ -86,4 +88,4 @@ class JobNews:
 
 def say(line: str) -> None:
     """On standard error."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")

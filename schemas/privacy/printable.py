@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["UNSAFE", "json_text", "printable"]
+__all__ = ["UNSAFE", "escaped_json", "json_text", "printable"]
 
 UNSAFE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # controls: escape sequences begin with one, and C1 has another beginning
@@ -15,6 +15,8 @@ UNSAFE: Final = re.compile(
     "\u00ad\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # nothing is seen of these
     "\ud800-\udfff]"  # halves of characters, and bytes of names that aren't UTF-8
 )
+_BLANKS: Final = "\n\r\t"
+"""Within a text JSON has these escaped."""
 _NAMED: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -34,5 +36,9 @@ def _escaped(character: str) -> str:
 
 def json_text(data: Any) -> str:
     """JSON on one line, with the same characters in JSON's own escapes: nothing is lost."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
-    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return escaped_json(json.dumps(data, ensure_ascii=False, allow_nan=False))
+
+
+def escaped_json(text: str) -> str:
+    """JSON of any layout on one line, its values the same, with such characters in JSON's own escapes."""
+    return UNSAFE.sub(lambda found: " " if found[0] in _BLANKS else json.dumps(found[0])[1:-1], text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from tandem.pipelines.console.printing import print_json, say
 from tandem.schemas.errors import LaunchError, TandemError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def start(
         "pool_port": pool_port,
     }
     wanted = {name: value for name, value in asked.items() if value is not None}
-    cluster = Cluster.start(home, note=lambda line: typer.echo(line, err=True), **wanted)
+    cluster = Cluster.start(home, note=lambda line: say(line, err=True), **wanted)
     _print_parts(cluster)
     _print_flags(cluster)
 
@@ -62,7 +62,7 @@ def stop(home: FolderOption = None) -> None:
     from tandem.runners.flink.cluster import Cluster
 
     stopped = Cluster.at(home).stop()
-    typer.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing ran any more")
+    say(f"stopped {', '.join(stopped)}" if stopped else "nothing ran any more")
 
 
 def status(
@@ -74,13 +74,13 @@ def status(
     cluster = Cluster.at(home)
     jobs, unknown = _jobs(cluster.rest)
     if as_json:
-        typer.echo(json.dumps(_as_json(cluster, jobs, unknown)))
+        print_json(_as_json(cluster, jobs, unknown))
     else:
         _print_parts(cluster)
         for job in jobs:
             _print_job(job, cluster.rest.address)
         if unknown:
-            typer.echo(f"jobs aren't known: {unknown}")
+            say(f"jobs aren't known: {unknown}")
         _print_flags(cluster)
     dead = [name for name, part in cluster.parts().items() if not part.alive]
     if dead:
@@ -91,7 +91,7 @@ def savepoint(job: JobArgument = None, home: FolderOption = None, flink_master: 
     """Write a savepoint of a job that goes on."""
     rest = _rest(home, flink_master)
     found = _job(rest, job)
-    typer.echo(rest.savepoint(found.id, rest.state_folder(found.id), stop=False))
+    say(rest.savepoint(found.id, rest.state_folder(found.id), stop=False))
 
 
 def stop_job(job: JobArgument = None, home: FolderOption = None, flink_master: MasterOption = None) -> None:
@@ -107,15 +107,15 @@ def stop_job(job: JobArgument = None, home: FolderOption = None, flink_master: M
     if view.waits or view.kind == "bounded" or found.state in _NO_SAVEPOINT:
         rest.cancel(found.id)
         why = view.waits or ("is bounded" if view.kind == "bounded" else f"was {found.state}")
-        typer.echo(f"job {found.id} {why}: it can't write a savepoint, and was cancelled", err=True)
+        say(f"job {found.id} {why}: it can't write a savepoint, and was cancelled", err=True)
         left = view.checkpoint
     else:
         left = rest.savepoint(found.id, rest.state_folder(found.id), stop=True)
     if left:
-        typer.echo(left)
+        say(left)
     if run := run_of(found):
         how = f"--resume {run} goes on from it" if left else "it has no checkpoint: a new run goes on from the journal"
-        typer.echo(how, err=True)
+        say(how, err=True)
 
 
 def _rest(home: Path | None, master: str | None) -> FlinkRest:
@@ -153,8 +153,8 @@ def _print_parts(cluster: Cluster) -> None:
     for name, part in cluster.parts().items():
         state = f"process {part.process.pid}" if part.process and part.alive else "dead"
         port = f"port {part.port}" if part.port else ""
-        typer.echo(f"{name:<16} {state:<16} {port:<11} {part.log}")
-    typer.echo(f"web pages: {cluster.rest.url}   checkpoints and savepoints: {cluster.home}")
+        say(f"{name:<16} {state:<16} {port:<11} {part.log}")
+    say(f"web pages: {cluster.rest.url}   checkpoints and savepoints: {cluster.home}")
 
 
 def _print_job(view: JobView, address: str) -> None:
@@ -164,12 +164,12 @@ def _print_job(view: JobView, address: str) -> None:
     known = [view.kind, f"since {short_time(view.job.started * 1000, seconds=True)}"]
     known.append(f"parallelism {view.parallelism}" if view.parallelism else None)
     known.append(f"checkpoint {view.checkpoint or 'none'}" if view.checkpoint or view.kind != "bounded" else None)
-    typer.echo(f"job {view.job.id}  {view.job.state:<10} {view.job.name}")
-    typer.echo(f"    {', '.join(filter(None, known))}")
+    say(f"job {view.job.id}  {view.job.state:<10} {view.job.name}")
+    say(f"    {', '.join(filter(None, known))}")
     if view.waits:
-        typer.echo(f"    {view.waits}; `{to_end(view.job.name, address)}` ends it")
+        say(f"    {view.waits}; `{to_end(view.job.name, address)}` ends it")
     if view.crowded:
-        typer.echo(f"    {view.crowded}; {to_spread(view, address)}")
+        say(f"    {view.crowded}; {to_spread(view, address)}")
 
 
 def _job_as_json(view: JobView) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def _job_as_json(view: JobView) -> dict[str, Any]:
 
 
 def _print_flags(cluster: Cluster) -> None:
-    typer.echo(f"\nRun with --runner flink, or, also with Beam alone:\n  {shlex.join(cluster.flags())}")
+    say(f"\nRun with --runner flink, or, also with Beam alone:\n  {shlex.join(cluster.flags())}", lines=True)
 
 
 def _as_json(cluster: Cluster, jobs: list[JobView], unknown: str | None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def create_key(
 ) -> None:
     """Make an API key, and show it: this once, since only its hash is kept."""
     from tandem.schemas.definition.suggestions import suggestion
+    from tandem.schemas.privacy.printable import UNSAFE
     from tandem.serving.questions.answers.shown_times import short_time
     from tandem.serving.questions.selection.spans import duration_of
     from tandem.serving.security.api_keys import new_key
@@ -42,6 +43,8 @@ def create_key(
 
     if role not in list(Role):
         raise UserError(f"--role {role}: {suggestion(role, list(Role))}")
+    if not name.strip() or UNSAFE.search(name):
+        raise UserError(f"NAME {name!r}: a name for people is wanted, without control characters")
     now = _now()
     until = now + duration_of(expires, "--expires") if expires is not None else None
     chosen = frozenset(definitions) if definitions else None
@@ -53,7 +56,7 @@ def create_key(
         print_json({"id": made.id, "key": key, "expires_at": short_time(until) if until is not None else None})
         return
     say(f"{key}")
-    typer.echo(f"API key {made.id} of {name}: keep it now, it is shown this once", err=True)
+    say(f"API key {made.id} of {name}: keep it now, it is shown this once", err=True)
 
 
 def list_keys(

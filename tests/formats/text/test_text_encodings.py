@@ -254,7 +254,7 @@ def test_what_is_no_text_is_named(kit: Any, tmp_path: Path, ending: str, content
     """Not a dead letter a line."""
     data, problem = OTHERS[content]
     path = tmp_path / f"e.{ending}"
-    packed = {"gz": gzip.compress, "bz2": bz2.compress}.get(ending.rpartition(".")[2], bytes)
-    path.write_bytes(packed(data))
+    pack = PACK.get(ending.rpartition(".")[2])
+    path.write_bytes(pack(data) if pack else data)
     with pytest.raises(SourceFileError, match=f"e.{ending}: .*{problem}"):
         kit.read(path, encoding=encoding)

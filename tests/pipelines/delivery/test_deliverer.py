@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tandem.pipelines.delivery.result_topics import pubsub_message
 from tandem.pipelines.delivery.sources import has_sources
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
+from tandem.schemas.privacy.printable import UNSAFE
 from tandem.views.outbox.leases import LEASE
 from tandem.views.outbox.messages import DEAD, TAKEN, Message, Sent, revive, take_messages
 from tandem.views.outbox.records import Record, put_records
@@ -222,6 +224,16 @@ def test_another_publication_between_reading_and_writing_loses(story: Story) -> 
 
 
 # outputs
+
+
+def test_the_log_steers_no_terminal(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    story.deliverer._writers = {"log": LogWriter()}
+    name = "\x9b31m\u202e\u2028\U000e0041"
+    early(story, Event(0.1, user=name))
+    story.deliverer.run_once()
+    (line,) = capsys.readouterr().out.split("\n")[:-1]
+    assert UNSAFE.search(line) is None, repr(line)
+    assert name in json.loads(line)["key"].values()
 
 
 def test_the_log(story: Story, capsys: pytest.CaptureFixture[str]) -> None:

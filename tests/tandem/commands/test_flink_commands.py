@@ -75,6 +75,18 @@ def test_a_job_on_one_machine_is_shown_with_what_spreads_it(flink: dict[str, Any
     assert f"{crowded}; `{stop}`, then `tandem live ... --resume 000001-5f` spreads it again" in run("status").stdout
 
 
+def test_names_that_others_gave_their_jobs_steer_no_terminal_and_no_shell(flink: dict[str, Any]) -> None:
+    name = "tandem-\x1b]0;pwned\x07\u202e; rm -rf ~"
+    flink["/jobs/overview"] = {"jobs": [BATCH, {**LIVE, "name": name}]}
+    for words in (("status",), ("status", "--json"), ("savepoint", "x"), ("stop-job", "x")):
+        result = run(*words)
+        said = result.stdout + result.stderr
+        assert not {"\x1b", "\x07", "\u202e"} & set(said), said
+        if words == ("status",):
+            assert "tandem-\\x1b]0;pwned\\x07\\u202e; rm -rf ~" in said
+            assert "stop-job '\\x1b]0;pwned\\x07\\u202e; rm -rf ~' --flink-master" in said
+
+
 def test_as_json(flink: dict[str, Any]) -> None:
     told = json.loads(run("status", "--json").stdout)
     live, batch = told["jobs"]

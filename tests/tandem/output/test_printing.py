@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+import tandem
 from tandem.app import app
 from tandem.pipelines.console import ending
 from tandem.pipelines.console.printing import SafeConsole, cell
@@ -106,6 +107,27 @@ def test_no_command_passes_a_control_on(hostile: Any, command: Sequence[str]) ->
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
     assert UNSAFE.search(result.stdout + result.stderr) is None, repr(result.stdout + result.stderr)
     assert (result.stdout + result.stderr).strip()
+
+
+def test_texts_reach_the_terminal_by_few_ways() -> None:
+    """Commands print by what escapes texts. These print versions, numbers and JSON by themselves, or escape too."""
+    root = Path(tandem.__file__).parent
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if re.search(r"typer\.s?echo\(|(?<![\w.])print\(|std(?:out|err)\.write\(", path.read_text(encoding="utf-8"))
+    }
+    plain = {"app.py", "commands/operating/reconcile.py", "commands/platforms/flex_templates.py"}
+    assert found == plain | {"output/files.py"}
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\x1b[31m", "\u202ereports", "\udcff"])
+def test_an_api_key_has_a_name_that_can_be_shown(name: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["keys", "create", name, "--home", str(tmp_path)])
+    said = result.stdout + result.stderr
+    assert (result.exit_code, said.count("\n"), "tandem_" in said) == (2, 1, False), said
+    assert UNSAFE.search(said) is None, repr(said)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 132, 200])
