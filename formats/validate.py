@@ -50,8 +50,7 @@ def assemble(
     publish_times: Int64s,
     letter: Callable[[int, str, str], DeadLetter],
 ) -> Decoded:
-    """Judges ids and times, and makes events and dead letters of what was parsed; dead letters in the input's
-    order.
+    """Judges ids and times, and makes events and dead letters of what was parsed, in the input's order.
 
     `publish_times` (microseconds, by the broker's clock) has one value for each record of the input, or just
     one for all. `letter` makes the dead letter of a record from its index in the input, stage and reason.

@@ -26,8 +26,7 @@ GAP_REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentRef:
-    """A segment of messages, exactly: read it with tandem.journal.reading.read_segment, which holds it against
-    this."""
+    """A segment of messages, exactly: `tandem.journal.reading.read_segment` compares what it reads with this."""
 
     run: str
     lane: int
@@ -217,8 +216,7 @@ class JournalIndex:
         return known.gaps[-1] if known.gaps and not self._past_gaps else None
 
     def segments(self, after: int = 0, upto: int | None = None) -> list[SegmentRef]:
-        """Segments of messages of generations after `after` and up to and with `upto`, by run, lane and
-        number."""
+        """Segments of messages of generations after `after`, up to `upto` inclusive, by run, lane and number."""
         return sorted(
             ref
             for lane in self._lanes.values()

@@ -83,8 +83,7 @@ class _Followed:
 
 
 class Follower:
-    """Tails every lane; `advance` gives one segment at a time, lowest watermark first among those that are
-    there."""
+    """Tails every lane; `advance` gives one segment at a time, the one with the lowest watermark first."""
 
     def __init__(
         self,

@@ -115,9 +115,7 @@ def with_generation(block: pa.RecordBatch, generation: int) -> pa.RecordBatch:
 
 
 def to_ipc(block: pa.RecordBatch) -> bytes:
-    """Deterministic bytes of a block, or of any batch: a checksummed header, then an Arrow IPC stream as it
-    is.
-    """
+    """Deterministic bytes of a block, or of any batch: a checksummed header, then an Arrow IPC stream."""
     # Arrow pads a slice with the rows next to it, so equal rows would have unequal bytes.
     if not all(map(_is_alone, block.columns)):
         block = block.take(pa.array(np.arange(block.num_rows)))

@@ -37,9 +37,7 @@ class CrossBoundaryDuplicateLike(Protocol):
 
 
 class LiveUpdateLike(Protocol):
-    """New whole states of the (generation, key) rows of one tile and shard that changed, and the tallies with
-    them.
-    """
+    """New whole states of the (generation, key) rows of one tile and shard that changed, with their tallies."""
 
     @property
     def tile(self) -> int: ...

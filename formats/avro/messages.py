@@ -48,9 +48,7 @@ class AvroDecoder:
         self._checks: list[tuple[int, Checks]] = [(at, checks) for at, checks in found if checks is not None]
 
     def decode(self, messages: list[bytes]) -> tuple[list[pa.RecordBatch], dict[int, str]]:
-        """Batches of the wire schema with the good messages in order, and what is wrong with each of the
-        others.
-        """
+        """Batches of the wire schema with the good messages in order, and the errors of the others."""
         batches: list[pa.RecordBatch] = []
         faults: dict[int, str] = {}
         sizes = np.fromiter(map(len, messages), np.int64, len(messages))

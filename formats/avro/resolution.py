@@ -47,8 +47,9 @@ def written_name(record: Type, field: SourceField) -> str | None:
 
 
 def written_path(record: Type, field: SourceField) -> tuple[int, ...] | None:
-    """Where the writer has the field, as places in its records from the top down: at the field's path, else under its
-    name; None: not at all.
+    """Where the writer has the field, as places in its records from the top down; None: not at all.
+
+    At the field's path, else under its name.
     """
     if field.path and field.path != (field.name,):
         places = []

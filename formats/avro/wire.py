@@ -42,9 +42,7 @@ _DAMAGE: Final = (ValueError, pa.ArrowException)
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether the decoder's failure is the data's fault: its own errors, and its panics, which aren't
-    Exceptions.
-    """
+    """Whether the decoder's failure is the data's fault: an error of its own, or a panic, which is no Exception."""
     return isinstance(error, _DAMAGE) or type(error).__name__ == "PanicException"
 
 
@@ -162,9 +160,7 @@ class Checks:
 
 
 def checks_of(kind: Type) -> Checks | None:
-    """What to check on a column of the wire schema that stands for `kind`; None if nothing can be wrong with
-    it.
-    """
+    """What to check on a column of the wire schema that stands for `kind`; None if nothing can be wrong."""
     if kind.kind == "string":
         return Checks(_check_text)
     if kind.kind == "int":

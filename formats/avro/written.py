@@ -44,8 +44,9 @@ def read_layout(schema: Any, place: str) -> Layout:
 
 
 def without_checks(record: Type, needed: set[tuple[int, ...]]) -> Type:
-    """The record with what isn't needed as types that take any value of their encoding; `needed` are places, from the
-    top down.
+    """The record with fields that aren't needed as types that take any value of their encoding.
+
+    `needed` are places, from the top down.
     """
     parts = []
     for at, part in enumerate(record.parts):

@@ -59,8 +59,9 @@ class Dialect:
         return re.compile(quoted + plain, re.DOTALL)
 
     def record(self, text: bytes, at: int, final: bool) -> tuple[list[bytes], int] | None:
-        """The values of the record that starts at `at`, and where the next starts; None if it is malformed or
-        unfinished.
+        """The values of the record that starts at `at`, and where the next starts; None if it is malformed.
+
+        A record without an end is malformed, too.
         """
         values = []
         while True:
@@ -114,8 +115,9 @@ class Dialect:
             at += 1
 
     def careful(self, text: bytes) -> list[int]:
-        """Where lines start that need care: comments, and those with quotes that don't just enclose a value, with an
-        escape, or with a lone carriage return.
+        """Where lines start that aren't simply cut at delimiters.
+
+        Comments, and lines with quotes that don't just enclose a value, with an escape, or with a lone carriage return.
         """
         if self.is_simple(text):
             return []

@@ -35,8 +35,9 @@ Fault = tuple[str, str]
 
 
 def split_csv(ref: FileRef, target_bytes: int, source: TextSpec) -> list[FilePiece]:
-    """Stretches of whole rows; one piece if the file has a quote or an escape behind its header, since values may
-    hold line ends then.
+    """Stretches of whole rows, or one piece.
+
+    One piece if the file has a quote or an escape behind its header, since values may hold line ends then.
     """
     dialect = dialect_of(source, ref)
     with open_text(ref, source.encoding) as file:

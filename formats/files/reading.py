@@ -38,8 +38,7 @@ Why = tuple[str, str]
 
 
 def split(ref: FileRef, target_bytes: int, source: TextSpec = PLAIN) -> list[FilePiece]:
-    """Pieces of about `target_bytes` that can be read one by one, in the file's order; all records are in
-    exactly one.
+    """Pieces of about `target_bytes` that can be read one by one, in the file's order; each record is in exactly one.
 
     Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Packed files, those of another encoding
     than UTF-8, CSV files with quotes, and JSON that isn't one object a line, are one piece. Raises SourceFileError for

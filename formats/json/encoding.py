@@ -75,8 +75,9 @@ def _numbers(array: pa.Array) -> list[int | None]:
 
 
 def whole_numbers(array: pa.Array, field: SourceField) -> pa.Array:
-    """int64 of a column of times or dates, in the unit of the field's type; rounded down where that is larger than a
-    microsecond.
+    """int64 of a column of times or dates, in the unit of the field's type.
+
+    Rounded down where that unit is larger than a microsecond.
     """
     if pa.types.is_date32(array.type) or pa.types.is_time32(array.type):
         return array.cast(pa.int32()).cast(pa.int64())

@@ -25,8 +25,9 @@ def refuse(bad: pa.Array, text: pa.Array, field: SourceField, verdicts: Verdicts
 
 
 def cast_where(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """The texts cast, and where that failed: halved until single values are left, so that each fares as it
-    would alone.
+    """The texts cast, each as it would be alone.
+
+    Where a cast fails, the texts are halved until single values are left.
     """
     try:
         return text.cast(target), pa.repeat(False, len(text))

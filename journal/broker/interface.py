@@ -14,8 +14,7 @@ __all__ = ["AcknowledgeFailedError", "Broker", "PullFailedError", "PulledBatch"]
 
 
 class PullFailedError(TandemError):
-    """The broker couldn't be asked; whether messages wait there is unknown, so this is never taken for
-    idleness."""
+    """The broker couldn't be asked: whether messages wait there is unknown, so it doesn't count as idle."""
 
 
 class AcknowledgeFailedError(TandemError):

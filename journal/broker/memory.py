@@ -43,8 +43,7 @@ def messages_of(messages: Sequence[Message]) -> pa.RecordBatch:
 
 
 class MemoryBroker:
-    """One subscription: at least once, leases that run out by the clock's monotonic time, faults on
-    demand."""
+    """One subscription in memory: at least once, leases by the clock's monotonic time, faults on demand."""
 
     def __init__(self, clock: Clock, acknowledge_deadline: int = 10 * SECOND) -> None:
         """`acknowledge_deadline` in microseconds."""

@@ -164,8 +164,7 @@ class ReplayMerge:
 
 
 def merge_order(cursor: LaneCursor) -> tuple[int, str, int]:
-    """Sort key of a lane that has a next segment: lowest watermark first, unknown before all, then by
-    name."""
+    """Sort key of a lane that has a next segment: lowest watermark first (unknown before all), then name."""
     known = [value for value in cursor.watermarks().values() if value is not None]
     return (min(known) if known else -(2**63), cursor.run, cursor.lane)
 

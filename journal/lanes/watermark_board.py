@@ -108,8 +108,7 @@ class WatermarkBoard:
         self._reported: dict[str, int | None] = dict.fromkeys(self._sources)
 
     def publish(self, published: Published, force: bool = False) -> None:
-        """Publish if the interval has passed, or `force`; watermarks that would fall stay, done stays
-        done."""
+        """Publish if the interval has passed, or `force`. Watermarks that would fall stay; done stays done."""
         with self._lock:
             self._publish(published, force)
 
@@ -138,8 +137,7 @@ class WatermarkBoard:
             self._paths = [path]
 
     def take_over(self, opening: int) -> dict[str, int | None]:
-        """Publish under a new opening segment from now on; returns what the lane's segments must store at
-        least."""
+        """Publish under a new opening segment from now on; returns the least that the lane's segments must store."""
         with self._lock:
             return self._take_over(opening)
 
@@ -159,8 +157,7 @@ class WatermarkBoard:
         return lifted.current()
 
     def others(self) -> dict[int, Published]:
-        """What each lane had published when last looked, this one included; looks again after the
-        interval."""
+        """What each lane had published when last looked at, this one included; looks again after the interval."""
         now = self._clock.monotonic()
         if self._read_at is None or now - self._read_at >= self._interval:
             board = read_board(self._blobs, self._run)

@@ -52,8 +52,7 @@ class Heartbeat:
 
 
 class HeartbeatKeeper:
-    """Beats from a thread of its own, for as long as a process starts, waits for its workers, or is busy
-    downstream."""
+    """Keeps a run's heartbeat going from a thread, while it starts, waits for workers, or is busy downstream."""
 
     def __init__(self, heartbeat: Heartbeat, interval: int = DEFAULT_HEARTBEAT_INTERVAL) -> None:
         self._heartbeat, self._interval = heartbeat, interval

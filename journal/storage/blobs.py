@@ -59,8 +59,7 @@ class BlobStore(Protocol):
         ...
 
     def list(self, prefix: str) -> list[str]:
-        """Sorted names (the last part of the path) of the blobs directly in the folder `prefix`; [] without
-        it."""
+        """Sorted names (the last part of the path) of the blobs directly in folder `prefix`; [] if there is none."""
         ...
 
     def size(self, path: str) -> int:

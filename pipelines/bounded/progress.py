@@ -68,9 +68,7 @@ def shown_progress(console: Console, title: str, size: int, items: int, board: s
 
 
 def progress_line(so_far: ReadSoFar | None, size: int, items: int, seconds: float) -> str:
-    """How much of `size` bytes is read after some seconds, how many events a second that is, and how long reading
-    takes yet, by the bytes of an event so far.
-    """
+    """How much of `size` bytes is read after some seconds, the rate in events, and about how much longer it takes."""
     if so_far is None or not items:
         return f"{seconds:.0f} s"
     if so_far.items >= items:

@@ -78,9 +78,7 @@ def noted(job: Job) -> None:
 
 
 def published(job: Job, store: ViewStore, console: Console, builds_left: int, served: list[str]) -> bool:
-    """Publish, and add the name to `served`; False when the batch run has to be built anew, because live went on
-    meanwhile.
-    """
+    """Publish, and add the name to `served`; False when live went on meanwhile, so that the run must be built again."""
     try:
         published = _publish(job.config, store, job.plan, served)
     except BatchOutdatedError as outdated:

@@ -55,8 +55,10 @@ def gate(pipeline: Launchable, arguments: Arguments) -> Gate:
 
 
 def with_long_timeout(arguments: Arguments) -> Arguments:
-    """With a `--job_server_timeout` of years for jobs of a job server: Beam 2.77 takes the 300 s of a request for the
-    whole time that it waits for a job, so that longer ones would end their launcher.
+    """The options with a `--job_server_timeout` of years for jobs of a job server.
+
+    Beam 2.77 takes the 300 s of a request for the whole time that it waits for a job: longer jobs would end their
+    launcher.
     """
     flags = flag_values(arguments.beam)
     runner = flags.get("runner") or ""

@@ -13,8 +13,10 @@ YEARS: Final = 10 * 365 * 86_400
 
 
 def stay_on_the_line(options: PipelineOptions) -> None:
-    """Beam gives the stream of a job's states the deadline that is meant for single requests, 300 s: a run that lasts
-    longer would end with it, although its job goes on.
+    """Give the stream of a job's states a deadline of years.
+
+    Beam gives it the one that is meant for single requests, 300 s: the launcher of a longer run would end with it,
+    although its job goes on.
     """
     portable = options.view_as(PortableOptions)
     portable.job_server_timeout = max(portable.job_server_timeout or 0, YEARS)

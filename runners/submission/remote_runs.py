@@ -75,9 +75,7 @@ def job_name(run: str) -> str:
 
 
 def state_folder(home: Home, run: str) -> Path | None:
-    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise; None for a place that isn't listed
-    from here.
-    """
+    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise; None where it can't be listed."""
     return None if is_url(home.journal) else states_beside(home.journal) / run
 
 

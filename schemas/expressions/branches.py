@@ -18,9 +18,7 @@ _Pieces = list[tuple[npt.NDArray[np.int64], pa.Array]]
 
 
 def case(target: pa.DataType, whens: Sequence[Node], thens: Sequence[Node], default: Node) -> Node:
-    """The value of the first branch whose condition is true, else the default; all values are of type
-    `target`.
-    """
+    """The value, of type `target`, of the first branch whose condition is true, else the default."""
     nodes = (*whens, *thens, default)
     columns = frozenset[str]().union(*(node.columns for node in nodes))
 

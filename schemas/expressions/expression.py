@@ -19,8 +19,9 @@ _REASON_CHARACTERS: Final = 200
 
 
 class Expression:
-    """An elementwise expression over columns of a record batch; immutable and picklable (it is compiled
-    anew).
+    """An elementwise expression over columns of a record batch; immutable and picklable.
+
+    Unpickling compiles it again.
     """
 
     __slots__ = ("_node", "_schema", "columns", "field", "text", "type", "zero_division")

@@ -114,9 +114,7 @@ def _choose(take_right: Datum, left: Datum, right: Datum) -> Datum:
 
 
 def arithmetic(function: str, left: Datum, right: Datum) -> Datum:
-    """`add_checked`, `subtract_checked`, `multiply_checked`; integers raise on overflow, doubles follow IEEE
-    754.
-    """
+    """`add_checked`, `subtract_checked`, `multiply_checked`: integers raise on overflow, doubles follow IEEE 754."""
     return pc.call_function(function, [left, right])
 
 

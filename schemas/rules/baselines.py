@@ -42,9 +42,7 @@ class Usual:
 
 
 def usual_of(baseline: Baseline, values: Floats) -> Usual:
-    """The baseline of each row of `values`, which has the values of the windows before it along the last axis, NaN for
-    those that there aren't.
-    """
+    """The baseline of each row of `values`: windows before it along the last axis, NaN where there is none."""
     shape = values.shape[:-1]
     if baseline.statistic == "absolute":
         middle, spread = np.full(shape, float(baseline.value or 0)), np.zeros(shape)

@@ -20,8 +20,9 @@ _REASONS: Final = (
 
 
 def without_counts(data: dict[str, Any]) -> dict[str, Any]:
-    """An answer of `serving.questions.answers.answer_data`: what is counted over all keys is null in its certificates,
-    and its reasons tell that there is something, not how much.
+    """An answer of `serving.questions.answers.answer_data` without counts over all keys.
+
+    They are null in its certificates, and its reasons say that there is something, not how much.
     """
     shown = dict(data)
     if "certificate" in shown:

@@ -26,8 +26,10 @@ class LateIds:
     lowest: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def add(self, late: pa.RecordBatch, seen: SeenIds) -> tuple[CrossBoundaryDuplicate, ...]:
-        """Remember late ids (ID_SCHEMA); those that count already in a later generation are cross-boundary
-        duplicates."""
+        """Remember late ids (ID_SCHEMA).
+
+        Those that count already in a later generation are cross-boundary duplicates.
+        """
         if not late.num_rows:
             return ()
         self.load(late)

@@ -64,9 +64,7 @@ def layer_files(
     tiles: tuple[int, int] | None = None,
     key: str | None = None,
 ) -> list[LayerFile]:
-    """The files of the runs of a chain that may hold states of the tiles in [start, end), and of a key, in the order of
-    run and part.
-    """
+    """The files of a chain's runs that may hold states of a key and of tiles in [start, end), by run and part."""
     first, last = (tiles[0], tiles[1] - 1) if tiles is not None else (_LEAST, _MOST)
     values = {"of_definition": definition, "first": first, "last": last}
     found = [row for row in select_rows(connection, _FILES, values) if row[0] in chain]

@@ -220,9 +220,7 @@ def write_segments(
     segments: Sequence[SegmentLike],
     now: int,
 ) -> None:
-    """Write segments of one locked run, with their late events and dead letters; known ones are left as they
-    are.
-    """
+    """Write segments of one locked run, with their late events and dead letters; known ones stay as they are."""
     lock_shards(database, connection, run.id, segment_shards(s.position for s in segments), now)
     fresh = _unknown_segments(connection, run, segments)
     rows, totals = list[tuple[Any, ...]](), list[tuple[Any, ...]]()

@@ -190,9 +190,7 @@ def delete_live_run(database: Database, run: int) -> int:
 
 
 def delete_batch_run(database: Database, run: int, now: int) -> int:
-    """Delete the rows of a batch run that was marked as dropped, and take its files out of the tables; returns how many
-    states were among them.
-    """
+    """Delete the rows of a dropped batch run, and take its files out of the tables; returns how many states it had."""
     with database.write() as connection:
         in_files = forget_files(database, connection, run, now)
         return in_files + _delete(connection, (*_BATCH_TABLES, *_BATCH_DIGESTS), "batch_run", run)

@@ -99,8 +99,10 @@ def checked_states(table: str, rows: Iterable[Any]) -> Iterator[Any]:
 
 
 def states_as_they_are(table: str, of: int, rows: Iterable[Any], damaged: list[Any]) -> Iterator[Any]:
-    """The rows of one definition or run, which come first, for those who repair: a row that isn't intact is added to
-    `damaged`, and comes too if it can be read.
+    """The rows of one definition or run, damaged ones too, for repairs.
+
+    Ends at the first intact row of another one than `of`. A row that isn't intact is added to `damaged`, and is given
+    too if it can be read.
     """
     for row in rows:
         kinds = tuple(map(type, row[:6]))

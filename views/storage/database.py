@@ -158,8 +158,9 @@ class Database:
         return int(store), int(commits)
 
     def write_rows(self, connection: sa.Connection, statement: Any, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Run an INSERT for many rows, given as tuples in the order of the table's columns but its checksum, which is
-        added; rows of states come with theirs.
+        """Run an INSERT for many rows, tuples in the order of the table's columns.
+
+        Checksums are added, but for rows of states, which come with theirs.
         """
         rows = rows if isinstance(rows, Iterator) else iter(rows)
         first = next(rows, None)

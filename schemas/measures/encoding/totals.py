@@ -142,9 +142,7 @@ def _totals(states: pa.Array) -> Totals:
 
 
 def addends(floats: npt.NDArray[np.float64], groups: Groups) -> tuple[pa.Array, Groups]:
-    """The finite floats other than zero: a zero adds nothing, but its exponent would widen its group's
-    window.
-    """
+    """The finite floats other than zero: a zero adds nothing, and its exponent would widen its group's window."""
     keep = np.isfinite(floats) & (floats != 0)
     if not keep.all():
         floats, groups = floats[keep], groups[keep]

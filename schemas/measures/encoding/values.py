@@ -92,9 +92,7 @@ def present(column: pa.Array, groups: Groups) -> tuple[pa.Array, Groups]:
 
 
 def numbers(values: pa.Array) -> npt.NDArray[np.generic]:
-    """The values of a fixed-width column without nulls as a numpy array; times as their int64 count of
-    units.
-    """
+    """The values of a fixed-width column without nulls as a numpy array; times as int64 counts of units."""
     kind = values.type
     if pa.types.is_temporal(kind):
         values = values.view(pa.int32() if kind.bit_width == 32 else pa.int64())

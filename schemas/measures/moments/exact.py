@@ -88,9 +88,7 @@ def _as(column: pa.Array, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is added up: for each row a number of `width` digits of up to 33 bits, each with its row's
-    sign.
-    """
+    """What is added up: for each row a number of `width` digits of up to 33 bits, with a sign."""
 
     bins: Int64s
     """Place of the first digit of each row."""

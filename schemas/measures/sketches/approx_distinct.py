@@ -20,8 +20,7 @@ __all__ = ["ApproxDistinct"]
 
 @dataclass(frozen=True)
 class ApproxDistinct(ColumnarMeasure):
-    """The number of distinct values of a column, exact below k, else with a relative standard error of
-    `error`.
+    """The number of distinct values of a column: exact below k, else with relative standard error `error`.
 
     State: the k least distinct 64-bit hashes, sorted ("k minimum values"; Z. Bar-Yossef et al., "Counting
     distinct elements in a data stream", RANDOM 2002). It is a function of the set of values alone, so

@@ -56,8 +56,9 @@ def tile_extent(
 
 
 def tile_days(connection: sa.Connection, scope: Scope) -> list[int]:
-    """The days (UTC, their starts) that any row is of, ascending: of those from 1970 to 2100, when offsets of zones are
-    whole minutes and times stand for something.
+    """The days that any row is of, ascending: their starts in UTC.
+
+    Only those from 1970 to 2100, when offsets of zones are whole minutes and times stand for something.
     """
     found: set[int] = set()
     for columns, rows in _views_of(scope):

@@ -47,8 +47,9 @@ class Episode:
 def receipt_of(
     rule: CompiledRule, scope: Scope, fired: Mapping[str, Any], resolved: Mapping[str, Any] | None, now: int
 ) -> dict[str, Any]:
-    """What a state of an episode was decided by: the verdict of the window at which it fired, as it is now, and of that
-    at which it was resolved.
+    """What decided a state of an episode.
+
+    The verdict of the window at which it fired, as it is now, and of that at which it was resolved.
     """
     return {
         "rule_version": rule.version,

@@ -49,8 +49,9 @@ def note_results(connection: sa.Connection, definition: int, compiled: Compiled)
 def mark_live(
     database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> None:
-    """Note the tiles and keys that a live run (its row, locked) writes, where it is served; also what is written again
-    without a change, since what came before it may not have been.
+    """Note the tiles and keys that a live run (its row, locked) writes, where it is served.
+
+    Also what is written again without a change, since what came before it may not have been noted.
     """
     names = select_rows(connection, _SERVED_NAMES, {"of_definition": run.definition, "run": run.id})
     if not names:
