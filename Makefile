@@ -214,7 +214,7 @@ bench-emulator: setup
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in requirements/sql.in \
-	  requirements/frames.in requirements/iceberg.in requirements/plots.in requirements/dev.in -o $(LOCK)
+	  requirements/frames.in requirements/iceberg.in requirements/plots.in requirements/otel.in requirements/dev.in -o $(LOCK)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/build.in -o requirements/build.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -226,7 +226,7 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  requirements/deploy.in -o requirements/deploy.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes -c $(LOCK) \
-	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in -o requirements/images.txt
+	  requirements/runtime.in requirements/gcp.in requirements/postgres.in requirements/serve.in requirements/otel.in -o requirements/images.txt
 
 lock-peers:
 	for peer in bytewax flink pathway; do \

@@ -21,6 +21,7 @@ from tandem.pipelines.bounded.flags import parse
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan, plan
 from tandem.pipelines.bounded.publishing import Job, judge_bad, noted, published
 from tandem.pipelines.bounded.up_to_date import nothing_new
+from tandem.pipelines.console.printing import progress
 from tandem.pipelines.console.said_once import said_once
 from tandem.pipelines.delivery.beside import deliver_once
 from tandem.pipelines.planning.launch import entry
@@ -35,6 +36,7 @@ from tandem.runners.submission.launching import is_local, local_batch_runner
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import JournalError, TandemError, UserError
 from tandem.schemas.privacy.files import need_folder
+from tandem.schemas.telemetry.context import keep
 from tandem.views.locking.turns import turn
 from tandem.views.rows import BatchManifest
 from tandem.views.storage.opening import close_store, open_store
@@ -81,7 +83,8 @@ def _interrupted(configs: Sequence[BackfillConfig], served: Sequence[str], local
 
 def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: list[str]) -> None:
     """Build and publish; the names of what was published are added to `served`."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = progress()
+    keep(definition=", ".join(config.definition.name for config in configs))
     for config in configs:
         compile_definition(config.definition)
     if configs[0].home.store.startswith("sqlite:///"):

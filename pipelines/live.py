@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -37,6 +38,7 @@ from tandem.runners.submission.remote_runs import Control, left_behind, name_job
 from tandem.runners.submission.run_ends import RunEnd
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import UserError
+from tandem.schemas.telemetry.context import keep
 from tandem.schemas.time.durations import format_duration
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.savepoints import ReadJournaled
@@ -45,6 +47,8 @@ from tandem.transforms.sources.native import NATIVE
 from tandem.views.store import ViewStore
 
 __all__ = ["LIVE", "build", "main", "run"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 def run(arguments: Arguments, control: Control | None = None) -> None:
@@ -78,6 +82,9 @@ def _run_to_the_end(
     control: Control | None,
 ) -> None:
     number = announce_launch(blobs, SystemClock(), manifest.id)
+    keep(run=manifest.id, launch=number, definition=", ".join(each.name for each in config.definitions))
+    what = "resumed" if config.resume else "started"
+    _LOG.info("run %s", what, extra={"lanes": manifest.lanes, "shards": manifest.shards})
     end_earlier_jobs(options, control, blobs, manifest)
     name_job(options, config.home, manifest.id)
     if config.resume:
@@ -91,6 +98,7 @@ def _run_to_the_end(
             end = RunEnd(blobs, config.home.store, config.definitions, runs, manifest=manifest, launch=number)
             wait_for_end(launch(build(config, options, manifest, runs, store, number)), options, end, control)
         end_live_runs(store, config.home, config.definitions, runs)
+    _LOG.info("run ended")
 
 
 def build(

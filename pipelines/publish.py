@@ -10,11 +10,11 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.options.pipeline_options import PipelineOptions
-from rich.console import Console
 
 from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.writing import encode_messages
+from tandem.pipelines.console.printing import progress
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import Sketch, plain_options
@@ -74,7 +74,7 @@ def parse(arguments: Arguments) -> tuple[PublishConfig, PipelineOptions]:
 def run(arguments: Arguments) -> None:
     """Publish and wait for the end. Raises TandemError."""
     config, options = parse(arguments)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = progress()
     payloads, times = read_messages(config)
     local_batch_runner(options)
     begun = time.monotonic()

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from rich.console import Console
 
 from tandem.formats.files.pieces import MAX_PIECE_MEMORY
 from tandem.pipelines.bounded.reconcile_report import Outcome, report
 from tandem.pipelines.bounded.rereading import Reread, begun_at, plan_reread
+from tandem.pipelines.console.printing import progress
 from tandem.pipelines.planning.launch import entry
 from tandem.pipelines.planning.launchable import Launchable
 from tandem.pipelines.planning.sketch import PLANNED_BATCH_RUN, Sketch, plain_options
@@ -104,7 +104,7 @@ def run(arguments: Arguments) -> None:
     if is_template(options):
         launch(command_pipeline(arguments, options))
         return
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = progress()
     outcome = reconcile(config, options)
     for line in report(config.definition.name, outcome, dry_run=config.dry_run):
         console.print(line, markup=False)

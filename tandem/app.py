@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ import typer
 from tandem.command_group import CommandGroup
 from tandem.command_list.commands import COMMANDS
 from tandem.command_list.entry import Flags
+from tandem.schemas.telemetry.logs import VARIABLE, log_as, log_format
 
 __all__ = ["app", "main"]
 
@@ -35,6 +37,8 @@ def _root(
 ) -> None:
     if context.invoked_subcommand not in _LAUNCHING:
         _take_signals()
+    if form := os.environ.get(VARIABLE):
+        log_as(log_format(form))
     if version:
         typer.echo(_versions())
     elif context.invoked_subcommand is None:

@@ -10,12 +10,13 @@ import typer
 
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
+from tandem.schemas.telemetry.logs import FORMATS, VARIABLE, log_format
 
 if TYPE_CHECKING:
     from tandem.journal.storage.blobs import BlobStore
     from tandem.views.store import ViewStore
 
-__all__ = ["HomeOption", "JournalOption", "StoreOption", "existing_journal", "existing_store"]
+__all__ = ["HomeOption", "JournalOption", "LogFormatOption", "StoreOption", "existing_journal", "existing_store"]
 
 HomeOption = Annotated[
     str,
@@ -27,6 +28,17 @@ StoreOption = Annotated[
 JournalOption = Annotated[
     str | None,
     typer.Option("--journal", metavar="PLACE", help="the journal's folder, gs:// or s3:// (default: HOME/journal)"),
+]
+
+LogFormatOption = Annotated[
+    str,
+    typer.Option(
+        "--log-format",
+        metavar="|".join(FORMATS),
+        envvar=VARIABLE,
+        parser=log_format,
+        help="lines on standard error: for people, or structured",
+    ),
 ]
 
 

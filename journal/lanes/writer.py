@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 import pyarrow as pa
 
 from tandem.journal.clocks import Clock
@@ -23,6 +26,8 @@ from tandem.schemas.errors import FencedError
 from tandem.schemas.failpoints import Failpoint, reached
 
 __all__ = ["LaneWriter"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class LaneWriter:
@@ -65,6 +70,7 @@ class LaneWriter:
         if found is not None and found.header.kind is Kind.OPENING and found.header.nonce != self.nonce:
             raise self._fenced(found.header)
         if found is None:
+            self._say("lane opened")
             self._failpoint("after-opening")
         return found is None
 
@@ -88,6 +94,7 @@ class LaneWriter:
         header = self._header(Kind.SEAL, watermarks, generation=generation)
         found = self._own(self._create(header))
         if found is None:
+            self._say("generation sealed", generation)
             self._failpoint("after-seal")
         return found
 
@@ -97,8 +104,13 @@ class LaneWriter:
         found = self._own(self._create(header))
         if found is None:
             self.final = True
+            self._say("lane closed")
             self._failpoint("after-seal")
         return found
+
+    def _say(self, what: str, generation: int | None = None) -> None:
+        place = {"run": self._manifest.id, "lane": self._lane, "segment": self.number}
+        _LOG.info("%s", what, extra={**place, "generation": self.generation if generation is None else generation})
 
     def _header(
         self, kind: Kind, watermarks: Watermarks, generation: int | None = None, final: str | None = None

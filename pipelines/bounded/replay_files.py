@@ -28,6 +28,7 @@ from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SourceFileError, TandemError, UserError
 from tandem.schemas.privacy.files import make_folder, private
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.telemetry.logs import told
 from tandem.storage.urls import is_url
 from tandem.transforms.sinks.topics import packed
 from tandem.transforms.trial import Verdict, try_messages
@@ -108,7 +109,8 @@ def files_locked(home: ReplayHome) -> Iterator[None]:
 
 
 def _tell(line: str) -> None:
-    sys.stderr.write(f"{printable(line)}\n")
+    if not told(line):
+        sys.stderr.write(f"{printable(line)}\n")
 
 
 def replay_files(

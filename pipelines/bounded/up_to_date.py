@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from rich.console import Console
-
 from tandem.formats.files.listing import expand, listed_paths, real_path
 from tandem.pipelines.bounded.configs import configs_of
 from tandem.pipelines.bounded.plan import BackfillConfig, Plan, files_of, plan
+from tandem.pipelines.console.printing import progress
 from tandem.runners.options.reading import Arguments, read_arguments
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.telemetry.logs import log_as
 from tandem.views.locking.turns import turn
 from tandem.views.storage.opening import close_store, open_store
 from tandem.views.store import ViewStore
@@ -35,6 +35,7 @@ def is_up_to_date(words: Sequence[str]) -> bool:
     False also wherever the pipeline has something else to say. Raises TandemError as the pipeline does.
     """
     arguments = read_arguments("backfill", words)
+    log_as(arguments["log_format"])
     if arguments.beam or any(arguments.has(name) for name in _OTHERWISE):
         return False
     configs = configs_of(arguments.check_required(), local=True, shards=arguments["shards"] or 1)
@@ -48,7 +49,7 @@ def is_up_to_date(words: Sequence[str]) -> bool:
 
 
 def _is_done(configs: Sequence[BackfillConfig], arguments: Arguments, store: ViewStore) -> bool:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = progress()
     if not all(_is_served(config, store) for config in configs) or _names_new_files(configs, store):
         return False
     with ExitStack() as turns:

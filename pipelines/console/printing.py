@@ -12,8 +12,9 @@ from rich.segment import Segment
 from rich.text import Text
 
 from tandem.schemas.privacy.printable import json_text, printable
+from tandem.schemas.telemetry.logs import structured, told
 
-__all__ = ["SafeConsole", "cell", "console", "print_json", "say"]
+__all__ = ["SafeConsole", "cell", "console", "print_json", "progress", "say"]
 
 _WIDTH: Final = 160
 """Characters a line where there is no terminal to ask."""
@@ -35,13 +36,40 @@ def console(*, stderr: bool = False) -> Console:
     return SafeConsole(highlight=False, stderr=stderr, width=None if stream.isatty() else _WIDTH)
 
 
+def progress() -> Console:
+    """What a pipeline tells on standard error while it works: lines, logged where logs are structured."""
+    if structured():
+        return Console(file=_Logged(), width=1000, highlight=False)  # type: ignore[arg-type]
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Logged:
+    """A text file whose lines are logged."""
+
+    def __init__(self) -> None:
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Log the lines that have ended."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            if line.strip():
+                told(line.rstrip())
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: a line is logged when it ends."""
+
+
 def cell(text: object, style: str = "") -> Text:
     """A text of others as a table's cell, or a part of a line: escaped, without markup."""
     return Text(printable(str(text)), style=style)
 
 
 def say(text: str, *, err: bool = False, lines: bool = False) -> None:
-    """One line of plain text, with `lines` several."""
+    """One line of plain text, with `lines` several; with `err` logged where logs are structured."""
+    if err and told(text):
+        return
     typer.echo(printable(text, lines=lines), err=err)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.telemetry.logs import told
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
@@ -96,5 +98,6 @@ def _once(say: Say) -> Say:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{printable(line)}\n")
-    sys.stderr.flush()
+    if not told(line, logging.WARNING):
+        sys.stderr.write(f"{printable(line)}\n")
+        sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,7 @@ from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.remote_runs import code_of
 from tandem.schemas.errors import TandemError, UserError
 from tandem.schemas.privacy.umask import keep_private
+from tandem.schemas.telemetry.logs import log_as, told
 
 __all__ = ["entry", "launch"]
 
@@ -42,6 +44,7 @@ def launch(pipeline: Launchable, arguments: Sequence[str], beside: Beside = _not
         print_help(pipeline.name)
         return
     read = read_arguments(pipeline.name, arguments)
+    log_as(read["log_format"])
     if flag_named(pipeline.name, "dry-run").of_beam and read["dry_run"]:
         show_dry_run(pipeline, read)
         return
@@ -52,7 +55,8 @@ def launch(pipeline: Launchable, arguments: Sequence[str], beside: Beside = _not
 def _run(pipeline: Launchable, read: Arguments) -> None:
     passed = gate(pipeline, read)
     for finding in passed.warnings:
-        say(f"{finding.level}: {finding.line()}", err=True)
+        if not told(finding.line(), logging.WARNING, code=finding.code):
+            say(f"{finding.level}: {finding.line()}", err=True)
     try:
         with ended_by_signals(lambda: f"interrupted: {pipeline.interrupted}"):
             pipeline.run(passed.arguments)

@@ -69,6 +69,23 @@ class LiveFacts:
             f"watermark {watermark}, boundary {self.boundary}{self.doubt(', ')}"
         )
 
+    def fields(self) -> dict[str, str | int | None]:
+        """The numbers as fields of a structured log."""
+        about: dict[str, str | int | None] = {"definition": self.definition, "run": self.run, "state": self.state}
+        if self.problem:
+            return about
+        return {
+            **about,
+            "events_per_second": round(self.rate),
+            "lag_seconds": self.lag // _SECOND if self.lag is not None else None,
+            "freshness_seconds": self.freshness // _SECOND,
+            "backlog": self.backlog,
+            "received": self.received,
+            "late": self.late,
+            "dead": self.dead,
+            "boundary": self.boundary,
+        }
+
     def doubt(self, before: str) -> str:
         """What to ask of events in January 1970, behind `before`; '' for none."""
         return f"{before}{self.early:,} events {UNIT_QUESTION}" if self.early else ""

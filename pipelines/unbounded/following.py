@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from rich.console import Console
 
 from tandem.journal.clocks import SystemClock
 from tandem.journal.index import JournalIndex
@@ -19,6 +18,7 @@ from tandem.journal.lanes.pacing import pace_of
 from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import journal_exists, open_blobs
 from tandem.journal.tail import follower_id
+from tandem.pipelines.console.printing import progress
 from tandem.pipelines.delivery.beside import delivering
 from tandem.pipelines.unbounded.config import LiveConfig
 from tandem.pipelines.unbounded.live_runs import end_live_runs, extents_of
@@ -49,7 +49,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
         runs = start_followers(config, store, blobs, shards_for(config.shards, options))
         draining.begin(runs[0].run, left_behind(runs[0].run, options, control))
         name_job(options, config.home, runs[0].run)
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = progress()
         for definition, run in zip(config.definitions, runs, strict=True):
             base = f" on batch run {run.base_batch_run}" if run.base_batch_run else ""
             console.print(f"{definition.name}: follows as live run {run.run}{base}")

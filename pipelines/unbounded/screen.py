@@ -26,6 +26,7 @@ from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.telemetry.logs import structured, told
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.views.report import status_report
@@ -41,7 +42,7 @@ _LINE_EVERY = 10.0
 def watch(home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef], screen: bool) -> Iterator[None]:
     """Show progress from the view store until the body ends, and serve each run once it has caught up."""
     stop = threading.Event()
-    on_terminal = screen and sys.stderr.isatty()
+    on_terminal = screen and sys.stderr.isatty() and not structured()
     watcher = threading.Thread(target=_watch, args=(home, definitions, runs, on_terminal, stop), daemon=True)
     watcher.start()
     try:
@@ -67,6 +68,8 @@ def _watch(
         if time.monotonic() - shown >= _LINE_EVERY:
             shown = time.monotonic()
             for each in facts:
+                if told(each.line(), **each.fields()):
+                    continue
                 console.print(each.line(), highlight=False, soft_wrap=True, markup=False)
 
 

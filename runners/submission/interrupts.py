@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from tandem.journal.storage.blobs import BlobExistsError, BlobStore
 from tandem.journal.storage.layout import drain_path
+from tandem.schemas.telemetry.logs import formatted
 
 __all__ = ["Draining", "also_at_once", "drained_by_signals", "end_at_once", "ended_by_signals", "held_back"]
 
@@ -45,7 +46,7 @@ def end_at_once(line: str) -> NoReturn:
 def _say(line: str) -> None:
     shown = "\x1b[?25h\r\n" if os.isatty(2) else ""  # a live screen hides the cursor
     with suppress(OSError):
-        os.write(2, f"{shown}{line}\n".encode(errors="replace"))
+        os.write(2, f"{formatted(line) or shown + line}\n".encode(errors="replace"))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Final, Protocol
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.telemetry.logs import told
 
 __all__ = ["JobNews", "Standing", "say"]
 
@@ -88,4 +90,5 @@ class JobNews:
 
 def say(line: str) -> None:
     """On standard error."""
-    sys.stderr.write(f"{printable(line)}\n")
+    if not told(line, logging.WARNING):
+        sys.stderr.write(f"{printable(line)}\n")

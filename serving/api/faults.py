@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from tandem.schemas.privacy.printable import printable
 from tandem.schemas.privacy.secrets import redacted
+from tandem.schemas.telemetry.logs import told
 from tandem.serving.api.problems import Problem
 
 __all__ = ["fault_of"]
@@ -22,5 +23,7 @@ def fault_of(scope: Scope, error: Exception) -> Problem:
     """The problem that is sent for an error of Python's; its trace is logged without passwords and controls."""
     number = secrets.token_hex(6)
     trace = printable(redacted("".join(traceback.format_exception(error))), lines=True)
-    _log.error("fault %s at %s %s\n%s", number, scope["method"], printable(scope["path"])[:200], trace)
+    place = {"fault": number, "method": scope["method"], "path": printable(scope["path"])[:200]}
+    if not told(f"fault {number}", logging.ERROR, **place, exception=trace):
+        _log.error("fault %s at %s %s\n%s", *place.values(), trace)
     return Problem("fault", type(error).__name__, more={"instance": f"urn:tandem:fault:{number}"})

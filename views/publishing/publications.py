@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -20,6 +21,8 @@ from tandem.views.rows import Candidate, Publication, PublicationKind
 from tandem.views.storage.database import Clock, Database
 
 __all__ = ["Publishing"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 _Choose = Callable[[sa.Connection, "sa.Row[Any] | None"], Candidate]
 """(within the transaction, the row of the publication that is served) -> what is to be served instead."""
@@ -159,7 +162,10 @@ class Publishing:
             pointer.check(connection, self.chains, wanted)
             ordinal = pointer.move(connection, wanted, expected, self.clock())
         reached("after-publish")
-        return self.publications(name, ordinal)[0]
+        made = self.publications(name, ordinal)[0]
+        place = {"definition": name, "run": made.live_run, "batch_run": made.batch_run, "generation": made.boundary}
+        _LOG.info("publication %d (%s)", made.ordinal, made.kind, extra=place)
+        return made
 
     def served(self, name: str) -> Publication | None:
         """What is served under a name; None for nothing yet."""

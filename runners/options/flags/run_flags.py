@@ -7,6 +7,7 @@ from typing import Final
 from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.max_bad import max_bad
 from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, truth
+from tandem.schemas.telemetry.logs import FORMATS, VARIABLE, log_format
 
 __all__ = ["RUN_FLAGS"]
 
@@ -213,6 +214,18 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         "folder, or URI, that all workers reach",
         metavar="FOLDER",
         otherwise="HOME/scratch on this machine",
+    ),
+    Flag(
+        "log-format",
+        (*_LAUNCHED, "reconcile"),
+        Group.LAUNCH,
+        "lines on standard error: for people, or structured, with run, lane, generation and definition",
+        metavar="|".join(FORMATS),
+        read=log_format,
+        default="plain",
+        otherwise=f"${VARIABLE}, else plain",
+        variable=VARIABLE,
+        pattern="|".join(FORMATS),
     ),
     Flag("no-screen", ("live",), Group.LAUNCH, "no live screen, even on a terminal"),
     Flag(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tandem.serving.api.transport.timed_protocol import timed_protocol
 
 __all__ = ["serve"]
 
+_LOG: Final = logging.getLogger(__name__)
 _DRAIN_SECONDS: Final = 10
 _IDLE_SECONDS: Final = 20
 _CONNECTIONS: Final = 1_000
@@ -32,6 +34,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """At SIGTERM and Ctrl-C."""
+        _LOG.info("ending", extra={"signal": signal.Signals(sig).name})
         self._app.stop()
         super().handle_exit(sig, frame)
 

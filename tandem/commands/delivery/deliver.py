@@ -9,9 +9,10 @@ import typer
 
 from tandem.named import compiled_named
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, StoreOption, existing_store
+from tandem.places import HomeOption, LogFormatOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import DeliveryError, UserError
+from tandem.schemas.telemetry.logs import log_as
 
 if TYPE_CHECKING:
     from tandem.pipelines.delivery.deliverer import Deliverer
@@ -28,9 +29,12 @@ def deliver(
     every: Annotated[str, typer.Option(metavar="DURATION", help="how often to look for what is due")] = "500ms",
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
+    log_format: LogFormatOption = "plain",
 ) -> None:
     """Send results and alerts to their outputs, one deliverer a definition at a time; others wait until it ends."""
     from tandem.schemas.time.durations import parse_duration
+
+    log_as(log_format)
 
     try:
         pause = parse_duration(every)

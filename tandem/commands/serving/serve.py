@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, JournalOption, StoreOption
+from tandem.places import HomeOption, JournalOption, LogFormatOption, StoreOption
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import LaunchError, UserError
+from tandem.schemas.telemetry.logs import log_as, told
 from tandem.storage.urls import is_url, place_of
 
 __all__ = ["serve"]
@@ -41,6 +42,7 @@ def serve(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
     journal: JournalOption = None,
+    log_format: LogFormatOption = "plain",
     dead_letters: Annotated[
         str | None, typer.Option("--dead-letters", metavar="PLACE", help="folder or URL (default: HOME/deadletters)")
     ] = None,
@@ -48,6 +50,7 @@ def serve(
     """Serve answers over HTTP, for programs as an API and for people as pages, until SIGTERM or Ctrl-C."""
     from tandem.serving.questions.selection.spans import duration_of
 
+    log_as(log_format)
     try:
         from tandem.serving.api.application import application
         from tandem.serving.api.settings import Settings
@@ -74,7 +77,13 @@ def serve(
     )
     _check_issuer(oidc_issuer, auth)
     tokens = oidc_tokens(oidc_issuer, oidc_audience, oidc_keys) if oidc_issuer is not None else None
-    run(application(settings, _now, tokens), settings, lambda address: say(f"serving at {address}"))
+    run(application(settings, _now, tokens), settings, _tell)
+
+
+def _tell(address: str) -> None:
+    """On standard output whatever the logs are: who started it waits for the address."""
+    say(f"serving at {address}")
+    told("serving", address=address)
 
 
 def _now() -> int:

@@ -1,0 +1,132 @@
+"""Lines on standard error: for people as they are, or structured, by structlog, for who collects them.
+
+Modules log by Python's own `logging`, fields in `extra`; commands tell people what they have to say. Structured, both
+come out the same way: a line each, with its time, level, logger, fields and what it is about (`context`). structlog is
+imported only then.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from tandem.schemas.errors import UserError
+from tandem.schemas.privacy.printable import json_text, printable
+from tandem.schemas.privacy.secrets import redacted
+from tandem.schemas.telemetry.context import current
+
+__all__ = ["FORMATS", "VARIABLE", "formatted", "log_as", "log_format", "structured", "told"]
+
+FORMATS: Final = ("plain", "console", "json")
+VARIABLE: Final = "TANDEM_LOG_FORMAT"
+"""Of the environment; a flag comes before it."""
+_LEVEL: Final = "TANDEM_LOG"
+_OURS: Final = logging.getLogger("tandem")
+_HANDLERS: Final[list[logging.Handler]] = []
+"""Ours, while logs are structured."""
+
+Event = MutableMapping[str, Any]
+
+
+def log_format(text: str) -> str:
+    """One of FORMATS. Raises UserError."""
+    if text not in FORMATS:
+        raise UserError(f"--log-format (or {VARIABLE}) is {text[:40]!r}; one of {', '.join(FORMATS)} is possible")
+    return text
+
+
+def structured() -> bool:
+    """Whether this process's lines are structured."""
+    return bool(_HANDLERS)
+
+
+def log_as(form: str) -> None:
+    """From now on lines have this form; `plain` leaves everything as Python has it. May be called again."""
+    root = logging.getLogger()
+    for handler in _HANDLERS:
+        root.removeHandler(handler)
+    _HANDLERS.clear()
+    if form == "plain":
+        return
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(form))
+    _HANDLERS.append(handler)
+    root.addHandler(handler)
+    level = os.environ.get(_LEVEL, "").upper()
+    root.setLevel(level or logging.WARNING)
+    _OURS.setLevel(level or logging.INFO)
+
+
+def told(text: str, level: int = logging.INFO, /, **fields: Any) -> bool:
+    """Log what people would be told, where lines are structured; False: tell them."""
+    if not _HANDLERS:
+        return False
+    _OURS.log(level, "%s", text, extra=fields)
+    return True
+
+
+def formatted(text: str) -> str:
+    """What `told` would write, for who writes it himself, as a signal's handler must; '' where logs are plain."""
+    if not _HANDLERS:
+        return ""
+    record = _OURS.makeRecord(_OURS.name, logging.WARNING, "", 0, "%s", (text,), None)
+    return _HANDLERS[0].format(record)
+
+
+def _formatter(form: str) -> logging.Formatter:
+    import structlog
+
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        _about,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Any] = [_private_json, structlog.processors.JSONRenderer(serializer=_json)]
+    if form == "console":
+        last = [_private_text, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_as_it_is)]
+    processors: list[Any] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+    ]
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*processors, *last])
+
+
+def _about(logger: Any, method: str, event: Event) -> Event:
+    for written in ("message", "asctime"):  # by formatters of others, into the record itself
+        event.pop(written, None)
+    for name, value in current().items():
+        event.setdefault(name, value)
+    return event
+
+
+def _private_json(logger: Any, method: str, event: Event) -> Event:
+    """No password leaves; what would steer a terminal is escaped by `json_text`."""
+    return {name: _plain(value) for name, value in event.items()}
+
+
+def _private_text(logger: Any, method: str, event: Event) -> Event:
+    for name, value in event.items():
+        shown = _plain(value)
+        event[name] = printable(shown, lines=name == "exception") if isinstance(shown, str) else shown
+    return event
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return redacted(str(value))
+
+
+def _json(event: Event, **_: Any) -> str:
+    return json_text(event)
+
+
+def _as_it_is(sio: Any, exc_info: Any) -> None:
+    """Traces are texts by now."""
