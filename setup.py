@@ -10,9 +10,9 @@ FLOORS = [
 ]  # fmt: skip
 """Folders beside `tandem/`, each installed as `tandem.FOLDER`: one name in site-packages, whatever else lies there."""
 
-EXTRAS = ["dev", "flink", "frames", "gcp", "iceberg", "plots", "postgres", "serve", "sql"]
+EXTRAS = ["dev", "flink", "frames", "gcp", "iceberg", "otel", "plots", "postgres", "serve", "sql"]
 """What only some need, each a file in `requirements/`: Flink on this machine, Dataflow, PostgreSQL as
-view store, answers over HTTP, SQL, Polars and pandas, plots as PNG."""
+view store, answers over HTTP, SQL, spans for OpenTelemetry, Polars and pandas, plots as PNG."""
 
 
 def required(name: str) -> list[str]:

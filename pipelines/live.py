@@ -39,6 +39,7 @@ from tandem.runners.submission.run_ends import RunEnd
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.errors import UserError
 from tandem.schemas.telemetry.context import keep
+from tandem.schemas.telemetry.traces import trace_to
 from tandem.schemas.time.durations import format_duration
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.savepoints import ReadJournaled
@@ -167,6 +168,7 @@ def _start(config: LiveConfig, shards: int, store: ViewStore, blobs: BlobStore) 
 
 
 def _launch(arguments: Arguments) -> None:
+    trace_to(arguments["otlp_endpoint"])
     if arguments["source"] == NATIVE:
         native.run(arguments)
     else:

@@ -11,12 +11,21 @@ import typer
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 from tandem.schemas.telemetry.logs import FORMATS, VARIABLE, log_format
+from tandem.schemas.telemetry.traces import ENDPOINT
 
 if TYPE_CHECKING:
     from tandem.journal.storage.blobs import BlobStore
     from tandem.views.store import ViewStore
 
-__all__ = ["HomeOption", "JournalOption", "LogFormatOption", "StoreOption", "existing_journal", "existing_store"]
+__all__ = [
+    "HomeOption",
+    "JournalOption",
+    "LogFormatOption",
+    "OtlpEndpointOption",
+    "StoreOption",
+    "existing_journal",
+    "existing_store",
+]
 
 HomeOption = Annotated[
     str,
@@ -30,6 +39,10 @@ JournalOption = Annotated[
     typer.Option("--journal", metavar="PLACE", help="the journal's folder, gs:// or s3:// (default: HOME/journal)"),
 ]
 
+OtlpEndpointOption = Annotated[
+    str | None,
+    typer.Option("--otlp-endpoint", metavar="URL", envvar=ENDPOINT, help="send spans there, by OTLP over HTTP"),
+]
 LogFormatOption = Annotated[
     str,
     typer.Option(

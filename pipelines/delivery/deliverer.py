@@ -13,6 +13,7 @@ from typing import Final
 
 from tandem.pipelines.delivery.outputs import RecordWriter, writer_of
 from tandem.pipelines.delivery.sources import sources_of
+from tandem.pipelines.delivery.tracing import DeliveryTraces
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
 from tandem.views.outbox.leases import LEASE, Lease, acquire_lease, release_lease
@@ -51,6 +52,7 @@ class Deliverer:
     def __init__(self, store: ViewStore, compiled: CompiledDefinition, holder: str, clock: Clock = wall_clock) -> None:
         self._store, self._compiled, self._holder, self._clock = store, compiled, holder, clock
         self._sources = sources_of(store, compiled)
+        self._traces = DeliveryTraces(store, compiled)
         self._writers: dict[str, RecordWriter] = {}
         self._lease: Lease | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="send")
@@ -64,7 +66,8 @@ class Deliverer:
         """Drain and send all that can be; None while another holds the lease, or another version is served."""
         if not self._is_served() or not self._holds():
             return None
-        made = sum(source.drain(self._clock()) for source in self._sources)
+        with self._traces.revising():
+            made = sum(source.drain(self._clock()) for source in self._sources)
         sent, refused, failed = 0, 0, list[str]()
         with self._store.database.read() as connection:
             due = outputs_due(connection, self.name, self._clock())
@@ -117,9 +120,9 @@ class Deliverer:
             done = flying.landed() if flying is not None else None
             flying = None
             if len(messages) >= _AT_ONCE:
-                flying = _Flying(messages, self._beside.submit(self._writer(output).send, messages))
+                flying = _Flying(messages, self._beside.submit(self._send, output, messages))
             elif messages:
-                done = _with(done, Sent(messages, self._writer(output).send(messages)))
+                done = _with(done, Sent(messages, self._send(output, messages)))
             elif done is None:
                 break
         return sent, refused
@@ -140,8 +143,12 @@ class Deliverer:
                 sent, refused = sent + 1 - len(done.refused), refused + len(done.refused)
             if not messages or (done is not None and time.monotonic() - begun > _TURN):
                 break
-            done = Sent(messages[:1], self._writer(output).send(messages[:1]))
+            done = Sent(messages[:1], self._send(output, messages[:1]))
         return sent, refused
+
+    def _send(self, output: str, messages: Sequence[Message]) -> Mapping[int, str]:
+        with self._traces.sending(output, messages):
+            return self._writer(output).send(messages)
 
     def _writer(self, output: str) -> RecordWriter:
         if output not in self._writers:

@@ -28,6 +28,7 @@ from tandem.transforms.routing.panes import Pane
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
 from tandem.transforms.routing.spreading import place_of
 from tandem.transforms.sources.reader_epochs import epochs_of, unstamped
+from tandem.transforms.sources.traced import carrying, segments_of, traced
 
 __all__ = ["FoldTiles", "cleared_at"]
 
@@ -111,7 +112,8 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
             cached = self._restored(key, entries, known)
         if cached.behind and not cached.marked:
             cached.marked = self._tiles.mark_behind(key, epochs_of(events))
-        update = cached.state.update([unstamped(events)], timing)
+        with traced("fold", lambda: segments_of(events), tile=key[0], definition=self._definition.name):
+            update = cached.state.update([unstamped(events)], timing)
         replacement = self._replacement(cached, timing) if cached.behind else None
         _keep(entries, cached, update)
         back = mark in (_EVICTED, _BACK)
@@ -123,9 +125,9 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         if known is None and isinstance(on_time, BaseTimer):
             on_time.set(Timestamp(micros=key[0] + self._definition.tile))
         if replacement is not None:
-            yield replacement
+            yield carrying(replacement, events)
         elif not cached.behind:
-            yield update
+            yield carrying(update, events)
 
     @on_timer(ON_TIME)  # type: ignore[untyped-decorator]
     def pass_end(self, key: Any = beam.DoFn.KeyParam, token: Any = beam.DoFn.StateParam(TOKEN)) -> Iterator[FoldUpdate]:

@@ -14,6 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from tandem.schemas.definition.loading import Definition
 from tandem.transforms.elements import TileKey
 from tandem.transforms.sources.reader_epochs import gathered
+from tandem.transforms.sources.traced import carried, marked
 
 __all__ = ["GatherPanes", "LatePanes", "Pane"]
 
@@ -85,7 +86,8 @@ class _Gather(beam.DoFn):  # type: ignore[misc]
             yield self._pane(key)
 
     def _pane(self, key: TileKey) -> WindowedValue:
-        events = gathered(self._held.pop(key))
+        parts = self._held.pop(key)
+        events = marked(gathered(parts), carried(parts))
         del self._rows[key]
         end = Timestamp(micros=key[0] + self._tile - 1_000)
         return WindowedValue((key, ("early", events)), end, [window.GlobalWindow()])

@@ -20,10 +20,12 @@ from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
 from tandem.schemas.definition.loading import Source
 from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import DeadLetter
+from tandem.schemas.telemetry.traces import Segment
 from tandem.transforms.elements import DeadLetterBatch, SegmentTally, SourceBatch, TileKey
 from tandem.transforms.routing.replay_outcomes import EarlierLetters, find_replays, outcomes_of, repeated
 from tandem.transforms.routing.spreading import Groups, groups_of, spread
 from tandem.transforms.sources.reader_epochs import stamped
+from tandem.transforms.sources.traced import marked
 
 __all__ = ["Routed", "late_rows", "route", "tile_of"]
 
@@ -135,6 +137,7 @@ def _split(
     events = events.take(pa.array(order))
     borders = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(order)]
     events = stamped(events, {batch.position: batch.opening} if batch.opening is not None else {})
+    events = marked(events, [Segment(batch.position, batch.number)])
     return tuple(
         (
             spread((int(tiles[start]), first_bucket(int(shard[start]), shards)), shards, groups),

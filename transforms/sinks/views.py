@@ -22,9 +22,11 @@ from tandem.journal.tail import is_follower
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError
+from tandem.schemas.telemetry.traces import Segment
 from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.sinks.retrying import retrying
+from tandem.transforms.sources.traced import carried, traced
 from tandem.views.dead_letters.facts import LetterNote
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
@@ -120,15 +122,16 @@ class WriteStates(_LiveWriter):
 
     def _write(self, store: ViewStore, rows: list[FoldUpdate]) -> None:
         assert self._compiled is not None
-        store.live.write(self._compiled, self._live_run.run, rows)
+        with traced("store", lambda: carried([row.block for row in rows]), definition=self._definition.name):
+            store.live.write(self._compiled, self._live_run.run, rows)
 
 
 class _WriteTallies(_LiveWriter):
     def _write(self, store: ViewStore, rows: list[SegmentTally]) -> None:
         version, run = self._definition.version, self._live_run.run
-        store.live.write_segments(version, run, rows)
-        reported = [row.reported for row in rows if row.reported is not None]
-        if reported:
+        with traced("tally", lambda: [Segment(row.position, row.number) for row in rows]):
+            store.live.write_segments(version, run, rows)
+        if reported := [row.reported for row in rows if row.reported is not None]:
             store.live.set_watermark(version, run, max(reported), rows[0].position)
 
 

@@ -24,6 +24,7 @@ from tandem.journal.storage.opening import open_blobs
 from tandem.runners.beam_patches import reading_progress
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.failpoints import reached
+from tandem.schemas.telemetry.traces import tracing
 from tandem.transforms.elements import DecodedSegment, SourceBatch
 from tandem.transforms.sources.bundle_clock import reads_backlog
 from tandem.transforms.sources.decoding import SourceReading, observe, source_readings
@@ -36,6 +37,7 @@ from tandem.transforms.sources.segments import (
     decoded_segment,
     least_of,
 )
+from tandem.transforms.sources.traced import TimedReading
 
 __all__ = ["JournaledSource", "ReadJournaled"]
 
@@ -134,19 +136,25 @@ class _LaneReader(SegmentReader[LaneReader]):
         self._drain = drain_path(source.run.id)
         self._look_interval = source.config.publish_interval
         self._looked_at = 0
+        self._timed: TimedReading | None = None
 
     def new_reader(self, mark: LaneMark) -> LaneReader:
         """See SegmentReader. Raises RunResumedError where the run was launched anew elsewhere."""
         launch = _LAUNCHES.get((self._source.journal, mark.run))
         if launch is not None:
             check_launch(self._blobs, mark.run, launch)
+        broker: Broker = self._broker()
+        decode: Any = partial(observe, self._source.readings)
+        if tracing():
+            broker = self._timed = TimedReading(broker, decode)
+            decode = self._timed.decode
         return LaneReader(
             self._blobs,
             self._source.run,
             self._mark.lane,
-            self._broker(),
+            broker,
             self._clock,
-            partial(observe, self._source.readings),
+            decode,
             self._source.config,
             mark=mark,
         )
@@ -169,6 +177,8 @@ class _LaneReader(SegmentReader[LaneReader]):
         reads_backlog(emitted is not None and emitted.replayed)
         if emitted is None:
             return False
+        if self._timed is not None and not emitted.replayed:
+            self._timed.emitted(emitted)
         self.give(decoded_segment(emitted, self.reader.common_watermark(), self.reader.opening))
         return True
 

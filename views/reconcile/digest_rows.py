@@ -14,16 +14,22 @@ from tandem.schemas.columns import CONTENT, GENERATION, HASH
 from tandem.views.reconcile.digests import MODULUS, as_bytes, from_bytes, row_hashes, sum_of
 from tandem.views.reconcile.tables import batch_state_digests, late_ids, live_id_digests, segment_tiles
 from tandem.views.storage.database import Database
+from tandem.views.storage.tables import definitions
 from tandem.views.updates import LiveUpdateLike, SegmentLike
 
 __all__ = [
     "RowSum",
+    "newest_segments",
     "pack_tiles",
     "unpack_tiles",
     "write_cleared_digest",
     "write_live_digests",
     "write_segment_tiles",
 ]
+
+
+_LOOK = 500
+"""Segments that are looked at, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,25 @@ def write_segment_tiles(
     known = [s for s in segments if getattr(s, "tiles", None) is not None]
     rows = [(definition, s.position, s.number, pack_tiles(s.tiles)) for s in known]  # type: ignore[attr-defined]
     database.write_rows(connection, database.insert_new(segment_tiles), rows)
+
+
+def newest_segments(
+    connection: sa.Connection, version: str, windows: Sequence[tuple[int, int]], tile: int, most: int = 16
+) -> list[tuple[str, int]]:
+    """(position, number) of the newest segments that hold events of tiles of these windows, oldest first; of each
+    newest run's last few hundred alone.
+    """
+    s, d = segment_tiles.c, definitions.c
+    ordinal = sa.select(d.id).where(d.version == version).scalar_subquery()
+    query = sa.select(s.position, s.number, s.tiles).where(s.definition == ordinal)
+    found: list[tuple[str, int]] = []
+    for position, number, tiles in connection.execute(query.order_by(s.position.desc(), s.number.desc()).limit(_LOOK)):
+        starts = unpack_tiles(tiles)
+        if any(start < end and start + tile > begin for begin, end in windows for start in starts):
+            found.append((position, number))
+        if len(found) == most:
+            break
+    return found[::-1]
 
 
 def pack_tiles(tiles: Sequence[int]) -> bytes:

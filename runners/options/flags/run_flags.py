@@ -8,6 +8,7 @@ from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.max_bad import max_bad
 from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, truth
 from tandem.schemas.telemetry.logs import FORMATS, VARIABLE, log_format
+from tandem.schemas.telemetry.traces import ENDPOINT
 
 __all__ = ["RUN_FLAGS"]
 
@@ -226,6 +227,15 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         otherwise=f"${VARIABLE}, else plain",
         variable=VARIABLE,
         pattern="|".join(FORMATS),
+    ),
+    Flag(
+        "otlp-endpoint",
+        ("live",),
+        Group.LAUNCH,
+        "send spans of what becomes of segments there, by OTLP over HTTP",
+        metavar="URL",
+        otherwise=f"${ENDPOINT}, else none",
+        secret=True,
     ),
     Flag("no-screen", ("live",), Group.LAUNCH, "no live screen, even on a terminal"),
     Flag(

@@ -9,10 +9,11 @@ import typer
 
 from tandem.named import compiled_named
 from tandem.pipelines.console.printing import say
-from tandem.places import HomeOption, LogFormatOption, StoreOption, existing_store
+from tandem.places import HomeOption, LogFormatOption, OtlpEndpointOption, StoreOption, existing_store
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import DeliveryError, UserError
 from tandem.schemas.telemetry.logs import log_as
+from tandem.schemas.telemetry.traces import trace_to
 
 if TYPE_CHECKING:
     from tandem.pipelines.delivery.deliverer import Deliverer
@@ -30,11 +31,13 @@ def deliver(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
     log_format: LogFormatOption = "plain",
+    otlp_endpoint: OtlpEndpointOption = None,
 ) -> None:
     """Send results and alerts to their outputs, one deliverer a definition at a time; others wait until it ends."""
     from tandem.schemas.time.durations import parse_duration
 
     log_as(log_format)
+    trace_to(otlp_endpoint)
 
     try:
         pause = parse_duration(every)
