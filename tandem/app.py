@@ -7,7 +7,9 @@ import signal
 import sys
 import threading
 from importlib.abc import MetaPathFinder
-from typing import Annotated, Final
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -66,8 +68,21 @@ _WITHOUT_PANDAS: Final = frozenset({"query", "status", "alerts", "results", "pub
 def main() -> None:
     """Run the command line; what goes wrong is one line and an exit code."""
     if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS:
-        sys.meta_path.insert(0, _NoPandas())
+        sys.meta_path[:0] = [_NoPandas(), _ComputesLater()]
     app()
+
+
+class _ComputesLater(MetaPathFinder):
+    """Arrow's functions are wrapped one by one when they are imported; few questions use any."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """Of that module one whose code is run when something of it is used."""
+        if fullname != "pyarrow.compute":
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(spec.loader)
+        return spec
 
 
 class _NoPandas(MetaPathFinder):

@@ -24,7 +24,7 @@ Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURAT
 class Model(BaseModel):
     """A part of a definition: immutable, without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def fields_of_one(value: object, kinds: Sequence[str], expected: str) -> tuple[dict[str, Any], str]:

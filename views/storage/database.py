@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from tandem.schemas.errors import DamagedStoreError, StoreError
 from tandem.schemas.failpoints import reached
@@ -83,7 +83,11 @@ class Database:
 
     def insert(self, table: sa.Table) -> Any:
         """The dialect's INSERT, which knows ON CONFLICT."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # loads drivers that an embedded store has no use for
+
+        return postgresql.insert(table)
 
     def made(self, build: Callable[[Database], Any]) -> Any:
         """The INSERT of all columns that a function of some module builds, built and compiled once."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from tandem.schemas.columns import KEY
 from tandem.views.batch.chains import Chains
@@ -82,7 +82,12 @@ def mark_span(connection: sa.Connection, name: str, tiles: Sequence[int]) -> Non
 
 
 def _insert(connection: sa.Connection) -> Any:
-    made = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    if connection.dialect.name == "sqlite":
+        made: Any = sqlite.insert
+    else:
+        from sqlalchemy.dialects import postgresql  # loads drivers that an embedded store has no use for
+
+        made = postgresql.insert
     insert = made(result_due)
     return insert.on_conflict_do_update(
         index_elements=list(result_due.primary_key), set_={"mark": insert.excluded.mark}
