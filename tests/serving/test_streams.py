@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from servers.event_streams import EventStream
 from servers.web import Web
 
 from tandem.serving.api.settings import Limits
+from tandem.serving.api.streams import EventResponse
 from tandem.serving.security.api_keys import KeyFile
 
 EVENTS = "/api/v1/definitions/orders/events"
@@ -109,3 +111,49 @@ def test_streams_end_when_the_server_does(web: Web) -> None:
         await asyncio.wait_for(stream.task, 30)
 
     asyncio.run(stopped())
+
+
+def test_more_streams_than_questions_may_wait_all_begin_and_all_hear(orders: Any) -> None:
+    """Each asks the store when it begins and when something has changed: none is told that too many do."""
+    with Web.over(orders.home, limits=Limits(waiting=2), readers=1) as web:
+
+        async def heard() -> tuple[list[int], list[list[str]]]:
+            days = [f"key=mill,EUR&window=day&at=2026-01-05T{hour:02d}:00".encode() for hour in range(24)]
+            streams = [EventStream(web, EVENTS, query) for query in days]
+            codes = await asyncio.gather(*(stream.status() for stream in streams))
+            events = [stream.events() for stream in streams]
+            first = await asyncio.gather(*(anext(each) for each in events))
+            orders.live("000001-aa", [Order(9.7, 3.0, generation=4)])
+            second = await asyncio.gather(*(anext(each) for each in events))
+            for stream in streams:
+                await stream.close()
+            return list(codes), [[one["event"] for one in pair] for pair in zip(first, second, strict=True)]
+
+        codes, kinds = asyncio.run(heard())
+    assert codes == [200] * 24
+    assert kinds == [["answer", "answer"]] * 24
+
+
+def test_a_reader_that_is_gone_before_the_first_event_gives_its_place_back(orders: Any) -> None:
+    with Web.over(orders.home, limits=Limits(streams=1)) as web:
+        streams = web.app.service.streams
+
+        async def gone() -> None:
+            streams.begin()
+
+            async def receive() -> dict[str, str]:
+                return {"type": "http.disconnect"}
+
+            async def send(message: object) -> None:
+                await asyncio.sleep(0)
+
+            response = EventResponse(streams, streams.events(_never, lambda: True, ""))
+            with contextlib.suppress(OSError):
+                await response({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send)
+            streams.begin()
+
+        asyncio.run(gone())
+
+
+async def _never() -> Any:
+    await asyncio.Event().wait()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.responses import StreamingResponse
 
 from tandem.serving.api.answering import AnyParameters
 from tandem.serving.api.context import Service, TheService, Viewer
@@ -14,7 +13,7 @@ from tandem.serving.api.metrics import page_of
 from tandem.serving.api.parameters import AnswerParameters, SeriesParameters
 from tandem.serving.api.problems import Problem
 from tandem.serving.api.routes.documented import PROBLEMS
-from tandem.serving.api.streams import EVENT_STREAM
+from tandem.serving.api.streams import EVENT_STREAM, EventResponse
 from tandem.serving.installation.journal_state import existing_state
 from tandem.serving.monitoring.measuring import OPENMETRICS
 from tandem.serving.security.principals import Principal
@@ -60,12 +59,12 @@ async def metrics(service: TheService, principal: Viewer) -> Response:
 async def _stream(
     request: Request, service: Service, name: str, principal: Principal, asked: AnyParameters
 ) -> Response:
-    await service.asker.reply(name, principal, asked)  # what can't be asked is told before the stream begins
+    # what can't be asked is told before the stream begins
+    await service.streams.begun(lambda: service.asker.reply(name, principal, asked))
     known = request.headers.get("last-event-id", "")
-    service.streams.begin()
     allowed = still_allowed(request, principal)
     found = service.streams.events(lambda: service.asker.reply(name, principal, asked), allowed, known)
-    return StreamingResponse(found, headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
+    return EventResponse(service.streams, found)
 
 
 def still_allowed(request: Request, principal: Principal) -> Callable[[], bool]:

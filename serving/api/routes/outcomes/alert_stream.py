@@ -112,15 +112,12 @@ async def alert_events(
     """The events of a stream that has begun; `known`: the id of the last that its reader got, '' without."""
     place = _PLACE.fullmatch(known)
     reader = _Reader(asked, (int(place[1]), int(place[2])) if place else None)
-    try:
-        async for looked in service.streams.turns(allowed):
-            if not looked:
-                yield QUIET
-                continue
-            try:
-                for each in await service.asker.run(name, principal, reader.changed):
-                    yield each
-            except (Problem, TandemError) as error:
-                yield problem_event(error)
-    finally:
-        service.streams.end()
+    async for looked in service.streams.turns(allowed):
+        if not looked:
+            yield QUIET
+            continue
+        try:
+            for each in await service.streams.asked(lambda: service.asker.run(name, principal, reader.changed)):
+                yield each
+        except (Problem, TandemError) as error:
+            yield problem_event(error)

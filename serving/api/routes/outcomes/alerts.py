@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.responses import StreamingResponse
 
 from tandem.schemas.certificate import time_text
 from tandem.serving.api.answering import Asking, check_key
@@ -18,7 +17,7 @@ from tandem.serving.api.routes.operating import operated
 from tandem.serving.api.routes.outcomes.alert_stream import alert_events
 from tandem.serving.api.routes.outcomes.parameters import Acknowledged, AlertEventParameters, AlertParameters
 from tandem.serving.api.routes.watching import STREAM, still_allowed
-from tandem.serving.api.streams import EVENT_STREAM
+from tandem.serving.api.streams import EventResponse
 from tandem.serving.outcomes.alert_data import alert_data, known_states, report_data
 from tandem.serving.questions.selection.instants import parse_span
 from tandem.serving.questions.selection.naming import key_named
@@ -64,11 +63,14 @@ async def events(
     request: Request, name: str, asked: Annotated[AlertEventParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
     """Server-sent events: `alert` with the same data as `/alerts`, first of those that fire, then of what changes."""
-    await service.asker.run(name, principal, lambda asking: (asked_rule(asked.rule), asked_key(asking, asked.key)))
-    service.streams.begin()
+    await service.streams.begun(
+        lambda: service.asker.run(
+            name, principal, lambda asking: (asked_rule(asked.rule), asked_key(asking, asked.key))
+        )
+    )
     known = request.headers.get("last-event-id", "")
     found = alert_events(service, name, principal, asked, still_allowed(request, principal), known)
-    return StreamingResponse(found, headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
+    return EventResponse(service.streams, found)
 
 
 @router.get("/alert-reports", summary="How well rules do", responses=tagged_json())
