@@ -1,10 +1,10 @@
-"""The address of a view store: what it may be, and how it is shown without a password."""
+"""The address of a view store: what it may be, how it is shown without a password, and what it means for SQL."""
 
 from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -13,7 +13,7 @@ from tandem.schemas.privacy.libpq import PARAMETERS
 from tandem.schemas.privacy.secrets import keep_address, keep_secret, redacted
 from tandem.views.storage.access.passwords import PARAMETER, password_of
 
-__all__ = ["parse_address", "shown_address"]
+__all__ = ["insert_of", "parse_address", "shown_address"]
 
 _DRIVERS: Final = {
     "sqlite": "sqlite",
@@ -91,3 +91,14 @@ def shown_address(address: str | sa.URL) -> str:
         address = address.render_as_string(hide_password=True)
     # All up to the last @: a password may hold one, and spaces.
     return redacted(_PARAMETER_VALUE.sub(r"\1***", _PASSWORD.sub(r"\1***@", address)))
+
+
+def insert_of(kind: str) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT. PostgreSQL's loads drivers that an embedded store has no use for."""
+    if kind == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as of_sqlite
+
+        return of_sqlite
+    from sqlalchemy.dialects.postgresql import insert as of_postgresql
+
+    return of_postgresql

@@ -11,14 +11,13 @@ from itertools import chain
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from tandem.schemas.errors import DamagedStoreError, StoreError
 from tandem.schemas.failpoints import reached
 from tandem.schemas.privacy.secrets import redacted
 from tandem.views.locking.sessions import limit_waits, oldest_session, server_engine
 from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, keep_log_beside
-from tandem.views.storage.address import parse_address, shown_address
+from tandem.views.storage.address import insert_of, parse_address, shown_address
 from tandem.views.storage.checkpointing import Checkpointer
 from tandem.views.storage.checksums import STATES, DamagedRowError, crc_of, damage_met
 from tandem.views.storage.columns import METADATA
@@ -83,11 +82,7 @@ class Database:
 
     def insert(self, table: sa.Table) -> Any:
         """The dialect's INSERT, which knows ON CONFLICT."""
-        if self.is_sqlite:
-            return sqlite.insert(table)
-        from sqlalchemy.dialects import postgresql  # loads drivers that an embedded store has no use for
-
-        return postgresql.insert(table)
+        return insert_of(self.url.get_backend_name())(table)
 
     def made(self, build: Callable[[Database], Any]) -> Any:
         """The INSERT of all columns that a function of some module builds, built and compiled once."""

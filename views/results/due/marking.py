@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from tandem.schemas.columns import KEY
 from tandem.views.batch.chains import Chains
 from tandem.views.reconcile.tables import batch_state_digests
 from tandem.views.results.tables import result_due, result_specs
 from tandem.views.rows import Candidate, Compiled
+from tandem.views.storage.address import insert_of
 from tandem.views.storage.database import Database
 from tandem.views.storage.driver_rows import select_rows
 from tandem.views.storage.tables import batch_cleared, live_tallies, pointers, publications
@@ -82,13 +82,7 @@ def mark_span(connection: sa.Connection, name: str, tiles: Sequence[int]) -> Non
 
 
 def _insert(connection: sa.Connection) -> Any:
-    if connection.dialect.name == "sqlite":
-        made: Any = sqlite.insert
-    else:
-        from sqlalchemy.dialects import postgresql  # loads drivers that an embedded store has no use for
-
-        made = postgresql.insert
-    insert = made(result_due)
+    insert = insert_of(connection.dialect.name)(result_due)
     return insert.on_conflict_do_update(
         index_elements=list(result_due.primary_key), set_={"mark": insert.excluded.mark}
     )
