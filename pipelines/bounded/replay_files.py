@@ -28,7 +28,7 @@ from tandem.schemas.definition.loading import Source
 from tandem.schemas.errors import SourceFileError, TandemError, UserError
 from tandem.schemas.privacy.files import make_folder, private
 from tandem.schemas.privacy.printable import printable
-from tandem.schemas.telemetry.logs import told
+from tandem.schemas.telemetry.logs import logged
 from tandem.storage.urls import is_url
 from tandem.transforms.sinks.topics import packed
 from tandem.transforms.trial import Verdict, try_messages
@@ -109,7 +109,7 @@ def files_locked(home: ReplayHome) -> Iterator[None]:
 
 
 def _tell(line: str) -> None:
-    if not told(line):
+    if not logged(line):
         sys.stderr.write(f"{printable(line)}\n")
 
 

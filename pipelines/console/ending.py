@@ -15,7 +15,7 @@ import typer
 from tandem.schemas.errors import TandemError, UserError
 from tandem.schemas.privacy.printable import printable
 from tandem.schemas.privacy.secrets import redacted
-from tandem.schemas.telemetry.logs import told
+from tandem.schemas.telemetry.logs import logged
 
 __all__ = ["INTERRUPTED", "end_for", "ended", "print_error", "wants_trace"]
 
@@ -49,7 +49,7 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
         # what is still in the buffer must not raise again when Python ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_CLOSED)
-    if trace and not told("the trace of what went wrong", logging.ERROR, exception=_trace_of(error)):
+    if trace and not logged("the trace of what went wrong", logging.ERROR, exception=_trace_of(error)):
         sys.stderr.write(_trace_of(error))
     if isinstance(error, TandemError):
         print_error(str(error))
@@ -64,7 +64,7 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
 
 def print_error(text: str) -> None:
     """One line on stderr, its beginning red on a terminal; no password, and nothing that steers the terminal."""
-    if told(" ".join(text.split()), logging.ERROR):
+    if logged(" ".join(text.split()), logging.ERROR):
         return
     typer.secho("error: ", fg="red", nl=False, err=True)
     typer.echo(printable(redacted(" ".join(text.split()))), err=True)

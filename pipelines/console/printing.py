@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from tandem.schemas.privacy.printable import json_text, printable
-from tandem.schemas.telemetry.logs import structured, told
+from tandem.schemas.telemetry.logs import logged, structured
 
 __all__ = ["SafeConsole", "cell", "console", "print_json", "progress", "say"]
 
@@ -54,7 +54,7 @@ class _Logged:
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
             if line.strip():
-                told(line.rstrip())
+                logged(line.rstrip())
         return len(text)
 
     def flush(self) -> None:
@@ -68,7 +68,7 @@ def cell(text: object, style: str = "") -> Text:
 
 def say(text: str, *, err: bool = False, lines: bool = False) -> None:
     """One line of plain text, with `lines` several; with `err` logged where logs are structured."""
-    if err and told(text):
+    if err and logged(text):
         return
     typer.echo(printable(text, lines=lines), err=err)
 

@@ -15,7 +15,7 @@ from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
-from tandem.schemas.telemetry.logs import told
+from tandem.schemas.telemetry.logs import logged
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
@@ -98,6 +98,6 @@ def _once(say: Say) -> Say:
 
 
 def _to_stderr(line: str) -> None:
-    if not told(line, logging.WARNING):
+    if not logged(line, logging.WARNING):
         sys.stderr.write(f"{printable(line)}\n")
         sys.stderr.flush()

@@ -21,7 +21,7 @@ from tandem.runners.submission.interrupts import ended_by_signals
 from tandem.runners.submission.remote_runs import code_of
 from tandem.schemas.errors import TandemError, UserError
 from tandem.schemas.privacy.umask import keep_private
-from tandem.schemas.telemetry.logs import log_as, told
+from tandem.schemas.telemetry.logs import log_as, logged
 
 __all__ = ["entry", "launch"]
 
@@ -55,7 +55,7 @@ def launch(pipeline: Launchable, arguments: Sequence[str], beside: Beside = _not
 def _run(pipeline: Launchable, read: Arguments) -> None:
     passed = gate(pipeline, read)
     for finding in passed.warnings:
-        if not told(finding.line(), logging.WARNING, code=finding.code):
+        if not logged(finding.line(), logging.WARNING, code=finding.code):
             say(f"{finding.level}: {finding.line()}", err=True)
     try:
         with ended_by_signals(lambda: f"interrupted: {pipeline.interrupted}"):

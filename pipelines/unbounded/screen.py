@@ -26,7 +26,7 @@ from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
-from tandem.schemas.telemetry.logs import structured, told
+from tandem.schemas.telemetry.logs import logged, structured
 from tandem.transforms.fold.stored_tiles import LiveRunRef
 from tandem.transforms.sinks.views import serve_when_caught_up
 from tandem.views.report import status_report
@@ -68,7 +68,7 @@ def _watch(
         if time.monotonic() - shown >= _LINE_EVERY:
             shown = time.monotonic()
             for each in facts:
-                if told(each.line(), **each.fields()):
+                if logged(each.line(), **each.fields()):
                     continue
                 console.print(each.line(), highlight=False, soft_wrap=True, markup=False)
 

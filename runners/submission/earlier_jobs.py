@@ -21,7 +21,7 @@ from tandem.runners.flink.runner_states import newest_state
 from tandem.runners.options.places import Home
 from tandem.runners.submission.remote_runs import Control, is_remote, job_name, state_folder
 from tandem.schemas.errors import LaunchError, TandemError
-from tandem.schemas.telemetry.logs import told
+from tandem.schemas.telemetry.logs import logged
 
 __all__ = ["end_earlier_jobs", "standing_state"]
 
@@ -79,7 +79,7 @@ def standing_state(options: PipelineOptions, home: Home, run: str) -> None:
         raise LaunchError(f"--resume {run}: {chosen} isn't there any more, and no other checkpoint is in {folder}")
     _replace(flags, newest)
     line = f"run {run}: its earlier job has written a newer checkpoint meanwhile; it goes on from {newest}"
-    if not told(line):
+    if not logged(line):
         sys.stderr.write(f"{line}\n")
 
 

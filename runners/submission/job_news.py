@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tandem.schemas.privacy.printable import printable
-from tandem.schemas.telemetry.logs import told
+from tandem.schemas.telemetry.logs import logged
 
 __all__ = ["JobNews", "Standing", "say"]
 
@@ -90,5 +90,5 @@ class JobNews:
 
 def say(line: str) -> None:
     """On standard error."""
-    if not told(line, logging.WARNING):
+    if not logged(line, logging.WARNING):
         sys.stderr.write(f"{printable(line)}\n")

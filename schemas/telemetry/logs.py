@@ -18,7 +18,7 @@ from tandem.schemas.privacy.printable import json_text, printable
 from tandem.schemas.privacy.secrets import redacted
 from tandem.schemas.telemetry.context import current
 
-__all__ = ["FORMATS", "VARIABLE", "formatted", "log_as", "log_format", "structured", "told"]
+__all__ = ["FORMATS", "VARIABLE", "formatted", "log_as", "log_format", "logged", "structured"]
 
 FORMATS: Final = ("plain", "console", "json")
 VARIABLE: Final = "TANDEM_LOG_FORMAT"
@@ -60,8 +60,8 @@ def log_as(form: str) -> None:
     _OURS.setLevel(level or logging.INFO)
 
 
-def told(text: str, level: int = logging.INFO, /, **fields: Any) -> bool:
-    """Log what people would be told, where lines are structured; False: tell them."""
+def logged(text: str, level: int = logging.INFO, /, **fields: Any) -> bool:
+    """Log what people would be logged, where lines are structured; False: tell them."""
     if not _HANDLERS:
         return False
     _OURS.log(level, "%s", text, extra=fields)
@@ -69,7 +69,7 @@ def told(text: str, level: int = logging.INFO, /, **fields: Any) -> bool:
 
 
 def formatted(text: str) -> str:
-    """What `told` would write, for who writes it himself, as a signal's handler must; '' where logs are plain."""
+    """What `logged` would write, for who writes it himself, as a signal's handler must; '' where logs are plain."""
     if not _HANDLERS:
         return ""
     record = _OURS.makeRecord(_OURS.name, logging.WARNING, "", 0, "%s", (text,), None)

@@ -94,7 +94,7 @@ def shown_address(address: str | sa.URL) -> str:
 
 
 def insert_of(kind: str) -> Any:
-    """The dialect's INSERT, which knows ON CONFLICT. PostgreSQL's loads drivers that an embedded store has no use for."""
+    """The dialect's INSERT, which knows ON CONFLICT; PostgreSQL's loads drivers that an embedded store doesn't need."""
     if kind == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as of_sqlite
 

@@ -12,7 +12,7 @@ from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, LogFormatOption, StoreOption
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import LaunchError, UserError
-from tandem.schemas.telemetry.logs import log_as, told
+from tandem.schemas.telemetry.logs import log_as, logged
 from tandem.storage.urls import is_url, place_of
 
 __all__ = ["serve"]
@@ -83,7 +83,7 @@ def serve(
 def _tell(address: str) -> None:
     """On standard output whatever the logs are: who started it waits for the address."""
     say(f"serving at {address}")
-    told("serving", address=address)
+    logged("serving", address=address)
 
 
 def _now() -> int:

@@ -14,7 +14,7 @@ import pytest
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.secrets import keep_secret
 from tandem.schemas.telemetry.context import keep, within
-from tandem.schemas.telemetry.logs import log_as, log_format, structured, told
+from tandem.schemas.telemetry.logs import log_as, log_format, logged, structured
 
 _LOG = logging.getLogger("tandem.of.a.test")
 
@@ -36,7 +36,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def test_plain_logs_are_told_by_whoever_has_them(capsys: pytest.CaptureFixture[str]) -> None:
     log_as("plain")
-    assert not told("something")
+    assert not logged("something")
     assert not structured()
     assert capsys.readouterr() == ("", "")
 
@@ -46,7 +46,7 @@ def test_a_line_says_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> Non
     keep(run="r-1", definition="clicks")
     with within(lane=2):
         _LOG.info("%s sealed", "generation", extra={"generation": 7, "definition": "orders"})
-    assert told("without a lane", logging.WARNING, backlog=3)
+    assert logged("without a lane", logging.WARNING, backlog=3)
     first, second = lines(capsys)
     assert first.pop("timestamp").endswith("Z")
     about = {"run": "r-1", "definition": "orders", "lane": 2, "generation": 7}
@@ -58,7 +58,7 @@ def test_a_line_says_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> Non
 def test_no_line_has_a_password_or_steers_a_terminal(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     keep_secret("planted-password")
     log_as(form)
-    told("to postgresql://me:hunter22@db/x\x1b[2J", place="password=planted-password", many=["planted-password"])
+    logged("to postgresql://me:hunter22@db/x\x1b[2J", place="password=planted-password", many=["planted-password"])
     try:
         raise ValueError("planted-password\x1b]0;title")
     except ValueError:
@@ -73,7 +73,7 @@ def test_no_line_has_a_password_or_steers_a_terminal(form: str, capsys: pytest.C
 
 def test_a_line_is_one_line_whatever_it_says(capsys: pytest.CaptureFixture[str]) -> None:
     log_as("json")
-    told('first\nsecond {"level": "error"}')
+    logged('first\nsecond {"level": "error"}')
     assert [line["event"] for line in lines(capsys)] == ['first\nsecond {"level": "error"}']
 
 
