@@ -61,7 +61,7 @@ def backtest(
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.serving.questions.selection.instants import parse_time
 
-    told = _Told(as_json, output)
+    told = _Wanted(as_json, output)
     compiled = compile_definition(definition_at(definition))
     chosen = chosen_rules(_rules_of(compiled, rules), rule or [])
     chosen = with_settings(compiled, chosen, [parse_setting(each) for each in settings or []])
@@ -85,7 +85,7 @@ def backtest(
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Wanted:
     """How what was found is told."""
 
     as_json: bool
@@ -141,13 +141,13 @@ def _labels_of(file: str | None, compiled: CompiledDefinition) -> list[Label]:
         return read_labels(path, compiled)
 
 
-def _tell_judged(found: Sequence[Judged], known: Sequence[Label], key: Sequence[str], told: _Told) -> None:
+def _tell_judged(found: Sequence[Judged], known: Sequence[Label], key: Sequence[str], told: _Wanted) -> None:
     from tandem.output import backtest_tables as tables
 
     told.tell(tables.judged_data(found, known, key), lambda: tables.print_judged(console(), found, known))
 
 
-def _tell_swept(name: str, steps: Sequence[Swept], told: _Told) -> None:
+def _tell_swept(name: str, steps: Sequence[Swept], told: _Wanted) -> None:
     from tandem.output import backtest_tables as tables
 
     told.tell(tables.swept_data(name, steps), lambda: tables.print_swept(console(), name, steps))
@@ -162,7 +162,7 @@ def _draw(name: str, steps: Sequence[Swept], plot: str) -> None:
 
 def _as_known(
     compiled: CompiledDefinition, rules: Sequence[CompiledRule], places: list[str], store: str | None,
-    history: History, until: int | None, told: _Told,
+    history: History, until: int | None, told: _Wanted,
 ) -> None:  # fmt: skip
     from tandem.output import known_tables as tables
     from tandem.pipelines.backtest.as_known import as_known, boundaries_of, lateness_of
