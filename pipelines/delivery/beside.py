@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
-from tandem.pipelines.delivery.deliverer import Delivered, Deliverer, holder_name
+from tandem.pipelines.delivery.deliverer import Delivered, Deliverer, holder_name, line_of
 from tandem.pipelines.delivery.sources import has_sources
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.errors import TandemError
 from tandem.schemas.privacy.printable import printable
+from tandem.schemas.privacy.secrets import redacted
 from tandem.schemas.telemetry.logs import logged
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 __all__ = ["deliver_once", "delivering"]
 
+_log: Final = logging.getLogger("tandem.delivery")
+
 Say = Callable[[str], None]
 
 _EVERY: Final = 0.25
 """Seconds from one look at what is due to the next."""
+_LONGEST: Final = 60.0
+"""Seconds until it is tried again after an error that nobody expected."""
 
 
 @contextmanager
@@ -32,27 +41,28 @@ def delivering(store: str, definitions: Sequence[Definition], say: Say | None = 
     """Deliver the results of definitions in a thread until the body ends, and what is due then.
 
     Where another process delivers a name, this one takes over once it ends. What goes wrong is said once, on stderr,
-    and tried again: it never ends the run.
+    and tried again: it never ends the run. An error that nobody expected is said with its trace, and in the store, so
+    that health is red; it is tried again after 1 s, 2 s, 4 s, up to a minute, and meanwhile another may deliver.
     """
     delivered = [definition for definition in definitions if has_sources(definition)]
     if not delivered:
         yield
         return
     stop, holder, tell = threading.Event(), holder_name(), _once(say or _to_stderr)
-    deliverers = [Deliverer(open_store(store), compile_definition(each), holder) for each in delivered]
-    thread = threading.Thread(target=_deliver, args=(deliverers, stop, tell), name="deliver-results", daemon=True)
+    rounds = [_Rounds(Deliverer(open_store(store), compile_definition(each), holder), tell) for each in delivered]
+    thread = threading.Thread(target=_deliver, args=(rounds, stop), name="deliver-results", daemon=True)
     thread.start()
     with ExitStack() as stack:
-        for deliverer in deliverers:
-            stack.callback(deliverer.close)
+        for each in rounds:
+            stack.callback(each.deliverer.close)
         try:
             yield
         finally:
             stop.set()
             thread.join(timeout=30)
         if not thread.is_alive():
-            for deliverer in deliverers:
-                _round(deliverer, tell)
+            for each in rounds:
+                each.run(time.monotonic())
 
 
 def deliver_once(store: ViewStore, definition: Definition, say: Say) -> None:
@@ -68,10 +78,41 @@ def deliver_once(store: ViewStore, definition: Definition, say: Say) -> None:
         say(f"{definition.name}: {done.revisions:,} revisions of results, {done.sent:,} messages sent")
 
 
-def _deliver(deliverers: Sequence[Deliverer], stop: threading.Event, say: Say) -> None:
+def _deliver(rounds: Sequence[_Rounds], stop: threading.Event) -> None:
     while not stop.wait(_EVERY):
-        for deliverer in deliverers:
-            _round(deliverer, say)
+        for each in rounds:
+            each.run(time.monotonic())
+
+
+@dataclass
+class _Rounds:
+    """The rounds of one deliverer, which nothing ends but the run."""
+
+    deliverer: Deliverer
+    say: Say
+    failures: int | None = None
+    """In a row; None until it is known that none is noted."""
+    not_before: float = -math.inf
+
+    def run(self, now: float) -> None:
+        """One round, unless it is to wait after an error. `now`: seconds of a clock that goes on."""
+        if now < self.not_before:
+            return
+        try:
+            if _round(self.deliverer, self.say) is not None and self.failures != 0:
+                self.deliverer.note_working()
+                self.failures = 0
+        except TandemError as error:
+            self.say(f"{self.deliverer.name}: results wait: {error}")
+        except Exception as error:
+            self.failures = (self.failures or 0) + 1
+            wait = min(2.0 ** (self.failures - 1), _LONGEST)
+            self.not_before = now + wait
+            self.say(f"{self.deliverer.name}: results wait, by an error of Tandem itself: {line_of(error)}")
+            if self.failures == 1:
+                _log.error("%s", printable(redacted("".join(traceback.format_exception(error))), lines=True))
+            with suppress(TandemError):
+                self.deliverer.note_broken(error)
 
 
 def _round(deliverer: Deliverer, say: Say) -> Delivered | None:

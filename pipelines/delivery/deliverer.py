@@ -16,12 +16,23 @@ from tandem.pipelines.delivery.sources import sources_of
 from tandem.pipelines.delivery.tracing import DeliveryTraces
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
+from tandem.schemas.privacy.secrets import redacted
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.outbox.leases import LEASE, Lease, acquire_lease, release_lease
-from tandem.views.outbox.messages import Message, Sent, note_failure, outputs_due, take_messages
+from tandem.views.outbox.messages import (
+    Message,
+    Sent,
+    note_broken,
+    note_failure,
+    note_working,
+    outputs_due,
+    take_messages,
+)
+from tandem.views.results.due.holding import HeldBack, held_back
 from tandem.views.storage.database import Clock, wall_clock
 from tandem.views.store import ViewStore
 
-__all__ = ["Delivered", "Deliverer", "holder_name"]
+__all__ = ["Delivered", "Deliverer", "holder_name", "line_of"]
 
 _TURN: Final = 5.0
 """Seconds that an output which takes one message a request may keep the others waiting, and one request more."""
@@ -86,6 +97,21 @@ class Deliverer:
         if self._lease is not None:
             release_lease(self._store.database, self._lease)
             self._lease = None
+
+    def held_back(self) -> HeldBack:
+        """Windows of results that triggers hold back."""
+        with self._store.database.read() as connection:
+            scope = read_scope(connection, self._store.chains, self._compiled)
+            return held_back(connection, self._compiled.definition, scope.watermark)
+
+    def note_broken(self, error: Exception) -> None:
+        """Say in the store that an error has ended a round that nobody expected, and let others deliver."""
+        note_broken(self._store.database, self.name, line_of(error), self._clock())
+        self.close()
+
+    def note_working(self) -> None:
+        """A round went through after one that hadn't, of this process or of one before."""
+        note_working(self._store.database, self.name)
 
     def _is_served(self) -> bool:
         """A version that only catches up must not keep the served one's deliverer waiting."""
@@ -179,3 +205,9 @@ class _Flying:
 
 def _with(done: Sent | None, more: Sent) -> Sent:
     return more if done is None else Sent([*done.messages, *more.messages], {**done.refused, **more.refused})
+
+
+def line_of(error: Exception) -> str:
+    """An error that nobody expected, in one line."""
+    lines = str(error).splitlines() or [""]
+    return redacted(f"{type(error).__name__}: {lines[0]}"[:300])

@@ -13,7 +13,7 @@ from tandem.schemas.time.durations import SECOND
 from tandem.views.outbox.tables import result_leases
 from tandem.views.storage.database import Database
 
-__all__ = ["LEASE", "Lease", "acquire_lease", "held", "read_lease", "release_lease"]
+__all__ = ["LEASE", "Lease", "acquire_lease", "held", "keep_from_taking", "read_lease", "release_lease"]
 
 LEASE: Final = 15 * SECOND
 """How long a deliverer that doesn't renew keeps others waiting."""
@@ -59,6 +59,14 @@ def held(database: Database, lease: Lease) -> Iterator[sa.Connection | None]:
     with database.write(durable=True) as connection:
         query = sa.select(c.fence).where(c.name == lease.name).with_for_update()
         yield connection if connection.execute(query).scalar() == lease.fence else None
+
+
+def keep_from_taking(database: Database, connection: sa.Connection, name: str) -> None:
+    """Until this write transaction ends nobody takes messages of a name; in SQLite nobody else writes anyway."""
+    if not database.is_sqlite:
+        insert = database.insert(result_leases).on_conflict_do_nothing()
+        connection.execute(insert, {"name": name, "holder": "", "fence": 0, "until": 0})
+        connection.execute(sa.select(result_leases.c.fence).where(result_leases.c.name == name).with_for_update())
 
 
 def read_lease(connection: sa.Connection, name: str) -> Lease | None:

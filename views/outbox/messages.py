@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -12,15 +13,19 @@ from tandem.schemas.time.durations import SECOND
 from tandem.views.outbox.leases import Lease, held
 from tandem.views.outbox.tables import result_outbox, result_outputs
 from tandem.views.storage.database import Database
+from tandem.views.storage.driver_rows import delete_rows, whole_rows
 
 __all__ = [
     "DEAD",
+    "MAKING",
     "REPLACEABLE",
     "TAKEN",
     "WAITING",
     "Message",
     "Sent",
+    "note_broken",
     "note_failure",
+    "note_working",
     "outputs_due",
     "revive",
     "take_messages",
@@ -29,6 +34,8 @@ __all__ = [
 WAITING: Final = "waiting"
 TAKEN: Final = "taken"
 DEAD: Final = "dead"
+MAKING: Final = "revisions"
+"""What stands for an output where what makes records fails."""
 REPLACEABLE: Final = '"timing":"EARLY"'
 """In the payload of what gives way to the next state while nobody can have seen it; all else waits as it is."""
 _LONGEST_WAIT: Final = 300 * SECOND
@@ -108,41 +115,45 @@ def take_messages(
         if sent is not None:
             _note_sent(database, connection, lease.name, output, sent, now)
         rows = _next(connection, lease.name, output, most, after)
-        fresh = [row[0] for row in rows if row[_STATE] == WAITING and REPLACEABLE in row[_STATE - 1]]
-        for at in range(0, len(fresh), _IN_ONE):
-            some = result_outbox.c.ordinal.in_(fresh[at : at + _IN_ONE])
-            connection.execute(result_outbox.update().where(some).values(state=TAKEN, fence=lease.fence))
-    return [Message(*row[:_STATE]) for row in rows]
+        fresh = [row for row in rows if row[_STATE] == WAITING and REPLACEABLE in row[_PAYLOAD]]
+        taken = ((*row[:_STATE], TAKEN, lease.fence, *row[_STATE + 2 :]) for row in fresh)
+        database.write_rows(connection, database.overwrite(result_outbox), taken)
+    return [Message(*_FIELDS(row)) for row in rows]
 
 
-_O: Final = result_outbox.c
-_STATE: Final = len(fields(Message))
-_MESSAGES: Final[sa.Select[Any]] = sa.select(
-    *(_O.ordinal, _O.name, _O.output, _O.result, _O.start, _O.end, _O.key, _O.revision),
-    *(_O.pass_number, _O.id, _O.payload, _O.state),
+_NAMES: Final = [column.name for column in result_outbox.columns]
+_FIELDS: Final = itemgetter(
+    *(_NAMES.index("result" if field.name == "stream" else field.name) for field in fields(Message))
 )
-"""The fields of messages in their order, and the state."""
+"""Where a row has the fields of a message."""
+_STATE, _PAYLOAD, _RESULT = (_NAMES.index(name) for name in ("state", "payload", "result"))
+_ORDINAL, _START, _PASS = (_NAMES.index(name) for name in ("ordinal", "start", "pass_number"))
+_OF_STATE: Final = sa.text(
+    "SELECT * FROM result_outbox WHERE name = :name AND output = :output AND state = :state AND ordinal > :after "
+    "ORDER BY ordinal LIMIT :most"
+)
+_OF_PASS: Final = sa.text(
+    "SELECT * FROM result_outbox WHERE name = :name AND output = :output AND state <> 'dead' AND ordinal > :after "
+    "AND result = :result AND start = :start AND pass_number = :pass_number ORDER BY ordinal"
+)
 
 
-def _next(connection: sa.Connection, name: str, output: str, most: int, after: int) -> list[Any]:
-    o = result_outbox.c
-    mine = (o.name == name) & (o.output == output) & (o.ordinal > after)
-    rows = _first(connection, mine, most)
+def _next(connection: sa.Connection, name: str, output: str, most: int, after: int) -> list[tuple[Any, ...]]:
+    mine = {"name": name, "output": output}
+    rows = _first(connection, {**mine, "after": after, "most": most})
     if len(rows) == most:  # what is left of the last window's pass belongs to it
         last = rows[-1]
-        of_pass = (o.result == last.result) & (o.start == last.start) & (o.pass_number == last.pass_number)
-        rest = mine & (o.state != DEAD) & of_pass & (o.ordinal > last.ordinal)
-        rows += connection.execute(_MESSAGES.where(rest).order_by(o.ordinal)).all()
+        of_pass = {"result": last[_RESULT], "start": last[_START], "pass_number": last[_PASS], "after": last[_ORDINAL]}
+        rows += whole_rows(connection, result_outbox, _OF_PASS, mine | of_pass)
     return rows
 
 
-def _first(connection: sa.Connection, mine: Any, most: int) -> list[Any]:
+def _first(connection: sa.Connection, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
     """The first messages in order; by state, as the index has them, so that a long outbox isn't read for each."""
-    o, found = result_outbox.c, list[Any]()
+    found = list[tuple[Any, ...]]()
     for state in (TAKEN, WAITING):
-        query = _MESSAGES.where(mine, o.state == state).order_by(o.ordinal)
-        found += connection.execute(query.limit(most)).all()
-    return sorted(found, key=lambda row: int(row[0]))[:most]
+        found += whole_rows(connection, result_outbox, _OF_STATE, {**asked, "state": state})
+    return sorted(found, key=itemgetter(_ORDINAL))[: asked["most"]]
 
 
 def _note_sent(database: Database, connection: sa.Connection, name: str, output: str, sent: Sent, now: int) -> None:
@@ -156,6 +167,9 @@ def _note_sent(database: Database, connection: sa.Connection, name: str, output:
 
 def _forget(connection: sa.Connection, ordinals: Sequence[int]) -> None:
     """These messages, and none beside them: some that were put before may be committed after."""
+    if connection.dialect.name == "sqlite":
+        delete_rows(connection, result_outbox, ("ordinal",), [(ordinal,) for ordinal in ordinals])
+        return
     for at in range(0, len(ordinals), _IN_ONE):
         some = result_outbox.c.ordinal.in_(sa.bindparam("some", expanding=True))
         connection.execute(result_outbox.delete().where(some), {"some": ordinals[at : at + _IN_ONE]})
@@ -192,6 +206,27 @@ def _note_output(
         wait = max(min(SECOND << min(failures, 20), _LONGEST_WAIT), after)
         values = {"failures": failures + 1, "next_at": now + wait, "error": error, "changed_at": now}
     connection.execute(result_outputs.update().where(mine).values(values))
+
+
+def note_broken(database: Database, name: str, error: str, now: int) -> None:
+    """What makes records of a name fails by an error that nobody expected: it is listed as if it were an output."""
+    values = {"sent": 0, "failures": 1, "next_at": now, "error": error, "changed_at": now}
+    with database.write(durable=True) as connection:
+        insert = database.insert(result_outputs)
+        place = [result_outputs.c.name, result_outputs.c.output]
+        upsert = insert.on_conflict_do_update(index_elements=place, set_=values)
+        connection.execute(upsert, {"name": name, "output": MAKING, **values})
+
+
+def note_working(database: Database, name: str) -> None:
+    """It works again."""
+    p = result_outputs.c
+    broken = (p.name == name) & (p.output == MAKING)
+    with database.read() as connection:
+        if connection.execute(sa.select(p.output).where(broken)).first() is None:
+            return
+    with database.write() as connection:
+        connection.execute(result_outputs.delete().where(broken))
 
 
 def revive(database: Database, name: str, output: str | None = None) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,8 +14,7 @@ from tandem.views.storage.database import Database
 __all__ = ["Record", "put_records"]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One state of something, for one output. Times in microseconds UTC."""
 
     output: str

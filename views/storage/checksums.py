@@ -28,6 +28,7 @@ __all__ = [
     "AS_IT_IS",
     "STATES",
     "DamagedRowError",
+    "checked_rows",
     "checked_states",
     "crc_of",
     "damage_met",
@@ -57,11 +58,17 @@ def _seed(table: str) -> int:
     return crc32(table.encode())
 
 
+@cache
+def _joined(count: int) -> str:
+    """What makes the text of as many values, by `%`: in a third of the time of joining them."""
+    return "\0".join(["%s"] * count)
+
+
 def crc_of(table: str, values: Iterable[Any]) -> int:
     """The checksum of a row of a table, of its columns but those that are checksums or left out, in order."""
     values = tuple(values)
-    if _PLAIN.issuperset(map(type, values)):  # as below, in a third of the time
-        return crc32("\0".join(map(str, values)).encode(), _seed(table))
+    if _PLAIN.issuperset(map(type, values)):  # as below, in a fourth of the time
+        return crc32((_joined(len(values)) % values).encode(), _seed(table))
     head, blobs = list[str](), list[bytes]()
     for value in values:
         if isinstance(value, bytes | memoryview):
@@ -96,6 +103,18 @@ def checked_states(table: str, rows: Iterable[Any]) -> Iterator[Any]:
         if found != crc:
             raise DamagedRowError(_described(_seals_of(METADATA.tables[table])[0], row))
         yield row
+
+
+def checked_rows(table: sa.Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Whole rows of a table of others than states, from SQLite, as they come and without their checksum. Raises
+    DamagedRowError at one that isn't intact.
+    """
+    name, (seal,) = table.name, _seals_of(table)
+    for row in rows:
+        values = row[:-1]
+        if crc_of(name, values) != row[-1]:
+            raise DamagedRowError(_described(seal, values))
+        yield values
 
 
 def states_as_they_are(table: str, of: int, rows: Iterable[Any], damaged: list[Any]) -> Iterator[Any]:

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["delete_rows", "iterate_rows", "select_rows"]
+from tandem.views.storage.checksums import checked_rows
+
+__all__ = ["delete_rows", "iterate_rows", "select_rows", "whole_rows"]
 
 _SELECTS: Final[dict[int, tuple[Any, str, list[tuple[str, Any]]]]] = {}
 """By the statement's id the statement, which so stays alive, its text, and its values' names and defaults in order."""
@@ -25,6 +27,18 @@ def select_rows(
         return found
     finally:
         cursor.close()
+
+
+def whole_rows(
+    connection: sa.Connection, table: sa.Table, statement: sa.TextClause, values: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """All rows of a statement that a module holds and that selects `*` of one table, intact, without their checksum.
+
+    For many rows: a query that SQLite checks calls a function for each, which takes longer than all else.
+    """
+    if connection.dialect.name != "sqlite":
+        return [tuple(row)[:-1] for row in connection.execute(statement, dict(values))]
+    return list(checked_rows(table, select_rows(connection, statement, values)))
 
 
 def iterate_rows(

@@ -75,12 +75,26 @@ def _once(deliverers: dict[str, Deliverer]) -> None:
         done = deliverer.run_once()
         if done is None:
             raise UserError(f"{name}: another process delivers its results; `tandem status {name}` says which")
-        say(f"{name}: {done.revisions:,} revisions, {done.sent:,} messages sent", err=True)
+        say(f"{name}: {done.revisions:,} revisions, {done.sent:,} messages sent{_held_back(deliverer)}", err=True)
         failed += done.failed
         if done.refused:
             failed.append(f"{done.refused:,} messages were refused; `tandem results dead {name}` lists them")
     if failed:
         raise DeliveryError("; ".join(failed))
+
+
+def _held_back(deliverer: Deliverer) -> str:
+    """What hasn't been sent yet since its trigger holds it back."""
+    from tandem.schemas.certificate import time_text
+
+    held = deliverer.held_back()
+    if not held.windows:
+        return ""
+    what = "1 window is" if held.windows == 1 else f"{held.windows:,} windows are"
+    first = f" until {time_text(held.until)}" if held.until is not None else ""
+    if held.windows == 1:
+        return f"; {what} held back by its trigger{first}"
+    return f"; {what} held back by their triggers{first and f', the first{first}'}"
 
 
 def _for_ever(deliverers: dict[str, Deliverer], pause: float) -> None:

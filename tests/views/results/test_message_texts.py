@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from without_runner.result_stories import Event, Story, definition_of
 
-from tandem.schemas.json_values import compact_json
+from tandem.schemas.json_values import compact_json, plain_texts, plain_value
 from tandem.views.results.clocks import Timing
 from tandem.views.results.revisions.answering import Found
 from tandem.views.results.revisions.revising import Revision, identity_of
@@ -28,10 +28,27 @@ def plain_data() -> st.SearchStrategy[Any]:
     )
 
 
+@example(1e-05, False)
+@example([0.0001, -2.5e-05, 1e16, 1e-07], True)
 @given(plain_data(), st.booleans())
 def test_compact_json_is_what_json_writes(value: Any, sorted_names: bool) -> None:
     expected = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sorted_names)
     assert compact_json(value, sorted_names=sorted_names) == expected
+
+
+def columns_of_results() -> st.SearchStrategy[list[Any]]:
+    numbers = st.integers(-(2**70), 2**70) | st.floats() | st.none() | st.booleans()
+    return st.lists(numbers) | st.lists(plain_data() | st.decimals() | st.binary(), max_size=5)
+
+
+@example([1e-05, 2.0])
+@example([1e16, None, float("nan")])
+@given(columns_of_results())
+def test_texts_of_a_column_are_those_of_each_value(values: list[Any]) -> None:
+    plain = [plain_value(value) for value in values]
+    shown, stored = plain_texts(values)
+    assert shown == [compact_json(value) for value in plain]
+    assert stored == [compact_json(value, sorted_names=True) for value in plain]
 
 
 @pytest.mark.parametrize("answer", [None, '{"n":1}', '{"who":"\\"\u00fc\\\\"}'])

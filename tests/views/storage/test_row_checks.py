@@ -12,11 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from tandem.schemas.errors import DamagedStoreError
+from tandem.views.results.tables import result_due
 from tandem.views.storage.checksums import AS_IT_IS, checked_states, crc_of, sealed_row, state_crc
 from tandem.views.storage.columns import CRC, METADATA
+from tandem.views.storage.driver_rows import whole_rows
 from tandem.views.storage.tables import batch_states, live_states, store_version
 from tandem.views.store import ViewStore
 
+ALL_DUE = sa.text("SELECT * FROM result_due ORDER BY tile")
 STATES = [batch_states, live_states]
 SEALED = [table for table in METADATA.sorted_tables if table is not store_version]
 
@@ -105,3 +108,18 @@ def test_a_row_of_which_nothing_is_left_is_noticed() -> None:
 def test_both_ways_to_compute_a_checksum_agree() -> None:
     row = (1, "a key\0é", -60, 2**60, 5, b"\0states")
     assert state_crc("live_states", *row) == crc_of("live_states", row)
+
+
+def test_many_rows_that_are_read_at_once_are_intact(store: ViewStore) -> None:
+    rows = [("visits", tile, 0, "[]", 5) for tile in range(3)]
+    with store.database.write() as connection:
+        store.database.write_rows(connection, store.database.insert_new(result_due), rows)
+    with store.database.read() as connection:
+        assert whole_rows(connection, result_due, ALL_DUE, {}) == rows
+    with store.database.write() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.execute("DROP TRIGGER result_due_crc_changed")
+        driver.execute("UPDATE result_due SET mark = 6 WHERE tile = 1")
+    wanted = r"a row of result due \(name visits, tile 1970-01-01T00:00:00.000001Z, .*\) is damaged"
+    with pytest.raises(DamagedStoreError, match=wanted), store.database.read() as connection:
+        whole_rows(connection, result_due, ALL_DUE, {})

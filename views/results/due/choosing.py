@@ -15,12 +15,18 @@ from tandem.views.results.clocks import BEGINNING, Clocks, Timing
 from tandem.views.results.due.expanding import LATER
 from tandem.views.results.revisions.answering import Last
 from tandem.views.results.tables import result_revisions, result_waiting
+from tandem.views.storage.driver_rows import whole_rows
 
 __all__ = ["Choice", "Cursor", "choose", "last_of", "lasts_at"]
 
 _WINDOWS: Final = 64
 _REVISIONS: Final = 2_000
 _IN_ONE: Final = 200
+_MOST_BY_KEY: Final = 400
+"""Keys of a window whose revisions are looked up one by one."""
+
+_BEFORE_FINAL: Final = tuple(timing for timing in Timing if timing < Timing.FINAL)
+"""One by one, so that the index finds those that close in time."""
 
 Place = tuple[int, int]
 
@@ -39,8 +45,8 @@ class Choice:
     """What is to be read and compared."""
 
     asked: dict[Place, set[str] | None] = field(default_factory=dict)
-    waiting: list[sa.Row[Any]] = field(default_factory=list)
-    """Rows that are done with it."""
+    waiting: list[tuple[Any, ...]] = field(default_factory=list)
+    """Whole rows that are done with it."""
     more: bool = False
 
     def add(self, place: Place, key: str) -> None:
@@ -70,10 +76,10 @@ def choose(
     result = definition.results[name]
     r = result_revisions.c
     if cursor.over is not None:
-        rows = _page(connection, definition.name, name, r.timing < Timing.ON_TIME, clocks.over, cursor.over)
+        rows = _page(connection, definition.name, name, r.timing == Timing.EARLY, clocks.over, cursor.over)
         cursor.over = _take(rows, choice, definition, result)
     elif cursor.settled is not None:
-        rows = _page(connection, definition.name, name, r.timing < Timing.FINAL, clocks.settled, cursor.settled)
+        rows = _page(connection, definition.name, name, r.timing.in_(_BEFORE_FINAL), clocks.settled, cursor.settled)
         cursor.settled = _take(rows, choice, definition, result, late_tiles)
     choice.more = choice.more or cursor.over is not None or cursor.settled is not None
     return choice
@@ -93,11 +99,16 @@ def _from_waiting(
     windows = connection.execute(query.limit(_WINDOWS)).all()
     choice.more = len(windows) == _WINDOWS
     for start, end in windows:
-        of_window = sa.select(result_waiting).where(mine, w.start == start, w.end == end)
-        rows = connection.execute(of_window).all()
+        of_window = {"name": definition.name, "result": name, "start": start, "end": end}
+        rows = whole_rows(connection, result_waiting, _WAITING, of_window)
         choice.waiting += rows
-        whole = any(row.whole for row in rows)
-        choice.add_keys((start, end), None if whole else {row.key for row in rows})
+        whole = any(row[4] for row in rows)
+        choice.add_keys((start, end), None if whole else {row[5] for row in rows})
+
+
+_WAITING: Final = sa.text(
+    'SELECT * FROM result_waiting WHERE name = :name AND result = :result AND start = :start AND "end" = :end'
+)
 
 
 def _page(
@@ -106,7 +117,7 @@ def _page(
     r = result_revisions.c
     place = sa.tuple_(r.closes, r.start, r.key)
     query = sa.select(r.start, r.end, r.closes, r.key).where(r.name == of, r.result == name, below, r.closes <= until)
-    following = query.where(place > sa.tuple_(*after)).order_by(r.closes, r.start, r.key)
+    following = query.where(r.closes >= after[0], place > sa.tuple_(*after)).order_by(r.closes, r.start, r.key)
     return connection.execute(following.limit(_REVISIONS)).all()
 
 
@@ -134,15 +145,22 @@ def last_of(
     """The last revisions of what is asked for; of sessions (with a gap) those near each tile."""
     r, found = result_revisions.c, dict[tuple[int, str], Last]()
     for (start, end), keys in asked.items():
+        if not gap and (keys is None or len(keys) > _MOST_BY_KEY):
+            rows = whole_rows(connection, result_revisions, _OF_WINDOW, {"name": of, "result": result, "start": start})
+            found |= {(row[2], row[3]): _last(row) for row in rows if keys is None or row[3] in keys}
+            continue
         mine = (r.name == of) & (r.result == result)
         near = (r.start < end + gap) & (r.closes > start - gap) if gap else r.start == start
         query = sa.select(result_revisions).where(mine, near)
-        if keys is not None and len(keys) <= 400:
+        if keys is not None and len(keys) <= _MOST_BY_KEY:
             query = query.where(r.key.in_(sorted(keys)))
         for row in connection.execute(query).all():
             if keys is None or row.key in keys:
                 found[row.start, row.key] = _last(row)
     return list(found.values())
+
+
+_OF_WINDOW: Final = sa.text("SELECT * FROM result_revisions WHERE name = :name AND result = :result AND start = :start")
 
 
 def lasts_at(
@@ -157,5 +175,9 @@ def lasts_at(
     return found
 
 
-def _last(row: sa.Row[Any]) -> Last:
-    return Last(row.start, row.key, row.end, row.closes, row.revision, row.timing, row.events, row.answer, row.id)
+def _last(row: Sequence[Any]) -> Last:
+    return Last(*row[2:-1]) if len(row) == _COLUMNS else Last(*row[2:])
+
+
+_COLUMNS: Final = len(result_revisions.columns)
+"""With the checksum."""

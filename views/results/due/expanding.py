@@ -1,9 +1,14 @@
-"""Due tiles become waiting windows, in one transaction: the tile is forgotten once every window of it is noted."""
+"""Due tiles become waiting windows, in one transaction: the tile is forgotten once every window of it is noted.
+
+A window waits by key where few of its keys have changed, else as a whole: what is read and compared is the same, or
+nearly so, and a row is written instead of one for each key.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -12,15 +17,18 @@ from tandem.schemas.definition.models import Definition
 from tandem.schemas.time.windows import SessionWindow
 from tandem.views.results.due.marking import fresh_mark
 from tandem.views.results.due.windows import Windowed, held_windows
+from tandem.views.results.revisions.answering import MOST_BY_KEY
 from tandem.views.results.revisions.closing import floor_of
 from tandem.views.results.revisions.revising import Revision
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
 from tandem.views.storage.database import Database
-from tandem.views.storage.driver_rows import delete_rows
+from tandem.views.storage.driver_rows import delete_rows, whole_rows
 
 __all__ = ["LATER", "alert_stream", "expand_due", "hold_again"]
 
 _AT_ONCE: Final = 5_000
+_FEW: Final = 50
+"""Rows of a mark from which on removing them together is faster."""
 LATER: Final = 2**62
 """`since` of a window that is never early: another that is open ends before it."""
 
@@ -35,26 +43,68 @@ def alert_stream(rule: str) -> str:
 
 def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
     """Note the windows of some due tiles; whether more are due. `over`: windows that end by then aren't open."""
-    d = result_due.c
     with database.write() as connection:
-        query = sa.select(result_due).where(d.name == definition.name).order_by(d.tile, d.whole, d.key)
-        rows = connection.execute(query.limit(_AT_ONCE)).all()
+        rows = whole_rows(connection, result_due, _DUE, {"name": definition.name, "most": _AT_ONCE})
         if not rows:
             return False
         closed_to = floor_of(connection, definition.name).closed_to
         waiting: dict[tuple[Any, ...], int] = {}
-        for tile, of_tile in groupby(rows, lambda row: int(row.tile)):
-            found = _windows(definition, tile, over, now)
-            windows = [each for each in found if _goes_on(connection, definition, each[0], closed_to)]
-            for row in of_tile:
-                for (name, start, end), since in windows:
-                    place = (name, start, end, row.whole, row.key)
-                    waiting[place] = min(since, waiting.get(place, since))
+        for tile, of_tile in groupby(rows, itemgetter(1)):
+            keys = {key if not whole else None for _, _, whole, key, _ in of_tile}
+            for place, since in _windows(definition, tile, over, now):
+                if not _goes_on(connection, definition, place, closed_to):
+                    continue
+                for key in _held(connection, definition, place, over, since, keys):
+                    held = (*place, 1, "") if key is None else (*place, 0, key)
+                    waiting[held] = min(since, waiting.get(held, since))
         mark = fresh_mark()
         values = [(definition.name, *place, mark, since) for place, since in sorted(waiting.items())]
         database.write_rows(connection, database.made(_upsert), values)
-        delete_rows(connection, result_due, _PLACE, [row[: len(_PLACE)] for row in rows])
+        _forget(connection, rows)
     return len(rows) == _AT_ONCE
+
+
+_DUE: Final = sa.text("SELECT * FROM result_due WHERE name = :name ORDER BY tile, whole, key LIMIT :most")
+
+
+def _held(
+    connection: sa.Connection,
+    definition: Definition,
+    place: tuple[str, int, int],
+    over: int,
+    since: int,
+    keys: set[str | None],
+) -> set[str | None]:
+    """What is noted of a window of which these keys have changed: they, or once for all None, all keys."""
+    name, start, end = place
+    result = definition.results.get(name)
+    if result is None or isinstance(result.window, SessionWindow):
+        return keys
+    if None in keys or (end > over and (result.trigger.early is None or since == LATER)):
+        return {None}  # once it is over all keys of it are due in any case
+    if len(keys) <= MOST_BY_KEY:
+        return keys
+    place_of = {"name": definition.name, "result": name, "start": start, "most": 2 * len(keys) + 1}
+    sent = connection.execute(_SENT, place_of).scalar_one()
+    return {None} if sent <= 2 * len(keys) else keys
+
+
+_SENT: Final = sa.text(
+    "SELECT count(*) FROM (SELECT 1 FROM result_revisions "
+    "WHERE name = :name AND result = :result AND start = :start LIMIT :most) AS sent"
+)
+"""How many keys of a window were sent, up to a number; all others have changed."""
+
+
+def _forget(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Remove due rows: of tiles of which all was read by their marks, which are few."""
+    last = rows[-1][1] if len(rows) == _AT_ONCE else None
+    marks = {(name, tile, mark) for name, tile, _, _, mark in rows if tile != last}
+    if len(marks) * _FEW > len(rows):
+        delete_rows(connection, result_due, _PLACE, rows)
+        return
+    delete_rows(connection, result_due, ("name", "tile", "mark"), sorted(marks))
+    delete_rows(connection, result_due, _PLACE, [row for row in rows if row[1] == last])
 
 
 def _goes_on(connection: sa.Connection, definition: Definition, place: tuple[str, int, int], closed_to: int) -> bool:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.models import Definition
 from tandem.schemas.expressions import Expression, evaluate_rows
-from tandem.schemas.json_values import compact_json, plain_value
+from tandem.schemas.json_values import compact_json, plain_texts
 from tandem.schemas.result_windows.checks import EVENTS_NAME
 from tandem.schemas.results import results_batch
 from tandem.schemas.time.windows import SessionWindow
@@ -22,17 +22,16 @@ from tandem.views.answers.reading.rows import TileRow, late_by_tile, span_rows, 
 from tandem.views.answers.reading.scope import Scope
 from tandem.views.answers.sessions import sessions_within
 
-__all__ = ["Asked", "Found", "Last", "read_answers"]
+__all__ = ["MOST_BY_KEY", "Asked", "Found", "Last", "read_answers"]
 
 Asked = Mapping[tuple[int, int], "set[str] | None"]
 """By window, or by what a session is held by, the keys that are asked for; None: all."""
 
-_MOST_BY_KEY: Final = 64
+MOST_BY_KEY: Final = 64
 """Keys that are read one by one; more are found by reading all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+class Last(NamedTuple):
     """The last revision of a window and key, as it is stored."""
 
     start: int
@@ -46,8 +45,7 @@ class Last:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a window and key answer now; times in microseconds UTC."""
 
     start: int
@@ -106,22 +104,15 @@ def _windows(
 ) -> list[Found]:
     start, end = min(wanted)[0], max(end for _, end in wanted)
     rows = _rows(connection, scope, wanted.values(), start, end)
-    tiles = np.fromiter((row.tile for row in rows), np.int64, len(rows))
     late = late_by_tile(connection, scope, start, end)
-    places, members, groups = dict[tuple[int, int, str], int](), list[int](), list[int]()
-    for (low, high), keys in wanted.items():
-        for key in sorted(gone[low, high] | (keys or set())):
-            places.setdefault((low, high, key), len(places))
-        for index in np.flatnonzero((tiles >= low) & (tiles < high)).tolist():
-            if keys is None or rows[index].key in keys:
-                groups.append(places.setdefault((low, high, rows[index].key), len(places)))
-                members.append(index)
-    of_group = np.array(groups, np.int64)
+    places, members, of_group = _placed(rows, wanted, gone)
     events, live = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)
-    np.add.at(events, of_group, np.fromiter((rows[i].events for i in members), np.int64, len(members)))
-    from_live = np.fromiter((rows[i].events if rows[i].generation else 0 for i in members), np.int64, len(members))
-    np.add.at(live, of_group, from_live)
-    results = merge_results(compiled, [rows[i].states for i in members], of_group, len(places), f"result {name}")
+    counts = np.fromiter((row.events for row in rows), np.int64, len(rows))
+    generations = np.fromiter((row.generation for row in rows), np.int64, len(rows))
+    np.add.at(events, of_group, counts[members])
+    np.add.at(live, of_group, np.where(generations > 0, counts, 0)[members])
+    states = [rows[i].states for i in members.tolist()]
+    results = merge_results(compiled, states, of_group, len(places), f"result {name}")
     answers = _answers(compiled, name, events.tolist(), results)
     pending = {place: sum(n for tile, n in late.items() if place[0] <= tile < place[1]) for place in wanted}
     waits = [pending[low, high] for low, high, _ in places]
@@ -129,18 +120,46 @@ def _windows(
     stated = statuses(compiled, scope, ends, events.tolist(), live.tolist(), waits)
     columns = zip(places, events.tolist(), live.tolist(), answers, stated, waits, strict=True)
     return [
-        Found(low, high, high, key, count, from_live, stored, status.value, late_here, sent)
+        Found(low, high, high, key, count, from_live, stored, status, late_here, sent)
         for (low, high, key), count, from_live, (stored, sent), status, late_here in columns
     ]
+
+
+Places = tuple[list[tuple[int, int, str]], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def _placed(
+    rows: Sequence[TileRow],
+    wanted: Mapping[tuple[int, int], set[str] | None],
+    gone: Mapping[tuple[int, int], set[str]],
+) -> Places:
+    """(windows and keys, by window and then by key; the numbers of their rows; of each of these whose it is)."""
+    keys = sorted(
+        {*(row.key for row in rows), *(key for some in (wanted, gone) for each in some.values() for key in each or ())}
+    )
+    codes = {key: code for code, key in enumerate(keys)}
+    of_row = np.fromiter((codes[row.key] for row in rows), np.int64, len(rows))
+    tiles = np.fromiter((row.tile for row in rows), np.int64, len(rows))
+    places, members, groups = list[tuple[int, int, str]](), list[Any](), list[Any]()
+    for (low, high), asked in wanted.items():
+        here = np.flatnonzero((tiles >= low) & (tiles < high))
+        if asked is not None:
+            here = here[np.isin(of_row[here], np.fromiter((codes[key] for key in asked), np.int64, len(asked)))]
+        others = np.fromiter((codes[key] for key in gone[low, high] | (asked or set())), np.int64)
+        known = np.unique(np.concatenate([of_row[here], others]))
+        members.append(here)
+        groups.append(len(places) + np.searchsorted(known, of_row[here]))
+        places += [(low, high, keys[code]) for code in known.tolist()]
+    return places, np.concatenate(members), np.concatenate(groups)
 
 
 def _rows(connection: sa.Connection, scope: Scope, wanted: Any, start: int, end: int) -> list[TileRow]:
     keys = set[str]()
     for each in wanted:
-        if each is None or len(keys) > _MOST_BY_KEY:
+        if each is None or len(keys) > MOST_BY_KEY:
             return [row for row in span_rows(connection, scope, start, end) if row.events]
         keys |= each
-    if len(keys) > _MOST_BY_KEY:
+    if len(keys) > MOST_BY_KEY:
         return [row for row in span_rows(connection, scope, start, end) if row.events]
     return [row for key in sorted(keys) for row in tile_rows(connection, scope, key, start, end) if row.events]
 
@@ -149,17 +168,29 @@ def _answers(
     compiled: CompiledDefinition, name: str, events: Sequence[int], results: list[dict[str, Any]]
 ) -> list[tuple[str, str] | tuple[None, None]]:
     """The results of each window and key as they are stored and compared, and as they are sent."""
+    if not results:
+        return []
     condition = dict(compiled.result_wheres).get(name)
     kept = _holds(compiled, condition, events, results) if condition is not None else [True] * len(results)
     return [
-        _text(values) if count and keeps else (None, None)
-        for values, count, keeps in zip(results, events, kept, strict=True)
+        texts if count and keeps else (None, None)
+        for texts, count, keeps in zip(_texts(results), events, kept, strict=True)
     ]
 
 
-def _text(values: Mapping[str, Any]) -> tuple[str, str]:
-    plain = plain_value(values)
-    return compact_json(plain, sorted_names=True), compact_json(plain)
+def _texts(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Each one's results as JSON with sorted names, and in the definition's order."""
+    names = list(results[0])
+    columns = {name: plain_texts([each[name] for each in results]) for name in names}
+    stored, shown = _objects(sorted(names)), _objects(names)
+    by_name = zip(*(columns[name][1] for name in sorted(names)), strict=True)
+    in_order = zip(*(columns[name][0] for name in names), strict=True)
+    return ((stored % texts, shown % others) for texts, others in zip(by_name, in_order, strict=True))
+
+
+def _objects(names: Sequence[str]) -> str:
+    """A JSON object with these names, to be filled in by `%`."""
+    return "{" + ",".join(f"{compact_json(name).replace('%', '%%')}:%s" for name in names) + "}"
 
 
 def _holds(

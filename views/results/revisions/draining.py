@@ -187,5 +187,5 @@ def _is_next(connection: sa.Connection, of: str, name: str, seen: _Seen) -> bool
     return all(known.get(place) == each.last for place, each in zip(places, seen.revisions, strict=True))
 
 
-def _forget(connection: sa.Connection, waiting: Sequence[sa.Row[Any]]) -> None:
+def _forget(connection: sa.Connection, waiting: Sequence[tuple[Any, ...]]) -> None:
     delete_rows(connection, result_waiting, _PLACE, [row[: len(_PLACE)] for row in waiting])

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.time.durations import SECOND
 from tandem.views.answers.reading.scope import Scope
+from tandem.views.outbox.leases import keep_from_taking
 from tandem.views.outbox.messages import WAITING
 from tandem.views.outbox.records import Record, put_records
 from tandem.views.outbox.tables import result_outbox
@@ -20,6 +21,7 @@ from tandem.views.results.revisions.older_keys import key_columns
 from tandem.views.results.revisions.revising import Revision, identity_of
 from tandem.views.results.tables import result_progress, result_revisions
 from tandem.views.storage.database import Database
+from tandem.views.storage.driver_rows import delete_rows
 
 __all__ = ["write_revisions"]
 
@@ -44,7 +46,7 @@ def write_revisions(
     of, result = compiled.definition.name, compiled.definition.results[name]
     passed = _next_pass(connection, of, name)
     rows, records = list[tuple[Any, ...]](), list[Record]()
-    replaced = _replaced(connection, of, name, revisions, len(result.to))
+    replaced = _replaced(database, connection, of, name, revisions, len(result.to))
     floor = floor_of(connection, of).number
     closed_to = floor_of(connection, of).closed_to if result.is_session else BEGINNING
     columns = compiled.definition.key
@@ -83,10 +85,13 @@ def _follows(revision: Revision, replaced: Mapping[tuple[int, str], str | None],
 
 
 def _replaced(
-    connection: sa.Connection, of: str, name: str, revisions: Sequence[Revision], outputs: int
+    database: Database, connection: sa.Connection, of: str, name: str, revisions: Sequence[Revision], outputs: int
 ) -> dict[tuple[int, str], str | None]:
     """Remove early messages that nobody can have seen: by start and key the answer that was sent before them."""
     early = {(e.last.start, e.last.key): e.last.revision for e in revisions if e.last and e.last.timing == Timing.EARLY}
+    if not early or not connection.execute(_WAITS, {"name": of, "result": name}).scalar():
+        return {}
+    keep_from_taking(database, connection, of)
     o, places, found = result_outbox.c, list(early), dict[tuple[int, str], list[Any]]()
     for at in range(0, len(places), _IN_ONE):
         here = sa.tuple_(o.start, o.key).in_(places[at : at + _IN_ONE])
@@ -99,7 +104,8 @@ def _replaced(
         for place, rows in found.items()
         if len(rows) >= outputs and all(row.state == WAITING for row in rows)
     }
-    gone = [{"the_ordinal": row.ordinal} for rows in unseen.values() for row in rows]
-    if gone:
-        connection.execute(result_outbox.delete().where(o.ordinal == sa.bindparam("the_ordinal")), gone)
+    delete_rows(connection, result_outbox, ("ordinal",), [(row[0],) for rows in unseen.values() for row in rows])
     return {place: rows[0].base for place, rows in unseen.items()}
+
+
+_WAITS: Final = sa.text("SELECT EXISTS (SELECT 1 FROM result_outbox WHERE name = :name AND result = :result)")
