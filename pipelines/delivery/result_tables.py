@@ -20,7 +20,7 @@ from google.cloud.bigquery_storage_v1.types import AppendRowsRequest, AppendRows
 
 from tandem.pipelines.delivery.encoding import Encoder
 from tandem.schemas.errors import DeliveryError
-from tandem.schemas.result_messages.bigquery import table_arrow_schema, table_rows
+from tandem.schemas.result_messages.bigquery import table_rows
 from tandem.transforms.sinks.topics import packed
 from tandem.views.outbox.messages import Message
 
@@ -28,8 +28,6 @@ __all__ = ["EMULATOR", "TableResults", "default_stream"]
 
 EMULATOR: Final = "BIGQUERY_STORAGE_EMULATOR_HOST"
 """Variable of the environment: HOST:PORT of a server that takes rows without credentials."""
-
-Row = tuple[Message, pa.RecordBatch]
 
 _METHOD: Final = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _MOST_ROWS: Final = 1_000
@@ -49,32 +47,29 @@ class TableResults:
         """Append; returns the rows that BigQuery refuses, or that don't fit its types. Raises DeliveryError else."""
         good, refused = self._encoder.typed(messages)
         for name, group in groupby(good, lambda each: each[0].of):
-            schema, rows = self._encoder.columns(name), list[Row]()
-            for message, values in group:
-                try:
-                    rows.append((message, table_rows(schema, [values])))
-                except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-                    refused[message.ordinal] = f"doesn't fit BigQuery's types: {str(error)[:200]}"
-            for some in packed(rows, _size, _MOST_ROWS, _MOST_BYTES):
-                refused |= self._append(some, table_arrow_schema(schema))
+            schema = self._encoder.columns(name)
+            fitting, batch = _as_rows(schema, list(group), refused)
+            sizes = [_size(batch.slice(at, 1)) for at in range(len(fitting))]
+            for some in packed(range(len(fitting)), sizes.__getitem__, _MOST_ROWS, _MOST_BYTES):
+                here = slice(some[0], some[-1] + 1)
+                refused |= self._append(fitting[here], batch.slice(some[0], len(some)))
         return refused
 
-    def _append(self, rows: Sequence[Row], schema: pa.Schema) -> dict[int, str]:
+    def _append(self, messages: Sequence[Message], rows: pa.RecordBatch) -> dict[int, str]:
         """One request; where it names rows that are wrong it has taken none, and the others are sent again."""
-        answer = self._answer(self._request(rows, schema))
-        wrong = {rows[error.index][0].ordinal: f"{self._table}: {error.message}" for error in answer.row_errors}
+        answer = self._answer(self._request(rows))
+        wrong = {messages[error.index].ordinal: f"{self._table}: {error.message}" for error in answer.row_errors}
         if not wrong:
             if answer.error.code:
                 raise DeliveryError(f"table {self._table}: {answer.error.message or answer.error.code}")
             return {}
-        left = [row for row in rows if row[0].ordinal not in wrong]
-        return wrong | (self._append(left, schema) if left else {})
+        left = [at for at, message in enumerate(messages) if message.ordinal not in wrong]
+        return wrong | (self._append([messages[at] for at in left], rows.take(pa.array(left))) if left else {})
 
-    def _request(self, rows: Sequence[Row], schema: pa.Schema) -> AppendRowsRequest:
-        batch = pa.Table.from_batches([batch for _, batch in rows]).combine_chunks().to_batches()[0]
+    def _request(self, rows: pa.RecordBatch) -> AppendRowsRequest:
         data = AppendRowsRequest.ArrowData()
-        data.writer_schema.serialized_schema = schema.serialize().to_pybytes()
-        data.rows.serialized_record_batch = batch.serialize().to_pybytes()
+        data.writer_schema.serialized_schema = rows.schema.serialize().to_pybytes()
+        data.rows.serialized_record_batch = rows.serialize().to_pybytes()
         return AppendRowsRequest(write_stream=self._stream, arrow_rows=data, trace_id="tandem")
 
     def _answer(self, request: AppendRowsRequest) -> AppendRowsResponse:
@@ -120,5 +115,27 @@ def _channel() -> grpc.Channel:
         raise DeliveryError(f"no credentials for BigQuery: {str(error).splitlines()[0]}") from None
 
 
-def _size(row: Row) -> int:
-    return int(row[1].nbytes) + 64 * int(row[1].num_columns)
+def _as_rows(
+    schema: pa.Schema, messages: Sequence[tuple[Message, dict[str, Any]]], refused: dict[int, str]
+) -> tuple[list[Message], pa.RecordBatch]:
+    """The messages that fit BigQuery's types, and one batch of all of them; why others don't, into `refused`.
+
+    Only where one doesn't fit are they tried one by one.
+    """
+    try:
+        return [message for message, _ in messages], table_rows(schema, [values for _, values in messages])
+    except _UNFITTING as error:
+        if len(messages) == 1:
+            refused[messages[0][0].ordinal] = f"doesn't fit BigQuery's types: {str(error)[:200]}"
+            return [], table_rows(schema, [])
+        fitting = [each for each in messages if _as_rows(schema, [each], refused)[0]]
+        if len(fitting) == len(messages):
+            raise
+    return _as_rows(schema, fitting, refused)
+
+
+_UNFITTING: Final = (pa.ArrowException, OverflowError, TypeError, ValueError)
+
+
+def _size(row: pa.RecordBatch) -> int:
+    return int(row.nbytes) + 64 * int(row.num_columns)
