@@ -152,5 +152,5 @@ def _supersede(
         return
     place = (row.id, row.key, row.ordinal, row.since, row.fired, row.last, row.until, row.resolved)
     episode = Episode(*place, state, revision)
-    message = message_of(compiled, rule, episode, receipt)
+    message = message_of(connection, compiled, rule, episode, receipt)
     send_state(database, connection, rule, episode, message, revision, now)

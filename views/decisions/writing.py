@@ -134,7 +134,7 @@ class EpisodeWriter:
         self._connection.execute(decision_episodes.insert(), {**place, **more, **nobody, **values})
 
     def _send(self, episode: Episode, receipt: Mapping[str, Any]) -> None:
-        message = message_of(self._compiled, self._rule, episode, receipt)
+        message = message_of(self._connection, self._compiled, self._rule, episode, receipt)
         send_state(self._database, self._connection, self._rule, episode, message, self._passed, self._now)
 
 

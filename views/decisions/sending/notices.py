@@ -17,6 +17,7 @@ from tandem.schemas.rules.settling import ENDED
 from tandem.schemas.rules.templates import rendered
 from tandem.views.answers.reading.scope import Scope
 from tandem.views.decisions.tables import decision_episodes, decision_silences
+from tandem.views.results.revisions.older_keys import key_columns
 
 __all__ = ["Episode", "message_of", "quiet_because", "receipt_of"]
 
@@ -77,11 +78,16 @@ def _made_of(verdict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def message_of(
-    compiled: CompiledDefinition, rule: CompiledRule, episode: Episode, receipt: Mapping[str, Any]
+    connection: sa.Connection,
+    compiled: CompiledDefinition,
+    rule: CompiledRule,
+    episode: Episode,
+    receipt: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What is sent of a state of an episode."""
+    """What is sent of a state of an episode; its key may be of a version before, with other columns."""
     definition = compiled.definition
-    key = dict(zip(definition.key, json.loads(episode.key), strict=True))
+    columns = key_columns(connection, definition.name, episode.key, definition.key)
+    key = dict(zip(columns, json.loads(episode.key), strict=True))
     fixed = {"alertname": rule.name, "definition": definition.name, "severity": rule.rule.severity}
     labels = {**{name: str(value) for name, value in key.items()}, **fixed}
     names = {**receipt["values"], **receipt["baseline"], **fixed, "rule": rule.name, "events": receipt["events"]}
