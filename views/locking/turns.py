@@ -78,8 +78,10 @@ def _of_server(database: Database, name: str, tell: Callable[[str], object]) -> 
 def _begun(connection: sa.Connection, key: int) -> bool:
     """Whether a transaction that has the lock is open now."""
     connection.rollback()
+    has_it = bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar())
+    # The last statement has no snapshot: a query's would be kept until the next one, and hold up vacuum.
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-    return bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar())
+    return has_it
 
 
 def _session(connection: sa.Connection, key: int) -> str:
