@@ -19,8 +19,7 @@ def id_type(fields: Sequence[SourceField]) -> pa.DataType:
 
 
 def event_ids(columns: Sequence[tuple[SourceField, pa.Array]]) -> pa.Array:
-    """The ids of columns without nulls: a single integer or text as it is, all else as `tandem.schemas.keys` writes
-    keys.
+    """The ids of columns without nulls: one integer or text as it is, all else as `tandem.schemas.keys` writes it.
 
     Types that a key can't have: times of day are whole numbers, decimals are text, bytes are base64.
     """

@@ -45,8 +45,9 @@ def is_key_type(data_type: pa.DataType) -> bool:
 
 
 def key_texts(columns: Sequence[pa.Array], rows: int) -> pa.Array:
-    """The canonical keys (string, `rows` of them, never null) of key columns of `rows` rows each; `[]` for no
-    column. Raises TypeError for a column whose type can't be part of a key.
+    """The canonical keys (string, never null) of key columns of `rows` rows each; `[]` without columns.
+
+    Raises TypeError for a column whose type can't be part of a key.
     """
     few = _few_texts(columns, rows)
     return _joined([_json_texts(column) for column in columns]) if few is None else few.dictionary_decode()

@@ -200,8 +200,9 @@ def _factorise(generations: pa.Array, keys: pa.Array) -> _Grouping:
 
 
 def numbered(numbers: _Codes) -> tuple[_Codes, _Codes]:
-    """(the distinct numbers, ascending; for each number its place among them): `np.unique`, without sorting where the
-    numbers are equal, as generations nearly always are, or lie close together.
+    """The distinct numbers, ascending, and for each number its place among them: `np.unique`.
+
+    Without sorting where the numbers are equal, as generations nearly always are, or lie close together.
     """
     if not len(numbers):
         return numbers, numbers

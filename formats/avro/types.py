@@ -265,8 +265,9 @@ def union_of(branches: list[Type]) -> Type:
 
 
 def logical_of(schema: Mapping[str, Any], kind: str, *, more: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Logical types that change how a value is read, and `more` on a long; as Avro wants it, unknown or broken ones are
-    passed over.
+    """Logical types that change how a value is read, and `more` on a long.
+
+    Unknown or broken ones are passed over, as Avro wants it.
     """
     logical = schema.get("logicalType")
     if logical == "decimal" and kind in ("bytes", "fixed"):

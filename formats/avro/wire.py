@@ -48,8 +48,7 @@ def is_damage(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WireSchema:
-    """How records of `record` are decoded: one by one with `message`, a container's block at once with `block`, and
-    many messages at once with `messages`.
+    """How records of `record` are decoded: with `message` one, with `block` a container's block, with `messages` many.
 
     `block` reads a block as one message that holds an array of records, which has just the block's encoding; so does
     `messages`, where END and its number follow each record: one that ends elsewhere than its message shows.

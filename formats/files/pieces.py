@@ -148,8 +148,9 @@ def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
 
 
 def takes_too_much(ref: FileRef, where: str, needed: int | None = None) -> SourceFileError:
-    """The error for a file that unfolds to more than its pieces may take; `where` is a place in it, such as
-    'row group 3', and `needed` how many bytes it asks for, where that is known.
+    """The error for a file that unfolds to more than its pieces may take.
+
+    `where`: a place in it, such as 'row group 3'. `needed`: how many bytes it asks for, where that is known.
     """
     found = f"takes {needed:,} bytes of memory" if needed is not None else "takes more memory than that"
     return SourceFileError(

@@ -127,8 +127,9 @@ def _objects(fields: SourceFields, needed: tuple[SourceField, ...], payloads: li
 def json_values(
     schema_key: str, names: Sequence[str], payloads: list[bytes]
 ) -> tuple[list[list[Any]], dict[int, tuple[str, str]]]:
-    """For each name the values, in the form that `tandem.formats.json.fields.column_of` takes, of the messages that are
-    objects of the schema; and for each of the other messages, by its row, stage and reason.
+    """The values by name of messages that are objects of the schema; stage and reason of the others, by row.
+
+    Values are as `tandem.formats.json.fields.column_of` takes them.
     """
     record = json_record(schema_key)
     getters = [record.getters[name] for name in names]

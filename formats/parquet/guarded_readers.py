@@ -159,8 +159,9 @@ _POOL: Final = _Pool()
 
 @contextmanager
 def asked(job: str, request: dict[str, Any], memory: int) -> Iterator[Answer]:
-    """The answer of a reader; `job` is `module:function` of a `reader_process.Job`, and `memory` the bytes that it may
-    take.
+    """The answer of a reader.
+
+    `job`: `module:function` of a `reader_process.Job`. `memory`: the bytes that it may take.
 
     Raises ReaderDiedError if there is no answer. A reader that isn't done by the end is ended.
     """

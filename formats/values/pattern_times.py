@@ -23,8 +23,9 @@ _CENTURY_TURNS: Final = 69
 
 
 def read_pattern(text: pa.Array, pattern: TimePattern) -> tuple[pa.Array, pa.Array | None]:
-    """Microseconds since 1970-01-01 (int64) that a clock shows, null for a text that isn't of the pattern or means no
-    time; and the offsets that the texts say, None if the pattern has none.
+    """Microseconds since 1970-01-01 (int64) that a clock shows, and the texts' offsets, None without any.
+
+    Null for a text that isn't of the pattern or means no time.
     """
     parts = pc.extract_regex(text, pattern.regex)
     good = parts.is_valid().to_numpy(zero_copy_only=False).copy()

@@ -36,8 +36,9 @@ _WITHIN: Final = Decimal(2**62)
 
 
 def timestamps_of_text(text: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Timestamps and local timestamps (then on a UTC clock) as the field's spelling has them; RFC 3339 with a zone
-    always counts, whole numbers in the unit of the schema's type only where no pattern is declared.
+    """Timestamps and local timestamps (these on a UTC clock) as the field's spelling has them.
+
+    RFC 3339 with a zone always counts; whole numbers in the type's unit only where no pattern is declared.
     """
     spelling = field.spelling
     if spelling.unit:

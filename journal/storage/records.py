@@ -123,8 +123,7 @@ def decode_records(
 
 
 def read_container(data: bytes) -> pa.RecordBatch:
-    """Messages of any Avro container of this record shape, record by record; for files without a record
-    index.
+    """Messages of any Avro container of this record shape, one by one, for files without a record index.
 
     Slow (fastavro). Raises RecordError. Only for bytes whose digest was verified, or that the user vouches
     for.

@@ -13,8 +13,9 @@ _SHOWN: Final = 3
 
 
 def unit_notes(early: Sequence[tuple[str, int]], event_time: str) -> Iterator[str]:
-    """A line for each of the files with most event times in January 1970, and one for the others; `early` is (path,
-    how many), the path '' for the journal.
+    """A line for each of the files with most event times in January 1970, and one for the others.
+
+    `early` is (path, how many), the path '' for the journal.
     """
     remedy = f"declare time_format: epoch_seconds (or epoch_millis) for '{event_time}'"
     ordered = sorted(early, key=lambda one: (-one[1], one[0]))

@@ -23,9 +23,7 @@ def suggestion(found: str, allowed: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class MeasureSpec:
-    """One measure of a definition: its name, its kind, the columns there are, and its parameters as YAML
-    gave them.
-    """
+    """One measure of a definition: its name and kind, the columns that exist, its parameters as in YAML."""
 
     name: str
     kind: str

@@ -32,8 +32,10 @@ _MOST_DAYS: Final = 4_000
 def reference_starts(
     baseline: Baseline, window: AnyWindow, windows: Sequence[tuple[int, int]]
 ) -> npt.NDArray[np.int64]:
-    """Row by row for each of `windows`, [start, end) in microseconds UTC, the starts of the windows that it is compared
-    with, the nearest first, NONE for one that there wasn't; all of them end before it starts.
+    """The starts of the windows that each of `windows` is compared with, the nearest first.
+
+    One row for each of `windows`, [start, end) in microseconds UTC; NONE for a window that doesn't exist. All of them
+    end before it starts.
     """
     found = np.full((len(windows), baseline.periods), NONE, np.int64)
     if baseline.statistic == "absolute":

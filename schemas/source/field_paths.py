@@ -27,8 +27,9 @@ _NOT_SCALAR: Final = (*_NO_WAY, "record", "error", "null")
 
 
 def path_of(value: object) -> FieldPath:
-    """The path of what a definition says: a text with a point between two names, or a list of names, which may have
-    points in them. Raises ValueError.
+    """The path that a definition names. Raises ValueError.
+
+    A text with a point between two names, or a list of names, which may have points in them.
     """
     parts = tuple(value.split(".")) if isinstance(value, str) else tuple(value) if isinstance(value, list) else None
     if parts is None or not all(isinstance(part, str) for part in parts):

@@ -128,9 +128,7 @@ class UsualAnswers:
         rule: CompiledRule,
         window: tuple[int, int],
     ) -> npt.NDArray[np.bool_]:
-        """Of the keys of a window, in the order in which it has them, those for which `expr` holds by batch alone,
-        judged against all windows before it.
-        """
+        """The keys of a window, in its order, for which `expr` holds by batch alone, against all windows before."""
         place, first = (window[0], rule.version), rule.first_pass
         if place not in self._alerting:
             found = self.of(connection, scope, compiled, window, first.reported_results)

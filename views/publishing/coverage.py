@@ -224,8 +224,7 @@ class Coverage:
             self._same_files(live.base_batch_run, batch, self.refuse)
 
     def live_has_everything(self, batch: Row | None, live: Row) -> None:
-        """Every generation up to the boundary that the live run replayed has gone through it, without a
-        residue.
+        """Every generation up to the boundary that the live run replayed has passed through it, without a residue.
 
         Only then has it seen every copy in them, and named the cross-boundary duplicates.
         """

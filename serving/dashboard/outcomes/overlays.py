@@ -41,8 +41,9 @@ class Overlay:
 def overlay(
     asking: Asking, result: str, key: str, span: tuple[int, int], step: str, starts: Sequence[int], rule: str | None
 ) -> Overlay:
-    """For a series of `key` (canonical) whose steps begin at `starts`; `rule`: that is asked for, else the first that
-    fits.
+    """Baseline and alerts to draw over a series of `key` (canonical) whose steps begin at `starts`.
+
+    `rule`: that is asked for, else the first that fits.
     """
     with asking.store.views.database.read() as connection:
         rows = alerts(connection, asking.name, key=key, span=(-(2**62), span[1]), most=_MOST_ALERTS)

@@ -20,8 +20,9 @@ __all__ = ["let_go_of_wrong"]
 
 
 def let_go_of_wrong(database: Database, chains: Chains, definition: int, now: int) -> int:
-    """Take rollups out of the tables whose files are damaged, or that hold another number of events than their batch
-    run and its ancestors counted in their time; returns how many. The next compaction makes them anew.
+    """Take damaged or wrong rollups out of the tables; returns how many. The next compaction makes them again.
+
+    Wrong are those that hold another number of events than their batch run and its ancestors counted in their time.
     """
     wrong = list[Unit]()
     with database.read() as connection:
