@@ -30,6 +30,12 @@ _LONG: Final = 256
 """Bytes. A longer value stands in by its BLAKE2b digest, so that one huge value can't slow a whole batch down."""
 
 
+_ALIKE: Final = 512
+"""Values a length, on average, from which on those of one length are hashed together."""
+
+_SHORT: Final = 32
+"""Bytes of values that aren't worth being put in the order of their lengths."""
+
 _STRETCH: Final = 1 << 14
 """Values hashed at a time: few enough for what lies between two steps to stay in the processor's cache."""
 
@@ -122,6 +128,9 @@ def _hash_bytes(column: pa.Array, seed: np.uint64) -> Hashes:
         for word in _equal_words(data[first:last], count, longest):
             state = _mix(state, word)
         return _fmix(state ^ np.uint64(longest))
+    counts = np.bincount(lengths)
+    if longest > _SHORT and not column.null_count and np.count_nonzero(counts) * _ALIKE <= count:
+        return _hash_by_length(column, counts, np.argsort(lengths.astype(np.uint16), kind="stable"), seed)
     words = _aligned_words(data[first:last])
     starts = starts - first
     for at in range(0, longest, 8):
@@ -131,6 +140,19 @@ def _hash_bytes(column: pa.Array, seed: np.uint64) -> Hashes:
             rows = np.flatnonzero(lengths > at)
             state[rows] = _mix(state[rows], _words_at(words, starts[rows] + at, lengths[rows] - at))
     return _fmix(state ^ lengths.astype(np.uint64))
+
+
+def _hash_by_length(
+    column: pa.Array, counts: npt.NDArray[np.int64], order: npt.NDArray[np.int64], seed: np.uint64
+) -> Hashes:
+    """The hashes of values of few lengths, given how many each length has, and the values' order by it: values of one
+    length lie in words, while of others each word must be cut out of two.
+    """
+    ordered, hashes, start = column.take(pa.array(order)), np.empty(len(order), np.uint64), 0
+    for size in counts[counts > 0].tolist():
+        hashes[order[start : start + size]] = _hash_bytes(ordered.slice(start, size), seed)
+        start += size
+    return hashes
 
 
 _MASKS: Final = np.array([(1 << (8 * n)) - 1 for n in range(9)], np.uint64)
@@ -173,20 +195,26 @@ def _digest_long(column: pa.Array, lengths: npt.NDArray[np.int64]) -> pa.Array:
 
 
 def _mix(state: Hashes, word: Any) -> Hashes:
-    with np.errstate(over="ignore"):
-        word = word * _C1
-        word = (word << np.uint64(31)) | (word >> np.uint64(33))
-        state = state ^ (word * _C2)
-        state = (state << np.uint64(27)) | (state >> np.uint64(37))
-        mixed: Hashes = state * np.uint64(5) + np.uint64(0x52DCE729)
-        return mixed
+    # In place, since what takes time is memory; arrays wrap around without a warning.
+    mixed: Hashes = word * _C1
+    turned = mixed << np.uint64(31)
+    mixed >>= np.uint64(33)
+    mixed |= turned
+    mixed *= _C2
+    mixed ^= state
+    np.left_shift(mixed, np.uint64(27), out=turned)
+    mixed >>= np.uint64(37)
+    mixed |= turned
+    mixed *= np.uint64(5)
+    mixed += np.uint64(0x52DCE729)
+    return mixed
 
 
 def _fmix(value: Any) -> Hashes:
     with np.errstate(over="ignore"):
-        value = value ^ (value >> np.uint64(33))
-        value = value * _M1
-        value = value ^ (value >> np.uint64(33))
-        value = value * _M2
         finished: Hashes = value ^ (value >> np.uint64(33))
+        finished *= _M1
+        finished ^= finished >> np.uint64(33)
+        finished *= _M2
+        finished ^= finished >> np.uint64(33)
         return finished

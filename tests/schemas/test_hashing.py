@@ -60,6 +60,11 @@ def test_a_value_hashes_alike_alone_and_in_a_batch(values: list[str]) -> None:
     assert len(set(together)) == len(values)
 
 
+def test_long_values_of_few_lengths_hash_as_each_alone() -> None:
+    values = [f"{number:0{40 + number % 3}}" for number in range(3_000)]
+    assert hash64(pa.array(values)[1:]).tolist() == [int(hash64(pa.array([value]))[0]) for value in values[1:]]
+
+
 def test_a_long_column_hashes_as_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is hashed a stretch at a time; where a stretch ends makes no difference."""
     numbers = [None if n % 7 == 0 else n for n in range(100)]

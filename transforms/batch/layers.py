@@ -23,6 +23,7 @@ from tandem.transforms.batch.counts import Counts
 from tandem.transforms.batch.spilling import PartRef, forget_spilled, read_spilled, spill
 from tandem.transforms.elements import FoldUpdate
 from tandem.transforms.routing.seen_ids import ID_SCHEMA
+from tandem.transforms.routing.tiles import sorted_places
 from tandem.transforms.sinks.retrying import retrying
 from tandem.views.layers.cutting import Part, Slot, parts_of, slot_of, slots_of
 from tandem.views.storage.opening import open_store
@@ -129,7 +130,7 @@ def cut_states(definition: Definition, updates: Sequence[BatchUpdateLike]) -> li
     tiles = np.repeat([update.tile for update in updates], [block.num_rows for block in blocks])
     together = pa.concat_batches(blocks).append_column(_TILE, pa.array(tiles, pa.int64()))
     slots = slots_of(together.column(KEY), tiles)
-    order = np.argsort(slots, kind="stable")
+    order = sorted_places(slots - slots.min())
     together, slots = together.take(pa.array(order)), slots[order]
     starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]])).tolist()
     ends = [*starts[1:], len(slots)]

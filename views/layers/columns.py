@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tandem.schemas.columns import EVENTS, KEY, RESERVED_PREFIX
 from tandem.schemas.measures.base import Measure
@@ -91,8 +92,22 @@ def key_columns(fields: Sequence[pa.Field], keys: pa.Array) -> list[pa.Array]:
     if not fields:
         return []
     encoded = keys.dictionary_encode()
+    alone = _alone(encoded.dictionary, fields[0].type) if len(fields) == 1 else None
+    if alone is not None:
+        return [alone.take(encoded.indices)]
     values: list[list[Any]] = json.loads("[" + ",".join(encoded.dictionary.to_pylist()) + "]")
     return [_typed([row[at] for row in values], field.type).take(encoded.indices) for at, field in enumerate(fields)]
+
+
+def _alone(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """The values of keys of one column, without parsing JSON where what stands between the brackets is the value."""
+    quoted = pa.types.is_string(kind)
+    if not (quoted or pa.types.is_integer(kind)) or (quoted and pc.any(pc.match_substring(texts, "\\")).as_py()):
+        return None
+    skipped = 2 if quoted else 1
+    values = pc.utf8_slice_codeunits(texts, skipped, -skipped)
+    nulls = pc.equal(texts, "[null]")
+    return pc.if_else(nulls, pa.scalar(None, pa.string()), values).cast(kind)
 
 
 def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:

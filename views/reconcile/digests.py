@@ -71,9 +71,12 @@ def ids_hashed(hashes: npt.NDArray[np.uint64], contents: npt.NDArray[np.uint64])
 
 def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """MurmurHash3's finaliser (Austin Appleby, public domain)."""
-    words = (words ^ (words >> np.uint64(33))) * _M1
-    words = (words ^ (words >> np.uint64(33))) * _M2
-    return np.asarray(words ^ (words >> np.uint64(33)))
+    mixed = words ^ (words >> np.uint64(33))
+    mixed *= _M1
+    mixed ^= mixed >> np.uint64(33)
+    mixed *= _M2
+    mixed ^= mixed >> np.uint64(33)
+    return mixed
 
 
 def sum_of(hashes: Hashes128) -> int:

@@ -7,15 +7,17 @@ and its bytes (`Measure.encode`). Equal states have equal bytes.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tandem.schemas.measures.base import Measure
+from tandem.schemas.measures.encoding.columnar import ColumnarMeasure
 from tandem.schemas.measures.encoding.ragged import list_offsets, offsets_of
-from tandem.schemas.measures.encoding.states import binary_array, binary_parts, gather
+from tandem.schemas.measures.encoding.states import binary_array, binary_parts, gather, state_parts
 
 __all__ = ["ROW_VERSION", "decode_rows", "encode_rows"]
 
@@ -32,15 +34,38 @@ def encode_rows(measures: Sequence[Measure], states: Sequence[pa.Array]) -> pa.A
     rows = len(states[0])
     if any(len(column) != rows for column in states):
         raise ValueError(f"columns of states differ in length: {[len(column) for column in states]}")
-    parts = [_repeated(np.full(rows, ROW_VERSION, "<u1"))]
+    held, parts = [_bytes_of(np.full(rows, ROW_VERSION, "<u1"))], list[pa.Array]()
     for measure, column in zip(measures, states, strict=True):
-        encoded = measure.encode(column)
-        parts += [_repeated(np.diff(list_offsets(encoded)).astype("<u4")), encoded]
-    return pc.binary_join_element_wise(*parts, b"")
+        header, own = _parts(measure, column)
+        lengths = np.full(rows, header.itemsize if header is not None else 0)
+        for part in own:
+            lengths += np.diff(list_offsets(part))
+        held.append(_bytes_of(lengths.astype("<u4")))
+        if header is not None:
+            held.append(_bytes_of(header))
+        if own:
+            parts += [_side_by_side(held), *own]
+            held = []
+    parts += [_side_by_side(held)] if held else []
+    return pc.binary_join_element_wise(*parts, b"") if len(parts) > 1 else parts[0]
 
 
-def _repeated(values: np.ndarray[tuple[int], np.dtype[np.unsignedinteger]]) -> pa.Array:
-    return binary_array(np.arange(len(values) + 1) * values.itemsize, pa.py_buffer(values))
+def _parts(measure: Measure, column: pa.Array) -> tuple[np.ndarray[Any, Any] | None, list[pa.Array]]:
+    """(what has one width in all rows, what comes behind it) of a measure's bytes."""
+    if isinstance(measure, ColumnarMeasure) and type(measure).encode is ColumnarMeasure.encode:
+        return state_parts(column, measure.version)
+    return None, [measure.encode(column)]
+
+
+def _bytes_of(values: np.ndarray[Any, Any]) -> npt.NDArray[np.uint8]:
+    """The bytes of numbers or records, a row each."""
+    return values.view(np.uint8).reshape(len(values), values.itemsize)
+
+
+def _side_by_side(columns: Sequence[npt.NDArray[np.uint8]]) -> pa.Array:
+    """Bytes of one width as one: joining values costs the same for each of them, however short."""
+    joined = np.concatenate(columns, axis=1)
+    return binary_array(np.arange(len(joined) + 1) * joined.shape[1], pa.py_buffer(joined))
 
 
 def decode_rows(measures: Sequence[Measure], rows: pa.Array, wanted: Collection[int] | None = None) -> list[pa.Array]:

@@ -27,22 +27,29 @@ import pyarrow.compute as pc
 from tandem.schemas.measures.encoding.ragged import flatten, list_array, list_offsets, offsets_of
 from tandem.schemas.measures.encoding.values import Bools, Int64s
 
-__all__ = ["binary_array", "binary_parts", "decode_states", "encode_states", "gather"]
+__all__ = ["binary_array", "binary_parts", "decode_states", "encode_states", "gather", "state_parts"]
 
 Bytes = npt.NDArray[np.uint8]
 
 _INT32_MAX: Final = 2**31 - 1
+_WORDS: Final = (1, 2, 4, 8)
+"""Widths in bytes of numpy's numbers."""
 
 
 def encode_states(states: pa.Array, version: int) -> pa.Array:
     """The bytes (pa.binary()) of each state. Raises ValueError for a null state or more than 2 GiB."""
+    header, parts = state_parts(states, version)
+    fixed = binary_array(np.arange(len(states) + 1) * header.itemsize, pa.py_buffer(header))
+    return pc.binary_join_element_wise(fixed, *parts, b"") if parts else fixed
+
+
+def state_parts(states: pa.Array, version: int) -> tuple[npt.NDArray[np.void], list[pa.Array]]:
+    """What the bytes of each state are made of: those of one width for all states, then binary columns."""
     if states.null_count:
         raise ValueError(f"{states.null_count} of {len(states)} states are null; the identity is a value")
     header = np.zeros(len(states), _header_type(states.type))
     header["version"] = version
-    parts = [part for field, column in _columns(states) for part in _encode_field(field, column, header)]
-    fixed = binary_array(np.arange(len(states) + 1) * header.itemsize, pa.py_buffer(header))
-    return pc.binary_join_element_wise(fixed, *parts, b"") if parts else fixed
+    return header, [part for field, column in _columns(states) for part in _encode_field(field, column, header)]
 
 
 def decode_states(data: pa.Array, kind: pa.DataType, version: int) -> pa.Array:
@@ -119,7 +126,9 @@ def _header_type(kind: pa.DataType) -> np.dtype[np.void]:
         elif _is_text(field.type):
             entries.append((field.value, "<u4"))
         else:
-            entries.append((field.value, "u1", (_width(field.type),)))
+            # Numbers are copied many times faster than the bytes that they are made of.
+            width = _width(field.type)
+            entries.append((field.value, f"<u{width}") if width in _WORDS else (field.value, "u1", (width,)))
         if field.nullable:
             entries.append((field.valid, "u1"))
     return np.dtype(entries)
@@ -136,8 +145,11 @@ def _encode_field(field: _Field, column: pa.Array, header: npt.NDArray[np.void])
         filled = column.cast(pa.binary()).fill_null(b"")
         header[field.value] = np.diff(list_offsets(filled))
         return [filled]
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    header[field.value] = np.where(valid[:, None], _fixed_bytes(column), 0)
+    raw = _fixed_bytes(column)
+    if column.null_count:
+        raw = np.where(column.is_valid().to_numpy(zero_copy_only=False)[:, None], raw, np.uint8(0))
+    width = _width(field.type)
+    header[field.value] = raw.view(f"<u{width}").reshape(-1) if width in _WORDS else raw
     return []
 
 

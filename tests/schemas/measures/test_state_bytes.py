@@ -229,6 +229,20 @@ def row() -> bytes:
     return value
 
 
+def test_a_row_is_the_bytes_of_its_measures_one_after_the_other() -> None:
+    """Whether a measure's states have one width or not, and whether its bytes are its own."""
+    specs = ["count", {"sum": "x"}, {"min": "x"}, {"sum": "n"}, {"max": "s"}, {"distinct": "n"}, {"top_k": "s"}]
+    measures, states = zip(*map(state, specs), strict=True)
+    encoded = [measure.encode(column).to_pylist() for measure, column in zip(measures, states, strict=True)]
+    wanted = [
+        b"\x01" + b"".join(len(part).to_bytes(4, "little") + part for part in row) for row in zip(*encoded, strict=True)
+    ]
+    for count in range(1, len(measures) + 1):
+        found = encode_rows(measures[:count], states[:count]).to_pylist()
+        assert [row[: len(mine)] for row, mine in zip(wanted, found, strict=True)] == found
+    assert encode_rows(measures, states).to_pylist() == wanted
+
+
 def test_rows_round_trip() -> None:
     groups = np.array([0, 2, 2])
     states = [measure.update(EVENTS, groups, 4) for measure in MEASURES]
