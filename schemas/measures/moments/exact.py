@@ -260,17 +260,28 @@ def _normalise(cells: Int64s, low: Int64s) -> Totals:
         inverted = (row[negative] ^ _MASK) + borrow
         row[negative] = inverted & _MASK
         borrow = inverted >> 32
-    digits = np.ascontiguousarray(cells.T)
-    filled = digits != 0
-    some = filled.any(axis=1)
-    first = filled.argmax(axis=1)
-    lengths = np.where(some, len(cells) - filled[:, ::-1].argmax(axis=1) - first, 0)
-    places = np.arange(len(cells))
-    inside = (places >= first[:, None]) & (places < (first + lengths)[:, None])
+    some, first, lengths, digits = _stripped(cells)
     sign = some.astype(np.int8)
     sign[negative] = -1
     start = np.where(some, low + first, 0).astype(np.int16)
-    return Totals(sign, start, lengths, digits[inside].astype(np.uint32))
+    return Totals(sign, start, lengths, digits)
+
+
+def _stripped(cells: Int64s) -> tuple[Bools, Int64s, Int64s, npt.NDArray[np.uint32]]:
+    """Of each column (whether any digit isn't zero, the first that isn't, how many up to the last, these digits)."""
+    size = cells.shape[1]
+    some, first, end = np.zeros(size, np.bool_), np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for place, row in enumerate(cells):
+        filled = row != 0
+        some |= filled
+        first += ~some
+        end[filled] = place + 1
+    lengths = np.where(some, end - first, 0)
+    digits, starts = np.empty(int(lengths.sum()), np.uint32), offsets_of(lengths)[:-1] - first
+    for place, row in enumerate(cells):
+        inside = np.flatnonzero((place >= first) & (place < end))
+        digits[starts[inside] + place] = row[inside]
+    return some, first, lengths, digits
 
 
 def _zeros(size: int) -> Totals:
