@@ -109,5 +109,7 @@ def test_no_flipped_bit_changes_an_answer(whole: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_none_of_many_flipped_bits_does(whole: Any, tmp_path: Path) -> None:
-    assert not changed(whole, tmp_path / "views.db", range(2_000), 2)
+@pytest.mark.parametrize("first", range(0, 2_000, 100))
+def test_none_of_many_flipped_bits_does(whole: Any, tmp_path: Path, first: int) -> None:
+    """In parts: each flip opens a store and asks 125 questions, which takes a third of a second of a quiet core."""
+    assert not changed(whole, tmp_path / "views.db", range(first, first + 100), 2)
