@@ -34,23 +34,28 @@ DURATION_PATTERN: Final = "^(?=[0-9])" + "".join(f"([0-9]+{unit})?" for unit in 
 
 _DURATION: Final = re.compile(DURATION_PATTERN, re.ASCII)
 _PART: Final = re.compile(r"([0-9]+)(us|ms|[wdhms])", re.ASCII)
+_WORD: Final = re.compile(r"(?<=[0-9])(week|day|hour|hr|minute|min|second|sec)s?(?![a-z])", re.ASCII)
 _ALLOWED: Final = "write whole numbers with a unit, such as 500ms, 1s, 5m, 1h30m, 1d or 2w"
 
 
 def parse_duration(text: object) -> int:
-    """Microseconds of a duration: 0 to MAX_DURATION, both included. Raises ValueError that names what was
-    found.
-    """
+    """Microseconds of a duration: 0 to MAX_DURATION, both included. Raises ValueError that names what was found."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         raise ValueError(f"{text!r} has no unit; {_ALLOWED}")
     if not isinstance(text, str):
         raise ValueError(f"{text!r} is not a duration; {_ALLOWED}")
     if len(text) > 100 or not _DURATION.fullmatch(text):
-        raise ValueError(f"{text[:100]!r} is not a duration; {_ALLOWED}")
+        raise ValueError(f"{text[:100]!r} is not a duration; {_meant(text[:100])}{_ALLOWED}")
     duration = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if duration > MAX_DURATION:
         raise ValueError(f"{text!r} is too long; at most {format_duration(MAX_DURATION)}")
     return duration
+
+
+def _meant(text: str) -> str:
+    """The spelling that is taken, of a text whose units are words, as a question; else nothing."""
+    short = _WORD.sub(lambda word: word[1][0], text.lower().replace(" ", ""))
+    return f"did you mean {short!r}? " if short != text.lower() and _DURATION.fullmatch(short) else ""
 
 
 def format_duration(duration: int) -> str:

@@ -18,8 +18,8 @@ class Timing(IntEnum):
     """Why a revision was sent. That of a window and key never falls.
 
     >>> clocks = Clocks(over=120, settled=60)
-    >>> [timing_of(clocks, closes, None, True, False).name for closes in (60, 120, 180)]
-    ['FINAL', 'ON_TIME', 'EARLY']
+    >>> print(*(timing_of(clocks, closes, None, True, False).name for closes in (60, 120, 180)))
+    FINAL ON_TIME EARLY
     """
 
     EARLY = 0
