@@ -89,6 +89,10 @@ def test_flinks_operator_refuses_what_is_wrong(made: list[dict[str, Any]], break
         pytest.param("live.subscription", "", id="no subscription"),
         pytest.param("backfill.schedule", "hourly", id="a schedule that isn't cron's"),
         pytest.param("image.digest", "sha256:1234", id="half a digest"),
+        pytest.param("networkPolicies.egress", [{"two": []}], id="a rule of the network that there isn't"),
+        pytest.param(
+            "networkPolicies.egress", [{"to": [{"ipblock": {}}]}], id="a peer of the network that there isn't"
+        ),
     ],
 )
 def test_values_that_are_wrong_are_refused(path: str, value: Any) -> None:
@@ -106,6 +110,12 @@ def test_values_that_are_wrong_are_refused(path: str, value: Any) -> None:
         pytest.param(changed("live.enabled", False), id="without live"),
         pytest.param(changed("serve.enabled", False), id="without answers"),
         pytest.param(changed("alerts.enabled", True), id="with alerts"),
+        pytest.param(
+            changed(
+                "networkPolicies.egress", [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 5432}]}]
+            ),
+            id="a rule of the network",
+        ),
         pytest.param(changed("image.pullSecrets", ["pull"]), id="a registry that asks who one is"),
         pytest.param(changed("definitions", {"clicks": "a", "other_one": "b"}), id="two definitions"),
     ],
