@@ -62,8 +62,7 @@ def decode_states(data: pa.Array, kind: pa.DataType, version: int) -> pa.Array:
     if short.any():
         size = int(np.diff(offsets)[short][0])
         raise ValueError(f"a state of {size} bytes is too short for {kind}: at least {header_type.itemsize}")
-    fixed = raw[offsets[:-1, None] + np.arange(header_type.itemsize)]
-    header = np.ascontiguousarray(fixed).reshape(-1).view(header_type)
+    header = gather(raw, offsets[:-1], np.full(len(data), header_type.itemsize)).view(header_type)
     wrong = header["version"] != version
     if wrong.any():
         raise ValueError(f"a state has version {header['version'][wrong][0]}; this measure reads version {version}")
