@@ -7,10 +7,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.serving.api.problems import Problem
-from tandem.serving.questions.selection.naming import compiled_named, registered_names
+from tandem.serving.questions.selection.naming import registered, registered_names, registered_text
 from tandem.serving.security.principals import Principal
 
 if TYPE_CHECKING:
@@ -22,12 +22,19 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}")
 """As definitions may be called; what looks like a file never gets as far as the file system."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    mark: str
+    text: str
+    compiled: CompiledDefinition
+
+
 @dataclass
 class Catalogue:
     """Definitions by name. Safe to use from several threads."""
 
     views: ViewStore
-    _known: dict[str, tuple[str, CompiledDefinition]] = field(default_factory=dict)
+    _known: dict[str, _Known] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def names(self, principal: Principal) -> list[str]:
@@ -42,14 +49,23 @@ class Catalogue:
         if not principal.may_ask(name) or not _NAME.fullmatch(name):
             raise self._unknown(name, principal)
         known = self._known.get(name)
-        if known is not None and known[0] == mark:
-            return known[1]
+        if known is not None and known.mark == mark:
+            return known.compiled
         with self._lock:
-            if name not in registered_names(self.views):
-                raise self._unknown(name, principal)
-            found = compiled_named(name, self.views)
-            self._known[name] = mark, found
-        return found
+            return self._looked_up(name, principal, mark)
+
+    def _looked_up(self, name: str, principal: Principal, mark: str) -> CompiledDefinition:
+        """Live moves the mark several times a second, and hardly ever the text: that alone is read again."""
+        known = self._known.get(name)
+        if known is not None and known.mark == mark:  # another thread has looked meanwhile
+            return known.compiled
+        if name not in registered_names(self.views):
+            raise self._unknown(name, principal)
+        text = registered_text(name, self.views)
+        same = known is not None and known.text == text
+        compiled = known.compiled if known is not None and same else compile_definition(registered(name, text))
+        self._known[name] = _Known(mark, text, compiled)
+        return compiled
 
     def _unknown(self, name: str, principal: Principal) -> Problem:
         return Problem("not-found", f"no definition {name[:200]!r}; {suggestion(name, self.names(principal))}")

@@ -23,7 +23,9 @@ __all__ = [
     "load_published",
     "name_of",
     "other_keys",
+    "registered",
     "registered_names",
+    "registered_text",
 ]
 
 _SOME_KEYS: Final = 5
@@ -68,7 +70,7 @@ def load_named(argument: str, store: ViewStore) -> Definition:
 
     Raises DefinitionError, or UserError for an unknown name and for a file that isn't what is served.
     """
-    from tandem.schemas.definition.loading import load, loads
+    from tandem.schemas.definition.loading import load
 
     name = name_of(argument, store)
     served = store.publishing.served(name)
@@ -81,7 +83,19 @@ def load_named(argument: str, store: ViewStore) -> Definition:
                 "publish the file's version first"
             )
         return definition
-    text = store.definitions.text(served.version if served is not None else _versions(store, name)[0])
+    return registered(name, registered_text(name, store))
+
+
+def registered_text(name: str, store: ViewStore) -> str:
+    """The text of a registered name's definition, in the version that is served, else of the newest one."""
+    served = store.publishing.served(name)
+    return store.definitions.text(served.version if served is not None else _versions(store, name)[0])
+
+
+def registered(name: str, text: str) -> Definition:
+    """The definition of a registered text. Raises UserError."""
+    from tandem.schemas.definition.loading import loads
+
     try:
         return loads(text, file=f"{name}, as registered").model_copy(update={"name": name})
     except DefinitionError as error:
