@@ -9,6 +9,7 @@ import pytest
 
 from tandem.serving.api.store import catalogue as kept
 from tandem.serving.api.store.catalogue import Catalogue
+from tandem.serving.questions.selection.naming import registered
 from tandem.serving.security.principals import LOCAL
 from tandem.views.storage.tables import definitions
 
@@ -16,11 +17,11 @@ from tandem.views.storage.tables import definitions
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that were compiled."""
-    texts, compile_text = list[str](), kept.registered
+    texts = list[str]()
 
     def noted(name: str, text: str) -> Any:
         texts.append(text)
-        return compile_text(name, text)
+        return registered(name, text)
 
     monkeypatch.setattr(kept, "registered", noted)
     return texts
