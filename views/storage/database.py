@@ -19,7 +19,7 @@ from tandem.views.locking.sessions import limit_waits, oldest_session, server_en
 from tandem.views.locking.waiting import BUSY_SECONDS, holder_of, keep_log_beside
 from tandem.views.storage.address import insert_of, parse_address, shown_address
 from tandem.views.storage.checkpointing import Checkpointer
-from tandem.views.storage.checksums import STATES, DamagedRowError, crc_of, damage_met
+from tandem.views.storage.checksums import STATES, DamagedRowError, crc_of, damage_met, insert_sealed
 from tandem.views.storage.columns import METADATA
 from tandem.views.storage.commit_marks import CommitMark, Commits
 from tandem.views.storage.sqlite import (
@@ -172,7 +172,7 @@ class Database:
             # Straight to the driver: naming every value of every row takes as long as SQLite does.
             text = self._texts.get(id(statement)) or self._text(statement)
             with self._cursor(connection) as cursor:
-                cursor.executemany(text, rows)
+                insert_sealed(cursor, text, statement.table, rows)
         else:
             names = [column.name for column in statement.table.columns]
             connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows])

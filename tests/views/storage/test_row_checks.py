@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +123,16 @@ def test_many_rows_that_are_read_at_once_are_intact(store: ViewStore) -> None:
     wanted = r"a row of result due \(name visits, tile 1970-01-01T00:00:00.000001Z, .*\) is damaged"
     with pytest.raises(DamagedStoreError, match=wanted), store.database.read() as connection:
         whole_rows(connection, result_due, ALL_DUE, {})
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_sql_inserts_after_many_rows_is_sealed(store: ViewStore, fails: bool) -> None:
+    rows = [("visits", tile, 0, "[]", 5) for tile in range(1_000)]
+    wrong = [("visits", 1_000, 0, "[]", object())] if fails else []
+    with store.database.write() as connection:
+        with pytest.raises(Exception, match="type 'object'") if fails else nullcontext():
+            store.database.write_rows(connection, store.database.insert_new(result_due), [*rows, *wrong])
+        connection.execute(result_due.insert(), {"name": "other", "tile": 1, "whole": 1, "key": "", "mark": 7})
+    with store.database.read() as connection:
+        assert whole_rows(connection, result_due, ALL_DUE, {})[1] in (("other", 1, 1, "", 7), rows[1])
+        assert len(connection.execute(sa.select(result_due)).all()) == len(rows) + 1
