@@ -114,7 +114,7 @@ class UsualAnswers:
             self._alerting.clear()
             self._of = scope.batch_ordinal
         names, batch = tuple(field.name for field in fields), replace(scope, live_id=None, live_run=None)
-        unknown = [window for window in windows if (*window, names) not in self._kept]
+        unknown = dict.fromkeys(window for window in windows if (*window, names) not in self._kept)
         for window, rows in _rows_by_window(connection, batch, unknown):
             self._kept[*window, names] = _answers(compiled, rows, fields)
             if len(self._kept) > _MOST_WINDOWS:
@@ -153,10 +153,7 @@ def judge_windows(
     """The verdicts of some keys of each window, or of all that have events, in the windows' order; keys without events
     have none.
     """
-    few = {window: keys for window, keys in cells.items() if keys is not None and len(keys) <= _MOST_BY_KEY}
-    rows: dict[tuple[int, int], Sequence[TileRow]]
-    rows = {window: _rows_of_keys(connection, scope, window, keys) for window, keys in few.items()}
-    rows |= _rows_by_window(connection, scope, [window for window in cells if window not in few])
+    rows = dict(_rows_by_window(connection, scope, cells))
     _read_usual(connection, scope, compiled, rule, usual, list(cells))
     found = list[JudgedWindow]()
     for window in sorted(cells):
@@ -173,18 +170,18 @@ def judge_windows(
     return found
 
 
-def _rows_of_keys(
-    connection: sa.Connection, scope: Scope, window: tuple[int, int], keys: Iterable[str]
-) -> list[TileRow]:
-    return [row for key in sorted(keys) for row in tile_rows(connection, scope, key, *window)]
-
-
 def _rows_by_window(
-    connection: sa.Connection, scope: Scope, windows: Iterable[tuple[int, int]]
+    connection: sa.Connection, scope: Scope, cells: Cells
 ) -> Iterator[tuple[tuple[int, int], Sequence[TileRow]]]:
-    """All rows of each window. Those of windows side by side are read at once."""
-    for together in _side_by_side(windows):
-        rows = span_rows(connection, scope, together[0][0], max(end for _, end in together))
+    """All rows of each window, at least of its keys. Those of windows side by side are read at once."""
+    for together in _side_by_side(cells):
+        span = together[0][0], max(end for _, end in together)
+        named = [cells[window] for window in together]
+        keys = None if None in named else {key for each in named for key in each or ()}
+        if keys is None or len(keys) > _MOST_BY_KEY:
+            rows = span_rows(connection, scope, *span)
+        else:
+            rows = [row for key in sorted(keys) for row in tile_rows(connection, scope, key, *span)]
         rows.sort(key=lambda row: row.tile)
         tiles = [row.tile for row in rows]
         for start, end in together:
