@@ -29,7 +29,7 @@ NOT_IMPORTED = {
     "uvloop": "loaded by uvicorn, by its setting",
 }
 """What is required although nothing imports it, and why."""
-NAMESPACES = ("google",)
+NAMESPACES = ("google", "opentelemetry")
 """Packages in which several distributions lie."""
 
 
