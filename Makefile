@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo dashboard quick test deploy-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -30,8 +30,20 @@ demo: setup
 dashboard: setup
 	$(BIN)/python -m examples.dashboard.show $(DASHBOARD_FLAGS)
 
-test: setup lint types deploy-tools
+test: setup lint types deploy-tools system-tools
 	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
+
+# Tools and servers that tests need and pip doesn't have, TOOL:PACKAGE of Debian: what is missing is installed (apt). Where that can't
+# be done, their tests are skipped, and fail where CI=true.
+SYSTEM_TOOLS := promtool:prometheus prometheus-alertmanager:prometheus-alertmanager pgbouncer:pgbouncer
+SUDO := $$(test "$$(id -u)" = 0 || echo sudo)
+system-tools:
+	@for each in $(SYSTEM_TOOLS); do \
+	  PATH="$$PATH:/usr/sbin" command -v "$${each%%:*}" >/dev/null || missing="$$missing $${each##*:}"; \
+	done; \
+	test -z "$$missing" \
+	  || { $(SUDO) apt-get update --quiet --quiet && $(SUDO) apt-get install --quiet --quiet --yes --no-install-recommends $$missing; } \
+	  || echo "not installed:$$missing; tests that need them are skipped, or fail where CI=true"
 
 check: test
 

@@ -218,7 +218,8 @@ def test_reconcile_is_named_as_on_its_own_command_line(folder: Path) -> None:
 
 
 def test_every_pipeline_can_be_planned() -> None:
-    assert {command(name) for name in GRAPHS} == set(LAUNCHABLES)
+    """A backtest is one step that runs a command: its graph holds nothing to plan, see tests/pipelines/templated."""
+    assert {command(name) for name in GRAPHS} | {"backtest"} == set(LAUNCHABLES)
 
 
 def saved(folder: Path, name: str, *more: str) -> Path:
