@@ -1,5 +1,7 @@
-"""Sessions of PostgreSQL, its own or a pooler's: behind one that pools transactions the next transaction is another
-session's, so nothing is set, prepared or locked for longer than one.
+"""Sessions of PostgreSQL, its own or a pooler's.
+
+Behind a pooler of transactions the next transaction is another session's, so nothing is set, prepared or locked for
+longer than one.
 """
 
 from __future__ import annotations
