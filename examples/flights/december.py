@@ -1,4 +1,7 @@
-"""The live part of the demo: December is published, live runs, batch takes over again and again, and all is watched."""
+"""The live part of the demo: December is published, live runs, batch takes over again and again, and all is watched.
+
+Publishing waits three times until live has decided what it knows by then: so the story of alerts is the same each time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from examples.flights.installation import Installation
+from examples.flights.alerts import STORY, StoryAlert
+from examples.flights.installation import TOPIC, Installation
 from examples.flights.picture import draw, read_steps
 from examples.flights.processes import Processes, ProcessFailedError, TandemProcess
 from examples.flights.screen import Board, Screen, read_board, route_name
@@ -19,6 +23,7 @@ from tandem.journal.index import JournalIndex
 from tandem.journal.storage.blobs import LocalBlobs
 from tandem.schemas.definition.compiled import key_text
 from tandem.schemas.errors import ParityError
+from tandem.transforms.sinks.topics import TopicWriter
 
 __all__ = ["BEGIN", "December"]
 
@@ -30,6 +35,8 @@ LOOK_BACK: Final = 28 * DAY
 _LAST_TAKEOVER: Final = 0.75
 """Share of December after which batch takes over no more: live is to hold enough when answers are compared."""
 _PICTURE_AT: Final = 0.6
+_IN_ONE: Final = 500
+"""Messages of one request."""
 _TIME_LIMIT: Final = 300.0
 """Seconds that live may take longer than publishing."""
 
@@ -43,6 +50,8 @@ class December:
         self._file, self._shown = file, installation.keys[: rows if screen.console.is_terminal else 1]
         times = pl.read_ndjson(file).get_column("known_at").str.to_datetime(time_unit="us", time_zone="UTC")
         self._known = np.sort(times.to_physical().to_numpy())
+        self.raised: dict[StoryAlert, str] = {}
+        """The ids of alerts that live raised while publishing waited."""
         self._name = installation.compiled.definition.name
         read = DailyEvents(installation.store, installation.compiled, BEGIN - LOOK_BACK, END + 2 * DAY, DAY)
         self._watcher = Watcher(read, installation.keys)
@@ -57,12 +66,13 @@ class December:
 
     def run(self, seconds: float, generation_seconds: float) -> None:
         """Publish within so many seconds, and go on until live ends. Raises ProcessFailedError."""
-        speed = float(self._known[-1] - self._known[0]) / 1e6 / seconds
         live = self._processes.start("live", *self._installation.live(generation_seconds))
-        publish = self._processes.start("publish", *self._installation.publish(self._file, speed))
         self._watcher.start()
         looking = Thread(target=self._look_often, args=(live,), daemon=True, name="progress")
         looking.start()
+        published = self._publish_up_to_alerts(live.started + _TIME_LIMIT)
+        speed = float(self._known[-1] - self._known[published]) / 1e6 / seconds
+        publish = self._processes.start("publish", *self._installation.publish(self._rest(published), speed))
         stopping, deadline = False, live.started + seconds + _TIME_LIMIT
         while live.running:
             self._processes.check()
@@ -82,6 +92,35 @@ class December:
             self._screen.wait_for(self._processes, backfill)
         if not self.picture.exists():
             self._draw()
+
+    def _publish_up_to_alerts(self, deadline: float) -> int:
+        """Publish up to each time at which the story pauses, and wait for its alert; returns how many messages."""
+        lines, published = self._file.read_bytes().splitlines(), 0
+        publish = TopicWriter(TOPIC).open()
+        for alert in STORY:
+            until = int(np.searchsorted(self._known, alert.pause, side="right"))
+            for at in range(published, until, _IN_ONE):
+                publish(lines[at : min(at + _IN_ONE, until)])
+            published = until
+            while self._progress.visible < published or (alert.is_raised_by_live and not self._is_raised(alert)):
+                self._processes.check()
+                self._step(takes_over=False)
+                if time.monotonic() > deadline:
+                    raise ProcessFailedError(f"waited in vain for {alert.rule} of {alert.carrier}: {self._state}")
+                time.sleep(0.3)
+        return published
+
+    def _is_raised(self, alert: StoryAlert) -> bool:
+        row = alert.found(self._installation)
+        if row is not None:
+            self.raised[alert] = row.id
+        return row is not None
+
+    def _rest(self, published: int) -> Path:
+        """A file of the messages that aren't published yet."""
+        path = self._installation.folder / "december-rest.jsonl"
+        path.write_bytes(b"\n".join(self._file.read_bytes().splitlines()[published:]) + b"\n")
+        return path
 
     def finish(self) -> None:
         """After the last backfill: look at everything once more. Raises ParityError if any answer ever lost events."""
@@ -121,11 +160,11 @@ class December:
                 self._first_answer = time.monotonic() - live.started
             time.sleep(0.1)
 
-    def _step(self) -> None:
+    def _step(self, takes_over: bool = True) -> None:
         """One round: a backfill if there is something for it, the screen, the picture when it is time."""
         running = bool(self._backfills) and self._backfills[-1].running
         share = self._progress.visible / len(self._known)
-        if not running and share < _LAST_TAKEOVER and (sealed := self._sealed()) > self._taken_over:
+        if takes_over and not running and share < _LAST_TAKEOVER and (sealed := self._sealed()) > self._taken_over:
             self._taken_over = sealed
             name = f"backfill-{len(self._backfills) + 1}"
             self._backfills.append(self._processes.start(name, *self._installation.backfill()))

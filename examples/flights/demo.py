@@ -1,8 +1,9 @@
 """`make demo`: New York's flights of 2013 through Tandem, on one machine, and every answer held against an oracle.
 
 January to November are files, December is published to Pub/Sub while answers are read. Batch takes over from live
-again and again. At the end each answer must equal what DuckDB computes from the raw data, and no number of events may
-ever have fallen.
+again and again. At the end each answer must equal what DuckDB computes from the raw data, no number of events may
+ever have fallen, and the alerts must be those of a backtest: three of them show how one that fired early is confirmed,
+how batch withdraws one, and raises one late.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from typing import Final
 
 from rich.console import Console
 
+from examples.flights.alerts import STORY, backtested, compare_alerts, sent_states, settled_to
 from examples.flights.comparison import Comparison, windows_of
 from examples.flights.december import BEGIN, December
 from examples.flights.installation import SUBSCRIPTION, TOPIC, Installation
-from examples.flights.picture import write_page
+from examples.flights.picture import draw_alerts, write_page
 from examples.flights.processes import Processes, TandemProcess, kept_bytecode
 from examples.flights.screen import Screen
+from tandem.schemas.certificate import time_text
 from tandem.schemas.errors import ParityError, TandemError
 
 __all__ = ["Demo", "Settings", "main"]
@@ -71,8 +74,13 @@ class Demo:
         hybrid = self._compare("december", BEGIN)
         self._say("4. A last backfill, then every answer of the year against DuckDB")
         self.screen.wait_for(self.processes, self.processes.start("backfill-last", *self.installation.backfill()))
+        until = settled_to(self.installation)
+        backtest = self.processes.start("backtest", *self.installation.backtest(until, *files.history))
         december.finish()
-        self._report(december, hybrid, self._compare("year", None))
+        year = self._compare("year", None)
+        self._say("5. Alerts of live and batch, against a backtest of files and journal")
+        alerts = self._check_alerts(december, self.processes.wait(backtest))
+        self._report(december, hybrid, year, alerts)
 
     def _say(self, text: str) -> None:
         self.screen.say(f"[bold]{text}[/bold]  [dim]{time.monotonic() - self.begun:.0f} s[/dim]")
@@ -109,18 +117,40 @@ class Demo:
             raise ParityError(f"{result.compared - result.equal:,} of {result.compared:,} answers differ:\n{first}")
         return result
 
-    def _report(self, december: December, hybrid: Comparison, year: Comparison) -> None:
+    def _check_alerts(self, december: December, output: str) -> str:
+        """Raises ParityError unless the story is as it must be, and all alerts are the backtest's."""
+        series = []
+        for alert in STORY:
+            self.screen.say(f"   {alert.title}")
+            self.screen.say(f"      {alert.rule} of {alert.carrier} from {alert.origin}, {time_text(alert.hour)}")
+            for text in alert.check(self.installation, december.raised.get(alert)):
+                self.screen.say(f"      {text}")
+            series.append((f"{alert.carrier} from {alert.origin}: {alert.title}", alert.series(self.installation)))
+        draw_alerts(series, self.installation.folder / "alerts.png")
+        logs = sorted((self.installation.folder / "logs").glob("*.log"))
+        found = compare_alerts(self.installation, backtested(self.installation, output), sent_states(logs))
+        states = ", ".join(f"{count} {state.lower().replace('_', ' ')}" for state, count in found.states.items())
+        return f"{found.equal} settled up to {time_text(found.settled_to)}, equal to the backtest's; {states}"
+
+    def _report(self, december: December, hybrid: Comparison, year: Comparison, alerts: str) -> None:
         page = self.installation.folder / "report.html"
         live = f"{hybrid.compared:,} answers ({hybrid.with_live:,} with live events), equal: {hybrid.equal:,}"
         summary = [
             *december.summary(),
             ("merged answers", live),
             ("answers of the year", f"{year.compared:,} ({year.values:,} values), equal: {year.equal:,}"),
+            ("alerts", alerts),
             ("whole demo", f"{time.monotonic() - self.begun:.0f} s"),
         ]
-        write_page(page, december.picture, "Tandem: the flights of 2013", summary)
+        drawn = self.installation.folder / "alerts.png"
+        pictures = {
+            "Bars of flights a day and an hour, batch and live parts told apart": december.picture,
+            "Three series of an hour's flights over the band of what is usual, with their alerts": drawn,
+        }
+        write_page(page, pictures, "Tandem: the flights of 2013", summary)
         self._say("All equal.")
-        for name, value in (*summary, ("picture", december.picture), ("report", page)):
+        shown = (*summary, ("picture", december.picture), ("picture of alerts", drawn), ("report", page))
+        for name, value in shown:
             self.screen.say(f"   {name:22} {value}")
         self.screen.say("`make dashboard` shows live data and its answers in a browser.")
 

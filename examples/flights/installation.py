@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from examples.flights.data import FlightFiles, read_flights, write_files
+from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition, key_text
 from tandem.schemas.definition.loading import load
 from tandem.views.storage.opening import open_store
@@ -47,6 +48,11 @@ class Installation:
         """The definition, ready to be asked."""
         return compile_definition(load(DEFINITION))
 
+    @property
+    def name(self) -> str:
+        """The definition's."""
+        return self.compiled.definition.name
+
     @cached_property
     def store(self) -> ViewStore:
         """The view store, which the processes write; only to be read here."""
@@ -71,6 +77,11 @@ class Installation:
         """Arguments of `tandem`: run live. It is ended by `tandem stop`; idle for long, it ends by itself."""
         ends = ["--until-idle", "60s", "--generation-interval", f"{round(generation_seconds * 1000)}ms"]
         return ["live", "--definition", str(DEFINITION), "--subscription", SUBSCRIPTION, *ends, "--no-screen"]
+
+    def backtest(self, until: int, *files: Path) -> list[str]:
+        """Arguments of `tandem`: judge files and journal by the rules, the windows that end by then (microseconds)."""
+        ends = ["--complete-until", time_text(until), "--json"]
+        return ["backtest", str(DEFINITION), *map(str, files), str(self.home), *ends]
 
     def publish(self, file: Path, speed: float) -> list[str]:
         """Arguments of `tandem`: publish a file in order of becoming known, at so many times real speed."""

@@ -1,10 +1,12 @@
-"""A picture of one series while both speeds make it: what comes from batch, what from live, and where they meet."""
+"""Pictures: of one series while both speeds make it, what comes from batch, what from live, and where they meet; and of
+alerts over the band of what is usual.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +21,14 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from tandem.output.baseline_plots import draw_baselines
 from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.serving.questions.answers.baselines import BaselineSeries
 from tandem.views.answers.reading.rows import tile_rows
 from tandem.views.answers.reading.scope import read_scope
 from tandem.views.store import ViewStore
 
-__all__ = ["Step", "Steps", "draw", "read_steps", "write_page"]
+__all__ = ["Step", "Steps", "draw", "draw_alerts", "read_steps", "write_page"]
 
 BATCH: Final = "#2b6cb0"
 LIVE: Final = "#ed8936"
@@ -154,6 +158,20 @@ def _mark(axes: Axes, steps: Steps) -> None:
             axes.axvline(_date(time), color=INK, linewidth=1.3, linestyle=style, label=label)
 
 
+def draw_alerts(series: Sequence[tuple[str, BaselineSeries]], path: Path) -> Path:
+    """Draw each series with its band of what is usual and its alerts below its title; returns the path of the PNG."""
+    with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+        layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
+        figure, places = plt.subplots(len(series), 1, figsize=(11, 3.1 * len(series)), layout=layout, squeeze=False)
+        for axes, (title, found) in zip(places[:, 0], series, strict=True):
+            draw_baselines(axes, found)
+            axes.set_title(title, loc="left", size=10, color=INK)
+            axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b %H:%M"))  # type: ignore[no-untyped-call]
+        figure.savefig(path, dpi=130)
+        plt.close(figure)
+    return path
+
+
 def _date(time: int) -> float:
     return time / DAY  # as matplotlib counts: days since 1970-01-01
 
@@ -166,16 +184,18 @@ img {{ width: 100%; height: auto }} table {{ border-collapse: collapse; margin: 
 td {{ border-bottom: 1px solid #e2e8f0; padding: .3rem 1.2rem .3rem 0; vertical-align: top }}
 td:first-child {{ color: #718096; white-space: nowrap }}
 </style></head><body><h1>{title}</h1>
-<img alt="{alt}" src="data:image/png;base64,{image}">
+{images}
 <table>{rows}</table></body></html>
 """
 
 
-def write_page(path: Path, picture: Path, title: str, rows: Sequence[tuple[str, Any]]) -> Path:
-    """One HTML file that holds the picture and the summary, without anything beside it."""
+def write_page(path: Path, pictures: Mapping[str, Path], title: str, rows: Sequence[tuple[str, Any]]) -> Path:
+    """One HTML file that holds the pictures, each by what it shows, and the summary, without anything beside it."""
     cells = ((html.escape(name), html.escape(str(value))) for name, value in rows)
     lines = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>\n" for name, value in cells)
-    image = base64.b64encode(picture.read_bytes()).decode("ascii")
-    alt = "Bars of flights a day and an hour, batch and live parts told apart"
-    path.write_text(_PAGE.format(title=html.escape(title), alt=alt, image=image, rows=lines), encoding="utf-8")
+    encoded = {alt: base64.b64encode(picture.read_bytes()).decode("ascii") for alt, picture in pictures.items()}
+    images = "\n".join(
+        f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{each}">' for alt, each in encoded.items()
+    )
+    path.write_text(_PAGE.format(title=html.escape(title), images=images, rows=lines), encoding="utf-8")
     return path

@@ -80,9 +80,10 @@ class Screen:
         self.console.print(text, highlight=False, soft_wrap=True)
 
     def wait_for(self, processes: Processes, process: TandemProcess) -> None:
-        """Wait for the end of a process, then say what it wrote. Raises ProcessFailedError."""
+        """Wait for the end of a process, then say what it wrote but alerts. Raises ProcessFailedError."""
         for text in processes.wait(process).splitlines():
-            self.say(f"   {process.name}: {text}")
+            if not text.startswith("{"):
+                self.say(f"   {process.name}: {text}")
 
     def show(self, board: Board) -> None:
         """Replace the table, or write a line if it is time."""

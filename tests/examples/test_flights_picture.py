@@ -37,7 +37,9 @@ def test_batch_and_live_have_their_colours(tmp_path: Path, batch: int, live: int
 
 def test_page_holds_picture_and_summary_and_escapes_them(tmp_path: Path) -> None:
     picture = draw(steps(1, 1), tmp_path / "flights.png", "JFK B6")
-    page = write_page(tmp_path / "report.html", picture, "Flights", [("moves", "0 -> 3 <b>")]).read_text()
-    assert "data:image/png;base64,iVBOR" in page
+    pictures = {"bars": picture, 'of "alerts"': picture}
+    page = write_page(tmp_path / "report.html", pictures, "Flights", [("moves", "0 -> 3 <b>")]).read_text()
+    assert page.count("data:image/png;base64,iVBOR") == 2
+    assert 'alt="of &quot;alerts&quot;"' in page
     assert "0 -&gt; 3 &lt;b&gt;" in page
     assert 'src="http' not in page
