@@ -83,7 +83,7 @@ def test_beams_options_hold_each_flag_once() -> None:
     assert ours == [TandemOptions]
     names = PipelineOptions([]).get_all_options().keys()
     secret = {flag.dest for flag in FLAGS if flag.secret}
-    assert secret == {"store"}
+    assert secret == {"store", "otlp_endpoint"}
     assert not secret & names
     assert {flag.dest for flag in FLAGS} - secret <= names
     assert not ({flag.dest for flag in FLAGS if not flag.of_beam} - {"dry_run"}) & known_flags()

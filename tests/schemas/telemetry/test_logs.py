@@ -13,7 +13,7 @@ import pytest
 
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.secrets import keep_secret
-from tandem.schemas.telemetry.context import keep, within
+from tandem.schemas.telemetry.context import current, keep, within
 from tandem.schemas.telemetry.logs import log_as, log_format, logged, structured
 
 _LOG = logging.getLogger("tandem.of.a.test")
@@ -22,10 +22,11 @@ _LOG = logging.getLogger("tandem.of.a.test")
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("tandem")
-    before = root.level, ours.level
+    before, about = (root.level, ours.level), current()
+    keep(**dict.fromkeys(about))
     yield
     log_as("plain")
-    keep(run=None)
+    keep(**{**dict.fromkeys(current()), **about})
     root.setLevel(before[0])
     ours.setLevel(before[1])
 

@@ -76,10 +76,13 @@ def test_what_is_written_to_a_place_is_what_is_printed(folder: Path) -> None:
 
 
 def test_options_are_those_of_the_table() -> None:
-    """Templates and jobs take the table's; what stands alone, and what only a terminal needs, are arguments here."""
+    """Templates and jobs take the table's; what stands alone, and what only a terminal needs, are arguments here.
+
+    The form of logs is a launch's; this command takes it from the environment, as all do.
+    """
     declared = (annotated(one).default for one in inspect.signature(backtest).parameters.values())
     options = {text.removeprefix("--") for text in declared if isinstance(text, str)}
-    launching = {"accept", "save", "against", "dry-run"}
+    launching = {"accept", "save", "against", "dry-run", "log-format"}
     assert options - {"json"} == {flag.name for flag in flags_of("backtest")} - launching - {"definition", "files"}
 
 
