@@ -218,6 +218,7 @@ bench-live: setup
 bench-short: setup
 	$(BIN)/python -m benchmarks --events 20000 --rounds 1 --only tandem,polars,duckdb,pandas,beam,beam-folded \
 	  --results $(VENV)/bench-short
+	$(BIN)/python -m pytest -q tests/benchmarks -m "slow or not slow"
 
 bench-emulator: setup
 	$(BIN)/python benchmarks/parts/emulator.py

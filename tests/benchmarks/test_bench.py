@@ -1,5 +1,6 @@
 """`make bench` in small, by real processes: every engine of this environment works and answers right; a wrong answer is
-told, and so is an engine that fails or isn't there. How long anything takes is asserted nowhere.
+told, and so is an engine that fails or isn't there. How long anything takes is asserted nowhere. What runs more backfills than
+one is slow: `make bench-short` has it.
 """
 
 from __future__ import annotations
@@ -45,9 +46,10 @@ def run_bench(tmp_path: Path, *flags: str) -> tuple[int, dict[tuple[str, str], R
     "flags",
     [
         pytest.param(("--only=tandem,polars,duckdb,pandas,beam", "--forms=parquet"), id="parquet"),
-        pytest.param(("--only=tandem,polars,duckdb,pandas", "--forms=jsonl"), id="jsonl"),
-        pytest.param(("--only=beam-folded", "--forms=avro"), id="avro-beam"),
-        pytest.param(("--only=tandem", "--forms=journal-json,journal-avro"), id="journal"),
+        pytest.param(("--only=polars,duckdb,pandas", "--forms=jsonl"), id="jsonl"),
+        pytest.param(("--only=tandem", "--forms=jsonl"), id="jsonl-tandem", marks=pytest.mark.slow),
+        pytest.param(("--only=beam-folded", "--forms=avro"), id="avro-beam", marks=pytest.mark.slow),
+        pytest.param(("--only=tandem", "--forms=journal-json,journal-avro"), id="journal", marks=pytest.mark.slow),
         pytest.param(("--only=polars", "--forms=avro,avro-deflate"), id="avro"),
         pytest.param(("--only=polars,duckdb,pandas", "--forms=parquet", "--jobs=clicks_wide"), id="wide"),
         pytest.param(("--only=polars,duckdb,pandas", "--forms=parquet", "--jobs=clicks_users"), id="users"),
@@ -126,6 +128,7 @@ def test_resuming_takes_only_the_samples_that_are_missing(tmp_path: Path) -> Non
     assert len(anew.figures["wall_s"]) == 1  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_growth_over_several_sets_and_definitions(tmp_path: Path) -> None:
     group = Group("clicks", "parquet", Shape(1_000), seeds=2, series="definitions")
     assert Comparison("growth", tmp_path, rounds=1).run(group, [growth.ALL_ENGINES["tandem-10d"]])
@@ -133,17 +136,22 @@ def test_growth_over_several_sets_and_definitions(tmp_path: Path) -> None:
     assert (row.case["events"], row.case["series"]) == (2_000, "definitions")
 
 
+@pytest.mark.slow
 def test_two_halves_side_by_side_count_everything_together(capsys: pytest.CaptureFixture[str]) -> None:
     parts = [files(Shape(1_000, seed=seed), "parquet") for seed in (1, 2)]
     assert halves.side_by_side("parquet", parts, 1, 2_000) > 0
     with pytest.raises(RuntimeError, match="1,000 events of parquet counted instead of 2,000"):
         halves.side_by_side("parquet", parts[:1], 1, 2_000)
+
+
+def test_halves_of_a_journal_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         halves.main(["--forms=parquet,journal-json"])
     assert ended.value.code == 2
     assert "'journal-json' is none of parquet" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_halves_are_recorded(tmp_path: Path) -> None:
     assert halves.main([f"--events={EVENTS}", "--rounds=1", "--forms=parquet", f"--results={tmp_path}"]) == 0
     [row] = load("halves", folder=tmp_path)
