@@ -1,6 +1,7 @@
 """`make bench` in small, by real processes: every engine of this environment works and answers right; a wrong answer is
-told, and so is an engine that fails or isn't there. How long anything takes is asserted nowhere. What runs more than one
-backfill is slow: `make bench-short` has it.
+told, and so is an engine that fails or isn't there. How long anything takes is asserted nowhere.
+
+What runs more than one backfill is slow: `make bench-short` has it.
 """
 
 from __future__ import annotations
