@@ -31,7 +31,7 @@ dashboard: setup
 	$(BIN)/python -m examples.dashboard.show $(DASHBOARD_FLAGS)
 
 test: setup lint types deploy-tools system-tools
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist loadgroup --durations=60 --durations-min=5
 
 # Tools and servers that tests need and pip doesn't have, TOOL:PACKAGE of Debian: what is missing is installed (apt). Where that can't
 # be done, their tests are skipped, and fail where CI=true.
