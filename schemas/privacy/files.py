@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -65,12 +65,18 @@ def need_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def wider(
-    root: str, *, limit: int | None = None, shared: bool | None = None, everything: bool = False
+    root: str,
+    *,
+    limit: int | None = None,
+    shared: bool | None = None,
+    everything: bool = False,
+    within: Callable[[str], bool] | None = None,
 ) -> Iterator[tuple[str, int]]:
     """(path, mode) of each file and folder from `root` on, which is one of them, that more can reach than should.
 
     `shared`: whether their group may; by default as `root` says, or the folder of a file. `everything`: each that there
-    is. Breadth first, so that what stands highest comes first; ends after `limit` entries.
+    is. `within`: which paths right below the root are looked at. Breadth first, so that what stands highest comes
+    first; ends after `limit` entries.
     """
     if shared is None:
         shared = is_shared(os.stat(root if os.path.isdir(root) else os.path.dirname(root)).st_mode)
@@ -85,7 +91,8 @@ def wider(
                 yield path, mode
             if stat.S_ISDIR(mode):
                 with os.scandir(path) as entries:
-                    waiting += sorted(entry.path for entry in entries)
+                    below = sorted(entry.path for entry in entries)
+                waiting += filter(within, below) if path == root and within is not None else below
 
 
 def set_mode(path: str, mode: int, *, shared: bool) -> bool:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from tandem.commands.operating.own_files import is_own, need_journal, need_store, own_root
 from tandem.pipelines.console.printing import say
 from tandem.places import HomeOption, JournalOption, StoreOption
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import UserError
 from tandem.schemas.privacy.files import make_folder, set_mode, wider
+from tandem.storage.urls import is_url
 
 __all__ = ["exposed", "private"]
 
@@ -31,11 +34,12 @@ def private(
     journal: JournalOption = None,
 ) -> None:
     """Let nobody but you, or you and a group, reach what is in a home; what comes later is made the same way."""
-    changed = 0
+    changed, places = 0, Home.of(home, store, journal)
     try:
-        make_folder(home)
-        for root in _roots(home, Home.of(home, store, journal)):
-            for path, mode in wider(root, shared=group is not None, everything=True):
+        if not os.path.lexists(home):
+            make_folder(home)
+        for root, mine in _roots(home, places):
+            for path, mode in wider(root, shared=group is not None, everything=True, within=mine):
                 if group is not None:
                     shutil.chown(path, group=group)  # before the mode, of which it takes a part away
                 changed += set_mode(path, mode, shared=group is not None)
@@ -44,27 +48,44 @@ def private(
     except OSError as error:
         raise UserError(f"{error.filename or home}: {error.strerror}; its owner can run this") from None
     whom = f"you and the group {group}" if group is not None else "you alone"
-    say(f"{home}: {changed:,} files and folders changed; all of it is for {whom}")
+    say(f"{home}: {changed:,} files and folders changed; all of it is for {whom}{_others(home)}")
 
 
 def exposed(home: str, places: Home) -> list[str]:
     """A line for each of the first files and folders that more can reach than should, and the remedy."""
     found: list[str] = []
-    for root in _roots(home, places):
-        found += [f"{path} ({mode & 0o7777:04o})" for path, mode in wider(root, limit=_MOST_LOOKED_AT)]
+    with suppress(UserError):  # no installation's folder: nothing is said of what others keep there
+        for root, mine in _roots(home, places):
+            seen = wider(root, limit=_MOST_LOOKED_AT, within=mine)
+            found += [f"{path} ({mode & 0o7777:04o})" for path, mode in seen]
     if not found:
         return []
     shown = ", ".join(found[:3]) + (f" and {len(found) - 3:,} more" if len(found) > 3 else "")
     return [f"others can reach {shown}: `tandem private --home {home}` keeps them to you"]
 
 
-def _roots(home: str, places: Home) -> Iterator[str]:
-    """The home, and what of it lies elsewhere."""
-    inside = Path(home).absolute()  # of a URL there is nothing on this machine
-    stores = []
+def _others(home: str) -> str:
+    """What else lies in the home, if anything."""
+    names = sorted(name for name in os.listdir(home) if not is_own(name))
+    if not names:
+        return ""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return f"; not an installation's, and left as they are: {', '.join(names[:3])}{more}"
+
+
+def _roots(home: str, places: Home) -> Iterator[tuple[str, Callable[[str], bool] | None]]:
+    """The home, and what of it lies elsewhere, with what right below it is meant. Raises UserError for another's."""
+    inside = own_root(home) if not is_url(home) else None
+    apart: list[str] = []
+    if not is_url(places.journal):
+        need_journal(places.journal)
+        apart = [places.journal]
     if places.store.startswith("sqlite:///"):
         path = places.store.removeprefix("sqlite:///")
-        stores = [f"{path}{ending}" for ending in ("", "-wal", "-shm", "-mark")]
-    for root in (str(inside), places.journal, *stores):
-        if os.path.exists(root) and (root == str(inside) or not Path(root).is_relative_to(inside)):
-            yield root
+        need_store(path)
+        apart += [f"{path}{ending}" for ending in ("", "-wal", "-shm", "-mark")]
+    if inside is not None:
+        yield inside, is_own
+    for root in map(os.path.realpath, apart):
+        if os.path.exists(root) and (inside is None or not Path(root).is_relative_to(inside)):
+            yield root, None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import grp
 import json
 import os
+import pwd
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,73 @@ def test_a_group_that_is_none_is_an_error_of_one_line(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["private", "--home", str(tmp_path / "home"), "--group", "nobody-has-this"])
     assert shown.exit_code == 2
     assert "there is no such group" in shown.output
+
+
+def installed(folder: Path) -> None:
+    """A store of before, whose file others can read."""
+    ViewStore(str(folder / "views.db")).close()
+    (folder / "views.db").chmod(0o644)
+
+
+def foreign(folder: Path) -> None:
+    """Somebody's files, one in a folder that is named as one of a journal."""
+    (folder / "journal/runs").mkdir(parents=True)
+    (folder / "journal/runs/train.log").write_text("loss 0.1")
+
+
+@pytest.mark.parametrize(
+    ("made", "flags"),
+    [
+        pytest.param(foreign, ["--home", "{}"], id="a folder of somebody else's files"),
+        pytest.param(foreign, ["--home", "new", "--journal", "{}/journal"], id="no journal"),
+        pytest.param(foreign, ["--home", "new", "--store", "{}/journal/runs/train.log"], id="no view store"),
+        pytest.param(foreign, ["--home", "{}/journal/runs/train.log"], id="a file"),
+        pytest.param(lambda folder: folder.chmod(0o1777), ["--home", "{}"], id="where everybody writes"),
+        pytest.param(lambda folder: (installed(folder), folder.chmod(0o1777)), ["--home", "{}"], id="a store there"),
+        pytest.param(lambda folder: None, ["--home", "/proc"], id="the kernel's"),
+        pytest.param(lambda folder: None, ["--home", "/"], id="the root of all"),
+    ],
+)
+@pytest.mark.parametrize("group", [[], ["--group", grp.getgrgid(os.getgid()).gr_name]], ids=["alone", "shared"])
+def test_what_is_no_installations_is_refused(
+    made: Callable[[Path], object], flags: list[str], group: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=0o755)
+    made(folder)
+    monkeypatch.chdir(tmp_path)
+    before = {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]}
+    shown = CliRunner().invoke(app, ["private", *(flag.format(folder) for flag in flags), *group])
+    assert shown.exit_code == 2, shown.output
+    assert "nothing was changed" in " ".join(shown.output.split())
+    assert {path: path.stat().st_mode for path in [folder, *folder.rglob("*")]} == before
+
+
+def test_a_persons_own_folder_is_refused_though_an_installation_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path)
+    mine = pwd.getpwuid(0)
+    monkeypatch.setattr(pwd, "getpwall", lambda: [pwd.struct_passwd((*mine[:5], str(tmp_path), mine[6]))])
+    shown = CliRunner().invoke(app, ["private", "--home", str(tmp_path)])
+    assert shown.exit_code == 2
+    assert "not an installation's alone" in shown.output
+
+
+def test_other_files_in_a_home_are_left_and_named(tmp_path: Path) -> None:
+    installed(tmp_path)
+    (tmp_path / "report.csv").write_text("a\n")
+    (tmp_path / "report.csv").chmod(0o644)
+    shown = CliRunner().invoke(app, ["private", "--home", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert "left as they are: report.csv" in shown.output
+    assert stat.S_IMODE((tmp_path / "report.csv").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "views.db").stat().st_mode) == 0o600
+
+
+def test_a_link_to_a_home_is_the_home(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    installed(tmp_path / "home")
+    (tmp_path / "link").symlink_to("home")
+    assert CliRunner().invoke(app, ["private", "--home", str(tmp_path / "link")]).exit_code == 0
+    assert stat.S_IMODE((tmp_path / "home/views.db").stat().st_mode) == 0o600
