@@ -112,10 +112,17 @@ class Delivery:
     """The deliverers of one world's results, one after the other, and what they sent."""
 
     def __init__(
-        self, store: ViewStore, compiled: CompiledDefinition, wall: Callable[[], int], advance: Callable[[int], None]
+        self,
+        store: ViewStore,
+        compiled: CompiledDefinition,
+        wall: Callable[[], int],
+        advance: Callable[[int], None],
+        receiver: Receiver | None = None,
     ) -> None:
-        """`wall`: the clock, microseconds UTC; `advance`: lets it go on by microseconds."""
-        self.store, self.compiled, self.receiver = store, compiled, Receiver()
+        """`wall`: the clock, microseconds UTC; `advance`: lets it go on by microseconds; `receiver`: of another version
+        of the definition too.
+        """
+        self.store, self.compiled, self.receiver = store, compiled, receiver or Receiver()
         self._wall, self._advance = wall, advance
         self._holders = 0
         self.deliverer = self._new()
@@ -126,7 +133,7 @@ class Delivery:
 
     def _new(self) -> Deliverer:
         self._holders += 1
-        deliverer = Deliverer(self.store, self.compiled, f"holder {self._holders}", self._wall)
+        deliverer = Deliverer(self.store, self.compiled, f"{self.compiled.version} {self._holders}", self._wall)
         results, rules = self.compiled.definition.results.values(), self.compiled.definition.rules.values()
         places = {place.label for result in results for place in result.to}
         places |= {place.label for rule in rules for place in rule.to}

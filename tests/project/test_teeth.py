@@ -48,6 +48,7 @@ GUARDS: dict[str, Check] = {
     "repeated_writes_make_nothing_due": result_checks.check_repeated_writes,
     "due_rows_have_a_transaction_of_their_own": result_checks.check_a_writer_dies_anywhere,
     "moves_make_nothing_due": partial(check_results, "fixed", (0, 3)),
+    "promotions_make_nothing_due": result_checks.check_promoted,
     "every_mark_is_the_same": check_changes_meanwhile,
     "only_panes_drain": partial(check_results, "fixed", (1,)),
     "panes_say_the_timing": result_checks.check_panes,

@@ -1,6 +1,5 @@
 """Beam sinks of live and batch views and of dead letters; writing the same again changes nothing."""
 
-import functools
 import hashlib
 import time
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -25,6 +23,7 @@ from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.telemetry.traces import Segment
 from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
 from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.transforms.sinks.empty_batches import without_rows
 from tandem.transforms.sinks.retrying import retrying
 from tandem.transforms.sources.traced import carried, traced
 from tandem.views.dead_letters.facts import LetterNote
@@ -198,11 +197,12 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
             self._writing = None
 
     def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
-        if not self._states:
-            update = replace(update, block=_none_of(update.block))
+        if self._states:
+            self._bytes += update.block.nbytes
+        else:
+            update = replace(update, block=without_rows(update.block))
         self._held.append(update)
         self._ids += update.ids.num_rows
-        self._bytes += update.block.nbytes
         if len(self._held) >= _BUFFER or self._ids >= _BUFFER_IDS or self._bytes >= _BUFFER_STATES:
             yield from self._written()
             self._write(all_states=self._bytes >= _BUFFER_STATES)
@@ -222,8 +222,8 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         held, self._held, self._ids = self._held, [], 0
         parts: list[FoldUpdate] = held
         if self._states and (self._blocks or not all_states):
-            parts = [replace(update, block=_none_of(update.block)) for update in held]
-            self._blocks += [replace(update, ids=_none_of(update.ids), tallies=()) for update in held]
+            parts = [replace(update, block=without_rows(update.block)) for update in held]
+            self._blocks += [replace(update, ids=without_rows(update.ids), tallies=()) for update in held]
         if all_states:
             parts, self._blocks, self._bytes = [*parts, *self._blocks], [], 0
         self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, parts, held)
@@ -232,16 +232,6 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         """What was being written, once it is. Raises what writing raised."""
         writing, self._writing = self._writing, None
         return writing.result() if writing is not None else []
-
-
-def _none_of(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Without rows, and without holding on to those of the batch as a slice would."""
-    return _empty(batch.schema)
-
-
-@functools.lru_cache(maxsize=64)
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _write_updates(

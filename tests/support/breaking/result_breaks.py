@@ -90,6 +90,17 @@ def moves_make_nothing_due(patch: Patch) -> None:
     patch.setattr(tandem.views.publishing.pointer, "mark_moved", lambda *arguments: None)
 
 
+def promotions_make_nothing_due(patch: Patch) -> None:
+    """Another version is served without noting what is due of results: what batch and live publish is."""
+    intact = tandem.views.results.due.marking.mark_moved
+
+    def mark_moved(connection: Any, served: Any, wanted: Any) -> None:
+        if served is None or served.definition == wanted.definition.id:
+            intact(connection, served, wanted)
+
+    patch.setattr(tandem.views.publishing.pointer, "mark_moved", mark_moved)
+
+
 def every_mark_is_the_same(patch: Patch) -> None:
     """Who works off what is due also removes what became due meanwhile."""
     for module in (tandem.views.results.due.marking, tandem.views.results.due.expanding):
@@ -384,6 +395,7 @@ RULES: dict[str, tuple[Break, ...]] = {
         repeated_writes_make_nothing_due,
         due_rows_have_a_transaction_of_their_own,
         moves_make_nothing_due,
+        promotions_make_nothing_due,
         every_mark_is_the_same,
     ),
     "the trigger hastens, the view says what": (only_panes_drain, panes_say_the_timing),

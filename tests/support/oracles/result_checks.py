@@ -40,6 +40,7 @@ __all__ = [
     "check_no_fan_out",
     "check_overtaken",
     "check_panes",
+    "check_promoted",
     "check_repeated_writes",
     "check_served_alone",
     "check_sliding_is_early_once",
@@ -235,6 +236,29 @@ def check_served_alone() -> None:
             story.wait(1)
         assert [(m["version"], m["results"]) for m in story.output.sent] == [(story.version, {"n": 1, "amount": 3})]
         assert other.output.sent == []
+
+
+def check_promoted() -> None:
+    """Once another version is promoted its answers are what was sent last; once it is rolled back, the first one's."""
+    with _told(ON_TIME) as story:
+        story.live(Event(0.1, amount=3), Event(0.2, amount=4))
+        story.watermark(5)
+        story.deliver()
+        first = story.store.publishing.publications("visits")[0].ordinal
+        most = definition_of(ON_TIME, measures="{n: count, amount: {max: amount}}")
+        other = story.beside(most, "M")
+        other.catch_up(story)
+        other.watermark(5)
+        story.deliverer.close()
+        story.store.publishing.promote("visits", most.version, None, "M")
+        other.output = story.output
+        other.deliverer = other.new_deliverer("promoted")
+        assert [(m["revision"], m["results"]["amount"]) for m in other.deliver()] == [(2, 4)]
+        other.deliverer.close()
+        story.store.publishing.roll_back("visits", first)
+        story.deliverer = story.new_deliverer("back")
+        assert [(m["revision"], m["results"]["amount"]) for m in story.deliver()] == [(3, 7)]
+        check_revisions(story.output.sent)
 
 
 def check_early_messages_wait() -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from google.cloud import pubsub_v1
 
+from processes.patience import Patience
 from processes.preloaded import PreloadedProcess, Running, can_be_preloaded
 from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
@@ -49,7 +50,10 @@ __all__ = [
 ROOT = Path(__file__).parents[3]
 TANDEM = (sys.executable, "-m", "tandem")
 PATIENCE = float(os.environ.get("TANDEM_TEST_PATIENCE", "240"))
-"""Seconds for anything that takes a few on a free machine."""
+"""Seconds for anything that takes a few on a free machine; time in which a machine has no processor for it isn't
+counted.
+"""
+_LOOK = 2.0
 
 _MARK = "TANDEM_TEST_STARTED"
 
@@ -59,9 +63,9 @@ Counts = dict[tuple[str, int], int]
 
 def wait_for(what: str, happened: Callable[[], Any], time_limit: float = PATIENCE) -> Any:
     """The first true value that `happened` returns; fails the test, naming `what`, when it takes too long."""
-    end = time.monotonic() + time_limit
+    patience = Patience(time_limit, lambda: [os.getpid()])
     while not (value := happened()):
-        if time.monotonic() > end:
+        if patience.is_over():
             pytest.fail(f"waited {time_limit:.0f} s in vain: {what}")
         time.sleep(0.05)
     return value
@@ -94,11 +98,16 @@ class Tandem:
 
     def end(self, time_limit: float = PATIENCE) -> int:
         """Its exit code, once it has ended."""
-        try:
-            return self.process.wait(time_limit)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            pytest.fail(f"still running after {time_limit:.0f} s: {self.process.args!r}; it said:\n{self.said()}")
+        patience = Patience(time_limit, lambda: [self.process.pid, *_marked(self.mark)])
+        while True:
+            try:
+                return self.process.wait(min(_LOOK, time_limit))
+            except subprocess.TimeoutExpired:
+                if patience.is_over():
+                    self.kill()
+                    pytest.fail(
+                        f"still running after {time_limit:.0f} s: {self.process.args!r}; it said:\n{self.said()}"
+                    )
 
     def has_ended(self) -> bool:
         """Whether it runs no more."""

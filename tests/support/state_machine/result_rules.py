@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from contextlib import suppress
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
+from state_machine.laws import NAME
 from state_machine.live_rules import PICK
+from state_machine.model import TEXT
 from state_machine.rules import Machine
+from state_machine.world import MachineWorld
 from tandem.journal.clocks import SECOND
+from tandem.schemas.definition.compiled import compile_definition
+from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import StoreError
 from tandem.verification.deliveries import DELIVERIES
 from tandem.verification.delivering import Delivery
@@ -20,6 +26,11 @@ __all__ = ["HAPPENINGS", "ResultsMachine"]
 
 HAPPENINGS = (*DELIVERIES, "deliverer dies", "deliverer dies", "drainer dies", "pane drains")
 
+
+OTHER = TEXT.replace("where: amount >= 0", "where: amount >= 2").replace(
+    "highest: {max: amount}", "highest: {max: amount}\n  lowest: {min: amount}"
+)
+"""The next version: some events don't count in it, so that windows are withdrawn, and it has a measure more."""
 
 KINDS = st.lists(st.sampled_from(HAPPENINGS), min_size=2, max_size=5)
 
@@ -54,6 +65,51 @@ class ResultsMachine(Machine):
         self.delivery.deliver()
         self.note("deliver", self.delivery.receiver.received)
 
+    @precondition(lambda self: not self.live.behind)
+    @rule(kinds=KINDS, dies=st.sampled_from(["", "", "before", "after"]), pick=PICK)
+    def promote(self, kinds: list[str], dies: str, pick: int) -> None:
+        """Another version is served, by batch, and sends; then the first one is again, whose live has gone on."""
+        self.flow(pick)
+        self.seal(pick)
+        if self.sealed <= self.world.boundary:
+            return
+        self.build(self.sealed - self.world.boundary - 1, False)
+        self.publish_view(0, "")
+        first = self.world.store.publishing.served(NAME)
+        other = _of_version(self.world, OTHER)
+        work = other.build(self.sealed)
+        if first is None or first.boundary != self.sealed or work is None:
+            return
+        self.some(kinds, pick)
+        if dies:
+            self.world.fuse.light(1, before=dies == "before")
+        publishing = self.world.store.publishing
+        self.move_pointer("promote", lambda: publishing.promote(NAME, other.definition.version, work.batch_run, None))
+        served = publishing.served(NAME)
+        assert served is not None
+        if served.version == other.definition.version:
+            try:
+                self._send_beside(other, pick)
+            finally:
+                publishing.roll_back(NAME, first.ordinal, live_run=first.live_run)
+
+    def _send_beside(self, other: MachineWorld, pick: int) -> None:
+        """What another version sends, to the same receiver; whoever delivered or made results before may wake up."""
+        clock, first = self.world.clock, self.delivery
+        beside = Delivery(other.store, other.compiled, clock.wall, clock.advance, first.receiver)
+        if pick % 2:
+            first.deliverer.run_once()
+            first.go_on()
+        beside.replace(while_it_sends=bool(pick % 3))
+        if pick % 4 == 1:
+            self.flow(pick)
+        if pick % 8 == 2:  # some of it is left to the first version, which is served again by then
+            beside.deliver()
+        else:
+            beside.settle()
+        first.replace(while_it_sends=False)
+        type(self).happened["compared beside"] += beside.compared
+
     def result(self, kind: str, pick: int) -> None:
         drainer = Drainer(self.world.store, self.world.compiled)
         if kind == "deliverer dies":
@@ -80,3 +136,12 @@ class ResultsMachine(Machine):
         type(self).happened["compared"] += self.delivery.compared
         type(self).happened["received"] += self.delivery.receiver.received
         type(self).happened["copies"] += self.delivery.receiver.copies
+
+
+def _of_version(world: MachineWorld, text: str) -> MachineWorld:
+    """The same world, of another version of its definition: journal and store are shared, batch runs are its own."""
+    other = copy.copy(world)
+    other.definition, other.text, other.built = loads(text), text, []
+    other.compiled = compile_definition(other.definition)
+    other.store.definitions.register(other.compiled, text)
+    return other
