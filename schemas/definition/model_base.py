@@ -33,7 +33,7 @@ def fields_of_one(value: object, kinds: Sequence[str], expected: str) -> tuple[d
     Raises ValueError, with what was expected, for none of the kinds or several.
     """
     fields = {"log": True} if value == "log" else value if isinstance(value, dict) else {}
-    found = [kind for kind in kinds if kind in fields]
+    found = [kind for kind in kinds if fields.get(kind) is not None]
     if len(found) != 1:
         raise ValueError(f"{expected}; found {' and '.join(found) or 'none of them'}")
     return fields, found[0]

@@ -81,6 +81,8 @@ def test_results_make_no_other_version_unless_they_bring_the_first_session() -> 
         pytest.param("{window: 1m}", ": 'to' is missing; required: window, to", id="no-output"),
         pytest.param("{window: 1m, to: []}", ".to: 0 outputs; allowed are 1 to 8", id="empty-outputs"),
         pytest.param("{window: 1m, to: {kafka: x}}", ".to[0]: an output is one of log, files: PLACE, pubsub: TOPIC, bigquery: TABLE; found none of them", id="unknown-output"),
+        pytest.param("{window: 1m, to: {files: }}", ".to[0]: an output is one of log, files: PLACE, pubsub: TOPIC, bigquery: TABLE; found none of them", id="output-without-a-place"),
+        pytest.param("{window: 1m, to: {log}}", ".to[0]: an output is one of log, files: PLACE, pubsub: TOPIC, bigquery: TABLE; found none of them", id="output-in-braces"),
         pytest.param("{window: 1m, to: {log: true, files: a}}", ".to[0]: an output is one of log, files: PLACE, pubsub: TOPIC, bigquery: TABLE; found log and files", id="two-in-one"),
         pytest.param("{window: 1m, to: [log, log]}", ".to: 'log' twice; write each output once", id="twice"),
         pytest.param("{window: 1m, to: {pubsub: t}}", ".to[0].pubsub: 't' is not a topic; write projects/PROJECT/topics/NAME", id="topic"),
