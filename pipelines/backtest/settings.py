@@ -16,10 +16,12 @@ from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import UserError
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules
 from tandem.schemas.rules.models import Baseline, Rule
+from tandem.schemas.time.durations import parse_duration
 
 __all__ = ["parse_setting", "parse_sweep", "with_settings"]
 
 _FIELDS: Final = ("for", "keep_firing_for", "min_events", "no_data", "forget", "from")
+_DURATIONS: Final = ("for", "keep_firing_for", "forget")
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+", re.ASCII)
 _MOST_STEPS: Final = 100
 _BASELINE: Final = "baseline."
@@ -37,16 +39,30 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def parse_sweep(text: str) -> tuple[str, tuple[float, ...]]:
     """(name, values) of NAME=LOW:HIGH or NAME=LOW:HIGH:STEPS. Raises UserError."""
     name, _, span = text.partition("=")
+    name, parts = name.strip(), span.split(":")
+    if name in _DURATIONS or any(map(_is_duration, parts[:2])):
+        raise UserError(
+            f"--sweep {text[:80]!r}: only numbers can be swept, such as threshold=1:5:9; `--set {name[:40]}=2h` tries "
+            "one duration"
+        )
     try:
-        low, high, steps = [float(part) for part in (*span.split(":"), *["10"] * (2 - span.count(":")))]
-        if not (low < high and 2 <= steps <= _MOST_STEPS and steps == int(steps)):
+        low, high, steps = [float(part) for part in (*parts, *(["10"] if len(parts) == 2 else []))]
+        if not (name and -np.inf < low < high < np.inf and 2 <= steps <= _MOST_STEPS and steps == int(steps)):
             raise ValueError
     except ValueError:
         raise UserError(
             f"--sweep {text[:80]!r}: write NAME=LOW:HIGH or NAME=LOW:HIGH:STEPS, such as threshold=1:5:9, "
             f"with 2 to {_MOST_STEPS} steps"
         ) from None
-    return name.strip(), tuple(float(value) for value in np.linspace(low, high, int(steps)))
+    return name, tuple(float(value) for value in np.linspace(low, high, int(steps)))
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        parse_duration(text)
+    except ValueError:
+        return False
+    return True
 
 
 def with_settings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
@@ -29,6 +30,8 @@ Rows = Iterable[list["AnswerRow"]]
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a cell begins with that spreadsheets compute instead of showing it; the last four are full-width."""
+_INSIDE: Final = re.compile(r'([;\t\r\n]["\s]*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])')
+"""Where a cell begins for a spreadsheet that cuts rows at semicolons, as those of many countries do, or at tabs."""
 
 BINARY: Final = frozenset({"parquet", "arrow"})
 
@@ -88,8 +91,13 @@ def _as_it_is(value: Any) -> Any:
 
 
 def defused(value: Any) -> Any:
-    """A text that a spreadsheet would compute gets an apostrophe before it, which says that it is a text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """A text that a spreadsheet would compute gets an apostrophe before it, which says that it is a text.
+
+    So does a part of it that would be a cell of its own where semicolons separate cells.
+    """
+    if not isinstance(value, str):
+        return value
+    return _INSIDE.sub(r"\1'", f"'{value}" if value.startswith(_FORMULA) else value)
 
 
 def _parquet(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:

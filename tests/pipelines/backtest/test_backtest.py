@@ -265,8 +265,21 @@ def test_settings_and_sweeps(compiled: CompiledDefinition, history: History) -> 
         with_settings(compiled, rules, [parse_setting("leats=5")])
     with pytest.raises(UserError, match=r"--set baseline\.periods"):
         with_settings(compiled, rules, [parse_setting("baseline.periods=0")])
-    for wrong in ("least=5:1", "least=1:2:1", "least"):
+    for wrong in (
+        "least=5:1",
+        "least=1:2:1",
+        "least",
+        "least=1",
+        "a=1:2:3:4",
+        "least=0:inf",
+        "least=nan:1",
+        "=1:2",
+        "min_events=1:two",
+    ):
         with pytest.raises(UserError, match="--sweep"):
+            parse_sweep(wrong)
+    for wrong in ("for=1h:3h:3", "for=1:3", "least=10s:20s"):
+        with pytest.raises(UserError, match=r"only numbers can be swept, .* tries one duration"):
             parse_sweep(wrong)
 
 

@@ -17,6 +17,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from tandem.app import app
+from tandem.serving.questions.exports.forms import defused
 from tandem.views.answers.all_keys import states_of_all_keys
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
@@ -230,6 +231,24 @@ def test_csv_is_no_formula(many: Any) -> None:
     assert min(numbers) < 0, "numbers stay numbers"
     for one, other in zip(defused, raw, strict=True):
         assert {n: v for n, v in one.items() if n != "shop"} == {n: v for n, v in other.items() if n != "shop"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param("=1", "'=1", id="at the start"),
+        pytest.param("a;=1", "a;'=1", id="behind a semicolon"),
+        pytest.param('a;"=1', "a;\"'=1", id="behind a quote"),
+        pytest.param("a\t+1;-2", "a\t'+1;'-2", id="behind a tab, and again"),
+        pytest.param("a\r\n@x", "a\r\n'@x", id="in a new line"),
+        pytest.param("a; b = 1-2", "a; b = 1-2", id="none"),
+        pytest.param("5;'=1", "5;'=1", id="a text already"),
+        pytest.param(-1, -1, id="a number"),
+    ],
+)
+def test_a_text_is_no_formula_wherever_rows_are_cut(text: object, shown: object) -> None:
+    """Spreadsheets of many countries cut at semicolons, also in what commas and quotes enclose."""
+    assert defused(text) == shown
 
 
 def test_a_sum_beyond_64_bits_is_told(tmp_path: Path) -> None:
