@@ -1,120 +1,56 @@
-"""What a world sends: deliverers that die, are replaced and wake up; a receiver that keeps every revision; their laws.
+"""What a world sends: deliverers that die, are replaced and wake up, and what must be true of all that was sent.
 
-What holds of all that is received: revisions of a window and key count on, timing never falls, one state has one
-idempotency key and one key one state, neighbours differ. And once nothing is due, the last revision of each window and
-key that no trigger holds back is the answer.
+Once nothing is due, the last revision of each window and key that no trigger holds back is the answer, and alerts are
+what `verification.alerts` says.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from tandem.journal.storage.blobs import BlobStore
 from tandem.pipelines.delivery.deliverer import Deliverer
 from tandem.schemas.definition.compiled import CompiledDefinition
-from tandem.schemas.errors import DeliveryError
 from tandem.schemas.expressions import evaluate_rows
 from tandem.schemas.json_values import plain_value
 from tandem.schemas.result_windows.checks import EVENTS_NAME
 from tandem.schemas.results import results_batch
 from tandem.schemas.time.windows import SessionWindow
-from tandem.verification.mismatch import Mismatch
+from tandem.verification.alerts import AlertLaws
+from tandem.verification.receiving import Receiver, need
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
+from tandem.views.answers.reading.scope import read_scope
 from tandem.views.answers.session_rows import all_sessions
+from tandem.views.decisions.draining import Decider
+from tandem.views.decisions.tables import decision_grouped
 from tandem.views.outbox.leases import LEASE, read_lease
 from tandem.views.outbox.tables import result_outbox
-from tandem.views.results.clocks import Timing
 from tandem.views.results.due.choosing import Cursor
 from tandem.views.results.due.windows import held_windows
 from tandem.views.results.revisions.draining import Drainer
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
 from tandem.views.store import ViewStore
 
-__all__ = ["Delivery", "Receiver"]
+__all__ = ["Delivery"]
 
-Identity = tuple[str, str, str]
-"""Result, start, key."""
 _LONG: Final = 600 * 1_000_000
 """Longer than triggers of `early` and `late` and than any back-off."""
 
 
-@dataclass
-class Receiver:
-    """An output that takes in what it is sent, unless it fails; each time it says whether what came may come."""
-
-    fails: bool = False
-    loses_answers: bool = False
-    interrupt: Callable[[], None] | None = None
-    """Called once, when messages were taken in and the deliverer doesn't know it."""
-    newest: dict[Identity, dict[str, Any]] = field(default_factory=dict)
-    """Of results."""
-    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """The newest state of each episode."""
-    received: int = 0
-    copies: int = 0
-    _states: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def send(self, messages: Sequence[Any]) -> dict[int, str]:
-        """As a writer of an output does. Raises DeliveryError while it fails, Mismatch for what may not come."""
-        if self.fails:
-            raise DeliveryError("away")
-        for message in messages:
-            self._take(json.loads(message.payload))
-        interrupt, self.interrupt = self.interrupt, None
-        if interrupt is not None:
-            interrupt()
-        if self.loses_answers:
-            raise DeliveryError("no answer came")
-        return {}
-
-    def _take(self, message: dict[str, Any]) -> None:
-        self.received += 1
-        known = self._states.setdefault(message["id"], message)
-        if known is not message:
-            self.copies += 1
-            _need(known == message, f"one idempotency key for two states: {known} and {message}")
-            return
-        if message.get("kind") == "alert":
-            self._take_alert(message)
-            return
-        identity = message["result"], message["start"], json.dumps(message["key"])
-        before = self.newest.get(identity)
-        number = before["revision"] + 1 if before is not None else 1
-        _need(message["revision"] == number, f"revision {message['revision']}, not {number}: {message} after {before}")
-        if before is not None:
-            _need(Timing[before["timing"]] <= Timing[message["timing"]], f"timing fell: {message} after {before}")
-            _need(_state(before) != _state(message) or message["mode"] == "discarding", f"nothing new: {message}")
-        self.newest[identity] = message
-
-    def _take_alert(self, message: dict[str, Any]) -> None:
-        """Of an episode only a later state is sent; those that something keeps back leave gaps."""
-        before = self.alerts.get(message["episode"])
-        later = before is None or before["revision"] < message["revision"]
-        _need(later, f"an alert fell back: {message} after {before}")
-        self.alerts[message["episode"]] = message
-
-
-def _state(message: dict[str, Any]) -> tuple[Any, ...]:
-    return message["timing"], message["results"], message["end"], message["withdrawn"]
-
-
-def _need(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise Mismatch("results", otherwise)
-
-
 class Delivery:
-    """The deliverers of one world's results, one after the other, and what they sent."""
+    """The deliverers of one world's results and alerts, one after the other, and what they sent."""
 
     def __init__(
         self,
         store: ViewStore,
         compiled: CompiledDefinition,
+        journal: BlobStore,
         wall: Callable[[], int],
         advance: Callable[[int], None],
         receiver: Receiver | None = None,
@@ -127,7 +63,8 @@ class Delivery:
         self._holders = 0
         self.deliverer = self._new()
         self._asleep: Deliverer | None = None
-        self._stopped: tuple[Drainer, str, Any, int] | None = None
+        self._stopped: Callable[[], object] | None = None
+        self.alerts = AlertLaws(store, journal)
         self.compared = 0
         """Windows and keys whose last revision was held against the answer."""
 
@@ -193,22 +130,39 @@ class Delivery:
             lease = read_lease(connection, self.compiled.definition.name)
         self._advance(LEASE if lease is None else max(lease.until - self._wall(), 0) + 1_000_000)
 
+    def change(self, compiled: CompiledDefinition) -> None:
+        """The same version with other rules is delivered for from now on."""
+        self.compiled, self._asleep = compiled, None
+        self.deliverer.close()
+        self.deliverer = self._new()
+
     def _stop(self, pick: int) -> None:
         """Somebody has read what is due, and sleeps before it writes."""
-        name = sorted(self.compiled.definition.results)[pick % len(self.compiled.definition.results)]
-        drainer = Drainer(self.store, self.compiled)
-        served = self.store.publishing.served(self.compiled.definition.name)
-        if served is None or served.version != self.compiled.version:
-            return
-        seen = drainer._read(name, drainer._watermark.over, self._wall(), Cursor())
-        if seen is not None:
-            self._stopped = drainer, name, seen, self._wall()
+        definition = self.compiled.definition
+        reads = [partial(self._read_result, name) for name in sorted(definition.results)]
+        reads += [partial(self._read_rule, name) for name in sorted(definition.rules)]
+        served = self.store.publishing.served(definition.name)
+        if served is not None and served.version == self.compiled.version:
+            self._stopped = reads[pick % len(reads)]() or self._stopped
+
+    def _read_result(self, name: str) -> Callable[[], object] | None:
+        drainer, now = Drainer(self.store, self.compiled), self._wall()
+        seen = drainer._read(name, drainer._watermark.over, now, Cursor())
+        return None if seen is None else partial(drainer._write, name, seen, now)
+
+    def _read_rule(self, name: str) -> Callable[[], object] | None:
+        decider, now = Decider(self.store, self.compiled), self._wall()
+        with self.store.database.read() as connection:
+            over = decider._watermark.at(read_scope(connection, self.store.chains, self.compiled), now)
+        (rule,) = (each for each in decider._rules if each.name == name)
+        seen = decider._read(rule, over, now)
+        return None if seen is None else partial(decider._write, rule, seen, now)
 
     def go_on(self) -> None:
         """Who slept writes what it has read, if nobody was faster."""
-        if self._stopped is not None:
-            (drainer, name, seen, then), self._stopped = self._stopped, None
-            drainer._write(name, seen, then)
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            stopped()
 
     def settle(self) -> None:
         """Everything that can be sent is: the laws hold."""
@@ -218,20 +172,25 @@ class Delivery:
         for _ in range(4):
             self._advance(_LONG)
             self.deliverer.run_once()
-        _need(not self._rows(result_due), "tiles are due after all was delivered")
-        _need(not self._rows(result_outbox), "messages wait after all was delivered")
+        need(not self._rows(result_due), "tiles are due after all was delivered")
+        need(not self._rows(result_outbox), "messages wait after all was delivered")
+        need(not self._rows(decision_grouped), "alerts wait for their group after all was delivered")
         self.check()
 
     def check(self) -> None:
         """What was sent last is what is answered, of windows that no trigger holds back, if nothing is due."""
         if self._rows(result_due) or self._rows(result_outbox) or self._stopped is not None:
             return
+        self._check_results()
+        self.alerts.check(self.compiled, self.receiver, waits=bool(self._rows(decision_grouped)))
+
+    def _check_results(self) -> None:
         waiting = self._rows(result_waiting)
         last = {(row.result, row.start, row.key): row for row in self._rows(result_revisions)}
         ids = {row.id for row in last.values()}
         for identity, message in self.receiver.newest.items():
-            _need(message["id"] in ids, f"{identity}: what was received last isn't the last revision")
-        _need(len(ids) == len(self.receiver.newest), "a revision was written and never sent")
+            need(message["id"] in ids, f"{identity}: what was received last isn't the last revision")
+        need(len(ids) == len(self.receiver.newest), "a revision was written and never sent")
         for name in self.compiled.definition.results:
             held = {(row.start, row.whole, row.key) for row in waiting if row.result == name}
             known = {
@@ -250,7 +209,7 @@ class Delivery:
             if (start, 1, "") in held or (start, 0, key) in held:
                 continue
             sent, now = known.get((start, key)), expected.get((start, key))
-            _need(sent == now, f"{name} {start} {key}: last sent is {sent}, the answer is {now}")
+            need(sent == now, f"{name} {start} {key}: last sent is {sent}, the answer is {now}")
             self.compared += 1
 
     def _rows(self, table: sa.Table) -> Sequence[Any]:

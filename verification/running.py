@@ -45,6 +45,8 @@ class Found:
     """Messages of results that were received, copies too."""
     compared: int = 0
     """Last revisions that were held against the answer."""
+    alerts: int = 0
+    """Settled alerts that were held against a backtest's, at each position of the boundary."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Steps by their kind."""
 
@@ -82,7 +84,8 @@ def _run(
         shards=_SHARDS[schedule.seed % len(_SHARDS) :] + _SHARDS[: schedule.seed % len(_SHARDS)],
         **options,
     ) as world:
-        run = _Run(world, oracle, Delivery(world.store, world.compiled, world.clock.wall, world.clock.advance))
+        clock = world.clock.wall, world.clock.advance
+        run = _Run(world, oracle, Delivery(world.store, world.compiled, world.blobs, *clock))
         for kind, pick in schedule.steps:
             if kind in DELIVERIES:
                 run.delivery.step(kind, pick)
@@ -144,16 +147,19 @@ class _Run:
             self.check_growth()
             self.check_answers()
             self._check_rollups()
+            if world.definition.rules:
+                self.delivery.deliver()
         self._check_batch_conservation()
         self._check_results()
         if world.definition.deduplicate:
             self._check_batch_over_all(check_splits(world, Random(len(world.published))))
 
     def _check_results(self) -> None:
-        """What was sent last of each window and key is its answer."""
-        if self.world.definition.results:
+        """What was sent last of each window and key is its answer, and settled alerts are a backtest's."""
+        if self.world.definition.results or self.world.definition.rules:
             self.delivery.settle()
             self.found.revisions, self.found.compared = self.delivery.receiver.received, self.delivery.compared
+            self.found.alerts = self.delivery.alerts.compared
 
     def check_answers(self) -> None:
         """All events up to the boundary, and those after it that weren't late: no more, no less, exact."""

@@ -51,6 +51,8 @@ class Verified:
     boundaries: int = 0
     """Positions of the boundary between batch and live at which all answers were compared."""
     answers: int = 0
+    alerts: int = 0
+    """Settled alerts that were held against a backtest's."""
     late: int = 0
     copies: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -95,6 +97,7 @@ def verify(
         done.schedules += 1
         done.boundaries += found.boundaries
         done.answers += found.answers
+        done.alerts += found.alerts
         done.late += found.late
         done.copies += found.copies
         done.kinds += found.kinds

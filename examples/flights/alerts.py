@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from examples.flights.installation import Installation
+from tandem.pipelines.backtest.judging import Alert
 from tandem.schemas.definition.compiled import key_text
 from tandem.schemas.errors import ParityError
 from tandem.schemas.rules.compiled import compile_rules
 from tandem.schemas.rules.settling import State
 from tandem.schemas.time.durations import HOUR
 from tandem.serving.questions.answers.baselines import BaselineSeries, baseline_series
+from tandem.verification.alerts import by_place, settled_alerts
 from tandem.views.answers.reading.scope import read_scope
 from tandem.views.decisions.listing import alerts, receipts_of
 from tandem.views.results.clocks import BEGINNING, Clocks
 
 __all__ = [
     "STORY",
-    "Alert",
     "Compared",
     "StoryAlert",
     "backtested",
@@ -35,7 +36,6 @@ __all__ = [
 _MOST: Final = 100_000
 _SHOWN: Final = (18 * HOUR, 12 * HOUR)
 """Of an alert's series before and after the beginning of its hour."""
-_BY_BATCH: Final = (State.CONFIRMED, State.RAISED_LATE)
 
 
 def instant(text: str) -> int:
@@ -115,19 +115,6 @@ STORY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Alert:
-    """An alert by windows alone: their starts, microseconds UTC."""
-
-    rule: str
-    key: str
-    since: int
-    fired: int
-    last: int
-    resolved: int
-    """-1 while it goes on."""
-
-
 @dataclass(frozen=True, slots=True)
 class Compared:
     """What batch has said of all alerts."""
@@ -154,10 +141,9 @@ def compare_alerts(installation: Installation, expected: Iterable[Alert], sent: 
     """
     with installation.store.database.read() as connection:
         rows = alerts(connection, installation.name, most=_MOST)
-    found = sorted(_alert(row) for row in rows if row.settled and row.state in _BY_BATCH)
-    wanted = sorted(expected)
+    found, wanted = settled_alerts(installation.store, installation.compiled), sorted(expected, key=by_place)
     if found != wanted or not found:
-        differ = sorted(set(found) ^ set(wanted))[:5]
+        differ = sorted(set(found) ^ set(wanted), key=by_place)[:5]
         raise ParityError(f"{len(found)} settled alerts, {len(wanted)} by the backtest; they differ in {differ}")
     silent = [row.id for row in rows if row.state not in sent.get(row.id, set())]
     if silent:
@@ -166,20 +152,15 @@ def compare_alerts(installation: Installation, expected: Iterable[Alert], sent: 
     return Compared(len(found), {state: count for state, count in states.items() if count}, settled_to(installation))
 
 
-def _alert(row: Any) -> Alert:
-    resolved = -1 if row.settled_resolved is None else row.settled_resolved
-    return Alert(row.rule, row.key, row.since, row.fired, row.settled_last, resolved)
-
-
 def backtested(installation: Installation, output: str) -> list[Alert]:
     """The alerts of what `tandem backtest --json` wrote."""
     found = []
     for rule in json.loads(output[output.index("[") :]):
         for each in rule["alerts"]:
             key = key_text(installation.compiled, each["key"])
-            since, fired, last = (instant(each[name]) for name in ("since", "fired", "last"))
-            resolved = -1 if each["resolved"] is None else instant(each["resolved"])
-            found.append(Alert(rule["rule"], key, since, fired, last, resolved))
+            since, fired, last, until = (instant(each[name]) for name in ("since", "fired", "last", "until"))
+            resolved = None if each["resolved"] is None else instant(each["resolved"])
+            found.append(Alert(rule["rule"], key, since, fired, last, resolved, until))
     return found
 
 

@@ -13,6 +13,7 @@ from tandem.formats.files.reading import expand, read_piece, split
 from tandem.formats.messages import decode_messages
 from tandem.journal.index import JournalIndex
 from tandem.journal.reading import read_segment
+from tandem.journal.storage.blobs import BlobStore
 from tandem.journal.storage.opening import open_blobs
 from tandem.schemas.columns import GENERATION, ID, KEY, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, Prepared
@@ -20,7 +21,17 @@ from tandem.schemas.hashing import hash64, hash_rows
 from tandem.schemas.messages import Decoded
 from tandem.schemas.states import Measures, aggregate, empty_block, merge_blocks
 
-__all__ = ["Amount", "Blocks", "Fresh", "History", "added", "files_decoded", "history_of", "journal_decoded"]
+__all__ = [
+    "Amount",
+    "Blocks",
+    "Fresh",
+    "History",
+    "added",
+    "files_decoded",
+    "history_of",
+    "journal_decoded",
+    "segments_decoded",
+]
 
 _PIECE_BYTES = 64 << 20
 _MERGE_AT = 32
@@ -62,7 +73,11 @@ def files_decoded(compiled: CompiledDefinition, places: Sequence[str], now: int)
 
 def journal_decoded(compiled: CompiledDefinition, journal: str, upto: int | None = None) -> Iterator[Decoded]:
     """What a journal holds, up to a generation or all of it. Raises JournalError, SegmentError."""
-    blobs = open_blobs(journal)
+    yield from segments_decoded(compiled, open_blobs(journal), upto)
+
+
+def segments_decoded(compiled: CompiledDefinition, blobs: BlobStore, upto: int | None = None) -> Iterator[Decoded]:
+    """The same of a journal that is open."""
     index = JournalIndex(blobs)
     index.refresh()
     for ref in index.segments(0, upto):

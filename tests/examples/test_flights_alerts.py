@@ -12,16 +12,16 @@ import pytest
 from without_runner.alert_cases import busy, story_of
 from without_runner.alert_stories import AlertStory
 
-from examples.flights.alerts import STORY, Alert, backtested, compare_alerts, sent_states
+from examples.flights.alerts import STORY, backtested, compare_alerts, sent_states
 from examples.flights.data import read_flights
 from examples.flights.installation import Installation
 from tandem.pipelines.backtest.history import files_decoded, history_of
-from tandem.pipelines.backtest.judging import backtest, judging_alone
+from tandem.pipelines.backtest.judging import Alert, backtest, judging_alone
 from tandem.schemas.definition.compiled import key_text
 from tandem.schemas.errors import ParityError
 from tandem.schemas.rules.compiled import compile_rules
 from tandem.schemas.rules.settling import State
-from tandem.schemas.time.durations import HOUR
+from tandem.schemas.time.durations import HOUR, MINUTE
 
 BEGIN = 1_800_000_000_000_000
 SINCE, UNTIL = "2013-10-01", "2013-12-07"
@@ -80,7 +80,8 @@ def installed(story: AlertStory) -> Any:
 
 def alerts_of(story: AlertStory) -> list[Alert]:
     (row,) = story.episodes()
-    return [Alert("busy", row.key, row.since, row.fired, row.settled_last, row.settled_resolved)]
+    times = row.since, row.fired, row.settled_last, row.settled_resolved
+    return [Alert("busy", row.key, *times, row.settled_last + MINUTE)]
 
 
 def test_equal_alerts(story: AlertStory) -> None:
@@ -93,7 +94,7 @@ def test_equal_alerts(story: AlertStory) -> None:
     ("expected", "sent", "says"),
     [
         pytest.param([], {"CONFIRMED"}, "1 settled alerts, 0 by the backtest", id="one that the backtest hasn't"),
-        pytest.param([Alert("busy", "k", 0, 0, 0, 1)], {"CONFIRMED"}, "differ", id="another one"),
+        pytest.param([Alert("busy", "k", 0, 0, 0, 1, 1)], {"CONFIRMED"}, "differ", id="another one"),
         pytest.param(None, {"TENTATIVE"}, "have no message of their state", id="a state without a message"),
     ],
 )
@@ -105,10 +106,12 @@ def test_a_difference_fails(story: AlertStory, expected: Sequence[Alert] | None,
 
 def test_alerts_are_read_from_output_and_logs(tmp_path: Path) -> None:
     at = '"since": "2013-12-05T19:00:00Z", "fired": "2013-12-05T19:00:00Z", "last": "2013-12-05T20:00:00Z"'
+    at += ', "until": "2013-12-05T21:00:00Z"'
     alert = f'{{"key": {{"origin": "JFK", "carrier": "9E"}}, {at}, "resolved": null}}'
     output = f'336,776 events\n[{{"rule": "delayed", "alerts": [{alert}]}}]\n'
     hour = STORY[2].hour
-    assert backtested(Installation(tmp_path), output) == [Alert("delayed", '["JFK","9E"]', hour, hour, hour + HOUR, -1)]
+    times = hour, hour, hour + HOUR, None, hour + 2 * HOUR
+    assert backtested(Installation(tmp_path), output) == [Alert("delayed", '["JFK","9E"]', *times)]
     log = tmp_path / "live.log"
     log.write_text(
         'flights: live\n{"id":"1","episode":"e","state":"TENTATIVE"}\n{"id":"2","episode":"e","state":"CONFIRMED"}\n'

@@ -47,12 +47,12 @@ def draw_schedule(definition: Definition, events: Sequence[Event | None], random
 
     Payloads are sent in the order of their event times, each with a delay: none, one within the out-of-orderness,
     one within the lateness, or one beyond it. Some are sent again. Between them come pulls, panes, crashes, restarts,
-    generations, batch runs and publications, and deliveries where the definition has results.
+    generations, batch runs and publications, and deliveries where the definition has results or rules.
     """
     lanes = random.choice([(1,), (2,), (3,), (1, 2, 3)])
     chosen = _neighbours(events, random.choice(_SIZES), random)
     steps: list[Step] = []
-    between = _BETWEEN + _DELIVERIES if definition.results else _BETWEEN
+    between = _BETWEEN + _DELIVERIES if definition.results or definition.rules else _BETWEEN
     # one in four schedules rolls and publishes hardly ever
     eager = random.choice([0.3, 0.6, 0.6, 0.75])
     for index in _arrivals(definition, events, chosen, random):

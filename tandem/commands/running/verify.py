@@ -79,9 +79,10 @@ def _seconds(text: str) -> float:
 
 def _summary(name: str, found: Verified, settings: Settings) -> str:
     short = f" of {settings.examples}, stopped by --time" if found.schedules < settings.examples else ""
+    alerts = f"{found.alerts:,} settled alerts equal to the backtest's, " if found.alerts else ""
     return (
         f"{name}: batch, live and merged agree: {found.events:,} events, {found.schedules:,} schedules{short}, "
-        f"{found.boundaries:,} boundary positions, {found.answers:,} answers compared, "
+        f"{found.boundaries:,} boundary positions, {found.answers:,} answers compared, {alerts}"
         f"{found.divisions:,} divisions of measures, {found.copies:,} copies, {found.late:,} late, seed {settings.seed}"
     )
 

@@ -20,7 +20,7 @@ from processes.bench import Bench
 from processes.stages import wait_for
 
 from tandem.schemas.time.instants import instant_of
-from tandem.verification.delivering import Receiver
+from tandem.verification.receiving import Receiver
 
 __all__ = ["results_of_files", "results_of_live"]
 

@@ -15,8 +15,8 @@ from samples.click_traffic import CLICKS, Results, expected, rounded
 from processes.stages import Stage, environment, wait_for
 from processes.trials import differences
 from tandem.schemas.time.instants import instant_of
-from tandem.verification.delivering import Receiver
 from tandem.verification.mismatch import Mismatch
+from tandem.verification.receiving import Receiver
 from tandem.views.results.tables import result_waiting
 
 __all__ = ["Subscriber", "clicks_with_results", "wrong_results"]

@@ -14,6 +14,7 @@ from state_machine.model import TEXT
 from state_machine.rules import Machine
 from state_machine.world import MachineWorld
 from tandem.journal.clocks import SECOND
+from tandem.pipelines.delivery.sources import Due
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import StoreError
@@ -45,8 +46,12 @@ class ResultsMachine(Machine):
         """Of this example's world."""
         if self.made is None:
             clock = self.world.clock
-            self.made = Delivery(self.world.store, self.world.compiled, clock.wall, clock.advance)
+            self.made = Delivery(self.world.store, self.world.compiled, self.world.blobs, clock.wall, clock.advance)
         return self.made
+
+    def drainer(self) -> Due:
+        """Somebody who works off what is due beside the deliverer."""
+        return Drainer(self.world.store, self.world.compiled)
 
     def some(self, kinds: list[str], pick: int) -> None:
         """What may become of results, between two steps of everything else."""
@@ -100,7 +105,7 @@ class ResultsMachine(Machine):
     def _send_beside(self, other: MachineWorld, pick: int) -> None:
         """What another version sends, to the same receiver; whoever delivered or made results before may wake up."""
         clock, first = self.world.clock, self.delivery
-        beside = Delivery(other.store, other.compiled, clock.wall, clock.advance, first.receiver)
+        beside = Delivery(other.store, other.compiled, other.blobs, clock.wall, clock.advance, first.receiver)
         if pick % 2:
             first.deliverer.run_once()
             first.go_on()
@@ -115,7 +120,7 @@ class ResultsMachine(Machine):
         type(self).happened["compared beside"] += beside.compared
 
     def result(self, kind: str, pick: int) -> None:
-        drainer = Drainer(self.world.store, self.world.compiled)
+        drainer = self.drainer()
         if kind == "deliverer dies":
             self.world.fuse.light(1 + pick % 4, before=bool(pick % 2))
             with suppress(Crash):

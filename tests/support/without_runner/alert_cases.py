@@ -8,7 +8,7 @@ from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.decisions.draining import Decider
 from tandem.views.decisions.handling import silence
 from tandem.views.results.due.expanding import expand_due
-from without_runner.alert_stories import AlertStory, rules_definition
+from without_runner.alert_stories import AlertStory, minutes, rules_definition
 from without_runner.result_stories import BEGIN, Event
 
 __all__ = ["CASES"]
@@ -327,7 +327,7 @@ def what_is_left_out_changes_what_is_usual(folder: Path) -> None:
     story.too_late(*(Event(n / 10, generation=2) for n in range(5)))
     story.batch(2, 4)
     story.deliver()
-    assert [each.since for each in story.settled()] == [3]
+    assert [minutes(each.since) for each in story.settled()] == [3]
     assert story.settled() == story.backtested()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,23 +9,21 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from tandem.pipelines.backtest.history import Amount, History
-from tandem.pipelines.backtest.judging import backtest
+from tandem.pipelines.backtest.judging import Alert
 from tandem.pipelines.delivery.deliverer import Deliverer
 from tandem.schemas.columns import GENERATION
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
-from tandem.schemas.rules.compiled import compile_rules
 from tandem.schemas.states import empty_block, merge_blocks
 from tandem.schemas.time.durations import MINUTE
+from tandem.verification.alerts import backtested_alerts, settled_alerts
 from tandem.views.answers.reading.scope import read_scope
 from tandem.views.dead_letters.tables import dead_letters
-from tandem.views.decisions.progress import read_progress
 from tandem.views.decisions.tables import decision_episodes, decision_receipts
-from tandem.views.results.clocks import Clocks
 from tandem.views.storage.tables import definitions
 from without_runner.result_stories import BEGIN, TEXT, Story
 
-__all__ = ["AlertStory", "Settled", "rules_definition", "rules_text"]
+__all__ = ["AlertStory", "minutes", "rules_definition", "rules_text"]
 
 
 def rules_definition(rules: str, *, lateness: str = "0s") -> CompiledDefinition:
@@ -38,18 +35,6 @@ def rules_text(rules: str, *, lateness: str = "0s") -> str:
     """The same as it is written."""
     text = TEXT.format(result="{}", tile="1m", lateness=lateness, measures="{n: count, amount: {sum: amount}}")
     return text.replace("results: {r: {}}", f"rules: {rules}")
-
-
-@dataclass(frozen=True, order=True)
-class Settled:
-    """An episode by settled windows alone; minutes after BEGIN."""
-
-    rule: str
-    key: str
-    since: float
-    fired: float
-    last: float
-    resolved: float | None
 
 
 class AlertStory(Story):
@@ -96,43 +81,15 @@ class AlertStory(Story):
         with self.store.database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(decision_receipts)).scalar_one())
 
-    def settled(self) -> list[Settled]:
+    def settled(self) -> list[Alert]:
         """The settled episodes, as the store has them, of the rules as they are now."""
-        versions = {rule.name: rule.version for rule in compile_rules(self.compiled, self.compiled.definition.rules)}
-        return sorted(
-            Settled(
-                *(row.rule, row.key, minutes(row.since), minutes(row.fired), minutes(row.settled_last)),
-                None if row.settled_resolved is None else minutes(row.settled_resolved),
-            )
-            for row in self.episodes()
-            if row.settled and row.state in ("CONFIRMED", "RAISED_LATE") and row.version == versions.get(row.rule)
-        )
+        return settled_alerts(self.store, self.compiled)
 
-    def backtested(self) -> list[Settled]:
+    def backtested(self) -> list[Alert]:
         """The episodes of a backtest of all that batch has, up to what is settled."""
         with self.store.database.read() as connection:
-            scope = read_scope(connection, self.store.chains, self.compiled)
-        found = list[Settled]()
-        for rule in compile_rules(self.compiled, self.compiled.definition.rules):
-            lateness = rule.rule.lateness_of(self.compiled.definition.lateness)
-            until = Clocks.of(scope, lateness, scope.watermark or 0).settled
-            with self.store.database.read() as connection:
-                progress = read_progress(connection, "visits", rule.name)
-            history = self._history(scope.boundary)
-            if history.amount.first is None or until < 0 or not progress.version:
-                continue
-            first = progress.first if progress.first is not None else 0
-            chosen = rule.rule.model_copy(update={"since": _iso(first)})
-            (compiled,) = compile_rules(self.compiled, {rule.name: chosen})
-            (judged,) = backtest(self.compiled, history, [compiled], until, workers=1)
-            found += [
-                Settled(
-                    *(rule.name, each.key, minutes(each.since), minutes(each.fired), minutes(each.last)),
-                    None if each.resolved is None else minutes(each.resolved),
-                )
-                for each in judged.alerts
-            ]
-        return sorted(found)
+            boundary = read_scope(connection, self.store.chains, self.compiled).boundary
+        return backtested_alerts(self.store, self.compiled, self._history(boundary))
 
     def _history(self, boundary: int) -> History:
         events = [event for event in [*self.events, *self.late] if event.generation <= boundary]
@@ -151,9 +108,3 @@ def _at(block: pa.RecordBatch, tile: int) -> pa.RecordBatch:
 
 def minutes(at: int) -> float:
     return (at - BEGIN) / MINUTE
-
-
-def _iso(at: int) -> str:
-    from datetime import UTC, datetime, timedelta
-
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).isoformat()

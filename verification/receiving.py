@@ -1,0 +1,110 @@
+"""A receiver that keeps every revision of results and every state of alerts, and says whether what came may come.
+
+Revisions of a window and key count on, timing never falls, one state has one idempotency key and one key one state,
+neighbours differ. An alert never falls back, and doesn't leave a state that is final.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tandem.schemas.errors import DeliveryError
+from tandem.schemas.rules.settling import ENDED, State
+from tandem.verification.mismatch import Mismatch
+from tandem.views.results.clocks import Timing
+
+__all__ = ["Receiver", "need"]
+
+Identity = tuple[str, str, str]
+"""Result, start, key."""
+
+
+@dataclass
+class Receiver:
+    """An output that takes in what it is sent, unless it fails; each time it says whether what came may come."""
+
+    fails: bool = False
+    loses_answers: bool = False
+    interrupt: Callable[[], None] | None = None
+    """Called once, when messages were taken in and the deliverer doesn't know it."""
+    newest: dict[Identity, dict[str, Any]] = field(default_factory=dict)
+    """Of results."""
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The newest state of each episode."""
+    states: set[tuple[str, int]] = field(default_factory=set)
+    """Episode and revision of each state of an alert."""
+    received: int = 0
+    copies: int = 0
+    _known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By idempotency key."""
+
+    def send(self, messages: Sequence[Any]) -> dict[int, str]:
+        """As a writer of an output does. Raises DeliveryError while it fails, Mismatch for what may not come."""
+        if self.fails:
+            raise DeliveryError("away")
+        for message in messages:
+            self._take(json.loads(message.payload))
+        interrupt, self.interrupt = self.interrupt, None
+        if interrupt is not None:
+            interrupt()
+        if self.loses_answers:
+            raise DeliveryError("no answer came")
+        return {}
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self.received += 1
+        if self._is_copy(message):
+            return
+        if message.get("kind") == "alert":
+            self._take_alert(message)
+        elif message.get("kind") == "alert_group":
+            for alert in message["alerts"]:
+                if not self._is_copy(alert):
+                    self._take_alert(alert)
+        else:
+            self._take_revision(message)
+
+    def _is_copy(self, message: dict[str, Any]) -> bool:
+        known = self._known.setdefault(message["id"], message)
+        if known is message:
+            return False
+        self.copies += 1
+        need(known == message, f"one idempotency key for two states: {known} and {message}")
+        return True
+
+    def _take_revision(self, message: dict[str, Any]) -> None:
+        identity = message["result"], message["start"], json.dumps(message["key"])
+        before = self.newest.get(identity)
+        number = before["revision"] + 1 if before is not None else 1
+        need(message["revision"] == number, f"revision {message['revision']}, not {number}: {message} after {before}")
+        if before is not None:
+            need(Timing[before["timing"]] <= Timing[message["timing"]], f"timing fell: {message} after {before}")
+            need(_state(before) != _state(message) or message["mode"] == "discarding", f"nothing new: {message}")
+        self.newest[identity] = message
+
+    def _take_alert(self, message: dict[str, Any]) -> None:
+        """Of an episode only a later state is sent; those that something keeps back leave gaps."""
+        before = self.alerts.get(message["episode"])
+        if before is not None:
+            need(before["revision"] < message["revision"], f"an alert fell back: {message} after {before}")
+            need(before["state"] not in _ENDED, f"an alert that had ended goes on: {message} after {before}")
+            begins = message["state"] == State.TENTATIVE and before["state"] != State.TENTATIVE
+            need(not begins, f"an alert that batch had decided on is tentative: {message} after {before}")
+        self.alerts[message["episode"]] = message
+        self.states.add((message["episode"], message["revision"]))
+
+
+_ENDED = {state.value for state in ENDED}
+
+
+def _state(message: dict[str, Any]) -> tuple[Any, ...]:
+    return message["timing"], message["results"], message["end"], message["withdrawn"]
+
+
+def need(holds: bool, otherwise: str) -> None:
+    """Raise Mismatch where something of what was sent doesn't hold."""
+    if not holds:
+        raise Mismatch("results", otherwise)
