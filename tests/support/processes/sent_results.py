@@ -19,7 +19,7 @@ from tandem.verification.mismatch import Mismatch
 from tandem.verification.receiving import Receiver
 from tandem.views.results.tables import result_waiting
 
-__all__ = ["Subscriber", "clicks_with_results", "wrong_results"]
+__all__ = ["Subscriber", "clicks_with_results", "sent_all", "subscription_of", "wrong_results"]
 
 _RESULTS = """
 results:
@@ -65,7 +65,7 @@ class Subscriber:
 
     def wrong(self, definition: Path, messages: Sequence[bytes]) -> dict[str, Any]:
         """What is wrong with what was sent until now, by name: laws of revisions, a last one that isn't the answer."""
-        said = wait_for("no minute is held back, and no lease is", lambda: self._deliver(definition))
+        said = sent_all(self.stage, definition)
         if "sent" not in said:
             return {"deliver": said}
         try:
@@ -74,15 +74,6 @@ class Subscriber:
             return {"results": str(mismatch)}
         report = differences(rounded(self._last("per_minute")), expected(messages))
         return report if self._last("per_quarter") else report | {"no result of quarters": True}
-
-    def _deliver(self, definition: Path) -> str:
-        """What a round said that sent the last of minutes, or failed. Nothing while another has the lease, or a window
-        that isn't over waits for its second of `early`, which begins when a round finds its tile due.
-        """
-        rounds = self.stage.start("deliver", "--once", str(definition))
-        if rounds.end() != 0:
-            return "" if "another process delivers" in rounds.said() else rounds.said()
-        return rounds.said() if not _held(self.stage, definition, "per_minute") else ""
 
     def _last(self, result: str) -> Results:
         """By key and start the last revision of each window that has one."""
@@ -93,6 +84,27 @@ class Subscriber:
             for (of, _, _), message in self.receiver.newest.items()
             if of == result and message["results"] is not None
         }
+
+
+def subscription_of(stage: Stage) -> str:
+    """Of the results' topic."""
+    return _names(stage)[1]
+
+
+def sent_all(stage: Stage, definition: Path) -> str:
+    """What a deliverer said that sent the last of minutes, or failed."""
+    found: str = wait_for("no minute is held back, and no lease is", lambda: _deliver(stage, definition))
+    return found
+
+
+def _deliver(stage: Stage, definition: Path) -> str:
+    """What a round said that sent the last of minutes, or failed. Nothing while another has the lease, or a window
+    that isn't over waits for its second of `early`, which begins when a round finds its tile due.
+    """
+    rounds = stage.start("deliver", "--once", str(definition))
+    if rounds.end() != 0:
+        return "" if "another process delivers" in rounds.said() else rounds.said()
+    return rounds.said() if not _held(stage, definition, "per_minute") else ""
 
 
 def wrong_results(stage: Stage, definition: Path, messages: Sequence[bytes]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def write_revisions(
     floor = floor_of(connection, of).number
     closed_to = floor_of(connection, of).closed_to if result.is_session else BEGINNING
     columns = compiled.definition.key
+    labels = [output.label for output in result.to]
     texts = MessageTexts(compiled, name, scope, floor + 1, lambda key: key_columns(connection, of, key, columns))
     for revision in revisions:
         # A session that has grown together with a closed one: its numbers aren't known any more, so above all of them.
@@ -59,8 +60,8 @@ def write_revisions(
         text = texts.text(revision, number, base, key)
         state = (number, int(revision.timing), found.events, found.answer, key)
         rows.append((of, name, found.start, found.key, found.end, found.closes, *state))
-        for output in result.to:
-            place = (output.label, name, found.start, found.end, found.key, number)
+        for label in labels:
+            place = (label, name, found.start, found.end, found.key, number)
             records.append(Record(*place, key, text, pass_number=passed, base=base))
     database.write_rows(connection, database.overwrite(result_revisions), rows)
     put_records(database, connection, of, records, now)
