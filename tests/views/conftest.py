@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from samples.updates import CrossBoundaryDuplicate, Segment, Tally, Update
 
 from tandem.schemas.columns import CONTENT, EVENTS, GENERATION, HASH, KEY
 from tandem.schemas.measures.base import Groups, Measure
@@ -75,46 +76,6 @@ class CompiledStub:
     measures: tuple[tuple[str, Measure], ...] = (("n", Total()), ("total", Total("value")))
     key_fields: tuple[()] = ()
     derive_results: tuple[()] = ()
-
-
-@dataclass(frozen=True)
-class Tally:
-    generation: int
-    counted: int
-    duplicates: int = 0
-    conflicts: int = 0
-
-
-@dataclass(frozen=True)
-class CrossBoundaryDuplicate:
-    hash: int
-    content: int
-    counted_generation: int
-    earlier_generation: int
-
-
-@dataclass(frozen=True)
-class Update:
-    tile: int
-    shard: int
-    block: pa.RecordBatch
-    tallies: Sequence[Tally] = ()
-    cross_duplicates: Sequence[CrossBoundaryDuplicate] = ()
-    ids: pa.RecordBatch | None = None
-    attempt: int = 0
-    replaces: bool = False
-
-
-@dataclass(frozen=True)
-class Segment:
-    position: str
-    number: int
-    generation: int
-    received: int
-    routed: int
-    filtered: int = 0
-    dead: int = 0
-    late: Sequence[tuple[int, int]] = ()
 
 
 class Bench:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from processes.bench import Bench
 from processes.stages import wait_for
+from samples.sources import VISITED
 
 from tandem.schemas.time.instants import instant_of
 from tandem.verification.receiving import Receiver
@@ -29,20 +30,9 @@ _MINUTE, _HOUR = 60 * _SECOND, 3600 * _SECOND
 _BEGIN: Final = 1_698_530_280 * _SECOND
 """2023-10-28T21:58:00Z: two minutes before a day of 25 hours begins in Berlin."""
 _ZONE: Final = ZoneInfo("Europe/Berlin")
-_TEXT: Final = """
-name: visits
-source:
-  schema:
-    type: record
-    name: Visit
-    fields:
-      - {{name: id, type: string}}
-      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
-      - {{name: user, type: string}}
-      - {{name: amount, type: long}}
-  format: json
-  event_id: id
-  event_time: at
+_TEXT: Final = (
+    VISITED
+    + """\
   out_of_orderness: 5s
   max_ahead: null
 key: [user]
@@ -62,6 +52,7 @@ results:
     to: {{files: '{sent}'}}
   visit: {{window: {{session: 10s}}, trigger: {{early: 1s}}, mode: retracting, to: {{files: '{sent}'}}}}
 """
+)
 
 Sums = dict[tuple[str, int], tuple[int, int]]
 """(user, start) -> (number, amount)."""

@@ -351,7 +351,7 @@ def check_no_fan_out() -> None:
         writer.setup()
         writer.start_bundle()
         events = [Event(0.1), Event(0.2, user="bob"), Event(0.3, user="cid")]
-        writer.process(Update(BEGIN, story._block(events)))  # type: ignore[arg-type]
+        writer.process(Update(BEGIN, 0, story._block(events)))  # type: ignore[arg-type]
         assert len(list(writer.finish_bundle())) == 1
         graph = beam.Pipeline()
         tiles = graph | beam.Create([BEGIN])

@@ -13,6 +13,8 @@ import duckdb
 import fastavro
 import pyarrow as pa
 
+from samples.sources import OF_SHOPS
+
 __all__ = [
     "DEAD",
     "HOUR",
@@ -44,24 +46,9 @@ States = dict[tuple[int, str, int], dict[str, Any]]
 Journaled = list[tuple[int, bytes]]
 """(generation, payload) of every message."""
 
-_TEXT: Final = """
-name: {name}
-source:
-  schema:
-    type: record
-    name: Order
-    fields:
-      - {{name: id, type: string}}
-      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
-      - {{name: shop, type: ["null", string], default: null}}
-      - {{name: amount, type: double}}
-      - {{name: units, type: ["null", long], default: null}}
-      - {{name: kind, type: string}}
-  format: json
-  event_id: id
-  event_time: at
-  out_of_orderness: 5s
-  max_ahead: null
+_TEXT: Final = (
+    OF_SHOPS
+    + """\
 where: kind <> 'test'
 key: [{key}]
 tile: 10s
@@ -78,6 +65,7 @@ measures:
   first: {{first: amount}}
   last: {{last: amount}}
 """
+)
 
 DEAD: Final = (
     b"garbage",
@@ -109,7 +97,7 @@ def definition(
 ) -> Path:
     """Writes it into a folder; with a `lateness` of a month nothing is late on a slow machine either."""
     path = folder / f"{name}.yaml"
-    path.write_text(_TEXT.format(name=name, key=key, lateness=lateness, freshness=freshness))
+    path.write_text(_TEXT.format(name=name, format="json", key=key, lateness=lateness, freshness=freshness))
     return path
 
 

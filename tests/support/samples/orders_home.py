@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from typer.testing import CliRunner, Result
 
-from samples.updates import Segment, Tally, Update
+from samples.updates import Segment, Tally, Update, block_of
 from tandem.app import app
-from tandem.schemas.columns import GENERATION, ID, TIME
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import load
-from tandem.schemas.states import aggregate
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
 
@@ -102,25 +99,12 @@ class Installation:
             mine = [order for order in orders if int(order.hour) == tile]
             generations = sorted({order.generation for order in mine})
             tallies = [Tally(g, sum(order.generation == g for order in mine)) for g in generations]
-            yield Update(DAY_START + tile * HOUR, self.block(mine), tallies)
+            yield Update(DAY_START + tile * HOUR, 0, self.block(mine), tallies)
 
     def block(self, orders: Sequence[Taken]) -> pa.RecordBatch:
-        times = np.array([DAY_START + int(order.hour * HOUR) for order in orders])
-        ids = pa.array([f"{index}" for index in range(len(orders))])
-        columns = {
-            "id": ids,
-            "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
-            "shop": pa.array([order.shop for order in orders]),
-            "currency": pa.array([order.currency for order in orders]),
-            "amount": pa.array([order.amount for order in orders]),
-            TIME: pa.array(times),
-            ID: ids,
-        }
-        schema = self.compiled.events_schema
-        batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-        prepared = self.compiled.prepare(batch).events
-        generations = pa.array([order.generation for order in orders], pa.int64())
-        return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
+        columns = {name: [getattr(order, name) for order in orders] for name in ("shop", "currency", "amount")}
+        times = [DAY_START + int(order.hour * HOUR) for order in orders]
+        return block_of(self.compiled, times, [order.generation for order in orders], columns)
 
     def batch(
         self, batch_run: str, boundary: int, orders: Sequence[Taken], *, parent: str | None = None, **options: Any

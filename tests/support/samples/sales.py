@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from samples.sources import OF_SHOPS
 from tandem.journal.broker.memory import Message, messages_of
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import Definition, loads
@@ -23,24 +24,9 @@ START = 1_700_000_000 * SECOND
 OVERFLOWS = 2**40
 """Units whose square no int64 holds: the expression fails."""
 
-TEXT = """
-name: {name}
-source:
-  schema:
-    type: record
-    name: Sale
-    fields:
-      - {{name: id, type: string}}
-      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
-      - {{name: shop, type: ["null", string], default: null}}
-      - {{name: amount, type: double}}
-      - {{name: units, type: ["null", long], default: null}}
-      - {{name: kind, type: string}}
-  format: {format}
-  event_id: id
-  event_time: at
-  out_of_orderness: 5s
-  max_ahead: null
+TEXT = (
+    OF_SHOPS
+    + """\
 where: kind <> 'skip'
 derive:
   square: units * units
@@ -64,6 +50,7 @@ measures:
   first: {{first: amount}}
   last: {{last: amount}}
 """
+)
 
 
 def text(name: str = "sales", *, format: str = "json", deduplicate: bool = True) -> str:

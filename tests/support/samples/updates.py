@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
-from tandem.schemas.columns import CONTENT, GENERATION, HASH
-from tandem.views.updates import CrossBoundaryDuplicateLike
+from tandem.schemas.columns import CONTENT, GENERATION, HASH, ID, TIME
+from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.states import aggregate
 
-__all__ = ["VISITS", "Segment", "Tally", "Update", "no_ids"]
-
-VISITS = """
-name: visits
-source:
-  schema:
-    type: record
-    name: Visit
-    fields:
-      - {{name: id, type: string}}
-      - {{name: at, type: {{type: long, logicalType: timestamp-micros}}}}
-      - {{name: user, type: string}}
-      - {{name: amount, type: long}}
-  format: json
-  event_id: id
-  event_time: at
-key: [user]
-tile: {tile}
-lateness: {lateness}
-"""
-"""The beginning of a definition, to be formatted; measures and what else it has follow."""
+__all__ = ["CrossBoundaryDuplicate", "Segment", "Tally", "Update", "block_of", "no_ids"]
 
 
 def no_ids() -> pa.RecordBatch:
     """Columns of ids, without a row."""
     kinds = {HASH: pa.uint64(), CONTENT: pa.uint64(), GENERATION: pa.int64()}
     return pa.record_batch([pa.array([], kind) for kind in kinds.values()], names=list(kinds))
+
+
+def block_of(
+    compiled: CompiledDefinition,
+    times: Sequence[int],
+    generations: Sequence[int],
+    columns: Mapping[str, Sequence[Any]],
+) -> pa.RecordBatch:
+    """The states of events; their ids are their places, `times` fill `at`, `columns` the other fields of the source."""
+    schema, ids = compiled.events_schema, [str(place) for place in range(len(times))]
+    at = pa.array(times, pa.int64())
+    known = {**columns, "id": ids, ID: ids, TIME: at, "at": at.cast(pa.timestamp("us", "UTC"))}
+    batch = pa.RecordBatch.from_arrays([pa.array(known[field.name], field.type) for field in schema], schema=schema)
+    events = compiled.prepare(batch).events
+    return aggregate(compiled.measures, events.append_column(GENERATION, pa.array(generations, pa.int64())))
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,24 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class CrossBoundaryDuplicate:
+    """An event that live counted in a generation after that of another copy."""
+
+    hash: int
+    content: int
+    counted_generation: int
+    earlier_generation: int
+
+
+@dataclass(frozen=True)
 class Update:
-    """States of a tile."""
+    """States of a tile and shard."""
 
     tile: int
+    shard: int
     block: pa.RecordBatch
     tallies: Sequence[Tally] = ()
-    shard: int = 0
-    cross_duplicates: Sequence[CrossBoundaryDuplicateLike] = ()
+    cross_duplicates: Sequence[CrossBoundaryDuplicate] = ()
     ids: pa.RecordBatch = field(default_factory=no_ids)
     attempt: int = 0
     replaces: bool = False

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 
-from samples.updates import VISITS, Segment, Tally, Update
-from tandem.schemas.columns import GENERATION, ID, TIME
+from samples.sources import VISITS
+from samples.updates import Segment, Tally, Update, block_of
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
-from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import format_duration
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
@@ -80,12 +78,12 @@ class View:
         self.store.live.write_segments(
             self.compiled.version, "L", [Segment("L/0", generation, generation, count, count)]
         )
-        updates = [Update(tile, block, (Tally(generation, total),)) for tile, block, total in self._tiles(events)]
+        updates = [Update(tile, 0, block, (Tally(generation, total),)) for tile, block, total in self._tiles(events)]
         self.store.live.write(self.compiled, "L", updates)
 
     def _batch(self, events: Sequence[Event], boundary: int) -> None:
         self.store.batch.start(self.compiled.version, "B", boundary=boundary)
-        updates = [Update(tile, block, ()) for tile, block, _ in self._tiles(events)]
+        updates = [Update(tile, 0, block, ()) for tile, block, _ in self._tiles(events)]
         self.store.batch.write(self.compiled, "B", updates)
         counts = {g: sum(event.generation == g for event in events) for g in range(1, boundary + 1)}
         manifest = tuple(GenerationCounts(g, received=n, counted=n) for g, n in counts.items())
@@ -99,21 +97,9 @@ class View:
         return [(start, self._block(mine), len(mine)) for start, mine in sorted(by_tile.items())]
 
     def _block(self, events: Sequence[Event]) -> pa.RecordBatch:
-        times = np.array([event.at for event in events], np.int64)
-        ids = pa.array([str(index) for index in range(len(events))])
-        columns = {
-            "id": ids,
-            "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
-            "user": pa.array([event.user for event in events]),
-            "amount": pa.array([event.amount for event in events], pa.int64()),
-            TIME: pa.array(times),
-            ID: ids,
-        }
-        schema = self.compiled.events_schema
-        batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-        prepared = self.compiled.prepare(batch).events
-        generations = pa.array([event.generation for event in events], pa.int64())
-        return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
+        columns = {name: [getattr(event, name) for event in events] for name in ("user", "amount")}
+        times, generations = [event.at for event in events], [event.generation for event in events]
+        return block_of(self.compiled, times, generations, columns)
 
 
 # The oracles: plain Python over the events, nothing of the product.

@@ -9,17 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
-from samples.updates import VISITS, Segment, Tally, Update
+from samples.sources import VISITS
+from samples.updates import Segment, Tally, Update, block_of
 
 from tandem.pipelines.delivery.deliverer import Deliverer
-from tandem.schemas.columns import GENERATION, ID, TIME
 from tandem.schemas.definition.compiled import CompiledDefinition, compile_definition
 from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import DeliveryError
-from tandem.schemas.states import aggregate
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.outbox.tables import result_outbox
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
@@ -151,7 +149,7 @@ class Story:
         self.store.batch.start(self.version, run, boundary=boundary, parent=before, completeness=told)
         mine = [event for event in [*self.events, *self.late] if low < event.generation <= boundary]
         updates = [
-            Update(tile, self._block([e for e in mine if self._tile(e) == tile]))
+            Update(tile, 0, self._block([e for e in mine if self._tile(e) == tile]))
             for tile in sorted({self._tile(event) for event in mine})
         ]
         self.store.batch.write(self.compiled, run, updates)
@@ -210,27 +208,15 @@ class Story:
     def _write_tile(self, tile: int) -> None:
         mine = [event for event in self.events if self._tile(event) == tile]
         tallies = [Tally(g, sum(e.generation == g for e in mine)) for g in sorted({e.generation for e in mine})]
-        self.store.live.write(self.compiled, self.run, [Update(tile, self._block(mine), tallies)])
+        self.store.live.write(self.compiled, self.run, [Update(tile, 0, self._block(mine), tallies)])
 
     def _tile(self, event: Event) -> int:
         return event.time // self.compiled.definition.tile * self.compiled.definition.tile
 
     def _block(self, events: Sequence[Event]) -> pa.RecordBatch:
-        times = np.array([event.time for event in events], np.int64)
-        ids = pa.array([str(index) for index in range(len(events))])
-        columns = {
-            "id": ids,
-            "at": pa.array(times).cast(pa.timestamp("us", "UTC")),
-            "user": pa.array([event.user for event in events]),
-            "amount": pa.array([event.amount for event in events], pa.int64()),
-            TIME: pa.array(times),
-            ID: ids,
-        }
-        schema = self.compiled.events_schema
-        batch = pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-        prepared = self.compiled.prepare(batch).events
-        generations = pa.array([event.generation for event in events], pa.int64())
-        return aggregate(self.compiled.measures, prepared.append_column(GENERATION, generations))
+        columns = {name: [getattr(event, name) for event in events] for name in ("user", "amount")}
+        times, generations = [event.time for event in events], [event.generation for event in events]
+        return block_of(self.compiled, times, generations, columns)
 
 
 def summary(message: dict[str, Any]) -> tuple[Any, ...]:

@@ -54,7 +54,7 @@ class Minutes(Installation):
             at = (DAY_START + int(order.hour * HOUR)) // self.tile * self.tile
             by_tile.setdefault(at, []).append(order)
         for tile, mine in sorted(by_tile.items()):
-            yield Update(tile, self.block(mine), [Tally(1, len(mine))])
+            yield Update(tile, 0, self.block(mine), [Tally(1, len(mine))])
 
     def compacted(self) -> Any:
         place = str(self.home / "layers")
