@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-__all__ = ["BatchUpdateLike", "CrossBoundaryDuplicateLike", "LiveUpdateLike", "SegmentLike", "TallyLike"]
+__all__ = ["BatchUpdateLike", "CrossBoundaryDuplicateLike", "LiveUpdateLike", "SegmentLike", "TallyLike", "UpdateLike"]
 
 
 class TallyLike(Protocol):
@@ -36,8 +36,8 @@ class CrossBoundaryDuplicateLike(Protocol):
     def earlier_generation(self) -> int: ...
 
 
-class LiveUpdateLike(Protocol):
-    """New whole states of the (generation, key) rows of one tile and shard that changed, with their tallies."""
+class UpdateLike(Protocol):
+    """States of one tile and shard."""
 
     @property
     def tile(self) -> int: ...
@@ -45,6 +45,11 @@ class LiveUpdateLike(Protocol):
     def shard(self) -> int: ...
     @property
     def block(self) -> pa.RecordBatch: ...
+
+
+class LiveUpdateLike(UpdateLike, Protocol):
+    """New whole states of the (generation, key) rows of one tile and shard that changed, with their tallies."""
+
     @property
     def tallies(self) -> Sequence[TallyLike]: ...
     @property
@@ -55,15 +60,9 @@ class LiveUpdateLike(Protocol):
     def replaces(self) -> bool: ...
 
 
-class BatchUpdateLike(Protocol):
+class BatchUpdateLike(UpdateLike, Protocol):
     """All that a batch run counted in one tile and shard; `ids` has columns HASH, CONTENT, GENERATION."""
 
-    @property
-    def tile(self) -> int: ...
-    @property
-    def shard(self) -> int: ...
-    @property
-    def block(self) -> pa.RecordBatch: ...
     @property
     def ids(self) -> pa.RecordBatch: ...
 

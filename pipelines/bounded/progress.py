@@ -11,6 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
+from tandem.pipelines.console.showing import shown_beside
 from tandem.schemas.privacy.files import need_folder
 from tandem.schemas.privacy.printable import printable
 from tandem.transforms.sources.progress_board import BoardReader, ReadSoFar
@@ -39,14 +40,14 @@ def shown_progress(console: Console, title: str, size: int, items: int, board: s
 
     `size`: bytes to read, in `items` of work. Without a board the time alone is shown.
     """
-    stop, begun = threading.Event(), time.monotonic()
+    begun = time.monotonic()
     reader = BoardReader(board) if board is not None else None
 
     def line() -> str:
         so_far = reader.read() if reader is not None else None
         return printable(f"{title}: {progress_line(so_far, size, items, time.monotonic() - begun)}")
 
-    def watch() -> None:
+    def show(stop: threading.Event) -> None:
         with suppress(OSError):  # the board goes when the pipeline ends
             if console.is_terminal:
                 with console.status("") as status:
@@ -58,13 +59,8 @@ def shown_progress(console: Console, title: str, size: int, items: int, board: s
                 console.print(line(), markup=False)
                 waited = _LINE_EVERY
 
-    watcher = threading.Thread(target=watch, name="progress", daemon=True)
-    watcher.start()
-    try:
+    with shown_beside(show):
         yield
-    finally:
-        stop.set()
-        watcher.join(timeout=5)
 
 
 def progress_line(so_far: ReadSoFar | None, size: int, items: int, seconds: float) -> str:

@@ -20,6 +20,7 @@ from tandem.journal.lanes.watermarks import lowest
 from tandem.journal.runs.manifests import load_run
 from tandem.journal.storage.opening import open_blobs
 from tandem.journal.tail import is_follower
+from tandem.pipelines.console.showing import shown_beside
 from tandem.pipelines.unbounded.facts import LiveFacts, NewestAnswers, Rates, ago, facts_of, problem_of
 from tandem.runners.options.places import Home
 from tandem.schemas.certificate import time_text
@@ -41,15 +42,9 @@ _LINE_EVERY = 10.0
 @contextmanager
 def watch(home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef], screen: bool) -> Iterator[None]:
     """Show progress from the view store until the body ends, and serve each run once it has caught up."""
-    stop = threading.Event()
     on_terminal = screen and sys.stderr.isatty() and not structured()
-    watcher = threading.Thread(target=_watch, args=(home, definitions, runs, on_terminal, stop), daemon=True)
-    watcher.start()
-    try:
+    with shown_beside(lambda stop: _watch(home, definitions, runs, on_terminal, stop)):
         yield
-    finally:
-        stop.set()
-        watcher.join(timeout=5)
 
 
 def _watch(
@@ -148,7 +143,7 @@ def screen_of(facts: Sequence[LiveFacts]) -> Group:
         watermark = time_text(each.watermark) if each.watermark is not None else "unknown"
         lines.append(Text(f"  watermark {watermark}  boundary {each.boundary}"))
         if each.early:
-            lines.append(Text(f"  {each.doubt('')}", "red"))
+            lines.append(Text(f"  {each.time_unit_question('')}", "red"))
         if each.newest:
             lines.append(Text(printable(f"  newest: {each.newest}")))
     return Group(*lines)

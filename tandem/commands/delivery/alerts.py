@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tandem.commands.delivery.options import JsonOption, KeyOption, key_text, say_fields
 from tandem.named import DefinitionArgument, compiled_named, key_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, JournalOption, StoreOption, existing_store
@@ -24,21 +24,19 @@ __all__ = ["ack", "list_alerts", "report", "show", "silence"]
 _Text = str | None
 _Alert = Annotated[str, typer.Argument(metavar="ALERT", help="its id, or the beginning of it")]
 _Rule = Annotated[_Text, typer.Option(metavar="NAME", help="of this rule only (default: all)")]
-_Key = Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")]
-_Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 _By = Annotated[_Text, typer.Option("--by", metavar="WHO", help="who says so (default: the user's name)")]
 
 
 def list_alerts(
     definition: DefinitionArgument,
     rule: _Rule = None,
-    key: _Key = None,
+    key: KeyOption = None,
     state: Annotated[list[str] | None, typer.Option(metavar="STATE", help="in this state; repeatable")] = None,
     firing: Annotated[bool, typer.Option("--firing", help="only what goes on")] = False,
     start: Annotated[_Text, typer.Option("--from", metavar="TIME", help="that began at or after it")] = None,
     end: Annotated[_Text, typer.Option("--to", metavar="TIME", help="that began before it")] = None,
     most: Annotated[int, typer.Option(min=1, metavar="N", help="the last ones")] = 50,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
@@ -68,7 +66,7 @@ def show(
     definition: DefinitionArgument,
     alert: _Alert,
     messages: Annotated[int, typer.Option(min=0, metavar="N", help="so many raw messages behind it")] = 0,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
     journal: JournalOption = None,
@@ -89,9 +87,7 @@ def show(
     if as_json:
         print_json(data)
         return
-    for field, value in data.items():
-        if field not in ("states", "messages"):
-            say(f"  {field}: {value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)}")
+    say_fields(data, without=("states", "messages"))
     for receipt in receipts:
         say(f"  state {receipt['revision']}, decided at {receipt['decided_at']}, publication {receipt['publication']}:")
         say(f"    window {receipt['window']['start']} to {receipt['window']['end']}, {receipt['events']:,} events, "
@@ -127,7 +123,7 @@ def ack(
 def silence(
     definition: DefinitionArgument,
     rule: _Rule = None,
-    key: _Key = None,
+    key: KeyOption = None,
     last: Annotated[_Text, typer.Option("--for", metavar="DURATION", help="how long, from now on")] = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="why")] = "",
     by: _By = None,
@@ -161,7 +157,7 @@ def silence(
 
 def report(
     definition: DefinitionArgument,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
@@ -208,13 +204,7 @@ def _print(compiled: CompiledDefinition, rows: list[Any]) -> None:
     columns = [Column(name, keep=True) for name in names] + [Column("acknowledged by")]
     lines = [
         (
-            *(
-                row.id[:8],
-                row.rule,
-                ", ".join(str(value) for value in json.loads(row.key)),
-                row.state,
-                alert_status(row),
-            ),
+            *(row.id[:8], row.rule, key_text(row.key), row.state, alert_status(row)),
             *(short_time(row.since, seconds=True), short_time(row.until, seconds=True), row.acknowledged_by),
         )
         for row in rows

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tandem.commands.delivery.options import JsonOption, KeyOption, key_text, say_fields
 from tandem.named import DefinitionArgument, compiled_named, key_named, name_of
 from tandem.pipelines.console.printing import console, print_json, say
 from tandem.places import HomeOption, StoreOption, existing_store
@@ -22,18 +22,16 @@ __all__ = ["dead", "list_results", "retry", "send", "show"]
 _Text = str | None
 _From = Annotated[_Text, typer.Option("--from", metavar="TIME", help="windows that start at or after it")]
 _To = Annotated[_Text, typer.Option("--to", metavar="TIME", help="windows that start before it")]
-_Key = Annotated[_Text, typer.Option(metavar="KEY", help="JFK,UA or origin=JFK,carrier=UA or a JSON array")]
-_Json = Annotated[bool, typer.Option("--json", help="as JSON")]
 
 
 def list_results(
     definition: DefinitionArgument,
     result: Annotated[_Text, typer.Option(metavar="NAME", help="of this one only (default: all)")] = None,
-    key: _Key = None,
+    key: KeyOption = None,
     start: _From = None,
     end: _To = None,
     most: Annotated[int, typer.Option(min=1, metavar="N", help="the newest windows")] = 50,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
@@ -64,8 +62,8 @@ def show(
     definition: DefinitionArgument,
     result: Annotated[str, typer.Argument(metavar="RESULT", help="its name in the definition")],
     at: Annotated[str, typer.Option(metavar="TIME", help="when the window starts")],
-    key: _Key = None,
-    as_json: _Json = False,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
@@ -90,13 +88,12 @@ def show(
     if as_json:
         print_json(data)
     else:
-        for field, value in data.items():
-            say(f"  {field}: {value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)}")
+        say_fields(data)
 
 
 def dead(
     definition: DefinitionArgument,
-    as_json: _Json = False,
+    as_json: JsonOption = False,
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
@@ -177,7 +174,7 @@ def _print(compiled: CompiledDefinition, rows: list[RevisionRow]) -> None:
         (
             row.result,
             short_time(row.start, seconds=True),
-            ", ".join(str(value) for value in json.loads(row.key)),
+            key_text(row.key),
             str(row.revision),
             row.timing,
             f"{row.events:,}",

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.served_sales import check_served
 from samples import sales
-from samples.sales import OVERFLOWS, START, TILE, Sale, differences, expected
+from samples.sales import OVERFLOWS, START, TILE, Sale, items
 from samples.sales_files import WRITERS, write_journal, write_jsonl
 
 from tandem.pipelines import backfill
@@ -21,7 +22,6 @@ from tandem.runners.options.reading import read_arguments
 from tandem.schemas.certificate import Status
 from tandem.schemas.errors import BatchOutdatedError, JournalError, SourceFileError, TandemError, UserError
 from tandem.transforms.sinks import views as sinks
-from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
 from tandem.views.batch.runs import BatchRuns
 from tandem.views.storage.opening import open_store
@@ -29,15 +29,6 @@ from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()
 Run = Callable[..., str]
-
-
-def items(first: int, count: int) -> list[Sale]:
-    """Sales of a few tiles and shops."""
-    shops, kinds = ["a", "b", "ü"], ["book", "film"]
-    return [
-        Sale(f"s{n}", START + n * 3_000_000, shops[n % 3], 0.1 * n, None if n % 5 == 0 else n, kinds[n % 2])
-        for n in range(first, first + count)
-    ]
 
 
 class Bench:
@@ -64,13 +55,7 @@ class Bench:
         return open_store(f"sqlite:///{self.home}/views.db")
 
     def check(self, wanted: Sequence[Sale]) -> None:
-        """The answers are the oracle's, and nothing is unaccounted for."""
-        found = {(row.key, row.start): row.results for row in all_answers(self.store, COMPILED)}
-        assert differences(found, expected(wanted)) == []
-        served = self.store.publishing.served("sales")
-        assert served is not None
-        assert served.batch_run is not None
-        assert set(self.store.residues.of_batch_run(served.batch_run).values()) == {0}
+        check_served(self.store, wanted)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from samples import sales
-from samples.sales import START, Sale, differences, expected
+from samples.sales import Sale, differences, expected, items
 from samples.sales_files import write_jsonl
 
 from tandem.pipelines import backfill, reconcile
@@ -18,14 +18,6 @@ from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()
-
-
-def items(first: int, count: int) -> list[Sale]:
-    shops, kinds = ["a", "b", "ü"], ["book", "film"]
-    return [
-        Sale(f"s{n}", START + n * 3_000_000, shops[n % 3], 0.1 * n, None if n % 5 == 0 else n, kinds[n % 2])
-        for n in range(first, first + count)
-    ]
 
 
 class Home:

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from oracles.served_sales import check_served
 from samples import sales
-from samples.sales import START, Sale, differences, expected
+from samples.sales import START, Sale, differences, expected, items
 from samples.sales_files import write_journal, write_jsonl
 from servers.postgres_server import postgres_server
 
@@ -33,15 +34,6 @@ from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
 COMPILED = sales.compiled()
-
-
-def items(first: int, count: int, *, every: int = 3_000_000) -> list[Sale]:
-    """Sales of a few tiles and shops."""
-    shops, kinds = ["a", "b", "ü"], ["book", "film"]
-    return [
-        Sale(f"s{n}", START + n * every, shops[n % 3], 0.1 * n, None if n % 5 == 0 else n, kinds[n % 2])
-        for n in range(first, first + count)
-    ]
 
 
 class Bench:
@@ -101,13 +93,7 @@ class Bench:
         return {place: state for place, state in newest.items() if state[0]}
 
     def check(self, wanted: Sequence[Sale]) -> None:
-        """The answers are the oracle's, and nothing is unaccounted for."""
-        found = {(row.key, row.start): row.results for row in all_answers(self.store, COMPILED)}
-        assert differences(found, expected(wanted)) == []
-        served = self.store.publishing.served("sales")
-        assert served is not None
-        assert served.batch_run is not None
-        assert set(self.store.residues.of_batch_run(served.batch_run).values()) == {0}
+        check_served(self.store, wanted)
 
 
 @pytest.fixture

@@ -105,6 +105,15 @@ class Sale:
         return json.dumps([self.shop], ensure_ascii=False)
 
 
+def items(first: int, count: int, *, every: int = 3 * SECOND) -> list[Sale]:
+    """Sales of a few tiles, shops and kinds, so many microseconds apart."""
+    shops, kinds = ["a", "b", "ü"], ["book", "film"]
+    return [
+        Sale(f"s{n}", START + n * every, shops[n % 3], 0.1 * n, None if n % 5 == 0 else n, kinds[n % 2])
+        for n in range(first, first + count)
+    ]
+
+
 def read_sale(payload: bytes) -> Sale | None:
     """The sale of a JSON message; None for what isn't one."""
     try:

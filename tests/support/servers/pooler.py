@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -11,11 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from processes.ports import free_port
 from psycopg.conninfo import conninfo_to_dict
+
+from servers.unprivileged import owner_of
 
 __all__ = ["pooled"]
 
@@ -32,7 +32,7 @@ def pooled(url: str, sessions: int = _SESSIONS) -> Iterator[str]:
     folder, port = Path(tempfile.mkdtemp(prefix="tandem-pool-")), free_port()
     (folder / "users").write_text('"tandem" ""\n', encoding="utf-8")
     (folder / "pgbouncer.ini").write_text(_settings(url, folder, port, sessions), encoding="utf-8")
-    owner = _owner_of(folder)
+    owner = owner_of(folder)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, str(folder / "pgbouncer.ini")], stdout=log, stderr=log, **owner)
     try:
@@ -72,13 +72,3 @@ def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except psycopg.OperationalError:
             time.sleep(0.1)
     raise LookupError(f"PgBouncer doesn't start here: {log.read_text(encoding='utf-8')[-300:]}")
-
-
-def _owner_of(folder: Path) -> dict[str, Any]:
-    """PgBouncer refuses to run as root, as PostgreSQL does."""
-    if os.getuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    for path in (folder, *folder.iterdir()):
-        os.chown(path, nobody.pw_uid, nobody.pw_gid)
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

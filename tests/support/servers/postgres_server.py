@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shlex
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from processes.ports import free_port
+
+from servers.unprivileged import owner_of
 
 __all__ = ["PostgresServer", "postgres_server"]
 
@@ -58,7 +59,7 @@ def postgres_server(programs: str = "", *settings: str) -> Iterator[PostgresServ
         raise LookupError("this machine has no PostgreSQL server (initdb, pg_ctl and postgres in PATH)")
     folder = Path(tempfile.mkdtemp(prefix="tandem-pg-"))
     usual = ("listen_addresses=", *settings)
-    server = PostgresServer(folder, free_port(), _owner_of(folder), programs, usual)
+    server = PostgresServer(folder, free_port(), owner_of(folder), programs, usual)
     try:
         try:
             _create(server)
@@ -87,12 +88,3 @@ def _create(server: PostgresServer) -> None:
         "--no-sync",
     ]
     subprocess.run(command, check=True, capture_output=True, cwd=server.folder, timeout=120, **server.owner)
-
-
-def _owner_of(folder: Path) -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: then `nobody` owns the server."""
-    if os.getuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

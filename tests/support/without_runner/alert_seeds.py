@@ -6,18 +6,16 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import sqlalchemy as sa
 
-from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.time.durations import MINUTE
 from tandem.views.decisions.draining import Decider
 from tandem.views.decisions.tables import decision_receipts
-from tandem.views.outbox.leases import LEASE
 from without_runner.alert_stories import AlertStory, rules_definition
-from without_runner.result_stories import BEGIN, Event
+from without_runner.result_stories import BEGIN
+from without_runner.wandering import Wandering, Way
 
 __all__ = ["RULES", "check_alerts"]
 
@@ -36,24 +34,23 @@ RULES = {
     "s: {window: 1m, expr: n >= 2, inhibited_by: r, min_events: 2, to: log}}",
 }
 _CHANGED = {"plain": ("n >= 2", "n >= 3"), "patient": ("for: 1m", "for: 2m"), "usual": ("periods: 3", "periods: 2")}
-_USERS = ("ann", "bob", "cid")
 _STEPS = 45
 
 
-class WanderingAlerts:
+class WanderingAlerts(Wandering[AlertStory]):
     """One story, drawn from a seed."""
 
+    around, amounts = (-3, -1, 0, 0, 0.5), (1, 5)
+
     def __init__(self, folder: Path, seed: int, kind: str) -> None:
-        self.choose, self.kind = Random(seed), kind
-        self.story = AlertStory(folder / "v.db", rules_definition(RULES[kind]))
-        self.story.serve()
-        self.generation, self.boundary, self.minutes, self.holders = 1, 0, 0.0, 1
+        super().__init__(AlertStory(folder / "v.db", rules_definition(RULES[kind])), seed)
+        self.kind = kind
         self.stale: tuple[Decider, list[Any]] | None = None
         self.boundaries = 0
         self.was_changed = False
 
-    def step(self) -> None:
-        ways = (
+    def ways(self) -> Sequence[Way]:
+        return (
             (self.publish, 9),
             (self.come_late, 2),
             (self.go_on, 5),
@@ -67,56 +64,22 @@ class WanderingAlerts:
             (self.read_now_and_write_later, 2),
             (self.change, 1),
         )
-        self.choose.choices([way for way, _ in ways], [weight for _, weight in ways])[0]()
 
     def publish(self) -> None:
         """Events of tiles that the watermark has passed are late, as a lane says."""
-        events = [self._event() for _ in range(self.choose.randint(1, 4))]
+        events = [self.event() for _ in range(self.choose.randint(1, 4))]
         late = [event for event in events if int(event.at) + 1 <= self.minutes]
         self.story.too_late(*late)
         self.story.live(*(event for event in events if event not in late))
 
-    def come_late(self) -> None:
-        self.story.too_late(self._event())
-
-    def _event(self) -> Event:
-        at = max(self.minutes + self.choose.choice([-3, -1, 0, 0, 0.5]) + self.choose.random(), 0)
-        return Event(at, self.choose.randint(1, 5), self.choose.choice(_USERS), self.generation)
-
-    def go_on(self) -> None:
-        self.minutes += self.choose.choice([0.25, 0.5, 1, 3])
-        self.story.watermark(self.minutes)
-
-    def seal(self) -> None:
-        self.generation += 1
-
     def backfill(self) -> None:
-        if self.generation - 1 > self.boundary:
-            self.boundary = self.generation - 1
-            self.story.batch(self.boundary, max(self.minutes - self.choose.choice([0, 1, 4]), 0))
-            if not self.story.output.fails and self.choose.random() < 0.7:
-                self.check_boundary()
-
-    def roll_back(self) -> None:
-        publications = self.story.store.publishing.publications("visits")
-        try:
-            self.story.store.publishing.roll_back("visits", self.choose.choice(publications).ordinal, accept_late=True)
-        except PublishRefusedError:
-            return
-
-    def deliver(self) -> None:
-        self.story.deliverer.run_once()
-
-    def wait(self) -> None:
-        self.story.wait(self.choose.choice([1, 6, 20, 70]))
+        before = self.boundary
+        super().backfill()
+        if self.boundary > before and not self.story.output.fails and self.choose.random() < 0.7:
+            self.check_boundary()
 
     def fail(self) -> None:
         self.story.output.fails = self.choose.choice(["", "", "away"])
-
-    def take_over(self) -> None:
-        self.holders += 1
-        self.story.wait(LEASE / 1e6)
-        self.story.deliverer = self.story.new_deliverer(f"holder {self.holders}")
 
     def read_now_and_write_later(self) -> None:
         """A process that stops between reading and writing: what it writes then is either of now, or not written."""
@@ -151,9 +114,7 @@ class WanderingAlerts:
         self.story.output.fails = ""
         self.minutes += 20
         self.story.watermark(self.minutes)
-        self.generation += 1
-        self.boundary = self.generation - 1
-        self.story.batch(self.boundary, self.minutes)
+        self.settle_all(self.minutes)
         self.story.wait(600)
         self.check_boundary()
         self.story.wait(600)

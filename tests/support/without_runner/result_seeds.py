@@ -9,20 +9,18 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from breaking.fuses import Fuse
 from oracles.result_laws import added_up, answers, check_answers, check_final, check_received, check_revisions
 
-from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.time.durations import MINUTE
 from tandem.verification.world.live_run import Crash
-from tandem.views.outbox.leases import LEASE
 from tandem.views.results.due.choosing import Cursor
 from tandem.views.results.due.expanding import expand_due
 from tandem.views.results.revisions.draining import Drainer
 from without_runner.result_stories import BEGIN, Event, Story, definition_of
+from without_runner.wandering import Wandering, Way
 
 __all__ = ["RESULTS", "check_changes_meanwhile", "check_results"]
 
@@ -34,24 +32,20 @@ RESULTS = {
     "discarding": "{window: 1m, trigger: {early: 5s}, mode: discarding, to: log}",
     "where": "{window: 2m, trigger: {early: 10s}, where: n > 1 AND amount < 9, to: log}",
 }
-_USERS = ("ann", "bob", "cid")
 _STEPS = 45
 
 
-class Wandering:
+class WanderingResults(Wandering[Story]):
     """One story, drawn from a seed."""
 
+    around, amounts = (-4, -2, -1, 0, 0.5, 1), (-3, 5)
+
     def __init__(self, folder: Path, seed: int, result: str) -> None:
-        self.choose = Random(seed)
-        self.story = Story(folder / "v.db", definition_of(result))
-        self.output = self.story.output
-        self.story.deliverer = self.story.new_deliverer("first")
-        self.story.serve()
-        self.generation, self.boundary, self.minutes, self.holders = 1, 0, 0.0, 1
+        super().__init__(Story(folder / "v.db", definition_of(result)), seed)
         self.stale: tuple[Drainer, Any] | None = None
 
-    def step(self) -> None:
-        ways = (
+    def ways(self) -> Sequence[Way]:
+        return (
             (self.publish, 8),
             (self.come_late, 2),
             (self.go_on, 4),
@@ -65,51 +59,13 @@ class Wandering:
             (self.read_now_and_write_later, 2),
             (self.die, 3),
         )
-        self.choose.choices([way for way, _ in ways], [weight for _, weight in ways])[0]()
 
     def publish(self) -> None:
-        self.story.live(*(self._event() for _ in range(self.choose.randint(1, 3))))
-
-    def come_late(self) -> None:
-        self.story.too_late(self._event())
-
-    def _event(self) -> Event:
-        at = max(self.minutes + self.choose.choice([-4, -2, -1, 0, 0.5, 1]) + self.choose.random(), 0)
-        return Event(at, self.choose.randint(-3, 5), self.choose.choice(_USERS), self.generation)
-
-    def go_on(self) -> None:
-        self.minutes += self.choose.choice([0.25, 0.5, 1, 3])
-        self.story.watermark(self.minutes)
-
-    def seal(self) -> None:
-        self.generation += 1
-
-    def backfill(self) -> None:
-        if self.generation - 1 > self.boundary:
-            self.boundary = self.generation - 1
-            self.story.batch(self.boundary, max(self.minutes - self.choose.choice([0, 1, 4]), 0))
-
-    def roll_back(self) -> None:
-        publications = self.story.store.publishing.publications("visits")
-        try:
-            self.story.store.publishing.roll_back("visits", self.choose.choice(publications).ordinal, accept_late=True)
-        except PublishRefusedError:
-            return
-
-    def deliver(self) -> None:
-        self.story.deliverer.run_once()
-
-    def wait(self) -> None:
-        self.story.wait(self.choose.choice([1, 6, 20, 70]))
+        self.story.live(*(self.event() for _ in range(self.choose.randint(1, 3))))
 
     def fail(self) -> None:
-        self.output.fails = self.choose.choice(["", "", "away"])
-        self.output.loses_answers = self.choose.random() < 0.2
-
-    def take_over(self) -> None:
-        self.holders += 1
-        self.story.wait(LEASE / 1e6)
-        self.story.deliverer = self.story.new_deliverer(f"holder {self.holders}")
+        self.story.output.fails = self.choose.choice(["", "", "away"])
+        self.story.output.loses_answers = self.choose.random() < 0.2
 
     def die(self) -> None:
         """A deliverer dies before or after one of its commits, and another takes over once its lease has ended."""
@@ -133,12 +89,10 @@ class Wandering:
         """Let everything through: outputs take all in, and every window is over, and with `batch` settled."""
         if self.stale is not None:
             self.read_now_and_write_later()
-        self.output.fails, self.output.loses_answers = "", False
+        self.story.output.fails, self.story.output.loses_answers = "", False
         self.story.watermark(self.minutes + 1_000)
         if batch:
-            self.generation += 1
-            self.boundary = self.generation - 1
-            self.story.batch(self.boundary, self.minutes + 1_000)
+            self.settle_all(self.minutes + 1_000)
         self.take_over()
         for _ in range(3):
             self.story.wait(600)
@@ -149,7 +103,7 @@ def check_results(result: str, seeds: Sequence[int]) -> None:
     """Seeded stories of one of RESULTS."""
     for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="tandem-results-") as folder:
-            wandering = Wandering(Path(folder), seed, RESULTS[result])
+            wandering = WanderingResults(Path(folder), seed, RESULTS[result])
             try:
                 for _ in range(_STEPS):
                     wandering.step()

@@ -80,9 +80,10 @@ def bad_json(event: BadEvent) -> bytes:
     return orjson.dumps({"reason": event.msg, "event": event.element})
 
 
-class _Write(beam.DoFn):  # type: ignore[misc]
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+class _OfBundles(beam.DoFn):  # type: ignore[misc]
+    """Keeps the lines of a bundle until it ends."""
+
+    def __init__(self) -> None:
         self._lines: list[bytes] = []
 
     def start_bundle(self) -> None:
@@ -90,6 +91,12 @@ class _Write(beam.DoFn):  # type: ignore[misc]
 
     def process(self, line: bytes) -> None:
         self._lines.append(line)
+
+
+class _Write(_OfBundles):
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._lines:
@@ -129,17 +136,8 @@ class PublishLines(beam.PTransform):  # type: ignore[misc]
         return batches | "Messages" >> PublishMessages(self.topic)
 
 
-class _Gather(beam.DoFn):  # type: ignore[misc]
+class _Gather(_OfBundles):
     """A bundle's lines as one element, so that a request takes many."""
-
-    def __init__(self) -> None:
-        self._lines: list[bytes] = []
-
-    def start_bundle(self) -> None:
-        self._lines = []
-
-    def process(self, line: bytes) -> None:
-        self._lines.append(line)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._lines:
