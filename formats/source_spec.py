@@ -16,7 +16,7 @@ class TextSpec(Protocol):
 
     @property
     def avro_schema(self) -> dict[str, Any]:
-        """A parsed Avro record schema that `tandem.schemas.avro.types.vet` let pass."""
+        """A parsed Avro record schema that `tandem.schemas.avro.types.check_schema` let pass."""
 
     @property
     def csv(self) -> CsvOptions:

@@ -229,7 +229,7 @@ def _drift(config: ReconcileConfig, store: ViewStore, found: Audit, judgements: 
                 batch.digest or 0,
                 cause,
                 begun.get(generation),
-                covered[generation] if cause.lawful else None,
+                covered[generation] if cause.explained else None,
             )
         )
     return drift

@@ -137,7 +137,7 @@ def _changing(facts: Facts) -> tuple[str, ...]:
     if facts.live:
         reasons.extend(_open_window(facts))
     elif facts.batch:
-        reasons.extend(_untold(facts))
+        reasons.extend(_not_stated_complete(facts))
     return tuple(reasons)
 
 
@@ -163,8 +163,8 @@ def _open_window(facts: Facts) -> tuple[str, ...]:
     return ()
 
 
-def _untold(facts: Facts) -> tuple[str, ...]:
-    """Batch alone is served, and what it read isn't told to be complete."""
+def _not_stated_complete(facts: Facts) -> tuple[str, ...]:
+    """Batch alone is served, and nothing states that what it read is complete."""
     settled = settled_until(facts)
     if settled is not None and facts.end <= settled:
         return ()

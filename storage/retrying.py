@@ -49,7 +49,7 @@ class RetriedObjects:
                 if not (unanswered and self._holds(key, data)):
                     raise
 
-        self._patiently(once)
+        self._with_retries(once)
 
     def _holds(self, key: str, data: bytes) -> bool:
         try:
@@ -59,29 +59,29 @@ class RetriedObjects:
 
     def put(self, key: str, data: bytes) -> None:
         """See Objects."""
-        self._patiently(lambda: self._objects.put(key, data))
+        self._with_retries(lambda: self._objects.put(key, data))
 
     def get(self, key: str, start: int = 0, size: int | None = None) -> bytes:
         """See Objects."""
-        return self._patiently(lambda: self._objects.get(key, start, size))
+        return self._with_retries(lambda: self._objects.get(key, start, size))
 
     def size(self, key: str) -> int:
         """See Objects."""
-        return self._patiently(lambda: self._objects.size(key))
+        return self._with_retries(lambda: self._objects.size(key))
 
     def folder(self, prefix: str) -> tuple[list[Listed], list[str]]:
         """See Objects."""
-        return self._patiently(lambda: self._objects.folder(prefix))
+        return self._with_retries(lambda: self._objects.folder(prefix))
 
     def walk(self, prefix: str) -> Iterator[Listed]:
         """See Objects."""
-        yield from self._patiently(lambda: list(self._objects.walk(prefix)))
+        yield from self._with_retries(lambda: list(self._objects.walk(prefix)))
 
     def delete(self, key: str) -> None:
         """See Objects."""
-        self._patiently(lambda: self._objects.delete(key))
+        self._with_retries(lambda: self._objects.delete(key))
 
-    def _patiently(self, operation: Callable[[], T]) -> T:
+    def _with_retries(self, operation: Callable[[], T]) -> T:
         limits = self._limits
         tries = Retrying(
             retry=retry_if_exception_type(UnavailableError),

@@ -53,7 +53,7 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
     """A record batch as an Arrow IPC stream."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        return to_ipc(_without_strangers(value))
+        return to_ipc(_with_compact_dictionaries(value))
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         return from_ipc(encoded)
@@ -68,8 +68,8 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
         return pa.RecordBatch  # type: ignore[no-any-return]
 
 
-def _without_strangers(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A slice has the dictionary of the whole: where that is large, only what the slice needs of it goes with it."""
+def _with_compact_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Dictionary columns with only the values that this slice uses, where the whole dictionary is large."""
     for index, column in enumerate(batch.columns):
         if pa.types.is_dictionary(column.type) and len(column.dictionary) > max(len(column), _FEW):
             own = column.dictionary_decode().dictionary_encode()

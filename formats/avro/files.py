@@ -96,7 +96,7 @@ class _Reader:
             try:
                 batches = self._decoder.decode_blocks([(block.count, data) for block, data in blocks])
             except Fault:
-                raise self._blame(blocks, first) from None
+                raise self._damaged_record(blocks, first) from None
             yield self._parsed(batches)
             return
         for block, data in blocks:
@@ -134,8 +134,8 @@ class _Reader:
                 arrays[field.name] = from_written(column, written, field, verdicts)
         return Parsed(arrays, np.arange(size), verdicts, {})
 
-    def _blame(self, blocks: Blocks, first: int) -> SourceFileError:
-        """Names the block and record that can't be decoded."""
+    def _damaged_record(self, blocks: Blocks, first: int) -> SourceFileError:
+        """The error that names the block and record that can't be decoded."""
         for block, data in blocks:
             try:
                 for _ in self._decoder.records(block.count, data):

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tandem.formats.source_spec import SourceSpec
 from tandem.formats.values.spelling import PLAIN, Spelling, spelling_of
-from tandem.schemas.avro.types import arrow_schema, vet
+from tandem.schemas.avro.types import arrow_schema, check_schema
 from tandem.schemas.errors import SchemaError
 from tandem.schemas.source.field_paths import PATH, with_paths
 from tandem.schemas.source.spellings import SPELLING, with_spellings
@@ -131,8 +131,8 @@ class SourceFields:
 
 def source_fields(source: SourceSpec) -> SourceFields:
     """The source's fields. Raises SchemaError for a schema, id or time that can't be used."""
-    spelt = partial(with_spellings, spellings=source.spellings)
-    revisions = tuple((revision, _canonical(spelt(schema))) for revision, schema in sorted(source.revisions.items()))
+    spelled = partial(with_spellings, spellings=source.spellings)
+    revisions = tuple((revision, _canonical(spelled(schema))) for revision, schema in sorted(source.revisions.items()))
     key = _canonical(source.avro_schema)
     paths = tuple((name, tuple(path)) for name, path in source.fields.items())
     spellings = _canonical(source.spellings)
@@ -184,7 +184,7 @@ def _compiled(
 def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
     """The record type and the usable fields of a schema's canonical text. Raises SchemaError."""
     schema = json.loads(key)
-    vet(schema)
+    check_schema(schema)
     record = read_type(schema)
     entries = {entry["name"]: entry for entry in schema["fields"]}
     types = dict(zip(record.names, record.parts, strict=True))

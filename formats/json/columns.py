@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from tandem.formats.avro.types import MISSING, SourceField
 from tandem.formats.dead_letters.verdicts import Mask
-from tandem.formats.json.fields import is_spelt
+from tandem.formats.json.fields import is_read_from_text
 from tandem.formats.json.template import LITERAL, NUMBER, TEXT, Member, Template
 from tandem.formats.text.buffers import Texts
 from tandem.formats.text.eight_bytes import PAD, Longs, Words, common_length, equal_bytes, length_to, numbers
@@ -53,7 +53,7 @@ def can_read(template: Template, usable: Mapping[str, SourceField]) -> bool:
 
 def _fits(member: Member, of: SourceField) -> bool:
     kind = of.type.value
-    if is_spelt(of):
+    if is_read_from_text(of):
         return member.kind == TEXT or (member.kind == NUMBER and not of.spelling.decimal_comma)
     if member.literal == b"null":
         return of.nullable and kind.logical != "decimal"
@@ -169,7 +169,7 @@ def _column(
     size = len(at)
     if member.kind == TEXT:
         return _texts(walk, at, lengths) if needed else None
-    if of is not None and is_spelt(of):
+    if of is not None and is_read_from_text(of):
         return _number_texts(walk, of, needed, at, lengths)
     if of is None or kind not in ("boolean", *_NUMBERS):
         if member.kind == NUMBER:

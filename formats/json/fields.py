@@ -19,7 +19,7 @@ from tandem.formats.dead_letters.verdicts import Verdicts, short
 from tandem.formats.values.spelling import PLAIN
 from tandem.formats.values.texts import column_of_text, without_nulls
 
-__all__ = ["column_of", "column_of_texts", "default_of", "is_spelt", "json_type"]
+__all__ = ["column_of", "column_of_texts", "default_of", "is_read_from_text", "json_type"]
 
 _FLOAT_MAX: Final = 3.4028234663852886e38
 _INT: Final = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -28,7 +28,7 @@ _FLOAT: Final = Annotated[float, msgspec.Meta(ge=-_FLOAT_MAX, le=_FLOAT_MAX)]
 _TEXTS: Final = ("string", "bytes", "fixed", "enum")
 
 
-def is_spelt(field: SourceField) -> bool:
+def is_read_from_text(field: SourceField) -> bool:
     """Whether the field's values are read from their text, also where JSON has numbers or booleans for them."""
     kind = field.type.value
     return field.spelling != PLAIN and (kind.kind not in _TEXTS or kind.logical == "decimal")
@@ -39,7 +39,7 @@ def json_type(field: SourceField) -> Any:
     "x"}.
     """
     kind = field.type.value
-    inner = msgspec.Raw if is_spelt(field) else _value_type(field)
+    inner = msgspec.Raw if is_read_from_text(field) else _value_type(field)
     if not field.nullable or inner is msgspec.Raw:
         return inner
     wrapper = msgspec.defstruct(
@@ -70,7 +70,7 @@ def _value_type(field: SourceField) -> Any:
 
 def default_of(field: SourceField) -> Any:
     """What a missing field has, in the form that decoding gives; MISSING if it may not be missing."""
-    default, raw = field.default, is_spelt(field) or field.type.value.logical == "decimal"
+    default, raw = field.default, is_read_from_text(field) or field.type.value.logical == "decimal"
     if default is MISSING:
         if not field.nullable:
             return MISSING
@@ -86,7 +86,7 @@ def default_of(field: SourceField) -> Any:
 def column_of(values: list[Any], field: SourceField, verdicts: Verdicts) -> pa.Array:
     """The field's Arrow column of what was decoded; marks values that have the form but no meaning."""
     kind = field.type.value
-    if is_spelt(field) or kind.logical == "decimal":
+    if is_read_from_text(field) or kind.logical == "decimal":
         values = verdicts.convert(values, lambda raw: _token(raw, field), field.name)
         return column_of_text(pa.array(values, pa.string()), field, verdicts)
     if field.nullable:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tandem.formats.avro.types import SourceField
 from tandem.formats.dead_letters.verdicts import Verdicts
-from tandem.formats.json.fields import is_spelt
+from tandem.formats.json.fields import is_read_from_text
 from tandem.formats.values.casting import INTEGER
 from tandem.formats.values.texts import column_of_text, without_nulls
 
@@ -32,8 +32,8 @@ def is_read_as_text(kind: pa.DataType, field: SourceField) -> bool:
     """Whether values of a column of this type are judged by their texts."""
     of, wanted, logical = pa.types, field.arrow, field.type.value.logical
     if is_text(kind):
-        return is_spelt(field) or logical == "date" or "time" in logical
-    if not is_spelt(field):
+        return is_read_from_text(field) or logical == "date" or "time" in logical
+    if not is_read_from_text(field):
         return False
     if of.is_integer(kind):
         return of.is_boolean(wanted) or (field.spelling.pattern is not None and logical != "")

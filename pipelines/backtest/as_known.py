@@ -24,8 +24,8 @@ from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.seasons import look_back
 from tandem.schemas.states import merge_blocks
 from tandem.storage.urls import is_url
+from tandem.views.grids.baselines import GridBaselines, References
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
-from tandem.views.grids.usuals import GridUsuals, References
 from tandem.views.store import ViewStore
 
 __all__ = ["AsKnown", "Lateness", "as_known", "boundaries_of", "lateness_of"]
@@ -150,7 +150,7 @@ class _Part:
         then, before = self._rows(everything, late=True), self._rows(batch, late=False)
         for span in key_ranges(then, len(self.windows)):
             grid, usual = (grid_of(self.compiled, rows, self.windows, window, fields, span) for rows in (then, before))
-            usuals = GridUsuals(grid, references, usual)
+            usuals = GridBaselines(grid, references, usual)
             yield span[0], {rule.name: usuals.verdicts(rule)[:, self.judged :] for rule in rules}
 
     def _rows(self, block: pa.RecordBatch, *, late: bool) -> Rows:

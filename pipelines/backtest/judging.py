@@ -19,8 +19,8 @@ from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.result_columns import narrowed
 from tandem.schemas.rules.seasons import NONE
 from tandem.schemas.time.windows import AnyWindow, Window
+from tandem.views.grids.baselines import GridBaselines, References
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows, key_ranges
-from tandem.views.grids.usuals import GridUsuals, References
 
 __all__ = ["Alert", "Alerts", "Judged", "add_judged", "backtest", "by_window", "judging_alone", "unit_of"]
 
@@ -160,7 +160,7 @@ def _judge(
 ) -> list[tuple[str, npt.NDArray[np.int64], Alerts]]:
     """By rule how many windows got each verdict, and the alerts, of a range of keys."""
     grid = grid_of(compiled, rows, windows, window, wanted, keys)
-    usual, found = GridUsuals(grid, references), []
+    usual, found = GridBaselines(grid, references), []
     for rule in rules:
         codes = usual.verdicts(rule)
         codes, skipped = _from(rule, grid, codes)

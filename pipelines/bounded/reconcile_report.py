@@ -51,7 +51,7 @@ def report(name: str, outcome: Outcome, *, dry_run: bool) -> list[str]:
         parts = ", ".join(f"{numbers[cause]:,} {cause}" for cause in ("wrong", "missing", "extra"))
         done = "would be repaired" if dry_run else "repaired"
         lines.append(f"{name}: {wrong:,} states {done} in {numbers['repaired_tiles']:,} tiles: {parts}")
-    lines.append(f"{name}: {_lawful(found, numbers)}")
+    lines.append(f"{name}: {_differences(found, numbers)}")
     if numbers["missing_in_live"] or numbers["extra_in_live"]:
         lines.append(
             f"{name}: live lacked {numbers['missing_in_live']:,} events that the journal has, and had "
@@ -77,7 +77,7 @@ def _reread(numbers: Mapping[str, Any]) -> str:
     return f"{numbers['suspect_tiles']:,} tiles computed again from {' and '.join(read) or 'nothing'}"
 
 
-def _lawful(found: Audit, numbers: Mapping[str, Any]) -> str:
+def _differences(found: Audit, numbers: Mapping[str, Any]) -> str:
     if found.live is None:
         return "batch is what it wrote" if not numbers["repaired_tiles"] else "batch was not what it wrote"
     late, crossing = numbers["late"], numbers["straddlers"]

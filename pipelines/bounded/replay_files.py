@@ -37,7 +37,7 @@ from tandem.views.locking.turns import turn
 from tandem.views.storage.opening import open_store
 from tandem.views.store import ViewStore
 
-__all__ = ["ReplayHome", "files_locked", "replay_files", "settle_files", "trial"]
+__all__ = ["ReplayHome", "dry_run", "files_locked", "replay_files", "settle_files"]
 
 MAX_FILE_LETTERS: Final = 50_000
 MAX_FILE_BYTES: Final = 32 << 20
@@ -65,7 +65,7 @@ class ReplayHome:
         return is_url(self.root) or os.path.isdir(self.replays)
 
 
-def trial(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, folder: Path) -> list[Verdict]:
+def dry_run(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, folder: Path) -> list[Verdict]:
     """What the definition makes of each letter if it came in `now` (microseconds UTC); nothing is sent or kept.
 
     `folder`: an empty one, for files of its own.
@@ -96,7 +96,7 @@ def files_locked(home: ReplayHome) -> Iterator[None]:
     Raises UserError.
     """
     if is_url(home.root):
-        with turn(open_store(home.store).database, "replays", _tell):
+        with turn(open_store(home.store).database, "replays", _say_line):
             yield
         return
     make_folder(home.replays)
@@ -108,7 +108,7 @@ def files_locked(home: ReplayHome) -> Iterator[None]:
         yield
 
 
-def _tell(line: str) -> None:
+def _say_line(line: str) -> None:
     if not logged(line):
         sys.stderr.write(f"{printable(line)}\n")
 

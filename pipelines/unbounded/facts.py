@@ -66,7 +66,7 @@ class LiveFacts:
             f"{self.definition}: run {self.run}, {self.state}, {self.rate:,.0f}/s, lag {lag}, "
             f"fresh {ago(self.freshness)} ago, backlog {self.backlog:,}, received {self.received:,}, "
             f"late {self.late:,}, dead {self.dead:,}, "
-            f"watermark {watermark}, boundary {self.boundary}{self.doubt(', ')}"
+            f"watermark {watermark}, boundary {self.boundary}{self.time_unit_question(', ')}"
         )
 
     def fields(self) -> dict[str, str | int | None]:
@@ -86,8 +86,8 @@ class LiveFacts:
             "boundary": self.boundary,
         }
 
-    def doubt(self, before: str) -> str:
-        """What to ask of events in January 1970, behind `before`; '' for none."""
+    def time_unit_question(self, before: str) -> str:
+        """Asks after `before` whether the unit of times is right, where events are of January 1970; else ''."""
         return f"{before}{self.early:,} events {UNIT_QUESTION}" if self.early else ""
 
 

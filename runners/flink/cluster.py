@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from tandem.runners.flink.config import JOB_MANAGER, JOB_SERVER, WORKER_POOL, Settings, command, write_configuration
 from tandem.runners.flink.jars import Jars, cache_folder, provide
-from tandem.runners.flink.processes import MARK, Started, end, leftovers, marked, send, spawn
+from tandem.runners.flink.processes import MARK, Started, end, marked, processes_of, send, spawn
 from tandem.runners.flink.rest import FlinkRest
 from tandem.schemas.errors import LaunchError, TandemError
 
@@ -158,7 +158,7 @@ class Cluster:
     def workers(self) -> list[Started]:
         """The worker processes that the pool has started and that run."""
         pool = self.parts()[WORKER_POOL].process
-        return [found for found in leftovers(f"{self.home}/{WORKER_POOL}") if pool is None or found.pid != pool.pid]
+        return [found for found in processes_of(f"{self.home}/{WORKER_POOL}") if pool is None or found.pid != pool.pid]
 
     def stop(self, grace: float = 10.0) -> list[str]:
         """End all parts and their children; the names of those that ran. Checkpoints, savepoints and logs stay."""
@@ -169,7 +169,7 @@ class Cluster:
             for name in order:
                 if name in running:
                     end([running[name]], grace)
-            end(list(leftovers(f"{self.home}/")), grace)
+            end(list(processes_of(f"{self.home}/")), grace)
             (self.home / _STATE).unlink(missing_ok=True)
             shutil.rmtree(self.home / "tmp", ignore_errors=True)
         return list(running)

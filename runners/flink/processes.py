@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["MARK", "Started", "end", "leftovers", "marked", "send", "spawn", "started_at"]
+__all__ = ["MARK", "Started", "end", "marked", "processes_of", "send", "spawn", "started_at"]
 
 MARK: Final = "TANDEM_FLINK_PART"
 """Environment variable of all that belongs to a cluster: HOME/NAME."""
@@ -102,7 +102,7 @@ def _reap(processes: Sequence[Started]) -> None:
             os.waitpid(process.pid, os.WNOHANG)
 
 
-def leftovers(mark: str) -> Iterator[Started]:
+def processes_of(mark: str) -> Iterator[Started]:
     """Living processes whose environment says that they belong to what `mark` names; nothing where /proc is missing."""
     wanted = f"{MARK}={mark}".encode()
     for folder in _PROC.glob("[0-9]*"):

@@ -65,7 +65,7 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         """See BeamFnExternalWorkerPool."""
         request = start_worker_request
         name, endpoint = request.worker_id, request.control_endpoint.url
-        self.look_after()
+        self.supervise()
         try:
             worker = _Worker(name, endpoint, self._spawn(name, endpoint))
         except OSError as error:
@@ -85,7 +85,7 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         # Every TaskManager numbers its workers itself: this id may be another's by now, so nobody is ended for it. A
         # worker ends by itself when its runner closes the connection.
         _LOGGER.info("worker %s isn't needed any more", stop_worker_request.worker_id)
-        self.look_after()
+        self.supervise()
         return api.StopWorkerResponse()
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         for process in processes:
             _end(process)
 
-    def look_after(self) -> None:
+    def supervise(self) -> None:
         """Ask after workers that ended, so that no zombies pile up, and start those again that are waited for.
 
         Flink waits for ever for a worker that ended before it called. Each worker has an endpoint of its own there, and
@@ -105,10 +105,10 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         """
         with self._lock:
             self._workers = [
-                worker for worker in self._workers if worker.process.poll() is None or self._tended(worker)
+                worker for worker in self._workers if worker.process.poll() is None or self._restarted(worker)
             ]
 
-    def _tended(self, worker: _Worker) -> bool:
+    def _restarted(self, worker: _Worker) -> bool:
         """Whether a worker that has ended is started again, or may be in a moment."""
         now = self._clock()
         if worker.ended is None:
@@ -164,7 +164,7 @@ def serve(port: int) -> None:
     server.start()
     _LOGGER.info("worker pool at 127.0.0.1:%d, Python %s, process %d", port, sys.executable, os.getpid())
     while not ended.wait(_LOOK):
-        pool.look_after()
+        pool.supervise()
     server.stop(0)
     pool.close()
 

@@ -9,7 +9,16 @@ from typing import Final
 from tandem.schemas.errors import UserError
 from tandem.schemas.time.durations import parse_duration
 
-__all__ = ["DURATION", "MOST_SHARDS", "WHOLE", "duration", "layer_threshold", "piece_memory", "shard_count", "truth"]
+__all__ = [
+    "DURATION",
+    "MOST_SHARDS",
+    "WHOLE",
+    "duration",
+    "layer_threshold",
+    "piece_memory",
+    "shard_count",
+    "true_or_false",
+]
 
 DURATION: Final = r"[0-9.]+([a-z]+([0-9.]+[a-z]+)*)?"
 WHOLE: Final = r"[0-9]+"
@@ -51,7 +60,7 @@ def shard_count(text: str) -> int:
     return int(text)
 
 
-def truth(text: str) -> bool:
+def true_or_false(text: str) -> bool:
     """ "true" or "1", "false" or "0". Raises ValueError."""
     if text.lower() not in ("true", "1", "false", "0"):
         raise ValueError(f"{text[:40]!r} is neither true nor false")

@@ -32,8 +32,8 @@ class Standing:
     """How it is spread again."""
 
 
-class Witness(Protocol):
-    """Sees a job on its runner."""
+class JobObserver(Protocol):
+    """Asks a runner how a job does."""
 
     def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
         """(milliseconds since 1970-01-01 UTC, one line) of failures after `since` that it was restarted after."""
@@ -50,7 +50,7 @@ class JobNews:
 
     name: str
     options: PipelineOptions
-    witness: Witness
+    observer: JobObserver
     waiting: str | None = None
     """What the job has been waiting for at two looks or more."""
     _since: int = field(default_factory=lambda: int(time.time() * 1000))
@@ -59,13 +59,13 @@ class JobNews:
 
     def look(self) -> None:
         """Ask, and say what is new."""
-        standing = self.witness.standing(self.name, self.options)
+        standing = self.observer.standing(self.name, self.options)
         self._say_failures(standing)
         self._say_waits(standing)
         self._say_crowded(standing)
 
     def _say_failures(self, standing: Standing) -> None:
-        for at, line in self.witness.failures(self.name, self.options, self._since):
+        for at, line in self.observer.failures(self.name, self.options, self._since):
             self._since = at
             if not (_NO_SLOTS in line and (standing.waits or self._waits)):
                 say(f"job {self.name} failed and is restarted: {line}")

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tandem.runners.flink.runner_states import states_beside
 from tandem.runners.options.places import Home
-from tandem.runners.submission.job_news import JobNews, Witness, say
+from tandem.runners.submission.job_news import JobNews, JobObserver, say
 from tandem.runners.submission.launching import wait
 from tandem.runners.submission.run_ends import End, FollowerEnd
 from tandem.schemas.errors import FencedError, TandemError
@@ -44,7 +44,7 @@ _NEWS: Final = 10
 """Looks between two questions to the runner."""
 
 
-class Control(Witness, Protocol):
+class Control(JobObserver, Protocol):
     """Reaches the jobs of a name on their runner by other ways than the job server, which may be gone."""
 
     def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:

@@ -59,7 +59,7 @@ class Incompatible:
 def check_readable(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> None:
     """Raises SchemaError naming the first field, and both its types, that `reader` can't read of `writer`.
 
-    Both schemas were let pass by `tandem.schemas.avro.types.vet`, so neither is recursive.
+    Both schemas were let pass by `tandem.schemas.avro.types.check_schema`, so neither is recursive.
     """
     found = next(incompatibilities(writer, reader), None)
     if found is not None:

@@ -43,7 +43,7 @@ def read_schema(schema: str | dict[str, Any], folder: Path) -> dict[str, Any]:
     """A vetted schema, inline or of a file whose path starts in `folder`. Raises SchemaError."""
     if isinstance(schema, dict):
         inline = _null_types(schema)
-        avro.vet(inline)
+        avro.check_schema(inline)
         return inline
     try:
         text = read_text(folder / schema, schema)

@@ -24,11 +24,11 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_FIELDS",
     "arrow_schema",
+    "check_schema",
     "named_types",
     "namespace_in",
     "parse",
     "usable_fields",
-    "vet",
 ]
 
 MAX_FIELDS: Final = 1_000
@@ -70,11 +70,11 @@ def parse(text: str) -> dict[str, Any]:
         raise SchemaError(f"not JSON: {' '.join(str(error).split())}") from None
     if not isinstance(schema, dict):
         raise SchemaError(f"the top level is {_kind(schema)}; it must be a record")
-    vet(schema)
+    check_schema(schema)
     return schema
 
 
-def vet(schema: Mapping[str, Any]) -> None:
+def check_schema(schema: Mapping[str, Any]) -> None:
     """Refuse schemas that Tandem can't read with, or that make a small message costly to decode.
 
     Refused are: a top level other than a record, recursive types, arrays and maps whose items take zero bytes

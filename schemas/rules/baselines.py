@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tandem.schemas.rules.models import Baseline
 
-__all__ = ["PARTS", "Usual", "usual_of"]
+__all__ = ["PARTS", "BaselineValues", "baseline_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _MAD_TO_DEVIATION: Final = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class BaselineValues:
     """One number for each judged value; NaN where nothing is usual."""
 
     middle: Floats
@@ -41,7 +41,7 @@ class Usual:
         return self.middle if not name else np.asarray(getattr(self, name))
 
 
-def usual_of(baseline: Baseline, values: Floats) -> Usual:
+def baseline_of(baseline: Baseline, values: Floats) -> BaselineValues:
     """The baseline of each row of `values`: windows before it along the last axis, NaN where there is none."""
     shape = values.shape[:-1]
     if baseline.statistic == "absolute":
@@ -57,7 +57,7 @@ def usual_of(baseline: Baseline, values: Floats) -> Usual:
         middle, spread = np.where(known, middle, np.nan), np.where(known, spread, np.nan)
     spread = np.maximum(spread, baseline.min_spread)
     reach = baseline.band * spread
-    return Usual(middle, spread, middle - reach, middle + reach, periods)
+    return BaselineValues(middle, spread, middle - reach, middle + reach, periods)
 
 
 def _middle_and_spread(baseline: Baseline, ordered: Floats, periods: Floats) -> tuple[Floats, Floats]:
@@ -74,11 +74,11 @@ def _middle_and_spread(baseline: Baseline, ordered: Floats, periods: Floats) -> 
     return middle, np.sqrt(apart / np.maximum(periods - 1, 1))
 
 
-def _quantiles(baseline: Baseline, ordered: Floats, periods: Floats) -> Usual:
+def _quantiles(baseline: Baseline, ordered: Floats, periods: Floats) -> BaselineValues:
     low, high = (np.where(periods >= baseline.min_periods, _quantile(ordered, periods, q), np.nan) for q in baseline.at)
     middle = np.where(periods >= baseline.min_periods, _quantile(ordered, periods, 0.5), np.nan)
     spread = np.maximum((high - low) / 2, baseline.min_spread)
-    return Usual(middle, spread, low, high, periods)
+    return BaselineValues(middle, spread, low, high, periods)
 
 
 def _quantile(ordered: Floats, periods: Floats, q: float) -> Floats:

@@ -45,14 +45,14 @@ def parse_duration(text: object) -> int:
     if not isinstance(text, str):
         raise ValueError(f"{text!r} is not a duration; {_ALLOWED}")
     if len(text) > 100 or not _DURATION.fullmatch(text):
-        raise ValueError(f"{text[:100]!r} is not a duration; {_meant(text[:100])}{_ALLOWED}")
+        raise ValueError(f"{text[:100]!r} is not a duration; {_suggested(text[:100])}{_ALLOWED}")
     duration = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if duration > MAX_DURATION:
         raise ValueError(f"{text!r} is too long; at most {format_duration(MAX_DURATION)}")
     return duration
 
 
-def _meant(text: str) -> str:
+def _suggested(text: str) -> str:
     """The spelling that is taken, of a text whose units are words, as a question; else nothing."""
     short = _WORD.sub(lambda word: word[1][0], text.lower().replace(" ", ""))
     return f"did you mean {short!r}? " if short != text.lower() and _DURATION.fullmatch(short) else ""

@@ -72,7 +72,7 @@ class Asking:
         """Whether they see some of its keys only."""
         return self.principal.rows.restricts(self.name)
 
-    def whole(self) -> CompiledDefinition:
+    def unrestricted(self) -> CompiledDefinition:
         """The definition, for those who see all its keys. Raises Problem."""
         if self.restricted:
             raise Problem("not-allowed", f"this is about all keys of {self.name}, and the API key shows some only")

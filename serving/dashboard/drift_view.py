@@ -59,7 +59,7 @@ class DriftView:
 
 def drift_view(asking: Asking) -> DriftView:
     """Of all that reconciling has found. For those who see a definition whole."""
-    asking.whole()
+    asking.unrestricted()
     points = drift_points(asking.store.views, asking.name)
     tiles = sorted({point.tile for point in points})[-_TILES:]
     generations = sorted({point.generation for point in points}, reverse=True)[:_GENERATIONS]

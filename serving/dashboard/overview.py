@@ -89,7 +89,7 @@ def overview(service: Service, principal: Principal) -> Overview:
         card = _card(report, health, compiled.version, compiled.definition.key, now, hidden=hidden)
         cards.append(replace(card, firing=_firing(store.views, name) if not hidden else 0))
     cards.sort(key=lambda card: (_WORST_FIRST.index(card.health.state), card.name))
-    shown = journal if principal.whole else None
+    shown = journal if principal.unrestricted else None
     run = shown.last_run if shown is not None else None
     lanes = _lanes(open_blobs(service.settings.journal), run.id, now) if run is not None else ()
     return Overview(tuple(cards), cards[0].health if cards else None, shown, _life(run, now), lanes)

@@ -75,7 +75,7 @@ async def runs(request: Request, name: str, service: TheService, principal: View
     """Generations, publications and runs."""
 
     def work(asking: Asking) -> dict[str, Any]:
-        asking.whole()
+        asking.unrestricted()
         return _runs(service, asking)
 
     values, names = await of_definition(service, principal, name, work)
@@ -96,7 +96,7 @@ async def dead_letters(
     """What couldn't be decoded, by cause, with its payload."""
 
     def work(asking: Asking) -> dict[str, Any]:
-        asking.whole()
+        asking.unrestricted()
         return _letters(service, asking, status, reason)
 
     values, names = await of_definition(service, principal, name, work)

@@ -32,7 +32,7 @@ class Principal:
     rows: Rows = field(default_factory=Rows)
 
     @property
-    def whole(self) -> bool:
+    def unrestricted(self) -> bool:
         """Nothing is hidden from them: what is about the installation as a whole may be shown."""
         return self.definitions is None and not self.rows.prefixes
 

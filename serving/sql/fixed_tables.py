@@ -56,7 +56,7 @@ def fixed_table(source: SqlSource, name: str, reading: Reading) -> Relation:
 
 
 def _batches(source: SqlSource, table: FixedTable, bounds: Bounds, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    names = source.names if table.of_keys else source.whole
+    names = source.names if table.of_keys else source.unrestricted
     held: list[Row] = []
     for name in names:
         if bounds.equal.get("definition", name) != name:

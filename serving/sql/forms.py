@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tandem.schemas.privacy.printable import json_text
 from tandem.serving.questions.answers.json_values import json_value
-from tandem.serving.questions.exports.forms import defused
+from tandem.serving.questions.exports.forms import without_formula
 
 __all__ = ["BINARY_TABLES", "TABLE_FORMS", "cell_values", "write_table"]
 
@@ -54,9 +54,9 @@ def _csv(file: IO[bytes], table: pa.Table) -> None:
     """With names in the first line; texts that a spreadsheet would compute begin with an apostrophe."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
-    writer.writerow([defused(name) for name in table.column_names])
+    writer.writerow([without_formula(name) for name in table.column_names])
     for row in cell_values(table):
-        writer.writerow([defused(_flat(value)) for value in row])
+        writer.writerow([without_formula(_flat(value)) for value in row])
     text.detach()
 
 

@@ -35,7 +35,7 @@ class SqlSource:
         return compiled_named(name, self.store)
 
     @property
-    def whole(self) -> list[str]:
+    def unrestricted(self) -> list[str]:
         """The definitions of which nothing is hidden."""
         return [name for name in self.names if self.visible(name) is None]
 

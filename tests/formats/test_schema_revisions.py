@@ -13,7 +13,7 @@ import pytest
 
 from tandem.formats.messages import decode_messages
 from tandem.schemas.avro.compatibility import check_readable
-from tandem.schemas.avro.types import vet
+from tandem.schemas.avro.types import check_schema
 from tandem.schemas.columns import ID, TIME
 from tandem.schemas.errors import SchemaError
 from tandem.schemas.messages import MESSAGE_SCHEMA
@@ -248,8 +248,8 @@ def test_what_can_not_be_read_is_found_before_anything_runs(
     reader: Any, more: dict[str, Any], writer: Any, why: str
 ) -> None:
     source, wrote = schema(reader, **more), written(writer)
-    vet(source)
-    vet(wrote)
+    check_schema(source)
+    check_schema(wrote)
     with pytest.raises(SchemaError, match=why) as error:
         check_readable(wrote, source)
     assert "\n" not in str(error.value)

@@ -42,11 +42,11 @@ def groups_of(shards: int, loads: tuple[int, ...] | None = None) -> Groups:
         shard: sum(loads[first_bucket(shard, shards) : first_bucket(shard + 1, shards)]) + BUCKETS // shards
         for shard in range(shards)
     }
-    found = dict(_dealt(of_shard, list(of_shard), 0, _KEY_GROUPS, max(shards // SHARDS_A_WORKER, 1)))
+    found = dict(_apportioned(of_shard, list(of_shard), 0, _KEY_GROUPS, max(shards // SHARDS_A_WORKER, 1)))
     return tuple(found[shard] for shard in range(shards))
 
 
-def _dealt(
+def _apportioned(
     loads: dict[int, int], shards: list[int], low: int, high: int, workers: int
 ) -> Iterator[tuple[int, tuple[int, int]]]:
     """Each of some shards with its range, out of a range that so many workers share: they get equally much, nearly."""
@@ -62,7 +62,7 @@ def _dealt(
         totals[least] += loads[shard]
     borders = [*(low - (low - high) * part // ways for part in range(ways)), high]
     for part, mine in enumerate(parts):
-        yield from _dealt(loads, mine, borders[part], borders[part + 1], max(workers // ways, 1))
+        yield from _apportioned(loads, mine, borders[part], borders[part + 1], max(workers // ways, 1))
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.json_values import plain_value
 from tandem.schemas.rules.automaton import Codes, Verdict
-from tandem.schemas.rules.baselines import usual_of
+from tandem.schemas.rules.baselines import baseline_of
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.judging import floats_of, judged
 from tandem.schemas.rules.result_columns import narrowed, result_columns
@@ -282,7 +282,7 @@ def _baselines(
         enough = np.append(there, False)[rows]
         for name in wanted:
             values[name][:, period] = np.where(enough, np.append(floats_of(before.columns[name]), np.nan)[rows], np.nan)
-    made = {name: usual_of(rule.rule.baseline, values[name]) for name in wanted}
+    made = {name: baseline_of(rule.rule.baseline, values[name]) for name in wanted}
     return {
         column.column: pa.array(made[column.measure].part(column.part), from_pandas=True)
         for column in rule.reported_baselines

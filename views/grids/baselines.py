@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tandem.schemas.rules.automaton import Codes, Verdict
-from tandem.schemas.rules.baselines import Usual, usual_of
+from tandem.schemas.rules.baselines import BaselineValues, baseline_of
 from tandem.schemas.rules.compiled import BaselineColumn, CompiledRule
 from tandem.schemas.rules.judging import floats_of, judged
 from tandem.schemas.rules.models import Baseline
@@ -15,7 +15,7 @@ from tandem.schemas.rules.seasons import reference_starts
 from tandem.schemas.time.windows import AnyWindow
 from tandem.views.grids.results import Grid
 
-__all__ = ["GridUsuals", "References"]
+__all__ = ["GridBaselines", "References"]
 
 
 class References:
@@ -37,7 +37,7 @@ class References:
         return self._known[key]
 
 
-class GridUsuals:
+class GridBaselines:
     """The baselines of a grid; rules that say the same of them share them.
 
     `batch`: of what the windows before are, where that isn't the judged grid itself: of the same keys and windows.
@@ -45,14 +45,14 @@ class GridUsuals:
 
     def __init__(self, grid: Grid, references: References, batch: Grid | None = None) -> None:
         self._grid, self._references, self._batch = grid, references, batch or grid
-        self._usual: dict[tuple[str, str, int], Usual] = {}
+        self._usual: dict[tuple[str, str, int], BaselineValues] = {}
         self._columns: dict[tuple[str, str, int, str], pa.Array] = {}
 
     def verdicts(self, rule: CompiledRule) -> Codes:
         """One for each key (rows) and window (columns)."""
         return self._judged(rule, self._grid)
 
-    def usual(self, rule: CompiledRule, measure: str) -> Usual:
+    def usual(self, rule: CompiledRule, measure: str) -> BaselineValues:
         """What is usual of one result, in the shape of the grid."""
         baseline, least = rule.rule.baseline, rule.rule.min_events
         place = (_said(rule), measure, least)
@@ -63,7 +63,7 @@ class GridUsuals:
                 there &= self._judged(rule.first_pass, self._batch) != Verdict.ACTIVE
             values = np.where(there, values, np.nan)
             padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
-            self._usual[place] = usual_of(baseline, padded[:, self._references.of(baseline)])
+            self._usual[place] = baseline_of(baseline, padded[:, self._references.of(baseline)])
         return self._usual[place]
 
     def _judged(self, rule: CompiledRule, grid: Grid) -> Codes:

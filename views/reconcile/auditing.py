@@ -116,7 +116,7 @@ def _known(connection: sa.Connection, scope: Scope, run: int) -> dict[Place, _Kn
     known: dict[Place, _Known] = {}
     for row in connection.execute(query):
         causes = Causes(row.late, row.arrived, row.left, row.missing, row.extra, row.logic)
-        if causes.lawful:
+        if causes.explained:
             digests = (from_bytes(row.live_digest), from_bytes(row.batch_digest))
             known[row.tile, row.generation] = (*digests, causes)
     return known

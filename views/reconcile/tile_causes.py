@@ -48,8 +48,8 @@ class Causes:
     """Keys with other values although the same events were counted."""
 
     @property
-    def lawful(self) -> bool:
-        """Whether all of it is as it must be."""
+    def explained(self) -> bool:
+        """Whether late events and duplicates account for every difference."""
         return not (self.missing or self.extra or self.logic)
 
     @property

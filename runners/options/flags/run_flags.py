@@ -6,7 +6,7 @@ from typing import Final
 
 from tandem.runners.options.flags.flag import Flag, Group
 from tandem.runners.options.max_bad import max_bad
-from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, truth
+from tandem.runners.options.values import DURATION, WHOLE, duration, layer_threshold, shard_count, true_or_false
 from tandem.schemas.telemetry.logs import FORMATS, VARIABLE, log_format
 from tandem.schemas.telemetry.traces import ENDPOINT
 
@@ -271,7 +271,7 @@ RUN_FLAGS: Final[tuple[Flag, ...]] = (
         Group.LAUNCH,
         "of Dataflow: say what would be sent, and send nothing",
         metavar="true|false",
-        read=truth,
+        read=true_or_false,
         default="false",
         bare="true",
         of_beam=True,

@@ -99,6 +99,6 @@ def _messages(service: Service, asking: Asking, asked: MessageParameters) -> Rep
 
 
 def _changes(asking: Asking, asked: ChangeParameters) -> Reply:
-    asking.whole()
+    asking.unrestricted()
     question, _ = _of_a_span(asking, asked)
     return json_reply(changes_data(asking.store.views, question, asked.before, asked.after))

@@ -162,7 +162,7 @@ async def roll_back(
     about = {"definition": name, "publication": asked.publication, "note": asked.note}
 
     def work(asking: Asking) -> Reply:
-        asking.whole()
+        asking.unrestricted()
         done = asking.store.views.publishing.roll_back(name, asked.publication, note=asked.note)
         return json_reply(publication_data(done, done.ordinal), done.ordinal)
 
@@ -170,7 +170,7 @@ async def roll_back(
 
 
 def _status(service: Service, asking: Asking) -> Reply:
-    asking.whole()
+    asking.unrestricted()
     report = status_report(asking.store.views, asking.name)
     journal = existing_state(service.settings.journal)
     health = judged(report, journal, asking.now, service.settings.max_age)
@@ -183,7 +183,7 @@ def _status(service: Service, asking: Asking) -> Reply:
 
 
 def _publications(asking: Asking) -> Reply:
-    asking.whole()
+    asking.unrestricted()
     views = asking.store.views
     served = views.publishing.served(asking.name)
     current = served.ordinal if served is not None else 0
@@ -193,7 +193,7 @@ def _publications(asking: Asking) -> Reply:
 
 
 def _target(asking: Asking) -> Target:
-    asking.whole()
+    asking.unrestricted()
     return target_of(asking.name, asking.store.views)
 
 
@@ -217,18 +217,18 @@ def _letter(service: Service, asking: Asking, letter: str) -> Reply:
 
 
 def _drift(asking: Asking) -> Reply:
-    asking.whole()
+    asking.unrestricted()
     points = drift_points(asking.store.views, asking.name)
     return json_reply({"points": [point_data(point) for point in points[-asking.limits.rows :]], "total": len(points)})
 
 
 def _receipts(asking: Asking) -> Reply:
-    asking.whole()
+    asking.unrestricted()
     return json_reply({"receipts": [receipt_data(r) for r in reconciliation_values(asking.store.views, asking.name)]})
 
 
 def _receipt(asking: Asking, number: int) -> Reply:
-    compiled, views = asking.whole(), asking.store.views
+    compiled, views = asking.unrestricted(), asking.store.views
     found = reconciliation_values(views, asking.name, number) if number < 2**62 else []
     if not found:
         raise Problem("not-found", f"{asking.name} has no receipt {number}")

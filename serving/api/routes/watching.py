@@ -50,7 +50,7 @@ async def series_events(
 @router.get("/metrics", summary="Metrics", responses=_PAGE)
 async def metrics(service: TheService, principal: Viewer) -> Response:
     """OpenMetrics of the installation and of this server, for those from whom nothing is hidden."""
-    if not principal.whole:
+    if not principal.unrestricted:
         raise Problem("not-allowed", "metrics are about all definitions and keys, and the API key shows some only")
     body = await service.readers.run(_metrics, service, principal)
     return Response(body, headers={"content-type": OPENMETRICS, "cache-control": "no-store"})

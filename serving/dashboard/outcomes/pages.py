@@ -24,7 +24,7 @@ R = TypeVar("R")
 @router.get("/alerts")
 async def alerts(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
     """What fires and fired, what is silenced, and how well rules do."""
-    work = _forgiving(alerts_view, request.query_params)
+    work = _page_or_problem(alerts_view, request.query_params)
     (view, problem), names = await of_definition(service, principal, name, work)
     return page(request, "alerts.html", names, view=view, problem=problem, name=name, here=name, tab="Alerts")
 
@@ -39,12 +39,12 @@ async def alert(request: Request, name: str, alert: str, service: TheService, pr
 @router.get("/results")
 async def results(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
     """What was sent last of each window and key, and what waits."""
-    work = _forgiving(result_view, request.query_params)
+    work = _page_or_problem(result_view, request.query_params)
     (view, problem), names = await of_definition(service, principal, name, work)
     return page(request, "results.html", names, view=view, problem=problem, name=name, here=name, tab="Results")
 
 
-def _forgiving(
+def _page_or_problem(
     view: Callable[[Asking, Mapping[str, str]], R], given: Mapping[str, str]
 ) -> Callable[[Asking], tuple[R, str]]:
     """The page for what is asked, or that for nothing with what is wrong with it."""

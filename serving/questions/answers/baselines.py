@@ -15,7 +15,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.suggestions import suggestion
 from tandem.schemas.errors import UserError
 from tandem.schemas.rules.automaton import Codes
-from tandem.schemas.rules.baselines import Usual
+from tandem.schemas.rules.baselines import BaselineValues
 from tandem.schemas.rules.compiled import CompiledRule
 from tandem.schemas.rules.judging import floats_of
 from tandem.schemas.rules.seasons import look_back
@@ -23,8 +23,8 @@ from tandem.views.answers.merging import decode_states
 from tandem.views.answers.reading.rows import TileRow, tile_rows
 from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.listing import alerts
+from tandem.views.grids.baselines import GridBaselines, References
 from tandem.views.grids.results import Grid, Rows, grid_of, grid_windows
-from tandem.views.grids.usuals import GridUsuals, References
 from tandem.views.store import ViewStore
 
 __all__ = ["AlertSpan", "BaselineSeries", "baseline_series", "measure_of"]
@@ -58,7 +58,7 @@ class BaselineSeries:
     events: Integers
     values: npt.NDArray[np.float64]
     """By batch and live."""
-    usual: Usual
+    usual: BaselineValues
     """By batch alone."""
     verdicts: Codes
     alerts: tuple[AlertSpan, ...]
@@ -97,7 +97,7 @@ def baseline_series(
     wanted = [*rule.results, *(field for name, field in fields.items() if name not in {f.name for f in rule.results})]
     judged = _grid(compiled, rows, windows, rule, wanted)
     batch = _grid(compiled, [row for row in rows if not row.generation], windows, rule, wanted)
-    usuals = GridUsuals(judged, References(rule.rule.window, windows), batch)
+    usuals = GridBaselines(judged, References(rule.rule.window, windows), batch)
     edges = np.array(windows, np.int64).reshape(len(windows), 2).T
     shown = (edges[0] >= begin) & (edges[1] <= end)
     events = judged.events[0]
@@ -153,6 +153,6 @@ def _grid(
     return grid_of(compiled, Rows(block, (KEY,), first), windows, rule.rule.window, wanted, (0, 1))
 
 
-def _shown(usual: Usual, shown: npt.NDArray[np.bool_]) -> Usual:
+def _shown(usual: BaselineValues, shown: npt.NDArray[np.bool_]) -> BaselineValues:
     parts = {name: getattr(usual, name)[0, shown] for name in ("middle", "spread", "low", "high", "periods")}
     return replace(usual, **parts)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tandem.serving.questions.exports.rows import Export
     from tandem.views.answers.all_steps import AnswerRow
 
-__all__ = ["BINARY", "FORMS", "arrow_batch", "arrow_schema", "defused", "write_rows"]
+__all__ = ["BINARY", "FORMS", "arrow_batch", "arrow_schema", "without_formula", "write_rows"]
 
 Rows = Iterable[list["AnswerRow"]]
 
@@ -62,7 +62,7 @@ def _jsonl(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
 
 
 def _csv(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
-    shown: Callable[[Any], Any] = _as_it_is if raw else defused
+    shown: Callable[[Any], Any] = _as_it_is if raw else without_formula
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer, count, zone = csv.writer(text), 0, export.zone
     writer.writerow([*export.compiled.definition.key, "start", "end", "events", "batch_events", *export.results])
@@ -90,7 +90,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def defused(value: Any) -> Any:
+def without_formula(value: Any) -> Any:
     """A text that a spreadsheet would compute gets an apostrophe before it, which says that it is a text.
 
     So does a part of it that would be a cell of its own where semicolons separate cells.

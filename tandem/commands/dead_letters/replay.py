@@ -94,10 +94,10 @@ def _choose(found: Sequence[Found], again: bool) -> tuple[list[Letter], int, lis
 
 
 def _try(compiled: CompiledDefinition, letters: Sequence[Letter]) -> list[Verdict]:
-    from tandem.pipelines.bounded.replay_files import trial
+    from tandem.pipelines.bounded.replay_files import dry_run
 
     with tempfile.TemporaryDirectory(prefix="tandem-replay-") as folder:
-        return trial(compiled, letters, time.time_ns() // 1000, Path(folder))
+        return dry_run(compiled, letters, time.time_ns() // 1000, Path(folder))
 
 
 def _replay(

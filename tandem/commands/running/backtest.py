@@ -61,7 +61,7 @@ def backtest(
     from tandem.schemas.definition.compiled import compile_definition
     from tandem.serving.questions.selection.instants import parse_time
 
-    told = _Wanted(as_json, output)
+    report = _Report(as_json, output)
     compiled = compile_definition(definition_at(definition))
     chosen = chosen_rules(_rules_of(compiled, rules), rule or [])
     chosen = with_settings(compiled, chosen, [parse_setting(each) for each in settings or []])
@@ -72,26 +72,26 @@ def backtest(
     until = ended or (history.amount.last or 0) + 1
     say(amount_text(history.amount, until), err=as_json)
     if as_known:
-        _as_known(compiled, chosen, files, store, history, ended, told)
+        _as_known(compiled, chosen, files, store, history, ended, report)
         return
     if varied is None:
-        _tell_judged(judge(compiled, history, chosen, until), known, compiled.definition.key, told)
+        _put_judged(judge(compiled, history, chosen, until), known, compiled.definition.key, report)
         return
     steps = swept(compiled, history, chosen, varied, until, known)
-    _tell_swept(varied[0], steps, told)
+    _put_swept(varied[0], steps, report)
     if plot is not None:
         _draw(varied[0], steps, plot)
         say(f"drawn into {plot}", err=as_json)
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """How what was found is told."""
+class _Report:
+    """Where what was found goes: to the terminal as tables or JSON, and to a file or URL."""
 
     as_json: bool
     output: str | None
 
-    def tell(self, data: Any, printed: Callable[[], None]) -> None:
+    def put(self, data: Any, printed: Callable[[], None]) -> None:
         """Print it, and write it where that is wanted. Raises UserError, PlaceError."""
         if self.as_json:
             print_json(data)
@@ -141,16 +141,16 @@ def _labels_of(file: str | None, compiled: CompiledDefinition) -> list[Label]:
         return read_labels(path, compiled)
 
 
-def _tell_judged(found: Sequence[Judged], known: Sequence[Label], key: Sequence[str], told: _Wanted) -> None:
+def _put_judged(found: Sequence[Judged], known: Sequence[Label], key: Sequence[str], report: _Report) -> None:
     from tandem.output import backtest_tables as tables
 
-    told.tell(tables.judged_data(found, known, key), lambda: tables.print_judged(console(), found, known))
+    report.put(tables.judged_data(found, known, key), lambda: tables.print_judged(console(), found, known))
 
 
-def _tell_swept(name: str, steps: Sequence[Swept], told: _Wanted) -> None:
+def _put_swept(name: str, steps: Sequence[Swept], report: _Report) -> None:
     from tandem.output import backtest_tables as tables
 
-    told.tell(tables.swept_data(name, steps), lambda: tables.print_swept(console(), name, steps))
+    report.put(tables.swept_data(name, steps), lambda: tables.print_swept(console(), name, steps))
 
 
 def _draw(name: str, steps: Sequence[Swept], plot: str) -> None:
@@ -162,7 +162,7 @@ def _draw(name: str, steps: Sequence[Swept], plot: str) -> None:
 
 def _as_known(
     compiled: CompiledDefinition, rules: Sequence[CompiledRule], places: list[str], store: str | None,
-    history: History, until: int | None, told: _Wanted,
+    history: History, until: int | None, report: _Report,
 ) -> None:  # fmt: skip
     from tandem.output import known_tables as tables
     from tandem.pipelines.backtest.as_known import as_known, boundaries_of, lateness_of
@@ -181,12 +181,12 @@ def _as_known(
         compiled, rules, journal, served or (lambda cut: cut.generation - 1), until,
         lambda: files_decoded(compiled, files, now) if files else (),
     )  # fmt: skip
-    say(tables.known_text([each.known for each in found], served=served is not None), err=told.as_json)
+    say(tables.known_text([each.known for each in found], served=served is not None), err=report.as_json)
     compared = [
         lateness_of(then, judge(compiled, history, [then.rule], each.until)[0])
         for each in found
         for then in each.judged
     ]
-    told.tell(
+    report.put(
         tables.known_data(found, compared, compiled.definition.key), lambda: tables.print_known(console(), compared)
     )

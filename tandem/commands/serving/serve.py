@@ -77,10 +77,10 @@ def serve(
     )
     _check_issuer(oidc_issuer, auth)
     tokens = oidc_tokens(oidc_issuer, oidc_audience, oidc_keys) if oidc_issuer is not None else None
-    run(application(settings, _now, tokens), settings, _tell)
+    run(application(settings, _now, tokens), settings, _announce)
 
 
-def _tell(address: str) -> None:
+def _announce(address: str) -> None:
     """On standard output whatever the logs are: who started it waits for the address."""
     say(f"serving at {address}")
     logged("serving", address=address)

@@ -37,7 +37,7 @@ _STYLE: Final = (
 
 def drift_page(name: str, points: Sequence[DriftPoint]) -> str:
     """A whole page; rows are those points in which live and batch differ."""
-    different = [p for p in points if p.absolute or p.causes.cross_duplicates or not p.causes.lawful]
+    different = [p for p in points if p.absolute or p.causes.cross_duplicates or not p.causes.explained]
     legend = " ".join(f'<span style="color:{colour}">&#9632;</span> {cause}' for cause, colour in _COLOURS.items())
     columns = ("tile", "generation", "live", "batch", "absolute", "relative", *CAUSES, "agreed_after")
     head = "".join(f"<th>{column.replace('_', ' ')}</th>" for column in columns)

@@ -127,7 +127,7 @@ def print_drift(to: Console, points: Sequence[DriftPoint]) -> None:
     columns = [Column("tile", keep=True)]
     columns += [Column(name, right=True, keep=True) for name in ("generation", "live", "batch", "difference")]
     columns += [Column(name, right=True) for name in ("relative", *CAUSES, "agreed after")]
-    different = [p for p in points if p.absolute or p.causes.cross_duplicates or not p.causes.lawful]
+    different = [p for p in points if p.absolute or p.causes.cross_duplicates or not p.causes.explained]
     shown = different[-_MOST:]
     if shown:
         print_table(to, columns, map(_drift_row, shown))

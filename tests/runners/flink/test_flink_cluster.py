@@ -13,7 +13,7 @@ import pytest
 from on_engines.flink_fixtures import flink_jars
 
 from tandem.runners.flink.cluster import Cluster
-from tandem.runners.flink.processes import leftovers
+from tandem.runners.flink.processes import processes_of
 from tandem.schemas.errors import LaunchError
 
 __all__ = ["flink_jars"]
@@ -76,6 +76,6 @@ def test_a_cluster_from_start_to_stop(home: Path) -> None:
 
     stopped = tandem(home, "stop")
     assert stopped.stdout == f"stopped {', '.join(PARTS)}\n", stopped.stderr
-    assert not list(leftovers(f"{home}/"))
+    assert not list(processes_of(f"{home}/"))
     assert not (home / "tmp").exists()
     assert tandem(home, "stop").returncode == 2

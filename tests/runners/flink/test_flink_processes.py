@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.runners.flink.processes import MARK, Started, end, leftovers, send, spawn, started_at
+from tandem.runners.flink.processes import MARK, Started, end, processes_of, send, spawn, started_at
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -66,8 +66,8 @@ def test_what_belongs_to_a_cluster_is_found_by_its_mark(tmp_path: Path) -> None:
     mine = spawn(SLEEP, tmp_path / "log", {**os.environ, MARK: f"{tmp_path}/pool"})
     other = spawn(SLEEP, tmp_path / "log", {**os.environ, MARK: f"{tmp_path}-other/pool"})
     try:
-        assert eventually(lambda: mine in leftovers(f"{tmp_path}/"))
-        assert other not in leftovers(f"{tmp_path}/")
+        assert eventually(lambda: mine in processes_of(f"{tmp_path}/"))
+        assert other not in processes_of(f"{tmp_path}/")
     finally:
         end([mine, other], grace=1)
-    assert mine not in leftovers(f"{tmp_path}/")
+    assert mine not in processes_of(f"{tmp_path}/")

@@ -35,7 +35,7 @@ class Pool(WorkerPool):
     def later(self, seconds: int) -> int:
         """How many processes there have been after so many looks, one a second."""
         for _ in range(seconds):
-            self.look_after()
+            self.supervise()
             self.now += 1
         return len(self.spawned)
 

@@ -15,7 +15,7 @@ EIGHT, SIX = "waits for slots: it needs 8", "waits for slots: it needs 6"
 
 
 @dataclass
-class Witness:
+class JobObserver:
     """What it sees at each look."""
 
     standings: list[Standing]
@@ -29,7 +29,7 @@ class Witness:
 
 
 def told(capsys: pytest.CaptureFixture[str], standings: list[Standing], *lines: str) -> tuple[list[str], str | None]:
-    news = JobNews("tandem-1", PipelineOptions([]), Witness(list(standings), list(lines)))
+    news = JobNews("tandem-1", PipelineOptions([]), JobObserver(list(standings), list(lines)))
     for _ in standings:
         news.look()
     return [line.removeprefix("job tandem-1 ") for line in capsys.readouterr().err.splitlines()], news.waiting

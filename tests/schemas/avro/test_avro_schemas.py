@@ -7,7 +7,7 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from tandem.schemas.avro.types import MAX_DEPTH, MAX_FIELDS, arrow_schema, parse, usable_fields, vet
+from tandem.schemas.avro.types import MAX_DEPTH, MAX_FIELDS, arrow_schema, check_schema, parse, usable_fields
 from tandem.schemas.errors import SchemaError
 
 
@@ -120,7 +120,7 @@ EMPTY = record(name="E")
 )
 def test_refused(schema: dict[str, Any], message: str | None) -> None:
     with pytest.raises(SchemaError) as error:
-        vet(schema)
+        check_schema(schema)
     if message is None:
         assert "nested more than 32 levels deep" in str(error.value)
     else:
@@ -133,12 +133,12 @@ def test_records_that_double_their_fields_by_name_are_counted_at_each_use() -> N
         field(f"f{i}", record(field("l", f"T{i - 1}"), field("r", f"T{i - 1}"), name=f"T{i}")) for i in range(1, 25)
     ]
     with pytest.raises(SchemaError, match="more than 1,000 fields"):
-        vet(record(*kinds))
+        check_schema(record(*kinds))
 
 
 def test_what_only_fastavro_knows_is_refused_too() -> None:
     with pytest.raises(SchemaError, match="not an Avro schema"):
-        vet(record(field("e", {"type": "enum", "name": "E", "symbols": ["A", "A B"]})))
+        check_schema(record(field("e", {"type": "enum", "name": "E", "symbols": ["A", "A B"]})))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ EVERYTHING = record(
 
 
 def test_arrow_types_of_usable_fields() -> None:
-    vet(EVERYTHING)
+    check_schema(EVERYTHING)
     assert arrow_schema(EVERYTHING) == pa.schema(
         [
             pa.field("boolean", pa.bool_(), nullable=False),
@@ -219,7 +219,7 @@ def test_arrow_types_of_usable_fields() -> None:
 
 def test_vetting_leaves_the_schema_as_it_is_and_fastavro_can_parse_it() -> None:
     before = json.dumps(EVERYTHING)
-    vet(EVERYTHING)
+    check_schema(EVERYTHING)
     usable_fields(EVERYTHING)
     assert json.dumps(EVERYTHING) == before
     fastavro.parse_schema(json.loads(before))

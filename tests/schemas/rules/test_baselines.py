@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tandem.schemas.rules.baselines import Usual, usual_of
+from tandem.schemas.rules.baselines import BaselineValues, baseline_of
 from tandem.schemas.rules.models import Baseline
 
 NAN = float("nan")
@@ -15,7 +15,7 @@ NAN = float("nan")
 
 def usual(baseline: dict[str, Any], values: list[float]) -> tuple[float, ...]:
     """(middle, spread, low, high, periods)."""
-    made: Usual = usual_of(Baseline.model_validate(baseline), np.array([values]))
+    made: BaselineValues = baseline_of(Baseline.model_validate(baseline), np.array([values]))
     return tuple(float(each[0]) for each in (made.middle, made.spread, made.low, made.high, made.periods))
 
 
@@ -46,13 +46,13 @@ def test_as_numpy_has_them() -> None:
     random = np.random.default_rng(3)
     values = random.normal(100, 20, (500, 8))
     values[random.random(values.shape) < 0.3] = NAN
-    made = usual_of(Baseline(periods=8, min_periods=1, statistic="quantiles", at=(0.1, 0.8)), values)
+    made = baseline_of(Baseline(periods=8, min_periods=1, statistic="quantiles", at=(0.1, 0.8)), values)
     with np.errstate(all="ignore"):
         there = ~np.isnan(values).all(axis=1)
         expected = [np.nanquantile(values[there], q, axis=1) for q in (0.1, 0.5, 0.8)]
         deviation = np.nanstd(values, axis=1, ddof=1)
     for found, wanted in zip((made.low, made.middle, made.high), expected, strict=True):
         np.testing.assert_allclose(found[there], wanted)
-    mean = usual_of(Baseline(periods=8, min_periods=2, statistic="mean"), values)
+    mean = baseline_of(Baseline(periods=8, min_periods=2, statistic="mean"), values)
     several = np.count_nonzero(~np.isnan(values), axis=1) > 1
     np.testing.assert_allclose(mean.spread[several], deviation[several])

@@ -64,7 +64,7 @@ def repaired(world: World, name: str, now: int) -> int | None:
     """Reconcile and repair as the batch run `name`; how many states were repaired, None if that was refused."""
     result = reconciled(world)
     assert not any(judged.batch_logic or judged.live_logic for judged in result.judged.values()), result.judged
-    unlawful = {place: cause for place, cause in result.causes.items() if not cause.lawful}
+    unlawful = {place: cause for place, cause in result.causes.items() if not cause.explained}
     repairs = [judged.repair for judged in result.judged.values() if judged.repair is not None]
     assert repairs or not unlawful, unlawful
     try:

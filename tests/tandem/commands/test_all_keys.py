@@ -17,7 +17,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from tandem.app import app
-from tandem.serving.questions.exports.forms import defused
+from tandem.serving.questions.exports.forms import without_formula
 from tandem.views.answers.all_keys import states_of_all_keys
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.answers.point import answer
@@ -223,13 +223,13 @@ def test_a_span_and_a_key_of_an_export(many: Any) -> None:
 
 
 def test_csv_is_no_formula(many: Any) -> None:
-    defused = list(csv.DictReader(io.StringIO(many.run("export", "orders", "--format", "csv").stdout)))
+    without_formula = list(csv.DictReader(io.StringIO(many.run("export", "orders", "--format", "csv").stdout)))
     raw = list(csv.DictReader(io.StringIO(many.run("export", "orders", "--format", "csv", "--raw").stdout)))
     assert {row["shop"] for row in raw} == set(SHOPS)
-    assert {row["shop"] for row in defused} == {"'=elm", "'-5", *(s for s in SHOPS if s[:1] not in ("=", "-"))}
-    numbers = [float(row["above"]) for row in defused if row["above"]]
+    assert {row["shop"] for row in without_formula} == {"'=elm", "'-5", *(s for s in SHOPS if s[:1] not in ("=", "-"))}
+    numbers = [float(row["above"]) for row in without_formula if row["above"]]
     assert min(numbers) < 0, "numbers stay numbers"
-    for one, other in zip(defused, raw, strict=True):
+    for one, other in zip(without_formula, raw, strict=True):
         assert {n: v for n, v in one.items() if n != "shop"} == {n: v for n, v in other.items() if n != "shop"}
 
 
@@ -248,7 +248,7 @@ def test_csv_is_no_formula(many: Any) -> None:
 )
 def test_a_text_is_no_formula_wherever_rows_are_cut(text: object, shown: object) -> None:
     """Spreadsheets of many countries cut at semicolons, also in what commas and quotes enclose."""
-    assert defused(text) == shown
+    assert without_formula(text) == shown
 
 
 def test_a_sum_beyond_64_bits_is_told(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def check_lawful(world: World) -> Iterator[Reconciled]:
         for tile, judgement in result.judged.items():
             assert judgement.repair is None, (tile, result.found.suspects[tile], judgement)
             assert (judgement.batch_logic, judgement.live_logic) == ((), ()), (tile, judgement)
-        unlawful = {place: cause for place, cause in result.causes.items() if not cause.lawful}
+        unlawful = {place: cause for place, cause in result.causes.items() if not cause.explained}
         assert unlawful == {}
         yield result
 

@@ -141,7 +141,7 @@ def _joined(work: _Work, plan: _Plan, plan_anew: Callable[[], _Plan]) -> Compact
             return plan.left(done)
         except ListChangedError:
             plan = plan_anew()
-    raise work.overtaken()
+    raise work.conflict()
 
 
 def _rolled_up(work: _Work, definition: int, done: Compacted) -> Compacted:
@@ -152,7 +152,7 @@ def _rolled_up(work: _Work, definition: int, done: Compacted) -> Compacted:
         with suppress(ListChangedError):
             made = roll_up(plan, work.name, work.place, work.clock)
             return replace(done, rollups=made.units, rollup_rows=made.rows, rollup_size=made.size)
-    raise work.overtaken()
+    raise work.conflict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,8 @@ class _Work:
     clock: Clock
     name: str
 
-    def overtaken(self) -> StoreError:
-        """The error of whoever finds the list changed again and again."""
+    def conflict(self) -> StoreError:
+        """The error where the list has changed at each attempt."""
         name = self.compiled.definition.name
         return StoreError(f"{name}: the list of files of batch states is being changed by others: try again")
 

@@ -30,7 +30,7 @@ async def backtested(
     about = {"definition": name, **asked.model_dump(exclude_defaults=True)}
 
     def definition(asking: Asking) -> str:
-        compiled = asking.whole()
+        compiled = asking.unrestricted()
         if not compiled.definition.rules:
             raise Problem("bad-question", f"{name} has no rules: its definition declares none")
         return asking.store.views.definitions.text(compiled.version)

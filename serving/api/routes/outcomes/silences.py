@@ -41,7 +41,7 @@ async def silenced(
         until = silence_until(asking.compiled, asked.rule, asked.last, asking.now)
         key = asked_key(asking, asked.key)
         if key is None:
-            asking.whole()
+            asking.unrestricted()
         made = handling.silence(
             asking.store.views, name, asking.now, until,
             rule=asked.rule or "", key=key or "", by=principal.id, note=asked.note,
