@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.live_runs.live_watching import PROBE_PAGE, Prober, children, percentiles, received, settled, usage
+from benchmarks.live_runs.live_watching import Prober, children, received, settled, usage
+from benchmarks.live_runs.probes import PROBE_PAGE, percentiles
 from benchmarks.live_runs.scene import Scene, scene, wait_until
 from benchmarks.measuring.results import Row, record
 from tandem.views.answers.all_steps import all_answers
@@ -56,7 +57,7 @@ def measure(scene: Scene, rate: float, seconds: float, warm_up: float = 10.0) ->
     assert live.wait(300) == 0, scene.said()
     scene.tandem("backfill", "--definition", str(scene.definition))
     check(scene, "after batch")
-    fresh = [value for at, value in prober.freshness if at >= warm_up]
+    fresh = [value for at, value in prober.seconds if at >= warm_up]
     figures: dict[str, Any] = {f"freshness_{name}_s": value for name, value in percentiles(fresh).items()}
     figures |= {
         "events": everything,

@@ -26,7 +26,7 @@
     |-- SpillError               what a backfill wrote for itself isn't as it was written
     |-- TooManyBadError          too much of what a backfill read is bad: nothing is published
     |-- DeliveryError            an output takes no results now: they wait
-    |-- OvertakenError           another attempt wrote more while this one caught up: to be tried again
+    |-- StaleAttemptError        another attempt wrote more while this one caught up: to be tried again
     `-- ParityError              two computations of the same answer differ
 """
 
@@ -46,7 +46,6 @@ __all__ = [
     "LaunchError",
     "MissingFilesError",
     "NoStoreError",
-    "OvertakenError",
     "ParityError",
     "PlaceError",
     "PublishRefusedError",
@@ -55,6 +54,7 @@ __all__ = [
     "SegmentError",
     "SourceFileError",
     "SpillError",
+    "StaleAttemptError",
     "StoreAddressError",
     "StoreError",
     "TandemError",
@@ -211,7 +211,7 @@ class DeliveryError(TandemError):
         """Seconds that the receiver asks to be left alone for."""
 
 
-class OvertakenError(TandemError):
+class StaleAttemptError(TandemError):
     """Another attempt of the same run wrote more while this one caught up; trying the bundle again sees that."""
 
 

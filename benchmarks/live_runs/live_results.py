@@ -16,17 +16,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
-from google.pubsub_v1.types import AcknowledgeRequest, PublishRequest, PullRequest, PullResponse
+from google.pubsub_v1.types import AcknowledgeRequest, PullRequest, PullResponse
 
 from benchmarks.live import check
-from benchmarks.live_runs.live_watching import PROBE_PAGE, percentiles, probe, received, settled
+from benchmarks.live_runs.live_watching import received, settled
+from benchmarks.live_runs.probes import PROBE_PAGE, Probes, method_of, percentiles
 from benchmarks.live_runs.scene import Scene, wait_until
 from benchmarks.measuring.results import Row, record
 from tandem.schemas.time.instants import instant_of
@@ -35,8 +35,6 @@ __all__ = ["Receiver", "ResultScene", "main", "measure"]
 
 _TOPIC: Final = "projects/benchmark/topics/results"
 _SUBSCRIPTION: Final = "projects/benchmark/subscriptions/results"
-_EVERY: Final = 0.1
-_MINUTE: Final = 60_000_000
 _RESULTS: Final = """
 results:
   per_minute: {{window: 1m, trigger: {{early: {early}}}, to: {{pubsub: {topic}}}}}
@@ -58,57 +56,22 @@ class ResultScene(Scene):
         self.tandem("pubsub", "create-subscription", _SUBSCRIPTION, "--topic", _TOPIC)
 
 
-@dataclass
-class Receiver:
-    """Publishes probes, and receives all results: seconds until each probe was in one."""
+class Receiver(Probes):
+    """Receives all results; a probe is there once a revision of its minute counts it."""
 
-    scene: Scene
-    seconds: list[tuple[float, float]] = field(default_factory=list)
-    """(when it was published, seconds since this began; seconds until a result had it)."""
-    results: int = 0
-    sent: int = 0
-
-    def __post_init__(self) -> None:
-        self._stop, self._end = threading.Event(), threading.Event()
-        self._waiting: dict[int, deque[float]] = {}
-        self._known: dict[int, int] = {}
-        self._lock, self._begun = threading.Lock(), time.monotonic()
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._publish, self._receive)]
-
-    def start(self) -> None:
-        """Begin."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop_publishing(self) -> None:
-        """Publish no more; results are received until `end`."""
-        self._stop.set()
-        self._threads[0].join()
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene.address, scene.topic)
+        self.results = 0
+        self._end = threading.Event()
 
     def end(self) -> None:
         """Receive no more."""
         self._end.set()
         self._threads[1].join()
 
-    @property
-    def waiting(self) -> int:
-        """Probes that no result has yet."""
-        with self._lock:
-            return sum(map(len, self._waiting.values()))
-
-    def _publish(self) -> None:
-        call = self._method("Publisher/Publish", PublishRequest)
-        while not self._stop.wait(_EVERY):
-            now = time.time_ns() // 1_000
-            payload = probe("json", self.sent, now)
-            with self._lock:
-                self._waiting.setdefault(now // _MINUTE * _MINUTE, deque()).append(time.monotonic())
-            call(PublishRequest.pb()(topic=self.scene.topic, messages=[{"data": payload}]))
-            self.sent += 1
-
-    def _receive(self) -> None:
-        pull = self._method("Subscriber/Pull", PullRequest, PullResponse)
-        acknowledge = self._method("Subscriber/Acknowledge", AcknowledgeRequest)
+    def _look(self) -> None:
+        pull = method_of(self._address, "Subscriber/Pull", PullRequest, PullResponse)
+        acknowledge = method_of(self._address, "Subscriber/Acknowledge", AcknowledgeRequest)
         request = PullRequest.pb()(subscription=_SUBSCRIPTION, max_messages=1_000)
         mine = f'"{PROBE_PAGE}"'.encode()
         while not self._end.is_set():
@@ -122,28 +85,11 @@ class Receiver:
             self.results += len(found)
             for each in found:
                 if mine in each.message.data:
-                    self._note(json.loads(each.message.data), now)
+                    result = json.loads(each.message.data)
+                    if result["result"] == "per_minute":
+                        self._note(instant_of(result["start"]), result["events"], now)
             ids = [each.ack_id for each in found]
             acknowledge(AcknowledgeRequest.pb()(subscription=_SUBSCRIPTION, ack_ids=ids))
-
-    def _note(self, result: dict[str, Any], now: float) -> None:
-        if result["result"] != "per_minute":
-            return
-        start = instant_of(result["start"])
-        with self._lock:
-            waiting = self._waiting.get(start, deque())
-            for _ in range(min(result["events"] - self._known.get(start, 0), len(waiting))):
-                published = waiting.popleft()
-                self.seconds.append((published - self._begun, now - published))
-            self._known[start] = max(result["events"], self._known.get(start, 0))
-
-    def _method(self, name: str, request: Any, response: Any = None) -> Any:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-        read = response.pb().FromString if response is not None else None
-        channel = grpc.insecure_channel(self.scene.address, options=options)
-        return channel.unary_unary(
-            f"/google.pubsub.v1.{name}", request_serializer=request.pb().SerializeToString, response_deserializer=read
-        )
 
 
 def measure(scene: ResultScene, rate: float, seconds: float, warm_up: float) -> dict[str, Any]:

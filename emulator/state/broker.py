@@ -264,6 +264,6 @@ class Broker:
 
 
 def _wake(subscribed: _Subscribed) -> None:
-    """Whoever waits although there are messages waits for room in its window, or for an ordering key."""
+    """A puller that waits although there are messages waits for room in its window, or for an ordering key."""
     if subscribed.state.ready:
         subscribed.arrival.notify_all()

@@ -93,7 +93,7 @@ class LaneCursor:
             raise SegmentError(f"{gap}; {GAP_REMEDY}")
 
     def refuse_gap_at_hand(self) -> None:
-        """As `refuse_gap`, at a glance, which sees the gaps of one segment alone: for whoever looks again and again."""
+        """As `refuse_gap`, of one segment alone, which costs little: for repeated checks."""
         if self.final is None and self._blobs.exists(segment_path(self.run, self.lane, self.number + 2)):
             self.refuse_gap()
 

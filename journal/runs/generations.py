@@ -41,7 +41,7 @@ def generation_age(blobs: BlobStore, clock: Clock, generation: int, most: int) -
 
     It is the difference of two machines' wall clocks, so it says only when a new reader begins the next generation,
     on which no guarantee rests. A marker without a time, or with one that is ahead by more than `most`, is of no use:
-    its age is `most`, so that whoever asks begins a generation whose age is known.
+    its age is `most`, so that the caller begins a generation whose age is known.
     """
     try:
         begun = int(

@@ -1,6 +1,6 @@
 """Where Prism is on this machine, and whether it is one that can be kept from other hosts.
 
-Beam's Prism listens on all interfaces, without credentials: whoever reaches it runs code as the user who started it.
+Beam's Prism listens on all interfaces, without credentials: what reaches it runs code as the user who started it.
 Tandem's own build (runners/local/prism.py) listens at a socket that is named to it, or at loopback.
 """
 

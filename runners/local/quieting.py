@@ -1,4 +1,4 @@
-"""Runners' own chatter is left out: what fails is raised, and shown as one line."""
+"""Log lines of the runners themselves are left out: what fails is raised, and shown as one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["quieten"]
 
 
 def quieten() -> None:
-    """Leave the runners' own chatter out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
+    """Leave the runners' own log lines out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
     level = os.environ.get("TANDEM_LOG", "").upper()
     if level:
         logging.basicConfig(level=level)

@@ -38,7 +38,7 @@ def _repeatable(name: str) -> bool:
 
 
 def beam_options(arguments: Arguments) -> PipelineOptions:
-    """Beam's options, with what Tandem's own flags say, for whoever looks at the job.
+    """Beam's options, with what Tandem's own flags say, as the runner's pages show them.
 
     Raises UserError for flags that neither Tandem, nor Beam, nor a portable runner could know.
     """

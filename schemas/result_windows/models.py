@@ -76,7 +76,7 @@ class Output(Model):
     """One place that results are sent to: `log`, `{files: PLACE}`, `{pubsub: TOPIC}` or `{bigquery: TABLE}`."""
 
     log: Literal[True] | None = None
-    """Lines of JSON on standard output of whoever delivers."""
+    """Lines of JSON on standard output of the deliverer."""
     files: Annotated[str, AfterValidator(_place)] | None = None
     """A folder, by its path (relative to where the deliverer runs) or a file:// URL, or gs://BUCKET/PREFIX or
     s3://BUCKET/PREFIX. A file for each window and pass, which is created once and never changed."""

@@ -78,7 +78,7 @@ class Action(Model):
     """
 
     log: Literal[True] | None = None
-    """Lines of JSON on standard output of whoever delivers."""
+    """Lines of JSON on standard output of the deliverer."""
     files: str | None = None
     """A place as results have it; JSON Lines."""
     pubsub: str | None = None

@@ -38,7 +38,7 @@ AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopPar
 R = TypeVar("R")
 
 _WAIT_SECONDS: Final = 0.5
-"""Between looks of whoever waits for a FINAL answer."""
+"""Between two looks of a request that waits for a FINAL answer."""
 
 _QUESTIONS: Final = 4_096
 """That are kept as they were read; reading one takes longer than finding its answer in the cache."""
@@ -124,7 +124,7 @@ class Asker:
 
 
 def question_for(asking: Asking, parameters: AnyParameters) -> Question:
-    """The question, within what whoever asks may see, and the limits. Raises Problem, UserError."""
+    """The question, within what the caller may see, and the limits. Raises Problem, UserError."""
     as_of = parameters.as_of if isinstance(parameters, FreshnessParameters) else None
     compiled = asking.compiled if as_of is None else asking.as_of(as_of)
     visible = asking.principal.rows.visible(asking.name)
@@ -161,7 +161,7 @@ def _question(compiled: CompiledDefinition, parameters: AnyParameters, now: int)
 
 
 def check_key(asking: Asking, key: str) -> None:
-    """Raise Problem unless whoever asks may see a key (canonical). The key alone decides, whether it exists or not."""
+    """Raise Problem unless the caller may see a key (canonical). The key alone decides, whether it exists or not."""
     visible = asking.principal.rows.visible(asking.name)
     if visible is not None and not visible(key):
         raise Problem("not-allowed", f"this key of {asking.name} isn't shown to whoever asks")

@@ -132,7 +132,7 @@ async def _faulty(request: Request, error: Exception) -> Response:
 
 
 async def _unreadable(request: Request, error: RequestValidationError) -> Response:
-    """The first parameter that can't be read, named as whoever asks wrote it."""
+    """The first parameter that can't be read, named as the caller wrote it."""
     first: dict[str, Any] = error.errors()[0]
     name = str(first["loc"][-1]) if first["loc"] else "the body"
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""What nobody foresaw: the log has all of it, whoever asked the number under which it is there."""
+"""What nobody foresaw: the log has all of it, and the caller gets the number under which it is there."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Reply:
     age: AnswerAge | None = None
     """Of an answer."""
     for_ever: bool = False
-    """It never changes: whoever has it needn't ask again."""
+    """It never changes: a client that has it needn't ask again."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -69,7 +69,7 @@ def tagged(body: bytes, publication: int, content_type: str = JSON, more: tuple[
 
 
 def is_known(if_none_match: str, tag: str) -> bool:
-    """Whether whoever asks has this reply already, by its If-None-Match."""
+    """Whether the caller has this reply already, by its If-None-Match."""
     if if_none_match.strip() == "*":
         return True
     return tag in (each.strip().removeprefix("W/") for each in if_none_match.split(","))

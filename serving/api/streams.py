@@ -1,9 +1,9 @@
 """Streams of events: an answer is sent again whenever it has changed, to as many as look at it.
 
 One task looks at the store's mark for all streams; each asks its question again when the mark has moved, mostly
-from the cache. They take turns at that: hundreds that ask at once would be refused as too many, and whoever asks but
-once would wait behind all of them. An event's id is the answer's tag: a reader that comes back with `Last-Event-ID`
-gets what is new only.
+from the cache. They take turns at that: hundreds that ask at once would be refused as too many, and a single
+question would wait behind all of them. An event's id is the answer's tag: a reader that connects again with
+`Last-Event-ID` gets what is new only.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ class Streams:
         self.metrics.streams(-1)
 
     def stop(self) -> None:
-        """End all streams; their readers come back to whoever serves then."""
+        """End all streams; their readers connect again to the server that is there then."""
         self._stopped = True
         self._moved.set()
 
     async def events(
         self, ask: Callable[[], Awaitable[Reply]], allowed: Callable[[], bool], known: str
     ) -> AsyncIterator[bytes]:
-        """`answer` events from now on, as long as whoever reads them is allowed to; `known`: the tag of the last one.
+        """`answer` events from now on, as long as the reader is allowed to; `known`: the tag of the last one.
 
         A question that can't be answered just now is a `problem` event, and is asked again.
         """
@@ -120,7 +120,7 @@ class Streams:
     async def turns(self, allowed: Callable[[], bool]) -> AsyncIterator[bool]:
         """True at once, and whenever the store has changed: time to look again. False where nothing has for a while.
 
-        As long as whoever looks is allowed to, and the server goes on.
+        As long as the caller is allowed to, and the server goes on.
         """
         while not self._stopped and allowed():
             moved = self._moved

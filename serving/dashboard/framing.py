@@ -30,7 +30,7 @@ async def of_definition(
 
 
 def page(request: Request, template: str, names: list[str], **values: Any) -> Response:
-    """A page for whoever asks."""
+    """A page for the caller."""
     principal: Principal = request.scope["state"]["principal"]
     signed_in = bool(cookie_of(request.headers.get("cookie", "")))
     operator = principal.role is Role.OPERATOR

@@ -49,7 +49,7 @@ class Card:
     firing: int = 0
     """Alerts that go on."""
     hidden: bool = False
-    """Whoever looks sees some of its keys only: nothing about the whole."""
+    """The caller sees some of its keys only: nothing about the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that there is for whoever looks."""
+    """All that there is for the caller."""
 
     cards: tuple[Card, ...]
     worst: Health | None

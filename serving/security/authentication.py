@@ -25,7 +25,7 @@ class Authenticator:
     """Knows people by an API key, a token, or a browser's session."""
 
     required: bool
-    """Nobody is let in who isn't known; else whoever asks is a viewer of everything."""
+    """Nobody is let in who isn't known; else the caller is a viewer of everything."""
     keys: KeyFile
     sessions: BrowserSessions
     clock: Callable[[], int]

@@ -46,4 +46,4 @@ class Principal:
 
 
 LOCAL: Final = Principal("local")
-"""Whoever asks on the machine itself where no authentication is set up: a viewer."""
+"""The caller on the machine itself where no authentication is set up: a viewer."""

@@ -1,4 +1,4 @@
-"""Tables of an installation as a whole: of every definition that whoever asks sees whole, one row each."""
+"""Tables of an installation as a whole: of every definition that the caller sees whole, one row each."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from tandem.views.store import ViewStore
 __all__ = ["SqlSource", "Visible", "all_visible"]
 
 Visible = Callable[[str], bool]
-"""Whether a key (canonical) is there for whoever asks."""
+"""Whether a key (canonical) is there for the caller."""
 
 
 @dataclass(frozen=True)
 class SqlSource:
-    """An installation, as far as whoever asks may see it."""
+    """An installation, as far as the caller may see it."""
 
     store: ViewStore
     """A statement is answered at one instant of it."""
@@ -26,7 +26,7 @@ class SqlSource:
     dead_letters: str
     """Folder or URL."""
     names: Sequence[str]
-    """Of the definitions that there are for whoever asks."""
+    """Of the definitions that there are for the caller."""
     visible: Callable[[str], Visible | None]
     """By definition which of its keys may be seen; None for all."""
 

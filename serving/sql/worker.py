@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One statement, and what whoever asks may see."""
+    """One statement, and what the caller may see."""
 
     sql: str
     form: str

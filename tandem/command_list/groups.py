@@ -221,7 +221,7 @@ STORE: Final[tuple[Entry, ...]] = (
     Entry(
         "grant",
         "operating.store.grant",
-        "Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store.",
+        "Give a user of a PostgreSQL store what a role needs and nothing else; asked by the owner of the store.",
         "tandem store grant live tandem-live --store postgresql://tandem@db.example/tandem",
     ),
     Entry(

@@ -1,7 +1,7 @@
 """Windows and triggers of results, as Beam has them, over nudges: a nudge says that a tile's states were written.
 
 A pane says when, the view store says what: each firing drains what is due, whatever panes brought. So a runner that
-fires a pane again, late or never changes no result; whoever delivers drains the rest.
+fires a pane again, late or never changes no result; the deliverer drains the rest.
 """
 
 from collections.abc import Iterator
@@ -130,7 +130,7 @@ class _Drain(beam.DoFn):  # type: ignore[misc]
 
     def _drained(self) -> int:
         """How many revisions were written. A store that is down, or a version that isn't served, holds nothing up:
-        whoever delivers drains what is due then.
+        the deliverer drains what is due then.
         """
         try:
             store = open_store(self._live_run.store)

@@ -1,4 +1,4 @@
-"""How far the readers of a bounded pipeline on this machine have come, for whoever shows it."""
+"""How far the readers of a bounded pipeline on this machine have come, to be shown by the launcher."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def stamped(events: pa.RecordBatch, epochs: ReaderEpochs) -> pa.RecordBatch:
 
 
 def unstamped(events: pa.RecordBatch) -> pa.RecordBatch:
-    """The events alone: what is kept of them has the same bytes whoever brought them."""
+    """The events alone: what is kept of them has the same bytes whichever run brought them."""
     return stamped(events, {})
 
 

@@ -1,4 +1,4 @@
-"""How often the list of a definition's files was changed: compared and counted on by whoever swaps files."""
+"""How often the list of a definition's files was changed: compared and counted on by each swap of files."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from tandem.schemas.columns import EVENTS, GENERATION, KEY
-from tandem.schemas.errors import OvertakenError
+from tandem.schemas.errors import StaleAttemptError
 from tandem.views.live.tiles import tile_events
 from tandem.views.storage.database import Database
 from tandem.views.storage.tables import live_attempts, live_states, live_tallies, live_totals, straddlers
@@ -32,7 +32,7 @@ def of_this_attempt(
 ) -> list[LiveUpdateLike]:
     """The updates that are to be written, in order, after those that replace a tile have made room.
 
-    Raises OvertakenError where a replacement has fewer events of a key than the rows that it would replace.
+    Raises StaleAttemptError where a replacement has fewer events of a key than the rows that it would replace.
     """
     attempts = _attempts(connection, run.id)
     kept: list[LiveUpdateLike] = []
@@ -101,7 +101,7 @@ def _check_none_falls(connection: sa.Connection, run: sa.Row[Any], update: LiveU
     stored = tile_events(connection, run.id, update.tile)
     for key, events in mine.items():
         if events < stored.get(key, 0):
-            raise OvertakenError(
+            raise StaleAttemptError(
                 f"live run {run.run!r}, tile {update.tile}, key {key}: {stored[key]} events were written by an earlier"
                 f" attempt while this one, with {events}, caught up: the bundle is to be tried again"
             )

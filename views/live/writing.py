@@ -112,7 +112,7 @@ def write_live(
     updates: Sequence[LiveUpdateLike],
     now: int,
 ) -> None:
-    """Write states, tallies and cross-boundary duplicates of one locked run. Raises OvertakenError (see
+    """Write states, tallies and cross-boundary duplicates of one locked run. Raises StaleAttemptError (see
     views.live.attempts).
     """
     lock_shards(database, connection, run.id, {update.shard for update in updates}, now)

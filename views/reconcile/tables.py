@@ -80,7 +80,7 @@ segment_tiles = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Which tiles a segment, or a batch of a file's piece, holds events of; the same whoever routes it."""
+"""Which tiles a segment, or a batch of a file's piece, holds events of; the same whichever run routes it."""
 
 reconciliations = sa.Table(
     "reconciliations",

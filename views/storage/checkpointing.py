@@ -1,4 +1,4 @@
-"""Copy SQLite's log of changes into its file beside the writers, instead of in some unlucky writer's commit."""
+"""Copy SQLite's log of changes into its file beside the writers, instead of within a commit of a writer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/sql`: one SELECT over what whoever asks may see."""
+"""`/sql`: one SELECT over what the caller may see."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SqlQuestion(BaseModel):
 
 @router.post("/sql", summary="Ask with SQL", responses=_FOUND)
 async def sql(asked: SqlQuestion, service: TheService, principal: Viewer) -> Response:
-    """Rows of one SELECT over tables of one instant: of the definitions and keys that whoever asks may see.
+    """Rows of one SELECT over tables of one instant: of the definitions and keys that the caller may see.
 
     JSON is {columns, rows, whole}; `rows` are arrays in the order of `columns`.
     """

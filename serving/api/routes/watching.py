@@ -68,7 +68,7 @@ async def _stream(
 
 
 def still_allowed(request: Request, principal: Principal) -> Callable[[], bool]:
-    """Whether whoever asked is known, and may see the same, now."""
+    """Whether the caller is known, and may see the same, now."""
     given = request.headers.get("authorization", ""), request.headers.get("cookie", "")
     authenticator = request.app.state.authenticator
 

@@ -44,7 +44,7 @@ class Catalogue:
     def compiled(self, name: str, principal: Principal, mark: str) -> CompiledDefinition:
         """The definition of a name in the version that is served; `mark` is that of the store's state.
 
-        Raises Problem where there is none of that name for whoever asks: the same whether it exists or not.
+        Raises Problem where there is none of that name for the caller: the same whether it exists or not.
         """
         if not principal.may_ask(name) or not _NAME.fullmatch(name):
             raise self._unknown(name, principal)

@@ -64,7 +64,7 @@ class Question:
     as_of: int | None = None
     """Number of a publication: from what batch had then, without live. None: from what is served."""
     visible: Callable[[str], bool] | None = None
-    """Of a question over all keys: which of them (canonical) there are for whoever asks; None for all."""
+    """Of a question over all keys: which of them (canonical) there are for the caller; None for all."""
 
 
 @dataclass(frozen=True, slots=True)

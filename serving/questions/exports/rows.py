@@ -43,7 +43,7 @@ class Export:
     zone: str
     """That times are written in."""
     visible: Callable[[str], bool] | None = None
-    """Which keys (canonical) there are for whoever asks; None for all."""
+    """Which keys (canonical) there are for the caller; None for all."""
     after: tuple[str, int] | None = None
     """(key, start) of the row that the first one follows; None to begin with the first."""
     batch: bool = False
@@ -102,7 +102,7 @@ def exported(store: ViewStore, export: Export) -> Iterator[list[AnswerRow]]:
 
 
 def _asked_for(export: Export, rows: Iterator[AnswerRow]) -> Iterator[AnswerRow]:
-    """Those that there are for whoever asks, after the page before."""
+    """Those that there are for the caller, after the page before."""
     visible, after = export.visible, export.after
     if visible is not None:
         rows = (row for row in rows if visible(row.key))

@@ -164,7 +164,7 @@ def grant(
     home: HomeOption = "tandem-data",
     store: StoreOption = None,
 ) -> None:
-    """Give a user of a PostgreSQL store what a role needs and nothing else; asked by whoever has made the store."""
+    """Give a user of a PostgreSQL store what a role needs and nothing else; asked by the owner of the store."""
     from contextlib import closing
 
     from tandem.views.storage.access.grants import check_users

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tandem.schemas.errors import OvertakenError, PublishRefusedError
+from tandem.schemas.errors import PublishRefusedError, StaleAttemptError
 from tandem.views.answers.all_steps import all_answers
 from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.storage.tables import straddlers
@@ -114,7 +114,7 @@ def test_other_tiles_and_shards_stay(live: Any) -> None:
 
 def test_a_replacement_that_would_take_events_away_is_refused_whole(live: Any) -> None:
     with pytest.raises(
-        OvertakenError, match=r"key k: 2 events were written by an earlier attempt .* with 1, caught up"
+        StaleAttemptError, match=r"key k: 2 events were written by an earlier attempt .* with 1, caught up"
     ):
         write(live, second(live, events=1))
     assert (view(live), named(live)) == ({"k": 2, "other": 1}, [7])

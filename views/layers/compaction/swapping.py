@@ -47,7 +47,7 @@ def begin(database: Database, definition: int, compaction: str, now: int) -> Non
 
 
 def abandon_older(database: Database, definition: int, now: int) -> None:
-    """Give up compactions of a definition that were killed; whoever calls this has the definition's turn."""
+    """Give up compactions of a definition that were killed; the caller holds the definition's turn."""
     c = compactions.c
     with database.write() as connection:
         dead = (c.definition == definition) & (c.status == "BUILDING")

@@ -28,7 +28,7 @@ ROLES: Final[Mapping[str, frozenset[str] | None]] = {
 def statements(role: str, user: str, schema: str, tables: Iterable[str]) -> Iterator[str]:
     """The SQL that gives a user exactly what a role needs in a schema, whatever it had there before.
 
-    No role makes, alters or empties tables: whoever has made the store does. Raises UserError for another role.
+    No role makes, alters or empties tables: the owner of the store does. Raises UserError for another role.
     """
     if role not in ROLES:
         raise UserError(f"no role is named {role!r}; there are {', '.join(ROLES)}")
