@@ -23,7 +23,7 @@ from tandem.verification.delivering import Delivery
 from tandem.verification.world.live_run import Crash
 from tandem.views.results.revisions.draining import Drainer
 
-__all__ = ["HAPPENINGS", "ResultsMachine"]
+__all__ = ["HAPPENINGS", "DeliveriesMachine", "ResultsMachine"]
 
 HAPPENINGS = (*DELIVERIES, "deliverer dies", "deliverer dies", "drainer dies", "pane drains")
 
@@ -36,8 +36,8 @@ OTHER = TEXT.replace("where: amount >= 0", "where: amount >= 2").replace(
 KINDS = st.lists(st.sampled_from(HAPPENINGS), min_size=2, max_size=5)
 
 
-class ResultsMachine(Machine):
-    """The same machine with a receiver of its results, whose laws hold after every delivery."""
+class DeliveriesMachine(Machine):
+    """The same machine with a receiver of what it sends, whose laws hold after every delivery."""
 
     made: Delivery | None = None
 
@@ -69,6 +69,37 @@ class ResultsMachine(Machine):
         self.world.clock.advance(2 * SECOND)
         self.delivery.deliver()
         self.note("deliver", self.delivery.receiver.received)
+
+    def result(self, kind: str, pick: int) -> None:
+        drainer = self.drainer()
+        if kind == "deliverer dies":
+            self.world.fuse.light(1 + pick % 4, before=bool(pick % 2))
+            with suppress(Crash):
+                self.delivery.deliverer.run_once()
+            type(self).happened["deliverer survives"] += self.world.fuse.out()
+            self.delivery.replace(while_it_sends=False)
+        elif kind == "drainer dies":
+            self.world.fuse.light(1 + pick % 3, before=bool(pick % 2))
+            with suppress(Crash):
+                drainer.drain(self.world.clock.wall())
+            self.world.fuse.out()
+        elif kind == "pane drains":
+            with suppress(StoreError):
+                drainer.drain(self.world.clock.wall())
+        else:
+            self.delivery.step(kind, pick)
+
+    def settle(self) -> None:
+        """Everything is read, served and sent: what was sent last is what is answered."""
+        super().settle()
+        self.delivery.settle()
+        type(self).happened["compared"] += self.delivery.compared
+        type(self).happened["received"] += self.delivery.receiver.received
+        type(self).happened["copies"] += self.delivery.receiver.copies
+
+
+class ResultsMachine(DeliveriesMachine):
+    """It sends results, and other versions of the definition do so too."""
 
     @precondition(lambda self: not self.live.behind)
     @rule(kinds=KINDS, dies=st.sampled_from(["", "", "before", "after"]), pick=PICK)
@@ -118,33 +149,6 @@ class ResultsMachine(Machine):
             beside.settle()
         first.replace(while_it_sends=False)
         type(self).happened["compared beside"] += beside.compared
-
-    def result(self, kind: str, pick: int) -> None:
-        drainer = self.drainer()
-        if kind == "deliverer dies":
-            self.world.fuse.light(1 + pick % 4, before=bool(pick % 2))
-            with suppress(Crash):
-                self.delivery.deliverer.run_once()
-            type(self).happened["deliverer survives"] += self.world.fuse.out()
-            self.delivery.replace(while_it_sends=False)
-        elif kind == "drainer dies":
-            self.world.fuse.light(1 + pick % 3, before=bool(pick % 2))
-            with suppress(Crash):
-                drainer.drain(self.world.clock.wall())
-            self.world.fuse.out()
-        elif kind == "pane drains":
-            with suppress(StoreError):
-                drainer.drain(self.world.clock.wall())
-        else:
-            self.delivery.step(kind, pick)
-
-    def settle(self) -> None:
-        """Everything is read, served and sent: what was sent last is what is answered."""
-        super().settle()
-        self.delivery.settle()
-        type(self).happened["compared"] += self.delivery.compared
-        type(self).happened["received"] += self.delivery.receiver.received
-        type(self).happened["copies"] += self.delivery.receiver.copies
 
 
 def _of_version(world: MachineWorld, text: str) -> MachineWorld:

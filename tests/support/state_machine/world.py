@@ -27,7 +27,6 @@ from tandem.transforms.fold.cache import TILE_CACHE
 from tandem.transforms.routing.spreading import place_of
 from tandem.verification.world.live_run import Armed, Crash, Live
 from tandem.verification.world.world import LAYER_THRESHOLDS, World
-from tandem.views.batch.chains import Chains
 from tandem.views.layers.rollups import changes
 from tandem.views.lookups import find_live_run
 from tandem.views.storage.columns import METADATA
@@ -234,6 +233,6 @@ def _empty(store: ViewStore) -> None:
             if table is not store_version:
                 connection.exec_driver_sql(f"DELETE FROM {table.name}")
         connection.exec_driver_sql("DELETE FROM sqlite_sequence")
-    store.chains = Chains()
+    store.chains._known.clear()  # all parts of the store share them, and numbers of runs begin anew
     TILE_CACHE.states.clear()
     changes._KNOWN.clear()
