@@ -121,7 +121,9 @@ def _bounds(
     found = tile_rows(connection, scope, key, low, high)
     tiles = [row.tile for row in found if row.events]
     if not tiles:
-        raise UserError(f"{scope.name}: nothing is known of key {key} then; `tandem keys {scope.name}` lists keys")
+        raise UserError(
+            f"{scope.name}: nothing is known of key {key} then; `tandem export {scope.name}` shows who has events when"
+        )
     windows = grid_windows(rule.rule.window, max(tiles), max(tiles) + 1)
     end = min(windows[-1][1], high)
     if span is None:
