@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Final, NoReturn
 
 import typer
 
+from tandem.runners.submission.failures import full_disk
 from tandem.schemas.errors import TandemError, UserError
 from tandem.schemas.privacy.printable import printable
 from tandem.schemas.privacy.secrets import redacted
@@ -57,6 +59,9 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
     if isinstance(error, UnicodeError):
         print_error(f"a text or name isn't valid UTF-8: {_unreadable(error)}; write it anew in UTF-8")
         sys.exit(UserError.exit_code)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print_error(full_disk(str(error.filename) if error.filename else None))
+        sys.exit(TandemError.exit_code)
     stated = _of_system(error) if isinstance(error, OSError) else f"this is a fault of Tandem: {_named(error)}"
     print_error(stated if trace else f"{stated}; {_kept(_trace_of(error))}")
     sys.exit(TandemError.exit_code)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from typing import Final
 
 from tandem.schemas import errors
 from tandem.schemas.errors import TandemError
 
-__all__ = ["as_raised", "failure"]
+__all__ = ["as_raised", "failure", "full_disk"]
 
 _WHERE: Final = re.compile(r"\s*\[while running [^\]]*\]\s*")
 _OWN: Final = re.compile(r"(?:^|[\s:'\"])(?:tandem\.)?schemas\.errors\.(\w+): (.+)$")
 _CLASS: Final = re.compile(r"^(?:\w+\.)+(\w+(?:Error|Exception)\b)")
+_FULL: Final = re.compile(rf"OSError: \[Errno (?:{errno.ENOSPC}|{errno.EDQUOT})\] [^:']*(?:: \\?'([^'\\]*))?")
 _LONGEST: Final = 1_000
 """Characters."""
 
@@ -27,9 +30,18 @@ def failure(text: str) -> TandemError:
         found = _OWN.search(line)
         if found is not None:
             return _as_raised(found[1], found[2][:_LONGEST])
+    full = next(filter(None, map(_FULL.search, reversed(lines))), None)
+    if full is not None:
+        return TandemError(full_disk(full[1]))
     failed = next((line for line in reversed(lines) if "Error" in line), next(filter(None, lines), "unknown"))
     named = _CLASS.sub(r"\1", failed)
     return TandemError(f"the pipeline failed: {named[:_LONGEST]}")
+
+
+def full_disk(path: str | None) -> str:
+    """What to say where no room was left for a file."""
+    where = f"the disk of {os.path.dirname(path)}" if path else "a disk"
+    return f"no room is left on {where}: make some and give the same command again; what was taken in is safe"
 
 
 def as_raised(error: TandemError) -> TandemError:

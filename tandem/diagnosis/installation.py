@@ -29,7 +29,7 @@ _AHEAD: Final = 60 * 1_000_000
 """Microseconds that another machine's clock may be ahead of this one's."""
 _FIXES: Final = {
     "empty": "`tandem backfill` or `tandem live` with its definition; the first run publishes",
-    "stale": "`tandem live --resume`, if it should run; `tandem status {name}` says more",
+    "stale": "`tandem live` again as before, if it should run; `tandem status {name}` says more",
     "broken": "`tandem reconcile {name}` finds and repairs it",
     "attention": "`tandem status {name}` says more; `tandem deadletters list {name}` for dead letters",
 }
@@ -66,7 +66,7 @@ def _runs(journal: JournalState, now: int) -> Iterator[Finding]:
         if run.ended or not _is_stale(run, now):
             continue
         silent = f"for {ago_text(now - run.last_sign)}" if run.last_sign is not None else "ever"
-        fix = "`tandem live --resume` goes on, `tandem stop` ends it and seals its lanes"
+        fix = "`tandem live` again as before goes on, `tandem stop` ends it and seals its lanes"
         yield Finding("run", State.WARNING, f"{run.id} hasn't ended, and gave no sign of life {silent}", fix)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apache_beam as beam
 import pytest
 
-from tandem.runners.submission.failures import failure
+from tandem.runners.submission.failures import failure, full_disk
 from tandem.runners.submission.launching import FN_API_RUNNER, launch, wait
 from tandem.schemas import errors
 from tandem.schemas.errors import FencedError, JournalError, SegmentError, SourceFileError, StoreError, TandemError
@@ -40,6 +40,9 @@ LANE = "lane 000001-ab/0000: sealed for ever by run 000002-cd"
         pytest.param("google.api_core.exceptions.NotFoundError: no topic", TandemError,
                      "the pipeline failed: NotFoundError: no topic", id="of a library"),
         pytest.param("tandem.schemas.errors.NoSuchError: gone", TandemError, "gone", id="of another release"),
+        pytest.param(BEAM.format(first="x", last="OSError: [Errno 28] No space left on device: '/h/journal/beats/.a'"),
+                     TandemError, full_disk("/h/journal/beats/.a"), id="a full disk"),
+        pytest.param("OSError: [Errno 122] Disk quota exceeded", TandemError, full_disk(None), id="a quota"),
         pytest.param("", TandemError, "the pipeline failed: unknown", id="nothing said"),
         pytest.param("went away", TandemError, "the pipeline failed: went away", id="no error"),
     ],
@@ -67,3 +70,8 @@ def test_an_error_of_a_step_in_this_process_names_no_step(error: TandemError) ->
     with pytest.raises(type(error)) as raised:
         wait(launch(pipeline))
     assert str(raised.value) == str(error)
+
+
+def test_a_full_disk_is_named_by_its_folder() -> None:
+    assert full_disk("/h/journal/beats/.a.tmp").startswith("no room is left on the disk of /h/journal/beats: make some")
+    assert full_disk(None).startswith("no room is left on a disk: make some")

@@ -47,7 +47,7 @@ def test_a_run_that_neither_lives_nor_ended_and_a_clock_that_is_behind(tmp_path:
     start_run(blobs, clock, lanes=1, subscription="s", sources={"x"}, definitions=[])
     found = look(tmp_path, clock.wall() + 3_600_000_000)
     assert found["run"].state is State.WARNING
-    assert "tandem live --resume" in found["run"].fix
+    assert "`tandem live` again" in found["run"].fix
     behind = look(tmp_path, clock.wall() - 3_600_000_000)["clock"]
     assert (behind.state, "NTP" in behind.fix) == (State.ERROR, True)
 
