@@ -231,7 +231,7 @@ def trial_of(
     between: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Run a plan of kills, `between` before each, while messages are published. What is wrong at the end, by name."""
-    with Publisher(trial.stage, messages, rate, chance) as publisher:
+    with Publisher(trial.stage, messages, rate, chance, answered=lambda: trial.poller.total) as publisher:
         for kill in plan:
             between()
             trial.run(kill)

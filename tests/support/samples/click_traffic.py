@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -89,7 +90,9 @@ def rounded(results: Results) -> Results:
 
 @dataclass
 class Publisher:
-    """Publishes in the background until `finish`; a machine that is slow gets some more messages than planned."""
+    """Publishes in the background until `finish`; a machine that is slow gets some more messages than planned, and no
+    more than it can read: what is answered decides on how far it goes ahead.
+    """
 
     stage: Stage
     messages: list[bytes]
@@ -100,6 +103,10 @@ class Publisher:
     """Of messages that batch has counted by the end."""
     sent: int = 0
     """Of the messages."""
+    answered: Callable[[], int] | None = None
+    """How many events the answers have; None: it publishes by its rate alone."""
+    ahead: int = 10_000
+    """Messages that may be unanswered, and a fifth of those that are answered: copies and late ones."""
     error: BaseException | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -130,11 +137,14 @@ class Publisher:
             raise self.error
         del self.messages[self.sent :]
 
+    def _limit(self) -> int:
+        return sys.maxsize if self.answered is None else self.ahead + self.answered() * 6 // 5
+
     def _run(self) -> None:
         begun = time.monotonic()
         try:
             while not self._stopped.wait(0.1):
-                due = int((time.monotonic() - begun) * self.rate) + 1
+                due = min(int((time.monotonic() - begun) * self.rate) + 1, self._limit())
                 while due > len(self.messages):
                     self.messages.append(event(self.chance, len(self.messages)))
                 batch = self.messages[self.sent : due]
