@@ -17,6 +17,7 @@ from tandem.pipelines.delivery.tracing import DeliveryTraces
 from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.errors import DeliveryError
 from tandem.schemas.privacy.secrets import redacted
+from tandem.schemas.rules.actions import shown_label
 from tandem.views.answers.reading.scope import read_scope
 from tandem.views.outbox.leases import LEASE, Lease, acquire_lease, release_lease
 from tandem.views.outbox.messages import (
@@ -88,7 +89,7 @@ class Deliverer:
                 more = self._send_each(output) if each else self._send_all(output)
                 sent, refused = sent + more[0], refused + more[1]
             except DeliveryError as error:
-                failed.append(f"{output}: {error}")
+                failed.append(f"{shown_label(output)}: {error}")
                 self._note_failure(output, error)
         return Delivered(made, sent, refused, tuple(failed))
 

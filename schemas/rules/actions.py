@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from tandem.schemas.definition.model_base import Model, fields_of_one
 from tandem.schemas.result_windows.models import Output
 
-__all__ = ["Action", "Actions", "HttpTarget"]
+__all__ = ["Action", "Actions", "HttpTarget", "shown_label"]
 
 _KINDS: Final = ("log", "files", "pubsub", "webhook", "alertmanager")
 _MOST: Final = 8
@@ -49,6 +49,15 @@ def _names(hosts: tuple[str, ...]) -> tuple[str, ...]:
         if not _HOST.fullmatch(host):
             raise ValueError(f"{host[:80]!r} is no host's name")
     return hosts
+
+
+def shown_label(label: str) -> str:
+    """An output's label as it is shown: without the query of its URL, which may hold a token.
+
+    >>> shown_label("webhook https://hooks.example.com/alerts?token=abc")
+    'webhook https://hooks.example.com/alerts'
+    """
+    return label.partition("?")[0] if label.startswith(("webhook ", "alertmanager ")) else label
 
 
 class HttpTarget(Model):

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tandem.schemas.rules.actions import shown_label
 from tandem.views.outbox.leases import read_lease
 from tandem.views.outbox.messages import DEAD
 from tandem.views.outbox.tables import result_outbox, result_outputs
@@ -128,4 +129,18 @@ def _outputs(connection: sa.Connection, name: str) -> dict[str, dict[str, Any]]:
     for row in connection.execute(sa.select(p.output, p.sent, p.error, p.next_at).where(p.name == name)):
         stated = {"sent": row.sent, "error": row.error, "next_at": row.next_at}
         found[row.output] = {**nothing, **found.get(row.output, {}), **stated}
-    return dict(sorted(found.items()))
+    return _shown(found)
+
+
+def _shown(outputs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By label as it is shown; those that are shown alike are counted together."""
+    found = dict[str, dict[str, Any]]()
+    for label, stated in sorted(outputs.items()):
+        known = found.setdefault(shown_label(label), {"waiting": 0, "sent": 0, "error": "", "next_at": 0})
+        known["waiting"] += stated["waiting"]
+        known["sent"] += stated["sent"]
+        if stated["error"]:
+            known |= {"error": stated["error"], "next_at": stated["next_at"]}
+        elif not known["error"]:
+            known["next_at"] = max(known["next_at"], stated["next_at"])
+    return found

@@ -64,7 +64,10 @@ def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], 
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", path, body, {"Content-Type": "application/json", **headers})
         answer = connection.getresponse()
-        text = answer.read(_MOST_BYTES).decode(errors="replace")
+        data = answer.read(_MOST_BYTES)
+        if answer.length and len(data) < _MOST_BYTES:
+            raise ConnectionError("the answer was cut off")
+        text = data.decode(errors="replace")
         return Reply(answer.status, " ".join(text.split())[:200], _seconds(answer.getheader("Retry-After")))
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise DeliveryError(f"{_shown(url)}: {_reason(error, connection.aborted, seconds)}") from error

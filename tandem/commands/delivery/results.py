@@ -68,6 +68,7 @@ def show(
     store: StoreOption = None,
 ) -> None:
     """Show one window and key: its last revision, and the messages of it that wait in the outbox."""
+    from tandem.schemas.rules.actions import shown_label
     from tandem.serving.outcomes.result_data import revision_data
     from tandem.serving.questions.selection.instants import parse_time
     from tandem.views.results.listing import revisions, waiting_messages
@@ -82,7 +83,8 @@ def show(
     if not rows:
         raise UserError(f"{name}: no revision of {result} for a window that starts at {at}, key {key or wanted}")
     messages = [
-        {"output": row.output, "revision": row.revision, "state": row.state, "error": row.error} for row in waiting
+        {"output": shown_label(row.output), "revision": row.revision, "state": row.state, "error": row.error}
+        for row in waiting
     ]
     data = {**revision_data(compiled.definition.key, rows[0]), "outbox": messages}
     if as_json:
@@ -99,13 +101,14 @@ def dead(
 ) -> None:
     """List messages that an output refused for good, with its reason; `tandem results retry` sends them again."""
     from tandem.schemas.certificate import time_text
+    from tandem.schemas.rules.actions import shown_label
     from tandem.views.results.listing import dead_messages
 
     with existing_store(Home.of(home, store)) as views:
         name = name_of(definition, views)
         with views.database.read() as connection:
             rows = dead_messages(connection, name)
-    data = [{**row._mapping, "start": time_text(row.start)} for row in rows]
+    data = [{**row._mapping, "output": shown_label(row.output), "start": time_text(row.start)} for row in rows]
     if as_json:
         print_json(data)
         return

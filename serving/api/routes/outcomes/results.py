@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from tandem.schemas.rules.actions import shown_label
 from tandem.serving.api.answering import Asking
 from tandem.serving.api.context import TheService, Viewer, response_of
 from tandem.serving.api.problems import Problem
@@ -62,6 +63,7 @@ def _shown(asking: Asking, result: str, asked: OneResultParameters) -> Reply:
     if not rows:
         raise Problem("not-found", f"{asking.name}: no revision of {result[:80]!r} for a window that starts then")
     outbox = [
-        {"output": row.output, "revision": row.revision, "state": row.state, "error": row.error} for row in waiting
+        {"output": shown_label(row.output), "revision": row.revision, "state": row.state, "error": row.error}
+        for row in waiting
     ]
     return json_reply({**revision_data(asking.compiled.definition.key, rows[0]), "outbox": outbox})
