@@ -104,7 +104,8 @@ def _held(held: Sequence[HeldGeneration], now: int) -> Iterator[str]:
         for lane in generation.lanes:
             if (lane.run, lane.lane) not in seen:
                 seen.add((lane.run, lane.lane))
-                yield f"generation {generation.generation} waits{since} to be sealed by {lane}"
+                why = f": {lane}" if lane.gap is not None else f" to be sealed by {lane}"
+                yield f"generation {generation.generation} waits{since}{why}"
 
 
 def _served_live(report: dict[str, Any]) -> dict[str, Any] | None:
