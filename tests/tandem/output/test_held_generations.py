@@ -21,7 +21,7 @@ RUN = "000001-ab"
         ),
         pytest.param(
             LaneHold(RUN, 0, 9, 7, LaneGap(RUN, 0, 10, 10, 7)),
-            "generation 7 waits for 1m00s: segment 10 is missing in lane 000001-ab/0000, segment 11 is there; put it back",
+            "generation 7 waits for 1m00s: segment 10 is missing in lane 000001-ab/0000, segment 11 is there; put it back",  # noqa: E501
             id="a segment that is missing",
         ),
     ],
