@@ -172,7 +172,7 @@ def recover_or_start_again(world: FaultWorld) -> None:
         assert "Traceback" not in said
         last = said.splitlines()[-1]
         assert last.startswith("error: "), said
-        assert "No space left" in last or "disk is full" in last, said
+        assert "no room is left on the disk of" in last or "disk is full" in last, said
         assert str(world.stage.folder) in last, said
         world.up()
     world.caught_up("after the fault")
