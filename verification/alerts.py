@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -17,8 +17,10 @@ from tandem.pipelines.backtest.history import History, history_of, segments_deco
 from tandem.pipelines.backtest.judging import Alert, backtest, unit_of
 from tandem.schemas.certificate import time_text
 from tandem.schemas.definition.compiled import CompiledDefinition
+from tandem.schemas.definition.loading import Definition
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules
 from tandem.schemas.rules.settling import State
+from tandem.schemas.time.instants import instant_of
 from tandem.verification.receiving import Receiver, need
 from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.progress import read_progress
@@ -27,9 +29,27 @@ from tandem.views.decisions.windows import window_starting_at
 from tandem.views.results.clocks import BEGINNING, Clocks
 from tandem.views.store import ViewStore
 
-__all__ = ["AlertLaws", "backtested_alerts", "by_place", "settled_alerts"]
+__all__ = ["AlertLaws", "backtested_alerts", "by_place", "settled_alerts", "with_rules_near"]
 
 _BY_BATCH = (State.CONFIRMED.value, State.RAISED_LATE.value)
+
+
+_BEFORE: Final = 2 * 86_400 * 1_000_000
+"""Microseconds before the first event from which windows are judged: they are empty."""
+
+
+def with_rules_near(definition: Definition, first: int) -> Definition:
+    """The same definition with rules that begin shortly before its first event (microseconds UTC).
+
+    A sample may be of years after a rule's `from`: all windows in between would be judged at each step.
+    """
+    since = first - _BEFORE
+    early = {
+        name: rule.model_copy(update={"since": time_text(since)})
+        for name, rule in definition.rules.items()
+        if rule.since is not None and instant_of(rule.since) < since
+    }
+    return definition.model_copy(update={"rules": {**definition.rules, **early}}) if early else definition
 
 
 def by_place(alert: Alert) -> tuple[str, str, int]:

@@ -14,6 +14,7 @@ from tandem.schemas.columns import EVENTS, GENERATION, KEY
 from tandem.schemas.definition.compiled import compile_definition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.errors import PublishRefusedError
+from tandem.verification.alerts import with_rules_near
 from tandem.verification.deliveries import DELIVERIES
 from tandem.verification.delivering import Delivery
 from tandem.verification.mismatch import Mismatch
@@ -72,6 +73,8 @@ def _run(
     oracle = oracle or Oracle(compile_definition(definition))
     sent = {pick for kind, pick in schedule.steps if kind == "send"}
     times = [event.time for index in sent if (event := oracle.event(payloads[index])) is not None]
+    if times:
+        definition = with_rules_near(definition, min(times))
     # Wall clocks show the latest event's time, so that no event is ahead of when it was published.
     options: dict[str, Any] = {"start": max(times)} if times else {}
     with open_world(
