@@ -20,6 +20,7 @@ from tandem.schemas.definition.compiled import CompiledDefinition
 from tandem.schemas.definition.loading import Definition
 from tandem.schemas.rules.compiled import CompiledRule, compile_rules
 from tandem.schemas.rules.settling import State
+from tandem.schemas.time.durations import DAY
 from tandem.schemas.time.instants import instant_of
 from tandem.verification.receiving import Receiver, need
 from tandem.views.answers.reading.scope import Scope, read_scope
@@ -32,9 +33,7 @@ from tandem.views.store import ViewStore
 __all__ = ["AlertLaws", "backtested_alerts", "by_place", "settled_alerts", "with_rules_near"]
 
 _BY_BATCH = (State.CONFIRMED.value, State.RAISED_LATE.value)
-
-
-_BEFORE: Final = 2 * 86_400 * 1_000_000
+_BEFORE: Final = 2 * DAY
 """Microseconds before the first event from which windows are judged: they are empty."""
 
 

@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from on_engines.flink_worlds import FlinkWorld, flink_world
+from on_engines.flink_worlds import FlinkWorld
 from processes.stages import wait_for
 from samples import orders
 
 from tandem.journal.runs.manifests import load_run
-from tandem.runners.flink.cluster import Cluster
 
 pytestmark = [
     pytest.mark.xdist_group("flink"),
@@ -29,12 +26,6 @@ ORDERS, SHOPS = 40_000, 1_000
 WEIGHTS = 1 / np.arange(1, SHOPS + 1)
 FOLDS = ("Fold", "Aggregate")
 """In names of Flink's vertices, of live and of a backfill."""
-
-
-@pytest.fixture
-def world(stage: Any, flink: Cluster) -> Iterator[FlinkWorld]:
-    with flink_world(stage, flink) as world:
-        yield world
 
 
 def hot_tile(seed: int, first: int, number: int) -> list[bytes]:

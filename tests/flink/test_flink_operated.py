@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from on_engines.flink_worlds import FlinkWorld, flink_world
+from on_engines.flink_worlds import FlinkWorld
 from processes.stages import wait_for
 
-from tandem.runners.flink.cluster import Cluster
 from tandem.runners.flink.jobs import JobView, view_of
 
 pytestmark = [
@@ -19,12 +16,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
-
-
-@pytest.fixture
-def world(stage: Any, flink: Cluster) -> Iterator[FlinkWorld]:
-    with flink_world(stage, flink) as world:
-        yield world
 
 
 def view(world: FlinkWorld) -> JobView:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from on_engines.flink_worlds import FlinkWorld, flink_world
+from on_engines.flink_worlds import FlinkWorld
 
-from tandem.runners.flink.cluster import Cluster
 from tandem.schemas.certificate import Certificate, Status
 from tandem.views.answers.all_keys import states_of_all_keys
 
@@ -21,13 +20,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
-
-
-@pytest.fixture
-def world(stage: Any, flink: Cluster) -> Iterator[FlinkWorld]:
-    """Nothing runs yet."""
-    with flink_world(stage, flink) as made:
-        yield made
 
 
 @dataclass(frozen=True)
