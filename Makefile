@@ -110,7 +110,7 @@ chaos: setup
 kill: setup
 	$(BIN)/python -m pytest -q tests/chaos/test_killed_at_any_instant.py tests/chaos/test_layers_killed.py -m "slow or not slow"
 
-# Live and whoever delivers its results, killed twenty times while a subscriber keeps every revision; about 10 minutes.
+# Live and `tandem deliver`, killed twenty times while a subscriber keeps every revision; about 10 minutes.
 kill-results: setup
 	$(BIN)/python -m pytest -q -s tests/chaos/test_results_killed.py -m "slow or not slow"
 

@@ -3,7 +3,7 @@
 A key's bucket is the top eight bits of `hash64` of its canonical text (`tandem.schemas.keys`), so it is the same for
 ever, in batch and live. The hash of an event's id begins with the bucket of its key (`in_buckets`), so sorted ids lie
 in the order of buckets, and ids of equal hash are of one bucket. Shards are for now: a run has as many as it likes, and
-what it stores can be cut by bucket, whoever wrote it with how many shards.
+what it stores can be cut by bucket, with any number of shards.
 """
 
 from __future__ import annotations

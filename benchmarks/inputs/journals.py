@@ -34,7 +34,7 @@ def write_journal(folder: Path, batches: Iterable[list[bytes]], published_at: in
             run.id, number % lanes, number // lanes + 1, run.first_generation, run.nonce, subscription=SUBSCRIPTION
         )
         blobs.create(header.path, encode_segment(header, _messages(payloads, number, published_at)))
-    # Whoever starts next seals what a run that has ended left open.
+    # The next start seals what an ended run left open.
     for _ in seal_run(blobs, run.id, lanes, SUBSCRIPTION, run.first_generation, run):
         pass
 

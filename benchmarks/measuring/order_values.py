@@ -46,7 +46,7 @@ def values_of(paths: Sequence[Path], key: str, tile: str) -> Values:
 
 
 def _plain(frame: Any, columns: Sequence[str]) -> pl.DataFrame:
-    """The same values under the same names and types, whoever wrote them."""
+    """The same values under the same names and types, independent of the writer."""
     key, tile = columns[:2]
     plain: pl.DataFrame = frame.select(
         pl.col(key).cast(pl.Int64).alias("key"),

@@ -34,7 +34,7 @@ class LaneWriter:
     """One reader's writing side of its lane.
 
     It has seen every segment of the lane up to `number`, so it can only ever create the next one: a lane has
-    no gaps, and whoever comes first at a number decides what everybody reads there.
+    no gaps, and the first writer of a number decides what every reader finds there.
     """
 
     def __init__(

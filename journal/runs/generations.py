@@ -1,6 +1,6 @@
 """Generations: stretches of the journal by arrival, counted from 1. A marker says that one has begun.
 
-Markers have no gaps: whoever creates one has seen the one before it.
+Markers have no gaps: the creator of one has seen the one before it.
 """
 
 from __future__ import annotations

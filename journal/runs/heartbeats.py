@@ -23,7 +23,7 @@ time."""
 class Heartbeat:
     """Bumps a run's heartbeat. Any number of lanes and processes of the run may do so at once.
 
-    Whoever sees that another has bumped it since leaves it at that: all of them together write about once an interval.
+    A process that finds it bumped since writes nothing: all of them together write about once an interval.
     """
 
     def __init__(self, blobs: BlobStore, clock: Clock, run: str, interval: int) -> None:

@@ -188,7 +188,7 @@ def _settle(
     """What follows a manifest; may be repeated any number of times."""
     heartbeat = Heartbeat(blobs, clock, manifest.id, manifest.heartbeat_interval)
     heartbeat.beat()
-    # only after the manifest: whoever sees this generation's marker sees the run that may write to it
+    # only after the manifest: a reader of this generation's marker finds the run that may write to it
     for generation in range(current_generation(blobs), manifest.first_generation):
         next_generation(blobs, clock, generation, manifest.id)
     for run in open_runs:

@@ -126,7 +126,7 @@ class LocalBlobs:
             try:
                 os.link(temporary, target)
             except FileExistsError:
-                # whoever made the name may have died before the folder was flushed
+                # the creator of the name may have died before the folder was flushed
                 _flush_folder(target.parent)
                 raise BlobExistsError(f"{path}: exists already") from None
             self._failpoint("after-link")

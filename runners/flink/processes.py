@@ -68,7 +68,7 @@ def spawn(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> 
             env=dict(environment),
             start_new_session=True,
         )
-    # Whoever waits for it is the system, if not this process, by `alive`.
+    # Its exit is collected by the system, if not by this process in `alive`.
     process.returncode = 0
     return Started(process.pid, started_at(process.pid) or "")
 

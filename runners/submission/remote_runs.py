@@ -210,7 +210,7 @@ class _Verdict:
             return
 
     def look_again(self) -> None:
-        """A job that has ended may have been ended by whoever has taken over, who says so in the journal first."""
+        """A job that has ended may have been ended by its successor, which writes so to the journal first."""
         if self.known:
             return
         try:

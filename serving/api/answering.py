@@ -164,7 +164,7 @@ def check_key(asking: Asking, key: str) -> None:
     """Raise Problem unless the caller may see a key (canonical). The key alone decides, whether it exists or not."""
     visible = asking.principal.rows.visible(asking.name)
     if visible is not None and not visible(key):
-        raise Problem("not-allowed", f"this key of {asking.name} isn't shown to whoever asks")
+        raise Problem("not-allowed", f"this key of {asking.name} isn't shown to this caller")
 
 
 def _check_size(question: Question, limits: Limits) -> None:

@@ -69,7 +69,7 @@ def _viewer(request: Request) -> Principal:
 def _operator(request: Request) -> Principal:
     principal = _viewer(request)
     if principal.role is not Role.OPERATOR:
-        raise Problem("not-allowed", "operators may do this, and whoever asks is a viewer")
+        raise Problem("not-allowed", "operators may do this, and this caller is a viewer")
     return principal
 
 

@@ -41,7 +41,7 @@ class FixedTable:
     columns: dict[str, pa.DataType]
     rows: Rows
     of_keys: bool = False
-    """Rows are about keys, the last column but those after it: whoever sees some keys only sees rows of these."""
+    """Rows are about keys, the last column but those after it: a caller of some keys gets rows of these only."""
 
     @property
     def schema(self) -> pa.Schema:

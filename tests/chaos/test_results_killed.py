@@ -1,4 +1,4 @@
-"""Guarantee 6: live and whoever delivers, killed twenty times, stopped and woken up, while results are received.
+"""Guarantee 6: live and `tandem deliver`, killed twenty times, stopped and woken up, while results are received.
 
 In between backfills are published or killed, the store is pruned, and an older publication is served again; at the end
 another version is promoted, and the first one served again. A subscriber holds each revision against the laws, and the
@@ -106,7 +106,7 @@ class Beside:
                 self.asleep.append(deliverer)
                 self.happened["a deliverer slept"] += 1
                 return
-        # Whoever sleeps within a transaction of SQLite holds up everybody, and is named: not what is tried here.
+        # A process that sleeps within a transaction of SQLite holds up all others, and is named: not what is tried here.
         deliverer.kill()
         self.happened["a deliverer was killed"] += 1
 

@@ -101,7 +101,7 @@ def test_laws_hold_with_any_shards(shards: tuple[int, ...]) -> None:
 
 
 def the_pointer_moves_in_two_steps(patch: Patch) -> None:
-    """Publishing commits half of the move, then the other half: whoever dies in between leaves it torn."""
+    """Publishing commits half of the move, then the other half: a death in between leaves it torn."""
     patch.setattr(Publishing, "publish", torn_publish(lambda: None))
 
 

@@ -31,7 +31,7 @@ UNBOUNDED = ("live", "follow", "native")
 BEGAN = {"live": "cfb7478c", "follow": "cfb7478c", "native": "08352c46", "kept state": "892e1329"}
 """With what keeping them began."""
 ACKNOWLEDGE = """
-{what} has changed: its digest is {digest}. Whoever has a live job running can't resume its savepoint with this
+{what} has changed: its digest is {digest}. A live job that is running can't resume its savepoint with this
 version, or update it in place. If that is meant, add a line to CHANGELOG.md that says what they have to do:
 - {name} {digest}: (what changed, and how to migrate; say: drain it, and start a new run, which replays the journal)"""
 

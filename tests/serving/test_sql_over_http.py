@@ -1,4 +1,4 @@
-"""SQL over HTTP: rows in every form, of what whoever asks may see, and nothing else."""
+"""SQL over HTTP: rows in every form, of what the caller may see, and nothing else."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_who_sees_some_keys_only_gets_rows_of_these(keyed: Web, sql: str, rows: 
     assert ask(keyed.known_as(rows=("orders=mill",)), sql).json()["rows"] == rows
 
 
-def test_a_definition_that_is_not_for_whoever_asks_is_not_there(keyed: Web) -> None:
+def test_a_definition_that_is_not_for_the_caller_is_not_there(keyed: Web) -> None:
     nothing = keyed.known_as(definitions=frozenset({"clicks"}))
     refused = ask(nothing, "select * from orders")
     assert (refused.status_code, refused.json()["type"]) == (400, "/problems/bad-question")

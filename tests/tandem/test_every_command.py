@@ -83,7 +83,7 @@ def test_a_new_command_has_to_be_classified() -> None:
 
 
 @pytest.mark.parametrize(("command", "test"), LOUD.items(), ids=LOUD)
-def test_whoever_starts_something_is_looked_at(command: str, test: tuple[Path, str]) -> None:
+def test_commands_that_start_something_are_looked_at(command: str, test: tuple[Path, str]) -> None:
     file, name = test
     text = file.read_text(encoding="utf-8")
     assert f"def {name}(" in text

@@ -27,7 +27,7 @@ __all__ = [
 
 Row = sa.Row[Any]
 Visible = Callable[[str], bool] | None
-"""Whether a key (canonical) is shown to whoever asks; None where all are."""
+"""Whether a key (canonical) is shown to the caller; None where all are."""
 
 
 def alerts(

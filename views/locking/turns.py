@@ -66,7 +66,7 @@ def _holder(file: int) -> str:
 def _of_server(database: Database, name: str, tell: Callable[[str], object]) -> Iterator[None]:
     key = int.from_bytes(blake2b(f"tandem turn {name}".encode(), digest_size=8).digest(), signed=True)
     with database.errors(), database.engine.connect() as connection:
-        # The lock is a transaction's: behind a pooler a session's would stay with whoever gets the session next. The
+        # The lock is a transaction's: behind a pooler a session's would stay with the session's next user. The
         # transaction has read nothing, so it keeps no row of others alive, however long it is open.
         _wait(lambda: _begun(connection, key), lambda: _session(connection, key), name, tell)
         try:

@@ -136,7 +136,7 @@ class _Connection(http.client.HTTPConnection):
             self.abort()
 
     def abort(self) -> None:
-        """Let whoever waits for this connection fail, from another thread."""
+        """Fail what waits for this connection, from another thread."""
         self.aborted = True
         if self.sock is not None:
             try:

@@ -546,7 +546,7 @@ def test_slots(
 
 @pytest.mark.parametrize(("lanes", "free"), [(8, 4), (3, 1), (4, 4), (2, 0)])
 def test_no_finding_advises_what_another_refuses(lanes: int, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever does as the remedies say is told nothing more of slots and lanes."""
+    """After the remedies no check of slots and lanes remains."""
     monkeypatch.setattr(FlinkRest, "overview", lambda self: {"slots-total": 4, "slots-available": free})
     parallelism = max(1, min(lanes, free))
     flags = ("--runner=FlinkRunner", "--flink_master=127.0.0.1:8", f"--parallelism={parallelism}")

@@ -35,7 +35,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_plain_logs_are_told_by_whoever_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plain_logs_keep_the_form_of_their_handler(capsys: pytest.CaptureFixture[str]) -> None:
     log_as("plain")
     assert not logged("something")
     assert not structured()

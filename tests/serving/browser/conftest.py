@@ -71,7 +71,7 @@ def drift() -> list[DriftPoint]:
 
 @pytest.fixture(scope="session")
 def address(chromium: Any, browsed: tuple[Path, AlertStory]) -> Iterator[str]:
-    """Of a server that whoever connects may ask."""
+    """Of a server without keys."""
     home, _ = browsed
     with Web.over(home) as web:
         web.clock.now = BEGIN + 14 * MINUTE

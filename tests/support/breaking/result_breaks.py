@@ -306,7 +306,7 @@ def holders_share_a_fence(patch: Patch) -> None:
 
 
 def leases_keep_nobody_waiting(patch: Patch) -> None:
-    """Whoever asks for the lease has it, while another delivers."""
+    """Every caller gets the lease, while another delivers."""
     intact = tandem.views.outbox.leases.acquire_lease
     later = 10 * LEASE
     patch.setattr(

@@ -1,4 +1,4 @@
-"""A TCP proxy on this machine that can be cut: nobody gets through, and whoever was through loses the connection."""
+"""A TCP proxy on this machine that can be cut: no connection gets through, and open ones are lost."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class FlinkWorld:
         self.bench.check(self.definition)
 
     def repair(self) -> None:
-        """Start what is dead, as whoever watches over a cluster does."""
+        """Start what is dead, as a cluster's supervisor does."""
         Cluster.start(self.cluster.home)
 
     def checkpoints(self) -> int:

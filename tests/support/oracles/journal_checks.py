@@ -58,7 +58,7 @@ class Bench:
 
 
 def check_fencing() -> None:
-    """Whoever comes second at a lane stops the first, who writes and acknowledges nothing more."""
+    """The second reader of a lane stops the first, which writes and acknowledges nothing more."""
     bench = Bench()
     for number in range(6):
         bench.broker.publish(str(number).encode())

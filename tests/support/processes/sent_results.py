@@ -58,7 +58,7 @@ def clicks_with_results(stage: Stage) -> Path:
 
 @dataclass
 class Subscriber:
-    """Whoever receives the results: keeps every revision, and says what is wrong with them."""
+    """The receiver of results: keeps every revision, and says what is wrong with them."""
 
     stage: Stage
     receiver: Receiver = field(default_factory=Receiver)

@@ -34,7 +34,7 @@ class Clock:
 
 @dataclass
 class Web:
-    """A server, and whoever asks it."""
+    """A server and its client."""
 
     settings: Settings
     app: Any

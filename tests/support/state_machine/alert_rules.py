@@ -56,7 +56,7 @@ class AlertsMachine(DeliveriesMachine):
     @precondition(lambda self: self.serving.run is not None and self.changes + 1 < len(_RULES))
     @rule(pick=PICK)
     def rules_change(self, pick: int) -> None:
-        """Whoever delivers from now on has other rules; now and then somebody sleeps who had the ones before."""
+        """Deliverers from now on have other rules; now and then one that had the ones before sleeps."""
         if pick % 4 == 0:
             self.delivery.step("drainer stops", pick)
         self.changes += 1

@@ -134,7 +134,7 @@ class ResultsMachine(DeliveriesMachine):
         return served is not None and served.version == other.definition.version
 
     def _send_beside(self, other: MachineWorld, pick: int) -> None:
-        """What another version sends, to the same receiver; whoever delivered or made results before may wake up."""
+        """What another version sends, to the same receiver; an earlier deliverer or maker of results may wake up."""
         clock, first = self.world.clock, self.delivery
         beside = Delivery(other.store, other.compiled, other.blobs, clock.wall, clock.advance, first.receiver)
         if pick % 2:

@@ -133,7 +133,7 @@ def check_late_pane() -> None:
 
 
 def check_publishing(tear: bool = False) -> None:
-    """Whoever asks while the pointer moves gets the answers from before or from after; here they are equal.
+    """A question while the pointer moves gets the answers from before or from after; here they are equal.
 
     `tear`: move it in two halves, as only the test of this test may.
     """

@@ -1,4 +1,4 @@
-"""Webhooks that misbehave, as whoever calls `tandem deliver` sees it: what waits still waits, and no secret is said."""
+"""Webhooks that misbehave, as a user of `tandem deliver` sees it: what waits still waits, and no secret is said."""
 
 from __future__ import annotations
 

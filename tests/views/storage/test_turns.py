@@ -1,4 +1,4 @@
-"""Turns on PostgreSQL: one goes on at a time, whoever waits is told of whom, and a turn ends with its process."""
+"""Turns on PostgreSQL: one goes on at a time, the others know for whom they wait, and a turn ends with its process."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_one_goes_on_at_a_time(postgres: Any, url: str) -> None:
         store.close()
 
 
-def test_whoever_waits_is_told_of_whom_and_goes_on_when_it_is_gone(postgres: Any, url: str) -> None:
+def test_one_that_waits_knows_for_whom_and_goes_on_when_it_is_gone(postgres: Any, url: str) -> None:
     code = (
         "import time\nfrom tandem.views.store import ViewStore\nfrom tandem.views.locking.turns import turn\n"
         f"with turn(ViewStore({url!r}).database, 'orders', print):\n"

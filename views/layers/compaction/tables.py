@@ -19,7 +19,7 @@ compactions = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""BUILDING from before its first file on, then COMPLETE, or ABANDONED by whoever found it dead. Files lie in a folder
+"""BUILDING from before its first file on, then COMPLETE, or ABANDONED by a process that found its owner dead. Files lie in a folder
 of its name; those that no list names are orphans once it isn't BUILDING.
 """
 
@@ -31,7 +31,7 @@ layer_lists = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""How often the list of a definition's files was changed by anything but a batch run that adds its own: whoever swaps
+"""How often the list of a definition's files was changed by anything but a batch run that adds its own: a swap
 files compares it with what it has planned by.
 """
 
