@@ -63,22 +63,37 @@ class Probes(ABC):
     def _look(self) -> None:
         """Look for probes, and note them; runs in a thread of its own."""
 
-    def _note(self, minute: int, events: int, now: float) -> None:
-        """So many probes of a minute are there; `now`: the monotonic clock."""
+    def _note(self, place: int, events: int, now: float) -> None:
+        """So many probes of a place are there; `now`: the monotonic clock."""
         with self._lock:
-            waiting = self._waiting.get(minute, deque())
-            for _ in range(min(events - self._known.get(minute, 0), len(waiting))):
+            waiting = self._waiting.get(place, deque())
+            for _ in range(min(events - self._known.get(place, 0), len(waiting))):
                 published = waiting.popleft()
                 self.seconds.append((published - self._begun, now - published))
-            self._known[minute] = max(events, self._known.get(minute, 0))
+            self._known[place] = max(events, self._known.get(place, 0))
+
+    def _place(self, number: int, now: int) -> int:
+        """Where a probe is counted: its minute (microseconds UTC)."""
+        return now // MINUTE * MINUTE
+
+    def _event(self, number: int, now: int) -> dict[str, Any]:
+        """A probe's values."""
+        return {
+            "event_id": f"probe-{number:010d}",
+            "event_time": now,
+            "user_id": PROBE_USER,
+            "page": PROBE_PAGE,
+            "country": "AF",
+            "amount": 1.0,
+        }
 
     def _publish(self) -> None:
         call = method_of(self._address, "Publisher/Publish", PublishRequest)
         while not self._stop.wait(self.every):
             now = time.time_ns() // 1_000
-            payload = _probe(self._form, self.sent, now)
+            payload = _payload(self._form, self._event(self.sent, now))
             with self._lock:
-                self._waiting.setdefault(now // MINUTE * MINUTE, deque()).append(time.monotonic())
+                self._waiting.setdefault(self._place(self.sent, now), deque()).append(time.monotonic())
             call(PublishRequest.pb()(topic=self._topic, messages=[{"data": payload}]))
             self.sent += 1
 
@@ -93,15 +108,7 @@ def method_of(address: str, name: str, request: Any, response: Any = None) -> Ca
     return method
 
 
-def _probe(form: str, number: int, now: int) -> bytes:
-    event = {
-        "event_id": f"probe-{number:010d}",
-        "event_time": now,
-        "user_id": PROBE_USER,
-        "page": PROBE_PAGE,
-        "country": "AF",
-        "amount": 1.0,
-    }
+def _payload(form: str, event: dict[str, Any]) -> bytes:
     if form == "json":
         return json.dumps(event).encode()
     sink = io.BytesIO()

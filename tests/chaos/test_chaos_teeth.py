@@ -18,7 +18,7 @@ from tandem.journal.storage.blobs import LocalBlobs
 from tandem.journal.storage.segments import load_header
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("kills"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]

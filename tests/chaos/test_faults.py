@@ -21,7 +21,7 @@ from processes.stages import Tandem, wait_for
 from processes.trials import LIVE
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("kills"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from processes.sent_results import clicks_with_results, wrong_results
+from processes.sent_results import Subscriber, clicks_with_results
 from processes.trials import Kill, Trial, restart_times, trial_of
 from samples.click_traffic import CLICKS, traffic
 from servers.object_servers import SECRET, server_of
@@ -22,7 +22,7 @@ from tandem.schemas.failpoints import FAILPOINTS
 
 SEED = int(os.environ.get("TANDEM_KILL_SEED", "20130101"))
 
-pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
 
 FEW = [Kill("after-acknowledge", 2), Kill("mid-upsert", 5), Kill("after-pointer", 1)]
 """Failpoints of the short form, one of each kind: journal, transaction, pointer."""
@@ -94,13 +94,17 @@ def sending(stage: Any, polling: Any) -> Trial:
 
 
 def check_results(trial: Trial, messages: Sequence[bytes]) -> None:
-    """A subscriber's last revision of each window and key is what plain Python makes of the messages."""
-    assert wrong_results(trial.stage, trial.definition, messages) == {}
+    """A subscriber's last revision of each window and key is what plain Python makes of the messages, and settled
+    alerts are a backtest's.
+    """
+    subscriber = Subscriber(trial.stage)
+    assert subscriber.wrong(trial.definition, messages) == {}
+    assert subscriber.alerts
 
 
 @pytest.mark.timeout(900)
 def test_random_kills_and_a_few_failpoints(sending: Trial, capsys: pytest.CaptureFixture[str]) -> None:
-    """With results that are sent, by a launcher that dies with live."""
+    """With results and alerts that are sent, by a launcher that dies with live."""
     chance = random.Random(SEED)
     check_results(sending, check(sending, 8_000, 150, plan_of(chance, 3, FEW), chance, capsys, idle=False))
 

@@ -23,7 +23,7 @@ from tandem.storage.places import open_place
 SEED = int(os.environ.get("TANDEM_KILL_SEED", "20130101"))
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("kills"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="forks, and starts servers"),
 ]

@@ -23,7 +23,7 @@ SCRIPT = ROOT / "examples/results/newest.py"
 IDLE = "5"
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("kills"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
     pytest.mark.timeout(1800),
 ]

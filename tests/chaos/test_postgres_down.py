@@ -12,7 +12,7 @@ from breaking.fault_worlds import fault_world
 from servers.postgres_server import PostgresServer, postgres_server
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("kills"),
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]

@@ -1,8 +1,9 @@
-"""Guarantee 6: live and `tandem deliver`, killed twenty times, stopped and woken up, while results are received.
+"""Guarantee 6: live and `tandem deliver`, killed twenty times, stopped and woken up, while a subscriber receives.
 
 In between backfills are published or killed, the store is pruned, and an older publication is served again; at the end
-another version is promoted, and the first one served again. A subscriber holds each revision against the laws, and the
-last one against plain Python over the messages. `make kill-results`; TANDEM_KILL_SEED chooses other instants.
+another version is promoted, and the first one served again. The subscriber holds each revision against the laws, the
+last one against plain Python over the messages, and settled alerts against a backtest of the journal. `make
+kill-results`; TANDEM_KILL_SEED chooses other instants.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SEED = int(os.environ.get("TANDEM_KILL_SEED", "20130101"))
 KILLS = 20
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("kills"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
     pytest.mark.slow,
     pytest.mark.timeout(3600),
@@ -106,7 +107,7 @@ class Beside:
                 self.asleep.append(deliverer)
                 self.happened["a deliverer slept"] += 1
                 return
-        # A process that sleeps within a transaction of SQLite holds up all others, and is named: not what is tried here.
+        # A process that sleeps within a transaction of SQLite holds up all others, and is named: that isn't tried here.
         deliverer.kill()
         self.happened["a deliverer was killed"] += 1
 
@@ -150,6 +151,7 @@ def test_twenty_kills_while_results_are_received(
     assert trial_of(trial, messages, 150, plan_of(chance), chance, between=beside.step) == {}
     beside.end()
     assert subscriber.wrong(definition, messages) == {}
+    assert subscriber.alerts > 50
     other = with_another_measure(definition)
     done(stage, "backfill", "--definition", str(other))
     done(stage, "promote", str(other))
@@ -165,6 +167,7 @@ def test_twenty_kills_while_results_are_received(
         received = f"{subscriber.receiver.received:,} messages received, {subscriber.receiver.copies:,} of them copies"
         print(
             f"\n{KILLS} kills of live, {dict(beside.happened)}, {trial.published} backfills published in between, "
-            f"{trial.refused} refused; {received}, {len(subscriber.receiver.newest):,} windows and keys: "
+            f"{trial.refused} refused; {received}, {len(subscriber.receiver.newest):,} windows and keys, "
+            f"{len(subscriber.receiver.alerts):,} alerts, {subscriber.alerts:,} of them a backtest's: "
             f"lost 0, twice 0, back 0; {restart_times(trial.restarts)}"
         )

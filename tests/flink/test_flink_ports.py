@@ -15,7 +15,7 @@ from samples.click_traffic import CLICKS, in_order
 from tandem.runners.flink.cluster import Cluster
 
 pytestmark = [
-    pytest.mark.xdist_group("processes"),
+    pytest.mark.xdist_group("flink"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
     pytest.mark.timeout(900),
 ]

@@ -18,7 +18,7 @@ from tandem.schemas.errors import LaunchError
 
 __all__ = ["flink_jars"]
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = pytest.mark.xdist_group("flink")
 
 PARTS = ["job-manager", "task-manager-1", "worker-pool", "job-server"]
 

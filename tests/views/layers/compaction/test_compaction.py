@@ -195,7 +195,9 @@ def half_done(bench: Any) -> tuple[Any, ...]:
         pytest.param(lambda b, h: b.store.publishing.prune("orders", 1, -1), StoreError, "given up", id="swept"),
     ],
 )
-def test_a_compaction_that_was_overtaken_swaps_nothing(bench: Any, meanwhile: Any, error: type[Exception], said: str) -> None:
+def test_a_compaction_that_was_overtaken_swaps_nothing(
+    bench: Any, meanwhile: Any, error: type[Exception], said: str
+) -> None:
     history = History(bench)
     for step in range(6):
         history.add(files=step % 2 == 0)
