@@ -88,7 +88,7 @@ $(DEPLOY)/.set-up: requirements/deploy.txt | setup
 	touch $@
 
 deploy-check: deploy-tools
-	$(BIN)/python -m pytest -q tests/deploy -m "slow or not slow"
+	$(BIN)/python -m pytest -q tests/deploy tests/pipelines/templated -m "slow or not slow"
 
 # On a real project of Google Cloud: images, Terraform, live and a backfill on Dataflow, answers compared, all of it taken away again.
 # 30 minutes, two dollars; see docs/explanation/not-tried-here.md.

@@ -46,7 +46,8 @@ def run_bench(tmp_path: Path, *flags: str) -> tuple[int, dict[tuple[str, str], R
 @pytest.mark.parametrize(
     "flags",
     [
-        pytest.param(("--only=tandem,polars,duckdb,pandas,beam", "--forms=parquet"), id="parquet"),
+        pytest.param(("--only=tandem,polars,duckdb,pandas", "--forms=parquet"), id="parquet"),
+        pytest.param(("--only=beam", "--forms=parquet"), id="parquet-beam", marks=pytest.mark.slow),
         pytest.param(("--only=polars,duckdb,pandas", "--forms=jsonl"), id="jsonl"),
         pytest.param(("--only=tandem", "--forms=jsonl"), id="jsonl-tandem", marks=pytest.mark.slow),
         pytest.param(("--only=beam-folded", "--forms=avro"), id="avro-beam", marks=pytest.mark.slow),

@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_trace() -> None:
 
 def _traced(start: int, hashes: str) -> str:
     code = "import sys; sys.path[:0] = sys.argv[2:]; from state_machine import run; "
-    code += "print(run.run_machine(6, int(sys.argv[1]))[0])"
+    code += "print(run.run_machine(2, int(sys.argv[1]))[0])"
     return subprocess.run(
         [sys.executable, "-c", code, str(start), str(ROOT / "tests" / "support"), str(ROOT)],
         env={**os.environ, "PYTHONHASHSEED": hashes},

@@ -31,7 +31,7 @@ def start(folder: Path, name: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("many", [4, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(0)])])
+@pytest.mark.parametrize("many", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(0)])])
 def test_all_files_of_all_are_served(tmp_path: Path, many: int) -> None:
     (tmp_path / "sales.yaml").write_text(sales.text())
     wanted = []

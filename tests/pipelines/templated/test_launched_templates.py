@@ -127,6 +127,7 @@ def test_a_backfill_serves_what_it_has_built(cloud: Cloud) -> None:
     assert "NothingNew" in names, "a launch that finds nothing to do is a job all the same"
 
 
+@pytest.mark.slow
 def test_a_backfill_that_reads_too_much_that_is_bad_serves_nothing(cloud: Cloud) -> None:
     cloud.put("in/a.jsonl", lines(some(10)) + b"{\n" * 10)
     job, pipeline = cloud.launch("backfill", files=cloud.place("in/*"), max_bad="5%")
@@ -136,6 +137,7 @@ def test_a_backfill_that_reads_too_much_that_is_bad_serves_nothing(cloud: Cloud)
     assert "--max-bad 5%" in (cloud.folder / "workers.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_reconciling_is_a_job_of_one_step(cloud: Cloud) -> None:
     items = some(20)
     cloud.put("in/a.jsonl", lines(items))
@@ -153,6 +155,7 @@ def test_reconciling_is_a_job_of_one_step(cloud: Cloud) -> None:
 RULES = "rules: {many: {window: 1m, expr: 'sales >= params.least', params: {least: 9}}}"
 
 
+@pytest.mark.slow
 def test_a_backtest_writes_what_the_command_finds(cloud: Cloud, tmp_path: Path) -> None:
     items = some(40)
     (tmp_path / "in").mkdir()
@@ -193,6 +196,7 @@ def test_a_classic_template_gets_its_parameters_when_it_is_started(cloud: Cloud)
     assert cloud.answers() == expected(items)
 
 
+@pytest.mark.slow
 def test_live_runs_from_what_was_staged(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     topic, subscription = "projects/demo/topics/sales", "projects/demo/subscriptions/sales"
     with EmbeddedPubSub() as emulator:
