@@ -1,7 +1,7 @@
-"""The view store: batch states, live states, what was published, and the answers merged from them.
+"""The view store: batch states, live states, publications, and the answers merged from them.
 
 `ViewStore` is a store in one SQL database, put together from parts; `open_store` and `close_store` keep one open per
-process and URL. Questions are functions over a store, in `tandem.views.answers`.
+process and URL. Queries are functions over a store, in `tandem.views.answers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ViewStore", "close_store", "open_store"]
 
 
 def __getattr__(name: str) -> Any:
-    """A name of `__all__`, imported when it is first used: the modules below stay cheap to import."""
+    """Imports a name of `__all__` at its first use, so that the modules below stay cheap to import."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from tandem.views.storage import opening

@@ -1,7 +1,7 @@
-"""How much comes for each of the 256 buckets, as a run's workers agreed on when the first of them saw events.
+"""The load of each of the 256 buckets, agreed on by a run's workers at the first batch of events.
 
-A worker that spreads shards over others has to know what they are worth, and all workers have to spread them alike, for
-as long as the run lasts. So what the first batch of events says is written once, and everybody goes by that.
+Workers spread shards over each other by their loads, and all have to use the same loads for as long as the run lasts.
+So the loads of the first batch of events are written once, and every worker reads those.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ bucket_loads = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""By live or batch run; empty until its workers have agreed. A run from before there was this table has none."""
+"""By live or batch run; empty until its workers have agreed. Runs older than this table have no row."""
 
 _L: Final = bucket_loads.c
 _KIND: Final[np.dtype[np.uint32]] = np.dtype("<u4")
@@ -38,12 +38,13 @@ _KIND: Final[np.dtype[np.uint32]] = np.dtype("<u4")
 
 @dataclass(frozen=True, slots=True)
 class BucketLoads:
-    """The part of a view store that this is."""
+    """The bucket loads of a view store."""
 
     database: Database
 
     def agreed(self, version: str, run: str, seen: Sequence[int]) -> tuple[int, ...] | None:
-        """What everybody goes by: `seen`, events by bucket, if nobody was faster; None for a run that has none.
+        """The loads that all workers use: `seen`, events by bucket, unless another worker wrote first; None for a run
+        without a row.
 
         May be repeated. Raises StoreError for an unknown version.
         """
@@ -69,12 +70,12 @@ def _found(definition: int, run: str) -> sa.Select[Any]:
 
 
 def open_loads(database: Database, connection: sa.Connection, definition: int, run: str) -> None:
-    """A run begins: its workers have to agree yet."""
+    """Open the row of a new run, whose workers haven't agreed yet."""
     database.write_rows(connection, database.insert_new(bucket_loads), [(definition, run, b"")])
 
 
 def forget_loads(connection: sa.Connection) -> None:
-    """Remove those of runs that are over."""
+    """Remove the loads of runs that are over."""
     live = sa.select(live_runs.c.run).where(live_runs.c.definition == _L.definition, live_runs.c.status != "DROPPED")
     built = sa.select(batch_runs.c.id).where(
         batch_runs.c.definition == _L.definition, batch_runs.c.status == "BUILDING"

@@ -1,4 +1,4 @@
-"""Definition versions as the view store knows them: what was registered, and its text."""
+"""Definition versions in the view store: registered versions and their texts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Definitions"]
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """The part of a view store that knows definition versions. Each call is one transaction."""
+    """The definition versions of a view store. Each call is one transaction."""
 
     database: Database
     clock: Clock
 
     def register(self, compiled: Compiled, text: str = "") -> None:
-        """Write a definition version down with its text (YAML); to be done before anything else of it."""
+        """Register a definition version with its text (YAML); required before any of its runs."""
         with self.database.write(durable=True) as connection:
             lookups.register(connection, compiled, text, self.clock())
 

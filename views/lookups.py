@@ -1,4 +1,4 @@
-"""Finding definitions, runs and publications by what users call them."""
+"""Finds definitions, runs and publications by their public names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 
 
 def register(connection: sa.Connection, compiled: Compiled, text: str, now: int) -> None:
-    """Write a definition version down, once; its text may change, in what the version doesn't hash (windows, say)."""
+    """Register a definition version once; its text may change where the version doesn't hash it (such as windows)."""
     mine = definitions.c.version == compiled.version
     known = connection.execute(sa.select(definitions.c.id, definitions.c.text).where(mine)).first()
     if known is not None:
@@ -63,7 +63,7 @@ def register(connection: sa.Connection, compiled: Compiled, text: str, now: int)
 
 
 def definition_row(connection: sa.Connection, version: str) -> sa.Row[Any]:
-    """The row of a version. Raises StoreError for one that was never registered."""
+    """The row of a version. Raises StoreError for an unregistered one."""
     row = connection.execute(sa.select(definitions).where(definitions.c.version == version)).first()
     if row is None:
         raise StoreError(f"definition version {version!r} isn't registered in this store")
@@ -110,7 +110,7 @@ def newest_live_run(connection: sa.Connection, definition: int, boundary: int) -
 
 
 def batch_run_value(connection: sa.Connection, row: sa.Row[Any]) -> BatchRun:
-    """A batch run's row with the names of what it refers to."""
+    """A batch run's row as a value, with the names of the runs and versions that it refers to."""
     parent = sa.select(batch_runs.c.id).where(batch_runs.c.ordinal == row.parent)
     built_for = sa.select(live_runs.c.run).where(live_runs.c.id == row.built_for)
     version = sa.select(definitions.c.version).where(definitions.c.id == row.definition)
@@ -131,7 +131,7 @@ def batch_run_value(connection: sa.Connection, row: sa.Row[Any]) -> BatchRun:
 
 
 def live_run_value(connection: sa.Connection, version: str, row: sa.Row[Any]) -> LiveRun:
-    """A live run's row with the names of what it refers to."""
+    """A live run's row as a value, with the names of the runs and versions that it refers to."""
     base = sa.select(batch_runs.c.id).where(batch_runs.c.ordinal == row.base_batch_run)
     return LiveRun(
         version=version,
@@ -161,7 +161,7 @@ def publication_values(
         .outerjoin(live_runs, live_runs.c.id == p.live_run)
         .order_by(p.ordinal.desc())
     )
-    if served:  # by the pointer, as answers do: damage to an index of names must not hide what is served
+    if served:  # by the pointer, as answers do: a damaged index of names must not hide what is served
         query = query.join(pointers, pointers.c.publication == p.ordinal).where(pointers.c.name == name)
     else:
         query = query.where(p.name == name)
@@ -184,7 +184,7 @@ def publication_values(
 
 
 def tiles_of_run(connection: sa.Connection, ordinal: int) -> tuple[int, int] | None:
-    """The first and the last tile that a batch run itself computed, None for none."""
+    """The first and the last tile that a batch run itself computed, None without any."""
     tiles = batch_state_digests.c.tile
     query = sa.select(sa.func.min(tiles), sa.func.max(tiles)).where(batch_state_digests.c.batch_run == ordinal)
     first, last = connection.execute(query).one()

@@ -1,4 +1,4 @@
-"""The state of a view as plain data: what `tandem status` shows."""
+"""The state of a view as plain data: the output of `tandem status`."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def _served(served: Publication) -> dict[str, Any]:
 
 
 def status_report(store: ViewStore, name: str) -> dict[str, Any]:
-    """What is served under a name, its runs, and its conservation per generation, all of one instant.
+    """The served publication of a name, its runs, and its conservation per generation, all of one instant.
 
-    Keys: name, served (None for nothing yet: version, publication, kind, published_at, boundary, batch_run,
-    live_run), batch_runs, live_runs (each with totals per generation, residues and watermark),
+    Keys: name, served (None before the first publication: version, publication, kind, published_at, boundary,
+    batch_run, live_run), batch_runs, live_runs (each with totals per generation, residues and watermark),
     batch_residues, batch_early (whether any time lies in January 1970), dead_letters (by status), results (None for
     none; see `tandem.views.results.listing.backlog`). Times are microseconds UTC. Batch runs are the newest 20, live
     runs those that weren't dropped.
@@ -141,7 +141,7 @@ def _has_early_tiles(connection: sa.Connection, chain: Collection[int]) -> bool:
 
 
 def _early_events(connection: sa.Connection, run: int) -> int:
-    """How many events a live run has counted in tiles of January 1970."""
+    """Number of events that a live run has counted in tiles of January 1970."""
     t = live_tallies.c
     query = sa.select(sa.func.coalesce(sa.func.sum(t.counted), 0)).where(t.run == run, t.tile.between(*_EARLY))
     return int(connection.execute(query).scalar_one())

@@ -1,4 +1,4 @@
-"""What is read from the view store, and what is written beside states, as plain values."""
+"""Plain values that are read from the view store, and those that are written beside states."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ID_DTYPE = np.dtype([("hash", "<u8"), ("content", "<u8"), ("generation", "<i8")]
 
 
 class DefinitionLike(Protocol):
-    """What the view store reads of a definition; durations in microseconds."""
+    """The attributes of a definition that the view store reads; durations in microseconds."""
 
     @property
     def name(self) -> str: ...
@@ -55,7 +55,7 @@ class DefinitionLike(Protocol):
 
 
 class Compiled(Protocol):
-    """What the view store reads of a compiled definition."""
+    """The attributes of a compiled definition that the view store reads."""
 
     @property
     def version(self) -> str: ...
@@ -75,7 +75,7 @@ class BatchStatus(StrEnum):
     BUILDING = "BUILDING"
     COMPLETE = "COMPLETE"
     LAYER = "LAYER"
-    """Complete, but kept only as a layer below later runs: what they replaced of it may be gone."""
+    """Complete, but kept only as a layer below later runs: rows that these replaced may be gone."""
     DROPPED = "DROPPED"
 
 
@@ -88,7 +88,7 @@ class DeadLetterStatus(StrEnum):
 
 
 class PublicationKind(StrEnum):
-    """Why the pointer moved."""
+    """The reason why the pointer moved."""
 
     PUBLISH = "publish"
     SERVE = "serve"
@@ -116,7 +116,7 @@ class LaneExtent:
 
 @dataclass(frozen=True, slots=True)
 class GenerationCounts:
-    """What batch made of one generation: received = counted + filtered + duplicates + dead; numbers of events."""
+    """Batch's counts for one generation, in events: received = counted + filtered + duplicates + dead."""
 
     generation: int
     received: int = 0
@@ -141,13 +141,13 @@ class BatchManifest:
     """What a batch run read and counted, in addition to its parent. Counts of a repair are differences."""
 
     counts: tuple[GenerationCounts, ...] = ()
-    """One for every generation that the run adds, those without events too."""
+    """One for every generation that the run adds, also for those without events."""
     segments: tuple[SegmentFile, ...] = ()
     conflicts: int = 0
     newest: int | None = None
-    """Event time of the newest event of the files that it read, none after they were read."""
+    """Event time of the newest event of the files that it read, without events later than the read itself."""
     early: tuple[tuple[str, int], ...] = ()
-    """Files (the journal: '') with event times in January 1970, and how many; at most the first thousand."""
+    """Files (the journal: '') with event times in January 1970, and their number; at most the first thousand."""
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -155,7 +155,7 @@ class BatchManifest:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> BatchManifest:
-        """The manifest of `to_data`."""
+        """The inverse of `to_data`."""
         counts = tuple(GenerationCounts(**entry) for entry in data["counts"])
         segments = tuple(SegmentFile(**entry) for entry in data["segments"])
         early = tuple((path, count) for path, count in data.get("early", ()))
@@ -164,14 +164,14 @@ class BatchManifest:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What is known of the sources of a batch run beside their events; times are microseconds UTC."""
+    """What is known about the completeness of a batch run's sources; times are microseconds UTC."""
 
     files_until: int | None = None
-    """The files hold every event before this time, as the user says; None: up to their newest event."""
+    """The files hold every event before this time, by the user's statement; None: up to their newest event."""
     journal_until: int | None = None
     """The journal's lanes expected no event before this time any more when the boundary was sealed."""
     missing: tuple[str, ...] = ()
-    """Segments of the journal, and files, that belong to what the run covers and aren't there."""
+    """Segments of the journal, and files, that the run should cover and that are missing."""
 
 
 NOTHING_KNOWN: Final = Completeness()
@@ -193,7 +193,7 @@ class BatchRun:
     residue: int
     created_at: int
     completeness: Completeness = NOTHING_KNOWN
-    """With what its ancestors were told."""
+    """Its own merged with its ancestors'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class LiveRun:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One position of the pointer: what was served under a name, from `published_at` on."""
+    """One position of the pointer: the runs that were served under a name, from `published_at` on."""
 
     ordinal: int
     name: str
@@ -231,7 +231,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What the pointer is to move to. Rows are those of their tables."""
+    """The runs that the pointer is to move to. Rows are those of their tables."""
 
     name: str
     definition: sa.Row[Any]
@@ -242,7 +242,7 @@ class Candidate:
     accept_late: bool = False
     """A roll back may leave late events to the next batch run."""
     accept_missing_files: bool = False
-    """Another version may be served although its batch run hasn't read every file that the served one has."""
+    """Another version may be served although its batch run lacks files that the served one has read."""
     accept_dead_letters: bool = False
     """Another version may be served although it can't read messages that the served one reads."""
 
@@ -253,5 +253,5 @@ class Candidate:
 
 
 def extents(items: Iterable[Mapping[str, Any]]) -> tuple[LaneExtent, ...]:
-    """Lane extents of the store's JSON."""
+    """Lane extents from the store's JSON."""
     return tuple(LaneExtent(**item) for item in items)

@@ -1,4 +1,4 @@
-"""The view store: one database, and the parts that write it and say what is served of it."""
+"""The view store: one database, and the parts that write it and serve publications."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class ViewStore:
 
     @contextmanager
     def at_one_instant(self) -> Iterator[ViewStore]:
-        """The store as it is now: whatever is asked of it in there, by how many calls, is read in one transaction.
+        """The store at this instant: all calls in the context read in one transaction.
 
-        It can't be written, and is of no use afterwards. Its calls are for one thread at a time.
+        It can't be written, and is invalid afterwards. Only for one thread at a time.
         """
         with self.database.read() as connection:
             pinned = ViewStore.__new__(ViewStore)

@@ -1,4 +1,4 @@
-"""What writers of the view store take: the transforms' own elements fit these protocols as they are."""
+"""Protocols of the values that writers of the view store take: the transforms' own elements fit as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["BatchUpdateLike", "CrossBoundaryDuplicateLike", "LiveUpdateLike", "S
 
 
 class TallyLike(Protocol):
-    """What became of the routed events of one generation in one tile and shard, since the live run began."""
+    """The outcomes of the routed events of one generation in one tile and shard, since the live run's start."""
 
     @property
     def generation(self) -> int: ...
@@ -68,7 +68,7 @@ class BatchUpdateLike(UpdateLike, Protocol):
 
 
 class SegmentLike(Protocol):
-    """Where the records of one segment went: received = routed + filtered + late + dead."""
+    """The outcomes of one segment's records: received = routed + filtered + late + dead."""
 
     @property
     def position(self) -> str: ...

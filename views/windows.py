@@ -31,8 +31,8 @@ def window_at(at: int, size: int, every: int | None = None) -> tuple[int, int]:
 def windows_of(window: AnyWindow, start: int, end: int) -> Iterator[tuple[int, int]]:
     """All windows of a declaration that overlap [start, end), by their ends.
 
-    Of a cumulative one: the one window that is current just before `end`, up to `end`. Raises UserError for a
-    session window, whose bounds are in the events (see `tandem.views.answers.sessions`).
+    For a cumulative one: the one window that is current just before `end`, up to `end`. Raises UserError for a session
+    window, whose bounds are in the events (see `tandem.views.answers.sessions`).
     """
     if isinstance(window, SessionWindow):
         raise UserError("sessions have their bounds from events, not from the calendar or the clock")
@@ -49,10 +49,10 @@ def windows_of(window: AnyWindow, start: int, end: int) -> Iterator[tuple[int, i
 
 
 def edges_of(start: int, end: int, step: int | Calendar) -> list[int]:
-    """Where the steps of [start, end) begin, and `end`.
+    """The starts of the steps of [start, end), and `end`.
 
-    Steps of a duration are counted from `start`, steps of a calendar begin where its periods do; the first and the
-    last may be cut short by the span.
+    Steps of a duration are counted from `start`, steps of a calendar begin where its periods do; the first and the last
+    may be cut short by the span.
     """
     if isinstance(step, Calendar):
         return [start, *(begin for begin, _ in step.spans(start, end) if begin > start), end]
@@ -60,7 +60,7 @@ def edges_of(start: int, end: int, step: int | Calendar) -> list[int]:
 
 
 def check_span(start: int, end: int, tile: int, step: int | None = None) -> None:
-    """Raise UserError unless [start, end) is of whole tiles, and of whole steps of whole tiles."""
+    """Raise UserError unless [start, end) consists of whole tiles, and of whole steps of whole tiles."""
     if start >= end:
         raise UserError(f"a window ends after it starts, found start {start} and end {end}")
     for name, time in (("start", start), ("end", end), ("step", step)):
@@ -71,7 +71,7 @@ def check_span(start: int, end: int, tile: int, step: int | None = None) -> None
 
 
 def check_edges(edges: Sequence[int], tile: int) -> None:
-    """Raise UserError unless there are two edges or more, ascending, all where tiles start."""
+    """Raise UserError unless there are two edges or more, ascending, all at starts of tiles."""
     if len(edges) < 2:
         raise UserError(f"a series needs a start and an end, found {len(edges)} edges")
     for edge in edges:

@@ -37,18 +37,20 @@ class KeyedStates:
     events: npt.NDArray[np.int64]
     batch_events: npt.NDArray[np.int64]
     states: tuple[pa.Array, ...]
-    """Of each measure; row i is of `keys[i]`."""
+    """One array per measure; row i belongs to `keys[i]`."""
     certificate: Certificate
-    """Of all keys together."""
+    """One certificate for all keys together."""
     first_tile: int
-    """Of the first event; without any the last tile before the end."""
+    """The tile of the first event; without events the last tile before the end."""
 
     def results(self) -> list[dict[str, Any]]:
         """The results of each key, by name."""
         return results_of(self.compiled, self.states) if self.keys else []
 
     def total(self, rows: Sequence[int]) -> dict[str, Any]:
-        """The results over all events of these keys: states are merged, so distinct values count once, too."""
+        """The results over all events of these keys: states are merged, so a value that several keys share counts as
+        one distinct value.
+        """
         taken = pa.array(rows, pa.int64())
         states = [column.take(taken) for column in self.states]
         groups = np.zeros(len(rows), np.int64)
@@ -65,14 +67,14 @@ def states_of_all_keys(
     UserError for other bounds, StoreError if another definition version is served.
     """
     check_span(start, end, compiled.definition.tile)
-    inside = within_edges((start, end)) if start > EVER else None  # the first tile is asked, too
+    inside = within_edges((start, end)) if start > EVER else None  # rollups would hide the first tile
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
         rows = span_rows(connection, scope, start, end, inside)
         late = sum(late_by_tile(connection, scope, start, end).values())
     if visible is not None:
         rows = [row for row in rows if visible(row.key)]
-    rows.sort(key=itemgetter(0))  # what live alone has comes after all that batch has
+    rows.sort(key=itemgetter(0))  # rows that only live has come after all of batch's
     places: dict[str, int] = {}
     groups = np.fromiter((places.setdefault(row.key, len(places)) for row in rows), np.int64, len(rows))
     events, batch = np.zeros(len(places), np.int64), np.zeros(len(places), np.int64)

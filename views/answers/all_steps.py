@@ -1,4 +1,4 @@
-"""Every key and step that has events, as a stream, of one instant."""
+"""Streams the answers of every key and step that has events, read at one instant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tandem.views.windows import check_span
 __all__ = ["AnswerRow", "all_answers", "streams_of"]
 
 _MERGE_AT_ONCE: Final = 20_000
-"""Rows in one merge of `all_answers`."""
+"""Most rows in one merge of `all_answers`."""
 FOR_EVER: Final = 2**62
 """Later than any tile, microseconds UTC."""
 
@@ -56,13 +56,14 @@ def all_answers(
     first_key: str | None = None,
     batch: bool = False,
 ) -> Iterator[AnswerRow]:
-    """Every key and step that has events, in the order of key (its bytes), then time, of one instant.
+    """Stream the answer of every key and step that has events, in the order of key (its bytes), then time, of one
+    instant.
 
-    `key` (canonical): of this one only. `first_key`: without those before it. `span`: only the tiles in [start, end);
-    the first and the last step are cut by it. `batch`: what batch has, without live. Steps are multiples of the tile
-    (by default the tile) and aligned to 1970-01-01 UTC, or the periods of a calendar, whose zone the tiles must fit:
-    else UserError, before the first row.
-    Streams: memory holds some ten thousand rows. The read transaction lasts until the iterator is used up or closed.
+    `key` (canonical): only this key. `first_key`: only keys from this one on. `span`: only the tiles in [start, end),
+    which cut the first and the last step. `batch`: batch alone, without live. Steps are multiples of the tile (by
+    default the tile) and aligned to 1970-01-01 UTC, or the periods of a calendar, whose zone the tiles must fit: else
+    UserError, before the first row. Memory holds some ten thousand rows. The read transaction lasts until the iterator
+    is used up or closed.
     """
     tile = compiled.definition.tile
     step = tile if step is None else step
@@ -107,10 +108,11 @@ def _spans(
     step: int | Calendar,
     span: tuple[int, int] | None,
 ) -> Callable[[int], tuple[int, int]]:
-    """The step that each tile lies in, within the span. Raises UserError for a calendar that cuts tiles of the view.
+    """The function from a tile to its step, cut by the span. Raises UserError for a calendar that cuts tiles of the
+    view.
 
-    Tiles of before 1970, when offsets had seconds, or of times that stand for none, stop nobody's answers: one that an
-    edge cuts is a step of its own.
+    Tiles before 1970, when offsets had seconds, and tiles of placeholder times fail no answer: a tile that an edge cuts
+    is a step of its own.
     """
     size = compiled.definition.tile
 
@@ -139,7 +141,8 @@ def streams_of(
 ) -> Iterator[Iterator[TileRow]]:
     """Streams of rows, each in the order of key, then tile.
 
-    Of one key or all, of a span or all tiles; of hours and days together where they lie `inside` a step.
+    Of one key or all keys, of a span or all tiles; rows of hours and days replace those of tiles where they lie
+    `inside` a step.
     """
     start, end = span or (EVER, FOR_EVER)
     if key is not None:

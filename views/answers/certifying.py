@@ -1,4 +1,4 @@
-"""The certificate of an answer, from what was read for it."""
+"""Builds the certificate of an answer from what was read for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["certificate_of", "facts_of", "statuses"]
 
 
 def facts_of(compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int) -> Facts:
-    """What is known of an answer merged from `rows`, with `late` pending events, of a window that ends at `end`."""
+    """The facts about an answer merged from `rows`, with `late` pending events, of a window that ends at `end`."""
     return Facts(
         end=end,
         lateness=compiled.definition.lateness,
@@ -42,10 +42,9 @@ def statuses(
     live_events: Sequence[int],
     late: Sequence[int],
 ) -> list[Status]:
-    """The status of each step of a series, by its end, events, events from live, and pending late ones.
+    """The status of each step of a series, by its end, events, events from live, and pending late events.
 
-    Of these numbers only whether they are zero tells statuses apart, of the end whether all
-    that was told reaches it.
+    The status depends on whether these counts are zero, and on whether the sources' completeness reaches the end.
     """
     known: dict[tuple[bool, bool, bool], Status] = {}
     common = facts_of(compiled, scope, (), 0, 0)
@@ -63,7 +62,7 @@ def statuses(
 def certificate_of(
     compiled: Compiled, scope: Scope, rows: Sequence[TileRow], late: int, end: int, *, changing: Sequence[str] = ()
 ) -> Certificate:
-    """The certificate of the same. `changing`: more reasons why the answer can still change, so isn't FINAL."""
+    """The certificate of the same answer. `changing`: further reasons why the answer isn't FINAL."""
     facts = facts_of(compiled, scope, rows, late, end)
     status, reasons = judge(facts)
     if changing and status is Status.FINAL:

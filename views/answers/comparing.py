@@ -30,14 +30,14 @@ from tandem.views.store import ViewStore
 __all__ = ["compare"]
 
 _AT_ONCE: Final = 10_000
-"""Keys and steps that are merged at a time."""
+"""Keys and steps in one merge."""
 
 
 def compare(store: ViewStore, old: Compiled, new: Compiled) -> Comparison:
     """Compare all answers of two versions of one name, over the generations that both hold whole.
 
-    Of the version that is served what is served, of another its newest runs. Streams: memory holds some ten thousand
-    rows. Raises StoreError for a version of which nothing was built.
+    The served version is compared as it is served, the other one by its newest runs. Streams: memory holds some ten
+    thousand rows. Raises StoreError for a version without runs.
     """
     with store.database.read() as connection:
         sides = [_scope(connection, store, compiled) for compiled in (old, new)]
@@ -113,7 +113,7 @@ def _late(connection: sa.Connection, scope: Scope, upto: int) -> int:
 def _common(
     connection: sa.Connection, store: ViewStore, old: Scope, new: Scope
 ) -> tuple[int, tuple[str, ...], tuple[int, ...]]:
-    """(last generation to compare, why it isn't the same events up to there, generations after it)."""
+    """(last generation to compare, reasons why the events up to there differ, generations after it)."""
     low = max(old.boundary, new.boundary)
     whole = [_whole(connection, store, scope) for scope in (old, new)]
     problems = list(_files_apart(connection, store, old, new))
@@ -135,7 +135,9 @@ def _common(
 
 
 def _whole(connection: sa.Connection, store: ViewStore, scope: Scope) -> dict[int, int]:
-    """Messages by generation of the journal; negative where not all of them have arrived in their tiles."""
+    """Messages by generation of the journal; negative for a generation of which some events haven't reached their
+    tiles.
+    """
     found = {g: n for g, n in batch_received(connection, scope.chain).items() if 0 < g <= scope.boundary}
     if scope.live_id is not None:
         residues = live_residues(connection, scope.live_id, scope.boundary)
@@ -159,7 +161,7 @@ Found = tuple[Place, dict[str, Any]]
 
 
 def _answers(connection: sa.Connection, compiled: Compiled, scope: Scope, step: int, upto: int) -> Iterator[Found]:
-    """The results of every key and step, in their order."""
+    """The results of every key and step, in the order of both."""
     streams = all_rows(connection, scope)
     rows = (row for row in heapq.merge(*streams, key=itemgetter(0, 1)) if row.generation <= upto)
     places = groupby(rows, key=lambda row: (row.key, row.tile // step * step))
@@ -177,7 +179,7 @@ def _merged(compiled: Compiled, chunk: list[tuple[Place, list[TileRow]]]) -> Ite
 
 
 def _paired(old: Iterator[Found], new: Iterator[Found]) -> Iterator[Pair]:
-    """By place what each side has there; both come in the order of places."""
+    """Pairs the results of both sides by place; both come in the order of places."""
     a, b = next(old, None), next(new, None)
     while a is not None or b is not None:
         if b is None or (a is not None and a[0] < b[0]):

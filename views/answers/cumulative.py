@@ -1,4 +1,4 @@
-"""Answers over all events since a time, and how they grew step by step."""
+"""Answers over all events since a time, and their growth step by step."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from tandem.views.windows import check_edges, check_span, edges_of
 __all__ = ["MOST_STEPS", "answer_ever", "cumulative"]
 
 MOST_STEPS: Final = 100_000
-"""Steps in one series."""
+"""Most steps in one series."""
 
 _AT_ONCE: Final = 64
-"""Steps whose running states are in memory together."""
+"""Most steps whose running states are in memory together."""
 
 
 @once_more
@@ -126,7 +126,7 @@ def _running(
         for index, (_, measure) in enumerate(measures):
             states = measure.merge(columns[index], groups, len(ends))
             if carried is not None:
-                # the sum so far goes into the first step, and from there into all
+                # The sum so far goes into the first step, and from there into all steps.
                 ordered = pa.concat_arrays([carried[index], states])
                 states = measure.merge(ordered, np.array([0, *range(len(ends))]), len(ends))
             merged.append(_prefixes(measure, states))
@@ -135,7 +135,7 @@ def _running(
 
 
 def _prefixes(measure: Measure, states: pa.Array) -> pa.Array:
-    """State i merged from states 0 to i; doubling the reach each round (Hillis and Steele, 1986)."""
+    """Running merge: state i is merged from states 0 to i, doubling the reach each round (Hillis and Steele, 1986)."""
     size, reach = len(states), 1
     while reach < size:
         both = pa.concat_arrays([states, states.slice(0, size - reach)])

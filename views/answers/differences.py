@@ -1,4 +1,4 @@
-"""How the answers of two versions differ: counted key by key, the largest differences and a few samples kept."""
+"""The differences between the answers of two versions: counts by key, the largest differences and a few samples."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SAMPLES: Final = 10
 Place = tuple[str, int]
 """A key and the start of a step."""
 Pair = tuple[Place, dict[str, Any] | None, dict[str, Any] | None]
-"""The results there of the old version and of the new one."""
+"""(place, results of the old version, results of the new one)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One version and what of it was compared."""
+    """One version of a comparison, and the runs and counts that were compared."""
 
     version: str
     served: bool
@@ -46,11 +46,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A measure of one key and step that differs."""
+    """A difference in one measure of one key and step."""
 
     key: str
     start: int
-    """Of the step, microseconds UTC."""
+    """Start of the step, microseconds UTC."""
     old: Any
     new: Any
     amount: float | None
@@ -61,17 +61,17 @@ class Difference:
 
 @dataclass(slots=True)
 class MeasureDifferences:
-    """How one measure that both versions have differs."""
+    """The differences in one measure that both versions have."""
 
     different: int = 0
-    """Keys and steps."""
+    """Number of keys and steps that differ."""
     largest: list[Difference] = field(default_factory=list)
-    """By amount, descending; those without one last."""
+    """By amount, descending; differences without an amount last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One key and step that isn't equal; None for the version that doesn't have it."""
+    """One key and step whose results differ; None for a version that lacks it."""
 
     key: str
     start: int
@@ -81,7 +81,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Tally:
-    """Of keys, or of keys by step."""
+    """Counts of keys, or of keys by step: equal, different, or in one version alone."""
 
     equal: int = 0
     different: int = 0
@@ -89,7 +89,7 @@ class Tally:
     only_new: int = 0
 
     def count(self, old: bool, new: bool, equal: bool) -> None:
-        """One that is there or isn't, in the old and in the new version."""
+        """Count one place that the old and the new version have or lack."""
         if old and new:
             self.equal += equal
             self.different += not equal
@@ -100,7 +100,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Comparison:
-    """What `compare` found."""
+    """The result of `compare`."""
 
     old: Side
     new: Side
@@ -109,9 +109,9 @@ class Comparison:
     upto: int
     """The last generation that was compared."""
     uncovered: tuple[str, ...]
-    """Why the versions don't hold the same events up to there; empty: they do."""
+    """Reasons why the versions hold different events up to there; empty when they hold the same."""
     left_out: tuple[int, ...]
-    """Later generations, which not both versions hold whole yet."""
+    """Later generations that one of the versions doesn't hold whole yet."""
     keys: Tally = field(default_factory=Tally)
     steps: Tally = field(default_factory=Tally)
     measures: dict[str, MeasureDifferences] = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Comparison:
 
 
 def count_key(found: Comparison, pairs: Iterable[Pair]) -> None:
-    """Count one key's steps, and note what differs."""
+    """Count one key's steps, and note those that differ."""
     in_old = in_new = False
     all_equal = True
     for place, old, new in pairs:
@@ -154,7 +154,7 @@ def _compare(found: Comparison, place: Place, old: dict[str, Any], new: dict[str
 
 
 def trim(measure: MeasureDifferences) -> None:
-    """Keep the largest differences."""
+    """Keep only the largest differences."""
     measure.largest.sort(key=lambda d: (d.amount is None, -(d.amount or 0), d.key, d.start))
     del measure.largest[_LARGEST:]
 

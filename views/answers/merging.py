@@ -44,7 +44,7 @@ def encoded_states(measures: Measures, block: pa.RecordBatch) -> pa.Array:
 
 
 def encode_states(measures: Measures, block: pa.RecordBatch) -> list[bytes]:
-    """The same, as a list."""
+    """As `encoded_states`, as a list."""
     encoded: list[bytes] = encoded_states(measures, block).to_pylist()
     return encoded
 
@@ -52,7 +52,7 @@ def encode_states(measures: Measures, block: pa.RecordBatch) -> list[bytes]:
 def decode_states(
     measures: Measures, rows: Sequence[bytes], place: str, wanted: Measures | None = None
 ) -> list[pa.Array]:
-    """One array of states per measure, or per wanted one. Raises StoreError naming `place` for damaged rows."""
+    """One array of states per measure, or per wanted measure. Raises StoreError naming `place` for damaged rows."""
     names = {name for name, _ in (measures if wanted is None else wanted)}
     places = [at for at, (name, _) in enumerate(measures) if name in names]
     if not rows:
@@ -82,9 +82,9 @@ def merged_states(
 
 
 def results_of(compiled: Compiled, states: Sequence[pa.Array]) -> list[dict[str, Any]]:
-    """The results of each row of the measures' states, by name, and those derived from them.
+    """The results of each row of the measures' states by name, with derived results.
 
-    Times that tiles keep for sessions aren't results.
+    Times that tiles keep for sessions are left out.
     """
     measures = compiled.measures
     public = [
@@ -98,5 +98,5 @@ def results_of(compiled: Compiled, states: Sequence[pa.Array]) -> list[dict[str,
 
 
 def place_of(compiled: Compiled, key: str) -> str:
-    """Whose states they are, for errors that name them."""
+    """The definition and key that states belong to, for error messages."""
     return f"{compiled.definition.name}, key {key}"

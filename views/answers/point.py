@@ -1,4 +1,4 @@
-"""Answers: batch merged with live, read in one transaction, with a certificate of what they are made of."""
+"""Answers of one key: batch merged with live, read in one transaction, with a certificate."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The measures of one key step by step over [start, end), and the certificate of all of it."""
+    """The measures of one key step by step over [start, end), and one certificate for all steps."""
 
     key: str
     start: int
@@ -72,9 +72,9 @@ def answer(
     """The answer of one key over [start, end), read in one transaction.
 
     `key`: canonical, see schemas.columns.KEY. `start`, `end`: microseconds UTC, multiples of the tile. `publication`:
-    from what that one served, with what its live run has written since. `as_of`: from what batch had when that one was
-    made, without live, so it never changes. Raises UserError for other bounds, StoreError if another definition version
-    is served, or that publication isn't kept any more.
+    the number of an earlier publication to answer from, with all that its live run has written since. `as_of`: the
+    number of a publication to answer from by batch alone, so the answer never changes. Raises UserError for other
+    bounds, StoreError if another definition version is served, or the publication's rows were pruned.
     """
     check_span(start, end, compiled.definition.tile)
     with store.database.read() as connection:
@@ -88,12 +88,14 @@ def answer(
 
 
 def window(store: ViewStore, compiled: Compiled, key: str, at: int, size: int, every: int | None = None) -> Answer:
-    """The answer of the current window at an instant. Its end is a multiple of `every`, or without it of `size`."""
+    """The answer of the current window at an instant. The window ends at a multiple of `every`, or without it of
+    `size`.
+    """
     return answer(store, compiled, key, *window_at(at, size, every))
 
 
 def series(store: ViewStore, compiled: Compiled, key: str, start: int, end: int, step: int | None = None) -> Series:
-    """The answers of every step in [start, end), by default of every tile; steps without events too.
+    """The answers of every step in [start, end), by default of every tile; steps without events are included.
 
     `step` is a multiple of the tile and divides the span; else UserError.
     """

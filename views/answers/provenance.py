@@ -1,4 +1,4 @@
-"""Where each part of a key's numbers is stored: which batch run wrote a tile's row, and in which live generation."""
+"""Provenance of a key's numbers: the batch run or live generation that wrote each row."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = ["Layer", "Part", "Provenance", "provenance"]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A batch run that wrote rows which are part of an answer."""
+    """A batch run with rows in an answer."""
 
     id: str
     boundary: int
     created_at: int
     """Wall clock, microseconds UTC."""
     receipt: int | None
-    """The number of the reconcile run that made it, as a repair."""
+    """The number of the reconcile run that made this batch run as a repair; None for other batch runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Part:
     layer: str | None
     """The batch run's id; None for live."""
     generation: int
-    """Of live; 0 for batch, over all generations that it covers."""
+    """The live generation; 0 for batch, whose row covers all its generations."""
     events: int
     states: bytes
 
@@ -54,16 +54,16 @@ class Provenance:
 
     scope: Scope
     parts: tuple[Part, ...]
-    """By tile, batch first."""
+    """Sorted by tile, batch first."""
     layers: tuple[Layer, ...]
-    """Those that wrote any of the parts, newest first."""
+    """The batch runs of the parts, newest first."""
     late: dict[int, int]
-    """By tile the events of all keys that came too late for live and that batch doesn't cover yet."""
+    """By tile the late events of all keys that batch doesn't cover yet."""
 
 
 @once_more
 def provenance(store: ViewStore, compiled: Compiled, key: str, start: int, end: int) -> Provenance:
-    """Where the answer of a key (canonical) over [start, end) comes from. Raises StoreError if another version is
+    """The provenance of the answer of a key (canonical) over [start, end). Raises StoreError if another version is
     served.
     """
     with store.database.read() as connection:
@@ -97,7 +97,7 @@ def _parts(
 
 
 def _newest(rows: Iterable[Any], chain: Chain) -> Iterator[Any]:
-    """Of each tile the row of the newest run in the chain."""
+    """The row of the newest run in the chain for each tile."""
     newest: dict[int, Any] = {}
     for row in rows:
         if row[3] in chain and (row[2] not in newest or row[3] > newest[row[2]][3]):

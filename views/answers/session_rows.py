@@ -1,4 +1,4 @@
-"""All sessions of all keys, streamed."""
+"""Streams all sessions of all keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tandem.views.store import ViewStore
 __all__ = ["all_sessions"]
 
 _MERGE_AT_ONCE: Final = 20_000
-"""Rows in one merge, unless one session has more."""
+"""Most rows in one merge, unless one session has more."""
 
 _by_key_and_tile = itemgetter(0, 1)
 
@@ -30,11 +30,11 @@ _by_key_and_tile = itemgetter(0, 1)
 def all_sessions(
     store: ViewStore, compiled: Compiled, gap: int, *, key: str | None = None, span: tuple[int, int] | None = None
 ) -> Iterator[AnswerRow]:
-    """Every session of every key (or of `key`), in the order of key (its bytes), then time, of one instant.
+    """Stream every session of every key (or of `key`), in the order of key (its bytes), then time, of one instant.
 
-    With a `span` [start, end) only those that overlap it, whole. Its start and end are the times of its first and last
-    event, microseconds UTC. Streams; the read transaction lasts until the iterator is used up or closed.
-    Raises UserError as `tandem.views.answers.sessions.check_gap`, at once.
+    `span` [start, end): only sessions that overlap it, whole. A session's start and end are the times of its first and
+    last event, microseconds UTC. The read transaction lasts until the iterator is used up or closed. Raises UserError
+    as `tandem.views.answers.sessions.check_gap`, at once.
     """
     check_gap(compiled, gap)
     found = _all_sessions(store, compiled, gap, key)
@@ -44,7 +44,7 @@ def all_sessions(
 
 
 def _all_sessions(store: ViewStore, compiled: Compiled, gap: int, key: str | None) -> Iterator[AnswerRow]:
-    # Sessions can be parted where an event at a tile's very end and one at another's start are a gap apart.
+    # Sessions part here for certain: even events at the end of one tile and the start of the other are a gap apart.
     apart = gap + compiled.definition.tile
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)

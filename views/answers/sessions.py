@@ -1,4 +1,4 @@
-"""Sessions of a key, merged from tiles when they are read (`tandem.schemas.time.sessions`: what one is)."""
+"""Sessions of a key, merged from tiles at read time (`tandem.schemas.time.sessions` defines them)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class Session:
     end: int
     """Time of its last event."""
     closes: int
-    """`end` and the gap: an event of this time or later begins another session."""
+    """`end` plus the gap: an event of this time or later begins another session."""
     open: bool
-    """A live run is served whose watermark hasn't reached `closes`: the session may become longer."""
+    """Whether the session may become longer: a live run is served whose watermark hasn't reached `closes`."""
     results: dict[str, Any]
     certificate: Certificate
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The sessions of one key that overlap [start, end), whole, by their time; and the certificate of the list.
+    """The sessions of one key that overlap [start, end), whole, in the order of time, with one certificate.
 
-    A session from its first to its last event, both included, overlaps the span. The certificate's counts are of the
-    listed sessions; its status is that no session is missing, too many, or can change.
+    A session reaches from its first to its last event, both included. The certificate's counts are of the listed
+    sessions; its status says whether the list is complete, exact, and can't change.
     """
 
     key: str
@@ -59,7 +59,8 @@ class Sessions:
     end: int
     gap: int
     decided_by: tuple[int, int]
-    """[start, end) of the tiles whose events decide what is listed; the certificate's status is of these."""
+    """[start, end) of the tiles whose events decide which sessions are listed; the certificate's status covers these.
+            """
     sessions: tuple[Session, ...]
     certificate: Certificate
 
@@ -81,8 +82,9 @@ def check_gap(compiled: Compiled, gap: int) -> None:
 
 
 def session_at(store: ViewStore, compiled: Compiled, key: str, at: int, gap: int) -> Sessions:
-    """The session that is current at an instant, if there is one: no earlier than its first event, and less than the
-    gap after its last. The start and end of the list are the instant. Raises UserError as `check_gap`.
+    """The session that is current at an instant, if any: begun by then, with its last event less than the gap before.
+
+    Start and end of the result are the instant. Raises UserError as `check_gap`.
     """
     check_gap(compiled, gap)
     return replace(sessions(store, compiled, key, at - gap + 1, at + 1, gap), start=at, end=at)
@@ -91,7 +93,7 @@ def session_at(store: ViewStore, compiled: Compiled, key: str, at: int, gap: int
 def sessions(store: ViewStore, compiled: Compiled, key: str, start: int, end: int, gap: int) -> Sessions:
     """The sessions of a key (canonical) that overlap [start, end), any instants in microseconds UTC.
 
-    What reaches over the bounds is read to its real ends. Raises UserError as `check_gap`, and for an empty span.
+    Sessions that cross the bounds are read to their real ends. Raises UserError as `check_gap`, and for an empty span.
     """
     check_gap(compiled, gap)
     if start >= end:
@@ -105,7 +107,7 @@ def sessions(store: ViewStore, compiled: Compiled, key: str, start: int, end: in
 def sessions_within(
     connection: sa.Connection, scope: Scope, compiled: Compiled, key: str, start: int, end: int, gap: int
 ) -> Sessions:
-    """The same in a read transaction that is open."""
+    """As `sessions`, in an open read transaction."""
     size = compiled.definition.tile
     span = _reach(start, end - 1, gap, size)
     tiles = _Tiles(connection, scope, compiled, key, span[0], span[0])
@@ -116,7 +118,7 @@ def sessions_within(
         if low >= tiles.start and high <= tiles.end:
             span = min(low, span[0]), max(high, span[1])
             break
-        ahead = tiles.end - tiles.start  # twice as much each time: long sessions take few reads
+        ahead = tiles.end - tiles.start  # doubles each time: long sessions take few reads
         if low < tiles.start:
             tiles.read_before(min(low, tiles.start - ahead))
         if high > tiles.end:
@@ -138,7 +140,7 @@ def _reach(first: int, last: int, gap: int, tile: int) -> tuple[int, int]:
 
 @dataclass
 class _Tiles:
-    """Rows of one key, of all tiles in [start, end), with their decoded states."""
+    """The rows of one key in all tiles of [start, end), with their decoded states."""
 
     connection: sa.Connection
     scope: Scope
@@ -183,7 +185,7 @@ def event_times(compiled: Compiled, columns: Sequence[pa.Array], name: str, plac
 
 @dataclass(frozen=True)
 class _Found:
-    """Sessions in the order of time: when each starts and ends, and its rows by their place among all."""
+    """Sessions in the order of time: start, end, and the positions of their rows."""
 
     starts: list[int]
     ends: list[int]
@@ -209,7 +211,7 @@ def _overlapping(tiles: _Tiles, start: int, end: int, gap: int) -> _Found:
 
 @dataclass(frozen=True)
 class _Late:
-    """Pending late events by tile, ready to be added up between any two."""
+    """Pending late events by tile, with sums over any range of tiles."""
 
     tiles: list[int]
     sums: list[int]
@@ -242,7 +244,7 @@ def _listed(tiles: _Tiles, found: _Found, late: _Late, gap: int) -> Iterator[Ses
 
 
 def _open_reason(scope: Scope, closes: int) -> str | None:
-    """Why a session can still become longer in time; None if it can't."""
+    """The reason why a session can still become longer; None if it can't."""
     if scope.live_run is None or (scope.watermark is not None and scope.watermark >= closes):
         return None
     known = "there is none yet" if scope.watermark is None else f"it is {time_text(scope.watermark)}"

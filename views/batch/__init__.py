@@ -1,1 +1,1 @@
-"""Batch runs: writing their states over a parent's, their ancestry, and undoing them."""
+"""Batch runs: writes their states over a parent's, reads their ancestry, and undoes them."""

@@ -1,4 +1,4 @@
-"""What was built of a definition version, whether it is served or not."""
+"""The newest runs of a definition version, served or not."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Built", "built", "built_rows", "versions_of"]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The newest runs of one version that could be served together."""
+    """The newest runs of one version that could be published together."""
 
     version: str
     batch_run: BatchRun | None
     """The newest complete one."""
     live_run: LiveRun | None
-    """The newest one that wasn't dropped and holds every generation after the batch run."""
+    """The newest run that wasn't dropped and holds every generation after the batch run."""
 
 
 def built(store: ViewStore, version: str) -> Built:
-    """The newest runs of a version; none of a version that the store doesn't know."""
+    """The newest runs of a version; both None for a version that the store doesn't know."""
     with store.database.read() as connection:
         batch, live = built_rows(connection, version)
         return Built(

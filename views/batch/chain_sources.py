@@ -1,4 +1,4 @@
-"""What a batch run and its ancestors read, and which of it holds events of given tiles."""
+"""The sources of a batch run and its ancestors, and which of them hold events of given tiles."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ __all__ = ["ChainFile", "ChainSources", "chain_sources", "covered_at", "holding"
 
 @dataclass(frozen=True, slots=True)
 class ChainFile:
-    """A data file that some run of the chain read."""
+    """A data file that a run of the chain read."""
 
     file: SegmentFile
     generation: int
     arrival_time: int
-    """When that run began, microseconds UTC."""
+    """Start of that run, microseconds UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainSources:
-    """All that a batch run and its ancestors read."""
+    """The files and segments that a batch run and its ancestors read."""
 
     files: tuple[ChainFile, ...]
     segments: tuple[SegmentFile, ...]
 
 
 def chain_sources(store: ViewStore, scope: Scope) -> ChainSources:
-    """The files and segments of all manifests of what is served."""
+    """The files and segments in all manifests of the served chain."""
     files, segments = list[ChainFile](), list[SegmentFile]()
     with store.database.read() as connection:
         rows = {row.ordinal: row for row in connection.execute(sa.select(batch_runs)) if row.ordinal in scope.chain}
@@ -56,9 +56,9 @@ def chain_sources(store: ViewStore, scope: Scope) -> ChainSources:
 def holding(
     store: ViewStore, definition: int, tiles: Collection[int]
 ) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
-    """(segments and batches of files that hold an event of any of the tiles, all whose tiles are noted).
+    """(segments, batches of files) that hold an event of any of the tiles, as far as their tiles are noted.
 
-    Both by position (a lane, or a file's path) and number there.
+    Both are pairs of position (a lane, or a file's path) and number there.
     """
     wanted, found, known = set(tiles), set[tuple[str, int]](), set[tuple[str, int]]()
     with store.database.read() as connection:
@@ -70,7 +70,7 @@ def holding(
 
 
 def stored_tiles(connection: sa.Connection, definition: int) -> Iterator[tuple[str, int, list[int]]]:
-    """(position, number, tiles) of each segment and batch of a file whose tiles are noted, in their order."""
+    """(position, number, tiles) of each segment and batch of a file whose tiles are noted, in the order of both."""
     s = segment_tiles.c
     query = sa.select(s.position, s.number, s.tiles).where(s.definition == definition).order_by(s.position, s.number)
     for position, number, packed in connection.execute(query):
@@ -78,7 +78,7 @@ def stored_tiles(connection: sa.Connection, definition: int) -> Iterator[tuple[s
 
 
 def covered_at(store: ViewStore, scope: Scope) -> dict[int, int]:
-    """By boundary when a batch view up to it was first published, wall clock, microseconds UTC."""
+    """By boundary the first publication of a batch view up to it, wall clock, microseconds UTC."""
     p = publications.c
     query = sa.select(p.boundary, sa.func.min(p.published_at)).where(
         p.name == scope.name, p.definition == scope.definition, p.batch_run.is_not(None)
@@ -88,7 +88,7 @@ def covered_at(store: ViewStore, scope: Scope) -> dict[int, int]:
 
 
 def rows_of(store: ViewStore, scope: Scope, tiles: Collection[int]) -> dict[int, dict[str, tuple[int, bytes]]]:
-    """The rows that are served from batch in these tiles: by tile and key (events, states)."""
+    """The served rows of batch in these tiles: by tile and key (events, states)."""
     found: dict[int, dict[str, tuple[int, bytes]]] = {tile: {} for tile in tiles}
     with store.database.read() as connection:
         for row in batch_rows(connection, scope):

@@ -1,4 +1,4 @@
-"""The ancestry of batch runs: which layers a read of one run looks through."""
+"""The ancestry of batch runs: the layers that a read of one run looks through."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tandem.views.storage.tables import batch_runs
 __all__ = ["Chain", "Chains"]
 
 Chain = frozenset[int]
-"""Ordinals of a batch run and all its ancestors; of two runs in a chain the higher one is the newer."""
+"""Ordinals of a batch run and all its ancestors; a higher ordinal is a newer run."""
 
 _CHUNK: Final = 400
 _KEPT: Final = 64
 
 
 class Chains:
-    """Ancestries, remembered: a run's parent is fixed when it starts, so its ancestry never changes."""
+    """A cache of ancestries: a run's parent is fixed at its start, so its ancestry never changes."""
 
     def __init__(self) -> None:
         self._known: dict[int, Chain] = {}

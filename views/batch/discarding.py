@@ -1,4 +1,4 @@
-"""Undoing a batch run that isn't to be served: neither its rows nor what it noted of dead letters stay."""
+"""Undoes a batch run that won't be served: its rows and its notes of dead letters go."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["discard_batch_run"]
 
 
 def discard_batch_run(database: Database, batch_run: str) -> None:
-    """Mark it as dropped and take its notes back, in one transaction; then its rows go. May be repeated.
+    """Mark a batch run as dropped and take its notes back, in one transaction, then remove its rows. May be repeated.
 
-    Raises StoreError for one that was ever published.
+    Raises StoreError for a run that was ever published.
     """
     with database.write(durable=True) as connection:
         run = find_batch_run(connection, batch_run)
@@ -29,7 +29,7 @@ def discard_batch_run(database: Database, batch_run: str) -> None:
         mine = batch_runs.c.ordinal == run.ordinal
         connection.execute(batch_runs.update().where(mine).values(status="DROPPED"))
         _forget_letters(connection, run.definition, run.ordinal)
-    delete_batch_run(database, run.ordinal, 0)  # nobody has read its files
+    delete_batch_run(database, run.ordinal, 0)  # no reader has opened its files
     sweep(database, 1, 0)
 
 

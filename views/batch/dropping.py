@@ -1,4 +1,4 @@
-"""Removing a definition version that was built and isn't wanted: its runs can't be served any more, its rows go."""
+"""Removes a definition version that was built and isn't wanted: its runs can't be served any more, its rows go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["drop_version"]
 
 
 def drop_version(database: Database, version: str, now: int, grace: int = GRACE) -> Pruned:
-    """First all its runs are marked as dropped, in one transaction, then their rows go, in transactions of their own.
+    """Mark all runs of a version as dropped, in one transaction, then remove their rows, in further transactions.
 
     A run of it that is still writing fails at its next write. May be repeated. Raises PublishRefusedError for a version
     that is served under any name, StoreError for an unknown one.

@@ -1,4 +1,4 @@
-"""Ids of events: what batch counted, and what it must leave to the live run."""
+"""Ids of events: those that batch counted, and those that it leaves to the live run."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class PackedIds:
     """Tile and shard (its first bucket)."""
     generation: int
     pairs: Words
-    """One row an id, of hash and content, sorted by them; its bytes are what is stored."""
+    """One row an id, of hash and content, sorted; the bytes are stored as they are."""
 
     @property
     def packed(self) -> memoryview:
-        """For batch_ids."""
+        """The bytes for batch_ids."""
         return self.pairs.data.cast("B")
 
 
 def pack_ids(update: BatchUpdateLike) -> Iterator[PackedIds]:
-    """The ids that an update counted, by generation; ids that come sorted by hash and content aren't sorted again."""
+    """The ids that an update counted, by generation; sorts by hash and content only what comes unsorted."""
     place, count = (update.tile, update.shard), update.ids.num_rows
     if not count:
         return
@@ -99,12 +99,12 @@ def counted_ids(
 def counted_columns(
     connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, buckets: range = ALL_BUCKETS
 ) -> tuple[Words, Words, npt.NDArray[np.int64]]:
-    """The same as columns: hashes, contents, generations."""
+    """As `counted_ids`, as columns: hashes, contents, generations."""
     chain = chains.of(connection, run.ordinal)
     place = {"definition_id": run.definition, "at": tile}
     marks = (mark for (mark,) in select_rows(connection, _CLEARED, place))
     oldest = max((mark for mark in marks if mark in chain), default=0)
-    # A shard's rows lie under its first bucket, and the run that wrote them may have had other shards.
+    # A shard's rows lie under its first bucket; the run that wrote them may have had other shards.
     span = {**place, "oldest": oldest, "newest": run.ordinal, "bucket_end": buckets.stop}
     found = select_rows(connection, _IDS, span)
     parts = [
@@ -142,7 +142,7 @@ def _of_buckets(pairs: Words, buckets: range) -> Words:
 
 
 def unpack_ids(packed: bytes, generation: int) -> Ids:
-    """The ids of one row of batch_ids. Raises StoreError for bytes that are none."""
+    """The ids of one row of batch_ids. Raises StoreError for other bytes."""
     pairs = _unpacked(packed, generation)
     ids = np.empty(len(pairs), ID_DTYPE)
     ids["hash"], ids["content"], ids["generation"] = pairs[:, 0], pairs[:, 1], generation
@@ -166,7 +166,7 @@ class LeftOut:
 
 
 def left_out(connection: sa.Connection, chains: Chains, runs: Chain, tile: int | None = None) -> Iterator[LeftOut]:
-    """What any of these batch runs left to live, in one tile or in all."""
+    """The events that these batch runs left to live, in one tile or in all."""
     o = batch_left_out.c
     for ordinals in chains.chunks(runs):
         query = sa.select(o.batch_run, o.tile, o.hash, o.content).where(o.batch_run.in_(ordinals))
@@ -179,7 +179,9 @@ def left_out(connection: sa.Connection, chains: Chains, runs: Chain, tile: int |
 def left_out_ids(
     connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, buckets: range = ALL_BUCKETS
 ) -> Ids:
-    """The ids that a run and its ancestors left to live in buckets of a tile, and that none of them counts since."""
+    """The ids that a run and its ancestors left to live in buckets of a tile, without those that one of them counted
+    later.
+    """
     counted = counted_ids(connection, chains, run, tile, buckets)
     known = set(zip(counted["hash"].tolist(), counted["content"].tolist(), strict=True))
     left = left_out(connection, chains, chains.of(connection, run.ordinal), tile)
@@ -191,7 +193,7 @@ def left_out_ids(
 def cross_duplicate_ids(
     connection: sa.Connection, live_run: int, tile: int, boundary: int, buckets: range = ALL_BUCKETS
 ) -> Ids:
-    """The ids that a live run counted after `boundary` although another copy lies before: batch leaves them out."""
+    """The ids that a live run counted after `boundary` despite an earlier copy up to it: batch leaves them out."""
     s = straddlers.c
     query = sa.select(s.hash, s.content, s.counted_generation).where(
         s.run == live_run, s.tile == tile, s.earlier_generation <= boundary, s.counted_generation > boundary

@@ -1,8 +1,8 @@
-"""What one write of a batch run puts into each table, worked out before its transaction begins.
+"""Prepares the rows that one write of a batch run puts into each table, before its transaction begins.
 
-So the lock on the store is held for the inserts alone, and several processes that write one run overlap. That is sound
-because the rows of ancestors, which are read for it, never change: what pruning removes of them a newer ancestor
-replaces. Only the tiles that the run has cleared may be others by then; the writer looks at them again.
+The lock on the store is then held for the inserts alone, and several processes that write one run overlap. This is
+sound because the ancestors' rows, which the preparation reads, never change: a newer ancestor replaces whatever pruning
+removes of them. Only the tiles that the run has cleared may differ by then; the writer checks them again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tandem.views.updates import BatchUpdateLike
 __all__ = ["Below", "Place", "PreparedBatch", "StateColumns", "prepare"]
 
 _AT_ONCE: Final = 1 << 15
-"""Rows that are hashed and made Python values in one go."""
+"""Rows that are hashed and converted to Python values at a time."""
 
 Place = tuple[int, int]
 """Tile and shard."""
@@ -38,14 +38,14 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Below:
-    """What a batch run stands on, where it is about to write."""
+    """The ancestors' rows below a batch run, at the places and keys that it is about to write."""
 
     definition: int
     ordinal: int
     cleared: frozenset[int]
-    """Tiles that the run itself has begun anew."""
+    """Tiles that the run itself has cleared."""
     rows: Mapping[Place, Mapping[str, StoredRow]]
-    """By place and key what its ancestors have, for the keys that are written."""
+    """By place and key the ancestors' rows, for the keys that are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +59,25 @@ class StateColumns:
     crcs: list[int]
 
     def rows(self, definition: int, ordinal: int) -> Iterator[tuple[Any, ...]]:
-        """For batch_states."""
+        """The rows for batch_states."""
         columns = (self.keys, self.tiles, repeat(ordinal), self.events, self.states, self.crcs)
         return zip(repeat(definition), *columns, strict=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
-    """All that one write of a batch run writes; rows in the order of their tables' keys."""
+    """The rows of one write of a batch run, in the order of their tables' keys."""
 
     below: Below
     states: StateColumns
     ids: list[tuple[Any, ...]]
-    """For batch_ids."""
+    """The rows for batch_ids."""
     state_digests: list[tuple[Any, ...]]
     id_digests: list[tuple[Any, ...]]
 
 
 def prepare(below: Below, measures: Measures, updates: Sequence[BatchUpdateLike]) -> PreparedBatch:
-    """Merge updates with what the run stands on, encode the states, pack the ids, and sum up the digests."""
+    """Merge updates with the ancestors' rows, encode the states, pack the ids, and sum up the digests."""
     places = sorted({(update.tile, update.shard) for update in updates})
     definition, ordinal = below.definition, below.ordinal
     states, sums = _encoded(measures, _merged(measures, updates, places, below), places, (definition, ordinal))
@@ -101,7 +101,7 @@ def _less_replaced(written: RowSum, replaced: Mapping[str, StoredRow]) -> RowSum
 def _merged(
     measures: Measures, updates: Sequence[BatchUpdateLike], places: Sequence[Place], below: Below
 ) -> pa.RecordBatch:
-    """One row a place and key, over all generations; the generation's column holds the place's number."""
+    """One row a place and key, merged over all generations; the generation's column holds the place's number."""
     numbers = {place: number for number, place in enumerate(places)}
     blocks: list[tuple[int, pa.RecordBatch]] = []
     for update in updates:
@@ -122,7 +122,7 @@ def _merged(
 
 
 def _one_generation(block: pa.RecordBatch) -> bool:
-    """Whether its keys are all different: a block's rows are, by generation and key."""
+    """Whether the block's keys all differ: its rows are already unique by generation and key."""
     generations = block.column(GENERATION).to_numpy(zero_copy_only=False)
     return not len(generations) or bool(generations.min() == generations.max())
 
@@ -146,12 +146,12 @@ def _stored_block(measures: Measures, number: int, tile: int, rows: Mapping[str,
 def _encoded(
     measures: Measures, merged: pa.RecordBatch, places: Sequence[Place], run: tuple[int, int]
 ) -> tuple[StateColumns, list[RowSum]]:
-    """(the rows of a run (definition, ordinal) as they are stored, what those of each place add up to)."""
+    """(the rows of a run (definition, ordinal) as they are stored, the sums over the rows of each place)."""
     if not merged.num_rows:
         return StateColumns([], [], [], [], []), [RowSum()] * len(places)
     encoded = encoded_states(measures, merged)
     ranks, texts = _ranked(merged.column(KEY))
-    order = np.argsort(ranks, kind="stable")  # within a key by place already
+    order = np.argsort(ranks, kind="stable")  # already sorted by place within a key
     numbers, events = merged.column(GENERATION).to_numpy(), merged.column(EVENTS).to_numpy()
     columns = pa.record_batch({KEY: merged.column(KEY), EVENTS: merged.column(EVENTS), "states": encoded})
     del merged, encoded
@@ -178,7 +178,7 @@ def _sealed(columns: StateColumns, run: tuple[int, int]) -> StateColumns:
 
 
 def _ranked(keys: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """(each row's place among the distinct keys in the order of their bytes, those keys)."""
+    """(each row's rank among the distinct keys in the order of their bytes, those keys)."""
     encoded = keys.dictionary_encode()
     order = pc.sort_indices(encoded.dictionary)
     ranks = np.empty(len(order), np.int64)
@@ -187,7 +187,7 @@ def _ranked(keys: pa.Array) -> tuple[npt.NDArray[np.int64], list[str]]:
 
 
 def _sums(hashes: Hashes128, numbers: npt.NDArray[np.int64], events: npt.NDArray[np.int64], size: int) -> list[RowSum]:
-    """Over the rows of each place, which lie together."""
+    """The sums over the rows of each place, which lie together."""
     borders = np.searchsorted(numbers, np.arange(size + 1)).tolist()
     return [
         RowSum(end - start, int(events[start:end].sum()), sum_of(hashes[start:end])) for start, end in pairwise(borders)
@@ -195,16 +195,16 @@ def _sums(hashes: Hashes128, numbers: npt.NDArray[np.int64], events: npt.NDArray
 
 
 def _counted(update: BatchUpdateLike, ids: Sequence[PackedIds]) -> Iterator[tuple[int, int, bytes]]:
-    """(generation, events, digest) of what an update counted, for batch_id_digests."""
+    """(generation, events, digest) of the events that an update counted, for batch_id_digests."""
     tallies = getattr(update, "tallies", ())
     if not update.ids.num_rows:
-        # Without de-duplication no ids are kept, but the fold has summed them up.
+        # Without de-duplication no ids are kept, but the fold has summed up their digest.
         for tally in tallies:
             yield tally.generation, tally.counted, as_bytes(getattr(tally, "digest", 0))
         return
     summed = {tally.generation: (tally.counted, getattr(tally, "digest", 0)) for tally in tallies}
     for mine in ids:
         counted, digest = summed.get(mine.generation, (0, 0))
-        if counted != len(mine.pairs) or not digest:  # the fold has summed up others, or none
+        if counted != len(mine.pairs) or not digest:  # the fold has no sum, or the sum of other ids
             digest = digest_of_pairs(mine.pairs[:, 0], mine.pairs[:, 1])
         yield mine.generation, len(mine.pairs), as_bytes(digest)

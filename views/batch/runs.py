@@ -1,4 +1,4 @@
-"""Batch runs as they are written and read back: layers of states over a parent run, ids, manifests."""
+"""Batch runs, written and read back: layers of states over a parent run, ids, manifests."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["BatchRuns"]
 
 @dataclass(frozen=True, slots=True)
 class BatchRuns:
-    """The part of a view store that batch runs write. Each call can be repeated.
+    """The batch runs of a view store. Each call can be repeated.
 
-    Calls raise StoreError for a run that is unknown; those that write also for one that isn't being built.
+    Calls raise StoreError for an unknown run; those that write also for a run that isn't being built.
     """
 
     database: Database
@@ -45,12 +45,11 @@ class BatchRuns:
         built_for: str | None = None,
         completeness: Completeness = NOTHING_KNOWN,
     ) -> BatchRun:
-        """Write a batch run down, or go on with one that is being built.
+        """Register a batch run, or resume one that is being built.
 
-        It adds the journal generations after its parent's boundary up to `boundary` (inclusive), and
-        `file_sets` to its parent's. `built_for`: the live run that it will be published with, whose
-        cross-boundary duplicates it leaves out. `completeness`: what its sources say of themselves, beside the
-        parent's.
+        It adds the journal generations after its parent's boundary up to `boundary` (inclusive), and `file_sets` to its
+        parent's. `built_for`: the live run that it will be published with, whose cross-boundary duplicates it leaves
+        out. `completeness`: what its sources declare about their completeness, added to the parent's.
         """
         with self.database.write(durable=True) as connection:
             writing.start_batch_run(
@@ -73,7 +72,7 @@ class BatchRuns:
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 
     def write(self, compiled: Compiled, batch_run: str, updates: Sequence[BatchUpdateLike]) -> None:
-        """Write what a batch run counted, merged with its ancestors' states.
+        """Write the states and ids of updates, merged with the ancestors' states.
 
         All states of a tile and shard are in one update, and so are all ids with their tallies, in the same or another.
         """
@@ -91,24 +90,24 @@ class BatchRuns:
     def write_part(self, compiled: Compiled, batch_run: str, place: str, part: Part, block: pa.RecordBatch) -> None:
         """Write the states of one part of a batch run, merged with its ancestors', as a file at a place.
 
-        `block`: all states of the part, with the tile as generation. Ids go the other way, by `write`.
+        `block`: all states of the part, with the tile as generation. Ids are written by `write`.
         """
         write_part(self.database, self.chains, compiled, batch_run, place, part, block)
 
     def write_segment_tiles(self, version: str, segments: Sequence[SegmentLike]) -> None:
-        """Write which tiles segments, or pieces of files, hold; `live.write_segments` does so for its segments."""
+        """Write the tiles that segments, or pieces of files, hold; `live.write_segments` does so for live."""
         with self.database.write() as connection:
             definition = lookups.definition_row(connection, version).id
             digest_rows.write_segment_tiles(self.database, connection, definition, segments)
 
     def clear_tiles(self, batch_run: str, tiles: Sequence[int]) -> None:
-        """Begin tiles anew in a batch run (a repair), before anything of them is written."""
+        """Clear tiles in a batch run (a repair), before any of their rows is written."""
         with self.database.write() as connection:
             row = writing.lock_batch_run(connection, batch_run)
             writing.clear_tiles(self.database, connection, self.chains, row, tiles)
 
     def finish(self, batch_run: str, manifest: BatchManifest) -> BatchRun:
-        """Mark a batch run COMPLETE. Raises StoreError if it is so already with another manifest."""
+        """Mark a batch run COMPLETE. Raises StoreError if it is COMPLETE with another manifest."""
         with self.database.write(durable=True) as connection:
             known = lookups.find_batch_run(connection, batch_run)
             if known.status != "COMPLETE" or BatchManifest.from_data(known.manifest) != manifest:
@@ -118,11 +117,11 @@ class BatchRuns:
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 
     def discard(self, batch_run: str) -> None:
-        """Undo a batch run that was never published, and what it noted of dead letters; its files count as unread."""
+        """Undo a batch run that was never published, with its notes of dead letters; its files count as unread."""
         discarding.discard_batch_run(self.database, batch_run)
 
     def manifest(self, batch_run: str) -> BatchManifest:
-        """The manifest of a batch run. Raises StoreError for one that isn't finished."""
+        """The manifest of a batch run. Raises StoreError for an unfinished one."""
         with self.database.read() as connection:
             row = lookups.find_batch_run(connection, batch_run)
         if row.manifest is None:
@@ -130,19 +129,19 @@ class BatchRuns:
         return BatchManifest.from_data(row.manifest)
 
     def tiles(self, batch_run: str) -> tuple[int, int] | None:
-        """The first and the last tile that the run itself computed; None for none."""
+        """The first and the last tile that the run itself computed; None without any."""
         with self.database.read() as connection:
             return lookups.tiles_of_run(connection, lookups.find_batch_run(connection, batch_run).ordinal)
 
     def counted_ids(self, version: str, batch_run: str, tile: int, buckets: range = ALL_BUCKETS) -> pa.RecordBatch:
-        """What a batch run and its ancestors counted in buckets of a tile: HASH, CONTENT, GENERATION, sorted."""
+        """The ids that a run and its ancestors counted in buckets of a tile: HASH, CONTENT, GENERATION, sorted."""
         with self.database.read() as connection:
             lookups.definition_row(connection, version)
             row = lookups.find_batch_run(connection, batch_run)
             return event_ids.column_batch(event_ids.counted_columns(connection, self.chains, row, tile, buckets))
 
     def left_out_ids(self, batch_run: str, tile: int, buckets: range = ALL_BUCKETS) -> pa.RecordBatch:
-        """What a batch run and its ancestors left to live and don't count; GENERATION: the boundary."""
+        """The ids that a batch run and its ancestors left to live and don't count; GENERATION: the boundary."""
         with self.database.read() as connection:
             row = lookups.find_batch_run(connection, batch_run)
             return event_ids.id_batch(event_ids.left_out_ids(connection, self.chains, row, tile, buckets))

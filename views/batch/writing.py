@@ -62,7 +62,7 @@ def start_batch_run(
     now: int,
     completeness: Completeness = NOTHING_KNOWN,
 ) -> None:
-    """Write down a batch run; one that is being built already stays as it is."""
+    """Register a batch run; a run that is being built already stays unchanged."""
     if connection.execute(sa.select(batch_runs.c.ordinal).where(batch_runs.c.id == batch_run)).first():
         lock_batch_run(connection, batch_run)
         return
@@ -98,7 +98,7 @@ def _together(above: Sequence[str], added: Sequence[str]) -> list[str]:
 
 
 def _note_left_out(database: Database, connection: sa.Connection, run: sa.Row[Any]) -> None:
-    """Write down every cross-boundary duplicate that the run was told, or may have been told, to leave out."""
+    """Store every cross-boundary duplicate that the run left out, or may have left out."""
     s = straddlers.c
     counted_after = sa.select(sa.literal(run.ordinal), s.tile, s.shard, s.hash, s.content).where(
         s.run == run.built_for,
@@ -134,12 +134,12 @@ def _live_id(connection: sa.Connection, definition: int, run: str | None) -> int
 
 
 def lock_batch_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
-    """The row of a run that is being built, locked until the end of the transaction."""
+    """The row of a run that is being built, locked until the transaction ends."""
     return _building(connection, sa.select(batch_runs).where(batch_runs.c.id == batch_run).with_for_update(), batch_run)
 
 
 def building_run(connection: sa.Connection, batch_run: str) -> sa.Row[Any]:
-    """The row of a run that is being built, to read by."""
+    """The row of a run that is being built, without a lock."""
     return _building(connection, sa.select(batch_runs).where(batch_runs.c.id == batch_run), batch_run)
 
 
@@ -155,7 +155,7 @@ def _building(connection: sa.Connection, query: sa.Select[Any], batch_run: str) 
 def read_below(
     connection: sa.Connection, chains: Chains, run: sa.Row[Any], updates: Sequence[BatchUpdateLike]
 ) -> Below:
-    """What a run stands on, at the keys that are about to be written."""
+    """The ancestors' rows at the keys that are about to be written."""
     cleared = cleared_here(connection, run, updates)
     rows: dict[Place, dict[str, StoredRow]] = {}
     wanted: dict[Place, set[str]] = {}
@@ -169,7 +169,7 @@ def read_below(
 
 
 def write_prepared(database: Database, connection: sa.Connection, prepared: PreparedBatch) -> None:
-    """Write the whole states, the ids and the digests of a locked run."""
+    """Write the prepared states, ids and digests of a locked run."""
     below = prepared.below
     database.write_rows(
         connection, database.replace(batch_states), prepared.states.rows(below.definition, below.ordinal)
@@ -195,7 +195,7 @@ def _rows_in_files(
     span = min(wanted)[0], max(wanted)[0] + 1
     keys = sorted(set().union(*wanted.values()))
     chain = chains.of(connection, run.parent)
-    for file in layer_files(connection, run.definition, chain, span):  # those of the oldest run come first
+    for file in layer_files(connection, run.definition, chain, span):  # files of the oldest run come first
         for rows in rows_of_keys(file, keys, *span):
             for _, key, tile, ordinal, events, states, _ in rows.tuples(run.definition):
                 found[tile, key] = (ordinal, StoredRow(tile, events, states))
@@ -205,7 +205,7 @@ def _rows_in_files(
 def _ancestors_rows(
     connection: sa.Connection, chains: Chains, run: sa.Row[Any], tile: int, keys: Sequence[str], in_files: _InFiles
 ) -> dict[str, StoredRow]:
-    """The newest row of each key in the run's ancestors, where it has events."""
+    """The newest row of each key in the run's ancestors, for keys with events."""
     chain, s = chains.of(connection, run.parent), batch_states.c
     newest: dict[str, StoredRow] = {}
     runs: dict[str, int] = {}
@@ -226,7 +226,7 @@ def _ancestors_rows(
 
 
 def cleared_here(connection: sa.Connection, run: sa.Row[Any], updates: Sequence[BatchUpdateLike]) -> frozenset[int]:
-    """Which tiles of the updates the run itself has begun anew."""
+    """The tiles of the updates that the run itself has cleared."""
     return frozenset(_cleared(connection, run) & {update.tile for update in updates})
 
 
@@ -243,7 +243,7 @@ def clear_tiles(
     run: sa.Row[Any],
     tiles: Sequence[int],
 ) -> None:
-    """Begin these tiles anew in this run: neither states nor ids of its ancestors count in them any more."""
+    """Clear tiles in this run: states and ids of its ancestors don't count in them any more."""
     if run.parent is None:
         return
     chain, s = chains.of(connection, run.parent), batch_states.c
@@ -270,7 +270,7 @@ def finish_batch_run(
 ) -> None:
     """Mark a run COMPLETE with its manifest, and sum up its residue and conflicts over its ancestors."""
     if run.built_for is not None:
-        # The run asked for cross-boundary duplicates at some time since it began, so it knew no others than these.
+        # The run read its cross-boundary duplicates after its start, so it knew no others than these.
         _note_left_out(database, connection, run)
     if manifest.counts:
         connection.execute(
@@ -286,7 +286,7 @@ def finish_batch_run(
             status="COMPLETE",
             manifest=json.loads(json.dumps(manifest.to_data())),
             conflicts=conflicts + manifest.conflicts,
-            # What the user says of his files counts, also where it takes back what was said before.
+            # The user's statement on his files replaces an earlier one, also where it retracts it.
             files_until=run.files_until if run.files_until is not None else _later(files_until, manifest.newest),
             residue=sum(map(abs, residues.values())),
         )

@@ -1,1 +1,1 @@
-"""Dead letters as the store keeps them: what runs found, what users did, and what is open of it."""
+"""Dead letters as the store keeps them: what runs found, what users did, and which letters are open."""

@@ -1,4 +1,4 @@
-"""Facts about dead letters, as values and as the store keeps them: by run, and never taken back."""
+"""Facts about dead letters, as values and as stored rows: kept by run, and never taken back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Place = tuple[str, int]
 
 
 class ReplayLike(Protocol):
-    """What became of one record that is a replay."""
+    """The outcome of one record that is a replay."""
 
     @property
     def row(self) -> int: ...
@@ -58,7 +58,7 @@ class ReplayLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LetterNote:
-    """What a run found at one position: dead rows, and what became of replays."""
+    """A run's finding at one position: dead rows, and the outcomes of replays."""
 
     position: str
     generation: int
@@ -68,20 +68,20 @@ class LetterNote:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a user did with a letter."""
+    """A user's act on a letter."""
 
     kind: str
     """'sent', 'replayed' or 'dropped'."""
     attempt: int
     note: str
-    """Of a user; of 'sent': where to."""
+    """The user's note; for 'sent' the destination."""
     at: int
-    """Microseconds UTC, as the store's clock has it."""
+    """Microseconds UTC, by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What one run made of a replay."""
+    """The outcome of a replay in one run."""
 
     position: str
     row: int
@@ -97,30 +97,30 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class LetterState:
-    """All that the store knows of one letter."""
+    """The stored facts about one letter."""
 
     position: str
     row: int
     generation: int
     status: DeadLetterStatus
     acts: tuple[Act, ...] = ()
-    """In order."""
+    """In the order of time."""
     tried: tuple[Tried, ...] = ()
-    """In the order in which they were seen."""
+    """In the order of `seen_at`."""
 
     @property
     def tries(self) -> int:
-        """How often it has been read: once as itself, once for each replay."""
+        """Number of reads: one of the letter itself, one of each replay."""
         return 1 + len({(tried.position, tried.row) for tried in self.tried})
 
     @property
     def attempts(self) -> int:
-        """How many replays were sent, or seen, so far."""
+        """Number of replays that were sent, or seen, so far."""
         return max((0, *(act.attempt for act in self.acts), *(tried.attempt for tried in self.tried)))
 
     @property
     def in_flight(self) -> bool:
-        """Whether its last replay was sent and no run has read it, or one could and it isn't served yet."""
+        """Whether its last replay was sent and no run has read it, or a run could read it and isn't served yet."""
         if self.status is not DeadLetterStatus.OPEN:
             return False
         sent = max((act.attempt for act in self.acts if act.kind == "sent"), default=0)
@@ -131,14 +131,14 @@ class LetterState:
 
 @dataclass(slots=True)
 class Facts:
-    """What is stored of some positions and of all that they hang together with."""
+    """The stored facts about some positions and their replays and originals."""
 
     rows: dict[str, dict[Run, frozenset[int]]] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     tried: dict[Place, list[Tried]] = field(default_factory=dict)
-    """By original."""
+    """By the original's place."""
     originals: dict[Place, set[Place]] = field(default_factory=dict)
-    """By a replay's place."""
+    """By the replay's place."""
     acts: dict[Place, list[Act]] = field(default_factory=dict)
 
     def anywhere(self, place: Place) -> bool:
@@ -146,13 +146,13 @@ class Facts:
         return any(place[1] in rows for rows in self.rows.get(place[0], {}).values())
 
     def letters(self, position: str) -> list[int]:
-        """Rows of a position that are letters of their own: a replay that failed counts with its original."""
+        """Rows of a position that are letters of their own: a failed replay counts with its original."""
         rows = sorted(set().union(*self.rows.get(position, {}).values()))
         return [row for row in rows if not any(map(self.anywhere, self.originals.get((position, row), ())))]
 
 
 def pack_rows(rows: Iterable[int]) -> bytes:
-    """Row numbers, in any order, as few bytes."""
+    """Row numbers, in any order, packed into few bytes."""
     ordered = np.array(sorted(set(rows)), "<i8")
     return zlib.compress(np.diff(ordered, prepend=0).astype("<i8").tobytes(), 1)
 
@@ -163,7 +163,9 @@ def unpack_rows(data: bytes) -> frozenset[int]:
 
 
 def read_facts(connection: sa.Connection, definition: int, positions: Collection[str] | None) -> Facts:
-    """Of these positions, of the originals of their replays and of the replays of their letters; None: of all."""
+    """The facts about these positions, the originals of their replays and the replays of their letters; None: about
+    all.
+    """
     facts = Facts()
     wanted = None if positions is None else set(positions)
     r = dead_letter_replays.c
@@ -186,7 +188,7 @@ def read_facts(connection: sa.Connection, definition: int, positions: Collection
         facts.acts.setdefault((row.position, row.row), []).append(Act(row.kind, row.attempt, row.note, row.at))
         path, mark, line = row.note.rpartition("#")
         if row.kind == "sent" and mark and line.isdecimal() and facts.generations.get(row.position, 0) < 0:
-            # A line of a replay file: its letter is no other than this one, also before its outcome is noted.
+            # A line of a replay file is the same letter as this one, also before its outcome is noted.
             facts.originals.setdefault((f"{path}/0", int(line)), set()).add((row.position, row.row))
     return facts
 

@@ -1,9 +1,9 @@
-"""Which dead letters are open, by what is served: worked out of what runs found and what users did.
+"""Derives which dead letters are open from the served runs, the runs' findings and the users' acts.
 
-Facts are kept by run, and never taken back: the rows that a run found dead, what a run made of a replay, what a user
-did. A letter is open while what is served lacks it. For each letter and each of its replays one run decides, the one
-that holds its generation in what is served: a batch run up to the boundary, the live run after it. Where that run
-hasn't read it yet, what any run noted counts, so that nothing is thought settled too early.
+Facts are kept by run, and never taken back: the rows that a run found dead, the outcome of a replay in a run, a user's
+act. A letter is open while the served answers lack it. For each letter and each of its replays one run decides, the one
+that holds its generation in what is served: a batch run up to the boundary, the live run after it. Until that run has
+read it, the notes of any run count, so that no letter is settled too early.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["letter_states", "lock_letters", "noted_positions", "refresh"]
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """One publication that is served: which run holds a generation."""
+    """One served publication: the run that holds each generation."""
 
     boundary: int
     live_run: int | None
@@ -33,7 +33,7 @@ class _View:
     """(ordinal, boundary, generations of its files), oldest first."""
 
     def holder(self, generation: int) -> Run | None:
-        """The run that decides on a generation; None where no run that is served holds it."""
+        """The run that decides on a generation; None where no served run holds it."""
         if generation > self.boundary:
             return (self.live_run, 0) if self.live_run is not None else None
         for ordinal, boundary, files in self.batch:
@@ -56,13 +56,13 @@ def noted_positions(connection: sa.Connection, definition: int, positions: Seque
 
 
 def lock_letters(connection: sa.Connection, definition: int) -> None:
-    """Of two transactions with facts on one letter the second waits here, and then sees those of the first."""
+    """Serialize transactions that write facts about letters: the second waits here, and then sees the first's facts."""
     lock = sa.select(definitions.c.id).where(definitions.c.id == definition).with_for_update(key_share=True)
     connection.execute(lock).all()
 
 
 def refresh(connection: sa.Connection, definition: int, positions: Collection[str] | None = None) -> None:
-    """Work out anew which letters at these positions, and at those that they hang together with, are open.
+    """Derive again which letters are open at these positions and at those of their replays and originals.
 
     Call it last in a transaction that wrote facts or moved the pointer (then for all positions: None).
     """
@@ -112,7 +112,7 @@ def letter_states(connection: sa.Connection, definition: int) -> list[LetterStat
 
 
 def _decider(connection: sa.Connection, definition: int, facts: Facts) -> Callable[[str, int], DeadLetterStatus]:
-    """The rule at the head of this module, for the letters of these facts."""
+    """The rule at the head of this module, applied to the letters of these facts."""
     views = _served_views(connection, definition)
     whole = _Whole(connection, definition)
     if views:
@@ -134,7 +134,7 @@ def _decider(connection: sa.Connection, definition: int, facts: Facts) -> Callab
             return DeadLetterStatus.DROPPED
         if "replayed" in kinds:
             return DeadLetterStatus.REPLAYED
-        # Nothing is served yet: then nothing is settled but by hand.
+        # Before the first publication only a user's act settles a letter.
         missing = not views or any(lacks(view, position, row) for view in views)
         return DeadLetterStatus.OPEN if missing else DeadLetterStatus.REPLAYED
 
@@ -142,7 +142,7 @@ def _decider(connection: sa.Connection, definition: int, facts: Facts) -> Callab
 
 
 def _leave_out_files(facts: Facts, served: Collection[int]) -> None:
-    """Letters of files that no batch run which is served has read are none of what is served: nothing lacks them."""
+    """Remove the letters of files that no served batch run has read: no answer lacks them."""
     for position, by_run in facts.rows.items():
         if facts.generations[position] < 0:
             facts.rows[position] = {run: rows for run, rows in by_run.items() if run[1] in served}
@@ -150,7 +150,7 @@ def _leave_out_files(facts: Facts, served: Collection[int]) -> None:
 
 @dataclass(slots=True)
 class _Whole:
-    """Whether a run that noted no letters at a position found none there, or hasn't been there."""
+    """Tells whether a run without notes at a position found no dead rows there, or hasn't read it."""
 
     connection: sa.Connection
     definition: int
@@ -171,7 +171,7 @@ class _Whole:
         return bool(found)
 
     def _noted_all(self, batch_run: int, generation: int) -> bool:
-        """By its manifest's counts the run's notes on a generation are all that it found dead."""
+        """Whether the run's notes on a generation hold as many dead rows as its manifest counts."""
         c, r = batch_counts.c, dead_letter_rows.c
         query = sa.select(c.dead).where(c.batch_run == batch_run, c.generation == generation)
         dead = self.connection.execute(query).scalar()
@@ -182,7 +182,7 @@ class _Whole:
 
 
 def _served_views(connection: sa.Connection, definition: int) -> list[_View]:
-    """What is served of a definition version, under any name."""
+    """The served publications of a definition version, under any name."""
     p = publications.c
     query = sa.select(p.boundary, p.batch_run, p.live_run).join(pointers, pointers.c.publication == p.ordinal)
     chains, views = Chains(), []

@@ -1,4 +1,4 @@
-"""The tables of dead letters: what runs found, what became of replays, what users did, and what is open of it."""
+"""The tables of dead letters: runs' findings, outcomes of replays, users' acts, and counts of open letters."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ dead_letters = sa.Table(
     crc(),
     sa.Index("dead_letters_by_status", "definition", "status", "count"),
 )
-"""By position how many letters are open (`count`), replayed and dropped, by what is served: `views.dead_letters` works
-it out of the three tables below, in the transactions that change them.
-"""
+"""By position the numbers of letters that are open (`count`), replayed and dropped, given what is served:
+`views.dead_letters` derives them from the three tables below, in the transactions that change those."""
 
 dead_letter_rows = sa.Table(
     "dead_letter_rows",
@@ -59,7 +58,7 @@ dead_letter_replays = sa.Table(
     sa.Index("dead_letter_replays_by_place", "definition", "position"),
     **WITHOUT_ROWID,
 )
-"""What a run made of a replay, at `position` and `row`, of the letter at `original` and `original_row`."""
+"""The outcome of a replay, at `position` and `row`, of the letter at `original` and `original_row`."""
 
 dead_letter_acts = sa.Table(
     "dead_letter_acts",
@@ -75,4 +74,4 @@ dead_letter_acts = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""What users did with a letter, in order: 'sent', 'replayed' (told by hand) or 'dropped'."""
+"""Users' acts on a letter, in order: 'sent', 'replayed' (marked by hand) or 'dropped'."""

@@ -1,7 +1,7 @@
-"""Whether another version of a definition reads all messages that the served one reads.
+"""Checks that another version of a definition reads all messages that the served one reads.
 
-Both have noted which records are dead letters of theirs, by position: what is one of the candidate's alone is a message
-that would no longer be read.
+Both versions have noted their dead letters by position; a letter of the candidate alone is a message that would no
+longer be read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Letters = dict[str, frozenset[int]]
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """The runs of one version that are served, or would be, together."""
+    """The runs of one version that are served together, or would be."""
 
     definition: int
     chain: frozenset[int]
@@ -43,6 +43,7 @@ def nothing_unread(
     """Raise UnreadMessagesError where the candidate can't read messages that the served version has read.
 
     Messages that the served version hasn't read yet, and letters that a user has settled, are left out.
+
     """
     batch = wanted.batch_run.ordinal if wanted.batch_run is not None else None
     live = wanted.live_run.id if wanted.live_run is not None else None
@@ -83,7 +84,7 @@ def _side(
 
 
 def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[frozenset[int], int]]:
-    """By place the rows that the side's runs found dead, and the generation; of files DIGEST/NUMBER is the place."""
+    """By place (the rows that the side's runs found dead, the generation); for files the place is DIGEST/NUMBER."""
     r, digests = dead_letter_rows.c, {path: digest for digest, path in side.files.items()}
     query = sa.select(r.position, r.generation, r.live_run, r.batch_run, r.rows).where(r.definition == side.definition)
     found: dict[str, tuple[frozenset[int], int]] = {}
@@ -101,7 +102,7 @@ def _letters(connection: sa.Connection, side: _Side) -> dict[str, tuple[frozense
 
 
 def _settled(connection: sa.Connection, definition: int) -> set[tuple[str, int]]:
-    """Letters that a user has dropped, or told to be replayed."""
+    """Letters that a user has dropped, or marked as replayed."""
     a = dead_letter_acts.c
     by_hand = sa.select(a.position, a.row).where(a.definition == definition, a.kind.in_(("dropped", "replayed")))
     return set(connection.execute(by_hand).tuples())

@@ -1,4 +1,4 @@
-"""What runs and users write about dead letters; which are open follows from it: see `open_letters`."""
+"""Writes the facts about dead letters, by runs and by users; `open_letters` derives which are open."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def note_segments(
 ) -> None:
     """Note the dead records and the replays of segments that a live run (its row) has just taken in.
 
-    A segment may lack `dead_rows` and `replays`: then its first `dead` rows are taken for the dead ones.
+    For a segment without `dead_rows` and `replays` the first `dead` rows count as the dead ones.
     """
     notes = []
     for s in segments:
@@ -35,7 +35,7 @@ def note_segments(
         if s.dead or replays:
             rows = getattr(s, "dead_rows", ()) or range(s.dead)
             notes.append(LetterNote(f"{s.position}/{s.number}", s.generation, rows, replays))
-    # Where another run noted letters this one may have found fewer.
+    # Where another run noted letters, this one may have found fewer.
     elsewhere = noted_positions(connection, run.definition, [f"{s.position}/{s.number}" for s in segments])
     write_notes(database, connection, run.definition, (run.id, 0), notes, now)
     refresh(connection, run.definition, elsewhere | {note.position for note in notes})
@@ -44,7 +44,7 @@ def note_segments(
 def write_notes(
     database: Database, connection: sa.Connection, definition: int, run: Run, notes: Iterable[LetterNote], now: int
 ) -> None:
-    """Write what a run found; what it noted before stays. `views.dead_letters.refresh` is to be called after it."""
+    """Write a run's findings; earlier notes stay. Call `views.dead_letters.refresh` after it."""
     rows, replays = [], []
     for note in notes:
         if len(note.rows):
@@ -58,14 +58,16 @@ def write_notes(
 
 @dataclass(frozen=True, slots=True)
 class DeadLetters:
-    """The part of a view store that keeps dead letters. Each call is one transaction, and can be repeated."""
+    """The dead letters of a view store. Each call is one transaction, and can be repeated."""
 
     database: Database
     chains: Chains
     clock: Clock
 
     def note(self, version: str, batch_run: str, notes: Sequence[LetterNote]) -> None:
-        """Note what a batch run found dead, and what became of replays; `live.write_segments` does so for live runs."""
+        """Note the dead rows and the outcomes of replays that a batch run found; `live.write_segments` does so for live
+        runs.
+        """
         with self.database.write() as connection:
             definition = lookups.definition_row(connection, version).id
             run = (0, int(lookups.find_batch_run(connection, batch_run).ordinal))
@@ -73,7 +75,7 @@ class DeadLetters:
             refresh(connection, definition, {note.position for note in notes})
 
     def settle(self, version: str, places: Sequence[Place], status: DeadLetterStatus, note: str = "") -> int:
-        """Mark those of these letters that are open replayed or dropped by hand; returns how many they were."""
+        """Mark the open ones of these letters as replayed or dropped by hand; returns their number."""
         with self.database.write(durable=True) as connection:
             definition = lookups.definition_row(connection, version).id
             is_open = {
@@ -84,9 +86,9 @@ class DeadLetters:
         return len(settled)
 
     def send(self, version: str, letters: Sequence[tuple[Place, int, str]]) -> list[bool]:
-        """Note that replays (place of the original, attempt, where to) are about to be sent.
+        """Note that replays (place of the original, attempt, destination) are about to be sent.
 
-        False for an attempt that was noted already: somebody else sends it, so it isn't to be sent again.
+        False for an attempt that was noted already: another process sends it, so the caller must not.
         """
         a = dead_letter_acts.c
         with self.database.write(durable=True) as connection:
@@ -102,7 +104,7 @@ class DeadLetters:
         return fresh
 
     def unsend(self, version: str, letters: Sequence[tuple[Place, int]]) -> None:
-        """Take back `send` of attempts (place, attempt) that have certainly not been sent."""
+        """Take back `send` for attempts (place, attempt) that were certainly not sent."""
         a = dead_letter_acts.c
         with self.database.write(durable=True) as connection:
             definition = lookups.definition_row(connection, version).id

@@ -1,4 +1,4 @@
-"""Which windows and keys of a rule are to be judged now: those that wait, and those that are compared with them."""
+"""Chooses the windows and keys of a rule to judge now: waiting ones, and those that are compared with changed ones."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _PLACE: Final = ("the_name", "the_result", "the_start", "the_end", "the_whole", 
 _FORGET: Final = result_waiting.delete().where(
     *(column == sa.bindparam(name) for column, name in zip(result_waiting.c, _PLACE, strict=False))
 )
-"""Only with the mark that was seen: what changed since stays."""
+"""Deletes only the mark that was seen: a later change stays marked."""
 
 
 @dataclass
 class Chosen:
-    """What one pass judges."""
+    """The windows and keys that one pass judges."""
 
     cells: dict[tuple[int, int], set[str] | None] = field(default_factory=dict)
-    """By window the keys; None: all."""
+    """By window the keys; None: all keys."""
     waiting: list[sa.Row[Any]] = field(default_factory=list)
-    """Rows that are done with it."""
+    """Rows that this pass clears."""
     changed: list[int] = field(default_factory=list)
-    """Starts of windows of which batch may have other answers now."""
+    """Starts of windows for which batch may have other answers now."""
     more: bool = False
 
     def add(self, window: tuple[int, int], key: str | None) -> None:
@@ -48,10 +48,10 @@ class Chosen:
 def choose_windows(
     connection: sa.Connection, name: str, rule: CompiledRule, first: int | None, over: int, settled: int, now: int
 ) -> Chosen:
-    """Some windows that wait and may be judged, those that end first first.
+    """Choose waiting windows that may be judged, in the order of their ends.
 
-    Those that end by `over` or `settled`, and of a rule with `early` others that have waited for so long. Windows
-    before `first` are let go.
+    These end by `over` or `settled`; for a rule with `early` also others that have waited that long. Windows before
+    `first` are cleared without a verdict.
     """
     w, chosen = result_waiting.c, Chosen()
     passes = (w.end <= over) | (w.end <= settled)
@@ -74,8 +74,8 @@ def choose_windows(
 def dependents(rule: CompiledRule, changed: Iterable[int], last: int | None) -> list[tuple[int, int]]:
     """The windows up to the one that starts at `last` that are compared with any of those that changed.
 
-    Where windows with alerts are left out, also those that are compared with a window that is left out, or not, by one
-    that changed.
+    Where a baseline leaves out windows with alerts, also those that are compared with a window that a changed one
+    includes or leaves out.
     """
     found = _compared_with(rule, changed, last)
     if found and rule.rule.baseline.without_alerts:
@@ -96,6 +96,6 @@ def _compared_with(rule: CompiledRule, changed: Iterable[int], last: int | None)
 
 
 def forget_waiting(connection: sa.Connection, waiting: list[sa.Row[Any]]) -> None:
-    """Windows that were judged don't wait any more."""
+    """Clear the marks of windows that were judged."""
     if waiting:
         connection.execute(_FORGET, [dict(zip(_PLACE, row, strict=False)) for row in waiting])

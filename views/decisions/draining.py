@@ -1,7 +1,7 @@
-"""Deciding what is due: windows that wait are judged, verdicts kept, and episodes made of them and told, all at once.
+"""Decides due windows: judges them, keeps the verdicts, makes episodes and messages, in one transaction.
 
-Everything that a pass compares is read in one snapshot, and written in one transaction, only if nobody else has written
-of the rule since and the same publication is served; else another pass begins anew.
+A pass reads everything that it compares in one snapshot, and writes in one transaction, only if no other process has
+written for the rule since and the same publication is served; else another pass begins.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Decider"]
 
 
 class Decider:
-    """Decides for one definition's rules. Any number of them may run; each state of an episode is written once."""
+    """Decides for one definition's rules. Any number may run; each state of an episode is written once."""
 
     def __init__(self, store: ViewStore, compiled: CompiledDefinition) -> None:
         self._store, self._compiled = store, compiled
@@ -45,9 +45,10 @@ class Decider:
         self._watermark, self._usual = WrittenWatermark(), UsualAnswers()
 
     def drain(self, now: int) -> int:
-        """Decide all that is due at `now` (wall clock, microseconds UTC); how many states of episodes were written.
+        """Decide everything that is due at `now` (wall clock, microseconds UTC); returns the number of written states
+        of episodes.
 
-        Nothing while nothing is served. Raises StoreError where another version is.
+        Does nothing before the first publication. Raises StoreError if another version is served.
         """
         database, chains = self._store.database, self._store.chains
         with database.read() as connection:
@@ -67,14 +68,14 @@ class Decider:
         while (seen := self._read(rule, over, now)) is not None:
             done = self._write(rule, seen, now)
             if done is None:
-                break  # the next round reads what has changed
+                break  # the next round reads the changes
             written += done
             if not seen.chosen.more:
                 break
         return written
 
     def _read(self, rule: CompiledRule, over: int, now: int) -> _Seen | None:
-        """All that one pass compares, of one instant; None where there is nothing to do."""
+        """The input of one pass, of one instant; None without work."""
         definition = self._compiled.definition
         with self._store.database.read() as connection:
             scope = read_scope(connection, self._store.chains, self._compiled)
@@ -105,7 +106,7 @@ class Decider:
     def _choose_settled(
         self, connection: sa.Connection, rule: CompiledRule, chosen: Chosen, progress: Progress, goal: Progress
     ) -> None:
-        """Of a rule that waits for whole answers also the windows that are settled now and couldn't be judged."""
+        """For a rule that waits for whole answers, add the settled windows that couldn't be judged before."""
         if rule.rule.partial == "wait" and goal.settled_to not in (None, progress.settled_to):
             place = (connection, self._compiled.definition.name, rule.name, rule.rule.window)
             for window in windows_not_judged(*place, progress.settled_to, goal.settled_to):
@@ -120,7 +121,7 @@ class Decider:
         first: int | None,
         reach: _Reach,
     ) -> list[JudgedWindow]:
-        """The windows that wait, and those that are compared with windows of which batch has other answers now."""
+        """The verdicts of the waiting windows, and of those that are compared with windows that batch has changed."""
         last = last_window(connection, self._compiled.definition.name, rule.name)
         for window in dependents(rule, chosen.changed, last):
             if first is None or window[0] >= first:
@@ -143,7 +144,7 @@ class Decider:
         chosen: Chosen,
         judged: Sequence[JudgedWindow],
     ) -> list[str] | None:
-        """The keys whose episodes may change; None: all."""
+        """The keys whose episodes may change; None: all keys."""
         everything = rule.rule.no_data == "alert" or progress.dirty
         if everything or any(keys is None for keys in chosen.cells.values()):
             return None
@@ -159,7 +160,7 @@ class Decider:
         keys: list[str] | None,
         goal: Progress,
     ) -> KeptVerdicts:
-        """What is kept of these keys, with places for what was judged, and for windows that time has ended."""
+        """The stored verdicts of these keys, with places for the new ones and for windows that have ended since."""
         name, window = self._compiled.definition.name, rule.rule.window
         more = {each.start for each in judged}
         if goal.over_to is not None and goal.over_to > BEGINNING:
@@ -179,7 +180,7 @@ class Decider:
         judged: Sequence[JudgedWindow],
         changes: Sequence[EpisodeChange],
     ) -> dict[tuple[str, int], Mapping[str, Any]]:
-        """Of each change what the verdicts were made of that it is told with."""
+        """By change the inputs of the verdicts that its message reports."""
         by_start = {window.start: window for window in judged}
         told = [(each.key, at) for each in changes for at in reported_windows(each)]
         others: dict[tuple[int, int], set[str] | None] = {}
@@ -193,7 +194,7 @@ class Decider:
         return {(key, at): (made_of.get((key, at)) or by_start[at]).receipt(key) for key, at in told}
 
     def _write(self, rule: CompiledRule, seen: _Seen, now: int) -> int | None:
-        """Write a pass, unless something else is served by now, or somebody else has written of the rule."""
+        """Write a pass, unless another version is served by now, or another process has written for the rule."""
         name, database = self._compiled.definition.name, self._store.database
         with database.write(durable=True) as connection:
             pointer = connection.execute(sa.select(pointers).where(pointers.c.name == name).with_for_update()).first()
@@ -217,7 +218,7 @@ class Decider:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """Until when windows are over, and settled."""
+    """The times up to which windows are over, and settled."""
 
     over: int
     settled: int
@@ -231,25 +232,25 @@ class _Seen:
     chosen: Chosen
     kept: KeptVerdicts
     changed: set[str]
-    """Keys whose verdicts may be others."""
+    """Keys whose verdicts may have changed."""
     changes: list[EpisodeChange]
     verdicts: dict[tuple[str, int], Mapping[str, Any]]
 
     def written(self, episodes: int) -> Progress:
-        """How far the rule is once this is written: a pass that leaves windows to others makes no episodes."""
+        """The progress once this pass is written: a pass that leaves windows to later ones makes no episodes."""
         if self.chosen.more:
             return self.progress.after(dirty=True, episodes=episodes)
         return self.goal.after(dirty=False, episodes=episodes)
 
 
 def _goal(rule: CompiledRule, progress: Progress, reach: _Reach) -> Progress:
-    """The progress at which all windows are taken in that are over, and settled, by now."""
+    """The progress once all windows that are over, and settled, by now are taken in."""
     ends = (_last_start(rule, reach.over), _last_start(rule, reach.settled))
     return progress.reaching(*ends)
 
 
 def _last_start(rule: CompiledRule, until: int) -> int | None:
-    """The start of the last window that ends by then."""
+    """The start of the last window that ends by `until`."""
     if until == BEGINNING:
         return None
     reach = 3 * max(rule.every, 1)
@@ -261,7 +262,7 @@ def _last_start(rule: CompiledRule, until: int) -> int | None:
 
 
 def _put(kept: KeptVerdicts, judged: Iterable[JudgedWindow], chosen: Chosen) -> set[str]:
-    """Set the verdicts that were judged; the keys that had any. Of windows judged whole those of all keys."""
+    """Set the new verdicts; returns the keys that have any. Windows that were judged whole set those of all keys."""
     changed = set[str]()
     for window in judged:
         keys = chosen.cells[window.start, window.end]

@@ -1,4 +1,4 @@
-"""Episodes of some keys: made of their kept verdicts, and compared with those that were told."""
+"""Episodes of some keys: made of their stored verdicts, and compared with the stored episodes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IN_ONE: Final = 400
 
 @dataclass(frozen=True)
 class EpisodeChange:
-    """What an episode of a key becomes, and how it was stored."""
+    """A changed episode of a key, with its stored form."""
 
     key: str
     change: Change
@@ -31,15 +31,15 @@ class EpisodeChange:
     until: int
     """The end of its last window."""
     settled: tuple[int, int | None] | None
-    """(last, resolved) by settled windows alone; None where none of it is settled."""
+    """(last, resolved) by settled windows alone; None without settled windows."""
     into_fired: int | None = None
-    """Of a merged one: the window at which the one fired that it is part of."""
+    """For a merged episode: the window at which the episode fired that absorbed it."""
 
 
 def stored_episodes(
     connection: sa.Connection, name: str, rule: str, keys: Sequence[str] | None = None
 ) -> dict[str, list[sa.Row[Any]]]:
-    """By key the episodes that haven't ended for good, the oldest first."""
+    """By key the episodes that can still change, the oldest first."""
     e, found = decision_episodes.c, dict[str, list[sa.Row[Any]]]()
     ended = [state.value for state in ENDED]
     mine = sa.select(decision_episodes).where(e.name == name, e.rule == rule, e.state.not_in(ended))
@@ -52,7 +52,7 @@ def stored_episodes(
 
 
 def open_keys(connection: sa.Connection, name: str, rule: str) -> list[str]:
-    """Keys with episodes that go on, or aren't settled: time alone may change them."""
+    """Keys with firing or unsettled episodes: time alone may change them."""
     e = decision_episodes.c
     waits = (e.resolved.is_(None)) | (e.state == State.TENTATIVE.value) | (e.settled_resolved.is_(None))
     ended = [state.value for state in ENDED]
@@ -67,9 +67,9 @@ def changes_of(
     over: int,
     settled: int,
 ) -> list[EpisodeChange]:
-    """What becomes of the episodes of the keys that are kept; only what differs from what is stored.
+    """The changes to the episodes of these keys; only those that differ from the stored ones.
 
-    Windows that end by `over` and have no verdict are windows without data; of later ones nothing is known yet.
+    Windows that end by `over` without a verdict are windows without data; later ones are unknown yet.
     """
     ends = kept.grid.ends
     codes = np.where((kept.codes == Verdict.NO_DATA) & (ends > over), np.uint8(Verdict.CANT_JUDGE), kept.codes)
@@ -121,7 +121,7 @@ def _change(
 
 
 def reported_windows(made: EpisodeChange) -> list[int]:
-    """The starts of the windows whose verdicts a change is told with: that at which it fired, and was resolved."""
+    """The starts of the windows whose verdicts a change reports: where it fired, and where it was resolved."""
     computed = made.change.computed
     if computed is None:
         assert made.row is not None

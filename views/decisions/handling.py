@@ -1,4 +1,4 @@
-"""What people do with alerts: acknowledge them, and silence what is known."""
+"""Users' acts on alerts: acknowledging them, and silencing known ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["acknowledge", "end_silence", "silence"]
 
 
 def acknowledge(store: ViewStore, name: str, episode: str, by: str, note: str, now: int) -> None:
-    """Note who has seen an alert, by its id. Raises UserError for an unknown one."""
+    """Note who has seen an alert, by its id. Raises UserError for an unknown alert."""
     e = decision_episodes.c
     values = {"acknowledged_at": now, "acknowledged_by": by, "note": note}
     with store.database.write(durable=True) as connection:
@@ -24,9 +24,11 @@ def acknowledge(store: ViewStore, name: str, episode: str, by: str, note: str, n
 def silence(
     store: ViewStore, name: str, starts_at: int, ends_at: int, *, rule: str = "", key: str = "", by: str, note: str
 ) -> int:
-    """Send nothing of a rule ('': of all) and key ('': of all) for a while (wall clock); the silence's number.
+    """Suppress messages of a rule ('': all rules) and key ('': all keys) for a time (wall clock); returns the silence's
+    number.
 
-    Verdicts and episodes go on, and what was kept back isn't sent later; what was sent before is told on.
+    Verdicts and episodes continue. Suppressed messages aren't sent later; an alert that was sent before is still
+    followed up.
     """
     values = {"name": name, "rule": rule, "key": key, "starts_at": starts_at, "ends_at": ends_at, "by": by}
     with store.database.write(durable=True) as connection:

@@ -1,4 +1,4 @@
-"""Verdicts of windows and keys, from the answers that are served and from what batch knows to be usual."""
+"""Computes the verdicts of windows and keys from the served answers and from batch's baselines."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from tandem.views.decisions.windows import window_starting_at
 __all__ = ["Cells", "JudgedWindow", "UsualAnswers", "judge_windows"]
 
 Cells = Mapping[tuple[int, int], "set[str] | None"]
-"""By window the keys that are to be judged; None: all."""
+"""By window the keys to judge; None: all keys."""
 
 _MOST_BY_KEY: Final = 64
-"""Keys that are read one by one; more are found by reading all."""
+"""Most keys that are read one by one; more are selected from a read of all keys."""
 _MOST_WINDOWS: Final = 4_096
 _MOST_AT_ONCE: Final = 64
-"""Windows side by side whose rows are read together."""
+"""Most adjacent windows whose rows are read together."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _Answers:
 
 @dataclass(frozen=True)
 class JudgedWindow:
-    """The verdicts of one window's keys, and what they were made of."""
+    """The verdicts of one window's keys, with the values behind them."""
 
     start: int
     end: int
@@ -62,14 +62,14 @@ class JudgedWindow:
     compared: tuple[int, ...]
     """The starts of the windows that they were compared with."""
     absent: Verdict = Verdict.NO_DATA
-    """The verdict of keys that aren't in it."""
+    """The verdict of keys that the window lacks."""
 
     def cant_be_judged(self) -> JudgedWindow:
-        """The same, but for verdicts: what is there by now says nothing of any key."""
+        """The same without verdicts: the data present says nothing about any key yet."""
         return replace(self, codes=np.full_like(self.codes, Verdict.CANT_JUDGE), absent=Verdict.CANT_JUDGE)
 
     def receipt(self, key: str) -> dict[str, Any]:
-        """What the verdict of a key was made of, as plain data."""
+        """The values behind the verdict of a key, as plain data."""
         at = self.places.get(key)
         if at is None:
             return {"start": self.start, "end": self.end, "events": 0, "live_events": 0, "values": {}, "compared": []}
@@ -79,7 +79,7 @@ class JudgedWindow:
 
 
 class UsualAnswers:
-    """Answers of windows of before, of batch alone, kept while the same batch run is served."""
+    """A cache of earlier windows' answers, of batch alone, valid while the same batch run is served."""
 
     def __init__(self) -> None:
         self._of: int | None = None
@@ -94,7 +94,7 @@ class UsualAnswers:
         window: tuple[int, int],
         fields: Sequence[pa.Field],
     ) -> _Answers:
-        """The results that are wanted of all keys of a window."""
+        """The wanted results of all keys of a window."""
         self.read(connection, scope, compiled, [window], fields)
         place = (*window, tuple(field.name for field in fields))
         self._kept.move_to_end(place)
@@ -108,7 +108,7 @@ class UsualAnswers:
         windows: Iterable[tuple[int, int]],
         fields: Sequence[pa.Field],
     ) -> None:
-        """Read what isn't known yet of some windows, those that lie side by side at once."""
+        """Read the windows that the cache lacks, adjacent ones together."""
         if self._of != scope.batch_ordinal:
             self._kept.clear()
             self._alerting.clear()
@@ -128,7 +128,7 @@ class UsualAnswers:
         rule: CompiledRule,
         window: tuple[int, int],
     ) -> npt.NDArray[np.bool_]:
-        """The keys of a window, in its order, for which `expr` holds by batch alone, against all windows before."""
+        """The keys of a window, in its order, for which `expr` holds by batch alone, against all earlier windows."""
         place, first = (window[0], rule.version), rule.first_pass
         if place not in self._alerting:
             found = self.of(connection, scope, compiled, window, first.reported_results)
@@ -150,8 +150,8 @@ def judge_windows(
     usual: UsualAnswers,
     cells: Cells,
 ) -> list[JudgedWindow]:
-    """The verdicts of some keys of each window, or of all that have events, in the windows' order; keys without events
-    have none.
+    """The verdicts of some keys of each window, or of all keys with events, in the windows' order; keys without events
+    have no verdict.
     """
     rows = dict(_rows_by_window(connection, scope, cells))
     _read_usual(connection, scope, compiled, rule, usual, list(cells))
@@ -173,7 +173,7 @@ def judge_windows(
 def _rows_by_window(
     connection: sa.Connection, scope: Scope, cells: Cells
 ) -> Iterator[tuple[tuple[int, int], Sequence[TileRow]]]:
-    """All rows of each window, at least of its keys. Those of windows side by side are read at once."""
+    """All rows of each window, at least of its keys. Rows of adjacent windows are read together."""
     for together in _side_by_side(cells):
         span = together[0][0], max(end for _, end in together)
         named = [cells[window] for window in together]
@@ -206,7 +206,7 @@ def _read_usual(
     usual: UsualAnswers,
     windows: Sequence[tuple[int, int]],
 ) -> None:
-    """Have at hand what windows are compared with."""
+    """Load the windows that these are compared with into the cache."""
     if not rule.reported_baselines:
         return
     compared = _compared_with(rule, windows)

@@ -1,4 +1,4 @@
-"""What is known of a name's alerts: episodes, the receipts of each state, silences, and how well rules do."""
+"""Queries about a name's alerts: episodes, the receipts of each state, silences, and the quality of rules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 Row = sa.Row[Any]
 Visible = Callable[[str], bool] | None
-"""Whether a key (canonical) is shown to the caller; None where all are."""
+"""Whether a key (canonical) is visible to the caller; None where all are."""
 
 
 def alerts(
@@ -43,10 +43,10 @@ def alerts(
     visible: Visible = None,
     most: int = 1_000,
 ) -> list[Row]:
-    """Episodes, those that began last first.
+    """Episodes, the newest first.
 
-    `firing`: only those that go on; `span`: that began in it; `changed`: that changed at or after the first, or were
-    acknowledged at or after the second (wall clocks).
+    `firing`: only firing ones; `span`: only those that began in it; `changed`: only those that changed at or after the
+    first, or were acknowledged at or after the second (wall clocks).
     """
     e = decision_episodes.c
     query = sa.select(decision_episodes).where(e.name == name)
@@ -66,7 +66,7 @@ def alerts(
 
 
 def firing_count(connection: sa.Connection, name: str) -> int:
-    """How many episodes go on."""
+    """Number of firing episodes."""
     e = decision_episodes.c
     goes_on = e.resolved.is_(None) & e.state.not_in([state.value for state in ENDED])
     query = sa.select(sa.func.count()).select_from(decision_episodes).where(e.name == name, goes_on)
@@ -74,7 +74,7 @@ def firing_count(connection: sa.Connection, name: str) -> int:
 
 
 def alert_row(connection: sa.Connection, name: str, episode: str, visible: Visible = None) -> Row | None:
-    """An episode by its id, or by the beginning of it where that is of one alone of those that are shown."""
+    """An episode by its id, or by a prefix of it that is unique among the visible ones."""
     e = decision_episodes.c
     query = sa.select(decision_episodes).where(e.name == name, e.id.startswith(episode, autoescape=True))
     found = _seen(connection, query, visible, 2)
@@ -82,7 +82,7 @@ def alert_row(connection: sa.Connection, name: str, episode: str, visible: Visib
 
 
 def newest_changes(connection: sa.Connection, name: str) -> tuple[int, int]:
-    """When an episode changed last, and was acknowledged last (by the clocks of who did); 0 where none was."""
+    """The newest change and the newest acknowledgement of an episode (by the writers' clocks); 0 without any."""
     e = decision_episodes.c
     query = sa.select(sa.func.max(e.changed_at), sa.func.max(e.acknowledged_at)).where(e.name == name)
     changed, acknowledged = connection.execute(query).one()
@@ -90,7 +90,7 @@ def newest_changes(connection: sa.Connection, name: str) -> tuple[int, int]:
 
 
 def _seen(connection: sa.Connection, query: sa.Select[Any], visible: Visible, most: int) -> list[Row]:
-    """The first rows of keys that are shown; hidden ones count nowhere."""
+    """The first rows with visible keys; hidden ones count nowhere."""
     if visible is None:
         return list(connection.execute(query.limit(most)))
     rows: Iterable[Row] = connection.execute(query)
@@ -113,26 +113,26 @@ def silences(connection: sa.Connection, name: str, now: int) -> list[Row]:
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """How well a rule does, by what batch has said of its alerts."""
+    """The quality of a rule, by batch's judgement of its alerts."""
 
     rule: str
     states: dict[str, int]
-    """How many episodes are in each state."""
+    """Number of episodes in each state."""
     told_before_batch: int
     """Alerts that live raised and batch has confirmed."""
     seconds_to_tell: float | None
-    """From the end of the window at which they fired to when they were written, in the middle; None without any."""
+    """Median time from the end of the window at which an alert fired to its first record; None without any."""
 
     @property
     def precision(self) -> float | None:
-        """Of the alerts that were raised before batch, and that batch has judged, those that it confirmed."""
+        """The share of alerts raised before batch, and judged by it since, that batch confirmed."""
         confirmed = self.states.get(State.CONFIRMED, 0)
         judged = confirmed + self.states.get(State.WITHDRAWN, 0)
         return confirmed / judged if judged else None
 
     @property
     def missed(self) -> float | None:
-        """Of the alerts that batch has, those that weren't raised before."""
+        """The share of batch's alerts that weren't raised before."""
         late = self.states.get(State.RAISED_LATE, 0)
         known = late + self.states.get(State.CONFIRMED, 0)
         return late / known if known else None

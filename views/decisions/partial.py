@@ -1,4 +1,4 @@
-"""Answers that lack what is known to be missing, as certificates say it: PARTIAL."""
+"""Detects answers that lack known input, as certificates do: PARTIAL."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["all_is_partial", "is_partial"]
 
 
 def all_is_partial(scope: Scope) -> bool:
-    """Whether anything is missing that may belong to any window."""
+    """Whether input is missing that may belong to any window."""
     return bool(scope.dead_letters or scope.residue or scope.missing)
 
 
 def is_partial(connection: sa.Connection, scope: Scope, window: tuple[int, int]) -> bool:
-    """Whether the answers of a window lack what is known to be missing."""
+    """Whether known input is missing from the answers of a window."""
     return all_is_partial(scope) or bool(late_by_tile(connection, scope, *window))

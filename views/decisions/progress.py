@@ -1,4 +1,4 @@
-"""How far a rule is, as it is stored: what a pass compares before it writes."""
+"""The progress of a rule, as it is stored: a pass compares it before it writes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Progress:
     episodes: int = 0
 
     def reaching(self, over_to: int | None, settled_to: int | None) -> Progress:
-        """As far as this; what was over stays over."""
+        """The progress advanced to these starts; windows that were over stay over."""
         known = [each for each in (self.over_to, over_to) if each is not None]
         return replace(self, over_to=max(known, default=None), settled_to=settled_to)
 
     def after(self, *, dirty: bool, episodes: int) -> Progress:
-        """After one more pass."""
+        """The progress after one more pass."""
         return replace(self, dirty=dirty, episodes=episodes, passes=self.passes + 1)
 
 
 def read_progress(connection: sa.Connection, name: str, rule: str) -> Progress:
-    """How far a rule is."""
+    """The stored progress of a rule."""
     p = decision_progress.c
     row = connection.execute(sa.select(decision_progress).where(p.name == name, p.rule == rule)).first()
     if row is None:
@@ -45,7 +45,7 @@ def read_progress(connection: sa.Connection, name: str, rule: str) -> Progress:
 
 
 def write_progress(connection: sa.Connection, name: str, rule: str, progress: Progress) -> None:
-    """Note how far a rule is."""
+    """Store the progress of a rule."""
     p = decision_progress.c
     values = {
         "version": progress.version,

@@ -1,7 +1,7 @@
-"""A rule begins, is changed, or is gone.
+"""Begins, replaces and closes rules.
 
-A new rule begins at its `from`, or the first window that has changed since it was declared. A changed one holds from
-the first window on that isn't over; what went on of the old one is superseded, and what batch had settled of it stays.
+A new rule begins at its `from`, or the first window that has changed since its declaration. A changed rule applies from
+the first window that isn't over; firing episodes of the old one are superseded, and those that batch settled stay.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["supersede"]
 def supersede(
     store: ViewStore, compiled: CompiledDefinition, rules: Sequence[CompiledRule], over: int, now: int
 ) -> None:
-    """Begin new rules and new versions of rules, and close what is gone; each in a transaction of its own."""
+    """Begin new rules and new versions of rules, and close removed ones; each in its own transaction."""
     name, known = compiled.definition.name, {rule.name: rule for rule in rules}
     p = decision_progress.c
     with store.database.read() as connection:
@@ -84,7 +84,7 @@ def _first_waiting(connection: sa.Connection, name: str, rule: CompiledRule) -> 
 
 
 def _first_open(rule: CompiledRule, over: int, last: int | None) -> int | None:
-    """The first window that isn't over; without a watermark the one after the last that was judged."""
+    """The first window that isn't over; without a watermark the one after the last judged window."""
     if over == BEGINNING:
         return None if last is None else last + rule.every
     return next((start for start, end in _windows(rule, over, over + 1) if end > over), None)
@@ -104,7 +104,7 @@ def _wait_again(
     last: int,
     now: int,
 ) -> None:
-    """All windows from the first on are judged, whether they change or not."""
+    """Mark all windows from the first on as waiting, whether they change or not."""
     if first is None or last == BEGINNING:
         return
     mark, stream = fresh_mark(), alert_stream(rule.name)
@@ -121,7 +121,7 @@ def _close(
     rule: CompiledRule | None,
     now: int,
 ) -> None:
-    """Supersede what goes on or isn't settled of a rule, and forget its verdicts. `rule`: as it is now, if it is."""
+    """Supersede a rule's firing and unsettled episodes, and delete its verdicts. `rule`: its new version, if any."""
     e, of = decision_episodes.c, compiled.definition.name
     ended = [state.value for state in ENDED]
     goes_on = (e.state == State.TENTATIVE.value) | e.resolved.is_(None)

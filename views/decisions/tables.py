@@ -1,4 +1,4 @@
-"""The tables of decisions: verdicts by rule and key, episodes, receipts, silences, and how far each rule is."""
+"""The tables of decisions: verdicts by rule and key, episodes, receipts, silences, and each rule's progress."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ decision_verdicts = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Of a rule and key the verdicts of the windows that start from `first` to `last`, a byte each, packed by zlib."""
+"""By rule and key the verdicts of the windows that start from `first` to `last`, a byte each, packed by zlib."""
 
 decision_episodes = sa.Table(
     "decision_episodes",
@@ -59,10 +59,9 @@ decision_episodes = sa.Table(
     crc(),
     sa.Index("decision_episodes_by_key", "name", "rule", "key", "ordinal"),
 )
-"""Alerts. `since`, `fired`, `last` and `resolved` (null while it goes on) are starts of windows, `until` the end of the
-last one; `settled_last` and `settled_resolved` are those by settled windows alone, where `settled` is 1. `ordinal`: the
-oldest of a rule has the least. `told`: whether anything was sent of it. `into`: what it is merged into.
-"""
+"""Alerts. `since`, `fired`, `last` and `resolved` (null while it fires) are starts of windows, `until` the end of the
+last one; `settled_last` and `settled_resolved` are the same by settled windows alone, where `settled` is 1. `ordinal`:
+the least of a rule is its oldest. `told`: whether a message about it was sent. `into`: the episode that absorbed it."""
 
 decision_receipts = sa.Table(
     "decision_receipts",
@@ -74,7 +73,7 @@ decision_receipts = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Of each state of an episode what it was decided by, as JSON."""
+"""By state of an episode the verdicts behind it, as JSON."""
 
 decision_progress = sa.Table(
     "decision_progress",
@@ -90,10 +89,9 @@ decision_progress = sa.Table(
     count("episodes"),
     crc(),
 )
-"""How far a rule is: of which version, from which window on (null: from the first), the start of the last window that
+"""The progress of a rule: its version, the first window (null: from the beginning), the start of the last window that
 was over and of the last that was settled. `dirty`: verdicts were written that episodes don't show yet. `passes` counts
-every transaction: who has read another number writes nothing. `episodes`: how many there were.
-"""
+every transaction: a pass that read another number writes nothing. `episodes`: number of episodes so far."""
 
 decision_silences = sa.Table(
     "decision_silences",
@@ -109,7 +107,7 @@ decision_silences = sa.Table(
     crc(),
     sqlite_autoincrement=True,
 )
-"""Until when nothing is sent (wall clock) of a rule ('': of all) and key ('': of all)."""
+"""Until when (wall clock) messages of a rule ('': all rules) and key ('': all keys) are suppressed."""
 
 decision_grouped = sa.Table(
     "decision_grouped",
@@ -125,7 +123,7 @@ decision_grouped = sa.Table(
     sa.Index("decision_grouped_by_group", "name", "rule", "grouped_by", "ordinal"),
     sqlite_autoincrement=True,
 )
-"""Messages of states of episodes that wait for others of their group (the values of its fields, as JSON)."""
+"""Messages about states of episodes that wait for others of their group (the values of its fields, as JSON)."""
 
 decision_groups = sa.Table(
     "decision_groups",
@@ -138,4 +136,4 @@ decision_groups = sa.Table(
     count("next_at"),
     crc(),
 )
-"""By group how often it was told of, when last, and when (wall clock) what waits of it is told next."""
+"""By group the number of its messages, the time of the last, and when (wall clock) its waiting alerts are sent."""

@@ -1,4 +1,4 @@
-"""Verdicts as they are kept: of a rule and key one row, a byte for each window of the grid."""
+"""Stored verdicts: one row by rule and key, a byte for each window of the grid."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class KeptVerdicts:
         self.rows = {key: row for row, key in enumerate(self.keys)}
 
     def put(self, window: JudgedWindow, keys: Iterable[str]) -> None:
-        """Set the verdicts of some keys; of those that have no events any more there is no data, or none to judge."""
+        """Set the verdicts of some keys; keys that no longer have events get the window's `absent` verdict."""
         column = self.grid.place(window.start)
         for key in keys:
             at = window.places.get(key)
@@ -50,7 +50,7 @@ def read_verdicts(
     keys: Sequence[str] | None,
     more: Iterable[int] = (),
 ) -> KeptVerdicts:
-    """What is kept of some keys, or of all; `more`: starts of windows that the grid has to hold as well."""
+    """The stored verdicts of some keys, or of all; `more`: starts of windows that the grid must hold as well."""
     stored = {row.key: row for row in _rows(connection, name, rule, keys)}
     wanted = sorted({*(stored if keys is None else keys)})
     starts = [start for row in stored.values() for start in (row.first, row.last)] + list(more)
@@ -78,7 +78,7 @@ def _rows(connection: sa.Connection, name: str, rule: str, keys: Sequence[str] |
 
 
 def write_verdicts(database: Database, connection: sa.Connection, name: str, rule: str, kept: KeptVerdicts) -> None:
-    """Keep the rows of these keys, without the windows at their ends that have no data."""
+    """Store the rows of these keys, without the windows at their ends that have no data."""
     rows, v = list[tuple[Any, ...]](), decision_verdicts.c
     for row, key in enumerate(kept.keys):
         there = np.flatnonzero(kept.codes[row])
@@ -105,7 +105,7 @@ def windows_not_judged(
 
 
 def drop_verdicts(connection: sa.Connection, name: str, rule: str) -> None:
-    """Forget a rule's verdicts."""
+    """Delete a rule's verdicts."""
     v = decision_verdicts.c
     connection.execute(decision_verdicts.delete().where(v.name == name, v.rule == rule))
 

@@ -1,4 +1,4 @@
-"""The windows of a rule as a grid, on which verdicts have their places."""
+"""The windows of a rule as a grid, in which verdicts have their columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """Windows that follow each other, by their starts; microseconds UTC."""
+    """Consecutive windows, by their starts; microseconds UTC."""
 
     starts: Integers
     ends: Integers
@@ -27,19 +27,19 @@ class WindowGrid:
         return len(self.starts)
 
     def place(self, start: int) -> int:
-        """Which of them starts then."""
+        """The index of the window that starts then."""
         return int(np.searchsorted(self.starts, start))
 
 
 def grid_of(window: AnyWindow, first: int, last: int) -> WindowGrid:
-    """All windows that start from `first` to `last`, both included, which are starts of windows."""
+    """All windows that start from `first` to `last`, both included; both are starts of windows."""
     found = sorted(each for each in windows_of(window, first, last + 1) if first <= each[0] <= last)
     edges = np.array(found, np.int64).reshape(len(found), 2)
     return WindowGrid(edges[:, 0].copy(), edges[:, 1].copy())
 
 
 def window_starting_at(window: AnyWindow, start: int) -> tuple[int, int] | None:
-    """The window that starts then; None where none does."""
+    """The window that starts then; None without one."""
     if start == NONE:
         return None
     if isinstance(window, Window):

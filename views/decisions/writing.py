@@ -1,4 +1,4 @@
-"""Writing what became of episodes: their states, a receipt of each, and what is sent, in one transaction."""
+"""Writes changed episodes: their states, a receipt of each, and their messages, in one transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tandem.views.storage.database import Database
 __all__ = ["EpisodeWriter"]
 
 ReadVerdict = Callable[[str, int], Mapping[str, Any]]
-"""(key, start of a window) -> what its verdict was made of."""
+"""(key, start of a window) -> the values behind its verdict."""
 
 
 class EpisodeWriter:
@@ -44,7 +44,7 @@ class EpisodeWriter:
         self._name = compiled.definition.name
 
     def write(self, changes: Sequence[EpisodeChange], episodes: int) -> int:
-        """Write changes; how many episodes the rule has had by then. `episodes`: how many it had before."""
+        """Write changes; returns the rule's number of episodes after them. `episodes`: the number before."""
         ids: dict[tuple[str, int], str] = {}
         for change in sorted(changes, key=lambda each: each.change.computed is None):  # merged ones name others
             computed = change.change.computed
@@ -73,7 +73,7 @@ class EpisodeWriter:
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def _into(self, change: EpisodeChange, ids: Mapping[tuple[str, int], str]) -> str:
-        """The episode that a merged one is part of, which may not have changed itself."""
+        """The episode that absorbed a merged one, which may not have changed itself."""
         if change.change.state is not State.MERGED:
             return ""
         e, into = decision_episodes.c, change.into_fired
@@ -86,7 +86,7 @@ class EpisodeWriter:
         row = change.row
         is_new = row is None or row.revision != episode.revision
         quiet = self._quiet(episode) if is_new else None
-        begins = row is None or episode.status == "firing"  # nobody is told of the end of what nobody was told of
+        begins = row is None or episode.status == "firing"  # no message ends an alert that no message began
         sent = is_new and (bool(row is not None and row.told) or (quiet is None and begins))
         self._keep(change, episode, told=sent or bool(row is not None and row.told))
         if not is_new:
@@ -139,5 +139,5 @@ class EpisodeWriter:
 
 
 def _is_new_state(row: sa.Row[Any], state: str, resolved: int | None) -> bool:
-    """Whether more has changed than how long an episode is: its state, or whether it goes on."""
+    """Whether more has changed than an episode's length: its state, or whether it still fires."""
     return row.state != state or (row.resolved is None) != (resolved is None)

@@ -1,4 +1,4 @@
-"""What is usual for the cells of a grid, and the verdicts on them."""
+"""The baselines of a grid's cells, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["GridBaselines", "References"]
 
 
 class References:
-    """Which columns of the grid each window is compared with, by what a baseline says of it."""
+    """The grid columns that each window is compared with, by the declaration of a baseline."""
 
     def __init__(self, window: AnyWindow, windows: tuple[tuple[int, int], ...]) -> None:
         self._window, self._windows = window, windows
         self._known: dict[str, npt.NDArray[np.int64]] = {}
 
     def of(self, baseline: Baseline) -> npt.NDArray[np.int64]:
-        """A row for each window; the number of windows stands for one that there isn't."""
+        """One row a window; the number of windows stands for a missing one."""
         key = baseline.model_dump_json(include={"season", "zone", "holidays", "periods"})
         key += str(baseline.statistic == "absolute")
         if key not in self._known:
@@ -38,9 +38,9 @@ class References:
 
 
 class GridBaselines:
-    """The baselines of a grid; rules that say the same of them share them.
+    """The baselines of a grid; rules with the same declaration share them.
 
-    `batch`: of what the windows before are, where that isn't the judged grid itself: of the same keys and windows.
+    `batch`: the results of the earlier windows, where they differ from the judged grid; of the same keys and windows.
     """
 
     def __init__(self, grid: Grid, references: References, batch: Grid | None = None) -> None:
@@ -49,11 +49,11 @@ class GridBaselines:
         self._columns: dict[tuple[str, str, int, str], pa.Array] = {}
 
     def verdicts(self, rule: CompiledRule) -> Codes:
-        """One for each key (rows) and window (columns)."""
+        """One verdict for each key (rows) and window (columns)."""
         return self._judged(rule, self._grid)
 
     def usual(self, rule: CompiledRule, measure: str) -> BaselineValues:
-        """What is usual of one result, in the shape of the grid."""
+        """The baseline of one result, in the shape of the grid."""
         baseline, least = rule.rule.baseline, rule.rule.min_events
         place = (_said(rule), measure, least)
         if place not in self._usual:
@@ -71,7 +71,7 @@ class GridBaselines:
         return judged(rule, columns, grid.events.ravel()).reshape(grid.events.shape)
 
     def _column(self, rule: CompiledRule, needed: BaselineColumn) -> pa.Array:
-        """One number for each cell, null where nothing is usual."""
+        """One number for each cell, null without a baseline."""
         place = (_said(rule), needed.measure, rule.rule.min_events, needed.part)
         if place not in self._columns:
             numbers = self.usual(rule, needed.measure).part(needed.part).ravel()
@@ -80,6 +80,6 @@ class GridBaselines:
 
 
 def _said(rule: CompiledRule) -> str:
-    """What a baseline is known by: what it says, and where windows with alerts are left out, whose alerts."""
+    """The identity of a baseline: its declaration and the rule, where it leaves out windows with alerts."""
     baseline = rule.rule.baseline
     return baseline.model_dump_json() + (f" {rule.version}" if baseline.without_alerts else "")

@@ -20,40 +20,40 @@ __all__ = ["Grid", "Rows", "grid_of", "grid_windows", "key_ranges"]
 Integers = npt.NDArray[np.int64]
 
 _CELLS = 1 << 19
-"""About how many windows times keys are held at once: what fits the processor's cache is fastest."""
+"""About how many cells (windows times keys) are held at once: a grid that fits the processor's cache is fastest."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows and columns laid end to end: key after key, of each all windows."""
+    """A grid laid out flat: key after key, with all windows of each."""
 
     first: int
-    """Which of all keys its first row is of."""
+    """Index of its first row among all keys."""
     windows: tuple[tuple[int, int], ...]
     events: Integers
-    """Of each key (rows) and window (columns)."""
+    """By key (rows) and window (columns)."""
     edges: Integers
-    """The starts of the windows, and their ends."""
+    """The windows' starts, and their ends."""
     columns: dict[str, pa.Array]
-    """Results by name, null where there were no events; as long as `events` has cells."""
+    """Results by name, null where there were no events; one value a cell."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """States sorted by key, and where each key's begin."""
+    """States sorted by key, and the index at which each key's begin."""
 
     block: pa.RecordBatch
     keys: tuple[str, ...]
     first: Integers
-    """One more than there are keys."""
+    """One entry more than there are keys."""
     late: Integers | None = None
-    """Of the windows that a row lies in, the first to end: in so many it doesn't count. None: in all it does."""
+    """By row the number of its windows, the earliest to end, in which it doesn't count. None: it counts in all."""
 
     @classmethod
     def of(cls, block: pa.RecordBatch, keys: tuple[str, ...] | None = None, late: Integers | None = None) -> Rows:
-        """Of states in the order of time, with the start of the unit as their generation: sorted by key, then time.
+        """Rows of states in the order of time, with the start of the unit as generation: sorted by key, then time.
 
-        `keys`: all that there are, ascending, by default those of the states; `late`: of each row.
+        `keys`: all keys, ascending, by default those of the states; `late`: one value a row.
         """
         encoded = block.column(KEY).dictionary_encode()
         mine = encoded.dictionary.to_pylist()
@@ -67,12 +67,12 @@ class Rows:
 
 
 def grid_windows(window: AnyWindow, start: int, end: int) -> tuple[tuple[int, int], ...]:
-    """All windows that hold anything of [start, end), by their starts."""
+    """All windows that overlap [start, end), by their starts."""
     return tuple(sorted(windows_of(window, start, end)))
 
 
 def key_ranges(rows: Rows, windows: int) -> list[tuple[int, int]]:
-    """All keys by their indices, so many at a time that a grid has some hundred thousand cells."""
+    """Ranges of all keys by index, each as long as a grid has some hundred thousand cells."""
     at_once = max(_CELLS // max(windows, 1), 1)
     return [(low, min(low + at_once, len(rows.keys))) for low in range(0, len(rows.keys), at_once)]
 
@@ -85,7 +85,7 @@ def grid_of(
     wanted: Sequence[pa.Field],
     keys: tuple[int, int],
 ) -> Grid:
-    """The results that are wanted of some keys and all windows."""
+    """The wanted results of a range of keys and all windows."""
     low, high = keys
     block = rows.block.slice(rows.first[low], rows.first[high] - rows.first[low])
     of_key = np.repeat(np.arange(high - low), np.diff(rows.first[low : high + 1]))
@@ -120,14 +120,14 @@ def _states(
 def _members(
     starts: Integers, windows: tuple[tuple[int, int], ...], window: AnyWindow, late: Integers | None
 ) -> tuple[Integers, Integers]:
-    """(rows, the column of a window that each lies in); of windows that overlap a row lies in several."""
+    """(rows, the window's column of each); with overlapping windows a row is in several."""
     edges = np.array([start for start, _ in windows], np.int64)
     last = np.searchsorted(edges, starts, side="right") - 1
     overlap = -(-window.size // window.every) if isinstance(window, Window) else 1
     ends = np.array([end for _, end in windows], np.int64)
     before: Integers | int = 0
     if late is not None and isinstance(window, Window) and len(edges):
-        # of windows that the grid doesn't have any more, since it ends before them
+        # the row's windows that lie after the grid's last one
         newest = (starts + window.size) // window.every * window.every - window.size
         before = np.maximum((newest - edges[np.maximum(last, 0)]) // window.every, 0)
     parts = []

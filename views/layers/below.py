@@ -1,4 +1,4 @@
-"""What a batch run stands on, where it writes a file: the newest states of its ancestors, from files and rows."""
+"""Reads the ancestors' newest states where a batch run writes a file, from files and rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHUNK: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """Rows of ancestors that a file's rows take the place of."""
+    """Rows of ancestors that a file's rows replace."""
 
     tiles: npt.NDArray[np.int64]
     events: npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ def ancestors_rows(connection: sa.Connection, definition: int, chain: Chain, blo
 
 
 def layer_rows(rows: Sequence[Any]) -> LayerRows:
-    """Whole rows of batch_states, at least one, as columns."""
+    """Whole rows of batch_states, one or more, as columns."""
     _, keys, tiles, ordinals, events, states, _ = zip(*rows, strict=True)
     return LayerRows(
         np.array(ordinals, np.int64),
@@ -75,7 +75,7 @@ def layer_rows(rows: Sequence[Any]) -> LayerRows:
 def merged_with(
     measures: Measures, block: pa.RecordBatch, stored: Sequence[LayerRows], files: Sequence[LayerFile], place: str
 ) -> tuple[pa.RecordBatch, Replaced | None]:
-    """(the block with what its ancestors' newest rows of the same tiles and keys hold, those rows)."""
+    """(the block merged with its ancestors' newest rows of the same tiles and keys, those rows)."""
     tiles = np.asarray(block.column(GENERATION).to_numpy(zero_copy_only=False))
     first, last = int(tiles.min()), int(tiles.max())
     parts = [*stored, *(rows for file in files for rows in rows_of_span(file, first, last + 1))]
@@ -97,7 +97,7 @@ def merged_with(
 
 
 def _newest_of(block: pa.RecordBatch, tiles: npt.NDArray[np.int64], parts: Sequence[LayerRows]) -> LayerRows:
-    """Of each tile and key of the block the row of the newest run, where it has events."""
+    """The row of the newest run for each tile and key of the block, where it has events."""
     keys = pa.concat_arrays([block.column(KEY), *(part.keys for part in parts)]).dictionary_encode()
     codes = keys.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     every = np.concatenate([tiles, *(part.tiles for part in parts)])
@@ -105,7 +105,7 @@ def _newest_of(block: pa.RecordBatch, tiles: npt.NDArray[np.int64], parts: Seque
     order = np.lexsort((ordinals, every, codes))
     ends = np.ones(len(order), bool)
     ends[:-1] = (codes[order][1:] != codes[order][:-1]) | (every[order][1:] != every[order][:-1])
-    # Ours is the last of its place; the one before it, if it is of the same place, is the newest of the ancestors'.
+    # The block's row is the last of its place; the one before it, if of the same place, is the ancestors' newest.
     ours = np.flatnonzero(ends & (order < len(tiles)))
     before = ours[ours > 0] - 1
     below = order[before[~ends[before]]] - len(tiles)

@@ -1,4 +1,4 @@
-"""The files of batch runs as the database names them."""
+"""The database's records of batch runs' files."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ Contents = tuple[bytes, tuple[BatchEntry, ...]]
 
 
 class _Kept:
-    """Contents by the file's path, which is no other's and never another file's; the oldest go."""
+    """A bounded cache of contents by the file's path, which is never reused; the oldest go."""
 
     def __init__(self, most: int) -> None:
         self._most, self._held = most, dict[str, Contents]()
@@ -106,7 +106,7 @@ _KNOWN: Final = _Kept(4_096)
 
 
 def known_contents(path: str, read: Callable[[], bytes]) -> Contents:
-    """The schema and the batches of a file, read from the database the first time only."""
+    """The schema and the batches of a file, read from the database at the first call only."""
     known = _KNOWN.get(path)
     return known if known is not None else _KNOWN.put(path, unpacked_contents(read()))
 
@@ -119,7 +119,7 @@ def packed_contents(layer: LayerData) -> bytes:
 
 
 def unpacked_contents(packed: bytes) -> Contents:
-    """What `packed_contents` packed."""
+    """The inverse of `packed_contents`."""
     batch = from_ipc(packed)
     about: Mapping[bytes, bytes] = batch.schema.metadata
     rows = zip(*(batch.column(name).to_pylist() for name in _ENTRY), strict=True)
@@ -127,18 +127,18 @@ def unpacked_contents(packed: bytes) -> Contents:
 
 
 def stored_place(url: sa.URL, place: str) -> str:
-    """How a place is written down: '' for the ordinary one of an embedded database."""
+    """The stored form of a place: '' for the default place of an embedded database."""
     return "" if place == beside_database(url) else place
 
 
 def resolved(connection: sa.Connection, place: str) -> str:
-    """The place of what is written down."""
+    """The place of a stored form."""
     return place or beside_database(connection.engine.url)
 
 
 @lru_cache(maxsize=64)
 def beside_database(url: sa.URL) -> str:
-    """The ordinary place of an embedded database's layers: the folder `layers` beside it; '' for another database."""
+    """The default place of an embedded database's layers: the folder `layers` beside it; '' for another database."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return ""
     return os.path.join(os.path.dirname(os.path.abspath(url.database)), "layers")

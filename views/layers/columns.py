@@ -1,7 +1,7 @@
-"""The columns of a layer's file: what Tandem merges, and beside it what others read without Tandem.
+"""The columns of a layer's file: those that Tandem merges, and those that other programs read without Tandem.
 
-One row a key and tile, in the order of the key's bytes, then the tile. Key columns and results have the names and types
-that the definition gives them; a result that is called as a key column is comes as `result_NAME`.
+One row a key and tile, in the order of the key's bytes, then the tile. Key columns and results have the definition's
+names and types; a result with the name of a key column becomes `result_NAME`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _INSTANT: Final = pa.timestamp("us", "UTC")
 
 
 def layer_schema(compiled: Compiled, *, of_several: bool = False) -> pa.Schema:
-    """What a file of a definition's states holds; `of_several`: rows of several batch runs."""
+    """The schema of a definition's files; `of_several`: for rows of several batch runs."""
     fields = [
         pa.field(KEY, pa.string(), nullable=False),
         *(pa.field(field.name, field.type) for field in compiled.key_fields),
@@ -68,7 +68,7 @@ def layer_schema(compiled: Compiled, *, of_several: bool = False) -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class ResultColumn:
-    """A measure's results in a file."""
+    """The column of a measure's results in a file."""
 
     name: str
     of: str
@@ -78,7 +78,7 @@ class ResultColumn:
 
 
 def result_columns(compiled: Compiled) -> list[ResultColumn]:
-    """Of each measure that has a result of a type known beforehand."""
+    """A column for each measure with a result of a type known beforehand."""
     keys, found = {field.name for field in compiled.key_fields}, list[ResultColumn]()
     for name, measure in compiled.measures:
         kind = None if name.startswith(RESERVED_PREFIX) else result_type(measure)
@@ -100,7 +100,7 @@ def key_columns(fields: Sequence[pa.Field], keys: pa.Array) -> list[pa.Array]:
 
 
 def _alone(texts: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """The values of keys of one column, without parsing JSON where what stands between the brackets is the value."""
+    """The values of one-column keys, without parsing JSON where the text between the brackets is the value."""
     quoted = pa.types.is_string(kind)
     if not (quoted or pa.types.is_integer(kind)) or (quoted and pc.any(pc.match_substring(texts, "\\")).as_py()):
         return None

@@ -1,7 +1,7 @@
-"""Which states of a batch run go into which file: by slices of event time, then by ranges of the keys' buckets.
+"""Assigns the states of a batch run to files: by slices of event time, then by ranges of the keys' buckets.
 
 A slice is a day, or days of one month that are small together; a slice that is too large for one file is cut by ranges
-of the 256 permanent buckets. So a question for a key reads few files, and so does one for an hour of all keys.
+of the 256 permanent buckets. So a query for a key reads few files, and so does one for an hour of all keys.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tandem.schemas.time.durations import DAY
 __all__ = ["FILE_ROWS", "GROUPS", "LAYER_STATES", "Part", "Slot", "month_of", "parts_of", "slot_of", "slots_of"]
 
 LAYER_STATES: Final = 20_000
-"""A batch run of so many states, and more, writes files."""
+"""A batch run with this many states, or more, writes files."""
 FILE_ROWS: Final = 1 << 18
-"""States of one file, about."""
+"""States of a file, about."""
 GROUPS: Final = 16
-"""Of buckets: a slice isn't cut finer."""
+"""Groups of buckets, the finest ranges that a slice is cut into."""
 _WIDTH: Final = BUCKETS // GROUPS
 
 Slot = tuple[int, int]
@@ -43,7 +43,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """For the file's name."""
+        """Part of the file's name."""
         return f"{self.first_day}_{self.last_day}-{self.first_bucket:02x}_{self.last_bucket:02x}"
 
 
@@ -58,7 +58,7 @@ def slot_of(number: int) -> Slot:
 
 
 def parts_of(states: Mapping[Slot, int]) -> dict[Slot, Part]:
-    """The file of each slot, given how many states each has."""
+    """The file of each slot, given the number of states in each."""
     days: dict[int, int] = {}
     for (day, _), count in states.items():
         days[day] = days.get(day, 0) + count
@@ -89,7 +89,7 @@ def _slices(days: Sequence[int], states: Mapping[int, int]) -> Iterator[tuple[in
 
 
 def month_of(day: int) -> tuple[int, int]:
-    """Year and month of a day: no file holds days of two."""
+    """Year and month of a day: a file's days are of one month."""
     try:
         date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
     except OverflowError:

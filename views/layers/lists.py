@@ -1,4 +1,4 @@
-"""How often the list of a definition's files was changed: compared and counted on by each swap of files."""
+"""The revision of the list of a definition's files: each swap of files compares it and adds one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ListChangedError", "revised", "revision_of"]
 
 
 class ListChangedError(StoreError):
-    """Somebody else changed the list of files meanwhile; nothing was swapped."""
+    """Another process changed the list of files meanwhile; nothing was swapped."""
 
 
 def revision_of(connection: sa.Connection, definition: int) -> int:
@@ -22,7 +22,7 @@ def revision_of(connection: sa.Connection, definition: int) -> int:
 
 
 def revised(database: Database, connection: sa.Connection, definition: int, revision: int) -> None:
-    """Count a change on, if the list is still of this revision; else ListChangedError."""
+    """Add one to the list's revision, if it is still `revision`; else ListChangedError."""
     database.write_rows(connection, database.insert_new(layer_lists), [(definition, 0)])
     mine = (layer_lists.c.definition == definition) & (layer_lists.c.revision == revision)
     counted = layer_lists.update().where(mine).values(revision=revision + 1)

@@ -1,6 +1,6 @@
-"""Reads a layer's file one batch at a time, and uses nothing that isn't as it was written.
+"""Reads a layer's file one batch at a time, and rejects every batch or row that isn't as it was written.
 
-Each batch is checked against what the database says of it, each row that is used against its own checksum.
+Each batch is checked against the database's record of it, each used row against its own checksum.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ REMEDY: Final = "`tandem reconcile --deep` makes it anew from the journal and fi
 
 
 class LayerMissingError(DamagedStoreError):
-    """A file that the database names isn't there: perhaps it was replaced since the database was asked."""
+    """A file that the database names is missing: perhaps it was replaced since the database was read."""
 
 
 @dataclass(frozen=True)
 class LayerFile:
-    """A file of states as the database knows it."""
+    """A file of states, as the database has it."""
 
     definition: int
     ordinal: int
-    """Of the batch run that wrote it, or the newest that it holds rows of."""
+    """The batch run that wrote it, or the newest one whose rows it holds."""
     part: str
     place: str
     path: str
@@ -66,7 +66,7 @@ class LayerFile:
 
     @property
     def name(self) -> str:
-        """Where it lies, for people."""
+        """Its place, for messages."""
         return f"{self.place}/{self.path}"
 
     def refused(self, reason: str) -> DamagedStoreError:
@@ -79,7 +79,7 @@ class LayerRows:
     """Some rows of a file, in the order of key, then tile."""
 
     ordinals: npt.NDArray[np.int64]
-    """Of the batch runs that wrote them."""
+    """Of the batch runs that wrote the rows."""
     keys: pa.Array
     tiles: npt.NDArray[np.int64]
     events: npt.NDArray[np.int64]
@@ -91,13 +91,13 @@ class LayerRows:
         return row_words(self.keys, pa.array(self.events), self.states)
 
     def chosen(self, which: npt.NDArray[np.bool_]) -> LayerRows:
-        """Some of the rows."""
+        """The rows that a mask selects."""
         mask = pa.array(which)
         columns = self.keys.filter(mask), self.tiles[which], self.events[which], self.states.filter(mask)
         return LayerRows(self.ordinals[which], *columns)
 
     def tuples(self, definition: int) -> Iterator[tuple[int, str, int, int, int, bytes, int]]:
-        """As whole rows of batch_states; their checksums were looked at."""
+        """As whole rows of batch_states, whose checksums were verified."""
         keys, states = self.keys.to_pylist(), self.states.to_pylist()
         columns = (keys, self.tiles.tolist(), self.ordinals.tolist(), self.events.tolist(), states)
         for row in zip(*columns, strict=True):
@@ -109,7 +109,9 @@ R = TypeVar("R")
 
 
 def once_more(ask: Callable[P, R]) -> Callable[P, R]:
-    """Ask again, from the database on, if a file is missing: it may have been replaced since the database was asked."""
+    """Repeat a call once, from the database on, if a file is missing: it may have been replaced since the database was
+    read.
+    """
 
     @wraps(ask)
     def asked(*arguments: P.args, **named: P.kwargs) -> R:
@@ -209,7 +211,7 @@ def _within(batch: pa.RecordBatch, start: int, end: int) -> Any:
 
 
 def keys_after(file: LayerFile, after: str) -> Iterator[str]:
-    """Each key after one, once, in order."""
+    """Each key after `after`, once, in order."""
     last = after
     for batch in read_batches(file, [e for e in file.batches if e.last_key > after]):
         for key in pc.unique(batch.column(KEY)).to_pylist():

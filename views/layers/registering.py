@@ -1,4 +1,4 @@
-"""Writing a part of a batch run: its file first, then what the database knows of it, in one transaction."""
+"""Writes a part of a batch run: its file first, then the database's record of it, in one transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_part(
     part: Part,
     block: pa.RecordBatch,
 ) -> None:
-    """Write the states of a part, merged with the ancestors', as a file, and name it in the database.
+    """Write the states of a part, merged with the ancestors', as a file, and register it in the database.
 
     `block`: all states of the part, with the tile as generation; rows of one tile and key are merged. May be repeated:
     the same states give the same file. Raises StoreError for a run that isn't being built.
@@ -55,7 +55,7 @@ def write_part(
     merged, replaced = merged_with(compiled.measures, alone, *below, f"batch, part {part.name}")
     layer = layer_data(compiled, merged, in_order=merged is ordered)
     path = f"{store}/{batch_run}/{part.name}-{layer.digest}.arrow"
-    with suppress(ObjectExistsError):  # its name has its digest in it
+    with suppress(ObjectExistsError):  # same name, same digest: the file is there
         open_place(place).create(path, layer.data)
     reached("layer-written")
     with database.write() as connection:
@@ -66,7 +66,7 @@ def write_part(
 def _below(
     connection: sa.Connection, chains: Chains, run: sa.Row[Any], part: Part, block: pa.RecordBatch
 ) -> tuple[Sequence[Any], Sequence[Any]]:
-    """(rows, files) of the ancestors where the part writes."""
+    """(rows, files) of the ancestors in the part's days and buckets."""
     if run.parent is None:
         return (), ()
     chain = chains.of(connection, run.parent)
@@ -93,7 +93,7 @@ def _register(
     known = connection.execute(
         sa.select(f.place, f.path).where(f.definition == key[0], f.batch_run == key[1], f.part == key[2])
     ).first()
-    if known is not None and tuple(known) != where:  # of an attempt that saw other states
+    if known is not None and tuple(known) != where:  # of an attempt that merged other states
         database.write_rows(connection, database.insert_new(removed_files), [(*known, run.created_at)])
     first, last = layer.sums[0][0], layer.sums[-1][0]
     row = (*key, *where, len(layer.data), layer.rows, first, last, part.first_bucket, part.last_bucket)

@@ -1,7 +1,7 @@
-"""Taking files away that no batch run names any more: from the database first, from their place after a grace time.
+"""Removes files that no batch run names any more: from the database first, from their place after a grace time.
 
-Nothing is removed but files below the store's own folder, of runs that the store knows and that aren't being built:
-what lies in folders of other stores, or of runs that this one doesn't know, isn't touched.
+Only files below the store's own folder are removed, of runs that the store knows and that aren't being built. Folders
+of other stores, or of runs that this store doesn't know, stay untouched.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from tandem.views.storage.tables import batch_runs, store_version
 __all__ = ["GRACE", "NOTHING_SWEPT", "Swept", "forget_file", "forget_files", "sweep"]
 
 GRACE: Final = 86_400_000_000
-"""Microseconds for which a file stays that nothing names: longer than the longest read, and than a backup takes."""
+"""Microseconds that an unnamed file stays: longer than the longest read, and than a backup takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What was found at the places of a store's files."""
+    """The result of one sweep over the places of a store's files."""
 
     files: int = 0
-    """Removed."""
+    """Files that were removed."""
     size: int = 0
-    """Bytes of these."""
+    """Bytes of the removed files."""
     unknown: tuple[str, ...] = ()
     """Folders of runs that this store doesn't know, which stay."""
 
@@ -45,7 +45,7 @@ NOTHING_SWEPT: Final = Swept()
 
 
 def forget_files(database: Database, connection: sa.Connection, run: int, now: int) -> int:
-    """Take the files of a dropped run out of the tables, within a transaction; returns how many states they hold."""
+    """Remove a dropped run's files from the tables, within a transaction; returns the number of their states."""
     f = batch_files.c
     found = connection.execute(sa.select(f.place, f.path, f.rows).where(f.batch_run == run)).all()
     database.write_rows(connection, database.insert_new(removed_files), [(row.place, row.path, now) for row in found])
@@ -59,7 +59,7 @@ def forget_files(database: Database, connection: sa.Connection, run: int, now: i
 
 
 def forget_file(database: Database, connection: sa.Connection, file: LayerFile, now: int) -> bool:
-    """Take one file out of the tables, within a transaction; False: compaction has replaced it meanwhile."""
+    """Remove one file from the tables, within a transaction; False: compaction has replaced it meanwhile."""
     f = batch_files.c
     here = (f.definition == file.definition) & (f.batch_run == file.ordinal) & (f.part == file.part)
     place = connection.execute(sa.select(f.place).where(here, f.path == file.path)).scalar()
@@ -74,10 +74,11 @@ def forget_file(database: Database, connection: sa.Connection, file: LayerFile, 
 
 
 def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
-    """Remove files that nothing has named for the grace time (microseconds). May be repeated, and stopped anywhere.
+    """Remove files that have been unnamed for the grace time (microseconds). May be repeated, and stopped at any
+    instant.
 
-    What a writer left that was killed between its file and the database is found by a listing, and given the grace time
-    from now on.
+    Orphans of a writer that was killed between its file and the database are found by a listing, and given the grace
+    time from then on.
     """
     lying = _lying(database)
     with database.write() as connection:
@@ -95,7 +96,7 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
                 for table in (batch_files, rollup_files)
             )
             where = open_place(resolved(connection, row.place))
-        if not named:  # a run that was tried again may have written it once more
+        if not named:  # a repeated attempt of its run may have written it again
             with suppress(ObjectMissingError):
                 size += where.size(row.path)
             where.remove(row.path)
@@ -110,9 +111,9 @@ def sweep(database: Database, now: int, grace: int = GRACE) -> Swept:
 def _note_orphans(
     database: Database, connection: sa.Connection, lying: Sequence[tuple[str, str]], now: int
 ) -> tuple[str, ...]:
-    """Note files of runs that are over and that no table names; gives the folders of runs that aren't known.
+    """Note files of ended runs that no table names; returns the folders of unknown runs.
 
-    `lying`: listed before the tables are read, so what was named meanwhile is found to be.
+    `lying`: listed before the tables are read, so that a file named meanwhile isn't taken for an orphan.
     """
     store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
     known = {row.id: row.status for row in connection.execute(sa.select(batch_runs.c.id, batch_runs.c.status))}

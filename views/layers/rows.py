@@ -1,4 +1,4 @@
-"""Rows of batch from the database and from files as one stream, in the order of key, then tile, then run."""
+"""Merges rows of batch from the database and from files into one stream, in the order of key, then tile, then run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLACE = itemgetter(1, 2, 3)
 
 
 def key_rows(stored: Sequence[Any], files: Sequence[LayerFile], key: str, start: int, end: int) -> Sequence[Any]:
-    """Whole rows of one key in the tiles of [start, end): the database's, which come in order, and the files'."""
+    """Whole rows of one key in the tiles of [start, end), from the database, whose rows are sorted, and from files."""
     found = [
         row for file in files for rows in rows_of_key(file, key, start, end) for row in rows.tuples(file.definition)
     ]
@@ -25,7 +25,7 @@ def key_rows(stored: Sequence[Any], files: Sequence[LayerFile], key: str, start:
 def all_with_files(
     stored: Iterable[Any], files: Sequence[LayerFile], start: int | None = None, end: int | None = None
 ) -> Iterable[Any]:
-    """Whole rows of all keys, as a stream: those of the database, which come in order, and the files'."""
+    """Whole rows of all keys, as a stream: from the database, whose rows are sorted, and from files."""
     return heapq.merge(stored, *(_rows(file, start, end) for file in files), key=_PLACE) if files else stored
 
 
@@ -35,5 +35,5 @@ def _rows(file: LayerFile, start: int | None, end: int | None) -> Iterator[Any]:
 
 
 def keys_with_files(stored: Iterable[str], files: Sequence[LayerFile], after: str) -> Iterable[str]:
-    """Keys after one, in order; one that lies in several places comes as often."""
+    """Keys after `after`, in order; a key that lies in several places repeats."""
     return heapq.merge(stored, *(keys_after(file, after) for file in files)) if files else stored

@@ -1,4 +1,4 @@
-"""What the database knows of layers' files; a file that isn't in these tables is never read."""
+"""The tables of layers' files; a file that isn't in these tables is never read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ file_contents = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""The schema of each of these files, and where its batches lie and what they hold."""
+"""The schema of each of these files, and the place and contents of its batches."""
 
 removed_files = sa.Table(
     "removed_files",
@@ -45,4 +45,5 @@ removed_files = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Files that no run names any more, and since when: they are removed after a time, since somebody may still read."""
+"""Files that no run names any more, and since when: they are removed after a grace time, since a reader may still have
+them open."""

@@ -1,4 +1,4 @@
-"""From states to a layer's file: sorted by key and tile, cut into batches that are read and checked by themselves.
+"""Makes a layer's file of states: sorted by key and tile, cut into batches that are read and checked separately.
 
 The same states give the same bytes, so a file is named by its digest, and writing it again changes nothing.
 """
@@ -37,15 +37,15 @@ __all__ = [
 ]
 
 BATCH_ROWS: Final = 8_192
-"""Of one batch: what a question for one key reads."""
+"""Rows of a batch, the least that a query for one key reads."""
 
 _MAGIC: Final = 8
-"""Bytes of "ARROW1" and what fills them up; an Arrow file goes on as a stream of messages."""
+"""Bytes of "ARROW1" and its padding; the rest of an Arrow file is a stream of messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
-    """Where a batch of a file lies, what it must be, and what it holds."""
+    """The place, checksum and contents of one batch of a file."""
 
     offset: int
     size: int
@@ -66,16 +66,16 @@ class LayerData:
     digest: str
     rows: int
     schema: bytes
-    """As it stands in the file: a batch can be read without it."""
+    """As in the file, so that a batch can be read without it."""
     batches: tuple[BatchEntry, ...]
     sums: tuple[tuple[int, RowSum], ...]
-    """By tile, what its rows add up to."""
+    """By tile the sum over its rows."""
 
 
 def layer_data(compiled: Compiled, block: pa.RecordBatch, *, in_order: bool = False) -> LayerData:
     """The file of a block with the tile as generation, whose (tile, key) are all different; in any order, not empty.
 
-    `in_order`: it is in a file's order already.
+    `in_order`: the block is in a file's order already.
     """
     table, tiles, words = layer_columns(compiled, block if in_order else in_file_order(block)[0])
     events = np.asarray(table.column(EVENTS).to_numpy(zero_copy_only=False))
@@ -87,7 +87,7 @@ def layer_columns(
 ) -> tuple[pa.RecordBatch, npt.NDArray[np.int64], Words]:
     """(the columns of a file of a block with the tile as generation, in its order; its tiles; its `row_words`).
 
-    `grain`: how long the time of a row is, by default a tile.
+    `grain`: the length of a row's time, by default a tile.
     """
     tiles = np.asarray(block.column(GENERATION).to_numpy(zero_copy_only=False))
     states = encoded_states(compiled.measures, block)
@@ -102,12 +102,12 @@ def layer_of_columns(table: pa.RecordBatch, tiles: npt.NDArray[np.int64]) -> Lay
 
 
 def digest_of(data: bytes) -> str:
-    """The digest of a whole file, which its name ends with."""
+    """The digest of a whole file, the end of its name."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def in_file_order(block: pa.RecordBatch) -> tuple[pa.RecordBatch, bool]:
-    """(the rows in the order of the key's bytes, then the tile; whether any tile and key has several)."""
+    """(the rows in the order of the key's bytes, then the tile; whether a tile and key repeats)."""
     encoded = block.column(KEY).dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     ranks = np.empty(len(order), np.int64)
@@ -119,12 +119,12 @@ def in_file_order(block: pa.RecordBatch) -> tuple[pa.RecordBatch, bool]:
 
 
 def _ordered(keys: npt.NDArray[np.int64], tiles: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], bool]:
-    """(the stable order by key, then tile; whether any tile and key has several)."""
+    """(the stable order by key, then tile; whether a tile and key repeats)."""
     low = int(tiles.min()) if len(tiles) else 0
     span = int(tiles.max()) - low + 1 if len(tiles) else 1
     if span * (len(keys) + 1) < 2**63:
         codes = keys * span + (tiles - low)
-        places = np.argsort(codes)  # not stable, and many times faster than what is
+        places = np.argsort(codes)  # not stable, but many times faster
         codes = codes[places]
         if not (codes[1:] == codes[:-1]).any():
             return places, False
@@ -165,7 +165,7 @@ def _written(table: pa.RecordBatch, tiles: npt.NDArray[np.int64]) -> tuple[bytes
     entries, at = list[BatchEntry](), 0
     file = pa.BufferReader(data)
     file.seek(_MAGIC)
-    pa.ipc.read_message(file)  # the schema: Arrow writes it with the first batch
+    pa.ipc.read_message(file)  # the schema, which Arrow writes with the first batch
     head = int(file.tell())
     for start, end, part in [(head, places[0][1], places[0][2]), *places[1:]]:
         keys, mine = part.column(KEY), tiles[at : at + part.num_rows]

@@ -1,10 +1,10 @@
-"""When a runner goes back to a checkpoint: the rows of its first attempt, and those of its second.
+"""Rows of a first and a second attempt, where a runner went back to a checkpoint.
 
 Restored, a fold may see the same events in another order, so of two copies in two generations the other one counts.
 Rows of both attempts together would count the event twice. So a fold that finds the store ahead of itself writes
 nothing until it has caught up; then one update replaces all rows of its tile and shard, in one transaction, and carries
-a higher number of attempts. Whatever is still on its way from an earlier attempt is passed over from then on. Between
-the two nothing is published with that run.
+a higher number of attempts. Later updates of an earlier attempt are ignored from then on. Until the replacement no
+publication may include that run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHUNK = 400
 def of_this_attempt(
     database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> list[LiveUpdateLike]:
-    """The updates that are to be written, in order, after those that replace a tile have made room.
+    """The updates to write, in order, after those that replace a tile have removed its old rows.
 
     Raises StaleAttemptError where a replacement has fewer events of a key than the rows that it would replace.
     """
@@ -49,7 +49,7 @@ def of_this_attempt(
 
 
 def mark_behind(database: Database, connection: sa.Connection, run: int, tile: int, shard: int) -> None:
-    """Until a replacement comes, nothing is published with this run: which copies it will count isn't known yet."""
+    """Block publications of this run until a replacement comes: the copies that it will count aren't known yet."""
     insert = database.insert(live_attempts)
     statement = insert.on_conflict_do_update(
         index_elements=list(live_attempts.primary_key), set_={"behind": insert.excluded.behind}
@@ -58,16 +58,16 @@ def mark_behind(database: Database, connection: sa.Connection, run: int, tile: i
 
 
 def forget_behind(connection: sa.Connection, run: int) -> None:
-    """The run's job has ended: what is written stands, and no replacement comes.
+    """Remove the marks of a run whose job has ended: its rows stand, and no replacement comes.
 
-    A fold that waited, or one of a machine that was presumed dead and woke up, may have left its mark.
+    A fold that waited, or one on a machine that was presumed dead and woke up, may have left a mark.
     """
     mine = (live_attempts.c.run == run) & live_attempts.c.behind.is_(True)
     connection.execute(live_attempts.update().where(mine).values(behind=False))
 
 
 def _attempts(connection: sa.Connection, run: int) -> dict[tuple[int, int], int]:
-    """By tile and shard; there are rows for few tiles, and for none while no runner went back."""
+    """By tile and shard; few tiles have rows, and none do while no runner went back."""
     a = live_attempts.c
     rows = connection.execute(sa.select(a.tile, a.shard, a.attempt).where(a.run == run))
     return {(tile, shard): int(attempt) for tile, shard, attempt in rows}
@@ -108,7 +108,7 @@ def _check_none_falls(connection: sa.Connection, run: sa.Row[Any], update: LiveU
 
 
 def _take_tallies_back(connection: sa.Connection, run: int, update: LiveUpdateLike) -> None:
-    """Totals are sums of tallies."""
+    """Subtract the replaced tallies from the totals."""
     t, totals = live_tallies.c, live_totals.c
     query = sa.select(t.generation, t.counted, t.duplicates, t.conflicts).where(
         t.run == run, t.tile == update.tile, t.shard == update.shard

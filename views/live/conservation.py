@@ -1,4 +1,4 @@
-"""Conservation: of everything that was received it is known what became of it, per generation."""
+"""Conservation: accounts for every received event, per generation."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CHUNK = 400
 
 @dataclass(frozen=True, slots=True)
 class Residues:
-    """The part of a view store that knows what became of each received event. Each call is one transaction.
+    """The residues of a view store's runs. Each call is one transaction.
 
-    Every method raises StoreError for a run that is unknown.
+    Every method raises StoreError for an unknown run.
     """
 
     database: Database
@@ -39,7 +39,7 @@ class Residues:
             return batch_residues(connection, self.chains.of(connection, row.ordinal))
 
     def of_rows(self, version: str, run: str) -> dict[int, int]:
-        """Per generation of a live run: counted by the tallies less events in the rows; reads all rows."""
+        """Per generation of a live run: events counted by the tallies less events in the rows; reads all rows."""
         with self.database.read() as connection:
             return row_residues(connection, find_live_run(connection, version, run).id)
 
@@ -47,8 +47,8 @@ class Residues:
 def live_residues(connection: sa.Connection, run: int, after: int | None = None) -> dict[int, int]:
     """Per generation (those after `after`): received - (counted + filtered + duplicates + late + dead).
 
-    Positive while events are on their way from their segment to their tile, or when they are lost; negative
-    while the tile is written and its segment not yet. Zero when everything has arrived.
+    Positive while events are on their way from their segment to their tile, or when they are lost; negative while the
+    tile is written and its segment not yet. Zero when every event is accounted for.
     """
     t = live_totals.c
     residue = sa.func.sum(t.received - (t.counted + t.filtered + t.duplicates + t.late + t.dead))
@@ -59,7 +59,7 @@ def live_residues(connection: sa.Connection, run: int, after: int | None = None)
 
 
 def live_received(connection: sa.Connection, run: int) -> dict[int, int]:
-    """Records that a live run took in, per generation."""
+    """Records that a live run received, per generation."""
     t = live_totals.c
     query = sa.select(t.generation, sa.func.sum(t.received)).where(t.run == run).group_by(t.generation)
     return {generation: int(count) for generation, count in connection.execute(query)}
@@ -90,8 +90,8 @@ def _summed(connection: sa.Connection, chain: Iterable[int], amount: sa.ColumnEl
 def row_residues(connection: sa.Connection, run: int) -> dict[int, int]:
     """Per generation the tallies' counted events less those in the rows of states. Reads every live row.
 
-    Not zero where rows and tallies are of different states of the fold, say after a runner was restored from
-    a checkpoint and has not caught up with what it wrote before.
+    Not zero where rows and tallies are of different states of the fold, such as after a runner was restored from a
+    checkpoint and hasn't caught up with its earlier writes.
     """
     tallied = sa.select(live_tallies.c.generation, sa.func.sum(live_tallies.c.counted))
     tallied = tallied.where(live_tallies.c.run == run).group_by(live_tallies.c.generation)

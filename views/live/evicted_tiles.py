@@ -1,8 +1,8 @@
 """Tiles that a live run's fold has evicted: their states and ids, kept by the store instead of the runner.
 
-A runner keeps a token of each. Under it stands what the tile was when it was evicted, and that never changes: a
-runner that goes back to a checkpoint finds what that checkpoint knew, whatever was evicted since, or by a worker that
-was presumed dead. Hardly anything is ever asked for again, so nothing of it belongs into a runner's checkpoints.
+A runner keeps a token of each. The tile's state under a token never changes: a runner that goes back to a checkpoint
+finds the state that the checkpoint knew, whatever was evicted since, also by a worker that was presumed dead. Evicted
+tiles are rarely read again, so they don't belong into a runner's checkpoints.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class EvictedTile:
-    """A tile and shard as it was when it was evicted."""
+    """The state of a tile and shard when it was evicted."""
 
     newest: int
-    """The last generation that it has seen an event of, counted or not."""
+    """The last generation with an event in it, counted or not."""
     ids: pa.RecordBatch
     """HASH, CONTENT, GENERATION of the events that the run counted."""
     states: bytes
-    """All else, as the fold restores it."""
+    """All other state, as the fold restores it."""
 
 
 _IDS: Final = of_place(live_ids.c, live_ids.c.counted)
@@ -50,31 +50,31 @@ _STATES_OF_TOKEN: Final = of_place(live_asides.c, live_asides.c.states).where(
 
 @dataclass(frozen=True, slots=True)
 class EvictedTiles:
-    """The part of a view store that keeps evicted tiles. Each call is one transaction, and can be repeated.
+    """The evicted tiles of a view store. Each call is one transaction, and can be repeated.
 
-    Every method raises StoreError for a run that is unknown, those that write also for one that was dropped.
+    Every method raises StoreError for an unknown run, those that write also for a dropped one.
     """
 
     database: Database
 
     def keep(self, version: str, run: str, tile: int, shard: int, token: bytes, evicted: EvictedTile) -> None:
-        """Keep what a live run knows of a tile and shard that its runner forgets, under a token that was never used."""
+        """Store a tile and shard that a live run's runner evicts, under a token that was never used."""
         with self.database.write() as connection:
             row = lock_live_run(connection, version, run)
             _keep(self.database, connection, row, (tile, shard), token, evicted)
 
     def find(self, version: str, run: str, tile: int, shard: int, token: bytes) -> EvictedTile | None:
-        """What `keep` kept under a token; None once batch covers all of it."""
+        """The tile stored under a token; None once batch covers all of it."""
         with self.database.read() as connection:
             return _find(connection, find_live_run(connection, version, run).id, (tile, shard), token)
 
     def forget(self, version: str, run: str, tile: int, shard: int, token: bytes, before: int) -> None:
-        """Nothing comes for a tile any more: states that were evicted of tiles `before` (exclusive) are dropped."""
+        """Drop the evicted states of tiles `before` (exclusive), for which no events come any more."""
         with self.database.write() as connection:
             _forget(connection, lock_live_run(connection, version, run).id, (tile, shard), token, before)
 
     def ids(self, version: str, run: str, tile: int, shard: int) -> list[pa.RecordBatch]:
-        """The ids of each time that a tile and shard was evicted (HASH, CONTENT, GENERATION), until batch has all."""
+        """The ids of each eviction of a tile and shard (HASH, CONTENT, GENERATION), until batch has all."""
         with self.database.read() as connection:
             return _ids(connection, find_live_run(connection, version, run).id, (tile, shard))
 
@@ -82,10 +82,9 @@ class EvictedTiles:
 def _keep(
     database: Database, connection: sa.Connection, run: sa.Row[Any], place: Place, token: bytes, evicted: EvictedTile
 ) -> None:
-    """Keep a tile and shard under a token of its own, until batch covers all of it.
+    """Store a tile and shard under a token of its own, until batch covers all of it.
 
-    None of its events may have counted: that it was cleared is kept all the same, else its tallies would look like
-    those of a later attempt.
+    A tile without counted events is stored as well: its tallies would otherwise look like those of a later attempt.
     """
     if evicted.newest <= run.pruned_to:
         return
@@ -95,7 +94,7 @@ def _keep(
 
 
 def _find(connection: sa.Connection, run: int, place: Place, token: bytes) -> EvictedTile | None:
-    """What is kept under a token; None once batch covers it, or a day after the tile was forgotten."""
+    """The tile stored under a token; None once batch covers it, or a day after the tile was forgotten."""
     here = {**place_values(run, *place), "the_token": token}
     states, ids = (select_rows(connection, statement, here) for statement in (_STATES_OF_TOKEN, _IDS_OF_TOKEN))
     if not states or not ids:
@@ -105,12 +104,12 @@ def _find(connection: sa.Connection, run: int, place: Place, token: bytes) -> Ev
 
 
 def _ids(connection: sa.Connection, run: int, place: Place) -> list[pa.RecordBatch]:
-    """The ids that a tile and shard counted before it was evicted, each time that it was; an id may be in several."""
+    """The ids that a tile and shard had counted at each eviction; an id may be in several."""
     return [from_ipc(counted) for (counted,) in select_rows(connection, _IDS, place_values(run, *place))]
 
 
 def _forget(connection: sa.Connection, run: int, place: Place, token: bytes, before: int) -> None:
-    """A tile that was evicted under `token` is forgotten: of earlier times that it was, nothing is asked again.
+    """Forget a tile that was evicted under `token`: its earlier evictions aren't read again.
 
     Its own states stay a while, for a runner that goes back to a checkpoint; those of tiles `before` (microseconds UTC,
     exclusive) go. Ids stay until batch covers them: late copies of them may come at any time.

@@ -1,4 +1,4 @@
-"""What updates of a live run are as rows of live_states."""
+"""Makes rows of live_states from updates of a live run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tiles = npt.NDArray[np.int64]
 
 
 def state_rows(run: sa.Row[Any], measures: Measures, updates: Sequence[LiveUpdateLike]) -> list[tuple[Any, ...]]:
-    """One row a tile, generation and key; generations that were pruned are in batch for good."""
+    """One row a tile, generation and key; pruned generations, which batch covers for good, are left out."""
     if not updates:
         return []
     block, tiles = _together(measures, updates)
@@ -51,7 +51,9 @@ def _together(measures: Measures, updates: Sequence[LiveUpdateLike]) -> tuple[pa
 
 
 def _largest(block: pa.RecordBatch, tiles: Tiles) -> Tiles:
-    """Of each tile, generation and key the first row of the most events: what one after the other would leave."""
+    """The first row with the most events of each tile, generation and key: the result of writing them one after the
+    other.
+    """
     keys = block.column(KEY).dictionary_encode().indices.to_numpy()
     place = (block.column(GENERATION).to_numpy(), tiles, keys)
     order = np.lexsort((-block.column(EVENTS).to_numpy(), *place))

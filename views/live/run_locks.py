@@ -1,4 +1,4 @@
-"""Locks of a live run: its writers share it, each with rows of its own shard; who publishes or prunes has it alone."""
+"""Locks of a live run: writers share it, each with rows of its own shard; publishing and pruning exclude them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tandem.views.storage.tables import live_runs, live_shards
 __all__ = ["RUNS", "lock_run", "lock_shards", "segment_shard", "segment_shards"]
 
 _CLASS: Final = 0x74616E64
-"""Of PostgreSQL's advisory locks: `tand`."""
+"""Class of the advisory locks in PostgreSQL: `tand`."""
 _OF_SEGMENTS: Final = 16
-"""Shards of segments' tallies."""
+"""Number of shards of segments' tallies."""
 
 _S: Final = live_shards.c
 _OF_RUN: Final = sa.select(sa.func.max(_S.watermark)).where(_S.run == live_runs.c.id)
@@ -27,14 +27,14 @@ RUNS: Final = sa.select(
     _OF_RUN.scalar_subquery().label("watermark"),
     _WRITTEN.scalar_subquery().label("updated_at"),
 )
-"""Live runs with the watermark that they have published, and when they were written last."""
+"""Live runs with their published watermarks, and the times of their last writes."""
 
 
 def lock_run(connection: sa.Connection, run: int, *, exclusive: bool) -> None:
-    """Lock a run until the end of the transaction, together with others who don't want it alone.
+    """Lock a run until the transaction ends, shared with others unless `exclusive`.
 
-    By PostgreSQL's advisory locks, which are given in the order of asking: row locks that are shared would let writers
-    go on passing a publisher that waits. SQLite's write transactions have the whole store alone.
+    By PostgreSQL's advisory locks, which are granted in the order of requests: shared row locks would let writers
+    overtake a waiting publisher for ever. SQLite's write transactions hold the whole store exclusively.
     """
     if connection.dialect.name == "postgresql":
         lock = sa.func.pg_advisory_xact_lock if exclusive else sa.func.pg_advisory_xact_lock_shared
@@ -42,21 +42,21 @@ def lock_run(connection: sa.Connection, run: int, *, exclusive: bool) -> None:
 
 
 def lock_shards(database: Database, connection: sa.Connection, run: int, shards: Iterable[int], now: int) -> None:
-    """Lock shards of a run until the end of the transaction, and note that they are written now.
+    """Lock shards of a run until the transaction ends, and note the time of the write.
 
-    Totals are kept by differences, so two writers of one shard that read the same old tallies would spoil them.
+    Totals are kept by differences, so two writers of one shard that read the same old tallies would corrupt them.
     """
     rows = [(run, shard, None, now) for shard in sorted(set(shards))]
     database.write_rows(connection, database.made(_touch), rows)
 
 
 def segment_shard(position: str) -> int:
-    """The shard, below those of tiles, under which a lane (RUN/LANE) has its totals."""
+    """The shard, below those of tiles, for the totals of a lane (RUN/LANE)."""
     return -1 - crc32(position.encode()) % _OF_SEGMENTS
 
 
 def segment_shards(positions: Iterable[str]) -> set[int]:
-    """Of several lanes."""
+    """The shards of several lanes."""
     return set(map(segment_shard, positions))
 
 

@@ -1,4 +1,4 @@
-"""Live runs as they are written and read back: states, segments, progress, watermarks."""
+"""Live runs, written and read back: states, segments, progress, watermarks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["LiveRuns"]
 
 @dataclass(frozen=True, slots=True)
 class LiveRuns:
-    """The part of a view store that live runs write. Each call is one transaction, and can be repeated.
+    """The live runs of a view store. Each call is one transaction, and can be repeated.
 
-    Every method raises StoreError for a run that is unknown, those that write also for one that was dropped.
+    Every method raises StoreError for an unknown run, those that write also for a dropped one.
     """
 
     database: Database
@@ -39,10 +39,10 @@ class LiveRuns:
         base_batch_run: str | None = None,
         takeover: Sequence[LaneExtent] = (),
     ) -> LiveRun:
-        """Write a live run down, or resume a known one.
+        """Register a live run, or resume a known one.
 
-        It replays the generations of `journal` after the boundary of `base_batch_run`. `takeover`: the
-        segments after that boundary that the served run had; until it has them all, it isn't served.
+        It replays the generations of `journal` after the boundary of `base_batch_run`. `takeover`: the segments after
+        that boundary that the served run had; until it has them all, it isn't served.
         """
         with self.database.write(durable=True) as connection:
             definition = lookups.definition_row(connection, version).id
@@ -67,15 +67,15 @@ class LiveRuns:
     def write(self, compiled: Compiled, run: str, updates: Sequence[LiveUpdateLike]) -> None:
         """Write whole states, tallies and cross-boundary duplicates of a live run.
 
-        A row gives way only to one of more events, a tally only to one that has seen more; generations that
-        were pruned are passed over.
+        A row is replaced only by one of more events, a tally only by one that has seen more; pruned generations are
+        ignored.
         """
         with self.database.write() as connection:
             row = writing.lock_live_run(connection, compiled.version, run)
             writing.write_live(self.database, connection, row, compiled.measures, updates, self.clock())
 
     def write_segments(self, version: str, run: str, segments: Sequence[SegmentLike]) -> None:
-        """Write where the records of segments went, with their late events and numbers of dead letters.
+        """Write the outcomes of segments' records, with their late events and numbers of dead letters.
 
         Segments without messages too: a run has caught up once it has them all.
         """
@@ -84,16 +84,16 @@ class LiveRuns:
             writing.write_segments(self.database, connection, row, segments, self.clock())
 
     def set_watermark(self, version: str, run: str, watermark: int, position: str = "") -> None:
-        """Publish a live run's watermark (microseconds UTC); an earlier one than before changes nothing.
+        """Publish a live run's watermark (microseconds UTC); one below the stored watermark changes nothing.
 
-        `position`: the lane whose reader does so (RUN/LANE): those of different lanes don't wait for each other.
+        `position`: the lane (RUN/LANE) whose reader publishes it; readers of different lanes don't wait for each other.
         """
         with self.database.write() as connection:
             row = writing.lock_live_run(connection, version, run)
             writing.set_watermark(self.database, connection, row, watermark, position, self.clock())
 
     def tile_progress(self, version: str, run: str, tile: int, shard: int) -> TileProgress:
-        """How far a tile and shard of a live run has been written."""
+        """The progress of a tile and shard of a live run, as written."""
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
             return tiles.tile_progress(connection, row.id, tile, shard)
@@ -105,14 +105,14 @@ class LiveRuns:
             return row.pruned_to, tiles.tile_events(connection, row.id, tile)
 
     def mark_behind(self, version: str, run: str, tile: int, shard: int) -> None:
-        """A live run's runner went back to a checkpoint: nothing is published with it until this tile is replaced."""
+        """Block publications of a live run whose runner went back to a checkpoint, until this tile is replaced."""
         with self.database.write(durable=True) as connection:
             row = writing.lock_live_run(connection, version, run)
             lock_shards(self.database, connection, row.id, [shard], self.clock())
             attempts.mark_behind(self.database, connection, row.id, tile, shard)
 
     def end_attempts(self, version: str, run: str) -> None:
-        """A live run's job has ended, so that no tile is replaced any more: none is waited for when publishing."""
+        """Unblock publications of a live run whose job has ended: no tile will be replaced any more."""
         with self.database.write() as connection:
             row = writing.lock_live_run(connection, version, run, exclusive=True)
             attempts.forget_behind(connection, row.id)
@@ -120,7 +120,9 @@ class LiveRuns:
     def cross_duplicate_ids(
         self, version: str, run: str, tile: int, boundary: int, buckets: range = ALL_BUCKETS
     ) -> pa.RecordBatch:
-        """What a live run counted after `boundary` although a copy lies before it; GENERATION: counted in."""
+        """The ids that a live run counted after `boundary` although a copy lies before it; GENERATION: where they were
+        counted.
+        """
         with self.database.read() as connection:
             row = lookups.find_live_run(connection, version, run)
             return event_ids.id_batch(event_ids.cross_duplicate_ids(connection, row.id, tile, boundary, buckets))

@@ -1,4 +1,4 @@
-"""How far one tile of a live run has been written: its fold asks, after a runner went back to a checkpoint."""
+"""The written progress of one tile of a live run, which its fold reads after a runner went back to a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["TileProgress", "of_place", "place_values", "tile_events", "tile_prog
 
 @dataclass(frozen=True, slots=True)
 class TileProgress:
-    """How far a tile and shard of a live run has been written."""
+    """The written progress of a tile and shard of a live run."""
 
     seen: dict[int, int]
-    """Events that were counted or duplicates, by generation; pruned generations are left out."""
+    """Counted events and duplicates, by generation; pruned generations are left out."""
     attempt: int
-    """How often its rows were replaced after a runner had gone back to a checkpoint."""
+    """How often its rows were replaced, each time after a runner went back to a checkpoint."""
 
     def ahead_of(self, seen: dict[int, int], attempt: int) -> bool:
-        """Whether more, or a later attempt, was written than a fold has seen that has seen this."""
+        """Whether the store has more events, or a later attempt, than a fold that has seen `seen`."""
         return self.attempt > attempt or any(count > seen.get(generation, 0) for generation, count in self.seen.items())
 
 
@@ -31,7 +31,7 @@ _HERE: Final[dict[str, Any]] = {name: sa.bindparam(f"the_{name}") for name in ("
 
 
 def of_place(columns: Any, *wanted: Any) -> sa.Select[Any]:
-    """What is wanted of one run's tile and shard, from a table with these columns; see `place_values`."""
+    """A query for columns of one run's tile and shard, from a table; see `place_values`."""
     return sa.select(*wanted).where(*(columns[name] == value for name, value in _HERE.items()))
 
 
@@ -45,7 +45,7 @@ _ATTEMPT: Final = of_place(live_attempts.c, live_attempts.c.attempt)
 
 
 def tile_progress(connection: sa.Connection, run: int, tile: int, shard: int) -> TileProgress:
-    """What is written of a tile and shard."""
+    """The written progress of a tile and shard."""
     here = place_values(run, tile, shard)
     seen = {generation: int(count) for generation, count in select_rows(connection, _SEEN, here)}
     attempts = select_rows(connection, _ATTEMPT, here)

@@ -1,6 +1,6 @@
-"""Writes what live runs have: states, tallies, segments, the late ledger, cross-boundary duplicates.
+"""Writes the rows of live runs: states, tallies, segments, the late ledger, cross-boundary duplicates.
 
-All of it can be repeated.
+Every write can be repeated.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def start_live_run(
     takeover: Sequence[LaneExtent],
     now: int,
 ) -> None:
-    """Write down a live run; one that is known already stays as it is (it is being resumed)."""
+    """Register a live run; a known one stays unchanged (it is being resumed)."""
     known = sa.select(live_runs.c.id).where(live_runs.c.definition == definition, live_runs.c.run == run)
     if connection.execute(known).first():
         return
@@ -85,7 +85,7 @@ def start_live_run(
 
 
 def lock_live_run(connection: sa.Connection, version: str, run: str, *, exclusive: bool = False) -> sa.Row[Any]:
-    """The live run's row, locked until the end of the transaction, together with other writers unless `exclusive`.
+    """The live run's row, locked until the transaction ends, shared with other writers unless `exclusive`.
 
     Raises StoreError for an unknown or dropped run.
     """
@@ -98,7 +98,7 @@ def lock_live_run(connection: sa.Connection, version: str, run: str, *, exclusiv
     if row is None:
         raise StoreError(f"live run {run!r} of version {version!r} was never started in this store")
     lock_run(connection, row.id, exclusive=exclusive)
-    row = connection.execute(query).one()  # what it is now that nobody changes it
+    row = connection.execute(query).one()  # read again under the lock
     if row.status == "DROPPED":
         raise RunDroppedError(f"live run {run!r} of version {version!r} was dropped: another run has taken over")
     return row
@@ -125,7 +125,7 @@ def write_live(
 
 
 def _upsert_states(database: Database) -> Any:
-    """A row gives way only to one with more events merged."""
+    """A row is replaced only by one with more events merged."""
     insert = database.insert(live_states)
     return insert.on_conflict_do_update(
         index_elements=list(live_states.primary_key),
@@ -220,7 +220,7 @@ def write_segments(
     segments: Sequence[SegmentLike],
     now: int,
 ) -> None:
-    """Write segments of one locked run, with their late events and dead letters; known ones stay as they are."""
+    """Write segments of one locked run, with their late events and dead letters; known ones stay unchanged."""
     lock_shards(database, connection, run.id, segment_shards(s.position for s in segments), now)
     fresh = _unknown_segments(connection, run, segments)
     rows, totals = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
@@ -257,7 +257,7 @@ def _unknown_segments(
 def set_watermark(
     database: Database, connection: sa.Connection, run: sa.Row[Any], watermark: int, position: str, now: int
 ) -> None:
-    """A run's watermark, published by the reader of a lane, never goes back."""
+    """Publish a run's watermark for the reader of a lane; it never falls."""
     shard, s = segment_shard(position), live_shards.c
     lock_shards(database, connection, run.id, [shard], now)
     later = s.watermark.is_(None) | (s.watermark < watermark)

@@ -1,1 +1,1 @@
-"""Waiting for others: who holds a lock, and whose turn it is."""
+"""Waiting for other processes: the holders of locks, and turns."""

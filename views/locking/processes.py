@@ -1,4 +1,4 @@
-"""Which process holds what another waits for, in words: its number, its command line, and whether it is stopped."""
+"""Describes the process that holds a lock: its number, its command line, and whether it is stopped."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LONGEST_WORD: Final = 60
 
 
 def process_text(pid: int) -> str:
-    """`process 4711 (tandem live --definition clicks.yaml ..., stopped: ...)`; as much as this machine tells."""
+    """`process 4711 (tandem live --definition clicks.yaml ..., stopped: ...)`; as much as this machine shows."""
     what = [each for each in (_command(pid), _state(pid)) if each]
     return f"process {pid}" + (f" ({', '.join(what)})" if what else "")
 
 
 def lock_holders(path: str, start: int | None = None) -> list[int]:
-    """The processes that hold a lock for writing on a file, as Linux tells; at byte `start`, if given."""
+    """The processes that hold a write lock on a file, by Linux's list; at byte `start`, if given."""
     try:
         status, listed = os.stat(path), Path("/proc/locks").read_text(encoding="ascii")
     except OSError:

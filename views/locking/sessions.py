@@ -1,7 +1,7 @@
 """Sessions of PostgreSQL, its own or a pooler's.
 
-Behind a pooler of transactions the next transaction is another session's, so nothing is set, prepared or locked for
-longer than one.
+Behind a transaction pooler the next transaction runs in another session, so settings, prepared statements and locks
+last for one transaction at most.
 """
 
 from __future__ import annotations
@@ -29,19 +29,21 @@ def server_engine(url: sa.URL) -> sa.Engine:
 
 
 def _name(connection: Any, _: Any) -> None:
-    """Others see which process a session is of; a pooler hands this on with each transaction."""
+    """Name the session after its process, for other users of the server; a pooler passes the name on with each
+    transaction.
+    """
     with connection.cursor() as cursor:
         cursor.execute(f"SET application_name = 'tandem, process {os.getpid()}'")
     connection.commit()
 
 
 def limit_waits(connection: sa.Connection) -> None:
-    """Within a transaction: wait for no lock for ever, unless the server or its user has a limit already."""
+    """Limit the waits for locks within a transaction, unless the server or its user has a limit already."""
     connection.exec_driver_sql(_LIMIT)
 
 
 def oldest_session(engine: sa.Engine) -> str:
-    """Of PostgreSQL: who has had a transaction open for longest, '' for nobody."""
+    """The session of PostgreSQL with the oldest open transaction, '' without one."""
     query = sa.text(
         "SELECT application_name, client_addr, pid, state FROM pg_stat_activity WHERE datname = current_database() "
         "AND xact_start IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 1"

@@ -1,4 +1,4 @@
-"""Taking turns: of the processes that build what one name is to serve, one goes on at a time, and the others wait."""
+"""Turns: of the processes that build for one name, one runs at a time, and the others wait."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["turn"]
 
 _LOOK_EVERY: Final = 0.1
 _TELL_EVERY: Final = 30.0
-"""Seconds between two words on whom it waits for."""
+"""Seconds between two messages about the awaited process."""
 
 
 @contextmanager
 def turn(database: Database, name: str, tell: Callable[[str], object]) -> Iterator[None]:
-    """Hold the turn of a name in this store; wait for it as long as another process has it, and `tell` who that is.
+    """Hold the turn of a name in this store; waits while another process has it, and reports that process to `tell`.
 
     A turn ends with its process, however that ends. Raises StoreError where it can't be had at all.
     """
@@ -66,8 +66,8 @@ def _holder(file: int) -> str:
 def _of_server(database: Database, name: str, tell: Callable[[str], object]) -> Iterator[None]:
     key = int.from_bytes(blake2b(f"tandem turn {name}".encode(), digest_size=8).digest(), signed=True)
     with database.errors(), database.engine.connect() as connection:
-        # The lock is a transaction's: behind a pooler a session's would stay with the session's next user. The
-        # transaction has read nothing, so it keeps no row of others alive, however long it is open.
+        # The lock is a transaction's: behind a pooler a session's would pass to the session's next user. The
+        # transaction has read nothing, so it keeps no old row versions alive, however long it is open.
         _wait(lambda: _begun(connection, key), lambda: _session(connection, key), name, tell)
         try:
             yield
@@ -76,7 +76,7 @@ def _of_server(database: Database, name: str, tell: Callable[[str], object]) -> 
 
 
 def _begun(connection: sa.Connection, key: int) -> bool:
-    """Whether a transaction that has the lock is open now."""
+    """Whether an open transaction has the lock."""
     connection.rollback()
     has_it = bool(connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(key))).scalar())
     # The last statement has no snapshot: a query's would be kept until the next one, and hold up vacuum.

@@ -1,4 +1,4 @@
-"""Waiting for a store that another process has locked: it is said who that is, while it lasts and in the end."""
+"""Waits for a store that another process has locked, and names that process, during the wait and in the error."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tandem.views.locking.processes import lock_holders, process_text
 __all__ = ["BUSY_SECONDS", "begin_immediate", "holder_of", "keep_log_beside"]
 
 BUSY_SECONDS: Final = 300
-"""For so long a writer waits for another one, as pipelines do for a store that is down."""
+"""Seconds that a writer waits for another one, as pipelines do for a store that is down."""
 _LOOK_AGAIN: Final = 0.001
-"""Seconds between two looks whether another writer is done."""
+"""Seconds between two checks whether the other writer has finished."""
 _TELL_EVERY: Final = 15.0
 _WAL_WRITE_LOCK: Final = 120
 """The byte of the file `-shm` that a writer locks."""
@@ -22,7 +22,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def begin_immediate(driver: sqlite3.Connection, path: str) -> None:
-    """Begin once no other writes: SQLite itself would look again after up to 0.1 s, in which nobody writes."""
+    """Begin once no other process writes: SQLite itself would retry after up to 0.1 s, in which no process writes."""
     driver.execute("PRAGMA busy_timeout=0")
     try:
         _once_free(driver, path, "BEGIN IMMEDIATE")
@@ -31,7 +31,7 @@ def begin_immediate(driver: sqlite3.Connection, path: str) -> None:
 
 
 def keep_log_beside(driver: sqlite3.Connection, path: str) -> None:
-    """Let the store have a log of changes, once no other changes that: SQLite itself wouldn't wait for it."""
+    """Switch the store to a log of changes once no other process is switching it: SQLite itself wouldn't wait."""
     _once_free(driver, path, "PRAGMA journal_mode=WAL")
 
 
@@ -52,6 +52,6 @@ def _once_free(driver: sqlite3.Connection, path: str, statement: str) -> None:
 
 
 def holder_of(path: str) -> str:
-    """Who writes an SQLite store now, '' where this machine doesn't tell."""
+    """The process that writes an SQLite store now, '' where this machine doesn't show it."""
     found = lock_holders(f"{path}-shm", _WAL_WRITE_LOCK) or lock_holders(path)
     return " and ".join(map(process_text, found))

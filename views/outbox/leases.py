@@ -1,4 +1,4 @@
-"""Who delivers for a name: one at a time, each new one with a higher fencing number."""
+"""Leases: one process at a time delivers for a name, each new one with a higher fencing number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tandem.views.storage.database import Database
 __all__ = ["LEASE", "Lease", "acquire_lease", "held", "keep_from_taking", "read_lease", "release_lease"]
 
 LEASE: Final = 15 * SECOND
-"""How long a deliverer that doesn't renew keeps others waiting."""
+"""Time after which the lease of a deliverer that doesn't renew it expires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A name's deliverer, until when (wall clock, microseconds UTC)."""
+    """The deliverer of a name, and the end of its lease (wall clock, microseconds UTC)."""
 
     name: str
     holder: str
@@ -30,7 +30,7 @@ class Lease:
 
 
 def acquire_lease(database: Database, name: str, holder: str, now: int) -> Lease | None:
-    """Take or renew the lease; None while another holds it."""
+    """Take or renew the lease; None while another process holds it."""
     c = result_leases.c
     with database.write(durable=True) as connection:
         insert = database.insert(result_leases).on_conflict_do_nothing()
@@ -45,7 +45,7 @@ def acquire_lease(database: Database, name: str, holder: str, now: int) -> Lease
 
 
 def release_lease(database: Database, lease: Lease) -> None:
-    """Let others take it at once; nothing if somebody has it already."""
+    """Release the lease at once; does nothing if another process has taken it."""
     c = result_leases.c
     with database.write(durable=True) as connection:
         mine = (c.name == lease.name) & (c.fence == lease.fence)
@@ -54,7 +54,7 @@ def release_lease(database: Database, lease: Lease) -> None:
 
 @contextmanager
 def held(database: Database, lease: Lease) -> Iterator[sa.Connection | None]:
-    """A write transaction of a lease's holder; None, so that nothing is to be written, once somebody else has it."""
+    """A write transaction of a lease's holder; None, and no transaction, once another process holds it."""
     c = result_leases.c
     with database.write(durable=True) as connection:
         query = sa.select(c.fence).where(c.name == lease.name).with_for_update()
@@ -62,7 +62,9 @@ def held(database: Database, lease: Lease) -> Iterator[sa.Connection | None]:
 
 
 def keep_from_taking(database: Database, connection: sa.Connection, name: str) -> None:
-    """Until this write transaction ends nobody takes messages of a name; in SQLite nobody else writes anyway."""
+    """Keep deliverers from taking messages of a name until this write transaction ends; in SQLite it is the only writer
+    anyway.
+    """
     if not database.is_sqlite:
         insert = database.insert(result_leases).on_conflict_do_nothing()
         connection.execute(insert, {"name": name, "holder": "", "fence": 0, "until": 0})
@@ -70,6 +72,6 @@ def keep_from_taking(database: Database, connection: sa.Connection, name: str) -
 
 
 def read_lease(connection: sa.Connection, name: str) -> Lease | None:
-    """Who delivers for a name, or did so last; None where nobody ever has."""
+    """The current or last deliverer of a name; None where there never was one."""
     row = connection.execute(sa.select(result_leases).where(result_leases.c.name == name)).first()
     return None if row is None else Lease(row.name, row.holder, row.fence, row.until)

@@ -1,4 +1,4 @@
-"""Messages of the outbox in the order in which they are sent, taken by one deliverer and gone once they are sent."""
+"""Messages of the outbox in the order of sending, taken by one deliverer and deleted once they are sent."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ WAITING: Final = "waiting"
 TAKEN: Final = "taken"
 DEAD: Final = "dead"
 MAKING: Final = "revisions"
-"""What stands for an output where what makes records fails."""
+"""Listed as an output when a producer of records fails."""
 REPLACEABLE: Final = '"timing":"EARLY"'
-"""In the payload of what gives way to the next state while nobody can have seen it; all else waits as it is."""
+"""Part of the payload of messages that the next state replaces until a receiver can have seen them; all others stay."""
 _LONGEST_WAIT: Final = 300 * SECOND
 _LONGEST_ASKED: Final = 3_600 * SECOND
 _IN_ONE: Final = 400
@@ -56,14 +56,14 @@ class Message:
     key: str
     revision: int
     pass_number: int
-    """Which pass over the stream has written it: all of one start and pass are in one transaction."""
+    """The pass over the stream that wrote it: all messages of one start and pass are in one transaction."""
     id: str
     payload: str
     """JSON."""
 
     @property
     def kind(self) -> str:
-        """What it is a record of: `result`, or another kind."""
+        """The kind of its record: `result`, or another kind."""
         return self.stream.partition(" ")[0] if " " in self.stream else "result"
 
     @property
@@ -73,7 +73,7 @@ class Message:
 
 
 def outputs_due(connection: sa.Connection, name: str, now: int) -> list[str]:
-    """The outputs for which something waits and that don't wait for their next try, in the order of their names."""
+    """The outputs with waiting messages whose next attempt is due, in the order of their names."""
     p, found = result_outputs.c, list[str]()
     waits = set(connection.execute(sa.select(p.output).where(p.name == name, p.next_at > now)).scalars())
     after = ""
@@ -88,16 +88,16 @@ _NEXT: Final = sa.text("SELECT min(output) FROM result_outbox WHERE name = :name
 _SENDS: Final = sa.text(
     "SELECT EXISTS (SELECT 1 FROM result_outbox WHERE name = :name AND output = :output AND state <> 'dead')"
 )
-"""By the index from output to output; what is sent is checked when it is taken."""
+"""Jumps along the index from output to output; rows are checked when they are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of messages that were taken."""
+    """The outcome of messages that were taken."""
 
     messages: Sequence[Message]
     refused: Mapping[int, str]
-    """By ordinal why the receiver never takes them."""
+    """By ordinal the reason why the receiver refuses it for good."""
 
 
 def take_messages(
@@ -105,9 +105,9 @@ def take_messages(
 ) -> list[Message] | None:
     """The next messages of an output, all of a pass over a window together; None once the lease is lost.
 
-    Those that were taken before, and may have been sent, come first and again. What may be replaced while it waits is
-    marked as taken. `sent`: what was taken before, forgotten or set aside in the same transaction at `now`. `after`:
-    the last ordinal of what is being sent meanwhile.
+    Messages that were taken before, and may have been sent, come first and again. Replaceable ones are marked as taken.
+    `sent`: the outcome of earlier ones, which are deleted or set aside in the same transaction at `now`. `after`: the
+    last ordinal that is being sent meanwhile.
     """
     with held(database, lease) as connection:
         if connection is None:
@@ -125,7 +125,7 @@ _NAMES: Final = [column.name for column in result_outbox.columns]
 _FIELDS: Final = itemgetter(
     *(_NAMES.index("result" if field.name == "stream" else field.name) for field in fields(Message))
 )
-"""Where a row has the fields of a message."""
+"""Positions of a message's fields in a row."""
 _STATE, _PAYLOAD, _RESULT = (_NAMES.index(name) for name in ("state", "payload", "result"))
 _ORDINAL, _START, _PASS = (_NAMES.index(name) for name in ("ordinal", "start", "pass_number"))
 _OF_STATE: Final = sa.text(
@@ -141,7 +141,7 @@ _OF_PASS: Final = sa.text(
 def _next(connection: sa.Connection, name: str, output: str, most: int, after: int) -> list[tuple[Any, ...]]:
     mine = {"name": name, "output": output}
     rows = _first(connection, {**mine, "after": after, "most": most})
-    if len(rows) == most:  # what is left of the last window's pass belongs to it
+    if len(rows) == most:  # the rest of the last window's pass belongs to it
         last = rows[-1]
         of_pass = {"result": last[_RESULT], "start": last[_START], "pass_number": last[_PASS], "after": last[_ORDINAL]}
         rows += whole_rows(connection, result_outbox, _OF_PASS, mine | of_pass)
@@ -149,7 +149,7 @@ def _next(connection: sa.Connection, name: str, output: str, most: int, after: i
 
 
 def _first(connection: sa.Connection, asked: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """The first messages in order; by state, as the index has them, so that a long outbox isn't read for each."""
+    """The first messages in order; read by state, as the index has them, so that no long outbox is scanned."""
     found = list[tuple[Any, ...]]()
     for state in (TAKEN, WAITING):
         found += whole_rows(connection, result_outbox, _OF_STATE, {**asked, "state": state})
@@ -166,7 +166,7 @@ def _note_sent(database: Database, connection: sa.Connection, name: str, output:
 
 
 def _forget(connection: sa.Connection, ordinals: Sequence[int]) -> None:
-    """These messages, and none beside them: some that were put before may be committed after."""
+    """Delete exactly these messages: some with lower ordinals may be committed later."""
     if connection.dialect.name == "sqlite":
         delete_rows(connection, result_outbox, ("ordinal",), [(ordinal,) for ordinal in ordinals])
         return
@@ -176,9 +176,9 @@ def _forget(connection: sa.Connection, ordinals: Sequence[int]) -> None:
 
 
 def note_failure(database: Database, lease: Lease, output: str, error: str, now: int, after: int = 0) -> None:
-    """An output takes nothing in: it is tried again after 1 s, then twice as long each time, up to 5 minutes.
+    """Note that an output failed: it is retried after 1 s, then twice as long each time, up to 5 minutes.
 
-    `after`: microseconds that it asks to be left alone for; up to an hour it is.
+    `after`: microseconds that the receiver asked to wait; respected up to an hour.
     """
     with held(database, lease) as connection:
         if connection is not None:
@@ -209,7 +209,7 @@ def _note_output(
 
 
 def note_broken(database: Database, name: str, error: str, now: int) -> None:
-    """What makes records of a name fails by an error that nobody expected: it is listed as if it were an output."""
+    """Note an unexpected error of a producer of a name's records: it is listed as if it were an output."""
     values = {"sent": 0, "failures": 1, "next_at": now, "error": error, "changed_at": now}
     with database.write(durable=True) as connection:
         insert = database.insert(result_outputs)
@@ -219,7 +219,7 @@ def note_broken(database: Database, name: str, error: str, now: int) -> None:
 
 
 def note_working(database: Database, name: str) -> None:
-    """It works again."""
+    """Clear the error of `note_broken`."""
     p = result_outputs.c
     broken = (p.name == name) & (p.output == MAKING)
     with database.read() as connection:
@@ -230,7 +230,7 @@ def note_working(database: Database, name: str) -> None:
 
 
 def revive(database: Database, name: str, output: str | None = None) -> int:
-    """Let messages that were set aside be tried again, and outputs that wait at once; how many messages they were."""
+    """Requeue messages that were set aside, and retry waiting outputs at once; returns the number of messages."""
     o, p = result_outbox.c, result_outputs.c
     with database.write(durable=True) as connection:
         dead = (o.name == name) & (o.state == DEAD)

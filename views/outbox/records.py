@@ -1,4 +1,4 @@
-"""Records of the outbox, as those who write them give them."""
+"""Records of the outbox, as their producers pass them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["Record", "put_records"]
 
 
 class Record(NamedTuple):
-    """One state of something, for one output. Times in microseconds UTC."""
+    """One state of a window or episode, for one output. Times in microseconds UTC."""
 
     output: str
     """A label, `KIND` or `KIND PLACE`."""
     stream: str
     """The name of a result, or `KIND NAME`, such as `alert too_slow`."""
     start: int
-    """With stream and key what it is of: a window's start, or when an episode began."""
+    """With stream and key its identity: a window's start, or the beginning of an episode."""
     end: int
     key: str
-    """As states have it, JSON; "[]" where there is none."""
+    """As in states, JSON; "[]" without a key."""
     revision: int
-    """Which state it is: those of one thing count on from 1."""
+    """The number of its state; states of one window or episode count on from 1."""
     id: str
-    """The idempotency key, the same whenever this state is told."""
+    """The idempotency key, the same at every sending of this state."""
     payload: str
-    """What is sent, a JSON object."""
+    """The message, a JSON object."""
     pass_number: int = 0
     """Records of one stream, start and pass, all of one transaction, are sent together (one file)."""
     base: str | None = None
-    """The answer that a result follows."""
+    """The answer of the result's revision before."""
 
 
 def put_records(database: Database, connection: sa.Connection, name: str, records: Sequence[Record], now: int) -> None:
@@ -50,7 +50,7 @@ def put_records(database: Database, connection: sa.Connection, name: str, record
         for each in records
     ]
     if database.is_sqlite:
-        # Straight to the driver, as rows of other tables go, with the numbers that SQLite would give out next.
+        # Straight to the driver, as rows of other tables, with the numbers that SQLite would assign next.
         last = connection.execute(_LAST).scalar() or 0
         numbered = ((number, *row) for number, row in enumerate(rows, last + 1))
         database.write_rows(connection, database.insert_new(result_outbox), numbered)
@@ -60,4 +60,4 @@ def put_records(database: Database, connection: sa.Connection, name: str, record
 
 
 _LAST: Final = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'result_outbox'")
-"""The greatest number that was ever given out: none is used again."""
+"""The greatest number that was ever assigned: none is used again."""

@@ -1,4 +1,4 @@
-"""The tables of the outbox: records that wait, how each output does, and who delivers."""
+"""The tables of the outbox: waiting records, the health of each output, and the deliverer."""
 
 from __future__ import annotations
 
@@ -32,10 +32,9 @@ result_outbox = sa.Table(
     sa.Index("result_outbox_by_window", "name", "result", "start", "key"),
     sqlite_autoincrement=True,
 )
-"""Records that are to be sent, one row for each output. `result`: the stream, see `records`. `state`: waiting; taken by
-the deliverer of a `fence`, so that receivers may have seen it; dead, since it was refused for good. `base`: the answer
-that a result follows.
-"""
+"""Records to be sent, one row for each output. `result`: the stream, see `records`. `state`: waiting; taken by the
+deliverer of a `fence`, so that receivers may have seen it; dead, since it was refused for good. `base`: the answer of
+the result's revision before."""
 
 result_outputs = sa.Table(
     "result_outputs",
@@ -49,7 +48,7 @@ result_outputs = sa.Table(
     count("changed_at"),
     crc(),
 )
-"""How sending to an output goes: after `failures` in a row it is tried again at `next_at` (wall clock)."""
+"""The health of an output: after `failures` in a row it is retried at `next_at` (wall clock)."""
 
 result_leases = sa.Table(
     "result_leases",
@@ -60,4 +59,4 @@ result_leases = sa.Table(
     count("until"),
     crc(),
 )
-"""Who delivers for a name, until when (wall clock). Each new holder has a higher `fence`."""
+"""The deliverer of a name, and the end of its lease (wall clock). Each new holder has a higher `fence`."""

@@ -1,1 +1,1 @@
-"""Moving the pointer to what is served: the checks before it, and removing what nothing needs any more."""
+"""Moves the pointer to a publication: the checks before it, and pruning of rows that no publication needs."""

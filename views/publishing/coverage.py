@@ -1,4 +1,4 @@
-"""The checks of publishing that a candidate holds everything that it must."""
+"""The checks of publishing that a candidate holds every event that it must."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def file_sets(connection: sa.Connection, batch_run: int) -> list[dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The checks that nothing is missing. Each raises PublishRefusedError or returns.
+    """The checks that no event is missing. Each raises PublishRefusedError or returns.
 
-    They are made in the transaction that moves the pointer.
+    They run in the transaction that moves the pointer.
     """
 
     connection: sa.Connection
@@ -47,15 +47,15 @@ class Coverage:
         return PublishRefusedError(f"{self.name}: {reason}")
 
     def behind(self, reason: str) -> BehindError:
-        """The error of a refusal that a live run that goes on may cure."""
+        """The error of a refusal that a live run may cure by running on."""
         return BehindError(f"{self.name}: {reason}")
 
     def outdated(self, reason: str) -> BatchOutdatedError:
-        """The error of a refusal that a batch run built anew cures."""
+        """The error of a refusal that a new batch run cures."""
         return BatchOutdatedError(f"{self.name}: {reason}: another batch run was published meanwhile, build it anew")
 
     def batch_is_whole(self, batch: Row) -> None:
-        """COMPLETE, without a residue, and its generations have no gap up to the boundary."""
+        """The batch run is COMPLETE, has no residue, and its generations have no gap up to the boundary."""
         if batch.status != "COMPLETE":
             raise self.refuse(f"batch run {batch.id!r} is {batch.status}, only a COMPLETE one can be published")
         chain = self.chains.of(self.connection, batch.ordinal)
@@ -73,7 +73,7 @@ class Coverage:
             )
 
     def nothing_given_up(self, served: Row | None, wanted: Candidate) -> None:
-        """Whatever is served now is in the candidate too: by its batch run, or by its live run."""
+        """Everything that is served now is in the candidate too: in its batch run, or in its live run."""
         if served is None:
             return
         batch, live, boundary = wanted.batch_run, wanted.live_run, wanted.boundary
@@ -94,7 +94,7 @@ class Coverage:
                 self._as_far(served.live_run, max(boundary, served.boundary), live)
 
     def _beside(self, served: Row, wanted: Candidate) -> bool:
-        """Whether another batch run of the version was published since the candidate's was begun: neither stands on the
+        """Whether another batch run of the version was published since the candidate's began: neither stands on the
         other.
         """
         mine, theirs = wanted.batch_run, served.batch_run
@@ -116,7 +116,7 @@ class Coverage:
         self._received(live, {g: n for g, n in received.items() if boundary < g <= served.boundary})
 
     def _nothing_late(self, served: Row, boundary: int, live: Row | None) -> None:
-        """No event lies between the boundaries that came too late for live: it would be in no view."""
+        """No event between the boundaries came too late for live: it would be in no view."""
         t = live_totals.c
         query = sa.select(sa.func.sum(t.late)).where(
             t.run == (live.id if live is not None else None),
@@ -139,9 +139,9 @@ class Coverage:
             raise refuse(f"{len(missing) or len(given_up)} files that are served would no longer be covered{of}")
 
     def _same_contents(self, served_batch: int, batch: Row | None) -> None:
-        """Every file that the served version has read, another version's batch run has read too, under any name.
+        """The batch run has read every file that the other version's has read, under any name.
 
-        Versions are built apart, so their sets of files are numbered apart: what counts is each file's digest.
+        Versions are built separately, so their sets of files are numbered separately: each file's digest decides.
         """
         missing = self.files(served_batch)
         for digest in self.files(batch.ordinal) if batch is not None else ():
@@ -161,12 +161,12 @@ class Coverage:
             query = sa.select(batch_runs.c.manifest, batch_runs.c.file_sets)
             for manifest, sets in self.connection.execute(query.where(batch_runs.c.ordinal.in_(ordinals))):
                 if manifest is not None and sets:
-                    # the manifest gives the journal's segments no size: their generations say that they are there
+                    # The manifest gives the journal's segments no size: their generations vouch for their presence.
                     found |= {entry["digest"]: entry["path"] for entry in manifest["segments"] if entry["size"]}
         return found
 
     def _as_far(self, served_live: int, boundary: int, live: Row) -> None:
-        """In each generation after both boundaries the live run has dealt with as many messages as the served one."""
+        """In each generation after both boundaries the live run has processed as many messages as the served one."""
         pairs = [
             (live_received(self.connection, run), live_residues(self.connection, run)) for run in (served_live, live.id)
         ]
@@ -184,7 +184,7 @@ class Coverage:
         query = sa.select(s.lane, s.number, s.generation).where(s.run == served_live, s.generation > boundary)
         if live is not None:
             if self._journal(served_live) != live.journal:
-                return  # another source: there is nothing to compare
+                return  # another source: segments can't be compared
             there = live_segments.alias()
             known = sa.select(there.c.number).where(
                 there.c.run == live.id, there.c.lane == s.lane, there.c.number == s.number
@@ -198,7 +198,7 @@ class Coverage:
             )
 
     def live_is_one_attempt(self, live: Row) -> None:
-        """No tile of the live run has still to be replaced, after its runner went back to a checkpoint."""
+        """Every tile of the live run that is to be replaced, after its runner went back to a checkpoint, has been."""
         a = live_attempts.c
         query = sa.select(sa.func.count()).where(a.run == live.id, a.behind.is_(True))
         behind = self.connection.execute(query).scalar_one()
@@ -212,7 +212,7 @@ class Coverage:
         return str(self.connection.execute(sa.select(live_runs.c.journal).where(live_runs.c.id == live)).scalar_one())
 
     def live_stands_on_it(self, batch: Row | None, live: Row) -> None:
-        """What the live run left to batch is in the batch run."""
+        """The events that the live run left to batch are in the batch run."""
         boundary = batch.boundary if batch is not None else 0
         if live.status == "DROPPED":
             raise self.refuse(f"live run {live.run!r} was dropped")
@@ -272,6 +272,6 @@ class Coverage:
 
 
 def _some(paths: list[str]) -> str:
-    """The first of them, and how many more there are."""
+    """The first paths, and the number of the others."""
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(sorted(paths)[:3]) + more

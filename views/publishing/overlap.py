@@ -1,4 +1,4 @@
-"""The checks of publishing that no event is counted by both views, and none by neither."""
+"""The checks of publishing that every event is counted by exactly one view."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Copies:
         return PublishRefusedError(f"{self.name}: {reason}")
 
     def outdated(self, reason: str) -> BatchOutdatedError:
-        """The error of a refusal that a batch run built now wouldn't meet."""
+        """The error of a refusal that a batch run built now would avoid."""
         return BatchOutdatedError(f"{self.name}: {reason}")
 
     def nothing_counted_twice(self, batch: Row | None, live: Row) -> None:
@@ -55,7 +55,7 @@ class Copies:
                 )
 
     def nothing_counted_before(self, batch: Row | None, live: Row) -> None:
-        """What the live run's base left out is left out by the batch run too, in the generations of the base.
+        """The batch run leaves out what the live run's base left out, in the base's generations.
 
         The live run doesn't know these events from its base, so it counts them when their later copies come.
         """
@@ -73,10 +73,10 @@ class Copies:
                 )
 
     def nothing_left_out(self, batch: Row | None, live: Row | None) -> None:
-        """What batch left to a live run is counted by this one, or by a later layer of batch."""
+        """Events that batch left to a live run are counted by this one, or by a later layer of batch."""
         if batch is None:
             return
-        # What its own base left out the live run counts: it doesn't know these events.
+        # The live run counts what its own base left out: it doesn't know these events.
         base = self.chains.of(self.connection, live.base_batch_run if live is not None else None)
         left = self._left_out(self.chains.of(self.connection, batch.ordinal) - base)
         for tile, events in left.items():
@@ -89,7 +89,7 @@ class Copies:
                 )
 
     def _left_out(self, runs: Chain) -> dict[int, set[tuple[int, int]]]:
-        """By tile what any of these batch runs left to a live run."""
+        """By tile the events that these batch runs left to a live run."""
         found: dict[int, set[tuple[int, int]]] = {}
         for event in left_out(self.connection, self.chains, runs):
             found.setdefault(event.tile, set()).add(event.identity)
@@ -102,7 +102,7 @@ class Copies:
         return found
 
     def _counted(self, batch: Row, tile: int, up_to: int | None = None) -> set[tuple[int, int]]:
-        """What batch counted in a tile, in generations up to `up_to`."""
+        """The events that batch counted in a tile, in generations up to `up_to`."""
         ids = counted_ids(self.connection, self.chains, batch, tile)
         if up_to is not None:
             ids = ids[ids["generation"] <= up_to]
@@ -118,9 +118,10 @@ class Copies:
         return self._by_tile(query).get(tile, set())
 
     def no_overlapping_files(self, batch: Row | None, live: Row, definition: Row) -> None:
-        """Copies share a tile: new files must lie in tiles that the live run has closed, or has nothing in.
+        """New files lie in tiles that the live run has closed, or has no events in; a copy is always in the tile of its
+        original.
 
-        The live run knows the ids of the batch run that it stands on, not those of files that came later.
+        The live run knows the ids of the batch run that it stands on, not those of files that were read later.
         """
         if batch is None:
             return

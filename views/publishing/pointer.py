@@ -1,7 +1,7 @@
-"""Moving the pointer: what is served under a name, and the rules that it must keep.
+"""Moves the pointer of a name, under the rules that every publication must keep.
 
-A pointer moves in one transaction, and only to a candidate that holds everything that is served now, counts
-nothing twice, and leaves nothing out. Each check below refuses with what it found.
+A pointer moves in one transaction, and only to a candidate that holds every event that is served now, counts none
+twice, and leaves none out. Each check below refuses with the reason.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def candidate(
     accept_missing_files: bool = False,
     accept_dead_letters: bool = False,
 ) -> Candidate:
-    """Look a candidate's rows up, by ids or by the store's numbers, and lock its live run against writers."""
+    """The candidate's rows, by ids or by the store's numbers, with its live run locked against writers."""
     definition = connection.execute(sa.select(definitions).where(definitions.c.version == version)).first()
     if definition is None:
         raise PublishRefusedError(f"{name}: definition version {version!r} isn't registered in this store")
@@ -95,9 +95,9 @@ def check(connection: sa.Connection, chains: Chains, wanted: Candidate) -> None:
 
 
 def move(connection: sa.Connection, wanted: Candidate, expected: int | None, now: int) -> int:
-    """Write the publication and move the pointer to it, if it still stands where the publisher saw it.
+    """Write the publication and move the pointer to it, if it hasn't moved since the publisher read it.
 
-    `expected`: the publication's number, 0 for none yet, None for whatever it is. Returns the new number.
+    `expected`: the publication's number, 0 for none yet, None for any. Returns the new number.
     """
     served = current(connection, wanted.name)
     found = served.ordinal if served is not None else 0

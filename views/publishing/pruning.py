@@ -1,4 +1,4 @@
-"""Removes what no kept publication needs: live rows that batch covers, replaced batch rows, abandoned runs."""
+"""Removes rows that no kept publication needs: live rows that batch covers, replaced batch rows, abandoned runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["Pruned", "delete_batch_run", "delete_live_run", "prune"]
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was removed."""
+    """Numbers of rows and runs that were removed."""
 
     live_rows: int = 0
     batch_rows: int = 0
@@ -53,11 +53,11 @@ class Pruned:
 
 
 def prune(database: Database, chains: Chains, name: str, keep: int, now: int, grace: int = GRACE) -> Pruned:
-    """Keep what the newest publications with `keep` different batch runs need, and remove the rest.
+    """Keep the rows that the newest publications with `keep` different batch runs need, and remove the rest.
 
-    First what may no longer be served is marked, in one transaction; then rows go, in transactions of their
-    own, so that writers don't wait for all of it. Files of batch runs go once nothing has named them for the grace
-    time. `now`: wall clock; both in microseconds.
+    First runs that may no longer be served are marked, in one transaction; then rows go, in further transactions, so
+    that writers don't wait for all of it. Files of batch runs go once they have been unnamed for the grace time. `now`:
+    wall clock; both in microseconds.
     """
     if keep < 1:
         raise ValueError(f"at least the publication that is served is kept, found keep={keep}")
@@ -92,8 +92,8 @@ _BATCH_DIGESTS = (batch_state_digests, batch_id_digests)
 def _kept(connection: sa.Connection, name: str, keep: int) -> dict[int, list[sa.Row[Any]]]:
     """By definition version the publications to keep, newest first.
 
-    Of each name those until another would bring one batch run more than `keep`. Two names can share a
-    version, which doesn't hash the name; then both names' publications count.
+    For each name those until another would exceed `keep` different batch runs. Two names can share a version, which
+    doesn't hash the name; then both names' publications count.
     """
     columns = publications.c
     newest_first = sa.select(publications).order_by(columns.ordinal.desc())
@@ -116,10 +116,9 @@ def _served(connection: sa.Connection, definition: int) -> set[int]:
 
 
 def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
-    """Remove live rows up to the lowest boundary that is kept, of the served runs alone.
+    """Remove live rows up to the lowest kept boundary, of the served runs alone.
 
-    A run that is still catching up keeps them: publishing it needs to know that it went through every
-    generation.
+    A run that is still catching up keeps them: its publication has to verify that it went through every generation.
     """
     removed = 0
     for run in sorted(served):
@@ -137,7 +136,7 @@ def _prune_live(connection: sa.Connection, floor: int, served: set[int]) -> int:
 
 
 def _mark_old_live(connection: sa.Connection, definition: int, served: set[int]) -> list[int]:
-    """Live runs that the served one has replaced: they take nothing in any more."""
+    """Mark live runs that the served one has replaced as dropped; returns them. Later writes are refused."""
     if not served:
         return []
     replaced = (live_runs.c.id < min(served)) & (live_runs.c.status != "DROPPED")
@@ -152,7 +151,7 @@ def _mark_old_live(connection: sa.Connection, definition: int, served: set[int])
 def _mark_old_batch(
     connection: sa.Connection, chains: Chains, definition: int, kept: list[sa.Row[Any]]
 ) -> tuple[list[int], set[int]]:
-    """(batch runs that are dropped, the newest run that everything kept stands on)."""
+    """(batch runs to drop, the newest run that every kept publication stands on)."""
     published = {row.batch_run for row in kept if row.batch_run is not None}
     if not published:
         return [], set()
@@ -184,20 +183,20 @@ def _set_status(connection: sa.Connection, ordinals: list[int], status: str) -> 
 
 
 def delete_live_run(database: Database, run: int) -> int:
-    """Delete the rows of a live run that was marked as dropped; returns how many states were among them."""
+    """Delete the rows of a live run that was marked as dropped; returns the number of states among them."""
     with database.write() as connection:
         return _delete(connection, (*_LIVE_TABLES, *_LIVE_DIGESTS), "run", run)
 
 
 def delete_batch_run(database: Database, run: int, now: int) -> int:
-    """Delete the rows of a dropped batch run, and take its files out of the tables; returns how many states it had."""
+    """Delete the rows of a dropped batch run, and remove its files from the tables; returns its number of states."""
     with database.write() as connection:
         in_files = forget_files(database, connection, run, now)
         return in_files + _delete(connection, (*_BATCH_TABLES, *_BATCH_DIGESTS), "batch_run", run)
 
 
 def _delete(connection: sa.Connection, tables: Iterable[sa.Table], column: str, run: int) -> int:
-    """Delete a run's rows; returns how many states were among them."""
+    """Delete a run's rows; returns the number of states among them."""
     removed = 0
     for table in tables:
         outcome = connection.execute(table.delete().where(table.c[column] == run))
@@ -206,7 +205,7 @@ def _delete(connection: sa.Connection, tables: Iterable[sa.Table], column: str, 
 
 
 def _settle(database: Database, chains: Chains, base: int) -> int:
-    """Remove the rows of every layer below `base` that a newer layer replaces; each layer is done once."""
+    """Remove the rows of every layer below `base` that a newer layer replaces; each layer once."""
     with database.read() as connection:
         chain = chains.of(connection, base)
         runs = connection.execute(sa.select(batch_runs.c.ordinal, batch_runs.c.settled)).all()
@@ -232,7 +231,7 @@ def _settle_layer(connection: sa.Connection, ordinal: int, others: list[int]) ->
         replaced = replaced.where(older.c.batch_run.not_in(lower))
     place = sa.tuple_(*(batch_states.c[name] for name in columns))
     removed = connection.execute(batch_states.delete().where(place.in_(replaced))).rowcount
-    # With nothing below them left, rows that say "nothing here" have done their work; what lies below in files stays.
+    # Without rows below them, rows that mark an absence have no effect any more; files below still need them.
     if connection.execute(sa.select(batch_files.c.part).where(batch_files.c.batch_run < ordinal).limit(1)).first():
         connection.execute(batch_runs.update().where(batch_runs.c.ordinal == ordinal).values(settled=True))
         return removed

@@ -1,4 +1,4 @@
-"""What is served under a name: moving its pointer, looking at where it stood, and removing what nothing needs."""
+"""The publications of a name: moves its pointer, lists them, and prunes rows that none needs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["Publishing"]
 _LOG: Final = logging.getLogger(__name__)
 
 _Choose = Callable[[sa.Connection, "sa.Row[Any] | None"], Candidate]
-"""(within the transaction, the row of the publication that is served) -> what is to be served instead."""
+"""(within the transaction, the row of the served publication) -> the candidate to serve instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """The part of a view store that says what is served.
+    """The publications of a view store.
 
     Every move of the pointer is one transaction, and is on disk when it returns.
     """
@@ -53,10 +53,10 @@ class Publishing:
     ) -> Publication:
         """Serve a batch run and a live run together, in one step.
 
-        `expected`: number of the publication that the publisher saw, 0 for none; None: any. Raises
-        PublishRefusedError if another publisher was faster, or if it would lose, repeat or leave out
-        anything; `accept_missing_files` lets another version leave out files that the served one has read,
-        `accept_dead_letters` messages that it can't read.
+        `expected`: number of the publication that the publisher saw, 0 for none; None: any. Raises PublishRefusedError
+        if another publisher was faster, or if events would be lost, counted twice or left out; `accept_missing_files`
+        lets another version leave out files that the served one has read, `accept_dead_letters` messages that it can't
+        read.
         """
 
         def choose(connection: sa.Connection, served: sa.Row[Any] | None) -> Candidate:
@@ -85,11 +85,11 @@ class Publishing:
         accept_missing_files: bool = False,
         accept_dead_letters: bool = False,
     ) -> Publication:
-        """Serve another version in one step, with what was built of it; the old one stays, to roll back to.
+        """Serve another version's newest runs in one step; the old version stays, to roll back to.
 
-        Raises BehindError while its live run doesn't have all that is served, PublishRefusedError if it is served
-        already, or would give up generations, files (unless `accept_missing_files`), or messages that it can't read
-        (unless `accept_dead_letters`).
+        Raises BehindError while its live run lacks events that are served, PublishRefusedError if it is served already,
+        or would give up generations, files (unless `accept_missing_files`), or messages that it can't read (unless
+        `accept_dead_letters`).
         """
 
         def choose(connection: sa.Connection, served: sa.Row[Any] | None) -> Candidate:
@@ -113,7 +113,7 @@ class Publishing:
     def serve_live(
         self, name: str, version: str, live_run: str, *, expected: int | None = None, note: str = ""
     ) -> Publication:
-        """Serve another live run over the batch run that is served (or over none yet). Raises PublishRefusedError."""
+        """Serve another live run over the served batch run (or over none yet). Raises PublishRefusedError."""
 
         def choose(connection: sa.Connection, served: sa.Row[Any] | None) -> Candidate:
             base = served.batch_run if served is not None else None
@@ -130,12 +130,11 @@ class Publishing:
         note: str = "",
         accept_late: bool = False,
     ) -> Publication:
-        """Serve the batch run of an older publication again, with `live_run` or else the one that is served.
+        """Serve the batch run of an older publication again, with `live_run` or else the served one.
 
-        For another definition version its newest live run, which may have begun since. Raises
-        PublishRefusedError, with what to do instead, where coverage would fall: live doesn't hold every
-        generation in between, or holds it without its late events. With `accept_late` these are pending again,
-        and their answers PARTIAL.
+        For another definition version with its newest live run, which may have begun since. Raises PublishRefusedError,
+        with a remedy, where coverage would fall: live lacks a generation in between, or its late events. With
+        `accept_late` these are pending again, and their answers PARTIAL.
         """
 
         def choose(connection: sa.Connection, served: sa.Row[Any] | None) -> Candidate:
@@ -168,7 +167,7 @@ class Publishing:
         return made
 
     def served(self, name: str) -> Publication | None:
-        """What is served under a name; None for nothing yet."""
+        """The served publication of a name; None before the first."""
         with self.database.read() as connection:
             return next(iter(lookups.publication_values(connection, name, served=True)), None)
 
@@ -178,12 +177,12 @@ class Publishing:
             return lookups.publication_values(connection, name, ordinal=ordinal)
 
     def prune(self, name: str, keep: int = 2, grace: int = GRACE) -> Pruned:
-        """Remove what the newest publications, with `keep` different batch runs, don't need.
+        """Remove rows that the newest publications, with `keep` different batch runs, don't need.
 
-        Files of batch runs go once nothing has named them for `grace` microseconds.
+        Files of batch runs go once they have been unnamed for `grace` microseconds.
         """
         return prune(self.database, self.chains, name, keep, self.clock(), grace)
 
     def drop(self, version: str, grace: int = GRACE) -> Pruned:
-        """Remove all runs of a version that no name serves. Raises PublishRefusedError for one that is served."""
+        """Remove all runs of a version that no name serves. Raises PublishRefusedError for a served one."""
         return drop_version(self.database, version, self.clock(), grace)

@@ -1,1 +1,1 @@
-"""Digests, audits and repairs: what the store knows of whether its own numbers are right."""
+"""Digests, audits and repairs: detects and corrects wrong numbers of the store."""

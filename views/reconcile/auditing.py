@@ -1,4 +1,4 @@
-"""One look at all that is served: which tiles are suspect, and what lawfully differs between live and batch."""
+"""Audits everything that is served in one pass: suspect tiles, and explained differences between live and batch."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["Audit", "Suspect", "audit"]
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """Why a tile must be computed again."""
+    """The reasons why a tile must be computed again."""
 
     rows: bool = False
-    """Its rows aren't those that batch wrote."""
+    """Its rows differ from those that batch wrote."""
     ids: bool = False
-    """Its ids aren't those that batch wrote."""
+    """Its ids differ from those that batch wrote."""
     counts: bool = False
-    """Its rows hold another number of events than batch counted ids."""
+    """The number of events in its rows differs from that of its counted ids."""
     live: bool = False
-    """Live and batch counted different events, and the store can't say why."""
+    """Live and batch counted different events, and the store can't explain why."""
     values: frozenset[str] = frozenset()
-    """Keys whose values differ between live and batch, of the same events."""
+    """Keys whose values differ between live and batch, although both counted the same events."""
 
 
 @dataclass(slots=True)
 class Audit:
-    """What was found, all of one instant of the store."""
+    """The findings of an audit, all of one instant of the store."""
 
     scope: Scope
     deduplicates: bool
@@ -44,11 +44,11 @@ class Audit:
     suspects: dict[int, Suspect] = field(default_factory=dict)
     """By tile."""
     causes: dict[Place, Causes] = field(default_factory=dict)
-    """Differences that the store explains; a place that isn't here, nor of a suspect tile, has none."""
+    """Differences that the store explains; other places have none, unless their tile is suspect."""
 
     @property
     def rows(self) -> int:
-        """States that were looked at."""
+        """States that were checked."""
         return sum(found.rows for found in self.batch.rows_found.values())
 
     def places(self) -> set[Place]:
@@ -60,9 +60,9 @@ class Audit:
 
 
 def audit(store: ViewStore, compiled: Compiled, *, deduplicates: bool, everything: bool = False) -> Audit:
-    """Look at every row and id that is served. Reads the view store alone, in one transaction.
+    """Check every row and id that is served. Reads the view store alone, in one transaction.
 
-    With `everything` all tiles are suspect. Raises StoreError if another version than `compiled` is served.
+    `everything`: all tiles are suspect. Raises StoreError if another version than `compiled` is served.
     """
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
@@ -84,7 +84,7 @@ def audit(store: ViewStore, compiled: Compiled, *, deduplicates: bool, everythin
 
 
 def _explain(connection: sa.Connection, found: Audit, live: LiveTiles) -> set[int]:
-    """The tiles in which live and batch counted different events, and the store can't say why."""
+    """The tiles in which live and batch counted different events, and the store can't explain why."""
     unexplained: set[int] = set()
     known = _known(connection, found.scope, live.run)
     batch: dict[int, dict[int, IdSum]] = {}
@@ -110,7 +110,7 @@ _Known = tuple[int, int, Causes]
 
 
 def _known(connection: sa.Connection, scope: Scope, run: int) -> dict[Place, _Known]:
-    """What an earlier reconcile run found lawful: the digests that it saw, and the causes."""
+    """The differences that an earlier reconcile run explained: the digests that it saw, and the causes."""
     d = drift.c
     query = sa.select(drift).where(d.definition == scope.definition, d.run == run)
     known: dict[Place, _Known] = {}

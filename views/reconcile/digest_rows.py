@@ -1,4 +1,4 @@
-"""Writing digests with the data that they are of, in the same transactions; all of it can be repeated."""
+"""Writes digests with their data, in the same transactions; every write can be repeated."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ __all__ = [
 
 
 _LOOK = 500
-"""Segments that are looked at, at the most."""
+"""Most segments that are examined."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowSum:
-    """How many rows of states, the events in them, and the digest of them all; also a difference of two such."""
+    """Number of rows of states, events in them, and the digest of them all; also a difference of two sums."""
 
     rows: int = 0
     events: int = 0
@@ -42,7 +42,7 @@ class RowSum:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[str, int, bytes]]) -> RowSum:
-        """Of rows (key, events, states)."""
+        """The sum of rows (key, events, states)."""
         if not rows:
             return cls()
         keys, events, states = zip(*rows, strict=True)
@@ -50,21 +50,21 @@ class RowSum:
         return cls(len(rows), sum(events), sum_of(row_hashes(*columns)))
 
     def add(self, other: RowSum) -> RowSum:
-        """Both together."""
+        """The sum of both."""
         return RowSum(self.rows + other.rows, self.events + other.events, (self.digest + other.digest) % MODULUS)
 
     def less(self, other: RowSum) -> RowSum:
-        """What this has more than the other."""
+        """The difference to another sum."""
         return RowSum(self.rows - other.rows, self.events - other.events, (self.digest - other.digest) % MODULUS)
 
     @classmethod
     def stored(cls, rows: int, events: int, digest: bytes) -> RowSum:
-        """Of the columns of batch_state_digests."""
+        """The sum in columns of batch_state_digests."""
         return cls(rows, events, from_bytes(digest))
 
     @property
     def columns(self) -> tuple[int, int, bytes]:
-        """For batch_state_digests."""
+        """The columns for batch_state_digests."""
         return self.rows, self.events, as_bytes(self.digest)
 
 
@@ -75,7 +75,7 @@ def _replace(database: Database, connection: sa.Connection, table: sa.Table, row
 def write_cleared_digest(
     database: Database, connection: sa.Connection, run: sa.Row[Any], chain: frozenset[int], tiles: Sequence[int]
 ) -> None:
-    """Take back what the ancestors' rows of these tiles add up to, under a shard of its own (-1)."""
+    """Subtract the ancestors' rows of these tiles, under a shard of its own (-1)."""
     s, sums = batch_state_digests.c, dict[int, RowSum]()
     for tile in tiles:
         query = sa.select(s.batch_run, s.rows, s.events, s.digest)
@@ -89,7 +89,7 @@ def write_cleared_digest(
 def write_live_digests(
     database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> None:
-    """The digests behind the tallies of one locked run, and the ids that came too late."""
+    """Write the digests behind the tallies of one locked run, and the ids of late events."""
     rows, late = list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for update in updates:
         if getattr(update, "replaces", False):
@@ -127,7 +127,7 @@ def _late(update: LiveUpdateLike, pruned_to: int) -> Iterable[tuple[int, int, in
 def write_segment_tiles(
     database: Database, connection: sa.Connection, definition: int, segments: Sequence[SegmentLike]
 ) -> None:
-    """Which tiles segments (or pieces of files) hold; one that is known stays as it is."""
+    """Write the tiles that segments (or pieces of files) hold; known ones stay unchanged."""
     known = [s for s in segments if getattr(s, "tiles", None) is not None]
     rows = [(definition, s.position, s.number, pack_tiles(s.tiles)) for s in known]  # type: ignore[attr-defined]
     database.write_rows(connection, database.insert_new(segment_tiles), rows)
@@ -136,8 +136,8 @@ def write_segment_tiles(
 def newest_segments(
     connection: sa.Connection, version: str, windows: Sequence[tuple[int, int]], tile: int, most: int = 16
 ) -> list[tuple[str, int]]:
-    """(position, number) of the newest segments that hold events of tiles of these windows, oldest first; of each
-    newest run's last few hundred alone.
+    """(position, number) of the newest segments with events in tiles of these windows, oldest first; only the last few
+    hundred of each newest run are examined.
     """
     s, d = segment_tiles.c, definitions.c
     ordinal = sa.select(d.id).where(d.version == version).scalar_subquery()
@@ -158,5 +158,5 @@ def pack_tiles(tiles: Sequence[int]) -> bytes:
 
 
 def unpack_tiles(packed: bytes) -> list[int]:
-    """The tiles of `pack_tiles`."""
+    """The inverse of `pack_tiles`."""
     return [int(tile) for tile in np.frombuffer(packed, "<i8")]

@@ -1,9 +1,9 @@
 """Digests that don't depend on order: sums modulo 2^128 of a 128-bit hash of each member.
 
-Two sets of events, or of rows of states, are equal when their counts and digests are; what is in one and not in the
-other is the difference of their digests. (M. Bellare and D. Micciancio, "A new paradigm for collision-free hashing:
-incrementality at reduced cost", EUROCRYPT 1997, is the construction; against accidents 128 bits are plenty, against
-somebody who crafts collisions they aren't meant to stand.)
+Two sets of events, or of rows of states, are equal when their counts and digests are; the difference of two digests is
+the digest of the members that one set has more. (The construction is M. Bellare and D. Micciancio, "A new paradigm for
+collision-free hashing: incrementality at reduced cost", EUROCRYPT 1997. 128 bits are plenty against accidents; crafted
+collisions are out of scope.)
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MODULUS: Final = 1 << 128
 """Digests are whole numbers from 0 to this, exclusive."""
 
 Words = npt.NDArray[np.uint64]
-"""One 64-bit word a member."""
+"""One 64-bit word per member."""
 
 Hashes128 = npt.NDArray[np.uint64]
 """Hashes of n members, as an array of n rows of two words: the low one, the high one."""
@@ -52,7 +52,7 @@ _M2: Final = np.uint64(0xC4CEB9FE1A85EC53)
 _HALF: Final = np.uint64(32)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _AT_ONCE: Final = 1 << 14
-"""Ids whose hashes fit into the processor's cache."""
+"""Ids that are hashed at a time: their hashes fit into the processor's cache."""
 
 
 def id_hashes(events: pa.RecordBatch) -> Hashes128:
@@ -63,7 +63,7 @@ def id_hashes(events: pa.RecordBatch) -> Hashes128:
 def ids_hashed(hashes: npt.NDArray[np.uint64], contents: npt.NDArray[np.uint64]) -> Hashes128:
     """The hash of each identity, given as two columns of 64-bit hashes."""
     with np.errstate(over="ignore"):
-        # Both words take in both columns: sums of plain hashes would be equal whenever contents changed places.
+        # Both words depend on both columns: sums of plain hashes would be equal whenever contents changed places.
         low = _mixed(hashes + _mixed(contents + _A))
         high = _mixed(contents + _mixed(hashes + _B))
     return np.stack([low, high], axis=-1)
@@ -80,15 +80,15 @@ def _mixed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def sum_of(hashes: Hashes128) -> int:
-    """The digest of the members with these hashes; of none it is 0. At most 2^32 at once."""
-    # Halves of 32 bits can't overflow the sums of 64.
+    """The digest of the members with these hashes; 0 without members. At most 2^32 at once."""
+    # Sums of 32-bit halves can't overflow 64 bits.
     low = int((hashes[:, 0] & _LOW).sum(dtype=np.uint64)) + (int((hashes[:, 0] >> _HALF).sum(dtype=np.uint64)) << 32)
     high = int((hashes[:, 1] & _LOW).sum(dtype=np.uint64)) + (int((hashes[:, 1] >> _HALF).sum(dtype=np.uint64)) << 32)
     return (low + (high << 64)) % MODULUS
 
 
 def digests_of_groups(hashes: Hashes128, groups: npt.NDArray[np.int64], size: int) -> list[int]:
-    """The digest of the members of each of `size` groups; member i is of `groups[i]`."""
+    """The digest of the members of each of `size` groups; member i belongs to `groups[i]`."""
     if not len(groups):
         return [0] * size
     if (groups[1:] < groups[:-1]).any():
@@ -109,7 +109,7 @@ def digest_of_ids(ids: npt.NDArray[Any]) -> int:
 
 
 def digest_of_pairs(hashes: npt.NDArray[np.uint64], contents: npt.NDArray[np.uint64]) -> int:
-    """The digest of ids, given as two columns of 64-bit hashes; needs no memory for a hash of each."""
+    """The digest of ids, given as two columns of 64-bit hashes; holds only few hashes in memory at a time."""
     total = 0
     for at in range(0, len(hashes), _AT_ONCE):
         total += sum_of(ids_hashed(hashes[at : at + _AT_ONCE], contents[at : at + _AT_ONCE]))
@@ -128,12 +128,12 @@ def row_hashes(keys: pa.Array, events: pa.Array, states: pa.Array) -> Hashes128:
 
 
 def row_words(keys: pa.Array, events: pa.Array, states: pa.Array) -> Words:
-    """64 bits of each row's contents, of which its hash and its checksum are made."""
+    """64 bits of each row's contents, the base of its hash and its checksum."""
     return hash_rows([states, keys, events])
 
 
 def hashes_of_words(words: Words) -> Hashes128:
-    """`row_hashes` from `row_words`: as wide as hashes of ids are, so that sums of either wrap around alike."""
+    """`row_hashes` from `row_words`: as wide as hashes of ids, so that sums of either wrap around alike."""
     with np.errstate(over="ignore"):
         return np.stack([_mixed(words + _A), _mixed(words ^ _B)], axis=-1)
 
@@ -145,10 +145,10 @@ def checks_of_words(words: Words, tiles: npt.NDArray[np.int64]) -> npt.NDArray[n
 
 
 def as_bytes(digest: int) -> bytes:
-    """16 bytes for a column; of any whole number, modulo 2^128."""
+    """A digest as 16 bytes for a column; takes any whole number, modulo 2^128."""
     return (digest % MODULUS).to_bytes(16, "little")
 
 
 def from_bytes(stored: bytes) -> int:
-    """The digest of `as_bytes`."""
+    """The inverse of `as_bytes`."""
     return int.from_bytes(stored, "little")

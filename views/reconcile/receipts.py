@@ -1,4 +1,4 @@
-"""Records of reconciling: runs that found something, receipts of repairs, and drift between live and batch."""
+"""Records of reconciling: runs with findings, receipts of repairs, and drift between live and batch."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ State = tuple[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class RepairedKey:
-    """One line of a receipt: the row of a key and tile before and after; None where there was none."""
+    """One line of a receipt: the row of a key and tile before and after; None for no row."""
 
     tile: int
     key: str
     cause: str
-    """'wrong', 'missing' or 'extra': what the row before was."""
+    """The fault of the row before: 'wrong', 'missing' or 'extra'."""
     before: State | None
     after: State | None
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """A reconcile run that found something that the one before it had not."""
+    """A reconcile run with new findings."""
 
     ordinal: int
     name: str
@@ -53,19 +53,19 @@ class Reconciliation:
     """Wall clock, microseconds UTC."""
     boundary: int
     batch_run: str | None
-    """That was looked at."""
+    """The batch run that was audited."""
     live_run: str | None
     repair: str | None
-    """The batch run that replaces it: then this is a receipt."""
+    """The batch run that replaces it, where this is a receipt; else None."""
     publication: int | None
-    """That serves the repair."""
+    """The publication of the repair."""
     summary: Mapping[str, Any]
-    """Numbers of what was looked at, read and found, by name."""
+    """Counts of the audit, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What live and batch say of one generation in one tile, and why they differ."""
+    """The counts of live and batch for one generation in one tile, and the causes of their difference."""
 
     tile: int
     generation: int
@@ -76,12 +76,12 @@ class Drift:
     batch_digest: int
     causes: Causes
     begun_at: int | None
-    """When the generation began, wall clock, microseconds UTC; None where the journal doesn't say."""
+    """Start of the generation, wall clock, microseconds UTC; None where the journal lacks it."""
     agreed_at: int | None
-    """When a batch view that covers it was published; None while they differ by what they mustn't."""
+    """Publication time of a batch view that covers it; None while an unexplained difference remains."""
 
     def columns(self) -> dict[str, Any]:
-        """For the table, but for the run that it belongs to and the reconciliation that wrote it."""
+        """The columns of the table, without its run and reconciliation."""
         causes = {name: getattr(self.causes, name) for name in ("late", "arrived", "left", "missing", "extra", "logic")}
         return {
             "generation": self.generation,
@@ -119,27 +119,27 @@ class DriftPoint:
 
     @property
     def relative(self) -> float | None:
-        """The same as a share of batch's; None where batch has none, and live has."""
+        """The same as a share of batch's; None where batch has no events and live has some."""
         if not self.batch:
             return 0.0 if not self.live else None
         return self.absolute / self.batch
 
     @property
     def agreed_after(self) -> int | None:
-        """Microseconds from the generation's beginning until a batch view was published that agrees."""
+        """Microseconds from the generation's start to the publication of a batch view that agrees."""
         if self.begun_at is None or self.agreed_at is None:
             return None
         return max(self.agreed_at - self.begun_at, 0)
 
 
 def reconciliation_values(store: ViewStore, name: str, ordinal: int | None = None) -> list[Reconciliation]:
-    """Reconcile runs of a name that found something, newest first; or the one of that number."""
+    """Reconcile runs of a name with findings, newest first; or the one of that number."""
     with store.database.read() as connection:
         return _values(connection, name, ordinal)
 
 
 def last_reconciliation(connection: sa.Connection, name: str) -> dict[str, Any] | None:
-    """The newest as plain data, for `status`."""
+    """The newest reconcile run as plain data, for `status`."""
     found = _values(connection, name, None, limit=1)
     if not found:
         return None
@@ -204,8 +204,7 @@ def receipt_keys(store: ViewStore, reconciliation: int) -> list[RepairedKey]:
 
 def drift_points(store: ViewStore, name: str, live_run: str | None = None) -> list[DriftPoint]:
     """The drift of every live run (or one) of a name, by run, tile and generation. Raises StoreError for an unknown
-    run.
-    """
+    run."""
     d, r = drift.c, reconciliations.c
     query = (
         sa.select(drift, r.at, definitions.c.version, live_runs.c.run.label("run_name"))
@@ -242,5 +241,5 @@ def _point(row: sa.Row[Any]) -> DriftPoint:
 
 
 def drift_rows(connection: sa.Connection, definition: int, run: int) -> Sequence[sa.Row[Any]]:
-    """What is written of one live run's drift."""
+    """The stored drift of one live run."""
     return connection.execute(sa.select(drift).where(drift.c.definition == definition, drift.c.run == run)).all()

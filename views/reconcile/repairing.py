@@ -1,4 +1,4 @@
-"""Writing what a reconcile run found: the repaired rows, their publication, the receipt and the drift, in one step."""
+"""Writes the findings of a reconcile run: repaired rows, their publication, the receipt and the drift, in one step."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ __all__ = ["Findings", "TileRepair", "write_findings"]
 
 @dataclass(frozen=True, slots=True)
 class TileRepair:
-    """What is to be written of one tile."""
+    """The repair of one tile."""
 
     tile: int
     keys: tuple[RepairedKey, ...]
     written: RowSum
-    """What the tile's rows were to add up to before."""
+    """The sum that the tile's rows should have had before."""
     after: RowSum
-    """What they add up to once the keys are repaired."""
+    """The sum of the tile's rows once the keys are repaired."""
     ids: Ids | None = None
-    """All ids of the tile, where those that are stored are wrong."""
+    """All ids of the tile, where the stored ones are wrong."""
     counts: Mapping[int, int] = field(default_factory=dict)
-    """By generation how many more events count than batch had written down."""
+    """By generation the number of counted events beyond those that batch had written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that a reconcile run has to write down."""
+    """The findings of a reconcile run."""
 
     scope: Scope
-    """What it looked at; nothing is written if something else is served by now."""
+    """The audited scope; nothing is written if another publication is served by now."""
     repairs: Sequence[TileRepair]
     drift: Sequence[Drift]
     summary: Mapping[str, Any]
     damaged: Sequence[tuple[DamagedRow, bool]] = ()
-    """Rows whose checksums differ, and whether that is all that is wrong with them."""
+    """Rows whose checksums differ, and whether nothing else is wrong with them."""
     damaged_files: Sequence[LayerFile] = ()
-    """Files that aren't as they were written; what they held that is served is repaired."""
+    """Files that aren't as they were written; their served rows are repaired."""
 
 
 def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) -> Reconciliation | None:
-    """Write findings down and serve the repair, all in one transaction; None if nothing of it is new.
+    """Write findings and publish the repair, all in one transaction; None without new findings.
 
     `repair`: id of the batch run that holds the repaired rows, if there are any. `now`: wall clock, microseconds UTC.
     Raises PublishRefusedError if another publisher was faster, or if the repair may not be served.
@@ -96,8 +96,8 @@ def write_findings(store: ViewStore, findings: Findings, repair: str, now: int) 
 
 
 def _repair(connection: sa.Connection, findings: Findings) -> bool:
-    """Seal damaged rows anew whose contents are right, and remove the others that the repair replaces, or that nobody
-    can find; returns whether any was removed.
+    """Reseal damaged rows with right contents, and remove the others, which the repair replaces or no reader can find;
+    returns whether any was removed.
     """
     repaired = {repair.tile for repair in findings.repairs}
     removed = False
@@ -117,14 +117,14 @@ def _repair(connection: sa.Connection, findings: Findings) -> bool:
 
 
 def _leave_as_layers(connection: sa.Connection, scope: Scope) -> None:
-    """Rows of them were removed: they can't be served any more by themselves."""
+    """Mark the runs as layers: rows of them were removed, so they can't be served by themselves any more."""
     b = batch_runs.c
     older = b.ordinal.in_(sorted(scope.chain)) & (b.status == "COMPLETE")
     connection.execute(batch_runs.update().where(older).values(status="LAYER"))
 
 
 def _fresh(connection: sa.Connection, findings: Findings) -> list[dict[str, Any]]:
-    """The drift that isn't written down as it is."""
+    """The drift that differs from the stored drift."""
     scope = findings.scope
     if scope.live_id is None:
         return []
@@ -132,7 +132,7 @@ def _fresh(connection: sa.Connection, findings: Findings) -> list[dict[str, Any]
     fresh = []
     for each in findings.drift:
         columns, old = each.columns(), known.get((each.tile, each.generation))
-        # When both came to agree is of the first time.
+        # The time of agreement is that of the first one.
         if old is not None and old.agreed_at is not None and columns["agreed_at"] is not None:
             columns["agreed_at"] = old.agreed_at
         if old is None or any(getattr(old, name) != value for name, value in columns.items()):
@@ -141,9 +141,9 @@ def _fresh(connection: sa.Connection, findings: Findings) -> list[dict[str, Any]
 
 
 def _publish(store: ViewStore, connection: sa.Connection, findings: Findings, repair: str, now: int) -> int:
-    """Write the repair as a layer over the batch run that is served, and move the pointer to it."""
+    """Write the repair as a layer over the served batch run, and move the pointer to it."""
     scope, database = findings.scope, store.database
-    chains = Chains()  # of its own: what is rolled back must not be remembered
+    chains = Chains()  # its own: a rollback must leave nothing in the store's cache
     batch.start_batch_run(
         database,
         connection,

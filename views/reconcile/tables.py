@@ -1,4 +1,4 @@
-"""Tables of digests, of what segments hold, and of what reconciling found and repaired."""
+"""The tables of digests, of segments' tiles, and of reconcile runs' findings and repairs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ batch_id_digests = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""What a batch run counted, written with its ids: how many events, and the digest of their ids."""
+"""A batch run's counts, written with its ids: the number of events, and the digest of their ids."""
 
 batch_state_digests = sa.Table(
     "batch_state_digests",
@@ -44,10 +44,9 @@ batch_state_digests = sa.Table(
     sa.Index("batch_state_digests_by_run", "batch_run", "tile"),
     **WITHOUT_ROWID,
 )
-"""What a batch run changed in a tile's rows: those that it wrote less those of its ancestors that they replace.
+"""A batch run's changes to a tile's rows: those that it wrote less those of its ancestors that they replace.
 
-So the sum over a run and its ancestors is what a read of the tile must give, whatever pruning has removed.
-"""
+So the sum over a run and its ancestors is what a read of the tile must give, whatever pruning has removed."""
 
 live_id_digests = sa.Table(
     "live_id_digests",
@@ -59,7 +58,7 @@ live_id_digests = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""The digest of the ids behind a row of live_tallies; of another `seen` than that row's it says nothing."""
+"""The digest of the ids behind a row of live_tallies; void if its `seen` differs from that row's."""
 
 late_ids = sa.Table(
     "late_ids",
@@ -68,7 +67,7 @@ late_ids = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Ids of events that came too late for live; definitions without de-duplication keep none."""
+"""Ids of events that came too late for live; none for definitions without de-duplication."""
 
 segment_tiles = sa.Table(
     "segment_tiles",
@@ -80,7 +79,7 @@ segment_tiles = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Which tiles a segment, or a batch of a file's piece, holds events of; the same whichever run routes it."""
+"""The tiles with events of a segment, or of a batch of a file's piece; the same for every run that routes it."""
 
 reconciliations = sa.Table(
     "reconciliations",
@@ -98,7 +97,7 @@ reconciliations = sa.Table(
     crc(),
     sqlite_autoincrement=True,
 )
-"""One row a reconcile run that found something new; with `repair`, the batch run that it wrote, it is a receipt."""
+"""One row for each reconcile run with new findings; with `repair`, the batch run that it wrote, it is a receipt."""
 
 receipts = sa.Table(
     "receipts",
@@ -111,7 +110,7 @@ receipts = sa.Table(
     *(sa.Column(f"{when}_states", sa.LargeBinary()) for when in ("before", "after")),
     crc(),
 )
-"""One row a repaired key: what was answered before and after; nulls say that there was no row."""
+"""One row for each repaired key: the answer's row before and after; nulls for no row."""
 
 drift = sa.Table(
     "drift",
@@ -126,4 +125,4 @@ drift = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""What a live run said of a generation's events in a tile, what batch says, and why they differ."""
+"""The counts of a live run for a generation's events in a tile, those of batch, and the causes of the difference."""

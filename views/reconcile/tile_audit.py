@@ -1,6 +1,7 @@
-"""What batch wrote against what it has, and against what live said: from the store alone, tile by tile.
+"""Compares batch's records with its rows, and with live's counts: from the store alone, tile by tile.
 
-This is the cheap level of reconciling. It reads no journal: only tiles that it can't explain are computed again.
+This is the cheap level of reconciling. It reads no journal: only tiles whose differences it can't explain are computed
+again.
 """
 
 from __future__ import annotations
@@ -41,19 +42,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class IdSum:
-    """How many events, and the digest of their ids (None: not known)."""
+    """Number of events, and the digest of their ids (None: unknown)."""
 
     counted: int = 0
     digest: int | None = 0
 
     def add(self, other: IdSum) -> IdSum:
-        """Both together."""
+        """The sum of both."""
         if self.digest is None or other.digest is None:
             return IdSum(self.counted + other.counted, None)
         return IdSum(self.counted + other.counted, (self.digest + other.digest) % MODULUS)
 
     def less(self, other: IdSum) -> IdSum:
-        """What this has more than the other."""
+        """The difference to another sum."""
         if self.digest is None or other.digest is None:
             return IdSum(self.counted - other.counted, None)
         return IdSum(self.counted - other.counted, (self.digest - other.digest) % MODULUS)
@@ -64,7 +65,7 @@ Place = tuple[int, int]
 
 
 _AS_IT_IS: Final = batch_ids.alias(AS_IT_IS)
-"""Reconciling reads ids whatever their checksums say: it holds them against digests."""
+"""Ids are read in spite of wrong checksums: reconciling compares them with digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +74,15 @@ class DamagedRow:
 
     table: str
     key: Mapping[str, Any]
-    """Its primary key, by column, as it reads."""
+    """Its primary key by column, as far as it can be read."""
     tile: Any
     used: bool
-    """Whether an answer would be made of it."""
+    """Whether an answer would use it."""
 
 
 @dataclass(slots=True)
 class BatchTiles:
-    """A batch run and its ancestors, as they were written and as they are."""
+    """The records of a batch run and its ancestors, as written and as found."""
 
     rows_written: dict[int, RowSum] = field(default_factory=dict)
     """By tile."""
@@ -91,33 +92,33 @@ class BatchTiles:
     damaged: list[DamagedRow] = field(default_factory=list)
     """Rows whose checksums differ."""
     damaged_files: list[LayerFile] = field(default_factory=list)
-    """Files that aren't as they were written; nothing of them was looked at."""
+    """Files that aren't as they were written; none of their contents was checked."""
 
     @property
     def tiles(self) -> set[int]:
-        """Every tile that has, or had, anything."""
+        """Every tile with rows or ids, now or as written."""
         return {*self.rows_written, *self.rows_found, *(tile for tile, _ in self.ids_written)}
 
     def changed_rows(self) -> set[int]:
-        """Tiles whose rows aren't those that were written: some were changed, added or lost since."""
+        """Tiles whose rows were changed, added or lost since they were written."""
         both = {*self.rows_written, *self.rows_found}
         return {t for t in both if self.rows_written.get(t, RowSum()) != self.rows_found.get(t, RowSum())}
 
     def sound(self, row: DamagedRow) -> bool:
-        """Whether by its tile's digest nothing of a row is damaged but its checksum."""
+        """Whether the tile's digest proves that only a row's checksum is damaged."""
         if row.table == batch_ids.name:
             return row.tile not in self.changed_ids(True)
         return row.used and row.tile not in self.changed_rows()
 
     def changed_ids(self, deduplicates: bool) -> set[int]:
-        """Tiles whose ids aren't those that were written."""
+        """Tiles whose ids differ from those that were written."""
         if not deduplicates:
             return set()
         both = {*self.ids_written, *self.ids_found}
         return {p[0] for p in both if self.ids_written.get(p, IdSum()) != self.ids_found.get(p, IdSum())}
 
     def miscounted(self) -> set[int]:
-        """Tiles whose rows were written with another number of events than ids were counted."""
+        """Tiles whose rows were written with another number of events than were counted by ids."""
         counted: dict[int, int] = {}
         for (tile, _), ids in self.ids_written.items():
             counted[tile] = counted.get(tile, 0) + ids.counted
@@ -127,18 +128,18 @@ class BatchTiles:
 
 @dataclass(frozen=True, slots=True)
 class LiveTiles:
-    """What a live run said of the generations after `floor` and up to the boundary."""
+    """A live run's counts for the generations after `floor` and up to the boundary."""
 
     run: int
     floor: int
-    """It holds no generation up to this one: they were in batch before it, or were pruned."""
+    """The run holds no generation up to this one: batch had them before it, or they were pruned."""
     base_batch_run: int | None
     base_boundary: int
     said: Mapping[Place, IdSum]
 
 
 def read_batch_tiles(connection: sa.Connection, chains: Chains, scope: Scope, deduplicates: bool) -> BatchTiles:
-    """All tiles of the batch run that is served; reads every row and every id of it once."""
+    """All tiles of the served batch run; reads every row and every id of it once."""
     tiles = BatchTiles()
     if scope.batch_ordinal is None:
         return tiles
@@ -166,7 +167,7 @@ def read_batch_tiles(connection: sa.Connection, chains: Chains, scope: Scope, de
 
 
 def written_ids(connection: sa.Connection, scope: Scope) -> dict[Place, IdSum]:
-    """What a batch run and its ancestors counted, as they wrote it down."""
+    """The counts of a batch run and its ancestors, as they were written."""
     begun, sums = _begun(connection, scope.definition, scope.chain), dict[Place, IdSum]()
     i = batch_id_digests.c
     query = sa.select(i.tile, i.batch_run, i.generation, i.counted, i.digest).where(i.definition == scope.definition)
@@ -185,13 +186,13 @@ def _find_ids(connection: sa.Connection, scope: Scope, tiles: BatchTiles) -> Non
             key = dict(zip((column.name for column in batch_ids.primary_key), row, strict=False))
             tiles.damaged.append(DamagedRow(batch_ids.name, key, tile, True))
         if ordinal in scope.chain and ordinal >= begun.get(tile, 0) and isinstance(packed, bytes):
-            whole = len(packed) - len(packed) % 16  # what is cut short differs by its count
+            whole = len(packed) - len(packed) % 16  # a truncated rest shows in the count
             ids = unpack_ids(packed[:whole], generation)
             _add(tiles.ids_found, (tile, generation), IdSum(len(ids), digest_of_ids(ids)))
 
 
 def _begun(connection: sa.Connection, definition: int, chain: Chain) -> dict[int, int]:
-    """By tile the batch run that began its ids anew."""
+    """By tile the batch run that cleared its ids."""
     c = batch_cleared.c
     newest: dict[int, int] = {}
     for tile, ordinal in connection.execute(sa.select(c.tile, c.batch_run).where(c.definition == definition)):
@@ -205,7 +206,7 @@ def _add(sums: dict[Place, IdSum], place: Place, more: IdSum) -> None:
 
 
 def read_live_tiles(connection: sa.Connection, scope: Scope, live_id: int | None) -> LiveTiles | None:
-    """What a live run said of sealed generations that it still holds; None without a live run."""
+    """A live run's counts for sealed generations that it still holds; None without a live run."""
     if live_id is None:
         return None
     run = connection.execute(sa.select(live_runs).where(live_runs.c.id == live_id)).one()
@@ -219,7 +220,7 @@ def read_live_tiles(connection: sa.Connection, scope: Scope, live_id: int | None
     )
     said: dict[Place, IdSum] = {}
     for tile, generation, counted, digest in connection.execute(query):
-        # Of a tally that only duplicates made there is nothing to add up.
+        # A tally of duplicates alone has an empty sum.
         known = from_bytes(digest) if digest is not None else None if counted else 0
         _add(said, (tile, generation), IdSum(counted, known))
     return LiveTiles(live_id, floor, run.base_batch_run, run.base_boundary, said)
@@ -242,7 +243,7 @@ def _sorted(ids: Any) -> Ids:
 
 
 def sums_by_tile(places: Iterable[tuple[Place, IdSum]]) -> dict[int, IdSum]:
-    """Over the generations of each tile."""
+    """The sum over the generations of each tile."""
     sums: dict[int, IdSum] = {}
     for (tile, _), ids in places:
         sums[tile] = sums.get(tile, IdSum()).add(ids)

@@ -1,4 +1,4 @@
-"""Why live and batch differ in a tile, as far as the store knows: late events, and copies in several generations."""
+"""Explains differences between live and batch in a tile from the store: late events, copies in several generations."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ _CHUNK: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Causes:
-    """Why live and batch differ in one generation of a tile; numbers of events."""
+    """The causes of a difference between live and batch in one generation of a tile; numbers of events."""
 
     late: int = 0
-    """Came too late for live: batch alone counts them."""
+    """Events that came too late for live: batch alone counts them."""
     arrived: int = 0
-    """Live counts them in another generation, where another copy lies; batch in this one."""
+    """Events that live counts in another generation, where another copy lies; batch in this one."""
     left: int = 0
-    """Live counts them in this generation, batch in another."""
+    """Events that live counts in this generation, batch in another."""
     missing: int = 0
-    """The journal has them, live should, and doesn't."""
+    """Events of the journal that live should have counted and hasn't."""
     extra: int = 0
-    """Live has them, and the journal doesn't."""
+    """Events that live has and the journal hasn't."""
     logic: int = 0
-    """Keys with other values although the same events were counted."""
+    """Keys whose values differ although the same events were counted."""
 
     @property
     def explained(self) -> bool:
@@ -54,7 +54,7 @@ class Causes:
 
     @property
     def cross_duplicates(self) -> int:
-        """Copies in several generations, either way."""
+        """Copies in several generations, in either direction."""
         return self.arrived + self.left
 
 
@@ -65,8 +65,8 @@ def explain(
     tile: int,
     batch: Mapping[int, IdSum],
 ) -> dict[int, Causes] | None:
-    """By generation why a tile differs, or None where the store alone can't say: then the tile must be computed
-    again. `batch`: what batch counted in it, by generation.
+    """By generation the causes of a tile's differences, or None where the store alone can't explain them: then the tile
+    must be computed again. `batch`: batch's counts in it, by generation.
     """
     named = cross_duplicates_of(connection, live.run, tile)
     late = _late(connection, live.run, tile)
@@ -97,7 +97,9 @@ def explain(
 
 
 def cross_duplicates_of(connection: sa.Connection, run: int, tile: int) -> dict[Identity, int]:
-    """Events that live counted in a later generation than another copy's: the generation that it counted them in."""
+    """Events that live counted in a later generation than that of another copy: the generation in which it counted
+    them.
+    """
     s = straddlers.c
     query = sa.select(s.hash, s.content, s.counted_generation).where(s.run == run, s.tile == tile)
     return {_identity(event, content): counted for event, content, counted in connection.execute(query)}
@@ -114,7 +116,7 @@ def _identity(event: int, content: int) -> Identity:
 
 
 def _generations(ids: Ids, wanted: Collection[Identity]) -> dict[Identity, int]:
-    """Of the wanted ids those that batch counted, with the generation."""
+    """The generation of each wanted id that batch counted."""
     if not wanted:
         return {}
     likely = ids[np.isin(ids["hash"], np.array([event for event, _ in wanted], np.uint64))]
@@ -133,10 +135,10 @@ def differing_values(
     live: LiveTiles,
     written: Mapping[tuple[int, int], IdSum],
 ) -> dict[int, set[str]]:
-    """Keys by tile whose state in batch isn't what live's states come to, although both counted the same events.
+    """Keys by tile whose state in batch differs from that of live, although both counted the same events.
 
-    Only tiles can be compared in which batch counted, beyond what it had before live began, what live counted.
-    `written`: what batch counted, by tile and generation. Reads the live rows that batch covers.
+    Only those tiles can be compared in which batch counted, beyond its events from before live's start, the same events
+    as live. `written`: batch's counts, by tile and generation. Reads the live rows that batch covers.
     """
     base = _base(connection, chains, scope, live.floor)
     before = sums_by_tile(written_ids(connection, base).items()) if base is not None else {}
@@ -164,7 +166,7 @@ def differing_values(
 
 
 def _base(connection: sa.Connection, chains: Chains, scope: Scope, floor: int) -> Scope | None:
-    """The newest ancestor that covers no generation after `floor`, if its rows are all still there."""
+    """The newest ancestor that covers no generation after `floor`, if all its rows are still there."""
     b = batch_runs.c
     rows = [r for r in connection.execute(sa.select(b.ordinal, b.boundary, b.settled)) if r.ordinal in scope.chain]
     older = max((r.ordinal for r in rows if r.boundary <= floor), default=None)
@@ -185,7 +187,7 @@ def _merged(
     """(events, states) of each tile and key over its rows."""
     done = {place: (rows[0].events, rows[0].states) for place, rows in parts.items() if len(rows) == 1}
     several = [row for rows in parts.values() if len(rows) > 1 for row in rows]
-    # Whole groups lie next to each other, but a chunk may cut one: cut only where the place changes.
+    # Whole groups are adjacent, but a chunk may cut one: cut only where the place changes.
     for chunk in _chunks(several):
         block = merge_blocks(measures, [_block(measures, chunk)])
         tiles, keys = block.column(0).to_pylist(), block.column(1).to_pylist()

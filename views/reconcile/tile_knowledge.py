@@ -1,4 +1,4 @@
-"""What the store knows of a tile that decides which of its events count, and where: for computing it again."""
+"""Reads the state that decides which events of a tile count, and where, so that a tile can be computed again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["LiveKnowledge", "TileKnowledge", "ViewRef", "tile_knowledge"]
 
 @dataclass(frozen=True, slots=True)
 class ViewRef:
-    """Which batch run and live run are looked at."""
+    """The batch run and the live run that are audited."""
 
     store: str
     """URL of the view store."""
@@ -35,32 +35,32 @@ class ViewRef:
 
 @dataclass(frozen=True, slots=True)
 class LiveKnowledge:
-    """What decides which events of a tile a live run counts, and in which generation."""
+    """The state that decides which events of a tile a live run counts, and in which generation."""
 
     floor: int
     """Only generations after it are compared."""
     base_boundary: int
     """It replayed the generations after this one."""
     base_ids: pa.RecordBatch
-    """HASH, CONTENT, GENERATION: what the batch run that it stands on had counted."""
+    """HASH, CONTENT, GENERATION of the events that the run's base had counted."""
     cross_duplicates: dict[Identity, int]
-    """Events that it counted in a later generation than that of their first copy: in which."""
+    """By event the generation in which it was counted, later than that of its first copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class TileKnowledge:
-    """What decides which events of a tile batch counts, and in which generation."""
+    """The state that decides which events of a tile batch counts, and in which generation."""
 
     boundary: int
     layers: dict[int, int]
-    """By generation the batch run that read it first; runs count in their order."""
+    """By generation the batch run that read it first; runs count in the order of these."""
     left_out: dict[int, frozenset[Identity]]
-    """By batch run what it left to live."""
+    """By batch run the events that it left to live."""
     live: LiveKnowledge | None
 
 
 def tile_knowledge(store: ViewStore, view: ViewRef, tile: int) -> TileKnowledge:
-    """All of it, of one instant. Raises StoreError for an unknown run."""
+    """The state behind a tile's counts, of one instant. Raises StoreError for an unknown run."""
     with store.database.read() as connection:
         run = find_batch_run(connection, view.batch_run)
         chain = store.chains.of(connection, run.ordinal)

@@ -1,4 +1,4 @@
-"""What rows of states add up to, tile by tile, in columns."""
+"""Sums rows of states by tile, in columns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Row(Protocol):
 
 
 def sums_of_rows(rows: Iterable[_Row]) -> dict[int, RowSum]:
-    """By tile the sum of rows that come as a stream, in any order."""
+    """By tile the sum of a stream of rows, in any order."""
     sums: dict[int, RowSum] = {}
     rows = iter(rows)
     while some := list(islice(rows, _AT_ONCE)):

@@ -1,7 +1,7 @@
-"""Results that are sent: what is due, the revisions of each window and key, and the outbox.
+"""Results that are sent: due windows, the revisions of each window and key, and their messages.
 
-`due` notes in each transaction that changes an answer which tiles are due, and makes them windows; `revisions` reads
-these windows' answers, compares them with the last revisions, and puts what is new into the outbox, which
-`tandem.views.outbox` hands to one deliverer. `tables` are theirs, `clocks` and `watermarks` decide a revision's
-timing, `listing` says what is known. Runners may hasten it, and decide nothing.
+`due` notes the tiles whose answers each transaction changes, and derives windows from them; `revisions` reads these
+windows' answers, compares them with the last revisions, and puts new ones into the outbox, which `tandem.views.outbox`
+hands to one deliverer. `tables` has their tables, `clocks` and `watermarks` decide a revision's timing, `listing`
+answers queries. Runners may hasten all this, and decide nothing.
 """

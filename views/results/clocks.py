@@ -1,4 +1,4 @@
-"""Until when windows are over, and until when they are settled: what decides a revision's timing."""
+"""Decides a revision's timing: the times up to which windows are over, and settled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEGINNING: Final = -(2**62)
 
 
 class Timing(IntEnum):
-    """Why a revision was sent. That of a window and key never falls.
+    """The reason why a revision was sent. The timing of a window and key never falls.
 
     >>> clocks = Clocks(over=120, settled=60)
     >>> print(*(timing_of(clocks, closes, None, True, False).name for closes in (60, 120, 180)))
@@ -25,35 +25,35 @@ class Timing(IntEnum):
     EARLY = 0
     """Sent before the watermark passed the window's end."""
     ON_TIME = 1
-    """The first since the watermark has."""
+    """The first after the watermark passed the window's end."""
     LATE = 2
-    """Changed after it."""
+    """Changed after ON_TIME."""
     FINAL = 3
-    """Batch has it, and the journal's lanes had passed its end and lateness when the boundary was sealed."""
+    """Batch has the window, and the journal's lanes had passed its end and lateness when the boundary was sealed."""
     CORRECTED = 4
-    """Changed after it was final."""
+    """Changed after FINAL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """How far events are known to be complete, microseconds UTC; and how far that has been sent before."""
+    """The times up to which events are complete, microseconds UTC; and those up to which this has been sent."""
 
     over: int
     """Windows that close by then are over."""
     settled: int
-    """Windows are settled whose close and lateness are by then."""
+    """Windows are settled whose close plus lateness is by then."""
     on_time_to: int = BEGINNING
-    """All that were over by then have been sent."""
+    """Every window that was over by then has been sent."""
     final_to: int = BEGINNING
-    """All that were settled by then have been sent as final."""
+    """Every window that was settled by then has been sent as FINAL."""
 
     @classmethod
     def of(cls, scope: Scope, lateness: int, over: int) -> Clocks:
-        """What is served says. `lateness`: of the result; `over`: how far live is known to be written."""
+        """The clocks of a scope. `lateness`: of the result; `over`: the time up to which live is written."""
         stated = BEGINNING
         if scope.complete_to is not None and (scope.boundary or scope.live_run is None):
             stated = scope.complete_to
-        # Files that are complete until a time have no lateness; what their sources sent late is in them.
+        # Files that are complete up to a time have no lateness: events that their sources sent late are in them.
         waits = 0 if scope.live_run is None and not scope.boundary else lateness
         whole = scope.batch_run is not None and not scope.residue and not scope.missing
         return cls(max(over, stated), stated - waits if whole and stated != BEGINNING else BEGINNING)
@@ -62,7 +62,8 @@ class Clocks:
 def timing_of(clocks: Clocks, closes: int, last: Timing | None, changed: bool, late: bool) -> Timing | None:
     """The timing of a window's revision that closes then, None where there is nothing to send.
 
-    `settled` is compared with `closes`, since it has the lateness taken off. `late`: events are known that it lacks.
+    `settled` is compared with `closes`, since it has the lateness taken off. `late`: known late events are missing from
+    it.
     """
     final = closes <= clocks.settled and not late
     reached = Timing.FINAL if final else Timing.ON_TIME if closes <= clocks.over else Timing.EARLY
@@ -82,4 +83,4 @@ _CHANGED: Final = {
     Timing.FINAL: Timing.CORRECTED,
     Timing.CORRECTED: Timing.CORRECTED,
 }
-"""What follows when a value changes and time has not brought anything new."""
+"""The next timing where only the value has changed, and no clock has passed the window."""

@@ -1,4 +1,4 @@
-"""What is known of a name's results: their last revisions, what waits, and how outputs do."""
+"""Queries about a name's results: their last revisions, waiting messages, and the health of outputs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RevisionRow:
     timing: str
     events: int
     results: dict[str, Any] | None
-    """None for one that was withdrawn."""
+    """None for a withdrawn result."""
     id: str
 
 
@@ -52,7 +52,7 @@ def revisions(
 ) -> list[RevisionRow]:
     """The last revisions of windows that start in a span, the newest windows first.
 
-    `visible`: of keys (canonical) for which it is true; None for all.
+    `visible`: only keys (canonical) for which it is true; None for all.
     """
     r = result_revisions.c
     query = sa.select(result_revisions).where(r.name == name)
@@ -76,7 +76,7 @@ def revisions(
 
 
 def waiting_messages(connection: sa.Connection, name: str, result: str, start: int, key: str) -> Sequence[Any]:
-    """What the outbox has of one window and key: output, revision, state, error, payload."""
+    """The outbox's messages of one window and key: output, revision, state, error, payload."""
     o = result_outbox.c
     query = sa.select(o.output, o.revision, o.state, o.error, o.payload)
     here = (o.name == name) & (o.result == result) & (o.start == start) & (o.key == key)
@@ -91,10 +91,10 @@ def dead_messages(connection: sa.Connection, name: str, most: int = 100) -> Sequ
 
 
 def backlog(connection: sa.Connection, name: str) -> dict[str, Any] | None:
-    """What waits of a name's results and other records, None for a name that has none.
+    """The backlog of a name's results and other records, None for a name without any.
 
     Keys: due (tiles), held (windows and keys that triggers hold back), outbox (messages), dead, oldest (when the first
-    message that waits was written), deliverer and until (its lease), outputs (by label: waiting, sent, error, next_at).
+    waiting message was written), deliverer and until (its lease), outputs (by label: waiting, sent, error, next_at).
     Times are microseconds UTC.
     """
     o, lease = result_outbox.c, read_lease(connection, name)
@@ -133,7 +133,7 @@ def _outputs(connection: sa.Connection, name: str) -> dict[str, dict[str, Any]]:
 
 
 def _shown(outputs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By label as it is shown; those that are shown alike are counted together."""
+    """By label as it is shown; outputs with the same shown label are counted together."""
     found = dict[str, dict[str, Any]]()
     for label, stated in sorted(outputs.items()):
         known = found.setdefault(shown_label(label), {"waiting": 0, "sent": 0, "error": "", "next_at": 0})

@@ -1,4 +1,4 @@
-"""The tables of results: which definitions have any, what is due, and what was sent last."""
+"""The tables of results: definitions with results, due tiles, and the last revisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ result_specs = sa.Table(
     part("name", sa.Text()),
     crc(),
 )
-"""Definition versions that have results: only their transactions note what is due."""
+"""Definition versions with results: only their transactions note due tiles."""
 
 result_due = sa.Table(
     "result_due",
@@ -35,9 +35,8 @@ result_due = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Tiles whose answers may have changed: of one key, or `whole` of all. `mark` is another one at each change, so that
-who has worked a change off doesn't remove a later one.
-"""
+"""Tiles whose answers may have changed: of one key, or `whole` for all keys. `mark` differs at each change, so that
+working one change off doesn't clear a later one."""
 
 result_waiting = sa.Table(
     "result_waiting",
@@ -53,9 +52,8 @@ result_waiting = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Windows of due tiles that their triggers hold back. Of sessions `start` is a tile's, `end` the time at which one may
-close that has events in it. `since`: wall clock.
-"""
+"""Windows of due tiles that their triggers hold back. For sessions `start` is a tile's, `end` the time at which a
+session with events in it may close. `since`: wall clock."""
 
 result_revisions = sa.Table(
     "result_revisions",
@@ -75,12 +73,11 @@ result_revisions = sa.Table(
     sa.Index("result_revisions_by_timing", "name", "result", "timing", "closes"),
     **WITHOUT_ROWID,
 )
-"""The last revision of each window and key; `answer` is null for one that was withdrawn. `closes`: the window is over
-when the watermark has passed it; its end, or of a session the gap after it.
-"""
+"""The last revision of each window and key; `answer` is null for a withdrawn one. `closes`: the window is over when the
+watermark has passed it; its end, or for a session the gap after it."""
 
 result_floors = sa.Table("result_floors", METADATA, part("name", sa.Text()), count("number"), count("closed_to"), crc())
-"""Where the revisions of a name begin, and the end of windows of which nothing is sent any more."""
+"""The number above which the revisions of a name begin, and the end of windows that aren't sent any more."""
 
 result_progress = sa.Table(
     "result_progress",
@@ -93,6 +90,5 @@ result_progress = sa.Table(
     count("passes"),
     crc(),
 )
-"""Every window that closed by `on_time_to` has been sent on time, every one that was settled by `final_to` finally, as
-of publication `settled_by`.
-"""
+"""Every window that closed by `on_time_to` has been sent on time, every one that was settled by `final_to` as final, as
+of publication `settled_by`."""

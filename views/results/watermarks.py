@@ -1,4 +1,4 @@
-"""How far live is over, as far as that is written."""
+"""Live's watermark, held back until the events before it are written."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tandem.views.results.clocks import BEGINNING
 __all__ = ["WrittenWatermark"]
 
 _HOLD: Final = 2 * SECOND
-"""How long a watermark waits at most for what live has received before it, and not written yet."""
+"""Longest time that a watermark waits for events that live has received before it and not written yet."""
 
 
 @dataclass
 class WrittenWatermark:
-    """Live's watermark, once what it has received up to there is written; it never falls."""
+    """Live's watermark, once the events received before it are written; it never falls."""
 
     over: int = BEGINNING
     seen: tuple[int, int] | None = None
-    """A watermark that waits, and since when (wall clock)."""
+    """A waiting watermark, and since when it waits (wall clock)."""
 
     def at(self, scope: Scope, now: int) -> int:
-        """Microseconds UTC, of event time. `now`: wall clock."""
+        """The watermark in event time, microseconds UTC. `now`: wall clock."""
         if scope.watermark is None:
             return self.over
         if self.seen is None:

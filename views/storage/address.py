@@ -1,4 +1,4 @@
-"""The address of a view store: what it may be, how it is shown without a password, and what it means for SQL."""
+"""The address of a view store: parsed, shown without its password, and turned into an URL of SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PASSWORD: Final = re.compile(r"(://[^/@:]*:).*@", re.DOTALL)
 _PARAMETER_VALUE: Final = re.compile(
     r"((?:password|secret|scram_(?:client|server)_key)(?:\s*=\s*|%3d)).*", re.I | re.DOTALL
 )
-"""All behind it: an & within a password doesn't end it."""
+"""The whole rest: an & within a password doesn't end it."""
 _CONNINFO: Final = re.compile(r"(?:^|\s)(?:host|hostaddr|dbname|user|password|service)\s*=")
 _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 
@@ -34,8 +34,8 @@ _FORMS: Final = "a path, sqlite:///PATH or postgresql://USER@HOST:PORT/DATABASE"
 def parse_address(text: str) -> sa.URL:
     """The parsed address of `sqlite:///PATH`, a plain path, or `postgresql://...`; its password is kept secret.
 
-    `password_from` is replaced by the password that it names. Raises StoreAddressError for another scheme or driver, a
-    port that is none, what is no address, a password that can't be had, and for a driver that isn't installed.
+    `password_from` is replaced by the password that it names. Raises StoreAddressError for another scheme or driver, an
+    invalid port or address, a password that can't be read, and for a driver that isn't installed.
     """
     keep_address(text)
     if "://" not in text:
@@ -46,7 +46,7 @@ def parse_address(text: str) -> sa.URL:
     if scheme and scheme not in _DRIVERS:
         raise StoreAddressError(f"a view store is sqlite or postgresql, found {redacted(scheme)[:40]}: write {_FORMS}")
     if scheme.startswith("postgres") and text.count("@") > 1:
-        # What is behind the first one would be taken for the host, and named as such.
+        # The text after the first @ would be taken for the host, and shown as such.
         raise StoreAddressError(f"an @ within a name or password is written %40, in {shown_address(text)!r}")
     try:
         parsed = sa.make_url(text)
@@ -65,7 +65,7 @@ def parse_address(text: str) -> sa.URL:
 
 
 def _check_parameters(text: str, address: sa.URL) -> None:
-    """Nothing is handed to the driver that it would name: it may be the rest of a password with an & in it."""
+    """Reject parameters that the driver would quote in an error: they may be the rest of a password with an & in it."""
     named = [part.partition("=") for part in text.partition("?")[2].split("&") if part] if address.query else []
     if any(not equals or name not in {*PARAMETERS, PARAMETER} for name, equals, _ in named):
         why = "a parameter isn't one of PostgreSQL's; an & within a password is written %26"
@@ -86,15 +86,17 @@ def _texts(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def shown_address(address: str | sa.URL) -> str:
-    """The address without its password, wherever it stands in it."""
+    """The address without its password, wherever the password stands in it."""
     if isinstance(address, sa.URL):
         address = address.render_as_string(hide_password=True)
-    # All up to the last @: a password may hold one, and spaces.
+    # Everything up to the last @: a password may hold one, and spaces.
     return redacted(_PARAMETER_VALUE.sub(r"\1***", _PASSWORD.sub(r"\1***@", address)))
 
 
 def insert_of(kind: str) -> Any:
-    """The dialect's INSERT, which knows ON CONFLICT; PostgreSQL's loads drivers that an embedded store doesn't need."""
+    """The dialect's INSERT, which has ON CONFLICT; PostgreSQL's is imported on demand, with drivers that SQLite doesn't
+    need.
+    """
     if kind == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as of_sqlite
 

@@ -1,4 +1,4 @@
-"""Copy SQLite's log of changes into its file beside the writers, instead of within a commit of a writer."""
+"""Copies SQLite's log of changes into its file beside the writers, instead of within a writer's commit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Final
 __all__ = ["CHECKPOINT_BYTES", "Checkpointer"]
 
 CHECKPOINT_BYTES: Final = 32 << 20
-"""Of the log. SQLite itself copies in a commit, with two waits for the disk: half a second that a live answer, or the
-next tiles of a backfill, would wait too. A connection's own limit stands behind this one, should the log grow all the
-same.
-"""
+"""Size of the log from which on it is copied. SQLite itself copies within a commit, with two waits for the disk: half a
+second by which a live answer, or the next tiles of a backfill, would be delayed. A connection's own, higher limit
+applies if the log grows all the same."""
 
 
 _INDEX: Final = struct.Struct("=14xHI76xI")
@@ -23,7 +22,7 @@ _INDEX: Final = struct.Struct("=14xHI76xI")
 
 
 class Checkpointer:
-    """One thread for a database, started when its log is first found large. It never waits for readers or writers."""
+    """One thread for a database, started when its log first grows large. It never waits for readers or writers."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -32,7 +31,7 @@ class Checkpointer:
         self._thread: threading.Thread | None = None
 
     def look(self) -> None:
-        """After a commit: have the log copied if much of it isn't yet."""
+        """Have the log copied if much of it isn't in the file yet; call it after a commit."""
         if self._closed or self._large.is_set() or self._waiting_bytes() < CHECKPOINT_BYTES:
             return
         self._large.set()
@@ -41,15 +40,15 @@ class Checkpointer:
             self._thread.start()
 
     def close(self) -> None:
-        """End the thread; what it has begun to copy it finishes."""
+        """End the thread, after a copy that has begun."""
         self._closed = True
         if self._thread is not None:
             self._large.set()
             self._thread.join()
 
     def _waiting_bytes(self) -> int:
-        """Bytes of the log that aren't in the file, as its index says (https://www.sqlite.org/walformat.html, 2.1): the
-        log's own size is no measure, since it is begun anew without being cut.
+        """Bytes of the log that aren't in the file, by its index (https://www.sqlite.org/walformat.html, 2.1): the
+        log's own size is no measure, since it is overwritten from its start without being cut.
         """
         try:
             head = _head(f"{self._path}-shm", _INDEX.size)
@@ -64,7 +63,7 @@ class Checkpointer:
         with closing(sqlite3.connect(self._path, timeout=0)) as connection:
             while self._large.wait() and not self._closed:
                 self._large.clear()
-                # An error is a full disk, which the next commit will say.
+                # An error is a full disk, which the next commit reports.
                 with suppress(sqlite3.Error):
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -78,10 +77,9 @@ _LOCK: Final = threading.Lock()
 def _head(path: str, size: int) -> bytes:
     """The first bytes of the log's index. Raises FileNotFoundError.
 
-    The index is opened once in a process, and left open for as long as the file exists: closing any descriptor of a
-    file gives up all locks that the process has on it, SQLite's too. Another process would then take the index for one
-    that nobody uses, and cut it to nothing under those who do (SIGBUS), or write beside them. See
-    https://www.sqlite.org/howtocorrupt.html, 2.2.
+    A process opens the index once, and keeps it open for as long as the file exists: closing any descriptor of a file
+    releases all locks that the process has on it, SQLite's too. Another process would then take the index for unused
+    and truncate it under its users (SIGBUS), or write beside them. See https://www.sqlite.org/howtocorrupt.html, 2.2.
     """
     with _LOCK:
         descriptor = _DESCRIPTORS.get(_place_of(os.stat(path)))
@@ -89,12 +87,12 @@ def _head(path: str, size: int) -> bytes:
 
 
 def _opened(path: str) -> int:
-    # SQLite removes the index with the last connection of all: nobody has locks on such a one.
+    # SQLite removes the index with the last connection of all: no process has locks on a removed one.
     for place, descriptor in list(_DESCRIPTORS.items()):
         if os.fstat(descriptor).st_nlink == 0:
             os.close(_DESCRIPTORS.pop(place))
     opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    # What has taken the file's place in this moment may be known: then both stay open.
+    # A file that replaced it at this moment may be known: then both stay open.
     return _DESCRIPTORS.setdefault(_place_of(os.fstat(opened)), opened)
 
 

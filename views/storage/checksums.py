@@ -1,10 +1,10 @@
 """Checksums of the store's rows: a row that isn't as it was written is an error, never an answer.
 
 A row's checksum (CRC-32) covers the table, and with it the row's place, so that rows which have changed places are
-noticed too. Rows of states are written and read by the million: those who read them call `checked_states`. For all
-other tables SQLite calls the functions below. Every SELECT is compiled with a condition for each of its tables, at
-which a damaged row makes it fail, and what is inserted or changed by SQL is sealed by triggers of the connection.
-PostgreSQL keeps checksums of its pages itself; there these are of rows of states alone.
+detected too. Rows of states are written and read by the million: their readers call `checked_states`. For all other
+tables SQLite calls the functions below. Every SELECT is compiled with a condition for each of its tables, at which a
+damaged row makes it fail, and triggers of the connection seal what SQL inserts or changes. PostgreSQL has checksums of
+its pages; there these are of rows of states alone.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ STATES: Final = frozenset({"batch_states", "live_states"})
 """Tables of states, both of the columns (definition or run, key, tile, batch run or generation, events, states)."""
 
 AS_IT_IS: Final = "as_it_is"
-"""Name of an alias under which a table is read whatever its rows' checksums say: for those who repair it."""
+"""Alias under which a table is read whatever its rows' checksums are: for repairs."""
 
 _UNCHECKED: Final = {"batch_runs": {"manifest", "manifest_crc"}}
-"""Columns that a row's checksum leaves out: one that is large and has a checksum of its own."""
+"""Columns outside of a row's checksum: large ones with a checksum of their own."""
 
 
 _PLAIN: Final = frozenset({int, str, float, type(None)})
-"""Types of which a value's text is what the checksum is of."""
+"""Types whose values enter the checksum by their texts."""
 
 
 @cache
@@ -63,14 +63,14 @@ def _seed(table: str) -> int:
 
 @cache
 def _joined(count: int) -> str:
-    """What makes the text of as many values, by `%`: in a third of the time of joining them."""
+    """The format, for `%`, of that many values: takes a third of the time of joining them."""
     return "\0".join(["%s"] * count)
 
 
 def crc_of(table: str, values: Iterable[Any]) -> int:
-    """The checksum of a row of a table, of its columns but those that are checksums or left out, in order."""
+    """The checksum of a row of a table, over its columns in order, without checksums and left-out columns."""
     values = tuple(values)
-    if _PLAIN.issuperset(map(type, values)):  # as below, in a fourth of the time
+    if _PLAIN.issuperset(map(type, values)):  # the same as below, in a fourth of the time
         return crc32((_joined(len(values)) % values).encode(), _seed(table))
     head, blobs = list[str](), list[bytes]()
     for value in values:
@@ -85,7 +85,7 @@ def crc_of(table: str, values: Iterable[Any]) -> int:
 
 
 def state_crc(table: str, of: int, key: str, tile: int, by: int, events: int, states: bytes) -> int:
-    """`crc_of` a row of states, in half the time."""
+    """`crc_of` for a row of states, in half the time."""
     return crc32(states, crc32(f"{of}\0{key}\0{tile}\0{by}\0{events}".encode(), _seed(table)))
 
 
@@ -95,22 +95,22 @@ def sealed_row(table: str, of: int, key: str, tile: int, by: int, events: int, s
 
 
 def checked_states(table: str, rows: Iterable[Any]) -> Iterator[Any]:
-    """Whole rows of a table of states as they come. Raises DamagedRowError at one that isn't intact."""
+    """Pass whole rows of a table of states on. Raises DamagedRowError at a row that isn't intact."""
     seed = _seed(table)
     for row in rows:
         of, key, tile, by, events, states, crc = row
-        try:  # as in `state_crc`, but a call a row
+        try:  # as in `state_crc`, but without its call
             found = crc32(states, crc32(f"{of}\0{key}\0{tile}\0{by}\0{events}".encode(), seed))
         except (TypeError, ValueError):  # damage can change a value's type
-            found = -1  # no stored one is, not even one that damage made NULL
+            found = -1  # matches no stored checksum, not even one that damage made NULL
         if found != crc:
             raise DamagedRowError(_described(_seals_of(METADATA.tables[table])[0], row))
         yield row
 
 
 def checked_rows(table: sa.Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """Whole rows of a table of others than states, from SQLite, as they come and without their checksum. Raises
-    DamagedRowError at one that isn't intact.
+    """Pass whole rows of another table than states on, from SQLite, without their checksum. Raises DamagedRowError at a
+    row that isn't intact.
     """
     name, (seal,) = table.name, _seals_of(table)
     for row in rows:
@@ -123,8 +123,8 @@ def checked_rows(table: sa.Table, rows: Iterable[tuple[Any, ...]]) -> Iterator[t
 def states_as_they_are(table: str, of: int, rows: Iterable[Any], damaged: list[Any]) -> Iterator[Any]:
     """The rows of one definition or run, damaged ones too, for repairs.
 
-    Ends at the first intact row of another one than `of`. A row that isn't intact is added to `damaged`, and is given
-    too if it can be read.
+    Ends at the first intact row of another definition or run. A row that isn't intact is added to `damaged`, and is
+    yielded too if it can be read.
     """
     for row in rows:
         kinds = tuple(map(type, row[:6]))
@@ -140,7 +140,7 @@ _KINDS: Final = (int, str, int, int, int, bytes)
 
 
 class DamagedRowError(DamagedStoreError):
-    """As DamagedStoreError, of a place in a store that the reader of the row doesn't know."""
+    """DamagedStoreError for a row whose store its reader doesn't know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,9 @@ def _seals_of(table: sa.Table) -> tuple[_Seal, ...]:
 
 @compiles(sa.Select, "sqlite")
 def _checked(query: sa.Select[Any], compiler: Any, **options: Any) -> str:
-    """Whatever is read, in queries within queries too, is read intact: a row that isn't makes the query fail."""
+    """Compiles every SELECT, also nested ones, with conditions on checksums: a row that isn't intact makes the query
+    fail.
+    """
     tables = [table for source in query.get_final_froms() for table in _tables_of(source)]
     checks = [check for table in tables for check in _checks_of(table, query)]
     return str(compiler.visit_select(query.where(*checks) if checks else query, **options))
@@ -191,7 +193,7 @@ def _checks_of(table: Any, query: sa.Select[Any]) -> Iterator[sa.ColumnElement[b
 
 
 class _Met(threading.local):
-    """What a function found that SQLite called, which can't tell: of its error only a fixed text comes back."""
+    """The damage found by a function that SQLite called: SQLite passes only a fixed text of its error on."""
 
     place: str | None = None
 
@@ -200,7 +202,7 @@ _MET: Final = _Met()
 
 
 def damage_met() -> str | None:
-    """The place of the damaged row that this thread's last statement failed at, once."""
+    """The place of the damaged row at which this thread's last statement failed; cleared by the call."""
     place, _MET.place = _MET.place, None
     return place
 
@@ -211,7 +213,7 @@ def _crc(table: str, *values: Any) -> int:
 
 def _intact(name: str, stored: Any, *values: Any) -> int:
     if crc_of(name, values) == stored or (stored is None and not any(value is not None for value in values)):
-        return 1  # of an outer join there may be no row
+        return 1  # outer joins may have no row
     _MET.place = _described(_seal_named(name), values)
     raise ValueError(_MET.place)
 
@@ -221,7 +223,7 @@ def _seal_named(name: str) -> _Seal:
 
 
 def _described(seal: _Seal, values: Sequence[Any]) -> str:
-    """The table and the place in it, as far as the row still says."""
+    """The table and the place in it, as far as the row shows them."""
     place = dict(zip(seal.columns, values, strict=False))
     key = [column.name for column in METADATA.tables[seal.table].primary_key]
     shown = [f"{name.replace('_', ' ')} {_shown(name, place[name])}" for name in key if name in place]
@@ -236,13 +238,13 @@ def _shown(name: str, value: Any) -> str:
 
 
 def prepare_connection(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that checked queries call."""
+    """Register the functions that checked queries call on a connection."""
     connection.create_function("tandem_crc", -1, _crc, deterministic=True)
     connection.create_function("tandem_intact", -1, _intact, deterministic=True)
 
 
 def seal_changes(connection: sqlite3.Connection) -> None:
-    """Let all that this connection inserts or changes by SQL be sealed; nothing that is damaged is changed."""
+    """Seal everything that this connection inserts or changes by SQL; damaged rows can't be changed."""
     for table in METADATA.sorted_tables:
         if table.name not in STATES:
             for seal in _seals_of(table):
@@ -251,7 +253,7 @@ def seal_changes(connection: sqlite3.Connection) -> None:
 
 
 def insert_sealed(cursor: sqlite3.Cursor, text: str, table: sa.Table, rows: Iterator[tuple[Any, ...]]) -> None:
-    """Run an INSERT for rows that come with their checksums."""
+    """Run an INSERT for rows that bring their checksums."""
     cursor.executemany(text, islice(rows, _MANY))
     if (first := next(rows, None)) is not None:
         with _sealed_already(cursor, table):
@@ -259,14 +261,14 @@ def insert_sealed(cursor: sqlite3.Cursor, text: str, table: sa.Table, rows: Iter
 
 
 _MANY: Final = 200
-"""Rows from which on it pays to take a trigger away and to make it again."""
+"""Rows from which on it pays to drop a trigger and to create it again."""
 
 
 @contextmanager
 def _sealed_already(cursor: sqlite3.Cursor, table: sa.Table) -> Iterator[None]:
-    """For many rows that come with their checksums: without the trigger that gives inserted rows theirs.
+    """For many rows that bring their checksums: without the trigger that computes them for inserted rows.
 
-    SQLite keeps for each row that a trigger may change what it would take back: two thirds of the time of an insert.
+    SQLite keeps an undo record for each row that a trigger may change: two thirds of the time of an insert.
     """
     name = f"{table.name}_{CRC}_inserted"
     known = cursor.execute("SELECT sql FROM temp.sqlite_master WHERE type = 'trigger' AND name = ?", (name,)).fetchone()
@@ -282,7 +284,7 @@ def _sealed_already(cursor: sqlite3.Cursor, table: sa.Table) -> Iterator[None]:
 
 @cache
 def _triggers(table: sa.Table, seal: _Seal) -> tuple[str, ...]:
-    """Temporary ones: the store itself has none, so that any program can open it."""
+    """Temporary triggers: the store itself has none, so that any program can open it."""
     name, on = f"{table.name}_{seal.crc}", f'ON main."{table.name}"'
     changed = ", ".join(f'"{column}"' for column in seal.columns)
     new, old = (", ".join(f'{row}."{column}"' for column in seal.columns) for row in ("new", "old"))

@@ -1,9 +1,9 @@
-"""How many transactions a store has taken in, noted beside it: so that a log of changes that is gone is noticed.
+"""Counts a store's transactions in a file beside it, so that a lost log of changes is detected.
 
 SQLite takes a store without its log (`-wal`) for one in which nothing has happened since the log was last copied: an
 older state, and no error. So each transaction that writes counts itself in the store, and, once it is committed, in a
-small file. A crash between the two leaves the file behind the store, which is no harm. A loss of power may undo
-transactions that weren't flushed: after it only those that were are asked for.
+small file. A crash between the two leaves the file behind the store, which is harmless. A loss of power may undo
+transactions that weren't flushed: after it only flushed ones are required.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Commits:
-    """What is known of a store's transactions."""
+    """The recorded transactions of a store."""
 
     store: int
-    """When the store was made, which no other was."""
+    """Creation time of the store, which identifies it."""
     commits: int
     flushed: int
-    """The last of them that was on disk before it returned."""
+    """The last transaction that was on disk before it returned."""
     boot: str
-    """Of the machine; transactions since then are there though they weren't flushed. Empty where it can't be told."""
+    """The machine's boot: since then unflushed transactions are required, too. Empty where it can't be read."""
 
 
 @cache
@@ -48,13 +48,13 @@ def _boot() -> str:
 
 
 class CommitMark:
-    """The file beside one store, which may be missing; it is never waited for."""
+    """The file beside one store, which may be missing; no transaction waits for it."""
 
     def __init__(self, store: str) -> None:
         self._store, self._path = store, f"{store}-mark"
 
     def note(self, store: int, commits: int, durable: bool) -> None:
-        """A transaction was committed; of two that do so at once the later one stays."""
+        """Record a committed transaction; of two at once the later one stays."""
         with suppress(OSError), open(self._path, "r+b", opener=_made) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             known = _decoded(file.read())
@@ -68,14 +68,14 @@ class CommitMark:
             file.truncate()
 
     def known(self) -> Commits | None:
-        """What is noted now; to be asked for before a transaction begins, against which later ones aren't held."""
+        """The current record; read it before a transaction begins, so that later ones aren't required of it."""
         try:
             return _decoded(Path(self._path).read_bytes())
         except OSError:
             return None
 
     def check(self, known: Commits | None, store: int, commits: int) -> None:
-        """Raise DamagedStoreError if the store had taken in more than it holds."""
+        """Raise DamagedStoreError if the store had more transactions than it holds."""
         if known is None or known.store != store:
             return
         wanted = known.commits if known.boot and known.boot == _boot() else known.flushed
@@ -83,7 +83,7 @@ class CommitMark:
             raise self._lost(f"holds {commits} of {wanted} transactions that were written to it")
 
     def check_empty(self, known: Commits | None) -> None:
-        """Raise DamagedStoreError if a store that holds nothing had taken anything in."""
+        """Raise DamagedStoreError if an empty store had any transactions."""
         if known is not None:
             raise self._lost(f"is empty, {known.commits} transactions were written to it")
 
@@ -104,7 +104,7 @@ def _encoded(commits: Commits) -> bytes:
 
 
 def _decoded(data: bytes) -> Commits | None:
-    """None for what isn't whole: then nothing is known."""
+    """The record in a file's bytes; None for incomplete ones, which record nothing."""
     text, _, check = data.decode("ascii", "replace").rstrip("\n").rpartition(" ")
     if f"{crc32(text.encode()):08x}" != check:
         return None

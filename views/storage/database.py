@@ -1,4 +1,4 @@
-"""Opening the store's database, its transactions, and its errors as one line."""
+"""Opens the store's database, runs its transactions, and turns its errors into one line."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Database:
     """One SQL database that holds a view store. Safe to use from several threads; open one per process."""
 
     def __init__(self, url: str, *, create: bool = True, versions: Collection[int] = THIS) -> None:
-        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`, of one of some schema versions; make the tables
-        where `create` allows it.
+        """Open `sqlite:///PATH`, a plain path, or `postgresql://...`, with one of these schema versions; create the
+        tables where `create` allows it.
 
-        Raises StoreError for a file that isn't there (without `create`), a damaged or foreign database, or a
-        store of another schema version.
+        Raises StoreError for a missing file (without `create`), a damaged or foreign database, or a store of another
+        schema version.
         """
         self.url = parse_address(url)
         self._statements: dict[Hashable, Any] = {}
-        self._texts: dict[int, str] = {}  # by the id of a statement that is kept, so alive
+        self._texts: dict[int, str] = {}  # by the id of a statement that is kept alive
         self._versions = versions
         self.where = self.url.database if self.is_sqlite else shown_address(self.url)
         self._is_new = self.is_sqlite and check_file(self.url.database, create)
@@ -77,23 +77,23 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """The embedded store, in a file."""
+        """Whether this is the embedded store, in a file."""
         return self.url.get_backend_name() == "sqlite"
 
     def insert(self, table: sa.Table) -> Any:
-        """The dialect's INSERT, which knows ON CONFLICT."""
+        """The dialect's INSERT, which has ON CONFLICT."""
         return insert_of(self.url.get_backend_name())(table)
 
     def made(self, build: Callable[[Database], Any]) -> Any:
-        """The INSERT of all columns that a function of some module builds, built and compiled once."""
+        """The INSERT of all columns that a module's function builds, built and compiled once."""
         return self._kept(build, lambda: build(self))
 
     def insert_new(self, table: sa.Table) -> Any:
-        """INSERT of all columns that leaves rows as they are that are there."""
+        """INSERT of all columns that leaves existing rows unchanged."""
         return self._kept(("new", table.name), lambda: self.insert(table).on_conflict_do_nothing())
 
     def replace(self, table: sa.Table) -> Any:
-        """INSERT of all columns, which replaces rows that are there."""
+        """INSERT of all columns that replaces existing rows."""
 
         def build() -> Any:
             insert = self.insert(table)
@@ -103,7 +103,9 @@ class Database:
         return self._kept(("replace", table.name), build)
 
     def overwrite(self, table: sa.Table) -> Any:
-        """As `replace`, cheaper in SQLite: the row that is there is removed and not changed, so nothing checks it."""
+        """As `replace`, cheaper in SQLite: the existing row is deleted instead of changed, so its checksum isn't
+        verified.
+        """
         if not self.is_sqlite:
             return self.replace(table)
         return self._kept(("overwrite", table.name), lambda: self.insert(table).prefix_with("OR REPLACE"))
@@ -121,7 +123,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """One read transaction: all that is read in it is of one instant."""
+        """One read transaction, with all reads of one instant."""
         with self.errors(), self.engine.connect() as connection:
             if self.is_sqlite:
                 connection = connection.execution_options(**{MODE: "read"})
@@ -148,7 +150,7 @@ class Database:
             self._checkpointer.look()
 
     def _counted(self, connection: sa.Connection) -> tuple[int, int]:
-        """Count a transaction in the store that it writes to: (the store, the transaction's number)."""
+        """Count a transaction in its store: (the store, the transaction's number)."""
         if not self.is_sqlite:
             return 0, 0
         with self._cursor(connection) as cursor:
@@ -159,7 +161,7 @@ class Database:
     def write_rows(self, connection: sa.Connection, statement: Any, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run an INSERT for many rows, tuples in the order of the table's columns.
 
-        Checksums are added, but for rows of states, which come with theirs.
+        Adds checksums, except to rows of states, which bring theirs.
         """
         rows = rows if isinstance(rows, Iterator) else iter(rows)
         first = next(rows, None)
@@ -169,7 +171,7 @@ class Database:
         if table not in STATES:
             rows = ((*row, crc_of(table, row)) for row in rows)
         if self.is_sqlite:
-            # Straight to the driver: naming every value of every row takes as long as SQLite does.
+            # Straight to the driver: binding every value of every row by name takes as long as SQLite does.
             text = self._texts.get(id(statement)) or self._text(statement)
             with self._cursor(connection) as cursor:
                 insert_sealed(cursor, text, statement.table, rows)
@@ -180,7 +182,7 @@ class Database:
 
     @contextmanager
     def _cursor(self, connection: sa.Connection) -> Iterator[Any]:
-        """The driver's own cursor: it takes rows as they come, where SQLAlchemy would hold them all."""
+        """The driver's own cursor: it takes rows as a stream, where SQLAlchemy would hold them all."""
         cursor = connection.connection.cursor()
         try:
             yield cursor
@@ -189,7 +191,7 @@ class Database:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Errors of the driver as StoreError of one line."""
+        """Turns errors of the driver into StoreErrors of one line."""
         try:
             yield
         except DamagedRowError as error:
@@ -202,13 +204,13 @@ class Database:
             raise StoreError(f"view store {self.where}: {redacted(lines[0])}{self._holder(cause)}") from error
 
     def _driver_error(self) -> type[Exception]:
-        """What the driver raises where it is asked itself."""
+        """The driver's base error, raised where statements bypass SQLAlchemy."""
         driver: Any = self.engine.dialect.dbapi
         found: type[Exception] = driver.Error
         return found
 
     def _holder(self, cause: BaseException) -> str:
-        """Who holds what was waited for in vain."""
+        """The holder of a lock whose wait timed out."""
         holder = ""
         if (
             isinstance(cause, sqlite3.OperationalError)
@@ -235,7 +237,7 @@ class Database:
         return engine
 
     def _prepare(self, create: bool) -> None:
-        """Check that this is a store of our version, or make one of an empty database."""
+        """Check that this is a store of our version, or create one in an empty database."""
         known = self._known()
         with self.read() as connection:
             tables = self._tables(connection)
@@ -265,7 +267,7 @@ class Database:
         return None if self._mark is None else self._mark.known()
 
     def _set_journal(self) -> None:
-        """Both settings stay in the file: only now is it known that the file is ours to change."""
+        """Set the page size and the log of changes: both stay in the file, so only once it is known to be ours."""
         with self.errors():
             connection = self.engine.raw_connection()
             try:

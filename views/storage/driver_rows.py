@@ -1,4 +1,4 @@
-"""Rows straight from SQLite's driver: for small questions SQLAlchemy takes longer than the database does."""
+"""Reads rows straight from SQLite's driver: for small queries SQLAlchemy takes longer than the database does."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tandem.views.storage.checksums import checked_rows
 __all__ = ["delete_rows", "iterate_rows", "select_rows", "whole_rows"]
 
 _SELECTS: Final[dict[int, tuple[Any, str, list[tuple[str, Any]]]]] = {}
-"""By the statement's id the statement, which so stays alive, its text, and its values' names and defaults in order."""
+"""By the statement's id the statement, which keeps it alive, its text, and its values' names and defaults in order."""
 
 
 def select_rows(
     connection: sa.Connection, statement: sa.Select[Any] | sa.TextClause, values: Mapping[str, Any]
 ) -> Sequence[tuple[Any, ...]]:
-    """All rows of a statement that a module holds (none that is built for each call), as tuples."""
+    """All rows of a statement that a module holds (not of one built for each call), as tuples."""
     if connection.dialect.name != "sqlite":
         return connection.execute(statement, dict(values)).all()
     cursor = connection.connection.cursor()
@@ -34,7 +34,7 @@ def whole_rows(
 ) -> list[tuple[Any, ...]]:
     """All rows of a statement that a module holds and that selects `*` of one table, intact, without their checksum.
 
-    For many rows: a query that SQLite checks calls a function for each, which takes longer than all else.
+    For many rows: in a checked query SQLite calls a function for each row, which takes longer than all else.
     """
     if connection.dialect.name != "sqlite":
         return [tuple(row)[:-1] for row in connection.execute(statement, dict(values))]
@@ -44,7 +44,7 @@ def whole_rows(
 def iterate_rows(
     connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
 ) -> Generator[tuple[Any, ...]]:
-    """The same one after another, for those who don't know before how many they want; to be closed."""
+    """As `select_rows`, as a stream, for callers that may stop early; to be closed."""
     if connection.dialect.name != "sqlite":
         with connection.execute(statement, dict(values), execution_options={"yield_per": 100}) as result:
             yield from map(tuple, result)
@@ -59,7 +59,7 @@ def iterate_rows(
 def delete_rows(
     connection: sa.Connection, table: sa.Table, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Remove the rows whose columns of these names have these values, by an index; what isn't there is passed over."""
+    """Delete the rows whose columns of these names have these values, by an index; missing rows are ignored."""
     if not rows:
         return
     if connection.dialect.name != "sqlite":

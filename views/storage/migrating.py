@@ -1,6 +1,6 @@
-"""Bringing a store of an older schema version to this one, in one transaction: all of it, or nothing.
+"""Migrates a store of an older schema version to this one, in one transaction: all of it, or nothing.
 
-Where it can't be done, `tandem rebuild` makes a store anew from journal and files.
+Where that is impossible, `tandem rebuild` makes a store anew from journal and files.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ __all__ = ["Migration", "migrate"]
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What was done to a store."""
+    """The changes that a migration made to a store."""
 
     where: str
     before: int
     after: int
     made: tuple[str, ...]
-    """Tables that came later than the store."""
+    """Tables that are newer than the store."""
     of_server: bool
-    """Of PostgreSQL, where users have rights by table."""
+    """Whether the store is PostgreSQL's, where users have rights by table."""
 
 
 def migrate(url: str) -> Migration:
-    """Make the tables that a store's version hasn't got, and note this version. Rows stay as they are.
+    """Create the tables that a store's version lacks, and record this version. Rows stay unchanged.
 
-    Nothing else may write the store meanwhile. Raises StoreError for a version that can't be brought over, and for
-    tables that aren't what that version has: then nothing was changed.
+    Nothing else may write the store meanwhile. Raises StoreError for a version that can't be migrated, and for tables
+    that differ from that version's: then nothing was changed.
     """
     database = Database(url, create=False, versions=MIGRATED)
     try:
@@ -55,7 +55,7 @@ def migrate(url: str) -> Migration:
 
 
 def _check(database: Database, connection: sa.Connection) -> None:
-    """Raises StoreError where a table hasn't the columns and keys that a new store's has."""
+    """Raise StoreError where a table lacks the columns and keys of a new store."""
     inspector = sa.inspect(connection)
     for table in METADATA.tables.values():
         found = {column["name"]: bool(column["nullable"]) for column in inspector.get_columns(table.name)}

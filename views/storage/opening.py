@@ -15,7 +15,7 @@ _LOCK: Final = threading.Lock()
 
 
 def open_store(url: str) -> ViewStore:
-    """The process's store at `url` opened or made at the first call. May raise StoreError."""
+    """The process's store at `url`, opened or created at the first call. May raise StoreError."""
     # Connections must not be used across a fork, so a child opens its own.
     place = (os.getpid(), url)
     with _LOCK:

@@ -1,4 +1,4 @@
-"""A database at one instant: all that is read of it is read in one transaction."""
+"""A database pinned to one instant: all reads share one transaction."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["PinnedDatabase"]
 
 
 class PinnedDatabase:
-    """A database whose `read` gives the same open transaction again and again; it can't be written."""
+    """A database whose `read` always gives the same open transaction; it can't be written."""
 
     def __init__(self, database: Database, connection: sa.Connection) -> None:
         self._database, self._connection = database, connection
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """The transaction that is open."""
+        """The open transaction."""
         with self._database.errors():
             yield self._connection
 
     def write(self, *, durable: bool = False) -> NoReturn:
-        """Raises TypeError: nothing is written at an instant that is over."""
+        """Raises TypeError: a past instant can't be written."""
         raise TypeError("a store at one instant can't be written")
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Reading a range of rows of states whole: damage to a row's own place must not hide it from those who look there.
+"""Reads a range of rows of states completely: damage to a row's own place must not hide it from its readers.
 
 A search in a sorted table that one damaged row leads astray ends beside that row, and a scan that ends too early ends
 at it. So the row before a range and the one that ends it are read and checked too.
@@ -25,11 +25,11 @@ def read_range(
 ) -> list[tuple[Any, ...]]:
     """The whole rows of a table of states from `low` to `high` (exclusive), values of the first columns of its key.
 
-    Raises DamagedRowError for one that isn't intact, or that hides one.
+    Raises DamagedRowError for a row that isn't intact, or that hides one.
     """
     _check_before(connection, table, low)
     found = []
-    # No condition ends the scan: what ends it has to be seen.
+    # No condition ends the scan: the row that ends it has to be read.
     with closing(iterate_rows(connection, _statements(table, len(low))[1], _values(low))) as rows:
         for row in checked_states(table.name, rows):
             if row[: len(high)] >= high:
@@ -44,7 +44,7 @@ def read_range(
 def stream_range(
     connection: sa.Connection, table: sa.Table, low: tuple[Any, ...], high: tuple[Any, ...]
 ) -> Iterator[tuple[Any, ...]]:
-    """The same as a stream, for many rows."""
+    """As `read_range`, as a stream, for many rows."""
     _check_before(connection, table, low)
     for row in checked_states(table.name, onwards(connection, table, low)):
         if row[: len(high)] >= high:

@@ -1,4 +1,4 @@
-"""Connections to the embedded store: how they are set up, how their transactions begin, what their errors mean."""
+"""Connections to the embedded store: their settings, the start of their transactions, the meaning of their errors."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ MODE: Final = "tandem_mode"
 
 _CACHE_KIB: Final = 64 * 1024
 _WAL_BYTES: Final = 256 << 20
-"""Of the log of changes at which a commit copies it into the file itself, where the checkpointer doesn't get it done.
-After a bulk write the log shrinks to as much.
-"""
+"""Size of the log of changes at which a commit copies it into the file itself, where the checkpointer hasn't. After a
+bulk write the log shrinks to this size."""
 _SEALED: Final = "tandem_sealed"
 
 
 def damage_of(error: BaseException) -> str | None:
-    """What SQLite itself says of a file that isn't whole; a text that is none it quotes, which nobody wants to see.
+    """SQLite's message about a damaged file, or a generic one where SQLite would quote bytes that aren't UTF-8; else
+    None.
 
-    Nor can Python read each error: the name of a table that is damaged needn't be UTF-8.
+    Python can't decode each message: the name of a damaged table needn't be UTF-8.
     """
     if isinstance(error, UnicodeDecodeError):
         return "a name or text in it is damaged"
@@ -44,8 +44,8 @@ def damage_of(error: BaseException) -> str | None:
 
 
 def check_file(path: str | None, create: bool) -> bool:
-    """Make the file of a store where there is none and `create` allows it; whether it is new. Raises StoreAddressError,
-    NoStoreError.
+    """Create the file of a store where it is missing and `create` allows it; returns whether it is new. Raises
+    StoreAddressError, NoStoreError.
     """
     if not path or path == ":memory:":
         raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
@@ -64,7 +64,7 @@ def check_file(path: str | None, create: bool) -> bool:
 
 
 def connect_sqlite(connection: Any, _: Any) -> None:
-    # The driver must not open transactions by itself: it would begin none before a SELECT.
+    # The driver must not open transactions by itself: it wouldn't before a SELECT.
     connection.isolation_level = None
     prepare_connection(connection)
     cursor = connection.cursor()
@@ -81,7 +81,7 @@ def connect_sqlite(connection: Any, _: Any) -> None:
 
 def begin_sqlite(connection: sa.Connection) -> None:
     mode = connection.get_execution_options().get(MODE, "read")
-    # Straight to the driver: a read transaction is as short as that.
+    # Straight to the driver: SQLAlchemy would take longer than the read itself.
     driver: Any = connection.connection.driver_connection
     if mode == "read":
         driver.execute("BEGIN")
@@ -89,12 +89,12 @@ def begin_sqlite(connection: sa.Connection) -> None:
     if not connection.info.get(_SEALED) and _has_tables(driver):
         seal_changes(driver)
         connection.info[_SEALED] = True
-    # Only outside of a transaction can the level be set.
+    # The level can be set only outside of a transaction.
     driver.execute(f"PRAGMA synchronous={'FULL' if mode == 'durable' else 'NORMAL'}")
     begin_immediate(driver, str(connection.engine.url.database))
 
 
 def _has_tables(driver: sqlite3.Connection) -> bool:
-    """Whether all are there: a new store has none yet, an older one may lack some."""
+    """Whether all tables exist: a new store has none yet, an older one may lack some."""
     found = driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return METADATA.tables.keys() <= {name for (name,) in found}

@@ -1,4 +1,4 @@
-"""Which schema versions of a store this program reads, and which it can bring over."""
+"""The schema versions of a store that this program reads, and those that it can migrate."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["MIGRATED", "THIS", "refused"]
 
 THIS: Final = frozenset({SCHEMA_VERSION})
 MIGRATED: Final = frozenset({9, SCHEMA_VERSION})
-"""What `tandem store migrate` brings to this one: tables alone have come since."""
+"""Versions that `tandem store migrate` brings to this one: only tables were added since."""
 
 
 def refused(where: object, found: Sequence[int]) -> StoreError:
-    """The error of a store of other versions, with what can be done."""
+    """The error of a store of other versions, with the remedy."""
     shown = ", ".join(map(str, found)) or "none"
     over = "`tandem store migrate` brings it over, " if found and set(found) <= MIGRATED else ""
     return StoreError(

@@ -1,6 +1,6 @@
-"""What answers read within one read transaction: what is served, and the rows of it.
+"""Reads of one transaction: the scope that is served, and its rows.
 
-`scope` says what is served (`Scope`, `read_scope`, `batch_alone`), `rows` gives its rows of a key, a span or all
-(`TileRow`, `read_key`, `span_rows`, `all_rows`), `extents` where there are any (`tile_extent`, `tile_days`),
-`whole_spans` proves that a span lacks none.
+`scope` reads the served publication (`Scope`, `read_scope`, `batch_alone`), `rows` its rows of a key, a span or all
+(`TileRow`, `read_key`, `span_rows`, `all_rows`), `extents` the tiles and days that have rows (`tile_extent`,
+`tile_days`); `whole_spans` proves that no row of a span is missing.
 """

@@ -1,4 +1,4 @@
-"""Where rows of what is served lie: the first and the last tile, and the days, that any is of."""
+"""Extents of the served rows: the first and the last tile, and the days, that have any."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _L: Final = live_states.c
 def tile_extent(
     connection: sa.Connection, scope: Scope, key: str | None = None, end: int | None = None
 ) -> tuple[int, int] | None:
-    """The first and the last tile that any row is of (of one key; before `end`), None without rows.
+    """The first and the last tile that have rows (of one key; before `end`), None without rows.
 
-    Rows of batch runs that aren't served any more may make it wider.
+    The range may be too wide: rows of batch runs that aren't served any more count, too.
     """
     found: list[int] = []
     for columns, rows in _views_of(scope, key):
@@ -56,9 +56,9 @@ def tile_extent(
 
 
 def tile_days(connection: sa.Connection, scope: Scope) -> list[int]:
-    """The days that any row is of, ascending: their starts in UTC.
+    """The starts in UTC of the days that have rows, ascending.
 
-    Only those from 1970 to 2100, when offsets of zones are whole minutes and times stand for something.
+    Only days from 1970 to 2100, in which offsets of zones are whole minutes; other times are placeholders.
     """
     found: set[int] = set()
     for columns, rows in _views_of(scope):
@@ -69,8 +69,8 @@ def tile_days(connection: sa.Connection, scope: Scope) -> list[int]:
 
 
 def _views_of(scope: Scope, key: str | None = None) -> Iterator[tuple[Any, list[sa.ColumnElement[bool]]]]:
-    """Batch's rows (of one key; else what was written into each tile) and live's, with what chooses those of the scope,
-    or more.
+    """The tables of batch's rows (of one key; else of the tiles that runs wrote) and of live's, each with conditions
+    that select the scope's rows, or more.
     """
     if scope.batch_ordinal is not None and key is not None:
         yield _B, [_B.definition == scope.definition, _B.batch_run <= scope.batch_ordinal, _B.events > 0, _B.key == key]

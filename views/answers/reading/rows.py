@@ -1,4 +1,4 @@
-"""The rows that an answer is made of, of batch and of live, and what came too late for live."""
+"""Reads the rows of an answer, batch and live, and counts the events that came too late for live."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class TileRow(NamedTuple):
-    """Stored states of one key and tile; generation 0 is batch, over all that it covers."""
+    """Stored states of one key and tile; generation 0 is batch, which covers all its generations."""
 
     key: str
     tile: int
@@ -47,7 +47,7 @@ class TileRow(NamedTuple):
     states: bytes
 
 
-# The statements are built once: building them anew for each answer takes longer than the database does.
+# Statements are built once: building them for each answer would take longer than the database does.
 _LATE: Final = (
     sa.select(late_ledger.c.tile, sa.func.sum(late_ledger.c.count))
     .where(late_ledger.c.run == sa.bindparam("run"))
@@ -58,10 +58,10 @@ _LATE: Final = (
 
 
 def _of_span(table: sa.Table, which: str) -> sa.TextClause:
-    """The rows of a span of tiles, of all keys; `which`: of which batch runs, or generations.
+    """A query for the rows of a span of tiles, of all keys; `which` selects batch runs or generations.
 
-    From key to key in the primary key's order, and of each only the span, instead of over all tiles that there are. A
-    cross join is what keeps SQLite from reading all rows first, so this is text.
+    The query jumps from key to key along the primary key and reads the span of each, instead of all tiles of the table.
+    Only a cross join keeps SQLite from reading all rows first, so the query is text.
     """
     first, _, _, third, *_ = table.columns.keys()
     states, rows = table.name, f"{first} = :{first}"
@@ -88,13 +88,13 @@ def late_by_tile(connection: sa.Connection, scope: Scope, start: int, end: int) 
 
 @dataclass(frozen=True, slots=True)
 class KeyRead:
-    """What was read of one key within a transaction, and the files that hold more of it, which are read after it."""
+    """The rows of one key that a transaction read, and the files that hold more rows, which are read after it."""
 
     scope: Scope
     key: str
     cover: Cover
     tiles: Sequence[tuple[Sequence[Any], Sequence[LayerFile]]]
-    """Rows and files of each span of tiles of the cover."""
+    """Rows and files for each span of tiles of the cover."""
     live: Sequence[TileRow]
 
     def rows(self) -> list[TileRow]:
@@ -110,9 +110,7 @@ class KeyRead:
 def read_key(
     connection: sa.Connection, scope: Scope, key: str, start: int, end: int, inside: Inside | None = None
 ) -> KeyRead:
-    """What there is of one key in the tiles of [start, end); of whole hours and days together where they lie `inside`
-    a step of what is asked.
-    """
+    """Read one key in the tiles of [start, end), with rows of whole hours and days where they lie `inside` a step."""
     cover, tiles = only_tiles(start, end), list[tuple[Sequence[Any], Sequence[LayerFile]]]()
     live: list[TileRow] = []
     if scope.batch_ordinal is not None:
@@ -129,7 +127,7 @@ def read_key(
 
 
 def _whole(rows: LayerRows) -> Iterator[TileRow]:
-    """Rows of rollups as those of tiles, which begin when they do."""
+    """Rows of rollups as rows of tiles that begin at the same time."""
     columns = (rows.keys.to_pylist(), rows.tiles.tolist(), rows.events.tolist(), rows.states.to_pylist())
     return (TileRow(key, tile, 0, events, states) for key, tile, events, states in zip(*columns, strict=True))
 
@@ -142,7 +140,7 @@ def tile_rows(connection: sa.Connection, scope: Scope, key: str, start: int, end
 def span_rows(
     connection: sa.Connection, scope: Scope, start: int, end: int, inside: Inside | None = None
 ) -> list[TileRow]:
-    """As `read_key`, of all keys: batch's, of each span in the order of key, then tile, then live's."""
+    """As `read_key`, for all keys: batch's rows span by span, in the order of key, then tile; then live's."""
     rows: list[TileRow] = []
     if scope.batch_ordinal is not None:
         cover = _cover(connection, scope, start, end, inside)
@@ -177,7 +175,7 @@ def _joined(stream: Iterator[LayerRows]) -> Iterator[TileRow]:
 def span_streams(
     connection: sa.Connection, scope: Scope, start: int, end: int, inside: Inside | None = None
 ) -> Iterator[Iterator[TileRow]]:
-    """As `all_rows`, of the tiles in [start, end); of hours and days as `read_key`."""
+    """As `all_rows`, for the tiles in [start, end); with rows of hours and days as in `read_key`."""
     streaming = {"yield_per": 10_000}
     if scope.batch_ordinal is not None:
         cover = _cover(connection, scope, start, end, inside)
@@ -235,10 +233,10 @@ def batch_rows(
     damaged: list[Any] | None = None,
     damaged_files: list[LayerFile] | None = None,
 ) -> Iterator[TileRow]:
-    """A stream of all rows of the batch run that is served, in the order of key (its bytes), then tile.
+    """A stream of all rows of the served batch run, in the order of key (its bytes), then tile.
 
-    For those who repair: rows that aren't intact come too if they can be read, and are added to `damaged`, whole; files
-    that aren't intact are left out, and added to `damaged_files`.
+    For repairs: damaged rows that can be read are in the stream, and are added whole to `damaged`; damaged files are
+    left out, and added to `damaged_files`.
     """
     found = onwards(connection, batch_states, (scope.definition,))
     bad = [] if damaged is None else damaged
@@ -253,7 +251,7 @@ def batch_rows(
 
 
 def _newest_layers(rows: Iterable[Any], chain: Chain) -> Iterator[TileRow]:
-    """Of each key and tile the row of the newest run in the chain; whole rows come in that order."""
+    """The row of the newest run in the chain for each key and tile; takes whole rows in that order."""
     held = None
     for row in rows:
         if row[3] not in chain:
@@ -266,5 +264,5 @@ def _newest_layers(rows: Iterable[Any], chain: Chain) -> Iterator[TileRow]:
 
 
 def _after(rows: Iterable[Any], boundary: int) -> Iterator[TileRow]:
-    """Rows of the live generations after the boundary; whole rows come."""
+    """Rows of the live generations after the boundary; takes whole rows."""
     return (TileRow(*row[1:6]) for row in rows if row[3] > boundary)

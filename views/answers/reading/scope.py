@@ -1,4 +1,4 @@
-"""What is served under a name, and what is known of it as a whole: one read of the pointer and of live's totals."""
+"""The scope of a name: its served publication and live's totals, read from the pointer in one query."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Scope", "batch_alone", "read_scope"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is served, and what is known of it as a whole."""
+    """The served publication, and the facts that hold for all its answers."""
 
     name: str
     version: str
@@ -48,15 +48,16 @@ class Scope:
     residue: int = 0
     in_flight: int = 0
     late: int = 0
-    """Late events in all tiles that batch doesn't cover yet."""
+    """Late events of all tiles that batch doesn't cover yet."""
     dead_letters: int = 0
     complete_to: int | None = None
-    """Until when the sources of batch have told to be complete: the journal up to the boundary, or else the files."""
+    """The time up to which the sources of batch are declared complete: the journal up to the boundary, or else the
+    files."""
     missing: tuple[str, ...] = ()
-    """What batch lacks of that which it covers."""
+    """Inputs that batch lacks although its boundary covers them."""
 
 
-# The statements are built once: building them anew for each answer takes longer than the database does.
+# Statements are built once: building them for each answer would take longer than the database does.
 _WATERMARK: Final = (
     sa.select(sa.func.max(live_shards.c.watermark)).where(live_shards.c.run == live_runs.c.id).scalar_subquery()
 )
@@ -128,9 +129,9 @@ _LETTERS: Final = sa.select(sa.func.coalesce(sa.func.sum(dead_letters.c.count), 
 
 
 def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, publication: int | None = None) -> Scope:
-    """What is served under the definition's name, or was by the publication of a number.
+    """The scope that is served under the definition's name, or was by the publication of a number.
 
-    Raises StoreError if that is another version than `compiled`, or the rows of that publication aren't kept any more.
+    Raises StoreError if that is another version than `compiled`, or the publication's rows were pruned.
     """
     name = compiled.definition.name
     row = _publication(connection, compiled, publication)
@@ -162,7 +163,9 @@ def read_scope(connection: sa.Connection, chains: Chains, compiled: Compiled, pu
 
 
 def _publication(connection: sa.Connection, compiled: Compiled, publication: int | None) -> Any:
-    """Its row with those of its runs; None where nothing was ever served. Raises StoreError as `read_scope`."""
+    """The publication's row, joined with its runs; None before the first publication. Raises StoreError as
+    `read_scope`.
+    """
     name = compiled.definition.name
     if publication is None:
         found = select_rows(connection, _SERVED, {"name": name})
@@ -179,7 +182,7 @@ def _publication(connection: sa.Connection, compiled: Compiled, publication: int
 
 
 def batch_alone(scope: Scope) -> Scope:
-    """The same without live, and without counts that go on changing after a publication."""
+    """The same scope without live, and without counts that change after a publication."""
     return replace(scope, live_id=None, live_run=None, watermark=None, in_flight=0, late=0, conflicts=0, dead_letters=0)
 
 

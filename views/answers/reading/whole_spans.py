@@ -1,7 +1,7 @@
-"""Whether all rows of a span of tiles came: damage to a row's own place hides it from those who look for the span.
+"""Detects missing rows of a span of tiles: a row whose own place is damaged isn't found by a query for the span.
 
-What a batch run wrote into each tile, and what a live run counted in it, is noted with the rows, so that those which
-aren't found where they belong are missed.
+The sums of a batch run's tiles and the tallies of a live run's are stored beside the rows, so that a missing row shows
+as a difference.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ Row = TypeVar("Row", bound=_Row)
 def all_of_batch(
     connection: sa.Connection, rows: Iterable[Row], definition: int, chain: Chain, start: int, end: int
 ) -> Iterator[Row]:
-    """The rows of batch in [start, end), of all keys, as they come. Raises DamagedRowError after the last if other ones
-    were written.
+    """Pass the rows of batch in [start, end) on, of all keys. Raises DamagedRowError after the last if they differ from
+    what was written.
     """
     found = events = 0
     for row in rows:
@@ -77,8 +77,9 @@ def all_of_batch(
 def all_of_live(
     connection: sa.Connection, rows: Iterable[Row], run: int, boundary: int, start: int, end: int
 ) -> Iterator[Row]:
-    """As `all_of_batch`, the rows of live in generations after the boundary: each event that a tile's tallies count is
-    in one. Of a tile whose runner has gone back to a checkpoint they may count more, until it has caught up.
+    """As `all_of_batch`, for the rows of live in generations after the boundary: a row holds every event that the
+    tallies of its tile count. Rows may count more for a tile whose runner went back to a checkpoint, until it has
+    caught up.
     """
     found = Counter[int]()
     for row in rows:

@@ -1,4 +1,5 @@
-"""What is sent of decisions, and whether.
+"""Messages about decisions, and whether they are sent.
 
-`notices` says what and whether, `records` puts it into the outbox, `groups` lets alerts wait for others of their group.
+`notices` makes a message and checks silences, `records` puts it into the outbox, `groups` holds alerts back for others
+of their group.
 """

@@ -1,8 +1,8 @@
-"""Alerts that are sent together: states of episodes wait for others of their group, and leave as one message.
+"""Groups of alerts: states of episodes wait for others of their group, and are sent as one message.
 
-As Alertmanager has it: the first waits for `group_wait`, what is new then until `group_interval` after the group was
-told of; a group of which nothing was new for so long begins anew. Every state is in one message, in order, and none is
-told twice or forgotten: what waits is written in the transaction of the episode, and taken in that of the outbox.
+As in Alertmanager: the first state waits for `group_wait`, later ones until `group_interval` after the group's last
+message; a group that is quiet for that long begins anew. Every state is in exactly one message, in order: it is stored
+in the transaction of its episode, and taken in that of the outbox.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tandem.views.storage.database import Database
 __all__ = ["forget_groups", "send_groups", "wait_for_group"]
 
 _MOST: Final = 500
-"""Alerts of one message; more come with the next one, at once."""
+"""Most alerts in one message; more follow in the next one, at once."""
 _COMMON: Final = ("labels", "annotations")
 
 
@@ -35,7 +35,7 @@ def wait_for_group(
     span: tuple[int, int],
     now: int,
 ) -> None:
-    """Let a message wait for others of its group. `span`: its first window's start, and its last one's end."""
+    """Let a message wait for others of its group. `span`: (start of the first window, end of the last one)."""
     group = json.dumps({field: message["key"].get(field) for field in rule.rule.group_by}, ensure_ascii=False)
     place = {"name": message["definition"], "rule": rule.name, "grouped_by": group}
     connection.execute(
@@ -54,7 +54,7 @@ def wait_for_group(
 
 
 def send_groups(database: Database, name: str, rules: Sequence[CompiledRule], now: int) -> int:
-    """Put what waits of groups whose time has come into the outbox; how many messages that were."""
+    """Put the waiting alerts of due groups into the outbox; returns the number of messages."""
     g, known, sent = decision_groups.c, {rule.name: rule for rule in rules}, 0
     due = sa.select(g.rule, g.grouped_by).where(g.name == name, g.next_at > 0, g.next_at <= now).limit(_MOST)
     with database.read() as connection:
@@ -69,7 +69,7 @@ def send_groups(database: Database, name: str, rules: Sequence[CompiledRule], no
 
 
 def forget_groups(connection: sa.Connection, name: str, rule: str) -> None:
-    """What waits of a rule that is gone is for nobody any more."""
+    """Delete the waiting alerts of a removed rule."""
     for table in (decision_grouped, decision_groups):
         connection.execute(table.delete().where(table.c.name == name, table.c.rule == rule))
 
@@ -81,7 +81,7 @@ def _send_group(
     mine = (g.name == name) & (g.rule == rule.name) & (g.grouped_by == group)
     state = connection.execute(sa.select(decision_groups).where(mine).with_for_update()).first()
     if state is None or not 0 < state.next_at <= now:
-        return 0  # somebody else was faster
+        return 0  # another process was faster
     waits = (w.name == name) & (w.rule == rule.name) & (w.grouped_by == group)
     rows = connection.execute(sa.select(decision_grouped).where(waits).order_by(w.ordinal).limit(_MOST)).all()
     told = state.told + 1
@@ -102,7 +102,7 @@ def _send_group(
 def group_message(
     rule: CompiledRule, name: str, group: str, told: int, alerts: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """What is sent of a group: the messages of its alerts, and what all of them have in common."""
+    """The message of a group: its alerts' messages, and the values that all of them share."""
     last = {alert["episode"]: alert["status"] for alert in alerts}
     ids = [rule.name, group, told, *(alert["id"] for alert in alerts)]
     common = {f"common_{each}": _common([alert[each] for alert in alerts]) for each in _COMMON}

@@ -1,4 +1,4 @@
-"""What is sent of an episode, and whether: silences and other rules may keep it back."""
+"""Makes the message about an episode, and decides whether silences or other rules suppress it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Episode", "message_of", "quiet_because", "receipt_of"]
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One state of an episode; times in microseconds UTC, starts of windows but `until`."""
+    """One state of an episode; times in microseconds UTC; all but `until` are starts of windows."""
 
     id: str
     key: str
@@ -40,7 +40,7 @@ class Episode:
 
     @property
     def status(self) -> str:
-        """firing or resolved, as Alertmanager has it; what ended for good is resolved."""
+        """'firing' or 'resolved', as in Alertmanager; an episode in a final state is resolved."""
         ended = self.state in {state.value for state in ENDED}
         return "resolved" if ended or self.resolved is not None else "firing"
 
@@ -48,9 +48,9 @@ class Episode:
 def receipt_of(
     rule: CompiledRule, scope: Scope, fired: Mapping[str, Any], resolved: Mapping[str, Any] | None, now: int
 ) -> dict[str, Any]:
-    """What decided a state of an episode.
+    """The receipt of a state of an episode.
 
-    The verdict of the window at which it fired, as it is now, and of that at which it was resolved.
+    It holds the current verdicts of the window at which the episode fired, and of that at which it was resolved.
     """
     return {
         "rule_version": rule.version,
@@ -84,7 +84,7 @@ def message_of(
     episode: Episode,
     receipt: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What is sent of a state of an episode; its key may be of a version before, with other columns."""
+    """The message about a state of an episode; its key may be of an earlier version, with other columns."""
     definition = compiled.definition
     columns = key_columns(connection, definition.name, episode.key, definition.key)
     key = dict(zip(columns, json.loads(episode.key), strict=True))
@@ -116,13 +116,13 @@ def message_of(
 
 
 def _id(episode: Episode) -> str:
-    """The idempotency key: one state of an episode has one."""
+    """The idempotency key, one for each state of an episode."""
     state = [episode.id, episode.revision, episode.state, episode.status]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:32]
 
 
 def quiet_because(connection: sa.Connection, name: str, rule: CompiledRule, key: str, now: int) -> str | None:
-    """Why nothing is to be sent of a rule and key now, None where it is."""
+    """The reason why messages of a rule and key are suppressed now; None where they are sent."""
     s, e = decision_silences.c, decision_episodes.c
     mine = (s.name == name) & s.rule.in_(("", rule.name)) & s.key.in_(("", key))
     silence = sa.select(s.ordinal).where(mine, s.starts_at <= now, s.ends_at > now).limit(1)

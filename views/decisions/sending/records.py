@@ -1,4 +1,4 @@
-"""What is sent of an episode as records of the outbox, or as something that waits for its group."""
+"""Puts the messages about an episode into the outbox, or stores them until their group is due."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def send_state(
     pass_number: int,
     now: int,
 ) -> None:
-    """Put a state of an episode into the outbox, for all outputs of its rule, or those that don't wait for groups."""
+    """Put a state of an episode into the outbox: for all outputs of its rule, or only those without groups."""
     outputs = rule.rule.outputs
     if rule.rule.is_grouped:
         if any(not action.groups_itself for action in outputs):

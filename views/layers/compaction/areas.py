@@ -1,7 +1,7 @@
-"""Which files and rows of a prefix are worth joining, by spans of days that no file crosses.
+"""Selects the files and rows of a prefix that are worth joining, by spans of days that no file crosses.
 
-A file that is large beside all that lies above it stays: joining it would cost more than it saves. So a row is written
-a few times in its life, not once a compaction.
+A file that is large beside all that lies above it stays: joining it would cost more than it saves. So a row is
+rewritten a few times in its life, not at every compaction.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ from tandem.views.storage.tables import batch_states
 __all__ = ["ROW_BYTES", "Area", "areas_of"]
 
 _LARGE: Final = 4
-"""A file of so many times the rows of all smaller ones that lie where it does stays as it is."""
+"""A file stays when it has this many times the rows of all smaller ones in its days and buckets."""
 _SMALL: Final = FILE_ROWS // 4
-"""Files of fewer rows are joined with those of the days beside."""
+"""Files of fewer rows are joined with those of adjacent days."""
 ROW_BYTES: Final = 100
-"""Of a row in a file, about."""
+"""Bytes of a row in a file, about."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Rows of the database in one day."""
+    """The rows of one day in the database."""
 
     day: int
     run: int
     rows: int
-    """With events."""
+    """Only those with events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """What is joined at once: files and rows of the days from `first_day` to `last_day`, of all keys."""
+    """Files and rows that are joined at once: those of the days from `first_day` to `last_day`, of all keys."""
 
     first_day: int
     last_day: int
     files: tuple[LayerFile, ...]
     stored: tuple[Stored, ...]
     covered: bool
-    """Other files of the prefix lie here too: what the rows hide of them stays hidden."""
+    """Whether other files of the prefix lie here: rows of theirs that were hidden must stay hidden."""
 
     @property
     def rows(self) -> int:
-        """How many are read."""
+        """Number of rows to read."""
         return sum(file.rows for file in self.files) + sum(each.rows for each in self.stored)
 
     @property
     def size(self) -> int:
-        """Bytes that the new files take until the old ones go, about."""
+        """Bytes of the new files, about: extra disk until the old ones go."""
         return sum(file.size for file in self.files) + sum(each.rows for each in self.stored) * ROW_BYTES
 
     @property
     def runs(self) -> list[int]:
-        """The batch runs that have rows in the database here."""
+        """The batch runs that have rows in the database in these days."""
         return sorted({each.run for each in self.stored})
 
     def parts(self) -> dict[Slot, Part]:
-        """The new file of each slot, as if the rows of each file lay evenly in its days and buckets."""
+        """The new file of each slot, as if each file's rows were spread evenly over its days and buckets."""
         states: dict[Slot, int] = {}
         for file in self.files:
             first, last = file.first_tile // DAY, file.last_tile // DAY
@@ -78,7 +78,7 @@ class Area:
 
     @property
     def newest(self) -> int:
-        """The newest batch run that any of it is of."""
+        """The newest batch run of its files and rows."""
         return max([*(file.ordinal for file in self.files), *(each.run for each in self.stored)])
 
 
@@ -88,7 +88,7 @@ def _add(states: dict[Slot, int], day: int, rows: int) -> None:
 
 
 def areas_of(connection: sa.Connection, definition: int, prefix: Chain, *, everything: bool = False) -> list[Area]:
-    """What is worth joining of a prefix, by time; `everything`: large files too."""
+    """The areas of a prefix that are worth joining, by time; `everything`: large files too."""
     months: dict[tuple[int, int], tuple[list[LayerFile], list[Stored]]] = {}
     for file in layer_files(connection, definition, prefix):
         months.setdefault(month_of(_days(file)[0]), ([], []))[0].append(file)
@@ -124,7 +124,7 @@ def _of_month(files: Sequence[LayerFile], stored: Sequence[Stored], *, everythin
 
 
 def _stays(file: LayerFile, files: Sequence[LayerFile], stored: Sequence[Stored]) -> bool:
-    """Whether a file is large beside what lies in its days and buckets."""
+    """Whether a file is large beside the other contents of its days and buckets."""
     first, last = _days(file)
     beside = sum(each.rows for each in stored if first <= each.day <= last)
     beside += sum(other.rows for other in files if _smaller(other, file) and _overlap(other, file))
@@ -141,7 +141,7 @@ def _overlap(one: LayerFile, other: LayerFile) -> bool:
 
 
 def _together(spans: Sequence[tuple[int, int]], joined: Sequence[LayerFile]) -> Iterator[tuple[int, int]]:
-    """Spans of days of a month as few as files of their rows would have: small ones together, none cut."""
+    """Spans of days within a month, as few as the files of their rows would be: small ones together, none cut."""
     small = sum(file.rows for file in joined) <= FILE_ROWS
     held: tuple[int, int] | None = None
     for first, last in spans:

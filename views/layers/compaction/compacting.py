@@ -1,8 +1,8 @@
-"""Joining the files and rows of a definition's batch runs, area by area, beside readers and writers.
+"""Joins the files and rows of a definition's batch runs, area by area, while readers and writers run.
 
-Killed at any instant it leaves files that no list names, which the next one, or `tandem prune`, finds and removes; what
-it has swapped before that stays. The disk that it takes at once is bounded: files that were replaced stay for the grace
-time, so what would take more waits for the next compaction.
+Killed at any instant it leaves files that no list names, which the next compaction, or `tandem prune`, removes; areas
+that were swapped stay swapped. Its extra disk is bounded: replaced files stay for the grace time, so areas beyond the
+bound wait for the next compaction.
 """
 
 from __future__ import annotations
@@ -36,38 +36,38 @@ from tandem.views.storage.tables import store_version
 __all__ = ["EXTRA_DISK", "NOTHING_COMPACTED", "Compacted", "compact", "to_compact"]
 
 EXTRA_DISK: Final = 0.25
-"""Of what batch states take: so much more may lie on disk at once because of compaction."""
+"""Extra disk of a compaction, as a share of the batch states' files."""
 _LEAST_DISK: Final = 64 << 20
-"""Bytes that are allowed in any case."""
+"""Extra bytes that are always allowed."""
 _TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What was joined, or would be."""
+    """What a compaction joined, or would join."""
 
     areas: int = 0
     files: int = 0
-    """That were replaced."""
+    """Files that were replaced."""
     rows: int = 0
-    """Of the database that lie in files now."""
+    """Rows of the database that were moved into files."""
     size: int = 0
     """Bytes of the files that were replaced."""
     written: int = 0
-    """Files that took their place."""
+    """Files that replaced them."""
     written_size: int = 0
     waiting: int = 0
-    """Areas that would take more disk than allowed until replaced files go."""
+    """Areas that wait until replaced files go, for want of allowed disk."""
     waiting_size: int = 0
     kept: int = 0
-    """Batch runs above what may be joined, which can be served by themselves."""
+    """Batch runs above the prefix, which can be served by themselves."""
     rollups: int = 0
     """Months and days whose hours or days were rolled up."""
     rollup_rows: int = 0
     rollup_size: int = 0
 
     def plus(self, other: Compacted) -> Compacted:
-        """Both together."""
+        """The sum of both."""
         return Compacted(*(getattr(self, name) + getattr(other, name) for name in Compacted.__slots__))
 
 
@@ -78,14 +78,14 @@ NOTHING_COMPACTED: Final = Compacted()
 class _Plan:
     definition: int
     revision: int
-    """Of the list of files that it was made by."""
+    """Revision of the list of files that it is based on."""
     areas: list[Area]
-    """What is joined now."""
+    """Areas to join now."""
     waiting: list[Area]
     kept: int
 
     def left(self, done: Compacted) -> Compacted:
-        """What was done, with what waits."""
+        """The joined areas, with those that wait."""
         waiting = sum(area.size for area in self.waiting)
         return replace(done, waiting=len(self.waiting), waiting_size=waiting, kept=self.kept)
 
@@ -93,7 +93,7 @@ class _Plan:
 def to_compact(
     database: Database, compiled: Compiled, *, extra: float = EXTRA_DISK, everything: bool = False
 ) -> Compacted:
-    """What `compact` would do, but for what it would write."""
+    """What `compact` would join, without the numbers of new files."""
     plan, found = _planned(database, compiled.version, extra, everything), NOTHING_COMPACTED
     for area in plan.areas:
         found = found.plus(_replaced(area))
@@ -111,11 +111,11 @@ def compact(
     everything: bool = False,
     tell: Callable[[str], object] = print,
 ) -> Compacted:
-    """Join what is worth it of a definition version; new files lie at `place`.
+    """Join the areas of a definition version that are worth it; new files lie at `place`.
 
-    `extra`: how much more disk it may take at once, as a share of what files of batch states take; `everything`: join
-    large files too. Waits for another compaction of the version to end. Raises DamagedStoreError for a file that isn't
-    as it was written, StoreError where others go on changing the list.
+    `extra`: extra disk, as a share of the batch states' files; `everything`: join large files too. Waits for another
+    compaction of the version to end. Raises DamagedStoreError for a file that isn't as it was written, StoreError where
+    the list changes at every attempt.
     """
     with turn(database, f"{compiled.version}.compaction", tell):
         plan = _planned(database, compiled.version, extra, everything)
@@ -164,7 +164,7 @@ class _Work:
     name: str
 
     def conflict(self) -> StoreError:
-        """The error where the list has changed at each attempt."""
+        """The error of a list that changed at each attempt."""
         name = self.compiled.definition.name
         return StoreError(f"{name}: the list of files of batch states is being changed by others: try again")
 
@@ -180,7 +180,7 @@ class _Work:
             store = str(connection.execute(sa.select(store_version.c.id)).scalar_one())
         for part, layer in joined_files(self.database, self.compiled, definition, area):
             path = f"{store}/{self.name}/{part.name}-{layer.digest}.arrow"
-            with suppress(ObjectExistsError):  # its name has its digest in it
+            with suppress(ObjectExistsError):  # same name, same digest: the file is there
                 open_place(self.place).create(path, layer.data)
             reached("layer-written")
             yield NewFile(part, stored_place(self.database.url, self.place), path, layer)
@@ -209,7 +209,7 @@ def _planned(database: Database, version: str, extra: float, everything: bool) -
 
 
 def _allowed(connection: sa.Connection, extra: float) -> int:
-    """Bytes that new files may take, beside replaced ones that still lie there."""
+    """Bytes that new files may take, beside the replaced ones that still lie there."""
     stored = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(batch_files.c.size), 0))).scalar_one()
     lying = 0
     for place, path in connection.execute(sa.select(removed_files.c.place, removed_files.c.path)):

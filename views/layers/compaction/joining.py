@@ -1,7 +1,7 @@
-"""The new files of an area: of each key and tile the newest row of all that is joined, as it was written.
+"""Makes the new files of an area: the newest row of each key and tile, as it was written.
 
-Rows are copied with their checksums and the run that wrote them; states aren't decoded but those of rows of the
-database, whose plain results are worked out for the file.
+Rows are copied with their checksums and runs. Only rows of the database are decoded, to compute the file's plain
+results.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from tandem.views.storage.tables import batch_states
 __all__ = ["Span", "joined_files", "newest_rows", "ordered", "spans_of"]
 
 _AT_ONCE: Final = 1 << 19
-"""Rows that are joined in memory together, about."""
+"""Rows that are joined in memory at a time, about."""
 _CHUNK: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Parts whose rows are in memory together: of the same days, of buckets beside each other."""
+    """Parts whose rows are in memory together: of the same days and of adjacent buckets."""
 
     parts: tuple[Part, ...]
 
@@ -57,7 +57,7 @@ class Span:
 
 
 def spans_of(parts: Iterable[Part], rows: int) -> Iterator[Span]:
-    """All parts, as many at once as have rows for the memory, given how many rows all have."""
+    """All parts, grouped into as many at once as fit into memory, given the number of all rows."""
     ordered = sorted(set(parts))
     each = max(1, _AT_ONCE * len(ordered) // max(rows, 1))
     held: list[Part] = []
@@ -73,7 +73,7 @@ def spans_of(parts: Iterable[Part], rows: int) -> Iterator[Span]:
 def joined_files(
     database: Database, compiled: Compiled, definition: int, area: Area
 ) -> Iterator[tuple[Part, LayerData]]:
-    """The new files of an area, one after another. Raises DamagedStoreError for what isn't as it was written."""
+    """The new files of an area, one after another. Raises DamagedStoreError for damaged rows or files."""
     for span in spans_of(area.parts().values(), area.rows):
         rows = newest_rows(database, compiled, definition, area.files, area.runs, span)
         if not rows.num_rows:
@@ -144,7 +144,7 @@ def _in_database(connection: sa.Connection, definition: int, runs: Sequence[int]
 
 
 def _of_rows(compiled: Compiled, rows: Sequence[Any]) -> pa.RecordBatch:
-    """Rows of the database as a file has them."""
+    """Rows of the database in the columns of a file."""
     _, keys, tiles, runs, events, states, _ = zip(*rows, strict=True) if rows else ((),) * 7
     columns = [pa.array(tiles, pa.int64()), pa.array(keys, pa.string()), pa.array(events, pa.int64())]
     columns += decode_states(compiled.measures, states, f"{compiled.definition.name}, rows that are joined")
@@ -155,7 +155,7 @@ def _of_rows(compiled: Compiled, rows: Sequence[Any]) -> pa.RecordBatch:
 
 
 def _newest(rows: pa.RecordBatch, empty: Sequence[Any]) -> pa.RecordBatch:
-    """Of each key and tile the row of the newest run, unless that is one of `empty`, which say that there is none."""
+    """The row of the newest run for each key and tile, unless it is one of `empty`, which mark that there is none."""
     tiles = np.concatenate([_tiles(rows), np.array([row[2] for row in empty], np.int64)])
     runs = np.concatenate([rows.column(RUN).to_numpy(), np.array([row[3] for row in empty], np.int64)])
     keys = pa.concat_arrays([rows.column(KEY), pa.array([row[1] for row in empty], pa.string())])
@@ -168,12 +168,12 @@ def _newest(rows: pa.RecordBatch, empty: Sequence[Any]) -> pa.RecordBatch:
 
 
 def ordered(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """In the order of the key's bytes, then the tile."""
+    """The rows sorted by the key's bytes, then the tile."""
     return rows.take(pa.array(np.lexsort((_tiles(rows), _ranks(rows.column(KEY))))))
 
 
 def _ranks(keys: pa.Array) -> npt.NDArray[np.int64]:
-    """Of each key its place in the order of bytes."""
+    """The rank of each key in the order of bytes."""
     encoded = keys.dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     ranks = np.empty(len(order), np.int64)

@@ -1,4 +1,4 @@
-"""How far compaction may go: no further than the oldest batch run that anything may still be asked of.
+"""Limits compaction: it joins no run newer than the oldest one that can still be read by itself.
 
 A prefix is a batch run with all its ancestors. Its rows may be joined where every run that can be served, published,
 rolled back to or stood upon has all of the prefix among its ancestors, or nothing of it.
@@ -19,7 +19,8 @@ _ALIVE = frozenset({"COMPLETE", "BUILDING"})
 
 
 def common_prefixes(connection: sa.Connection, definition: int, *, lock: bool = False) -> list[Chain]:
-    """Of each tree of ancestries the longest prefix that everything alive stands on; `lock`: it stays so until the end.
+    """For each tree of ancestries the longest prefix that all living runs stand on; `lock`: unchanged until the
+    transaction ends.
 
     A live run's base is COMPLETE as long as the run isn't dropped, or lies below one that is.
     """
@@ -31,7 +32,7 @@ def common_prefixes(connection: sa.Connection, definition: int, *, lock: bool = 
     for row in rows:
         if row.status not in _ALIVE:
             continue
-        # What is being built has no rows yet that anybody reads, but those of its parent.
+        # A run that is being built has no rows that are read, but those of its parent.
         stands_on = row.parent if row.status == "BUILDING" else row.ordinal
         if stands_on is not None:
             root = _root(parents, stands_on)
@@ -40,7 +41,7 @@ def common_prefixes(connection: sa.Connection, definition: int, *, lock: bool = 
 
 
 def newest_prefixes(connection: sa.Connection, definition: int) -> list[Chain]:
-    """Of each tree of ancestries the newest run that is COMPLETE, with its ancestors."""
+    """For each tree of ancestries the newest COMPLETE run, with its ancestors."""
     r = batch_runs.c
     rows = connection.execute(sa.select(r.ordinal, r.parent, r.status).where(r.definition == definition)).all()
     parents = {row.ordinal: row.parent for row in rows}
@@ -53,7 +54,7 @@ def newest_prefixes(connection: sa.Connection, definition: int) -> list[Chain]:
 
 
 def common_ancestor(connection: sa.Connection, definition: int, ordinals: Sequence[int]) -> int:
-    """The newest run that all of these are or stand on; the newest of them where they stand on nothing in common."""
+    """The newest run that all of these are or stand on; the newest of them where they have no ancestor in common."""
     r = batch_runs.c
     rows = connection.execute(sa.select(r.ordinal, r.parent).where(r.definition == definition)).all()
     parents = {row.ordinal: row.parent for row in rows}

@@ -1,4 +1,4 @@
-"""The list of a definition's files: new ones take the place of old ones in one transaction, or not at all."""
+"""Swaps files in the list of a definition's files: new ones replace old ones in one transaction, or not at all."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _CHUNK: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file of a compaction that lies in its place."""
+    """A new file of a compaction, already written to its place."""
 
     part: Part
     place: str
-    """As the database has it."""
+    """In the database's form."""
     path: str
     layer: LayerData
 
 
 def begin(database: Database, definition: int, compaction: str, now: int) -> None:
-    """Write down a compaction, before its first file."""
+    """Register a compaction, before its first file."""
     with database.write() as connection:
         row = (compaction, definition, "BUILDING", now, now)
         database.write_rows(connection, database.insert(compactions), [row])
 
 
 def abandon_older(database: Database, definition: int, now: int) -> None:
-    """Give up compactions of a definition that were killed; the caller holds the definition's turn."""
+    """Abandon compactions of a definition that were killed; the caller holds the definition's turn."""
     c = compactions.c
     with database.write() as connection:
         dead = (c.definition == definition) & (c.status == "BUILDING")
@@ -55,14 +55,14 @@ def abandon_older(database: Database, definition: int, now: int) -> None:
 
 
 def end(database: Database, compaction: str, now: int) -> None:
-    """Mark a compaction COMPLETE, unless it was abandoned: what no list names of its files is an orphan from now on."""
+    """Mark a compaction COMPLETE, unless it was abandoned: its files that no list names are orphans from then on."""
     with database.write() as connection:
         mine = (compactions.c.id == compaction) & (compactions.c.status == "BUILDING")
         connection.execute(compactions.update().where(mine).values(status="COMPLETE", updated_at=now))
 
 
 def working(connection: sa.Connection, compaction: str, now: int) -> None:
-    """Hold a compaction against being abandoned until the transaction ends. Raises StoreError for one that was."""
+    """Keep a compaction from being abandoned until the transaction ends. Raises StoreError for an abandoned one."""
     c = compactions.c
     mine = (c.id == compaction) & (c.status == "BUILDING")
     if connection.execute(compactions.update().where(mine).values(updated_at=now)).rowcount != 1:
@@ -78,10 +78,10 @@ def swap(
     files: Sequence[NewFile],
     now: int,
 ) -> None:
-    """Name the new files of an area instead of what they were made of, in one transaction.
+    """Replace the files and rows of an area by its new files in the list, in one transaction.
 
-    `revision`: of the list, when the area was chosen. Raises ListChangedError if the list is another one by now, or
-    something that is alive doesn't stand on all of the area any more; StoreError for a compaction that was abandoned.
+    `revision`: of the list, when the area was chosen. Raises ListChangedError if the list has changed since, or a
+    living run doesn't stand on all of the area any more; StoreError for a compaction that was abandoned.
     """
     with database.write(durable=True) as connection:
         working(connection, compaction, now)
@@ -109,7 +109,7 @@ def _bounds(file: NewFile) -> tuple[int, int, int, int, int, int]:
 
 
 def _remove_rows(connection: sa.Connection, definition: int, area: Area) -> None:
-    """Rows that the files hold now; those that hide what lies in other files stay."""
+    """Remove the rows that the new files hold; rows that hide others in other files stay."""
     s, runs = batch_states.c, area.runs
     within = (s.tile >= area.first_day * DAY) & (s.tile < (area.last_day + 1) * DAY)
     for at in range(0, len(runs), _CHUNK):

@@ -1,4 +1,4 @@
-"""What the database knows of compactions, of the list of files as a whole, and of files of rollups."""
+"""The tables of compactions, of the revisions of the list of files, and of files of rollups."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ compactions = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""BUILDING from before its first file on, then COMPLETE, or ABANDONED by a process that found its owner dead. Files lie in a folder
-of its name; those that no list names are orphans once it isn't BUILDING.
-"""
+"""BUILDING from before its first file on, then COMPLETE, or ABANDONED by a process that found its owner dead. Its files
+lie in a folder of its name; those that no list names are orphans once it isn't BUILDING."""
 
 layer_lists = sa.Table(
     "layer_lists",
@@ -31,9 +30,8 @@ layer_lists = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""How often the list of a definition's files was changed by anything but a batch run that adds its own: a swap
-files compares it with what it has planned by.
-"""
+"""How often the list of a definition's files was changed other than by a batch run that adds its own: a swap compares
+it with the revision that it was planned by."""
 
 rollup_files = sa.Table(
     "rollup_files",
@@ -50,6 +48,5 @@ rollup_files = sa.Table(
     **WITHOUT_ROWID,
 )
 """Files of states over `grain` microseconds (an hour, a day): of the tiles between `first_tile` and `last_tile`
-(inclusive, of days as a whole) and the buckets, whatever the batch run `prefix` and its ancestors counted. A part
-without a row has no file, and an empty path.
-"""
+(inclusive, of days as a whole) and the buckets, as the batch run `prefix` and its ancestors counted them. A part
+without a row has no file, and an empty path."""

@@ -1,6 +1,6 @@
 """Rollups: states over whole hours and days, made ahead from the tiles of a batch run and its ancestors.
 
-`planning` says which hours and days have any and which are outdated, `building` makes them, `catalog` is what the
-database knows of their files, `changes` which hours later runs have written into, so that tiles are read there, and
-`covering` cuts what is asked into days, hours and tiles.
+`planning` finds missing and outdated rollups, `building` makes them, `catalog` reads the database's records of their
+files, `changes` finds the hours that later runs have written into, which are read from tiles, and `covering` cuts a
+query's span into days, hours and tiles.
 """

@@ -1,4 +1,4 @@
-"""Rollups held against what batch runs wrote down: one that isn't as it should be goes, and tiles are read instead."""
+"""Compares rollups with the batch runs' own records: a wrong rollup is removed, and tiles are read instead."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["let_go_of_wrong"]
 
 
 def let_go_of_wrong(database: Database, chains: Chains, definition: int, now: int) -> int:
-    """Take damaged or wrong rollups out of the tables; returns how many. The next compaction makes them again.
+    """Remove damaged or wrong rollups from the tables; returns their number. The next compaction makes them again.
 
-    Wrong are those that hold another number of events than their batch run and its ancestors counted in their time.
+    Wrong are those whose number of events differs from what their batch run and its ancestors counted in their time.
     """
     wrong = list[Unit]()
     with database.read() as connection:
@@ -41,7 +41,7 @@ def let_go_of_wrong(database: Database, chains: Chains, definition: int, now: in
 
 
 def _events(unit: Unit) -> int | None:
-    """How many its files hold; None for damaged ones."""
+    """Events in its files; None for damaged ones."""
     try:
         return sum(_of_files(unit))
     except DamagedStoreError:

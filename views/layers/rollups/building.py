@@ -1,4 +1,4 @@
-"""Making rollups: the states of tiles merged over each hour and day of a key, and written as files."""
+"""Makes rollups: merges the states of tiles over each hour and day of a key, and writes them as files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GROUP: Final = BUCKETS // 16
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the states of tiles of a batch run and its ancestors lie."""
+    """The files and rows that hold the states of tiles of a batch run and its ancestors."""
 
     database: Database
     compiled: Compiled
@@ -42,13 +42,13 @@ class Sources:
 
 
 def rolled_day(sources: Sources, day: int, rows: int, grains: Sequence[int]) -> dict[int, pa.RecordBatch]:
-    """By grain the rows of one day, as a file has them; `rows`: how many states of tiles it has, about."""
+    """By grain the rows of one day, in the columns of a file; `rows`: its number of states of tiles, about."""
     found: dict[int, list[pa.RecordBatch]] = {grain: [] for grain in grains}
     parts = [Part(day, day, bucket, bucket + _GROUP - 1) for bucket in range(0, BUCKETS, _GROUP)]
     files = [file for file in sources.files if file.first_tile < (day + 1) * DAY and file.last_tile >= day * DAY]
     for span in spans_of(parts, rows):
         block = _tiles(sources, files, span)
-        for grain in sorted(grains):  # a day is made of hours where there are any
+        for grain in sorted(grains):  # days are made of hours, where there are any
             block = _merged(sources.compiled, block, grain)
             found[grain].append(layer_columns(sources.compiled, block, grain)[0])
     return {grain: pa.concat_batches(batches) for grain, batches in found.items()}
@@ -64,7 +64,7 @@ def _tiles(sources: Sources, files: Sequence[LayerFile], span: Span) -> pa.Recor
 
 
 def _merged(compiled: Compiled, block: pa.RecordBatch, grain: int) -> pa.RecordBatch:
-    """A block merged over spans of time, which it has in order of key, then time."""
+    """A block merged over spans of time; its rows are in the order of key, then time."""
     if not block.num_rows:
         return block
     starts = _column(block, GENERATION) // grain * grain
@@ -88,7 +88,7 @@ def _column(block: pa.RecordBatch, name: str) -> npt.NDArray[np.int64]:
 
 
 def unit_rows(compiled: Compiled, unit: Outdated, made: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """All rows of a unit in the order of a file: those that were made, and those of the other days."""
+    """All rows of a unit in the order of a file: new ones, and those copied from its other days."""
     copied = list(_copied(unit)) if unit.old is not None else []
     parts = [*made, *copied]
     if not parts:
@@ -106,7 +106,7 @@ def _copied(unit: Outdated) -> Iterator[pa.RecordBatch]:
 
 
 def unit_files(compiled: Compiled, unit: Outdated, rows: pa.RecordBatch) -> Iterator[tuple[Part, LayerData | None]]:
-    """A unit's files, by equal ranges of buckets; of a range without a row None."""
+    """A unit's files, by equal ranges of buckets; None for a range without rows."""
     width = BUCKETS
     while width > _GROUP and rows.num_rows * width > FILE_ROWS * BUCKETS:
         width //= 2

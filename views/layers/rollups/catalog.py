@@ -1,4 +1,4 @@
-"""The files of rollups as the database names them."""
+"""The database's records of rollups' files."""
 
 from __future__ import annotations
 
@@ -37,23 +37,25 @@ _CONTENTS: Final = sa.select(_R.contents).where(
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The rollups of one grain in the days between two tiles, of all that a batch run and its ancestors counted."""
+    """The rollups of one grain in the days between two tiles, over everything that a batch run and its ancestors
+    counted.
+    """
 
     grain: int
     start: int
     end: int
-    """Exclusive; both are days' starts."""
+    """Exclusive; both bounds are starts of days."""
     prefix: int
     """The batch run."""
     files: tuple[LayerFile, ...]
     buckets: int
-    """How many of the 256 it holds; 0: it was looked at, and isn't worth it."""
+    """How many of the 256 buckets it holds; 0: it was examined, and isn't worth it."""
     rows: int
-    """Its own; of one that isn't worth it the tiles' rows that were looked at."""
+    """Rows of its own; for a unit that isn't worth it the tiles' rows that were examined."""
 
 
 def rollups_of(connection: sa.Connection, definition: int, chain: Chain, start: int, end: int) -> list[Sequence[Any]]:
-    """Rows of rollup files that may be of use to a chain in [start, end)."""
+    """Rows of rollup files that may serve a chain in [start, end)."""
     values = {"of_definition": definition, "start": start, "end": end}
     return [row for row in select_rows(connection, _FILES, values) if row[2] in chain]
 
@@ -61,7 +63,7 @@ def rollups_of(connection: sa.Connection, definition: int, chain: Chain, start: 
 def units_of(
     connection: sa.Connection, definition: int, rows: Iterable[Sequence[Any]], bucket: int | None = None
 ) -> list[Unit]:
-    """Units by grain and time, of `rollups_of`; `bucket`: only the files of one."""
+    """Units by grain and time, from `rollups_of`; `bucket`: only the files of this one."""
     units: dict[tuple[int, int, int, int], list[Sequence[Any]]] = {}
     for row in rows:
         if bucket is None or row[9] <= bucket <= row[10]:
@@ -89,7 +91,7 @@ def _file(connection: sa.Connection, definition: int, row: Sequence[Any]) -> Lay
 
 
 def forget_rollups(database: Database, connection: sa.Connection, which: sa.ColumnElement[bool], now: int) -> None:
-    """Take rollups out of the tables, within a transaction; their files go after the grace time."""
+    """Remove rollups from the tables, within a transaction; their files go after the grace time."""
     found = connection.execute(sa.select(_R.place, _R.path).where(which, _R.path != "")).all()
     database.write_rows(connection, database.insert_new(removed_files), [(row.place, row.path, now) for row in found])
     connection.execute(rollup_files.delete().where(which))

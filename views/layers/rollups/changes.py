@@ -1,4 +1,4 @@
-"""Which hours a batch run wrote into: there rollups of its ancestors say nothing any more, and tiles are read."""
+"""Finds the hours that a batch run wrote into: its ancestors' rollups are outdated there, and tiles are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _D: Final = batch_state_digests.c
 _TILES: Final = sa.select(_D.tile).where(_D.batch_run == sa.bindparam("run")).distinct()
 _MOST: Final = 1_024
 _KNOWN: Final[WeakKeyDictionary[Any, dict[tuple[int, ...], Hours]]] = WeakKeyDictionary()
-"""By the store's engine; what a run that is complete has written never changes."""
+"""By the store's engine; the hours of a complete run never change."""
 
 
 def changed_hours(connection: sa.Connection, chain: Chain, prefix: int) -> Hours:

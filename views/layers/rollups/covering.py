@@ -1,4 +1,4 @@
-"""What is asked, cut into days and hours that rollups hold, and into tiles for the rest."""
+"""Cuts a query's span into days and hours that rollups hold, and tiles for the rest."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ __all__ = [
 
 Starts = npt.NDArray[np.int64]
 Inside = Callable[[Starts, int], npt.NDArray[np.bool_]]
-"""Of spans that begin at `starts` and are `grain` long, whether each lies in one step of what is asked."""
+"""Whether each of the spans that begin at `starts` and are `grain` long lies within one step of the query."""
 
 _GAPS: Final = 4
-"""Spans of tiles that are read by themselves; more are read as one, with what lies between."""
+"""Most spans of tiles that are read separately; more are read as one, with everything between."""
 
 
 def within_edges(edges: Sequence[int]) -> Inside:
-    """Steps lie between edges."""
+    """`Inside` for steps between edges."""
     bounds = np.array(edges, np.int64)
 
     def inside(starts: Starts, grain: int) -> npt.NDArray[np.bool_]:
@@ -50,12 +50,12 @@ def within_edges(edges: Sequence[int]) -> Inside:
 
 
 def within_steps(step: int) -> Inside:
-    """Steps are aligned to 1970-01-01 UTC."""
+    """`Inside` for steps aligned to 1970-01-01 UTC."""
     return lambda starts, grain: np.asarray(starts // step == (starts + grain - 1) // step)
 
 
 def within_spans(span_at: Callable[[int], tuple[int, int]]) -> Inside:
-    """Steps are such as those of a calendar."""
+    """`Inside` for steps of a function, such as a calendar's."""
 
     def inside(starts: Starts, grain: int) -> npt.NDArray[np.bool_]:
         spans = ((at, *span_at(at)) for at in starts.tolist())
@@ -101,13 +101,13 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Where a span of time is read from: rollups, and tiles for all between them."""
+    """The cover of a span of time: rollups, and tiles for everything between them."""
 
     rolled: tuple[Rolled, ...]
     tiles: tuple[tuple[int, int], ...]
     """Spans [start, end)."""
     within: tuple[tuple[int, int], ...] = ()
-    """Where tiles count, if they are read with what lies between."""
+    """The spans whose tiles count, if tiles between them are read as well."""
 
     def counts(self, tile: int) -> bool:
         """Whether a tile that was read counts."""
@@ -115,7 +115,7 @@ class Cover:
 
 
 def only_tiles(start: int, end: int) -> Cover:
-    """Everything from tiles."""
+    """A cover without rollups."""
     return Cover((), ((start, end),))
 
 
@@ -127,7 +127,7 @@ def cover_of(
     inside: Inside,
     key: str | None = None,
 ) -> Cover:
-    """What of [start, end) lies in rollups, of one key or of all keys."""
+    """The cover of [start, end), for one key or all keys."""
     rows = rollups_of(connection, definition, chain, *span)
     if not rows:
         return only_tiles(*span)
@@ -155,7 +155,7 @@ def _usable(unit: Unit, changed: Hours, span: tuple[int, int], inside: Inside) -
 
 
 def _not_yet(starts: Starts, grain: int, rolled: Sequence[Rolled]) -> Starts:
-    """Without those that a coarser grain, or another unit, holds already."""
+    """Starts without those that a coarser grain, or another unit, already covers."""
     for other in rolled:
         size = other.unit.grain
         starts = np.asarray(starts[~np.isin(starts // size * size, other.starts)])

@@ -1,4 +1,4 @@
-"""Over what times rollups are, and of which definitions there are any."""
+"""The grains of rollups, and which definitions have any."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOUR: Final = DAY // 24
 GRAINS: Final = (DAY, HOUR)
 """The coarsest first; all are aligned to 1970-01-01 UTC."""
 SHRINK: Final = 4
-"""How many times fewer rows a grain has than what it is made of, or else it isn't kept."""
+"""How many times fewer rows a grain must have than its sources to be kept."""
 
 
 def grains_of(compiled: Compiled) -> tuple[int, ...]:

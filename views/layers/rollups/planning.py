@@ -1,7 +1,7 @@
-"""Which rollups a batch run should have, and which of them are missing or outdated.
+"""Plans rollups: those that a batch run should have, and which of them are missing or outdated.
 
 A unit is a month of one grain, or a day where a month has too many states for one piece of work. It is made anew as a
-whole; days that no later run wrote into are copied from the unit that was there.
+whole; days that no later run wrote into are copied from the previous unit.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from tandem.views.storage.tables import batch_runs, pointers, publications
 __all__ = ["Outdated", "outdated_units", "rollup_prefix"]
 
 _MOST: Final = {DAY: 64 * FILE_ROWS, DAY // 24: FILE_ROWS}
-"""By grain the states of tiles that a month may have in one unit."""
+"""By grain the most states of tiles of a month in one unit."""
 _ALL: Final = (-(2**62), 2**62)
 
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """A unit that is to be made."""
+    """A unit to be made."""
 
     grain: int
     first_day: int
     last_day: int
     days: tuple[int, ...]
-    """Those that are made from tiles, as far as they have any; the others are copied."""
+    """Days that are made from tiles, as far as they have any; other days are copied."""
     old: Unit | None
-    """Where they are copied from."""
+    """The source of the copied days."""
     rows: Mapping[int, int]
-    """By day the states of tiles."""
+    """By day the number of states of tiles."""
 
 
 def rollup_prefix(connection: sa.Connection, definition: int) -> int | None:
-    """The newest batch run that all that is served of a version stands on, or else the newest complete one."""
+    """The newest batch run that all served publications of a version stand on, or else the newest complete one."""
     p = publications.c
     query = sa.select(p.batch_run).join(pointers, pointers.c.publication == p.ordinal)
     served = set(connection.execute(query.where(p.definition == definition)).scalars()) - {None}
@@ -57,7 +57,7 @@ def rollup_prefix(connection: sa.Connection, definition: int) -> int | None:
 
 
 def outdated_units(connection: sa.Connection, definition: int, chain: Chain, grains: tuple[int, ...]) -> list[Outdated]:
-    """What is missing or outdated of a chain's rollups, by month, the finest grain first."""
+    """The missing or outdated units of a chain's rollups, by month, the finest grain first."""
     by_day = _rows_by_day(connection, definition, chain)
     months: dict[tuple[int, int], dict[int, int]] = {}
     for day, rows in by_day.items():
@@ -77,7 +77,7 @@ def outdated_units(connection: sa.Connection, definition: int, chain: Chain, gra
 
 
 def _spans(days: Mapping[int, int], most: int) -> Iterator[tuple[int, int]]:
-    """The whole month, from the first to the last day that it could have, or each day."""
+    """The whole month, from its first to its last day, or each day."""
     if sum(days.values()) > most:
         yield from ((day, day) for day in sorted(days))
     else:
@@ -111,7 +111,7 @@ def _outdated(
 
 
 def _rows_by_day(connection: sa.Connection, definition: int, chain: Chain) -> dict[int, int]:
-    """By day how many states of tiles the newest runs of a chain have."""
+    """By day the number of states of tiles in the newest runs of a chain."""
     d = batch_state_digests.c
     day = (d.tile - ((d.tile % DAY) + DAY) % DAY).label("day")
     query = sa.select(d.batch_run, day, sa.func.sum(d.rows)).where(d.definition == definition)

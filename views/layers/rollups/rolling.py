@@ -1,4 +1,4 @@
-"""Bringing the rollups of a definition up to what is served, unit by unit; each takes its old one's place at once."""
+"""Brings the rollups of a definition up to the served state, unit by unit; each replaces its old one at once."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ __all__ = ["RolledUp", "RollupPlan", "planned_rollups", "roll_up"]
 
 @dataclass(frozen=True, slots=True)
 class RollupPlan:
-    """What is missing or outdated."""
+    """Missing or outdated rollups."""
 
     prefix: int
     chain: Chain
     revision: int
-    """Of the list of files that it was made by."""
+    """Revision of the list of files that it is based on."""
     units: Sequence[Outdated]
     sources: Sources
 
 
 @dataclass(frozen=True, slots=True)
 class RolledUp:
-    """What was made."""
+    """The rollups that were made."""
 
     units: int = 0
     rows: int = 0
@@ -55,7 +55,7 @@ class RolledUp:
 
 
 def planned_rollups(database: Database, compiled: Compiled, definition: int) -> RollupPlan | None:
-    """What `roll_up` would make; None: nothing that has rollups is there."""
+    """The plan of `roll_up`; None for a definition or a store without rollups."""
     grains = grains_of(compiled)
     with database.read() as connection:
         prefix = rollup_prefix(connection, definition) if grains else None
@@ -69,9 +69,9 @@ def planned_rollups(database: Database, compiled: Compiled, definition: int) -> 
 
 
 def roll_up(plan: RollupPlan, compaction: str, place: str, clock: Clock) -> RolledUp:
-    """Make what is planned, in the name of a compaction that is BUILDING; new files lie at `place`.
+    """Make the planned rollups, in the name of a compaction that is BUILDING; new files lie at `place`.
 
-    Raises ListChangedError if somebody else swapped files meanwhile: the plan's own may have gone.
+    Raises ListChangedError if another process swapped files meanwhile: the plan's own may have gone.
     """
     work, done = _Work(plan, compaction, place, clock), RolledUp()
     days = sorted({day for unit in plan.units for day in unit.days})
@@ -111,7 +111,7 @@ class _Work:
         return RolledUp(done.units + 1, done.rows + rows.num_rows, done.files + len(written), done.size + sum(written))
 
     def _finer(self, unit: Outdated) -> int:
-        """Rows of the finer grains that are kept of the same days."""
+        """Rows that finer grains keep for the same days."""
         r = rollup_files.c
         here = (r.first_tile >= unit.first_day * DAY) & (r.last_tile < (unit.last_day + 1) * DAY)
         finer = (r.definition == self._plan.sources.definition) & (r.grain < unit.grain) & (r.path != "")
@@ -130,14 +130,14 @@ class _Work:
                 yield (self._plan.sources.definition, *head, "", 0, 0, *bounds, b"")
                 continue
             path = f"{store}/{self._compaction}/rollups/{unit.grain // 1_000_000}s-{part.name}-{layer.digest}.arrow"
-            with suppress(ObjectExistsError):  # its name has its digest in it
+            with suppress(ObjectExistsError):  # same name, same digest: the file is there
                 open_place(self._place).create(path, layer.data)
             reached("layer-written")
             size = len(layer.data)
             yield (self._plan.sources.definition, *head, path, size, layer.rows, *bounds, packed_contents(layer))
 
     def _nothing(self, unit: Outdated, rows: int) -> tuple[Any, ...]:
-        """What says that a unit isn't worth it: of no bucket."""
+        """The row that marks a unit as not worth it: without buckets."""
         name = f"{self._compaction}-{unit.first_day}_{unit.last_day}-none"
         head = (self._plan.sources.definition, unit.grain, name, self._plan.prefix, "", "", 0, rows)
         return (*head, unit.first_day * DAY, (unit.last_day + 1) * DAY - 1, 0, -1, b"")

@@ -1,4 +1,4 @@
-"""Which windows and keys of a result may be sent now: those whose trigger lets them, and those whose time has come."""
+"""Chooses the windows and keys of a result that may be sent now: by their triggers, and by time."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ _WINDOWS: Final = 64
 _REVISIONS: Final = 2_000
 _IN_ONE: Final = 200
 _MOST_BY_KEY: Final = 400
-"""Keys of a window whose revisions are looked up one by one."""
+"""Most keys of a window whose revisions are looked up one by one."""
 
 _BEFORE_FINAL: Final = tuple(timing for timing in Timing if timing < Timing.FINAL)
-"""One by one, so that the index finds those that close in time."""
+"""Queried one by one, so that the index finds those that close in time."""
 
 Place = tuple[int, int]
 
 
 @dataclass
 class Cursor:
-    """How far the revisions have been looked through whose time may have come: (closes, start, key)."""
+    """The position in the revisions whose time may have come: (closes, start, key)."""
 
     over: tuple[int, int, str] | None = (BEGINNING, 0, "")
     settled: tuple[int, int, str] | None = (BEGINNING, 0, "")
-    """None: there are no more."""
+    """None: all were examined."""
 
 
 @dataclass
 class Choice:
-    """What is to be read and compared."""
+    """The windows and keys to read and compare."""
 
     asked: dict[Place, set[str] | None] = field(default_factory=dict)
     waiting: list[tuple[Any, ...]] = field(default_factory=list)
-    """Whole rows that are done with it."""
+    """Whole rows that this pass clears."""
     more: bool = False
 
     def add(self, place: Place, key: str) -> None:
         self.add_keys(place, {key})
 
     def add_keys(self, place: Place, keys: set[str] | None) -> None:
-        """None: all keys."""
+        """Add keys of a window; None: all keys."""
         known = self.asked.setdefault(place, set())
         if keys is None or known is None:
             self.asked[place] = None
@@ -70,7 +70,7 @@ def choose(
     cursor: Cursor,
     late_tiles: Sequence[int],
 ) -> Choice:
-    """Some of what may be sent of a result. `late_tiles`: those with late events that batch doesn't have, sorted."""
+    """Choose some windows of a result that may be sent. `late_tiles`: with late events that batch lacks, sorted."""
     choice = Choice()
     _from_waiting(connection, definition, name, clocks, now, choice)
     result = definition.results[name]
@@ -142,7 +142,7 @@ def _take(
 def last_of(
     connection: sa.Connection, of: str, result: str, asked: dict[Place, set[str] | None], gap: int
 ) -> list[Last]:
-    """The last revisions of what is asked for; of sessions (with a gap) those near each tile."""
+    """The last revisions of these windows and keys; of sessions (with a gap) those near each tile."""
     r, found = result_revisions.c, dict[tuple[int, str], Last]()
     for (start, end), keys in asked.items():
         if not gap and (keys is None or len(keys) > _MOST_BY_KEY):
@@ -180,4 +180,4 @@ def _last(row: Sequence[Any]) -> Last:
 
 
 _COLUMNS: Final = len(result_revisions.columns)
-"""With the checksum."""
+"""Including the checksum."""

@@ -1,7 +1,7 @@
-"""Due tiles become waiting windows, in one transaction: the tile is forgotten once every window of it is noted.
+"""Turns due tiles into waiting windows, in one transaction: a tile is cleared once every window of it is noted.
 
-A window waits by key where few of its keys have changed, else as a whole: what is read and compared is the same, or
-nearly so, and a row is written instead of one for each key.
+A window waits by key where few of its keys have changed, else as a whole: about the same is read and compared, and one
+row is written instead of one for each key.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ __all__ = ["LATER", "alert_stream", "expand_due", "hold_again"]
 
 _AT_ONCE: Final = 5_000
 _FEW: Final = 50
-"""Rows of a mark from which on removing them together is faster."""
+"""Rows of a mark from which on it is faster to remove them together."""
 LATER: Final = 2**62
-"""`since` of a window that is never early: another that is open ends before it."""
+"""`since` of a window that is never early: another open window ends before it."""
 
 _PLACE: Final = ("name", "tile", "whole", "key", "mark")
-"""With the mark that was seen: what changed since stays."""
+"""With the mark that was seen, so that later changes stay marked."""
 
 
 def alert_stream(rule: str) -> str:
-    """What a rule's windows wait as, and its alerts are sent as."""
+    """The stream of a rule's waiting windows and of its alerts."""
     return f"alert {rule}"
 
 
 def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
-    """Note the windows of some due tiles; whether more are due. `over`: windows that end by then aren't open."""
+    """Note some due tiles' windows; returns whether more are due. `over`: windows that end by then aren't open."""
     with database.write() as connection:
         rows = whole_rows(connection, result_due, _DUE, {"name": definition.name, "most": _AT_ONCE})
         if not rows:
@@ -75,13 +75,13 @@ def _held(
     since: int,
     keys: set[str | None],
 ) -> set[str | None]:
-    """What is noted of a window of which these keys have changed: they, or once for all None, all keys."""
+    """The waiting keys to note for a window with these changed keys: the keys themselves, or {None} for all keys."""
     name, start, end = place
     result = definition.results.get(name)
     if result is None or isinstance(result.window, SessionWindow):
         return keys
     if None in keys or (end > over and (result.trigger.early is None or since == LATER)):
-        return {None}  # once it is over all keys of it are due in any case
+        return {None}  # once the window is over, all its keys are due in any case
     if len(keys) <= MOST_BY_KEY:
         return keys
     place_of = {"name": definition.name, "result": name, "start": start, "most": 2 * len(keys) + 1}
@@ -93,11 +93,11 @@ _SENT: Final = sa.text(
     "SELECT count(*) FROM (SELECT 1 FROM result_revisions "
     "WHERE name = :name AND result = :result AND start = :start LIMIT :most) AS sent"
 )
-"""How many keys of a window were sent, up to a number; all others have changed."""
+"""Number of sent keys of a window, up to a limit; all others have changed."""
 
 
 def _forget(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Remove due rows: of tiles of which all was read by their marks, which are few."""
+    """Remove due rows; those of completely read tiles by their marks, where these are few."""
     last = rows[-1][1] if len(rows) == _AT_ONCE else None
     marks = {(name, tile, mark) for name, tile, _, _, mark in rows if tile != last}
     if len(marks) * _FEW > len(rows):
@@ -108,7 +108,7 @@ def _forget(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def _goes_on(connection: sa.Connection, definition: Definition, place: tuple[str, int, int], closed_to: int) -> bool:
-    """Whether a window isn't closed: windows of results alone are, and of a tile's sessions one may close later."""
+    """Whether a window isn't closed: only results' windows close, and a session of a tile may close later."""
     name, start, end = place
     result = definition.results.get(name)
     if result is None or end > closed_to:
@@ -130,7 +130,7 @@ def hold_again(
     sessions: Sequence[Revision],
     now: int,
 ) -> None:
-    """Note sessions that are longer than was known when their tiles became due, by the time at which they close."""
+    """Note sessions that have become longer than when their tiles became due, by the time at which they close."""
     mark = fresh_mark()
     places = {(s.found.start // tile * tile, s.found.closes, s.found.key) for s in sessions}
     values = [(of, name, start, closes, 0, key, mark, now) for start, closes, key in sorted(places)]
@@ -138,8 +138,8 @@ def hold_again(
 
 
 def _windows(definition: Definition, tile: int, over: int, now: int) -> list[tuple[tuple[str, int, int], int]]:
-    """Results' windows that a tile lies in, and since when they wait. The tile may be of another version, a smaller one
-    within one of this version's: then it is that one.
+    """The results' windows that a tile lies in, and since when they wait. A tile of another version that lies within a
+    tile of this version counts as that tile.
     """
     found = []
     tile = tile // definition.tile * definition.tile
@@ -152,7 +152,7 @@ def _windows(definition: Definition, tile: int, over: int, now: int) -> list[tup
 
 
 def _judged_and_sent(definition: Definition) -> Iterator[tuple[str, Windowed]]:
-    """Results by their names, and rules by their streams."""
+    """Results by their names, rules by their streams."""
     yield from definition.results.items()
     yield from ((alert_stream(name), rule) for name, rule in definition.rules.items())
 

@@ -1,4 +1,4 @@
-"""Which windows triggers hold back, and until when."""
+"""Reports the windows that triggers hold back, and until when."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ __all__ = ["HeldBack", "held_back"]
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """Windows of a definition's results that have changed and aren't sent yet."""
+    """Changed windows of a definition's results that aren't sent yet."""
 
     windows: int
     until: int | None
-    """The wall clock at which the first is sent if nothing else happens, microseconds UTC. None where all wait for the
-    watermark, or for batch.
-    """
+    """The wall clock at which the first is sent unless something else happens, microseconds UTC. None where all wait
+    for the watermark, or for batch."""
 
 
 def held_back(connection: sa.Connection, definition: Definition, watermark: int | None) -> HeldBack:
-    """What waits of results. `watermark`: that of what is served."""
+    """The held-back windows of results. `watermark`: that of the served live run."""
     w, windows, until = result_waiting.c, 0, list[int]()
     since = sa.func.min(w.since)
     for name, result in definition.results.items():

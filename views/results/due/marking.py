@@ -1,4 +1,4 @@
-"""Noting what is due, in the transactions that change answers: live writes, and every move of the pointer.
+"""Marks due tiles, in the transactions that change answers: live writes, and every move of the pointer.
 
 A definition without results costs one look-up a transaction.
 """
@@ -38,7 +38,7 @@ def fresh_mark() -> int:
 
 
 def note_results(connection: sa.Connection, definition: int, compiled: Compiled) -> None:
-    """Remember whether a definition version that is registered has results or rules."""
+    """Note whether a registered definition version has results or rules."""
     name = compiled.definition.name
     s = result_specs.c
     connection.execute(result_specs.delete().where(s.definition == definition, s.name == name))
@@ -49,9 +49,9 @@ def note_results(connection: sa.Connection, definition: int, compiled: Compiled)
 def mark_live(
     database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> None:
-    """Note the tiles and keys that a live run (its row, locked) writes, where it is served.
+    """Mark the tiles and keys that a live run (its row, locked) writes, where it is served.
 
-    Also what is written again without a change, since what came before it may not have been noted.
+    Repeated writes without a change are marked as well, since an earlier attempt may not have marked its own.
     """
     names = select_rows(connection, _SERVED_NAMES, {"of_definition": run.definition, "run": run.id})
     if not names:
@@ -64,7 +64,7 @@ def mark_live(
 
 
 def mark_moved(connection: sa.Connection, served: sa.Row[Any] | None, wanted: Candidate) -> None:
-    """Note every tile in which what is to be served, and what was (its publication), may differ."""
+    """Mark every tile in which the candidate and the served publication may differ."""
     s = result_specs.c
     versions = {wanted.definition.id, served.definition if served is not None else wanted.definition.id}
     known = sa.select(s.name).where(s.name == wanted.name, s.definition.in_(versions))
@@ -75,7 +75,7 @@ def mark_moved(connection: sa.Connection, served: sa.Row[Any] | None, wanted: Ca
 
 
 def mark_span(connection: sa.Connection, name: str, tiles: Sequence[int]) -> None:
-    """Note whole tiles, by hand."""
+    """Mark whole tiles, by hand."""
     insert, mark = _insert(connection), fresh_mark()
     for tile in tiles:
         connection.execute(insert, {"name": name, "tile": tile, "whole": 1, "key": "", "mark": mark})
@@ -93,7 +93,7 @@ def _mark_tiles(connection: sa.Connection, name: str, tiles: sa.Select[Any]) -> 
 
 
 def _changed(connection: sa.Connection, served: sa.Row[Any] | None, wanted: Candidate) -> Iterator[sa.Select[Any]]:
-    chains = Chains()  # of its own: what is rolled back must not be remembered
+    chains = Chains()  # its own: a rollback must leave nothing in the store's cache
     old_run = served.batch_run if served is not None else None
     new_run = wanted.batch_run.ordinal if wanted.batch_run is not None else None
     runs = set(chains.of(connection, old_run)) ^ set(chains.of(connection, new_run))

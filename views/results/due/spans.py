@@ -1,4 +1,4 @@
-"""Which tiles of a span hold anything that is served: for sending windows of before a result was declared."""
+"""Finds the tiles of a span that have served rows, for sending windows from before a result's declaration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["served_tiles"]
 
 
 def served_tiles(connection: sa.Connection, chains: Chains, compiled: Compiled, start: int, end: int) -> list[int]:
-    """The tiles in [start, end) that rows of the served runs are of, ascending; perhaps more."""
+    """The tiles in [start, end) with rows of the served runs, ascending; perhaps more."""
     scope = read_scope(connection, chains, compiled)
     b, live, found = batch_state_digests.c, live_states.c, set[int]()
     if scope.batch_ordinal is not None:

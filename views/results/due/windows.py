@@ -1,4 +1,4 @@
-"""Which windows of a result a tile lies in."""
+"""Finds the windows of a result that a tile lies in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Windowed", "held_windows"]
 
 
 class Windowed(Protocol):
-    """What has windows: a result, or a rule."""
+    """A declaration with windows: a result, or a rule."""
 
     @property
     def window(self) -> AnyWindow:
@@ -22,8 +22,8 @@ class Windowed(Protocol):
 def held_windows(result: Windowed, tile: int, size: int) -> Iterator[tuple[int, int]]:
     """The windows that a tile of `size` lies in, [start, end) in microseconds UTC, by their ends.
 
-    Of a session the tile, and the earliest time at which one closes that has events in it. A tile that an edge of a
-    calendar cuts, as only ancient ones are, lies in none.
+    For a session the start of the tile, and the earliest time at which a session with events in it closes. A tile that
+    an edge of a calendar cuts, as only ancient ones are, lies in none.
     """
     if isinstance(result.window, SessionWindow):
         yield tile, tile + result.window.gap

@@ -1,4 +1,4 @@
-"""The answers of windows and keys as results are made of them, all read in one transaction."""
+"""Reads the answers of windows and keys in the form of results, all in one transaction."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tandem.views.answers.sessions import sessions_within
 __all__ = ["MOST_BY_KEY", "Asked", "Found", "Last", "read_answers"]
 
 Asked = Mapping[tuple[int, int], "set[str] | None"]
-"""By window, or by what a session is held by, the keys that are asked for; None: all."""
+"""By window, or by a session's place, the wanted keys; None: all keys."""
 
 MOST_BY_KEY: Final = 64
-"""Keys that are read one by one; more are found by reading all."""
+"""Most keys that are read one by one; more are selected from a read of all keys."""
 
 
 class Last(NamedTuple):
-    """The last revision of a window and key, as it is stored."""
+    """The stored last revision of a window and key."""
 
     start: int
     key: str
@@ -46,7 +46,7 @@ class Last(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a window and key answer now; times in microseconds UTC."""
+    """The current answer of a window and key; times in microseconds UTC."""
 
     start: int
     end: int
@@ -55,7 +55,7 @@ class Found(NamedTuple):
     events: int
     live_events: int
     answer: str | None
-    """The results as JSON with sorted names; None where there are no events, or `where` isn't true."""
+    """The results as JSON with sorted names; None without events, or where `where` isn't true."""
     status: str
     pending_late: int
     shown: str | None = None
@@ -70,7 +70,7 @@ def read_answers(
     asked: Asked,
     lasts: Sequence[Last],
 ) -> list[Found]:
-    """The answers of a result's windows and keys: those that are asked for, and those of `lasts`."""
+    """The answers of a result's windows and keys: the wanted ones, and those of `lasts`."""
     window = compiled.definition.results[name].window
     if isinstance(window, SessionWindow):
         return list(_sessions(connection, scope, compiled, name, asked, lasts, window.gap))
@@ -83,7 +83,7 @@ def read_answers(
 
 
 def _clusters(windows: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
-    """Windows that touch each other are read together."""
+    """Groups of windows that touch each other, which are read together."""
     held: list[tuple[int, int]] = []
     for window in windows:
         if held and window[0] > max(end for _, end in held):
@@ -133,7 +133,9 @@ def _placed(
     wanted: Mapping[tuple[int, int], set[str] | None],
     gone: Mapping[tuple[int, int], set[str]],
 ) -> Places:
-    """(windows and keys, by window and then by key; the numbers of their rows; of each of these whose it is)."""
+    """(windows and keys, by window and then by key; the indices of their rows; the window and key of each of these
+    rows).
+    """
     keys = sorted(
         {*(row.key for row in rows), *(key for some in (wanted, gone) for each in some.values() for key in each or ())}
     )
@@ -167,7 +169,7 @@ def _rows(connection: sa.Connection, scope: Scope, wanted: Any, start: int, end:
 def _answers(
     compiled: CompiledDefinition, name: str, events: Sequence[int], results: list[dict[str, Any]]
 ) -> list[tuple[str, str] | tuple[None, None]]:
-    """The results of each window and key as they are stored and compared, and as they are sent."""
+    """The results of each window and key: as they are stored and compared, and as they are sent."""
     if not results:
         return []
     condition = dict(compiled.result_wheres).get(name)
@@ -179,7 +181,7 @@ def _answers(
 
 
 def _texts(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Each one's results as JSON with sorted names, and in the definition's order."""
+    """The results of each as JSON with sorted names, and in the definition's order."""
     names = list(results[0])
     columns = {name: plain_texts([each[name] for each in results]) for name in names}
     stored, shown = _objects(sorted(names)), _objects(names)
@@ -189,7 +191,7 @@ def _texts(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _objects(names: Sequence[str]) -> str:
-    """A JSON object with these names, to be filled in by `%`."""
+    """A JSON template with these names, to be filled in by `%`."""
     return "{" + ",".join(f"{compact_json(name).replace('%', '%%')}:%s" for name in names) + "}"
 
 
@@ -214,7 +216,7 @@ def _sessions(
     lasts: Sequence[Last],
     gap: int,
 ) -> Iterator[Found]:
-    """The sessions near each tile and key, and what is left of those that were sent."""
+    """The sessions near each tile and key, and the remains of sessions that were sent."""
     found: dict[tuple[int, str], Found] = {}
     for (tile, _), keys in sorted(asked.items()):
         low, high = tile - gap + 1, tile + compiled.definition.tile + gap

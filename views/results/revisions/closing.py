@@ -1,4 +1,4 @@
-"""Where a name's revisions begin; and windows that are closed: their revisions go, and nothing of them is sent."""
+"""The lower bounds of a name's revisions, and closed windows: their revisions go, and no more are sent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Floor", "begin_revisions_above", "close_windows", "floor_of"]
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What holds of windows that have no last revision."""
+    """The bounds of windows that have no last revision."""
 
     number: int = 0
-    """Their first revision has the next one."""
+    """Their first revision is numbered one higher."""
     closed_to: int = BEGINNING
-    """Of windows that were over by then nothing is sent, microseconds UTC."""
+    """Windows that were over by then aren't sent, microseconds UTC."""
 
 
 def floor_of(connection: sa.Connection, name: str) -> Floor:
@@ -33,7 +33,7 @@ def floor_of(connection: sa.Connection, name: str) -> Floor:
 
 
 def begin_revisions_above(database: Database, name: str, number: int) -> None:
-    """Let the revisions of a store that is made anew begin above all that one before it can have sent."""
+    """Let the revisions of a rebuilt store begin above every number that the store before it can have sent."""
     with database.write(durable=True) as connection:
         floor = floor_of(connection, name)
         values = (name, max(number, floor.number), floor.closed_to)
@@ -41,10 +41,10 @@ def begin_revisions_above(database: Database, name: str, number: int) -> None:
 
 
 def close_windows(database: Database, name: str, before: int) -> int:
-    """Remove the last revisions of windows that were over by `before` (microseconds UTC); how many they were.
+    """Remove the last revisions of windows that were over by `before` (microseconds UTC); returns their number.
 
-    What changes in such windows later isn't sent any more; rules judge them all the same. Raises UserError while the
-    result of one of them isn't final, so that none is closed before batch has it.
+    Later changes in such windows aren't sent; rules still judge them. Raises UserError while the result of one of them
+    isn't final, so that no window is closed before batch has it.
     """
     r, w, p = result_revisions.c, result_waiting.c, result_progress.c
     with database.write(durable=True) as connection:
@@ -56,9 +56,9 @@ def close_windows(database: Database, name: str, before: int) -> int:
             place = f"{first.result} of {time_text(first.start)}, {first.key}"
             raise UserError(f"{name}: {place} isn't final yet: close windows that batch has, or backfill first")
         removed = connection.execute(result_revisions.delete().where(old)).rowcount
-        of_results = w.result.in_(sa.select(p.result).where(p.name == name))  # those of rules have no progress there
+        of_results = w.result.in_(sa.select(p.result).where(p.name == name))  # rules' windows have no progress there
         connection.execute(result_waiting.delete().where(w.name == name, w.end <= before, of_results))
-        # Who has read before this must compare again.
+        # A pass that has read before this must compare again.
         connection.execute(result_progress.update().where(p.name == name).values(passes=p.passes + 1))
         floor = floor_of(connection, name)
         values = (name, floor.number, max(before, floor.closed_to))

@@ -1,4 +1,4 @@
-"""Making revisions of what is due: read in one snapshot, compared with the last ones, written by compare-and-swap."""
+"""Makes revisions of due windows: read in one snapshot, compared with the last ones, written by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Drainer"]
 _LAST: Final = 2**62
 
 _PLACE: Final = ("name", "result", "start", "end", "whole", "key", "mark")
-"""With the mark that was seen: what changed since stays."""
+"""With the mark that was seen, so that later changes stay marked."""
 
 
 class Drainer:
@@ -42,9 +42,9 @@ class Drainer:
         self._watermark = WrittenWatermark()
 
     def drain(self, now: int) -> int:
-        """Write all revisions that triggers let through at `now` (wall clock, microseconds UTC); how many they were.
+        """Write all revisions that triggers let through at `now` (wall clock, microseconds UTC); returns their number.
 
-        Nothing while nothing is served. Raises StoreError where another version is.
+        Does nothing before the first publication. Raises StoreError if another version is served.
         """
         definition, database = self._compiled.definition, self._store.database
         with database.read() as connection:
@@ -57,7 +57,7 @@ class Drainer:
         return sum(self._drain_result(name, over, now) for name in definition.results)
 
     def _drain_result(self, name: str, over: int, now: int) -> int:
-        """One result, pass by pass, until its triggers hold back what is left."""
+        """Drain one result, pass by pass, until its triggers hold back the rest."""
         written, cursor, lost = 0, Cursor(), False
         while True:
             seen = self._read(name, over, now, cursor)
@@ -73,7 +73,7 @@ class Drainer:
         return written
 
     def _read(self, name: str, over: int, now: int, cursor: Cursor) -> _Seen | None:
-        """All that one pass compares, of one instant; None where nothing is served any more."""
+        """The input of one pass, of one instant; None where nothing is served any more."""
         definition, chains = self._compiled.definition, self._store.chains
         result = definition.results[name]
         lateness = result.lateness_of(definition.lateness)
@@ -92,7 +92,7 @@ class Drainer:
             closed_to = floor_of(connection, definition.name).closed_to
             found = [each for each in found if each.closes > closed_to]
             known = {(last.start, last.key): last for last in lasts}
-            if gap:  # a session that has grown to an earlier start
+            if gap:  # the session begins earlier by now
                 others = [(each.start, each.key) for each in found if (each.start, each.key) not in known]
                 known |= lasts_at(connection, definition.name, name, others)
         compared = [
@@ -104,7 +104,7 @@ class Drainer:
         return _Seen(scope, clocks, choice, ready, held)
 
     def _write(self, name: str, seen: _Seen, now: int) -> int | None:
-        """Write a pass, unless something else is served by now, or somebody else has written one of its revisions."""
+        """Write a pass, unless another version is served by now, or a revision of it was written by another process."""
         if not seen.revisions and not seen.choice.waiting:
             return 0
         of, database = self._compiled.definition.name, self._store.database
@@ -121,7 +121,7 @@ class Drainer:
         return len(seen.revisions)
 
     def _note_progress(self, name: str, seen: _Seen) -> None:
-        """All that is over, or settled, has been sent, as of the last pass's instant."""
+        """Note that everything that is over, or settled, has been sent, as of the last pass's instant."""
         of, tile = self._compiled.definition.name, self._compiled.definition.tile
         clocks, d, p = seen.clocks, result_due.c, result_progress.c
         over = clocks.clocks.over // tile * tile
@@ -146,7 +146,7 @@ class _Progress:
     clocks: Clocks
     settled_by: int
     passes: int = 0
-    """That have written revisions."""
+    """Number of passes that have written revisions."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class _Seen:
     choice: Choice
     revisions: list[Revision]
     held: list[Revision]
-    """Sessions that are still open, to be looked at again when they may be over."""
+    """Open sessions, to be compared again when they may be over."""
 
 
 def _grew(progress: _Progress) -> bool:
@@ -171,13 +171,13 @@ def _clocks(connection: sa.Connection, of: str, name: str, scope: Scope, latenes
         return _Progress(clocks, 0)
     on_time_to = row.on_time_to if row.on_time_to is not None else BEGINNING
     final_to = row.final_to if row.final_to is not None else BEGINNING
-    # What was over stays over, also where another live run is served that isn't as far yet.
+    # A window that was over stays over, also where another live run is served whose watermark is lower.
     stated = Clocks(max(clocks.over, on_time_to), clocks.settled, on_time_to, final_to)
     return _Progress(stated, row.settled_by, row.passes)
 
 
 def _is_next(connection: sa.Connection, of: str, name: str, seen: _Seen) -> bool:
-    """Whether the last revisions are still those that were seen: nobody has written any since, or none of these."""
+    """Whether the last revisions are still those that were read: no process has written any since, or none of these."""
     p = result_progress.c
     passes = connection.execute(sa.select(p.passes).where(p.name == of, p.result == name)).scalar()
     if (passes or 0) == seen.clocks.passes:

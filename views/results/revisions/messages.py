@@ -1,7 +1,7 @@
 """Messages of revisions, as JSON text.
 
-Answers are stored as JSON, so a message is put together of texts: making it anew of values takes longer than all else
-that is done for a revision.
+Answers are stored as JSON, so a message is assembled of texts: encoding values anew takes longer than all else that is
+done for a revision.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ KeyColumns = Callable[[str], Sequence[str]]
 
 
 class MessageTexts:
-    """Messages of one result, of one instant."""
+    """Makes the messages of one result, of one instant."""
 
     def __init__(
         self, compiled: CompiledDefinition, name: str, scope: Scope, first: int, columns: KeyColumns | None = None
     ) -> None:
-        """`first`: the number of a window's first revision. `columns`: how a stored key's values are called, maybe
-        those of a version before, which are to be withdrawn.
+        """`first`: the number of a window's first revision. `columns`: the names of a stored key's values, maybe those
+        of an earlier version, whose results are withdrawn.
         """
         self._first, self._columns = first, columns
         definition = compiled.definition
@@ -52,7 +52,7 @@ class MessageTexts:
         self._tail = compact_json(stated)[1:]
 
     def text(self, revision: Revision, number: int, base: str | None, identity: str) -> str:
-        """What is sent as a revision of this number. `base`: the answer that the revision before it had."""
+        """The message of a revision of this number. `base`: the answer of the revision before it."""
         found = revision.found
         parts = (
             f'{{"id":"{identity}",{self._head}{self._key_text(found)}',

@@ -1,4 +1,4 @@
-"""What the columns of a key were called in versions before: revisions of theirs are withdrawn under those names."""
+"""The key columns of earlier versions: their revisions are withdrawn under those names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of an answer that is compared with the last revision: the next one, or nothing."""
+"""Derives the next revision of an answer from the last one, or none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Revision", "identity_of", "is_held", "revision_of"]
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What is to be the next revision of a window and key, and the last one."""
+    """The next revision of a window and key, with the last one."""
 
     found: Found
     timing: Timing
@@ -40,9 +40,9 @@ def is_held(compiled: CompiledDefinition, name: str, revision: Revision) -> bool
 
 
 def identity_of(compiled: CompiledDefinition, name: str, revision: Revision, number: int) -> str:
-    """The idempotency key of a revision: made of identity and state, so that one state has one."""
+    """The idempotency key of a revision, made of identity and state: each state has one."""
     found, answer = revision.found, revision.found.answer
-    # The text that `json.dumps` has of the list of them.
+    # Equals `json.dumps` of the list of them.
     head = f"{_text(compiled.definition.name)}, {_text(name)}, {found.start}, {_text(found.key)}, {number}"
     tail = f'"{revision.timing.name}", {found.end}, {"null" if answer is None else _text(answer)}'
     return hashlib.sha256(f"[{head}, {tail}]".encode()).hexdigest()[:32]

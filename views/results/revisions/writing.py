@@ -1,4 +1,4 @@
-"""Writing revisions and their messages, in the transaction that has compared them."""
+"""Writes revisions and their messages, in the transaction that has compared them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_revisions(
 ) -> None:
     """Make these revisions the last ones, and put a message of each into the outbox for each output.
 
-    An early one that still waits there, so that nobody can have seen it, is replaced by the one that follows it.
+    An early one that still waits there, so that no receiver can have seen it, is replaced by its successor.
     """
     if not revisions:
         return
@@ -53,7 +53,8 @@ def write_revisions(
     labels = [output.label for output in result.to]
     texts = MessageTexts(compiled, name, scope, floor + 1, lambda key: key_columns(connection, of, key, columns))
     for revision in revisions:
-        # A session that has grown together with a closed one: its numbers aren't known any more, so above all of them.
+        # A session that has merged with a closed one: the closed one's numbers are unknown, so this one is above all of
+        # them.
         least = floor if revision.found.start >= closed_to else max(floor, now // SECOND)
         number, base = _follows(revision, replaced, least)
         found, key = revision.found, identity_of(compiled, name, revision, number)
@@ -76,7 +77,7 @@ def _next_pass(connection: sa.Connection, of: str, name: str) -> int:
 
 
 def _follows(revision: Revision, replaced: Mapping[tuple[int, str], str | None], floor: int) -> tuple[int, str | None]:
-    """The number of a revision, and the answer of the one before it."""
+    """The number of a revision, and the answer of its predecessor."""
     last = revision.last
     if last is None:
         return floor + 1, None
@@ -88,7 +89,9 @@ def _follows(revision: Revision, replaced: Mapping[tuple[int, str], str | None],
 def _replaced(
     database: Database, connection: sa.Connection, of: str, name: str, revisions: Sequence[Revision], outputs: int
 ) -> dict[tuple[int, str], str | None]:
-    """Remove early messages that nobody can have seen: by start and key the answer that was sent before them."""
+    """Remove early messages that no receiver can have seen; returns by start and key the answer that was sent before
+    them.
+    """
     early = {(e.last.start, e.last.key): e.last.revision for e in revisions if e.last and e.last.timing == Timing.EARLY}
     if not early or not connection.execute(_WAITS, {"name": of, "result": name}).scalar():
         return {}

@@ -1,1 +1,1 @@
-"""Who may open a store, and what each of its users may do there."""
+"""Access to a store: passwords, and the rights of its users."""

@@ -1,4 +1,4 @@
-"""What the users of a PostgreSQL store may do: each job reads everything, and writes what it is there to write."""
+"""Grants for users of a PostgreSQL store: each job reads everything, and writes only its own tables."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROLES: Final[Mapping[str, frozenset[str] | None]] = {
     "reconcile": _LIVE,
     "operator": frozenset(),
 }
-"""By role, the tables that it doesn't add to or change; None: it writes nothing at all."""
+"""By role the tables that it doesn't add to or change; None: it writes nothing at all."""
 
 
 def statements(role: str, user: str, schema: str, tables: Iterable[str]) -> Iterator[str]:
-    """The SQL that gives a user exactly what a role needs in a schema, whatever it had there before.
+    """The SQL that gives a user exactly a role's rights in a schema, whatever rights it had before.
 
-    No role makes, alters or empties tables: the owner of the store does. Raises UserError for another role.
+    No role creates, alters or truncates tables: the owner of the store does. Raises UserError for another role.
     """
     if role not in ROLES:
         raise UserError(f"no role is named {role!r}; there are {', '.join(ROLES)}")
@@ -57,7 +57,7 @@ def check_users(address: str) -> None:
 
 
 def grant(database: Database, role: str, user: str) -> list[str]:
-    """Give a user of the database a role in one transaction; the statements. Raises UserError, StoreError."""
+    """Give a user of the database a role in one transaction; returns the statements. Raises UserError, StoreError."""
     check_users(database.url.get_backend_name())
     with database.write() as connection:
         schema = str(connection.execute(sa.text("SELECT current_schema()")).scalar())
@@ -73,7 +73,7 @@ def grant(database: Database, role: str, user: str) -> list[str]:
 
 
 def _of_cloud_sql(connection: sa.Connection, user: str) -> Iterator[str]:
-    """Cloud SQL makes every user that its API makes a member of its own administrators."""
+    """Takes away a membership: Cloud SQL makes every user that its API creates a member of its own administrators."""
     member = sa.text(
         "SELECT 1 FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member"
         " WHERE r.rolname = 'cloudsqlsuperuser' AND u.rolname = :user"
@@ -83,6 +83,6 @@ def _of_cloud_sql(connection: sa.Connection, user: str) -> Iterator[str]:
 
 
 def _quoted(name: str) -> str:
-    """As an identifier of SQL, whatever is in it."""
+    """An identifier of SQL, quoted whatever it contains."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'

@@ -1,6 +1,6 @@
-"""A view store's password by reference: an address names where it is, and never holds it.
+"""A view store's password by reference: an address names its place, and never holds it.
 
-Addresses are seen by many: they are options of a job, which a runner shows.
+Addresses are widely visible: they are options of a job, which a runner shows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECONDS: Final = 20
 def password_of(source: str) -> str:
     """The password that a reference names, without the line end of a file.
 
-    Raises StoreAddressError for another kind of reference, and where there is none to be had.
+    Raises StoreAddressError for another kind of reference, and for a password that can't be read.
     """
     kind, _, name = source.partition(":")
     readers: dict[str, Callable[[str], str]] = {"file": _of_file, "gcp": _of_secret_manager}
@@ -46,7 +46,7 @@ def _of_file(name: str) -> str:
 
 
 def _of_secret_manager(name: str) -> str:
-    """A version of a secret of Google's Secret Manager, with the default credentials of this machine."""
+    """A version of a secret of Google's Secret Manager, read with the default credentials of this machine."""
     if not _SECRET.fullmatch(name):
         raise StoreAddressError(f"{PARAMETER}=gcp:{name[:80]}: it is {_FORMS}")
     version = name if "/versions/" in name else f"{name}/versions/latest"
@@ -64,7 +64,7 @@ def _of_secret_manager(name: str) -> str:
 
 
 def _accessed(url: str) -> Any:
-    """The reply; asked for up to four times, where the service is away for a moment."""
+    """The reply; up to four attempts, where the service is briefly unavailable."""
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
     from requests import HTTPError, RequestException

@@ -1,9 +1,9 @@
 """The tables of the view store, as SQLAlchemy Core; the same statements run on SQLite and PostgreSQL.
 
-Definitions, batch runs and live runs have small integers of the store besides their names, so that the rows
-of states stay short. A batch run's integer is its ordinal: a run's is always higher than its parent's.
-Every row ends with its checksum (`views.storage.checksums`). `shard` is the first bucket of the shard that wrote a row,
-as `tandem.schemas.buckets` has them: 0 where the run has one.
+Definitions, batch runs and live runs have small integers of the store besides their names, so that rows of states stay
+short. A batch run's integer is its ordinal: always higher than its parent's. Every row ends with its checksum
+(`tandem.views.storage.checksums`). `shard` is the first bucket of the shard that wrote a row, as
+`tandem.schemas.buckets` has them: 0 for a run with a single shard.
 """
 
 from __future__ import annotations

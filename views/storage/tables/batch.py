@@ -31,10 +31,9 @@ batch_runs = sa.Table(
     crc(),
     sqlite_autoincrement=True,
 )
-"""`settled`: the rows of ancestors that its rows replace were removed. `conflicts` and `residue` (absolute)
-are over the run and all its ancestors, set when it is finished; so are `files_until`, `journal_until` and `missing`,
-of which `rows.Told` says what they are.
-"""
+"""`settled`: the rows of ancestors that its rows replace were removed. `conflicts` and `residue` (absolute) are over
+the run and all its ancestors, set when it is finished; so are `files_until`, `journal_until` and `missing`, which
+`tandem.views.rows.Completeness` describes."""
 
 batch_counts = sa.Table(
     "batch_counts",
@@ -58,9 +57,7 @@ batch_states = sa.Table(
     sa.Index("batch_states_by_run", "batch_run", "tile"),
     **WITHOUT_ROWID,
 )
-"""Zero events and empty states say that the run has nothing for this key and tile, whatever its ancestors
-have.
-"""
+"""Zero events and empty states mark that the run has nothing for this key and tile, whatever its ancestors have."""
 
 batch_cleared = sa.Table(
     "batch_cleared",

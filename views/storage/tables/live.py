@@ -1,4 +1,4 @@
-"""Live runs: their states, tallies, ids, segments, and what came too late or twice."""
+"""Live runs: their states, tallies, ids, segments, late events and duplicates."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ live_shards = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""What writers of one run lock instead of its row: a row a shard, and some below 0 for lanes, which publish watermarks.
-"""
+"""Locked by writers of one run instead of its row: a row for each shard, and some below 0 for lanes, which publish
+watermarks."""
 
 live_states = sa.Table(
     "live_states",
@@ -83,10 +83,8 @@ live_ids = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Ids that live counted in a tile that it has evicted, for late copies of earlier generations that come even then;
-`newest`: the last generation of them. A tile that something came for all the same is evicted once more, under another
-token.
-"""
+"""Ids that live counted in a tile that it has evicted, to detect late copies of earlier generations; `newest`: the last
+generation of them. A tile that still gets events is evicted once more, under another token."""
 
 live_asides = sa.Table(
     "live_asides",
@@ -98,7 +96,7 @@ live_asides = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""The states of such tiles, without the ids, for as long as anything may come that is in time."""
+"""The states of evicted tiles, without the ids, for as long as events may come in time."""
 
 live_attempts = sa.Table(
     "live_attempts",
@@ -109,9 +107,8 @@ live_attempts = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""How often a tile's rows were replaced by those of a runner that had gone back to a checkpoint; `behind`: one has gone
-back, and hasn't caught up yet.
-"""
+"""How often a tile's rows were replaced by those of a runner that had gone back to a checkpoint; `behind`: a runner has
+gone back, and hasn't caught up yet."""
 
 live_segments = sa.Table(
     "live_segments",
@@ -133,9 +130,8 @@ live_totals = sa.Table(
     crc(),
     **WITHOUT_ROWID,
 )
-"""Sums of live_segments and live_tallies, kept in the same transactions: answers don't add up every segment. Those of
-segments lie under the shards of lanes, see live_shards.
-"""
+"""Sums of live_segments and live_tallies, kept in the same transactions: answers don't sum up every segment. Those of
+segments lie under the shards of lanes, see live_shards."""
 
 late_ledger = sa.Table(
     "late_ledger",

@@ -1,4 +1,4 @@
-"""The version of all tables, the definitions, and what is served under their names."""
+"""The schema version, the definitions, and the publications under their names."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from tandem.views.storage.columns import METADATA, count, crc, number, part, tex
 __all__ = ["SCHEMA_VERSION", "definitions", "pointers", "publications", "store_version"]
 
 SCHEMA_VERSION: Final = 10
-"""Goes up with every change of these tables; a store of another version is refused."""
+"""Rises with every change of these tables; a store of another version is refused."""
 
 store_version = sa.Table(
     "tandem_store", METADATA, part("schema_version"), count("created_at"), count("commits"), text("id", default="")
 )
-"""`commits`: transactions that wrote, see `views.commit_marks`. `id`: of this store alone, for its layers."""
+"""`commits`: transactions that wrote, see `tandem.views.storage.commit_marks`. `id`: of this store alone, for its
+layers."""
 
 definitions = sa.Table(
     "definitions",
@@ -55,4 +56,4 @@ pointers = sa.Table(
     sa.Column("publication", sa.ForeignKey("publications.ordinal")),
     crc(),
 )
-"""What is served: one row a name, moved in the same transaction that writes the publication."""
+"""The served publication of each name, moved in the transaction that writes the publication."""
