@@ -1,1 +1,1 @@
-"""From where to where: live, backfill, publish. Batch and streaming differ only here."""
+"""The pipelines: live, backfill, publish and more. Batch and streaming differ only here, in sources and sinks."""

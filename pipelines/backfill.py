@@ -45,19 +45,19 @@ from tandem.views.store import ViewStore
 __all__ = ["BACKFILL", "Job", "main", "parse", "run", "run_configs"]
 
 _BUILDS: Final = 4
-"""How often a batch run is built anew because live went on meanwhile, and counted copies of what it counts."""
+"""Most builds of a batch run, where live runs on meanwhile and counts copies of its events."""
 
 
 def run(arguments: Arguments, *, processes: bool = False) -> None:
     """Build batch runs and publish them. Raises TandemError.
 
-    With `processes` several local workers are processes: only for a caller that has started nothing yet.
+    `processes`: several local workers are processes; only for a caller that hasn't started threads or processes yet.
     """
     run_configs(*parse(arguments), processes=processes)
 
 
 def run_configs(configs: Sequence[BackfillConfig], options: PipelineOptions, *, processes: bool = False) -> None:
-    """As `run`, for flags that were read already; all configs are of the same files and places."""
+    """As `run`, for parsed flags; all configs have the same files and places."""
     local, served = is_local(options), list[str]()
     with ended_by_signals(lambda: _interrupted(configs, served, local)):
         if not local:
@@ -66,11 +66,11 @@ def run_configs(configs: Sequence[BackfillConfig], options: PipelineOptions, *, 
         keep_memory()
         with reader_server(), worker_processes() if processes and configs[0].workers != 1 else nullcontext():
             _run(configs, options, served)
-        close_store(configs[0].home.store)  # the last to close SQLite's log of changes takes it away
+        close_store(configs[0].home.store)  # the last connection to close removes SQLite's log of changes
 
 
 def _interrupted(configs: Sequence[BackfillConfig], served: Sequence[str], local: bool) -> str | None:
-    """What it means that a backfill is ended early; `served`: the definitions that were published by then.
+    """The consequence of ending a backfill early, for its error; `served`: the definitions that were published by then.
 
     None when all of them are.
     """
@@ -82,7 +82,7 @@ def _interrupted(configs: Sequence[BackfillConfig], served: Sequence[str], local
 
 
 def _run(configs: Sequence[BackfillConfig], options: PipelineOptions, served: list[str]) -> None:
-    """Build and publish; the names of what was published are added to `served`."""
+    """Build and publish; adds the names of published definitions to `served`."""
     console = progress()
     keep(definition=", ".join(config.definition.name for config in configs))
     for config in configs:
@@ -116,7 +116,9 @@ def _build_and_publish(
     seconds: float,
     served: list[str],
 ) -> None:
-    """Until nothing is outdated any more. Raises the first error of a definition once all others are published."""
+    """Build and publish until no batch run is outdated. Raises the first error of a definition once all others are
+    published.
+    """
     failed: list[TandemError] = []
     everything = [config.definition for config in configs]
     gaps: dict[LaneGap, None] = {}
@@ -150,7 +152,7 @@ def _planned(
     note: Callable[[str], None],
     listed: Sequence[FileRef],
 ) -> list[Job]:
-    """What each definition has to do now; what is passed by, and who has nothing to do, is said."""
+    """The work of each definition; prints skipped files and definitions without work."""
     jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
     for job in jobs:
         for line in job.plan.passed_by:
@@ -161,7 +163,7 @@ def _planned(
 
 
 def _build(jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, console: Console, seconds: float) -> None:
-    """Build the batch run of each; one without generations has no pipeline."""
+    """Build the batch run of each job; one without generations has no pipeline."""
     for group in sharing([job for job in jobs if job.plan.generations]):
         build_batch_runs(group, options, store, console, seconds)
     for job in (job for job in jobs if not job.plan.generations):

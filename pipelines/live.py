@@ -55,7 +55,7 @@ _LOG: Final = logging.getLogger(__name__)
 def run(arguments: Arguments, control: Control | None = None) -> None:
     """Start a run and wait for its end. Raises TandemError.
 
-    `control` reaches a job on its runner where the job server doesn't.
+    `control` reaches a job on its runner where the job server can't.
     """
     config, options = parse(arguments)
     for definition in config.definitions:
@@ -69,7 +69,7 @@ def run(arguments: Arguments, control: Control | None = None) -> None:
     with drained_by_signals(blobs) as draining:
         manifest = _start(config, shards_for(config.shards, options), store, blobs)
         draining.begin(manifest.id, left_behind(manifest.id, options, control))
-        # The runner may take long until a lane's reader beats itself; nobody must think this run dead meanwhile.
+        # The runner may take long until a lane's reader sends heartbeats itself; until then the run must not look dead.
         with HeartbeatKeeper(Heartbeat(blobs, SystemClock(), manifest.id, manifest.heartbeat_interval)):
             _run_to_the_end(config, options, store, blobs, manifest, control)
 
@@ -139,7 +139,7 @@ def build(
 
 
 def _check_until_idle(config: LiveConfig) -> None:
-    """A run that died may have leased messages; only after the deadline do they show that the end isn't reached."""
+    """Require an idle time above the acknowledge deadline, after which messages leased by a dead run come back."""
     deadline = PubSubBroker(PubSubConfig(config.subscription)).acknowledge_deadline()
     if config.until_idle is not None and config.until_idle <= deadline:
         raise UserError(

@@ -1,4 +1,7 @@
-"""Files to Pub/Sub, in order of a column, at N times real speed or flat out. `python -m pipelines.publish ...`."""
+"""Publishes files to Pub/Sub, in order of a column, at N times real speed or flat out.
+
+`python -m tandem.pipelines.publish ...` is `tandem publish`.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,17 @@ __all__ = ["PUBLISH", "PublishConfig", "build", "main", "parse", "read_messages"
 
 @dataclass(frozen=True, slots=True)
 class PublishConfig:
-    """All that the publisher is told."""
+    """Configuration of the publisher."""
 
     definition: Definition
     files: tuple[str, ...]
     topic: TopicWriter
     order_by: str
     speed: float | None
-    """Seconds of the column a second; None: flat out."""
+    """Seconds of the column per second of the clock; None: flat out."""
     skip_bad: bool
     piece_memory: int = MAX_PIECE_MEMORY
-    """Bytes that reading one piece of a file may take."""
+    """Most bytes of memory for reading one piece of a file."""
 
 
 def parse(arguments: Arguments) -> tuple[PublishConfig, PipelineOptions]:
@@ -107,7 +110,7 @@ def read_messages(config: PublishConfig) -> tuple[list[bytes], list[int]]:
 
 
 def build(config: PublishConfig, options: PipelineOptions, payloads: list[bytes], times: list[int]) -> beam.Pipeline:
-    """The pipeline's graph: one element, since order is kept within an element only."""
+    """The pipeline's graph: one element, since Beam keeps order only within an element."""
     pipeline = beam.Pipeline(options=options)
     _ = (
         pipeline

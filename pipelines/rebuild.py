@@ -1,4 +1,4 @@
-"""Making a view store anew, from the journal and the files that backfills have taken in."""
+"""Rebuilds a view store from the journal and the recorded files of backfills."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from tandem.views.storage.opening import close_store, open_store
 __all__ = ["Rebuilt", "rebuild"]
 
 _PARTS: Final = ("", "-wal", "-shm", "-mark")
-"""Of an SQLite store."""
+"""The files of an SQLite store, by suffix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """One definition in the new store."""
+    """One definition in the rebuilt store."""
 
     name: str
     boundary: int
@@ -48,15 +48,15 @@ class Rebuilt:
 
 
 def rebuild(home: Home, definitions: Sequence[str], files: Sequence[str], flags: Sequence[str] = ()) -> list[Rebuilt]:
-    """Make the store at `home.store` anew, and put it in the place of the one that is there, which is kept beside it.
+    """Rebuild the store at `home.store`; the new one takes its place, and the old one is kept beside it.
 
     Args:
-        home: its journal and what lies beside it are read; the store there isn't opened.
-        definitions: their files; none: all that backfills have run for.
-        files: data files beside those that were taken in, as `tandem backfill --files` takes them.
-        flags: more for `tandem backfill`.
+        home: its journal and the records beside it are read; the old store isn't opened.
+        definitions: their files; none: all definitions that backfills have run for.
+        files: data files beyond the recorded ones, as for `tandem backfill --files`.
+        flags: further ones for `tandem backfill`.
 
-    Raises UserError, WriterAliveError for a live run that would go on with the old store, and what a backfill raises;
+    Raises UserError, WriterAliveError for a live run that would still write to the old store, and a backfill's errors;
     the old store stays then.
     """
     _refuse_alive(home)
@@ -64,7 +64,7 @@ def rebuild(home: Home, definitions: Sequence[str], files: Sequence[str], flags:
         rebuilt = list[Rebuilt]()
         for path in paths:
             config, options = _config(fresh, path, files, flags)
-            # The store before may have sent any number of them, but none a second since 1970.
+            # The old store may have sent any number of revisions, but fewer than one a second since 1970.
             begin_revisions_above(open_store(fresh.store).database, config.definition.name, int(time.time()))
             run_configs([config], options, processes=not rebuilt)
             rebuilt.append(_served(fresh, config))
@@ -74,10 +74,10 @@ def rebuild(home: Home, definitions: Sequence[str], files: Sequence[str], flags:
 def _config(
     home: Home, path: str, files: Sequence[str], flags: Sequence[str]
 ) -> tuple[BackfillConfig, PipelineOptions]:
-    """A backfill of all that is there, with what is gone as missing."""
+    """A backfill of all existing input, which declares lost input as missing."""
     places = ["--journal", home.journal, "--store", home.store, "--dead-letters", home.dead_letters]
     scratch = ["--scratch", scratch_below(beside(home.journal, ""))]
-    # What is bad was served as bad before.
+    # Records that were bad were served as bad before.
     more = ["--max-bad", "100%", "--accept-missing-segments", "--copies"]
     (config,), options = parse(
         read_arguments(
@@ -94,7 +94,7 @@ def _config(
 
 
 def _still_there(taken: Sequence[Taken], files: Sequence[str], memory: int) -> tuple[list[str], list[str]]:
-    """(files to read, a word on each that was taken in and is gone, or isn't what it was)."""
+    """(files to read, a line for each recorded file that is lost or has changed)."""
     recorded = {real_path(path): digest for each in taken for path, _, digest in each.files}
     present = [path for path in recorded if "://" in path or os.path.exists(path)]
     listed = expand([*present, *files], memory) if present or files else ()
@@ -131,7 +131,7 @@ def _refuse_alive(home: Home) -> None:
 
 @contextmanager
 def _definition_files(home: Home, definitions: Sequence[str]) -> Iterator[list[str]]:
-    """The files given, else the definitions as their newest backfills had them, in a folder for the time being."""
+    """The given files, else the definitions as of their newest backfills, in a temporary folder."""
     if definitions:
         yield list(definitions)
         return
@@ -148,9 +148,9 @@ def _definition_files(home: Home, definitions: Sequence[str]) -> Iterator[list[s
 
 @contextmanager
 def _new_store(home: Home) -> Iterator[Home]:
-    """The home with an empty store, which takes the old one's place at the end."""
+    """The home with an empty store, which replaces the old one at the end."""
     if not home.store.startswith("sqlite:///"):
-        # What is in a database of a server can't be set aside by renaming it: an empty one must be named.
+        # A server's database can't be set aside by renaming it: the user must name an empty one.
         store = open_store(home.store)
         if store.definitions.any_registered():
             raise StoreError(f"view store {store.database.where}: isn't empty; name an empty database with --store")

@@ -1,6 +1,6 @@
-"""Reconcile: batch against what it wrote, against live and against the journal. `python -m pipelines.reconcile ...`.
+"""Reconciles batch with its own records, with live and with the journal: `python -m tandem.pipelines.reconcile ...`.
 
-The view store alone says which tiles are suspect. Only these are computed again, from the segments that hold them.
+The view store alone decides which tiles are suspect. Only these are computed again, from the segments that hold them.
 """
 
 from __future__ import annotations
@@ -74,15 +74,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ReconcileConfig:
-    """All that reconciling is told."""
+    """Configuration of a reconcile run."""
 
     definition: Definition
     home: Home
     dry_run: bool = False
     everything: bool = False
-    """Compute every tile again, suspect or not."""
+    """Whether every tile is computed again, suspect or not."""
     piece_memory: int = MAX_PIECE_MEMORY
-    """Bytes that reading one piece of a file again may take."""
+    """Most bytes of memory for reading one piece of a file again."""
 
 
 def parse(arguments: Arguments) -> tuple[ReconcileConfig, PipelineOptions]:
@@ -92,14 +92,14 @@ def parse(arguments: Arguments) -> tuple[ReconcileConfig, PipelineOptions]:
 
 
 def config_of(arguments: Arguments, definition: Definition) -> ReconcileConfig:
-    """What the flags say, for a definition from anywhere. Raises UserError."""
+    """The config of the flags, for a definition from any place. Raises UserError."""
     return ReconcileConfig(
         definition, arguments.home, arguments["dry_run"], arguments["deep"], arguments["max_piece_memory"]
     )
 
 
 def run(arguments: Arguments) -> None:
-    """Reconcile and say what was found. Raises TandemError, among them ParityError for errors in the logic."""
+    """Reconcile and print the findings. Raises TandemError, among them ParityError for errors in the logic."""
     config, options = parse(arguments)
     if is_template(options):
         launch(command_pipeline(arguments, options))
@@ -123,7 +123,7 @@ def check_logic(config: ReconcileConfig, outcome: Outcome) -> None:
 
 
 def reconcile(config: ReconcileConfig, options: PipelineOptions) -> Outcome:
-    """Look, compute suspect tiles again, repair, and write down what is new. Raises TandemError."""
+    """Audit, compute suspect tiles again, repair, and store new findings. Raises TandemError."""
     store, begun = _store(config), time.monotonic()
     found = audit(
         store,
@@ -204,7 +204,7 @@ def build(
 
 
 def _drift(config: ReconcileConfig, store: ViewStore, found: Audit, judgements: Mapping[int, Judgement]) -> list[Drift]:
-    """What live said and what batch says (after the repair), of every tile and generation that both hold."""
+    """The counts of live and of batch (after the repair), for every tile and generation that both hold."""
     if found.live is None or found.scope.batch_run is None:
         return []
     causes: dict[Place, Causes] = dict(found.causes)
@@ -244,7 +244,7 @@ def _batch_counts(found: Audit, judged: Judgement | None, tile: int, generation:
 def _summary(
     found: Audit, judgements: Mapping[int, Judgement], drift: Sequence[Drift], reread: Reread | None, seconds: float
 ) -> dict[str, Any]:
-    """Numbers of all that was looked at and found; plain data."""
+    """Counts of the audit and its findings; plain data."""
     repairs = [judged.repair for judged in judgements.values() if judged.repair is not None]
     keys = [key.cause for repair in repairs for key in repair.keys]
     return {

@@ -1,7 +1,7 @@
-"""Dead letters back into the pipeline that they came from: messages by their topic.
+"""Replays dead letters of messages: publishes them to their topic again.
 
-Each replay is noted in the view store before it is sent, and taken back only when it has certainly not been sent. So
-none is sent twice, whenever this process dies; what is noted and never seen again stays open.
+Each replay is noted in the view store before it is sent, and taken back only when it was certainly not sent. So none is
+sent twice, whenever this process dies; a noted replay that no run reads stays open.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter: what the store knows of it, and what its file keeps."""
+    """A dead letter: the store's facts about it, and the contents of its file."""
 
     state: LetterState
     stored: StoredLetter
@@ -47,13 +47,13 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay did."""
+    """The result of a replay."""
 
     sent: int = 0
     skipped: int = 0
-    """Somebody else had sent them meanwhile."""
+    """Letters that another process has sent meanwhile."""
     decoded: int = 0
-    """Of files: what has become readable."""
+    """Letters of files that have become readable."""
     failed: int = 0
 
 
@@ -74,7 +74,7 @@ def topics(letters: Sequence[Letter], journal: str) -> dict[str, list[Letter]]:
 
 
 def topic_of(subscription: str) -> str:
-    """The topic that feeds a subscription, asked of Pub/Sub. Raises LaunchError."""
+    """The topic of a subscription, read from Pub/Sub. Raises LaunchError."""
     from google.cloud.pubsub_v1 import SubscriberClient
 
     with _one_line(subscription), SubscriberClient() as client:
@@ -87,7 +87,7 @@ def topic_of(subscription: str) -> str:
 def publish_letters(store: ViewStore, version: str, letters: Sequence[Letter], topic: str) -> Replayed:
     """Publish each letter's payload and attributes to the topic, with the attributes of a replay, once each.
 
-    Raises LaunchError for what Pub/Sub refuses; what was certainly not published may be replayed again.
+    Raises LaunchError for an error of Pub/Sub; letters that were certainly not published may be replayed again.
     """
     from google.cloud.pubsub_v1 import PublisherClient
 
@@ -109,7 +109,7 @@ def publish_letters(store: ViewStore, version: str, letters: Sequence[Letter], t
 
 
 def _publish(client: Any, store: ViewStore, version: str, letters: Sequence[Letter], topic: str) -> None:
-    """One request, not tried again by itself: an answer that is lost doesn't say whether it was published."""
+    """Send one request without retries: a lost answer leaves open whether it was published."""
     from google.api_core.exceptions import (
         FailedPrecondition,
         InvalidArgument,
@@ -152,7 +152,7 @@ def _size(letter: Letter) -> int:
 
 
 def _timeout() -> dict[str, Any]:
-    """A server that is just starting is waited for; one that isn't there at all not for ever."""
+    """Time limits of a call: it waits for a server that is just starting, but not for ever."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type
 
@@ -162,7 +162,7 @@ def _timeout() -> dict[str, Any]:
 
 @contextmanager
 def _one_line(name: str, more: str = "") -> Iterator[None]:
-    """What the clients raise as a LaunchError of one line."""
+    """Turns the clients' errors into a LaunchError of one line."""
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 

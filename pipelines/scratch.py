@@ -1,4 +1,4 @@
-"""A folder for what a pipeline keeps on disk while it runs, gone when it ends, however it ended."""
+"""A temporary folder for a running pipeline, removed when it ends, however it ended."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["scratch_folder"]
 def scratch_folder(root: str, name: str) -> Iterator[str]:
     """A fresh folder `name` in `root`, a folder or a URI that all workers reach; removed at the end.
 
-    What a process that was killed left behind is removed by the next one on this machine: a folder is in use as long
-    as somebody holds the lock of the file beside it.
+    The next process on this machine removes the folders of killed ones: a folder is in use as long as a process holds
+    the lock of the file beside it.
     """
     if "://" in root:
         yield from _remote(f"{root}/{name}")

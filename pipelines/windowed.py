@@ -1,7 +1,7 @@
 """Windowed results of a definition, without journal or store: `tandem windowed --definition FILE ...`.
 
-Pub/Sub or files in, windows and triggers of Beam, JSON out, on any runner: for those who want no more than that. What
-that can't promise is in docs/how-to/windowed-transforms.md.
+Pub/Sub or files in, windows and triggers of Beam, JSON out, on any runner: for users who need no more than that. Its
+limits are in docs/how-to/windowed-transforms.md.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from tandem.transforms.windowed.windows.spelled_windows import window_into
 __all__ = ["WINDOWED", "WindowedConfig", "build", "main", "parse", "run"]
 
 _BUNDLE_RUNNER: Final = "apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner"
-"""Beam's only local runner that reads Pub/Sub by itself."""
+"""Beam's only local runner that reads Pub/Sub itself."""
 _PIECE_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class WindowedConfig:
-    """All that a run is told."""
+    """Configuration of a windowed run."""
 
     definition: Definition
     files: tuple[str, ...]
     subscription: str | None
     """projects/PROJECT/subscriptions/NAME, in place of files."""
     window: object
-    """As a definition spells it."""
+    """In a definition's form."""
     early: str | None
     late: str | None
     lateness: str
@@ -123,7 +123,7 @@ def _dead_letters(arguments: Arguments) -> str:
 
 
 def run(arguments: Arguments) -> None:
-    """Run to the end; with a subscription that is when it is stopped. Raises TandemError."""
+    """Run to the end; with a subscription until it is stopped. Raises TandemError."""
     config, options = parse(arguments)
     pieces: list[FilePiece] = []
     if config.subscription:

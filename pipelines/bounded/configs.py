@@ -1,4 +1,4 @@
-"""A backfill's arguments as a config for each definition, without Beam."""
+"""Turns a backfill's arguments into a config for each definition, without Beam."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["configs_of"]
 
 
 def configs_of(arguments: Arguments, *, local: bool, shards: int) -> tuple[BackfillConfig, ...]:
-    """One a definition; `local`: on this machine. Raises UserError, DefinitionError."""
+    """One config for each definition; `local`: on this machine. Raises UserError, DefinitionError."""
     texts = map(definition_text, arguments["definition"])
     return tuple(
         BackfillConfig(

@@ -1,4 +1,4 @@
-"""What a backfill adds: the files and sealed generations that the served batch run doesn't have yet."""
+"""Plans a backfill: the files and sealed generations that the served batch run lacks."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from tandem.views.store import ViewStore
 __all__ = ["WORKER_BYTES", "BackfillConfig", "Plan", "files_of", "plan", "workers_for"]
 
 WORKER_BYTES: Final = 16 << 20
-"""A worker more gets at least this much to read."""
+"""Least bytes to read for each further worker."""
 _MESSAGE_BYTES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillConfig:
-    """All that a backfill is told; durations in microseconds."""
+    """Configuration of a backfill; durations in microseconds."""
 
     definition: Definition
     definition_text: str
@@ -51,29 +51,29 @@ class BackfillConfig:
     copies: bool = False
     """Whether files are read whose content was read under another name."""
     scratch: str | None = None
-    """Folder where events wait for their tile; None: the runner's shuffle carries them."""
+    """Folder for events that wait for their tile; None: the runner's shuffle holds them."""
     shards: int = 1
     """Parts of each tile, see tandem.schemas.buckets."""
     workers: int = 1
-    """Threads of a local runner; 0: one a core where there is enough to read."""
+    """Threads of a local runner; 0: as many as cores where there is enough to read."""
     piece_memory: int = MAX_PIECE_MEMORY
-    """Bytes that reading one piece of a file may take."""
+    """Most bytes of memory for reading one piece of a file."""
     complete_until: int | None = None
-    """Microseconds UTC before which the files hold every event; None: until their newest event."""
+    """Microseconds UTC before which the files hold every event; None: up to their newest event."""
     max_bad: MaxBad = DEFAULT_MAX_BAD
     accept_dead_letters: bool = False
     accept_missing_segments: bool = False
     accept_missing: tuple[str, ...] = ()
-    """Files that are known to be gone, and that answers are to name as missing."""
+    """Files that are known to be gone, which answers name as missing."""
     layer_threshold: int | None = LAYER_STATES
-    """A batch run of so many states, or more, writes them into files; None: rows of the database, always."""
+    """A batch run with this many states, or more, writes them into files; None: always rows of the database."""
     layers: str | None = None
-    """Where these files lie; None: where the home says."""
+    """Place of these files; None: the home's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one batch run adds to its parent."""
+    """The work of one batch run: all that it adds to its parent."""
 
     batch_run: str
     parent: BatchRun | None
@@ -84,26 +84,26 @@ class Plan:
     file_sets: tuple[FileSet, ...]
     arrival_time: int
     passed_by: tuple[str, ...] = ()
-    """A line for each file that isn't read since its content was, or is, under another name."""
+    """A line for each file that is skipped, since its content was or is read under another name."""
     completeness: Completeness = NOTHING_KNOWN
     gaps: tuple[LaneGap, ...] = ()
-    """Segments that are missing in the journal, and that it doesn't go past."""
+    """Missing segments of the journal that end the plan before them."""
 
     @property
     def anything_new(self) -> bool:
-        """Whether there is more to read, or the user says something else of the files than before."""
+        """Whether there is more to read, or the user's statement on the files' completeness has changed."""
         said, before = self.completeness.files_until, self.parent.completeness.files_until if self.parent else None
         return bool(self.generations) or (self.parent is not None and said is not None and said != before)
 
     @property
     def generations(self) -> tuple[int, ...]:
-        """All generations that the run adds, those without events too."""
+        """All generations that the run adds, including those without events."""
         before = self.parent.boundary if self.parent else 0
         return (*(s.generation for s in self.file_sets), *range(before + 1, self.boundary + 1))
 
     @property
     def reads(self) -> tuple[object, ...]:
-        """All that decides what is read, and as what: plans of which this is equal share one reading."""
+        """The inputs and their decoding: plans for which this is equal share one reading."""
         return self.segments, self.files, tuple(added.generation for added in self.file_sets)
 
     @property
@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def manifest_files(self) -> tuple[SegmentFile, ...]:
-        """What it reads, for its manifest."""
+        """The files and segments that it reads, for its manifest."""
         files = (SegmentFile(ref.path, ref.size, ref.digest, 0) for ref in self.files)
         segments = (SegmentFile(ref.path, 0, ref.digest, ref.count) for ref in self.segments)
         return (*files, *segments)
@@ -125,10 +125,10 @@ def plan(
     journal: BlobStore | None = None,
     listed: Sequence[FileRef] | None = None,
 ) -> Plan:
-    """What is there that the served batch run doesn't have. Raises UserError, SourceFileError, JournalError.
+    """The inputs that the served batch run lacks. Raises UserError, SourceFileError, JournalError.
 
-    `journal`: where it lies, if not in the folder that the config names. `listed`: the files that the config's
-    patterns name, where they were listed already.
+    `journal`: its place, if it isn't the folder that the config names. `listed`: the files that the config's patterns
+    name, where they were listed already.
     """
     served = store.publishing.served(config.definition.name)
     same = served is not None and served.version == config.definition.version
@@ -157,21 +157,21 @@ def plan(
 
 
 def workers_for(size: int) -> int:
-    """How many workers have enough to do for this many bytes."""
+    """The number of workers that have enough work for this many bytes."""
     return max(min(os.cpu_count() or 1, size // WORKER_BYTES), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """What the journal has after a boundary."""
+    """The journal's segments after a boundary."""
 
     boundary: int
     segments: tuple[SegmentRef, ...] = ()
     complete_to: int | None = None
     missing: tuple[str, ...] = ()
-    """By name the segments that it goes past."""
+    """By name the missing segments that it skips."""
     gaps: tuple[LaneGap, ...] = ()
-    """Those that it doesn't go past."""
+    """Missing segments that it doesn't skip."""
 
 
 def _new_segments(config: BackfillConfig, after: int, journal: BlobStore | None = None) -> _New:
@@ -202,7 +202,7 @@ def _listed(config: BackfillConfig) -> Sequence[FileRef]:
 def _new_files(
     config: BackfillConfig, listed: Sequence[FileRef], read: Iterable[SegmentFile]
 ) -> tuple[list[FileRef], list[str]]:
-    """(files that no ancestor has read, a line for each copy of one that was or is read).
+    """(files that no ancestor has read, a line for each copy of a file that was or is read).
 
     Raises SourceFileError for a file that was read with other content.
     """
@@ -225,12 +225,12 @@ def _new_files(
 
 
 def _content(config: BackfillConfig, file: FileRef | SegmentFile) -> object:
-    """What two files of the same events have in common."""
+    """The identity of a file's events: equal for two files with the same events."""
     return file.digest, tuple(sorted(partition_values(file.path).items()))
 
 
 def _follower(store: ViewStore, definition: Definition) -> str | None:
-    """The live run that a version which isn't served yet will be served with, if one is catching up."""
+    """The live run that an unserved version will be published with, if one is catching up."""
     live = built(store, definition.version).live_run
     return live.run if live is not None else None
 

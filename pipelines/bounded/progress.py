@@ -1,4 +1,4 @@
-"""What a backfill shows from its first second on: how much is read, how fast, and how long that takes yet."""
+"""Shows a backfill's progress from its first second on: bytes read, rate, and remaining time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["board_in", "progress_line", "shown_progress"]
 
 _EVERY: Final = 1.0
 _LINE_EVERY: Final = 10.0
-"""Seconds between two lines, where there is no terminal."""
+"""Seconds between two lines where there is no terminal."""
 _FIRST_GUESS: Final = 100
-"""Bytes of an event, as long as no item of work has been read to its end."""
+"""Bytes of an event, until an item of work has been read to its end."""
 
 
 def board_in(scratch: str | None) -> str | None:
-    """Where readers note how far they are: in a scratch folder on this machine; None elsewhere."""
+    """The folder in which readers note their progress: in a scratch folder on this machine; None elsewhere."""
     if scratch is None or "://" in scratch:
         return None
     board = str(Path(scratch, "progress"))
@@ -36,9 +36,9 @@ def board_in(scratch: str | None) -> str | None:
 
 @contextmanager
 def shown_progress(console: Console, title: str, size: int, items: int, board: str | None) -> Iterator[None]:
-    """Show progress until the body ends: one line that changes on a terminal, elsewhere a line now and then.
+    """Show progress until the body ends: one changing line on a terminal, elsewhere a line every few seconds.
 
-    `size`: bytes to read, in `items` of work. Without a board the time alone is shown.
+    `size`: bytes to read, in `items` of work. Without a board only the time is shown.
     """
     begun = time.monotonic()
     reader = BoardReader(board) if board is not None else None
@@ -48,7 +48,7 @@ def shown_progress(console: Console, title: str, size: int, items: int, board: s
         return printable(f"{title}: {progress_line(so_far, size, items, time.monotonic() - begun)}")
 
     def show(stop: threading.Event) -> None:
-        with suppress(OSError):  # the board goes when the pipeline ends
+        with suppress(OSError):  # the board is removed when the pipeline ends
             if console.is_terminal:
                 with console.status("") as status:
                     while not stop.wait(_EVERY / 4):
@@ -64,7 +64,7 @@ def shown_progress(console: Console, title: str, size: int, items: int, board: s
 
 
 def progress_line(so_far: ReadSoFar | None, size: int, items: int, seconds: float) -> str:
-    """How much of `size` bytes is read after some seconds, the rate in events, and about how much longer it takes."""
+    """The share of `size` bytes that is read after some seconds, the rate in events, and the remaining time, about."""
     if so_far is None or not items:
         return f"{seconds:.0f} s"
     if so_far.items >= items:

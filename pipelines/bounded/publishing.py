@@ -1,4 +1,4 @@
-"""The end of a backfill: what was built is served, unless too much of what it read is bad."""
+"""The end of a backfill: publishes its batch run, unless too much of its input is bad."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ __all__ = ["Job", "judge_bad", "noted", "published"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One definition's backfill, and what it has to do now."""
+    """One definition's backfill, with its plan."""
 
     config: BackfillConfig
     plan: Plan
 
     @property
     def reads(self) -> tuple[object, ...]:
-        """Jobs of which this is equal share one reading and decoding."""
+        """Jobs for which this is equal share one reading and decoding."""
         source = self.config.definition.source
         return source.version, tuple(sorted(source.revisions)), self.plan.reads
 
 
 def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError | None:
-    """Why the batch run isn't published: too much of what it read is bad. It is discarded then, with its letters.
+    """The reason for not publishing the batch run: too much of its input is bad. Then discards the run, with its
+    letters.
 
-    Messages of the journal that a live run of this version has judged are served as they are, good or bad: then files
-    alone are judged.
+    Messages of the journal that a live run of this version has read are served as they are, good or bad: then only
+    files are judged.
     """
     name, limit = job.config.definition.name, job.config.max_bad
     counts = [
@@ -63,7 +64,7 @@ def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError |
 
 
 def noted(job: Job) -> None:
-    """Write down what the batch run took in, should the view store be lost."""
+    """Record what the batch run took in, in case the view store is lost."""
     config = job.config
     taken = Taken(
         config.definition.name,
@@ -78,7 +79,7 @@ def noted(job: Job) -> None:
 
 
 def published(job: Job, store: ViewStore, console: Console, builds_left: int, served: list[str]) -> bool:
-    """Publish, and add the name to `served`; False when live went on meanwhile, so that the run must be built again."""
+    """Publish, and add the name to `served`; False when live ran on meanwhile, so that the run must be built again."""
     try:
         published = _publish(job.config, store, job.plan, served)
     except BatchOutdatedError as outdated:
@@ -91,10 +92,10 @@ def published(job: Job, store: ViewStore, console: Console, builds_left: int, se
 
 
 def _publish(config: BackfillConfig, store: ViewStore, work: Plan, names: list[str]) -> Publication:
-    """Publish with the live run that is served by then, waiting for it to bring in what is on its way.
+    """Publish with the live run that is served by then, after it has written the events that are in flight.
 
-    The store refuses a live run that the batch run can't stand beside, whichever run it was built for. Raises
-    BatchOutdatedError or MissingFilesError at once, where waiting can't help.
+    The store refuses a live run that the batch run can't be served with, whichever run it was built for. Raises
+    BatchOutdatedError or MissingFilesError at once, where waiting is useless.
     """
     final = retry_if_not_exception_type((BatchOutdatedError, MissingFilesError, UnreadMessagesError))
     refused = retry_if_exception_type(PublishRefusedError) & final

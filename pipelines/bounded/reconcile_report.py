@@ -1,4 +1,4 @@
-"""What a reconcile run found, and the sentences that say so."""
+"""Describes the outcome of a reconcile run in sentences."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Outcome", "report"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one reconcile run found."""
+    """The outcome of one reconcile run."""
 
     audit: Audit
     judgements: Mapping[int, Judgement] = field(default_factory=dict)
     drift: Sequence[Drift] = ()
     summary: Mapping[str, Any] = field(default_factory=dict)
     written: Reconciliation | None = None
-    """None: nothing was new, or it was a dry run."""
+    """The stored record; None without new findings, or in a dry run."""
 
     @property
     def logic(self) -> list[tuple[int, str, str]]:
@@ -36,7 +36,7 @@ class Outcome:
 
 
 def report(name: str, outcome: Outcome, *, dry_run: bool) -> list[str]:
-    """What was found, a sentence a line."""
+    """The findings, a sentence a line."""
     found, numbers = outcome.audit, outcome.summary
     if not found.scope.publication:
         return [f"{name}: nothing is published yet, so there is nothing to reconcile"]

@@ -1,4 +1,4 @@
-"""Dead letters of files into the pipeline again: written to a file of their own, which a backfill takes in."""
+"""Replays dead letters of files: writes them to a file of their own, which a backfill reads."""
 
 from __future__ import annotations
 
@@ -46,29 +46,29 @@ MAX_FILE_BYTES: Final = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class ReplayHome:
-    """Where one installation keeps what a replay needs."""
+    """The places of one installation that a replay needs."""
 
     root: str
-    """A folder or URL; the replay files are below it."""
+    """A folder or URL; replay files are below it."""
     journal: str
     store: str
     dead_letters: str
 
     @property
     def replays(self) -> str:
-        """The place of replay files; a folder without symbolic links, as a backfill will know them."""
+        """The place of replay files; a folder without symbolic links, as a backfill identifies them."""
         return f"{self.root if is_url(self.root) else os.path.realpath(self.root)}/replays"
 
     @property
     def may_hold_replays(self) -> bool:
-        """Whether anything was ever replayed, as far as that is seen at once."""
+        """Whether a replay may have been written, by a check that costs little."""
         return is_url(self.root) or os.path.isdir(self.replays)
 
 
 def dry_run(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, folder: Path) -> list[Verdict]:
-    """What the definition makes of each letter if it came in `now` (microseconds UTC); nothing is sent or kept.
+    """The outcome of each letter if it arrived `now` (microseconds UTC); nothing is sent or kept.
 
-    `folder`: an empty one, for files of its own.
+    `folder`: an empty one, for temporary files.
     """
     verdicts: dict[Place, Verdict] = {}
     messages = [letter for letter in letters if not letter.of_file]
@@ -91,7 +91,8 @@ def dry_run(compiled: CompiledDefinition, letters: Sequence[Letter], now: int, f
 
 @contextmanager
 def files_locked(home: ReplayHome) -> Iterator[None]:
-    """One replay of files at a time: another can't tell a backfill that is running from one that died.
+    """Hold the lock that admits one replay of files at a time: another couldn't tell a running backfill from a dead
+    one.
 
     Raises UserError.
     """
@@ -120,10 +121,10 @@ def replay_files(
     home: ReplayHome,
     definition_file: str,
 ) -> Replayed:
-    """Write the records to replay files and take these in by a backfill, which publishes them.
+    """Write the records to replay files and run a backfill on these, which publishes them.
 
-    Raises TandemError where that is refused, PublishRefusedError by the store; then nothing has changed. To be called
-    within `files_locked`, after `settle_files`.
+    Raises TandemError where that is refused, PublishRefusedError by the store; then nothing has changed. Call it within
+    `files_locked`, after `settle_files`.
     """
     version = compiled.definition.version
     folder = f"{home.replays}/{version}"
@@ -146,9 +147,9 @@ def replay_files(
 
 
 def settle_files(store: ViewStore, compiled: CompiledDefinition, home: ReplayHome) -> tuple[int, int]:
-    """Note what the served batch run made of replay files: (readable now, failed again). Can be repeated.
+    """Note the outcomes of replay files in the served batch run: (readable now, failed again). Can be repeated.
 
-    What a replay that died had noted, but no batch run that is served has read, may be replayed anew.
+    Replays that a killed process had noted, and that no served batch run has read, may be replayed again.
     """
     from tandem.transforms.elements import ReplayOutcome
 
@@ -202,7 +203,7 @@ def _backfill(
     served = store.publishing.served(compiled.definition.name)
     arguments = ["--definition", definition_file, "--home", home.root, "--store", home.store]
     arguments += ["--journal", home.journal, "--dead-letters", home.dead_letters, "--publish-wait", "10s", "--copies"]
-    # What was bad once may be so again: the letters' own outcome decides.
+    # Records that were bad once may be so again: each letter's own outcome decides.
     arguments += ["--max-bad", "100%"]
     for path in paths:
         arguments += ["--files", path]
@@ -213,7 +214,7 @@ def _backfill(
 
 
 def _write_files(letters: Sequence[Letter], source: Source, folder: str) -> Iterator[tuple[str, list[Letter]]]:
-    """Records as JSON Lines, rows of CSV files below the header that they had; each file with its letters, by line."""
+    """Records as JSON Lines, rows of CSV files below their original header; each file with its letters, by line."""
     mark = BOM if source.encoding != UTF_8 else b""
     for like, held in _alike(letters, source).items():
         place = f"{folder}/{like.folders}".rstrip("/")
@@ -246,12 +247,12 @@ def _remove(path: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Like:
-    """What a file must be like for its records to be read as in the file that they come from."""
+    """The properties that a file needs for its records to be read as in their original file."""
 
     ending: str
     header: bytes
     folders: str
-    """Those whose names say values."""
+    """The folders of its path whose names hold values."""
 
 
 def _alike(letters: Sequence[Letter], source: Source) -> dict[_Like, list[Letter]]:
@@ -266,7 +267,7 @@ def _alike(letters: Sequence[Letter], source: Source) -> dict[_Like, list[Letter
 
 
 def _like(path: str, source: Source, *, rows: bool) -> _Like:
-    """`rows`: whether the letters are the file's own records, and not JSON of what was read."""
+    """The properties of a path. `rows`: the letters are the file's own records, not JSON of what was read."""
     local = local_path(path) or path
     folders = [folder for folder in local.split("/")[:-1] if "=" in folder] if source.partitions else []
     kind = format_of(path)
@@ -282,7 +283,7 @@ def _like(path: str, source: Source, *, rows: bool) -> _Like:
 
 
 def _line(letter: Letter, like: _Like) -> bytes:
-    """The record on one line; an object of a .json file may have been written over several."""
+    """The record on one line; an object of a .json file may have spanned several."""
     payload = letter.stored.letter.payload
     return payload.replace(b"\r", b" ").replace(b"\n", b" ") if like.ending == ".jsonl" else payload
 

@@ -1,4 +1,4 @@
-"""Which segments of the journal and pieces of files must be read to compute tiles again, as items of work."""
+"""Finds the segments of the journal and pieces of files to read for computing tiles again, as items of work."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tandem.views.store import ViewStore
 __all__ = ["Reread", "begun_at", "plan_reread"]
 
 _SEGMENTS: Final = 64
-"""Segments of one item of work, at the most."""
+"""Most segments in one item of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """What must be read again."""
+    """The segments and pieces to read again."""
 
     items: tuple[Work, ...]
     segments: int
@@ -43,10 +43,10 @@ class Reread:
 def plan_reread(
     store: ViewStore, scope: Scope, source: Source, journal: str, tiles: Collection[int], piece_memory: int
 ) -> Reread:
-    """Only what holds events of these tiles, and what nobody noted the tiles of.
+    """Plan a reading of everything that holds events of these tiles, or whose tiles were never noted.
 
-    `piece_memory`: bytes that reading one piece of a file may take. Raises UserError without a journal, SegmentError
-    for a segment that is gone, SourceFileError for a file that is gone or has changed.
+    `piece_memory`: most bytes of memory for reading one piece of a file. Raises UserError without a journal,
+    SegmentError for a missing segment, SourceFileError for a missing or changed file.
     """
     sources = chain_sources(store, scope)
     held, known = holding(store, scope.definition, tiles)
@@ -69,7 +69,7 @@ def _wanted(place: tuple[str, int], held: set[tuple[str, int]], known: set[tuple
 
 
 def _segments(scope: Scope, journal: str, listed: Sequence[str], tiles: int) -> list[SegmentRef]:
-    """All segments up to the boundary, held against those that batch listed."""
+    """All segments up to the boundary, checked against those that batch listed."""
     if not journal_exists(journal):
         raise UserError(
             f"{tiles} tiles must be computed again, and there is no journal at {journal}; --journal names it"
@@ -94,7 +94,7 @@ def _pieces(file: ChainFile, source: Source, piece_memory: int) -> Iterator[File
 
 
 def begun_at(journal: str, generations: Collection[int]) -> dict[int, int]:
-    """When generations began, by the wall clock in their markers (microseconds UTC); those that say so."""
+    """The starts of generations, by the wall clock in their markers (microseconds UTC); only of those that have one."""
     blobs, found = open_blobs(journal), dict[int, int]()
     if not journal_exists(journal):
         return found
@@ -102,5 +102,5 @@ def begun_at(journal: str, generations: Collection[int]) -> dict[int, int]:
         try:
             found[generation] = int(json.loads(blobs.read(generation_path(generation)))["begun_at"])
         except (BlobMissingError, ValueError, KeyError, TypeError):
-            continue  # a time for people only
+            continue  # informative only
     return found

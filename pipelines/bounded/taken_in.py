@@ -1,4 +1,4 @@
-"""What backfills have taken in, written down beside the journal: a view store that is lost is made anew by it."""
+"""Records the inputs of backfills beside the journal, from which a lost view store is rebuilt."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Taken", "note_taken", "recorded_names", "taken_in"]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One batch run: its definition, and the files that it read beside what its parent had."""
+    """One batch run: its definition, and the files that it read beyond its parent's."""
 
     name: str
     version: str
     batch_run: str
     definition: str
-    """Its text, with the schemas in it."""
+    """Its text, including the schemas."""
     files: tuple[tuple[str, int, str], ...]
     """(path, bytes, digest)."""
     complete_until: int | None
-    """As the user said it, microseconds UTC."""
+    """The user's statement, microseconds UTC."""
     at: int
     """Wall clock, microseconds UTC."""
 
@@ -42,18 +42,18 @@ def _place(home: Home) -> str:
 
 
 def note_taken(home: Home, taken: Taken) -> None:
-    """Write it down, durably; may be repeated."""
+    """Write the record, durably; may be repeated."""
     with suppress(BlobExistsError):
         _blobs(home).create(_path(taken.name, taken.batch_run), json.dumps(asdict(taken), indent=1).encode())
 
 
 def recorded_names(home: Home) -> list[str]:
-    """The names that anything was taken in for, sorted."""
+    """The names with records, sorted."""
     return _blobs(home).folders("")
 
 
 def taken_in(home: Home, name: str, version: str | None = None) -> list[Taken]:
-    """What was taken in for a name, in order: for this version if there is any of it, else for all of them."""
+    """The records of a name, in order: of this version if it has any, else of all versions."""
     found = sorted(_read(home, name), key=lambda taken: (taken.at, taken.batch_run))
     return [taken for taken in found if taken.version == version] or found
 

@@ -1,4 +1,4 @@
-"""What a backfill says of event times that are likely in another unit than its definition has."""
+"""Warns of event times that are likely in another unit than the definition's."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SHOWN: Final = 3
 
 
 def unit_notes(early: Sequence[tuple[str, int]], event_time: str) -> Iterator[str]:
-    """A line for each of the files with most event times in January 1970, and one for the others.
+    """A line for each of the files with most event times in January 1970, and one for the other files.
 
-    `early` is (path, how many), the path '' for the journal.
+    `early` has pairs of path and number, the path '' for the journal.
     """
     remedy = f"declare time_format: epoch_seconds (or epoch_millis) for '{event_time}'"
     ordered = sorted(early, key=lambda one: (-one[1], one[0]))

@@ -1,4 +1,4 @@
-"""A backfill that has nothing to do says so before Beam is imported, which takes as long as all the rest."""
+"""Ends a backfill without work before Beam is imported, which would take as long as all the rest."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from tandem.views.store import ViewStore
 __all__ = ["is_up_to_date", "nothing_new"]
 
 _OTHERWISE: tuple[str, ...] = ("against", "save", "accept", "dry_run")
-"""Flags with which a launch is looked at, whatever there is to read."""
+"""Flags with which a launch is checked even without anything to read."""
 
 
 def nothing_new(config: BackfillConfig, planned: Plan) -> str:
-    """A line for a definition whose batch view has all that there is."""
+    """The line for a definition whose batch view is up to date."""
     return f"{config.definition.name}: nothing new; boundary {planned.boundary} stays"
 
 
 def is_up_to_date(words: Sequence[str]) -> bool:
-    """Whether all definitions of a backfill of this machine have all that there is, which is said then.
+    """Whether the batch views of all definitions of a local backfill are up to date; prints a line for each if so.
 
-    False also wherever the pipeline has something else to say. Raises TandemError as the pipeline does.
+    False also where the pipeline has something else to print. Raises TandemError as the pipeline does.
     """
     arguments = read_arguments("backfill", words)
     log_as(arguments["log_format"])
@@ -43,7 +43,7 @@ def is_up_to_date(words: Sequence[str]) -> bool:
     if url.startswith("sqlite:///") and not os.path.exists(url.removeprefix("sqlite:///")):
         return False
     done = _is_done(configs, arguments, open_store(url))
-    if not done:  # processes may be forked from this one, which must hold nothing
+    if not done:  # processes may be forked from this one, so it must hold no connection
         close_store(url)
     return done
 
@@ -74,7 +74,7 @@ def _is_served(config: BackfillConfig, store: ViewStore) -> bool:
 
 
 def _names_new_files(configs: Sequence[BackfillConfig], store: ViewStore) -> bool:
-    """Whether files were never read under their names: then there is no need to read them twice for their digests."""
+    """Whether files were never read under their names: then their digests needn't be computed here and again later."""
     if not configs[0].files:
         return False
     paths = set(listed_paths(configs[0].files))

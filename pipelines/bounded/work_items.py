@@ -1,4 +1,4 @@
-"""What a plan reads, in items of work for a runner's workers."""
+"""Divides the input of a plan into items of work for a runner's workers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 __all__ = ["PIECE_BYTES", "work_items"]
 
 PIECE_BYTES: Final = 16 << 20
-"""A file is read in pieces of about this size; a reconcile run finds them again by it."""
+"""Bytes of a piece of a file, about; a reconcile run finds pieces again by it."""
 _SEGMENT_MESSAGES: Final = 100_000
-"""Messages of the segments that one item of work reads, about."""
+"""Messages in the segments of one item of work, about."""
 
 
 def work_items(work: Plan, source: Source) -> Iterator[Work]:

@@ -1,1 +1,1 @@
-"""How anything is printed, and how a process ends: texts escaped, tables that cut nothing, errors of one line."""
+"""Console output and exit codes: texts escaped, tables that cut no value, errors of one line."""

@@ -1,4 +1,4 @@
-"""How a command that goes wrong ends: one line on stderr and an exit code, never a bare trace."""
+"""Ends a failed command: one line on stderr and an exit code, never a bare trace."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["INTERRUPTED", "end_for", "ended", "print_error", "wants_trace"]
 
 INTERRUPTED: Final = 130
 _CLOSED: Final = 141
-"""As a shell says of a process that wrote to a pipe which nobody reads any more."""
+"""A shell's exit code for a process that wrote to a closed pipe."""
 _TRACE_FLAG: Final = "--traceback"
 _LONGEST: Final = 2_000
 
 
 def wants_trace(arguments: list[str]) -> bool:
-    """Whether `--traceback` is among the arguments, from which it is taken."""
+    """Whether `--traceback` is among the arguments; removes it."""
     found = _TRACE_FLAG in arguments
     arguments[:] = [word for word in arguments if word != _TRACE_FLAG]
     return found
 
 
 def ended(run: Callable[[], object], *, trace: bool = False) -> None:
-    """Run a command; whatever goes wrong ends the process with one line and an exit code."""
+    """Run a command; every error ends the process with one line and an exit code."""
     try:
         run()
     except Exception as error:
@@ -46,9 +46,9 @@ def ended(run: Callable[[], object], *, trace: bool = False) -> None:
 
 
 def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
-    """End the process for an error. With `trace` its whole trace is on stderr, too."""
+    """End the process for an error. `trace`: print its whole trace on stderr, too."""
     if isinstance(error, BrokenPipeError):
-        # what is still in the buffer must not raise again when Python ends
+        # Python's flush at exit must not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_CLOSED)
     if trace and not logged("the trace of what went wrong", logging.ERROR, exception=_trace_of(error)):
@@ -68,7 +68,7 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
 
 
 def print_error(text: str) -> None:
-    """One line on stderr, its beginning red on a terminal; no password, and nothing that steers the terminal."""
+    """Print one line on stderr, its beginning red on a terminal, without passwords and control characters."""
     if logged(" ".join(text.split()), logging.ERROR):
         return
     typer.secho("error: ", fg="red", nl=False, err=True)
@@ -96,7 +96,7 @@ def _trace_of(error: Exception) -> str:
 
 
 def _kept(trace: str) -> str:
-    """Where the trace is now; a file that only its owner reads."""
+    """The place of the trace: a file that only its owner can read."""
     try:
         number, path = tempfile.mkstemp(prefix="tandem-trace-", suffix=".txt")
         with os.fdopen(number, "w", encoding="utf-8") as file:

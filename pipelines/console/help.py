@@ -1,4 +1,4 @@
-"""Help of the commands whose flags are in the table: groups, defaults, an example, as all other commands have it."""
+"""Help of the commands whose flags are in the table: groups, defaults, an example, as for all other commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["flag_option", "print_help"]
 
 
 def print_help(name: str) -> None:
-    """Print what `tandem NAME --help` says, whatever started it."""
+    """Print the help of `tandem NAME`, however the pipeline was started."""
     app, command = typer.Typer(add_completion=False), COMMANDS[name]
     example = f"Example: {command.example}"
     app.command(name, help=command.about, epilog=example)(_stand_in(flags_of(name)))
@@ -41,10 +41,10 @@ def _without(flag: Flag) -> str:
 
 
 def _stand_in(flags: tuple[Flag, ...]) -> Any:
-    """A function whose parameters are the flags; Typer reads nothing else of it."""
+    """A function whose parameters are the flags, from which alone Typer makes the help."""
 
     def command(**values: object) -> None:
-        """Never called."""
+        """Placeholder that is never called."""
 
     kinds = {flag.dest: Annotated[bool if flag.switch else str, flag_option(flag)] for flag in flags}
     defaults: dict[str, Any] = {flag.dest: False if flag.switch else None for flag in flags}

@@ -1,4 +1,4 @@
-"""How the command line prints: texts of others are shown escaped, and nothing in them is taken for markup."""
+"""Prints for the command line: texts of users are escaped, and no markup in them takes effect."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tandem.schemas.telemetry.logs import logged, structured
 __all__ = ["SafeConsole", "cell", "console", "print_json", "progress", "say"]
 
 _WIDTH: Final = 160
-"""Characters a line where there is no terminal to ask."""
+"""Characters a line without a terminal."""
 
 
 class SafeConsole(Console):
-    """A console that obeys no control character of a text, however it came into what is printed."""
+    """A console that escapes the control characters of every text it prints."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of a renderable, their texts escaped."""
@@ -31,13 +31,13 @@ class SafeConsole(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Standard output, or stderr; where it isn't a terminal, with a width of its own."""
+    """Standard output, or stderr; with a fixed width where it isn't a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     return SafeConsole(highlight=False, stderr=stderr, width=None if stream.isatty() else _WIDTH)
 
 
 def progress() -> Console:
-    """What a pipeline tells on standard error while it works: lines, logged where logs are structured."""
+    """The console for a pipeline's progress on standard error: lines, or log records where logs are structured."""
     if structured():
         return Console(file=_Logged(), width=1000, highlight=False)  # type: ignore[arg-type]
     return Console(stderr=True, highlight=False, soft_wrap=True)
@@ -50,7 +50,7 @@ class _Logged:
         self._begun = ""
 
     def write(self, text: str) -> int:
-        """Log the lines that have ended."""
+        """Log the lines that have ended in this text."""
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
             if line.strip():
@@ -58,21 +58,21 @@ class _Logged:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: a line is logged when it ends."""
+        """Does nothing: a line is logged when it ends."""
 
 
 def cell(text: object, style: str = "") -> Text:
-    """A text of others as a table's cell, or a part of a line: escaped, without markup."""
+    """A user's text as a table's cell, or a part of a line: escaped, without markup."""
     return Text(printable(str(text)), style=style)
 
 
 def say(text: str, *, err: bool = False, lines: bool = False) -> None:
-    """One line of plain text, with `lines` several; with `err` logged where logs are structured."""
+    """Print one line of plain text, or with `lines` several; with `err` on stderr, logged where logs are structured."""
     if err and logged(text):
         return
     typer.echo(printable(text, lines=lines), err=err)
 
 
 def print_json(data: Any) -> None:
-    """One line of JSON on standard output."""
+    """Print one line of JSON on standard output."""
     typer.echo(json_text(data))

@@ -1,4 +1,4 @@
-"""Lines that come up again and again are printed once."""
+"""Prints repeated lines once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["said_once"]
 
 
 def said_once(console: Console) -> Callable[[str], None]:
-    """Prints each line once."""
+    """A function that prints each line only the first time."""
     said = set[str]()
 
     def note(line: str) -> None:

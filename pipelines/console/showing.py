@@ -1,4 +1,4 @@
-"""Shows something while a pipeline runs: a thread beside it, which ends with it."""
+"""Shows progress while a pipeline runs, in a thread that ends with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 __all__ = ["shown_beside"]
 
 _LAST_WORDS: Final = 5.0
-"""Seconds that the thread has to end."""
+"""Seconds until the thread must have ended."""
 
 
 @contextmanager

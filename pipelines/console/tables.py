@@ -1,4 +1,4 @@
-"""Tables that never cut a value: where there is little room they have whole columns less, and it is said which."""
+"""Tables that never cut a value: in narrow terminals whole columns are left out, and named."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tandem.schemas.privacy.printable import printable
 __all__ = ["Column", "print_pairs", "print_table"]
 
 _BESIDE: Final = 3
-"""Characters that a column takes beside its text."""
+"""Characters of a column beside its text."""
 
 Cell = str | Text
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: how it stands, and what becomes of it where there is little room."""
+    """One column: its alignment, and its behaviour in narrow terminals."""
 
     name: str
     right: bool = False
     keep: bool = False
-    """It is always shown; where even these don't fit the lines are longer than the screen."""
+    """Whether it is always shown; where even these columns don't fit, lines are longer than the screen."""
     wrap: bool = False
-    """Its words go on in the next line."""
+    """Whether its text wraps between words."""
 
 
 def print_table(
@@ -46,7 +46,7 @@ def print_table(
 ) -> None:
     """Print a table; texts are escaped, a rich Text is printed as it is.
 
-    `also`: columns that were left out before; `more`: how to see all.
+    `also`: names of columns that were left out before; `more`: a hint how to see them.
     """
     texts = [[each if isinstance(each, Text) else cell(each) for each in row] for row in rows]
     widths = [_width([Text(c.name), *(row[at] for row in texts)]) for at, c in enumerate(columns)]
@@ -74,7 +74,7 @@ def print_table(
 
 
 def print_pairs(to: Console, pairs: Iterable[tuple[str, Cell]], *, indent: int = 2) -> None:
-    """Names with what they are, one below the other. Long texts go on below themselves, between words only."""
+    """Print names with their values, one below the other. Long values wrap below themselves, between words only."""
     listed = list(pairs)
     names = max((cell_len(name) for name, _ in listed), default=0)
     for name, value in listed:
@@ -92,7 +92,7 @@ def _lines(text: str, width: int) -> list[str]:
 
 
 def _print_whole(to: Console, table: Table, total: int) -> None:
-    """Print it in lines of what it needs, where the screen has less: a terminal goes on in the next line."""
+    """Print a table wider than the screen without cutting lines: a terminal wraps them."""
     before = to.width
     if total > before:
         to.width = total
@@ -104,7 +104,7 @@ def _print_whole(to: Console, table: Table, total: int) -> None:
 
 
 def _fitting(columns: Sequence[Column], least: Sequence[int], width: int) -> tuple[list[int], int]:
-    """(columns that fit beside each other, what they take): the last ones that needn't be kept are left out."""
+    """(columns that fit beside each other, their total width): optional columns are left out from the last one on."""
     shown = list(range(len(columns)))
     while (total := sum(least[at] + _BESIDE for at in shown) + 1) > width:
         optional = [at for at in shown if not columns[at].keep]

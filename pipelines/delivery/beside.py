@@ -1,4 +1,4 @@
-"""Delivering beside a pipeline: in the background of a live run's launcher, and once at a backfill's end."""
+"""Delivers beside a pipeline: in the background of a live run's launcher, and once at a backfill's end."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _log: Final = logging.getLogger("tandem.delivery")
 Say = Callable[[str], None]
 
 _EVERY: Final = 0.25
-"""Seconds from one look at what is due to the next."""
+"""Seconds between two rounds."""
 _LONGEST: Final = 60.0
-"""Seconds until it is tried again after an error that nobody expected."""
+"""Most seconds between attempts after an unexpected error."""
 
 
 @contextmanager
 def delivering(store: str, definitions: Sequence[Definition], say: Say | None = None) -> Iterator[None]:
-    """Deliver the results of definitions in a thread until the body ends, and what is due then.
+    """Deliver the results of definitions in a thread until the body ends, and those that are due then.
 
-    Where another process delivers a name, this one takes over once it ends. What goes wrong is said once, on stderr,
-    and tried again: it never ends the run. An error that nobody expected is said with its trace, and in the store, so
-    that health is red; it is tried again after 1 s, 2 s, 4 s, up to a minute, and meanwhile another may deliver.
+    Where another process delivers a name, this one takes over once it ends. An error is printed once, on stderr, and
+    retried: it never ends the run. An unexpected error is printed with its trace, and noted in the store, so that
+    health is red; it is retried after 1 s, 2 s, 4 s, up to a minute, and meanwhile another process may deliver.
     """
     delivered = [definition for definition in definitions if has_sources(definition)]
     if not delivered:
@@ -66,7 +66,9 @@ def delivering(store: str, definitions: Sequence[Definition], say: Say | None = 
 
 
 def deliver_once(store: ViewStore, definition: Definition, say: Say) -> None:
-    """Send what a backfill has made due, unless another process delivers; what can't be sent waits for who does."""
+    """Send what a backfill has made due, unless another process delivers; messages that can't be sent wait for a
+    deliverer.
+    """
     if not has_sources(definition):
         return
     deliverer = Deliverer(store, compile_definition(definition), holder_name())
@@ -86,16 +88,16 @@ def _deliver(rounds: Sequence[_Rounds], stop: threading.Event) -> None:
 
 @dataclass
 class _Rounds:
-    """The rounds of one deliverer, which nothing ends but the run."""
+    """The rounds of one deliverer, which only the run's end stops."""
 
     deliverer: Deliverer
     say: Say
     failures: int | None = None
-    """In a row; None until it is known that none is noted."""
+    """Errors in a row; None until it is known whether the store notes one."""
     not_before: float = -math.inf
 
     def run(self, now: float) -> None:
-        """One round, unless it is to wait after an error. `now`: seconds of a clock that goes on."""
+        """Run one round, unless it has to wait after an error. `now`: seconds of a monotonic clock."""
         if now < self.not_before:
             return
         try:
@@ -127,7 +129,7 @@ def _round(deliverer: Deliverer, say: Say) -> Delivered | None:
 
 
 def _once(say: Say) -> Say:
-    """Say a line only if it isn't the last one."""
+    """A printer that skips a line equal to the last one."""
     last: list[str] = []
 
     def tell(line: str) -> None:

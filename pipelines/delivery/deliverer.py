@@ -1,4 +1,4 @@
-"""The deliverer of a definition: lets sources put what is due into the outbox, and sends what waits in it."""
+"""The deliverer of a definition: has sources put due records into the outbox, and sends the waiting ones."""
 
 from __future__ import annotations
 
@@ -36,25 +36,26 @@ from tandem.views.store import ViewStore
 __all__ = ["Delivered", "Deliverer", "holder_name", "line_of"]
 
 _TURN: Final = 5.0
-"""Seconds that an output which takes one message a request may keep the others waiting, and one request more."""
+"""Seconds after which an output that takes one message a request lets the others have their turn; one more request may
+follow."""
 _AT_ONCE: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one round did."""
+    """The result of one round."""
 
     revisions: int = 0
-    """Made of what was due."""
+    """States that sources put into the outbox."""
     sent: int = 0
     """Messages, one for each output of a record."""
     refused: int = 0
     failed: tuple[str, ...] = ()
-    """Why outputs take nothing in, one line each."""
+    """Errors of failing outputs, one line each."""
 
 
 def holder_name() -> str:
-    """What a deliverer is called in leases: its machine and process, and a number that no other has."""
+    """The name of a deliverer in leases: its machine and process, and a unique number."""
     return f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
@@ -71,11 +72,13 @@ class Deliverer:
 
     @property
     def name(self) -> str:
-        """The definition's."""
+        """The definition's name."""
         return self._compiled.definition.name
 
     def run_once(self) -> Delivered | None:
-        """Drain and send all that can be; None while another holds the lease, or another version is served."""
+        """Drain and send everything that can be sent; None while another process holds the lease, or another version is
+        served.
+        """
         if not self._is_served() or not self._holds():
             return None
         with self._traces.revising():
@@ -94,28 +97,28 @@ class Deliverer:
         return Delivered(made, sent, refused, tuple(failed))
 
     def close(self) -> None:
-        """Let others deliver at once."""
+        """Release the lease at once."""
         if self._lease is not None:
             release_lease(self._store.database, self._lease)
             self._lease = None
 
     def held_back(self) -> HeldBack:
-        """Windows of results that triggers hold back."""
+        """The windows of results that triggers hold back."""
         with self._store.database.read() as connection:
             scope = read_scope(connection, self._store.chains, self._compiled)
             return held_back(connection, self._compiled.definition, scope.watermark)
 
     def note_broken(self, error: Exception) -> None:
-        """Say in the store that an error has ended a round that nobody expected, and let others deliver."""
+        """Note in the store that an unexpected error has ended a round, and release the lease."""
         note_broken(self._store.database, self.name, line_of(error), self._clock())
         self.close()
 
     def note_working(self) -> None:
-        """A round went through after one that hadn't, of this process or of one before."""
+        """Clear the note of an unexpected error, of this process or of an earlier one."""
         note_working(self._store.database, self.name)
 
     def _is_served(self) -> bool:
-        """A version that only catches up must not keep the served one's deliverer waiting."""
+        """Whether this version is served: one that only catches up must not keep the served one's deliverer waiting."""
         served = self._store.publishing.served(self.name)
         if served is None or served.version == self._compiled.version:
             return True
@@ -130,8 +133,8 @@ class Deliverer:
         return self._lease is not None
 
     def _send_all(self, output: str) -> tuple[int, int]:
-        """Everything that waits for an output, (sent, refused); of each batch a transaction forgets it and takes the
-        next one. Where there are several the next one is taken while one is being sent.
+        """Send everything that waits for an output, (sent, refused); a transaction deletes each batch and takes the
+        next one. Of several batches the next one is taken while one is being sent.
         """
         done: Sent | None = None
         flying: _Flying | None = None
@@ -155,8 +158,8 @@ class Deliverer:
         return sent, refused
 
     def _send_each(self, output: str) -> tuple[int, int]:
-        """As `_send_all`, of an output that takes one message a request: each is forgotten once it is sent, so that it
-        isn't sent again for the next one's sake, and a slow receiver lets the other outputs have their turn.
+        """As `_send_all`, for an output that takes one message a request: each is deleted once it is sent, so that an
+        error of the next one doesn't repeat it, and a slow receiver lets the other outputs have their turn.
         """
         done: Sent | None = None
         sent = refused = 0
@@ -190,7 +193,7 @@ class Deliverer:
 
 @dataclass(frozen=True)
 class _Flying:
-    """Messages that are being sent."""
+    """A batch of messages that is being sent."""
 
     messages: Sequence[Message]
     refused: Future[Mapping[int, str]]
@@ -200,7 +203,7 @@ class _Flying:
         return max(message.ordinal for message in self.messages)
 
     def landed(self) -> Sent:
-        """What became of them, once it is known. Raises DeliveryError."""
+        """The outcome, once the batch is sent. Raises DeliveryError."""
         return Sent(self.messages, self.refused.result())
 
 
@@ -209,6 +212,6 @@ def _with(done: Sent | None, more: Sent) -> Sent:
 
 
 def line_of(error: Exception) -> str:
-    """An error that nobody expected, in one line."""
+    """An unexpected error in one line."""
     lines = str(error).splitlines() or [""]
     return redacted(f"{type(error).__name__}: {lines[0]}"[:300])

@@ -1,4 +1,4 @@
-"""Messages as bytes: JSON as they are, Avro and Parquet by the schema of their result."""
+"""Encodes messages: JSON as they are, Avro and Parquet by the schema of their result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tandem.views.outbox.messages import Message
 __all__ = ["EXTENSIONS", "Encoder"]
 
 EXTENSIONS: Final = {"json": "jsonl", "avro": "avro", "parquet": "parquet"}
-"""By format how files are called."""
+"""By format the extension of files."""
 
 Refused = dict[int, str]
 Values = dict[str, Any]
@@ -36,7 +36,7 @@ class Encoder:
     compiled: CompiledDefinition
 
     def payloads(self, messages: Sequence[Message]) -> tuple[list[tuple[Message, bytes]], Refused]:
-        """Each message by itself, and why others can't be written, by ordinal."""
+        """Each message encoded separately, and by ordinal the reasons why others can't be."""
         if self.form == "json":
             return [(message, message.payload.encode()) for message in messages], {}
         good, refused = self.typed(messages)
@@ -49,7 +49,7 @@ class Encoder:
         return found, refused
 
     def file(self, messages: Sequence[Message]) -> tuple[list[Message], Refused, bytes]:
-        """Messages of one stream as one file: those that are in it, why others aren't, and its bytes."""
+        """Messages of one stream as one file: (those in it, reasons by ordinal why others aren't, its bytes)."""
         if self.form == "json":
             return list(messages), {}, "".join(f"{message.payload}\n" for message in messages).encode()
         good, refused = self.typed(messages)
@@ -62,7 +62,7 @@ class Encoder:
         return rows, refused, data
 
     def typed(self, messages: Sequence[Message]) -> tuple[list[tuple[Message, Values]], Refused]:
-        """Each message's values by column, and why others have none, by ordinal."""
+        """Each message's values by column, and by ordinal the reasons why others have none."""
         good, refused = list[tuple[Message, Values]](), Refused()
         for message in messages:
             try:
@@ -90,20 +90,20 @@ def _columns(compiled: CompiledDefinition, name: str) -> pa.Schema:
 
 
 class _Avro:
-    """Writes values of one result's messages."""
+    """Encodes the values of one result's messages."""
 
     def __init__(self, columns: pa.Schema, schema: Mapping[str, Any]) -> None:
         self._columns = columns
         self._schema = fastavro.parse_schema(dict(schema))
 
     def message(self, values: Values) -> bytes:
-        """Without a header: the schema is the topic's, or known to who reads."""
+        """Without a header: readers know the schema from the topic, or otherwise."""
         buffer = io.BytesIO()
         fastavro.schemaless_writer(buffer, self._schema, avro_values(self._columns, values))
         return buffer.getvalue()
 
     def file(self, rows: Sequence[Values]) -> bytes:
-        """A container with the schema in it, of the same bytes each time."""
+        """A container with the schema in it, with the same bytes at every attempt."""
         buffer = io.BytesIO()
         values = [avro_values(self._columns, row) for row in rows]
         fastavro.writer(buffer, self._schema, values, codec="deflate", sync_marker=_MARKER)

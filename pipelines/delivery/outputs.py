@@ -1,4 +1,4 @@
-"""What an output is to the deliverer. Other kinds are added to WRITERS."""
+"""The interface of outputs for the deliverer, and the writers of each kind. Further kinds are added to WRITERS."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class RecordWriter(Protocol):
     """Sends messages of one output, in order."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """Send messages, all of one start and pass together; returns when the receiver has them for good.
+        """Send messages, all of one start and pass together; returns once the receiver has stored them.
 
-        Returns by ordinal why messages are refused whatever is tried. Raises DeliveryError when nothing can be sent
-        now: then all come again, also those that were sent.
+        Returns by ordinal the reasons why messages are refused for good. Raises DeliveryError when nothing can be sent
+        now: then all are sent again, including those that were sent.
         """
 
 
 @dataclass(frozen=True)
 class LogWriter:
-    """One line of JSON a message on standard output."""
+    """Writes one line of JSON a message on standard output."""
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
         for message in messages:
@@ -50,7 +50,7 @@ def _files(form: str) -> MakeWriter:
 
 def _topic(form: str) -> MakeWriter:
     def make(place: str, compiled: CompiledDefinition) -> RecordWriter:
-        from tandem.pipelines.delivery.result_topics import TopicResults  # it loads gRPC
+        from tandem.pipelines.delivery.result_topics import TopicResults  # it imports gRPC
 
         return TopicResults(place, Encoder(form, compiled))
 
@@ -85,7 +85,7 @@ WRITERS: Final[dict[str, MakeWriter]] = {
     "webhook": _webhook,
     "alertmanager": _alertmanager,
 }
-"""By the kind of an output what makes its writer, of the output's place and the definition that is delivered."""
+"""By the kind of an output the function that makes its writer, from the output's place and the delivered definition."""
 
 
 def writer_of(label: str, compiled: CompiledDefinition) -> RecordWriter:

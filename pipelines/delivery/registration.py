@@ -1,4 +1,4 @@
-"""Registering the Avro schema of a result's messages in Pub/Sub, and giving it to the topics that they go to."""
+"""Registers the Avro schema of a result's messages in Pub/Sub, and assigns it to their topics."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def avro_topics(compiled: CompiledDefinition, name: str) -> list[str]:
 
 
 def register_schema(compiled: CompiledDefinition, name: str, schema: str, options: dict[str, Any]) -> Iterator[str]:
-    """Make, or revise, a schema (projects/PROJECT/schemas/NAME), and let the result's topics have it; says what it did.
+    """Create, or revise, a schema (projects/PROJECT/schemas/NAME), and assign it to the result's topics; yields a line
+    for each step.
 
-    Topics that aren't there are created. `options`: of each call, such as its timeout. Raises GoogleAPIError.
+    Missing topics are created. `options`: of each call, such as its timeout. Raises GoogleAPIError.
     """
     yield f"{schema}: {_made(schema, json.dumps(avro_schema(compiled, name)), options)}"
     settings = SchemaSettings(schema=schema, encoding=Encoding.BINARY)

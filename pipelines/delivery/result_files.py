@@ -1,4 +1,4 @@
-"""Results as files in a folder or bucket: one file for a window and pass, created once and never changed."""
+"""Writes results as files in a folder or bucket: one file for a window and pass, created once and never changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FileWriter", "file_name"]
 
 
 class FileWriter:
-    """Writes below one place. A file that is there already was written by an earlier try, and stays."""
+    """Writes below one place. An existing file was written by an earlier attempt, and stays."""
 
     def __init__(self, place: str, encoder: Encoder) -> None:
         self._place = place_of(place.removeprefix("file://"))
@@ -26,7 +26,7 @@ class FileWriter:
         self._blobs: BlobStore | None = None
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """One file a window and pass, for good when it returns. Raises DeliveryError for a place that takes none."""
+        """Write one file for each window and pass, durably. Raises DeliveryError for a place that can't be written."""
         refused: dict[int, str] = {}
         try:
             blobs = self._opened()
@@ -54,14 +54,14 @@ class FileWriter:
         return "place" if is_url(self._place) else "folder"
 
     def _opened(self) -> BlobStore:
-        """The place, made where it is a folder that isn't there; of a bucket it is shown that it creates only once."""
+        """The place; a missing folder is created, and a bucket is checked to create objects only once."""
         if self._blobs is None:
             self._blobs = prepared_journal(self._place)
         return self._blobs
 
 
 def file_name(rows: Sequence[Message], form: str = "json") -> str:
-    """`clicks/per_hour/20260105T090000Z/000042-5f1c22ab90de77aa.jsonl`, of rows of one window and pass."""
+    """`clicks/per_hour/20260105T090000Z/000042-5f1c22ab90de77aa.jsonl`, for rows of one window and pass."""
     first = rows[0]
     start = time_text(first.start).replace(":", "").replace("-", "")
     digest = hashlib.sha256("\n".join(row.id for row in rows).encode()).hexdigest()[:16]

@@ -1,8 +1,7 @@
-"""Results as rows of a table of BigQuery, by its Storage Write API; a view shows the newest revision of each.
+"""Writes results as rows of a BigQuery table, by the Storage Write API; a view selects each newest revision.
 
-Rows go to the table's default stream: at least once, and there for queries when it has answered. A row that comes twice
-has the same `id`, and a revision that comes again isn't higher: the view that `tandem results table` makes shows each
-window and key once.
+Rows go to the table's default stream: at least once, and visible to queries when it has answered. A repeated row has
+the same `id` and revision, so the view that `tandem results table` makes shows each window and key once.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ EMULATOR: Final = "BIGQUERY_STORAGE_EMULATOR_HOST"
 _METHOD: Final = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
 _MOST_ROWS: Final = 1_000
 _MOST_BYTES: Final = 8 << 20
-"""Of rows in one request; the service takes 10 MB."""
+"""Most bytes of rows in one request; the service takes 10 MB."""
 _SECONDS: Final = 60.0
 
 
@@ -44,7 +43,9 @@ class TableResults:
         self._channel: grpc.Channel | None = None
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """Append; returns the rows that BigQuery refuses, or that don't fit its types. Raises DeliveryError else."""
+        """Append rows; returns those that BigQuery refuses, or that don't fit its types. Raises DeliveryError
+        otherwise.
+        """
         good, refused = self._encoder.typed(messages)
         for name, group in groupby(good, lambda each: each[0].of):
             schema = self._encoder.columns(name)
@@ -56,7 +57,7 @@ class TableResults:
         return refused
 
     def _append(self, messages: Sequence[Message], rows: pa.RecordBatch) -> dict[int, str]:
-        """One request; where it names rows that are wrong it has taken none, and the others are sent again."""
+        """Send one request; where it names invalid rows it has stored none, and the others are sent again."""
         answer = self._answer(self._request(rows))
         wrong = {messages[error.index].ordinal: f"{self._table}: {error.message}" for error in answer.row_errors}
         if not wrong:
@@ -100,7 +101,7 @@ class TableResults:
 
 
 def default_stream(table: str) -> str:
-    """The stream that each table has, for rows at least once."""
+    """The default stream of a table, which appends rows at least once."""
     project, dataset, name = table.split(".")
     return f"projects/{project}/datasets/{dataset}/tables/{name}/streams/_default"
 
@@ -118,9 +119,10 @@ def _channel() -> grpc.Channel:
 def _as_rows(
     schema: pa.Schema, messages: Sequence[tuple[Message, dict[str, Any]]], refused: dict[int, str]
 ) -> tuple[list[Message], pa.RecordBatch]:
-    """The messages that fit BigQuery's types, and one batch of all of them; why others don't, into `refused`.
+    """The messages that fit BigQuery's types, and one batch of all of them; adds the reasons why others don't to
+    `refused`.
 
-    Only where one doesn't fit are they tried one by one.
+    Messages are converted one by one only if one doesn't fit.
     """
     try:
         return [message for message, _ in messages], table_rows(schema, [values for _, values in messages])

@@ -1,4 +1,4 @@
-"""Results as Pub/Sub messages: JSON or Avro, attributes to filter by, one ordering key for a window and key."""
+"""Publishes results as Pub/Sub messages: JSON or Avro, attributes to filter by, an ordering key by window and key."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Written = tuple[Message, bytes]
 _ATTEMPTS: Final = 3
 _BESIDE: Final = ThreadPoolExecutor(4, thread_name_prefix="publish-results")
 _STATED: Final = ("timing", "state", "severity")
-"""Fields of a payload that are attributes too, so that subscriptions can filter by them."""
+"""Fields of a payload that are also attributes, for filters of subscriptions."""
 _OVERHEAD: Final = 1_024
-"""Bytes of a message's attributes and ordering key, at most about."""
+"""Most bytes of a message's attributes and ordering key, about."""
 
 
 class TopicResults:
@@ -38,7 +38,7 @@ class TopicResults:
         self._publish: Callable[[Sequence[Mapping[str, Any]]], None] | None = None
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """Publish; returns what the service refuses as invalid. Raises DeliveryError for everything else."""
+        """Publish; returns the messages that the service refuses as invalid. Raises DeliveryError for other errors."""
         written, refused = self._encoder.payloads(messages)
         for wave in _waves(written):
             requests = list(packed(wave, _size, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES))
@@ -55,7 +55,7 @@ class TopicResults:
                 raise DeliveryError(str(error)) from error
 
     def _send(self, messages: Sequence[Written]) -> dict[int, str]:
-        """One request; if it is refused as invalid, its messages one by one, for only some of them may be."""
+        """Send one request; if it is refused as invalid, its messages one by one, since only some may be invalid."""
         assert self._publish is not None
         try:
             self._publish([pubsub_message(message, data) for message, data in messages])
@@ -70,7 +70,7 @@ class TopicResults:
 
 
 def _waves(written: Sequence[Written]) -> Iterator[list[Written]]:
-    """The messages in order, in lists in which no ordering key is twice."""
+    """The messages in order, in lists without a repeated ordering key."""
     held, known = list[Written](), set[tuple[str, int, str]]()
     for each in written:
         place = each[0].stream, each[0].start, each[0].key
@@ -84,8 +84,8 @@ def _waves(written: Sequence[Written]) -> Iterator[list[Written]]:
 
 
 def pubsub_message(message: Message, data: bytes) -> dict[str, Any]:
-    """The message that is published for a record, of these bytes."""
-    # The text that `json.dumps` has of the list of them.
+    """The Pub/Sub message of a record, with this payload."""
+    # Equals `json.dumps` of the list of them.
     identity = f"[{_text(message.name)}, {_text(message.stream)}, {message.start}, {_text(message.key)}]"
     payload = orjson.loads(message.payload)
     attributes = {

@@ -21,9 +21,9 @@ QUALIFY ROW_NUMBER() OVER (PARTITION BY id) = 1"""
 
 
 def table_resources(compiled: CompiledDefinition, name: str) -> list[dict[str, Any]]:
-    """For each table that a result goes to, {table, view}: resources as BigQuery's API (`bq mk`) has them.
+    """For each table of a result {table, view}: resources in the form of BigQuery's API (`bq mk`).
 
-    A table is divided by the day of the window's start, so that a question about some days reads those alone.
+    A table is partitioned by the day of the window's start, so that a query about some days reads only those.
     """
     schema, result = message_schema(compiled, name), compiled.definition.results[name]
     tables = [output.bigquery for output in result.to if output.bigquery is not None]
@@ -46,7 +46,9 @@ def table_resources(compiled: CompiledDefinition, name: str) -> list[dict[str, A
 
 
 def view_of(table: str, mode: str) -> str:
-    """The view's SQL: the newest revision of each window and key; of discarding results each once, to be summed."""
+    """The view's SQL: the newest revision of each window and key; for discarding results each revision once, to be
+    summed.
+    """
     return (_ONCE if mode == "discarding" else _NEWEST).format(table=table)
 
 

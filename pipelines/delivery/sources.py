@@ -1,6 +1,6 @@
-"""What a deliverer calls before it sends: sources that put into the outbox what is due of a definition by then.
+"""Sources: called by the deliverer before it sends, they put a definition's due records into the outbox.
 
-Results are one; another kind of record adds itself to SOURCES.
+Results are one kind; further kinds are added to SOURCES.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ __all__ = ["SOURCES", "Due", "SourceOfRecords", "has_sources", "sources_of"]
 
 
 class Due(Protocol):
-    """What is due of one definition. Only the holder of the lease calls it, though others may work off the same."""
+    """The due records of one definition. Only the holder of the lease calls it, though other processes may write them,
+    too.
+    """
 
     def drain(self, now: int) -> int:
-        """Put what is due at `now` (wall clock, microseconds UTC) into the outbox; how many states that were.
+        """Put the records due at `now` (wall clock, microseconds UTC) into the outbox; returns the number of states.
 
-        Nothing while nothing of the name is served. Raises StoreError.
+        Does nothing before the first publication of the name. Raises StoreError.
         """
 
 
@@ -31,10 +33,10 @@ class SourceOfRecords(Protocol):
     """One kind of records."""
 
     def is_in(self, definition: Definition) -> bool:
-        """Whether a definition asks for such records."""
+        """Whether a definition declares such records."""
 
     def open(self, store: ViewStore, compiled: CompiledDefinition) -> Due:
-        """What is due of a definition that does."""
+        """The due records of a definition that declares such."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class _Rules:
 
 
 SOURCES: Final[list[SourceOfRecords]] = [_Results(), _Rules()]
-"""In the order in which they are called: a later one sees what an earlier one has put."""
+"""In the order of calls: a later source sees the records of an earlier one."""
 
 
 def has_sources(definition: Definition) -> bool:
-    """Whether a definition has anything to deliver."""
+    """Whether a definition has any records to deliver."""
     return any(source.is_in(definition) for source in SOURCES)
 
 
 def sources_of(store: ViewStore, compiled: CompiledDefinition) -> list[Due]:
-    """What is to be called for a definition."""
+    """The sources of a definition."""
     return [source.open(store, compiled) for source in SOURCES if source.is_in(compiled.definition)]

@@ -1,4 +1,4 @@
-"""Making the tables and views of a result in BigQuery, and adding columns that a new version of it has."""
+"""Creates the tables and views of a result in BigQuery, and adds the columns of its newer versions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _SECONDS: Final = 60.0
 
 
 def register_tables(resources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Make the tables and views of `table_resources`, a line for each.
+    """Create the tables and views of `table_resources`; yields a line for each.
 
-    A table that is there gets the columns that it lacks. Raises UserError for columns that have another type there,
+    An existing table gets the columns that it lacks. Raises UserError for columns that have another type there,
     LaunchError for what BigQuery refuses.
     """
     for one in resources:
@@ -62,12 +62,12 @@ def _extended(client: Client, wanted: Table) -> str:
 def _joined(
     there: Sequence[SchemaField], wanted: Sequence[SchemaField], place: str
 ) -> tuple[list[SchemaField], list[str]]:
-    """The columns that are there with those that they lack, and the names of those; no column ever goes."""
+    """The existing columns followed by missing ones, and the names of the latter; no column is ever removed."""
     by_name, added = {field.name: field for field in there}, list[str]()
     for field in wanted:
         known = by_name.get(field.name)
         if known is None:
-            # columns that come later are empty in the rows before
+            # later columns are null in earlier rows
             by_name[field.name] = _field(field, field.fields, "NULLABLE" if field.mode == "REQUIRED" else field.mode)
             added.append(field.name)
         elif (known.field_type, known.mode == "REPEATED") != (field.field_type, field.mode == "REPEATED"):

@@ -1,4 +1,4 @@
-"""Spans of revisions and of what is sent, linked to the segments whose events lie in their windows."""
+"""Spans of revisions and deliveries, linked to the segments whose events lie in their windows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tandem.views.store import ViewStore
 __all__ = ["DeliveryTraces"]
 
 _MOST: Final = 500
-"""Windows of one span."""
+"""Most windows of one span."""
 
 Windows = Sequence[tuple[int, int]]
 
 
 @dataclass
 class DeliveryTraces:
-    """Of one deliverer. Nothing is read while tracing is off."""
+    """The spans of one deliverer. Reads nothing while tracing is off."""
 
     store: ViewStore
     compiled: CompiledDefinition
@@ -36,7 +36,7 @@ class DeliveryTraces:
 
     @contextmanager
     def revising(self) -> Iterator[None]:
-        """What is due becomes revisions and episodes, and is put into the outbox."""
+        """The span in which due windows become revisions and episodes, and are put into the outbox."""
         if not tracing():
             yield
             return
@@ -48,7 +48,7 @@ class DeliveryTraces:
 
     @contextmanager
     def sending(self, output: str, messages: Sequence[Message]) -> Iterator[None]:
-        """One request of an output, or several; what goes wrong is the span's error."""
+        """The span of one request of an output, or several; its error becomes the span's."""
         if not tracing():
             yield
             return
@@ -64,7 +64,7 @@ class DeliveryTraces:
             self._note("deliver", windows, began, time.time_ns(), about, error)
 
     def _put(self) -> Windows:
-        """The windows of what is new in the outbox."""
+        """The windows of new messages in the outbox."""
         o = result_outbox.c
         query = sa.select(o.ordinal, o.start, o.end).where(
             o.name == self.compiled.definition.name, o.ordinal > self.seen

@@ -1,1 +1,1 @@
-"""What a command line would launch: its graph without starting anything, and findings about it."""
+"""Plans a launch: its graph, built without starting anything, and findings about it."""

@@ -1,4 +1,4 @@
-"""What a command line would launch, and findings about it: for `tandem plan`, and before every launch."""
+"""Checks a command line before its launch, for `tandem plan` and for every launch."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ __all__ = ["Gate", "gate", "with_long_timeout", "with_runner_flags"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A launch that may go on."""
+    """A launch that passed its checks."""
 
     arguments: Arguments
-    """With what its runner needs."""
+    """With the flags that its runner needs."""
     warnings: tuple[Finding, ...]
-    """Also errors that were accepted."""
+    """Including errors that were accepted."""
 
 
 def gate(pipeline: Launchable, arguments: Arguments) -> Gate:
-    """Let a launch pass, with its runner's flags added. Raises LaunchError (exit code 2) where it mustn't; UserError.
+    """Let a launch pass, with its runner's flags added. Raises LaunchError (exit code 2) where it may not run;
+    UserError.
 
-    On this machine's runners only flags are looked at: Tandem's own graphs are known to run there.
+    For this machine's runners only flags are checked: Tandem's own graphs are known to run there.
     """
     against, save = arguments["against"], arguments["save"]
     ready = with_long_timeout(arranged(arguments))
@@ -55,10 +56,9 @@ def gate(pipeline: Launchable, arguments: Arguments) -> Gate:
 
 
 def with_long_timeout(arguments: Arguments) -> Arguments:
-    """The options with a `--job_server_timeout` of years for jobs of a job server.
+    """The arguments with a `--job_server_timeout` of years, for jobs of a job server.
 
-    Beam 2.77 takes the 300 s of a request for the whole time that it waits for a job: longer jobs would end their
-    launcher.
+    Beam 2.77 applies the 300 s of a request to the whole wait for a job: longer jobs would end their launcher.
     """
     flags = flag_values(arguments.beam)
     runner = flags.get("runner") or ""
@@ -89,9 +89,9 @@ def _thorough(pipeline: Launchable, arguments: Arguments, against: str | None, s
 
 
 def with_runner_flags(arguments: Arguments) -> tuple[Arguments, tuple[Finding, ...]]:
-    """(the arguments as a launch would have them, what hinders that), for planning: nothing is downloaded.
+    """(the arguments of a launch, findings that prevent it), for planning: nothing is downloaded.
 
-    Raises LaunchError for a runner that there isn't.
+    Raises LaunchError for an unknown runner.
     """
     words = spelled(arguments.beam)
     try:

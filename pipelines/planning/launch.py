@@ -1,4 +1,4 @@
-"""Launching a pipeline: its flags are looked at, what its runner can't do is refused, then it runs."""
+"""Launches a pipeline: checks its flags, refuses what its runner can't run, and runs it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ __all__ = ["entry", "launch"]
 
 
 Beside = Callable[[Arguments], AbstractContextManager[None]]
-"""What goes on as long as a pipeline runs."""
+"""A context that is open as long as a pipeline runs."""
 
 
 @contextmanager
 def _nothing(read: Arguments) -> Iterator[None]:
-    """Beside a pipeline that is run as a module; nothing that was asked for is left out without a word."""
+    """The context of a pipeline that is run as a module; rejects flags that it would ignore."""
     if read.has("metrics_port"):
         raise UserError("--metrics-port: `tandem live` serves metrics, its module alone doesn't")
     yield
 
 
 def launch(pipeline: Launchable, arguments: Sequence[str], beside: Beside = _nothing) -> None:
-    """Run a pipeline, unless its runner can't, or `--dry_run` asks only what would be sent. Raises TandemError."""
+    """Run a pipeline, unless its runner can't, or `--dry_run` only shows the job. Raises TandemError."""
     if wants_help(arguments):
         print_help(pipeline.name)
         return

@@ -1,4 +1,4 @@
-"""A pipeline as the command line starts it: what it is called, how it runs, and the graph that it would have."""
+"""A pipeline as the command line starts it: its name, its functions to run, and to sketch its graph."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Launchable"]
 
 @dataclass(frozen=True, slots=True)
 class Launchable:
-    """One pipeline; each of `tandem.pipelines` has one of its own."""
+    """One pipeline; each module of `tandem.pipelines` defines its own."""
 
     name: str
     run: Callable[[Arguments], None]
     """Makes a config of arguments, launches, waits for the end. Raises TandemError."""
     sketch: Callable[[Arguments], tuple[Sketch, ...]]
-    """The graphs that the arguments would launch, without starting, opening or writing anything. Raises UserError."""
+    """The graphs that a launch would have, without starting, opening or writing anything. Raises UserError."""
     interrupted: str
-    """What is true of a launch that is ended before it says so itself."""
+    """The consequence of ending a launch early, until it reports a more exact one."""

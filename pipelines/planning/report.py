@@ -1,4 +1,4 @@
-"""What `tandem plan` and `--dry_run` say about a launch, and the job that they write down."""
+"""The output of `tandem plan` and `--dry_run`: findings about a launch, and its job as a file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def planned(pipeline: Launchable, arguments: Arguments) -> tuple[Sequence[Sketch], tuple[Finding, ...]]:
-    """What a launch with these arguments would launch, and what is to be said about it."""
+    """The graphs that a launch with these arguments would have, and the findings about them."""
     ready, hindrances = with_runner_flags(arguments)
     sketches = pipeline.sketch(ready)
     found = findings_of_sketches(sketches)
-    if hindrances:  # a cluster that isn't there has been told of; its workers and its version aren't known
+    if hindrances:  # the missing cluster is a finding: its workers and version are unknown
         unknown = {"cluster", "environment"}
         named = flag_values(arguments.beam).keys() & {"flink_version", "flink_job_server_jar", "job_endpoint"}
-        if not named:  # Tandem would have brought its own
+        if not named:  # Tandem would have started its own
             unknown |= {"flink-version", "source-state"}
         elif "flink_version" not in named:
             unknown.add("flink-version")
@@ -42,9 +42,9 @@ def planned(pipeline: Launchable, arguments: Arguments) -> tuple[Sequence[Sketch
 
 
 def show_dry_run(pipeline: Launchable, arguments: Arguments) -> None:
-    """`tandem NAME ... --dry_run`: what would be sent to Dataflow, written to `--dataflow_job_file` if that is named.
+    """`tandem NAME ... --dry_run`: print the job for Dataflow, and write it to `--dataflow_job_file` if that is given.
 
-    Exit code 2 where a launch would be refused. Raises UserError for other runners, which have no such thing.
+    Exit code 2 where a launch would be refused. Raises UserError for other runners, which have no job file.
     """
     sketches, findings = planned(pipeline, arguments)
     check_runner(sketches[0].options)
@@ -58,7 +58,7 @@ def show_dry_run(pipeline: Launchable, arguments: Arguments) -> None:
 
 
 def write_job_of(sketches: Sequence[Sketch], path: Path) -> None:
-    """Write the one job of these sketches as it would be sent to Dataflow. Raises UserError for several."""
+    """Write the one job of these sketches in Dataflow's form. Raises UserError for several."""
 
     if len(sketches) > 1:
         raise UserError(f"these definitions make {len(sketches)} jobs, and --job-file is one; name them one by one")
@@ -66,7 +66,7 @@ def write_job_of(sketches: Sequence[Sketch], path: Path) -> None:
 
 
 def print_plan(sketches: Sequence[Sketch], findings: Sequence[Finding]) -> None:
-    """Print what would be launched, and the findings: a table on a terminal, lines elsewhere."""
+    """Print the graphs and the findings: a table on a terminal, lines elsewhere."""
     for sketch in sketches:
         record = sketch.record()
         kept = sum(step.keeps for step in record.steps.values())

@@ -1,6 +1,6 @@
-"""The graph that a command line would launch, without starting, opening or writing anything.
+"""The graph of a command line, built without starting, opening or writing anything.
 
-Runs, batch runs and audits are made up: a graph's steps, coders and state don't depend on what they hold.
+Runs, batch runs and audits are placeholders: a graph's steps, coders and state don't depend on their contents.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ __all__ = [
 
 PLANNED_RUN: Final = "000000-planned"
 PLANNED_BATCH_RUN: Final = "b-planned"
-"""Names of runs that nobody starts."""
+"""Names of placeholder runs."""
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """One pipeline that a command line would launch."""
+    """One pipeline of a command line."""
 
     name: str
-    """live, native, follow, backfill, publish or reconcile; of several backfills, with their definitions."""
+    """live, native, follow, backfill, publish or reconcile; for several backfills with their definitions."""
     pipeline: beam.Pipeline
     options: PipelineOptions
     config: Any
@@ -55,15 +55,15 @@ class Sketch:
         return graph_of(self.pipeline)
 
     def launch(self) -> Launch:
-        """As the checks see it."""
+        """The launch, as the checks read it."""
         return Launch(self.name.partition(" ")[0], self.graph, self.options, places_of(self.config))
 
     def record(self) -> GraphRecord:
-        """To be written down, or compared."""
+        """The graph in the form that is stored and compared."""
         definitions = {definition.name: definition.version for definition in self.definitions}
         flags, settings = flag_values(getattr(self.options, "_flags", ())), dict[str, str]()
         if engine_of(self.options) is Engine.FLINK:
-            # Beam's flag of this name switches it off, and so do its values
+            # Beam's flag of this name switches chaining off, whatever its value
             settings["operator_chaining"] = "off" if "operator_chaining" in flags else "on"
             settings["max_parallelism"] = flags.get("max_parallelism") or "the default"
         return GraphRecord.of(self.name, self.graph, definitions, places_of(self.config).lanes, settings)
@@ -71,27 +71,29 @@ class Sketch:
 
 class _NoRuns:
     def get(self, version: str, run: str) -> Any:
-        """One that stands on nothing."""
+        """A batch run without a base."""
         return SimpleNamespace(base_boundary=0)
 
     def start(self, *values: object, **named: object) -> None:
-        """Nothing is started."""
+        """Starts nothing."""
 
 
 class NoStore:
-    """What the pipelines ask of a view store while they are built."""
+    """The methods of a view store that pipelines call while they are built."""
 
     live: Final = _NoRuns()
     batch: Final = _NoRuns()
 
 
 def findings_of_sketches(sketches: Sequence[Sketch]) -> tuple[Finding, ...]:
-    """What is to be said about all of them, each finding once, errors first."""
+    """The findings about all sketches, each once, errors first."""
     return in_order([finding for sketch in sketches for finding in findings_of(sketch.launch())])
 
 
 def updates_of(sketches: Sequence[Sketch], path: Path) -> tuple[Finding, ...]:
-    """What breaks if they take the places of the graphs that `save` wrote. Raises UserError for a file of others."""
+    """The findings about updating the jobs whose graphs `save` wrote to these. Raises UserError for a file of other
+    pipelines.
+    """
     running = {record.name: record for record in load(path)}
     found: list[Finding] = []
     for sketch in sketches:
@@ -103,7 +105,7 @@ def updates_of(sketches: Sequence[Sketch], path: Path) -> tuple[Finding, ...]:
 
 
 def plain_options(streaming: bool, options: PipelineOptions) -> PipelineOptions:
-    """Options to build a graph with: a real runner would want to be there, and Beam to have all that it needs."""
+    """Options for building a graph: a real runner would require its cluster, and Beam all of its packages."""
     plain = PipelineOptions([])
     standard = plain.view_as(StandardOptions)
     standard.streaming = streaming

@@ -1,1 +1,1 @@
-"""Pipelines as templates launch them: nobody waits for the job, which does itself what a launcher does at its end."""
+"""Pipelines as templates launch them: the job itself does a launcher's last steps, as no launcher waits for it."""

@@ -1,7 +1,7 @@
-"""Classic templates: a job that is written down once, and is given its parameters when it is started.
+"""Classic templates: a job that is written once, and gets its parameters when it is started.
 
-What such a job reads can't be planned when it is written, for nobody knows it yet. So it has one step, on one worker,
-which runs the command with the parameters of the start: for backfills and publishing that a machine is enough for. A
+The input of such a job is unknown when it is written, so it can't be planned then. The job has one step, on one worker,
+which runs the command with the parameters of the start: for backfills and publishing within a single machine's power. A
 Flex Template plans at each launch and uses all workers.
 """
 
@@ -29,7 +29,7 @@ CLASSIC: Final = ("backfill", "publish")
 
 @dataclass
 class RunAtStart(beam.PTransform):  # type: ignore[misc]
-    """Run a pipeline in one worker with the parameters that the job was started with; its lines go to the job's log."""
+    """Runs a pipeline in one worker with the parameters of the job's start; logs its lines to the job's log."""
 
     name: str
 
@@ -43,7 +43,7 @@ def _run(name: str, given: Mapping[str, RuntimeValueProvider]) -> Iterator[str]:
 
 
 def words_at_start(name: str, given: Mapping[str, Any]) -> list[str]:
-    """A command's words of the parameters of a start, None for what wasn't given. Raises UserError for a wrong one."""
+    """The command line of a start's parameters, where None is an absent one. Raises UserError for an invalid one."""
     parameters = {dest: str(value) for dest, value in given.items() if value is not None}
     wrong = wrong_parameters(name, parameters)
     if wrong:
@@ -52,7 +52,7 @@ def words_at_start(name: str, given: Mapping[str, Any]) -> list[str]:
 
 
 def check_classic(name: str) -> str:
-    """The name. Raises UserError for a pipeline that has no classic template."""
+    """The name, checked. Raises UserError for a pipeline that has no classic template."""
     if name not in CLASSIC:
         raise UserError(f"no classic template is named {name!r}; there are {', '.join(CLASSIC)}")
     return name
@@ -74,5 +74,5 @@ def write_classic(name: str, place: str, flags: Sequence[str]) -> None:
     try:
         options = PipelineOptions([*fixed, *flags])
         launch(classic_pipeline(name, options))
-    except ValueError as error:  # Dataflow's runner has looked at its options
+    except ValueError as error:  # Dataflow's runner has checked its options
         raise UserError(" ".join(str(error).split())[:300]) from error

@@ -1,4 +1,4 @@
-"""A command as a job of one step, for what its launcher decides by what the pipeline has found: reconciling."""
+"""A command as a job of one step, for commands whose launcher acts on the pipeline's findings: reconciling."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["RunCommand", "command_pipeline"]
 
 _LOGGER = logging.getLogger(__name__)
 _COMMAND_LINES: Final = {"backtest": ("tandem", "backtest")}
-"""Commands that are no pipeline's module."""
+"""Commands that aren't a pipeline's module."""
 
 
 @dataclass
 class RunCommand(beam.PTransform):  # type: ignore[misc]
-    """Run a pipeline of Tandem's in one worker, in a process of its own; its lines go to the job's log."""
+    """Runs a pipeline of Tandem's in one worker, in a process of its own; logs its lines to the job's log."""
 
     words: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""Whether a launch only writes the job down, for Dataflow to start."""
+"""Detects a launch that only writes the job to a file, for Dataflow to start."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["is_template"]
 
 
 def is_template(options: PipelineOptions) -> bool:
-    """Whether the job is written to a file, as the launcher of a Flex Template asks for; it starts without it."""
+    """Whether the job is written to a file, by the launcher of a Flex Template, and starts without it."""
     return bool(options.view_as(GoogleCloudOptions).template_location)

@@ -1,4 +1,4 @@
-"""What the image of a Flex Template runs at a launch."""
+"""The entry point of a Flex Template's image, run at each launch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PRIVATE: Final = 0o077
 
 
 def main(name: str) -> None:
-    """Launch the pipeline of a template with this process's words, which are parameters. An error is one line."""
+    """Launch the pipeline of a template with this process's arguments as parameters. Prints an error as one line."""
     os.umask(_PRIVATE)
     words = sys.argv[1:]
     trace = wants_trace(words)

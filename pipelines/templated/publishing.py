@@ -1,4 +1,4 @@
-"""The last step of a backfill that no launcher waits for: what it has built is judged, noted, served and delivered."""
+"""The last step of a backfill without a waiting launcher: judges, records, publishes and delivers its batch run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass
 class PublishBatchRun(beam.PTransform):  # type: ignore[misc]
-    """Once a batch run's manifest is written, serve it. A repeated bundle finds it served."""
+    """Publishes a batch run once its manifest is written. A repeated bundle finds it published."""
 
     job: Job
 
@@ -32,8 +32,8 @@ class PublishBatchRun(beam.PTransform):  # type: ignore[misc]
 
 
 def publish_batch_run(job: Job) -> None:
-    """Serve a finished batch run, unless it mustn't be. What can't be served is logged, and raised only where a
-    repetition may help: the next backfill reads anew what wasn't taken in.
+    """Publish a finished batch run, unless checks forbid it. An error is logged, and raised only where a repetition may
+    help: the next backfill reads again what wasn't taken in.
     """
     config = job.config
     store, name = open_store(config.home.store), config.definition.name
@@ -63,12 +63,12 @@ def _is_served(store: ViewStore, job: Job) -> bool:
 
 
 class _Log:
-    """Where a console's lines go in a worker."""
+    """Logs a console's lines in a worker."""
 
     def write(self, text: str) -> None:
-        """Log a line; line ends alone are nothing."""
+        """Log a line; line ends alone are ignored."""
         if text.strip():
             _LOGGER.info("%s", text.strip())
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Does nothing."""

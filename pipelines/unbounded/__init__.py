@@ -1,1 +1,1 @@
-"""Parts of the live pipelines: their configuration, following another run, and what they show."""
+"""Parts of the live pipelines: their configuration, following another run, and their screen."""

@@ -21,7 +21,7 @@ _MOST_MESSAGES: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class LiveConfig:
-    """All that the live pipeline is told; durations in microseconds."""
+    """Configuration of the live pipeline; durations in microseconds."""
 
     definitions: tuple[Definition, ...]
     definition_texts: tuple[str, ...]
@@ -36,11 +36,11 @@ class LiveConfig:
     resume: str | None
     screen: bool
     base: str | None = None
-    """A batch run that is built and not served yet, to stand on and to be served with."""
+    """A finished batch run that isn't served yet, as the base, and to be published with the run."""
     shards: int | None = None
-    """Parts of each tile; None: as the run that is resumed has them, or else as many as the runner is parallel."""
+    """Parts of each tile; None: those of the resumed run, or else the runner's parallelism."""
     follow: bool = False
-    """Tail the journal that another run writes, instead of a subscription."""
+    """Whether to tail the journal that another run writes, instead of a subscription."""
 
 
 def parse(arguments: Arguments) -> tuple[LiveConfig, PipelineOptions]:
@@ -55,7 +55,7 @@ def parse(arguments: Arguments) -> tuple[LiveConfig, PipelineOptions]:
 
 
 def config_of(arguments: Arguments) -> LiveConfig:
-    """What the flags say, whichever source is read. Raises UserError."""
+    """The config of the flags, for any source. Raises UserError."""
     _check_source(arguments)
     most: int = arguments["max_messages"]
     if not 1 <= most <= _MOST_MESSAGES:
@@ -81,11 +81,11 @@ def config_of(arguments: Arguments) -> LiveConfig:
 
 _OF_NATIVE: Final = ("dead_letter_topic", "id_label")
 _OF_WRITERS: Final = ("subscription", "take_over", "resume", "lanes", "max_messages", "generation_interval")
-"""Flags that a follower has no use for."""
+"""Flags without effect on a follower."""
 
 
 def _check_source(arguments: Arguments) -> None:
-    """A subscription or a journal to follow, and the flags of that."""
+    """Require a subscription, or a journal to follow, with the flags of either."""
     if not arguments["follow"] and not arguments.has("subscription"):
         raise UserError("--subscription is missing (or --follow, to tail the journal of another run)")
     for name in _OF_WRITERS:

@@ -1,4 +1,4 @@
-"""What is shown of a live run: rate with its last minute, lag, freshness, backlog, and the newest answers."""
+"""The facts on a live run's screen: rate with its last minute, lag, freshness, backlog, and the newest answers."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from tandem.views.store import ViewStore
 __all__ = ["LiveFacts", "NewestAnswers", "Rates", "ago", "facts_of", "problem_of", "sparkline"]
 
 _HISTORY: Final = 60
-"""Looks, about as many seconds."""
+"""Samples, about as many seconds."""
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _KEYS: Final = 3
 _LOOK_EVERY: Final = 5.0
 _SHARE: Final = 20
-"""Newest answers are read so seldom that it takes one in so many seconds of time at the most."""
+"""The newest answers are read at most one second in this many."""
 _SECOND: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class LiveFacts:
-    """One definition's live run, by now."""
+    """The current facts about one definition's live run."""
 
     definition: str
     run: str
     state: str
     rate: float
-    """Events a second since the look before."""
+    """Events a second since the sample before."""
     history: str
     """The rates of the last minute as bars."""
     lag: int | None
-    """How far the watermark lies behind the clock, microseconds; None without one."""
+    """Distance of the watermark from the clock, microseconds; None without a watermark."""
     freshness: int
-    """How long ago the view was written, microseconds."""
+    """Time since the view was last written, microseconds."""
     backlog: int
-    """Events that the journal has and the view has not."""
+    """Events of the journal that the view hasn't."""
     received: int
     late: int
     dead: int
@@ -54,10 +54,10 @@ class LiveFacts:
     newest: str = ""
     problem: str = ""
     early: int = 0
-    """Events whose time lies in January 1970."""
+    """Events with times in January 1970."""
 
     def line(self) -> str:
-        """All of it on one line."""
+        """All facts on one line."""
         if self.problem:
             return printable(f"{self.definition}: {self.problem}")
         lag = ago(self.lag) if self.lag is not None else "unknown"
@@ -87,20 +87,20 @@ class LiveFacts:
         }
 
     def time_unit_question(self, before: str) -> str:
-        """Asks after `before` whether the unit of times is right, where events are of January 1970; else ''."""
+        """A question, after `before`, whether the unit of times is right, where events are of January 1970; else ''."""
         return f"{before}{self.early:,} events {UNIT_QUESTION}" if self.early else ""
 
 
 @dataclass
 class Rates:
-    """Events per second between two looks, and those of the last minute."""
+    """Events per second between two samples, and those of the last minute."""
 
     clock: Callable[[], float] = time.monotonic
     last: dict[str, tuple[float, int]] = field(default_factory=dict)
     history: dict[str, deque[float]] = field(default_factory=dict)
 
     def rate(self, name: str, total: int) -> float:
-        """The rate since the look before, noted."""
+        """The rate since the sample before; keeps it."""
         now = self.clock()
         before, seen = self.last.get(name, (now, total))
         self.last[name] = (now, total)
@@ -118,7 +118,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def ago(duration: int) -> str:
-    """About how long microseconds are: `0.4s`, `47s`, `3m12s`, `5h07m`."""
+    """A duration in microseconds, rounded: `0.4s`, `47s`, `3m12s`, `5h07m`."""
     seconds = max(duration, 0) / _SECOND
     if seconds < 10:
         return f"{seconds:.1f}s"
@@ -130,13 +130,13 @@ def ago(duration: int) -> str:
 
 @dataclass
 class NewestAnswers:
-    """The answers of the last tile that event time has reached, read now and then."""
+    """The answers of the last tile that event time has reached, read at intervals."""
 
     clock: Callable[[], float] = time.monotonic
     _known: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def of(self, store: ViewStore, definition: Definition, watermark: int | None) -> str:
-        """A line about them; '' as long as there is nothing."""
+        """A line about these answers; '' as long as there are none."""
         due, text = self._known.get(definition.name, (0.0, ""))
         begun = self.clock()
         if watermark is None or begun < due:
@@ -196,5 +196,5 @@ def facts_of(
 
 
 def problem_of(definition: Definition, run: str, error: TandemError) -> LiveFacts:
-    """What is shown of a run about which nothing can be read now."""
+    """The facts about a run whose store can't be read now."""
     return LiveFacts(definition.name, run, "", 0.0, "", None, 0, 0, 0, 0, 0, None, 0, problem=str(error))

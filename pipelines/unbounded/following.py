@@ -1,7 +1,7 @@
 """`tandem live --follow`: a live view of a journal that another run writes.
 
-So a new version of a definition catches up beside the one that is served: it stands on the newest batch run that was
-built of it, served or not, replays what is after that, and keeps following, also when the writer is started anew.
+So a new version of a definition catches up beside the served one: it stands on its newest batch run, served or not,
+replays the generations after that, and keeps following, also after a restart of the writer.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def follow(config: LiveConfig, options: PipelineOptions, control: Control | None
 
 
 def start_followers(config: LiveConfig, store: ViewStore, blobs: BlobStore, shards: int = 1) -> tuple[LiveRunRef, ...]:
-    """One live run a definition, all of one name, written down in the view store."""
+    """Register one live run for each definition, all with one name, in the view store."""
     run = follower_id(SystemClock(), secrets.token_hex(4))
     index = JournalIndex(blobs)
     index.refresh()
@@ -72,7 +72,7 @@ def start_followers(config: LiveConfig, store: ViewStore, blobs: BlobStore, shar
 
 
 def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, definition: Definition) -> str | None:
-    """The batch run that it stands on."""
+    """Register the run of one definition; returns the batch run that it stands on."""
     base = config.base or _base(store, definition)
     boundary = store.batch.get(base).boundary if base is not None else 0
     store.live.start(
@@ -86,7 +86,7 @@ def _start(config: LiveConfig, store: ViewStore, index: JournalIndex, run: str, 
 
 
 def _base(store: ViewStore, definition: Definition) -> str | None:
-    """The batch run that is served with this version; of a version that isn't served the newest that was built."""
+    """The served batch run of this version; for a version that isn't served its newest finished one."""
     served = store.publishing.served(definition.name)
     if served is not None and served.version == definition.version:
         return served.batch_run

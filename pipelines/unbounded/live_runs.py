@@ -1,4 +1,4 @@
-"""Writing live runs down: which batch run they stand on, and which segments they must have before they are served."""
+"""Registers live runs: their base, and the segments that they must have before they are served."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["base_of", "end_live_runs", "extents_of", "start_live_run"]
 
 
 def base_of(store: ViewStore, definition: Definition, chosen: str | None) -> tuple[int, str | None]:
-    """(boundary, batch run) that a run stands on: the chosen one if it is of this version, else the one that is served.
+    """(boundary, batch run) of a run's base: the chosen batch run if it is of this version, else the served one.
 
-    (0, None) for none. Raises UserError for a batch run that isn't finished, StoreError for an unknown one.
+    (0, None) for none. Raises UserError for an unfinished batch run, StoreError for an unknown one.
     """
     if chosen is not None:
         batch_run = store.batch.get(chosen)
@@ -45,7 +45,7 @@ def start_live_run(
     definition: Definition,
     base: str | None = None,
 ) -> LiveRunRef:
-    """Write down that a run of the journal serves a definition, standing on the batch run `base` or the served one."""
+    """Register a run of the journal for a definition, standing on the batch run `base` or the served one."""
     boundary, batch_run = base_of(store, definition, base)
     index = JournalIndex(blobs)
     index.refresh()
@@ -61,7 +61,7 @@ def start_live_run(
 
 
 def end_live_runs(store: ViewStore, home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef]) -> None:
-    """What is left to do once the job of these runs, of a writer or a follower, has ended."""
+    """The last steps of these runs, of a writer or a follower, after their job has ended."""
     for definition, run in zip(definitions, runs, strict=True):
         store.live.end_attempts(definition.version, run.run)
         serve_when_caught_up(store, definition, run.run)
@@ -69,7 +69,7 @@ def end_live_runs(store: ViewStore, home: Home, definitions: Sequence[Definition
 
 
 def extents_of(refs: Sequence[SegmentRef]) -> tuple[LaneExtent, ...]:
-    """Unbroken stretches of the lanes' segments of messages; openings and seals between them aren't emitted."""
+    """Unbroken ranges of the lanes' segments of messages; openings and seals between them aren't emitted."""
     extents: list[LaneExtent] = []
     for ref in sorted(refs, key=lambda ref: (ref.run, ref.lane, ref.number)):
         lane = lane_name(ref.run, ref.lane)

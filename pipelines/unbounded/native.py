@@ -1,7 +1,7 @@
 """`tandem live --source native`: live views from Beam's own Pub/Sub read, on Dataflow, without a journal.
 
-What that gives up is in docs/how-to/plan-a-launch.md: nothing can be replayed, so a run can only go on (`--resume` with
-Dataflow's `--update`); a second run would know nothing of what the first has acknowledged, and isn't started.
+Its limits are in docs/how-to/plan-a-launch.md: nothing can be replayed, so a run can only be continued (`--resume` with
+Dataflow's `--update`); a second run would lack all events that the first has acknowledged, and isn't started.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OF_JOURNAL: Final = ("follow", "lanes", "shards", "generation_interval", "max_m
 
 @dataclass(frozen=True, slots=True)
 class NativeConfig:
-    """All that a native run is told."""
+    """Configuration of a native run."""
 
     live: LiveConfig
     dead_letter_topic: str
@@ -50,13 +50,13 @@ class NativeConfig:
 
     @property
     def definitions(self) -> tuple[Definition, ...]:
-        """Those that it runs."""
+        """The definitions of the run."""
         return self.live.definitions
 
 
 @dataclass
 class NativeView(beam.PTransform):  # type: ignore[misc]
-    """One definition's live view, as `LiveView`, but its dead letters are given back as messages."""
+    """One definition's live view, as `LiveView`, but with its dead letters as messages for output."""
 
     definition: Definition
     live_run: LiveRunRef
@@ -88,13 +88,13 @@ def sketch(arguments: Arguments) -> tuple[Sketch, ...]:
     runs = tuple(LiveRunRef(config.live.home.store, PLANNED_RUN, None) for _ in config.definitions)
     try:
         pipeline = build(config, plain_options(True, options), runs, cast(ViewStore, NoStore()))
-    except ValueError as error:  # Beam's own, of names that Pub/Sub doesn't take
+    except ValueError as error:  # Beam's own, for names that Pub/Sub refuses
         raise UserError(str(error)) from None
     return (Sketch("native", pipeline, options, config, config.definitions),)
 
 
 def run(arguments: Arguments) -> None:
-    """Start a run, or go on with one (`--resume`), and wait for its end. Raises TandemError."""
+    """Start a run, or continue one (`--resume`), and wait for its end. Raises TandemError."""
     config, options = parse(arguments)
     if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":
         raise LaunchError("--source native needs --runner=DataflowRunner: no other runner has Beam's Pub/Sub read")
@@ -105,10 +105,10 @@ def run(arguments: Arguments) -> None:
 
 
 def start_runs(config: NativeConfig, store: ViewStore) -> tuple[LiveRunRef, ...]:
-    """One live run a definition, all of one name, written down in the view store.
+    """Register one live run for each definition, all with one name, in the view store.
 
-    Raises LaunchError where a live run is served that isn't the one to go on with: what that has counted can't be had
-    again, and answers would fall back.
+    Raises LaunchError where another live run is served than the one to continue: its counts can't be recovered, and
+    answers would fall back.
     """
     name = config.live.resume or f"n-{time.time_ns() // 1000:017d}-{secrets.token_hex(4)}"
     for definition in config.definitions:

@@ -1,4 +1,4 @@
-"""What `live` shows while it runs: one screen on a terminal, a line now and then elsewhere."""
+"""The output of a running `tandem live`: one screen on a terminal, a line at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LINE_EVERY = 10.0
 
 @contextmanager
 def watch(home: Home, definitions: Sequence[Definition], runs: Sequence[LiveRunRef], screen: bool) -> Iterator[None]:
-    """Show progress from the view store until the body ends, and serve each run once it has caught up."""
+    """Show progress from the view store until the body ends, and publish each run once it has caught up."""
     on_terminal = screen and sys.stderr.isatty() and not structured()
     with shown_beside(lambda stop: _watch(home, definitions, runs, on_terminal, stop)):
         yield
@@ -69,9 +69,9 @@ def _watch(
 
 
 def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
-    """Write down how far event time has come while nothing arrives, which no segment would say.
+    """Write the event time reached while no message arrives, which no segment would carry.
 
-    Only once every lane has been idle for the idle timeout, or is done: by then what it emitted is in the view.
+    Only once every lane has been idle for the idle timeout, or is done: by then everything it emitted is in the view.
     """
     if is_follower(run):
         writer = _writer_that_is_taken_in(home, definition, run)
@@ -90,7 +90,7 @@ def note_idle_watermark(home: Home, definition: Definition, run: str) -> None:
 
 
 def _writer_that_is_taken_in(home: Home, definition: Definition, run: str) -> str | None:
-    """The last run that writes the journal, if a follower has taken in all that the journal holds."""
+    """The last run that writes the journal, if a follower has taken in all of the journal."""
     index = _INDEXES.setdefault(home.journal, JournalIndex(open_blobs(home.journal)))
     index.refresh()
     if not index.runs or definition.source.version not in index.runs[-1].sources:
@@ -129,7 +129,7 @@ def _facts(
 
 
 def screen_of(facts: Sequence[LiveFacts]) -> Group:
-    """The whole screen: of each definition some short lines, none of which a narrow terminal has to cut."""
+    """The whole screen: some short lines for each definition, which fit a narrow terminal."""
     lines = [Text("tandem live; Ctrl-C drains: seals, and loses nothing", "bold")]
     for each in facts:
         lines.append(Text(printable(f"{each.definition}  run {each.run}  {each.state}"), "bold"))

@@ -1,4 +1,4 @@
-"""What every live pipeline has: a definition's live view as a graph, and the store that it is written to."""
+"""Parts of every live pipeline: a definition's live view as a graph, and its store."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = ["LiveView", "bundle_seconds", "fold_into_views", "prepare", "register
 
 _SHORTEST_BUNDLE: Final = 0.05
 _LONGEST_BUNDLE: Final = 5.0
-"""Seconds; what a bundle reads is in memory until its end."""
+"""Seconds; a bundle's input is in memory until its end."""
 
 
 def fold_into_views(
     batches: beam.PCollection[SourceBatch], definition: Definition, live_run: LiveRunRef, base_boundary: int
 ) -> beam.PCollection:
-    """One definition's live view, but for its dead letters (PCollection[DeadLetterBatch]), which are given back."""
+    """One definition's live view; returns its dead letters (PCollection[DeadLetterBatch]) unwritten."""
     letters = LetterSource(live_run.store, base_boundary, live_run.base_batch_run, live_run.run)
     routed = batches | "Route" >> RouteToTiles(
         definition, live_run.shards, base_boundary, letters, SpreadRun(live_run.store, live_run.run)
@@ -50,7 +50,7 @@ def fold_into_views(
 
 @dataclass
 class LiveView(beam.PTransform):  # type: ignore[misc]
-    """One definition's live view, from decoded batches to the view store."""
+    """A transform from decoded batches to one definition's live view in the view store."""
 
     definition: Definition
     live_run: LiveRunRef
@@ -63,7 +63,7 @@ class LiveView(beam.PTransform):  # type: ignore[misc]
 
 
 def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
-    """The runner chosen, the view store opened, the definitions registered."""
+    """Choose the runner, open the view store, register the definitions."""
     local_streaming_runner(options)
     keep_bundles_whole(options)
     stay_on_the_line(options)
@@ -75,11 +75,11 @@ def prepare(config: LiveConfig, options: PipelineOptions) -> ViewStore:
 
 
 def register(store: ViewStore, config: LiveConfig) -> None:
-    """The definitions that a run is told of, known to the store."""
+    """Register the definitions of a config in the store."""
     for definition, text in zip(config.definitions, config.definition_texts, strict=True):
         store.definitions.register(compile_definition(definition), text)
 
 
 def bundle_seconds(definitions: Sequence[Definition]) -> float:
-    """How long the source gathers before it passes on: the least `freshness`, since all share one read."""
+    """Seconds that the source gathers into a bundle: the least `freshness`, since all definitions share one read."""
     return min(max(min(d.freshness for d in definitions) / 1e6, _SHORTEST_BUNDLE), _LONGEST_BUNDLE)

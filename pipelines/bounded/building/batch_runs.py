@@ -1,4 +1,4 @@
-"""Batch runs begun, and built together where jobs read the same."""
+"""Starts batch runs, and builds them together where jobs read the same."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sharing(jobs: Sequence[Job]) -> list[list[Job]]:
 def build_batch_runs(
     jobs: Sequence[Job], options: PipelineOptions, store: ViewStore, console: Console, listing: float
 ) -> None:
-    """Build them together. `listing` are the seconds that reading the files for their digests took: work as well."""
+    """Build the jobs' batch runs together. `listing`: seconds spent on the files' digests, which count as work."""
     config, work = jobs[0].config, jobs[0].plan
     local_batch_runner(options, config.workers or workers_for(work.size))
     names = ", ".join(job.config.definition.name for job in jobs)
@@ -68,7 +68,7 @@ def build_batch_runs(
 
 
 def start(job: Job, store: ViewStore) -> None:
-    """Begin the job's batch run in the store."""
+    """Register the job's batch run in the store."""
     store.batch.start(
         job.config.definition.version,
         job.plan.batch_run,
@@ -89,7 +89,7 @@ def build(
     *,
     alone: bool = False,
 ) -> beam.Pipeline:
-    """The graph of jobs that read the same; their batch runs are begun in the store. `alone`: see BatchView."""
+    """The graph of jobs that read the same; registers their batch runs in the store. `alone`: see BatchView."""
     for job in jobs:
         start(job, store)
     pipeline = beam.Pipeline(options=options)

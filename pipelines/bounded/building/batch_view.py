@@ -24,14 +24,14 @@ __all__ = ["BatchView"]
 
 @dataclass
 class BatchView(beam.PTransform):  # type: ignore[misc]
-    """One definition's batch run, from decoded batches to the view store."""
+    """A transform from decoded batches to one definition's batch run in the view store."""
 
     job: Job
     scratch: str | None
     alone: bool = False
-    """Nobody waits for the job: it publishes itself what it has built."""
+    """Whether the job itself publishes its batch run, for want of a launcher that waits (templates)."""
     local: bool = False
-    """The scratch folder is this machine's own, and so is the runner, which never goes back to events."""
+    """Whether the scratch folder and the runner are of this machine alone; such a runner never repeats events."""
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> None:
         routed = self._routed(batches)
@@ -43,7 +43,7 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
             _ = finished | "Publish" >> PublishBatchRun(self.job)
 
     def _routed(self, batches: beam.PCollection[SourceBatch]) -> Any:
-        """Parts of tiles and tallies; dead letters are written."""
+        """Parts of tiles, and tallies; writes dead letters."""
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         letters = LetterSource(url, work.parent.boundary if work.parent else 0, self._parent)
         run = SpreadRun(url, work.batch_run)
@@ -55,7 +55,7 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
     def _written(
         self, parts: beam.PCollection[Any]
     ) -> tuple[beam.PCollection[FoldUpdate], Sequence[beam.PCollection[Any]]]:
-        """Updates of tiles, their states as rows; or as files, of which the second gives what they count."""
+        """Updates of tiles, with their states as rows; or as files, whose counts are the second result."""
         config, work, url = self.job.config, self.job.plan, self.job.config.home.store
         definition, target = config.definition, _layer_target(config)
         batch_run = BatchRunRef(url, work.batch_run, self._parent, work.live_run, work.boundary, config.shards)
@@ -87,6 +87,6 @@ class BatchView(beam.PTransform):  # type: ignore[misc]
 
 
 def _layer_target(config: BackfillConfig) -> LayerTarget | None:
-    """Where and when its states become files; None: they are rows."""
+    """Place and threshold of files of states; None: states are rows."""
     place = config.layers or config.home.layers
     return None if config.layer_threshold is None else LayerTarget(place, config.layer_threshold)

@@ -1,4 +1,4 @@
-"""A backfill that runs without its launcher: the job of a template, which publishes what it builds."""
+"""A backfill that runs without its launcher: the job of a template, which publishes its batch runs itself."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def launch_alone(
     note: Callable[[str], None],
     listed: Sequence[FileRef],
 ) -> None:
-    """Write the job of a template down, which builds and publishes without this launcher. Raises UserError for
-    definitions that make several jobs.
+    """Write a template's job, which builds and publishes without this launcher. Raises UserError for definitions that
+    make several jobs.
     """
     jobs = [Job(config, plan(config, store, listed=listed)) for config in configs]
     for job in (job for job in jobs if job.plan.anything_new and not job.plan.generations):
@@ -45,7 +45,7 @@ def launch_alone(
 
 
 def _nothing_new(options: PipelineOptions) -> beam.Pipeline:
-    """A launch that finds nothing to do must be a job all the same."""
+    """The graph of a launch without work, which must be a job all the same."""
     pipeline = beam.Pipeline(options=options)
     _ = pipeline | "NothingNew" >> beam.Create(["nothing new"])
     return pipeline

@@ -1,4 +1,4 @@
 """Actions that alerts trigger over HTTP.
 
-`posting` connects to checked addresses only; `webhooks` and `prometheus_alerts` say what is sent.
+`posting` connects to checked addresses only; `webhooks` and `prometheus_alerts` make the requests.
 """

@@ -1,10 +1,9 @@
-"""POST to an address that somebody wrote into a rule, without being led to another one.
+"""POSTs to a URL of a rule, guarded against server-side request forgery.
 
 The host's name is resolved once, every address that it has is checked, and the connection goes to one that was: a name
-that means something else a moment later changes nothing. Addresses that aren't of the internet (private, of this
-machine, link-local and with it the metadata services of clouds, and these inside of IPv6) are refused unless the host
-is allowed by name. Redirects aren't followed, proxies of the environment aren't asked, and no credential of a cloud is
-sent.
+that resolves differently a moment later has no effect. Addresses that aren't of the internet (private, of this machine,
+link-local and with it the metadata services of clouds, and these inside of IPv6) are refused unless the host is allowed
+by name. Redirects and proxies of the environment are ignored, and no credential of a cloud is sent.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from tandem.schemas.rules.actions import HttpTarget
 __all__ = ["RefusedAddressError", "Reply", "checked_addresses", "post"]
 
 _SECONDS: Final = 10.0
-"""For one request as a whole, however slowly the receiver answers."""
+"""For one whole request, however slowly the receiver answers."""
 _MOST_BYTES: Final = 4_096
-"""Of an answer's body, for messages."""
+"""Most bytes that are read of an answer's body, for messages."""
 _PORTS: Final = {"http": 80, "https": 443}
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -37,22 +36,22 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class RefusedAddressError(DeliveryError):
-    """The host has an address that alerts aren't sent to."""
+    """The host has an address to which alerts aren't sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the receiver answered."""
+    """The receiver's answer."""
 
     status: int
     text: str
     """The beginning of its body, on one line."""
     after: float = 0.0
-    """Seconds that it asks to be left alone for (Retry-After)."""
+    """Seconds that the receiver asks to wait (Retry-After)."""
 
 
 def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], seconds: float = _SECONDS) -> Reply:
-    """Send JSON to a URL of the target's host. Raises DeliveryError where no whole answer comes in time."""
+    """Send JSON to a URL of the target's host. Raises DeliveryError without a whole answer in time."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     address = checked_addresses(host, port, target.allow)[0]
@@ -77,7 +76,7 @@ def post(target: HttpTarget, url: str, body: bytes, headers: Mapping[str, str], 
 
 
 def _seconds(text: str | None) -> float:
-    """Of a Retry-After, in seconds or as a date; 0 for none, and for what is neither."""
+    """Seconds of a Retry-After, given in seconds or as a date; 0 for none, and for other texts."""
     if text is None:
         return 0.0
     if text.strip().isascii() and text.strip().isdigit():
@@ -89,7 +88,7 @@ def _seconds(text: str | None) -> float:
 
 
 def checked_addresses(host: str, port: int, allowed: tuple[str, ...] = ()) -> list[Address]:
-    """The addresses of a host, each of which may be sent to. Raises RefusedAddressError, DeliveryError."""
+    """The addresses of a host, if all are allowed. Raises RefusedAddressError, DeliveryError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -104,13 +103,13 @@ def checked_addresses(host: str, port: int, allowed: tuple[str, ...] = ()) -> li
 
 
 def _meanings(address: Address) -> Iterator[Address]:
-    """The address, and those that it stands for."""
+    """The address, and those that it embeds."""
     yield address
     if isinstance(address, ipaddress.IPv6Address):
         for inner in (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())):
             if inner is not None:
                 yield inner
-        if address in _NAT64 or int(address) < 2**32:  # of NAT64, and of what was once IPv4-compatible
+        if address in _NAT64 or int(address) < 2**32:  # of NAT64, and formerly IPv4-compatible
             yield ipaddress.IPv4Address(int(address) & (2**32 - 1))
 
 
@@ -119,7 +118,7 @@ def _is_of_the_internet(address: Address) -> bool:
 
 
 class _Connection(http.client.HTTPConnection):
-    """To an address, whatever the host's name means by now; with TLS the certificate is the name's."""
+    """A connection to a checked address, whatever the host's name resolves to by now; TLS verifies the name."""
 
     def __init__(self, host: str, port: int, address: str, seconds: float, *, tls: bool) -> None:
         super().__init__(host, port, timeout=seconds)
@@ -136,7 +135,7 @@ class _Connection(http.client.HTTPConnection):
             self.abort()
 
     def abort(self) -> None:
-        """Fail what waits for this connection, from another thread."""
+        """Fail the request on this connection, from another thread."""
         self.aborted = True
         if self.sock is not None:
             try:
@@ -152,5 +151,5 @@ def _reason(error: Exception, late: bool, seconds: float) -> str:
 
 
 def _shown(url: str) -> str:
-    """A URL without what may be a token in its query."""
+    """A URL without its query, which may hold a token."""
     return url.partition("?")[0]

@@ -1,4 +1,4 @@
-"""Alerts to an Alertmanager, by its API v2: it groups, silences, and tells people."""
+"""Posts alerts to an Alertmanager, by its API v2, which groups, silences and notifies."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tandem.views.outbox.messages import Message
 __all__ = ["AlertmanagerWriter", "posted_alert"]
 
 _FIRES_FOR: Final = 365 * DAY
-"""An alert that goes on ends so far ahead: Alertmanager would resolve one by itself that isn't posted again."""
+"""How far ahead a firing alert ends: Alertmanager resolves an alert by itself at its end, unless it is posted again."""
 _LABEL: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
 class AlertmanagerWriter:
-    """Posts alerts in the order of their states. Of one alert the last state is what Alertmanager has."""
+    """Posts alerts in the order of their states. Alertmanager keeps the last state of each alert."""
 
     def __init__(self, target: HttpTarget, send: Send = post, clock: Callable[[], float] = time.time) -> None:
         self._target, self._send, self._clock = target, send, clock
         self._url = f"{target.url.rstrip('/')}/api/v2/alerts"
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """Post messages; returns those that are refused. Raises DeliveryError for what may go better later."""
+        """Post messages; returns the refused ones. Raises DeliveryError for errors that may pass."""
         now = int(self._clock() * 1e6)
         body = json.dumps([posted_alert(json.loads(message.payload), now) for message in messages]).encode()
         reply = self._send(self._target, self._url, body, {"User-Agent": "tandem"})
@@ -43,15 +43,15 @@ class AlertmanagerWriter:
         if len(messages) == 1:
             return {messages[0].ordinal: f"answered {reply.status}: {reply.text}"}
         refused: dict[int, str] = {}
-        for message in messages:  # one of them is wrong: the others are sent by themselves
+        for message in messages:  # one of them is invalid: the others are sent separately
             refused |= self.send([message])
         return refused
 
 
 def posted_alert(message: Mapping[str, Any], now: int) -> dict[str, Any]:
-    """A message as Alertmanager takes it: identified by its labels, with when it fired and when it ended.
+    """A message in Alertmanager's form: identified by its labels, with when it fired and when it ended.
 
-    It began when its first window did, and ended with the last that wasn't recovered: by event time, which may lie in
+    It began with its first window, and ended with the last window before its recovery: by event time, which may lie in
     the past, but not later than `now` (microseconds UTC).
     """
     began = min(instant_of(message["since"]), now - 1)

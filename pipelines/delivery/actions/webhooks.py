@@ -20,7 +20,8 @@ __all__ = ["SIGNATURE", "WebhookWriter", "may_come_again", "signature", "target_
 
 SIGNATURE: Final = "Tandem-Signature"
 _MOST_TRIES: Final = 12
-"""After so many in a row, half an hour, a message is set aside, so that those behind it aren't held up for ever."""
+"""Attempts in a row, half an hour, after which a message is set aside, so that it doesn't block its successors for
+ever."""
 _AGAIN: Final = frozenset({408, 425, 429})
 
 Send = Callable[[HttpTarget, str, bytes, Mapping[str, str]], Reply]
@@ -30,14 +31,14 @@ class WebhookWriter:
     """Posts to one URL, one message a request, in order."""
 
     one_by_one: Final = True
-    """What was taken in is noted before what comes after it fails, or takes long."""
+    """Each message is noted as sent before the next one fails, or takes long."""
 
     def __init__(self, target: HttpTarget, send: Send = post, clock: Callable[[], float] = time.time) -> None:
         self._target, self._send, self._clock = target, send, clock
         self._tries: Counter[str] = Counter()
 
     def send(self, messages: Sequence[Message]) -> Mapping[int, str]:
-        """Post messages; returns those that are refused for good. Raises DeliveryError for what may go better later."""
+        """Post messages; returns those that are refused for good. Raises DeliveryError for errors that may pass."""
         refused: dict[int, str] = {}
         for message in messages:
             body = message.payload.encode()
@@ -66,12 +67,12 @@ class WebhookWriter:
 
 
 def may_come_again(reply: Reply) -> bool:
-    """Whether the receiver can't take it now, but may later."""
+    """Whether the receiver may accept the same request later."""
     return reply.status >= 500 or reply.status in _AGAIN
 
 
 def signature(secret: bytes, at: int, body: bytes) -> str:
-    """`t=SECONDS,v1=HEX`: HMAC-SHA256 of `SECONDS.BODY`, so that neither can be changed."""
+    """`t=SECONDS,v1=HEX`: HMAC-SHA256 of `SECONDS.BODY`, which signs both."""
     return f"t={at},v1={hmac.new(secret, f'{at}.'.encode() + body, hashlib.sha256).hexdigest()}"
 
 
@@ -83,7 +84,7 @@ def _secret(variable: str) -> bytes:
 
 
 def target_of(compiled: CompiledDefinition, label: str) -> HttpTarget:
-    """What a definition's rules say of an output. Raises DeliveryError for one that none has any more."""
+    """The target of an output in a definition's rules. Raises DeliveryError if no rule has it any more."""
     for rule in compiled.definition.rules.values():
         for action in rule.to:
             if action.label == label and action.target is not None:
