@@ -1,1 +1,1 @@
-"""On what machine a pipeline runs: local Prism, Flink, Dataflow."""
+"""Runners: local Prism, Flink, Dataflow; planning, submitting and watching jobs."""

@@ -1,5 +1,5 @@
-"""All that is changed in Beam and its job server, each change in a module of its own with the `Patch` that says why.
+"""Patches of Beam and its job server, each in a module of its own with a `Patch` that gives the reason.
 
-Each refuses a version that it wasn't tried with, and looks first whether what it changes is what it knows. `launcher`
-has the list of all.
+Each refuses versions that it wasn't tried with, and first verifies the code that it changes. `launcher` lists all of
+them.
 """

@@ -1,4 +1,4 @@
-"""The end of a bundle isn't waited for: Beam samples what a step does in a thread that it joins there.
+"""Shortens the end of a bundle: Beam waits there for the thread that samples its steps.
 
 That thread sleeps up to 200 ms without regard to the bundle, so the end of a bundle that took a second waits a tenth of
 one on average, and with it whatever comes after the bundle. Beam has no option for the period.

@@ -1,15 +1,15 @@
-"""Beam's job server is patched, so that the state of an unbounded source doesn't grow on Flink.
+"""Patches Beam's job server so that the state of an unbounded source doesn't grow on Flink.
 
-What a source leaves at the end of a bundle is kept by Flink as keyed state, under a name with a number that goes up
-with each bundle. Flink never forgets a name: each stays in the TaskManager's heap and, described in 5 KB, in every
-checkpoint, 1.3 MB a minute for two lanes at two bundles a second. One name would do, since state is kept by key, and a
-key, which is a lane here, has one rest at a time.
+Flink keeps a source's residual at the end of a bundle as keyed state, under a name with a number that rises with each
+bundle. Flink never forgets a name: each stays in the TaskManager's heap and, described in 5 KB, in every checkpoint,
+1.3 MB a minute for two lanes at two bundles a second. One name would do, since state is kept by key, and a key, which
+is a lane here, has one residual at a time.
 
 So in streaming jobs the number is left out. The class that makes the name gets a twin that differs by one instruction,
-which appends null where the number was; and the operator of streaming jobs names the twin instead. Bounded jobs keep
-the class as it was: there rests have no keys, only numbers.
+which appends null in place of the number; and the operator of streaming jobs names the twin instead. Bounded jobs keep
+the class unchanged: there residuals have no keys, only numbers.
 
-Its servers are patched as well, see `java_server_address`.
+The job server's ports are patched as well, see `java_server_address`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PATCH: Final = Patch(
 
 _CLASS: Final = b"StateAndTimerBundleCheckpointHandler"
 _TWIN: Final = b"OneStateTimerBundleCheckpointHandler"
-"""As long, so that no length in a class file changes."""
+"""The same length, so that no length in a class file changes."""
 _PLACE: Final = "org/apache/beam/runners/fnexecution/control/BundleCheckpointHandlers$"
 _OPERATOR: Final = "org/apache/beam/runners/flink/translation/wrappers/streaming/ExecutableStageDoFnOperator"
 _NUMBERED: Final = bytes.fromhex("b6000e 2a b6000e 120f b6000e 1b")
@@ -44,7 +44,7 @@ _ALONE: Final = bytes.fromhex("b6000e 01 b6000e 120f b6000e 1b")
 
 
 def patch(folder: Path) -> None:
-    """Change the jars of a job server in parts. Raises LaunchError where they aren't what is to be changed."""
+    """Patch the jars of a job server in parts. Raises LaunchError where they differ from the known ones."""
     twins = operators = 0
     original = f"{_PLACE}{_CLASS.decode()}.class"
     for jar in sorted(folder.glob("beam-runners-*.jar")):
@@ -64,7 +64,7 @@ def patch(folder: Path) -> None:
 
 
 def _patch_addresses(folder: Path) -> None:
-    """Servers of all parts listen at loopback, see `java_server_address`."""
+    """Bind the servers of all parts to loopback, see `java_server_address`."""
     found = 0
     for jar in sorted(folder.glob("beam-sdks-java-core-*.jar")):
         with zipfile.ZipFile(jar) as archive:
@@ -84,10 +84,10 @@ def _twin(original: bytes, jar: Path) -> bytes:
 
 
 def _write(jar: Path, changed: dict[str, bytes]) -> None:
-    """The jar with these entries instead of its own, or besides."""
+    """Write the jar with these entries, which replace its own of the same names."""
     making = jar.with_name(f"making-{os.getpid()}-{jar.name}")
     with zipfile.ZipFile(jar) as archive, zipfile.ZipFile(making, "w", zipfile.ZIP_DEFLATED) as target:
-        # Of a name that is there twice, the first.
+        # The first of two entries with one name.
         entries = {info.filename: info for info in reversed(archive.infolist())}
         for info in reversed(entries.values()):
             data = changed.pop(info.filename) if info.filename in changed else archive.read(info)

@@ -1,7 +1,7 @@
-"""Ctrl-C doesn't end the job server under a pipeline that is to be drained.
+"""Keeps the job server alive at Ctrl-C while its pipeline drains.
 
-Beam 2.77's StopOnExitJobServer takes SIGINT over when it starts: the server is stopped first, and what was to happen at
-Ctrl-C happens after that, to a pipeline without a runner.
+Beam 2.77's StopOnExitJobServer handles SIGINT from its start on: it stops the server first, and runs the previous
+handler afterwards, for a pipeline without a runner.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATCH: Final = Patch(
 
 
 def apply() -> None:
-    """Change Beam's class. Raises LaunchError where it isn't what is known."""
+    """Patch Beam's class. Raises LaunchError where it differs from the known one."""
     PATCH.check()
     check_source(StopOnExitJobServer.start, "signal.signal(signal.SIGINT, self._sigint_handler)", 1, PATCH.else_would)
 

@@ -1,7 +1,7 @@
-"""Beam's servers in Java are patched, so that they listen at the address that they were made for.
+"""Patches Beam's servers in Java so that they bind to the address that they were made for.
 
-Beam 2.62's ServerFactory makes an address of the loopback interface, and then hands nothing but its port to gRPC: the
-job server's ports, and those that TaskManagers open for workers, are open on all interfaces, without credentials. Here
+Beam 2.62's ServerFactory makes an address of the loopback interface, and then passes only its port to gRPC: the job
+server's ports, and those that TaskManagers open for workers, are open on all interfaces, without credentials. Here
 `NettyServerBuilder.forPort(address.getPort())` becomes `NettyServerBuilder.forAddress(address)`, in the class file.
 """
 
@@ -33,9 +33,9 @@ _SIZES: Final = {
     **dict.fromkeys((5, 6), 8),
     15: 3,
 }
-"""Bytes of an entry of the constant pool, by its tag; of a text its length says it."""
+"""Bytes of an entry of the constant pool, by its tag; a text's entry holds its own length."""
 _COUNT: Final = 8
-"""Where a class file says how many constants it has."""
+"""Offset of the number of constants in a class file."""
 _PORT: Final = ("java/net/InetSocketAddress", "getPort")
 _NO_OPERATION: Final = b"\x00"
 _LOAD_ARGUMENT, _CALL, _CALL_STATIC = b"\x2b", b"\xb6", b"\xb8"
@@ -77,7 +77,7 @@ def _pool(data: bytes) -> _Pool:
 
 
 def patched(original: bytes) -> bytes:
-    """The class file, changed. Raises LaunchError where it isn't the one that is known."""
+    """The patched class file. Raises LaunchError where it isn't the known one."""
     pool = _pool(original)
     made = [(index, owner, kind) for index, owner, of, name, kind in pool.methods() if _builds(of, name)]
     asked = [index for index, _, of, name, _ in pool.methods() if (of, name) == _PORT]

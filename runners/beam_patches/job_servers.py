@@ -1,7 +1,8 @@
-"""Job servers that are gone are given up in a minute, and those that Beam starts from a jar aren't left behind.
+"""Gives up lost job servers after a minute, and ends those that Beam starts from a jar with their launcher.
 
-A run may last for years, and so may the deadline that Beam gives its job server (`stay_on_the_line` sets it): it would
-wait as long for one that doesn't answer at all. And a launcher that is killed would leave the process of a jar behind.
+A run may last for years, and so may the deadline that Beam gives its job server (`stay_on_the_line` sets it): Beam
+would wait as long for a server that doesn't answer at all. And a killed launcher would leave the process of a jar
+behind.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ PATCH: Final = Patch(
     goes_when="connecting has a time limit of its own",
 )
 _CONNECT: Final = 60.0
-"""Seconds that a job server may take to answer at all."""
+"""Seconds until a job server must have answered for the first time."""
 
 
 def apply() -> None:
-    """Change two methods of Beam's: once in a process. Raises LaunchError for an unknown version of Beam."""
+    """Patch two methods of Beam's, once in a process. Raises LaunchError for an unknown version of Beam."""
     PATCH.check()
     setattr(job_server.ExternalJobServer, "start", _start_in_time)  # noqa: B010
     of_jar = job_server.JavaJarJobServer.subprocess_cmd_and_endpoint

@@ -1,4 +1,4 @@
-"""What a patch of Beam says of itself, and whether what it is about to change is what is known."""
+"""A patch's description, and the checks that the code it is about to change is the known one."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ __all__ = ["Patch", "check_parameters", "check_source"]
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One change of Beam: why it is made, and the versions that it was tried with."""
+    """One patch of Beam: its reason, and the versions that it was tried with."""
 
     else_would: str
-    """What Beam would do without it."""
+    """Beam's behaviour without it."""
     issue: str
-    """Where Beam's project speaks of that."""
+    """Address of Beam's issue about it."""
     tried: tuple[str, ...]
     goes_when: str
-    """What Beam must do before the patch can go; the tests of the patch fail then."""
+    """The change in Beam that makes the patch superfluous; the patch's tests fail then."""
 
     def check(self, version: str = beam_version) -> None:
-        """Raise LaunchError for a version of Beam that it wasn't tried with."""
+        """Raise LaunchError for a version of Beam that the patch wasn't tried with."""
         if version not in self.tried:
             raise _unknown(f"tried with {', '.join(self.tried)}", self.else_would, version)
 
 
 def check_source(of: Any, text: str, times: int, else_would: str) -> None:
-    """Raise LaunchError unless the source has this text so many times; `else_would`: what Beam would do."""
+    """Raise LaunchError unless the source contains this text `times` times; `else_would`: Beam's behaviour without the
+    patch.
+    """
     found = inspect.getsource(of).count(text)
     if found != times:
         raise _unknown(f"{of.__name__} has {text!r} {found} times, not {times}", else_would)
 
 
 def check_parameters(of: Callable[..., Any], names: tuple[str, ...], else_would: str) -> None:
-    """Raise LaunchError unless a function takes just these."""
+    """Raise LaunchError unless a function takes exactly these parameters."""
     found = tuple(inspect.signature(of).parameters)
     if found != names:
         raise _unknown(f"{of.__qualname__} takes {', '.join(found)}", else_would)

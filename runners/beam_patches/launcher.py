@@ -31,12 +31,12 @@ PATCHES: Final[dict[str, Patch]] = {
     "reading_progress": reading_progress.PATCH,
     "worker_tracebacks": worker_tracebacks.PATCH,
 }
-"""By the module that makes the change."""
+"""By the module of the patch."""
 
 
 @cache
 def patch_launcher() -> None:
-    """Change what a launching process uses of Beam, once. Raises LaunchError where it isn't the Beam that is known."""
+    """Patch the parts of Beam that a launching process uses, once. Raises LaunchError where Beam differs."""
     listening.apply()
     interrupted_job_servers.apply()
     bundle_ends.apply()

@@ -1,9 +1,9 @@
-"""Beam's servers listen where no other host reaches them, and, where it goes, no other user of this machine.
+"""Binds Beam's servers where no other host, and if possible no other user of this machine, reaches them.
 
 Beam 2.77 binds the servers of the FnApiRunner, of worker pools and of embedded job services to `[::]`, on all
-interfaces, without credentials. Who reaches one of them runs code in this process, or reads any file of its user.
+interfaces, without credentials. A client of one of them can run code in this process, or read any file of its user.
 
-Each part can go by itself: every place that is changed is looked for first.
+The parts are independent: each verifies the places that it changes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PATCH: Final = Patch(
 
 _WIDE: Final = "'[::]:"
 _CONTAINERS: Final = frozenset({common_urns.environments.DOCKER.urn, common_urns.environments.EXTERNAL.urn})
-"""Environments of workers that may not see this machine's files, or be of another user."""
+"""Environments whose workers may not see this machine's files, or run as another user."""
 _POOL_FLAGS: Final = (
     "use_process",
     "port",
@@ -45,7 +45,7 @@ _POOL_FLAGS: Final = (
 
 class _Here(threading.local):
     sockets: bool = False
-    """Whether servers that this thread makes listen at Unix sockets, rather than at ports of 127.0.0.1."""
+    """Whether servers of this thread listen at Unix sockets instead of ports of 127.0.0.1."""
 
 
 _HERE: Final = _Here()
@@ -53,7 +53,7 @@ _HERE: Final = _Here()
 
 @contextmanager
 def closed_to_other_users(closed: bool = True) -> Iterator[None]:
-    """Servers of Beam that this thread makes listen at sockets of this user alone: for clients that can reach those."""
+    """Bind servers that this thread makes to sockets of this user alone: for clients that can reach those."""
     before, _HERE.sockets = _HERE.sockets, closed
     try:
         yield
@@ -62,7 +62,7 @@ def closed_to_other_users(closed: bool = True) -> Iterator[None]:
 
 
 def apply() -> None:
-    """Change Beam's modules. Raises LaunchError where they aren't what is known."""
+    """Patch Beam's modules. Raises LaunchError where they differ from the known ones."""
     PATCH.check()
     check_source(worker_handlers, _WIDE, 4, PATCH.else_would)
     check_source(worker_pool_main, _WIDE, 1, PATCH.else_would)
@@ -75,7 +75,7 @@ def apply() -> None:
 
 
 class _Grpc:
-    """The module grpc, whose servers don't listen on all interfaces."""
+    """Stands in for the module grpc; its servers don't listen on all interfaces."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(grpc, name)
@@ -86,7 +86,7 @@ class _Grpc:
 
 
 class _Server:
-    """A gRPC server that binds to less than it is told."""
+    """A gRPC server that binds to less than its caller requests."""
 
     def __init__(self, server: grpc.Server) -> None:
         self._server = server
@@ -95,7 +95,9 @@ class _Server:
         return getattr(self._server, name)
 
     def add_insecure_port(self, address: str) -> int | str:
-        """The port of 127.0.0.1, or the address of a Unix socket. Raises RuntimeError where it can't listen."""
+        """Bind; returns the port of 127.0.0.1, or the address of a Unix socket. Raises RuntimeError where it can't
+        listen.
+        """
         host, _, port = address.rpartition(":")
         if _HERE.sockets and host == "[::]" and port == "0":
             socket = f"unix:{private_socket()}"
@@ -105,7 +107,7 @@ class _Server:
 
 
 def _patch_handlers() -> None:
-    """The FnApiRunner: its servers are reached at what `add_insecure_port` has given."""
+    """The FnApiRunner: its servers are addressed by the result of `add_insecure_port`."""
     made = worker_handlers.GrpcServer.__init__
     check_parameters(made, ("self", "state", "provision_info", "worker_manager"), PATCH.else_would)
     check_parameters(worker_handlers.GrpcWorkerHandler.port_from_worker, ("self", "port"), PATCH.else_would)
@@ -126,7 +128,7 @@ def _patch_handlers() -> None:
 
 
 def _patch_pools() -> None:
-    """Pools of workers (LOOPBACK): the address that they are reached at is the one that they listen at."""
+    """Pools of workers (LOOPBACK): their address is the one at which they listen."""
     pool = worker_pool_main.BeamFnExternalWorkerPoolServicer
     start = pool.start
     check_parameters(start, _POOL_FLAGS, PATCH.else_would)

@@ -1,7 +1,7 @@
-"""What is changed in Prism's source before it is built: where it listens, and who ends it.
+"""Patches Prism's source before it is built: the address that it binds to, and the process that ends it.
 
 Beam 2.77's Prism takes a port, and no address: it listens on all interfaces. Only the module's own files are changed,
-when it is built; each place has to be there exactly once, or nothing is built.
+when it is built; each place has to be there exactly once, or the build fails.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ func AddressOf(listening net.Listener) string {{
 
 
 def bind(module: Path) -> None:
-    """Change a copy of the module github.com/apache/beam/sdks/v2. Raises LaunchError where it isn't what is known."""
+    """Patch a copy of the module github.com/apache/beam/sdks/v2. Raises LaunchError where it isn't the known one."""
     for name, changes in _CHANGES.items():
         path = module / _INTERNAL / name
         text = path.read_text(encoding="utf-8") if path.is_file() else ""

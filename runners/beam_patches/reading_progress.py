@@ -1,9 +1,9 @@
-"""How far an unbounded source's element is, for runners that ask it to split.
+"""Reports the progress of an unbounded source's element, for runners that request a split.
 
-Beam 2.77 works out a fraction from the bytes that the element has put out, by the mean of those that it sampled. That
-can be NaN, and then a request to split raises ValueError. Prism asks for a split when a bundle takes its time, as that
-of an idle subscription does, takes the error for one of the bundle, and ends the job. With a fraction that is given
-there is nothing to work out. An UnboundedSource's element is never split at a fraction anyway.
+Beam 2.77 computes a fraction from the bytes that the element has output, by the mean of sampled sizes. The fraction can
+be NaN, and then a request to split raises ValueError. Prism requests a split when a bundle is slow, such as that of an
+idle subscription, takes the error for one of the bundle, and ends the job. A reported fraction makes the computation
+superfluous. An UnboundedSource's element is never split at a fraction anyway.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PATCH: Final = Patch(
 
 
 def apply() -> None:
-    """Let the tracker of unbounded sources report a fraction. May be called again; raises LaunchError."""
+    """Let the tracker of unbounded sources report a fraction. May be repeated; raises LaunchError."""
     PATCH.check()
     unbounded_source._UnboundedSourceRestrictionTracker.current_progress = _progress
 

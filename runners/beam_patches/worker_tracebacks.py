@@ -1,4 +1,4 @@
-"""What fails in a worker is raised, and shown as one line: Beam prints the trace besides."""
+"""Silences the traces that Beam's workers print: their errors are raised as well, and shown as one line."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ PATCH: Final = Patch(
 
 
 def apply() -> None:
-    """Let Beam's worker print nothing in this process. Raises LaunchError for an unknown version of Beam."""
+    """Stop Beam's worker from printing in this process. Raises LaunchError for an unknown version of Beam."""
     PATCH.check()
     setattr(sdk_worker, "print", lambda *words, **options: None)  # noqa: B010

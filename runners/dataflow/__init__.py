@@ -1,1 +1,1 @@
-"""Dataflow: the job as it would be sent there."""
+"""Dataflow: the description of its jobs, and its templates."""

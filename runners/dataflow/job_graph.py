@@ -1,7 +1,7 @@
-"""The job that would be sent to Dataflow, made on this machine: no credentials, no network, nothing staged.
+"""Makes the job that would be sent to Dataflow on this machine: no credentials, no network, nothing staged.
 
-Beam's own DataflowRunner translates the pipeline and describes the job; only the client that it would talk through is
-another one, which keeps what it is given to stage. What Dataflow makes of the job is not tried.
+Beam's own DataflowRunner translates the pipeline and describes the job; only its client is replaced, by one that keeps
+the files that it is given to stage. Dataflow's own processing of the job isn't covered.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ __all__ = ["DataflowJob", "check_runner", "dataflow_job", "write_job"]
 
 @dataclass(frozen=True)
 class DataflowJob:
-    """A job as it would be sent."""
+    """A job in the form in which it would be sent."""
 
     description: dict[str, Any]
-    """As the Dataflow API has it: name, type, environment with experiments, worker pools and images."""
+    """In the form of the Dataflow API: name, type, environment with experiments, worker pools and images."""
     proto: Any
     """The pipeline, which would be staged beside it."""
     staged: dict[str, int] = field(default_factory=dict)
-    """Bytes by the name of what would be staged in Cloud Storage."""
+    """By name the bytes of each object that would be staged in Cloud Storage."""
 
 
 def dataflow_job(pipeline: beam.Pipeline, options: PipelineOptions) -> DataflowJob:
-    """The job of a pipeline that has been built and not been run. `options` aren't changed.
+    """The job of a pipeline that was built and not run. `options` stay unchanged.
 
-    Raises LaunchError for what Dataflow's runner refuses, in one line.
+    Raises LaunchError with the refusal of Dataflow's runner, in one line.
     """
     if find_spec("apitools") is None:
         raise LaunchError("Dataflow needs more of Beam than is installed", "pip install 'tandem-beam[gcp]'")
@@ -62,7 +62,7 @@ def dataflow_job(pipeline: beam.Pipeline, options: PipelineOptions) -> DataflowJ
 
 
 def _without_dry_run(description: dict[str, Any]) -> dict[str, Any]:
-    """Without the options that only the dry run has."""
+    """A description without the options that only the dry run has."""
     stated = description["environment"]["sdkPipelineOptions"]
     for name in ("no_auth", "dry_run"):
         stated["options"].pop(name, None)
@@ -84,7 +84,7 @@ def write_job(pipeline: beam.Pipeline, options: PipelineOptions, path: Path) -> 
 
 
 def check_runner(options: PipelineOptions) -> None:
-    """Raise UserError for another runner than Dataflow's: it would start the job."""
+    """Raise UserError for another runner than Dataflow's, which would start the job."""
     if engine_of(options) is not Engine.DATAFLOW:
         raise UserError("a dry run, or a job file, is of a job for Dataflow: pass --runner=DataflowRunner")
 
@@ -93,7 +93,7 @@ def _client(options: PipelineOptions, staging_location: str) -> Any:
     from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
 
     class NothingSent(DataflowApplicationClient):  # type: ignore[misc]
-        """Notes what it is given to stage."""
+        """A client that only records the objects to stage."""
 
         def __init__(self) -> None:
             super().__init__(options, staging_location)
@@ -113,7 +113,7 @@ def _client(options: PipelineOptions, staging_location: str) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Beam logs, and prints to stdout, what it would do next."""
+    """Suppress Beam's logs and prints about its next steps."""
     beam_logger = logging.getLogger("apache_beam")
     level = beam_logger.level
     beam_logger.setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Where a Flink is: what `--flink_master` may say, seen before anybody is asked there."""
+"""Checks the value of `--flink_master` before anything connects to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WANTED: Final = (
 
 
 def check_master(text: str) -> None:
-    """Raises LaunchError for what is no address, naming it."""
+    """Raises LaunchError for an invalid address, naming it."""
     problem = None if text in EMBEDDED else _problem(text)
     if problem:
         raise LaunchError(f"{_FLAG}: {text!r} {problem}", _WANTED)

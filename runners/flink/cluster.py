@@ -2,12 +2,12 @@
 
 Tests use it so (a start takes about 10 s; keep one for a whole module)::
 
-    cluster = Cluster.start(folder, slots=2)       # starts what isn't running; the second time it repairs
+    cluster = Cluster.start(folder, slots=2)       # starts missing parts; the second time it repairs
     run(["tandem", "live", *cluster.flags("EXTERNAL"), "--parallelism=2", ...])
     cluster.kill("task-manager-1")                 # SIGKILL, at once; names: cluster.parts()
-    Cluster.start(folder)                          # what is dead is started again, on the same ports
+    Cluster.start(folder)                          # restarts dead parts, on the same ports
     cluster.rest.jobs()                            # see runners/flink/rest.py: savepoint, cancel, checkpoints
-    cluster.stop()                                 # nothing is left running; checkpoints and savepoints stay
+    cluster.stop()                                 # ends all parts; checkpoints and savepoints stay
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Cluster", "Part", "default_home"]
 
 _STATE: Final = "cluster.json"
 _TIME_LIMIT: Final = 120.0
-"""Seconds a start may take."""
+"""Seconds until a start must have finished."""
 _POLL: Final = 0.1
 _ENVIRONMENTS: Final = ("EXTERNAL", "LOOPBACK")
 _PORTS: Final = ("rest_port", "rpc_port", "job_port", "artifact_port", "pool_port")
@@ -50,7 +50,7 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process of a cluster, as it is now."""
+    """One process of a cluster, in its current state."""
 
     name: str
     process: Started | None
@@ -79,7 +79,7 @@ class Cluster:
         note: Callable[[str], object] = lambda line: None,
         **wanted: Any,
     ) -> Cluster:
-        """Start what isn't running, and wait until all of it answers.
+        """Start missing parts, and wait until all of them answer.
 
         `wanted` are fields of Settings: `task_managers`, `slots`, `heap`, `managed` and ports (free ones by default).
         Raises LaunchError when a part doesn't come up, or when a cluster runs there with other settings.
@@ -107,14 +107,14 @@ class Cluster:
 
     @classmethod
     def running(cls) -> Iterator[Cluster]:
-        """The cluster of the usual home, and those of this machine that this user has started and that run."""
+        """The cluster of the default home, and running ones that this user has started on this machine."""
         for home in sorted({default_home(), *(Path(home) for home, name in marked() if name == JOB_SERVER)}):
             with contextlib.suppress(LaunchError):
                 yield cls.at(home)
 
     @property
     def rest(self) -> FlinkRest:
-        """The JobManager's."""
+        """The JobManager's REST interface."""
         return FlinkRest(f"127.0.0.1:{self.settings.rest_port}")
 
     def parts(self) -> dict[str, Part]:
@@ -161,10 +161,10 @@ class Cluster:
         return [found for found in processes_of(f"{self.home}/{WORKER_POOL}") if pool is None or found.pid != pool.pid]
 
     def stop(self, grace: float = 10.0) -> list[str]:
-        """End all parts and their children; the names of those that ran. Checkpoints, savepoints and logs stay."""
+        """End all parts and their children; returns the names of running ones. Checkpoints, savepoints, logs stay."""
         with _alone(self.home):
             running = {name: part.process for name, part in self.parts().items() if part.process and part.alive}
-            # The job server first: it would tell its clients of a job that failed.
+            # The job server first: otherwise it would report a failed job to its clients.
             order = [JOB_SERVER, *(name for name in running if name not in (JOB_SERVER, JOB_MANAGER)), JOB_MANAGER]
             for name in order:
                 if name in running:
@@ -176,7 +176,7 @@ class Cluster:
 
     @classmethod
     def _arranged(cls, home: Path, wanted: dict[str, Any]) -> Cluster:
-        """The cluster as it was, or with new settings if none of it runs."""
+        """The existing cluster, or one with new settings if no part of it runs."""
         state = _read(home)
         if state is not None:
             cluster = cls(home, Settings(**state["settings"]))
@@ -195,7 +195,7 @@ class Cluster:
         return cls(home, Settings(**{**ports, **wanted}))
 
     def _spawn_missing(self, jars: Jars, note: Callable[[str], object]) -> dict[str, str]:
-        """Names of what was started, each with an identity: a TaskManager that is dead may be listed still."""
+        """Start missing parts; returns their names, each with an identity: a dead TaskManager may be listed still."""
         write_configuration(self.home, self.settings)
         begun = {}
         processes = {name: part.process for name, part in self.parts().items() if part.process and part.alive}
@@ -222,7 +222,7 @@ class Cluster:
                 if part.name in begun:
                     why = _last_error(part.log)
                     raise LaunchError(f"{part.name} ended while it was being started: {why}; see {part.log}")
-            if dead:  # it was about to end when this began: a process that is killed takes a moment
+            if dead:  # it may have been ending before: a killed process takes a moment
                 begun |= again()
             elif not missing:
                 return
@@ -230,7 +230,7 @@ class Cluster:
         raise LaunchError(f"Flink in {self.home} isn't ready after {time_limit:.0f} s: {missing}")
 
     def _unready(self, begun: dict[str, str]) -> str:
-        """What isn't ready yet; empty when all is."""
+        """The parts that aren't ready yet, as a text; empty when all are."""
         for name in (WORKER_POOL, JOB_SERVER):
             port = self.settings.port_of(name)
             with contextlib.closing(socket.socket()) as probe:
@@ -284,7 +284,7 @@ def _free_ports(number: int) -> list[int]:
 
 
 def _python_path() -> str:
-    """So that workers import what this process imports, wherever it was started."""
+    """The PYTHONPATH with which workers import the same modules as this process, wherever it was started."""
     installed = find_spec("tandem")
     assert installed is not None
     assert installed.origin is not None

@@ -1,4 +1,4 @@
-"""How each process of a local Flink is started: its files, its memory, its command line."""
+"""The start of each process of a local Flink: its files, its memory, its command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OPENED: Final = (
     "java.base/java.util.concurrent.atomic",
     "java.base/java.util.concurrent.locks",
 )
-"""Packages of Java 11 and later that Flink looks into."""
+"""Packages of Java 11 and later that Flink accesses by reflection."""
 _LOGGING: Final = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.console.ref = Console
@@ -50,7 +50,7 @@ logger.pekko.level = WARN
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of a cluster on this machine. Memory in MiB; ports are TCP ports of 127.0.0.1."""
+    """Settings of a cluster on this machine. Memory in MiB; ports are TCP ports of 127.0.0.1."""
 
     rest_port: int
     rpc_port: int
@@ -59,11 +59,11 @@ class Settings:
     pool_port: int
     task_managers: int = 2
     slots: int = 2
-    """Of each TaskManager: how many parallel instances of a pipeline it can hold."""
+    """For each TaskManager: the number of parallel instances of a pipeline that it can hold."""
     heap: int = 1024
-    """Of the JobManager and of each TaskManager."""
+    """For the JobManager and for each TaskManager."""
     managed: int = 128
-    """Of each TaskManager, for sorting in bounded pipelines."""
+    """For each TaskManager, for sorting in bounded pipelines."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -72,16 +72,16 @@ class Settings:
         return (JOB_MANAGER, *workers, WORKER_POOL, JOB_SERVER)
 
     def port_of(self, part: str) -> int | None:
-        """Where a part is reached; None for a TaskManager, which picks its own."""
+        """The port of a part; None for a TaskManager, which picks its own."""
         return {JOB_MANAGER: self.rest_port, JOB_SERVER: self.job_port, WORKER_POOL: self.pool_port}.get(part)
 
     def as_json(self) -> dict[str, Any]:
-        """For `Settings(**value)`."""
+        """As plain data, for `Settings(**value)`."""
         return asdict(self)
 
 
 def write_configuration(home: Path, settings: Settings) -> None:
-    """Flink's config.yaml and logging, below `home`/conf."""
+    """Write Flink's config.yaml and logging below `home`/conf."""
     folder = home / "conf"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("checkpoints", "savepoints", "artifacts", "tmp", "logs"):
@@ -107,9 +107,9 @@ def _configuration(home: Path, settings: Settings) -> Mapping[str, object]:
         "state.checkpoints.dir": (home / "checkpoints").as_uri(),
         "state.savepoints.dir": (home / "savepoints").as_uri(),
         "state.checkpoints.num-retained": 3,
-        # Of --state_backend=rocksdb: a checkpoint is what changed since the one before.
+        # For --state_backend=rocksdb: a checkpoint holds only changes since the one before.
         "state.backend.incremental": "true",
-        # A process that is gone is seen after 10 s instead of 50 s; one that stands still is, too.
+        # A lost process is detected after 10 s instead of 50 s, and so is a suspended one.
         "heartbeat.interval": 2000,
         "heartbeat.timeout": 10000,
         "restart-strategy.type": "exponential-delay",
@@ -123,7 +123,7 @@ def _configuration(home: Path, settings: Settings) -> Mapping[str, object]:
 
 
 def command(part: str, home: Path, settings: Settings, jars: Jars, identity: str) -> list[str]:
-    """The command line of a part; `identity` is what a TaskManager registers as."""
+    """The command line of a part; a TaskManager registers as `identity`."""
     if part == WORKER_POOL:
         return [sys.executable, "-m", "tandem.runners.flink.worker_pool", "--port", str(settings.pool_port)]
     if part == JOB_SERVER:
@@ -150,7 +150,7 @@ def _java(home: Path, heap: int) -> list[str]:
 
 
 def _memory(settings: Settings) -> Mapping[str, object]:
-    """What Flink's own scripts would compute; a TaskManager that isn't told doesn't start."""
+    """The memory settings that Flink's own scripts would compute; without them a TaskManager doesn't start."""
     network = f"{settings.slots * 64 * _MIB}b"
     return {
         "taskmanager.cpu.cores": float(settings.slots),

@@ -1,4 +1,4 @@
-"""What the launcher of a live run asks of Flink itself, beside the job server, by `--flink_master`."""
+"""Controls Flink's jobs for the launcher of a live run over REST, at `--flink_master`, beside the job server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FlinkControl:
             rest.cancel(job.id)
 
     def end_all(self, names: Collection[str], options: PipelineOptions) -> bool:
-        """Cancel the running jobs of these names; whether there were any. Raises TandemError."""
+        """Cancel the running jobs of these names; returns whether there were any. Raises TandemError."""
         rest = _rest(options)
         running = [job for job in rest.jobs() if job.name in names and job.state in RUNNING]
         for job in running:
@@ -43,7 +43,7 @@ class FlinkControl:
         return bool(running)
 
     def runs(self, name: str, options: PipelineOptions) -> bool | None:
-        """Whether a job of this name hasn't ended; None where nobody says."""
+        """Whether a job of this name hasn't ended; None without an answer."""
         try:
             return any(job.state in RUNNING for job in self._jobs(_rest(options), name))
         except TandemError:
@@ -60,14 +60,14 @@ class FlinkControl:
         return Standing(view.waits, view.crowded, to_spread(view, rest.address)) if view else Standing()
 
     def ending(self, name: str, options: PipelineOptions) -> str:
-        """Where a job goes on, and the command that ends it."""
+        """The place where a job continues, and the command that ends it."""
         master = str(options.view_as(FlinkRunnerOptions).flink_master).strip()
         if master in EMBEDDED:
             return "on its runner: cancel it there"
         return f"at Flink {master}; `{to_end(name, master)}` ends it"
 
     def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
-        """(milliseconds since 1970-01-01 UTC, one line) of each failure after `since`; none where nobody says."""
+        """(milliseconds since 1970-01-01 UTC, one line) of each failure after `since`; none without an answer."""
         try:
             rest = _rest(options)
             jobs = [job for job in self._jobs(rest, name) if job.state in RUNNING]

@@ -1,8 +1,8 @@
-"""Provide the jars of Flink and of Beam's job server, from package registries, in a cache outside the checkout.
+"""Provides the jars of Flink and of Beam's job server, from package registries, in a cache outside the checkout.
 
-Flink's come in a source archive on the Python package index, the job server's from Maven; what both must be is written
-down in `requirements/`, with digests. Each is made in a temporary folder and renamed, so that one cut off in the
-middle, or two made at once, leave nothing half.
+Flink's come in a source archive on the Python package index, the job server's from Maven; both are pinned in
+`requirements/`, with digests. Each is made in a temporary folder and renamed, so that interrupted or concurrent builds
+leave no partial result.
 """
 
 from __future__ import annotations
@@ -40,21 +40,20 @@ __all__ = [
 
 FLINK_VERSION: Final = "1.19.3"
 FLINK_LINE: Final = "1.19"
-"""What `--flink_version` takes."""
+"""The value of `--flink_version`."""
 JOB_SERVER_VERSION: Final = "2.62.0"
 """The newest job server of Beam that Maven has in parts; a newer one is a single jar, which Beam fetches itself."""
 
 PATCHED: Final = "-mended-2"
-"""In the names of what differs from what was fetched, see `beam_patches`; another number for other changes."""
+"""Part of the names of patched files, see `beam_patches`; its number rises with changes to the patches."""
 _NOT_STAGED: Final = "gradle/wrapper"
-"""A job server sends its whole class path to Flink with each job, 300 MB, but for what has this in its path. Processes
-of this machine find the jars by the manifest of the one that is sent.
-"""
+"""A job server sends its whole class path to Flink with each job, 300 MB, except for paths that contain this. Processes
+of this machine find the jars by the manifest of the one that is sent."""
 _WANTED: Final = ("flink-dist-", "log4j-")
 """Of Flink's jars; the others are for SQL and for Scala."""
 _JOB_SERVER: Final = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _REQUIREMENTS: Final = Path(__file__).parent
-"""Where the lists of jars with their digests lie: beside this module, also in an installation."""
+"""The folder of the lists of jars with their digests: beside this module, also in an installation."""
 _COPY: Final = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies"
 _MINUTES: Final = 20 * 60
 """Seconds; longer than any download should take."""
@@ -62,18 +61,18 @@ _MINUTES: Final = 20 * 60
 
 @dataclass(frozen=True, slots=True)
 class Jars:
-    """What is in the cache."""
+    """The jars in the cache."""
 
     flink: Path
     """Folder: Flink, without its scripts."""
     beam: Path
-    """Folder: the job server in parts, without the Flink in it."""
+    """Folder: the job server in parts, without its copy of Flink."""
     job_server: Path
     """One small jar for `--flink_job_server_jar` whose manifest names all others, by this machine's paths."""
 
     @property
     def class_path(self) -> str:
-        """Of every Java process that Tandem starts: Flink's own jars win."""
+        """The class path of every Java process that Tandem starts: Flink's own jars come first."""
         return f"{self.flink}/*:{self.beam}/*"
 
 
@@ -83,7 +82,7 @@ def cache_folder() -> Path:
 
 
 def cached() -> Jars:
-    """Where the jars are once they have been fetched; nothing is looked for."""
+    """The paths of the jars in the cache; doesn't check that they exist."""
     root = cache_folder()
     kept = root / _NOT_STAGED
     flink, beam = kept / f"flink-{FLINK_VERSION}", kept / f"beam-{JOB_SERVER_VERSION}-flink-{FLINK_LINE}{PATCHED}"
@@ -91,7 +90,7 @@ def cached() -> Jars:
 
 
 def provide(note: Callable[[str], object] = lambda line: None) -> Jars:
-    """The jars, fetched where they are missing; `note` is told what takes time. Raises LaunchError."""
+    """The jars, fetched if they are missing; reports slow steps to `note`. Raises LaunchError."""
     java()
     root, jars = cache_folder(), cached()
     flink, beam = jars.flink, jars.beam
@@ -110,7 +109,7 @@ def provide(note: Callable[[str], object] = lambda line: None) -> Jars:
 
 
 def java() -> str:
-    """Path of Java. Raises LaunchError where there is none."""
+    """Path of Java. Raises LaunchError without one."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if found is None:
@@ -121,7 +120,7 @@ def java() -> str:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Two that make the same wait for each other; the second then finds it made."""
+    """Serialize processes that make the same files; the second then finds them made."""
     root.mkdir(parents=True, exist_ok=True)
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -137,7 +136,7 @@ def _make(folder: Path, fetch: Callable[[Path], Path]) -> None:
 
 
 def _fetch_flink(making: Path) -> Path:
-    """pip checks the digest before it looks into the archive."""
+    """Fetch Flink with pip, which checks the digest before it opens the archive."""
     wanted = _required("flink.txt")
     pip = [sys.executable, "-m", "pip", "--no-input"]
     options = ["--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
@@ -213,7 +212,7 @@ def _write_job_server(jars: Jars) -> None:
 
 
 def _wrapped(line: str) -> str:
-    """A manifest's lines hold 72 bytes at the most; a space begins what continues one."""
+    """A manifest's lines hold at most 72 bytes; a space begins a continuation."""
     first, rest = line[:70], line[70:]
     return "\r\n ".join([first, *(rest[at : at + 69] for at in range(0, len(rest), 69))]) + "\r\n"
 

@@ -1,4 +1,4 @@
-"""Flink's jobs, for those who operate it: what each is, whether it has slots, and where."""
+"""Flink's jobs for operators: their states, their slots, and the machines of these."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED: Final = "tandem-"
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Of a cluster."""
+    """The slots of a cluster."""
 
     address: str
     total: int
@@ -27,19 +27,19 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job, with what is known of it: None for what nobody says."""
+    """A job, with its known properties; None for unknown ones."""
 
     job: Job
     kind: str | None = None
     """bounded or unbounded."""
     parallelism: int | None = None
-    """Of its widest step: so many slots it needs."""
+    """Parallelism of its widest step, the number of slots that it needs."""
     checkpoint: str | None = None
-    """Path of the newest that is complete, or else of what it was restored from."""
+    """Path of the newest complete one, or else of the one that it was restored from."""
     works: bool = False
-    """All of its tasks run, or have ended."""
+    """Whether all of its tasks run, or have ended."""
     held: Mapping[str, int] = field(default_factory=dict)
-    """Slots that it has, by TaskManager."""
+    """Its slots by TaskManager."""
     room: Mapping[str, int] = field(default_factory=dict)
     """Slots that it has or could have, by TaskManager."""
     slots: Slots | None = None
@@ -51,7 +51,7 @@ class JobView:
 
     @property
     def waits(self) -> str | None:
-        """What it waits for, with both numbers, when there are too few slots for it; None when there are enough."""
+        """The missing slots, with both numbers, when there are too few for it; None when there are enough."""
         if not self.runs or self.works or self.slots is None or self.parallelism is None:
             return None
         if sum(self.held.values()) + self.slots.free >= self.parallelism:
@@ -62,7 +62,9 @@ class JobView:
 
     @property
     def crowded(self) -> str | None:
-        """Where all of it is, when others could have a part of it; None when it is spread, or doesn't run."""
+        """The machines that it is confined to, when others could run a part of it; None when it is spread, or doesn't
+        run.
+        """
         if not (self.runs and self.works and self.kind == "unbounded" and self.parallelism):
             return None
         could = min(self.parallelism, sum(1 for slots in self.room.values() if slots))
@@ -72,7 +74,7 @@ class JobView:
 
 
 def run_of(job: Job) -> str | None:
-    """The live run that a job is of; None for other jobs."""
+    """The live run of a job; None for other jobs."""
     return job.name.removeprefix(_NAMED) if job.name.startswith(_NAMED) else None
 
 
@@ -82,19 +84,21 @@ def to_end(name: str, address: str) -> str:
 
 
 def to_spread(view: JobView, address: str) -> str:
-    """The commands by which a job gets its slots anew, on all machines."""
+    """The commands by which a job is restarted with slots on all machines."""
     stop = to_end(view.job.name, address)
     return f"`{stop}`, then `tandem live ... --resume {run_of(view.job) or 'RUN'}` spreads it again"
 
 
 def slots_of(rest: FlinkRest) -> Slots:
-    """All, and those that are free. Raises LaunchError, TandemError; KeyError, ValueError for what isn't a Flink."""
+    """All slots, and the free ones. Raises LaunchError, TandemError; KeyError, ValueError for a server that isn't a
+    Flink.
+    """
     overview = rest.overview()
     return Slots(rest.address, int(overview["slots-total"]), int(overview["slots-available"]))
 
 
 def slots_held(rest: FlinkRest, names: Collection[str]) -> int:
-    """By jobs of these names that haven't ended; 0 where nobody says."""
+    """Slots of jobs with these names that haven't ended; 0 without an answer."""
     try:
         jobs = [job for job in rest.jobs() if job.name in names and job.state in RUNNING]
     except (TandemError, KeyError, TypeError, ValueError):
@@ -103,7 +107,7 @@ def slots_held(rest: FlinkRest, names: Collection[str]) -> int:
 
 
 def view_of(rest: FlinkRest, job: Job) -> JobView:
-    """What the JobManager says of a job; what it doesn't say of one hides nothing of another."""
+    """The JobManager's data about a job; missing ones of one kind don't hide others."""
     details = _asked(rest, f"/jobs/{job.id}")
     steps = details.get("vertices") or []
     tasks = [state for step in steps for state, number in (step.get("tasks") or {}).items() if number]
@@ -128,7 +132,7 @@ def _asked(rest: FlinkRest, path: str) -> Mapping[str, Any]:
 
 
 def _newest(rest: FlinkRest, job: Job) -> str | None:
-    """A job without checkpoints, as every bounded one, is refused to be asked for them."""
+    """The newest checkpoint; Flink answers this with an error for a job without checkpoints, as bounded ones are."""
     try:
         latest = rest.checkpoints(job.id).get("latest") or {}
     except TandemError:

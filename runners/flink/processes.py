@@ -1,7 +1,7 @@
-"""Processes that outlive who started them: started, recognised again by when they began, and ended with their children.
+"""Processes that outlive their starter: started, identified by their start time, and ended with their children.
 
-A process is named by its number and by the instant of its start, so that another one that got its number isn't taken
-for it. A process that has ended and that nobody has asked about is dead.
+A process is identified by its number and by the instant of its start, so that another one with the same number isn't
+taken for it. A zombie counts as dead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 __all__ = ["MARK", "Started", "end", "marked", "processes_of", "send", "spawn", "started_at"]
 
 MARK: Final = "TANDEM_FLINK_PART"
-"""Environment variable of all that belongs to a cluster: HOME/NAME."""
+"""Environment variable of every process of a cluster: HOME/NAME."""
 _PROC: Final = Path("/proc")
 _POLL: Final = 0.05
 """Seconds."""
@@ -31,16 +31,16 @@ class Started:
 
     pid: int
     began: str
-    """When, as the system says it; see `started_at`."""
+    """The time of its start, in the system's form; see `started_at`."""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs still; a zombie doesn't."""
+        """Whether it still runs; a zombie doesn't."""
         return started_at(self.pid) == self.began
 
 
 def started_at(pid: int) -> str | None:
-    """When the process of this number began, in the system's own words; None for none, or for a zombie."""
+    """The start time of the process of this number, in the system's form; None for none, or for a zombie."""
     if _PROC.is_dir():
         fields = _stat(pid)
         return None if fields is None or fields[0] in "ZX" else fields[19]
@@ -50,7 +50,7 @@ def started_at(pid: int) -> str | None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """What follows the name in /proc/PID/stat: state, parent, group, and so on; a name may hold brackets."""
+    """The fields after the name in /proc/PID/stat: state, parent, group, and so on; a name may contain brackets."""
     try:
         return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -58,7 +58,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def spawn(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Started:
-    """Start a process in a session of its own; what it says is added to the log. Raises OSError."""
+    """Start a process in a session of its own; appends its output to the log. Raises OSError."""
     with log.open("ab") as out:
         process = subprocess.Popen(
             command,
@@ -84,7 +84,7 @@ def send(process: Started, number: int) -> bool:
 
 
 def end(processes: Sequence[Started], grace: float) -> None:
-    """Ask processes and their groups to end, and after `grace` seconds make them."""
+    """Terminate processes and their groups, and kill them after `grace` seconds."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
         for process in processes:
             if process.alive:
@@ -103,7 +103,7 @@ def _reap(processes: Sequence[Started]) -> None:
 
 
 def processes_of(mark: str) -> Iterator[Started]:
-    """Living processes whose environment says that they belong to what `mark` names; nothing where /proc is missing."""
+    """Living processes whose environment has this mark; none where /proc is missing."""
     wanted = f"{MARK}={mark}".encode()
     for folder in _PROC.glob("[0-9]*"):
         try:
@@ -117,7 +117,7 @@ def processes_of(mark: str) -> Iterator[Started]:
 
 
 def marked() -> set[tuple[str, str]]:
-    """(home, name) of the parts of all clusters whose processes can be seen; nothing where /proc is missing."""
+    """(home, name) of the visible parts of all clusters; none where /proc is missing."""
     found = set()
     for path in _PROC.glob("[0-9]*/environ"):
         try:

@@ -1,4 +1,4 @@
-"""What Tandem asks of a Flink JobManager's REST interface."""
+"""A client of a Flink JobManager's REST interface."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNAVAILABLE: Final = 503
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as the overview shows it."""
+    """One job, as in the overview."""
 
     id: str
     name: str
@@ -38,19 +38,19 @@ class FlinkRest:
 
     address: str
     timeout: float = 10.0
-    """Seconds a request may take."""
+    """Seconds until a request must have been answered."""
 
     @property
     def url(self) -> str:
-        """With a scheme."""
+        """The address with a scheme."""
         return self.address.rstrip("/") if "://" in self.address else f"http://{self.address.rstrip('/')}"
 
     def get(self, path: str) -> Any:
-        """GET; the JSON of the answer. Raises LaunchError when nobody answers, TandemError for what is refused."""
+        """GET; returns the JSON of the answer. Raises LaunchError without an answer, TandemError for a refusal."""
         return self._ask(path, None, "GET")
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        """POST; the JSON of the answer. Raises like `get`."""
+        """POST; returns the JSON of the answer. Raises like `get`."""
         return self._ask(path, json.dumps(body).encode(), "POST")
 
     def patch(self, path: str) -> Any:
@@ -62,7 +62,7 @@ class FlinkRest:
         request = urllib.request.Request(f"{self.url}{path}", data=body, method=method, headers=headers)
         deadline = time.monotonic() + self.timeout
         try:
-            # A JobManager that has just been started says for some seconds that it elects a leader.
+            # For some seconds a JobManager that has just started answers that it elects a leader.
             while True:
                 try:
                     with urllib.request.urlopen(request, timeout=self.timeout) as answer:
@@ -78,7 +78,7 @@ class FlinkRest:
             raise LaunchError(f"no Flink JobManager answers at {self.address}: {_printable(reason)}") from error
 
     def version(self) -> str:
-        """Of Flink."""
+        """Flink's version."""
         stated = self.get("/config")
         if not isinstance(stated, dict) or "flink-version" not in stated:
             raise LaunchError(f"no Flink JobManager answers at {self.address}: what does, tells no version of Flink")
@@ -89,12 +89,12 @@ class FlinkRest:
         return dict(self.get("/overview"))
 
     def jobs(self) -> list[Job]:
-        """All that the JobManager remembers, the newest first."""
+        """All jobs in the JobManager's memory, the newest first."""
         found = [Job(j["jid"], j["name"], j["state"], j["start-time"]) for j in self.get("/jobs/overview")["jobs"]]
         return sorted(found, key=lambda job: job.started, reverse=True)
 
     def job(self, prefix: str) -> Job:
-        """The job whose id begins so, or that has this name and runs. Raises LaunchError for none or several."""
+        """The job whose id has this prefix, or the running job of this name. Raises LaunchError for none or several."""
         jobs = self.jobs()
         found = [job for job in jobs if job.id.startswith(prefix) or (job.name == prefix and job.state in RUNNING)]
         if len(found) != 1:
@@ -105,9 +105,9 @@ class FlinkRest:
     def savepoint(
         self, job: str, folder: str | None, *, stop: bool, drain: bool = False, time_limit: float = 300
     ) -> str:
-        """Write a savepoint, and with `stop` end the job with it; the savepoint's path. Raises TandemError.
+        """Write a savepoint, and with `stop` end the job with it; returns the savepoint's path. Raises TandemError.
 
-        `drain` moves the watermark to the end of time first: the job can't go on from such a savepoint.
+        `drain` moves the watermark to the end of time first: the job can't be resumed from such a savepoint.
         """
         body: dict[str, Any] = {"drain": drain} if stop else {"cancel-job": False}
         if folder:
@@ -126,7 +126,7 @@ class FlinkRest:
         raise TandemError(f"job {job}: no savepoint within {time_limit:.0f} s")
 
     def state_folder(self, job: str) -> str | None:
-        """URI of the folder that a job of Beam was told to keep its checkpoints in; None where Flink chooses."""
+        """URI of the folder for a Beam job's checkpoints, from its options; None where Flink chooses."""
         config = self.get(f"/jobs/{job}/config").get("execution-config") or {}
         path = (config.get("user-config") or {}).get("stateBackendStoragePath")
         return str(path) if path and path != "null" else None
@@ -141,7 +141,7 @@ class FlinkRest:
 
 
 def _printable(reason: object) -> str:
-    """One line, also of what answers in another protocol than HTTP."""
+    """One line, also for an answer in another protocol than HTTP."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(reason))
     return " ".join(text.split())[:200] or type(reason).__name__
 

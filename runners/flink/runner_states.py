@@ -1,4 +1,4 @@
-"""What runs on Flink have left beside the journal: checkpoints and savepoints, and which of them nobody needs.
+"""Checkpoints and savepoints of runs on Flink, stored beside the journal: finds and removes those no longer needed.
 
 ::
 
@@ -23,13 +23,13 @@ from tandem.journal.tail import is_follower
 __all__ = ["Removed", "newest_state", "remove_unneeded", "states_beside", "unneeded_states"]
 
 _DAY: Final = 86_400.0
-"""Seconds. A follower's job writes a checkpoint every some seconds."""
+"""Seconds. A follower's job writes a checkpoint every few seconds."""
 _JOB: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed."""
+    """Numbers of removed folders."""
 
     folders: int
     size: int
@@ -48,9 +48,9 @@ def newest_state(folder: Path) -> str | None:
 
 
 def unneeded_states(blobs: BlobStore, journal: str, now: float) -> list[Path]:
-    """Folders from which nothing can go on any more; `now` is in seconds since 1970-01-01 UTC.
+    """Folders that no run can be resumed from any more; `now` is in seconds since 1970-01-01 UTC.
 
-    Only the newest run can be resumed. Of it all savepoints stay, and the checkpoints of its newest job that has any.
+    Only the newest run can be resumed. All its savepoints stay, and the checkpoints of its newest job that has any.
     """
     runs = {run.id: ordinal for ordinal, run in list_runs(blobs).items()}
     newest = max(runs.values(), default=0)
@@ -67,7 +67,7 @@ def unneeded_states(blobs: BlobStore, journal: str, now: float) -> list[Path]:
 
 
 def remove_unneeded(blobs: BlobStore, journal: str, now: float) -> Removed:
-    """Remove them. What can't be removed stays, and is tried again the next time."""
+    """Remove the unneeded folders. Those that can't be removed stay, and are tried again the next time."""
     folders = unneeded_states(blobs, journal, now)
     size = sum(_size(folder) for folder in folders)
     for folder in folders:
@@ -77,7 +77,7 @@ def remove_unneeded(blobs: BlobStore, journal: str, now: float) -> Removed:
 
 
 def _of_earlier_jobs(run: Path) -> list[Path]:
-    """Jobs of a run that a later one has followed, which has a checkpoint of its own by now."""
+    """Jobs of a run that were followed by a later one with a checkpoint of its own."""
     jobs = {folder: max(_whole(folder), default=None) for folder in _folders(run) if _JOB.fullmatch(folder.name)}
     kept = {folder: whole for folder, whole in jobs.items() if whole is not None}
     newest = max(kept, key=lambda folder: kept[folder], default=None)
@@ -85,7 +85,7 @@ def _of_earlier_jobs(run: Path) -> list[Path]:
 
 
 def _is_shared(job: Path) -> bool:
-    """Whether checkpoints of it hold files in common, as RocksDB's do: those of a later job may be among its own."""
+    """Whether its checkpoints share files, as RocksDB's do: those of a later job may be among its own."""
     shared = job / "shared"
     return shared.is_dir() and any(shared.iterdir())
 
@@ -105,7 +105,7 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _touched(folder: Path) -> float:
-    """When anything in it was changed last, in seconds since 1970-01-01 UTC."""
+    """The time of the last change in it, in seconds since 1970-01-01 UTC."""
     times = [folder.stat().st_mtime]
     for path in folder.glob("**/*"):
         with suppress(FileNotFoundError):

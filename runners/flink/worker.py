@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Work for a runner until it closes its connection."""
+    """Run a worker until its runner closes the connection."""
     endpoint, worker, state_cache = sys.argv[1:] if arguments is None else arguments
     keep_memory()
     bundle_ends.apply()

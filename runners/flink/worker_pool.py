@@ -1,8 +1,8 @@
-"""Beam's pool of Python workers (`--environment_type=EXTERNAL`), whose workers run on the Python that runs the pool.
+"""Beam's pool of Python workers (`--environment_type=EXTERNAL`), with workers on the pool's own Python.
 
-Beam's own pool calls whatever `python` is first on the PATH, and never reads what a worker prints: one that prints
-64 KiB stands still. It ends workers by their ids, which TaskManagers that share a pool give twice, and doesn't look
-after one that died before it had called its runner: Flink waits for such a worker for ever.
+Beam's own pool runs the first `python` on the PATH, and never reads a worker's output: a worker that prints 64 KiB
+stops. It ends workers by their ids, which are ambiguous when TaskManagers share a pool, and doesn't restart one that
+died before it had called its runner: Flink waits for such a worker for ever.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ __all__ = ["WorkerPool", "main", "serve"]
 
 _LOGGER = logging.getLogger(__name__)
 _STATE_CACHE: Final = 100 << 20
-"""Bytes of state that a worker keeps between bundles; Flink says when they are outdated."""
+"""Bytes of state that a worker caches between bundles; Flink says when entries are outdated."""
 
 
 _STARTS: Final = 5
-"""Times that one worker is started."""
+"""Most starts of one worker."""
 _LOOK: Final = 1.0
 _CALM: Final = 3.0
-"""Seconds after which a runner has closed the endpoint of a worker that had called it and was lost."""
+"""Seconds within which a runner closes the endpoint of a lost worker that had called it."""
 
 
 @dataclass(slots=True)
 class _Worker:
-    """What a runner asked for, and the process that is it now."""
+    """A requested worker, and its current process."""
 
     name: str
     endpoint: str
     process: subprocess.Popen[bytes]
     starts: int = 1
     ended: float | None = None
-    """When it was first seen to have ended; monotonic."""
+    """When its end was first seen; monotonic."""
 
 
 class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Starts a process for each worker that a runner asks for, and again when it is killed while it is waited for."""
+    """Starts a process for each worker that a runner requests, and again when it dies while the runner waits for it."""
 
     def __init__(self, state_cache: int = _STATE_CACHE, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(use_process=True, state_cache_size=state_cache)
@@ -81,7 +81,9 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         return process
 
     def StopWorker(self, stop_worker_request: Any, unused_context: Any) -> Any:
-        """See BeamFnExternalWorkerPool."""
+        """Every TaskManager numbers its workers itself: this id may be another's by now, so no process is ended for it.
+        A worker ends by itself when its runner closes the connection.
+        """
         # Every TaskManager numbers its workers itself: this id may be another's by now, so nobody is ended for it. A
         # worker ends by itself when its runner closes the connection.
         _LOGGER.info("worker %s isn't needed any more", stop_worker_request.worker_id)
@@ -98,10 +100,10 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
             _end(process)
 
     def supervise(self) -> None:
-        """Ask after workers that ended, so that no zombies pile up, and start those again that are waited for.
+        """Collect ended workers, so that no zombies pile up, and restart those that runners wait for.
 
-        Flink waits for ever for a worker that ended before it called. Each worker has an endpoint of its own there, and
-        it is closed once one is lost that had called: where somebody listens still, the worker is waited for.
+        Flink waits for ever for a worker that ended before it called. Flink has an endpoint for each worker, and closes
+        it once a worker that had called is lost: while the endpoint listens, the worker is waited for.
         """
         with self._lock:
             self._workers = [
@@ -109,7 +111,9 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
             ]
 
     def _restarted(self, worker: _Worker) -> bool:
-        """Whether a worker that has ended is started again, or may be in a moment."""
+        """Restart an ended worker if its runner waits for it; returns whether it is kept, to be restarted now or in a
+        moment.
+        """
         now = self._clock()
         if worker.ended is None:
             worker.ended = now
@@ -130,7 +134,7 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
 
 
 def _listens(endpoint: str) -> bool:
-    """Whether anybody does at HOST:PORT."""
+    """Whether a server listens at HOST:PORT."""
     parts = urlsplit(f"//{endpoint}")
     try:
         with socket.create_connection((parts.hostname or "localhost", parts.port or 0), timeout=1):
@@ -149,7 +153,7 @@ def _end(process: subprocess.Popen[bytes], grace: float = 5.0) -> None:
 
 
 def serve(port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C; then all workers have ended."""
+    """Serve until SIGTERM or Ctrl-C, and then end all workers."""
     import grpc
 
     ended = threading.Event()

@@ -1,9 +1,9 @@
-"""Worker processes of the local runner, forked from a process that has imported everything and has no threads yet.
+"""Forks worker processes of the local runner from a process that has imported everything and has no threads.
 
-Threads of one Python share one interpreter lock: two of them bring a backfill 1.2 times the speed of one. A worker
-process that is started anew imports for two seconds. A fork does neither, but must not be made of a process with
-threads. So `ForkServer.start` is called first of all; the server then forks a worker whenever the runner wants one.
-All of them end with the process that started the server, however that ends: its end of the socket closes.
+Threads of one Python share one interpreter lock: two of them make a backfill 1.2 times as fast as one. A newly started
+worker process imports for two seconds. A fork does neither, but must not be made of a process with threads. So
+`ForkServer.start` is called first of all; the server then forks a worker whenever the runner wants one. All of them end
+with the process that started the server, however that ends: its end of the socket closes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from typing import Any, Final
 __all__ = ["ForkServer", "can_fork"]
 
 _GRACE: Final = 5.0
-"""Seconds that the system has to end workers that are killed."""
+"""Seconds for the system to end killed workers."""
 _POLL: Final = 0.01
 
 Work = Callable[[dict[str, str]], None]
-"""What a worker does, given what was asked for."""
+"""The work of a worker, given its request."""
 
 
 def can_fork() -> bool:
-    """Whether this process is one that may be forked: no other threads of Python, and a system that does it well."""
+    """Whether this process may be forked: it has no other threads of Python, and the system supports it well."""
     return sys.platform == "linux" and threading.active_count() == 1
 
 
@@ -44,7 +44,7 @@ class ForkServer:
 
     @classmethod
     def start(cls, work: Work) -> ForkServer:
-        """Fork the server; call it before the first thread, and before anything is open that children mustn't have."""
+        """Fork the server; call it before the first thread, and before opening what children must not inherit."""
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -56,7 +56,7 @@ class ForkServer:
         return cls(pid, ours)
 
     def spawn(self, request: dict[str, str]) -> int:
-        """A new worker that does the work with this; its process number. Raises OSError when the server is gone."""
+        """Fork a worker for this request; returns its process number. Raises OSError when the server has ended."""
         return int(self._ask({"spawn": request})["pid"])
 
     def ended(self) -> dict[int, int]:
@@ -73,7 +73,7 @@ class ForkServer:
             os.waitpid(self._pid, 0)
 
     def kill(self) -> None:
-        """End all workers and the server at once, also while another call is being answered."""
+        """End all workers and the server at once, even during another call."""
         with suppress(OSError):
             os.killpg(self._pid, signal.SIGKILL)
 
@@ -87,11 +87,11 @@ class ForkServer:
 
 
 def _serve(channel: socket.socket, work: Work) -> None:
-    """The server: one thread, nothing imported, until the channel closes. Never returns."""
+    """Run the server: one thread, no imports, until the channel closes. Never returns."""
     code = 1
     try:
-        # Ctrl-C goes to a whole group, and a service manager's SIGTERM to all processes of a service; what they mean is
-        # decided by the process that asks for workers. Workers inherit both.
+        # Ctrl-C goes to a whole group, and a service manager's SIGTERM to all processes of a service; the process that
+        # requests workers decides how to react. Workers inherit both.
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -132,7 +132,7 @@ def _reaped(workers: set[int]) -> dict[int, int]:
 
 
 def _do(work: Work, request: dict[str, str]) -> None:
-    """A worker's life. Never returns."""
+    """Run one worker. Never returns."""
     code = 1
     try:
         work(request)
@@ -142,7 +142,7 @@ def _do(work: Work, request: dict[str, str]) -> None:
 
 
 def _end(workers: set[int]) -> None:
-    """Workers end when their runner closes their connection; those that haven't yet are killed."""
+    """Workers end when their runner closes their connection; those that don't are killed."""
     for pid in workers:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Beam's FnApiRunner with worker processes that a `ForkServer` forks."""
+"""Beam's FnApiRunner with worker processes forked by a `ForkServer`."""
 
 import logging
 import threading
@@ -25,18 +25,18 @@ from tandem.runners.submission.interrupts import also_at_once
 __all__ = ["FORKING", "ForkingRunner", "available", "worker_processes"]
 
 FORKING: Final = f"{__name__}.ForkingRunner"
-"""What to pass as `--runner`."""
+"""The value for `--runner`."""
 
 _URN: Final = "tandem:environment:forked:v1"
 _LOOK: Final = 0.5
-"""Seconds between two looks after workers that have died."""
+"""Seconds between two checks for dead workers."""
 _SERVERS: Final[list[ForkServer]] = []
-"""The one of this process, where there is one. Runners and handlers are made by Beam, from their names."""
+"""The server of this process, if any. Beam makes runners and handlers from their names, so they find it here."""
 
 
 @contextmanager
 def worker_processes() -> Iterator[None]:
-    """While this lasts workers may be processes, where this process can be forked: see `fork_server`."""
+    """Allow worker processes in the body, if this process can be forked: see `fork_server`."""
     if _SERVERS or not can_fork():
         yield
         return
@@ -56,7 +56,7 @@ def available() -> bool:
 
 
 def _work(request: dict[str, str]) -> None:
-    """A worker's life: Beam's harness, until the runner closes its connection."""
+    """Run one worker: Beam's harness, until the runner closes its connection."""
     quieten()
     bundle_ends.apply()
     SdkHarness(
@@ -75,7 +75,7 @@ class ForkingRunner(FnApiRunner):  # type: ignore[misc]
         super().__init__(default_environment=_Forked(python_sdk_capabilities(), ()))
 
     def run_stages(self, *arguments: Any) -> Any:
-        """See FnApiRunner. A worker that dies fails the bundles that it had: Beam would wait for them for ever."""
+        """See FnApiRunner. A dead worker fails its bundles: Beam would wait for them for ever."""
         watch = _Watch(_SERVERS[0])
         watch.start()
         try:
@@ -90,7 +90,7 @@ class ForkingRunner(FnApiRunner):  # type: ignore[misc]
 
 @Environment.register_urn(_URN, bytes)
 class _Forked(Environment):  # type: ignore[misc]
-    """Where steps run, as it stands in a graph."""
+    """The environment of steps in a graph."""
 
     def to_runner_api_parameter(self, context: Any) -> tuple[str, bytes]:
         return _URN, b""
@@ -112,15 +112,15 @@ class _ForkedWorkerHandler(GrpcWorkerHandler):  # type: ignore[misc]
         _CONNECTIONS[pid] = self.control_conn
 
     def stop_worker(self) -> None:
-        """It ends by itself once its connection is closed."""
+        """Does nothing: the worker ends by itself once its connection is closed."""
 
 
 _CONNECTIONS: Final[dict[int, Any]] = {}
-"""Of the worker processes."""
+"""By worker process."""
 
 
 class _Watch(threading.Thread):
-    """Looks after worker processes that end before their work does."""
+    """Watches for worker processes that end before their work does."""
 
     def __init__(self, server: ForkServer) -> None:
         super().__init__(name="workers", daemon=True)
@@ -131,7 +131,7 @@ class _Watch(threading.Thread):
             self._look()
 
     def died(self) -> str | None:
-        """What is to be said of workers that have died by now."""
+        """The error for workers that have died by now; None without any."""
         self._look()
         return self._why[0] if self._why else None
 
@@ -141,7 +141,7 @@ class _Watch(threading.Thread):
         _CONNECTIONS.clear()
 
     def _look(self) -> None:
-        with suppress(OSError):  # without the server workers go on
+        with suppress(OSError):  # without the server workers continue
             self._note(self._server.ended())
 
     def _note(self, ended: dict[int, int]) -> None:

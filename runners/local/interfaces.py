@@ -1,4 +1,4 @@
-"""By which network interfaces other hosts may reach this one."""
+"""The network interfaces by which other hosts may reach this one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOPBACK: Final = 8
 
 
 def other_interfaces() -> tuple[str, ...]:
-    """Names of the network interfaces by which other hosts may reach this one; elsewhere than on Linux all but lo."""
+    """Names of the network interfaces by which other hosts may reach this one; outside of Linux all but lo."""
     names = [name for _, name in socket.if_nameindex()]
     if sys.platform != "linux":
         return tuple(name for name in names if not name.startswith("lo"))

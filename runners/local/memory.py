@@ -1,8 +1,8 @@
-"""Keep memory in the process between batches, instead of giving it back and getting it cleared page by page.
+"""Keeps memory in the process between batches, instead of returning it and having it cleared page by page.
 
-Arrays of some megabytes come and go with each batch. The C library maps each anew, and the system clears its pages:
-a third of a backfill's processor time went there. With these settings blocks up to 32 MiB, the most that glibc
-takes, stay in one heap. On another C library nothing changes.
+Arrays of some megabytes come and go with each batch. The C library maps each anew, and the system clears its pages: a
+third of a backfill's processor time went there. With these settings blocks up to 32 MiB, the most that glibc takes,
+stay in one heap. On another C library they have no effect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["keep_memory"]
 
 _BLOCK: Final = 32 << 20
 _TRIM: Final = 256 << 20
-"""More free memory than this at the heap's end goes back to the system."""
+"""Free memory at the heap's end beyond this goes back to the system."""
 _SETTINGS: Final = {  # name in the environment: (number for mallopt, value)
     "MALLOC_MMAP_THRESHOLD_": (-3, _BLOCK),
     "MALLOC_TRIM_THRESHOLD_": (-1, _TRIM),
@@ -27,10 +27,10 @@ _SETTINGS: Final = {  # name in the environment: (number for mallopt, value)
 
 
 def keep_memory() -> None:
-    """For this process, and for those that it starts from now on.
+    """Apply the settings to this process, and to those that it starts from now on.
 
-    What was imported stays too, so that the collector of garbage need not look through it again and again: with Beam
-    that takes it 0.2 s, in which nothing else runs.
+    Imported objects are frozen as well, so that the garbage collector doesn't scan them again and again: with Beam each
+    scan takes 0.2 s, in which nothing else runs.
     """
     gc.collect()
     gc.freeze()

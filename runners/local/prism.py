@@ -1,7 +1,7 @@
-"""Provide Prism, the runner of unbounded pipelines on one machine, built so that no other host can reach it.
+"""Provides Prism, the runner of unbounded pipelines on one machine, built so that no other host can reach it.
 
-Go builds it from Beam's own module, of the same version, with the address changed at which it listens. Without Go,
-Beam's binary is downloaded; that one listens on all interfaces, and `tandem live` refuses it where there are others.
+Go builds it from Beam's own module, of the same version, with another listening address. Without Go, Beam's binary is
+downloaded; that one listens on all interfaces, and `tandem live` refuses it on hosts with other interfaces.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["main", "provide"]
 
 _MODULE = f"github.com/apache/beam/sdks/v2@v{beam_version}"
 _COPIED = ("go.mod", "go.sum", "go")
-"""Of the module: what Prism is built from."""
+"""The parts of the module that Prism is built from."""
 
 
 def provide() -> tuple[Path, str]:
-    """(Prism's path, what is wrong with it), built or downloaded where it is missing; bound wherever Go can build it.
+    """(Prism's path, its defect if any), built or downloaded if it is missing; bound wherever Go can build it.
 
-    Raises LaunchError when neither goes.
+    Raises LaunchError when both fail.
     """
     present = cached_binary()
     if present is not None:
@@ -68,7 +68,7 @@ def _download() -> None:
 
 
 def _build() -> Path:
-    """Raises RuntimeError without Go, LaunchError for a source that isn't known, CalledProcessError."""
+    """Build Prism. Raises RuntimeError without Go, LaunchError for an unknown source, CalledProcessError."""
     go = shutil.which("go")
     if go is None:
         raise RuntimeError("no `go` on the PATH: it takes Go 1.25 or later")
@@ -90,7 +90,7 @@ def _module_folder(go: str) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """What Go's cache keeps is read-only, and has to stay as it is."""
+    """A writable copy: Go's cache is read-only, and has to stay unchanged."""
     target.mkdir()
     for name in _COPIED:
         if (source / name).is_dir():

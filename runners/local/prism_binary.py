@@ -1,7 +1,7 @@
-"""Where Prism is on this machine, and whether it is one that can be kept from other hosts.
+"""Finds Prism on this machine, and tells whether it can be kept from other hosts.
 
-Beam's Prism listens on all interfaces, without credentials: what reaches it runs code as the user who started it.
-Tandem's own build (runners/local/prism.py) listens at a socket that is named to it, or at loopback.
+Beam's Prism listens on all interfaces, without credentials: its clients can run code as the user who started it.
+Tandem's own build (runners/local/prism.py) listens at a given socket, or at loopback.
 """
 
 from __future__ import annotations
@@ -18,25 +18,24 @@ from apache_beam.version import __version__ as beam_version
 __all__ = ["SOCKET", "bound_path", "cache_folder", "cached_binary", "downloaded_binary", "downloaded_name", "is_bound"]
 
 SOCKET: Final = "TANDEM_PRISM_SOCKET"
-"""Environment variable of a bound Prism: the path of its Unix socket; without it, it listens at loopback. That its name
-is in the binary tells a bound one from Beam's.
-"""
+"""Environment variable of a bound Prism: the path of its Unix socket; without it, it listens at loopback. The
+variable's name in a binary distinguishes a bound one from Beam's."""
 _REVISION: Final = 2
-"""Of what is changed in Beam's source: another one is built anew."""
+"""Revision of the patches of Beam's source: each one is built separately."""
 
 
 def cache_folder() -> Path:
-    """Beam's own."""
+    """Beam's own cache."""
     return Path(PrismJobServer.BIN_CACHE)
 
 
 def bound_path() -> Path:
-    """Where the bound Prism of this Beam is kept."""
+    """The path of the bound Prism of this version of Beam."""
     return cache_folder() / f"tandem-prism-{_REVISION}-v{beam_version}-{_system()}"
 
 
 def downloaded_name() -> str:
-    """What Beam calls its binary for this machine; with .zip what it downloads."""
+    """Beam's name of its binary for this machine; with .zip of the download."""
     return f"apache_beam-v{beam_version}-prism-{_system()}"
 
 
@@ -52,7 +51,7 @@ def downloaded_binary() -> Path | None:
 
 
 def is_bound(path: Path) -> bool:
-    """Whether this binary, or the one in this zip file, listens only where it is told to. Raises OSError."""
+    """Whether this binary, or the one in this zip file, listens only at a given address. Raises OSError."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return any(SOCKET.encode() in archive.read(name) for name in archive.namelist())

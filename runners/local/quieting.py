@@ -1,4 +1,4 @@
-"""Log lines of the runners themselves are left out: what fails is raised, and shown as one line."""
+"""Suppresses the runners' own log lines: their errors are raised as well, and shown as one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["quieten"]
 
 
 def quieten() -> None:
-    """Leave the runners' own log lines out; TANDEM_LOG=info shows it. What fails is raised, and shown as one line."""
+    """Suppress the runners' own log lines; TANDEM_LOG=info shows them. Errors are raised, and shown as one line."""
     level = os.environ.get("TANDEM_LOG", "").upper()
     if level:
         logging.basicConfig(level=level)
@@ -23,7 +23,7 @@ def quieten() -> None:
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(_is_not_of_beam)
     worker_tracebacks.apply()
-    # Beam sets the level of this one anew when it starts Prism.
+    # Beam sets this logger's level when it starts Prism.
     prism = logging.getLogger("PrismJobServer")
     prism.propagate = False
     prism.addHandler(logging.NullHandler())
@@ -34,7 +34,7 @@ def quieten() -> None:
 def _unless_cut_off(
     otherwise: Callable[[threading.ExceptHookArgs], object],
 ) -> Callable[[threading.ExceptHookArgs], None]:
-    """When a job has failed its runner goes away, and Beam's threads end by the streams that they read from it."""
+    """A hook that ignores errors of Beam's threads whose streams a runner has closed after a failed job."""
 
     def hook(of: threading.ExceptHookArgs) -> None:
         if not issubclass(of.exc_type, grpc.RpcError):
@@ -44,5 +44,5 @@ def _unless_cut_off(
 
 
 def _is_not_of_beam(record: logging.LogRecord) -> bool:
-    """For the root logger: Beam logs a job's messages there."""
+    """Filters the root logger, to which Beam logs a job's messages."""
     return "apache_beam" not in record.pathname

@@ -20,9 +20,9 @@ from typing import Final
 __all__ = ["private_socket"]
 
 _LONGEST: Final = 100
-"""Bytes of a socket's path: systems take 104 or 108, with the zero at the end."""
+"""Most bytes of a socket's path: systems take 104 or 108, including the final zero."""
 _FOLDERS: Final[list[tuple[int, Path, int]]] = []
-"""That of this process, when there is one: process, folder, descriptor that holds its lock."""
+"""This process's folder, if any: (process, folder, descriptor that holds its lock)."""
 _NUMBERS: Final = count(1)
 _LOCK: Final = threading.Lock()
 
@@ -30,7 +30,7 @@ _LOCK: Final = threading.Lock()
 def private_socket() -> Path:
     """A path for a new socket, in a folder of this process that no other user can enter. Raises OSError.
 
-    The folder is removed when the process ends; what one that was killed has left is removed by the next.
+    The folder is removed when the process ends; the next process removes the folders of killed ones.
     """
     with _LOCK:
         if not _FOLDERS or _FOLDERS[0][0] != os.getpid():
@@ -46,7 +46,7 @@ def _made() -> tuple[int, Path, int]:
     _sweep(Path(root), prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    # The lock tells a folder in use from one that was left behind, also those who tidy /tmp up by age.
+    # The lock distinguishes a folder in use from an abandoned one, also for programs that clean /tmp by age.
     fcntl.flock(held, fcntl.LOCK_EX)
     atexit.register(_remove, os.getpid(), folder)
     return os.getpid(), folder, held

@@ -1,4 +1,4 @@
-"""Prism that ends with the process that started it, also when that is killed, and that nobody else can reach."""
+"""A Prism that ends with its starting process, also when that is killed, and that is closed to other users."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tandem.schemas.errors import LaunchError
 __all__ = ["OPEN_PORT", "TIED_PRISM", "PrismJobServer", "TiedPrismRunner", "keep_bundles_whole"]
 
 TIED_PRISM: Final = f"{__name__}.TiedPrismRunner"
-"""What to pass as `--runner`."""
+"""The value for `--runner`."""
 OPEN_PORT: Final = "accept_open_port"
-"""Experiment with which a Prism is started that other hosts can reach."""
+"""Experiment under which a Prism is started that other hosts can reach."""
 _TIME_LIMIT: Final = 120.0
-"""Seconds that Prism may take to answer."""
+"""Seconds until Prism must have answered."""
 _LOOK: Final = 0.2
 _CHANNEL: Final = (
     ("grpc.max_receive_message_length", -1),
@@ -49,16 +49,16 @@ _CHANNEL: Final = (
 
 
 def keep_bundles_whole(options: PipelineOptions) -> None:
-    """Forbid Prism to split bundles that take their time; other runners don't know the experiment.
+    """Forbid Prism to split slow bundles; other runners don't know the experiment.
 
-    Prism 2.77 splits those of stateful stages too, between two elements of one key: it then works on the key in two
-    bundles at once, and what the first of them wrote into the key's state is lost.
+    Prism 2.77 splits bundles of stateful stages too, between two elements of one key: it then works on the key in two
+    bundles at once, and the first one's writes to the key's state are lost.
     """
     options.view_as(DebugOptions).add_experiment("prism_disable_sdf_split")
 
 
 class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
-    """Beam's PrismRunner, whose server would otherwise be left behind, idle, by a process that is killed."""
+    """Beam's PrismRunner, whose server would otherwise outlive a killed process, idle."""
 
     def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
         """See PrismRunner."""
@@ -80,7 +80,7 @@ class TiedPrismRunner(PrismRunner):  # type: ignore[misc]
 
 
 class PrismJobServer(JobServer):  # type: ignore[misc]
-    """A Prism of this process. A bound one is reached at a socket, where its workers can reach that."""
+    """A Prism of this process. A bound one listens at a socket, where its workers can reach that."""
 
     def __init__(self, options: PipelineOptions) -> None:
         self._server = _BeamsPrism(options)
@@ -143,7 +143,7 @@ class PrismJobServer(JobServer):  # type: ignore[misc]
         raise LaunchError(f"Prism {said}: nothing was started", "TANDEM_LOG=info shows what it says")
 
     def stop(self) -> None:
-        """See JobServer. It holds nothing that would have to be brought to an end."""
+        """See JobServer. Does nothing: Prism ends with this process."""
         atexit.unregister(self.stop)
         channel, self._channel = self._channel, None
         if channel is not None:
@@ -154,22 +154,22 @@ class PrismJobServer(JobServer):  # type: ignore[misc]
 
 
 class _BeamsPrism(BeamsJobServer):  # type: ignore[misc]
-    """What Beam knows of starting Prism: its flags, its binary, its log."""
+    """Beam's knowledge of starting Prism: its flags, its binary, its log."""
 
     def path(self) -> Path:
-        """The binary: what `--prism_location` names, else the bound one, else Beam's. Raises RuntimeError."""
+        """The binary: the one of `--prism_location`, else the bound one, else Beam's. Raises RuntimeError."""
         bound = None if self._path else cached_binary()
         return bound or Path(self._get_executable_path())
 
     def port(self) -> int:
-        """Of what doesn't listen at a socket."""
+        """The port, for a Prism that doesn't listen at a socket."""
         from apache_beam.utils.subprocess_server import pick_port
 
         (port,) = pick_port(self._job_port)
         return int(port)
 
     def log(self, process: subprocess.Popen[bytes]) -> None:
-        """Log what Prism prints, until its end."""
+        """Log Prism's output, until its end."""
         logger = logging.getLogger("PrismJobServer")
         if self._log_filter is not None:
             logger.addFilter(self._log_filter)

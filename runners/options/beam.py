@@ -1,4 +1,4 @@
-"""Tandem's flags among Beam's options, and what of a command line is Beam's."""
+"""Tandem's flags as Beam options, and the check of Beam's own flags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN: Final = {flag.dest: flag for flag in FLAGS if not flag.secret and flag.d
 
 
 class TandemOptions(PipelineOptions):  # type: ignore[misc]
-    """All of Tandem's flags that may be shown, each once, as the options of a job.
+    """All of Tandem's flags without secrets, each once, as the options of a job.
 
     The only subclass of Tandem's: a second one with a flag of the same name would break every `PipelineOptions(...)` of
     the process.
@@ -38,7 +38,7 @@ def _repeatable(name: str) -> bool:
 
 
 def beam_options(arguments: Arguments) -> PipelineOptions:
-    """Beam's options, with what Tandem's own flags say, as the runner's pages show them.
+    """Beam's options, including Tandem's own flags, as the runner's pages show them.
 
     Raises UserError for flags that neither Tandem, nor Beam, nor a portable runner could know.
     """

@@ -1,4 +1,4 @@
-"""Definitions from where jobs are launched: a file of this machine, or an object of a bucket."""
+"""Reads definitions where jobs are launched: from a file of this machine, or an object of a bucket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["definition_at", "text_at"]
 
 
 def definition_at(place: str) -> Definition:
-    """The definition of a file or URL. One in a bucket holds its schemas: paths of files mean nothing there.
+    """The definition of a file or URL. One in a bucket contains its schemas: paths of files would be meaningless there.
 
     Raises DefinitionError, UserError, PlaceError.
     """

@@ -1,4 +1,4 @@
-"""The definitions that flags name, and their texts as a view store keeps them."""
+"""Loads the definitions that flags name, and their texts for a view store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["definition_text", "load_definitions"]
 
 
 def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
-    """The definitions, none of them twice. Raises DefinitionError, or UserError for two of one name."""
+    """The definitions. Raises DefinitionError, or UserError for two of one name."""
     definitions = tuple(definition_at(path) for path in paths)
     names = [definition.name for definition in definitions]
     for name in names:
@@ -27,7 +27,7 @@ def load_definitions(paths: Sequence[str]) -> tuple[Definition, ...]:
 
 
 def definition_text(path: str) -> str:
-    """A definition's text with its Avro schemas and holidays in it, to be read wherever the view store is."""
+    """A definition's text including its Avro schemas and holidays, readable wherever the view store is."""
     text = text_at(path)
     value = yaml_lines.read(text, path).value
     revisions = value["source"].get("revisions", {})

@@ -1,4 +1,4 @@
-"""How much of what a backfill reads may be bad before nothing of it is published."""
+"""The limit of bad records in a backfill's input, above which nothing of it is published."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["DEFAULT_MAX_BAD", "MaxBad", "max_bad"]
 
 @dataclass(frozen=True, slots=True)
 class MaxBad:
-    """A share of all that is read, or a number of records."""
+    """A share of all records, or a number of them."""
 
     text: str
     share: Fraction | None
     records: int = 0
 
     def allows(self, bad: int, read: int) -> bool:
-        """Whether as many bad ones of so many that were read may be published."""
+        """Whether `bad` bad ones among `read` records may be published."""
         return bad <= (self.records if self.share is None else self.share * read)
 
 
 def max_bad(text: str) -> MaxBad:
-    """Of "1%", "0.5%", or a number of records, "0" for none at all. Raises ValueError."""
+    """The limit of "1%", "0.5%", or a number of records, "0" for none at all. Raises ValueError."""
     number, percent = text.removesuffix("%"), text.endswith("%")
     pattern = r"\d+(\.\d+)?" if percent else r"\d+"
     if not re.fullmatch(pattern, number) or (percent and Fraction(number) > 100):

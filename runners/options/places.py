@@ -1,4 +1,4 @@
-"""Where an installation keeps its journal, its views and its dead letters."""
+"""The places of an installation: its journal, its views and its dead letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Home", "journal_of", "scratch_below"]
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where one installation keeps what it knows: all below one folder, unless said otherwise."""
+    """The places of one installation, all below one folder by default."""
 
     journal: str
     store: str
@@ -22,13 +22,13 @@ class Home:
 
     @property
     def layers(self) -> str:
-        """Where files of batch states lie: beside an embedded view store, or else beside the journal."""
+        """The place of files of batch states: beside an embedded view store, or else beside the journal."""
         path = self.store.removeprefix("sqlite:///")
         return beside(self.journal, "layers") if "://" in path else os.path.join(os.path.dirname(path), "layers")
 
     @classmethod
     def at(cls, home: str) -> Home:
-        """The ordinary places below a folder or URL; below a URL no view store can lie. Raises UserError."""
+        """The default places below a folder or URL; a view store can't lie below a URL. Raises UserError."""
         root = place_of(home, "--home")
         store = "" if is_url(root) else f"sqlite:///{root}/views.db"
         return cls(f"{root}/journal", store, f"{root}/deadletters")
@@ -37,7 +37,7 @@ class Home:
     def of(
         cls, home: str, store: str | None = None, journal: str | None = None, dead_letters: str | None = None
     ) -> Home:
-        """The places that flags of these names say. Raises UserError for a view store of another kind, or none."""
+        """The places of flags with these names. Raises UserError for a view store of another kind, or none."""
         usual = cls.at(home)
         url = store or usual.store
         if not url:
@@ -53,11 +53,11 @@ class Home:
 
 
 def journal_of(home: str, journal: str | None) -> str:
-    """The journal's place that the flags name."""
+    """The journal's place by the flags."""
     return place_of(journal, "--journal") if journal else f"{place_of(home, '--home')}/journal"
 
 
 def scratch_below(home: str) -> str:
-    """The folder where pipelines of this machine keep what waits; for a home that is a URL the system's own."""
+    """The folder for temporary files of pipelines on this machine; for a home that is a URL the system's own."""
     root = place_of(home, "--home")
     return f"{tempfile.gettempdir()}/tandem-scratch-{os.getuid()}" if is_url(root) else f"{root}/scratch"

@@ -23,19 +23,19 @@ _TYPES: Final[dict[Any, str]] = {int: "int", float: "float"}
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a command line says."""
+    """A parsed command line."""
 
     command: Command
     values: Mapping[str, Any]
-    """Of Tandem's flags, by their names in Python; defaults where a flag isn't given."""
+    """Values of Tandem's flags, by their names in Python; defaults for absent flags."""
     texts: Mapping[str, Any] = field(default_factory=dict)
-    """The flags that were given, as they were given: a text, several, or True for a switch."""
+    """The given flags in their given form: a text, several, or True for a switch."""
     beam: tuple[str, ...] = ()
-    """What isn't Tandem's."""
+    """All words that aren't Tandem's."""
 
     @classmethod
     def of(cls, command: str, values: Mapping[str, Any], beam: Sequence[str] = ()) -> Arguments:
-        """With values that something else has read; those that are None were not given."""
+        """Arguments of values that were read elsewhere; None stands for an absent flag."""
         given = {name: value for name, value in values.items() if value is not None}
         return cls(COMMANDS[command], {**_defaults(command), **given}, given, tuple(beam))
 
@@ -48,20 +48,20 @@ class Arguments:
 
     @property
     def home(self) -> Home:
-        """The places. Raises UserError for a view store that can't be one."""
+        """The places. Raises UserError for an invalid view store."""
         return Home.of(self["home"], self["store"], self["journal"], self["dead_letters"])
 
     def with_beam(self, *flags: str) -> Arguments:
-        """With further flags of Beam."""
+        """A copy with further flags of Beam."""
         return replace(self, beam=(*self.beam, *flags))
 
     def with_value(self, name: str, text: str) -> Arguments:
-        """With one flag as if it was given."""
+        """A copy in which one flag is given."""
         flag = flag_named(self.command.name, name)
         return replace(self, values={**self.values, name: flag.read(text)}, texts={**self.texts, name: text})
 
     def check_required(self) -> Arguments:
-        """These arguments. Raises UserError where a flag that has to be there isn't."""
+        """These arguments. Raises UserError for a missing required flag."""
         missing = [flag for flag in flags_of(self.command.name) if flag.required and not self.has(flag.dest)]
         if missing:
             names = ", ".join("/".join(flag.spellings) for flag in missing)
@@ -70,10 +70,9 @@ class Arguments:
 
 
 def read_arguments(command: str, words: Sequence[str]) -> Arguments:
-    """The words after a command's name. Raises UserError for a value that its flag doesn't take.
+    """Parse the words after a command's name. Raises UserError for a value that its flag doesn't take.
 
-    Whether all flags are there that have to be is looked at later (`check_required`), so that what is wrong with the
-    runner is said first.
+    Required flags are checked later (`check_required`), so that errors about the runner come first.
     """
     about = COMMANDS[command]
     found, rest = _parser(about).parse_known_args(_named(about, words))
@@ -88,7 +87,7 @@ def read_arguments(command: str, words: Sequence[str]) -> Arguments:
 
 
 def _named(command: Command, words: Sequence[str]) -> list[str]:
-    """The words with the names of those flags whose values may stand alone."""
+    """The words, with the names of flags inserted before values that stand alone."""
     plain = list(takewhile(lambda word: not word.startswith("-"), words))
     taken = len(plain) if command.rest else min(len(plain), 1)
     if command.positional is None or not taken:
@@ -115,7 +114,7 @@ def _default(flag: Flag) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A value, and the text that it was read from."""
+    """A value, and its text."""
 
     value: Any
     text: str
@@ -123,7 +122,7 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """How argparse reads a flag's text."""
+    """argparse's reader of a flag's text."""
 
     flag: Flag
 
@@ -158,7 +157,7 @@ def _see(command: Command) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """One whose errors are a UserError instead of usage and exit."""
+    """A parser whose errors are UserErrors instead of usage and exit."""
 
     def __init__(self, command: Command) -> None:
         super().__init__(prog=f"tandem {command.name}", allow_abbrev=False, add_help=False)

@@ -1,4 +1,4 @@
-"""How many shards a run has: parts of each tile, which workers fold side by side."""
+"""The number of a run's shards: parts of each tile, which workers fold in parallel."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["check_shards", "shards_for"]
 
 
 def shards_for(asked: int | None, options: PipelineOptions) -> int:
-    """As many as asked for, else four times as many as Flink is parallel; 1 for one worker, and on this machine.
+    """The requested number, else four times Flink's parallelism; 1 for one worker, and on this machine.
 
-    With so many they can be dealt to workers so that each gets equally much, whatever keys are most wanted.
+    So many can be apportioned evenly to workers, whatever keys are most frequent.
     """
     if asked is not None:
         return asked
@@ -25,7 +25,7 @@ def shards_for(asked: int | None, options: PipelineOptions) -> int:
 
 
 def check_shards(asked: int | None, run: RunManifest) -> None:
-    """Raises UserError where a run that is resumed has another number of shards than is asked for."""
+    """Raises UserError where a run to resume has another number of shards than requested."""
     if asked is not None and run.shards and asked != run.shards:
         raise UserError(
             f"--shards is {asked}, and run {run.id} has {run.shards}, which it keeps: leave --shards out, or leave"

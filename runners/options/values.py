@@ -1,4 +1,4 @@
-"""Texts of flags as values. What is wrong with one is a ValueError, or a UserError that names the flag."""
+"""Converts texts of flags to values. Errors are ValueErrors, or UserErrors that name the flag."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = [
 
 DURATION: Final = r"[0-9.]+([a-z]+([0-9.]+[a-z]+)*)?"
 WHOLE: Final = r"[0-9]+"
-"""Patterns of texts that can be right."""
+"""Patterns of valid texts."""
 MOST_SHARDS: Final = 256
-"""As many as there are buckets; `schemas.buckets` would bring Arrow along."""
+"""The number of buckets; `schemas.buckets` would import Arrow."""
 _LEAST_MEMORY: Final = 16_000_000
 
 
@@ -36,7 +36,7 @@ def duration(text: str) -> int:
 
 
 def piece_memory(text: str) -> int:
-    """Bytes that reading one piece of a file may take, of "512MB", "2GiB" or plain bytes. Raises UserError."""
+    """Most bytes of memory for reading one piece of a file, of "512MB", "2GiB" or plain bytes. Raises UserError."""
     found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([kKmMgGtT]?)(i?)[bB]?", text.strip())
     if found is None:
         raise UserError(f"--max-piece-memory {text[:40]!r} is not a size; write it as 512MB or 2GiB")
@@ -54,7 +54,7 @@ def layer_threshold(text: str) -> int | None:
 
 
 def shard_count(text: str) -> int:
-    """A number from 1 to that of the buckets. Raises ValueError."""
+    """A number from 1 to the number of buckets. Raises ValueError."""
     if not text.isdigit() or not 1 <= int(text) <= MOST_SHARDS:
         raise ValueError(f"{text!r} is not a number from 1 to {MOST_SHARDS}")
     return int(text)

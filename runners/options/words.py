@@ -1,4 +1,4 @@
-"""Arguments as a command line again."""
+"""Turns arguments back into a command line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["words_of"]
 
 
 def words_of(arguments: Arguments) -> list[str]:
-    """Tandem's flags that were given, as words; what is Beam's is left out.
+    """Tandem's given flags, as words; Beam's are left out.
 
-    Of a command that takes several words without a name these come first, as they are.
+    Values that a command takes without a name come first, unchanged.
     """
     words, command = list[str](), arguments.command
     alone = (command.positional, command.rest) if command.rest else ()

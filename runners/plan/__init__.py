@@ -1,1 +1,1 @@
-"""What a runner can't do with a pipeline, or does otherwise, found before anything is launched."""
+"""Checks of a pipeline against its runner, made before a launch: unsupported features, and differences."""

@@ -1,4 +1,4 @@
-"""Findings before a launch: what the chosen runner can't do with a pipeline, or does otherwise, with remedies."""
+"""Findings before a launch: features that the chosen runner lacks or treats differently, with remedies."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def findings_of(launch: Launch, checks: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
-    """All that the checks find, errors first."""
+    """The findings of all checks, errors first."""
     return in_order([finding for check in checks for finding in check(launch)])
 
 
 def check_launch(name: str, pipeline: beam.Pipeline, options: PipelineOptions, config: Any) -> tuple[Finding, ...]:
-    """What is to be said about launching a pipeline that has been built. Starts nothing and writes nothing.
+    """The findings about launching a pipeline that was built. Starts nothing and writes nothing.
 
-    `config`: of the pipeline (`pipelines.NAME.parse`), or a tuple of such; its places are looked at.
+    `config`: of the pipeline (`pipelines.NAME.parse`), or a tuple of such; its places are checked.
     """
     return findings_of(Launch(name, graph_of(pipeline), options, places_of(config)))
 
@@ -52,7 +52,7 @@ def check_launch(name: str, pipeline: beam.Pipeline, options: PipelineOptions, c
 def places_of(config: Any) -> Places:
     """The places that a pipeline's config names."""
     first = config[0] if isinstance(config, tuple) else config
-    if live := getattr(first, "live", None):  # Beam's own read keeps neither a journal nor dead letters
+    if live := getattr(first, "live", None):  # Beam's own read has neither a journal nor dead letters
         return Places(store=live.home.store, resume=live.resume)
     home = getattr(first, "home", None)
     return Places(

@@ -1,4 +1,4 @@
-"""Findings about a launch, made before it, each with its remedy."""
+"""Findings about a launch, each with its remedy."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["Finding", "Level", "errors_of", "in_order", "refuse"]
 
 
 class Level(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     ERROR = "error"
-    """The job would do nothing, lose something or answer wrongly, or it can't start: launching is refused."""
+    """The job would do nothing, lose events or answer wrongly, or it can't start: the launch is refused."""
     WARNING = "warning"
-    """It works otherwise than one would think, or it is slower than it need be."""
+    """The job works differently than expected, or slower than necessary."""
     NOTE = "note"
-    """Good to know."""
+    """Informative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that the runner can't do, or does otherwise."""
+    """One feature that the runner lacks, or treats differently."""
 
     level: Level
     code: str
-    """Of the kind of finding, for `--accept`."""
+    """The kind of finding, for `--accept`."""
     what: str
     where: str
     """A step's label, a flag, a path; empty for the whole job."""
@@ -40,7 +40,7 @@ class Finding:
         return f"{self.code}{where}: {self.what}; {self.remedy}"
 
     def data(self) -> dict[str, str]:
-        """Plain values, for JSON."""
+        """As plain values, for JSON."""
         return {**asdict(self), "level": str(self.level)}
 
 
@@ -48,7 +48,7 @@ _RANK = {level: rank for rank, level in enumerate(Level)}
 
 
 def in_order(findings: Collection[Finding]) -> tuple[Finding, ...]:
-    """Errors first, each once."""
+    """Without repetitions, errors first."""
     return tuple(sorted(dict.fromkeys(findings), key=lambda found: _RANK[found.level]))
 
 

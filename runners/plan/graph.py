@@ -1,4 +1,4 @@
-"""A pipeline's graph in plain words: the steps with their coders, windowing, state and timers.
+"""A pipeline's graph as plain values: the steps with their coders, windowing, state and timers.
 
 Read from the protocol buffers that Beam would send to a runner, so a graph means the same to every runner.
 """
@@ -45,7 +45,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A transform that holds no others."""
+    """A transform without inner ones."""
 
     label: str
     kind: str
@@ -57,40 +57,40 @@ class Step:
     timers: Mapping[str, str] = field(default_factory=dict)
     """Time domain and coder by the timer's name."""
     restriction: str | None = None
-    """Coder of what a splittable DoFn still has to do; None for others."""
+    """Coder of a splittable DoFn's restriction; None for other steps."""
 
     @property
     def keeps(self) -> bool:
-        """Whether a runner keeps something for this step that a savepoint holds, or an update in place carries over."""
+        """Whether a runner keeps state for this step, in a savepoint or over an update in place."""
         return bool(self.states or self.timers or self.restriction or (self.kind == GROUP_BY_KEY))
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A pipeline as it would be sent."""
+    """A pipeline in the form in which it would be sent."""
 
     proto: Any
     context: Any
     beams_own: frozenset[str] = frozenset()
-    """Labels, as plain as `plain` makes them, of the steps inside composites of Beam's: nobody else can name them."""
+    """Labels, simplified by `plain`, of the steps inside Beam's own composites, whose names users can't choose."""
 
     @cached_property
     def steps(self) -> dict[str, Step]:
-        """By label, sorted; labels are as plain as `plain` makes them."""
+        """By label, sorted; labels are simplified by `plain`."""
         steps = [self._step(transform) for transform in self.leaves()]
         return {step.label: step for step in sorted(steps, key=lambda step: step.label)}
 
     def leaves(self) -> Iterator[Any]:
-        """The transforms that hold no others, as protocol buffers, by label."""
+        """The transforms without inner ones, as protocol buffers, by label."""
         found = (t for t in self.proto.components.transforms.values() if not t.subtransforms and t.unique_name)
         return iter(sorted(found, key=lambda transform: transform.unique_name))
 
     def coder(self, coder_id: str) -> Any:
-        """A coder that can be asked."""
+        """A coder as an object."""
         return self.context.coders.get_by_id(coder_id)
 
     def par_do(self, transform: Any) -> Any:
-        """The payload of a ParDo, None of other transforms."""
+        """The payload of a ParDo, None for other transforms."""
         return api.ParDoPayload.FromString(transform.spec.payload) if transform.spec.urn == PAR_DO else None
 
     def windowing(self, collection_id: str) -> Any:
@@ -132,7 +132,7 @@ class Graph:
         return f"{domain}, {self.coder_text(spec.timer_family_coder_id)}"
 
     def coder_text(self, coder_id: str) -> str:
-        """A coder's name with those that it is made of."""
+        """A coder's name with those of its components."""
         known = self.proto.components.coders[coder_id]
         urn = known.spec.urn
         if "pickled" in urn:
@@ -142,7 +142,7 @@ class Graph:
 
 
 def graph_of(pipeline: beam.Pipeline) -> Graph:
-    """The graph of a pipeline that has been built and not been run."""
+    """The graph of a pipeline that was built and not run."""
     proto, context = pipeline.to_runner_api(return_context=True)
     return Graph(proto, context, frozenset(_beams_own(pipeline.transforms_stack[0], False)))
 
@@ -156,13 +156,13 @@ def _beams_own(applied: Any, inside: bool) -> Iterator[str]:
 
 
 def short(urn: str) -> str:
-    """The telling part of a URN."""
+    """The significant part of a URN."""
     parts = urn.split(":")
     return parts[2] if len(parts) > 2 else urn
 
 
 def plain(label: str) -> str:
-    """A label without the lines of Beam's own source."""
+    """A label without line numbers of Beam's own source."""
     return re.sub(r"core\.py:\d+", "core.py", label)
 
 
@@ -202,7 +202,7 @@ def _held(coder: Any) -> list[Any]:
 
 
 def _parts(coder: Any) -> Iterator[Any]:
-    """A coder and all that it is made of."""
+    """A coder and all its components."""
     yield coder
     inner = [getattr(coder, name, None) for name in ("_elem_coder", "_value_coder", "_key_coder")]
     components = list(coder._get_component_coders() or []) if hasattr(coder, "_get_component_coders") else []
@@ -212,5 +212,5 @@ def _parts(coder: Any) -> Iterator[Any]:
 
 
 def falls_back(coder: Any) -> bool:
-    """Whether a coder, or any part of it, would pickle what it doesn't know."""
+    """Whether a coder, or any component of it, would pickle unknown types."""
     return any(isinstance(part, _FALLBACKS) or "Pickle" in type(part).__name__ for part in _parts(coder))

@@ -1,4 +1,4 @@
-"""A launch as the checks see it: the graph, the options, and the places that it reads and writes."""
+"""A launch as input of the checks: the graph, the options, and the places that it reads and writes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Engine(StrEnum):
-    """What runs the job in the end."""
+    """The engine that runs the job in the end."""
 
     FN_API = "the FnApiRunner"
     PRISM = "Prism"
@@ -65,7 +65,7 @@ EMBEDDED: Final = ("[local]", "[auto]")
 
 
 def engine_of(options: PipelineOptions) -> Engine:
-    """By the runner's name, with or without its module."""
+    """The engine by the runner's name, with or without its module."""
     name = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
     known = {name.lower(): engine for name, engine in _ENGINES.items()}
     return known.get(name.lower(), Engine.OTHER)
@@ -73,7 +73,7 @@ def engine_of(options: PipelineOptions) -> Engine:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What a job reads and writes besides its graph."""
+    """The places that a job reads and writes beside its graph."""
 
     journal: str | None = None
     store: str | None = None
@@ -86,32 +86,32 @@ class Places:
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch, before it."""
+    """One launch, before it happens."""
 
     name: str
-    """Of the pipeline: live, backfill, publish, reconcile."""
+    """The pipeline's name: live, backfill, publish, reconcile."""
     graph: Graph
     options: PipelineOptions
     places: Places = field(default_factory=Places)
 
     @cached_property
     def engine(self) -> Engine:
-        """What runs it."""
+        """The engine that runs it."""
         return engine_of(self.options)
 
     @cached_property
     def flags(self) -> Mapping[str, str | None]:
-        """Beam's flags as they were given, and the runner's: value by name, None where a flag has no value."""
+        """Beam's and the runner's flags as they were given: value by name, None for a flag without a value."""
         return flag_values(getattr(self.options, "_flags", ()))
 
     @property
     def streaming(self) -> bool:
-        """Whether it runs for ever."""
+        """Whether it runs without an end."""
         return bool(self.options.view_as(StandardOptions).streaming) or self.graph.unbounded()
 
     @property
     def environment(self) -> str | None:
-        """Of the workers: DOCKER, PROCESS, EXTERNAL, LOOPBACK; None where the runner chooses."""
+        """The workers' environment: DOCKER, PROCESS, EXTERNAL, LOOPBACK; None where the runner chooses."""
         chosen = self.options.view_as(PortableOptions).environment_type
         if chosen:
             return str(chosen).upper()
@@ -125,7 +125,7 @@ class Launch:
 
     @property
     def elsewhere(self) -> str | None:
-        """The machine, or service, that runs the job where that isn't this one; None for this machine."""
+        """The other machine, or service, that runs the job; None for this machine."""
         if self.engine is Engine.DATAFLOW:
             return "Dataflow"
         if self.engine not in (Engine.FLINK, Engine.SPARK, Engine.PORTABLE):
@@ -152,7 +152,7 @@ def is_this_machine(address: str) -> bool:
 
 @cache
 def _is_own_address(host: str) -> bool:
-    """Whether a host has an address of this machine: only to such a one a socket can be bound."""
+    """Whether a host has an address of this machine: a socket can be bound only to such a one."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
@@ -165,7 +165,7 @@ def _is_own_address(host: str) -> bool:
 
 
 def flag_values(flags: Sequence[str]) -> dict[str, str | None]:
-    """--name=value, --name value and --name, by name with underscores."""
+    """Values of --name=value, --name value and --name, by name with underscores."""
     found: dict[str, str | None] = {}
     for at, flag in enumerate(flags):
         if not flag.startswith("--") or flag == "--":

@@ -1,4 +1,4 @@
-"""Whether a graph can take the place of one that runs: what of the running job's state would be found again."""
+"""Compares a graph with a running one that it would replace: which state of the running job it would find."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class GraphRecord:
-    """A graph written down, with what else decides whether its state can be taken over."""
+    """A stored graph, with further properties that decide whether its state can be taken over."""
 
     name: str
     steps: Mapping[str, Step]
@@ -34,7 +34,7 @@ class GraphRecord:
     software: Mapping[str, str] = field(default_factory=dict)
     """Versions of Tandem, Beam and Python."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Of the runner, those by which it finds state."""
+    """Settings of the runner by which it finds state."""
 
     @classmethod
     def of(
@@ -45,7 +45,7 @@ class GraphRecord:
         lanes: int | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> GraphRecord:
-        """Of a graph that was built by this software."""
+        """The record of a graph that was built by this software."""
         software = {
             "tandem": version("tandem-beam"),
             "beam": version("apache-beam"),
@@ -67,7 +67,7 @@ def _step(data: Mapping[str, Any]) -> Step:
 
 
 def save(path: Path, records: Sequence[GraphRecord]) -> None:
-    """As JSON. Raises UserError where the file can't be written."""
+    """Write records as JSON. Raises UserError where the file can't be written."""
     text = json.dumps({"format": FORMAT, "graphs": [asdict(one) for one in records]}, indent=1, sort_keys=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def save(path: Path, records: Sequence[GraphRecord]) -> None:
 
 
 def load(path: Path) -> tuple[GraphRecord, ...]:
-    """What `save` wrote. Raises UserError for anything else."""
+    """The records that `save` wrote. Raises UserError for any other file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
@@ -90,7 +90,7 @@ def load(path: Path) -> tuple[GraphRecord, ...]:
 
 
 def compared(running: GraphRecord, planned: GraphRecord, engine: Engine) -> Iterator[Finding]:
-    """What breaks if `planned` takes the place of `running` with its state (a savepoint, an update in place)."""
+    """The findings about replacing `running` by `planned` with its state (a savepoint, an update in place)."""
     yield from _facts(running, planned)
     for label, old in running.steps.items():
         new = planned.steps.get(label)
@@ -206,9 +206,9 @@ def _windowings(step: Step) -> tuple[str, ...]:
 
 
 def digest_of_state(steps: Mapping[str, Step]) -> str:
-    """Eight hexadecimal digits of all that decides whether kept state is found: what `compared` refuses changes them.
+    """Eight hexadecimal digits that change whenever `compared` would refuse an update, since kept state would be lost.
 
-    Steps that keep something, with their labels, states, timers, and the coders and windowing of what they take.
+    Over the steps that keep state, with their labels, states, timers, and the coders and windowing of their inputs.
     """
     kept = {
         label: [step.kind, dict(step.states), dict(step.timers), step.restriction, _coders(step), _windowings(step)]

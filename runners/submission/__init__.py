@@ -1,1 +1,1 @@
-"""Handing a pipeline to its runner: flags that are added, watching the job, ending it, and earlier jobs."""
+"""Submits a pipeline to its runner: adds flags, watches the job, ends it, and ends earlier jobs."""

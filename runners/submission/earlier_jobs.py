@@ -1,7 +1,7 @@
-"""Jobs on a remote runner of launches that a new one has replaced.
+"""Ends the jobs of launches that a new one has replaced, on a remote runner.
 
-Their readers are fenced, which a runner takes for a failure: it would restart them for ever where their own launcher
-is gone, and they would keep their slots meanwhile.
+Their readers are fenced, which a runner takes for a failure: without their own launcher it would restart them for ever,
+and they would keep their slots meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tandem.schemas.telemetry.logs import logged
 __all__ = ["end_earlier_jobs", "standing_state"]
 
 _TIME_LIMIT: Final = 30.0
-"""Seconds that a job may take to end."""
+"""Seconds until a job must have ended."""
 _POLL: Final = 0.2
 _FLAG: Final = "--savepoint_path"
 
@@ -40,9 +40,9 @@ def end_earlier_jobs(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """End what still runs of this run's earlier launches and of the runs before it, and wait until it has ended.
+    """End the running jobs of this run's earlier launches and of the runs before it, and wait until they have ended.
 
-    To be called once the new launch is announced. Where the runner can't be asked, they are left to their launchers.
+    Call it once the new launch is announced. Where the runner can't be reached, their own launchers end them.
     """
     if control is None or not is_remote(options):
         return
@@ -54,7 +54,7 @@ def end_earlier_jobs(
 
 
 def _end_all(control: Control, names: Collection[str], options: PipelineOptions) -> bool:
-    """Whether one of them may run still."""
+    """Whether one of them may still run."""
     try:
         return control.end_all(names, options)
     except TandemError:
@@ -62,9 +62,9 @@ def _end_all(control: Control, names: Collection[str], options: PipelineOptions)
 
 
 def standing_state(options: PipelineOptions, home: Home, run: str) -> None:
-    """Put the run's newest state in the place of a checkpoint that its earlier job has replaced since it was chosen.
+    """Replace a checkpoint that the run's earlier job has removed since it was chosen by the run's newest state.
 
-    Until a job has ended it goes on writing checkpoints, and removes the older ones. Raises LaunchError for none.
+    Until a job has ended it writes further checkpoints, and removes older ones. Raises LaunchError without any.
     """
     if not is_remote(options):
         return

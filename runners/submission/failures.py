@@ -21,9 +21,9 @@ _LONGEST: Final = 1_000
 
 
 def failure(text: str) -> TandemError:
-    """The error that a runner's message tells of: one of Tandem's own as it was raised, else what failed, in a line.
+    """The error in a runner's message: one of Tandem's own as it was raised, else the failure in a line.
 
-    A runner gives the whole traceback as a text, often several times over; its last error is the one to tell.
+    A runner gives the whole traceback as a text, often several times over; its last error is the significant one.
     """
     lines = [_WHERE.sub("", line.strip()) for line in text.replace("\\n", "\n").splitlines()]
     for line in reversed(lines):
@@ -39,13 +39,13 @@ def failure(text: str) -> TandemError:
 
 
 def full_disk(path: str | None) -> str:
-    """What to say where no room was left for a file."""
+    """The message about a full disk."""
     where = f"the disk of {os.path.dirname(path)}" if path else "a disk"
     return f"no room is left on {where}: make some and give the same command again; what was taken in is safe"
 
 
 def as_raised(error: TandemError) -> TandemError:
-    """An error that came through a runner of this process, without the name of the step that Beam adds."""
+    """An error raised through a runner of this process, without the name of the step that Beam adds."""
     text = _WHERE.sub("", str(error))
     return error if text == str(error) else _as_raised(type(error).__name__, text)
 

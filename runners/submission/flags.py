@@ -1,6 +1,6 @@
-"""What a runner needs besides what the user said: flags that are added before a pipeline gets them.
+"""Adds the flags that a runner needs to the user's, before a pipeline gets them.
 
-A flag that is given is never changed. `--runner flink` stands for the cluster that `tandem flink start` has started.
+A given flag is never changed. `--runner flink` stands for the cluster that `tandem flink start` has started.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ BATCH_DEFAULTS: Final[Mapping[str, str]] = {
 
 
 def arranged(arguments: Arguments, *, download: bool = True) -> Arguments:
-    """The arguments of a pipeline (live, backfill, publish, reconcile) with what its runner needs added to them.
+    """The arguments of a pipeline (live, backfill, publish, reconcile) with the flags that its runner needs.
 
-    Raises LaunchError for a runner that there isn't, for no address of a Flink, when `--runner flink` finds no cluster,
-    or when a run to resume has left nothing to resume from. Without `download` a job server that isn't in the cache is
-    named all the same.
+    Raises LaunchError for an unknown runner, for an invalid address of a Flink, when `--runner flink` finds no cluster,
+    or when the run to resume has no state. Without `download` a job server that isn't in the cache is named all the
+    same.
     """
     words = spelled(arguments.beam)
     flags = flag_values(words)
@@ -67,7 +67,7 @@ def arranged(arguments: Arguments, *, download: bool = True) -> Arguments:
 
 
 def _with_scratch(arguments: Arguments, flags: Mapping[str, Any]) -> Arguments:
-    """With a folder for what a backfill keeps on disk, where all workers are on this machine."""
+    """Add a folder for a backfill's temporary files, where all workers are on this machine."""
     if arguments.command.name != "backfill" or arguments.has("scratch") or not _is_here(flags):
         return arguments
     return arguments.with_value("scratch", scratch_below(arguments["home"]))
@@ -91,7 +91,7 @@ def _of_own_cluster(flags: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _of_address(flags: Mapping[str, Any], download: bool) -> dict[str, str]:
-    """Where workers run, and the job server, for a Flink that others have started, or an embedded one."""
+    """Flags for the workers and the job server of a Flink that others have started, or an embedded one."""
     added: dict[str, str] = {}
     master = str(flags.get("flink_master") or "[auto]").strip()
     endpoint = flags.get("job_endpoint")
@@ -104,7 +104,7 @@ def _of_address(flags: Mapping[str, Any], download: bool) -> dict[str, str]:
 
 
 def _job_server(master: str, download: bool) -> dict[str, str]:
-    """The job server in the cache where it fits; otherwise Beam's own way, for the version that answers."""
+    """The cached job server where it fits; otherwise Beam's default, for the version that answers."""
     from tandem.runners.flink.jars import FLINK_LINE, cached, provide
     from tandem.runners.flink.rest import FlinkRest
 
@@ -136,13 +136,13 @@ def _is_here(flags: Mapping[str, Any]) -> bool:
 
 
 def _of_run(arguments: Arguments, what: str) -> int:
-    """How many lanes or shards the run that is resumed has, or as asked for."""
+    """The number of lanes or shards of the run to resume, or the requested one."""
     run = arguments["resume"]
     if run:
         try:
             return int(getattr(load_run(open_blobs(arguments.home.journal), run), what))
         except (TandemError, ValueError):
-            return 1  # the pipeline says what is wrong
+            return 1  # the pipeline reports the error
     return int(arguments[what] or 1)
 
 
@@ -161,12 +161,12 @@ def _replaced(arguments: Arguments) -> set[str]:
     try:
         return {job_name(run.id) for run in list_runs(open_blobs(arguments.home.journal)).values()}
     except (TandemError, OSError, ValueError):
-        return set()  # the pipeline says what is wrong
+        return set()  # the pipeline reports the error
 
 
 def _slots(flags: Mapping[str, Any], wanted: int, replaced: Collection[str] = ()) -> dict[str, str]:
-    """As parallel as is of use, and as Flink has room for once the jobs of the names `replaced` have given their slots
-    back; nothing where that isn't known.
+    """The useful parallelism, limited to the slots that Flink has once the jobs of the names `replaced` have given
+    theirs back; no flag where these are unknown.
     """
     from tandem.runners.flink.jobs import slots_held
     from tandem.runners.flink.rest import FlinkRest

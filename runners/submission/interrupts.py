@@ -1,7 +1,7 @@
-"""What Ctrl-C and SIGTERM do to what is running: let it drain, or end the process at once, with one line.
+"""Handles Ctrl-C and SIGTERM: drains the run, or ends the process at once, with one line.
 
-Killed at any instant a run loses nothing, so ending at once is safe. Letting an exception find its way out isn't
-prompt: threads of the runner go on until their bundles are done.
+Killed at any instant a run loses nothing, so ending at once is safe. Raising an exception instead isn't prompt: threads
+of the runner go on until their bundles are done.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ __all__ = ["Draining", "also_at_once", "drained_by_signals", "end_at_once", "end
 
 INTERRUPTED: Final = 130
 _SAME: Final = 0.05
-"""Seconds within which SIGTERM is the same one: `timeout` for one sends it to a process and to its group."""
+"""Seconds within which a second SIGTERM counts as the first: `timeout`, for example, signals a process and its group.
+"""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _DUTIES: Final[list[Callable[[], object]]] = []
 
@@ -31,11 +32,11 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def end_at_once(line: str) -> NoReturn:
-    """Say the line, do what is due (see `also_at_once`), and end this process with exit code 130."""
+    """Print the line, run the registered duties (see `also_at_once`), and end this process with exit code 130."""
     for number in _SIGNALS:
         signal.signal(number, lambda *_: os._exit(INTERRUPTED))
     _say(line)
-    with suppress(OSError):  # what threads say of being cut off
+    with suppress(OSError):  # threads print about their closed streams
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     for duty in _DUTIES:
         with suppress(Exception):
@@ -51,7 +52,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def also_at_once(duty: Callable[[], object]) -> Iterator[None]:
-    """While this lasts, a process that is ended at once does this first: nothing that takes a lock."""
+    """Register a duty in the body: a process that is ended at once runs it first. It must take no lock."""
     _DUTIES.append(duty)
     try:
         yield
@@ -61,9 +62,9 @@ def also_at_once(duty: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals(line: Callable[[], str | None]) -> Iterator[None]:
-    """While this lasts Ctrl-C and SIGTERM end the process at once.
+    """In the body Ctrl-C and SIGTERM end the process at once.
 
-    `line` says what that means; None: all is done, and the process ends by itself.
+    `line` describes the consequence; None: all is done, and the process ends by itself.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -77,7 +78,7 @@ def ended_by_signals(line: Callable[[], str | None]) -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the body is over, and count then: for what is done and has to be noted in one."""
+    """Delay Ctrl-C and SIGTERM until the end of the body, for steps that have to be completed and noted together."""
     came: list[int] = []
     try:
         with _handled(lambda number, frame: came.append(number)):
@@ -88,7 +89,7 @@ def held_back() -> Iterator[None]:
 
 
 class Draining:
-    """What signals ask of a run. Before it is there, they are kept in mind."""
+    """The signals to a run. Those that come before its start are kept for it."""
 
     def __init__(self, blobs: BlobStore, at_once: str) -> None:
         self._blobs, self._at_once = blobs, at_once
@@ -96,9 +97,9 @@ class Draining:
         self._asked: float | None = None
 
     def begin(self, run: str, left_behind: str = "") -> None:
-        """The run is there: what asks it to end is written into its journal.
+        """The run has started: requests to end are written into its journal from now on.
 
-        `left_behind`: what goes on of it when this process is ended at once.
+        `left_behind`: the parts that continue when this process is ended at once.
         """
         self._run = run
         if left_behind:
@@ -107,7 +108,7 @@ class Draining:
             self._drain(run)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """A signal. The first drains; the next one ends the process."""
+        """Handle a signal. The first one drains the run; the next one ends the process."""
         now = time.monotonic()
         if self._asked is None:
             self._asked = now
@@ -128,9 +129,9 @@ class Draining:
 
 @contextmanager
 def drained_by_signals(blobs: BlobStore, at_once: str = "") -> Iterator[Draining]:
-    """SIGTERM and Ctrl-C ask the run to end (a writer's lanes seal); the pipeline then finishes by itself.
+    """In the body SIGTERM and Ctrl-C drain the run (a writer's lanes seal); the pipeline then finishes by itself.
 
-    The second time they end the process at once; `at_once` says more of what that means.
+    A second signal ends the process at once; `at_once` adds to its last line.
     """
     drain = Draining(blobs, f"ended at once; {at_once or 'nothing is lost: the next run goes on with the journal'}")
     with _handled(drain.handle):

@@ -1,4 +1,4 @@
-"""What a launcher reports of a job on another runner while it waits: failures, missing slots, crowded machines."""
+"""Reports a job on another runner while its launcher waits: failures, missing slots, crowded machines."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from tandem.schemas.telemetry.logs import logged
 __all__ = ["JobNews", "Standing", "say"]
 
 _LASTS: Final = 2
-"""Looks in a row until something isn't of the moment: a job that begins, or is restarted, has no slots either."""
+"""Checks in a row after which a state counts: a job that begins, or is restarted, lacks slots for a moment, too."""
 _NO_SLOTS: Final = "NoResourceAvailableException"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a job does; None for what is as it should be, or what nobody knows."""
+    """The state of a job; None for a normal or unknown one."""
 
     waits: str | None = None
-    """What it waits for, with numbers, when it can't begin, or go on."""
+    """The missing slots, with numbers, when it can't begin or continue."""
     crowded: str | None = None
-    """On how few machines all of it is, when it could be on more."""
+    """The few machines that it is confined to, when it could be on more."""
     spread: str = ""
-    """How it is spread again."""
+    """The commands that spread it again."""
 
 
 class JobObserver(Protocol):
-    """Asks a runner how a job does."""
+    """Reads the state of a job from its runner."""
 
     def failures(self, name: str, options: PipelineOptions, since: int) -> list[tuple[int, str]]:
-        """(milliseconds since 1970-01-01 UTC, one line) of failures after `since` that it was restarted after."""
+        """(milliseconds since 1970-01-01 UTC, one line) of failures after `since` from which it was restarted."""
         ...
 
     def standing(self, name: str, options: PipelineOptions) -> Standing:
-        """How it does."""
+        """The job's current state."""
         ...
 
 
 @dataclass
 class JobNews:
-    """Of one job; each thing is said once, until it changes."""
+    """Reports one job; each state once, until it changes."""
 
     name: str
     options: PipelineOptions
     observer: JobObserver
     waiting: str | None = None
-    """What the job has been waiting for at two looks or more."""
+    """The slots that the job has been missing for two checks or more."""
     _since: int = field(default_factory=lambda: int(time.time() * 1000))
     _waits: list[str] = field(default_factory=list)
     _crowded: int = 0
 
     def look(self) -> None:
-        """Ask, and say what is new."""
+        """Check the job, and print changes."""
         standing = self.observer.standing(self.name, self.options)
         self._say_failures(standing)
         self._say_waits(standing)
@@ -89,6 +89,6 @@ class JobNews:
 
 
 def say(line: str) -> None:
-    """On standard error."""
+    """Print on standard error, or log where logs are structured."""
     if not logged(line, logging.WARNING):
         sys.stderr.write(f"{printable(line)}\n")

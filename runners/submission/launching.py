@@ -1,4 +1,4 @@
-"""Hand a pipeline to its runner, and turn what goes wrong there into one line and an exit code."""
+"""Submits a pipeline to its runner, and turns errors there into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _LOCAL: Final = ("", "DirectRunner", "SwitchingDirectRunner")
 
 
 def is_local(options: PipelineOptions) -> bool:
-    """Whether the pipeline runs in processes of this machine, on the runner that Tandem chooses for that."""
+    """Whether the pipeline runs in processes of this machine, on the runner that Tandem chooses there."""
     return (options.view_as(StandardOptions).runner or "") in (*_LOCAL, FN_API_RUNNER, forked_workers.FORKING)
 
 
 def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
-    """Bounded work on one machine goes to the FnApiRunner: Prism takes two to three times as long.
+    """Choose the FnApiRunner for bounded work on one machine: Prism takes two to three times as long.
 
-    More than one worker are processes where `worker_processes` lasts, and threads elsewhere, which get in each other's
-    way. What the user says of Beam's own modes counts.
+    Several workers are processes within `worker_processes`, and threads elsewhere, which slow each other down. The
+    user's choice of Beam's own modes takes precedence.
     """
     _tie_prism(options)
     if not is_local(options):
@@ -55,7 +55,7 @@ def local_batch_runner(options: PipelineOptions, workers: int = 1) -> None:
 
 
 def local_streaming_runner(options: PipelineOptions) -> None:
-    """Unbounded work on one machine goes to Prism, the only local engine that can run it."""
+    """Choose Prism for unbounded work on one machine, the only local engine that can run it."""
     standard = options.view_as(StandardOptions)
     standard.streaming = True
     if (standard.runner or "") in _LOCAL:
@@ -64,14 +64,14 @@ def local_streaming_runner(options: PipelineOptions) -> None:
 
 
 def _tie_prism(options: PipelineOptions) -> None:
-    """Beam's own runner for Prism would start one that other hosts can reach."""
+    """Replace Beam's own runner for Prism, which would start one that other hosts can reach."""
     standard = options.view_as(StandardOptions)
     if (standard.runner or "").rpartition(".")[2].lower() == "prismrunner":
         standard.runner = TIED_PRISM
 
 
 def launch(pipeline: beam.Pipeline) -> PipelineResult:
-    """Start the pipeline. Raises LaunchError where the runner can't be had; what `wait` does where the runner waits."""
+    """Start the pipeline. Raises LaunchError for an unavailable runner; `wait`'s errors where the runner waits."""
     quieten()
     patch_launcher()
     _ask_no_pip(pipeline.options)
@@ -91,19 +91,21 @@ def launch(pipeline: beam.Pipeline) -> PipelineResult:
 
 
 def _ask_no_pip(options: PipelineOptions) -> None:
-    """Beam would ask pip what is installed, for logs of workers elsewhere: a process that Ctrl-C reaches, too."""
+    """Keep Beam from running pip to list installed packages, for logs of remote workers: Ctrl-C reaches that process,
+    too.
+    """
     if (options.view_as(StandardOptions).runner or "").rpartition(".")[2] != "DataflowRunner":
         options.view_as(DebugOptions).add_experiment("disable_logging_submission_environment")
 
 
 def _without_main(options: PipelineOptions) -> None:
-    """Nothing that a pipeline needs lies in the module that was started, which Beam would pickle for Dataflow."""
+    """Keep Beam from pickling the main module for Dataflow: pipelines need nothing from it."""
     options.view_as(SetupOptions).save_main_session = False
 
 
 def wait(result: PipelineResult) -> None:
-    """Wait for the end; of a job that was only written down, as a template, there is none. Raises FencedError when
-    another writer took a lane over, TandemError when the job failed.
+    """Wait for the end; a job that was only written, as a template, has none. Raises FencedError when another writer
+    took a lane over, TandemError when the job failed.
     """
     if not getattr(result, "has_job", True):
         return

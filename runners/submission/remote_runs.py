@@ -1,8 +1,8 @@
 """Runs on a runner that Tandem doesn't own: Flink.
 
-Prism ends a job whose source has ended. A Flink job with checkpoints never ends by itself, is restored without being
-asked whatever made it fail, and goes on when its launcher is gone. So the launcher watches the journal and the view
-store, which know better than the runner, and ends the job when the run is over.
+Prism ends a job whose source has ended. A Flink job with checkpoints never ends by itself, is restored after every
+failure, and continues without its launcher. So the launcher watches the journal and the view store, which are
+authoritative, and ends the job when the run is over.
 """
 
 from __future__ import annotations
@@ -39,50 +39,50 @@ __all__ = [
 
 _REMOTE: Final = ("FlinkRunner", "PortableRunner", "SparkRunner")
 _LOOK: Final = 0.5
-"""Seconds between two looks at the journal."""
+"""Seconds between two checks of the journal."""
 _NEWS: Final = 10
-"""Looks between two questions to the runner."""
+"""Checks of the journal between two of the runner."""
 
 
 class Control(JobObserver, Protocol):
-    """Reaches the jobs of a name on their runner by other ways than the job server, which may be gone."""
+    """Controls the jobs of a name on their runner without the job server, which may be gone."""
 
     def end(self, name: str, options: PipelineOptions, before: int | None = None) -> None:
-        """End them; with `before` (microseconds) those that began before it alone. Raises TandemError."""
+        """End the jobs; with `before` (microseconds) only those that began before it. Raises TandemError."""
         ...
 
     def end_all(self, names: Collection[str], options: PipelineOptions) -> bool:
-        """Have the jobs of all these names ended; whether one may run still. Raises TandemError."""
+        """Request the end of the jobs of all these names; returns whether one may still run. Raises TandemError."""
         ...
 
     def runs(self, name: str, options: PipelineOptions) -> bool | None:
-        """Whether one hasn't ended; None where nobody says."""
+        """Whether one hasn't ended; None without an answer."""
         ...
 
     def ending(self, name: str, options: PipelineOptions) -> str:
-        """Where a job of this name goes on without its launcher, and the command that ends it."""
+        """The place where a job of this name continues without its launcher, and the command that ends it."""
         ...
 
 
 def is_remote(options: PipelineOptions) -> bool:
-    """Whether the runner's jobs live apart from this process."""
+    """Whether the runner's jobs outlive this process."""
     return (options.view_as(StandardOptions).runner or "").rpartition(".")[2] in _REMOTE
 
 
 def job_name(run: str) -> str:
-    """What the runner calls the job of a run."""
+    """The runner's name of a run's job."""
     return f"tandem-{run}"
 
 
 def state_folder(home: Home, run: str) -> Path | None:
-    """Where a run's checkpoints and savepoints are kept, unless flags say otherwise; None where it can't be listed."""
+    """The folder of a run's checkpoints and savepoints, unless flags set another; None where it can't be listed."""
     return None if is_url(home.journal) else states_beside(home.journal) / run
 
 
 def name_job(options: PipelineOptions, home: Home, run: str) -> None:
-    """Give the job its run's name, and its state a folder of its own, by which a resumption finds it.
+    """Name the job after its run, and give its state a folder of its own, in which a resumption finds it.
 
-    Of a runner in this process nothing is kept.
+    No state is kept for a runner in this process.
     """
     if not is_remote(options):
         return
@@ -102,7 +102,7 @@ def name_job(options: PipelineOptions, home: Home, run: str) -> None:
 def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, control: Control | None = None) -> None:
     """Wait until the run is over or its job has ended, and end the job. Raises FencedError, TandemError.
 
-    Without its job server the job goes on, and so does the waiting.
+    The loss of the job server ends neither the job nor the wait.
     """
     if not is_remote(options):
         wait(result)
@@ -132,11 +132,13 @@ def wait_for_end(result: PipelineResult, options: PipelineOptions, end: End, con
 
 
 _CANCELLED: Final = "Job was cancelled"
-"""Flink's word for what somebody has cancelled, as `tandem flink stop-job` does where there can be no savepoint."""
+"""Flink's message for a cancelled job; `tandem flink stop-job` cancels where there can be no savepoint."""
 
 
 def left_behind(run: str, options: PipelineOptions, control: Control | None) -> str:
-    """What goes on of a run when its launcher is ended at once, and how that is ended; empty for this machine's own."""
+    """The parts of a run that continue when its launcher is ended at once, and the command that ends them; empty for
+    this machine's own runners.
+    """
     if not is_remote(options):
         return ""
     name = job_name(run)
@@ -149,7 +151,7 @@ def _run_of(name: str) -> str:
 
 
 def _explained(error: TandemError, name: str) -> TandemError:
-    """What a JobManager that was started anew means."""
+    """The error, with an explanation if the JobManager was restarted."""
     if "FlinkJobNotFoundException" not in str(error):
         return error
     return TandemError(
@@ -159,7 +161,7 @@ def _explained(error: TandemError, name: str) -> TandemError:
 
 
 def _waited(result: PipelineResult, verdict: _Verdict, watcher: threading.Thread) -> TandemError | None:
-    """Wait for the job server's word, or without it for that of the journal; why the job has failed."""
+    """Wait for the job server's result, or without it for that of the journal; returns the job's error, if any."""
     try:
         wait(result)
     except TandemError as error:
@@ -187,10 +189,10 @@ class _Verdict:
     known: bool = False
     fenced: FencedError | None = None
     alone: bool = False
-    """No job server tells how the job does."""
+    """Whether no job server reports the job's state."""
     lost: bool = False
     given_up: str | None = None
-    """What the job was waiting for when it was asked to end."""
+    """The slots that the job was missing when it was asked to end."""
     _news: JobNews | None = None
     _looks: int = 0
 
@@ -204,13 +206,15 @@ class _Verdict:
             except FencedError as error:
                 self.fenced = error
             except (TandemError, OSError, SQLAlchemyError):
-                continue  # a store that is busy or away for a moment
+                continue  # the store is busy or unavailable for a moment
             self.known = True
             then()
             return
 
     def look_again(self) -> None:
-        """A job that has ended may have been ended by its successor, which writes so to the journal first."""
+        """Check the journal once more: an ended job may have been ended by its successor, which is in the journal
+        first.
+        """
         if self.known:
             return
         try:
@@ -221,14 +225,14 @@ class _Verdict:
             return
 
     def _never_begins(self) -> bool:
-        """Whether it was asked to end and has no slots: its readers, which would seal their lanes, aren't there."""
+        """Whether it was asked to end while it has no slots: its readers, which would seal their lanes, don't run."""
         if self._news is None or not self._news.waiting or not self.end.asked():
             return False
         self.given_up = self._news.waiting
         return True
 
     def _look(self) -> bool:
-        """Say how the job does on its runner; whether it has ended and nobody else would say so."""
+        """Report the job's state on its runner; returns whether it has ended without another report of that."""
         self._looks += 1
         if self.control is None or self._looks % _NEWS:
             return False
@@ -253,6 +257,6 @@ def _end(result: Any, options: PipelineOptions, name: str, control: Control | No
 
 
 def code_of(error: grpc.RpcError) -> str:
-    """The name of its status, UNAVAILABLE for one."""
+    """The name of the status, such as UNAVAILABLE."""
     code = getattr(error, "code", None)
     return code().name if callable(code) else type(error).__name__

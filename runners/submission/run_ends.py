@@ -1,4 +1,4 @@
-"""When a run is over: what the journal and the view store say of it, whatever its runner knows."""
+"""Decides when a run is over, by the journal and the view store, whatever its runner reports."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ from tandem.views.store import ViewStore
 __all__ = ["End", "FollowerEnd", "RunEnd"]
 
 _SETTLED: Final = 3.0
-"""Seconds that everything must have been in the views before a job is ended: what says nothing about counts, late ids
-say, is written by then.
-"""
+"""Seconds that every event must have been in the views before a job is ended: writes that no count shows, late ids, are
+done by then."""
 
 
 class End(Protocol):
-    """Says when a run is over."""
+    """Decides when a run is over."""
 
     def over(self) -> bool:
-        """Whether it is. Raises FencedError when another has taken over, and what the stores raise."""
+        """Whether it is over. Raises FencedError when another run has taken over, and the stores' errors."""
         ...
 
     def replaced_at(self) -> int | None:
-        """When the same run was launched anew (microseconds): jobs of its name that began later are others'."""
+        """The time at which the same run was launched anew (microseconds): later jobs of its name are others'."""
         ...
 
     def asked(self) -> bool:
@@ -46,20 +45,20 @@ class End(Protocol):
         ...
 
     def close(self) -> None:
-        """Have it ended for everybody, where its readers don't do it."""
+        """Seal the run in place of its readers."""
         ...
 
 
 @dataclass
 class _ViewsEnd:
-    """What both kinds of runs share: everything that the journal holds is in the views."""
+    """Common to both kinds of runs: every event of the journal is in the views."""
 
     blobs: BlobStore
     store: str
     definitions: Sequence[Definition]
     runs: Sequence[LiveRunRef]
     since: float | None = None
-    """Monotonic time since when nothing has been missing."""
+    """Monotonic time since when no event has been missing."""
     _opened: ViewStore | None = None
     _index: JournalIndex | None = None
 
@@ -72,10 +71,10 @@ class _ViewsEnd:
         return bool(self.runs) and self.blobs.exists(drain_path(self.runs[0].run))
 
     def close(self) -> None:
-        """See End. Nobody waits for a follower."""
+        """See End. Does nothing: no lane is a follower's."""
 
     def settled(self, within: float = _SETTLED) -> bool:
-        """Whether for that many seconds nothing of the journal has been missing in the views."""
+        """Whether no event of the journal has been missing in the views for that many seconds."""
         if self._missing():
             self.since = None
             return False
@@ -102,7 +101,7 @@ class _ViewsEnd:
 
 @dataclass
 class RunEnd(_ViewsEnd):
-    """A writer is over when it has closed all its lanes and everything is in the views."""
+    """A writer is over when it has closed all its lanes and every event is in the views."""
 
     manifest: RunManifest = field(kw_only=True)
     launch: int = field(kw_only=True)
@@ -130,14 +129,14 @@ class RunEnd(_ViewsEnd):
         return self.blobs.exists(drain_path(self.manifest.id))
 
     def close(self) -> None:
-        """See End. Sealed by their own run, lanes are as if their readers had finished."""
+        """See End. Lanes that were sealed by their own run look as if their readers had finished."""
         run = self.manifest
         now = SystemClock().wall()
         for _ in seal_run(self.blobs, run.id, run.lanes, run.subscription, run.first_generation, run, written=now):
             pass
 
     def _check_replaced(self) -> None:
-        """A run that comes later seals these lanes in a moment; a drained one may end before."""
+        """A later run seals these lanes in a moment; a drained run may end before."""
         newest = max(list_runs(self.blobs).values(), key=lambda run: run.ordinal)
         if newest.ordinal > self.manifest.ordinal:
             raise FencedError(f"run {self.manifest.id}: run {newest.id} has replaced it")
@@ -145,7 +144,7 @@ class RunEnd(_ViewsEnd):
 
 @dataclass
 class FollowerEnd(_ViewsEnd):
-    """A follower is over when it was asked to end, or nothing new came for long, and everything is in the views."""
+    """A follower is over when it was asked to end, or idle for `until_idle`, and every event is in the views."""
 
     until_idle: int | None = None
     """Microseconds."""
@@ -155,6 +154,6 @@ class FollowerEnd(_ViewsEnd):
         """See End."""
         if self.asked():
             self._asked = self._asked or time.monotonic()
-            # It reads no more: what the writer adds from now on isn't waited for.
+            # It reads no more: the writer's later events aren't waited for.
             return self.settled() or time.monotonic() - self._asked > 10 * _SETTLED
         return self.until_idle is not None and self.settled(max(self.until_idle / 1e6, _SETTLED))

@@ -1,4 +1,4 @@
-"""Names of runners: however one is spelt, it is the same."""
+"""Normalizes names of runners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tandem.schemas.errors import LaunchError
 __all__ = ["OWN_FLINK", "runner_of", "spelled"]
 
 OWN_FLINK: Final = "flink"
-"""Flink as `tandem flink start` has started it, unless flags say where another is."""
+"""Flink as `tandem flink start` has started it, unless flags give another address."""
 _FLINK: Final = "FlinkRunner"
 _SUFFIX: Final = "runner"
 _FLAG: Final = "--runner"
@@ -21,7 +21,7 @@ _ELSEWHERE: Final = ("flink_master", "job_endpoint", "job-endpoint", "flink-mast
 
 
 def _plain(name: str) -> str:
-    """Without case, hyphens, and the ending that all of them have."""
+    """The name without case, hyphens, and the common ending."""
     return "".join(letter for letter in name.lower() if letter.isalnum()).removesuffix(_SUFFIX)
 
 
@@ -32,7 +32,7 @@ _NAMES: Final[Mapping[str, str]] = {
 
 
 def runner_of(name: str) -> str:
-    """The name as Beam and Tandem have it; one with its module stays. Raises LaunchError for an unknown one."""
+    """Beam's and Tandem's name of a runner; one with its module stays. Raises LaunchError for an unknown one."""
     if not name or "." in name:
         return name
     known = _NAMES.get(_plain(name))
@@ -45,9 +45,9 @@ def runner_of(name: str) -> str:
 
 
 def spelled(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the runner's name in its one spelling. Raises LaunchError for an unknown one.
+    """The arguments with the runner's normalized name. Raises LaunchError for an unknown one.
 
-    `flink` alone stays: it stands for the cluster that Tandem has started, unless the arguments name another.
+    `flink` alone stays: it stands for the cluster that Tandem has started, unless the arguments give another address.
     """
     words = list(arguments)
     named = {word[2:].partition("=")[0] for word in words if word.startswith("--")}
@@ -61,7 +61,7 @@ def spelled(arguments: Sequence[str]) -> list[str]:
 
 
 def _values(words: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """(place, name) of each runner that is named."""
+    """(index, name) of each runner in the words."""
     for at, word in enumerate(words):
         flag, given, value = word.partition("=")
         if flag != _FLAG:

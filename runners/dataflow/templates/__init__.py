@@ -1,5 +1,5 @@
-"""Flex Templates: what Dataflow's console and API know of a pipeline's flags, and how a template is launched.
+"""Flex Templates: the description of a pipeline's flags for Dataflow's console and API, and launches.
 
-All of it is made of the table of flags, without Beam: metadata and specification here, the way back from a launch's
+Everything is made of the table of flags, without Beam: metadata and specification here, the way back from a launch's
 parameters to flags in `parameters`, the request in `launching`.
 """

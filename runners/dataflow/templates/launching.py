@@ -1,4 +1,4 @@
-"""The request that launches a Flex Template, and sending it to Dataflow's API."""
+"""Makes the request that launches a Flex Template, and sends it to Dataflow's API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
     "temp_location": ("tempLocation", str),
     "worker_region": ("workerRegion", str),
 }
-"""Flags of a launch that say on what the job runs, by their names in the API."""
+"""Flags of a launch about the job's machines, by their names in the API."""
 _JOB_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _SECONDS: Final = 60
@@ -43,11 +43,11 @@ class TemplateLaunch:
     region: str
     job_name: str
     specification: str
-    """gs:// of the image specification."""
+    """The gs:// URL of the image specification."""
     parameters: Mapping[str, str]
     environment: Mapping[str, Any]
     update: bool = False
-    """Replace the running streaming job of this name."""
+    """Whether to replace the running streaming job of this name."""
     endpoint: str = "https://dataflow.googleapis.com"
 
     def __post_init__(self) -> None:
@@ -58,11 +58,11 @@ class TemplateLaunch:
 
     @property
     def url(self) -> str:
-        """Where the request goes."""
+        """The URL of the request."""
         return f"{self.endpoint}/v1b3/projects/{self.project}/locations/{self.region}/flexTemplates:launch"
 
     def body(self, *, validate_only: bool = False) -> dict[str, Any]:
-        """The request, a LaunchFlexTemplateRequest; with `validate_only` Dataflow looks at it and starts nothing."""
+        """The request, a LaunchFlexTemplateRequest; with `validate_only` Dataflow checks it and starts no job."""
         launch: dict[str, Any] = {
             "jobName": self.job_name,
             "containerSpecGcsPath": self.specification,
@@ -75,7 +75,7 @@ class TemplateLaunch:
 
 
 def launched(launch: TemplateLaunch, *, validate_only: bool = False) -> dict[str, Any]:
-    """The job that Dataflow has started, as its API says it. Raises LaunchError with what the API says."""
+    """The job that Dataflow has started, in the form of its API. Raises LaunchError with the API's message."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession

@@ -1,4 +1,4 @@
-"""The metadata of a Flex Template, made of the table of flags: what each parameter is called, is for and may be."""
+"""Makes the metadata of a Flex Template from the table of flags: name, purpose and pattern of each parameter."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tandem.schemas.errors import UserError
 __all__ = ["SEPARATOR", "TEMPLATES", "check_template", "image_spec", "metadata_of", "parameter_flags"]
 
 TEMPLATES: Final = ("live", "backfill", "reconcile", "backtest", "publish")
-"""Pipelines that have a template; `windowed` writes files, and is for pipelines of one's own."""
+"""Pipelines with a template; `windowed` writes files, and is for users' own pipelines."""
 SEPARATOR: Final = ","
-"""Between the values of a parameter whose flag is repeatable: a template takes each parameter once."""
+"""Separates the values of a repeatable flag's parameter: a template takes each parameter once."""
 
 _LOCAL: Final = frozenset({"no-screen", "save", "against", "dry-run", "workers"})
 """Flags of a terminal, or of pipelines on one machine."""
@@ -35,11 +35,12 @@ _FORMS: Final[Mapping[str, str]] = {
     "scratch": _GS,
     "store": r"postgresql://[^:@/]+@[^@]+",
 }
-"""What workers in the cloud can reach: narrower than what the command line takes. A store's address has no password."""
+"""Patterns of places that workers in the cloud can reach: narrower than the command line's. A store's address has no
+password."""
 _NEEDED: Final = frozenset({"home", "store"})
-"""Without a folder of their own, jobs have to be told."""
+"""Required, since jobs have no default folder."""
 _NEEDED_BY: Final[Mapping[str, frozenset[str]]] = {"backtest": frozenset({"output"})}
-"""The same for a job that has neither of the two."""
+"""The same for jobs without home and store."""
 _TYPES: Final[Mapping[str, str]] = {
     "subscription": "PUBSUB_SUBSCRIPTION",
     "topic": "PUBSUB_TOPIC",
@@ -64,7 +65,7 @@ def parameter_flags(name: str) -> tuple[Flag, ...]:
 
 
 def metadata_of(name: str) -> dict[str, Any]:
-    """The metadata, as Dataflow's API has it. Raises UserError."""
+    """The metadata in the form of Dataflow's API. Raises UserError."""
     flags = parameter_flags(name)
     return {
         "name": f"Tandem: {name}",
@@ -77,7 +78,9 @@ def metadata_of(name: str) -> dict[str, Any]:
 
 
 def image_spec(name: str, image: str, environment: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What lies in Cloud Storage and is launched: image, language, metadata, defaults of the job's environment."""
+    """The image specification, an object of Cloud Storage: image, language, metadata, defaults of the job's
+    environment.
+    """
     spec: dict[str, Any] = {"image": image, "sdkInfo": {"language": "PYTHON"}, "metadata": metadata_of(name)}
     return {**spec, "defaultEnvironment": dict(environment)} if environment else spec
 
@@ -119,7 +122,7 @@ def _type(flag: Flag) -> str:
 
 
 def _pattern(flag: Flag) -> str | None:
-    """One that the whole of a right value fits."""
+    """A pattern that matches the whole of every valid value."""
     if flag.switch:
         return "^(true|false)$"
     one = _FORMS.get(flag.name) or flag.pattern

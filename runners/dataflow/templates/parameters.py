@@ -1,4 +1,4 @@
-"""From the parameters of a template's launch to a command line, and back."""
+"""Converts the parameters of a template's launch to a command line, and back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TRUE: Final = "true"
 
 
 def flags_of_parameters(name: str, words: Sequence[str]) -> list[str]:
-    """A template's command line as `tandem NAME` takes it.
+    """A template's command line in the form of `tandem NAME`.
 
-    A launcher hands each parameter over once, as `--name=value`: a switch comes with its value, a repeatable flag with
-    all of its own. Words that are no parameter stay as they are.
+    A launcher passes each parameter once, as `--name=value`: a switch with its value, a repeatable flag with all of its
+    values. Other words stay unchanged.
     """
     by_name = {flag.dest: flag for flag in parameter_flags(name)}
     made = list[str]()
@@ -39,9 +39,9 @@ def _words(flag: Flag, value: str) -> list[str]:
 
 
 def parameters_of(arguments: Arguments) -> dict[str, str]:
-    """A command line's flags as a launch's parameters: what was given, and what the environment says of a place.
+    """A command line's flags as a launch's parameters: given ones, and places from variables of the environment.
 
-    Raises UserError for a flag that templates don't have, and a value that can't be one of several.
+    Raises UserError for a flag that templates lack, and a value that can't be one of several.
     """
     by_name = {flag.dest: flag for flag in parameter_flags(arguments.command.name)}
     unknown = sorted(set(arguments.texts) - set(by_name))
@@ -64,7 +64,9 @@ def _value(flag: Flag, given: Any) -> str:
 
 
 def wrong_parameters(name: str, parameters: Mapping[str, str]) -> list[str]:
-    """What Dataflow would refuse of a launch's parameters, a line each: by the metadata, before anything is sent."""
+    """The errors that Dataflow would find in a launch's parameters, a line each: by the metadata, before anything is
+    sent.
+    """
     known = {one["name"]: one for one in metadata_of(name)["parameters"]}
     lines = [f"--{key}: template {name} has no such parameter" for key in sorted(set(parameters) - set(known))]
     for key, one in known.items():

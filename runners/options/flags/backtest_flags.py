@@ -1,4 +1,4 @@
-"""Flags of backtests: what is judged by which rules, and where it is told."""
+"""Flags of backtests: the judged windows, the rules, and the outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flags that say what is read, computed and written."""
+"""Flags about input, computation and output."""
 
 from __future__ import annotations
 

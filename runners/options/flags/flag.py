@@ -11,7 +11,7 @@ __all__ = ["Command", "Flag", "Group"]
 
 
 class Group(StrEnum):
-    """What a flag is about: the heading that it stands below in help."""
+    """The subject of a flag, a heading of the help."""
 
     WHAT = "What is run"
     INPUT = "Input"
@@ -25,7 +25,7 @@ class Group(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. Two of one name are of different commands, and mean the like."""
+    """One flag. Two flags with one name belong to different commands, and have similar meanings."""
 
     name: str
     """With hyphens; `--some_name`, Beam's way of writing it, is the same flag."""
@@ -34,26 +34,26 @@ class Flag:
     group: Group
     help: str
     metavar: str = ""
-    """What stands for the value; empty: a switch, which has none."""
+    """Placeholder for the value in help; empty: a switch, which has none."""
     read: Callable[[str], Any] = str
-    """A text as its value. Raises ValueError, or UserError where the message names the flag itself."""
+    """Converts a text to the value. Raises ValueError, or UserError where the message names the flag itself."""
     default: str | None = None
-    """As a text that `read` takes; None: no value."""
+    """A text for `read`; None: no value."""
     otherwise: str = ""
-    """What goes without the flag, where `default` doesn't say it."""
+    """The effect of leaving the flag out, in words, where `default` doesn't show it."""
     choices: tuple[str, ...] = ()
     repeatable: bool = False
     required: bool = False
     bare: str | None = None
-    """The value of the flag without one, where it may stand alone; empty: it is said that a value is missing."""
+    """The value of a flag without one, where it may stand alone; empty: an error about the missing value."""
     variable: str | None = None
-    """Of the environment; it comes before `default`."""
+    """Variable of the environment; it takes precedence over `default`."""
     secret: bool = False
-    """May hold a password: never among the options of a job, which its runner shows."""
+    """Whether it may hold a password: then it is never among the options of a job, which its runner shows."""
     of_beam: bool = False
-    """Beam has an option of this name, which a launch takes for itself."""
+    """Whether Beam has an option of this name, which a launch uses itself."""
     pattern: str | None = None
-    """Of every text that can be right, for a form that checks it before anything is started."""
+    """Matches every valid text, for forms that check it before a launch."""
 
     @property
     def dest(self) -> str:
@@ -72,19 +72,19 @@ class Flag:
 
     @property
     def without(self) -> str:
-        """What goes without the flag, in words; empty where that goes without saying."""
+        """The effect of leaving the flag out, in words; empty where it is obvious."""
         return "required" if self.required else self.otherwise or self.default or ""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command whose flags are in the table; what isn't there goes to Beam."""
+    """A command whose flags are in the table; other flags go to Beam."""
 
     name: str
     about: str
     example: str
-    """A line of a shell, without line breaks."""
+    """A shell command, without line breaks."""
     positional: str | None = None
-    """The flag whose value may be the first word."""
+    """The flag whose value may be given as the first word."""
     rest: str | None = None
-    """The flag whose values the words after that one may be, up to the first flag."""
+    """The flag whose values may be given as the words after that one, up to the first flag."""

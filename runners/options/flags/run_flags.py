@@ -1,4 +1,4 @@
-"""Flags that say how it is run: pace, runs and versions, places, launching."""
+"""Flags about running: pace, runs and versions, places, launching."""
 
 from __future__ import annotations
 

@@ -23,5 +23,5 @@ def flags_of(command: str) -> tuple[Flag, ...]:
 
 
 def flag_named(command: str, name: str) -> Flag:
-    """The one of a command that has this name, with hyphens or underscores."""
+    """A command's flag of this name, with hyphens or underscores."""
     return next(flag for flag in flags_of(command) if name in (flag.name, flag.dest))

@@ -1,1 +1,1 @@
-"""Checks of a launch, by what they look at; each is a plain function from a launch to findings."""
+"""Checks of a launch, by subject; each is a plain function from a launch to findings."""

@@ -1,4 +1,4 @@
-"""Dataflow: what a job there must be told, and what Tandem's jobs there lack."""
+"""Checks for Dataflow: options that jobs there need, and features that Tandem's jobs lack there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flink: checkpoints, savepoints, parallelism, and versions that have to fit."""
+"""Checks for Flink: checkpoints, savepoints, parallelism, and matching versions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _is_on(launch: Launch, name: str) -> bool:
 
 
 def check_checkpoints(launch: Launch) -> Iterator[Finding]:
-    """A streaming job without checkpoints, or with weaker ones."""
+    """A streaming job without checkpoints, or with weak settings of them."""
     if launch.engine is not Engine.FLINK or not launch.streaming:
         return
     if _number(launch.flags.get("checkpointing_interval")) <= 0:
@@ -80,7 +80,7 @@ def check_checkpoints(launch: Launch) -> Iterator[Finding]:
 
 
 def check_savepoint(launch: Launch) -> Iterator[Finding]:
-    """A run that is resumed needs its own state; a new run must not have another's."""
+    """A resumed run needs its own state; a new run must not have another's."""
     if launch.engine is not Engine.FLINK or launch.name != "live":
         return
     path, resume = launch.flags.get("savepoint_path"), launch.places.resume
@@ -112,7 +112,7 @@ def check_savepoint(launch: Launch) -> Iterator[Finding]:
 
 
 def check_parallelism(launch: Launch) -> Iterator[Finding]:
-    """Fewer slots asked for than there are lanes: lanes wait for each other. More than there are: the job waits."""
+    """Parallelism below the number of lanes: lanes wait for each other. Above the number of slots: the job waits."""
     parallelism = launch.options.view_as(FlinkRunnerOptions).parallelism
     if launch.engine is not Engine.FLINK or parallelism <= 0:
         return
@@ -153,7 +153,7 @@ def _too_few(launch: Launch, parallelism: int, slots: Slots) -> Finding:
             "--parallelism",
             f"{fewer} it more TaskManagers or slots (--accept slots where it makes them when they are asked for)",
         )
-    # What it resumes, or replaces, gives its slots back first.
+    # The job that it resumes, or replaces, gives its slots back first.
     return Finding(
         Level.NOTE if launch.places.resume else Level.WARNING,
         "slots",
@@ -165,7 +165,7 @@ def _too_few(launch: Launch, parallelism: int, slots: Slots) -> Finding:
 
 
 def _slots_of(launch: Launch) -> Slots | None:
-    """None where they aren't known: an embedded Flink has as many as it is asked for."""
+    """The cluster's slots; None where they are unknown: an embedded Flink has as many as requested."""
     master = str(launch.options.view_as(FlinkRunnerOptions).flink_master).strip()
     if master in EMBEDDED:
         return None
@@ -175,7 +175,7 @@ def _slots_of(launch: Launch) -> Slots | None:
 
 
 def check_versions(launch: Launch) -> Iterator[Finding]:
-    """Flink, its job server, and this SDK must fit each other. Asks the cluster, and looks into the jar."""
+    """Flink, its job server, and this SDK must have matching versions. Queries the cluster, and reads the jar."""
     if launch.engine is not Engine.FLINK:
         return
     flink = launch.options.view_as(FlinkRunnerOptions)
@@ -185,7 +185,7 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
         yield _mismatch(f"the job server jar is for Flink {jar[0]}", f"--flink_version is {flink.flink_version}")
     master = str(flink.flink_master).strip()
     asked = None if master in EMBEDDED else cluster_version(master)
-    # With a job server that is already running neither the jar nor the flag says which Flink it is for.
+    # With a running job server neither the jar nor the flag shows its version of Flink.
     served = "job_endpoint" in launch.flags and "flink_version" not in launch.flags and jar is None
     if asked is not None and wanted is not None and not served and _minor(asked) != _minor(wanted):
         yield _mismatch(f"{master} runs Flink {asked}", f"{of} is for {wanted}")
@@ -209,7 +209,7 @@ def check_versions(launch: Launch) -> Iterator[Finding]:
 
 
 def check_source_state(launch: Launch) -> Iterator[Finding]:
-    """Only Tandem's job server keeps what a source leaves at a bundle's end under one name: `flink_source_state`."""
+    """Only Tandem's job server keeps a source's residuals under one name: `flink_source_state`."""
     if launch.engine is Engine.FLINK and launch.streaming and not _is_patched(launch):
         yield Finding(
             Level.WARNING,
@@ -222,7 +222,7 @@ def check_source_state(launch: Launch) -> Iterator[Finding]:
 
 
 def _to_patched(launch: Launch) -> str:
-    """The way to a job server of Tandem's own that this cluster can take."""
+    """The remedy: a job server of Tandem's own that this cluster can take."""
     flink = launch.options.view_as(FlinkRunnerOptions)
     line = str(flink.flink_version) if "flink_version" in launch.flags else FLINK_LINE
     master = str(flink.flink_master).strip()
@@ -260,7 +260,7 @@ def _mismatch(one: str, other: str) -> Finding:
 
 
 def cluster_version(master: str) -> str | None:
-    """The version that a cluster's REST port tells; None where nobody answers."""
+    """The version at a cluster's REST port; None without an answer."""
     url = master if "://" in master else f"http://{master}"
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/config", timeout=_SECONDS) as answer:
@@ -271,7 +271,7 @@ def cluster_version(master: str) -> str | None:
 
 
 def jar_versions(path: str) -> tuple[str | None, str | None]:
-    """(Flink's minor version, Beam's version) that a job server jar is for, by its name, else by its class path."""
+    """(Flink's minor version, Beam's version) of a job server jar, by its name, else by its class path."""
     pattern = r"beam-runners-flink-(\d+\.\d+)(?:-job-server)?-(\d+\.\d+\.\d+)"
     text = path.rpartition("/")[2]
     if not re.search(pattern, text):

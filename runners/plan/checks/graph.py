@@ -1,4 +1,4 @@
-"""What a graph holds that some runner can't do, whatever the options: pure functions of the graph and the runner."""
+"""Checks of the graph, whatever the options: pure functions of the graph and the runner."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BY_ELEMENTS: Final = ("element_count", "after_processing_time", "after_synchron
 
 
 def check_foreign(launch: Launch) -> Iterator[Finding]:
-    """Steps of other languages: a Python worker can't run them."""
+    """Steps of other languages, which a Python worker can't run."""
     for transform in launch.graph.leaves():
         if not _is_foreign(launch, transform.environment_id):
             continue
@@ -50,7 +50,7 @@ def _default(launch: Launch) -> str:
 
 
 def check_native_read(launch: Launch) -> Iterator[Finding]:
-    """Beam's own Pub/Sub read: only Dataflow has it."""
+    """Beam's own Pub/Sub read, which only Dataflow has."""
     if launch.engine in (Engine.DATAFLOW, Engine.OLD_DIRECT):
         return
     for transform in launch.graph.leaves():
@@ -65,7 +65,7 @@ def check_native_read(launch: Launch) -> Iterator[Finding]:
 
 
 def check_labels(launch: Launch) -> Iterator[Finding]:
-    """Labels that another version of the same code would not have: state is found by them."""
+    """Labels that another version of the same code would not have: state is found by labels."""
     unique = launch.options.view_as(StandardOptions).auto_unique_labels
     for step in launch.graph.steps.values():
         if step.label in launch.graph.beams_own:
@@ -77,7 +77,7 @@ def check_labels(launch: Launch) -> Iterator[Finding]:
 
 
 def _without_suffixes(label: str) -> Iterator[str]:
-    """The label, and those that it is below, as they were before --auto_unique_labels made them unique."""
+    """The label and its enclosing ones, as before --auto_unique_labels made them unique."""
     parts = label.split("/")
     for upto in range(1, len(parts) + 1):
         if found := re.fullmatch(r"(.+)_[0-9a-f]{6}", "/".join(parts[:upto])):
@@ -95,7 +95,7 @@ def _unstable(launch: Launch, label: str, why: str, keeps: bool) -> Finding:
 
 
 def check_coders(launch: Launch) -> Iterator[Finding]:
-    """Elements that would be pickled, since Beam knows no coder of their type."""
+    """Elements that would be pickled, since Beam has no coder for their type."""
     graph, seen = launch.graph, set[str]()
     for transform in graph.leaves():
         label = plain(transform.unique_name)
@@ -117,7 +117,7 @@ def check_coders(launch: Launch) -> Iterator[Finding]:
 
 
 def check_triggers(launch: Launch) -> Iterator[Finding]:
-    """Windows and triggers that the engine refuses, or runs otherwise."""
+    """Windows and triggers that the engine refuses, or runs differently."""
     graph = launch.graph
     for transform in graph.leaves():
         label = plain(transform.unique_name)
@@ -173,7 +173,7 @@ def _has_early(trigger: Any) -> bool:
 
 
 def _kinds(trigger: Any) -> Iterator[str]:
-    """The kind of a trigger and of all in it."""
+    """The kinds of a trigger and of all triggers in it."""
     kind = trigger.WhichOneof("trigger")
     if kind is None:
         return

@@ -1,4 +1,4 @@
-"""Which engine can run what: Prism, the FnApiRunner, the old DirectRunner, Spark; and jobs behind a job server."""
+"""Checks of engines: Prism, the FnApiRunner, the old DirectRunner, Spark; and jobs behind a job server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CHECKS", "SERVED", "check_timeout", "check_unbounded"]
 
 
 def check_unbounded(launch: Launch) -> Iterator[Finding]:
-    """Pipelines without an end on runners that run none."""
+    """Pipelines without an end on runners that don't support them."""
     if not launch.graph.unbounded():
         return
     why = {
@@ -34,7 +34,7 @@ _AN_HOUR: Final = 3600
 
 
 def check_timeout(launch: Launch) -> Iterator[Finding]:
-    """Bounded jobs whose launcher would give up waiting for them."""
+    """Bounded jobs longer than their launcher waits."""
     timeout = launch.options.view_as(PortableOptions).job_server_timeout
     if launch.engine in SERVED and not launch.streaming and timeout is not None and timeout <= _AN_HOUR:
         yield Finding(

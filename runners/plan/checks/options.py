@@ -1,4 +1,4 @@
-"""Flags that nobody would read: typing errors that Beam drops without a word, and options of other runners."""
+"""Checks of flags without an effect: typing errors that Beam drops silently, and options of other runners."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _INSTEAD: Final = {
 
 
 def check_unknown(launch: Launch) -> Iterator[Finding]:
-    """Flags that neither Beam nor the runner knows: Beam drops them without a word."""
+    """Flags that neither Beam nor the runner knows: Beam drops them silently."""
     if launch.engine not in (Engine.FLINK, Engine.SPARK, Engine.PORTABLE):
         return  # tandem.runners.options.beam refuses them for all others
     of_runner = (*FLINK_OPTIONS, *_PORTABLE) if launch.engine is not Engine.SPARK else _PORTABLE
@@ -88,7 +88,7 @@ def check_unknown(launch: Launch) -> Iterator[Finding]:
 
 
 def check_ignored(launch: Launch) -> Iterator[Finding]:
-    """Options that are accepted, and that this runner doesn't read."""
+    """Options that are accepted, but ignored by this runner."""
     for names, engines, whose in _GROUPS:
         if launch.engine in engines:
             continue
@@ -104,16 +104,16 @@ def check_ignored(launch: Launch) -> Iterator[Finding]:
 
 
 def check_beam(launch: Launch) -> Iterator[Finding]:
-    """What Beam's own validation says of the options, before it would."""
+    """Errors of Beam's own validation of the options, before Beam raises them."""
     if launch.engine is Engine.DATAFLOW:
-        return  # Beam's own would ask Google Cloud; see checks_dataflow
+        return  # Beam's own would query Google Cloud; see checks.dataflow
     name = launch.options.view_as(StandardOptions).runner or "DirectRunner"
     try:
         errors = PipelineOptionsValidator(launch.options, create_runner(name)).validate()
     except (ValueError, ImportError, AttributeError) as error:
         errors = [str(error)]
     for text in errors:
-        if "is required for environment type" not in text:  # checks_workers says more of it
+        if "is required for environment type" not in text:  # checks.workers has a better message
             yield Finding(Level.ERROR, "beam-options", " ".join(text.split()), "", "correct the flag")
 
 

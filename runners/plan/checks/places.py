@@ -1,4 +1,4 @@
-"""Folders and databases that the job's workers can't see, or can't share."""
+"""Checks of folders and databases that the job's workers can't see, or can't share."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHARED: Final = frozenset(
         "fuse.juicefs",
     }
 )
-"""Kinds of file systems that several machines see."""
+"""Kinds of file systems that several machines share."""
 
 
 def check_folders(launch: Launch) -> Iterator[Finding]:
-    """Each folder of this machine that workers of another machine would look for in vain, or make anew."""
+    """Folders of this machine that workers on another machine wouldn't find, or would create anew."""
     if launch.elsewhere is None or launch.environment == "LOOPBACK":
         return
     for name, path in _folders(launch):
@@ -88,7 +88,7 @@ def check_store(launch: Launch) -> Iterator[Finding]:
 
 
 def check_emulator(launch: Launch) -> Iterator[Finding]:
-    """An emulator of this machine, and workers elsewhere."""
+    """An emulator of this machine with workers on another one."""
     emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
     if not emulator or launch.elsewhere is None or launch.name not in ("live", "publish"):
         return
@@ -104,7 +104,7 @@ def check_emulator(launch: Launch) -> Iterator[Finding]:
 
 
 def filesystem_of(path: str, mounts: Sequence[str] | None = None) -> str:
-    """The kind of the file system that a path is, or would be, on; "" where that isn't known.
+    """The kind of the file system of a path, existing or not; "" where it is unknown.
 
     `mounts`: lines as in /proc/self/mounts.
     """

@@ -1,4 +1,4 @@
-"""Whether somebody listens where a job is handed over, and where its workers are to be started."""
+"""Checks that servers listen where a job is submitted, and where its workers are to be started."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PORTABLE: Final = (Engine.FLINK, Engine.SPARK, Engine.PORTABLE)
 
 
 def listens(address: str) -> bool:
-    """Whether anybody does at HOST:PORT, or at a URL, within two seconds."""
+    """Whether a server answers at HOST:PORT, or at a URL, within two seconds."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     try:
         with socket.create_connection((parts.hostname or "localhost", parts.port or 0), timeout=_SECONDS):
@@ -31,7 +31,7 @@ def listens(address: str) -> bool:
 
 
 def check_endpoints(launch: Launch) -> Iterator[Finding]:
-    """A job server that isn't there: Beam's client would wait for it for as long as it waits for a job."""
+    """A missing job server: Beam's client would wait for it for as long as it waits for a job."""
     portable = launch.options.view_as(PortableOptions)
     if launch.engine not in _PORTABLE or portable.job_endpoint in (None, "embed"):
         return
@@ -49,7 +49,7 @@ def check_endpoints(launch: Launch) -> Iterator[Finding]:
 
 
 def check_environment_type(launch: Launch) -> Iterator[Finding]:
-    """A kind of workers that there isn't: Beam would look for it only once the job is handed over."""
+    """An unknown kind of workers: Beam would reject it only after the job was submitted."""
     kind = launch.environment
     if launch.engine not in _PORTABLE or kind is None or kind in _TYPES or kind.startswith("BEAM:"):
         return
@@ -63,7 +63,7 @@ def check_environment_type(launch: Launch) -> Iterator[Finding]:
 
 
 def check_pool(launch: Launch) -> Iterator[Finding]:
-    """A worker pool of this machine that isn't there: tasks would wait for their workers without end."""
+    """A missing worker pool of this machine: tasks would wait for their workers without end."""
     if launch.engine not in _PORTABLE or launch.environment != "EXTERNAL" or launch.elsewhere is not None:
         return
     address = _pool(launch)
@@ -79,7 +79,7 @@ def check_pool(launch: Launch) -> Iterator[Finding]:
 
 
 def _pool(launch: Launch) -> str | None:
-    """HOST:PORT, or a URL; None where it isn't told in a way that is known."""
+    """HOST:PORT, or a URL; None where it is given in an unknown form."""
     portable = launch.options.view_as(PortableOptions)
     text = str(portable.environment_config or "")
     if text.startswith("{"):

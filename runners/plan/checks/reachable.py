@@ -1,4 +1,4 @@
-"""Whether a launch would open a port to other hosts: Beam's own Prism does, on machines that other hosts can reach."""
+"""Checks that a launch opens no port to other hosts: Beam's own Prism does, on machines that other hosts can reach."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["check_prism"]
 
 
 def check_prism(launch: Launch) -> Iterator[Finding]:
-    """Prism, where it is needed and isn't there, or would listen on all interfaces."""
+    """A Prism that is needed and missing, or that would listen on all interfaces."""
     if launch.engine is not Engine.PRISM:
         return
     from tandem.runners.local.prism_binary import cached_binary, is_bound
@@ -36,7 +36,7 @@ def check_prism(launch: Launch) -> Iterator[Finding]:
 
 
 def _unbound() -> Iterator[Finding]:
-    """Only Beam's Prism is here, or none."""
+    """The finding where only Beam's Prism is here, or none."""
     from tandem.runners.local.prism_binary import downloaded_binary
 
     if downloaded_binary() is not None:

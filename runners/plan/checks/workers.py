@@ -1,4 +1,4 @@
-"""What workers have to import, and whether they can."""
+"""Checks that workers can import the modules that they need."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MAIN: Final = "__main__"
 
 
 def modules_in(payload: bytes) -> frozenset[str]:
-    """The modules that a pickled payload of Beam's refers to; `__main__` also where it holds a class of it by value.
+    """The modules that a pickled payload of Beam's refers to; `__main__` also where it contains a class of it by value.
 
-    Only reads the pickle; nothing is imported or made.
+    Only parses the pickle: no import, no object.
     """
     data = _unpacked(payload)
     if not data:
@@ -79,7 +79,7 @@ def _site_folders() -> tuple[str, ...]:
 
 @cache
 def _editable_folders() -> tuple[tuple[str, str], ...]:
-    """(folder, distribution) of what is installed as a link to its source."""
+    """(folder, distribution) of each editable installation."""
     found = []
     for one in metadata.distributions():
         text = one.read_text("direct_url.json")
@@ -91,7 +91,7 @@ def _editable_folders() -> tuple[tuple[str, str], ...]:
 
 @cache
 def installed(module: str) -> str | None:
-    """How a module is there: "installed", "editable DISTRIBUTION", or None: only this process finds it."""
+    """How a module is installed: "installed", "editable DISTRIBUTION", or None: only this process finds it."""
     top = module.partition(".")[0]
     if top in sys.builtin_module_names or top in sys.stdlib_module_names:
         return "installed"
@@ -110,7 +110,7 @@ def installed(module: str) -> str | None:
 
 
 def _pickled(launch: Launch) -> Iterator[tuple[str, frozenset[str]]]:
-    """(label, modules) of each step, and of the coders of what it gives."""
+    """(label, modules) of each step, and of its outputs' coders."""
     graph = launch.graph
     coders = {
         name: modules_in(coder.spec.payload)
@@ -132,7 +132,7 @@ def _of_coder(proto: Any, known: dict[str, frozenset[str]], coder_id: str) -> fr
 
 
 def check_modules(launch: Launch) -> Iterator[Finding]:
-    """Modules that workers can't import where they run."""
+    """Modules that workers can't import on their machines."""
     if not launch.leaves_this_process:
         return
     packed = _brings_packages(launch)
@@ -182,7 +182,7 @@ def _of_module(launch: Launch, label: str, module: str, how: str | None) -> Find
 
 
 def _brings_packages(launch: Launch) -> bool:
-    """Whether workers get packages with the job, or are containers that someone has made."""
+    """Whether workers get packages with the job, or are custom containers."""
     names = ("setup_file", "extra_package", "extra_packages", "requirements_file", "sdk_container_image")
     return any(name in launch.flags for name in names) or launch.environment == "DOCKER"
 
@@ -194,7 +194,7 @@ def _bring(launch: Launch) -> str:
 
 
 def check_environment(launch: Launch) -> Iterator[Finding]:
-    """How workers are started."""
+    """The way in which workers are started."""
     from apache_beam.options.pipeline_options import PortableOptions
 
     portable = launch.options.view_as(PortableOptions)
