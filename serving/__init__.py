@@ -1,1 +1,1 @@
-"""Questions about the views and their answers, over HTTP too: the API, who may ask it what, and the dashboard."""
+"""Queries over the views, in Python and over HTTP: the API, its authentication, SQL, and the dashboard."""

@@ -1,7 +1,7 @@
-"""The HTTP API: questions as URLs, answers as JSON or files, errors as RFC 9457 problems.
+"""The HTTP API: queries as URLs, answers as JSON or files, errors as RFC 9457 problems.
 
-`application` puts it together (`application`), `transport.server` runs it (`serve`), `settings` says with what. Only
-`hot_path` stands before the framework: point answers, which most programs ask for. `transport` has what every
-connection and request passes, `store` how requests read the view store, `routes` one module a group of URLs. What is
-asked and answered is in `serving.questions`, who may ask in `serving.security`.
+`application` assembles it (`application`), `transport.server` runs it (`serve`), `settings` configures it. Only
+`hot_path` stands before the framework: point answers, the most frequent requests. `transport` has the steps that every
+connection and request passes, `store` the requests' access to the view store, `routes` one module a group of URLs.
+Questions and their answers are in `serving.questions`, permissions in `serving.security`.
 """

@@ -1,4 +1,4 @@
-"""From the parameters of a question to its reply: what readers' threads do."""
+"""Answers questions from their parameters, in readers' threads."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ AnyParameters = AnswerParameters | SeriesParameters | SessionParameters | TopPar
 R = TypeVar("R")
 
 _WAIT_SECONDS: Final = 0.5
-"""Between two looks of a request that waits for a FINAL answer."""
+"""Seconds between two attempts of a request that waits for a FINAL answer."""
 
 _QUESTIONS: Final = 4_096
-"""That are kept as they were read; reading one takes longer than finding its answer in the cache."""
+"""Parsed questions that are kept; parsing one takes longer than finding its answer in the cache."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """A definition, and who asks something of it, at one state of the store."""
+    """A definition and a caller, at one state of the store."""
 
     store: OpenStore
     name: str
@@ -69,11 +69,11 @@ class Asking:
 
     @property
     def restricted(self) -> bool:
-        """Whether they see some of its keys only."""
+        """Whether the caller may see only some of its keys."""
         return self.principal.rows.restricts(self.name)
 
     def unrestricted(self) -> CompiledDefinition:
-        """The definition, for those who see all its keys. Raises Problem."""
+        """The definition, for callers who may see all its keys. Raises Problem."""
         if self.restricted:
             raise Problem("not-allowed", f"this is about all keys of {self.name}, and the API key shows some only")
         return self.compiled
@@ -88,17 +88,19 @@ class Asker:
     clock: Callable[[], int]
 
     def asking(self, name: str, principal: Principal) -> Asking:
-        """What a reader's thread begins with."""
+        """The definition for a caller; to be called in a reader's thread."""
         store = self.readers.store()
         limits = self.readers.settings.limits
         return Asking(store, name, principal, store.changes.mark(), self.clock(), limits)
 
     async def run(self, name: str, principal: Principal, work: Callable[[Asking], R]) -> R:
-        """What `work` makes of a definition, in a reader's thread."""
+        """Run `work` on a definition in a reader's thread; returns its result."""
         return await self.readers.run(lambda: work(self.asking(name, principal)))
 
     async def reply(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
-        """The reply to a question of any kind; where it is to wait, when it is FINAL, or has waited long enough."""
+        """The reply to a question of any kind; a question that waits is replied to when its answer is FINAL, or after
+        its time.
+        """
         if not isinstance(parameters, FreshnessParameters):
             return await self.readers.run(self.answered, name, principal, parameters)
         plain, until = without_freshness(parameters), asyncio.get_running_loop().time() + parameters.wait_seconds
@@ -111,7 +113,7 @@ class Asker:
             await asyncio.sleep(min(left, _WAIT_SECONDS))
 
     def answered(self, name: str, principal: Principal, parameters: AnyParameters) -> Reply:
-        """The same, in this thread: as it was, if nothing has changed since."""
+        """The reply, in this thread; from the cache if the store hasn't changed since."""
         asking = self.asking(name, principal)
         question = question_for(asking, parameters)
         span = question.span
@@ -124,7 +126,7 @@ class Asker:
 
 
 def question_for(asking: Asking, parameters: AnyParameters) -> Question:
-    """The question, within what the caller may see, and the limits. Raises Problem, UserError."""
+    """The question, checked against the caller's permissions and the limits. Raises Problem, UserError."""
     as_of = parameters.as_of if isinstance(parameters, FreshnessParameters) else None
     compiled = asking.compiled if as_of is None else asking.as_of(as_of)
     visible = asking.principal.rows.visible(asking.name)
@@ -151,7 +153,7 @@ def question_for(asking: Asking, parameters: AnyParameters) -> Question:
 
 @lru_cache(maxsize=_QUESTIONS)
 def _kept_question(compiled: CompiledDefinition, parameters: AnyParameters, tile: int) -> Question:
-    """The question, read once: it is the same for as long as the clock is in a tile, since windows are whole tiles."""
+    """The parsed question, cached: it is the same while the clock is in one tile, since windows are whole tiles."""
     return _question(compiled, parameters, tile * compiled.definition.tile)
 
 

@@ -59,13 +59,13 @@ class Application:
         await self.guard(scope, receive, send)
 
     def stop(self) -> None:
-        """End what would go on for ever: the server is about to."""
+        """End the streams, which would otherwise run for ever: the server is about to stop."""
         self.service.streams.stop()
 
 
 def application(settings: Settings, clock: Callable[[], int], tokens: Tokens | None = None) -> Application:
     """The server for these settings. `clock`: wall clock, microseconds UTC. Raises UserError for settings that would
-    let anybody in from elsewhere.
+    admit unauthenticated callers from other hosts.
     """
     check_settings(settings)
     readers, metrics = Readers(settings), RequestMetrics()
@@ -118,7 +118,7 @@ async def _problem(request: Request, problem: Problem) -> Response:
 
 
 def _wants_page(request: Request) -> bool:
-    """Whether people see it: what browsers ask for where no program does."""
+    """Whether the client is a browser that wants a page, not a program."""
     path = request.url.path
     return "text/html" in request.headers.get("accept", "") and not path.startswith(("/api/", "/health/", "/problems/"))
 
@@ -132,7 +132,7 @@ async def _faulty(request: Request, error: Exception) -> Response:
 
 
 async def _unreadable(request: Request, error: RequestValidationError) -> Response:
-    """The first parameter that can't be read, named as the caller wrote it."""
+    """The problem of the first invalid parameter, by the caller's name of it."""
     first: dict[str, Any] = error.errors()[0]
     name = str(first["loc"][-1]) if first["loc"] else "the body"
     if first["type"] == "extra_forbidden":
@@ -152,7 +152,7 @@ def _parameters(route: Any) -> list[str]:
 
 
 async def _refused(request: Request, error: HTTPException) -> Response:
-    """What the framework refuses by itself: a path or method that there isn't, a body that is no JSON."""
+    """The framework's own refusals as problems: an unknown path or method, a body that isn't JSON."""
     kind = {404: "not-found", 405: "not-this-method", 413: "too-large"}.get(error.status_code, "bad-question")
     detail = error.detail if kind == "too-large" else f"{request.url.path[:200]}: {KINDS[kind][1].lower()}"
     answer = await _problem(request, Problem(kind, detail))
@@ -163,7 +163,7 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """What can be done with a path: the framework itself names those of the first route alone."""
+    """The methods of a path: the framework itself names only those of the first route."""
     scope = {**request.scope, "method": ""}
     matching = [route for route in request.app.state.paths if route.matches(scope)[0] is not Match.NONE]
     found = {method for route in matching if route.path == matching[0].path for method in route.methods}

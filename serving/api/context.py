@@ -1,4 +1,4 @@
-"""What a server's routes work with."""
+"""The shared objects of a server's routes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Service:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sql(self) -> SqlWorkers:
-        """The processes that answer statements of SQL; where there is DuckDB."""
+        """The processes that run statements of SQL. Requires DuckDB."""
         from tandem.serving.sql.worker import Place
         from tandem.serving.sql.workers import SqlWorkers
 
@@ -52,7 +52,7 @@ class Service:
             return self._sql[0]
 
     def close(self) -> None:
-        """Wait for who reads, and close the store."""
+        """Wait for running readers, and close the store."""
         for workers in self._sql:
             workers.close()
         self.readers.close()
@@ -79,7 +79,7 @@ Operator = Annotated[Principal, Depends(_operator)]
 
 
 def response_of(request: Request, reply: Reply) -> Response:
-    """A reply as the framework sends it: 304 to who has it already."""
+    """A reply in the framework's form: 304 to a client that has it already."""
     if is_known(request.headers.get("if-none-match", ""), reply.tag):
         headers = {name: value for name, value in reply.headers.items() if name != "content-type"}
         return Response(status_code=304, headers=headers)

@@ -1,4 +1,4 @@
-"""What nobody foresaw: the log has all of it, and the caller gets the number under which it is there."""
+"""Unexpected errors: logged in full, and sent to the caller as the number of the log's entry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log: Final = logging.getLogger("tandem.serve")
 
 
 def fault_of(scope: Scope, error: Exception) -> Problem:
-    """The problem that is sent for an error of Python's; its trace is logged without passwords and controls."""
+    """The problem for an unexpected error; logs its trace without passwords and control characters."""
     number = secrets.token_hex(6)
     trace = printable(redacted("".join(traceback.format_exception(error))), lines=True)
     place = {"fault": number, "method": scope["method"], "path": printable(scope["path"])[:200]}

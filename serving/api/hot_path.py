@@ -1,7 +1,7 @@
 """Point answers before the framework, whose routing and validating would take longer than the answer.
 
-What isn't a plain question (a parameter twice, or unknown, or another method) is left to the framework, whose route
-answers the same from the same functions.
+Other requests (a repeated or unknown parameter, another method) are left to the framework, whose route answers the same
+from the same functions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAMES: Final = frozenset(field.alias or name for name, field in PointParameters
 
 @dataclass(frozen=True)
 class HotPath:
-    """ASGI: answers `GET .../answer`, and hands everything else on."""
+    """ASGI: answers `GET .../answer`, and passes all other requests on."""
 
     app: ASGIApp
     asker: Asker

@@ -1,7 +1,7 @@
-"""`/metrics`: what the installation is at, read when it is asked for, and what the server has done since it began.
+"""`/metrics`: the installation's state, read at each request, and counters of this server since its start.
 
-No metric has a label of keys, callers or paths as they were sent: labels are definitions, states and routes, as many as
-there are of these.
+No metric has a label of keys, callers or raw paths: labels are definitions, states and routes, whose numbers are
+bounded.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class RequestMetrics:
         self._streams = Gauge("tandem_http_streams", "event streams that are open", registry=self.registry)
 
     def waiting(self, count: Callable[[], float]) -> None:
-        """Tell how many questions wait, or are being answered."""
+        """Set the function that counts waiting and running questions."""
         gauge = Gauge("tandem_http_waiting_questions", "questions that wait for a reader", registry=self.registry)
         gauge.set_function(count)
 
     def streams(self, more: int) -> None:
-        """That many more streams are open."""
+        """Add to the number of open streams."""
         self._streams.inc(more)
 
     def observed(self, scope: Scope, send: Send) -> Send:
-        """A `send` that notes the answer when its status is known."""
+        """A `send` that records the answer once its status is known."""
         began = time.perf_counter()
 
         async def noted(message: Message) -> None:
@@ -64,7 +64,7 @@ class RequestMetrics:
 
 
 def _route(scope: Scope) -> str:
-    """The route that answered, as it is declared; one word for all that there isn't."""
+    """The declared route that answered; one common word for unknown paths."""
     path = getattr(scope.get("route"), "path", None) or scope.get("tandem.route")
     if path is None and scope["path"].startswith("/static/"):
         return "/static"
@@ -74,7 +74,7 @@ def _route(scope: Scope) -> str:
 def page_of(
     metrics: RequestMetrics, reports: Iterable[dict[str, Any]], journal: JournalState | None, now: int, max_age: int
 ) -> bytes:
-    """OpenMetrics of the server and of status reports, one of each definition."""
-    written: Any = generate_latest  # it has no types
+    """OpenMetrics of the server and of status reports, one for each definition."""
+    written: Any = generate_latest  # untyped
     server = bytes(written(metrics.registry)).removesuffix(b"# EOF\n")
     return server + installation_page(reports, journal, now, max_age)

@@ -1,4 +1,4 @@
-"""The parameters of questions, as the OpenAPI document has them and as `serving.questions` takes them.
+"""The parameters of questions, for the OpenAPI document and for `serving.questions`.
 
 They have the names of the flags of `tandem query` and `tandem export`.
 """
@@ -34,7 +34,7 @@ def _word(description: str, example: str | None = None) -> Any:
 
 
 class TimeParameters(BaseModel):
-    """Which time is meant."""
+    """Parameters that choose a time."""
 
     model_config = _CONFIG
 
@@ -61,7 +61,7 @@ class TimeParameters(BaseModel):
 
 
 class AnswerParameters(TimeParameters):
-    """Of the answer of one key; none where the definition has no key."""
+    """Parameters of the answer of one key; no key for a definition without one."""
 
     key: _Text = _text("JFK,UA or origin=JFK,carrier=UA or a JSON array", "home")
 
@@ -71,7 +71,7 @@ class AnswerParameters(TimeParameters):
 
 
 class SeriesParameters(AnswerParameters):
-    """Of the answers of one key, step by step."""
+    """Parameters of the answers of one key, step by step."""
 
     step: _Text = _word("a duration, or day ... year (default: the tile)", "1h")
     where: _Text = _text("steps for whose results this expression is true")
@@ -88,7 +88,7 @@ class SeriesParameters(AnswerParameters):
 
 
 class FreshnessParameters(BaseModel):
-    """How new an answer must be, or as of when it is wanted."""
+    """Parameters that require a fresh answer, or one of a past publication."""
 
     model_config = _CONFIG
 
@@ -109,15 +109,15 @@ class FreshnessParameters(BaseModel):
 
 
 class PointParameters(AnswerParameters, FreshnessParameters):
-    """Of the answer of one key as programs ask for it."""
+    """Parameters of the answer of one key for programs."""
 
 
 class StepParameters(SeriesParameters, FreshnessParameters):
-    """Of a series, likewise."""
+    """Parameters of a series for programs."""
 
 
 class SessionParameters(AnswerParameters):
-    """Of the sessions of one key."""
+    """Parameters of the sessions of one key."""
 
     session_at: _Text = _word("the session that is current then")
     gap: _Text = _word("a duration (default: the definition's)", "30m")
@@ -133,7 +133,7 @@ class SessionParameters(AnswerParameters):
 
 
 class TopParameters(TimeParameters):
-    """Of the answers of all keys, in the order of one result."""
+    """Parameters of the answers of all keys, ranked by one result."""
 
     by: _Text = _word("the result that keys are in the order of (default: the first)")
     where: _Text = _text("keys for whose results this expression is true")
@@ -147,7 +147,7 @@ class TopParameters(TimeParameters):
 
 
 class KeyParameters(BaseModel):
-    """Of a search for keys."""
+    """Parameters of a search for keys."""
 
     model_config = _CONFIG
 
@@ -157,7 +157,7 @@ class KeyParameters(BaseModel):
 
 
 class ExportParameters(BaseModel):
-    """Of the answers of every key and step."""
+    """Parameters of the answers of every key and step."""
 
     model_config = _CONFIG
 
@@ -189,7 +189,7 @@ class ExportParameters(BaseModel):
 
 
 class MessageParameters(AnswerParameters):
-    """Of the raw messages behind an answer."""
+    """Parameters of the raw messages behind an answer."""
 
     limit: int = Field(default=100, ge=1, le=1_000, description="messages at most")
     after: _Text = _text("where the page before ended: its `next`")

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: what went wrong, and what to do about it."""
+"""Errors as RFC 9457 problems, with a remedy."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ KINDS: Final[dict[str, tuple[int, str, str]]] = {
     "changed": (503, "Another version was published meanwhile", "Ask again."),
     "too-slow": (503, "The answer takes too long", "Ask for a shorter span, fewer keys, or longer steps."),
 }  # fmt: skip
-"""By the end of its type: status, title, and what to do where the problem itself says no better."""
+"""By the end of its type: status, title, and the remedy unless the problem has a better one."""
 _FLAG: Final = re.compile(r"--([a-z][a-z-]*[a-z])")
 _RETRY: Final = {"stale": 1, "busy": 1, "no-store": 5, "changed": 0, "too-slow": 5}
 
 
 @dataclass(eq=False)
 class Problem(Exception):
-    """What is sent instead of an answer."""
+    """An error that is sent instead of an answer."""
 
     kind: str
     detail: str
     remedy: str = ""
     more: dict[str, Any] = field(default_factory=dict)
-    """Members of its own."""
+    """Further members."""
 
     @property
     def status(self) -> int:
@@ -63,16 +63,16 @@ class Problem(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those that go with it, besides the type of the content."""
+        """The headers beside the content type."""
         wait = {"retry-after": str(_RETRY[self.kind])} if self.kind in _RETRY else {}
         return wait | ({"www-authenticate": 'Bearer realm="tandem"'} if self.status == 401 else {})
 
     def body(self) -> bytes:
-        """The same as JSON."""
+        """As JSON."""
         return json_text(self.body_data()).encode()
 
     def body_data(self) -> dict[str, Any]:
-        """{type, title, status, detail, remedy, ...}; no password, and nothing that steers a terminal."""
+        """{type, title, status, detail, remedy, ...}; without passwords and control characters."""
         _, title, remedy = KINDS[self.kind]
         return {
             "type": f"/problems/{self.kind}",
@@ -85,7 +85,7 @@ class Problem(Exception):
 
 
 def problem_of(error: TandemError) -> Problem:
-    """The problem that an error of Tandem's is, over HTTP."""
+    """The problem for an error of Tandem's, over HTTP."""
     text = in_parameters(str(error))
     if isinstance(error, NoStoreError):
         return Problem("no-store", text)
@@ -101,5 +101,5 @@ def problem_of(error: TandemError) -> Problem:
 
 
 def in_parameters(text: str) -> str:
-    """A message of the command line with its flags as parameters: `--session-at` is `session_at`."""
+    """A message with its flags as parameters: `--session-at` becomes `session_at`."""
     return _FLAG.sub(lambda found: found[1].replace("-", "_"), text)

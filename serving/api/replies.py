@@ -1,4 +1,4 @@
-"""What is sent back: bytes with an entity tag, kept while nothing in the store changes."""
+"""Replies: bytes with an entity tag, cached while the store doesn't change."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ __all__ = ["JSON", "AnswerAge", "Reply", "ReplyCache", "is_known", "json_reply",
 JSON: Final = "application/json"
 _MOST_BYTES: Final = 32 << 20
 _LARGEST: Final = 1 << 20
-"""Bytes of a reply that is kept."""
+"""Most bytes of a cached reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerAge:
-    """How new an answer is; times in microseconds UTC."""
+    """The freshness of an answer; times in microseconds UTC."""
 
     final: bool
     end: int
-    """Of its window."""
+    """End of its window."""
     known_to: int | None
-    """Up to when its sources have told all: live's watermark, without live what batch was told; None: nobody told."""
+    """Up to when its sources are known to be complete: live's watermark, without live the completeness of batch; None:
+    unknown."""
 
     def staleness(self, now: int) -> int | None:
-        """How far what is known lies behind the clock, or behind the window's end where that is over; None: unknown."""
+        """How far `known_to` lies behind the clock, or behind the window's end where that is over; None: unknown."""
         return None if self.known_to is None else max(min(now, self.end) - self.known_to, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A successful answer. Unless it is as of a publication it is asked for anew: a settled one can be corrected."""
+    """A successful answer. Only that of a past publication may be cached by clients: settled answers can still be
+    corrected.
+    """
 
     body: bytes
     tag: str
     """The value of ETag: the publication that was read, and a digest of the body."""
     content_type: str = JSON
     more: tuple[tuple[str, str], ...] = ()
-    """Headers of its own."""
+    """Further headers."""
     age: AnswerAge | None = None
-    """Of an answer."""
+    """For answers."""
     for_ever: bool = False
-    """It never changes: a client that has it needn't ask again."""
+    """Whether it never changes, so that a client may keep it."""
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those that go with it, but for its length."""
+        """The headers, without the length."""
         kept = "private, max-age=31536000, immutable" if self.for_ever else "private, no-cache"
         common = {"etag": self.tag, "cache-control": kept, "vary": "authorization, cookie"}
         return {"content-type": self.content_type, **common, **dict(self.more)}
@@ -63,7 +66,7 @@ def json_reply(data: Any, publication: int = 0) -> Reply:
 
 
 def tagged(body: bytes, publication: int, content_type: str = JSON, more: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Bytes with their tag."""
+    """A reply of these bytes, with their tag."""
     digest = hashlib.blake2b(body, digest_size=12).hexdigest()
     return Reply(body, f'"{publication}-{digest}"', content_type, more)
 
@@ -77,7 +80,9 @@ def is_known(if_none_match: str, tag: str) -> bool:
 
 @dataclass
 class ReplyCache:
-    """Replies by question, each good for one state of the store. The one that wasn't used for longest goes first."""
+    """A cache of replies by question, each valid for one state of the store. The least recently used one is evicted
+    first.
+    """
 
     most_bytes: int = _MOST_BYTES
     _kept: OrderedDict[Hashable, tuple[str, Reply]] = field(default_factory=OrderedDict)
@@ -85,7 +90,7 @@ class ReplyCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, question: Hashable, mark: str) -> Reply | None:
-        """The reply to a question, if it is of the store's state that has this mark."""
+        """The reply to a question, if it is of the store's state with this mark."""
         with self._lock:
             found = self._kept.get(question)
             if found is None or found[0] != mark:
@@ -94,7 +99,7 @@ class ReplyCache:
             return found[1]
 
     def put(self, question: Hashable, mark: str, reply: Reply) -> None:
-        """Keep a reply that was read at this mark or after it."""
+        """Store a reply that was read at this mark or later."""
         if len(reply.body) > _LARGEST:
             return
         with self._lock:

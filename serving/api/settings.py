@@ -1,4 +1,4 @@
-"""What a server is started with."""
+"""The settings of a server, and the limits of its requests."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may ask for; more is refused with a problem that names the limit."""
+    """Limits of one request; larger ones are refused with a problem that names the limit."""
 
     span: int = 3660 * DAY
-    """Microseconds of event time of an answer over all keys, a series, or sessions."""
+    """Microseconds of event time in an answer over all keys, a series, or sessions."""
     points: int = 20_000
     """Steps of a series."""
     rows: int = 10_000
@@ -28,26 +28,26 @@ class Limits:
     exported: int = 100_000
     """Rows of one page of an export."""
     sending: float = 15.0
-    """Seconds until a request must have come whole."""
+    """Seconds until a request must have arrived completely."""
     seconds: float = 30.0
-    """Until a question must be answered."""
+    """Seconds until a question must be answered."""
     body: int = 64 * 1024
     """Bytes of a request's body."""
     target: int = 16 * 1024
     """Bytes of its path and query."""
     waiting: int = 64
-    """Questions that wait for a reader; more are told to come again."""
+    """Questions that wait for a reader; further ones are refused with a request to retry."""
     scanned: int = 256 << 20
-    """Bytes of the journal that a look for raw messages reads."""
+    """Bytes of the journal that a search for raw messages reads."""
     sql_memory: int = 256 << 20
-    """Bytes that a statement of SQL may take."""
+    """Bytes of memory for a statement of SQL."""
     streams: int = 256
-    """Streams of events that are open at once."""
+    """Concurrent streams of events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where a server listens, what it serves, and to whom."""
+    """The address of a server, the data that it serves, and its authentication."""
 
     home: Path
     """Folder of API keys and audit log."""
@@ -58,37 +58,37 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     names: tuple[str, ...] = ()
-    """Names by which it may be called, besides `host` and those of this machine: in the Host header."""
+    """Host names of the server, beside `host` and those of this machine, that a Host header may have."""
     keys: bool = False
-    """Only who has an API key, or a token, gets answers."""
+    """Whether an API key, or a token, is required."""
     readers: int = 4
     """Threads that read the store."""
     max_age: int = 60 * 1_000_000
-    """Freshness, microseconds: `/health/fresh` says no when the watermark of a served live run is older."""
+    """Freshness, microseconds: `/health/fresh` fails when the watermark of a served live run is older."""
     letters: str | None = None
-    """Folder or URL of what couldn't be decoded; None: below the home."""
+    """Folder or URL of dead letters; None: below the home."""
     place: str | None = None
-    """The installation's home, a folder or URL; None: where keys and audit log are."""
+    """The installation's home, a folder or URL; None: the folder of keys and audit log."""
     limits: Limits = field(default_factory=Limits)
 
     @property
     def key_file(self) -> Path:
-        """Where the API keys are."""
+        """The file of the API keys."""
         return self.home / "keys.json"
 
     @property
     def audit_file(self) -> Path:
-        """Where it is written down what operators did."""
+        """The audit log of operators' actions."""
         return self.home / "audit.jsonl"
 
     @property
     def dead_letters(self) -> str:
-        """Where what couldn't be decoded lies."""
+        """The folder or URL of dead letters."""
         return self.letters or str(self.home / "deadletters")
 
     @property
     def known_hosts(self) -> frozenset[str]:
-        """What a Host header may name: a page that a browser took from elsewhere names something else."""
+        """Valid names in a Host header: a page that a browser loaded from another site sends another name."""
         bound = () if self.host in ("0.0.0.0", "::") else (self.host,)
         return frozenset(name.lower() for name in (*_LOCAL_NAMES, *bound, *self.names))
 

@@ -1,9 +1,8 @@
-"""Streams of events: an answer is sent again whenever it has changed, to as many as look at it.
+"""Streams of events: an answer is sent again whenever it has changed, to all its readers.
 
-One task looks at the store's mark for all streams; each asks its question again when the mark has moved, mostly
-from the cache. They take turns at that: hundreds that ask at once would be refused as too many, and a single
-question would wait behind all of them. An event's id is the answer's tag: a reader that connects again with
-`Last-Event-ID` gets what is new only.
+One task polls the store's mark for all streams; each repeats its question when the mark has changed, mostly from the
+cache. They take turns: hundreds at once would be refused as too many, and a single question would wait behind all of
+them. An event's id is the answer's tag: a reader that reconnects with `Last-Event-ID` gets only new answers.
 """
 
 from __future__ import annotations
@@ -31,11 +30,13 @@ QUIET: Final = b": quiet\n\n"
 """A comment."""
 _LOOK_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 15.0
-"""After which a comment is sent, so that nothing on the way presumes the stream dead."""
+"""Seconds of silence after which a comment is sent, so that no proxy presumes the stream dead."""
 
 
 class EventResponse(StreamingResponse):
-    """A stream that has begun. Its place comes back however it ends, also where its reader is gone before an event."""
+    """A stream that has begun. Its slot is released however it ends, also where its reader leaves before the first
+    event.
+    """
 
     def __init__(self, streams: Streams, events: AsyncIterator[bytes]) -> None:
         super().__init__(events, headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
@@ -66,12 +67,12 @@ class Streams:
         self._turns = asyncio.Semaphore(self.readers.settings.readers)
 
     async def asked(self, ask: Callable[[], Awaitable[R]]) -> R:
-        """What `ask` gives, once it is this stream's turn."""
+        """The result of `ask`, once it is this stream's turn."""
         async with self._turns:
             return await ask()
 
     async def begun(self, ask: Callable[[], Awaitable[object]]) -> None:
-        """Take a place, if there is one, and the question can be asked. Raises Problem, TandemError."""
+        """Take a slot, if there is one and the question is valid. Raises Problem, TandemError."""
         self.begin()
         try:
             await self.asked(ask)
@@ -80,7 +81,7 @@ class Streams:
             raise
 
     def begin(self) -> None:
-        """Take one of the places. Raises Problem where all are taken."""
+        """Take a slot. Raises Problem where all are taken."""
         if self._open >= self.most:
             raise Problem("busy", f"{self._open} streams are open already")
         self._open += 1
@@ -89,21 +90,21 @@ class Streams:
             self._task = asyncio.create_task(self._look())
 
     def end(self) -> None:
-        """Give the place back."""
+        """Release the slot."""
         self._open -= 1
         self.metrics.streams(-1)
 
     def stop(self) -> None:
-        """End all streams; their readers connect again to the server that is there then."""
+        """End all streams; their readers reconnect to the next server."""
         self._stopped = True
         self._moved.set()
 
     async def events(
         self, ask: Callable[[], Awaitable[Reply]], allowed: Callable[[], bool], known: str
     ) -> AsyncIterator[bytes]:
-        """`answer` events from now on, as long as the reader is allowed to; `known`: the tag of the last one.
+        """`answer` events from now on, while the reader's permission lasts; `known`: the tag of the last one.
 
-        A question that can't be answered just now is a `problem` event, and is asked again.
+        A temporary error is sent as a `problem` event, and the question is repeated.
         """
         async for looked in self.turns(allowed):
             if not looked:
@@ -118,9 +119,9 @@ class Streams:
                 yield problem_event(error)
 
     async def turns(self, allowed: Callable[[], bool]) -> AsyncIterator[bool]:
-        """True at once, and whenever the store has changed: time to look again. False where nothing has for a while.
+        """True at once, and whenever the store has changed, to repeat the question. False after a time without changes.
 
-        As long as the caller is allowed to, and the server goes on.
+        Ends with the caller's permission, or the server.
         """
         while not self._stopped and allowed():
             moved = self._moved
@@ -150,11 +151,11 @@ async def _within(event: asyncio.Event, seconds: float) -> bool:
 
 
 def problem_event(error: Problem | TandemError) -> bytes:
-    """What can't be answered just now."""
+    """The event of a temporary error."""
     return event("problem", (error if isinstance(error, Problem) else problem_of(error)).body())
 
 
 def event(kind: str, body: bytes, tag: str | None = None) -> bytes:
-    """One event; its data is JSON on one line, so nothing in it begins another."""
+    """One event; its data is JSON on one line, so no part of it can begin another event."""
     number = f"id: {tag}\n".encode() if tag is not None else b""
     return b"event: " + kind.encode() + b"\n" + number + b"data: " + body + b"\n\n"

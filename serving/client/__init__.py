@@ -1,4 +1,4 @@
-"""What `tandem.connect` gives: an installation asked from Python, in this process or over HTTP, by the same calls.
+"""Clients of `tandem.connect`: query an installation from Python, in this process or over HTTP, by the same calls.
 
-`local` reads the view store, `remote` asks a `tandem serve`; what they give is in `values`.
+`local` reads the view store, `remote` is a client of `tandem serve`; `values` has the types of their results.
 """

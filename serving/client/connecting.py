@@ -1,4 +1,4 @@
-"""From what a user calls an installation to a client of it."""
+"""Makes a client from a user's name of an installation."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def connect(
 ) -> Client:
     """A client of an installation: of a home (folder, or gs:// and s3:// with `store`), or of a `tandem serve`.
 
-    `api_key`: of a server that asks for one. `store`, `journal`: as `--store` and `--journal`, of a home. Raises
-    NoStoreError where nothing has run yet, UserError for what doesn't go together.
+    `api_key`: for a server that requires one. `store`, `journal`: as `--store` and `--journal`, for a home. Raises
+    NoStoreError before the first run, UserError for contradicting arguments.
     """
     place = os.fspath(home_or_url)
     if place.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""A client of an installation on this machine, or of its places: reads the view store, and nothing else is running."""
+"""A client of an installation on this machine, or of its places: reads the view store, without a server."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class LocalClient(Client):
         return ClientTable(found.table, found.whole)
 
     def alerts(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
-        """Alerts, those that began last first."""
+        """Alerts, the newest first."""
         from tandem.serving.outcomes.alert_data import alert_data, known_states
         from tandem.views.decisions.listing import alerts
 
@@ -92,7 +92,7 @@ class LocalClient(Client):
         return [alert_data(compiled.definition.key, row) for row in rows]
 
     def alert(self, name: str, alert: str) -> dict[str, Any]:
-        """One alert, with what it was decided by."""
+        """One alert, with the verdicts behind it."""
         from tandem.serving.outcomes.alert_data import alert_data, found_alert
         from tandem.views.decisions.listing import receipts_of
 
@@ -114,7 +114,7 @@ class LocalClient(Client):
         return [revision_data(compiled.definition.key, row) for row in rows]
 
     def acknowledge(self, name: str, alert: str, note: str = "") -> None:
-        """Note that an alert is seen, under the name of the user."""
+        """Acknowledge an alert, in the name of this system's user."""
         from tandem.serving.outcomes.alert_data import found_alert
         from tandem.views.decisions.handling import acknowledge
 
@@ -123,7 +123,9 @@ class LocalClient(Client):
         acknowledge(self._store, compiled.definition.name, row.id, getpass.getuser(), note, _now())
 
     def silence(self, name: str, last: str, note: str, *, rule: str | None = None, key: Key = None) -> int:
-        """Send nothing of a rule or key for a while, under the name of the user."""
+        """Suppress messages of a rule or key for a time, in the name of this system's user; returns the silence's
+        number.
+        """
         from tandem.serving.outcomes.alert_data import silence_until
         from tandem.views.decisions.handling import silence
 
@@ -172,14 +174,14 @@ def _span(asked: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def check_names(asked: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise UserError for a parameter that there isn't."""
+    """Raise UserError for an unknown parameter."""
     for each in asked:
         if each not in known:
             raise UserError(f"{each}: {suggestion(each, list(known))}")
 
 
 def asked_text(value: Any) -> str | None:
-    """A parameter as a flag takes it: times may be given as datetimes, measures as a list."""
+    """A parameter in the form of a flag: times may be given as datetimes, measures as a list."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, Sequence):

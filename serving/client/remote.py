@@ -26,7 +26,7 @@ from tandem.serving.client.values import (
 __all__ = ["RemoteClient"]
 
 _TIMEOUT: Final = (5, 120)
-"""Seconds until a connection stands, and until an answer comes."""
+"""Seconds until a connection is made, and until an answer comes."""
 _NAMES: Final = {"start": "from", "end": "to"}
 
 
@@ -34,15 +34,15 @@ class RemoteClient(Client):
     """See `tandem.serving.client.values.Client`. Connections are kept; one client is for one thread at a time."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
-        """`api_key`: see `tandem keys`; it is sent to that server alone, never on to where it redirects."""
+        """`api_key`: see `tandem keys`; it is sent to that server alone, not to targets of redirects."""
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        self._session.trust_env = False  # no password of a .netrc in the place of the key
+        self._session.trust_env = False  # no password of a .netrc in place of the key
         if api_key is not None:
             self._session.headers["authorization"] = f"Bearer {api_key}"
 
     def definitions(self) -> list[str]:
-        """The names of what can be asked."""
+        """The names of all definitions, sorted."""
         return [each["name"] for each in self._get("/definitions").json()["definitions"]]
 
     def answer(self, name: str, key: Key = None, **asked: Any) -> ClientAnswer:
@@ -69,7 +69,7 @@ class RemoteClient(Client):
         return ClientTable(_table(reply), reply.headers.get("tandem-whole") == "true")
 
     def alerts(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
-        """Alerts, those that began last first."""
+        """Alerts, the newest first."""
         states = asked.pop("state", None)
         more = {"state": [states] if isinstance(states, str) else list(states)} if states else {}
         firing = {"firing": "true"} if asked.pop("firing", False) else {}
@@ -77,7 +77,7 @@ class RemoteClient(Client):
         return found
 
     def alert(self, name: str, alert: str) -> dict[str, Any]:
-        """One alert, with what it was decided by."""
+        """One alert, with the verdicts behind it."""
         found: dict[str, Any] = self._get(f"{_path(name)}/alerts/{quote(alert, safe='')}").json()
         return found
 
@@ -87,11 +87,13 @@ class RemoteClient(Client):
         return found
 
     def acknowledge(self, name: str, alert: str, note: str = "") -> None:
-        """Note that an alert is seen; the server takes it from operators."""
+        """Acknowledge an alert; the server allows it to operators."""
         self._post(f"{_path(name)}/alerts/{quote(alert, safe='')}/acknowledge", {"note": note})
 
     def silence(self, name: str, last: str, note: str, *, rule: str | None = None, key: Key = None) -> int:
-        """Send nothing of a rule or key for a while; likewise."""
+        """Suppress messages of a rule or key for a time; the server allows it to operators. Returns the silence's
+        number.
+        """
         body = {"for": last, "note": note, "rule": rule, "key": self._key(name, key)}
         return int(self._post(f"{_path(name)}/silences", body)["silence"])
 
@@ -120,7 +122,7 @@ class RemoteClient(Client):
         return found
 
     def _sent(self, method: str, url: str, **more: Any) -> requests.Response:
-        """Raises UserError for what the server refuses, with what it says to do, LaunchError where there is none."""
+        """Raises UserError for a refused request, with the server's remedy, LaunchError without a server."""
         try:
             reply = self._session.request(method, url, timeout=_TIMEOUT, allow_redirects=False, **more)
         except requests.RequestException as error:

@@ -1,4 +1,4 @@
-"""What a client gives: answers with their certificates, and tables for Arrow, Polars and pandas."""
+"""The results of a client: answers with their certificates, and tables for Arrow, Polars and pandas."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tandem.schemas.errors import LaunchError
 __all__ = ["Client", "ClientAnswer", "ClientSeries", "ClientTable", "Key", "answer_of", "key_parameter", "series_of"]
 
 Key = str | Sequence[Any] | Mapping[str, Any] | None
-"""A key as `--key` takes it, its values in their order, or its values by column."""
+"""A key in the form of `--key`, its values in their order, or its values by column."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ClientTable:
 
     table: pa.Table
     whole: bool = True
-    """Whether these are all rows: a statement of SQL gives no more than a limit allows."""
+    """Whether these are all rows: a statement of SQL returns at most a limit."""
 
     def arrow(self) -> pa.Table:
         """As an Arrow table."""
@@ -68,12 +68,12 @@ class ClientAnswer:
     start: datetime
     end: datetime
     results: Mapping[str, Any]
-    """By name, as JSON has them."""
+    """By name, in the form of JSON."""
     certificate: Mapping[str, Any]
 
     @property
     def status(self) -> str:
-        """FINAL, PROVISIONAL or PARTIAL; `certificate["reasons"]` says why."""
+        """FINAL, PROVISIONAL or PARTIAL; `certificate["reasons"]` gives the reasons."""
         return str(self.certificate["status"])
 
     def __getitem__(self, result: str) -> Any:
@@ -86,15 +86,15 @@ class ClientSeries(ClientTable):
     """Answers step by step: start, end, events, batch_events, status, then the results."""
 
     certificate: Mapping[str, Any] | None = None
-    """Of all of it."""
+    """One certificate for all steps."""
 
 
 class Client(ABC):
-    """An installation that is asked. Calls raise TandemError, in one line that says what to do."""
+    """A client of an installation. Calls raise TandemError, in one line with a remedy."""
 
     @abstractmethod
     def definitions(self) -> list[str]:
-        """The names of what can be asked."""
+        """The names of all definitions, sorted."""
 
     @abstractmethod
     def answer(self, name: str, key: Key = None, **asked: Any) -> ClientAnswer:
@@ -106,7 +106,9 @@ class Client(ABC):
 
     @abstractmethod
     def answers(self, name: str, **asked: Any) -> ClientTable:
-        """Of every key and step that has events. `asked`: step or window, start, end, key, measures, where, zone."""
+        """The answers of every key and step that has events. `asked`: step or window, start, end, key, measures, where,
+        zone.
+        """
 
     @abstractmethod
     def sql(self, statement: str) -> ClientTable:
@@ -114,11 +116,11 @@ class Client(ABC):
 
     @abstractmethod
     def alerts(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
-        """Alerts, those that began last first. `asked`: rule, state (one or a list), firing, start, end, limit."""
+        """Alerts, the newest first. `asked`: rule, state (one or a list), firing, start, end, limit."""
 
     @abstractmethod
     def alert(self, name: str, alert: str) -> dict[str, Any]:
-        """One alert by its id, or the beginning of it; `states` are what it was decided by."""
+        """One alert by its id, or a prefix of it; `states` are its states with the verdicts behind them."""
 
     @abstractmethod
     def results(self, name: str, key: Key = None, **asked: Any) -> list[dict[str, Any]]:
@@ -126,15 +128,17 @@ class Client(ABC):
 
     @abstractmethod
     def acknowledge(self, name: str, alert: str, note: str = "") -> None:
-        """Note that an alert is seen; a server takes it from operators."""
+        """Acknowledge an alert; a server allows it to operators."""
 
     @abstractmethod
     def silence(self, name: str, last: str, note: str, *, rule: str | None = None, key: Key = None) -> int:
-        """Send nothing of a rule or key for a duration (`2h`), and return the silence's number; likewise."""
+        """Suppress messages of a rule or key for a duration (`2h`); returns the silence's number. A server allows it to
+        operators.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close connections and files."""
 
     def __enter__(self) -> Self:
         return self
@@ -144,13 +148,13 @@ class Client(ABC):
 
 
 def answer_of(data: Mapping[str, Any]) -> ClientAnswer:
-    """The answer that JSON data of `serving.questions.answers.answer_data` tell."""
+    """The answer of JSON data of `serving.questions.answers.answer_data`."""
     start, end = (datetime.fromisoformat(data[each]) for each in ("start", "end"))
     return ClientAnswer(data["key"], start, end, data["results"], data["certificate"])
 
 
 def series_of(data: Mapping[str, Any]) -> ClientSeries:
-    """The series that such data tell."""
+    """The series of such data."""
     points = [{**_flat(point), **point["results"]} for point in data["points"]]
     names = ("start", "end", "events", "batch_events", "status")
     table = pa.Table.from_pylist(points) if points else pa.table({name: pa.nulls(0) for name in names})
@@ -163,7 +167,7 @@ def _flat(point: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def key_parameter(key: Key, columns: Sequence[str]) -> str | None:
-    """A key as `--key` takes it. `columns`: those of the definition's key."""
+    """A key in the form of `--key`. `columns`: those of the definition's key."""
     from tandem.schemas.errors import UserError
     from tandem.schemas.privacy.printable import json_text
 

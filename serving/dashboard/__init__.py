@@ -1,5 +1,4 @@
-"""Pages for people over the same questions: rendered here, made lively by small scripts, with nothing from elsewhere.
+"""Pages of the same queries: rendered on the server, with small scripts, and without content from other sites.
 
-Every view is a URL, and says without scripts what it says with them. `static/uplot` is uPlot 1.6.32 as published,
-with its licence.
+Every view is a URL, and shows the same without scripts. `static/uplot` is uPlot 1.6.32 as published, with its licence.
 """

@@ -1,4 +1,4 @@
-"""What a definition's page shows: which key, span and step, by the URL or by what there is, and the answers to it."""
+"""The contents of a definition's page: key, span and step from the URL or by default, and their answers."""
 
 from __future__ import annotations
 
@@ -43,30 +43,30 @@ _PLAIN: Final = re.compile(r"[\w./:+-]+")
 
 @dataclass(frozen=True, slots=True)
 class DefinitionView:
-    """Everything on the page."""
+    """The contents of the page."""
 
     name: str
     definition: dict[str, Any]
     results: list[str]
-    """Those that can be drawn."""
+    """Results that can be drawn."""
     result: str
-    """That is drawn."""
+    """The drawn result."""
     asked: dict[str, str]
     """The parameters of the series, as in the URL: key, from, to, step, zone."""
     key_label: str
     series: dict[str, Any] | None
-    """As from the API; None where there is nothing yet."""
+    """In the form of the API; None without events."""
     settled: str | None
-    """Until when no event is expected in time any more; None where nothing told."""
+    """The time before which no event is expected any more; None where it is unknown."""
     top: list[dict[str, Any]]
     ranges: list[tuple[str, dict[str, str]]]
-    """(label, parameters) of spans that one may want."""
+    """(label, parameters) of suggested spans."""
     overlay: Overlay | None
-    """What is usual, and alerts; None where there is no series, or no rule."""
+    """Baselines and alerts; None without a series, or without rules."""
 
 
 def definition_view(asking: Asking, given: Mapping[str, str]) -> DefinitionView:
-    """The page for the parameters of its URL. Raises Problem, UserError for those that can't be asked."""
+    """The page for the parameters of its URL. Raises Problem, UserError for invalid ones."""
     compiled = asking.compiled
     drawn = numeric_results(compiled) or [next(iter(compiled.definition.measures))]
     result = given["result"] if given.get("result") in drawn else drawn[0]
@@ -113,7 +113,7 @@ def _overlay(
 
 
 def _settled(compiled: CompiledDefinition, certificate: Mapping[str, Any]) -> str | None:
-    """By live's watermark; without live by what batch's sources told."""
+    """Live's watermark; without live the completeness of batch's sources."""
     live = certificate["live_run"] is not None
     stated = certificate["watermark"] if live else certificate["complete_to"]
     lateness = compiled.definition.lateness if live or certificate["boundary"] else 0
@@ -121,7 +121,7 @@ def _settled(compiled: CompiledDefinition, certificate: Mapping[str, Any]) -> st
 
 
 def _extent(asking: Asking, compiled: CompiledDefinition) -> tuple[int, int]:
-    """[first, last) of the tiles that any row is of; the current tile where there is none."""
+    """[first, last) of the tiles that have rows; the current tile without any."""
     tile = compiled.definition.tile
     store = asking.store.views
     with store.database.read() as connection:
@@ -131,7 +131,7 @@ def _extent(asking: Asking, compiled: CompiledDefinition) -> tuple[int, int]:
 
 
 def _span(compiled: CompiledDefinition, given: Mapping[str, str], first: int, last: int) -> tuple[int, int]:
-    """That of the URL; else the last day that there is anything of, in whole steps."""
+    """The span of the URL; else the last day with events, in whole steps."""
     if given.get("from") and given.get("to"):
         flags = TimeFlags(0, start=given["from"], end=given["to"], zone=given.get("zone") or None)
         question = question_of(compiled, flags, SessionFlags(), SelectFlags())
@@ -181,7 +181,7 @@ def _series(asking: Asking, asked: Mapping[str, str]) -> dict[str, Any]:
 def _top(
     asking: Asking, compiled: CompiledDefinition, result: str, start: int, end: int, zone: str | None
 ) -> list[dict[str, Any]]:
-    """The keys with the most of a result in the span, each with its share of the greatest."""
+    """The keys with the highest values of a result in the span, each with its share of the greatest."""
     if not compiled.definition.key:
         return []
     flags = TimeFlags(0, start=time_in(start), end=time_in(end), zone=None)
@@ -200,7 +200,7 @@ def _top(
 
 
 def _key_text(key: Mapping[str, Any]) -> str:
-    """A key as `key` takes it: its values with commas, or a JSON array where they hold anything that isn't plain."""
+    """A key in the form of the parameter `key`: its values with commas, or a JSON array for other than plain values."""
     values = list(key.values())
     if all(isinstance(value, str) and _PLAIN.fullmatch(value) for value in values):
         return ",".join(values)

@@ -1,4 +1,4 @@
-"""What the page of drift shows: a map of generations and tiles, how late what came late was, and the causes."""
+"""The contents of the page of drift: a map of generations and tiles, how late late events were, and the causes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CAUSES: Final = (
     ("extra", "extra"),
     ("logic", "logic"),
 )
-"""As the page calls them, and as `Causes` does."""
+"""(label on the page, name in `Causes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class DriftView:
-    """Everything on the page."""
+    """The contents of the page."""
 
     tiles: list[str]
     """Columns of the map: starts of tiles."""
@@ -50,15 +50,15 @@ class DriftView:
     """Its rows, the newest one first."""
     cells: list[Cell]
     lateness: list[tuple[str, int]]
-    """(how long after its tile's end it came, events)."""
+    """(delay after its tile's end, events)."""
     causes: list[tuple[str, int]]
     points: list[DriftPoint]
-    """The newest, those that differ first."""
+    """The newest points, differing ones first."""
     total: int
 
 
 def drift_view(asking: Asking) -> DriftView:
-    """Of all that reconciling has found. For those who see a definition whole."""
+    """The page of all drift that reconciling has found. For callers who see all keys of the definition."""
     asking.unrestricted()
     points = drift_points(asking.store.views, asking.name)
     tiles = sorted({point.tile for point in points})[-_TILES:]
@@ -83,7 +83,7 @@ def drift_view(asking: Asking) -> DriftView:
 
 
 def level_of(point: DriftPoint) -> int:
-    """How far live was from batch: 0 not at all, then up to 1, 5 and 20 percent of batch's, and above."""
+    """The distance of live from batch: 0 for none, then up to 1, 5 and 20 percent of batch's, and above."""
     if point.absolute == 0:
         return 0
     share = abs(point.relative) if point.relative is not None else 1.0
@@ -91,7 +91,7 @@ def level_of(point: DriftPoint) -> int:
 
 
 def late_histogram(points: list[DriftPoint], tile: int) -> list[tuple[str, int]]:
-    """By how long after its tile's end the generation began in which an event came, how many came too late for live."""
+    """Late events by their delay: from their tile's end to the start of the generation in which they came."""
     found = Counter[int]()
     for point in points:
         if point.causes.late and point.begun_at is not None:

@@ -1,4 +1,4 @@
-"""The frame of every page: its template, who looks, and which definitions there are."""
+"""The frame of every page: its template, the caller, and the visible definitions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 async def of_definition(
     service: Service, principal: Principal, name: str, work: Callable[[Asking], R]
 ) -> tuple[R, list[str]]:
-    """What `work` makes of a definition, and the names of all that there are."""
+    """(the result of `work` on a definition, the names of all visible definitions)."""
     return await service.asker.run(
         name, principal, lambda asking: (work(asking), asking.store.catalogue.names(principal))
     )

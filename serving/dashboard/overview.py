@@ -1,4 +1,4 @@
-"""What the first page shows: one word for all, and a card for each definition."""
+"""The contents of the first page: one word for everything, and a card for each definition."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class Card:
     name: str
     health: Health
     served: dict[str, Any] | None
-    """As in a status report."""
+    """In the form of a status report."""
     version: str
     key: tuple[str, ...]
     lag: int | None
-    """Of the watermark behind the clock, microseconds; None without live."""
+    """Distance of the watermark from the clock, microseconds; None without live."""
     watermark: int | None
     waiting: int
-    """Events that live received and that aren't in its view yet."""
+    """Events that live received and hasn't written to its view yet."""
     late: int
     dead: int
     received: tuple[tuple[int, int], ...]
-    """(generation, messages) of the live run that is served, the newest generations."""
+    """(generation, messages) of the served live run, the newest generations."""
     rate: float | None
     """Messages a second over those generations."""
     firing: int = 0
-    """Alerts that go on."""
+    """Firing alerts."""
     hidden: bool = False
-    """The caller sees some of its keys only: nothing about the whole."""
+    """Whether some keys are hidden from the caller: then the card has no totals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class Lane:
     lane: int
     watermark: int | None
     behind: int | None
-    """Microseconds behind the clock."""
+    """Distance from the clock, microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All that there is for the caller."""
+    """Everything that the caller may see."""
 
     cards: tuple[Card, ...]
     worst: Health | None
@@ -76,7 +76,7 @@ class Overview:
 
 
 def overview(service: Service, principal: Principal) -> Overview:
-    """The state of everything, now; for a reader's thread."""
+    """The current state of everything; for a reader's thread."""
     store, now = service.readers.store(), service.clock()
     journal = existing_state(service.settings.journal)
     mark = store.changes.mark()
@@ -142,7 +142,7 @@ def _life(run: RunState | None, now: int) -> dict[str, str] | None:
 
 
 def _lanes(blobs: BlobStore, run: str, now: int) -> tuple[Lane, ...]:
-    """What the lanes of a run have told of event time, the least of what their sources are at."""
+    """The event time that each lane of a run has reached, the minimum over its sources."""
     found = []
     for lane, published in sorted((read_board(blobs, run) or {}).items()):
         known = [value for value in published.watermarks.values() if value is not None]

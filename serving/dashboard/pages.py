@@ -47,14 +47,14 @@ def files() -> StaticFiles:
 
 @router.get("/")
 async def first(request: Request, service: TheService, principal: Viewer) -> Response:
-    """One word for all, and a card for each definition."""
+    """One word for everything, and a card for each definition."""
     view = await service.readers.run(overview, service, principal)
     return page(request, "overview.html", [card.name for card in view.cards], view=view, tab="", here="")
 
 
 @router.get("/definitions/{name}")
 async def definition(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """A definition's series, and what the span is made of."""
+    """A definition's series, and the parts of its span."""
     given = {key: value for key, value in request.query_params.items() if value}
 
     def work(asking: Asking) -> tuple[Any, str]:
@@ -84,7 +84,7 @@ async def runs(request: Request, name: str, service: TheService, principal: View
 
 @router.get("/definitions/{name}/drift")
 async def drift(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """How far live was from batch, by generation and tile, and why."""
+    """The distance of live from batch, by generation and tile, and the causes."""
     view, names = await of_definition(service, principal, name, drift_view)
     return page(request, "drift.html", names, view=view, name=name, here=name, tab="Drift")
 
@@ -93,7 +93,7 @@ async def drift(request: Request, name: str, service: TheService, principal: Vie
 async def dead_letters(
     request: Request, name: str, service: TheService, principal: Viewer, status: str = "open", reason: str | None = None
 ) -> Response:
-    """What couldn't be decoded, by cause, with its payload."""
+    """Dead letters by cause, with their payloads."""
 
     def work(asking: Asking) -> dict[str, Any]:
         asking.unrestricted()
@@ -111,7 +111,7 @@ async def sign_in(request: Request) -> Response:
 
 @router.post("/login")
 async def signed_in(request: Request, service: TheService) -> Response:
-    """A session for who has a key; the cookie is out of reach of scripts and of other sites."""
+    """Begin a session for the owner of a key; its cookie is inaccessible to scripts and to other sites."""
     form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
     authenticator: Authenticator = request.app.state.authenticator
     principal = authenticator.keys.principal(form.get("key", [""])[0].strip(), service.clock())
@@ -126,7 +126,7 @@ async def signed_in(request: Request, service: TheService) -> Response:
 
 @router.post("/logout")
 async def sign_out(request: Request) -> Response:
-    """The end of a session."""
+    """End a session."""
     authenticator: Authenticator = request.app.state.authenticator
     authenticator.sessions.end(cookie_of(request.headers.get("cookie", "")))
     response = Response(status_code=303, headers={"location": "/login"})
@@ -135,7 +135,7 @@ async def sign_out(request: Request) -> Response:
 
 
 def problem_page(problem: Problem) -> Response:
-    """A problem for people."""
+    """The page of a problem."""
     blank = {"names": [], "here": "", "tab": "", "signed_in": False, "operator": False}
     body = render("problem.html", problem=problem.body_data(), **blank)
     return Response(body, problem.status, {"cache-control": "no-store", **problem.headers}, HTML)
@@ -147,7 +147,7 @@ def _sign_in(going: str, *, wrong: bool) -> Response:
 
 
 def _local(path: str) -> str:
-    """A path of this server; the first page for anything that leads elsewhere."""
+    """A path of this server; the first page for anything that leads to another server."""
     plain = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return quote(path, safe="/?&=%") if plain else "/"
 

@@ -1,4 +1,4 @@
-"""Templates, and how they show numbers and times."""
+"""Templates, and the formats of numbers and times in them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HTML: Final = "text/html; charset=utf-8"
 
 
 def render(template: str, **values: Any) -> str:
-    """A page. What it shows is escaped, whatever it is."""
+    """Render a page; every value is escaped."""
     return str(_environment().get_template(template).render(values))
 
 
@@ -40,7 +40,7 @@ def _environment() -> Environment:
 
 
 def count_text(number: int) -> str:
-    """With separators."""
+    """A number with separators."""
     return f"{number:,}"
 
 
@@ -66,11 +66,11 @@ def _time(time: int | None) -> str:
 
 
 def _data(value: Any) -> Markup:
-    """JSON that can stand in a `<script type="application/json">`: nothing in it ends the element."""
+    """JSON for a `<script type="application/json">`: no part of it can end the element."""
     text = json.dumps(value, ensure_ascii=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _query(values: Mapping[str, Any]) -> str:
-    """What stands behind the ? of a link; empty values are left out."""
+    """The query of a link; empty values are left out."""
     return urlencode({name: value for name, value in values.items() if value not in (None, "")})

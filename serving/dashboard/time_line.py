@@ -1,4 +1,4 @@
-"""Runs and publications on a time line: when each live run wrote, when batch ran, when what was served changed."""
+"""A time line of runs and publications: when each live run wrote, when batch ran, when publications changed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["WIDTH", "TimeLine", "TimeMark", "time_line"]
 WIDTH: Final = 1_000
 """Of the line."""
 _LEAST: Final = 4
-"""Width of a mark that is shorter than can be seen."""
+"""Least width of a mark, so that it is visible."""
 _RUNS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
 class TimeMark:
-    """Something on the line: from `x`, `width` wide, of a line of its own."""
+    """A mark on the line: from `x`, `width` wide, in its own row."""
 
     row: int
     x: float
@@ -31,7 +31,7 @@ class TimeMark:
 
 @dataclass(frozen=True, slots=True)
 class TimeLine:
-    """All of it, over [start, end] as texts."""
+    """All marks, over [start, end] as texts."""
 
     start: str
     end: str
@@ -44,7 +44,9 @@ def time_line(
     batch_runs: Sequence[Mapping[str, Any]],
     published: Sequence[tuple[int, int]],
 ) -> TimeLine | None:
-    """Of runs as in a status report and publications (number, microseconds UTC), newest first; None without any."""
+    """The time line of runs in a status report and of publications (number, microseconds UTC), newest first; None
+    without any.
+    """
     live = [(run["started_at"], run["updated_at"], f"live run {run['run']}") for run in live_runs[:_RUNS]]
     batch = [(run["created_at"], run["created_at"], f"batch run {run['id']}") for run in batch_runs]
     served = [(at, at, f"publication {number}") for number, at in published]

@@ -1,6 +1,6 @@
-"""Commands that a server runs as an operator would: in processes of their own.
+"""Runs commands for a server as an operator would: in processes of their own.
 
-A server stays without Beam, and what a command takes or breaks is not the server's.
+The server stays without Beam, and a command's memory and failures aren't the server's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _LINES: Final = 200
 
 
 async def run_command(arguments: Sequence[str], what: str, seconds: float, *, apart: bool = False) -> list[str]:
-    """What `tandem ARGUMENTS` says, its last lines. `apart`: only what it writes to its standard output, all of it.
+    """Run `tandem ARGUMENTS`; returns the last lines of its output. `apart`: only standard output, all of it.
 
-    Raises UserError with its last line where it refuses, or takes too long; `what` names it.
+    Raises UserError with its last line where it fails, or takes too long; `what` names it.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,

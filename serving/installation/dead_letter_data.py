@@ -38,7 +38,7 @@ def letter_data(letter: Found, *, payload: bool) -> dict[str, Any]:
 
 
 def history(letter: Found) -> list[tuple[int, str]]:
-    """What happened to a letter, in order: (microseconds UTC, words)."""
+    """The history of a letter, in order: (microseconds UTC, words)."""
     events: list[tuple[int, str]] = []
     if letter.stored is not None:
         stored = letter.stored
@@ -54,7 +54,7 @@ def history(letter: Found) -> list[tuple[int, str]]:
 
 
 def payload_text(payload: bytes) -> str | None:
-    """The payload where it is UTF-8."""
+    """The payload as text, if it is UTF-8."""
     try:
         return payload.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Which dead letters a command means: those of one definition version, through the filters that the user gave."""
+"""Selects the dead letters of a command: those of one definition version, through the user's filters."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ STATUSES: Final = ("open", "replayed", "dropped", "all")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whose letters: a name, the version that found them, and the definition that is to read them."""
+    """The owner of letters: a name, the version that found them, and the definition that is to read them."""
 
     name: str
     letters_of: str
     definition: Definition
     file: str | None
-    """The definition's file, None where it was named."""
+    """The definition's file, None where it was given by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the user asks for; everything that is given must fit."""
+    """The user's filters; a letter has to match all that are given."""
 
     reason: str | None = None
     stage: str | None = None
@@ -61,7 +61,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A dead letter; `stored` is None where its file can't be read, `problem` says why."""
+    """A dead letter; `stored` is None where its file can't be read, `problem` gives the reason."""
 
     state: LetterState
     stored: StoredLetter | None
@@ -74,7 +74,7 @@ class Found:
 
     @property
     def reason(self) -> str:
-        """Of the latest try that failed."""
+        """The reason of the latest failed attempt."""
         failed = [tried for tried in self.state.tried if not tried.decoded]
         if failed:
             return failed[-1].reason
@@ -82,7 +82,7 @@ class Found:
 
     @property
     def stage(self) -> str:
-        """Of the latest try that failed; '' where it isn't known."""
+        """The stage of the latest failed attempt; '' where it is unknown."""
         failed = [tried for tried in self.state.tried if not tried.decoded]
         if failed:
             return failed[-1].stage
@@ -90,7 +90,7 @@ class Found:
 
     @property
     def time(self) -> int | None:
-        """When it was published, of a record of a file when its letter was written; microseconds UTC."""
+        """Time of publication, or for a record of a file the time at which its letter was written; microseconds UTC."""
         if self.stored is None:
             return None
         return self.stored.letter.publish_time or self.stored.written_at
@@ -130,7 +130,7 @@ def letter_id(state: LetterState) -> str:
 
 
 def parse_id(text: str) -> tuple[str, int | None]:
-    """(position, row), the row None where only a position is given. Raises UserError."""
+    """(position, row), the row None for a position alone. Raises UserError."""
     position, mark, row = text.rpartition("#")
     if not mark:
         return text, None
@@ -140,7 +140,7 @@ def parse_id(text: str) -> tuple[str, int | None]:
 
 
 def target_of(argument: str, views: ViewStore, version: str | None = None) -> Target:
-    """The letters of `version`, else of the version that is served, else of the definition's own.
+    """The letters of `version`, else of the served version, else of the definition's own.
 
     The definition is the file's, or for a name that of the letters' version. Raises UserError, DefinitionError.
     """
@@ -178,7 +178,7 @@ def _versions(views: ViewStore, name: str) -> list[str]:
 
 
 def find(views: ViewStore, target: Target, filters: Filters, folder: str) -> list[Found]:
-    """The letters that fit, by position and row. Raises UserError for filters that nobody can mean."""
+    """The matching letters, by position and row. Raises UserError for impossible filters."""
     if filters.status not in STATUSES:
         raise UserError(f"--status {filters.status}: there are {', '.join(STATUSES)}")
     since = parse_time(filters.since, "--since") if filters.since is not None else None
@@ -211,7 +211,7 @@ def _check_named(states: Sequence[LetterState], texts: Sequence[str], wanted: Se
 
 
 def _lies_at(state: LetterState, text: str) -> bool:
-    """The letter itself, its position, or whatever stands before a '/' in it: a lane, a run, a file."""
+    """Whether a text is the letter, its position, or a prefix of it up to a '/': a lane, a run, a file."""
     return text in (state.position, letter_id(state)) or state.position.startswith(text.rstrip("/") + "/")
 
 
@@ -227,7 +227,7 @@ def _fits(letter: Found, filters: Filters, since: int | None, until: int | None)
 
 
 def only_one(letters: Sequence[Found], argument: str) -> Found:
-    """The letter that an argument names. Raises UserError where it names several."""
+    """The one letter that an argument names. Raises UserError where it names several."""
     if len(letters) != 1:
         rows = ", ".join(f"#{letter.state.row}" for letter in letters[:10])
         raise UserError(f"{len(letters)} dead letters are at {argument}: add one of {rows}")
@@ -235,5 +235,5 @@ def only_one(letters: Sequence[Found], argument: str) -> Found:
 
 
 def dead_letter_folder(home: str, given: str | None) -> str:
-    """Where dead letters are kept."""
+    """The place of dead letters."""
     return place_of(given, "--dead-letters") if given else f"{place_of(home, '--home')}/deadletters"

@@ -20,7 +20,7 @@ __all__ = ["key_data", "point_data", "receipt_data", "state_data"]
 
 
 def receipt_data(receipt: Reconciliation) -> dict[str, Any]:
-    """One reconcile run; `repair` is None where nothing had to be repaired."""
+    """One reconcile run; `repair` is None for a run without repairs."""
     return {
         "number": receipt.ordinal,
         "name": receipt.name,
@@ -36,7 +36,7 @@ def receipt_data(receipt: Reconciliation) -> dict[str, Any]:
 
 
 def key_data(key: RepairedKey, compiled: CompiledDefinition) -> dict[str, Any]:
-    """One line of a receipt, with results instead of states; a state that can't be decoded is None."""
+    """One line of a receipt, with results instead of states; None for a state that can't be decoded."""
     return {
         "tile": time_text(key.tile),
         "key": key_object(compiled.definition.key, key.key),

@@ -1,4 +1,4 @@
-"""The health of a definition's answers, in one word, and the reason for it."""
+"""The health of a definition's answers, in one word, with the reason."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ class Health:
 
     name: str
     state: str
-    """'healthy', 'attention' (answers stand, and somebody should look), 'stale' (they aren't as new as they should be),
-    'broken' (events are unaccounted for), 'empty'.
-    """
+    """'healthy', 'attention' (answers are valid, but an operator should act), 'stale' (they aren't as fresh as
+    required), 'broken' (events are unaccounted for), 'empty'."""
     reason: str
     fresh: bool
-    """Answers are as new as they should be. Without a live run nothing promises that they are newer than batch."""
+    """Whether answers are as fresh as required. Without a live run they need be no fresher than batch."""
 
 
 def health_of(views: ViewStore, name: str, journal: JournalState | None, now: int, max_age: int) -> Health:
-    """The health of what is served under a name; `max_age`: microseconds that a live answer may lag behind."""
+    """The health of a name's answers; `max_age`: microseconds that a live answer may lag behind."""
     return judged(status_report(views, name), journal, now, max_age)
 
 
 def judged(report: dict[str, Any], journal: JournalState | None, now: int, max_age: int) -> Health:
-    """The same, of a status report. What weighs most comes first."""
+    """The health by a status report. The most serious reason comes first."""
     name, served = report["name"], report["served"]
     if served is None:
         return Health(name, "empty", "nothing is published yet", False)
@@ -60,7 +59,7 @@ def judged(report: dict[str, Any], journal: JournalState | None, now: int, max_a
 
 
 def _unsent(results: dict[str, Any], now: int) -> str | None:
-    """Why results that should be sent aren't."""
+    """The reason why due results aren't sent."""
     waits = results["due"] or results["outbox"]
     if waits and (results["deliverer"] is None or results["until"] <= now):
         return "results are due and nobody delivers them: `tandem deliver` does"

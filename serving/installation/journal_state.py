@@ -1,4 +1,4 @@
-"""The state of a journal as plain values: runs, generations, and who holds up a seal."""
+"""The state of a journal as plain values: runs, generations, and the lanes that delay a seal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tandem.journal.storage.opening import journal_exists, open_blobs
 __all__ = ["HeldGeneration", "JournalState", "RunState", "begun_at", "existing_state", "last_sign", "read_state"]
 
 _EVERY: Final = 2**62
-"""Above every generation: the lanes that hold it up are all those that aren't sealed for ever."""
+"""Above every generation, so that all lanes count that aren't sealed for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +24,24 @@ class RunState:
     id: str
     lanes: int
     ended: bool
-    """Every lane of it is sealed for ever."""
+    """Whether every lane of it is sealed for ever."""
     last_sign: int | None
-    """When it last showed that it is alive, by its machine's wall clock; None: never."""
+    """The last sign that it is alive, by its machine's wall clock; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldGeneration:
-    """A generation that isn't sealed although the next one has begun, and the lanes that hold it up."""
+    """A generation that isn't sealed although the next one has begun, and the lanes that delay it."""
 
     generation: int
     since: int | None
-    """When the next one began: wall clock of the machine that began it; None where that isn't known."""
+    """Start of the next one: wall clock of the machine that began it; None where it is unknown."""
     lanes: tuple[LaneHold, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """What a journal holds, at one look. Times are microseconds since 1970-01-01 UTC."""
+    """The contents of a journal, read once. Times are microseconds since 1970-01-01 UTC."""
 
     current: int
     """The highest generation that has begun; 0 for none."""
@@ -54,12 +54,12 @@ class JournalState:
 
     @property
     def last_run(self) -> RunState | None:
-        """The run that was started last."""
+        """The newest run."""
         return self.runs[-1] if self.runs else None
 
 
 def read_state(blobs: BlobStore) -> JournalState:
-    """Look at a journal, and change nothing. Raises JournalError for what a journal must not hold."""
+    """Read a journal's state, without changing it. Raises JournalError for invalid contents."""
     index = JournalIndex(blobs)
     index.refresh()
     open_runs = {hold.run for hold in index.seal_status(_EVERY).holders}
@@ -80,17 +80,17 @@ def read_state(blobs: BlobStore) -> JournalState:
 
 
 def existing_state(folder: str) -> JournalState | None:
-    """The state of the journal in a folder; None where there is none."""
+    """The state of the journal in a folder; None for a missing one."""
     return read_state(open_blobs(folder)) if journal_exists(folder) else None
 
 
 def begun_at(blobs: BlobStore, generation: int) -> int | None:
-    """When a generation began, by the wall clock in its marker; None where it doesn't say."""
+    """Start of a generation, by the wall clock in its marker; None where it lacks one."""
     return _wall(blobs, generation_path(generation), "begun_at") if generation else None
 
 
 def last_sign(blobs: BlobStore, run: str) -> int | None:
-    """When a run last beat, by the wall clock in its heartbeat; None where it doesn't say."""
+    """Time of a run's last heartbeat, by the wall clock in it; None where it lacks one."""
     return _wall(blobs, heartbeat_path(run), "wall")
 
 
@@ -98,5 +98,5 @@ def _wall(blobs: BlobStore, path: str, field: str) -> int | None:
     try:
         return int(json.loads(blobs.read(path))[field])
     except (BlobMissingError, ValueError, KeyError, TypeError, OverflowError):
-        # a time for people only: nothing depends on it
+        # informative only: no decision depends on it
         return None

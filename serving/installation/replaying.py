@@ -1,4 +1,4 @@
-"""Dead letters sent again for a server: by the command that an operator would run, in a process of its own."""
+"""Replays dead letters for a server: by an operator's command, in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlaces:
-    """Where the installation is, as the flags of the command have it."""
+    """The places of the installation, in the form of the command's flags."""
 
     home: str
     store: str
@@ -24,16 +24,16 @@ class ReplayPlaces:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Those flags."""
+        """The places as flags."""
         given = (("home", self.home), ("store", self.store), ("journal", self.journal))
         pairs = (*given, ("dead-letters", self.dead_letters))
         return tuple(f"--{name}={value}" for name, value in pairs)
 
 
 async def replay_letters(places: ReplayPlaces, name: str, letters: Sequence[str]) -> list[str]:
-    """Send letters (their ids) that can be read now through the pipeline again, and return what the command says.
+    """Replay the readable ones of these letters (ids), and return the command's output.
 
-    Raises UserError with its last line where it refuses, or takes too long.
+    Raises UserError with its last line where it fails, or takes too long.
     """
     command = ["deadletters", "replay", "--only-readable", *places.flags, "--", name, *letters]
     return await run_command(command, f"{name}: the replay", _SECONDS)

@@ -27,14 +27,14 @@ _TIMES = (
 
 
 def status_data(report: dict[str, Any], journal: JournalState | None, now: int) -> dict[str, Any]:
-    """The report of the views, and under `journal` what is known of the journal (None without one)."""
+    """The report of the views, and under `journal` the state of the journal (None without one)."""
     data: dict[str, Any] = {name: _with_times(value) for name, value in report.items()}
     data["journal"] = _journal(journal, now) if journal is not None else None
     return data
 
 
 def publication_data(publication: Publication, served: int) -> dict[str, Any]:
-    """One publication; `served` is the number of the one that is served, here whether it is this one."""
+    """One publication; `served` is the number of the served one, and becomes whether it is this one."""
     data: dict[str, Any] = _with_times(asdict(publication))
     return {**data, "kind": publication.kind.value, "served": publication.ordinal == served}
 

@@ -1,4 +1,4 @@
-"""What is measured, and what is made of it: one table of metrics and alerts, Prometheus rules, a Grafana dashboard.
+"""Monitoring: one table of metrics and alerts, and its Prometheus rules and Grafana dashboard.
 
 Plain values and texts; `serving.api.metrics` measures by the same table.
 """

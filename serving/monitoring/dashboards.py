@@ -1,4 +1,4 @@
-"""A Grafana dashboard of the table of metrics: a row of panels a kind, by definition where there is one."""
+"""A Grafana dashboard of the table of metrics: a row of panels for each kind, by definition where it has that label."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def dashboard_data() -> dict[str, Any]:
 
 
 def expression_of(row: MetricRow) -> str:
-    """What a panel shows of a metric."""
+    """The expression of a metric's panel."""
     chosen = '{definition=~"$definition"}' if "definition" in row.labels else ""
     if row.kind == "counter":
         return f"sum by ({', '.join(row.labels)}) (rate({row.name}_total{chosen}[$__rate_interval]))"

@@ -1,4 +1,4 @@
-"""OpenMetrics of an installation from a process that isn't a server of answers, such as `tandem live`."""
+"""OpenMetrics of an installation from another process than the server of answers, such as `tandem live`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["metrics_served"]
 _HOST: Final = "127.0.0.1"
 _MAX_AGE: Final = 60 * 1_000_000
 _SECONDS: Final = 10
-"""That a request may take to come."""
+"""Seconds until a request must have arrived."""
 
 
 @contextmanager
 def metrics_served(port: int, store: str, journal: str) -> Iterator[int]:
-    """The port at which this machine, and no other, gets `/metrics` for as long as this lasts.
+    """Serve `/metrics` to this machine alone in the body; gives the port.
 
-    The view store may come to be later. Raises LaunchError for a port that is taken.
+    The view store may be created later. Raises LaunchError for a port that is taken.
     """
     try:
         server = _Server((_HOST, port), _Handler)
@@ -52,7 +52,7 @@ class _Server(ThreadingHTTPServer):
     journal: str
 
     def page(self) -> bytes:
-        """Raises TandemError where store or journal can't be read."""
+        """The page. Raises TandemError where store or journal can't be read."""
         now, journal = time.time_ns() // 1000, existing_state(self.journal)
         try:
             store = ViewStore(self.store, create=False)
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _SECONDS
 
     def do_GET(self) -> None:
-        """`/metrics`, and nothing else."""
+        """Answer `/metrics` alone."""
         if self.path != "/metrics" or self.headers.get("Host", "").partition(":")[0] not in (_HOST, "localhost"):
             self.send_error(404)
             return
@@ -87,4 +87,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nothing: who scrapes does it often."""
+        """Log nothing: scrapes are frequent."""

@@ -1,4 +1,4 @@
-"""The state of an installation as OpenMetrics, read when it is asked for."""
+"""The state of an installation as OpenMetrics, read at each request."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["METRICS", "OPENMETRICS", "installation_page"]
 
 OPENMETRICS: Final = CONTENT_TYPE_LATEST
 METRICS: Final = {row.name: row.text for row in METRIC_TABLE if not row.own}
-"""What each gauge of an installation tells."""
+"""By gauge of an installation its help text."""
 _STATES: Final = ("healthy", "attention", "stale", "broken", "empty")
 
 
 def installation_page(reports: Iterable[dict[str, Any]], journal: JournalState | None, now: int, max_age: int) -> bytes:
-    """OpenMetrics of status reports, one of each definition, and of the journal. `max_age`: microseconds that a live
+    """OpenMetrics of status reports, one for each definition, and of the journal. `max_age`: microseconds that a live
     answer may lag behind.
     """
     own = CollectorRegistry()
     own.register(_Installation(list(reports), journal, now, max_age))
-    written: Any = generate_latest  # it has no types
+    written: Any = generate_latest  # untyped
     return bytes(written(own))
 
 

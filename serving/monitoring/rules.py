@@ -1,4 +1,4 @@
-"""Prometheus alert rules, and promtool's tests of them, of the table of alerts."""
+"""Prometheus alert rules, and promtool's tests of them, from the table of alerts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MADE: Final = "# Made by `tandem monitoring`, of tandem/serving/monitoring/tabl
 
 
 def rules_text(runbooks: str) -> str:
-    """Alert rules as YAML. `runbooks`: what stands before the runbook's path in its links."""
+    """Alert rules as YAML. `runbooks`: prefix of the runbook's path in links."""
     rules = [_rule(alert, runbooks) for alert in ALERTS]
     return _MADE + _yaml({"groups": [{"name": "tandem", "rules": rules}]})
 
 
 def rules_tests_text(rules_file: str, runbooks: str) -> str:
-    """promtool's test of each rule: that it fires for its series, and that it doesn't for those of the others."""
+    """promtool's test of each rule: it fires for its series, and doesn't for those of the others."""
     tests = [_test(alert, runbooks) for alert in ALERTS]
     return _MADE + _yaml({"rule_files": [rules_file], "evaluation_interval": "1m", "tests": tests})
 
@@ -42,7 +42,7 @@ def _link(alert: Alert, runbooks: str) -> str:
 
 
 def _test(alert: Alert, runbooks: str) -> dict[str, Any]:
-    """After an hour of its series it fires; before they have begun nothing of it does."""
+    """The test that it fires after an hour of its series, and not before they begin."""
     series = [{"series": name, "values": values} for name, values in alert.fires]
     labels = {**dict(alert.labels), "severity": alert.severity}
     stated = {"exp_labels": labels, "exp_annotations": {"summary": alert.says, "runbook_url": _link(alert, runbooks)}}

@@ -14,33 +14,33 @@ class MetricRow:
 
     name: str
     text: str
-    """What it tells."""
+    """Its help text."""
     unit: str = "short"
-    """As Grafana calls it: `s`, `short`, `reqps`."""
+    """Unit in Grafana: `s`, `short`, `reqps`."""
     labels: tuple[str, ...] = ("definition",)
     kind: str = "gauge"
     """'gauge', 'counter' or 'histogram'."""
     own: bool = False
-    """Of the server, and not of the installation."""
+    """Whether it is the server's own, not the installation's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert: its expression, and a series that it fires for."""
+    """One alert: its expression, and a series for which it fires."""
 
     name: str
     expression: str
     wait: str
-    """For how long it must hold."""
+    """How long it must hold."""
     severity: str
-    """'warning' (somebody should look today) or 'critical' (now)."""
+    """'warning' (to be handled today) or 'critical' (now)."""
     summary: str
     says: str
-    """The summary of these series."""
+    """The summary for these series."""
     fires: tuple[tuple[str, str], ...]
-    """(series, values) of a minute each, in promtool's writing, after an hour of which it fires."""
+    """(series, values) at intervals of a minute, in promtool's notation; after an hour it fires."""
     labels: tuple[tuple[str, str], ...] = (("definition", "clicks"),)
-    """That it fires with, for these series."""
+    """Labels with which it fires for these series."""
 
     @property
     def anchor(self) -> str:
@@ -121,4 +121,4 @@ ALERTS: Final = (
           "64 questions wait for a reader",
           (("tandem_http_waiting_questions", "64x90"),), ()),
 )  # fmt: skip
-"""What wakes somebody, or asks to be looked at; the runbook has a heading for each."""
+"""The alerts for operators; the runbook has a heading for each."""

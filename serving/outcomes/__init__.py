@@ -1,4 +1,4 @@
-"""What came of answers, as programs and people see it: alerts with their life, silences, results, backtests.
+"""Outcomes of answers as plain data: alerts with their states, silences, results, backtests.
 
-Read by the command line, the API, the pages, SQL and the clients.
+Used by the command line, the API, the pages, SQL and the clients.
 """

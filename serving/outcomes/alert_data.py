@@ -1,4 +1,4 @@
-"""Alerts, silences and how rules do, as JSON has them."""
+"""Alerts, silences and the quality of rules as JSON data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ENDED: Final = frozenset(state.value for state in ENDED)
 
 
 def known_states(states: Sequence[str]) -> Sequence[str]:
-    """The same, if there are all of them. Raises UserError."""
+    """The states, checked. Raises UserError for an unknown one."""
     for each in states:
         if each not in STATES:
             raise UserError(f"--state {each[:40]!r}: the states are {', '.join(STATES)}")
@@ -40,7 +40,7 @@ def known_states(states: Sequence[str]) -> Sequence[str]:
 
 
 def found_alert(store: ViewStore, name: str, alert: str, visible: Visible = None) -> Any:
-    """The row of an alert by its id, or the beginning of it. Raises UserError, the same for one that is hidden."""
+    """The row of an alert by its id, or a prefix of it. Raises UserError for an unknown or hidden one."""
     from tandem.views.decisions.listing import alert_row
 
     with store.database.read() as connection:
@@ -51,7 +51,7 @@ def found_alert(store: ViewStore, name: str, alert: str, visible: Visible = None
 
 
 def alert_status(row: Any) -> str:
-    """firing or resolved, as Alertmanager has it; what ended for good is resolved."""
+    """'firing' or 'resolved', as in Alertmanager; an episode in a final state is resolved."""
     return "resolved" if row.state in _ENDED or row.resolved is not None else "firing"
 
 
@@ -78,7 +78,7 @@ def alert_data(columns: Sequence[str], row: Any) -> dict[str, Any]:
 
 
 def silence_data(columns: Sequence[str], row: Any) -> dict[str, Any]:
-    """A row of `views.decisions.listing.silences`; rule and key are null where it is of all."""
+    """A row of `views.decisions.listing.silences`; rule and key are null where it applies to all."""
     return {
         "silence": row.ordinal,
         "rule": row.rule or None,
@@ -91,7 +91,7 @@ def silence_data(columns: Sequence[str], row: Any) -> dict[str, Any]:
 
 
 def silence_until(compiled: CompiledDefinition, rule: str | None, last: str, now: int) -> int:
-    """When a silence ends. Raises UserError for a rule that isn't declared, or what is no duration."""
+    """The end of a silence. Raises UserError for an undeclared rule, or an invalid duration."""
     if rule is not None and rule not in compiled.definition.rules:
         raise UserError(f"{compiled.definition.name} has no rule '{rule[:80]}'")
     try:
@@ -101,7 +101,7 @@ def silence_until(compiled: CompiledDefinition, rule: str | None, last: str, now
 
 
 def report_data(report: RuleReport) -> dict[str, Any]:
-    """How well a rule does: alerts by state, the share that batch confirmed, the share that live missed."""
+    """The quality of a rule: alerts by state, the share that batch confirmed, the share that live missed."""
     return {
         "rule": report.rule,
         **{state.lower(): report.states.get(state, 0) for state in STATES},

@@ -1,4 +1,4 @@
-"""A backtest for a server: rules of the definition that is served, over all that the journal holds."""
+"""Runs a backtest for a server: the served definition's rules, over all of the journal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What is tried, as the flags of `tandem backtest` have it."""
+    """A backtest's parameters, in the form of the flags of `tandem backtest`."""
 
     rules: Sequence[str] = ()
     settings: Mapping[str, str] | None = None
@@ -29,7 +29,7 @@ class Backtest:
 
     @property
     def flags(self) -> list[str]:
-        """Those flags."""
+        """The parameters as flags."""
         found = [f"--rule={rule}" for rule in self.rules]
         found += [f"--set={name}={value}" for name, value in (self.settings or {}).items()]
         found += [f"--sweep={self.sweep}"] if self.sweep is not None else []
@@ -37,7 +37,7 @@ class Backtest:
 
 
 async def run_backtest(name: str, text: str, journal: str, asked: Backtest) -> Any:
-    """What `tandem backtest --json` says; `text` is the definition's. Raises UserError for what it refuses."""
+    """The output of `tandem backtest --json`; `text` is the definition's. Raises UserError for its errors."""
     if is_url(journal):
         raise UserError(f"{name}: the journal lies in a bucket; `tandem backtest` takes a copy of it on a disk")
     with tempfile.TemporaryDirectory(prefix="tandem-backtest-") as folder:

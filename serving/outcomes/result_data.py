@@ -1,4 +1,4 @@
-"""Revisions of results as JSON has them."""
+"""Revisions of results as JSON data."""
 
 from __future__ import annotations
 

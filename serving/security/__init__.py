@@ -1,4 +1,4 @@
-"""Who asks over HTTP, and what they may: API keys, tokens, roles, rows of keys, and the log of what operators did.
+"""Authentication and authorization over HTTP: API keys, tokens, roles, rows of keys, and the audit log.
 
 Plain values and functions, without the framework.
 """

@@ -1,8 +1,8 @@
-"""API keys: made once, shown once, kept as hashes in one private file, looked up in constant time.
+"""API keys: made once, shown once, stored as hashes in one private file, looked up in constant time.
 
-A key is `tandem_ID_SECRET`. The secret is 32 random bytes, so one SHA-256 of it can't be searched, and no slow hash is
-needed to keep a stolen file from giving keys away. The id finds the entry; the secrets' hashes are compared in constant
-time, also where there is no entry.
+A key is `tandem_ID_SECRET`. The secret is 32 random bytes, so its SHA-256 can't be searched, and a stolen file reveals
+no keys even without a slow hash. The id finds the entry; the secrets' hashes are compared in constant time, also
+without an entry.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["ApiKey", "KeyFile", "new_key"]
 _PREFIX: Final = "tandem"
 _NO_HASH: Final = "0" * 64
 _LONGEST: Final = 200
-"""Characters of a key that is looked at."""
+"""Characters of the longest key that is checked."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ApiKey:
 
     id: str
     name: str
-    """For people."""
+    """A label for its users."""
     hash: str
     """SHA-256 of the secret, hexadecimal."""
     role: Role
@@ -49,12 +49,12 @@ class ApiKey:
     revoked_at: int | None = None
 
     def valid_at(self, now: int) -> bool:
-        """Whether it opens anything."""
+        """Whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     @property
     def principal(self) -> Principal:
-        """Who asks with it."""
+        """The principal of this key."""
         return Principal(self.id, self.role, self.definitions, self.rows)
 
     def to_data(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def new_key(
     now: int,
     expires_at: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new entry, and the key itself, which is nowhere else."""
+    """A new entry, and the key itself, which is stored nowhere."""
     number, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     made = ApiKey(number, name, _hash(secret), role, definitions, rows or Rows(), now, expires_at)
     return made, f"{_PREFIX}_{number}_{secret}"
@@ -101,17 +101,17 @@ def new_key(
 
 @dataclass
 class KeyFile:
-    """The API keys of an installation, read anew when the file changes."""
+    """The API keys of an installation, read again when the file changes."""
 
     path: Path
     _read: tuple[tuple[int, int, int], dict[str, ApiKey]] | None = field(default=None, repr=False)
 
     def entries(self) -> list[ApiKey]:
-        """All entries, in the order in which they were made. Raises UserError for a damaged file."""
+        """All entries, the oldest first. Raises UserError for a damaged file."""
         return list(self._entries().values())
 
     def principal(self, text: str, now: int) -> Principal | None:
-        """Who asks with a key; None for one that is unknown, expired or revoked."""
+        """The principal of a key; None for one that is unknown, expired or revoked."""
         prefix, _, rest = text[:_LONGEST].partition("_")
         number, _, secret = rest.partition("_")
         entry = self._entries().get(number)
@@ -121,16 +121,16 @@ class KeyFile:
         return entry.principal
 
     def still(self, number: str, now: int) -> Principal | None:
-        """Who has the key of this id; None once it is expired or revoked."""
+        """The principal of the key with this id; None once it is expired or revoked."""
         entry = self._entries().get(number)
         return entry.principal if entry is not None and entry.valid_at(now) else None
 
     def add(self, key: ApiKey) -> None:
-        """Write one more entry."""
+        """Add an entry."""
         self._change(lambda entries: entries | {key.id: key})
 
     def revoke(self, number: str, now: int) -> ApiKey:
-        """Take an entry's power from it, for good; it stays in the list. Raises UserError for an unknown one."""
+        """Revoke an entry for good; it stays in the list. Raises UserError for an unknown one."""
 
         def change(entries: dict[str, ApiKey]) -> dict[str, ApiKey]:
             if number not in entries:

@@ -1,4 +1,4 @@
-"""The log of what operators did: one JSON line each, on disk before the action's answer goes out."""
+"""The audit log of operators' actions: one JSON line each, on disk before the action's answer is sent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["AuditLog"]
 
 @dataclass(frozen=True, slots=True)
 class AuditLog:
-    """A file that is only added to; lines are written whole, from any number of processes."""
+    """An append-only file; lines are written atomically, from any number of processes."""
 
     path: Path
 
     def note(self, now: int, who: str, action: str, about: Mapping[str, Any], outcome: str) -> None:
-        """Add {time, who, action, about, outcome}; texts of others can't break the line or steer a terminal."""
+        """Append {time, who, action, about, outcome}; users' texts are escaped."""
         line = {"time": time_text(now), "who": who, "action": action, "about": dict(about), "outcome": outcome}
         make_folder(self.path.parent)
         with open(self.path, "ab", buffering=0, opener=private) as file:

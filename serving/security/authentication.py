@@ -1,4 +1,4 @@
-"""From a request's headers to who asks."""
+"""Authenticates a request by its headers."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ __all__ = ["Authenticator", "Tokens"]
 
 
 class Tokens(Protocol):
-    """What tells who asks with a token of somebody else's."""
+    """Authenticates tokens of another issuer."""
 
     def principal(self, text: str, now: int) -> Principal | None:
-        """Who asks; None for a token that is none, or isn't meant for this server."""
+        """The principal; None for an invalid token, or one that isn't meant for this server."""
 
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Knows people by an API key, a token, or a browser's session."""
+    """Authenticates by an API key, a token, or a browser's session."""
 
     required: bool
-    """Nobody is let in who isn't known; else the caller is a viewer of everything."""
+    """Whether unknown callers are refused; else they are viewers of everything."""
     keys: KeyFile
     sessions: BrowserSessions
     clock: Callable[[], int]
     tokens: Tokens | None = None
 
     def principal(self, authorization: str, cookie: str) -> Principal | None:
-        """Who asks, by the headers Authorization and Cookie; None for nobody who is known."""
+        """The principal of the headers Authorization and Cookie; None for an unknown caller."""
         now = self.clock()
         if authorization:
             scheme, _, given = authorization.partition(" ")
@@ -43,11 +43,11 @@ class Authenticator:
         return None if self.required else LOCAL
 
     def takes_long(self, authorization: str) -> bool:
-        """Whether telling who asks may take a look at keys elsewhere."""
+        """Whether authentication may fetch keys from another server."""
         return self.tokens is not None and authorization.count(".") == 2
 
     def of_secret(self, given: str, now: int) -> Principal | None:
-        """Who has this API key, or this token."""
+        """The principal of this API key, or this token."""
         if self.tokens is not None and given.count(".") == 2:
             return self.tokens.principal(given, now)
         return self.keys.principal(given, now)

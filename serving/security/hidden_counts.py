@@ -1,4 +1,4 @@
-"""Certificates for those who see some keys only: without the counts that are over all keys."""
+"""Certificates for callers who may see only some keys: without the counts over all keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 __all__ = ["OF_ALL_KEYS", "without_counts", "without_numbers"]
 
 OF_ALL_KEYS: Final = ("pending_late", "dead_letters", "conflicts", "in_flight", "residue")
-"""Members of a certificate that count what belongs to others, too."""
+"""Members of a certificate that count events of other keys, too."""
 _REASONS: Final = (
     (re.compile(r"^\d+ late events"), "late events"),
     (re.compile(r"^\d+ dead letters"), "dead letters"),
@@ -22,7 +22,7 @@ _REASONS: Final = (
 def without_counts(data: dict[str, Any]) -> dict[str, Any]:
     """An answer of `serving.questions.answers.answer_data` without counts over all keys.
 
-    They are null in its certificates, and its reasons say that there is something, not how much.
+    They are null in its certificates, and its reasons are given without numbers.
     """
     shown = dict(data)
     if "certificate" in shown:
@@ -34,7 +34,7 @@ def without_counts(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_numbers(reasons: Sequence[str]) -> list[str]:
-    """The reasons why an answer isn't FINAL, without counts that are over all keys."""
+    """The reasons why an answer isn't FINAL, without counts over all keys."""
     return [_plain(reason) for reason in reasons]
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Callers and their permissions."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ __all__ = ["LOCAL", "Principal", "Role"]
 
 
 class Role(StrEnum):
-    """What somebody may do; an operator may all that a viewer may."""
+    """The permissions of a caller; an operator has a viewer's, too."""
 
     VIEWER = "viewer"
-    """Ask."""
+    """May read."""
     OPERATOR = "operator"
-    """Change what is served, and give dead letters up."""
+    """May change publications, and drop dead letters."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Somebody who asks."""
+    """An authenticated caller."""
 
     id: str
-    """Of the API key, or the subject of a token; never a secret."""
+    """Id of the API key, or the subject of a token; never a secret."""
     role: Role = Role.VIEWER
     definitions: frozenset[str] | None = None
-    """That may be asked; None for all."""
+    """Definitions that it may read; None for all."""
     rows: Rows = field(default_factory=Rows)
 
     @property
     def unrestricted(self) -> bool:
-        """Nothing is hidden from them: what is about the installation as a whole may be shown."""
+        """Whether nothing is hidden from it, so that it may see data about the whole installation."""
         return self.definitions is None and not self.rows.prefixes
 
     def may_ask(self, name: str) -> bool:
-        """Whether a definition is there for them."""
+        """Whether it may read a definition."""
         return self.definitions is None or name in self.definitions
 
     def scope_of(self, name: str) -> str:
@@ -46,4 +46,4 @@ class Principal:
 
 
 LOCAL: Final = Principal("local")
-"""The caller on the machine itself where no authentication is set up: a viewer."""
+"""The caller of a server without authentication, on its own machine: a viewer."""

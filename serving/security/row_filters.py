@@ -1,4 +1,4 @@
-"""Which keys of a definition somebody may see: those that begin with certain values."""
+"""Row filters: the keys of a definition that a caller may see, by their first values."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Prefix = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Rows:
-    """By definition the beginnings of the keys that may be seen; a definition that isn't named is seen whole."""
+    """By definition the prefixes of visible keys; a definition that isn't named is visible as a whole."""
 
     prefixes: Mapping[str, tuple[Prefix, ...]] = field(default_factory=dict)
 
     def restricts(self, name: str) -> bool:
-        """Whether only some keys of a definition may be seen."""
+        """Whether only some keys of a definition are visible."""
         return name in self.prefixes
 
     def visible(self, name: str) -> Callable[[str], bool] | None:
-        """Whether a key (canonical) of a definition may be seen; None where all may."""
+        """Whether a key (canonical) of a definition is visible; None where all are."""
         prefixes = self.prefixes.get(name)
         if prefixes is None:
             return None
@@ -38,13 +38,13 @@ class Rows:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Sequence[Sequence[Any]]]) -> Rows:
-        """The rows of `to_data`."""
+        """The inverse of `to_data`."""
         return cls({name: tuple(tuple(prefix) for prefix in prefixes) for name, prefixes in data.items()})
 
 
 def parse_rows(texts: Sequence[str]) -> Rows:
-    """Rows as a user writes them: `clicks=home`, `orders=mill,EUR` or `orders=["mill"]`; several of one definition add
-    up. Raises UserError.
+    """Parse a user's filters: `clicks=home`, `orders=mill,EUR` or `orders=["mill"]`; several of one definition add up.
+    Raises UserError.
     """
     found: dict[str, tuple[Prefix, ...]] = {}
     for text in texts:
@@ -72,7 +72,7 @@ def _begins(key: Sequence[Any], prefix: Prefix) -> bool:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    """Equal, and of one type; a number may be written as a text."""
+    """Whether values are equal and of one type; a number may be given as a text."""
     if isinstance(wanted, str) and isinstance(value, int) and not isinstance(value, bool):
         return str(value) == wanted
     return type(value) is type(wanted) and bool(value == wanted)

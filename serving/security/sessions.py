@@ -1,4 +1,4 @@
-"""Sessions of browsers: a random cookie that stands for an API key, for as long as that opens anything."""
+"""Sessions of browsers: a random cookie that stands for an API key, as long as the key is valid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BrowserSessions:
         return cookie
 
     def key(self, cookie: str, now: int) -> str | None:
-        """The id of the key that a session stands for; None for no session, or one that is over."""
+        """The id of a session's key; None without a session, or for one that has ended."""
         found = self._open.get(cookie)
         return found[0] if found is not None and now < found[1] else None
 
@@ -40,7 +40,7 @@ class BrowserSessions:
 
 
 def cookie_of(header: str) -> str:
-    """The session's cookie in a Cookie header; '' without one, and where there are several."""
+    """The session's cookie in a Cookie header; '' without one, and for several."""
     pairs = (part.strip().partition("=") for part in header.split(";"))
     found = [value for name, _, value in pairs if name == COOKIE]
     return found[0] if len(found) == 1 else ""

@@ -1,7 +1,7 @@
 """Bearer tokens of an OpenID provider: signed by one of its keys, meant for this server, and still valid.
 
-Algorithms are pinned to signatures by private keys, so that neither an unsigned token nor one that was signed with a
-public key as a password is ever looked at.
+Algorithms are limited to signatures by private keys, so that neither an unsigned token nor one that was signed with a
+public key as a password is ever accepted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["ALGORITHMS", "OidcTokens", "oidc_tokens"]
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 _LEEWAY: Final = 30
-"""Seconds that the provider's clock may differ by."""
+"""Seconds of tolerance for the provider's clock."""
 _TIMEOUT: Final = 5
-"""Seconds that fetching the provider's keys may take."""
+"""Seconds until the provider's keys must have been fetched."""
 _KEPT: Final = 600
-"""Seconds that they are kept for."""
+"""Seconds for which they are cached."""
 _NEEDED: Final = ("exp", "iss", "aud", "sub")
 
 
@@ -32,14 +32,14 @@ class SigningKeys(Protocol):
     """The provider's public keys."""
 
     def get_signing_key_from_jwt(self, token: str) -> Any:
-        """That of a token's `kid`. Raises PyJWTError for one that isn't the provider's."""
+        """The key of a token's `kid`. Raises PyJWTError for a key that isn't the provider's."""
 
 
 @dataclass(frozen=True)
 class OidcTokens:
-    """Knows people by tokens of one provider.
+    """Authenticates by tokens of one provider.
 
-    Claims say what they may: `tandem_role` (viewer without it), `tandem_definitions` (a list; all without it) and
+    Claims give the permissions: `tandem_role` (viewer without it), `tandem_definitions` (a list; all without it) and
     `tandem_rows` ({definition: [[value, ...], ...]}).
     """
 
@@ -48,7 +48,9 @@ class OidcTokens:
     keys: SigningKeys
 
     def principal(self, text: str, now: int) -> Principal | None:
-        """Who asks; None for a token that is unsigned, another's, meant for another, over, or says what it can't."""
+        """The principal; None for a token that is unsigned, of another provider or audience, expired, or has invalid
+        claims.
+        """
         try:
             key = self.keys.get_signing_key_from_jwt(text)
             claims = jwt.decode(
@@ -66,9 +68,9 @@ class OidcTokens:
 
 
 def oidc_tokens(issuer: str, audience: str, keys_url: str | None = None) -> OidcTokens:
-    """Tokens of a provider whose keys are at `keys_url`, by default where Keycloak, Auth0 and others have them.
+    """Tokens of a provider whose keys are at `keys_url`, by default at the path of Keycloak, Auth0 and others.
 
-    Raises UserError for an address that anybody on the way could change.
+    Raises UserError for an address without transport security.
     """
     url = keys_url or issuer.rstrip("/") + "/.well-known/jwks.json"
     for name, address in (("--oidc-issuer", issuer), ("--oidc-keys", url)):
@@ -78,7 +80,7 @@ def oidc_tokens(issuer: str, audience: str, keys_url: str | None = None) -> Oidc
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
-    """Raises KeyError, TypeError, ValueError for claims that say what can't be."""
+    """Raises KeyError, TypeError, ValueError for invalid claims."""
     definitions, rows = claims.get("tandem_definitions"), claims.get("tandem_rows", {})
     if definitions is not None and not all(isinstance(name, str) for name in definitions):
         raise TypeError("tandem_definitions isn't a list of names")

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["answer_table", "asked_key_of"]
 
 _FIRST, _LAST = -(2**61), 2**61
-"""Times beyond which no tile lies; far enough from the ends of 64 bits to add to."""
+"""Times beyond every tile; far enough from the ends of 64 bits to add to them."""
 
 
 def answer_table(source: SqlSource, asked: Asked, reading: Reading) -> Relation:
-    """One row a key and step that has events, as `tandem export` writes them. Raises UserError for another window."""
+    """One row for each key and step with events, as in `tandem export`. Raises UserError for another window."""
     compiled = source.compiled(asked.definition)
     window = asked.window
     is_step = window is not None and window not in compiled.definition.windows and window not in PERIODS
@@ -54,7 +54,7 @@ def answer_table(source: SqlSource, asked: Asked, reading: Reading) -> Relation:
 
 
 def _within(export: Export, bounds: Bounds) -> Export | None:
-    """What has to be read for rows within bounds; None where there can't be any."""
+    """The export that covers all rows within bounds; None if there can't be any."""
     found = replace(export, key=asked_key_of(export.compiled, bounds.equal))
     if isinstance(export.step, SessionWindow):
         return found
@@ -71,14 +71,14 @@ def _within(export: Export, bounds: Bounds) -> Export | None:
 
 
 def _whole_steps(step: int | Calendar, tile: int, low: int, high: int) -> tuple[int, int]:
-    """[start, end) of the steps, and of tiles, in which two instants lie: a span that cuts no step."""
+    """[start, end) of the steps, and of tiles, that contain two instants: a span that cuts no step."""
     if isinstance(step, Calendar):
         low, high, step = _period(step, low)[0], _period(step, high)[1], tile
     return low // step * step, (high // step + 1) * step
 
 
 def _period(calendar: Calendar, at: int) -> tuple[int, int]:
-    """That an instant lies in; all time where the calendar doesn't reach it."""
+    """The period of an instant; all time where the calendar doesn't reach it."""
     try:
         return calendar.span_about(at)
     except (UserError, OverflowError):
@@ -86,7 +86,7 @@ def _period(calendar: Calendar, at: int) -> tuple[int, int]:
 
 
 def asked_key_of(compiled: CompiledDefinition, equal: Mapping[str, Any]) -> str | None:
-    """The canonical key of values for all columns of the key; None where one isn't known."""
+    """The canonical key of values for all columns of the key; None where one is missing."""
     fields = compiled.key_fields
     if not fields or any(field.name not in equal for field in fields):
         return None

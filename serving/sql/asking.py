@@ -1,4 +1,4 @@
-"""One statement from its text to its rows, all of them of one instant of the store."""
+"""Runs one statement; all rows are of one instant of the store."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _AT_ONCE: Final = 8_192
 
 @dataclass(frozen=True, slots=True)
 class SqlLimits:
-    """What a statement may take."""
+    """The limits of a statement."""
 
     rows: int = 1_000_000
-    """Of its result; what is more is left out, which the result tells."""
+    """Rows of its result; further ones are left out, and the result says so."""
     seconds: float = 300.0
     memory: int = 1 << 30
     """Bytes."""
@@ -45,7 +45,7 @@ class SqlLimits:
 
 @dataclass(frozen=True, slots=True)
 class SqlRows:
-    """What a statement gave."""
+    """The result of a statement."""
 
     table: pa.Table
     whole: bool
@@ -53,7 +53,7 @@ class SqlRows:
 
 
 def ask_sql(source: SqlSource, sql: str, limits: SqlLimits) -> SqlRows:
-    """The rows of one SELECT. Raises UserError for what it can't be asked, and what reading its tables raises."""
+    """The rows of one SELECT. Raises UserError for an invalid statement, and errors of reading its tables."""
     if len(sql) > limits.length:
         raise UserError(f"SQL: {len(sql):,} characters; at most {limits.length:,}")
     if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
@@ -73,7 +73,7 @@ def ask_sql(source: SqlSource, sql: str, limits: SqlLimits) -> SqlRows:
 
 
 def _tables(source: SqlSource, statement: Statement, reading: Reading) -> dict[str, Relation]:
-    """All tables that there are, by name: reading none of them costs nothing but its columns."""
+    """All tables by name: an unread one costs no more than its columns."""
     for each in statement.asked:
         if each.definition not in source.names:
             raise UserError(f"SQL: no definition {each.definition!r}; {suggestion(each.definition, source.names)}")
@@ -86,7 +86,7 @@ def _tables(source: SqlSource, statement: Statement, reading: Reading) -> dict[s
 
 
 def _by_tile(source: SqlSource, statement: Statement, reading: Reading) -> Iterator[tuple[str, Relation]]:
-    """The table of every definition; one that can't be read any more matters to who names it alone."""
+    """The table of every definition; one that can't be read any more fails only statements that name it."""
     for name in source.names:
         try:
             yield name, answer_table(source, Asked(ANSWERS, name), reading)
@@ -119,7 +119,7 @@ def _at_most(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[
 
 
 def _stated(error: Exception, reading: Reading, limits: SqlLimits) -> TandemError:
-    """What went wrong: what a table met before what DuckDB makes of it."""
+    """The error of a statement: that of a table takes precedence over DuckDB's message."""
     if isinstance(reading.error, TandemError):
         return reading.error
     if isinstance(error, duckdb.InterruptException):

@@ -1,8 +1,8 @@
-"""What a filter that DuckDB pushes down says of times and keys.
+"""Derives bounds of times and keys from a filter that DuckDB pushes down.
 
-A filter comes as an Arrow expression, which can be printed but not walked. So its text is read, and each comparison
-that is found in it is printed again: what doesn't come out as it went in is passed over. A bound that isn't found
-costs time and no row, since every filter is applied to the rows as well.
+A filter comes as an Arrow expression, which can be printed but not traversed. So its text is parsed, and each
+comparison found in it is printed again: one that isn't printed identically is ignored. A missed bound costs time and no
+row, since every filter is applied to the rows as well.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _OPERATORS: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What every wanted row fulfils; nothing where nothing is known."""
+    """Conditions that every wanted row fulfils; empty without any."""
 
     equal: Mapping[str, Any] = field(default_factory=dict)
-    """Values that columns have."""
+    """By column the value that it equals."""
     lowest: Mapping[str, int] = field(default_factory=dict)
-    """The least that columns of times may have, microseconds UTC."""
+    """By column of times the least value, microseconds UTC."""
     highest: Mapping[str, int] = field(default_factory=dict)
-    """The greatest, likewise, inclusive."""
+    """By column of times the greatest value, inclusive."""
 
 
 def bounds_of(condition: pc.Expression | None, schema: pa.Schema) -> Bounds:
@@ -59,7 +59,7 @@ def bounds_of(condition: pc.Expression | None, schema: pa.Schema) -> Bounds:
 
 
 def _comparisons(text: str, schema: pa.Schema) -> Iterator[tuple[str, str, Any]]:
-    """(column, operator, value) of what all rows must fulfil."""
+    """(column, operator, value) of the comparisons that all rows must fulfil."""
     for part in _conjuncts(text):
         found = _COMPARISON.fullmatch(part)
         if found is None or found[1] not in schema.names:
@@ -75,7 +75,7 @@ def _again(name: str, operator: str, value: pa.Scalar) -> pc.Expression:
 
 
 def _conjuncts(text: str) -> Iterator[str]:
-    """The parts of `(A and B)`, of its parts likewise, each in parentheses of its own where it has them."""
+    """The parts of `(A and B)`, recursively, each in parentheses of its own where it has them."""
     halves = _halves(text)
     if halves is None:
         yield text
@@ -85,7 +85,7 @@ def _conjuncts(text: str) -> Iterator[str]:
 
 
 def _halves(text: str) -> tuple[str, str] | None:
-    """A and B of `(A and B)`, where the `and` stands in no other parentheses and in no string."""
+    """A and B of `(A and B)`, where the `and` is in no inner parentheses and in no string."""
     if not text.startswith("(") or not text.endswith(")"):
         return None
     depth, after = 0, 0
@@ -100,7 +100,7 @@ def _halves(text: str) -> tuple[str, str] | None:
 
 
 def _value(text: str, kind: pa.DataType) -> Any:
-    """The value of a literal as Arrow prints it; None for what isn't read."""
+    """The value of a literal in Arrow's notation; None for other texts."""
     try:
         if pa.types.is_string(kind):
             return json.loads(text)

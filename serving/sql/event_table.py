@@ -48,13 +48,14 @@ _OWN = (
     pa.field("fate", pa.string()),
     pa.field("copy", pa.bool_()),
 )
-"""What every event has besides its fields: its place, the fate that messages have, and whether one before equals it."""
+"""Columns of every event beside its fields: its position, the fate of its message, and whether it repeats an earlier
+one."""
 
 
 def event_table(source: SqlSource, name: str, reading: Reading) -> Relation:
-    """One row an event that the definition doesn't filter out: key, what measures read, and where it is from.
+    """One row for each event that the definition doesn't filter out: key, inputs of measures, and position.
 
-    Files are read as they lie there now. Reading raises JournalError, SegmentError, SourceFileError.
+    Files are read in their current state. Reading raises JournalError, SegmentError, SourceFileError.
     """
     events = _Events(source, source.compiled(name), source.visible(name))
     return Relation(events.schema, events.read, reading)
@@ -69,7 +70,7 @@ class _Events:
 
     @property
     def fields(self) -> list[pa.Field]:
-        """Columns of the key, then those that measures read and that aren't among these."""
+        """Columns of the key, then further inputs of measures."""
         fields = {field.name: field for field in self.compiled.key_fields}
         for each in self.compiled.input_schema:
             if not each.name.startswith("__"):
@@ -78,7 +79,7 @@ class _Events:
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the table; a field of the source goes before a column of ours of its name."""
+        """The table's schema; a field of the source takes precedence over our own column of its name."""
         names = {each.name for each in self.fields}
         return pa.schema([*self.fields, *(each for each in _OWN if each.name not in names)])
 
@@ -180,7 +181,7 @@ class _Events:
         return pa.array([visible(key) for key in codes.dictionary.to_pylist()], pa.bool_()).take(codes.indices)
 
     def _copies(self, sources: pa.RecordBatch, events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-        """Of each event whether one before had its id and all else that is read of it; none where copies count."""
+        """Whether each event has the id and content of an earlier one; False everywhere where copies count."""
         if not self.compiled.definition.deduplicate:
             return np.zeros(events.num_rows, bool)
         content = hash_rows([sources.column(name) for name in self.compiled.source_columns])

@@ -1,4 +1,4 @@
-"""Tables of an installation as a whole: of every definition that the caller sees whole, one row each."""
+"""Tables of an installation as a whole, over every definition that the caller may see completely."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ Rows = Callable[["SqlSource", str, "Bounds"], Iterator[Row]]
 
 @dataclass(frozen=True)
 class FixedTable:
-    """One of them: its columns after `definition`, and the rows of one definition."""
+    """One such table: its columns after `definition`, and the rows of one definition."""
 
     columns: dict[str, pa.DataType]
     rows: Rows
     of_keys: bool = False
-    """Rows are about keys, the last column but those after it: a caller of some keys gets rows of these only."""
+    """Whether rows are about keys, in the last of these columns: then a caller with a row filter gets the rows of
+    visible keys."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -202,7 +203,6 @@ FIXED_TABLES: Final = {
         _drift,
     ),
 }  # fmt: skip
-"""`late`: late events that batch hasn't come to, by tile. `dead_letters`: with their payloads. `alerts`: as they are
-now; `key` is JSON. `results`: last revisions; `key` and `results` are JSON. `generations`: what live runs counted.
-`publications`: what was served when. `drift`: live against batch, by tile and generation.
-"""
+"""`late`: late events that batch hasn't read yet, by tile. `dead_letters`: with their payloads. `alerts`: in their
+current state; `key` is JSON. `results`: last revisions; `key` and `results` are JSON. `generations`: live runs' counts.
+`publications`: the served runs over time. `drift`: live against batch, by tile and generation."""

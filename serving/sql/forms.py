@@ -26,7 +26,7 @@ def write_table(file: IO[bytes], table: pa.Table, form: str) -> None:
 
 
 def cell_values(table: pa.Table) -> Iterator[list[Any]]:
-    """Row by row the values as JSON has them: times as ISO 8601, bytes as the text that they are, or else in hex."""
+    """The values of each row in JSON's types: times as ISO 8601, bytes as text if they are UTF-8, or else in hex."""
     for batch in table.to_batches():
         columns = [[_plain(value) for value in column.to_pylist()] for column in batch.columns]
         for row in zip(*columns, strict=True):
@@ -43,7 +43,7 @@ def _plain(value: Any) -> Any:
 
 
 def _json(file: IO[bytes], table: pa.Table) -> None:
-    """An array of objects; of columns of one name the last one counts."""
+    """Write an array of objects; of columns with one name the last one counts."""
     for at, row in enumerate(cell_values(table)):
         file.write(b"[" if not at else b",\n")
         file.write(json_text(dict(zip(table.column_names, row, strict=True))).encode())
@@ -51,7 +51,7 @@ def _json(file: IO[bytes], table: pa.Table) -> None:
 
 
 def _csv(file: IO[bytes], table: pa.Table) -> None:
-    """With names in the first line; texts that a spreadsheet would compute begin with an apostrophe."""
+    """Write CSV with a header; texts that a spreadsheet would compute begin with an apostrophe."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     writer.writerow([without_formula(name) for name in table.column_names])

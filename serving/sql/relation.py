@@ -1,4 +1,4 @@
-"""A table that is read while DuckDB asks for it, as far as its filters need."""
+"""A table that is read on DuckDB's demand, as far as its filters require."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Read = Callable[[Bounds, Sequence[str]], Iterator[pa.RecordBatch]]
 
 @dataclass
 class Reading:
-    """What is read for one statement: by one thread at a time, since all is of one transaction."""
+    """The reads of one statement: by one thread at a time, since all share one transaction."""
 
     _open: list[Iterator[Any]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     error: Exception | None = None
-    """The first that a table met: DuckDB tells its text alone."""
+    """The first error of a table: DuckDB passes only its text on."""
 
     def batches(self, found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same, one at a time over all tables."""
+        """The batches, one at a time over all tables."""
         self._open.append(found)
         while True:
             with self._lock:
@@ -43,14 +43,16 @@ class Reading:
             yield batch
 
     def close(self) -> None:
-        """End what DuckDB didn't read to its end."""
+        """End the reads that DuckDB didn't exhaust."""
         with self._lock:
             for each in self._open:
                 each.close()  # type: ignore[attr-defined]
 
 
 class Relation(ds.Dataset):  # type: ignore[misc]
-    """A table as Arrow's data sets are, whose rows a function reads: DuckDB asks it for columns, with a filter."""
+    """A table with the interface of Arrow's data sets, whose rows a function reads: DuckDB requests columns, with a
+    filter.
+    """
 
     def __init__(self, schema: pa.Schema, read: Read, reading: Reading) -> None:
         self._fields, self._read, self._reading = schema, read, reading
@@ -61,7 +63,7 @@ class Relation(ds.Dataset):  # type: ignore[misc]
         return self._fields
 
     def scanner(self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None, **_: Any) -> _Scan:
-        """The rows that a filter lets through, some columns of them; more is never asked for."""
+        """The rows that pass a filter, with some columns; DuckDB passes no other arguments."""
         wanted = list(columns) if columns is not None else self._fields.names
         return _Scan(pa.schema([self._fields.field(name) for name in wanted]), self._rows(wanted, filter))
 
@@ -80,5 +82,5 @@ class _Scan:
     rows: Iterator[pa.RecordBatch]
 
     def to_reader(self) -> pa.RecordBatchReader:
-        """As Arrow's scanners give them."""
+        """The scan as a reader, as Arrow's scanners give it."""
         return pa.RecordBatchReader.from_batches(self.schema, self.rows)

@@ -22,7 +22,7 @@ _SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
 
 @contextmanager
 def sandbox(memory: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database that reaches nothing but what is registered with it. `memory`: bytes that a statement may take."""
+    """A database that can read only the tables registered with it. `memory`: bytes for a statement."""
     settings = {**_SETTINGS, "memory_limit": f"{memory >> 20}MiB", "threads": str(threads)}
     connection = duckdb.connect(":memory:", config=settings)
     try:

@@ -1,4 +1,4 @@
-"""What the tables of one statement are read from, and for whom."""
+"""The source of one statement's tables, restricted to its caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tandem.views.store import ViewStore
 __all__ = ["SqlSource", "Visible", "all_visible"]
 
 Visible = Callable[[str], bool]
-"""Whether a key (canonical) is there for the caller."""
+"""Whether the caller may see a key (canonical)."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class SqlSource:
     dead_letters: str
     """Folder or URL."""
     names: Sequence[str]
-    """Of the definitions that there are for the caller."""
+    """Of the definitions that the caller may see."""
     visible: Callable[[str], Visible | None]
-    """By definition which of its keys may be seen; None for all."""
+    """By definition its visible keys; None for all."""
 
     def compiled(self, name: str) -> CompiledDefinition:
-        """The definition of a name, in the version that is served. Raises UserError, DefinitionError."""
+        """The definition of a name, in the served version. Raises UserError, DefinitionError."""
         return compiled_named(name, self.store)
 
     @property
     def unrestricted(self) -> list[str]:
-        """The definitions of which nothing is hidden."""
+        """The definitions without hidden keys."""
         return [name for name in self.names if self.visible(name) is None]
 
 
 def all_visible(name: str) -> Visible | None:
-    """For whom nothing is hidden."""
+    """Visibility without restrictions."""
     return None

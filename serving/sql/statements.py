@@ -1,8 +1,7 @@
-"""Statements: what may be asked, and which tables they name.
+"""Checks statements, and finds the tables that they name.
 
-DuckDB parses a statement into a tree, which is looked through node by node: one SELECT, over tables of ours and
-functions that make rows out of nothing. `answers('clicks', '1h')` becomes the table of that name; then the tree is made
-SQL again.
+DuckDB parses a statement into a tree, which is checked node by node: one SELECT, over our tables and functions that
+generate rows. `answers('clicks', '1h')` becomes a table of that name; then the tree is turned into SQL again.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ PER_DEFINITION: Final = {ANSWERS: ("definition", "window", "zone", "first_day"),
 _FROM_NOTHING: Final = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
 _QUERIES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _REFUSED: Final = frozenset({"current_setting", "getvariable", "getenv", "write_log"})
-"""Functions of a value that tell of the process, or change something."""
+"""Scalar functions that reveal the process, or have side effects."""
 _SCHEMAS: Final = ("", "main", "information_schema")
 _OF_SYSTEM: Final = ("duckdb_", "pg_", "pragma_", "sqlite_")
 _ONLY: Final = "one SELECT is wanted; nothing is written, attached, loaded or set by SQL"
@@ -34,7 +33,7 @@ _ONLY: Final = "one SELECT is wanted; nothing is written, attached, loaded or se
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One of PER_DEFINITION as it was written."""
+    """One of PER_DEFINITION, with its arguments."""
 
     function: str
     definition: str
@@ -51,17 +50,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A SELECT that may run."""
+    """A SELECT that passed the checks."""
 
     sql: str
-    """With tables in the place of functions."""
+    """With tables in place of functions."""
     tables: frozenset[str]
-    """Names after FROM that no function stands for."""
+    """Names after FROM that don't stand for a function."""
     asked: tuple[Asked, ...]
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Statement:
-    """The statement. Raises UserError for one that can't be parsed, and one that does more than to ask."""
+    """The checked statement. Raises UserError for one that can't be parsed, or that does more than read."""
     tree = json.loads(_one(connection, "json_serialize_sql", sql))
     if tree["error"]:
         if tree["error_type"] == "not implemented":
@@ -91,7 +90,7 @@ def _one(connection: duckdb.DuckDBPyConnection, function: str, text: str) -> str
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """All objects of a tree; those above first, so that they can be changed before they are gone into."""
+    """All objects of a tree; parents first, so that they can be changed before their children are visited."""
     waiting = [tree]
     while waiting:
         each = waiting.pop()
@@ -117,7 +116,7 @@ def _check(node: dict[str, Any]) -> None:
 
 
 def _asked(function: dict[str, Any]) -> Asked | None:
-    """What a function after FROM asks for; None for one that makes rows by itself."""
+    """The arguments of a function after FROM; None for one that generates rows by itself."""
     name = str(function["function_name"]).lower()
     if name in _FROM_NOTHING:
         return None
@@ -144,7 +143,7 @@ def _text(expression: dict[str, Any]) -> str | None:
 
 
 def _become_table(node: dict[str, Any], name: str) -> None:
-    """A reference to a function becomes one to a table, under the same alias."""
+    """Turn a reference to a function into one to a table, under the same alias."""
     alias = node.get("alias") or name.partition("(")[0]
     kept = {"sample": node.get("sample"), "query_location": node.get("query_location", 0)}
     columns = node.get("column_name_alias", [])

@@ -1,8 +1,8 @@
-"""A process that answers statements for a server, one after the other, within so much memory: `python -m` this module.
+"""A process that runs statements for a server, one after the other, within a limit of memory: `python -m` this module.
 
-DuckDB's own limit doesn't hold for what one value takes, such as `repeat('x', 1e10)`, and nothing within a process
-holds for sure. So a statement that takes too much ends this process, and not the server. A request is a line of JSON on
-standard input; a reply a line of JSON on standard output, and then the bytes that it says.
+DuckDB's own limit doesn't cover the size of one value, such as `repeat('x', 1e10)`, and no limit within a process is
+safe. So a statement that exceeds the limit ends this process, and not the server. A request is a line of JSON on
+standard input; a reply is a line of JSON on standard output, and then as many bytes as it announces.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tandem.views.store import ViewStore
 __all__ = ["Place", "Request", "main"]
 
 _BESIDE_DUCKDB: Final = 256 << 20
-"""Bytes that a statement's rows may take beside what DuckDB may."""
+"""Bytes for a statement's rows beside DuckDB's own limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a worker is started with."""
+    """The places that a worker is started with."""
 
     store: str
     journal: str
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One statement, and what the caller may see."""
+    """One statement, and the caller's permissions."""
 
     sql: str
     form: str
@@ -49,18 +49,18 @@ class Request:
     memory: int
     names: tuple[str, ...]
     rows: dict[str, list[list[Any]]]
-    """As `Rows.to_data` has them."""
+    """In the form of `Rows.to_data`."""
 
     def line(self) -> bytes:
-        """As it is sent."""
+        """The request in the form in which it is sent."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
 def main(arguments: list[str]) -> None:
-    """Answer until standard input ends. `arguments`: those of a Place, and the bytes of memory for statements."""
+    """Answer requests until standard input ends. `arguments`: those of a Place, and the bytes for statements."""
     place = Place(*arguments[:3])
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else prints
+    os.dup2(2, 1)  # redirects other prints
     store = ViewStore(place.store, create=False)
     _limit_memory(int(arguments[3]))
     for line in sys.stdin.buffer:
@@ -92,7 +92,7 @@ def _body(found: SqlRows, form: str) -> bytes:
 
 
 def _limit_memory(memory: int) -> None:
-    """No more for what is to come than DuckDB's share and ours."""
+    """Limit further memory to DuckDB's share and the rows'."""
     with open("/proc/self/status", encoding="ascii") as status:
         used = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
     most = used + memory + _BESIDE_DUCKDB

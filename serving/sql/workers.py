@@ -1,4 +1,4 @@
-"""The processes that answer a server's statements: started when needed, kept, ended when they take too long."""
+"""The processes that run a server's statements: started on demand, kept, and ended when they take too long."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tandem.serving.sql.worker import Place, Request
 __all__ = ["SqlReply", "SqlWorkers"]
 
 _STARTING: Final = 30.0
-"""Seconds that a new process may take before its first statement begins."""
+"""Seconds until the first statement of a new process must have begun."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqlReply:
-    """The rows of a statement as they are sent."""
+    """The encoded rows of a statement."""
 
     body: bytes
     whole: bool
@@ -34,11 +34,11 @@ class SqlReply:
 
 @dataclass
 class SqlWorkers:
-    """At most so many processes, one a statement at a time. Safe to use from several threads."""
+    """A limited number of processes, each running one statement at a time. Safe to use from several threads."""
 
     place: Place
     memory: int
-    """Bytes that a statement may take."""
+    """Bytes of memory for a statement."""
     most: int = 2
     _idle: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _places: threading.Semaphore = field(init=False)
@@ -48,7 +48,7 @@ class SqlWorkers:
         self._places = threading.Semaphore(self.most)
 
     def ask(self, request: Request) -> SqlReply:
-        """The reply to a statement. Raises the TandemError that it met, UserError if it takes too much or too long."""
+        """The reply to a statement. Raises the statement's TandemError, UserError above the limits."""
         with self._worker() as worker:
             stdin, stdout = cast(IO[bytes], worker.stdin), cast(IO[bytes], worker.stdout)
             reader = _Reader(stdout, time.monotonic() + request.seconds + _STARTING)
@@ -65,14 +65,14 @@ class SqlWorkers:
         return SqlReply(body, header["whole"])
 
     def close(self) -> None:
-        """End those that wait for statements."""
+        """End idle processes."""
         self._closed = True
         while self._idle:
             _end(self._idle.pop())
 
     @contextmanager
     def _worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """One that nobody else asks; afterwards it is kept if it still runs."""
+        """An idle process; afterwards it is kept if it still runs."""
         with self._places:
             try:
                 worker = self._idle.pop()
@@ -97,20 +97,20 @@ class SqlWorkers:
 
 
 class _Reader:
-    """Reads from a pipe until a time that is set."""
+    """Reads from a pipe until a deadline."""
 
     def __init__(self, pipe: IO[bytes], until: float) -> None:
         self._pipe, self._until, self._held = pipe, until, b""
 
     def line(self) -> bytes:
-        """Up to the end of the line. Raises EOFError, TimeoutError."""
+        """The rest of the line. Raises EOFError, TimeoutError."""
         while b"\n" not in self._held:
             self._held += self._some()
         line, _, self._held = self._held.partition(b"\n")
         return line
 
     def exactly(self, count: int) -> bytes:
-        """So many bytes. Raises EOFError, TimeoutError."""
+        """This number of bytes. Raises EOFError, TimeoutError."""
         parts, missing = [self._held], count - len(self._held)
         while missing > 0:
             parts.append(self._some())
@@ -141,7 +141,7 @@ def _ended(error: Exception, memory: int, seconds: float) -> UserError:
 
 
 def _error(kind: str, text: str) -> TandemError:
-    """The error that a worker met, by its name."""
+    """A worker's error, by its name."""
     found = getattr(errors, kind, UserError)
     made = found.__new__(found) if isinstance(found, type) and issubclass(found, TandemError) else UserError(text)
     made.args = (text,)

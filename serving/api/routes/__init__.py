@@ -1,1 +1,1 @@
-"""The paths of the API, by topic. Each route says who may, what is asked, and hands the work to a reader's thread."""
+"""The paths of the API, by topic. Each route declares its permission and parameters, and runs in a reader's thread."""

@@ -1,4 +1,4 @@
-"""`/api/v1/definitions`: what can be asked, and its answers."""
+"""`/api/v1/definitions`: the definitions, and their answers."""
 
 from __future__ import annotations
 

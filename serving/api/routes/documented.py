@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of every route's responses."""
+"""The responses of routes in the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/explanation`, `/messages`, `/changes`: a number taken apart, what was sent for it, and why it isn't what it was."""
+"""`/explanation`, `/messages`, `/changes`: a number's parts, the messages behind it, and why it has changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1/definitions/{name}", tags=["explanations"], r
 
 
 class ChangeParameters(AnswerParameters):
-    """Of two publications, and an answer."""
+    """Parameters of an answer at two publications."""
 
     before: int = Field(ge=1, le=2**62, description="number of a publication")
     after: int = Field(ge=1, le=2**62, description="number of another one")

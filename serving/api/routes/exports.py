@@ -63,7 +63,7 @@ def _page(asking: Asking, asked: ExportParameters) -> Reply:
 
 
 class _Page:
-    """The first rows of all; `last` is the place of the last one if there are more."""
+    """The rows of one page; `last` is the place of its last row if there are more."""
 
     def __init__(self, rows: Iterator[list[AnswerRow]], limit: int) -> None:
         self._rows, self._limit = rows, limit

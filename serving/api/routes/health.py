@@ -1,7 +1,7 @@
-"""`/health`: three answers to three questions, and what is wrong in a word.
+"""`/health`: liveness, readiness and freshness, with the state in a word.
 
-live: the process answers; a supervisor restarts it if not. ready: the store can be read; a load balancer leaves it out
-if not. fresh: what is served is as new as it should be; people are told if not.
+live: the process answers; otherwise a supervisor restarts it. ready: the store can be read; otherwise a load balancer
+leaves the server out. fresh: answers are as fresh as required; otherwise operators are alerted.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _STATES: dict[int | str, dict[str, Any]] = {
 
 @router.get("/live", summary="Does the process answer?", responses=_STATES)
 async def live() -> Response:
-    """Always yes, or nothing."""
+    """Always 200 while the process runs."""
     return _state(True, "the process answers")
 
 
 @router.get("/ready", summary="Can answers be had?", responses=_STATES)
 async def ready(service: TheService) -> Response:
-    """Whether the store can be read, now. What is in it isn't told: who asks isn't asked who they are."""
+    """Whether the store can be read now. Its contents aren't shown, since the caller isn't authenticated."""
     try:
         await service.readers.run(lambda: service.readers.store().changes.mark())
     except (TandemError, Problem) as error:
@@ -48,7 +48,7 @@ async def ready(service: TheService) -> Response:
 
 @router.get("/fresh", summary="Is what is served new enough?", responses=_STATES)
 async def fresh(service: TheService, principal: Viewer) -> Response:
-    """Whether the watermark of every live run that is served is young enough; by definition, and in one word."""
+    """Whether the watermark of every served live run is fresh enough; by definition, and in one word."""
     try:
         found = await service.readers.run(_health, service)
     except (TandemError, Problem) as error:

@@ -1,4 +1,4 @@
-"""What is served, runs, publications, dead letters, drift and receipts; and what operators do about them."""
+"""The state of an installation: publications, runs, dead letters, drift, receipts; and operators' actions on them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/api/v1/definitions/{name}", tags=["installation"], r
 
 
 class LetterParameters(BaseModel):
-    """Of a list of dead letters."""
+    """Parameters of a list of dead letters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +42,7 @@ class LetterParameters(BaseModel):
 
 
 class ChosenLetters(BaseModel):
-    """The letters that are given up, and why."""
+    """The letters to drop, and the reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,7 +51,7 @@ class ChosenLetters(BaseModel):
 
 
 class ReplayedLetters(BaseModel):
-    """The letters that are sent again."""
+    """The letters to replay."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,7 +59,7 @@ class ReplayedLetters(BaseModel):
 
 
 class WantedPublication(BaseModel):
-    """The publication that is served again, and why."""
+    """The publication to serve again, and the reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

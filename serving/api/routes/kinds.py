@@ -1,4 +1,4 @@
-"""`/problems/KIND`: what the `type` of a problem leads to."""
+"""`/problems/KIND`: the page behind the `type` of a problem."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/problems/{kind}")
 async def problem(kind: str) -> Response:
-    """What a kind of problem means, and what to do."""
+    """The meaning of a kind of problem, and the remedy."""
     if kind not in KINDS:
         raise Problem("not-found", f"no kind of problem {kind[:100]!r}")
     status, title, remedy = KINDS[kind]

@@ -1,4 +1,4 @@
-"""What operators do, with what came of it in the audit log."""
+"""Operators' actions, with their outcomes in the audit log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def operated(
 async def noted(
     service: Service, principal: Principal, action: str, about: dict[str, Any], work: Callable[[], Awaitable[Reply]]
 ) -> Reply:
-    """An operator's action, with what came of it in the audit log; nothing is done that can't be written there."""
+    """Run an operator's action, with its outcome in the audit log; no action runs that can't be logged."""
 
     def note(outcome: str) -> None:
         service.audit.note(service.clock(), principal.id, action, about, outcome)

@@ -1,4 +1,4 @@
-"""`/sql`: one SELECT over what the caller may see."""
+"""`/sql`: one SELECT over the definitions and keys that the caller may see."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FOUND: Final[dict[int | str, dict[str, Any]]] = {
 
 
 class SqlQuestion(BaseModel):
-    """A statement, and how its rows are written."""
+    """A statement, and the format of its rows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

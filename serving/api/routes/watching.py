@@ -1,4 +1,4 @@
-"""`/events`: an answer as it changes; and `/metrics`."""
+"""`/events`: an answer at each change; and `/metrics`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def metrics(service: TheService, principal: Viewer) -> Response:
 async def _stream(
     request: Request, service: Service, name: str, principal: Principal, asked: AnyParameters
 ) -> Response:
-    # what can't be asked is told before the stream begins
+    # errors in the question are sent before the stream begins
     await service.streams.begun(lambda: service.asker.reply(name, principal, asked))
     known = request.headers.get("last-event-id", "")
     allowed = still_allowed(request, principal)
@@ -68,7 +68,7 @@ async def _stream(
 
 
 def still_allowed(request: Request, principal: Principal) -> Callable[[], bool]:
-    """Whether the caller is known, and may see the same, now."""
+    """Whether the caller is still known, with the same permissions."""
     given = request.headers.get("authorization", ""), request.headers.get("cookie", "")
     authenticator = request.app.state.authenticator
 

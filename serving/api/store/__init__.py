@@ -1,5 +1,5 @@
-"""How requests read the view store: in bounded threads, again only where something has changed.
+"""Requests' access to the view store: in bounded threads, with a cache that the store's changes invalidate.
 
-`reading` runs them (`Readers`), `catalogue` keeps compiled definitions, `store_changes` knows whether anything has
-changed, `freshness` says how new an answer must be (`as_of_data`, `check_staleness`).
+`reading` runs them (`Readers`), `catalogue` caches compiled definitions, `store_changes` detects changes, `freshness`
+checks how fresh an answer is (`as_of_data`, `check_staleness`).
 """

@@ -1,4 +1,4 @@
-"""The definitions that can be asked for, compiled, as long as nothing changes in the store."""
+"""The compiled definitions of the store, cached until it changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Catalogue"]
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,199}")
-"""As definitions may be called; what looks like a file never gets as far as the file system."""
+"""Valid names of definitions; anything like a file name is refused before it reaches the file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Catalogue:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def names(self, principal: Principal) -> list[str]:
-        """The names that there are for somebody, sorted."""
+        """The names that the caller may see, sorted."""
         return [name for name in registered_names(self.views) if principal.may_ask(name)]
 
     def compiled(self, name: str, principal: Principal, mark: str) -> CompiledDefinition:
-        """The definition of a name in the version that is served; `mark` is that of the store's state.
+        """The definition of a name in the served version; `mark`: of the store's state.
 
-        Raises Problem where there is none of that name for the caller: the same whether it exists or not.
+        Raises Problem for a name that the caller may not see, or that doesn't exist: the same for both.
         """
         if not principal.may_ask(name) or not _NAME.fullmatch(name):
             raise self._unknown(name, principal)
@@ -55,9 +55,11 @@ class Catalogue:
             return self._looked_up(name, principal, mark)
 
     def _looked_up(self, name: str, principal: Principal, mark: str) -> CompiledDefinition:
-        """Live moves the mark several times a second, and hardly ever the text: that alone is read again."""
+        """The cached definition, checked at a new mark: live changes the mark several times a second, but the text
+        hardly ever, so only the text is read again.
+        """
         known = self._known.get(name)
-        if known is not None and known.mark == mark:  # another thread has looked meanwhile
+        if known is not None and known.mark == mark:  # another thread has read it meanwhile
             return known.compiled
         if name not in registered_names(self.views):
             raise self._unknown(name, principal)

@@ -1,4 +1,4 @@
-"""Reading the store for requests: in threads with connections of their own, so many at once, so long each."""
+"""Reads the store for requests: in threads with connections of their own, limited in number and time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class OpenStore:
-    """The view store of a server with what is kept of it between requests."""
+    """The view store of a server, with caches that outlive requests."""
 
     views: ViewStore
     changes: StoreChanges
@@ -31,14 +31,14 @@ class OpenStore:
 
     @classmethod
     def of(cls, url: str) -> OpenStore:
-        """Open a store that must be there. Raises NoStoreError, StoreError."""
+        """Open an existing store. Raises NoStoreError, StoreError."""
         views = ViewStore(url, create=False)
         return cls(views, StoreChanges(views.database), Catalogue(views))
 
 
 @dataclass
 class Readers:
-    """Threads that read. The store is opened by the first that needs it, and may come to be after the server."""
+    """Threads that read. The first that needs the store opens it, so it may be created after the server's start."""
 
     settings: Settings
     _pool: ThreadPoolExecutor = field(init=False)
@@ -50,19 +50,19 @@ class Readers:
 
     @property
     def waiting(self) -> int:
-        """Questions that are being answered, or wait for it."""
+        """Number of waiting and running questions."""
         return self._waiting
 
     def store(self) -> OpenStore:
-        """The store; for the readers' threads. Raises NoStoreError, StoreError."""
+        """The store, for readers' threads. Raises NoStoreError, StoreError."""
         if self._store is None:
             self._store = OpenStore.of(self.settings.store)
         return self._store
 
     async def run(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What `work` returns, called in a reader's thread; where another version was published under it, once more.
+        """Run `work` in a reader's thread and return its result; once more if another version was published meanwhile.
 
-        Raises Problem if too many wait, or it takes too long, and what `work` raises.
+        Raises Problem if too many questions wait, or it takes too long, and `work`'s errors.
         """
         limits = self.settings.limits
         if self._waiting >= limits.waiting + self.settings.readers:
@@ -76,7 +76,7 @@ class Readers:
             raise Problem("too-slow", f"no answer within {limits.seconds:g} seconds") from None
 
     def close(self) -> None:
-        """Wait for who reads, and close the store."""
+        """Wait for running readers, and close the store."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._store is not None:
             self._store.views.close()
@@ -84,7 +84,7 @@ class Readers:
     def _done(self, task: asyncio.Future[Any]) -> None:
         self._waiting -= 1
         if not task.cancelled():
-            task.exception()  # looked at, also where nobody waits any more
+            task.exception()  # marks the error as retrieved, also after the caller gave up
 
 
 def _twice(work: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:

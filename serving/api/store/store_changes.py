@@ -1,4 +1,4 @@
-"""Whether anything in a view store has changed since an answer was read, for much less than reading it again."""
+"""Detects changes of a view store since an answer was read, for much less than reading it again."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tandem.views.storage.database import Database
 __all__ = ["StoreChanges"]
 
 _SQLITE: Final = "SELECT created_at, commits FROM tandem_store"
-"""The store counts the transactions that wrote to it (see `views.commit_marks`)."""
+"""The store counts the transactions that wrote to it (see `tandem.views.storage.commit_marks`)."""
 _POSTGRESQL: Final = "SELECT pg_current_snapshot()::text"
 """Equal snapshots see equal rows."""
 
 
 class StoreChanges:
-    """Marks of a store's states: what is read while the mark is the same is the same. A connection for each thread."""
+    """Marks of a store's states: equal marks mean equal contents. A connection for each thread."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,7 +24,7 @@ class StoreChanges:
         self._query = _SQLITE if database.is_sqlite else _POSTGRESQL
 
     def mark(self) -> str:
-        """The mark of the store's state now. Raises StoreError."""
+        """The mark of the store's current state. Raises StoreError."""
         with self._database.errors():
             connection: Any = getattr(self._mine, "connection", None)
             if connection is None:

@@ -1,5 +1,5 @@
-"""What every connection and request passes before a route sees it: socket, time limits, sizes, origin, sender.
+"""The steps that every connection and request passes before a route: socket, time limits, sizes, origin, caller.
 
-`server` listens (`serve`), `timed_protocol` closes connections that send too slowly, `guard` judges each request
-(`Guard`), `sending` answers without the framework (`send_reply`, `send_problem`).
+`server` listens (`serve`), `timed_protocol` closes slow connections, `guard` checks each request (`Guard`), `sending`
+sends replies without the framework (`send_reply`, `send_problem`).
 """

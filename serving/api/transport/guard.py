@@ -1,6 +1,6 @@
-"""What every request passes before anything is done for it: its size, where it comes from, and who sends it.
+"""Checks every request before any work is done for it: its size, its origin, and its caller.
 
-And what every response gets: headers that keep a browser from doing what pages of others want.
+It also adds headers to every response that keep a browser from acting for pages of other sites.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tandem.serving.security.authentication import Authenticator
 __all__ = ["Guard"]
 
 _OPEN: Final = ("/health/live", "/health/ready", "/login", "/static/", "/problems/")
-"""Paths that tell nothing about the installation."""
+"""Paths that reveal nothing about the installation."""
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _HEADER_BYTES: Final = 32 * 1024
 _CONTENT: Final = "; ".join(
@@ -41,7 +41,7 @@ _CONTENT: Final = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-"""No script and no style that isn't a file of ours, and nothing from elsewhere."""
+"""Only scripts and styles from our own files, and no content from other sites."""
 _HEADERS: Final = [
     (b"content-security-policy", _CONTENT.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -55,7 +55,7 @@ _HEADERS: Final = [
 
 @dataclass(frozen=True)
 class Guard:
-    """ASGI: lets in who may, and answers everything that goes wrong below with a problem."""
+    """ASGI: admits permitted requests, and turns every error below into a problem."""
 
     app: ASGIApp
     settings: Settings
@@ -82,11 +82,13 @@ class Guard:
         except TandemError as error:
             await out.problem(problem_of(error))
         except Exception as error:
-            if not out.begun:  # the framework has told it already
+            if not out.begun:  # the framework has sent it already
                 await out.problem(fault_of(scope, error))
 
     async def _let_in(self, scope: Scope) -> None:
-        """Note who asks. Raises Problem for what is too large, comes from elsewhere, or from nobody who is known."""
+        """Store the caller in the scope. Raises Problem for a request that is too large, of another origin, or of an
+        unknown caller.
+        """
         _check_size(scope, self.settings)
         _check_origin(scope, self.settings)
         path = scope["path"]
@@ -103,7 +105,7 @@ class Guard:
 
 
 class _SignInWanted(Exception):
-    """A page is asked for by somebody who isn't known yet."""
+    """An unknown caller wants a page."""
 
 
 async def _send_to_sign_in(send: Send, scope: Scope) -> None:
@@ -128,7 +130,7 @@ def _check_size(scope: Scope, settings: Settings) -> None:
 
 
 def _check_origin(scope: Scope, settings: Settings) -> None:
-    """A page of another site must not ask through its visitor's browser, under a name of its own either."""
+    """Refuse requests that a page of another site makes through its visitor's browser, also under a name of its own."""
     host = header(scope, b"host")
     if _name_of(host) not in settings.known_hosts:
         raise Problem("wrong-origin", f"this server isn't called {printable(host)[:200] or '(no name at all)'}")
@@ -148,7 +150,7 @@ def _name_of(host: str) -> str:
 
 
 class _Out:
-    """The way back: what is sent gets our headers, a HEAD no body, and a problem goes out if nothing has yet."""
+    """The response's way out: adds our headers, strips a HEAD's body, and sends a problem if no response has begun."""
 
     def __init__(self, send: Send, *, head: bool) -> None:
         self._send, self._head = send, head
@@ -165,14 +167,14 @@ class _Out:
         await self._send(message)
 
     async def problem(self, problem: Problem) -> None:
-        """Send a problem; where a response has begun it is cut off, which its reader notices."""
+        """Send a problem; a response that has begun is cut off, which its reader detects."""
         if self.begun:
             raise ConnectionError(problem.detail)
         await send_problem(self, problem)
 
 
 class _Body:
-    """A request's body as it comes, up to so many bytes."""
+    """A request's body as a stream, limited in bytes."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self._most, self._got = receive, most, 0
@@ -181,6 +183,6 @@ class _Body:
         message = await self._receive()
         self._got += len(message.get("body", b""))
         if self._got > self._most:
-            # the framework lets its own errors through, and takes others for a body that can't be read
+            # the framework passes its own errors on, and takes others for an unreadable body
             raise HTTPException(413, f"a body of more than {self._most:,} bytes")
         return message

@@ -1,4 +1,4 @@
-"""Sending replies and problems, for what stands before the framework."""
+"""Sends replies and problems without the framework."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["header", "send_problem", "send_reply"]
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """A header of a request, '' without it; several of one name are one list."""
+    """A header of a request, '' without it; several of one name are joined as a list."""
     return ", ".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
 
 
 async def send_reply(send: Send, reply: Reply, *, known: bool) -> None:
-    """A reply, or only that it is the same as before."""
+    """Send a reply, or only that it hasn't changed."""
     headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
     if known:
         headers = [(name, value) for name, value in headers if name != b"content-type"]
@@ -26,7 +26,7 @@ async def send_reply(send: Send, reply: Reply, *, known: bool) -> None:
 
 
 async def send_problem(send: Send, problem: Problem) -> None:
-    """A problem."""
+    """Send a problem."""
     headers = {"content-type": PROBLEM_TYPE, "cache-control": "no-store", **problem.headers}
     await _send(
         send, problem.status, [(name.encode(), value.encode()) for name, value in headers.items()], problem.body()

@@ -1,4 +1,4 @@
-"""The process that serves: a socket, uvicorn over it, an orderly end."""
+"""Runs the server: a socket, uvicorn over it, an orderly end."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _CONNECTIONS: Final = 1_000
 
 
 class _Server(uvicorn.Server):
-    """Ends streams when it is asked to end: it waits for all requests that there are."""
+    """Ends streams when it is asked to end, since uvicorn waits for all open requests."""
 
     def __init__(self, config: uvicorn.Config, app: Application) -> None:
         super().__init__(config)
         self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """At SIGTERM and Ctrl-C."""
+        """Handle SIGTERM and Ctrl-C."""
         _LOG.info("ending", extra={"signal": signal.Signals(sig).name})
         self._app.stop()
         super().handle_exit(sig, frame)
 
 
 def serve(app: Application, settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or Ctrl-C; then take no more requests, and answer those that there are.
+    """Serve until SIGTERM or Ctrl-C; then refuse new requests, and finish the open ones.
 
     `ready` gets the server's address once it listens. Raises LaunchError where it can't.
     """
@@ -80,7 +80,7 @@ def _listening(settings: Settings) -> socket.socket:
 
 @contextmanager
 def _signals_end_it() -> Iterator[None]:
-    """uvicorn raises the signals that ended it once more when it is done: then they have done their work."""
+    """Swallow the signals that uvicorn raises again at its end: they have had their effect."""
 
     def done(number: int, frame: FrameType | None) -> None:
         pass

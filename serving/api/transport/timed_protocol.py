@@ -1,6 +1,6 @@
-"""HTTP whose requests must come within a time: who sends a header a minute holds no connection.
+"""HTTP whose requests must arrive within a time: a client that sends a header a minute can't hold a connection.
 
-uvicorn limits the time between requests only, so slow senders could hold all connections that there may be.
+uvicorn limits only the time between requests, so slow senders could hold all connections.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class _TimedProtocol(HttpToolsProtocol):
     seconds: float
     _timer: TimerHandle | None = None
     _whole: bool = True
-    """No part of a request has come that isn't whole."""
+    """Whether no request is partly received."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -37,7 +37,7 @@ class _TimedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """All of it is there; answering it has limits of its own."""
+        """A request has arrived completely; its answer has limits of its own."""
         self._whole = True
         self._disarm()
         super().on_message_complete()
@@ -64,5 +64,5 @@ class _TimedProtocol(HttpToolsProtocol):
 
 
 def timed_protocol(seconds: float) -> type[HttpToolsProtocol]:
-    """The protocol of a server whose requests must have come whole after so many seconds."""
+    """The protocol of a server whose requests must have arrived completely after so many seconds."""
     return type("TimedProtocol", (_TimedProtocol,), {"seconds": seconds})

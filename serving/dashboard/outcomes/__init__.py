@@ -1,1 +1,1 @@
-"""Pages about alerts with their life and receipts, silences and results, and what a series draws of them."""
+"""Pages about alerts with their states and receipts, silences and results, and the overlays of a series."""

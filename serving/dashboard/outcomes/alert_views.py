@@ -1,4 +1,4 @@
-"""What the pages of alerts show: those that fire and fired, silences, how rules do; and the life of one."""
+"""The contents of the pages of alerts: current and past ones, silences, the quality of rules; and the states of one."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _AROUND: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class AlertsView:
-    """Everything on the page."""
+    """The contents of the page."""
 
     asked: dict[str, str]
     """As in the URL: rule, state, key, firing."""
     rules: list[str]
-    """That are declared."""
+    """Declared rules."""
     states: tuple[str, ...]
     alerts: list[dict[str, Any]]
     whole: bool
-    """Whether these are all."""
+    """Whether the list is complete."""
     firing: int
-    """Among them."""
+    """Number of firing alerts in it."""
     silences: list[dict[str, Any]]
     reports: list[dict[str, Any]]
-    """None where some keys are hidden: they count alerts of all."""
+    """None where some keys are hidden: reports count alerts of all keys."""
 
 
 def alerts_view(asking: Asking, given: Mapping[str, str]) -> AlertsView:
-    """The page for the parameters of its URL. Raises Problem, UserError for those that can't be asked."""
+    """The page for the parameters of its URL. Raises Problem, UserError for invalid ones."""
     compiled, visible = asking.compiled, asking.principal.rows.visible(asking.name)
     key = key_named(compiled, given.get("key") or None)
     if key is not None:
@@ -76,19 +76,19 @@ def alerts_view(asking: Asking, given: Mapping[str, str]) -> AlertsView:
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """Everything on the page."""
+    """The contents of the page."""
 
     alert: dict[str, Any]
     states: list[dict[str, Any]]
     """The receipts, the newest first."""
     series: dict[str, str]
-    """Parameters of the series round it."""
+    """Parameters of the series around it."""
     messages: dict[str, str]
-    """Parameters of the answer that it was decided by."""
+    """Parameters of the answer behind it."""
 
 
 def alert_view(asking: Asking, alert: str) -> AlertView:
-    """The page of one alert. Raises Problem where there is none, or it is hidden."""
+    """The page of one alert. Raises Problem for an unknown or hidden one."""
     compiled, visible = asking.compiled, asking.principal.rows.visible(asking.name)
     with asking.store.views.database.read() as connection:
         row = alert_row(connection, asking.name, alert, visible)
@@ -106,7 +106,9 @@ def alert_view(asking: Asking, alert: str) -> AlertView:
 
 
 def _series(asking: Asking, row: Any, receipts: list[dict[str, Any]]) -> dict[str, str]:
-    """The step is the rule's window, where there is such a step, so that what is usual is drawn, too."""
+    """Parameters of a series; its step is the rule's window, where there is such a step, so that the baseline is drawn,
+    too.
+    """
     declared = asking.compiled.definition.rules.get(row.rule)
     length = max(int(row.until - row.since), asking.compiled.definition.tile)
     rules = compile_rules(asking.compiled, {row.rule: declared}) if declared is not None else []
@@ -121,7 +123,7 @@ def _series(asking: Asking, row: Any, receipts: list[dict[str, Any]]) -> dict[st
 
 
 def _with_values(receipt: dict[str, Any]) -> dict[str, Any]:
-    """With a row for each value beside what was usual."""
+    """The receipt, with a row for each value beside its baseline."""
     rows = []
     for name, value in receipt["values"].items():
         parts = {part: receipt["baseline"].get(f"baseline.{name}{part}") for part in ("", ".low", ".high", ".periods")}

@@ -1,4 +1,4 @@
-"""What is drawn over a series: what is usual, by a rule whose windows are the steps, and alerts on the key."""
+"""Overlays of a series: the baseline of a rule whose windows are the steps, and alerts on the key."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Overlay:
     """Plain data, for the page's script and its table."""
 
     rule: str | None
-    """Whose baseline the band is; None without a band."""
+    """The rule of the band; None without a band."""
     band: list[list[float | None]] | None
-    """[low, middle, high] of each step of the series; None for a step of which nothing is usual."""
+    """[low, middle, high] of each step of the series; None for a step without a baseline."""
     alerts: list[dict[str, Any]]
-    """That overlap the span, the first one first."""
+    """Alerts that overlap the span, the first one first."""
 
 
 def overlay(
@@ -43,7 +43,7 @@ def overlay(
 ) -> Overlay:
     """Baseline and alerts to draw over a series of `key` (canonical) whose steps begin at `starts`.
 
-    `rule`: that is asked for, else the first that fits.
+    `rule`: the requested one, else the first that fits.
     """
     with asking.store.views.database.read() as connection:
         rows = alerts(connection, asking.name, key=key, span=(-(2**62), span[1]), most=_MOST_ALERTS)
@@ -66,14 +66,14 @@ def overlay(
 
 
 def step_of(window: AnyWindow) -> str | None:
-    """The step whose answers are those of a rule's windows; None where there is none."""
+    """The step whose answers are those of a rule's windows; None without one."""
     if isinstance(window, Window):
         return f"{window.size // 1_000_000}s" if window.size == window.every and not window.size % 1_000_000 else None
     return window.calendar if isinstance(window, CalendarWindow) else None
 
 
 def _rule(asking: Asking, result: str, step: str, name: str | None) -> CompiledRule | None:
-    """The rule whose windows are the steps, and that compares this result with what is usual."""
+    """The rule whose windows are the steps, with a baseline of this result."""
     compiled = asking.compiled
     for rule in compile_rules(compiled, compiled.definition.rules):
         measures = {column.measure for column in rule.reported_baselines}
@@ -95,7 +95,7 @@ def _band(
     try:
         found = baseline_series(asking.store.views, asking.compiled, rule, result, key, span)
     except TandemError:
-        return None  # nothing is known of the key then
+        return None  # the key has no data then
     usual = found.usual
     parts = np.stack([usual.low, usual.middle, usual.high], axis=-1) if len(found) else np.empty((0, 3))
     by_start = dict(zip(found.starts.tolist(), parts.tolist(), strict=True))

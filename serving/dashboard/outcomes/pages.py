@@ -1,4 +1,4 @@
-"""The paths of these pages."""
+"""The paths of the pages about outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @router.get("/alerts")
 async def alerts(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """What fires and fired, what is silenced, and how well rules do."""
+    """Current and past alerts, silences, and the quality of rules."""
     work = _page_or_problem(alerts_view, request.query_params)
     (view, problem), names = await of_definition(service, principal, name, work)
     return page(request, "alerts.html", names, view=view, problem=problem, name=name, here=name, tab="Alerts")
@@ -31,14 +31,14 @@ async def alerts(request: Request, name: str, service: TheService, principal: Vi
 
 @router.get("/alerts/{alert}")
 async def alert(request: Request, name: str, alert: str, service: TheService, principal: Viewer) -> Response:
-    """One alert with its life: each of its states, and what decided it."""
+    """One alert with each of its states, and the verdicts behind them."""
     view, names = await of_definition(service, principal, name, lambda asking: alert_view(asking, alert))
     return page(request, "alert.html", names, view=view, name=name, here=name, tab="Alerts")
 
 
 @router.get("/results")
 async def results(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """What was sent last of each window and key, and what waits."""
+    """The last revision of each window and key, and waiting messages."""
     work = _page_or_problem(result_view, request.query_params)
     (view, problem), names = await of_definition(service, principal, name, work)
     return page(request, "results.html", names, view=view, problem=problem, name=name, here=name, tab="Results")
@@ -47,7 +47,7 @@ async def results(request: Request, name: str, service: TheService, principal: V
 def _page_or_problem(
     view: Callable[[Asking, Mapping[str, str]], R], given: Mapping[str, str]
 ) -> Callable[[Asking], tuple[R, str]]:
-    """The page for what is asked, or that for nothing with what is wrong with it."""
+    """The page for the parameters, or an empty one with the error in them."""
 
     def work(asking: Asking) -> tuple[R, str]:
         try:

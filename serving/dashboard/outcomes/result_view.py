@@ -1,4 +1,4 @@
-"""What the page of results shows: the last revision of each window and key, and what waits to be sent."""
+"""The contents of the page of results: the last revision of each window and key, and waiting messages."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ _MOST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ResultView:
-    """Everything on the page."""
+    """The contents of the page."""
 
     asked: dict[str, str]
     """As in the URL: result, key, from, to."""
     declared: list[str]
     results: list[dict[str, Any]]
     whole: bool
-    """Whether these are all."""
+    """Whether the list is complete."""
     backlog: dict[str, Any] | None
-    """What waits; None where nothing is declared, or some keys are hidden."""
+    """The backlog; None without declared results, or where some keys are hidden."""
 
 
 def result_view(asking: Asking, given: Mapping[str, str]) -> ResultView:
-    """The page for the parameters of its URL. Raises Problem, UserError for those that can't be asked."""
+    """The page for the parameters of its URL. Raises Problem, UserError for invalid ones."""
     compiled, visible = asking.compiled, asking.principal.rows.visible(asking.name)
     key = key_named(compiled, given.get("key") or None)
     if key is not None:

@@ -1,5 +1,5 @@
-"""From a question to its answer over a view store, and that answer as plain data and text.
+"""Answers questions over a view store, as plain data and text.
 
-`asking` reads it (`ask`, `question_of`); `answer_data`, `definition_data` and `json_values` make it what JSON can
-say; `shown_times` says times as tables show them.
+`asking` reads the answer (`ask`, `question_of`); `answer_data`, `definition_data` and `json_values` make JSON data of
+it; `shown_times` formats times for tables.
 """

@@ -19,7 +19,7 @@ __all__ = ["answer_data", "certificate_data"]
 
 
 def answer_data(question: Question, answer: AnyAnswer) -> dict[str, Any]:
-    """What `query --json` prints of any answer, with times in the question's zone."""
+    """The output of `query --json` for any answer, with times in the question's zone."""
     if isinstance(answer, Answer):
         return _answer_data(question, answer)
     if isinstance(answer, Series):
@@ -83,7 +83,7 @@ def _series_data(question: Question, series: Series) -> dict[str, Any]:
 
 
 def _sessions_data(question: Question, found: Sessions) -> dict[str, Any]:
-    """{key, start, end, gap, sessions, certificate}; start and end as they were asked for.
+    """{key, start, end, gap, sessions, certificate}; start and end as in the question.
 
     A session is {start, end, closes, open, events, status, reasons, results}: start and end are the times of its first
     and last event.

@@ -1,4 +1,4 @@
-"""From a question to its answer over a view store."""
+"""Parses a question and reads its answer from a view store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["AnyAnswer", "KeyAnswer", "KeyAnswers", "Question", "SelectFlags", "a
 
 @dataclass(frozen=True, slots=True)
 class SelectFlags:
-    """What a user wrote about keys and results; None for what isn't given."""
+    """A user's input on keys and results; None for an absent flag."""
 
     key: str | None = None
     measures: str | None = None
@@ -47,29 +47,29 @@ class SelectFlags:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of one definition."""
+    """A question about one definition."""
 
     compiled: CompiledDefinition
     key: str | None
     """Canonical; None for all keys."""
     span: Span | SessionSpan
     step: int | Calendar | None
-    """Of a series; None for one answer, and for sessions."""
+    """Of a series; None for a single answer, and for sessions."""
     results: tuple[str, ...]
-    """Measures and derived results that are shown."""
+    """The wanted measures and derived results."""
     where: Condition | None = None
     ranking: Ranking | None = None
     zone: str = "UTC"
-    """That times are shown in."""
+    """The zone of shown times."""
     as_of: int | None = None
-    """Number of a publication: from what batch had then, without live. None: from what is served."""
+    """Number of a publication to answer from by batch alone, without live. None: from the served one."""
     visible: Callable[[str], bool] | None = None
-    """Of a question over all keys: which of them (canonical) there are for the caller; None for all."""
+    """For a question over all keys: whether the caller may see a key (canonical); None for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """The answer of one key of many."""
+    """The answer of one of many keys."""
 
     key: str
     events: int
@@ -79,20 +79,20 @@ class KeyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswers:
-    """The answers of all keys with events in [start, end), microseconds UTC, that fit the condition."""
+    """The answers of all keys with events in [start, end), microseconds UTC, that meet the condition."""
 
     start: int
     end: int
     keys: int
-    """How many fit."""
+    """Number of keys that meet the condition."""
     known: int
-    """How many there are."""
+    """Number of all keys."""
     answers: tuple[KeyAnswer, ...]
-    """Those that were asked for, in the order that was asked for, else of their keys."""
+    """The wanted ones, in the wanted order, else in that of their keys."""
     total: KeyAnswer | None
-    """Over all events of all keys that fit; of no key. None where none does."""
+    """Over all events of all keys that meet the condition; of no key. None without any."""
     certificate: Certificate
-    """Of all keys that there are."""
+    """Of all keys, also those that don't meet the condition."""
 
 
 AnyAnswer = Answer | Series | Sessions | KeyAnswers
@@ -101,7 +101,7 @@ AnyAnswer = Answer | Series | Sessions | KeyAnswers
 def question_of(
     compiled: CompiledDefinition, times: TimeFlags, asked: SessionFlags, select: SelectFlags, *, series: bool = False
 ) -> Question:
-    """The question that was written. Raises UserError."""
+    """The question of a user's input. Raises UserError."""
     definition = compiled.definition
     key = asked_key(compiled, select.key)
     span: Span | SessionSpan | None = session_span(definition, times, asked)

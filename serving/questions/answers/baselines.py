@@ -1,4 +1,4 @@
-"""What was usual for a key over time, beside what it had, and the alerts on it: the numbers of a plot."""
+"""A key's values beside their baseline over time, with its alerts: the numbers of a plot."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AlertSpan:
 
 @dataclass(frozen=True)
 class BaselineSeries:
-    """One result of one key, window by window; times in microseconds UTC, NaN for what there isn't."""
+    """One result of one key, window by window; times in microseconds UTC, NaN for missing values."""
 
     rule: CompiledRule
     measure: str
@@ -62,14 +62,14 @@ class BaselineSeries:
     """By batch alone."""
     verdicts: Codes
     alerts: tuple[AlertSpan, ...]
-    """Of the store's rule of this name, the first one first."""
+    """Alerts of the store's rule of this name, the first one first."""
 
     def __len__(self) -> int:
         return len(self.starts)
 
 
 def measure_of(rule: CompiledRule, name: str | None) -> str:
-    """The result that is meant: by default the first whose baseline the rule reads. Raises UserError."""
+    """The named result; by default the first whose baseline the rule reads. Raises UserError."""
     known = [field.removeprefix("baseline.") for field in rule.expr.schema.names if field.startswith("baseline.")]
     known = [field for field in known if field in rule.expr.schema.names]
     if name is None:
@@ -83,8 +83,8 @@ def baseline_series(
     store: ViewStore, compiled: CompiledDefinition, rule: CompiledRule, measure: str, key: str,
     span: tuple[int, int] | None,
 ) -> BaselineSeries:  # fmt: skip
-    """The windows of a key that lie in a span, by default the last 48 that hold anything. Raises UserError where
-    nothing is known of the key, and for spans of too many windows.
+    """The windows of a key that lie in a span, by default the last 48 with events. Raises UserError for an unknown key,
+    and for spans of too many windows.
     """
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
@@ -143,7 +143,7 @@ def _grid(
     compiled: CompiledDefinition, rows: Sequence[TileRow], windows: tuple[tuple[int, int], ...], rule: CompiledRule,
     wanted: Sequence[pa.Field],
 ) -> Grid:  # fmt: skip
-    """One row: of the key's stored states."""
+    """A grid of one row, from the key's stored states."""
     rows = sorted((row for row in rows if row.events), key=lambda row: row.tile)
     states = decode_states(compiled.measures, [row.states for row in rows], compiled.definition.name)
     names = [name for name, _ in compiled.measures]

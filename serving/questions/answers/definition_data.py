@@ -1,4 +1,4 @@
-"""A definition as plain data: what can be asked of it."""
+"""A definition as plain data: its key, results and windows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def definition_data(compiled: CompiledDefinition) -> dict[str, Any]:
 
 
 def numeric_results(compiled: CompiledDefinition) -> list[str]:
-    """The results that are one number each: those that a chart can draw."""
+    """The results that are one number each, which a chart can draw."""
     data = definition_data(compiled)["results"]
     return [each["name"] for each in data if each["type"] and each["type"].split("(")[0] in _NUMBERS]
 

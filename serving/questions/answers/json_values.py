@@ -1,4 +1,4 @@
-"""Values as JSON that every reader takes, with times in a zone."""
+"""Values as portable JSON, with times in a zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["json_value", "key_data"]
 
 
 def key_data(columns: Sequence[str], key: str) -> dict[str, Any]:
-    """A canonical key as every JSON output has it: {column: value, ...}; {} where there is one key alone."""
+    """A canonical key as in every JSON output: {column: value, ...}; {} for a definition without a key."""
     return dict(zip(columns, json.loads(key), strict=True))
 
 

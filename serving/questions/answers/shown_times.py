@@ -1,4 +1,4 @@
-"""Times as tables show them, of microseconds since 1970-01-01 UTC."""
+"""Formats times for tables, from microseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["ago_text", "short_time"]
 
 
 def short_time(time: int | None, *, seconds: bool = False, zone: str = "UTC") -> str:
-    """ISO 8601 in a zone, cut to whole `seconds` if wanted; '-' for none."""
+    """ISO 8601 in a zone, cut to whole `seconds` if wanted; '-' for None."""
     if time is None:
         return "-"
     return time_in(time - time % 1_000_000 if seconds else time, zone)
 
 
 def ago_text(duration: int) -> str:
-    """About how long microseconds are, for people: `0s`, `47s`, `3m12s`, `5h07m`, `3d04h`."""
+    """A duration in microseconds, rounded: `0s`, `47s`, `3m12s`, `5h07m`, `3d04h`."""
     seconds = max(duration, 0) // 1_000_000
     if seconds < 60:
         return f"{seconds}s"

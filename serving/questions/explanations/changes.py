@@ -1,4 +1,4 @@
-"""Why an answer changed between two publications, in words."""
+"""Explains in words why an answer changed between two publications."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["changes_data"]
 
 
 def changes_data(store: ViewStore, question: Question, before: int, after: int) -> dict[str, Any]:
-    """{words, from, to, differences, between} of a question about one key; the numbers are those of two publications.
+    """{words, from, to, differences, between} for a question about one key, between two publications' numbers.
 
-    `from` and `to` have an answer where what they served is kept, else why not. What the live run of the earlier one
-    has written since is in its answer too. Raises UserError for publications that never were.
+    `from` and `to` have an answer where the publication's rows are kept, else the reason why not. They include the
+    later writes of the publication's live run. Raises UserError for unknown publications.
     """
     listed = {each.ordinal: each for each in store.publishing.publications(question.compiled.definition.name)}
     for number in (before, after):
@@ -79,7 +79,7 @@ def _differences(question: Question, before: Answer | None, after: Answer | None
 
 
 def _steps(before: Publication, steps: list[Publication]) -> Iterator[str]:
-    """What each publication between did."""
+    """The change that each publication in between made."""
     for step in steps:
         which = f"publication {step.ordinal} ({step.kind.value})"
         if step.version != before.version:

@@ -1,4 +1,4 @@
-"""Where the numbers of an answer come from, in plain words."""
+"""Explains the sources of an answer's numbers in plain words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["explain"]
 def explain(
     definition: Definition, certificate: Certificate, publication: Publication | None, end: int
 ) -> Iterator[tuple[str, str]]:
-    """(word, sentence) about everything that the answer of a window ending at `end` is made of."""
+    """(word, sentence) for each source of the answer of a window ending at `end`."""
     c = certificate
     if not c.publication:
         yield "publication", f"nothing is published as {c.name} yet, so there is nothing to answer from."

@@ -1,4 +1,4 @@
-"""A number taken apart: which batch runs and live generations it comes from, what is late, what was repaired."""
+"""Takes a number apart: its batch runs and live generations, late events, and repairs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _OF_ALL_KEYS: Final = frozenset({"in flight", "late", "dead letters", "residue",
 def explanation_data(
     question: Question, answer: Answer, found: Provenance, publication: Publication | None, *, hide: bool = False
 ) -> dict[str, Any]:
-    """{sentences, batch, live, tiles, late, receipts}; `hide`: without what is over all keys.
+    """{sentences, batch, live, tiles, late, receipts}; `hide`: without counts over all keys.
 
     `batch` are the runs that wrote a part, each with its events and results, `live` the generations; `tiles` the rows
-    one by one. Parts of results add up to the answer by the rules of their measures, not always by addition.
+    one by one. Parts of results combine to the answer by the rules of their measures, not always by addition.
     """
     certificate, zone = answer.certificate, question.zone
     sentences = explain(question.compiled.definition, certificate, publication, answer.end)

@@ -1,4 +1,4 @@
-"""From a number down to the raw messages that made it: the journal's segments, decoded and filtered again."""
+"""Finds the raw messages behind a number: decodes and filters the journal's segments again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Whose messages, and how much may be done for a page of them."""
+    """The messages to find, and the limits of a page."""
 
     key: str
     start: int
@@ -43,7 +43,7 @@ class Wanted:
     limit: int
     most_bytes: int
     after: str | None = None
-    """`next` of the page before."""
+    """`next` of the previous page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,17 @@ class MessagePage:
     messages: tuple[dict[str, Any], ...]
     next: str | None
     files: tuple[str, ...]
-    """Data files that hold events of these tiles, of any key; their records aren't listed."""
+    """Data files with events of these tiles, of any key; their records aren't listed."""
     missing: tuple[str, ...]
-    """Segments that the journal doesn't have any more."""
+    """Segments that are missing in the journal."""
 
 
 def messages_of(store: ViewStore, compiled: CompiledDefinition, journal: str, wanted: Wanted) -> MessagePage:
     """The journaled messages whose events have a key (canonical) and a time in [start, end), by lane and number.
 
     A message is {position, message_id, publish_time, attributes, payload, event_time, event_id, generation, fate}; its
-    fate is 'batch', 'live', 'late' (live left it out, and batch hasn't come to it yet), or 'waiting' for a run that
-    isn't served; copies of an event are all listed. Raises UserError for a cursor of something else, SegmentError for
-    damage.
+    fate is 'batch', 'live', 'late' (live left it out, and batch hasn't read it yet), or 'waiting' for a run that isn't
+    served; all copies of an event are listed. Raises UserError for another query's cursor, SegmentError for damage.
     """
     with store.database.read() as connection:
         scope = read_scope(connection, store.chains, compiled)
@@ -97,7 +96,7 @@ def messages_of(store: ViewStore, compiled: CompiledDefinition, journal: str, wa
 def _holding(
     connection: sa.Connection, definition: int, start: int, end: int
 ) -> tuple[list[tuple[str, int]], tuple[str, ...]]:
-    """(segments, files) that hold an event of the tiles in [start, end), in their order."""
+    """(segments, files) that hold an event of the tiles in [start, end), in the order of both."""
     segments, files = list[tuple[str, int]](), dict[str, None]()
     for position, number, tiles in stored_tiles(connection, definition):
         if not any(start <= tile < end for tile in tiles):
@@ -110,7 +109,7 @@ def _holding(
 
 
 def _is_lane(position: str) -> bool:
-    """Whether a position is RUN/LANE; that of a file is a path, or has a scheme."""
+    """Whether a position is RUN/LANE; a file's is a path, or has a scheme."""
     run, _, lane = position.rpartition("/")
     return bool(run) and "/" not in run and len(lane) == 4 and lane.isdecimal()
 
@@ -118,7 +117,7 @@ def _is_lane(position: str) -> bool:
 def _messages(
     compiled: CompiledDefinition, segment: Segment, wanted: Wanted, after: int, served: tuple[int, str | None]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row, message) of those that fit, after a row."""
+    """(row, message) of matching messages, after a row."""
     definition = compiled.definition
     decoded = decode_messages(definition.source, compiled.source_columns, segment.messages)
     prepared = compiled.prepare(decoded.events)

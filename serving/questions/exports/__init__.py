@@ -1,5 +1,5 @@
-"""Every answer there is, of one instant: as rows, in files of four forms, as an Iceberg table.
+"""Exports of all answers, of one instant: as rows, in files of four formats, as an Iceberg table.
 
-`rows` reads them (`export_of`, `exported`), `forms` writes them (`write_rows`, `FORMS`), `iceberg_tables` commits
-them (`write_table`).
+`rows` reads them (`export_of`, `exported`), `forms` writes them (`write_rows`, `FORMS`), `iceberg_tables` commits them
+(`write_table`).
 """

@@ -1,7 +1,7 @@
-"""What batch has as a table of BigQuery, tile by tile: load jobs replace the days that have changed since the last one.
+"""Loads batch's answers into a BigQuery table, tile by tile: load jobs replace the days that have changed.
 
-The table is divided by the day of `start`. Its labels say which batch run it holds; the runs after that one name the
-tiles that they wrote. Where the table holds another store's, version's or branch's, all of it is loaded in one job.
+The table is partitioned by the day of `start`. Its labels name the batch run that it holds; later runs record the tiles
+that they wrote. A table of another store, version or branch is replaced as a whole, in one job.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivered", "deliver_batch"]
 
 _MOST_JOBS: Final = 100
-"""Days that are loaded one by one; beyond, the whole table is. A table takes 1,500 load jobs a day."""
+"""Most days that are loaded one by one; beyond, the whole table is. A table takes 1,500 load jobs a day."""
 _MOST_DAYS: Final = 4_000
 """Partitions that one load job may write."""
 _RUN: Final = "tandem_batch_run"
@@ -55,21 +55,22 @@ _ADDED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What was loaded."""
+    """The result of a load."""
 
     batch_run: str
     publication: int
     rows: int
     jobs: int
     days: int | None
-    """How many were replaced; None: the whole table."""
+    """Number of replaced days; None: the whole table."""
 
 
 def deliver_batch(store: ViewStore, compiled: CompiledDefinition, table: str) -> Delivered:
-    """Bring a table, PROJECT.DATASET.TABLE, to what batch serves. What fails in between is done again the next time.
+    """Update a table, PROJECT.DATASET.TABLE, to the served batch run. An interrupted update is completed by the next
+    one.
 
     Raises UserError where no batch run is served, and for values that BigQuery's types can't hold; LaunchError without
-    credentials and for what BigQuery refuses.
+    credentials and for BigQuery's refusals.
     """
     from google.api_core.exceptions import GoogleAPIError
 
@@ -89,7 +90,7 @@ class _Table:
     name: str
 
     def held(self) -> Mapping[str, str]:
-        """The labels that say what it holds; none of a table that isn't there."""
+        """The labels that identify its contents; none for a missing table."""
         from google.api_core.exceptions import NotFound
 
         try:
@@ -99,7 +100,7 @@ class _Table:
         return labels
 
     def label(self, labels: Mapping[str, str]) -> None:
-        """Say what it holds now."""
+        """Label its new contents."""
         found = self.client.get_table(self.name)
         found.labels = {**found.labels, **labels}
         self.client.update_table(found, ["labels"])
@@ -126,7 +127,7 @@ def _delivered(
 
 
 def _labels(connection: sa.Connection, scope: Scope, export: Export) -> dict[str, str]:
-    """What a table holds: of which store and version, with which columns, up to which batch run."""
+    """The labels of contents: store, version, columns and batch run."""
     columns = json.dumps(table_fields(table_schema(export, _ADDED))).encode()
     store = connection.execute(sa.select(store_version.c.id, store_version.c.created_at)).one()
     return {
@@ -138,7 +139,7 @@ def _labels(connection: sa.Connection, scope: Scope, export: Export) -> dict[str
 
 
 def _prefix(held: Mapping[str, str], labels: Mapping[str, str], scope: Scope) -> int | None:
-    """The batch run that a table holds, if what is served has grown from it."""
+    """The batch run that a table holds, if the served one is its descendant."""
     same = all(held.get(name) == labels[name] for name in labels if name != _RUN)
     text = held.get(_RUN, "")
     return int(text) if same and text.isdecimal() and int(text) in scope.chain else None
@@ -154,7 +155,7 @@ def _day(start: int) -> str:
 
 
 def _loaded(store: ViewStore, client: Client, place: str, export: Export, scope: Scope) -> int:
-    """Replace a day's rows, or all; how many there are now."""
+    """Replace a day's rows, or all; returns the number of rows afterwards."""
     from google.cloud.bigquery import TimePartitioning
 
     schema = table_schema(export, _ADDED)
@@ -168,7 +169,7 @@ def _loaded(store: ViewStore, client: Client, place: str, export: Export, scope:
 
 
 def _certified(scope: Scope) -> Callable[[AnswerRow], dict[str, Any]]:
-    """What the certificate of a row says: its sources were complete, and what served it."""
+    """The columns of a row's certificate: whether its sources were complete, and the publication."""
     until = scope.complete_to if scope.complete_to is not None and not scope.missing else None
 
     def columns(row: AnswerRow) -> dict[str, Any]:

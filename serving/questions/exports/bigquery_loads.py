@@ -1,4 +1,4 @@
-"""Answers as a table of BigQuery: one load job, which costs nothing, replaces the rows before it in one step."""
+"""Loads answers into a BigQuery table: one load job, which is free of charge, replaces all rows in one step."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["load_table", "loading", "table_schema", "write_loaded"]
 
 
 def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) -> int:
-    """Replace a table's rows by these, in one job; how many there are now. The table is made where it isn't there.
+    """Replace a table's rows by these, in one job; returns their number. A missing table is created.
 
-    `table`: PROJECT.DATASET.TABLE. Raises LaunchError without credentials and for what BigQuery refuses, UserError for
-    a value that its types can't hold: then the rows before are still there.
+    `table`: PROJECT.DATASET.TABLE. Raises LaunchError without credentials and for BigQuery's refusals, UserError for a
+    value that its types can't hold: then the old rows stay.
     """
     from google.api_core.exceptions import GoogleAPIError
 
@@ -45,12 +45,12 @@ def load_table(table: str, export: Export, rows: Iterable[Sequence[AnswerRow]]) 
 
 
 def table_schema(export: Export, added: Sequence[pa.Field] = ()) -> pa.Schema:
-    """The columns of an export, and others after them; a name that is taken gets `_2` in the table."""
+    """The columns of an export, and further ones after them; a name that is taken gets `_2` in the table."""
     return pa.schema([*arrow_schema(export), *added])
 
 
 def loading(fields: Sequence[Mapping[str, Any]]) -> LoadJobConfig:
-    """All rows are replaced; lists of Parquet become repeated columns, not records of a list."""
+    """A job that replaces all rows; lists of Parquet become repeated columns, not records of a list."""
     from google.cloud.bigquery import LoadJobConfig, SchemaField, SourceFormat, WriteDisposition
     from google.cloud.bigquery.format_options import ParquetOptions
 
@@ -72,9 +72,9 @@ def write_loaded(
     schema: pa.Schema,
     added: Callable[[AnswerRow], Mapping[str, Any]] | None = None,
 ) -> int:
-    """Write rows as the Parquet file that is loaded, with the names and types of BigQuery; how many.
+    """Write rows as the Parquet file to load, with BigQuery's names and types; returns their number.
 
-    `added`: the values of those columns of `schema` that an export doesn't have, by row.
+    `added`: by row the values of those columns of `schema` that aren't the export's.
     """
     plain, count = arrow_schema(export), 0
     with parquet.ParquetWriter(file, table_arrow_schema(schema), compression="zstd") as writer:

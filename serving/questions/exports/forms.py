@@ -29,15 +29,15 @@ __all__ = ["BINARY", "FORMS", "arrow_batch", "arrow_schema", "without_formula", 
 Rows = Iterable[list["AnswerRow"]]
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell begins with that spreadsheets compute instead of showing it; the last four are full-width."""
+"""Beginnings of cells that spreadsheets compute instead of showing; the last four are full-width."""
 _INSIDE: Final = re.compile(r'([;\t\r\n]["\s]*)(?=[-=+@\uff1d\uff0b\uff0d\uff20])')
-"""Where a cell begins for a spreadsheet that cuts rows at semicolons, as those of many countries do, or at tabs."""
+"""Beginnings of cells for spreadsheets that split rows at semicolons, as those of many countries do, or at tabs."""
 
 BINARY: Final = frozenset({"parquet", "arrow"})
 
 
 def write_rows(file: IO[bytes], export: Export, rows: Rows, form: str, *, raw: bool = False) -> int:
-    """Write all rows in one of FORMS, and return how many. `raw`: CSV whose texts may begin like a formula.
+    """Write all rows in one of FORMS, and return their number. `raw`: CSV whose texts may begin like a formula.
 
     Raises UserError for a number that the form can't hold, naming it.
     """
@@ -77,7 +77,7 @@ def _csv(file: IO[bytes], export: Export, rows: Rows, raw: bool) -> int:
 
 
 def _cell(value: Any, zone: str) -> Any:
-    """A result in CSV: what is a number stays one, whatever its sign; of lists and mappings the JSON."""
+    """A result in CSV: a number stays one, whatever its sign; lists and mappings become JSON."""
     if value is None or isinstance(value, bool | int | Decimal):
         return value
     plain = json_value(value, zone)
@@ -91,7 +91,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def without_formula(value: Any) -> Any:
-    """A text that a spreadsheet would compute gets an apostrophe before it, which says that it is a text.
+    """A text that a spreadsheet would compute gets an apostrophe before it, which marks it as a text.
 
     So does a part of it that would be a cell of its own where semicolons separate cells.
     """
@@ -128,8 +128,7 @@ FORMS: Final[Mapping[str, Callable[[IO[bytes], Export, Rows, bool], int]]] = Map
 def arrow_schema(export: Export) -> pa.Schema:
     """Key columns, start, end, events, batch_events, results; times in the export's zone.
 
-    A name that is taken by a column before it gets `_2`. Results of a kind of measure that doesn't say its type are
-    JSON texts.
+    A name that is taken by an earlier column gets `_2`. Results of measures without a declared type are JSON texts.
     """
     compiled, when = export.compiled, pa.timestamp("us", export.zone)
     kinds = {name: result_type(measure) for name, measure in compiled.measures}
@@ -154,7 +153,7 @@ def _written_type(kind: pa.DataType | None, zone: str) -> pa.DataType:
 
 
 def arrow_batch(export: Export, rows: Sequence[AnswerRow], schema: pa.Schema | None = None) -> pa.RecordBatch:
-    """Rows as `arrow_schema` has them, which may be given. Raises UserError for a number that doesn't fit."""
+    """Rows in the columns of `arrow_schema`, or of a given schema. Raises UserError for a number that doesn't fit."""
     schema = schema if schema is not None else arrow_schema(export)
     keys = [json.loads(row.key) for row in rows]
     columns = [key_column([key[at] for key in keys], f.type) for at, f in enumerate(export.compiled.key_fields)]

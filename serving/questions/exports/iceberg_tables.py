@@ -1,4 +1,4 @@
-"""Answers as an Iceberg table: each write is one commit, of one instant, that replaces the rows before it."""
+"""Writes answers to an Iceberg table: each write is one commit, of one instant, that replaces all rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["IcebergPlace", "catalog_at", "write_table"]
 
 _ROWS: Final = 200_000
-"""Rows that one data file holds, about."""
+"""Rows of one data file, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class IcebergPlace:
     table: str
     """NAMESPACE.NAME."""
     warehouse: str | None
-    """Folder below which data lies, with a catalog in a SQLite file. None: a catalog of pyiceberg's settings."""
+    """Folder of the data, with a catalog in a SQLite file. None: a catalog of pyiceberg's settings."""
     catalog: str = "tandem"
 
 
@@ -50,17 +50,17 @@ def catalog_at(place: IcebergPlace) -> Catalog:
         settings = {"type": "sql", "uri": f"sqlite:///{where}/catalog.db", "warehouse": f"file://{where}"}
     try:
         return load_catalog(place.catalog, **settings)
-    except Exception as error:  # pyiceberg has no kind of its own for settings that are wrong
+    except Exception as error:  # pyiceberg has no error type of its own for invalid settings
         raise UserError(f"the Iceberg catalog {place.catalog!r} can't be opened: {error}") from error
 
 
 def write_table(
     place: IcebergPlace, export: Export, rows: Iterable[list[AnswerRow]], properties: Mapping[str, str]
 ) -> int:
-    """Replace a table's rows in one commit; how many there are now. `properties` go into the snapshot.
+    """Replace a table's rows in one commit; returns their number. `properties` go into the snapshot.
 
-    The table is made where it isn't there; columns that it lacks are added. Raises UserError for a name that is none,
-    and for columns that have another type there.
+    A missing table is created; missing columns are added. Raises UserError for an invalid name, and for columns that
+    have another type there.
     """
     catalog = catalog_at(place)
     namespace, _, name = place.table.rpartition(".")
@@ -99,7 +99,7 @@ def _table(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
 
 
 def _iceberg_schema(schema: pa.Schema) -> pa.Schema:
-    """As Iceberg can have it: instants in UTC, and numbers wider than 38 digits as text."""
+    """The schema in Iceberg's types: instants in UTC, and numbers wider than 38 digits as text."""
     return pa.schema([(field.name, _iceberg_type(field.type)) for field in schema])
 
 

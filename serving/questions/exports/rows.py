@@ -1,4 +1,4 @@
-"""Every answer there is, or those of a key, a span, or a condition, row by row."""
+"""Streams all answers, or those of a key, a span, or a condition, row by row."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["Export", "export_of", "exported"]
 
 _AT_ONCE: Final = 10_000
-"""Rows that are looked at, and written, at a time."""
+"""Rows that are filtered, and written, at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported of one definition."""
+    """An export of one definition."""
 
     compiled: CompiledDefinition
     step: int | Calendar | SessionWindow
@@ -37,21 +37,21 @@ class Export:
     key: str | None
     """Canonical; None for all keys."""
     span: tuple[int, int] | None
-    """[start, end) in microseconds UTC; None for all that there is."""
+    """[start, end) in microseconds UTC; None for all times."""
     results: tuple[str, ...]
     where: Condition | None
     zone: str
-    """That times are written in."""
+    """The zone of written times."""
     visible: Callable[[str], bool] | None = None
-    """Which keys (canonical) there are for the caller; None for all."""
+    """Whether the caller may see a key (canonical); None for all."""
     after: tuple[str, int] | None = None
     """(key, start) of the row that the first one follows; None to begin with the first."""
     batch: bool = False
-    """What batch has, without live."""
+    """Whether to export batch alone, without live."""
 
 
 def export_of(compiled: CompiledDefinition, times: TimeFlags, select: SelectFlags) -> Export:
-    """The export that was written: `times` says step or window, span and zone. Raises UserError."""
+    """The export of a user's input: `times` has step or window, span and zone. Raises UserError."""
     definition = compiled.definition
     check_zone(definition, times)
     step = _step(compiled, times)
@@ -83,7 +83,7 @@ def _step(compiled: CompiledDefinition, times: TimeFlags) -> int | Calendar | Se
 
 
 def exported(store: ViewStore, export: Export) -> Iterator[list[AnswerRow]]:
-    """The rows that fit, in the order of key, then time, all of one instant; some thousands at a time."""
+    """The matching rows, in the order of key, then time, all of one instant; some thousands at a time."""
     compiled, step = export.compiled, export.step
     if isinstance(step, SessionWindow):
         rows = all_sessions(store, compiled, step.gap, key=export.key, span=export.span)
@@ -102,7 +102,7 @@ def exported(store: ViewStore, export: Export) -> Iterator[list[AnswerRow]]:
 
 
 def _asked_for(export: Export, rows: Iterator[AnswerRow]) -> Iterator[AnswerRow]:
-    """Those that there are for the caller, after the page before."""
+    """The rows that the caller may see, after the previous page."""
     visible, after = export.visible, export.after
     if visible is not None:
         rows = (row for row in rows if visible(row.key))

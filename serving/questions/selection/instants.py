@@ -1,4 +1,4 @@
-"""Times as a user writes them, and as answers show them; both are microseconds since 1970-01-01 UTC."""
+"""Parses and formats times; values are microseconds since 1970-01-01 UTC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tandem.schemas.time.zones import load_zone
 __all__ = ["EVER", "in_zone", "parse_span", "parse_time", "time_in"]
 
 EVER = -(2**62), 2**62
-"""A span that all times lie in."""
+"""A span that contains all times."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def parse_time(text: str, flag: str, zone: str = "UTC", more: str = "") -> int:
     """Microseconds of an ISO 8601 time, in `zone` unless it has an offset. Raises UserError naming `flag`.
 
-    `more`: what else may be written, for the message.
+    `more`: other valid inputs, for the message.
     """
     try:
         return instant_of(text, zone, more)
@@ -31,7 +31,7 @@ def parse_time(text: str, flag: str, zone: str = "UTC", more: str = "") -> int:
 
 
 def parse_span(start: str | None, end: str | None) -> tuple[int, int] | None:
-    """What `--from` and `--to` say, None where neither does; see `parse_time`."""
+    """The span of `--from` and `--to`, None without both; see `parse_time`."""
     if start is None and end is None:
         return None
     return parse_time(start, "--from") if start else EVER[0], parse_time(end, "--to") if end else EVER[1]
@@ -48,7 +48,7 @@ def time_in(time: int, zone: str = "UTC") -> str:
 
 
 def in_zone(time: datetime, zone: str) -> datetime:
-    """The same instant on a clock in the zone; as it is where the calendar ends within that offset."""
+    """The same instant in the zone; unchanged where the calendar ends within the offset."""
     try:
         return time.astimezone(_zone(zone))
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Searching the keys of what is served, page by page, in the order of keys."""
+"""Searches the served keys, page by page, in the order of keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FoundKeys", "find_keys"]
 
 _LOOKED_AT: Final = 20_000
-"""Keys that one page looks at: a text that is rare gets an empty page with a `next`, not an endless search."""
+"""Keys that one page examines: a rare text gets an empty page with a `next`, not an endless search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FoundKeys:
 
     keys: tuple[str, ...]
     next: str | None
-    """The key after which the next page begins; None where there are no more."""
+    """The key after which the next page begins; None on the last page."""
 
 
 def find_keys(
@@ -44,7 +44,7 @@ def find_keys(
     after: str = "",
     visible: Callable[[str], bool] | None = None,
 ) -> FoundKeys:
-    """Keys that have rows in what is served, after a key, and one of whose values holds a text in any case."""
+    """Served keys after `after` with a value that contains a text, ignoring case."""
     wanted = text.casefold() if text else ""
     found: list[str] = []
     with store.database.read() as connection:
@@ -68,7 +68,7 @@ def find_keys(
 
 
 def _keys(connection: sa.Connection, table: sa.Table, rows: sa.ColumnElement[bool], after: str) -> Iterator[str]:
-    """Each key once, by one step a key in the primary key's order, however many tiles it has."""
+    """Each key once, by one index step for each key, however many tiles it has."""
     last: str | None = after
     while True:
         last = connection.execute(sa.select(sa.func.min(table.c.key)).where(rows, table.c.key > last)).scalar()

@@ -1,4 +1,4 @@
-"""A definition and its keys as a user names them: a file, or the name of one that is registered in the view store."""
+"""Finds a definition and its keys by a user's input: a file, or a name that is registered in the view store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SOME_KEYS: Final = 5
 
 
 def is_file_name(argument: str) -> bool:
-    """Whether an argument means a file: it holds a dot or a slash, which no name does."""
+    """Whether an argument is a file: it contains a dot or a slash, which no name does."""
     return "." in argument or "/" in argument
 
 
@@ -52,23 +52,23 @@ def name_of(argument: str, store: ViewStore) -> str:
 
 
 def compiled_named(argument: str, store: ViewStore) -> CompiledDefinition:
-    """What `load_named` gives, compiled."""
+    """As `load_named`, compiled."""
     from tandem.schemas.definition.compiled import compile_definition
 
     return compile_definition(load_named(argument, store))
 
 
 def key_named(compiled: CompiledDefinition, key: str | None) -> str | None:
-    """A key as a user writes it, in the form that is stored; None for all of them."""
+    """A user's key in its stored form; None for all keys."""
     from tandem.schemas.definition.compiled import key_text
 
     return None if key is None else key_text(compiled, key)
 
 
 def load_named(argument: str, store: ViewStore) -> Definition:
-    """The definition of a file, or of a name in the version that is served, else the newest one registered.
+    """The definition of a file, or of a name in the served version, else the newest registered one.
 
-    Raises DefinitionError, or UserError for an unknown name and for a file that isn't what is served.
+    Raises DefinitionError, or UserError for an unknown name and for a file that differs from the served version.
     """
     from tandem.schemas.definition.loading import load
 
@@ -87,7 +87,7 @@ def load_named(argument: str, store: ViewStore) -> Definition:
 
 
 def registered_text(name: str, store: ViewStore) -> str:
-    """The text of a registered name's definition, in the version that is served, else of the newest one."""
+    """The text of a registered name's definition, in the served version, else of the newest one."""
     served = store.publishing.served(name)
     return store.definitions.text(served.version if served is not None else _versions(store, name)[0])
 
@@ -103,7 +103,7 @@ def registered(name: str, text: str) -> Definition:
 
 
 def load_published(name: str, publication: int, store: ViewStore) -> Definition:
-    """The definition in the version that a publication served. Raises UserError for one that never was."""
+    """The definition in the version that a publication served. Raises UserError for an unknown publication."""
     from tandem.schemas.definition.loading import loads
 
     listed = (each for each in store.publishing.publications(name) if each.ordinal == publication)
@@ -138,9 +138,9 @@ def _versions(store: ViewStore, name: str) -> list[str]:
 
 
 def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list[str]:
-    """Some keys (canonical) that a version has rows of, at most `limit`, sorted by their bytes.
+    """Some keys (canonical) with rows of a version, at most `limit`, sorted by their bytes.
 
-    `at`: only that key, if there is any row of it.
+    `at`: only that key, if it has any row.
     """
     import sqlalchemy as sa
 
@@ -157,7 +157,7 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
             rows = rows & (column == at) if at else rows
             last: str | None = ""
             for _ in range(limit):
-                # one step in the primary key's order, however many tiles the key before has
+                # one index step, however many tiles the previous key has
                 last = connection.execute(sa.select(sa.func.min(column)).where(rows, column > last)).scalar()
                 if last is None:
                     break
@@ -168,7 +168,7 @@ def known_keys(store: ViewStore, version: str, limit: int, at: str = "") -> list
 
 
 def _keys_in_files(connection: Any, definition: int, limit: int, at: str) -> list[str]:
-    """The same of files of batch runs that weren't dropped."""
+    """As `known_keys`, from files of batch runs that weren't dropped."""
     import itertools
 
     import sqlalchemy as sa
@@ -189,7 +189,7 @@ def _keys_in_files(connection: Any, definition: int, limit: int, at: str) -> lis
 
 
 def asked_key(compiled: CompiledDefinition, text: str | None) -> str | None:
-    """The canonical key that was asked for; None if all keys are. Raises UserError."""
+    """The canonical form of a key; None for all keys. Raises UserError."""
     from tandem.schemas.definition.compiled import key_text
 
     if text is not None:
@@ -198,7 +198,7 @@ def asked_key(compiled: CompiledDefinition, text: str | None) -> str | None:
 
 
 def other_keys(store: ViewStore, version: str, key: str) -> str:
-    """Some keys that have rows, the way that `--key` takes them; '' if this one has, or if there are none."""
+    """Some keys with rows, in the form of `--key`; '' if this one has rows, or if none has."""
     if known_keys(store, version, 1, at=key):
         return ""
     keys = known_keys(store, version, _SOME_KEYS)

@@ -1,4 +1,4 @@
-"""Which results of many are wanted: which measures, under which condition, and the first of them by one of these."""
+"""Selects results and answers: measures, a condition, and the first by a ranking."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["EVENTS", "Condition", "Found", "Ranking", "asked_results", "condition_of", "ranking_of", "result_names"]
 
 EVENTS: Final = "events"
-"""What the number of events is called in a condition and a ranking, unless a result has the name."""
+"""The name of the number of events in a condition and a ranking, unless a result has it."""
 
 
 class Found(NamedTuple):
-    """One answer of many, as conditions and rankings see it."""
+    """One of many answers, as input of conditions and rankings."""
 
     key: str
     events: int
@@ -39,10 +39,10 @@ class Condition:
     compiled: CompiledDefinition
     expression: Expression
     results: frozenset[str]
-    """Names that mean results; what else the expression names is `events` or a column of the key."""
+    """Names of results; other names in the expression are `events` or columns of the key."""
 
     def holds(self, found: Sequence[Found]) -> list[bool]:
-        """Of each answer whether it is wanted; not where the condition is NULL or can't be computed."""
+        """Whether each answer meets the condition; False where it is NULL or can't be computed."""
         if not found:
             return []
         fields = [(name, _type_of(self.compiled, name, self.results)) for name in self.expression.columns]
@@ -66,7 +66,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The greatest, or the least, `count` answers by one result; without a count all, in that order."""
+    """The highest, or the lowest, `count` answers by one result; without a count all, sorted."""
 
     compiled: CompiledDefinition
     by: str
@@ -74,19 +74,19 @@ class Ranking:
     least: bool
 
     def chosen(self, found: Sequence[Found]) -> list[int]:
-        """Places of the chosen answers, the first one first; equal ones in the order they have, null at the end."""
+        """Indices of the chosen answers, the first one first; equal ones keep their order, nulls come last."""
         if self.by == EVENTS and self.by not in result_names(self.compiled):
             values: list[Any] = [each.events for each in found]
         else:
             values = computed(self.compiled.measures, [each.results for each in found], self.by)
         known = [place for place, value in enumerate(values) if value is not None]
-        # reverse keeps equal ones in their order, too
+        # reverse keeps the order of equal ones, too
         known.sort(key=lambda place: _order(values[place]), reverse=not self.least)
         return (known + [place for place, value in enumerate(values) if value is None])[: self.count]
 
 
 def key_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """One column of keys, from the values that canonical keys have: times are ISO 8601, the others as they are."""
+    """One column of keys, from values of canonical keys: times are ISO 8601, others unchanged."""
     if pa.types.is_temporal(kind):
         texts = pa.array(values, pa.string())
         try:
@@ -110,7 +110,7 @@ def result_names(compiled: CompiledDefinition) -> tuple[str, ...]:
 
 
 def asked_results(compiled: CompiledDefinition, text: str | None) -> tuple[str, ...]:
-    """The results that `--measures NAME,...` names, in this order; all without it. Raises UserError."""
+    """The results of `--measures NAME,...`, in this order; all without it. Raises UserError."""
     known = result_names(compiled)
     chosen = tuple(name.strip() for name in text.split(",")) if text is not None else known
     for name in chosen:
@@ -122,7 +122,7 @@ def asked_results(compiled: CompiledDefinition, text: str | None) -> tuple[str, 
 
 
 def condition_of(compiled: CompiledDefinition, text: str | None) -> Condition | None:
-    """What `--where` says; None without it. Raises UserError for what can't be read, or isn't boolean."""
+    """The condition of `--where`; None without it. Raises UserError for one that is invalid, or isn't boolean."""
     if text is None:
         return None
     scalars = _scalars(compiled)
@@ -138,9 +138,9 @@ def condition_of(compiled: CompiledDefinition, text: str | None) -> Condition | 
 
 
 def ranking_of(compiled: CompiledDefinition, by: str | None, top: int | None, bottom: int | None) -> Ranking | None:
-    """What `--top`, `--bottom` and `--by` say; None without them. Raises UserError.
+    """The ranking of `--top`, `--bottom` and `--by`; None without them. Raises UserError.
 
-    Without `--by` the order is that of the first result that has one.
+    Without `--by` it ranks by the first result that has an order.
     """
     if top is None and bottom is None and by is None:
         return None
@@ -154,7 +154,7 @@ def ranking_of(compiled: CompiledDefinition, by: str | None, top: int | None, bo
 
 
 def _scalars(compiled: CompiledDefinition) -> dict[str, pa.DataType]:
-    """The results of one value, by name, with their types; quantiles one by one."""
+    """The results of a single value, by name, with their types; quantiles one by one."""
     known = {field.name: field.type for field in computing_schema(compiled.measures)}
     return known | {name: expression.type for name, expression in compiled.derive_results}
 
@@ -169,6 +169,6 @@ def _type_of(compiled: CompiledDefinition, name: str, results: frozenset[str]) -
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    """NaN above all numbers."""
+    """A sort key with NaN above all numbers."""
     undefined = isinstance(value, float) and math.isnan(value)
     return undefined, 0 if undefined else value

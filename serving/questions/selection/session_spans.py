@@ -1,4 +1,4 @@
-"""From the flags of `tandem query` to the sessions that are asked for."""
+"""Parses the flags of `tandem query` about sessions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SessionFlags", "SessionSpan", "session_span"]
 
 @dataclass(frozen=True, slots=True)
 class SessionFlags:
-    """What a user wrote about sessions."""
+    """A user's input about sessions."""
 
     sessions: bool = False
     session_at: str | None = None
@@ -27,7 +27,7 @@ class SessionFlags:
 
     @property
     def given(self) -> bool:
-        """Whether any of the flags is there."""
+        """Whether any of the flags is given."""
         return self.sessions or self.session_at is not None or self.gap is not None
 
 
@@ -42,7 +42,7 @@ class SessionSpan:
 
 
 def session_span(definition: Definition, flags: TimeFlags, asked: SessionFlags) -> SessionSpan | None:
-    """What the flags ask of sessions; None if they ask for something else. Raises UserError."""
+    """The wanted sessions; None for a question about something else. Raises UserError."""
     declared = {name: w for name, w in definition.windows.items() if isinstance(w, SessionWindow)}
     by_name = flags.window in declared
     if not asked.given and not by_name:
@@ -74,7 +74,7 @@ def session_span(definition: Definition, flags: TimeFlags, asked: SessionFlags) 
 
 
 def _instant(flags: TimeFlags, asked: SessionFlags, by_name: bool) -> int | None:
-    """The instant whose session is asked for; None if all of a span are."""
+    """The instant whose session is wanted; None for all sessions of a span."""
     if asked.session_at is not None:
         others = (("--at", flags.at), ("--from", flags.start), ("--to", flags.end))
         for flag, value in (*others, ("--sessions", asked.sessions or None)):
@@ -93,7 +93,7 @@ def _instant(flags: TimeFlags, asked: SessionFlags, by_name: bool) -> int | None
 def _gap(
     definition: Definition, declared: dict[str, SessionWindow], flags: TimeFlags, asked: SessionFlags
 ) -> tuple[int, str]:
-    """(gap, name of the window that it is of, '' for none)."""
+    """(gap, name of its window, '' without one)."""
     if not declared:
         tile = format_duration(definition.tile)
         raise UserError(

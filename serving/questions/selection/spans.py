@@ -1,4 +1,4 @@
-"""From what a user writes about time to a span of event time, and the steps of a series over it."""
+"""Parses a user's input about time: a span of event time, and the steps of a series over it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CALENDAR_PERIODS: Final = ", ".join(PERIODS)
 
 @dataclass(frozen=True, slots=True)
 class TimeFlags:
-    """What a user wrote after the flags that say which time is meant; None for what isn't given."""
+    """A user's flags about time; None for an absent flag."""
 
     now: int
-    """Wall clock, microseconds UTC: the instant of `--at` where it isn't given."""
+    """Wall clock, microseconds UTC: the default of `--at`."""
     window: str | None = None
     at: str | None = None
     start: str | None = None
@@ -41,15 +41,15 @@ class TimeFlags:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """[start, end) in microseconds UTC, whole tiles, and what the user called it."""
+    """[start, end) in microseconds UTC, whole tiles, and the user's name of it."""
 
     start: int
     end: int
     label: str
     zone: str = "UTC"
-    """Of the calendar that the span is of: steps of a calendar are in it too."""
+    """Zone of the span's calendar, and of steps of a calendar in it."""
     cumulative: bool = False
-    """A series over it accumulates from the start."""
+    """Whether a series over it accumulates from the start."""
     calendar: bool = False
 
     @property
@@ -59,7 +59,7 @@ class Span:
 
 
 def span_of(definition: Definition, flags: TimeFlags) -> Span:
-    """The span that the flags mean. Raises UserError."""
+    """The span of the flags. Raises UserError."""
     check_zone(definition, flags)
     if flags.since is not None:
         return _since(definition, flags)
@@ -126,7 +126,7 @@ def step_of(definition: Definition, span: Span, flags: TimeFlags) -> int | Calen
 
 
 def duration_of(text: str, flag: str, more: str = "") -> int:
-    """Microseconds of a duration above zero. Raises UserError naming `flag`."""
+    """Microseconds of a positive duration. Raises UserError naming `flag`."""
     try:
         duration = parse_duration(text)
     except ValueError as error:
@@ -137,7 +137,7 @@ def duration_of(text: str, flag: str, more: str = "") -> int:
 
 
 def check_zone(definition: Definition, flags: TimeFlags) -> None:
-    """Raise UserError unless `--zone` is one, and `--first-day` is right, and says something of weeks."""
+    """Raise UserError unless `--zone` is a zone, and `--first-day` is valid and used with weeks."""
     if flags.zone is not None:
         try:
             load_zone(flags.zone)
@@ -211,7 +211,7 @@ def _since(definition: Definition, flags: TimeFlags) -> Span:
 
 
 def _cumulative(definition: Definition, flags: TimeFlags, window: CumulativeWindow, name: str) -> Span:
-    """All since the window's start: up to `--to`, or with the tile of `--at`."""
+    """From the window's start up to `--to`, or including the tile of `--at`."""
     tile = definition.tile
     if flags.end is not None:
         end = parse_time(flags.end, "--to", window.zone)

@@ -1,1 +1,1 @@
-"""Paths about what came of answers: alerts and their events, silences, results, backtests."""
+"""Paths about outcomes of answers: alerts and their events, silences, results, backtests."""

@@ -1,8 +1,8 @@
-"""Alerts as they change, to who looks at them: each new state is an event, once a stream.
+"""Streams alerts as they change: each new state is an event, once a stream.
 
-An event's id says how far its reader is: when alerts changed last, and were acknowledged last, by the clocks of who
-did. Who comes back with it gets what has changed since, and again what changed in the minute before, since clocks of
-several deliverers differ: `id` and `revision` tell what is known already.
+An event's id is its reader's position: the newest change and the newest acknowledgement, by their writers' clocks. A
+reader that reconnects with it gets all later changes, and again those of the minute before, since clocks of several
+deliverers differ: it recognizes repeated ones by `id` and `revision`.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _PLACE: Final = re.compile(r"([0-9]{1,17})-([0-9]{1,17})", re.ASCII)
 
 @dataclass
 class _Reader:
-    """How far one reader of alerts is."""
+    """The position of one reader of alerts."""
 
     asked: AlertEventParameters
     place: tuple[int, int] | None
     """(changed, acknowledged), microseconds UTC; None at first."""
     sent: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """By alert (changed, acknowledged, revision) as it was sent, of those that may be found again."""
+    """By alert (changed, acknowledged, revision) as it was sent, for those that may be read again."""
 
     def changed(self, asking: Asking) -> list[bytes]:
-        """Events of what has changed, the first change first; at first of what fires. The last one has an id: who lost
-        some of them gets all again.
+        """Events of changed alerts, the first change first; at first of firing ones. The last one has an id: a reader
+        that lost some of them gets all again.
         """
         rows = self._first(asking) if self.place is None else self._changed_since(asking, self.place)
         rows.sort(key=lambda row: (row.changed_at, row.acknowledged_at, row.id))
@@ -58,7 +58,7 @@ class _Reader:
         return [event("alert", data, id_) for data, id_ in zip(stated, ids, strict=False)]
 
     def _first(self, asking: Asking) -> list[Any]:
-        """What fires; what changed lately besides counts as known."""
+        """Firing alerts; other recent changes count as sent."""
         with asking.store.views.database.read() as connection:
             self.place = newest_changes(connection, asking.name)
             known = self._alerts(connection, asking, changed=_before(self.place))
@@ -97,7 +97,7 @@ def _latest(places: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _before(place: tuple[int, int]) -> tuple[int, int]:
-    """The place from which on is looked; nobody acknowledged anything at 0."""
+    """The position from which to read; 0 stands for no acknowledgement."""
     return place[0] - _BACK, max(place[1] - _BACK, 1)
 
 
@@ -109,7 +109,7 @@ async def alert_events(
     allowed: Callable[[], bool],
     known: str,
 ) -> AsyncIterator[bytes]:
-    """The events of a stream that has begun; `known`: the id of the last that its reader got, '' without."""
+    """The events of a stream that has begun; `known`: the id of its reader's last event, '' without one."""
     place = _PLACE.fullmatch(known)
     reader = _Reader(asked, (int(place[1]), int(place[2])) if place else None)
     async for looked in service.streams.turns(allowed):

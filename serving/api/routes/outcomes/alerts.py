@@ -1,4 +1,4 @@
-"""`/alerts`: what fires and fired, what each alert was decided by, who has seen it, and how well rules do."""
+"""`/alerts`: current and past alerts, the verdicts behind them, acknowledgements, and the quality of rules."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ async def reports(request: Request, name: str, service: TheService, principal: V
 
 
 def asked_rule(rule: str | None) -> str | None:
-    """A rule's name, also of one that isn't declared any more."""
+    """A rule's name, also of one that was removed."""
     if rule is not None and not rule.isidentifier():
         raise Problem("bad-question", f"rule {rule[:80]!r}: not a rule's name")
     return rule
 
 
 def asked_key(asking: Asking, key: str | None) -> str | None:
-    """A key in its canonical form; None for all of them. Raises Problem for one that isn't shown."""
+    """A key in its canonical form; None for all keys. Raises Problem for a hidden one."""
     found = key_named(asking.compiled, key)
     if found is not None:
         check_key(asking, found)

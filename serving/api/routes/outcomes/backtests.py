@@ -1,4 +1,4 @@
-"""`/backtests`: what rules would have alerted of, over all that the journal holds."""
+"""`/backtests`: the alerts that rules would have raised, over all of the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parameters of lists of alerts and results, and the bodies of what operators do about them."""
+"""The parameters of lists of alerts and results, and the bodies of operators' actions on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Limit = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class AlertEventParameters(BaseModel):
-    """Of a stream of alerts."""
+    """Parameters of a stream of alerts."""
 
     model_config = _CONFIG
 
@@ -35,7 +35,7 @@ class AlertEventParameters(BaseModel):
 
 
 class AlertParameters(AlertEventParameters):
-    """Of a list of alerts."""
+    """Parameters of a list of alerts."""
 
     state: list[Annotated[str, Field(max_length=20)]] = Field(
         default=[], max_length=6, description="in this state; several may be given"
@@ -47,7 +47,7 @@ class AlertParameters(AlertEventParameters):
 
 
 class ResultParameters(BaseModel):
-    """Of a list of results."""
+    """Parameters of a list of results."""
 
     model_config = _CONFIG
 
@@ -59,7 +59,7 @@ class ResultParameters(BaseModel):
 
 
 class OneResultParameters(BaseModel):
-    """Of one window and key of a result."""
+    """Parameters of one window and key of a result."""
 
     model_config = _CONFIG
 
@@ -68,7 +68,7 @@ class OneResultParameters(BaseModel):
 
 
 class Acknowledged(BaseModel):
-    """What is known of an alert."""
+    """The note of an acknowledgement."""
 
     model_config = _CONFIG
 
@@ -76,7 +76,7 @@ class Acknowledged(BaseModel):
 
 
 class WantedSilence(BaseModel):
-    """What isn't to be sent, and how long."""
+    """A silence to begin, and its duration."""
 
     model_config = _CONFIG
 
@@ -87,7 +87,7 @@ class WantedSilence(BaseModel):
 
 
 class AskedBacktest(BaseModel):
-    """How rules are tried on the past."""
+    """A backtest of rules."""
 
     model_config = _CONFIG
 

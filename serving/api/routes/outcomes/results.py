@@ -1,4 +1,4 @@
-"""`/results`: the last revisions of what is sent, and what waits of one."""
+"""`/results`: the last revisions of results, and their waiting messages."""
 
 from __future__ import annotations
 

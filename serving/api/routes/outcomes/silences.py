@@ -1,4 +1,4 @@
-"""`/silences`: what is known, and nothing is sent of; alerts are decided on and kept all the same."""
+"""`/silences`: alerts whose messages are suppressed; they are judged and stored all the same."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def ended(request: Request, name: str, number: int, service: TheService, p
 
 
 def _rows(asking: Asking) -> list[Any]:
-    """Those of keys that are shown, and of all keys."""
+    """Silences of visible keys, and of all keys."""
     visible = asking.principal.rows.visible(asking.compiled.definition.name)
     with asking.store.views.database.read() as connection:
         rows = silences(connection, asking.name, asking.now)
