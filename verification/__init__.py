@@ -1,1 +1,1 @@
-"""Proving that batch, live and every mix of them give one answer: the product itself, run without a runner."""
+"""Verifies that batch, live and every mix of them give one answer, on the product itself, run without a runner."""

@@ -1,7 +1,7 @@
-"""Alerts by settled windows against a backtest of the journal up to the same boundary, and against what was sent.
+"""Compares alerts by settled windows with a backtest of the journal up to the same boundary, and with sent messages.
 
 They are equal, one to one: rule, key, and the windows in which each began, fired, held last and was resolved. Each
-state of an episode has one receipt, and was sent unless its receipt says why not.
+state of an episode has one receipt, and was sent unless its receipt has a reason why not.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = ["AlertLaws", "backtested_alerts", "by_place", "settled_alerts", "with
 
 _BY_BATCH = (State.CONFIRMED.value, State.RAISED_LATE.value)
 _BEFORE: Final = 2 * DAY
-"""Microseconds before the first event from which windows are judged: they are empty."""
+"""Microseconds before the first event at which judging begins: those windows are empty."""
 
 
 def with_rules_near(definition: Definition, first: int) -> Definition:
     """The same definition with rules that begin shortly before its first event (microseconds UTC).
 
-    A sample may be of years after a rule's `from`: all windows in between would be judged at each step.
+    A sample may be years after a rule's `from`: all windows in between would be judged at each step.
     """
     since = first - _BEFORE
     early = {
@@ -52,12 +52,12 @@ def with_rules_near(definition: Definition, first: int) -> Definition:
 
 
 def by_place(alert: Alert) -> tuple[str, str, int]:
-    """To sort by: no two alerts of a rule and key begin at once."""
+    """A sort key: no two alerts of a rule and key begin at once."""
     return alert.rule, alert.key, alert.since
 
 
 def settled_alerts(store: ViewStore, compiled: CompiledDefinition) -> list[Alert]:
-    """What settled windows say, as it is stored, of the rules as they are now."""
+    """The stored alerts by settled windows, for the current rules."""
     rules = {rule.name: rule for rule in compile_rules(compiled, compiled.definition.rules)}
     with store.database.read() as connection:
         rows = _episodes(connection, compiled.definition.name)
@@ -78,7 +78,7 @@ def _settled(row: sa.Row[Any], rule: CompiledRule) -> Alert:
 
 
 def backtested_alerts(store: ViewStore, compiled: CompiledDefinition, history: History) -> list[Alert]:
-    """What a backtest makes of a history, from each rule's first window on, up to what is settled by what is served."""
+    """A backtest's alerts of a history, from each rule's first window on, up to the served settled time."""
     name, found = compiled.definition.name, list[Alert]()
     if history.amount.first is None:
         return []
@@ -108,10 +108,10 @@ class AlertLaws:
         self._store, self._journal = store, journal
         self._histories: dict[tuple[int, int], History] = {}
         self.compared = 0
-        """Settled alerts that were held against a backtest's."""
+        """Number of settled alerts that were compared with a backtest's."""
 
     def check(self, compiled: CompiledDefinition, receiver: Receiver, *, waits: bool) -> None:
-        """All that holds once everything due is decided and sent. `waits`: whether alerts wait for their group."""
+        """Check all laws once everything due is decided and sent. `waits`: whether alerts wait for their group."""
         definition = compiled.definition
         if not definition.rules:
             return

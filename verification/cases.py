@@ -1,4 +1,4 @@
-"""A failing case by itself: checked again by one call, and written down as a test that pytest runs."""
+"""A failing case: checked again by one call, and written as a test for pytest."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["Case", "LawCase", "Schedule", "check_case", "module_text", "only_nee
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A definition (its YAML, with the Avro schema in it), payloads, and what is done with them."""
+    """A definition (its YAML, including the Avro schema), payloads, and the checks on them."""
 
     definition: str
     payloads: tuple[bytes, ...]
     steps: LawCase | Schedule
     measures: tuple[str, ...] = ()
-    """Modules of the user's own measures, as `import_measures` takes them."""
+    """Modules of the user's own measures, in the form of `import_measures`."""
 
 
 def check_case(case: Case, oracle: Oracle | None = None) -> None:
-    """Run it. Raises Mismatch if anything differs. `oracle`: of that definition, to spare decoding again."""
+    """Check a case. Raises Mismatch if anything differs. `oracle`: of that definition, to avoid decoding again."""
     for module in case.measures:
         import_measures(module)
     definition = loads(case.definition)
@@ -43,7 +43,7 @@ def check_case(case: Case, oracle: Oracle | None = None) -> None:
 
 
 def only_needed(case: Case) -> Case:
-    """Without the payloads that nothing is done with; the others keep their order."""
+    """Without unused payloads; the others keep their order."""
     steps = case.steps
     if isinstance(steps, Schedule):
         used = sorted({pick for kind, pick in steps.steps if kind == "send"})
@@ -64,7 +64,7 @@ def module_text(case: Case, name: str, found: str, seed: int) -> str:
     Args:
         case: the case.
         name: of the definition.
-        found: what was wrong, one line.
+        found: the difference, one line.
         seed: with which it was found.
     """
     modules = tuple(str(Path(module).resolve()) if module.endswith(".py") else module for module in case.measures)

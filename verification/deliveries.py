@@ -1,4 +1,4 @@
-"""What may become of results between two steps of a world."""
+"""The deliveries that may happen between two steps of a world."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ DELIVERIES: Final = (
     "drainer stops",
     "drainer goes on",
 )
-"""What may happen between two steps of a world."""
+"""Kinds of deliveries."""

@@ -1,7 +1,7 @@
-"""What a world sends: deliverers that die, are replaced and wake up, and what must be true of all that was sent.
+"""The deliveries of a world: deliverers that die, are replaced and wake up, and the laws of everything sent.
 
-Once nothing is due, the last revision of each window and key that no trigger holds back is the answer, and alerts are
-what `verification.alerts` says.
+Once nothing is due, the last revision of each window and key that no trigger holds back equals the answer, and alerts
+follow `verification.alerts`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LONG: Final = 600 * 1_000_000
 
 
 class Delivery:
-    """The deliverers of one world's results and alerts, one after the other, and what they sent."""
+    """The deliverers of one world's results and alerts, one after the other, and their receiver."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class Delivery:
         advance: Callable[[int], None],
         receiver: Receiver | None = None,
     ) -> None:
-        """`wall`: the clock, microseconds UTC; `advance`: lets it go on by microseconds; `receiver`: of another version
-        of the definition too.
+        """`wall`: the clock, microseconds UTC; `advance`: moves it forward by microseconds; `receiver`: one that is
+        shared with another version of the definition.
         """
         self.store, self.compiled, self.receiver = store, compiled, receiver or Receiver()
         self._wall, self._advance = wall, advance
@@ -66,7 +66,7 @@ class Delivery:
         self._stopped: Callable[[], object] | None = None
         self.alerts = AlertLaws(store, journal)
         self.compared = 0
-        """Windows and keys whose last revision was held against the answer."""
+        """Number of windows and keys whose last revision was compared with the answer."""
 
     def _new(self) -> Deliverer:
         self._holders += 1
@@ -74,11 +74,11 @@ class Delivery:
         results, rules = self.compiled.definition.results.values(), self.compiled.definition.rules.values()
         places = {place.label for result in results for place in result.to}
         places |= {place.label for rule in rules for place in rule.to}
-        deliverer._writers |= dict.fromkeys(places, self.receiver)  # nothing reaches a place of the definition's
+        deliverer._writers |= dict.fromkeys(places, self.receiver)  # no message reaches a place of the definition's
         return deliverer
 
     def step(self, kind: str, pick: int) -> None:
-        """One of `tandem.verification.deliveries`; `pick` decides on the rest of it."""
+        """One of `tandem.verification.deliveries`; `pick` decides all further choices."""
         if kind == "deliver":
             self.deliver()
         elif kind == "deliver later":
@@ -98,7 +98,7 @@ class Delivery:
             self.go_on()
 
     def deliver(self) -> None:
-        """One round; then, if it could deliver and nothing is due, the laws of what is stored."""
+        """Run one round; then, if it could deliver and nothing is due, check the laws of the stored state."""
         done = self.deliverer.run_once()
         if done is not None and not done.failed:
             self.check()
@@ -111,7 +111,7 @@ class Delivery:
             self.receiver.fails = self.receiver.loses_answers = False
 
     def replace(self, *, while_it_sends: bool) -> None:
-        """Another deliverer takes over: at rest, or when messages were sent and aren't forgotten yet."""
+        """Replace the deliverer: at rest, or after messages were sent and before they are deleted."""
         if while_it_sends:
             self.receiver.interrupt = self._take_over
             self.deliverer.run_once()
@@ -125,19 +125,19 @@ class Delivery:
         self.deliverer.run_once()
 
     def _outlast(self) -> None:
-        """The lease ends, whatever the clock was when it was taken."""
+        """Outlast the lease, whatever the clock was when it was taken."""
         with self.store.database.read() as connection:
             lease = read_lease(connection, self.compiled.definition.name)
         self._advance(LEASE if lease is None else max(lease.until - self._wall(), 0) + 1_000_000)
 
     def change(self, compiled: CompiledDefinition) -> None:
-        """The same version with other rules is delivered for from now on."""
+        """Deliver for the same version with other rules from now on."""
         self.compiled, self._asleep = compiled, None
         self.deliverer.close()
         self.deliverer = self._new()
 
     def _stop(self, pick: int) -> None:
-        """Somebody has read what is due, and sleeps before it writes."""
+        """Stop a deliverer between reading what is due and writing."""
         definition = self.compiled.definition
         reads = [partial(self._read_result, name) for name in sorted(definition.results)]
         reads += [partial(self._read_rule, name) for name in sorted(definition.rules)]
@@ -159,13 +159,13 @@ class Delivery:
         return None if seen is None else partial(decider._write, rule, seen, now)
 
     def go_on(self) -> None:
-        """Who slept writes what it has read, if nobody was faster."""
+        """Let the stopped deliverer write, unless another was faster."""
         stopped, self._stopped = self._stopped, None
         if stopped is not None:
             stopped()
 
     def settle(self) -> None:
-        """Everything that can be sent is: the laws hold."""
+        """Send everything that can be sent, and check the laws."""
         self.go_on()
         self.deliverer = self._new()
         self._outlast()
@@ -178,7 +178,7 @@ class Delivery:
         self.check()
 
     def check(self) -> None:
-        """What was sent last is what is answered, of windows that no trigger holds back, if nothing is due."""
+        """Check that the last revisions equal the answers, for windows that aren't held back, if nothing is due."""
         if self._rows(result_due) or self._rows(result_outbox) or self._stopped is not None:
             return
         self._check_results()
@@ -203,7 +203,7 @@ class Delivery:
     def _compare(self, name: str, held: set[tuple[int, int, str]], known: dict[tuple[int, str], Any]) -> None:
         session = isinstance(self.compiled.definition.results[name].window, SessionWindow)
         if session and held:
-            return  # which sessions are held back isn't said by the tile alone
+            return  # the tile alone doesn't determine which sessions are held back
         expected = dict(_answers(self.store, self.compiled, name))
         for start, key in sorted({*expected, *known}):
             if (start, 1, "") in held or (start, 0, key) in held:
@@ -218,7 +218,7 @@ class Delivery:
 
 
 def _answers(store: ViewStore, compiled: CompiledDefinition, name: str) -> Iterable[tuple[tuple[int, str], Any]]:
-    """What is answered now by a window's start and key, each asked by itself, as JSON has it."""
+    """The current answers by a window's start and key, each computed separately, in JSON's form."""
     result = compiled.definition.results[name]
     found: list[tuple[tuple[int, str], int, dict[str, Any]]] = []
     if isinstance(result.window, SessionWindow):

@@ -1,4 +1,4 @@
-"""What a proof ends with when two computations of one answer differ."""
+"""The error of a verification whose two computations of one answer differ."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Mismatch"]
 
 
 class Mismatch(ParityError, AssertionError):
-    """Two computations of one answer differ, or a promise about answers was broken.
+    """Two computations of one answer differ, or a guarantee about answers was violated.
 
-    `check` names what was compared (a measure's name, or a word such as 'conservation'): a smaller case shows the
-    same failure if it fails the same check.
+    `check` names the comparison (a measure's name, or a word such as 'conservation'): a smaller case shows the same
+    failure if it fails the same check.
     """
 
     def __init__(self, check: str, message: str) -> None:

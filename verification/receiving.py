@@ -1,7 +1,7 @@
-"""A receiver that keeps every revision of results and every state of alerts, and says whether what came may come.
+"""A receiver that keeps every revision of results and every state of alerts, and checks their order.
 
-Revisions of a window and key count on, timing never falls, one state has one idempotency key and one key one state,
-neighbours differ. An alert never falls back, and doesn't leave a state that is final.
+Revisions of a window and key count on, timing never falls, states and idempotency keys match one to one, and successive
+revisions differ. An alert never returns to an earlier state, and doesn't leave a final one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Identity = tuple[str, str, str]
 
 @dataclass
 class Receiver:
-    """An output that takes in what it is sent, unless it fails; each time it says whether what came may come."""
+    """An output that stores messages, unless it fails, and checks whether each is valid after the ones before it."""
 
     fails: bool = False
     loses_answers: bool = False
     interrupt: Callable[[], None] | None = None
-    """Called once, when messages were taken in and the deliverer doesn't know it."""
+    """Called once, after messages were stored and before the deliverer gets the answer."""
     newest: dict[Identity, dict[str, Any]] = field(default_factory=dict)
-    """Of results."""
+    """Of results, by identity."""
     alerts: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The newest state of each episode."""
     states: set[tuple[str, int]] = field(default_factory=set)
@@ -42,7 +42,7 @@ class Receiver:
     """By idempotency key."""
 
     def send(self, messages: Sequence[Any]) -> dict[int, str]:
-        """As a writer of an output does. Raises DeliveryError while it fails, Mismatch for what may not come."""
+        """Store messages, as a writer of an output. Raises DeliveryError while it fails, Mismatch for invalid ones."""
         if self.fails:
             raise DeliveryError("away")
         for message in messages:
@@ -86,7 +86,7 @@ class Receiver:
         self.newest[identity] = message
 
     def _take_alert(self, message: dict[str, Any]) -> None:
-        """Of an episode only a later state is sent; those that something keeps back leave gaps."""
+        """Check that an episode's states rise; suppressed ones leave gaps."""
         before = self.alerts.get(message["episode"])
         if before is not None:
             need(before["revision"] < message["revision"], f"an alert fell back: {message} after {before}")
@@ -105,6 +105,6 @@ def _state(message: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def need(holds: bool, otherwise: str) -> None:
-    """Raise Mismatch where something of what was sent doesn't hold."""
+    """Raise Mismatch unless a law of sent messages holds."""
     if not holds:
         raise Mismatch("results", otherwise)

@@ -1,4 +1,4 @@
-"""Run one schedule of one sample and hold every answer against the naive oracle."""
+"""Runs one schedule of one sample and compares every answer with the naive oracle."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from tandem.views.answers.point import answer
 __all__ = ["Found", "run_schedule"]
 
 _SHARDS = (1, 4, 2, 8)
-"""Of runs, one after the other, from one that the schedule's seed decides on: answers don't depend on them."""
+"""Of successive runs, beginning at a place that the schedule's seed decides: answers don't depend on them."""
 _QUIET = ("send", "publish", "wait", "roll")
-"""Steps after which no answer can have changed."""
+"""Steps that can't change any answer."""
 
 
 @dataclass(slots=True)
 class Found:
-    """What was compared."""
+    """Numbers of comparisons."""
 
     answers: int = 0
     boundaries: int = 0
     late: int = 0
     copies: int = 0
     revisions: int = 0
-    """Messages of results that were received, copies too."""
+    """Received messages of results, including copies."""
     compared: int = 0
-    """Last revisions that were held against the answer."""
+    """Last revisions that were compared with the answer."""
     alerts: int = 0
-    """Settled alerts that were held against a backtest's, at each position of the boundary."""
+    """Settled alerts that were compared with a backtest's, at each position of the boundary."""
     kinds: Counter[str] = field(default_factory=Counter)
-    """Steps by their kind."""
+    """Steps by kind."""
 
 
 def run_schedule(
     definition: Definition, text: str, payloads: Sequence[bytes], schedule: Schedule, oracle: Oracle | None = None
 ) -> Found:
-    """Live as scheduled, then batch taking over generation by generation; every answer must be the oracle's.
+    """Run live as scheduled, then batch taking over generation by generation; every answer must be the oracle's.
 
-    Raises Mismatch, also for whatever else stops it.
+    Raises Mismatch, also for any other error.
     """
     try:
         return _run(definition, text, payloads, schedule, oracle)
@@ -75,7 +75,7 @@ def _run(
     times = [event.time for index in sent if (event := oracle.event(payloads[index])) is not None]
     if times:
         definition = with_rules_near(definition, min(times))
-    # Wall clocks show the latest event's time, so that no event is ahead of when it was published.
+    # Wall clocks show the latest event's time, so that no event is ahead of its publication.
     options: dict[str, Any] = {"start": max(times)} if times else {}
     with open_world(
         definition,
@@ -108,10 +108,10 @@ class _Run:
     delivery: Delivery
     found: Found = field(default_factory=Found)
     served: dict[tuple[str, int], int] = field(default_factory=dict)
-    """Events in each answer that was last seen."""
+    """Number of events in each answer when it was last read."""
 
     def check_growth(self) -> None:
-        """No answer's number of events falls, and none holds more than there is."""
+        """Check that no answer's number of events falls, and that none counts more events than exist."""
         now = {place: int(row["events"]) for place, row in self.world.answers().items()}
         for place, events in self.served.items():
             if now.get(place, 0) < events:
@@ -123,12 +123,12 @@ class _Run:
         self.served = now
 
     def _check_rollups(self) -> None:
-        """Whole days hold what their tiles do."""
+        """Check that answers over whole days equal those of their tiles."""
         for key, found, wanted in differing_days(self.world):
             raise Mismatch("events", f"key {key}: {found} events in whole days, {wanted} in their tiles")
 
     def check_end(self) -> None:
-        """Everything is read; then batch takes over, one generation after the other."""
+        """Check answers once everything is read; then let batch take over, one generation after the other."""
         world = self.world
         world.live.drain()
         self.check_growth()
@@ -158,14 +158,16 @@ class _Run:
             self._check_batch_over_all(check_splits(world, Random(len(world.published))))
 
     def _check_results(self) -> None:
-        """What was sent last of each window and key is its answer, and settled alerts are a backtest's."""
+        """Check that the last revision of each window and key is its answer, and settled alerts are a backtest's."""
         if self.world.definition.results or self.world.definition.rules:
             self.delivery.settle()
             self.found.revisions, self.found.compared = self.delivery.receiver.received, self.delivery.compared
             self.found.alerts = self.delivery.alerts.compared
 
     def check_answers(self) -> None:
-        """All events up to the boundary, and those after it that weren't late: no more, no less, exact."""
+        """Check that answers count all events up to the boundary, and those after it that weren't late: no more, no
+        less.
+        """
         world, definition = self.world, self.world.definition
         boundary, copies = world.boundary, world.copies()
         late = [copy for copy in copies if self._is_late(copy)]
@@ -184,7 +186,7 @@ class _Run:
         self.found.boundaries += 1
 
     def _check_sliding(self, events: Sequence[Event], boundary: int) -> None:
-        """One window a key that begins at a tile of its own: a sliding one."""
+        """Check one window of each key that begins at a tile: a sliding one."""
         world, tile, seen = self.world, self.world.definition.tile, set[str]()
         counted = self.oracle.counted(events)
         for event in sorted(counted, key=lambda event: (event.key, event.tile)):
@@ -204,7 +206,7 @@ class _Run:
             raise Mismatch(wrong[0], f"{live}: {where}{wrong[1]}")
 
     def _check_batch_over_all(self, block: pa.RecordBatch) -> None:
-        """Batch over all, computed in one go, is right too. The block's generation column holds the tile."""
+        """Check batch over all, computed at once. The block's generation column holds the tile."""
         names = [name for name, _ in self.oracle.compiled.measures]
         values = [measure.result(block.column(name)) for name, measure in self.oracle.compiled.measures]
         answers: dict[tuple[str, int], dict[str, Any]] = {}
@@ -237,7 +239,9 @@ class _Run:
         return (event for copy in copies if (event := self.oracle.event(copy.data)) is not None)
 
     def _is_late(self, copy: Copy) -> bool:
-        """By the rule: its tile has been over for the lateness, by the watermark stored before it."""
+        """Whether the copy is late by the rule: its tile has been over for the lateness, by the watermark stored before
+        it.
+        """
         event, definition = self.oracle.event(copy.data), self.world.definition
         if event is None or copy.watermark is None:
             return False
@@ -248,7 +252,7 @@ _PLACE = (KEY, GENERATION, EVENTS)
 
 
 def _window_sizes(definition: Definition) -> set[int]:
-    """Of windows of a fixed length, in microseconds; others (sessions, calendar days) have none."""
+    """Sizes of windows of a fixed length, in microseconds; others (sessions, calendar days) have none."""
     sizes = (getattr(window, "size", None) for window in definition.windows.values())
     return {size for size in sizes if isinstance(size, int) and size > 0 and size % definition.tile == 0}
 

@@ -1,4 +1,4 @@
-"""A sample of events from data files or from a journal, as payloads of messages."""
+"""Samples events from data files or from a journal, as payloads of messages."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from tandem.schemas.errors import SchemaError, SourceFileError
 __all__ = ["Sample", "read_sample"]
 
 _MOST_RECORDS: Final = 500_000
-"""Records that are looked at, from the first on."""
+"""Most records that are read, from the first on."""
 _PIECE_BYTES: Final = 64 << 20
 _DEAD_SHARE: Final = 20
-"""One payload in so many may be a record that can't be decoded."""
+"""One payload in this many may be a record that can't be decoded."""
 _VARIED_SHARE: Final = 5
-"""Of so many events one is there a second time with other numbers."""
+"""One event in this many is repeated with other numbers."""
 _AHEAD_SHARE: Final = 30
-"""Of so many events one is there a second time later than its tile takes events in."""
+"""One event in this many is repeated with a time beyond its tile's lateness."""
 _UNITS: Final = {"ms": 1_000, "us": 1}
 _FILTERED_SHARE: Final = 10
-"""One in so many may be an event that the definition filters."""
+"""One in this many may be an event that the definition filters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Sample:
 
     payloads: tuple[bytes, ...]
     events: int
-    """How many of them are events that the definition counts."""
+    """Number of events among them that the definition counts."""
     found: int
-    """Records that were looked at."""
+    """Number of records that were read."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """Records of one read; a row of `events` is written again by its index in `table` or taken from `raw`."""
+    """Records of one read; a row of `events` is encoded again by its index in `table` or taken from `raw`."""
 
     events: pa.RecordBatch
     raw: list[bytes] | None
@@ -64,16 +64,16 @@ def read_sample(definition: Definition, places: Sequence[str], limit: int, rando
     """At most `limit` records, chosen so that keys and tiles have several events each.
 
     Some that the definition filters and some that can't be decoded are among them, where there are any. One event in
-    five is there a second time with other numbers in its float fields, one in thirty with a later time. Events ahead
-    of their time are taken for what they are.
+    five is repeated with other numbers in its float fields, one in thirty with a later time. Events ahead of their time
+    are accepted.
 
     Args:
-        definition: what the events are for; messages have its source's format.
-        places: files or globs as `formats.files.expand` takes them, or one folder of a journal (or one above it).
-        limit: the most messages in the sample, not counting those second ones.
-        random: decides which.
+        definition: that the events are for; messages have its source's format.
+        places: files or globs in the form of `formats.files.expand`, or one folder of a journal (or one above it).
+        limit: the most messages in the sample, not counting repeated ones.
+        random: decides all choices.
 
-    Raises SourceFileError where there is nothing to read, or no record that can be decoded, and SchemaError.
+    Raises SourceFileError without readable input, or without a record that can be decoded, and SchemaError.
     """
     source = definition.source.model_copy(update={"max_ahead": None})
     compiled = compile_definition(definition)
@@ -142,7 +142,7 @@ def _writable(source: Source, events: pa.RecordBatch) -> pa.RecordBatch:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Place:
-    """One event that counts: sorted by key, then time."""
+    """The place of a counted event: sorted by key, then time."""
 
     key: str
     time: int
@@ -153,7 +153,7 @@ class _Place:
 def _choose(
     compiled: CompiledDefinition, records: Sequence[_Records], limit: int, random: Random
 ) -> tuple[list[tuple[int, int]], int]:
-    """((part, row) of each chosen record, how many of them count): stretches of one key that follow on one another."""
+    """((part, row) of each chosen record, number of counted ones): runs of adjacent events of one key."""
     counted, filtered = list[_Place](), list[tuple[int, int]]()
     for part, read in enumerate(records):
         prepared = compiled.prepare(read.events)
@@ -197,7 +197,7 @@ def _payloads(
 
 
 def _ahead(compiled: CompiledDefinition, source: Source, events: pa.RecordBatch, random: Random) -> dict[int, bytes]:
-    """By row: the event once more, so much later that the watermark leaves all others behind: they may be late then."""
+    """By row the event repeated so much later that the watermark leaves all others behind: they may be late then."""
     definition, place = compiled.definition, events.schema.get_field_index(source.event_time)
     rows = sorted(random.sample(range(events.num_rows), max(events.num_rows // _AHEAD_SHARE, 1)))
     batch = events.take(pa.array(rows))
@@ -212,9 +212,9 @@ def _ahead(compiled: CompiledDefinition, source: Source, events: pa.RecordBatch,
 
 
 def _varied(compiled: CompiledDefinition, source: Source, events: pa.RecordBatch, random: Random) -> dict[int, bytes]:
-    """By row: the event with other numbers where the definition reads any. A conflict: of one id, and both count.
+    """By row the event with other numbers where the definition reads any. A conflict: equal ids, and both count.
 
-    Whole numbers of like size hide it when floats are added in an order that matters.
+    Whole numbers of similar size would hide that floats are added in an order that matters.
     """
     rows = sorted(random.sample(range(events.num_rows), max(events.num_rows // _VARIED_SHARE, 1)))
     batch, changed = events.take(pa.array(rows)), False
@@ -230,7 +230,7 @@ def _varied(compiled: CompiledDefinition, source: Source, events: pa.RecordBatch
     try:
         return dict(zip(rows, _encoded(source, batch), strict=True))
     except SchemaError:
-        return {}  # of a journal: records with fields that can't be written from columns
+        return {}  # from a journal: records with fields that can't be encoded from columns
 
 
 def _other(value: float | None, nullable: bool, random: Random) -> float | None:

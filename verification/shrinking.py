@@ -1,4 +1,4 @@
-"""Smaller and smaller cases that still fail: delta debugging (A. Zeller, R. Hildebrandt, IEEE TSE 28(2), 2002)."""
+"""Shrinks failing cases: delta debugging (A. Zeller, R. Hildebrandt, IEEE TSE 28(2), 2002)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Item = TypeVar("Item")
 
 @dataclass(slots=True)
 class Effort:
-    """How much may still be tried."""
+    """The remaining effort of a search."""
 
     runs: int
-    """Cases that may be run."""
+    """Number of cases that may still be run."""
     is_over: Callable[[], bool] = lambda: False
     """Whether time is up."""
 
     def spend(self) -> bool:
-        """Whether one more case may be run; counts it."""
+        """Count one more case; returns whether it may be run."""
         if self.runs <= 0 or self.is_over():
             return False
         self.runs -= 1
@@ -32,7 +32,7 @@ class Effort:
 
 
 def smallest(items: Sequence[Item], fails: Callable[[list[Item]], bool], effort: Effort) -> list[Item]:
-    """A part of `items`, in their order, that still fails, and from which nothing can be left out if effort allows."""
+    """A part of `items`, in their order, that still fails; minimal if effort allows."""
     kept, size = list(items), max(len(items) // 2, 1)
     while kept:
         at, removed = 0, False
@@ -51,7 +51,7 @@ def smallest(items: Sequence[Item], fails: Callable[[list[Item]], bool], effort:
 
 
 def shrink_law(case: LawCase, fails: Callable[[LawCase], bool], effort: Effort) -> LawCase:
-    """Fewer events, in fewer parts."""
+    """A failing case with fewer events, in fewer parts."""
     if case.by_key and effort.spend() and fails(replace(case, by_key=False)):
         case = replace(case, by_key=False)
 
@@ -64,7 +64,7 @@ def shrink_law(case: LawCase, fails: Callable[[LawCase], bool], effort: Effort) 
 
 
 def shrink_schedule(schedule: Schedule, fails: Callable[[Schedule], bool], effort: Effort) -> Schedule:
-    """Fewer steps, one lane, and messages that are pulled together."""
+    """A failing schedule with fewer steps, one lane, and messages that are pulled together."""
     only_sent = tuple(step for step in schedule.steps if step[0] == "send")
     if effort.spend() and fails(replace(schedule, steps=only_sent)):
         schedule = replace(schedule, steps=only_sent)

@@ -27,10 +27,10 @@ Part = tuple[int, int, pa.RecordBatch]
 
 
 def check_splits(world: World, random: Random) -> pa.RecordBatch:
-    """Batch over all = live over all with the late ones added back = every split between them, byte for byte.
+    """Check that batch over all = live over all with late events added = every split between them, byte for byte.
 
-    Without a store: the events of every segment as routing gives them, with the stored watermarks and without.
-    Returns batch over all, as a block whose generation column holds the tile. Raises Mismatch.
+    Without a store: the events of every segment after routing, with the stored watermarks and without. Returns batch
+    over all, as a block whose generation column holds the tile. Raises Mismatch.
     """
     on_time, everything = _routed(world, late=False), _routed(world, late=True)
     measures = world.compiled.measures
@@ -62,7 +62,7 @@ def _compare(measures: Measures, found: pa.RecordBatch, batch: pa.RecordBatch, w
 
 
 def _routed(world: World, late: bool) -> list[Part]:
-    """Events of all segments; `late`: those too that live leaves out."""
+    """Events of all segments; `late`: including those that live leaves out."""
     route = _Route(world.definition, 1, 0)
     route.setup()
     return [
@@ -73,7 +73,7 @@ def _routed(world: World, late: bool) -> list[Part]:
 
 
 def _late_parts(world: World) -> list[Part]:
-    """Events that live left out, by the rule."""
+    """Events that live leaves out by the rule."""
     route, definition = _Route(world.definition, 1, 0), world.definition
     route.setup()
     found = []
@@ -87,7 +87,7 @@ def _late_parts(world: World) -> list[Part]:
 def _tile_states(
     world: World, parts: Sequence[Part], seen: dict[int, pa.RecordBatch] | None = None
 ) -> dict[int, TileState]:
-    """One update a tile, as batch does it; `seen` holds what counted before."""
+    """One update for each tile, as in batch; `seen` holds events that counted before."""
     states: dict[int, TileState] = {}
     for tile in sorted({tile for tile, _, _ in parts}):
         states[tile] = TileState(world.compiled, (tile, 0))
@@ -99,7 +99,7 @@ def _tile_states(
 
 
 def check_tallies(tallies: Sequence[Tally], routed: int) -> None:
-    """What was routed to a tile is counted or a duplicate. Raises Mismatch."""
+    """Check that a tile's routed events are counted or duplicates. Raises Mismatch."""
     found = sum(tally.counted + tally.duplicates for tally in tallies)
     if found != routed:
         raise Mismatch("conservation", f"{found} events counted or duplicates, {routed} were routed")
@@ -135,7 +135,7 @@ def _merged(measures: Measures, blocks: Iterable[tuple[int, pa.RecordBatch | Non
 
 
 def encoded(measures: Measures, block: pa.RecordBatch) -> States:
-    """The bytes that the store would keep of each key and generation (of `check_splits`: tile)."""
+    """The stored bytes of each key and generation (in `check_splits`: tile)."""
     tiles, events = block.column(0).to_pylist(), block.column(2).to_pylist()
     states = encode_states(measures, block) if block.num_rows else []
     keys = block.column(KEY).to_pylist()

@@ -1,4 +1,4 @@
-"""Verify a definition with a sample of its events: batch, live and every mix of them must give the oracle's answers."""
+"""Verifies a definition with a sample of its events: batch, live and every mix must give the oracle's answers."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _LAW_SHRINK_RUNS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How thoroughly to verify."""
+    """The thoroughness of a verification."""
 
     seed: int
     examples: int
-    """Schedules."""
+    """Number of schedules."""
     is_over: Callable[[], bool] = lambda: False
     """Whether time is up: no further schedule is begun."""
     must_end: Callable[[], bool] = lambda: False
-    """Whether to give a failing case as small as it is by now."""
+    """Whether shrinking must stop with the smallest failing case so far."""
     progress: Callable[[str], None] = lambda text: None
-    """Told what is being done, now and then."""
+    """Called with a description of the current step, at intervals."""
 
 
 @dataclass(slots=True)
 class Verified:
-    """What was compared, without a difference."""
+    """Numbers of comparisons, all without a difference."""
 
     events: int
     schedules: int = 0
@@ -52,7 +52,7 @@ class Verified:
     """Positions of the boundary between batch and live at which all answers were compared."""
     answers: int = 0
     alerts: int = 0
-    """Settled alerts that were held against a backtest's."""
+    """Settled alerts that were compared with a backtest's."""
     late: int = 0
     copies: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -69,14 +69,14 @@ class Failure:
 def verify(
     definition: Definition, text: str, sample: Sample, settings: Settings, measures: Sequence[str] = ()
 ) -> Verified | Failure:
-    """First the laws of each measure on the sample, then schedules of it. The first difference ends it.
+    """Check the laws of each measure on the sample, then schedules of it. Ends at the first difference.
 
     Args:
-        definition: what to verify.
-        text: its YAML, with the Avro schema in it.
+        definition: to be verified.
+        text: its YAML, including the Avro schema.
         sample: events.
-        settings: how long.
-        measures: modules of the user's own measures, for the case that is written down.
+        settings: the thoroughness.
+        measures: modules of the user's own measures, for the written case.
     """
     oracle = Oracle(compile_definition(definition))
     events = [oracle.event(payload) for payload in sample.payloads]
@@ -148,7 +148,7 @@ def _fails(run: Callable[[], Any], mismatch: Mismatch) -> bool:
 
 
 def _failure(oracle: Oracle, case: Case, mismatch: Mismatch) -> Failure:
-    """The case, and what it says now that it is small."""
+    """The failure of a case, with the difference that the small case shows."""
     case = only_needed(case)
     try:
         check_case(case, oracle)

@@ -1,1 +1,1 @@
-"""What answers must be, computed naively and apart from the product."""
+"""An oracle: the expected answers, computed naively and independently of the product."""

@@ -1,4 +1,4 @@
-"""The laws of a measure, checked on given events: merging parts in any order and nesting is computing all at once."""
+"""Checks the laws of a measure on given events: merging parts in any order and nesting equals one computation."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class LawCase:
 
     measure: str
     parts: tuple[tuple[int, ...], ...]
-    """Numbers of the payloads in each part, in the order in which they come."""
+    """Indices of the payloads in each part, in the order of their arrival."""
     by_key: bool
-    """Whether a state is kept for each key, as in a tile, or one for all events, as in a window."""
+    """Whether there is a state for each key, as in a tile, or one for all events, as in a window."""
 
 
 def draw_law_cases(compiled: CompiledDefinition, count: int, random: Random) -> Iterator[LawCase]:
-    """Divisions of `count` events: few and many parts, of neighbours and of events from anywhere."""
+    """Divisions of `count` events: few and many parts, of adjacent or scattered events."""
     for _ in range(_ROUNDS):
         size = random.choice([3, 12, count])
         first = random.randrange(max(count - size, 0) + 1)
@@ -52,9 +52,9 @@ def draw_law_cases(compiled: CompiledDefinition, count: int, random: Random) -> 
 
 
 def check_law(oracle: Oracle, events: Sequence[Event | None], case: LawCase) -> None:
-    """Check all laws on one division. Raises Mismatch, also for whatever the measure raises.
+    """Check all laws on one division. Raises Mismatch, also for any error of the measure.
 
-    `events`: of each payload the event; those without one are passed over.
+    `events`: the event of each payload; None is skipped.
     """
     measure = dict(oracle.compiled.measures)[case.measure]
     parts = [[event for event in map(events.__getitem__, part) if event is not None] for part in case.parts]
@@ -100,7 +100,7 @@ class _Bench:
         self._check_alone(whole, everything)
 
     def _check_alone(self, whole: pa.Array, everything: list[Event]) -> None:
-        """A group's state has nothing to do with the groups beside it."""
+        """Check that a group's state is independent of adjacent groups."""
         if len(self.places) < 2:
             return
         for place, index in self.places.items():
@@ -130,7 +130,7 @@ class _Bench:
         events: Sequence[Event],
         places: dict[str, int] | None = None,
     ) -> None:
-        """The same states bit for bit, or at least answers as stated."""
+        """Check that states are equal bit for bit, or else that their answers are within the stated error."""
         self._check_answers(what, found, events, places)
         if not has_equal_bytes(self.measure):
             return
@@ -146,7 +146,7 @@ class _Bench:
     def _check_answers(
         self, what: str, states: pa.Array, events: Sequence[Event], places: dict[str, int] | None = None
     ) -> None:
-        """The answers of the states are those of the naive oracle."""
+        """Check that the states' answers are those of the naive oracle."""
         results = self.measure.result(states)
         for place, index in (self.places if places is None else places).items():
             rows = [event.row for event in events if _place(event, self.case) == place]

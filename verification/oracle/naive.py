@@ -1,6 +1,6 @@
-"""Each kind of measure once more, naively: plain Python over all values at once, nothing shared with the product.
+"""Each kind of measure once more, naively: plain Python over all values at once, independent of the product.
 
-Exact measures are compared bit for bit, sketches by the error that they state.
+Exact measures are compared bit for bit, sketches within the error that they state.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tandem.verification.oracle.values import canonical, rank, same, unique
 __all__ = ["Row", "differs", "has_equal_bytes"]
 
 Row = dict[str, Any]
-"""The columns of one event that measures read, as plain values."""
+"""The inputs of measures from one event, as plain values."""
 
 _SIGMAS: Final = 6
-"""A sketch that states a standard error may err by this many of them."""
+"""Standard errors by which a sketch that states one may deviate."""
 
 
 def differs(measure: Measure, found: Any, rows: Sequence[Row], schema: pa.Schema) -> str | None:
-    """What is wrong with a measure's answer over these events; None if nothing is.
+    """The error in a measure's answer over these events; None if it is right.
 
-    A kind that isn't known here is held against its own `update` of all the events at once, ordered by time, id and
+    A kind that is unknown here is compared with its own `update` of all the events at once, ordered by time, id and
     content. `schema`: that of the definition's prepared events.
     """
     check = _BOUNDED.get(_name(measure))
@@ -56,7 +56,7 @@ def _present(rows: Sequence[Row], column: str) -> list[Any]:
 
 
 def _special(values: Sequence[Any]) -> float | None:
-    """What NaN and infinities make of a sum; None without any."""
+    """The sum of values that contain NaN or infinities; None without any."""
     odd = {value for value in values if isinstance(value, float) and not math.isfinite(value)}
     if any(map(math.isnan, odd)) or len(odd) > 1:
         return math.nan
@@ -193,7 +193,7 @@ def _quantiles(measure: Any, found: Any, rows: Sequence[Row]) -> str | None:
         if exact is None or value is None or not math.isfinite(exact):
             right = same(value, exact)
         else:
-            # what is nearer to zero than the least normal double counts as zero
+            # values nearer to zero than the least normal double count as zero
             right = abs(value - exact) <= abs(exact) * measure.error * (1 + 1e-9) + 2.0**-1022
         if not right:
             return f"at {q}: {value!r} instead of {exact!r} within {measure.error:.2%}"

@@ -1,4 +1,4 @@
-"""What answers must be, by the naive way: decode each message by itself, leave copies out, group, compute at once."""
+"""The expected answers, computed naively: decode each message by itself, leave copies out, group, compute at once."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Event:
     """One event that the definition counts."""
 
     identity: tuple[Any, ...]
-    """Id, time, and all that the definition reads of it: copies have it in common."""
+    """Id, time, and all content that the definition reads: equal for copies."""
     key: str
-    """Canonical, as schemas.columns.KEY."""
+    """Canonical, as in schemas.columns.KEY."""
     tile: int
     """Start, microseconds UTC."""
     row: Row
@@ -43,7 +43,7 @@ class Event:
 
 
 class Oracle:
-    """The answers of one definition; remembers what it decoded."""
+    """The answers of one definition; caches decoded events."""
 
     def __init__(self, compiled: CompiledDefinition) -> None:
         self.compiled = compiled
@@ -70,23 +70,23 @@ class Oracle:
         return Event((row[ID], row[TIME], *read), row[KEY], row[TIME] // size * size, row)
 
     def counted(self, events: Iterable[Event]) -> list[Event]:
-        """Copies once, unless the definition wants each of them."""
+        """The events without copies, unless the definition counts copies."""
         if not self.compiled.definition.deduplicate:
             return list(events)
         return list({event.identity: event for event in events}.values())
 
     def prepared(self, events: Iterable[Event]) -> pa.RecordBatch:
-        """The events as measures read them, in this order."""
+        """The events as inputs of measures, in this order."""
         return pa.RecordBatch.from_pylist([event.row for event in events], schema=self.compiled.input_schema)
 
     def wrong(
         self, found: Mapping[tuple[str, int], Mapping[str, Any]], events: Iterable[Event], size: int | None = None
     ) -> tuple[str, str] | None:
-        """(what, how) one of the answers is wrong; None if all are right.
+        """(check, difference) of a wrong answer; None if all are right.
 
         Args:
             found: by (key, start): results by measure, and the number of events as 'events'.
-            events: all that must be in them; copies among them count once.
+            events: all that the answers must count; copies among them count once.
             size: of the windows, aligned to 1970-01-01 UTC, microseconds; the tile by default.
         """
         size = size or self.compiled.definition.tile
@@ -100,7 +100,7 @@ class Oracle:
         return None
 
     def wrong_at(self, found: Mapping[str, Any] | None, events: list[Event]) -> tuple[str, str] | None:
-        """(what, how) one answer over these events, each of which counts, is wrong; None if it isn't."""
+        """(check, difference) of one answer over these events, each of which counts; None if it is right."""
         if found is None or found.get("events", len(events)) != len(events):
             return "events", f"{0 if found is None else found['events']} events instead of {len(events)}"
         rows = [event.row for event in events]
@@ -113,7 +113,9 @@ class Oracle:
         return self._wrong_derived(found)
 
     def _wrong_derived(self, found: Mapping[str, Any]) -> tuple[str, str] | None:
-        """(what, how) a derived result isn't that of the whole window's measures, which are known to be right."""
+        """(check, difference) of a derived result that doesn't follow from the window's measures, which are known to be
+        right.
+        """
         derived = self.compiled.derive_results
         names = {name for name, _ in derived}
         measured = {name: value for name, value in found.items() if name not in names}
@@ -125,7 +127,7 @@ class Oracle:
 
 
 def _content(value: Any) -> Any:
-    """Equal for what is the same content: of floats any NaN, and either zero; of decimals the same text."""
+    """Equal for equal content: any NaN and either zero are equal as floats, decimals by their text."""
     return rank(value) if isinstance(value, float) else str(value) if isinstance(value, Decimal) else value
 
 

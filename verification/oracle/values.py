@@ -1,4 +1,4 @@
-"""Plain values as measures order and compare them, and whether two answers are the same."""
+"""The order and equality of plain values in measures, and the comparison of answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rank(value: Any) -> tuple[bool, Any]:
 
 
 def canonical(value: Any) -> Any:
-    """The value as answers give it: 0.0 for -0.0."""
+    """The value in the form of answers: 0.0 for -0.0."""
     return value + 0.0 if isinstance(value, float) else value
 
 

@@ -1,4 +1,4 @@
-"""Declared windows of the calendar, cumulative ones and sessions, held against the naive oracle."""
+"""Compares declared calendar windows, cumulative ones and sessions with the naive oracle."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tandem.views.store import ViewStore
 __all__ = ["Compared", "compare_windows"]
 
 Compared = tuple[str, tuple[str, str] | None]
-"""What was compared, and (what, how) it is wrong, None if it is right."""
+"""(the compared window, (check, difference), or None if it is right)."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR: Final = timedelta(hours=1)
 
 
 def compare_windows(store: ViewStore, oracle: Oracle, events: Iterable[Event]) -> Iterator[Compared]:
-    """Every answer of the definition's calendar, cumulative and session windows over what must be served.
+    """Every answer of the definition's calendar, cumulative and session windows over the events that must be served.
 
-    `events`: all that must be in the answers; copies among them count once.
+    `events`: all that the answers must count; copies among them count once.
     """
     counted = sorted(oracle.counted(events), key=lambda event: (event.key, event.time))
     for name, window in oracle.compiled.definition.windows.items():
@@ -47,7 +47,7 @@ def compare_windows(store: ViewStore, oracle: Oracle, events: Iterable[Event]) -
             for place, wrong in found:
                 yield f"window {name}, {place}", wrong
         except UserError:
-            continue  # a time of the sample in which the tiles don't fit the zone: refused, so there is no answer
+            continue  # tiles don't fit the zone at a time of the sample: refused, so there is no answer
 
 
 def _calendar(store: ViewStore, oracle: Oracle, window: CalendarWindow, events: Sequence[Event]) -> Iterator[Compared]:
@@ -126,7 +126,7 @@ def _since(window: CumulativeWindow, at: int, end: int) -> bool:
 
 
 def _period(period: str, first_day: str, zone: str, at: int) -> date:
-    """The first date of the period that a calendar on the wall of the zone shows."""
+    """The first date of the period, by the zone's calendar at that time."""
     day = _date(zone, at)
     match period:
         case "day":
@@ -144,7 +144,7 @@ def _period(period: str, first_day: str, zone: str, at: int) -> date:
 
 
 def _date(zone: str, at: int) -> date:
-    """The latest date that the zone has seen until then: clocks may go back over midnight."""
+    """The latest date that the zone has had by then: clocks may go back over midnight."""
     place, utc = ZoneInfo(zone), _EPOCH + timedelta(microseconds=at)
     local = utc.astimezone(place)
     back = (utc - 3 * _HOUR).astimezone(place)

@@ -1,4 +1,4 @@
-"""One batch run without a runner: what the backfill's graph does, bundle by bundle in some order."""
+"""Runs one batch run without a runner: the steps of the backfill's graph, bundle by bundle in some order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tandem.verification.world.live_run import parts_of
 from tandem.views.layers.cutting import Part, Slot
 from tandem.views.storage.opening import open_store
 
-# As in live_run: the private DoFns and functions are what a runner calls.
+# As in live_run: a runner calls private DoFns and functions, too.
 
 __all__ = ["run_batch"]
 
@@ -39,9 +39,9 @@ def run_batch(
     shards: int = 1,
     layers: LayerTarget | None = None,
 ) -> None:
-    """Carry a plan out into the view store at the URL `store`; `interlude` is called before each bundle.
+    """Execute a plan into the view store at the URL `store`; calls `interlude` before each bundle.
 
-    `layers`: where states become files, and of how many on; None: they are rows.
+    `layers`: place and threshold of files of states; None: they are rows.
     """
     parent = work.parent.id if work.parent else None
     open_store(store).batch.start(
@@ -82,7 +82,7 @@ def _read(definition: Definition, work: Plan, journal: BlobStore, shards: int) -
 def _write_layers(
     definition: Definition, reference: BatchRunRef, layers: LayerTarget, cut: Sequence[tuple[Slot, pa.RecordBatch]]
 ) -> None:
-    """All states, once they are counted."""
+    """Write all states as files, once they are counted."""
     states: dict[Slot, int] = {}
     for slot, batch in cut:
         states[slot] = states.get(slot, 0) + batch.num_rows
@@ -102,7 +102,7 @@ def _aggregate(
     interlude: Callable[[], None],
     cut: list[tuple[Slot, pa.RecordBatch]] | None,
 ) -> Iterator[FoldUpdate]:
-    """Aggregate and write, bundle by bundle; states that become files are added to `cut` instead."""
+    """Aggregate and write, bundle by bundle; adds states that become files to `cut` instead."""
     aggregate = _Aggregate(definition, reference)
     aggregate.setup()
     write = _WriteBatch(definition, reference.store, reference.run, states=cut is None)

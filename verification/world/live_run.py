@@ -1,4 +1,4 @@
-"""One live run without a runner: the product's readers, DoFns and sinks; the runner's freedom is the caller's."""
+"""Runs one live run without a runner: the product's readers, DoFns and sinks; the caller makes a runner's choices."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from tandem.transforms.tiles import LATE_COPIES, TALLIES, _Route
 from tandem.verification.world.runner_state import RunnerState
 from tandem.views.store import ViewStore
 
-# The DoFns are private to their transforms, which are what a pipeline is wired of. Here there is no pipeline: this
-# package stands in for the runner, which calls DoFns too.
+# The DoFns are private to their transforms, of which a pipeline is wired. Here there is no pipeline: this package
+# stands in for the runner, which calls DoFns too.
 
 __all__ = ["Armed", "Crash", "Live", "Surroundings", "parts_of"]
 
 SUBSCRIPTION: Final = "projects/p/subscriptions/s"
 _NEVER: Final = 1 << 62
 _MOST_ROUNDS: Final = 2_000
-"""Of pulls on all lanes until a drained run must have ended, and as many more as there are messages."""
+"""Rounds of pulls on all lanes until a drained run must have ended, and as many more as there are messages."""
 
 
 class Crash(BaseException):
-    """The reader's process died here."""
+    """The reader's process was killed here."""
 
 
 class Armed:
@@ -60,7 +60,7 @@ class Armed:
 
 
 class Surroundings(Protocol):
-    """What a live run needs around it."""
+    """The surroundings of a live run: its journal, broker and store."""
 
     random: Random
     definition: Definition
@@ -72,16 +72,16 @@ class Surroundings(Protocol):
     broker: MemoryBroker
     max_messages: int
     shards: Iterator[int]
-    """How many the next runs have, live and batch alike."""
+    """Numbers of shards of the next runs, live and batch."""
 
     @property
     def boundary(self) -> int:
-        """Of what is served."""
+        """The boundary of the served publication."""
         ...
 
 
 def parts_of(outputs: Iterator[Any]) -> tuple[list[tuple[TileKey, pa.RecordBatch]], list[SegmentTally]]:
-    """(events by tile, tallies) of what routing put out."""
+    """(events by tile, tallies) of routing's outputs."""
     parts, tallies = [], []
     for output in outputs:
         if isinstance(output, TimestampedValue) or (
@@ -100,7 +100,7 @@ def _lane_config(source: Source, max_messages: int) -> LaneConfig:
 
 
 class Live:
-    """One live run of the definition: readers, panes, fold and sinks, with a runner's freedom."""
+    """One live run of the definition: readers, panes, fold and sinks, driven by a runner's choices."""
 
     def __init__(self, world: Surroundings, lanes: int) -> None:
         self.world, definition, shards = world, world.definition, next(world.shards)
@@ -127,7 +127,7 @@ class Live:
         self.marks: list[LaneMark | None] = [None] * lanes
         self.readers = [self.reader(lane) for lane in range(lanes)]
         self.runner: dict[TileKey, RunnerState] = {}
-        """What the runner has committed of the fold's state."""
+        """The fold's state that the runner has committed."""
         self.pending: dict[TileKey, list[pa.RecordBatch]] = {}
         """Events that were read and are in no pane yet."""
         self.holds: dict[TileKey, int] = {}
@@ -152,7 +152,7 @@ class Live:
         )
 
     def pull(self, lane: int, fails: str | None = None) -> bool:
-        """One bundle of a lane; whether it gave a segment. `fails`: a failpoint, or 'bundle' for its end."""
+        """Run one bundle of a lane; returns whether it had a segment. `fails`: a failpoint, or 'bundle' for its end."""
         self.world.armed.name = fails
         try:
             emitted = self.readers[lane].advance()
@@ -172,22 +172,22 @@ class Live:
         return True
 
     def _take_in(self, decoded: Any) -> None:
-        """Route a segment to its tiles; it goes over the wire before that."""
+        """Route a segment to its tiles, after encoding and decoding it as between workers."""
         coder = DecodedSegmentCoder()
         tallies: list[SegmentTally] = []
         for batch in coder.decode(coder.encode(decoded)).batches:
             parts, counted = parts_of(self.route.process(batch))
             tallies += counted
             for key, events in parts:
-                late = events.column(LATE)[0].as_py()  # goes round the windows: holds nothing up, is never dropped
+                late = events.column(LATE)[0].as_py()  # bypasses windows: holds no watermark, is never dropped
                 if not late and self.watermark is not None and self._given_up(key) <= self.watermark:
-                    continue  # a runner drops what comes after it gave the window up
+                    continue  # a runner drops events after it gave the window up
                 self._hold(key, late)
                 self.pending.setdefault(key, []).append(events)
         self._sink(self.tallies_sink, tallies)
 
     def fire(self, key: TileKey, fails: bool = False) -> None:
-        """A pane of what has come for a tile. `fails`: the bundle fails once the store has it, and comes again."""
+        """Fire a pane of a tile's waiting events. `fails`: the bundle fails after the store has it, and is repeated."""
         for attempt in ["fails", "succeeds"] if fails else ["succeeds"]:
             bundle = self.runner.setdefault(key, RunnerState(self.world.random)).bundle()
             pane = (key, ("early", pa.concat_batches(self.pending[key])))
@@ -200,7 +200,7 @@ class Live:
         self._clear_tiles()
 
     def checkpoint(self) -> Callable[[], None]:
-        """A runner's checkpoint: calling it puts the run back there, as a runner does after a failure."""
+        """Take a runner's checkpoint: calling the result puts the run back there, as a runner does after a failure."""
         kept = deepcopy((self.runner, self.holds)), dict(self.pending), list(self.marks)
 
         def go_back() -> None:
@@ -229,7 +229,7 @@ class Live:
         sink.finish_bundle()
 
     def _move_watermark(self) -> None:
-        """The source's: the least of what the lanes report."""
+        """Move the source's watermark: the minimum of the lanes' reported ones."""
         (version,) = self.run.sources
         reported = [reader.common_watermark()[version] for reader in self.readers]
         known = [watermark for watermark in reported if watermark is not None]
@@ -238,7 +238,7 @@ class Live:
         self._clear_tiles()
 
     def _given_up(self, key: TileKey) -> int:
-        """The watermark past which nothing of a tile that counts is emitted any more."""
+        """The watermark past which no counting event of a tile is emitted any more."""
         definition = self.world.definition
         return key[0] + definition.tile + definition.lateness
 

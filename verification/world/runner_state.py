@@ -1,4 +1,4 @@
-"""A runner's state for one DoFn and key: what a bundle changed is there once it is committed, and not before."""
+"""A runner's state for one DoFn and key: a bundle's changes are visible once it is committed, and not before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Bag", "Bundle", "RunnerState", "Timer", "Value"]
 
 
 class Bag:
-    """A bag: it promises no order, so it gives its values in another one each time."""
+    """A bag: its order is undefined, so it gives its values in another one each time."""
 
     def __init__(self, values: list[bytes], random: Random) -> None:
         self.values, self._random = list(values), random
@@ -20,11 +20,11 @@ class Bag:
         return self._random.sample(self.values, len(self.values))
 
     def add(self, value: bytes) -> None:
-        """One value more."""
+        """Add a value."""
         self.values.append(value)
 
     def clear(self) -> None:
-        """Nothing is left."""
+        """Remove all values."""
         self.values = []
 
 
@@ -35,15 +35,15 @@ class Value:
         self.value = value
 
     def read(self) -> bytes | None:
-        """The value; None for none."""
+        """The value; None without one."""
         return self.value
 
     def write(self, value: bytes) -> None:
-        """Another value."""
+        """Set the value."""
         self.value = value
 
     def clear(self) -> None:
-        """No value."""
+        """Remove the value."""
         self.value = None
 
 
@@ -54,17 +54,17 @@ class Timer:
         self.at = at
 
     def set(self, timestamp: Any) -> None:
-        """Fire once the watermark is at Beam's timestamp."""
+        """Fire once the watermark reaches Beam's timestamp."""
         self.at = timestamp.micros
 
     def clear(self) -> None:
-        """Don't fire."""
+        """Cancel the timer."""
         self.at = None
 
 
 @dataclass
 class RunnerState:
-    """What a runner has committed for one key, and one bundle's view of it."""
+    """A runner's committed state of one key."""
 
     random: Random = field(default_factory=lambda: Random(0))
     entries: list[bytes] = field(default_factory=list)
@@ -72,13 +72,13 @@ class RunnerState:
     timer: int | None = None
 
     def bundle(self) -> Bundle:
-        """A bundle that begins now."""
+        """Begin a bundle."""
         return Bundle(self, Bag(self.entries, self.random), Value(self.token), Timer(self.timer))
 
 
 @dataclass
 class Bundle:
-    """State as one bundle sees it; forgotten unless `commit` is called."""
+    """State as one bundle sees it; discarded unless `commit` is called."""
 
     owner: RunnerState
     entries: Bag
@@ -86,6 +86,6 @@ class Bundle:
     clear: Timer
 
     def commit(self) -> None:
-        """The bundle succeeded."""
+        """Commit the bundle's changes."""
         self.owner.entries, self.owner.token = self.entries.values, self.token.value
         self.owner.timer = self.clear.at

@@ -1,4 +1,4 @@
-"""Schedules: what a runner, a broker and its publishers may do to a sample of events, drawn from one number."""
+"""Schedules: the possible acts of a runner, a broker and publishers on a sample of events, drawn from one number."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tandem.verification.oracle.oracle import Event
 __all__ = ["Schedule", "Step", "draw_schedule"]
 
 Step = tuple[str, int]
-"""Kind and pick, as tandem.verification.world.world.World.step takes them, and of DELIVERIES Delivery.step."""
+"""Kind and pick, for tandem.verification.world.world.World.step, or for Delivery.step if the kind is in DELIVERIES."""
 
 _SIZES: Final = (6, 12, 12, 30)
-"""Events of one schedule that follow on one another; as many may come from elsewhere."""
+"""Adjacent events of one schedule; as many may be from elsewhere."""
 _BETWEEN: Final = (
     *["pull"] * 10,
     *["fire"] * 7,
@@ -34,11 +34,11 @@ class Schedule:
     """One run of the world from beginning to end."""
 
     seed: int
-    """Decides on what the steps leave open."""
+    """Decides the choices that steps leave open."""
     lanes: tuple[int, ...]
-    """Numbers of lanes that runs may have."""
+    """Possible numbers of a run's lanes."""
     max_messages: int
-    """In one pull."""
+    """Most messages in one pull."""
     steps: tuple[Step, ...]
 
 
@@ -53,7 +53,7 @@ def draw_schedule(definition: Definition, events: Sequence[Event | None], random
     chosen = _neighbours(events, random.choice(_SIZES), random)
     steps: list[Step] = []
     between = _BETWEEN + _DELIVERIES if definition.results or definition.rules else _BETWEEN
-    # one in four schedules rolls and publishes hardly ever
+    # one in four schedules rarely rolls and publishes
     eager = random.choice([0.3, 0.6, 0.6, 0.75])
     for index in _arrivals(definition, events, chosen, random):
         steps.append(("send", index))
@@ -63,13 +63,13 @@ def draw_schedule(definition: Definition, events: Sequence[Event | None], random
 
 
 def _neighbours(events: Sequence[Event | None], size: int, random: Random) -> list[int]:
-    """Payloads that follow on one another, by key or by time, and some from elsewhere."""
+    """Payloads of adjacent events, by key or by time, and some from elsewhere."""
     order = list(range(len(events)))
     if random.random() < 0.5:
         order.sort(key=lambda index: (event.time if (event := events[index]) is not None else 0, index))
     first = random.randrange(len(order))
     chosen = [order[(first + step) % len(order)] for step in range(min(size, len(order)))]
-    # events from elsewhere move the watermark on, so that some of these are late
+    # events from elsewhere advance the watermark, so that some of these are late
     elsewhere = sorted(set(range(len(events))) - set(chosen))
     return chosen + random.sample(elsewhere, min(random.choice([0, 3, size]), len(elsewhere)))
 
@@ -77,7 +77,7 @@ def _neighbours(events: Sequence[Event | None], size: int, random: Random) -> li
 def _arrivals(
     definition: Definition, events: Sequence[Event | None], chosen: Sequence[int], random: Random
 ) -> list[int]:
-    """The payloads in the order in which they come, copies among them."""
+    """The payloads in the order of their arrival, including copies."""
     known = [event.time for index in chosen if (event := events[index]) is not None]
     low, high = min(known, default=0), max(known, default=0)
     tile, lateness = definition.tile, definition.lateness
@@ -89,7 +89,7 @@ def _arrivals(
         time = event.time if event is not None else random.randint(low, high)
         for copy in range(random.choice([1, 1, 1, 2, 3])):
             delay = random.randint(0, random.choice(delays))
-            # one in six comes when all others have
+            # one in six comes after all others
             at_last = random.random() < 1 / 6
             arrivals.append((high + delay if at_last else time + delay, copy, index))
     return [index for _, _, index in sorted(arrivals)]

@@ -1,4 +1,4 @@
-"""Answers over whole days, which may come from rollups, held against those of their tiles."""
+"""Compares answers over whole days, which may come from rollups, with those of their tiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["differing_days"]
 
 
 def differing_days(world: World) -> Iterator[tuple[str, int, int]]:
-    """(key, events over all its days, events in their tiles), of each key where they differ."""
+    """(key, events over all its days, events in their tiles), for each key where they differ."""
     tiles: dict[str, dict[int, int]] = {}
     for (key, tile), row in world.answers().items():
         tiles.setdefault(key, {})[tile] = int(row["events"])

@@ -1,7 +1,7 @@
 """A journal, live runs and batch runs of one definition in one process, without a runner.
 
-The product's own readers, DoFns and stores do the work; what a runner decides (which bundle comes when, which fails,
-which pane fires, when a watermark moves) is decided here, step by step, from numbers.
+The product's own readers, DoFns and stores do the work; a runner's decisions (which bundle comes when, which fails,
+which pane fires, when a watermark moves) are made here, step by step, from numbers.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ FAILPOINTS: Final = (
     "after-link",
     "after-marker",
 )
-"""Where a step 'reader dies' may kill a reader."""
+"""Failpoints at which the step 'reader dies' may kill a reader."""
 LAYER_THRESHOLDS: Final = (LAYER_STATES, 0, None)
-"""Rows, files, and rows without looking whether they are to be files."""
+"""Files' thresholds: the default, 0 for files only, None for rows only."""
 _START: Final = 1_700_000_000 * SECOND
 
 
 @dataclass(frozen=True)
 class Copy:
-    """One message as the journal holds it."""
+    """One message of the journal."""
 
     data: bytes
     generation: int
@@ -68,7 +68,7 @@ class Copy:
 
 
 class World:
-    """The journal, the broker before it and the view store behind it, and the runs between them."""
+    """The journal, its broker and its view store, and the runs between them."""
 
     def __init__(
         self,
@@ -84,18 +84,18 @@ class World:
         layer_thresholds: Sequence[int | None] = LAYER_THRESHOLDS,
         start: int = _START,
     ) -> None:
-        """A first live run is started, of one of the numbers of `lanes`.
+        """Starts a first live run, with one of the numbers of `lanes`.
 
         Args:
             folder: for the view store; empty.
-            definition: what is computed.
+            definition: to be computed.
             text: its YAML, for the view store.
             payloads: messages that steps publish.
-            seed: decides on all that steps leave open.
-            lanes: numbers of lanes that a run may have.
+            seed: decides all choices that steps leave open.
+            lanes: possible numbers of a run's lanes.
             max_messages: in one pull.
-            shards: numbers of shards that runs have, live and batch alike, one after the other.
-            layer_thresholds: of how many states on batch runs write them into files, one run after the other.
+            shards: numbers of shards of successive runs, live and batch.
+            layer_thresholds: numbers of states from which on successive batch runs write files.
             start: the wall clock at the beginning, microseconds UTC.
         """
         self.random, self.lanes, self.max_messages = Random(seed), tuple(lanes), max_messages
@@ -110,7 +110,7 @@ class World:
         self.clock, self.blobs = ManualClock(wall=start), MemoryBlobs(self.armed)
         self.broker = MemoryBroker(self.clock, 20 * SECOND)
         self.published: list[int] = []
-        """Which payloads were published, in order, copies too."""
+        """Indices of the published payloads, in order, including copies."""
         self.built: list[Plan] = []
         self.refusals: list[str] = []
         self._copies: dict[str, list[Copy]] = {}
@@ -118,19 +118,19 @@ class World:
 
     def close(self) -> None:
         """Close the store's connections."""
-        # A process keeps its stores open; this one's folder goes away.
+        # A process keeps its stores open; this one's folder is removed.
         found = tandem.views.storage.opening._OPEN.pop((os.getpid(), self.home.store), None)
         if found is not None:
             found.close()
 
     @property
     def boundary(self) -> int:
-        """Of what is served."""
+        """The boundary of the served publication."""
         served = self.store.publishing.served(self.definition.name)
         return served.boundary if served is not None else 0
 
     def step(self, kind: str, pick: int) -> None:
-        """One step; `pick` decides on the rest of it.
+        """Do one step; `pick` decides all further choices.
 
         Kinds: those of STEPS, and 'send', which publishes the payload of that number.
         """
@@ -167,7 +167,7 @@ class World:
         self.published.append(index)
 
     def publish(self, choose: Random) -> None:
-        """A few of the payloads: the next ones, and copies of the latest."""
+        """Publish a few of the payloads: the next ones, and copies of the latest."""
         for _ in range(choose.randint(1, 6)):
             fresh = len(set(self.published))
             if self.published and (fresh >= len(self.payloads) or choose.random() < 0.25):
@@ -176,14 +176,14 @@ class World:
                 self.send(next(index for index in range(len(self.payloads)) if index not in self.published))
 
     def roll(self, lane: int) -> None:
-        """A lane begins the next generation, and all follow."""
+        """Let a lane begin the next generation, and all others follow."""
         self.live.readers[lane].request_roll()
         for other in (lane, *range(len(self.live.readers))):
             self.clock.advance(SECOND)
             self.live.pull(other)
 
     def build(self, upto: int | None = None, interlude: Callable[[], None] = lambda: None) -> Plan | None:
-        """A batch run as `tandem.pipelines.backfill` builds it, bundle by bundle; None when there is nothing new."""
+        """Build a batch run as `tandem.pipelines.backfill` does, bundle by bundle; None without new input."""
         config = BackfillConfig(
             definition=self.definition,
             definition_text=self.text,
@@ -204,7 +204,7 @@ class World:
         return work
 
     def publish_batch(self, work: Plan) -> bool:
-        """Move the pointer, if that is allowed now."""
+        """Move the pointer, if that is allowed now; returns whether it was."""
         try:
             self.store.publishing.publish(self.definition.name, self.definition.version, work.batch_run, work.live_run)
         except PublishRefusedError as error:
@@ -213,16 +213,16 @@ class World:
         return True
 
     def compact(self) -> Compacted:
-        """Join batch states as far as nothing older is kept, and roll up hours and days of what is served."""
+        """Join batch states as far as no older run is kept, and roll up hours and days of the served state."""
         return compact(self.store.database, self.compiled, self.home.layers, self.clock.wall)
 
     def serve_live(self) -> Live:
-        """The newest live run, once it has everything and is served: to be called at the end of a scenario.
+        """The newest live run, once it has every event and is served: to be called at the end of a scenario.
 
-        One that began before the batch run that is served can't take over where it counts, in generations that batch
-        doesn't cover, copies of what batch counted, or where batch left events to the run before it. The store refuses
-        it, and a run that starts on that batch run is served then.
-        Raises PublishRefusedError for a refusal with another reason, and for a run that did start on it.
+        A run that began before the served batch run can't take over where it counts, in generations that batch doesn't
+        cover, copies of what batch counted, or where batch left events to the run before it. The store refuses it, and
+        a run that starts on that batch run is served then. Raises PublishRefusedError for a refusal with another
+        reason, and for a run that did start on it.
         """
         self.live.drain()
         served = self.store.publishing.served(self.definition.name)
@@ -243,13 +243,13 @@ class World:
         self.store.publishing.serve_live(self.definition.name, self.definition.version, self.live.run.id)
 
     def index(self) -> JournalIndex:
-        """The journal as it is now."""
+        """An index of the journal's current state."""
         index = JournalIndex(self.blobs)
         index.refresh()
         return index
 
     def batches(self, *, late: bool) -> list[SourceBatch]:
-        """Every segment, decoded; `late`: without its watermark, so that nothing of it is late."""
+        """Every segment, decoded; `late`: without its watermark, so that none of its events is late."""
         (version,) = self.live.run.sources
         found = []
         for ref in self.index().segments():
@@ -259,7 +259,7 @@ class World:
         return found
 
     def copies(self) -> list[Copy]:
-        """Every message that the journal holds, in no particular order."""
+        """Every message of the journal, in no particular order."""
         (version,) = self.live.run.sources
         for ref in self.index().segments():
             if ref.path not in self._copies:
@@ -271,18 +271,18 @@ class World:
         return [copy for copies in self._copies.values() for copy in copies]
 
     def answers(self, step: int | None = None) -> dict[tuple[str, int], dict[str, Any]]:
-        """What is served, by (key, start of tile, or of windows of `step` microseconds), with 'events' added."""
+        """The served answers, by (key, start of tile, or of windows of `step` microseconds), with 'events' added."""
         rows = all_answers(self.store, self.compiled, step)
         return {(row.key, row.start): {**row.results, "events": row.events} for row in rows}
 
 
 _OF_EARLIER_RUNS: Final = ("were left out of batch run", "build the batch run anew for this live run")
-"""Refusals of live runs that began before the batch run that is served."""
+"""Refusals of live runs that began before the served batch run."""
 
 
 @contextmanager
 def open_world(definition: Definition, text: str, payloads: Sequence[bytes] = (), **options: Any) -> Iterator[World]:
-    """A world (options as of World) in a folder that is gone afterwards."""
+    """A world (options as of World) in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="tandem-world-") as folder:
         world = World(Path(folder), definition, text, payloads, **options)
         try:
