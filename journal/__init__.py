@@ -1,5 +1,5 @@
-"""The journal: the immutable archive of raw messages that both speeds compute from.
+"""The journal: the immutable archive of raw messages, from which batch and live compute.
 
-Segments, lanes, runs, generations and seals as plain state machines over a blob store, a broker and clocks
-that are handed in. No Beam here. docs/reference/journal.md holds the format and the protocol.
+Segments, lanes, runs, generations and seals as plain state machines over a given blob store, broker and clock. No Beam
+here. docs/reference/journal.md specifies the format and the protocol.
 """

@@ -1,4 +1,4 @@
-"""The two clocks that the journal reads; both are handed in, so that tests never sleep."""
+"""The two clocks that the journal reads; both are passed in, so that tests never sleep."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECOND = 1_000_000
 
 
 class Clock(Protocol):
-    """Monotonic time for every decision but one, wall time for people to read."""
+    """Monotonic time for every decision but one, wall time for information."""
 
     def monotonic(self) -> int:
         """Microseconds since some instant; never falls, comparable within this process only."""
@@ -21,7 +21,7 @@ class Clock(Protocol):
     def wall(self) -> int:
         """Microseconds since 1970-01-01 UTC by this machine; may be wrong, may jump.
 
-        It decides nothing but when a new reader begins a generation, see `generation_age` of `journal.runs`.
+        It decides only when a new reader begins a generation, see `generation_age` of `journal.runs`.
         """
         ...
 

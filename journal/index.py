@@ -1,4 +1,4 @@
-"""What the journal holds, learned once: sealed generations, who holds a seal up, and their segments."""
+"""An index of the journal's immutable facts: sealed generations, lanes that delay a seal, and their segments."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ GAP_REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class SegmentRef:
-    """A segment of messages, exactly: `tandem.journal.reading.read_segment` compares what it reads with this."""
+    """An exact reference to a segment of messages: `tandem.journal.reading.read_segment` compares it with the file."""
 
     run: str
     lane: int
     number: int
     generation: int
     count: int
-    """Messages."""
+    """Number of messages."""
     digest: str
 
     @property
     def path(self) -> str:
-        """Where in the journal it lies."""
+        """Its path in the journal."""
         return segment_path(self.run, self.lane, self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class LaneGap:
-    """Segments that are gone from the middle of a lane: later ones are there."""
+    """Missing segments in the middle of a lane: later ones exist."""
 
     run: str
     lane: int
     first: int
     last: int
     generation: int
-    """The lowest that they can have held messages of."""
+    """The lowest generation that their messages can be of."""
 
     def __str__(self) -> str:
         numbers = f"segment {self.first} is" if self.first == self.last else f"segments {self.first} to {self.last} are"
@@ -66,16 +66,16 @@ class LaneGap:
 
 @dataclass(frozen=True, slots=True)
 class LaneHold:
-    """A lane that keeps a generation from being sealed."""
+    """A lane that delays the seal of a generation."""
 
     run: str
     lane: int
     segments: int
-    """How many it has; 0: no reader has opened it yet."""
+    """Number of its segments; 0: no reader has opened it yet."""
     open_generation: int
-    """The lowest that it may still write to."""
+    """The lowest generation that it may still write to."""
     gap: LaneGap | None = None
-    """What is missing after these segments."""
+    """The gap after these segments, if any."""
 
     def __str__(self) -> str:
         if self.gap is not None:
@@ -86,7 +86,7 @@ class LaneHold:
 
 @dataclass(frozen=True, slots=True)
 class SealStatus:
-    """Whether a generation is sealed; if it isn't, the lanes that hold it up (none: it hasn't begun)."""
+    """Whether a generation is sealed; if it isn't, the lanes that delay it (none: it hasn't begun)."""
 
     generation: int
     sealed: bool
@@ -95,28 +95,28 @@ class SealStatus:
 
 @dataclass(frozen=True, slots=True)
 class LaneEnd:
-    """How a lane stood when a generation was sealed."""
+    """The state of a lane when a generation was sealed."""
 
     run: str
     lane: int
     finished: bool
-    """It was sealed for ever: nothing of later generations can be in it."""
+    """Whether it was sealed for ever: it can't hold later generations."""
     watermarks: Watermarks
-    """As stored last; empty for a lane without segments."""
+    """The last stored ones; empty for a lane without segments."""
 
 
 @dataclass(slots=True)
 class _Lane:
-    """What was read of a lane so far. Segments never change, so it stays true."""
+    """The facts read from a lane so far. Segments never change, so they stay true."""
 
     open_generation: int
     number: int = 0
     final: bool = False
     segments: list[SegmentRef] = field(default_factory=list)
     gaps: list[LaneGap] = field(default_factory=list)
-    """Those that were gone past, and last the one that nothing goes past."""
+    """Skipped gaps, and at the end one that can't be skipped."""
     watermarks: dict[int, Watermarks] = field(default_factory=dict)
-    """By generation, ascending, what the last segment of it stored."""
+    """By generation, ascending, the watermarks that its last segment stored."""
 
     def enter(self, header: SegmentHeader) -> None:
         if header.generation < self.open_generation:
@@ -135,15 +135,15 @@ class _Lane:
 
 
 class JournalIndex:
-    """Remembers every fact that can't change; `refresh` reads only the headers of new segments.
+    """Caches every immutable fact of a journal; `refresh` reads only the headers of new segments.
 
-    A generation is sealed when no lane of any run can write to it any more. Markers are read first, lanes
-    next, runs last, again until no run is new: a run that isn't seen here began after all these seals, and
-    its lanes start at the marker of then, above every generation that is reported sealed.
+    A generation is sealed when no lane of any run can write to it any more. Markers are read first, lanes next, runs
+    last, repeatedly until no run is new: a run that isn't seen here began after all these seals, and its lanes start at
+    the marker of that time, above every generation that is reported sealed.
     """
 
     def __init__(self, blobs: BlobStore, *, past_gaps: bool = False) -> None:
-        """`past_gaps`: go past segments that are missing; else what comes after them isn't seen."""
+        """`past_gaps`: skip missing segments; else segments after them stay invisible."""
         self._blobs, self._past_gaps = blobs, past_gaps
         self._runs: dict[int, RunManifest] = {}
         self._lanes: dict[tuple[str, int], _Lane] = {}
@@ -151,7 +151,7 @@ class JournalIndex:
         self._sealed = 0
 
     def refresh(self) -> None:
-        """Look at the journal again."""
+        """Read new markers, lanes and runs."""
         current = current_generation(self._blobs)
         while True:
             for (run, lane), known in self._lanes.items():
@@ -166,8 +166,7 @@ class JournalIndex:
             self._runs = runs
         self._current = current
         open_from = [lane.open_generation for lane in self._lanes.values() if not lane.final]
-        # a run that was just started may show less for a moment, until its lanes have opened at the latest
-        # marker
+        # a run that was just started may lower this for a moment, until its lanes have opened at the latest marker
         self._sealed = max(self._sealed, min([current, *(generation - 1 for generation in open_from)]))
 
     @property
@@ -186,7 +185,7 @@ class JournalIndex:
         return self._sealed
 
     def seal_status(self, generation: int) -> SealStatus:
-        """Whether it is sealed, and the lanes that hold it up; for how long, who asks repeatedly knows."""
+        """Whether it is sealed, and the lanes that delay it; callers that repeat the call can measure for how long."""
         if generation <= self._sealed:
             return SealStatus(generation, sealed=True)
         holders = tuple(
@@ -197,7 +196,9 @@ class JournalIndex:
         return SealStatus(generation, sealed=False, holders=holders)
 
     def lane_ends(self, generation: int) -> list[LaneEnd]:
-        """How the lanes of all runs that could write to a generation, or to one before, stood when it was sealed."""
+        """The states of the lanes of all runs that could write to a generation, or to an earlier one, when it was
+        sealed.
+        """
         first = {manifest.id: manifest.first_generation for manifest in self._runs.values()}
         ends = []
         for (run, lane), known in sorted(self._lanes.items()):
@@ -209,7 +210,7 @@ class JournalIndex:
 
     @property
     def gaps(self) -> tuple[LaneGap, ...]:
-        """What is missing in the lanes, those that were gone past too."""
+        """The gaps in the lanes, including skipped ones."""
         return tuple(gap for _, known in sorted(self._lanes.items()) for gap in known.gaps)
 
     def _held_by(self, known: _Lane) -> LaneGap | None:
@@ -244,13 +245,14 @@ class JournalIndex:
 
 
 def find_gap(blobs: BlobStore, run: str, lane: int, number: int, generation: int = 0) -> LaneGap | None:
-    """What is missing right after segment `number` of a lane, although later segments are there; None: nothing is.
+    """The gap right after segment `number` of a lane, where later segments exist; None without one.
 
-    A lane is written without gaps, so what is missing was removed. `generation`: what the lane is open from.
+    A lane is written without gaps, so missing segments were removed. `generation`: the lowest that the lane may write
+    to.
     """
     names = map(parse_segment_name, blobs.list(lane_folder(run, lane)))
     later = [found for found in names if found is not None and found > number]
-    # Its writer may have gone on since it was looked for.
+    # Its writer may have appended since the search.
     if not later or min(later) == number + 1 or blobs.exists(segment_path(run, lane, number + 1)):
         return None
     return LaneGap(run, lane, number + 1, min(later) - 1, generation)

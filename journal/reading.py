@@ -1,4 +1,4 @@
-"""Reading sealed generations, for backfill: which segments they are, exactly, and their messages."""
+"""Reads sealed generations for backfills: exact references to their segments, and their messages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["read_segment", "segments_of"]
 def segments_of(index: JournalIndex, upto: int, after: int = 0) -> list[SegmentRef]:
     """Segments of the generations after `after` and up to and with `upto`, by run, lane and number.
 
-    The index must have been refreshed. Raises JournalError naming the lanes that hold up the seal when one of
-    them isn't sealed.
+    The index must have been refreshed. Raises JournalError naming the lanes that delay the seal when one of them isn't
+    sealed.
     """
     status = index.seal_status(upto)
     if upto > after and not status.sealed:
@@ -25,8 +25,7 @@ def segments_of(index: JournalIndex, upto: int, after: int = 0) -> list[SegmentR
 
 
 def read_segment(blobs: BlobStore, ref: SegmentRef) -> Segment:
-    """A segment that a manifest names. Raises SegmentError when it is gone, damaged, or another than that
-    one."""
+    """A segment that a manifest names. Raises SegmentError when it is missing, damaged, or another one."""
     try:
         segment = load_segment(blobs, ref.path)
     except BlobMissingError:

@@ -1,4 +1,4 @@
-"""Headers of a lane one after the other, read ahead where each request to the store takes its time."""
+"""Reads the headers of a lane in order, ahead of their use where each request to the store is slow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tandem.journal.storage.segments import SegmentHeader, load_header
 __all__ = ["HeadersAhead"]
 
 _FEW: Final = 4
-"""Headers in succession that are read one by one: who looks again soon finds no more, and a listing is dear."""
+"""Headers in succession that are read one by one: for frequent readers more are rare, and a listing is expensive."""
 _AT_ONCE: Final = 16
 
 
 class HeadersAhead:
-    """The headers of one lane, for one scan. In a bucket those of many segments are asked for side by side."""
+    """The headers of one lane, for one scan. In a bucket many of them are requested in parallel."""
 
     def __init__(self, blobs: BlobStore, run: str, lane: int) -> None:
         self._blobs, self._run, self._lane = blobs, run, lane
@@ -36,7 +36,7 @@ class HeadersAhead:
         return load_header(self._blobs, segment_path(self._run, self._lane, number))
 
     def close(self) -> None:
-        """Nothing is read any more."""
+        """Stop reading."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 

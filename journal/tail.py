@@ -1,7 +1,7 @@
-"""Following a journal that another run writes: never pulls, never seals, writes nothing at all.
+"""Follows a journal that another run writes: never pulls, never seals, writes nothing at all.
 
-A follower reads all lanes of all runs after its boundary, those of runs to come as well, as one reader: since
-it writes nothing, several of them couldn't agree on one watermark.
+A follower reads all lanes of all runs after its boundary, including later runs, as one reader: since it writes nothing,
+several of them couldn't agree on one watermark.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _PREFIX = "f-"
 
 
 def follower_id(clock: Clock, nonce: str) -> str:
-    """A new follower run's name; names sort by the time of starting. Runs that write never have such names."""
+    """A new follower run's name; names sort by start time. Runs that write never have such names."""
     return f"{_PREFIX}{clock.wall():017d}-{nonce}"
 
 
 def is_follower(run: str) -> bool:
-    """Whether a live run's name is that of a follower."""
+    """Whether a live run's name is a follower's."""
     return run.startswith(_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class FollowerMark:
-    """A resumed follower emits what comes after it."""
+    """A position of a follower; a follower resumed from it emits the following segments."""
 
     positions: tuple[LanePosition, ...] = ()
 
@@ -58,16 +58,16 @@ class FollowerMark:
 
 
 class _Followed:
-    """One lane and what is known of its end."""
+    """One lane, with its known end."""
 
     def __init__(self, cursor: LaneCursor, manifest: RunManifest, now: int) -> None:
         self.cursor, self.manifest = cursor, manifest
         self.published: Watermarks = {}
-        """Read before the lane was last seen to have nothing more, so no segment to come has a lower one."""
+        """Read before the lane's last check for more, so no later segment has a lower one."""
         self.at_end_since: int | None = now
 
     def look(self, published: Watermarks, now: int) -> None:
-        """Read on if there is more."""
+        """Read on if the lane has more."""
         if self.cursor.ready:
             return
         if self.cursor.peek() is None:
@@ -83,7 +83,7 @@ class _Followed:
 
 
 class Follower:
-    """Tails every lane; `advance` gives one segment at a time, the one with the lowest watermark first."""
+    """Tails every lane; each `advance` returns one segment, that with the lowest watermark first."""
 
     def __init__(
         self,
@@ -99,8 +99,8 @@ class Follower:
     ) -> None:
         """`sources`: source version -> out-of-orderness (µs). Generations up to `boundary` are left out.
 
-        `idle_timeout` matters to sources that the writer doesn't know; a lane's end is looked at every
-        `look_interval` (both µs of monotonic time).
+        `idle_timeout` applies to sources that the writer doesn't know; a lane's end is checked every `look_interval`
+        (both µs of monotonic time).
         """
         self._blobs, self._clock, self._observe = blobs, clock, observe
         self._sources, self._boundary = dict(sources), boundary
@@ -112,21 +112,20 @@ class Follower:
         self._reported: dict[str, int | None] = dict.fromkeys(sorted(sources))
 
     def advance(self) -> Emitted | None:
-        """The next segment; None when there is nothing now. Raises SegmentError, OSError."""
+        """The next segment; None when there is none now. Raises SegmentError, OSError."""
         self._look()
         ready = [lane.cursor for lane in self._lanes if lane.cursor.ready]
         if not ready:
             return None
         cursor = min(ready, key=merge_order)
         emitted = cursor.take()
-        # its next segment, if there, must count before anyone asks for the watermark
+        # its next segment, if it exists, must count before the watermark is read
         lane = next(lane for lane in self._lanes if lane.cursor is cursor)
         lane.look(lane.published, self._clock.monotonic())
         return emitted
 
     def watermark(self) -> dict[str, int | None]:
-        """Per source version the watermark: nothing that is still to be emitted has a lower one. Never
-        falls."""
+        """The watermark per source version: no segment still to be emitted has a lower one. Never falls."""
         values = {source: self._value(source) for source in self._reported}
         raised = WatermarkTracker(dict.fromkeys(self._reported, 0), self._reported)
         raised.lift(values)
@@ -134,26 +133,26 @@ class Follower:
         for lane in self._lanes:
             unknown = self._sources.keys() - set(lane.manifest.sources)
             if not lane.cursor.ready:
-                # nobody stored a watermark for these: what comes is judged by what was reported
+                # no writer stored a watermark for these: later segments are judged by the reported one
                 lane.cursor.tracker.lift({source: self._reported[source] for source in unknown})
         return dict(self._reported)
 
     @property
     def reported(self) -> dict[str, int | None]:
-        """What `watermark` returned last."""
+        """The last result of `watermark`."""
         return dict(self._reported)
 
     def mark(self) -> FollowerMark:
-        """After what `advance` returned last."""
+        """The position after the last result of `advance`."""
         return FollowerMark(tuple(lane.cursor.position() for lane in self._lanes))
 
     @property
     def behind(self) -> bool:
-        """Whether more is waiting already."""
+        """Whether more segments wait already."""
         return any(lane.cursor.ready for lane in self._lanes)
 
     def finished(self) -> bool:
-        """Every lane there is was closed by its own run or sealed by another, and all of it is emitted."""
+        """Whether every existing lane was closed by its own run or sealed by another, and is completely emitted."""
         return bool(self._lanes) and all(lane.finished for lane in self._lanes)
 
     def _look(self) -> None:
@@ -184,7 +183,7 @@ class Follower:
         return LaneCursor(self._blobs, run, lane, number, tracker, self._observe)
 
     def _value(self, source: str) -> int | None:
-        """The lowest that any lane may still store, or for a source unknown to its writer, still have."""
+        """The lowest watermark that any lane may still store, or for a source unknown to its writer, still have."""
         now = self._clock.monotonic()
         values: list[int | None] = []
         for lane in self._lanes:

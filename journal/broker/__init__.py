@@ -1,1 +1,1 @@
-"""The message broker that a journal pulls from: the interface, Pub/Sub, and one in memory."""
+"""Message brokers that a journal pulls from: the interface, Pub/Sub, and one in memory."""

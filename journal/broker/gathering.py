@@ -1,4 +1,4 @@
-"""Pulls made larger: what comes within an interval is one batch, and so one segment."""
+"""Gathers several pulls into one batch, and so into one segment."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MOST_BYTES: Final = 16 << 20
 class GatheringBroker:
     """A Broker whose batches with messages come at least an interval apart, unless they are full.
 
-    The first after a silence comes at once. What is gathered stays leased meanwhile, for less than the interval and
-    one wait of the broker below.
+    The first after a silence comes at once. Gathered messages stay leased meanwhile, for less than the interval and one
+    wait of the underlying broker.
     """
 
     def __init__(self, broker: Broker, clock: Clock, interval: int) -> None:
@@ -38,7 +38,7 @@ class GatheringBroker:
             try:
                 parts.append(self._broker.pull(room))
             except PullFailedError:
-                break  # what is leased already is worth more than the reason why there isn't more
+                break  # the leased messages matter more than the error of this pull
         self._last = self._clock.monotonic()
         return _joined(parts)
 

@@ -1,4 +1,4 @@
-"""What the journal asks of a message broker."""
+"""The interface of message brokers for the journal."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ __all__ = ["AcknowledgeFailedError", "Broker", "PullFailedError", "PulledBatch"]
 
 
 class PullFailedError(TandemError):
-    """The broker couldn't be asked: whether messages wait there is unknown, so it doesn't count as idle."""
+    """A pull failed: whether messages wait is unknown, so the subscription doesn't count as idle."""
 
 
 class AcknowledgeFailedError(TandemError):
-    """Some acknowledgements didn't arrive; the messages come again, and de-duplication removes them."""
+    """Some acknowledgements failed; their messages come again, and de-duplication removes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PulledBatch:
-    """What one successful pull gave; empty when nothing waits."""
+    """The result of one successful pull; empty when no message waits."""
 
     messages: pa.RecordBatch
     """MESSAGE_SCHEMA."""
     ack_ids: list[str]
-    """One per message, valid until the lease runs out."""
+    """One per message, valid until its lease expires."""
 
 
 class Broker(Protocol):
@@ -39,5 +39,5 @@ class Broker(Protocol):
         ...
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
-        """Tell the broker never to send these again. Raises AcknowledgeFailedError."""
+        """Acknowledge messages, so that the broker doesn't send them again. Raises AcknowledgeFailedError."""
         ...

@@ -17,7 +17,7 @@ __all__ = ["MemoryBroker", "Message", "messages_of"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as it was published."""
+    """One published message."""
 
     message_id: str
     data: bytes
@@ -50,9 +50,9 @@ class MemoryBroker:
         self.published: dict[str, Message] = {}
         self.acknowledged: set[str] = set()
         self.failing_pulls = 0
-        """How many of the next pulls raise PullFailedError."""
+        """Number of further pulls that raise PullFailedError."""
         self.failing_acknowledges = 0
-        """How many of the next acknowledgements raise AcknowledgeFailedError and have no effect."""
+        """Number of further acknowledgements that raise AcknowledgeFailedError and have no effect."""
         self._clock, self._deadline = clock, acknowledge_deadline
         self._waiting: deque[Message] = deque()
         self._leased: dict[str, tuple[Message, int]] = {}
@@ -86,7 +86,7 @@ class MemoryBroker:
         return PulledBatch(messages_of(batch), ack_ids)
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
-        """See Broker. An acknowledgement after its lease has run out has no effect, as with the service."""
+        """See Broker. An acknowledgement after its lease has expired has no effect, as with the service."""
         if self.failing_acknowledges:
             self.failing_acknowledges -= 1
             raise AcknowledgeFailedError("acknowledge failed on demand")
@@ -98,5 +98,5 @@ class MemoryBroker:
 
     @property
     def outstanding(self) -> int:
-        """Messages that were published and not acknowledged."""
+        """Number of published messages that aren't acknowledged."""
         return len(self._waiting) + len(self._leased)

@@ -1,4 +1,4 @@
-"""Pub/Sub as the journal's broker: unary calls whose answers are never taken apart into objects."""
+"""Pub/Sub as the journal's broker: unary calls whose responses are never parsed into objects."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ EMULATOR_VARIABLE: Final = "PUBSUB_EMULATOR_HOST"
 DEFAULT_DEADLINE: Final = 10 * SECOND
 MAX_PULL: Final = 1_000
 PULLS_AT_ONCE: Final = 4
-"""Further pulls under way together, once one has shown that much waits."""
+"""Further pulls in parallel, once one has shown that many messages wait."""
 MAX_BATCH_BYTES: Final = 16 << 20
-"""Of responses in one batch, before it asks for more."""
+"""Bytes of responses after which a batch pulls no more."""
 MAX_ACKNOWLEDGE_BYTES: Final = 480_000
-"""Of ack ids in one request; the service refuses requests over 512 KiB."""
+"""Bytes of ack ids in one request; the service refuses requests over 512 KiB."""
 
 _SERVICE: Final = "/google.pubsub.v1.Subscriber/"
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # gRPC's own two minutes would be added to an outage that is over
+    # gRPC's own two minutes would prolong every outage
     ("grpc.max_reconnect_backoff_ms", 5_000),
 )
 _TRANSIENT: Final = frozenset(
@@ -59,24 +59,23 @@ _TRANSIENT: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PubSubConfig:
-    """Where and how to pull. Seconds, as gRPC has them."""
+    """The subscription, and the times of calls. Seconds, as in gRPC."""
 
     subscription: str
     """projects/PROJECT/subscriptions/NAME."""
     wait: float = 0.5
-    """How long a pull waits for the first message; 0: it doesn't."""
+    """Longest wait of a pull for the first message; 0: none."""
     timeout: float = 10.0
-    """Of a call that isn't meant to wait."""
+    """For calls that don't wait for messages."""
     attempts: int = 3
     backoff: float = 0.2
-    """Before the second attempt; doubled before each one after."""
+    """Before the second attempt; doubled before each further one."""
     emulator: str | None = field(default_factory=lambda: os.environ.get(EMULATOR_VARIABLE) or None)
-    """HOST:PORT of an emulator, taken along to the workers; None: the service with default credentials."""
+    """HOST:PORT of an emulator, passed on to the workers; None: the service with default credentials."""
 
 
 class PubSubBroker:
-    """A Broker over one subscription. What is pickled is the configuration; each process opens its own
-    channel."""
+    """A Broker over one subscription. Pickles hold the configuration alone; each process opens its own channel."""
 
     def __init__(self, config: PubSubConfig, sleep: Callable[[float], None] = time.sleep) -> None:
         self.config = config
@@ -98,7 +97,7 @@ class PubSubBroker:
                     data = call.result()
                     more = split_response(data)
                 except (grpc.RpcError, ResponseError):
-                    # what is leased already is worth more than the reason why there isn't more
+                    # the leased messages matter more than the error of a further pull
                     full = False
                     continue
                 frames += more
@@ -116,7 +115,7 @@ class PubSubBroker:
                 raise AcknowledgeFailedError(str(error)) from None
 
     def acknowledge_deadline(self) -> int:
-        """The subscription's acknowledge deadline in microseconds; Pub/Sub's default for a broker that can't say.
+        """The subscription's acknowledge deadline in microseconds; Pub/Sub's default for a broker that can't report it.
 
         Raises LaunchError without the subscription.
         """
@@ -144,11 +143,11 @@ class PubSubBroker:
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                     self._refuse(error)
-        # a wait that ran out may be an empty subscription or a dead network: only an answer tells
+        # an expired wait is an empty subscription or a dead network: only an answer distinguishes them
         return self._split(self._retried("Pull", self._request(wanted, immediately=True)))
 
     def _begin_pull(self, wanted: int) -> Any:
-        """A further pull, under way; its messages are leased even if nobody asks for the result."""
+        """Start a further pull; its messages are leased even if the result is dropped."""
         request = self._request(wanted, immediately=True)
         return self._stub("Pull").future(request, timeout=self.config.timeout, metadata=self._metadata())
 
@@ -182,7 +181,7 @@ class PubSubBroker:
         )
 
     def _refuse(self, error: grpc.RpcError) -> None:
-        """Raise LaunchError for what trying again can't help."""
+        """Raise LaunchError for errors that a retry can't cure."""
         code = error.code()
         if code is grpc.StatusCode.NOT_FOUND:
             where = f"the emulator at {self.config.emulator}" if self.config.emulator else "Pub/Sub"
@@ -221,7 +220,7 @@ class PubSubBroker:
             name: channel.unary_unary(
                 _SERVICE + name,
                 request_serializer=requests[name].SerializeToString,
-                # a pull's answer stays bytes
+                # a pull's response stays bytes
                 response_deserializer=parsers.get(name),
             )
             for name in requests
@@ -229,13 +228,13 @@ class PubSubBroker:
 
 
 def _shares(messages: int) -> list[int]:
-    """How many messages each of the next pulls is to ask for, those that are under way at once."""
+    """The number of messages for each of the next parallel pulls."""
     return [min(messages - start, MAX_PULL) for start in range(0, messages, MAX_PULL)][:PULLS_AT_ONCE]
 
 
 def acknowledge_chunks(ack_ids: Sequence[str], limit: int = MAX_ACKNOWLEDGE_BYTES) -> Iterator[Sequence[str]]:
-    """The ids in order, in requests whose ids take at most `limit` bytes (one id at least)."""
-    # ids are ASCII as a rule, and then as many bytes as characters
+    """The ids in order, divided into requests whose ids take at most `limit` bytes (one id at least)."""
+    # ids are usually ASCII, with as many bytes as characters
     if ack_ids and all(map(str.isascii, ack_ids)) and sum(map(len, ack_ids)) + 4 * len(ack_ids) <= limit:
         yield ack_ids
         return

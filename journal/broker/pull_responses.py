@@ -1,8 +1,8 @@
-"""Serialized PullResponses as Arrow columns, without a Python object for each message.
+"""Decodes serialized PullResponses into Arrow columns, without a Python object for each message.
 
-Protocol buffers let fields come in any order, and the last value of a field win. All messages are walked at once, field
-by field, from where they begin; with messages alike that is a handful of steps. Attributes alone are taken from the
-official classes, of the messages that have any.
+Protocol buffers allow any order of fields, and the last value of a field wins. All messages are decoded at once, field
+by field, from their starts; for similar messages that takes a handful of steps. Only attributes are decoded by the
+official classes, for messages that have any.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ def messages_of(frames: Sequence[bytes]) -> tuple[pa.RecordBatch, list[str]]:
 
 
 class _Spans:
-    """Where one field of each message lies; empty where it is missing."""
+    """The bytes of one field in each message, by start and end; empty where it is missing."""
 
     def __init__(self, count: int) -> None:
         self.starts, self.ends = np.zeros(count, np.int64), np.zeros(count, np.int64)
 
     def set(self, rows: _Longs, starts: _Longs, ends: _Longs) -> None:
-        """The last one wins."""
+        """Set the span of messages; the last one wins."""
         self.starts[rows], self.ends[rows] = starts, ends
 
     def set_once(self, rows: _Longs, starts: _Longs, ends: _Longs) -> None:
-        """For a nested message, which would be merged from several."""
+        """As `set`, for a nested message, whose repetitions would have to be merged."""
         if (self.ends[rows] != 0).any():
             raise ResponseError("a received message holds two messages")
         self.set(rows, starts, ends)
@@ -126,10 +126,10 @@ _Take = Callable[[_Longs, _Longs, _Longs], None]
 
 
 class _Walk:
-    """Reads the fields of many messages at once from the bytes that they all lie in."""
+    """Reads the fields of many messages at once from their common bytes."""
 
     def __init__(self, data: pa.Buffer) -> None:
-        # padding lets a number at the very end be read before it is found to lie outside
+        # padding lets a number at the very end be read before it is found to exceed the bytes
         self._bytes = np.frombuffer(bytes(data) + bytes(2 * _LONGEST_VARINT), np.uint8)
 
     def slice(self, start: int, end: int) -> bytes:
@@ -137,10 +137,10 @@ class _Walk:
         return self._bytes[start:end].tobytes()
 
     def binary(self, spans: _Spans) -> pa.Array:
-        """Copies of stretches."""
+        """Copies of these spans."""
         sizes = spans.ends - spans.starts
         if (spans.starts[1:] >= spans.ends[:-1]).all():
-            # in order, as ever: every second stretch between all the borders
+            # in order, as always: the spans are every second interval between all borders
             borders = np.empty(2 * len(sizes) + 1, np.int32)
             borders[0:-1:2], borders[1::2], borders[-1] = spans.starts, spans.ends, spans.ends[-1]
             stretches = [None, pa.py_buffer(borders), pa.py_buffer(self._bytes)]
@@ -175,7 +175,7 @@ class _Walk:
             at = after
 
     def _values(self, kinds: _Longs, at: _Longs) -> tuple[_Longs, _Longs]:
-        """For each field (where its bytes begin, or its number; where it ends)."""
+        """For each field (start of its bytes, or its number; its end)."""
         if not np.isin(kinds, (0, 1, 2, 5)).all():
             raise ResponseError("a field of an unknown kind")
         numbers, after = self._varints(at)
@@ -187,7 +187,7 @@ class _Walk:
         return np.where(sized, after, numbers), ends
 
     def _varints(self, at: _Longs) -> tuple[_Longs, _Longs]:
-        """(numbers, where they end)."""
+        """(numbers, their ends)."""
         byte = self._bytes[np.minimum(at, len(self._bytes) - 1)]
         values, after = (byte & 0x7F).astype(np.int64), at + 1
         more, shift = np.flatnonzero(byte >= 0x80), 7

@@ -1,1 +1,1 @@
-"""Lanes: appending to one, reading it, where its reader stands, and its watermark."""
+"""Lanes: appending to one, reading it, its reader's position, and its watermark."""

@@ -1,4 +1,4 @@
-"""Reading lanes in order: one lane's segments, and the deterministic merge of several finished lanes."""
+"""Reads lanes in order: one lane's segments, and the deterministic merge of several finished lanes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from tandem.schemas.errors import JournalError, SegmentError
 __all__ = ["Emitted", "LaneCursor", "Observe", "ReplayMerge", "merge_order", "number_before"]
 
 Observe = Callable[[pa.RecordBatch], tuple[object, Watermarks]]
-"""Decodes messages once: (whatever is to travel with the segment, per source version the largest event time).
+"""Decodes messages once: (a payload to travel with the segment, per source version the largest event time).
 
-A pure function of the messages. It never raises: what can't be decoded is part of its payload.
-"""
+A pure function of the messages. It never raises: messages that can't be decoded are part of its payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Emitted:
     messages: pa.RecordBatch
     """MESSAGE_SCHEMA, never empty."""
     payload: object
-    """What `Observe` made of the messages."""
+    """The first result of `Observe` for the messages."""
     watermarks: Watermarks
     """Per source version the watermark that decides which of these messages are late; the same in every
     replay.
@@ -41,11 +40,11 @@ class Emitted:
     The stored one; for a source that the writer didn't know, from the lane's earlier messages since the
     boundary."""
     replayed: bool
-    """Read from the journal, not pulled just now."""
+    """Whether it was read from the journal, not pulled just now."""
 
 
 class LaneCursor:
-    """Walks one lane from after a position; openings and seals are passed by and remembered."""
+    """Reads one lane from a position on; openings and seals are skipped and remembered."""
 
     def __init__(
         self, blobs: BlobStore, run: str, lane: int, number: int, tracker: WatermarkTracker, observe: Observe
@@ -55,14 +54,14 @@ class LaneCursor:
         self.run, self.lane, self.number = run, lane, number
         self.tracker = tracker
         self.open_generation: int | None = None
-        """Lowest generation of what follows; None before any segment was met."""
+        """Lowest generation of later segments; None before any segment was read."""
         self.final: str | None = None
-        """The run that sealed the lane for ever, once that seal was met."""
+        """The run that sealed the lane for ever, once its seal was read."""
         self._blobs, self._observe = blobs, observe
         self._head: Segment | None = None
 
     def peek(self) -> SegmentHeader | None:
-        """Header of the next segment of messages; None at the lane's present end, or after its final seal."""
+        """Header of the next segment of messages; None at the lane's current end, or after its final seal."""
         while self._head is None and self.final is None:
             try:
                 segment = load_segment(self._blobs, segment_path(self.run, self.lane, self.number + 1))
@@ -73,32 +72,32 @@ class LaneCursor:
 
     @property
     def ready(self) -> bool:
-        """Whether the next segment is here already."""
+        """Whether the next segment exists already."""
         return self._head is not None
 
     def watermarks(self) -> dict[str, int | None]:
-        """Of the next segment; at the end of the lane what has come of the last one."""
+        """Those of the next segment; at the end of the lane those after the last one."""
         self.peek()
         return self.watermarks_so_far()
 
     def watermarks_so_far(self) -> dict[str, int | None]:
-        """As `watermarks`, without looking for more."""
+        """As `watermarks`, without reading further."""
         stored: Watermarks = self._head.header.watermarks if self._head else {}
         return {source: stored.get(source, value) for source, value in self.tracker.current().items()}
 
     def refuse_gap(self) -> None:
-        """Raise SegmentError where the lane doesn't end here: a segment is missing, and later ones are there."""
+        """Raise SegmentError where the lane doesn't end here: a segment is missing, and later ones exist."""
         gap = find_gap(self._blobs, self.run, self.lane, self.number)
         if gap is not None:
             raise SegmentError(f"{gap}; {GAP_REMEDY}")
 
     def refuse_gap_at_hand(self) -> None:
-        """As `refuse_gap`, of one segment alone, which costs little: for repeated checks."""
+        """As `refuse_gap`, for a single segment, which costs little: for repeated checks."""
         if self.final is None and self._blobs.exists(segment_path(self.run, self.lane, self.number + 2)):
             self.refuse_gap()
 
     def take(self) -> Emitted:
-        """The next segment of messages, of which `peek` knows."""
+        """The next segment of messages, once `peek` has found it."""
         watermarks = self.watermarks()
         if self._head is None:
             raise LookupError(f"lane {lane_name(self.run, self.lane)}: nothing after segment {self.number}")
@@ -110,7 +109,7 @@ class LaneCursor:
         return Emitted(segment.header, segment.messages, payload, watermarks, replayed=True)
 
     def position(self) -> LanePosition:
-        """How far it has come."""
+        """The position of the cursor."""
         return LanePosition(self.run, self.lane, self.number, self.tracker.current())
 
     def _enter(self, segment: Segment) -> None:
@@ -124,7 +123,7 @@ class LaneCursor:
         self.final = header.final
         self.tracker.lift(header.watermarks)
         if self.final is None:
-            # a position stays before the final seal, so that who resumes from it meets the seal again
+            # a position stays before the final seal, so that a reader that resumes from it reads the seal again
             self.number = header.number
 
 
@@ -146,12 +145,12 @@ class ReplayMerge:
         return min(heads, key=merge_order).take()
 
     def lowest(self) -> dict[str, int | None] | None:
-        """Minimum over the lanes' next segments of their watermarks; None when nothing is left."""
+        """Minimum over the lanes' next segments of their watermarks; None without further segments."""
         heads = self._heads()
         return lowest([cursor.watermarks() for cursor in heads], self._sources) if heads else None
 
     def positions(self) -> tuple[LanePosition, ...]:
-        """How far each lane was replayed."""
+        """The position of each replayed lane."""
         return tuple(cursor.position() for cursor in self._cursors)
 
     def _heads(self) -> list[LaneCursor]:

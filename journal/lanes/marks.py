@@ -1,4 +1,4 @@
-"""Where a lane's reader stands: what a runner keeps of it in a checkpoint."""
+"""The position of a lane's reader, which a runner keeps in its checkpoints."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class LanePosition:
-    """How far an earlier run's lane was replayed."""
+    """The position in an earlier run's lane."""
 
     run: str
     lane: int
     number: int
-    """The last segment that was emitted or passed by; 0: none."""
+    """The last segment that was emitted or skipped; 0: none."""
     watermarks: Watermarks = field(default_factory=dict)
     """The lane's watermark after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneMark:
-    """A resumed reader emits exactly what comes after it."""
+    """A position of a reader; a reader resumed from it emits exactly the following segments."""
 
     run: str
     lane: int
     number: int = 0
-    """The own lane's last segment that was emitted or passed by; 0: none."""
+    """The own lane's last segment that was emitted or skipped; 0: none."""
     replay: tuple[LanePosition, ...] = ()
-    """Earlier lanes that this one replays; empty when nothing of them is left."""
+    """Earlier lanes that this one replays; empty at their end."""
     replayed: bool = False
     """Whether the replay of earlier lanes is complete."""
     watermarks: Watermarks = field(default_factory=dict)
     """The lane's own watermark."""
     published: Watermarks = field(default_factory=dict)
-    """What may be published once a restart can't lead to an earlier mark."""
+    """Watermarks that may be published once a restart can't lead to an earlier mark."""
     done: bool = False
-    """The lane is closed and all of it emitted."""
+    """Whether the lane is closed and completely emitted."""
 
     def encode(self) -> bytes:
         """JSON; equal marks have equal bytes."""

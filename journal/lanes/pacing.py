@@ -1,4 +1,4 @@
-"""How often a run writes, by where its journal lies: an object costs a request, and may be replaced once a second."""
+"""The rate of a run's writes, by its journal's place: an object costs a request, and may be replaced once a second."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Pace:
 
     heartbeat: int
     publish: int
-    """Between two publications of a lane's watermark, and two looks at what others published or began."""
+    """Between two publications of a lane's watermark, and two reads of others' publications and markers."""
     segment: int
-    """Between two segments of a lane that aren't full, at the least; see `segment_interval`."""
+    """Least time between two segments of a lane that aren't full; see `segment_interval`."""
     look: int
-    """Between two looks of a follower."""
+    """Between two polls of a follower."""
 
 
 _FOLDER: Final = Pace(heartbeat=DEFAULT_HEARTBEAT_INTERVAL, publish=SECOND // 5, segment=0, look=SECOND // 5)
@@ -32,11 +32,11 @@ _OBJECTS: Final = Pace(heartbeat=2 * SECOND, publish=2 * SECOND, segment=SECOND 
 def segment_interval(journal: str, wait: float) -> int:
     """Between two segments of a lane that aren't full: as long as a pull may wait for messages, which freshness allows.
 
-    `wait` in seconds; what is given back in microseconds.
+    `wait` in seconds; the result in microseconds.
     """
     return max(round(wait * SECOND), pace_of(journal).segment)
 
 
 def pace_of(journal: str) -> Pace:
-    """Of a journal at this place."""
+    """The pace for a journal at this place."""
     return _OBJECTS if is_url(journal) else _FOLDER

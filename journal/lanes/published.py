@@ -1,4 +1,4 @@
-"""What one lane of a run tells the others, as a document and as part of a name."""
+"""One lane's publication to the other lanes of a run, as a document and as part of a name."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tandem.schemas.errors import JournalError
 __all__ = ["Published", "highest"]
 
 _LONGEST: Final = 200
-"""Of what a name says: file systems take 255 bytes."""
+"""Longest encoding in a name: file systems take 255 bytes."""
 _SOURCE: Final = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 _STATED: Final = re.compile(r"([wi]d?)((?:-[0-9A-Za-z]+_(?:m?\d+)?)*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one lane tells the others."""
+    """One lane's publication to the others."""
 
     watermarks: Watermarks = field(default_factory=dict)
     idle: bool = False
-    """Successful empty pulls for the idle timeout: it follows the others, so nobody follows it while others
-    work."""
+    """Whether it has had successful empty pulls for the idle timeout: then it follows the others, and isn't followed
+    itself while others work."""
     done: bool = False
-    """It has closed its lane itself and emitted all of it."""
+    """Whether it has closed its lane itself and emitted all of it."""
 
     def encode(self) -> bytes:
         """JSON."""
@@ -47,7 +47,7 @@ class Published:
 
     @property
     def stated(self) -> str:
-        """What a name says of it, such as `w-9ac_1700`: at work or idle, done, watermarks; "" if that is too long."""
+        """The encoding for a name, such as `w-9ac_1700`: at work or idle, done, watermarks; "" if that is too long."""
         if not all(_SOURCE.fullmatch(source) for source in self.watermarks):
             return ""
         parts = [("i" if self.idle else "w") + ("d" if self.done else "")]
@@ -59,7 +59,7 @@ class Published:
     @staticmethod
     @lru_cache(maxsize=1 << 14)
     def of(stated: str) -> Published | None:
-        """The inverse of `stated`; None for what isn't one."""
+        """The inverse of `stated`; None for other texts."""
         match = _STATED.fullmatch(stated)
         if match is None:
             return None
@@ -69,9 +69,9 @@ class Published:
 
 
 def highest(parts: Iterable[Published]) -> Published:
-    """Of several publications of one reader, in any order: values only rise, and done stays done.
+    """The merge of several publications of one reader, in any order: values only rise, and done stays done.
 
-    It is idle only if all say so: one that says otherwise holds the others up, and never lets them go too far.
+    It is idle only if all of them are: a publication that isn't delays the others, and never lets them go too far.
     """
     found = list(parts)
     tracker = WatermarkTracker(dict.fromkeys((source for part in found for source in part.watermarks), 0))

@@ -31,7 +31,7 @@ __all__ = ["LaneReader"]
 
 
 class LaneReader:
-    """Reads one lane of one run from a mark on; `advance` gives one segment at a time."""
+    """Reads one lane of one run from a mark on; each `advance` returns one segment."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class LaneReader:
         nonce: str | None = None,
         failpoint: Failpoint = reached,
     ) -> None:
-        """Without a mark it replays from the beginning. Raises LaunchError for a mark or sources of others."""
+        """Without a mark it replays from the beginning. Raises LaunchError for a mark or sources of another run."""
         check_reader(manifest, lane, config, mark)
         start = mark or LaneMark(manifest.id, lane)
         self.manifest, self.lane = manifest, lane
@@ -78,10 +78,10 @@ class LaneReader:
             self._close()
 
     def advance(self) -> Emitted | None:
-        """The next segment, already in the journal; None when there is nothing now.
+        """The next segment, already in the journal; None when there is none now.
 
-        Raises FencedError (stop for good; nothing more was acknowledged), PullFailedError, SegmentError,
-        OSError (the store failed; may be called again).
+        Raises FencedError (stop for good; nothing more was acknowledged), PullFailedError, SegmentError, OSError (the
+        store failed; may be called again).
         """
         if self._fenced is not None:
             raise self._fenced
@@ -98,7 +98,7 @@ class LaneReader:
         return emitted
 
     def mark(self) -> LaneMark:
-        """After what `advance` returned last. A reader made with it emits exactly what comes next."""
+        """The position after the last result of `advance`. A reader made with it emits exactly the next segments."""
         number = self._cursor.number if self._writer is None else self._writer.number
         if self._pending:
             number = self._pending[0].header.number - 1
@@ -114,13 +114,13 @@ class LaneReader:
         )
 
     def commit(self, mark: LaneMark) -> None:
-        """The runner will never go back before this mark: publish its watermark (for publish="committed")."""
+        """Publish the watermark of a mark before which the runner will never go back (for publish="committed")."""
         if mark.run != self.manifest.id or mark.lane != self.lane:
             raise LaunchError(f"mark of lane {lane_name(mark.run, mark.lane)} given to {self._name}")
         self._board.publish(Published(mark.published, self._idle.is_idle, mark.done), force=mark.done)
 
     def common_watermark(self) -> dict[str, int | None]:
-        """Per source version what every lane of the run reports; None: unknown as yet. Never falls."""
+        """The watermark per source version that every lane of the run reports; None: unknown as yet. Never falls."""
         return self._board.common()
 
     def finished(self) -> bool:
@@ -132,12 +132,12 @@ class LaneReader:
         self._rolls.requested = True
 
     def drain(self) -> None:
-        """Pull no more: close the lane at the next `advance` that is past replay."""
+        """Stop pulling: close the lane at the next `advance` that is past replay."""
         self._draining = True
 
     @property
     def done(self) -> bool:
-        """Whether this lane is closed by its own run and all of it emitted."""
+        """Whether this lane is closed by its own run and completely emitted."""
         return self._done and not self._pending
 
     def _step(self) -> Emitted | None:
@@ -162,18 +162,18 @@ class LaneReader:
             self._merge = None
             return None
         for position in merge.positions():
-            # the lane goes on from the highest watermark, as one reader of everything would have
+            # the lane continues from the highest watermark, as a single reader of everything would
             self._tracker.lift(position.watermarks)
         return emitted
 
     def _take_over(self) -> Emitted | None:
-        """Emit what the own lane already holds, then open it."""
+        """Emit the own lane's existing segments, then open it."""
         if self._cursor.peek() is not None:
             return self._cursor.take()
         if self._cursor.final is not None:
             if self._cursor.final != self.manifest.id:
                 raise FencedError(f"lane {self._name}: sealed for ever by run {self._cursor.final}")
-            # above every opening, so that what earlier readers published no longer counts
+            # above every opening, so that earlier readers' publications no longer count
             self._board.take_over(self._cursor.number + 1)
             self._close()
             return None
@@ -193,7 +193,7 @@ class LaneReader:
             self._rolls.begun(self._clock.monotonic(), age)
 
     def _roll(self, writer: LaneWriter) -> bool:
-        """Begin or adopt generations that are due. False when that turned up something to emit first."""
+        """Begin or adopt generations that are due. False when that found something to emit first."""
         now = self._clock.monotonic()
         if self._rolls.is_due(now):
             next_generation(self._blobs, self._clock, writer.generation, f"{self._name} {self._nonce}")
@@ -211,7 +211,7 @@ class LaneReader:
         return True
 
     def _age(self, generation: int) -> int:
-        """By which the next one is due, however often readers are made anew meanwhile."""
+        """The age by which the next generation is due, also when readers are made anew meanwhile."""
         interval = self._config.generation_interval
         return 0 if interval is None else generation_age(self._blobs, self._clock, generation, interval)
 
@@ -233,7 +233,7 @@ class LaneReader:
         watermarks = self._tracker.current()
         written = writer.append(batch.messages, watermarks)
         if isinstance(written, Segment):
-            # this batch isn't written and isn't acknowledged: it comes again
+            # this batch is neither written nor acknowledged: it comes again
             self._adopt(written)
             return self._pending.popleft() if self._pending else None
         self._pending.append(Emitted(written, batch.messages, payload, watermarks, replayed=False))
@@ -247,7 +247,7 @@ class LaneReader:
         return self._pending.popleft()
 
     def _adopt(self, segment: Segment) -> bool:
-        """Take an own earlier write as what it is; True if there is something to emit."""
+        """Treat an own earlier write by its kind; True if there is something to emit."""
         self.counters.adopted += 1
         header = segment.header
         if header.kind is not Kind.DATA:
@@ -292,7 +292,7 @@ class LaneReader:
         self._board.publish(Published(self._publishable(), self._idle.is_idle, done), force=force)
 
     def _publishable(self) -> dict[str, int | None]:
-        """The watermark that nothing still to be emitted falls below."""
+        """The watermark below which no segment still to be emitted falls."""
         if self._pending:
             return dict(self._pending[0].watermarks)
         if self._merge is not None and (lowest := self._merge.lowest()) is not None:

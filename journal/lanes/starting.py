@@ -1,4 +1,4 @@
-"""Where a lane's reader starts: whether its mark fits, the earlier lanes that it replays, its first generation."""
+"""The start of a lane's reader: the check of its mark, the earlier lanes that it replays, its first generation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_reader(manifest: RunManifest, lane: int, config: LaneConfig, mark: Lan
 def merge_of(
     blobs: BlobStore, manifest: RunManifest, lane: int, config: LaneConfig, observe: Observe, mark: LaneMark
 ) -> ReplayMerge | None:
-    """Cursors of the earlier lanes that fall to this one, from the mark on; None where there are none."""
+    """Cursors of the earlier lanes assigned to this one, from the mark on; None without any."""
     at = {(position.run, position.lane): position for position in mark.replay}
     earlier = [(run, number) for run, lanes in manifest.predecessors for number in range(lanes)]
     cursors = []
@@ -45,9 +45,9 @@ def merge_of(
 
 
 def first_label(blobs: BlobStore, manifest: RunManifest, lane: int, cursor: LaneCursor) -> int:
-    """The generation that a lane's opening belongs to.
+    """The generation of a lane's opening.
 
-    A lane that holds nothing yet begins with the generation of now: earlier ones may be sealed already.
+    An empty lane begins with the current generation: earlier ones may be sealed already.
     """
     if cursor.open_generation is not None:
         return cursor.open_generation

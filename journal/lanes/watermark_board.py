@@ -1,10 +1,10 @@
-"""What the lanes of a run publish to one another, so that every lane reports the same watermark.
+"""The publications of a run's lanes to one another, by which every lane reports the same watermark.
 
-Each reader publishes under the number of its own opening segment, so that a reader that was replaced and
-doesn't know it yet can't overwrite what its replacement publishes. What it publishes is the name of an object beside
-one that stays, so a look is two listings, however many lanes there are. Rules that hold whatever the interleaving:
+Each reader publishes under the number of its own opening segment, so that a replaced reader that doesn't know it yet
+can't overwrite its replacement's publications. A publication is the name of an object beside a permanent one, so
+reading the board takes two listings, however many lanes there are. Rules that hold whatever the interleaving:
 
-- what a lane has published never exceeds what it stores with its next segment;
+- a lane's published watermark never exceeds what it stores with its next segment;
 - the common watermark never exceeds what any unfinished lane has published.
 """
 
@@ -25,11 +25,11 @@ SNAPSHOT_ATTEMPTS = 8
 
 
 def read_board(blobs: BlobStore, run: str) -> dict[int, Published] | None:
-    """What each lane's newest reader has published; None when readers come and go too fast to tell.
+    """The publications of each lane's newest reader; None when readers come and go too fast to tell.
 
-    The folder is listed twice, and what the first listing says counts if both have the same readers. A new reader
-    first publishes under its own number, then reads its predecessor's values once more and stores at least those: so a
-    value read here is one that it knows of.
+    The folder is listed twice, and the first listing counts if both have the same readers. A new reader first publishes
+    under its own number, then reads its predecessor's values once more and stores at least those: so it knows of any
+    value that is read here.
     """
     for _ in range(SNAPSHOT_ATTEMPTS):
         names = _parsed(blobs.list(watermark_folder(run)))
@@ -49,7 +49,7 @@ def newest_epochs(blobs: BlobStore, run: str) -> dict[int, int]:
 
 
 Names = Mapping[tuple[int, int], Sequence[str]]
-"""(lane, number of the opening) -> what names say of it, "" for the object that stays."""
+"""(lane, number of the opening) -> the encodings in names, "" for the permanent object."""
 
 
 def _parsed(names: Iterable[str]) -> Names:
@@ -68,7 +68,7 @@ def _newest(names: Names) -> dict[int, int]:
 
 
 def _said(blobs: BlobStore, run: str, lane: int, opening: int, names: Names) -> Published:
-    """What a reader has published, by its names; what it published first, where none says anything."""
+    """A reader's publication by its names; its first one, where no name has any."""
     said = [published for stated in names[lane, opening] if (published := Published.of(stated)) is not None]
     if said:
         return highest(said)
@@ -89,8 +89,7 @@ class WatermarkBoard:
         sources: Sequence[str],
         interval: int,
     ) -> None:
-        """`interval`: microseconds of monotonic time between two publications, and two looks at the
-        others'."""
+        """`interval`: microseconds of monotonic time between two publications, and two reads of the others'."""
         self._blobs, self._clock, self._interval = blobs, clock, interval
         self._run, self._lane, self._lanes, self._sources = run, lane, lanes, sorted(sources)
         # a runner may commit a mark from another thread
@@ -100,9 +99,9 @@ class WatermarkBoard:
         self._written: Published | None = None
         self._written_at: int | None = None
         self._stays: int | None = None
-        """The opening whose object that stays is written."""
+        """The opening whose permanent object is written."""
         self._paths: list[str] = []
-        """Objects whose names say something that may be there."""
+        """Objects with encodings in their names that may exist."""
         self._others: dict[int, Published] = {}
         self._read_at: int | None = None
         self._reported: dict[str, int | None] = dict.fromkeys(self._sources)
@@ -123,7 +122,7 @@ class WatermarkBoard:
         self._written, self._written_at = self._mine, now
 
     def _write(self, published: Published) -> None:
-        """An object that stays, once; then one whose name says it all, and after that the one before is removed."""
+        """Write the permanent object once; then one with the publication in its name, and remove its predecessor."""
         stated, data = published.stated, published.encode()
         if self._stays != self._opening or not stated:
             self._blobs.replace(watermark_path(self._run, self._lane, self._opening), data)
@@ -137,7 +136,9 @@ class WatermarkBoard:
             self._paths = [path]
 
     def take_over(self, opening: int) -> dict[str, int | None]:
-        """Publish under a new opening segment from now on; returns the least that the lane's segments must store."""
+        """Publish under a new opening segment from now on; returns the lower bound of the watermarks that the lane's
+        segments must store.
+        """
         with self._lock:
             return self._take_over(opening)
 
@@ -147,7 +148,7 @@ class WatermarkBoard:
         self._opening = opening
         if older or self._mine is not None:
             self.publish(Published(inherited), force=True)
-        # anyone who still read an older value did so before this second look at it
+        # a reader that still read an older value did so before this second read
         again = self._older_for_sure(opening)
         lifted = WatermarkTracker(dict.fromkeys(self._sources, 0), inherited)
         lifted.lift(self._values_of(again))
@@ -157,7 +158,7 @@ class WatermarkBoard:
         return lifted.current()
 
     def others(self) -> dict[int, Published]:
-        """What each lane had published when last looked at, this one included; looks again after the interval."""
+        """Each lane's publication when last read, including this one's; reads again after the interval."""
         now = self._clock.monotonic()
         if self._read_at is None or now - self._read_at >= self._interval:
             board = read_board(self._blobs, self._run)
@@ -175,10 +176,10 @@ class WatermarkBoard:
         return dict(self._reported)
 
     def to_follow(self) -> dict[str, int | None]:
-        """What an idle lane raises its watermark to; None: nothing.
+        """The watermark that an idle lane raises its own to; None: none.
 
-        The minimum of the lanes that aren't idle. When all are idle or done, the subscription is seen empty
-        by everybody, and the maximum: what one lane that had read all of it would have.
+        The minimum of the lanes that aren't idle. When all are idle or done, every lane has seen the subscription
+        empty, and it is the maximum: that of a single lane that had read all of it.
         """
         board = {lane: published for lane, published in self.others().items() if lane != self._lane}
         if len(board) < self._lanes - 1:
@@ -197,12 +198,14 @@ class WatermarkBoard:
         return len(board) == self._lanes and all(lane.done for lane in board.values())
 
     def _older(self, opening: int) -> dict[int, Sequence[str]]:
-        """By opening, what names say of the lane's readers before this one."""
+        """By opening the encodings in names of the lane's earlier readers."""
         names = _parsed(self._blobs.list(watermark_folder(self._run)))
         return {number: said for (lane, number), said in names.items() if lane == self._lane and number < opening}
 
     def _older_for_sure(self, opening: int) -> dict[int, Sequence[str]]:
-        """The same listed until two in a row agree: one alone may miss what is replaced while it is made."""
+        """As `_older`, listed until two in a row agree: a single listing may miss an object that is just being
+        replaced.
+        """
         seen = self._older(opening)
         while seen and (again := self._older(opening)) != seen:
             seen = again

@@ -31,7 +31,7 @@ class WatermarkTracker:
         return dict(self._values)
 
     def observe(self, largest_event_times: Watermarks) -> None:
-        """Take account of messages; sources that aren't this lane's are ignored."""
+        """Take account of messages; sources that this lane doesn't have are ignored."""
         self.lift(
             {
                 source: max(time - self._bounds[source], INT64_MIN)
@@ -49,14 +49,14 @@ class WatermarkTracker:
             self._values[source] = value if mine is None else max(mine, value)
 
     def advance(self, duration: int) -> None:
-        """Raise what is known by `duration` microseconds."""
+        """Raise known watermarks by `duration` microseconds."""
         for source, value in self._values.items():
             if value is not None:
                 self._values[source] = value + duration
 
 
 class IdleTimer:
-    """How long the subscription has been seen empty: by successful empty pulls in unbroken succession."""
+    """Measures how long the subscription has been empty: by successful empty pulls in unbroken succession."""
 
     def __init__(self, timeout: int) -> None:
         """`timeout`: microseconds of monotonic time before idleness counts."""
@@ -66,8 +66,9 @@ class IdleTimer:
         self._credited = 0
 
     def empty_pull(self, now: int) -> int:
-        """Note a successful empty pull; returns by how much the watermark may advance."""
-        # between pulls far apart (a paused process) nobody looked, so that time wasn't seen idle
+        """Note a successful empty pull; returns the duration by which the watermark may advance."""
+        # between pulls far apart (a paused process) the subscription wasn't observed, so that time doesn't count as
+        # idle
         if self._since is None or now - self._last > self._timeout + MAX_PULL_GAP:
             self._since, self._credited = now, 0
         self._last = now
@@ -76,7 +77,7 @@ class IdleTimer:
         return credit
 
     def interrupt(self) -> None:
-        """Note messages, or a failed pull: idleness starts anew."""
+        """Note messages, or a failed pull: idleness starts again."""
         self._since, self._credited = None, 0
 
     @property

@@ -1,4 +1,4 @@
-"""Appending to a lane: create the next number or learn who did."""
+"""Appends to a lane: creates the next number or finds out who did."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _LOG: Final = logging.getLogger(__name__)
 class LaneWriter:
     """One reader's writing side of its lane.
 
-    It has seen every segment of the lane up to `number`, so it can only ever create the next one: a lane has
-    no gaps, and the first writer of a number decides what every reader finds there.
+    It has seen every segment of the lane up to `number`, so it can only ever create the next one: a lane has no gaps,
+    and the first writer of a number decides its contents for every reader.
     """
 
     def __init__(
@@ -50,8 +50,7 @@ class LaneWriter:
         codec: Codec = "null",
         failpoint: Failpoint = reached,
     ) -> None:
-        """`number`, `generation`: of the last segment that is known to exist (0: none), and of what follows
-        it."""
+        """`number`, `generation`: of the last segment that is known to exist (0: none), and of later segments."""
         self.number, self.generation = number, generation
         self.nonce = nonce
         self.final = False
@@ -63,8 +62,8 @@ class LaneWriter:
     def open(self, watermarks: Watermarks) -> bool:
         """Append the opening segment, which stops every earlier reader of the lane at its next write.
 
-        False when something else lies at this number by now: read it first, then open again. Raises
-        FencedError when it is another's opening: two are starting at once, and the first wins.
+        False when another segment has this number by now: read it first, then open again. Raises FencedError when it is
+        another's opening: two are starting at once, and the first wins.
         """
         found = self._create(self._header(Kind.OPENING, watermarks))
         if found is not None and found.header.kind is Kind.OPENING and found.header.nonce != self.nonce:
@@ -77,9 +76,9 @@ class LaneWriter:
     def append(self, messages: pa.RecordBatch, watermarks: Watermarks) -> SegmentHeader | Segment:
         """Append messages; they are durable when this returns their segment's header.
 
-        A whole segment is returned when an earlier write of this reader, whose outcome was unknown, turns out
-        to lie at this number: the messages were not written. Raises FencedError for anything else there;
-        OSError when the outcome is unknown (don't acknowledge; the next call finds out).
+        A whole segment is returned when this number turns out to be an earlier write of this reader, whose outcome was
+        unknown: the messages were not written. Raises FencedError for any other segment there; OSError when the outcome
+        is unknown (don't acknowledge; the next call finds out).
         """
         header = self._header(Kind.DATA, watermarks)
         data = encode_segment(header, messages, self._codec)
@@ -99,7 +98,7 @@ class LaneWriter:
         return found
 
     def seal_finally(self, watermarks: Watermarks) -> Segment | None:
-        """Close the own lane for ever; results as `seal`."""
+        """Close the own lane for ever; results as those of `seal`."""
         header = self._header(Kind.SEAL, watermarks, final=self._manifest.id)
         found = self._own(self._create(header))
         if found is None:
@@ -129,7 +128,7 @@ class LaneWriter:
         )
 
     def _first_tried(self, number: int) -> int:
-        """The wall clock when this number was first to be written: a write that is tried again has the same bytes."""
+        """The wall clock of the first attempt to write this number: a repeated write has the same bytes."""
         if self._written[0] != number:
             self._written = (number, self._clock.wall())
         return self._written[1]

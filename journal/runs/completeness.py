@@ -1,4 +1,4 @@
-"""Until when a journal is complete: the watermark of its lanes when a generation was sealed."""
+"""The completeness of a journal: the watermark of its lanes when a generation was sealed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["complete_to"]
 def complete_to(index: JournalIndex, source: str, generation: int) -> int | None:
     """Time (µs UTC) before which no event of a source version was expected after `generation`; None: unknown.
 
-    That is the least watermark that its lanes had stored when the generation was sealed: of the newest run that could
-    write to it, and of lanes of earlier runs that weren't sealed for ever by then. Events that come after it all the
-    same are late in every lane that goes on. The index must have been refreshed.
+    That is the lowest watermark that its lanes had stored when the generation was sealed: of the newest run that could
+    write to it, and of lanes of earlier runs that weren't sealed for ever by then. Events that come after it
+    nevertheless are late in every lane that continues. The index must have been refreshed.
     """
     ends = index.lane_ends(generation)
     newest = max((end.run for end in ends), default="")

@@ -27,7 +27,7 @@ def latest_generation(blobs: BlobStore, known: int) -> int:
 
 
 def next_generation(blobs: BlobStore, clock: Clock, after: int, by: str) -> int:
-    """Begin the generation `after` + 1, or adopt it if another did; returns its number.
+    """Begin the generation `after` + 1, or adopt it if another process did; returns its number.
 
     `by` (run, lane, nonce) is information only; of the wall time see `generation_age`.
     """
@@ -37,11 +37,11 @@ def next_generation(blobs: BlobStore, clock: Clock, after: int, by: str) -> int:
 
 
 def generation_age(blobs: BlobStore, clock: Clock, generation: int, most: int) -> int:
-    """Microseconds since a generation has begun, at most `most`; 0 before its marker is there. Raises OSError.
+    """Microseconds since a generation began, at most `most`; 0 without its marker. Raises OSError.
 
-    It is the difference of two machines' wall clocks, so it says only when a new reader begins the next generation,
-    on which no guarantee rests. A marker without a time, or with one that is ahead by more than `most`, is of no use:
-    its age is `most`, so that the caller begins a generation whose age is known.
+    The age is the difference of two machines' wall clocks, so it decides only when a new reader begins the next
+    generation, on which no guarantee rests. For a marker without a time, or with one that is ahead by more than `most`,
+    the age is `most`, so that the caller begins a generation whose age is known.
     """
     try:
         begun = int(

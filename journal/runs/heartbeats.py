@@ -1,4 +1,4 @@
-"""How a run shows that it is alive, and how another sees it without trusting the first one's clock."""
+"""Heartbeats: signs that a run is alive, which others observe without trusting its clock."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ time."""
 
 
 class Heartbeat:
-    """Bumps a run's heartbeat. Any number of lanes and processes of the run may do so at once.
+    """Replaces a run's heartbeat. Any number of lanes and processes of the run may do so at once.
 
-    A process that finds it bumped since writes nothing: all of them together write about once an interval.
+    A process that finds it replaced since writes nothing: all of them together write about once an interval.
     """
 
     def __init__(self, blobs: BlobStore, clock: Clock, run: str, interval: int) -> None:
@@ -36,23 +36,23 @@ class Heartbeat:
         self._seen: bytes | None = None
 
     def beat(self) -> None:
-        """Bump it if the interval has passed."""
+        """Replace the heartbeat if the interval has passed."""
         now = self._clock.monotonic()
         if self._last is not None and now - self._last < self._interval:
             return
         self._last = now
         before, self._seen = self._seen, _read(self._blobs, self._run)
         if self._seen != before and self._counter:
-            return  # another's, which is as good
+            return  # another process's, which is as good
         self._counter += 1
-        # the wall time is for people; that these bytes change is the sign of life
+        # the wall time is informative; the change of these bytes is the sign of life
         content = {"counter": self._counter, "wall": self._clock.wall(), "writer": self._writer}
         self._seen = json.dumps(content, sort_keys=True).encode()
         self._blobs.replace(self._path, self._seen)
 
 
 class HeartbeatKeeper:
-    """Keeps a run's heartbeat going from a thread, while it starts, waits for workers, or is busy downstream."""
+    """Keeps a run's heartbeat going in a thread, while it starts, waits for workers, or is busy downstream."""
 
     def __init__(self, heartbeat: Heartbeat, interval: int = DEFAULT_HEARTBEAT_INTERVAL) -> None:
         self._heartbeat, self._interval = heartbeat, interval
@@ -74,15 +74,15 @@ class HeartbeatKeeper:
             try:
                 self._heartbeat.beat()
             except OSError:
-                # a beat that fails is a beat that is missed: the next one is due in a moment
+                # a failed heartbeat is a missed one: the next is due in a moment
                 continue
 
 
 def find_alive(blobs: BlobStore, clock: Clock, intervals: Mapping[str, int]) -> str | None:
-    """The first run whose heartbeat changes while we look; None when all stand still.
+    """The first run whose heartbeat changes while it is observed; None when none changes.
 
-    `intervals`: run -> its heartbeat interval in microseconds. Looks for OBSERVED_INTERVALS of the longest,
-    on this process' monotonic clock, and returns at the first change.
+    `intervals`: run -> its heartbeat interval in microseconds. Observes for OBSERVED_INTERVALS of the longest, on this
+    process' monotonic clock, and returns at the first change.
     """
     if not intervals:
         return None

@@ -1,7 +1,7 @@
 """Launches of a run: its first start, and each resumption. Only the newest may write; readers of earlier ones stop.
 
 A runner that restores a job by itself makes new readers of the same launch, which take over from the old ones. A job
-that is still being restored after somebody else has resumed its run must not take the lanes back.
+that is still being restored after another launch has resumed its run must not take the lanes back.
 
 ::
 
@@ -29,7 +29,7 @@ def newest_launch(blobs: BlobStore, run: str) -> int:
 
 
 def announce_launch(blobs: BlobStore, clock: Clock, run: str) -> int:
-    """Make a launch the newest; its number. Raises OSError."""
+    """Make a launch the newest; returns its number. Raises OSError."""
     while True:
         number = newest_launch(blobs, run) + 1
         content = encode_document({"launched_at": clock.wall(), "run": run})
@@ -38,7 +38,7 @@ def announce_launch(blobs: BlobStore, clock: Clock, run: str) -> int:
 
 
 def launched_at(blobs: BlobStore, run: str, number: int) -> int:
-    """When a launch was announced, by its launcher's clock. Raises BlobMissingError, JournalError, OSError."""
+    """The time of a launch's announcement, by its launcher's clock. Raises BlobMissingError, JournalError, OSError."""
     path = f"launches/{run}/{number:06d}.json"
     try:
         return int(decode_document(blobs.read(path), "launched_at", "run")["launched_at"])
@@ -47,7 +47,7 @@ def launched_at(blobs: BlobStore, run: str, number: int) -> int:
 
 
 def check_launch(blobs: BlobStore, run: str, number: int) -> None:
-    """Raises FencedError when the run has been launched anew since."""
+    """Raises FencedError when the run has been launched again since."""
     newest = newest_launch(blobs, run)
     if newest > number:
         raise FencedError(f"run {run} was resumed elsewhere: this is launch {number}, the newest is {newest}")

@@ -1,4 +1,4 @@
-"""Runs: one start of the live pipeline each. The manifest comes first and lists all its lanes."""
+"""Runs: one for each start of the live pipeline. The manifest is written first and lists all lanes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class RunManifest:
-    """What a run is, fixed before any of its lanes exists."""
+    """The description of a run, fixed before any of its lanes exists."""
 
     id: str
     """ORDINAL-NONCE; ids sort by ordinal."""
@@ -38,18 +38,18 @@ class RunManifest:
     """Wall clock of the machine that started it, microseconds since 1970-01-01 UTC; information only."""
     nonce: str
     sources: tuple[str, ...] = ()
-    """Versions of the source definitions, sorted; the lanes' watermarks are kept by them."""
+    """Versions of the source definitions, sorted; the lanes have a watermark for each."""
     definitions: tuple[str, ...] = ()
     """Versions of the definitions that it serves, sorted."""
     boundary: int = 0
-    """It replays what earlier runs hold of generations after this one."""
+    """It replays earlier runs' segments of generations after this one."""
     predecessors: tuple[tuple[str, int], ...] = ()
     """(run, lanes) of the earlier runs to replay, by ordinal."""
     heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL
     """Microseconds of monotonic time."""
     format: int = field(default=FORMAT)
     shards: int = 1
-    """Parts of each tile, see tandem.schemas.buckets; 0: it was begun by a version that had none."""
+    """Parts of each tile, see tandem.schemas.buckets; 0: it was begun by a version without shards."""
 
     def encode(self) -> bytes:
         """JSON."""
@@ -57,7 +57,7 @@ class RunManifest:
 
     @staticmethod
     def decode(path: str, data: bytes) -> RunManifest:
-        """The inverse of encode. Raises JournalError naming the path and what is wrong."""
+        """The inverse of encode. Raises JournalError naming the path and the error."""
         try:
             names = ("format", *(each.name for each in fields(RunManifest)))
             content = {"shards": 0, **decode_document(data, *names)}
@@ -88,7 +88,7 @@ def list_runs(blobs: BlobStore, known: Mapping[int, RunManifest] | None = None) 
 
 
 def load_run(blobs: BlobStore, run: str) -> RunManifest:
-    """The manifest of a run. Raises LaunchError when there is no such run."""
+    """The manifest of a run. Raises LaunchError for an unknown run."""
     path = manifest_path(run_ordinal(run))
     if not blobs.exists(path) or (manifest := RunManifest.decode(path, blobs.read(path))).id != run:
         raise LaunchError(f"run {run}: no such run in this journal")
@@ -121,9 +121,9 @@ def start_run(
 ) -> RunManifest:
     """Start a run: write its manifest, then seal every lane of every earlier run for ever.
 
-    Raises WriterAliveError while an earlier run's heartbeat changes, unless `take_over`; LaunchError for what
-    this journal can't be used for. Killed at any point, the next start repairs what this one left: its own
-    lanes are then sealed from its manifest, opened or not.
+    Raises WriterAliveError while an earlier run's heartbeat changes, unless `take_over`; LaunchError where this journal
+    can't be used so. Killed at any point, the next start repairs what this one left: its own lanes are then sealed from
+    its manifest, opened or not.
     """
     _check_lanes(lanes)
     while True:
@@ -162,8 +162,8 @@ def resume_run(
 ) -> RunManifest:
     """Start again from a runner's own checkpoint: same id, same lanes, none of them sealed.
 
-    Raises LaunchError for an unknown run, FencedError when a later run has replaced it, WriterAliveError
-    while its own heartbeat changes, unless `take_over`. Completes what a start that was killed left undone.
+    Raises LaunchError for an unknown run, FencedError when a later run has replaced it, WriterAliveError while its own
+    heartbeat changes, unless `take_over`. Completes the steps of a start that was killed.
     """
     manifest = load_run(blobs, run)
     if not manifest.shards:
@@ -185,7 +185,7 @@ def resume_run(
 def _settle(
     blobs: BlobStore, clock: Clock, manifest: RunManifest, open_runs: list[RunManifest], failpoint: Failpoint
 ) -> None:
-    """What follows a manifest; may be repeated any number of times."""
+    """The steps after a manifest; may be repeated any number of times."""
     heartbeat = Heartbeat(blobs, clock, manifest.id, manifest.heartbeat_interval)
     heartbeat.beat()
     # only after the manifest: a reader of this generation's marker finds the run that may write to it
@@ -210,12 +210,12 @@ def _refuse_alive(blobs: BlobStore, clock: Clock, runs: list[RunManifest]) -> No
 
 
 def _above_all(blobs: BlobStore, earlier: Mapping[int, RunManifest]) -> int:
-    """A generation above every one that any lane can have written so far."""
+    """A generation above every one that any lane can have written to so far."""
     return max(current_generation(blobs), *(run.first_generation for run in earlier.values()), 0) + 1
 
 
 def _to_replay(blobs: BlobStore, earlier: Mapping[int, RunManifest], boundary: int) -> tuple[tuple[str, int], ...]:
-    """Earlier runs, except those that are sealed and hold nothing after the boundary."""
+    """Earlier runs, except those that are sealed and have no segments after the boundary."""
     replay = []
     for run in earlier.values():
         last = last_generation_of(blobs, run.id)

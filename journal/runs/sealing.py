@@ -1,4 +1,4 @@
-"""Sealing the lanes of an earlier run for ever, whether their readers live, sleep, or never were."""
+"""Seals the lanes of an earlier run for ever, whether their readers live, sleep, or never existed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["NO_MESSAGES", "is_run_sealed", "last_generation_of", "last_segment",
 
 _LOG: Final = logging.getLogger(__name__)
 _TELL_EVERY: Final = 1_000
-"""Attempts to seal a lane between two words on it."""
+"""Attempts to seal a lane between two messages about it."""
 
 NO_MESSAGES = pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in MESSAGE_SCHEMA.types], schema=MESSAGE_SCHEMA)
-"""A batch of none."""
+"""An empty batch."""
 
 
 class Sealer(Protocol):
-    """The run that seals; its manifest is written already."""
+    """The run that seals; its manifest is already written."""
 
     @property
     def id(self) -> str:
@@ -84,7 +84,7 @@ def seal_run(
     by: Sealer,
     written: int | None = None,
 ) -> Iterator[SegmentHeader]:
-    """Seal every lane of the run; yields each lane's final seal. May be repeated by anyone.
+    """Seal every lane of the run; yields each lane's final seal. May be repeated by any process.
 
     `written`: the wall clock, for information only.
     """
@@ -104,10 +104,10 @@ def seal_lane(
     by: Sealer,
     written: int | None = None,
 ) -> SegmentHeader:
-    """Append the final seal to a lane unless it has one; returns it.
+    """Append the final seal to a lane unless it has one; returns the seal.
 
-    A reader that still writes may take the next number first; then the seal goes to the one after, and so on for as
-    long as that reader goes on. Whatever such a reader managed to write lies before the seal and will be replayed.
+    A reader that still writes may take the next number first; then the seal takes the one after, and so on while that
+    reader continues. Every segment that such a reader wrote lies before the seal and will be replayed.
     """
     last = last_segment(blobs, run, lane)
     for attempt in count(1):

@@ -1,1 +1,1 @@
-"""What lies in a journal: its layout, blobs, segments and their records, and small documents."""
+"""The contents of a journal: its layout, blobs, segments and their records, and small documents."""

@@ -1,7 +1,7 @@
-"""Where the journal's bytes lie: a folder, or an object store behind the same few operations.
+"""The storage of the journal's bytes: a folder, or an object store, behind the same few operations.
 
-All truth is written with `create`, which never overwrites. `replace` and `remove` are for what may be lost
-without harm: heartbeats and published watermarks.
+Authoritative data is written with `create`, which never overwrites. `replace` and `remove` are for data whose loss is
+harmless: heartbeats and published watermarks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CREATE_ATTEMPTS = 3
 
 
 class BlobExistsError(JournalError):
-    """`create` found a blob of this name; it wasn't changed."""
+    """`create` found a blob of this name, and left it unchanged."""
 
 
 class BlobMissingError(JournalError):
@@ -67,20 +67,19 @@ class BlobStore(Protocol):
         ...
 
     def replace(self, path: str, data: bytes) -> None:
-        """Write or overwrite atomically: heartbeats and published watermarks only, never truth."""
+        """Write or overwrite atomically: only heartbeats and published watermarks, never authoritative data."""
         ...
 
     def remove(self, path: str) -> None:
-        """Remove if present: superseded published watermarks only, never truth."""
+        """Remove if present: only superseded published watermarks, never authoritative data."""
         ...
 
 
 def create_or_find(blobs: BlobStore, path: str, data: bytes) -> bytes | None:
-    """Create a blob that holds its writer's nonce: None if it is there by this call, else the other's bytes.
+    """Create a blob that holds its writer's nonce: None if this call created it, else the existing bytes.
 
-    A store may time out on a write that took effect, so an existing blob with the very same bytes is this
-    call's own success. OSError is tried again CREATE_ATTEMPTS times in all; when it is raised the outcome is
-    unknown.
+    A store may time out on a write that took effect, so an existing blob with the very same bytes is this call's own
+    success. OSError is retried up to CREATE_ATTEMPTS attempts in all; when it is raised the outcome is unknown.
     """
     for attempt in range(1, CREATE_ATTEMPTS + 1):
         try:
@@ -97,7 +96,7 @@ def create_or_find(blobs: BlobStore, path: str, data: bytes) -> bytes | None:
 
 
 def path_parts(path: str) -> list[str]:
-    """The names that a blob's path is made of. Raises JournalError where it would leave its store."""
+    """The components of a blob's path. Raises JournalError where the path would leave its store."""
     parts = path.split("/")
     if path.startswith("/") or ".." in parts:
         raise JournalError(f"{path}: a blob's path is relative and stays inside its store")
@@ -175,7 +174,7 @@ class LocalBlobs:
             raise BlobMissingError(f"{path}: no such blob in {self.root}") from None
 
     def replace(self, path: str, data: bytes) -> None:
-        """See BlobStore. Not flushed: losing it costs a moment of waiting, never truth."""
+        """See BlobStore. Not flushed: losing it costs a moment of waiting, never authoritative data."""
         target = self._path(path)
         with self._temporary(target, data, flush=False) as temporary:
             os.replace(temporary, target)
@@ -207,7 +206,7 @@ class LocalBlobs:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Errors of an open file, a full disk's for one, name it too."""
+    """Add the file's name to errors of an open file, such as a full disk's."""
     try:
         yield
     except OSError as error:
@@ -217,7 +216,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each durable in the folder that holds it."""
+    """Make a folder and its parents, each durably in the folder that holds it."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

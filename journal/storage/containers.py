@@ -1,4 +1,4 @@
-"""The Avro object container around a segment's records: its parts, in order, and its compressed block."""
+"""The Avro object container around a segment's records: its parts in order, and its compressed block."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Codec = Literal["null", "deflate", "zstandard"]
 
 
 class ContainerCursor:
-    """Reads an Avro file's parts in order and says where they end too early."""
+    """Reads an Avro file's parts in order; its errors name the part that is truncated."""
 
     def __init__(self, path: str, data: bytes) -> None:
         self._path, self._data, self.at = path, data, 0
@@ -45,7 +45,7 @@ class ContainerCursor:
         return self._data[self.at - size : self.at]
 
     def view(self, size: int) -> memoryview:
-        """The next `size` bytes, not copied."""
+        """The next `size` bytes, without a copy."""
         self._pass(size)
         return memoryview(self._data)[self.at - size : self.at]
 
@@ -57,7 +57,7 @@ class ContainerCursor:
         self.at += size
 
     def magic(self) -> None:
-        """The four bytes that every container begins with."""
+        """Read the four bytes that begin every container."""
         if self.take(4) != MAGIC:
             self.fail(f"bad magic {self._data[:4]!r}, not an Avro container")
 
@@ -74,7 +74,7 @@ class ContainerCursor:
                 self.fail(f"a number of more than 10 bytes at byte {self.at}")
 
     def sized(self) -> bytes:
-        """Bytes after their length."""
+        """Bytes with their length before them."""
         return self.take(self.long())
 
     def metadata(self) -> Iterator[tuple[str, bytes]]:
@@ -93,7 +93,7 @@ class ContainerCursor:
                 yield key, value
 
     def packed(self) -> tuple[bytes, bytes]:
-        """Bytes of the entries before `tandem.digest`, and with it."""
+        """(bytes of the entries before `tandem.digest`, bytes including it)."""
         return self._packed, self._signed
 
 
@@ -110,7 +110,7 @@ def compress(records: bytes, codec: Codec) -> bytes:
 
 
 def decompress(block: bytes | memoryview, codec: str, size: int) -> bytes | memoryview:
-    """The records; never inflates to more than one byte over `size`, which the header's index states."""
+    """The records; never inflates to more than one byte over `size`, which is in the header's index."""
     if size > MAX_BLOCK_BYTES:
         raise RecordError(f"a block of {size} bytes, the limit is {MAX_BLOCK_BYTES}")
     if codec == "null" or not block:

@@ -1,4 +1,4 @@
-"""Small JSON documents of the journal, with a checksum of their own; older ones, which have none, are read as well."""
+"""Small JSON documents of the journal, with a checksum of their own; older ones without one are read as well."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def encode_document(content: Mapping[str, Any], indent: int | None = None) -> by
 
 
 def decode_document(data: bytes, *names: str) -> dict[str, Any]:
-    """The inverse, without the checksum; `names`: all that there are, the first one always. Raises ValueError for what
-    isn't one, or was changed.
+    """The inverse, without the checksum; `names`: all valid names, the first one required. Raises ValueError for other
+    or changed data.
     """
     content = json.loads(data)
     if not isinstance(content, dict):
@@ -27,7 +27,7 @@ def decode_document(data: bytes, *names: str) -> dict[str, Any]:
     check = content.pop(_CHECK, None)
     if check is not None and check != _crc(content):
         raise ValueError("its checksum differs")
-    if set(content) - set(names):  # a checksum whose own name was changed, say
+    if set(content) - set(names):  # such as a checksum whose own name was changed
         raise ValueError(f"it has fields that it can't have: {sorted(set(content) - set(names))}")
     if names[0] not in content:
         raise ValueError(f"it has no {names[0]}")

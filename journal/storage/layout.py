@@ -1,4 +1,4 @@
-"""Where each thing lies in a journal.
+"""The paths of a journal's contents.
 
 ::
 
@@ -7,9 +7,9 @@
     lanes/000003-5f1c.../0001/000000000042.avro segment 42 of lane 1 of that run
     generations/000000000007.json               marker: generation 7 has begun
     heartbeats/000003-5f1c...                   replaced at an interval while the run is alive
-    drains/000003-5f1c...                       asks that run to close its lanes and end
-    watermarks/000003-5f1c.../0001.000000000040 what the reader that opened lane 1 with segment 40 published first
-    watermarks/000003-5f1c.../0001.000000000040.w-9ac_17000 and what last: a listing tells what all lanes have published
+    drains/000003-5f1c...                       requests that run to close its lanes and end
+    watermarks/000003-5f1c.../0001.000000000040 first publication of the reader that opened lane 1 with segment 40
+    watermarks/000003-5f1c.../0001.000000000040.w-9ac_17000 its last one: one listing shows those of all lanes
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _WATERMARK = re.compile(r"(\d{4})\.(\d{12})(?:\.([-\w]+))?", re.ASCII)
 
 
 def drain_path(run: str) -> str:
-    """Path of the blob that asks all lanes of a run to close themselves."""
+    """Path of the blob that requests all lanes of a run to close."""
     return f"drains/{run}"
 
 
@@ -65,7 +65,7 @@ def run_sealed_path(ordinal: int) -> str:
 
 
 def run_ordinal(run: str) -> int:
-    """Ordinal of a run id. Raises JournalError for what isn't one."""
+    """Ordinal of a run id. Raises JournalError for other texts."""
     match = _RUN.fullmatch(run)
     if match is None:
         raise JournalError(f"{run!r} isn't a run id; one looks like 000003-5f1c22ab90de77aa")
@@ -73,7 +73,7 @@ def run_ordinal(run: str) -> int:
 
 
 def lane_name(run: str, lane: int) -> str:
-    """RUN/LANE, how a lane is named and sorted."""
+    """RUN/LANE, the name of a lane, also for sorting."""
     return f"{run}/{lane:04d}"
 
 
@@ -98,14 +98,14 @@ def heartbeat_path(run: str) -> str:
 
 
 def watermark_folder(run: str) -> str:
-    """Folder of what a run's lanes have published."""
+    """Folder of the publications of a run's lanes."""
     return f"watermarks/{run}"
 
 
 def watermark_path(run: str, lane: int, opening: int, stated: str = "") -> str:
-    """Path of what the reader whose opening segment has this number publishes; 0 before it has opened.
+    """Path of a publication by the reader whose opening segment has this number; 0 before it has opened.
 
-    `stated`: what it publishes, for a name that says it.
+    `stated`: the encoded publication, as part of the name.
     """
     return f"{watermark_folder(run)}/{lane:04d}.{opening:012d}{f'.{stated}' if stated else ''}"
 
@@ -130,6 +130,6 @@ def parse_segment_name(name: str) -> int | None:
 
 @lru_cache(maxsize=1 << 16)
 def parse_watermark_name(name: str) -> tuple[int, int, str] | None:
-    """(lane, number of the opening, what the name says or "") of a published watermark; None for a foreign file."""
+    """(lane, number of the opening, encoded publication or "") of a published watermark; None for a foreign file."""
     match = _WATERMARK.fullmatch(name)
     return (int(match[1]), int(match[2]), match[3] or "") if match else None

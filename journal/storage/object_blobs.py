@@ -15,7 +15,7 @@ __all__ = ["ObjectBlobs"]
 
 
 class ObjectBlobs:
-    """See BlobStore. All operations are tried again where that may help; see tandem.storage.retrying."""
+    """See BlobStore. Operations are retried where that may help; see tandem.storage.retrying."""
 
     def __init__(self, objects: Objects, place: Location) -> None:
         self.root = str(place)
@@ -73,7 +73,9 @@ class ObjectBlobs:
         self._objects.delete(self._key(path))
 
     def prove(self) -> None:
-        """Raise PlaceError unless the store can be written and refuses to overwrite: all of a journal rests on it."""
+        """Raise PlaceError unless the store can be written and refuses to overwrite: every guarantee of a journal rests
+        on it.
+        """
         path = f"proofs/{secrets.token_hex(8)}"
         self.create(path, b"first")
         try:

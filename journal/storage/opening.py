@@ -1,4 +1,4 @@
-"""From a place, a folder or a URL, to the blobs there."""
+"""Opens the blobs at a place, a folder or a URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["journal_exists", "open_blobs", "prepared_journal"]
 
 
 def open_blobs(place: str) -> BlobStore:
-    """The blobs at a folder or URL; nothing is read yet. Raises UserError for a URL that names no place."""
+    """The blobs at a folder or URL, without reading any. Raises UserError for a URL that names no place."""
     return _at_url(place) if is_url(place) else LocalBlobs(place)
 
 
@@ -30,9 +30,10 @@ def journal_exists(place: str) -> bool:
 
 
 def prepared_journal(place: str) -> BlobStore:
-    """The blobs of a journal that is to be written: a folder is made, a store is shown to create only once.
+    """The blobs of a journal that is to be written: a folder is created, an object store is checked to create only
+    once.
 
-    Raises PlaceError; UserError for a folder that can't be made.
+    Raises PlaceError; UserError for a folder that can't be created.
     """
     if not is_url(place):
         need_folder(place)

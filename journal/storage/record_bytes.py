@@ -1,4 +1,4 @@
-"""Avro's numbers, lengths and texts as Arrow columns, without a loop over values."""
+"""Encodes and decodes Avro's numbers, lengths and texts as Arrow columns, without a loop over values."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Unsigned = npt.NDArray[np.uint64]
 
 
 def length_prefixes(values: pa.Array) -> pa.Array:
-    """Sizes of values, as lengths before them."""
+    """Encoded lengths of values."""
     return varints_of(np.diff(offsets_of(values)).astype(np.uint64) << np.uint64(1))
 
 
 def zigzag_of(values: Longs) -> Unsigned:
-    """Signed numbers as unsigned ones, small ones small."""
+    """Signed numbers in zigzag encoding, as unsigned ones."""
     return ((values << 1) ^ (values >> 63)).view(np.uint64)
 
 
@@ -63,7 +63,7 @@ def varint_of(value: int) -> bytes:
 
 
 def offsets_of(values: pa.Array) -> npt.NDArray[np.int32]:
-    """Where each value begins, and the end."""
+    """The start of each value, and the end."""
     return np.frombuffer(values.buffers()[1], np.int32)[values.offset : values.offset + len(values) + 1]
 
 
@@ -74,7 +74,7 @@ def from_offsets(offsets: npt.NDArray[np.int32], data: pa.Buffer | None) -> pa.A
 
 
 def stretches(block: bytes | memoryview, starts: Longs, ends: Longs) -> pa.Array:
-    """Copies of stretches of the block, which follow one another in it."""
+    """Copies of spans of the block, which follow one another in it."""
     bounds = np.empty(2 * len(starts) + 1, np.int32)
     bounds[0:-1:2], bounds[1::2] = starts, ends
     bounds[-1] = ends[-1] if len(ends) else 0
@@ -82,5 +82,5 @@ def stretches(block: bytes | memoryview, starts: Longs, ends: Longs) -> pa.Array
 
 
 def texts_of(block: bytes | memoryview, starts: Longs, ends: Longs) -> pa.Array:
-    """Copies of stretches of the block as texts. Raises ArrowInvalid where one isn't UTF-8."""
+    """Copies of spans of the block as texts. Raises ArrowInvalid where one isn't UTF-8."""
     return stretches(block, starts, ends).cast(pa.string())

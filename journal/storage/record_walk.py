@@ -1,4 +1,4 @@
-"""Decoding all records of a block at once, field by field."""
+"""Decodes all records of a block at once, field by field."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tandem.journal.storage.record_bytes import Longs, texts_of
 __all__ = ["MAX_BLOCK_BYTES", "RecordError", "Walk"]
 
 MAX_BLOCK_BYTES: Final = 1 << 30
-"""Largest block, before compression, that is written or read."""
+"""Largest uncompressed block that is written or read."""
 
 
 class RecordError(ValueError):
@@ -41,7 +41,7 @@ class Walk:
                 break
             if shift == 70:
                 raise RecordError("a number of more than 10 bytes")
-            # A slice where all go on, as times do: looking up each row takes most of the time.
+            # A slice where all continue, as for times: indexing by rows would take most of the time.
             at = slice(None) if len(pending) == len(cursor) else pending
             if (position[at] >= ends[at]).any():
                 raise RecordError("a number runs over the end of its record")
@@ -76,7 +76,7 @@ class Walk:
             raise RecordError("a map in a block layout that this format doesn't write")
         offsets = np.zeros(len(counts) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
-        # an entry takes at least two bytes, so a count can't ask for more memory than the block justifies
+        # an entry takes at least two bytes, so a count can't request more memory than the block justifies
         if int(offsets[-1]) * 2 > len(self._bytes):
             raise RecordError("a map that claims more entries than its bytes can hold")
         spans = np.zeros((4, int(offsets[-1])), np.int64)
@@ -99,6 +99,6 @@ class Walk:
         return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, items)
 
     def finish(self) -> None:
-        """Check that every record was used up."""
+        """Check that every record was consumed."""
         if (self._cursor != self._ends).any():
             raise RecordError("a record has bytes after its last field")

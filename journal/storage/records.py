@@ -54,7 +54,7 @@ RECORD_SCHEMA: Final[dict[str, Any]] = {
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EMPTY, _MAP_END = (
-    # As pyarrow makes them of Python's values; but that imports pandas, if it is there, which takes a while.
+    # Equal to pyarrow's conversion of Python values, which would import pandas, if it is installed, and take a while.
     pa.Array.from_buffers(
         pa.binary(), 1, [None, pa.py_buffer(bytes([0] * 4 + [len(end), 0, 0, 0])), pa.py_buffer(end)]
     )[0]
@@ -92,8 +92,7 @@ def decode_records(
 ) -> tuple[pa.RecordBatch, str]:
     """Messages (MESSAGE_SCHEMA) and the subscription's name. Raises RecordError.
 
-    `lengths` are those that `encode_records` returned. `subscription` is what every record must name, "" and
-    None excepted.
+    `lengths`: from `encode_records`. `subscription`: the name that every record must have, unless it is "" or None.
     """
     ends = np.cumsum(lengths, dtype=np.int64)
     if (int(ends[-1]) if len(ends) else 0) != len(block):
@@ -123,10 +122,9 @@ def decode_records(
 
 
 def read_container(data: bytes) -> pa.RecordBatch:
-    """Messages of any Avro container of this record shape, one by one, for files without a record index.
+    """Messages of any Avro container of this record shape, decoded one by one, for files without a record index.
 
-    Slow (fastavro). Raises RecordError. Only for bytes whose digest was verified, or that the user vouches
-    for.
+    Slow (fastavro). Raises RecordError. Only for bytes whose digest was verified, or that the user vouches for.
     """
     try:
         rows: list[Any] = list(fastavro.reader(io.BytesIO(data)))
@@ -164,7 +162,7 @@ def _encode_maps(maps: pa.MapArray) -> tuple[pa.Array, pa.Array, pa.Scalar]:
         empty = pa.repeat(_EMPTY, len(maps))
         return empty, empty, _MAP_END
     entries = pc.binary_join_element_wise(length_prefixes(keys), keys, length_prefixes(items), items, _EMPTY)
-    # entries lie one after another, so a map's bytes are the stretch from its first entry to its last
+    # entries are adjacent, so a map's bytes reach from its first entry to its last
     bounds = offsets_of(entries)[offsets - offsets[0]]
     joined = from_offsets(bounds, entries.buffers()[2])
     prefix = varints_of(counts.astype(np.uint64) << np.uint64(1))
@@ -183,7 +181,7 @@ def _no_messages() -> pa.RecordBatch:
 
 
 def _micros(value: Any) -> int:
-    """Microseconds of what fastavro makes of timestamp-micros."""
+    """Microseconds of fastavro's value of timestamp-micros."""
     if isinstance(value, int):
         return value
     return int((value - _EPOCH) // dt.timedelta(microseconds=1))

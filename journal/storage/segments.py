@@ -1,8 +1,7 @@
-"""Segments: one Avro object container each, written once, checked as a whole before anything of it is used.
+"""Segments: one Avro object container each, written once, and checked as a whole before any of it is used.
 
-Any Avro reader can read the messages. The file header's metadata says where the segment belongs and what it
-means; `tandem.digest` covers all of it and the records, `tandem.check` covers what a scan reads without the
-records.
+Any Avro reader can read the messages. The file header's metadata holds the segment's place and meaning; `tandem.digest`
+covers all of it and the records, `tandem.check` covers the parts that a scan reads without the records.
 """
 
 from __future__ import annotations
@@ -55,26 +54,26 @@ __all__ = [
 ]
 
 FORMAT_VERSION: Final = 2
-"""Of what is written. Version 1, with BLAKE2b digests, is read as well: a journal is kept for years."""
+"""The version that is written. Version 1, with BLAKE2b digests, can be read as well: a journal is kept for years."""
 HEAD_BYTES: Final = 16_384
-"""Bytes that a scan reads of a segment; a header that is longer makes it read the whole."""
+"""Bytes that a scan reads of a segment; for a longer header it reads the whole segment."""
 
 _SCHEMA: Final = json.dumps(RECORD_SCHEMA, separators=(",", ":")).encode()
 
 
 class Kind(StrEnum):
-    """What a segment is."""
+    """The kind of a segment."""
 
     OPENING = "opening"
     """A reader took the lane over; no messages."""
     DATA = "data"
     SEAL = "seal"
-    """Nothing of generations up to this one will follow in this lane; no messages."""
+    """No more segments of generations up to this one will follow in this lane; no messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """What a segment says of itself."""
+    """The header of a segment."""
 
     run: str
     lane: int
@@ -101,7 +100,7 @@ class SegmentHeader:
 
     @property
     def path(self) -> str:
-        """Where in the journal it lies."""
+        """Its path in the journal."""
         return segment_path(self.run, self.lane, self.number)
 
     @property
@@ -112,7 +111,7 @@ class SegmentHeader:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that was read and checked."""
+    """A segment that was read and verified."""
 
     header: SegmentHeader
     messages: pa.RecordBatch
@@ -139,8 +138,7 @@ def encode_segment(header: SegmentHeader, messages: pa.RecordBatch, codec: Codec
 
 
 def decode_segment(path: str, data: bytes) -> Segment:
-    """Check and read a segment. Raises SegmentError, which names the path and the cause; nothing is used
-    then."""
+    """Verify and decode a segment. Raises SegmentError, naming the path and the cause; then no part of it is used."""
     cursor = ContainerCursor(path, data)
     cursor.magic()
     entries = dict(cursor.metadata())
@@ -188,7 +186,7 @@ def load_header(blobs: BlobStore, path: str) -> SegmentHeader:
 
 
 def load_segment(blobs: BlobStore, path: str) -> Segment:
-    """Read and check a segment from the store. Raises BlobMissingError, SegmentError."""
+    """Read and verify a segment from the store. Raises BlobMissingError, SegmentError."""
     return decode_segment(path, blobs.read(path))
 
 
@@ -216,7 +214,7 @@ def _entries(header: SegmentHeader, count: int, codec: str) -> dict[str, bytes]:
 
 
 def _header(path: str, entries: Mapping[str, bytes], signed: bytes) -> SegmentHeader:
-    """The header of checked entries."""
+    """The header of verified entries."""
     if entries.get("tandem.check") != _hash_of(path, entries)(signed).encode():
         raise SegmentError(f"{path}: digest of the header differs; the segment is refused whole")
     if (codec := entries.get("avro.codec", b"null").decode(errors="replace")) not in CODECS:
@@ -265,7 +263,7 @@ def _blake2b(*parts: bytes | memoryview) -> str:
 
 
 def _blake3(*parts: bytes | memoryview) -> str:
-    """A fifth of BLAKE2b's time, which was a tenth of a replay's."""
+    """Takes a fifth of BLAKE2b's time, which was a tenth of a replay's."""
     return str(_fed(blake3(), parts).hexdigest(length=16))
 
 
