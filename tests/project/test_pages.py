@@ -37,7 +37,7 @@ NOT_RUN: Final = {
 }
 """Why the others aren't: their commands are parsed all the same."""
 PREPARED: Final = tuple(sorted(path.stem for path in BEFORE.glob("*.sh") if path.stem != "common"))
-_AT_ONCE: Final = 3
+_AT_ONCE: Final = 5
 """Many of them wait for their broker most of the time."""
 _PATIENCE: Final = 600.0
 
@@ -66,6 +66,7 @@ class Pages:
     tandem: Path
     """Where the command lies."""
     environment: dict[str, str]
+    """Read before the first page is begun: pytest changes the process's own with each test, beside which pages run."""
 
     def run(self, page: Path) -> Ran:
         folder, before = self.folder / page.stem, BEFORE / f"{page.stem}.sh"
@@ -73,9 +74,8 @@ class Pages:
         port = str(free_port())
         script = "".join(block.text for block in blocks(page, "bash")).replace("8085", port)
         (folder / "page.sh").write_text(script, encoding="utf-8")
-        paths = (str(self.tandem), str(Path(sys.executable).parent), os.environ["PATH"])
+        paths = (str(self.tandem), str(Path(sys.executable).parent), self.environment["PATH"])
         environment = {
-            **os.environ,
             **self.environment,
             "PATH": os.pathsep.join(paths),
             "EMULATOR_PORT": port,
@@ -105,7 +105,7 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     mine = [item for item in request.session.items if isinstance(item, pytest.Function) and "ran" in item.fixturenames]
     wanted = [cast(Path, item.callspec.params["page"]) for item in mine]
     with ExitStack() as stack:
-        environment = {"BUCKET": BUCKET}
+        environment = {**os.environ, "BUCKET": BUCKET}
         if any(page.stem == "object-stores" for page in wanted):
             for kind in ("gcs", "s3"):
                 environment |= stack.enter_context(running(kind, folder / kind)).environment
