@@ -25,7 +25,7 @@ from tandem.transforms.element_values import (
     SourceBatch,
     Tally,
 )
-from tandem.transforms.packing import PackedCoder, pack, unpack
+from tandem.transforms.packing import PackedCoder, bytes_of, pack, unpack
 
 __all__ = [
     "CrossBoundaryDuplicate",
@@ -59,7 +59,7 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
         return from_ipc(encoded)
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
-        return int(value.nbytes)
+        return bytes_of(value)
 
     def is_deterministic(self) -> bool:
         return True

@@ -28,7 +28,7 @@ from tandem.transforms.elements import (
     Tally,
 )
 from tandem.transforms.fold.state import TileState
-from tandem.transforms.packing import pack, unpack
+from tandem.transforms.packing import bytes_of, pack, unpack
 from tandem.transforms.routing.tiles import route
 
 COMPILED = sales.compiled()
@@ -125,6 +125,19 @@ def test_slices_are_encoded_as_their_rows_alone() -> None:
 )
 def test_what_is_packed_is_unpacked(header: Any, parts: list[bytes]) -> None:
     assert unpack(pack(header, parts)) == (header, parts)
+
+
+@pytest.mark.parametrize(
+    ("rows", "first", "last", "least", "most"),
+    [
+        pytest.param(100, 0, 100, 800, 1_000, id="small, alone"),
+        pytest.param(100_000, 0, 100_000, 800_000, 900_000, id="large, alone"),
+        pytest.param(100_000, 7, 10, 24, 100, id="three rows of large buffers"),
+    ],
+)
+def test_a_batch_counts_for_its_own_rows(rows: int, first: int, last: int, least: int, most: int) -> None:
+    batch = pa.record_batch({"n": pa.array(range(rows), pa.int64())}).slice(first, last - first)
+    assert least <= bytes_of(batch) <= most
 
 
 def test_a_routed_batch_and_its_update_survive_the_wire(source_batch: Callable[..., SourceBatch]) -> None:

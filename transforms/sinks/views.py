@@ -23,6 +23,7 @@ from tandem.schemas.errors import PublishRefusedError
 from tandem.schemas.telemetry.traces import Segment
 from tandem.transforms.elements import DeadLetterBatch, FoldUpdate, SegmentTally
 from tandem.transforms.fold.stored_tiles import LiveRunRef
+from tandem.transforms.packing import bytes_of
 from tandem.transforms.sinks.empty_batches import without_rows
 from tandem.transforms.sinks.retrying import retrying
 from tandem.transforms.sources.traced import carried, traced
@@ -198,7 +199,7 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
 
     def process(self, update: FoldUpdate) -> Iterator[FoldUpdate]:
         if self._states:
-            self._bytes += update.block.nbytes
+            self._bytes += bytes_of(update.block)
         else:
             update = replace(update, block=without_rows(update.block))
         self._held.append(update)
