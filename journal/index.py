@@ -59,7 +59,7 @@ class LaneGap:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each of them as LANE/NUMBER."""
+        """The names of the missing segments, LANE/NUMBER."""
         lane = lane_name(self.run, self.lane)
         return tuple(f"segment {number} of lane {lane}" for number in range(self.first, self.last + 1))
 

@@ -18,7 +18,7 @@ __all__ = ["LAUNCHABLES", "launchable"]
 LAUNCHABLES: Final[dict[str, Launchable]] = {
     one.name: one for one in (LIVE, BACKFILL, PUBLISH, RECONCILE, WINDOWED, BACKTEST)
 }
-"""By name."""
+"""The pipelines, by name."""
 
 
 def launchable(name: str) -> Launchable:

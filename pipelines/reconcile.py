@@ -186,7 +186,9 @@ def _judge(
 def build(
     config: ReconcileConfig, options: PipelineOptions, found: Audit, reread: Reread, folder: str
 ) -> beam.Pipeline:
-    """The pipeline's graph: the suspect tiles from what holds their events, one file each in `folder`."""
+    """The pipeline's graph: computes the suspect tiles from their segments and pieces of files, one result file each in
+    `folder`.
+    """
     definition, scope, url = config.definition, found.scope, config.home.store
     floor = found.live.floor if found.live is not None else 0
     view = ViewRef(url, definition.version, str(scope.batch_run), scope.live_run, floor)

@@ -39,7 +39,7 @@ class Receiver:
     received: int = 0
     copies: int = 0
     _known: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By idempotency key."""
+    """Messages by idempotency key."""
 
     def send(self, messages: Sequence[Any]) -> dict[int, str]:
         """Store messages, as a writer of an output. Raises DeliveryError while it fails, Mismatch for invalid ones."""

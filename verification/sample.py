@@ -131,7 +131,7 @@ def _of_files(source: Source, places: Sequence[str]) -> Iterator[_Records]:
 
 
 def _writable(source: Source, events: pa.RecordBatch) -> pa.RecordBatch:
-    """Without the records that JSON messages can't hold: those with NaN or an infinity."""
+    """The records without those that JSON messages can't hold, which have NaN or an infinity."""
     if source.format != "json":
         return events
     for name, column in zip(events.schema.names, events.columns, strict=True):

@@ -138,7 +138,7 @@ class SegmentFile:
 
 @dataclass(frozen=True, slots=True)
 class BatchManifest:
-    """What a batch run read and counted, in addition to its parent. Counts of a repair are differences."""
+    """The inputs and counts of a batch run, in addition to its parent's. Counts of a repair are differences."""
 
     counts: tuple[GenerationCounts, ...] = ()
     """One for every generation that the run adds, also for those without events."""
@@ -150,7 +150,7 @@ class BatchManifest:
     """Files (the journal: '') with event times in January 1970, and their number; at most the first thousand."""
 
     def to_data(self) -> dict[str, Any]:
-        """As plain JSON data."""
+        """The manifest as plain JSON data."""
         return asdict(self)
 
     @classmethod
@@ -164,7 +164,7 @@ class BatchManifest:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What is known about the completeness of a batch run's sources; times are microseconds UTC."""
+    """The known completeness of a batch run's sources; times are microseconds UTC."""
 
     files_until: int | None = None
     """The files hold every event before this time, by the user's statement; None: up to their newest event."""

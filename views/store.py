@@ -26,8 +26,8 @@ __all__ = ["ViewStore"]
 class ViewStore:
     """A view store in one SQL database. Safe to use from several threads; open one per process.
 
-    What is asked of it is asked of its parts: `store.batch.write(...)`, `store.publishing.served(name)`. Answers are
-    functions over a store: see `tandem.views.answers`.
+    Its parts have the methods: `store.batch.write(...)`, `store.publishing.served(name)`. Answers are functions over a
+    store: see `tandem.views.answers`.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as home:
@@ -49,7 +49,7 @@ class ViewStore:
     def __init__(self, url: str, *, clock: Clock = wall_clock, create: bool = True) -> None:
         """Open `sqlite:///PATH`, a plain path, or `postgresql://...`.
 
-        Makes an empty store where there is none and `create` allows it. Raises StoreError for a missing file, another
+        Creates an empty store where there is none and `create` allows it. Raises StoreError for a missing file, another
         program's or a damaged database, or another schema version.
         """
         self._assemble(Database(url, create=create), Chains(), clock)

@@ -61,7 +61,7 @@ class LiveUpdateLike(UpdateLike, Protocol):
 
 
 class BatchUpdateLike(UpdateLike, Protocol):
-    """All that a batch run counted in one tile and shard; `ids` has columns HASH, CONTENT, GENERATION."""
+    """The counts of a batch run in one tile and shard; `ids` has columns HASH, CONTENT, GENERATION."""
 
     @property
     def ids(self) -> pa.RecordBatch: ...

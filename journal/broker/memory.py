@@ -27,7 +27,7 @@ class Message:
 
 
 def messages_of(messages: Sequence[Message]) -> pa.RecordBatch:
-    """As MESSAGE_SCHEMA."""
+    """The messages as a batch of MESSAGE_SCHEMA."""
     return pa.RecordBatch.from_arrays(
         [
             pa.array([message.message_id for message in messages], pa.string()),

@@ -1,4 +1,4 @@
-"""Generations: stretches of the journal by arrival, counted from 1. A marker says that one has begun.
+"""Generations: stretches of the journal by arrival, counted from 1. A marker begins each one.
 
 Markers have no gaps: the creator of one has seen the one before it.
 """
@@ -20,7 +20,7 @@ def current_generation(blobs: BlobStore) -> int:
 
 
 def latest_generation(blobs: BlobStore, known: int) -> int:
-    """The highest generation that has begun, given one that has: looks only above it."""
+    """The highest generation that has begun, given a known one: searches only above it."""
     while blobs.exists(generation_path(known + 1)):
         known += 1
     return known

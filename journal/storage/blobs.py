@@ -34,12 +34,11 @@ class BlobMissingError(JournalError):
 class BlobStore(Protocol):
     """Blobs under slash-separated relative paths. Listing sees every blob whose `create` returned.
 
-    Any operation may raise OSError (TimeoutError among them), which says nothing about whether it took
-    effect.
+    Any operation may raise OSError (TimeoutError among them); it may have taken effect then, or not.
     """
 
     def create(self, path: str, data: bytes) -> None:
-        """Write a new blob, durable when this returns. Raises BlobExistsError if there is one."""
+        """Write a new blob, durable when this returns. Raises BlobExistsError for an existing one."""
         ...
 
     def read(self, path: str) -> bytes:
@@ -51,7 +50,7 @@ class BlobStore(Protocol):
         ...
 
     def exists(self, path: str) -> bool:
-        """Whether there is a blob of this name."""
+        """Whether a blob of this name exists."""
         ...
 
     def folders(self, prefix: str) -> list[str]:
@@ -59,7 +58,7 @@ class BlobStore(Protocol):
         ...
 
     def list(self, prefix: str) -> list[str]:
-        """Sorted names (the last part of the path) of the blobs directly in folder `prefix`; [] if there is none."""
+        """Sorted names (the last part of the path) of the blobs directly in folder `prefix`; [] without any."""
         ...
 
     def size(self, path: str) -> int:

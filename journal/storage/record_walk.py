@@ -16,7 +16,7 @@ MAX_BLOCK_BYTES: Final = 1 << 30
 
 
 class RecordError(ValueError):
-    """The bytes aren't records of this shape; the message says where."""
+    """The bytes aren't records of this shape; the message names the place."""
 
 
 class Walk:

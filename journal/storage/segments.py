@@ -80,19 +80,19 @@ class SegmentHeader:
     number: int
     """1, 2, 3 ... within the lane, without gaps."""
     generation: int
-    """Of the messages; for a seal the last generation that it seals. Never falls within a lane."""
+    """Generation of the messages; for a seal the last generation that it seals. Never falls within a lane."""
     nonce: str
-    """Of the reader, or of the run that sealed the lane."""
+    """The nonce of the reader, or of the run that sealed the lane."""
     kind: Kind = Kind.DATA
     watermarks: Mapping[str, int | None] = field(default_factory=dict)
-    """Per source version the lane's watermark before these messages (microseconds since 1970-01-01 UTC, null:
-    unknown): whether they are late is decided by it."""
+    """Per source version the lane's watermark before these messages (microseconds since 1970-01-01 UTC, null: unknown),
+    which decides whether they are late."""
     subscription: str = ""
     final: str | None = None
-    """For a seal that closes the lane for ever: the run that wrote it. Its own run: it had finished."""
+    """For a seal that closes the lane for ever: the run that wrote it. If that is the lane's own run, it had finished.
+    """
     written: int | None = None
-    """The writer's wall clock (microseconds since 1970-01-01 UTC), for information only; None: before version 2 had
-    it."""
+    """The writer's wall clock (microseconds since 1970-01-01 UTC), for information only; None in version 1."""
     count: int = 0
     """Number of messages; set by `encode_segment`."""
     digest: str = ""
@@ -275,7 +275,7 @@ def _fed(digest: Any, parts: Sequence[bytes | memoryview]) -> Any:
 
 
 _HASHES: Final[Mapping[str, Callable[..., str]]] = {"1": _blake2b, str(FORMAT_VERSION): _blake3}
-"""By format version."""
+"""Hash functions, by format version."""
 
 
 def _hash_of(path: str, entries: Mapping[str, bytes]) -> Callable[..., str]:

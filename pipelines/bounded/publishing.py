@@ -64,7 +64,7 @@ def judge_bad(job: Job, store: ViewStore, console: Console) -> TooManyBadError |
 
 
 def noted(job: Job) -> None:
-    """Record what the batch run took in, in case the view store is lost."""
+    """Record the inputs of the batch run, in case the view store is lost."""
     config = job.config
     taken = Taken(
         config.definition.name,

@@ -66,8 +66,8 @@ def delivering(store: str, definitions: Sequence[Definition], say: Say | None = 
 
 
 def deliver_once(store: ViewStore, definition: Definition, say: Say) -> None:
-    """Send what a backfill has made due, unless another process delivers; messages that can't be sent wait for a
-    deliverer.
+    """Send the records that a backfill has made due, unless another process delivers; messages that can't be sent wait
+    for a deliverer.
     """
     if not has_sources(definition):
         return

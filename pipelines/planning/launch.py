@@ -1,4 +1,4 @@
-"""Launches a pipeline: checks its flags, refuses what its runner can't run, and runs it."""
+"""Launches a pipeline: checks its flags, rejects features that its runner lacks, and runs it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Patch:
     else_would: str
     """Beam's behaviour without it."""
     issue: str
-    """Address of Beam's issue about it."""
+    """Address of Beam's issue about it, or that none is known."""
     tried: tuple[str, ...]
     goes_when: str
     """The change in Beam that makes the patch superfluous; the patch's tests fail then."""

@@ -142,7 +142,7 @@ class Cluster:
         return flags
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to one part's process, and after SIGKILL wait until it is gone, which takes a moment.
+        """Send a signal to one part's process, and after SIGKILL wait until it has ended, which takes a moment.
 
         Raises LaunchError for an unknown or a dead part.
         """

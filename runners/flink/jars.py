@@ -50,7 +50,7 @@ _NOT_STAGED: Final = "gradle/wrapper"
 """A job server sends its whole class path to Flink with each job, 300 MB, except for paths that contain this. Processes
 of this machine find the jars by the manifest of the one that is sent."""
 _WANTED: Final = ("flink-dist-", "log4j-")
-"""Of Flink's jars; the others are for SQL and for Scala."""
+"""The jars of Flink that are needed; the others are for SQL and for Scala."""
 _JOB_SERVER: Final = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _REQUIREMENTS: Final = Path(__file__).parent
 """The folder of the lists of jars with their digests: beside this module, also in an installation."""

@@ -81,11 +81,9 @@ class WorkerPool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
         return process
 
     def StopWorker(self, stop_worker_request: Any, unused_context: Any) -> Any:
-        """Every TaskManager numbers its workers itself: this id may be another's by now, so no process is ended for it.
-        A worker ends by itself when its runner closes the connection.
-        """
-        # Every TaskManager numbers its workers itself: this id may be another's by now, so nobody is ended for it. A
-        # worker ends by itself when its runner closes the connection.
+        """See BeamFnExternalWorkerPool."""
+        # Every TaskManager numbers its workers itself: this id may be another's by now, so no process is ended for it.
+        # A worker ends by itself when its runner closes the connection.
         _LOGGER.info("worker %s isn't needed any more", stop_worker_request.worker_id)
         self.supervise()
         return api.StopWorkerResponse()

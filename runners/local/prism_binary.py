@@ -1,4 +1,4 @@
-"""Finds Prism on this machine, and tells whether it can be kept from other hosts.
+"""Finds Prism on this machine, and distinguishes a bound one from Beam's.
 
 Beam's Prism listens on all interfaces, without credentials: its clients can run code as the user who started it.
 Tandem's own build (runners/local/prism.py) listens at a given socket, or at loopback.

@@ -97,7 +97,7 @@ def _named(command: Command, words: Sequence[str]) -> list[str]:
 
 
 def wants_help(words: Sequence[str]) -> bool:
-    """Whether the words ask for help instead of anything else."""
+    """Whether the words request help."""
     return not _HELP.isdisjoint(words)
 
 

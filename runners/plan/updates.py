@@ -27,7 +27,7 @@ class GraphRecord:
 
     name: str
     steps: Mapping[str, Step]
-    """By label."""
+    """The steps, by label."""
     definitions: Mapping[str, str] = field(default_factory=dict)
     """Version by name."""
     lanes: int | None = None

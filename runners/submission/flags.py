@@ -34,13 +34,13 @@ LIVE_DEFAULTS: Final[Mapping[str, str]] = {
     "operator_chaining": "",
     "finish_bundle_before_checkpointing": "",
 }
-"""For unbounded pipelines on Flink, see docs/runners.md; times in milliseconds. Empty: the flag has no value."""
+"""Flags for unbounded pipelines on Flink, see docs/runners.md; times in milliseconds. Empty: the flag has no value."""
 BATCH_DEFAULTS: Final[Mapping[str, str]] = {
     "max_bundle_size": "1000000",
     "object_reuse": "",
     "environment_cache_millis": "60000",
 }
-"""For bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
+"""Flags for bounded pipelines on Flink. Flink would start new workers for each stage, which takes seconds."""
 
 
 def arranged(arguments: Arguments, *, download: bool = True) -> Arguments:
@@ -129,7 +129,7 @@ def _of_pipeline(arguments: Arguments, flags: Mapping[str, Any]) -> dict[str, st
 
 
 def _is_here(flags: Mapping[str, Any]) -> bool:
-    """Whether all of Flink is on this machine, as far as addresses tell."""
+    """Whether all of Flink is on this machine, by its addresses."""
     master = str(flags.get("flink_master") or "[auto]").strip()
     endpoint = flags.get("job_endpoint")
     return (master in EMBEDDED or is_this_machine(master)) and (endpoint is None or is_this_machine(endpoint))

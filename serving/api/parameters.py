@@ -48,15 +48,15 @@ class TimeParameters(BaseModel):
     measures: _Text = _text("these results only, NAME,...")
 
     def times(self, now: int) -> TimeFlags:
-        """For `question_of`."""
+        """The times, for `question_of`."""
         return TimeFlags(now, self.window, self.at, self.start, self.end, self.since, self.zone, self.first_day)
 
     def select(self) -> SelectFlags:
-        """For `question_of`."""
+        """The wanted results, for `question_of`."""
         return SelectFlags(measures=self.measures)
 
     def asked(self) -> SessionFlags:
-        """For `question_of`."""
+        """No flags of sessions, for `question_of`."""
         return SessionFlags()
 
 
@@ -66,7 +66,7 @@ class AnswerParameters(TimeParameters):
     key: _Text = _text("JFK,UA or origin=JFK,carrier=UA or a JSON array", "home")
 
     def select(self) -> SelectFlags:
-        """For `question_of`."""
+        """Key and results, for `question_of`."""
         return SelectFlags(self.key, self.measures)
 
 
@@ -77,13 +77,13 @@ class SeriesParameters(AnswerParameters):
     where: _Text = _text("steps for whose results this expression is true")
 
     def times(self, now: int) -> TimeFlags:
-        """For `question_of`."""
+        """The times, for `question_of`."""
         return TimeFlags(
             now, self.window, self.at, self.start, self.end, self.since, self.zone, self.first_day, self.step
         )
 
     def select(self) -> SelectFlags:
-        """For `question_of`."""
+        """Key, results and condition, for `question_of`."""
         return SelectFlags(self.key, self.measures, self.where)
 
 
@@ -124,11 +124,11 @@ class SessionParameters(AnswerParameters):
     where: _Text = _text("sessions for whose results this expression is true")
 
     def select(self) -> SelectFlags:
-        """For `question_of`."""
+        """Key and results, for `question_of`."""
         return SelectFlags(self.key, self.measures, self.where)
 
     def asked(self) -> SessionFlags:
-        """For `question_of`."""
+        """The sessions, for `question_of`."""
         return SessionFlags(self.session_at is None, self.session_at, self.gap)
 
 
@@ -141,7 +141,7 @@ class TopParameters(TimeParameters):
     limit: int = Field(default=10, ge=1, le=10_000, description="keys at most")
 
     def select(self) -> SelectFlags:
-        """For `question_of`."""
+        """Condition, results and ranking, for `question_of`."""
         top, bottom = (None, self.limit) if self.least else (self.limit, None)
         return SelectFlags(None, self.measures, self.where, self.by, top, bottom)
 
@@ -177,14 +177,14 @@ class ExportParameters(BaseModel):
     after: _Text = _text("where the page before ended: the `after` of its `Link`")
 
     def times(self, now: int) -> TimeFlags:
-        """For `export_of`."""
+        """The times, for `export_of`."""
         return TimeFlags(
             now, window=self.window, start=self.start, end=self.end, zone=self.zone, first_day=self.first_day,
             step=self.step,
         )  # fmt: skip
 
     def select(self) -> SelectFlags:
-        """For `export_of`."""
+        """Key, condition and results, for `export_of`."""
         return SelectFlags(self.key, self.measures, self.where)
 
 

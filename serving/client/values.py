@@ -31,11 +31,11 @@ class ClientTable:
     """Whether these are all rows: a statement of SQL returns at most a limit."""
 
     def arrow(self) -> pa.Table:
-        """As an Arrow table."""
+        """The rows as an Arrow table."""
         return self.table
 
     def polars(self) -> Any:
-        """As a Polars DataFrame. Raises LaunchError where Polars isn't installed."""
+        """The rows as a Polars DataFrame. Raises LaunchError where Polars isn't installed."""
         try:
             import polars
         except ModuleNotFoundError as error:
@@ -43,7 +43,7 @@ class ClientTable:
         return polars.from_arrow(self.table)
 
     def pandas(self) -> Any:
-        """As a pandas DataFrame. Raises LaunchError where pandas isn't installed."""
+        """The rows as a pandas DataFrame. Raises LaunchError where pandas isn't installed."""
         try:
             import pandas
         except ModuleNotFoundError as error:
@@ -52,7 +52,7 @@ class ClientTable:
         return found
 
     def rows(self) -> list[dict[str, Any]]:
-        """As dicts."""
+        """The rows as dicts."""
         found: list[dict[str, Any]] = self.table.to_pylist()
         return found
 
@@ -62,7 +62,7 @@ class ClientTable:
 
 @dataclass(frozen=True)
 class ClientAnswer:
-    """The results of one key over [start, end), and the certificate of what they are made of."""
+    """The results of one key over [start, end), with their certificate."""
 
     key: Mapping[str, Any]
     start: datetime

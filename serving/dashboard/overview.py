@@ -72,7 +72,7 @@ class Overview:
     run: dict[str, str] | None
     """{id, life} of the newest run of the journal."""
     lanes: tuple[Lane, ...]
-    """Of that run."""
+    """The lanes of that run."""
 
 
 def overview(service: Service, principal: Principal) -> Overview:

@@ -11,7 +11,7 @@ from tandem.schemas.certificate import time_text
 __all__ = ["WIDTH", "TimeLine", "TimeMark", "time_line"]
 
 WIDTH: Final = 1_000
-"""Of the line."""
+"""Width of the line."""
 _LEAST: Final = 4
 """Least width of a mark, so that it is visible."""
 _RUNS: Final = 12

@@ -11,7 +11,7 @@ __all__ = ["dashboard_data", "dashboard_text", "expression_of"]
 
 _WIDTH, _HEIGHT = 8, 7
 _SCHEMA: Final = 39
-"""Of Grafana 10 and later."""
+"""The schema of Grafana 10 and later."""
 _SOURCE: Final = {"type": "prometheus", "uid": "${source}"}
 
 

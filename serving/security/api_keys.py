@@ -58,7 +58,7 @@ class ApiKey:
         return Principal(self.id, self.role, self.definitions, self.rows)
 
     def to_data(self) -> dict[str, Any]:
-        """As JSON data."""
+        """The entry as JSON data."""
         definitions = None if self.definitions is None else sorted(self.definitions)
         return {
             **{name: getattr(self, name) for name in ("id", "name", "hash", "created_at", "expires_at", "revoked_at")},
@@ -69,7 +69,7 @@ class ApiKey:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> ApiKey:
-        """The key of `to_data`. Raises KeyError, TypeError or ValueError for anything else."""
+        """The inverse of `to_data`. Raises KeyError, TypeError or ValueError for other data."""
         definitions = data["definitions"]
         return cls(
             id=str(data["id"]),

@@ -33,7 +33,7 @@ class Rows:
         return lru_cache(maxsize=4096)(lambda key: any(_begins(json.loads(key), prefix) for prefix in prefixes))
 
     def to_data(self) -> dict[str, list[list[Any]]]:
-        """As JSON data."""
+        """The filters as JSON data."""
         return {name: [list(prefix) for prefix in prefixes] for name, prefixes in self.prefixes.items()}
 
     @classmethod

@@ -243,9 +243,9 @@ class Live:
         return key[0] + definition.tile + definition.lateness
 
     def _hold(self, key: TileKey, late: bool) -> None:
-        """Elements hold the watermark at their window's end, late ones where the runner gives the window up.
+        """Let elements hold the watermark at their window's end, late ones where the runner gives the window up.
 
-        That is what Beam's own runners do with the end of the window as timestamp of panes.
+        Beam's own runners do so with the end of the window as timestamp of panes.
         """
         end = key[0] + self.world.definition.tile
         on_time = self.watermark is None or self.watermark < end

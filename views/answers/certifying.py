@@ -1,4 +1,4 @@
-"""Builds the certificate of an answer from what was read for it."""
+"""Builds the certificate of an answer from its scope and rows."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def merge_results(
     """The results of `size` groups by name; row i belongs to `groups[i]`, a group may be empty."""
     columns = decode_states(compiled.measures, rows, place)
     if len(rows) == size and (groups == np.arange(size)).all():
-        return results_of(compiled, columns)  # merging one state gives the same
+        return results_of(compiled, columns)  # one state merged alone stays the same
     return results_of(compiled, merged_states(compiled.measures, columns, groups, size))
 
 

@@ -55,7 +55,9 @@ class PackedIds:
 
 
 def pack_ids(update: BatchUpdateLike) -> Iterator[PackedIds]:
-    """The ids that an update counted, by generation; sorts by hash and content only what comes unsorted."""
+    """The ids that an update counted, by generation; ids that are already sorted by hash and content aren't sorted
+    again.
+    """
     place, count = (update.tile, update.shard), update.ids.num_rows
     if not count:
         return

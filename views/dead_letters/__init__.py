@@ -1,1 +1,1 @@
-"""Dead letters as the store keeps them: what runs found, what users did, and which letters are open."""
+"""Dead letters in the store: findings of runs, acts of users, and the letters that are open."""

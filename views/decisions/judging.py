@@ -65,7 +65,7 @@ class JudgedWindow:
     """The verdict of keys that the window lacks."""
 
     def cant_be_judged(self) -> JudgedWindow:
-        """The same without verdicts: the data present says nothing about any key yet."""
+        """The same without verdicts: none of its keys can be judged yet."""
         return replace(self, codes=np.full_like(self.codes, Verdict.CANT_JUDGE), absent=Verdict.CANT_JUDGE)
 
     def receipt(self, key: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _states(
     """The measures' states of each cell, merged from its rows of the block."""
     taken = [block.column(name).take(pa.array(members)) for name, _ in compiled.measures]
     if size == len(members):
-        return taken  # merging one state gives the same
+        return taken  # one state merged alone stays the same
     measures = [measure for _, measure in compiled.measures]
     return [measure.merge(column, groups, size) for measure, column in zip(measures, taken, strict=True)]
 

@@ -187,7 +187,9 @@ def _add_to_totals(database: Database) -> Any:
 def _write_cross_duplicates(
     database: Database, connection: sa.Connection, run: sa.Row[Any], updates: Sequence[LiveUpdateLike]
 ) -> None:
-    """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
+    """Write cross-boundary duplicates. The earliest of several earlier copies decides the boundary from which batch
+    leaves the event out.
+    """
     rows = [
         (
             run.id,

@@ -8,7 +8,7 @@ things:
   Records of one output are sent in the order in which they were put, at least once, until the receiver has them or
   refuses them for good. The `id` is the idempotency key, one for each state.
 - a source that the deliverer calls before it sends (`pipelines.delivery.sources`), unless other processes write the
-  records: it puts what is due by then.
+  records: it puts the records that are due.
 
 A writer (`pipelines.delivery.outputs`) sends to one kind of output. `messages` has the deliverer's operations: take,
 forget, and set aside; `leases` decides which process delivers.

@@ -25,7 +25,7 @@ class Record(NamedTuple):
     """With stream and key its identity: a window's start, or the beginning of an episode."""
     end: int
     key: str
-    """As in states, JSON; "[]" without a key."""
+    """JSON, in the form of states; "[]" without a key."""
     revision: int
     """The number of its state; states of one window or episode count on from 1."""
     id: str

@@ -179,7 +179,7 @@ class Coverage:
                 )
 
     def _same_segments(self, served_live: int, boundary: int, live: Row | None) -> None:
-        """No segment that the served live run holds after the boundary goes missing."""
+        """The live run has every segment that the served live run holds after the boundary."""
         s = live_segments.c
         query = sa.select(s.lane, s.number, s.generation).where(s.run == served_live, s.generation > boundary)
         if live is not None:

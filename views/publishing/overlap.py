@@ -55,7 +55,7 @@ class Copies:
                 )
 
     def nothing_counted_before(self, batch: Row | None, live: Row) -> None:
-        """The batch run leaves out what the live run's base left out, in the base's generations.
+        """The batch run leaves out the events that the live run's base left out, in the base's generations.
 
         The live run doesn't know these events from its base, so it counts them when their later copies come.
         """
@@ -76,7 +76,7 @@ class Copies:
         """Events that batch left to a live run are counted by this one, or by a later layer of batch."""
         if batch is None:
             return
-        # The live run counts what its own base left out: it doesn't know these events.
+        # The live run counts the events that its own base left out: it doesn't know them.
         base = self.chains.of(self.connection, live.base_batch_run if live is not None else None)
         left = self._left_out(self.chains.of(self.connection, batch.ordinal) - base)
         for tile, events in left.items():

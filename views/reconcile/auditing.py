@@ -42,7 +42,7 @@ class Audit:
     batch: BatchTiles
     live: LiveTiles | None
     suspects: dict[int, Suspect] = field(default_factory=dict)
-    """By tile."""
+    """Suspect tiles, with the reasons."""
     causes: dict[Place, Causes] = field(default_factory=dict)
     """Differences that the store explains; other places have none, unless their tile is suspect."""
 

@@ -114,7 +114,7 @@ class DriftPoint:
 
     @property
     def absolute(self) -> int:
-        """Events that batch has more than live had."""
+        """Events of batch less those of live."""
         return self.batch - self.live
 
     @property

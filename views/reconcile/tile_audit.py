@@ -85,7 +85,7 @@ class BatchTiles:
     """The records of a batch run and its ancestors, as written and as found."""
 
     rows_written: dict[int, RowSum] = field(default_factory=dict)
-    """By tile."""
+    """Sums by tile, as they were written."""
     rows_found: dict[int, RowSum] = field(default_factory=dict)
     ids_written: dict[Place, IdSum] = field(default_factory=dict)
     ids_found: dict[Place, IdSum] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from tandem.views.answers.reading.scope import Scope
 __all__ = ["BEGINNING", "Clocks", "Timing", "timing_of"]
 
 BEGINNING: Final = -(2**62)
-"""Before every time."""
+"""Earlier than any time."""
 
 
 class Timing(IntEnum):

@@ -18,7 +18,7 @@ applies if the log grows all the same."""
 
 
 _INDEX: Final = struct.Struct("=14xHI76xI")
-"""Of the log's index: the size of a page, the frames of the log, and how many of them are in the file."""
+"""Fields of the log's index: the size of a page, the frames of the log, and the number of frames in the file."""
 
 
 class Checkpointer:

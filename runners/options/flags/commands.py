@@ -47,4 +47,4 @@ COMMANDS: Final[dict[str, Command]] = {
         ),
     )
 }
-"""By name."""
+"""The commands, by name."""

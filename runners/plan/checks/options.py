@@ -73,7 +73,7 @@ _INSTEAD: Final = {
 def check_unknown(launch: Launch) -> Iterator[Finding]:
     """Flags that neither Beam nor the runner knows: Beam drops them silently."""
     if launch.engine not in (Engine.FLINK, Engine.SPARK, Engine.PORTABLE):
-        return  # tandem.runners.options.beam refuses them for all others
+        return  # tandem.runners.options.beam rejects them for all others
     of_runner = (*FLINK_OPTIONS, *_PORTABLE) if launch.engine is not Engine.SPARK else _PORTABLE
     known = known_flags() | set(of_runner)
     for name in launch.flags:

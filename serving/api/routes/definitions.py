@@ -34,13 +34,13 @@ router = APIRouter(prefix="/api/v1/definitions", tags=["answers"], responses=PRO
 
 @router.get("", summary="What can be asked", responses=tagged_json())
 async def definitions(request: Request, service: TheService, principal: Viewer) -> Response:
-    """Every definition, with what is served of it."""
+    """All definitions, with their served publications."""
     return response_of(request, await service.readers.run(_definitions, service, principal))
 
 
 @router.get("/{name}", summary="One definition", responses=tagged_json())
 async def definition(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """Its key, tile, results and windows, and what is served of it."""
+    """The definition's key, tile, results and windows, and its served publication."""
     return response_of(request, await service.asker.run(name, principal, _definition))
 
 
@@ -48,7 +48,7 @@ async def definition(request: Request, name: str, service: TheService, principal
 async def answer(
     request: Request, name: str, asked: Annotated[PointParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
-    """The results of a key over a window or span, with the certificate of what they are made of."""
+    """The results of a key over a window or span, with the certificate."""
     return response_of(request, await service.asker.reply(name, principal, asked))
 
 

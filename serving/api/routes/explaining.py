@@ -48,7 +48,7 @@ async def explanation(
 async def messages(
     request: Request, name: str, asked: Annotated[MessageParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
-    """The journaled messages of a key in a span, as they were sent, with what became of each."""
+    """The journaled messages of a key in a span, in their original form, with the fate of each."""
     return response_of(
         request, await service.asker.run(name, principal, lambda asking: _messages(service, asking, asked))
     )
@@ -58,7 +58,7 @@ async def messages(
 async def changes(
     request: Request, name: str, asked: Annotated[ChangeParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
-    """The answer of a key at two publications, what differs, and what happened in between, in words."""
+    """The answer of a key at two publications, the differences, and the changes in between, in words."""
     return response_of(request, await service.asker.run(name, principal, lambda asking: _changes(asking, asked)))
 
 

@@ -69,7 +69,7 @@ class WantedPublication(BaseModel):
 
 @router.get("/status", summary="Served, runs, conservation", responses=tagged_json())
 async def status(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """What is served, every run and generation with its counts, the journal, and the health in a word."""
+    """The served publication, every run and generation with its counts, the journal, and the health in a word."""
     return response_of(request, await service.asker.run(name, principal, lambda asking: _status(service, asking)))
 
 
@@ -138,13 +138,13 @@ async def dead_letter(request: Request, name: str, letter: str, service: TheServ
 
 @router.get("/drift", summary="How live drifted from batch", responses=tagged_json())
 async def drift(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """By generation and tile what live had and batch has, and why they differ."""
+    """By generation and tile the events of live and of batch, and the causes of their differences."""
     return response_of(request, await service.asker.run(name, principal, _drift))
 
 
 @router.get("/receipts", summary="What reconciling found", responses=tagged_json())
 async def receipts(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """Reconcile runs that found something, newest first."""
+    """Reconcile runs with findings, newest first."""
     return response_of(request, await service.asker.run(name, principal, _receipts))
 
 

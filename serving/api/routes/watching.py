@@ -49,7 +49,7 @@ async def series_events(
 
 @router.get("/metrics", summary="Metrics", responses=_PAGE)
 async def metrics(service: TheService, principal: Viewer) -> Response:
-    """OpenMetrics of the installation and of this server, for those from whom nothing is hidden."""
+    """OpenMetrics of the installation and of this server, for callers without restrictions."""
     if not principal.unrestricted:
         raise Problem("not-allowed", "metrics are about all definitions and keys, and the API key shows some only")
     body = await service.readers.run(_metrics, service, principal)

@@ -31,7 +31,7 @@ class AlertsView:
     """The contents of the page."""
 
     asked: dict[str, str]
-    """As in the URL: rule, state, key, firing."""
+    """Parameters of the URL: rule, state, key, firing."""
     rules: list[str]
     """Declared rules."""
     states: tuple[str, ...]

@@ -25,7 +25,7 @@ class ResultView:
     """The contents of the page."""
 
     asked: dict[str, str]
-    """As in the URL: result, key, from, to."""
+    """Parameters of the URL: result, key, from, to."""
     declared: list[str]
     results: list[dict[str, Any]]
     whole: bool

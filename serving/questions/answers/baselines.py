@@ -57,9 +57,9 @@ class BaselineSeries:
     ends: Integers
     events: Integers
     values: npt.NDArray[np.float64]
-    """By batch and live."""
+    """The key's values, by batch and live."""
     usual: BaselineValues
-    """By batch alone."""
+    """The baseline, by batch alone."""
     verdicts: Codes
     alerts: tuple[AlertSpan, ...]
     """Alerts of the store's rule of this name, the first one first."""

@@ -120,7 +120,7 @@ _BY_GENERATION: Final = (
 
 
 _TOTALS: Final = sa.select(*(sa.func.coalesce(sa.func.sum(amount), 0) for amount in _BY_GENERATION.c))
-"""In flight, late and in conflict, over the live generations after the boundary."""
+"""Events in flight, late and in conflict, summed over the live generations after the boundary."""
 
 
 _LETTERS: Final = sa.select(sa.func.coalesce(sa.func.sum(dead_letters.c.count), 0)).where(

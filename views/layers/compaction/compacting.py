@@ -44,7 +44,7 @@ _TRIES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a compaction joined, or would join."""
+    """The result of a compaction, done or planned."""
 
     areas: int = 0
     files: int = 0
@@ -93,7 +93,7 @@ class _Plan:
 def to_compact(
     database: Database, compiled: Compiled, *, extra: float = EXTRA_DISK, everything: bool = False
 ) -> Compacted:
-    """What `compact` would join, without the numbers of new files."""
+    """The plan of `compact`, without the numbers of new files."""
     plan, found = _planned(database, compiled.version, extra, everything), NOTHING_COMPACTED
     for area in plan.areas:
         found = found.plus(_replaced(area))

@@ -52,7 +52,7 @@ class Span:
 
     @property
     def buckets(self) -> range:
-        """Of the keys."""
+        """The keys' buckets."""
         return range(self.parts[0].first_bucket, self.parts[-1].last_bucket + 1)
 
 

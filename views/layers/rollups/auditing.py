@@ -22,7 +22,7 @@ __all__ = ["let_go_of_wrong"]
 def let_go_of_wrong(database: Database, chains: Chains, definition: int, now: int) -> int:
     """Remove damaged or wrong rollups from the tables; returns their number. The next compaction makes them again.
 
-    Wrong are those whose number of events differs from what their batch run and its ancestors counted in their time.
+    A rollup is wrong if its number of events differs from the number that its batch run and its ancestors counted.
     """
     wrong = list[Unit]()
     with database.read() as connection:

@@ -49,7 +49,7 @@ class Unit:
     """The batch run."""
     files: tuple[LayerFile, ...]
     buckets: int
-    """How many of the 256 buckets it holds; 0: it was examined, and isn't worth it."""
+    """Number of its buckets, of 256; 0: it was examined, and isn't worth it."""
     rows: int
     """Rows of its own; for a unit that isn't worth it the tiles' rows that were examined."""
 

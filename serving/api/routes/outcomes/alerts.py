@@ -39,7 +39,7 @@ async def listed(
 
 @router.get("/alerts/{alert}", summary="One alert, with its life", responses=tagged_json())
 async def shown(request: Request, name: str, alert: str, service: TheService, principal: Viewer) -> Response:
-    """Each of its states with the receipt of what decided it, and where its answer and messages are."""
+    """Each state of the alert with the receipt behind it, and links to its answer and messages."""
     return response_of(request, await service.asker.run(name, principal, lambda asking: _shown(asking, alert)))
 
 
@@ -47,7 +47,7 @@ async def shown(request: Request, name: str, alert: str, service: TheService, pr
 async def acknowledged(
     request: Request, name: str, alert: str, asked: Acknowledged, service: TheService, principal: Operator
 ) -> Response:
-    """Operators only; verdicts and what is sent stay as they are."""
+    """Operators only; verdicts and messages aren't affected."""
     about = {"definition": name, "alert": alert, "note": asked.note}
 
     def work(asking: Asking) -> Reply:
@@ -62,7 +62,7 @@ async def acknowledged(
 async def events(
     request: Request, name: str, asked: Annotated[AlertEventParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
-    """Server-sent events: `alert` with the same data as `/alerts`, first of those that fire, then of what changes."""
+    """Server-sent events: `alert` with the same data as `/alerts`, first for firing alerts, then for each change."""
     await service.streams.begun(
         lambda: service.asker.run(
             name, principal, lambda asking: (asked_rule(asked.rule), asked_key(asking, asked.key))
@@ -75,7 +75,7 @@ async def events(
 
 @router.get("/alert-reports", summary="How well rules do", responses=tagged_json())
 async def reports(request: Request, name: str, service: TheService, principal: Viewer) -> Response:
-    """By what batch has said of their alerts; for those who see all keys."""
+    """The quality of rules, by batch's judgement of their alerts; for callers who see all keys."""
     return response_of(request, await service.asker.run(name, principal, _reports))
 
 

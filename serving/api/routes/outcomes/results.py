@@ -40,7 +40,7 @@ async def shown(
     service: TheService,
     principal: Viewer,
 ) -> Response:
-    """Its last revision, and the messages of it that wait."""
+    """The window's last revision, and its waiting messages."""
     return response_of(request, await service.asker.run(name, principal, lambda asking: _shown(asking, result, asked)))
 
 

@@ -53,7 +53,7 @@ async def silenced(
 
 @router.post("/{number}/end", summary="End a silence", responses=tagged_json())
 async def ended(request: Request, name: str, number: int, service: TheService, principal: Operator) -> Response:
-    """Operators only; what was kept back isn't sent later."""
+    """Operators only; suppressed messages aren't sent later."""
     about = {"definition": name, "silence": number}
 
     def work(asking: Asking) -> Reply:
