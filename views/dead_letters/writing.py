@@ -44,7 +44,7 @@ def note_segments(
 def write_notes(
     database: Database, connection: sa.Connection, definition: int, run: Run, notes: Iterable[LetterNote], now: int
 ) -> None:
-    """Write a run's findings; earlier notes stay. Call `views.dead_letters.refresh` after it."""
+    """Write a run's findings; earlier notes stay. Call `views.dead_letters.open_letters.refresh` after it."""
     rows, replays = [], []
     for note in notes:
         if len(note.rows):
