@@ -100,7 +100,7 @@ class LaneEnd:
     run: str
     lane: int
     finished: bool
-    """Whether it was sealed for ever: it can't hold later generations."""
+    """Whether the lane was sealed for ever: it can't hold later generations."""
     watermarks: Watermarks
     """The last stored ones; empty for a lane without segments."""
 
@@ -185,7 +185,9 @@ class JournalIndex:
         return self._sealed
 
     def seal_status(self, generation: int) -> SealStatus:
-        """Whether it is sealed, and the lanes that delay it; callers that repeat the call can measure for how long."""
+        """Whether the generation is sealed, and the lanes that delay it; callers that repeat the call can measure for
+        how long.
+        """
         if generation <= self._sealed:
             return SealStatus(generation, sealed=True)
         holders = tuple(

@@ -41,7 +41,7 @@ class Letter:
 
     @property
     def of_file(self) -> bool:
-        """Whether it is a record of a file, not a message."""
+        """Whether the letter is a record of a file, not a message."""
         return self.state.generation < 0
 
 

@@ -69,7 +69,7 @@ def read_sample(definition: Definition, places: Sequence[str], limit: int, rando
 
     Args:
         definition: that the events are for; messages have its source's format.
-        places: files or globs in the form of `formats.files.listing.expand`, or one folder of a journal (or one above it).
+        places: files or globs, see `formats.files.listing.expand`, or one folder of a journal (or one above it).
         limit: the most messages in the sample, not counting repeated ones.
         random: decides all choices.
 

@@ -133,7 +133,7 @@ class _Walk:
         self._bytes = np.frombuffer(bytes(data) + bytes(2 * _LONGEST_VARINT), np.uint8)
 
     def slice(self, start: int, end: int) -> bytes:
-        """These bytes."""
+        """The bytes from `start` to `end`."""
         return self._bytes[start:end].tobytes()
 
     def binary(self, spans: _Spans) -> pa.Array:

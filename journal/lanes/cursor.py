@@ -40,7 +40,7 @@ class Emitted:
     The stored one; for a source that the writer didn't know, from the lane's earlier messages since the
     boundary."""
     replayed: bool
-    """Whether it was read from the journal, not pulled just now."""
+    """Whether the segment was read from the journal, not pulled just now."""
 
 
 class LaneCursor:
@@ -76,7 +76,7 @@ class LaneCursor:
         return self._head is not None
 
     def watermarks(self) -> dict[str, int | None]:
-        """Those of the next segment; at the end of the lane those after the last one."""
+        """The watermarks of the next segment; at the end of the lane those after the last one."""
         self.peek()
         return self.watermarks_so_far()
 

@@ -26,10 +26,10 @@ class Published:
 
     watermarks: Watermarks = field(default_factory=dict)
     idle: bool = False
-    """Whether it has had successful empty pulls for the idle timeout: then it follows the others, and isn't followed
-    itself while others work."""
+    """Whether the lane has had successful empty pulls for the idle timeout: then it follows the others, and isn't
+    followed itself while others work."""
     done: bool = False
-    """Whether it has closed its lane itself and emitted all of it."""
+    """Whether the reader has closed its lane itself and emitted all of it."""
 
     def encode(self) -> bytes:
         """JSON."""

@@ -42,7 +42,7 @@ class RunManifest:
     definitions: tuple[str, ...] = ()
     """Versions of the definitions that it serves, sorted."""
     boundary: int = 0
-    """It replays earlier runs' segments of generations after this one."""
+    """The run replays earlier runs' segments of generations after this one."""
     predecessors: tuple[tuple[str, int], ...] = ()
     """(run, lanes) of the earlier runs to replay, by ordinal."""
     heartbeat_interval: int = DEFAULT_HEARTBEAT_INTERVAL

@@ -31,9 +31,9 @@ class Column:
     name: str
     right: bool = False
     keep: bool = False
-    """Whether it is always shown; where even these columns don't fit, lines are longer than the screen."""
+    """Whether the column is always shown; where even these columns don't fit, lines are longer than the screen."""
     wrap: bool = False
-    """Whether its text wraps between words."""
+    """Whether the column's text wraps between words."""
 
 
 def print_table(

@@ -59,7 +59,7 @@ class Part:
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the part's process runs."""
         return self.process is not None and self.process.alive
 
 

@@ -46,7 +46,7 @@ class JobView:
 
     @property
     def runs(self) -> bool:
-        """Whether it hasn't ended."""
+        """Whether the job hasn't ended."""
         return self.job.state in RUNNING
 
     @property

@@ -35,7 +35,7 @@ class Started:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs; a zombie doesn't."""
+        """Whether the process still runs; a zombie doesn't."""
         return started_at(self.pid) == self.began
 
 

@@ -85,7 +85,7 @@ def _of_earlier_jobs(run: Path) -> list[Path]:
 
 
 def _is_shared(job: Path) -> bool:
-    """Whether its checkpoints share files, as RocksDB's do: those of a later job may be among its own."""
+    """Whether the job's checkpoints share files, as RocksDB's do: those of a later job may be among them."""
     shared = job / "shared"
     return shared.is_dir() and any(shared.iterdir())
 

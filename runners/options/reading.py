@@ -61,7 +61,7 @@ class Arguments:
         return replace(self, values={**self.values, name: flag.read(text)}, texts={**self.texts, name: text})
 
     def check_required(self) -> Arguments:
-        """These arguments. Raises UserError for a missing required flag."""
+        """The arguments themselves. Raises UserError for a missing required flag."""
         missing = [flag for flag in flags_of(self.command.name) if flag.required and not self.has(flag.dest)]
         if missing:
             names = ", ".join("/".join(flag.spellings) for flag in missing)

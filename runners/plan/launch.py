@@ -106,7 +106,7 @@ class Launch:
 
     @property
     def streaming(self) -> bool:
-        """Whether it runs without an end."""
+        """Whether the job runs without an end."""
         return bool(self.options.view_as(StandardOptions).streaming) or self.graph.unbounded()
 
     @property

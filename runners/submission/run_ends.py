@@ -33,7 +33,7 @@ class End(Protocol):
     """Decides when a run is over."""
 
     def over(self) -> bool:
-        """Whether it is over. Raises FencedError when another run has taken over, and the stores' errors."""
+        """Whether the run is over. Raises FencedError when another run has taken over, and the stores' errors."""
         ...
 
     def replaced_at(self) -> int | None:
@@ -41,7 +41,7 @@ class End(Protocol):
         ...
 
     def asked(self) -> bool:
-        """Whether it was asked to end, by a signal or by `tandem stop`."""
+        """Whether the run was asked to end, by a signal or by `tandem stop`."""
         ...
 
     def close(self) -> None:

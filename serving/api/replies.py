@@ -50,7 +50,7 @@ class Reply:
     age: AnswerAge | None = None
     """For answers."""
     for_ever: bool = False
-    """Whether it never changes, so that a client may keep it."""
+    """Whether the answer never changes, so that a client may keep it."""
 
     @property
     def headers(self) -> dict[str, str]:

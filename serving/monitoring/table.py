@@ -21,7 +21,7 @@ class MetricRow:
     kind: str = "gauge"
     """'gauge', 'counter' or 'histogram'."""
     own: bool = False
-    """Whether it is the server's own, not the installation's."""
+    """Whether the metric is the server's own, not the installation's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class ApiKey:
     revoked_at: int | None = None
 
     def valid_at(self, now: int) -> bool:
-        """Whether it is neither revoked nor expired."""
+        """Whether the key is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     @property

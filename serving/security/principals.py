@@ -37,7 +37,7 @@ class Principal:
         return self.definitions is None and not self.rows.prefixes
 
     def may_ask(self, name: str) -> bool:
-        """Whether it may read a definition."""
+        """Whether the caller may read a definition."""
         return self.definitions is None or name in self.definitions
 
     def scope_of(self, name: str) -> str:

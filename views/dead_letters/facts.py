@@ -120,7 +120,9 @@ class LetterState:
 
     @property
     def in_flight(self) -> bool:
-        """Whether its last replay was sent and no run has read it, or a run could read it and isn't served yet."""
+        """Whether the letter's last replay was sent and no run has read it, or a run could read it and isn't served
+        yet.
+        """
         if self.status is not DeadLetterStatus.OPEN:
             return False
         sent = max((act.attempt for act in self.acts if act.kind == "sent"), default=0)

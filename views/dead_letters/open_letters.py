@@ -43,7 +43,7 @@ class _View:
 
 
 def noted_positions(connection: sa.Connection, definition: int, positions: Sequence[str]) -> set[str]:
-    """Those of the positions at which any run of the definition noted letters."""
+    """The positions, of the given ones, at which any run of the definition noted letters."""
     r = dead_letter_rows.c
     some = sa.select(r.position).where(r.definition == definition)
     if connection.execute(some.limit(1)).first() is None:

@@ -40,7 +40,7 @@ class LiveKnowledge:
     floor: int
     """Only generations after it are compared."""
     base_boundary: int
-    """It replayed the generations after this one."""
+    """The run replayed the generations after this one."""
     base_ids: pa.RecordBatch
     """HASH, CONTENT, GENERATION of the events that the run's base had counted."""
     cross_duplicates: dict[Identity, int]

@@ -49,7 +49,7 @@ class Flag:
     variable: str | None = None
     """Variable of the environment; it takes precedence over `default`."""
     secret: bool = False
-    """Whether it may hold a password: then it is never among the options of a job, which its runner shows."""
+    """Whether the value may hold a password: then it is never among the options of a job, which its runner shows."""
     of_beam: bool = False
     """Whether Beam has an option of this name, which a launch uses itself."""
     pattern: str | None = None
@@ -67,7 +67,7 @@ class Flag:
 
     @property
     def switch(self) -> bool:
-        """Whether it has no value."""
+        """Whether the flag has no value."""
         return not self.metavar
 
     @property

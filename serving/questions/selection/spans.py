@@ -54,7 +54,7 @@ class Span:
 
     @property
     def ever(self) -> bool:
-        """Whether it has no start."""
+        """Whether the span has no start."""
         return self.cumulative and self.start == EVER
 
 
