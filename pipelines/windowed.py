@@ -52,16 +52,16 @@ class WindowedConfig:
     subscription: str | None
     """projects/PROJECT/subscriptions/NAME, in place of files."""
     window: object
-    """In a definition's form."""
+    """The window in a definition's form."""
     early: str | None
     late: str | None
     lateness: str
     mode: str
     output: str | None
-    """A folder of JSON Lines."""
+    """A folder for results as JSON Lines."""
     output_topic: TopicWriter | None
     dead_letters: str
-    """A folder of JSON Lines."""
+    """A folder for dead letters as JSON Lines."""
     deduplicate: bool
     shards: int
     piece_memory: int = MAX_PIECE_MEMORY

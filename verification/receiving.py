@@ -19,7 +19,7 @@ from tandem.views.results.clocks import Timing
 __all__ = ["Receiver", "need"]
 
 Identity = tuple[str, str, str]
-"""Result, start, key."""
+"""(result, start, key)."""
 
 
 @dataclass

@@ -36,7 +36,7 @@ _QUIET = ("send", "publish", "wait", "roll")
 
 @dataclass(slots=True)
 class Found:
-    """Numbers of comparisons."""
+    """Numbers of comparisons, and of the steps between them."""
 
     answers: int = 0
     boundaries: int = 0

@@ -26,7 +26,7 @@ class PulledBatch:
     """The result of one successful pull; empty when no message waits."""
 
     messages: pa.RecordBatch
-    """MESSAGE_SCHEMA."""
+    """The messages, as MESSAGE_SCHEMA."""
     ack_ids: list[str]
     """One per message, valid until its lease expires."""
 

@@ -98,7 +98,7 @@ class _Message:
         return self._seconds * _SECOND + self._nanos // 1_000
 
     def attributes(self, messages: _Spans) -> pa.Array:
-        """Sorted by key."""
+        """Attributes of each message, sorted by key."""
         rows = np.flatnonzero(self._attributed)
         if not len(rows):
             offsets = pa.array(np.zeros(len(self._attributed) + 1, np.int32))

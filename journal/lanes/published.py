@@ -32,7 +32,7 @@ class Published:
     """Whether the reader has closed its lane itself and emitted all of it."""
 
     def encode(self) -> bytes:
-        """JSON."""
+        """The publication as JSON."""
         content = {"watermarks": dict(self.watermarks), "idle": self.idle, "done": self.done}
         return encode_document(content)
 

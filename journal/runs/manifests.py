@@ -52,7 +52,7 @@ class RunManifest:
     """Parts of each tile, see tandem.schemas.buckets; 0: it was begun by a version without shards."""
 
     def encode(self) -> bytes:
-        """JSON."""
+        """The manifest as JSON."""
         return encode_document(asdict(self), indent=1)
 
     @staticmethod

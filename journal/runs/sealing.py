@@ -38,12 +38,12 @@ class Sealer(Protocol):
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The run's id."""
         ...
 
     @property
     def nonce(self) -> str:
-        """Its nonce."""
+        """The run's nonce."""
         ...
 
 

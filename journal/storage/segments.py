@@ -115,7 +115,7 @@ class Segment:
 
     header: SegmentHeader
     messages: pa.RecordBatch
-    """MESSAGE_SCHEMA."""
+    """The messages, as MESSAGE_SCHEMA."""
 
 
 def encode_segment(header: SegmentHeader, messages: pa.RecordBatch, codec: Codec = "null") -> bytes:

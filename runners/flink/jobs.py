@@ -31,7 +31,7 @@ class JobView:
 
     job: Job
     kind: str | None = None
-    """bounded or unbounded."""
+    """'bounded' or 'unbounded'."""
     parallelism: int | None = None
     """Parallelism of its widest step, the number of slots that it needs."""
     checkpoint: str | None = None

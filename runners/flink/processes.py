@@ -22,12 +22,12 @@ MARK: Final = "TANDEM_FLINK_PART"
 """Environment variable of every process of a cluster: HOME/NAME."""
 _PROC: Final = Path("/proc")
 _POLL: Final = 0.05
-"""Seconds."""
+"""Seconds between two checks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process."""
+    """A process, identified by its number and the time of its start."""
 
     pid: int
     began: str

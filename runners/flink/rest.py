@@ -17,7 +17,7 @@ __all__ = ["RUNNING", "FlinkRest", "Job"]
 RUNNING: Final = ("INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "FAILING", "CANCELLING", "RECONCILING")
 """States of a job that hasn't ended."""
 _POLL: Final = 0.2
-"""Seconds."""
+"""Seconds between two requests."""
 _UNAVAILABLE: Final = 503
 
 

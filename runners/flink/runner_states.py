@@ -33,7 +33,7 @@ class Removed:
 
     folders: int
     size: int
-    """Bytes."""
+    """Bytes of the removed folders."""
 
 
 def states_beside(journal: str) -> Path:

@@ -49,7 +49,7 @@ class Step:
 
     label: str
     kind: str
-    """Its URN."""
+    """The transform's URN."""
     inputs: tuple[Output, ...] = ()
     outputs: Mapping[str, Output] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)

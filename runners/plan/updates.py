@@ -29,7 +29,7 @@ class GraphRecord:
     steps: Mapping[str, Step]
     """The steps, by label."""
     definitions: Mapping[str, str] = field(default_factory=dict)
-    """Version by name."""
+    """The definitions' versions by name."""
     lanes: int | None = None
     software: Mapping[str, str] = field(default_factory=dict)
     """Versions of Tandem, Beam and Python."""

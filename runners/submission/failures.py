@@ -17,7 +17,7 @@ _OWN: Final = re.compile(r"(?:^|[\s:'\"])(?:tandem\.)?schemas\.errors\.(\w+): (.
 _CLASS: Final = re.compile(r"^(?:\w+\.)+(\w+(?:Error|Exception)\b)")
 _FULL: Final = re.compile(rf"OSError: \[Errno (?:{errno.ENOSPC}|{errno.EDQUOT})\] [^:']*(?:: \\?'([^'\\]*))?")
 _LONGEST: Final = 1_000
-"""Characters."""
+"""Most characters of a message."""
 
 
 def failure(text: str) -> TandemError:

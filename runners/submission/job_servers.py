@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 __all__ = ["YEARS", "stay_on_the_line"]
 
 YEARS: Final = 10 * 365 * 86_400
-"""Seconds."""
+"""Ten years, in seconds."""
 
 
 def stay_on_the_line(options: PipelineOptions) -> None:

@@ -225,7 +225,7 @@ class _Verdict:
             return
 
     def _never_begins(self) -> bool:
-        """Whether the job was asked to end while it has no slots: its readers, which would seal their lanes, don't run."""
+        """Whether the job was asked to end without slots: its readers, which would seal their lanes, don't run."""
         if self._news is None or not self._news.waiting or not self.end.asked():
             return False
         self.given_up = self._news.waiting

@@ -147,7 +147,7 @@ class FollowerEnd(_ViewsEnd):
     """A follower is over when it was asked to end, or idle for `until_idle`, and every event is in the views."""
 
     until_idle: int | None = None
-    """Microseconds."""
+    """Microseconds without new events after which the follower ends."""
     _asked: float | None = None
 
     def over(self) -> bool:

@@ -68,7 +68,7 @@ class Problem(Exception):
         return wait | ({"www-authenticate": 'Bearer realm="tandem"'} if self.status == 401 else {})
 
     def body(self) -> bytes:
-        """As JSON."""
+        """The problem as JSON."""
         return json_text(self.body_data()).encode()
 
     def body_data(self) -> dict[str, Any]:

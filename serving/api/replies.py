@@ -48,7 +48,7 @@ class Reply:
     more: tuple[tuple[str, str], ...] = ()
     """Further headers."""
     age: AnswerAge | None = None
-    """For answers."""
+    """The freshness of an answer; None for other replies."""
     for_ever: bool = False
     """Whether the answer never changes, so that a client may keep it."""
 
@@ -61,7 +61,7 @@ class Reply:
 
 
 def json_reply(data: Any, publication: int = 0) -> Reply:
-    """Data as JSON."""
+    """A reply of data as JSON."""
     return tagged(json_text(data).encode(), publication)
 
 

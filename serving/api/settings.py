@@ -22,7 +22,7 @@ class Limits:
     span: int = 3660 * DAY
     """Microseconds of event time in an answer over all keys, a series, or sessions."""
     points: int = 20_000
-    """Steps of a series."""
+    """Most steps of a series."""
     rows: int = 10_000
     """Keys, sessions, messages and other entries of a list."""
     exported: int = 100_000

@@ -27,7 +27,7 @@ __all__ = ["EVENT_STREAM", "QUIET", "EventResponse", "Streams", "event", "proble
 R = TypeVar("R")
 EVENT_STREAM: Final = "text/event-stream"
 QUIET: Final = b": quiet\n\n"
-"""A comment."""
+"""A comment, which keeps a silent stream alive."""
 _LOOK_SECONDS: Final = 0.5
 _QUIET_SECONDS: Final = 15.0
 """Seconds of silence after which a comment is sent, so that no proxy presumes the stream dead."""

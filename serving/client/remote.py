@@ -98,7 +98,7 @@ class RemoteClient(Client):
         return int(self._post(f"{_path(name)}/silences", body)["silence"])
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._session.close()
 
     def _asked(

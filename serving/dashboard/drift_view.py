@@ -36,7 +36,7 @@ class Cell:
     column: int
     row: int
     level: int
-    """0 (agrees) to 4."""
+    """Distance of live from batch, 0 (none) to 4."""
     text: str
 
 

@@ -27,7 +27,7 @@ _GENERATIONS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One definition."""
+    """The card of one definition."""
 
     name: str
     health: Health

@@ -69,7 +69,7 @@ class Found:
 
     @property
     def id(self) -> str:
-        """POSITION#ROW."""
+        """The letter's id, POSITION#ROW."""
         return letter_id(self.state)
 
     @property
@@ -125,7 +125,7 @@ class _Files:
 
 
 def letter_id(state: LetterState) -> str:
-    """POSITION#ROW."""
+    """The id of a letter, POSITION#ROW."""
     return f"{state.position}#{state.row}"
 
 

@@ -21,7 +21,7 @@ def dashboard_text() -> str:
 
 
 def dashboard_data() -> dict[str, Any]:
-    """The same as data."""
+    """The dashboard as plain data."""
     return {
         "title": "Tandem",
         "uid": "tandem",

@@ -14,7 +14,7 @@ class MetricRow:
 
     name: str
     text: str
-    """Its help text."""
+    """The metric's help text."""
     unit: str = "short"
     """Unit in Grafana: `s`, `short`, `reqps`."""
     labels: tuple[str, ...] = ("definition",)
@@ -31,7 +31,7 @@ class Alert:
     name: str
     expression: str
     wait: str
-    """How long it must hold."""
+    """Duration for which the expression must hold."""
     severity: str
     """'warning' (to be handled today) or 'critical' (now)."""
     summary: str

@@ -15,7 +15,7 @@ class Role(StrEnum):
     """The permissions of a caller; an operator has a viewer's, too."""
 
     VIEWER = "viewer"
-    """May read."""
+    """May read answers and states."""
     OPERATOR = "operator"
     """May change publications, and drop dead letters."""
 

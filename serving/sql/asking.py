@@ -37,10 +37,10 @@ class SqlLimits:
     """Rows of its result; further ones are left out, and the result says so."""
     seconds: float = 300.0
     memory: int = 1 << 30
-    """Bytes."""
+    """Bytes of memory."""
     threads: int = 2
     length: int = 100_000
-    """Characters of its text."""
+    """Characters of the statement."""
 
 
 @dataclass(frozen=True, slots=True)

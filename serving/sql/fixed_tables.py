@@ -46,7 +46,7 @@ class FixedTable:
 
     @property
     def schema(self) -> pa.Schema:
-        """All its columns."""
+        """The schema of all its columns."""
         return pa.schema([("definition", _TEXT), *self.columns.items()])
 
 

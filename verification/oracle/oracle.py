@@ -38,7 +38,7 @@ class Event:
 
     @property
     def time(self) -> int:
-        """Microseconds UTC."""
+        """The event's time, microseconds UTC."""
         return int(self.row[TIME])
 
 

@@ -67,7 +67,7 @@ class BatchRuns:
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 
     def get(self, batch_run: str) -> BatchRun:
-        """A batch run."""
+        """The batch run of this id."""
         with self.database.read() as connection:
             return lookups.batch_run_value(connection, lookups.find_batch_run(connection, batch_run))
 

@@ -60,7 +60,7 @@ class LiveRuns:
             return lookups.live_run_value(connection, version, lookups.find_live_run(connection, version, run))
 
     def get(self, version: str, run: str) -> LiveRun:
-        """A live run."""
+        """The live run of this name."""
         with self.database.read() as connection:
             return lookups.live_run_value(connection, version, lookups.find_live_run(connection, version, run))
 

@@ -41,7 +41,7 @@ from tandem.views.updates import LiveUpdateLike, SegmentLike
 __all__ = ["base_of", "lock_live_run", "set_watermark", "signed", "start_live_run", "write_live", "write_segments"]
 
 _CHUNK: Final = 400
-"""Values in one IN list."""
+"""Most values in one IN list."""
 
 
 def signed(number: int) -> int:

@@ -59,7 +59,7 @@ class Message:
     """The pass over the stream that wrote it: all messages of one start and pass are in one transaction."""
     id: str
     payload: str
-    """JSON."""
+    """The message as JSON."""
 
     @property
     def kind(self) -> str:

@@ -70,7 +70,7 @@ class Drift:
     tile: int
     generation: int
     live: int
-    """Events."""
+    """Events that live counted."""
     batch: int
     live_digest: int
     batch_digest: int

@@ -57,7 +57,7 @@ class Flag:
 
     @property
     def dest(self) -> str:
-        """Its name in Python."""
+        """The flag's name in Python."""
         return self.name.replace("-", "_")
 
     @property

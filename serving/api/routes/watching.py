@@ -35,7 +35,7 @@ _PAGE: Final[dict[int | str, dict[str, Any]]] = {
 async def events(
     request: Request, name: str, asked: Annotated[AnswerParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
-    """Server-sent events: `answer` with the same data as `/answer`, and its ETag as id, whenever it is another."""
+    """Server-sent events: `answer` with the same data as `/answer`, and its ETag as id, at each change."""
     return await _stream(request, service, name, principal, asked)
 
 
@@ -43,7 +43,7 @@ async def events(
 async def series_events(
     request: Request, name: str, asked: Annotated[SeriesParameters, Query()], service: TheService, principal: Viewer
 ) -> Response:
-    """The same for a series."""
+    """Server-sent events: `answer` with the same data as `/series`, and its ETag as id, at each change."""
     return await _stream(request, service, name, principal, asked)
 
 

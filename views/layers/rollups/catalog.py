@@ -46,7 +46,7 @@ class Unit:
     end: int
     """Exclusive; both bounds are starts of days."""
     prefix: int
-    """The batch run."""
+    """Ordinal of the batch run."""
     files: tuple[LayerFile, ...]
     buckets: int
     """Number of its buckets, of 256; 0: it was examined, and isn't worth it."""

@@ -75,7 +75,7 @@ class Rolled:
 
     unit: Unit
     starts: Starts
-    """Ascending."""
+    """Starts of the hours or days, ascending."""
 
     def of_key(self, key: str) -> Iterator[LayerRows]:
         """Rows of one key."""

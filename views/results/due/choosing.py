@@ -180,4 +180,4 @@ def _last(row: Sequence[Any]) -> Last:
 
 
 _COLUMNS: Final = len(result_revisions.columns)
-"""Including the checksum."""
+"""Number of columns, including the checksum."""
