@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from functools import cache
 from typing import Final
 
@@ -50,11 +51,21 @@ def beam_options(arguments: Arguments) -> PipelineOptions:
     options = PipelineOptions(words)
     runner = options.view_as(StandardOptions).runner or ""
     if unknown and runner not in _PORTABLE_RUNNERS:
-        raise UserError(f"unknown flag {unknown[0]!r}; neither Tandem nor Beam has it")
+        raise UserError(_unknown(arguments, unknown[0]))
     shown = options.view_as(TandemOptions)
     for name in arguments.texts.keys() & _SHOWN.keys():
         setattr(shown, name, arguments.texts[name])
     return options
+
+
+def _unknown(arguments: Arguments, word: str) -> str:
+    if word.startswith("-"):
+        return f"unknown flag {word!r}; neither Tandem nor Beam has it"
+    if not arguments.values.get("files"):
+        return f"{word!r} follows no flag that takes it"
+    # Most likely the shell has opened a pattern: --files takes its first file alone.
+    pattern = os.path.join(os.path.dirname(word), f"*{os.path.splitext(word)[1]}")
+    return f"{word!r} follows no flag; a pattern of files stands in quotes, --files '{pattern}', or each has its --files"
 
 
 def _beam_parser() -> argparse.ArgumentParser:

@@ -120,12 +120,22 @@ def test_a_job_shows_what_it_was_given_but_no_secrets(tmp_path: Path) -> None:
     [
         pytest.param(["--lanes=2"], "--lanes=2", id="of-another-command"),
         pytest.param(["--chekpoints"], "--chekpoints", id="typing-error"),
-        pytest.param(["word"], "word", id="word"),
     ],
 )
 def test_what_nobody_knows_is_refused(words: list[str], unknown: str) -> None:
     with pytest.raises(UserError, match=f"unknown flag '{unknown}'; neither Tandem nor Beam has it"):
         beam_options(read_arguments("backfill", words))
+
+
+def test_files_of_a_pattern_that_the_shell_has_opened_are_refused_as_such() -> None:
+    words = ["--files", "day/1.jsonl", "day/2.jsonl", "day/3.jsonl"]
+    with pytest.raises(UserError, match=r"'day/2.jsonl' follows no flag; .*quotes, --files 'day/\*.jsonl'"):
+        beam_options(read_arguments("backfill", words))
+
+
+def test_a_word_without_a_flag_is_refused() -> None:
+    with pytest.raises(UserError, match="'word' follows no flag that takes it$"):
+        beam_options(read_arguments("live", ["word"]))
 
 
 def test_a_portable_runner_may_know_it() -> None:
