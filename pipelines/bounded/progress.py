@@ -38,7 +38,7 @@ def board_in(scratch: str | None) -> str | None:
 def shown_progress(console: Console, title: str, size: int, items: int, board: str | None) -> Iterator[None]:
     """Show progress until the body ends: one changing line on a terminal, elsewhere a line every few seconds.
 
-    `size`: bytes to read, in `items` of work. Without a board only the time is shown.
+    `size`: bytes to read, unpacked, in `items` of work. Without a board only the time is shown.
     """
     begun = time.monotonic()
     reader = BoardReader(board) if board is not None else None
@@ -67,15 +67,25 @@ def progress_line(so_far: ReadSoFar | None, size: int, items: int, seconds: floa
     """The share of `size` bytes that is read after some seconds, the rate in events, and the remaining time, about."""
     if so_far is None or not items:
         return f"{seconds:.0f} s"
+    read = f"{so_far.events:,} events" + (f" and {so_far.dead:,} dead letters" if so_far.dead else "")
     if so_far.items >= items:
-        return f"all {so_far.events:,} events are read in {seconds:.0f} s, their results are being written"
-    done = so_far.items * size / items
-    of_event = done / so_far.item_events if so_far.item_events else _FIRST_GUESS
-    share = min((done + (so_far.events - so_far.item_events) * of_event) / max(size, 1), 0.99)
-    text = f"{share:.0%} of {size / 1e6:,.1f} MB read, {so_far.events:,} events"
-    if not so_far.events or not share:
+        return f"all {read} are read in {seconds:.0f} s, their results are being written"
+    share = min(_bytes_read(so_far, size, items) / max(size, 1), 0.99)
+    text = f"{share:.0%} of {size / 1e6:,.1f} MB read, {read}"
+    records = so_far.events + so_far.dead
+    if not records or not share:
         return f"{text}, {seconds:.0f} s"
-    return f"{text}, {so_far.events / seconds:,.0f}/s, about {_time(seconds / share - seconds)} left"
+    return f"{text}, {records / seconds:,.0f}/s, about {_time(seconds / share - seconds)} left"
+
+
+def _bytes_read(so_far: ReadSoFar, size: int, items: int) -> float:
+    """About: of events the bytes aren't known, of dead letters they are."""
+    done = so_far.items * size / items
+    of_event = float(_FIRST_GUESS)
+    if so_far.item_events:
+        of_event = max(done - so_far.item_dead_bytes, 0) / so_far.item_events
+    dead_bytes = so_far.dead_bytes - so_far.item_dead_bytes
+    return done + (so_far.events - so_far.item_events) * of_event + dead_bytes
 
 
 def _time(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tandem.formats.files.reading import split
@@ -11,7 +11,7 @@ from tandem.pipelines.bounded.plan import Plan
 from tandem.schemas.definition.loading import Source
 from tandem.transforms.batch.work import FileWork, SegmentWork, Work
 
-__all__ = ["PIECE_BYTES", "work_items"]
+__all__ = ["PIECE_BYTES", "unpacked", "work_items"]
 
 PIECE_BYTES: Final = 16 << 20
 """Bytes of a piece of a file, about; a reconcile run finds pieces again by it."""
@@ -32,3 +32,9 @@ def work_items(work: Plan, source: Source) -> Iterator[Work]:
             held = []
     if held:
         yield Work(SegmentWork(tuple(held)))
+
+
+def unpacked(items: Sequence[Work]) -> int:
+    """Bytes by which packed files are larger when they are unpacked; each is one piece."""
+    pieces = [item.item.piece for item in items if isinstance(item.item, FileWork)]
+    return sum(piece.end - piece.start - piece.ref.size for piece in pieces if piece.ref.compression)

@@ -59,6 +59,9 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
     if isinstance(error, UnicodeError):
         print_error(f"a text or name isn't valid UTF-8: {_unreadable(error)}; write it anew in UTF-8")
         sys.exit(UserError.exit_code)
+    if isinstance(error, ValueError) and str(error).startswith("embedded null "):
+        print_error("a name or path has a NUL character, which no file and no address can have; write it without")
+        sys.exit(UserError.exit_code)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         print_error(full_disk(str(error.filename) if error.filename else None))
         sys.exit(TandemError.exit_code)

@@ -65,7 +65,7 @@ def _unknown(arguments: Arguments, word: str) -> str:
         return f"{word!r} follows no flag that takes it"
     # Most likely the shell has opened a pattern: --files takes its first file alone.
     pattern = os.path.join(os.path.dirname(word), f"*{os.path.splitext(word)[1]}")
-    return f"{word!r} follows no flag; a pattern of files stands in quotes, --files '{pattern}', or each has its --files"
+    return f"{word!r} follows no flag; put a pattern of files into quotes, --files '{pattern}', or --files before each"
 
 
 def _beam_parser() -> argparse.ArgumentParser:

@@ -90,7 +90,9 @@ class _Read(beam.DoFn):  # type: ignore[misc]
         for batch in read_work(self._definitions, work, open_blobs(self._journal)):
             yield batch
             if self._board is not None:
-                note_read(self._board, batch.decoded.events.num_rows)
+                letters = batch.decoded.dead
+                size = sum(len(letter.payload) for letter in letters)
+                note_read(self._board, batch.decoded.events.num_rows, dead=len(letters), dead_bytes=size)
         if self._board is not None:
             note_read(self._board, 0, whole=True)
 

@@ -19,16 +19,22 @@ class ReadSoFar:
     """Of work, that are read to their end."""
     item_events: int = 0
     """Events of these."""
+    dead: int = 0
+    """Dead letters."""
+    dead_bytes: int = 0
+    """Of all dead letters."""
+    item_dead_bytes: int = 0
+    """Of dead letters of items that are read to their end."""
 
 
-def note_read(board: str, events: int, *, whole: bool = False) -> None:
-    """Add events to what this reader has read; with `whole` the item of work is at its end.
+def note_read(board: str, events: int, *, dead: int = 0, dead_bytes: int = 0, whole: bool = False) -> None:
+    """Add events and dead letters to what this reader has read; with `whole` the item of work is at its end.
 
     Progress is for people: a board that is gone, or full, is passed over.
     """
     try:
         with open(os.path.join(board, f"{os.getpid()}-{threading.get_ident()}"), "a", encoding="ascii") as file:
-            file.write(f"{events} {int(whole)}\n")
+            file.write(f"{events} {dead} {dead_bytes} {int(whole)}\n")
     except OSError:
         return
 
@@ -41,15 +47,27 @@ class BoardReader:
 
     def read(self) -> ReadSoFar:
         """The sum over all readers by now."""
-        events = items = item_events = 0
+        so_far = ReadSoFar()
         for path in self.board.glob("*"):
-            held = 0
-            for line in path.read_text(encoding="ascii").splitlines():
-                words = line.split()
-                if len(words) != 2:
-                    continue  # it is being written
-                held += int(words[0])
-                if words[1] == "1":
-                    items, item_events, held = items + 1, item_events + held, 0
-                events += int(words[0])
-        return ReadSoFar(events, items, item_events)
+            so_far = _with(so_far, path.read_text(encoding="ascii"))
+        return so_far
+
+
+def _with(before: ReadSoFar, notes: str) -> ReadSoFar:
+    events = dead = dead_bytes = items = 0
+    of_items = (0, 0)
+    for line in notes.splitlines():
+        words = line.split()
+        if len(words) != 4:
+            continue  # it is being written
+        events, dead, dead_bytes = events + int(words[0]), dead + int(words[1]), dead_bytes + int(words[2])
+        if words[3] == "1":
+            items, of_items = items + 1, (events, dead_bytes)
+    return ReadSoFar(
+        before.events + events,
+        before.items + items,
+        before.item_events + of_items[0],
+        before.dead + dead,
+        before.dead_bytes + dead_bytes,
+        before.item_dead_bytes + of_items[1],
+    )

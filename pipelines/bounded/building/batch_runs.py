@@ -15,7 +15,7 @@ from tandem.pipelines.bounded.plan import workers_for
 from tandem.pipelines.bounded.progress import board_in, shown_progress
 from tandem.pipelines.bounded.publishing import Job
 from tandem.pipelines.bounded.time_units import unit_notes
-from tandem.pipelines.bounded.work_items import work_items
+from tandem.pipelines.bounded.work_items import unpacked, work_items
 from tandem.pipelines.scratch import scratch_folder
 from tandem.runners.submission.launching import is_local, launch, local_batch_runner, wait
 from tandem.schemas.errors import TandemError
@@ -43,9 +43,9 @@ def build_batch_runs(
     names = ", ".join(job.config.definition.name for job in jobs)
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_folder(config.scratch, work.batch_run)) if config.scratch else None
-        board, items = board_in(scratch), len(list(work_items(work, config.definition.source)))
+        board, items = board_in(scratch), list(work_items(work, config.definition.source))
         title = f"{names}: {len(work.files)} files, {len(work.segments)} segments"
-        stack.enter_context(shown_progress(console, title, work.size, items, board))
+        stack.enter_context(shown_progress(console, title, work.size + unpacked(items), len(items), board))
         pipeline = build(jobs, options, store, scratch, board)
         begun = time.monotonic()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import time
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tandem.formats.files.reading import expand, split
 from tandem.pipelines.bounded.progress import board_in, progress_line, shown_progress
+from tandem.pipelines.bounded.work_items import PIECE_BYTES, unpacked
+from tandem.transforms.batch.work import FileWork, Work
 from tandem.transforms.sources.progress_board import BoardReader, ReadSoFar, note_read
 
 WRITING = "all 40,000 events are read in 4 s, their results are being written"
@@ -40,6 +44,24 @@ WRITING = "all 40,000 events are read in 4 s, their results are being written"
             "all 40,000 events are read in 4 s, their results are being written",
             id="all",
         ),
+        pytest.param(
+            ReadSoFar(0, 0, 0, dead=20_000, dead_bytes=1_000_000),
+            2.0,
+            "10% of 10.0 MB read, 0 events and 20,000 dead letters, 10,000/s, about 18 s left",
+            id="dead letters alone",
+        ),
+        pytest.param(
+            ReadSoFar(20_000, 1, 10_000, dead=40, dead_bytes=2_000_000, item_dead_bytes=1_000_000),
+            2.0,
+            "99% of 10.0 MB read, 20,000 events and 40 dead letters, 10,020/s, about 0 s left",
+            id="large ones beside events",
+        ),
+        pytest.param(
+            ReadSoFar(0, 2, 0, dead=7),
+            4.0,
+            "all 0 events and 7 dead letters are read in 4 s, their results are being written",
+            id="all of them dead",
+        ),
         pytest.param(None, 7.0, "7 s", id="elsewhere"),
     ],
 )
@@ -54,9 +76,19 @@ def test_readers_are_added_up_and_half_a_line_is_passed_over(tmp_path: Path) -> 
         note_read(board, events)
     note_read(board, 0, whole=True)
     note_read(board, 5)
-    Path(board, "another").write_text("7 0\n0 1\n3", encoding="ascii")
-    assert BoardReader(board).read() == ReadSoFar(events=42, items=2, item_events=37)
+    Path(board, "another").write_text("7 2 90 0\n0 0 0 1\n3 1", encoding="ascii")
+    assert BoardReader(board).read() == ReadSoFar(42, 2, 37, dead=2, dead_bytes=90, item_dead_bytes=90)
     note_read(str(tmp_path / "gone"), 1)
+
+
+def test_packed_files_count_with_what_they_unpack_to(tmp_path: Path) -> None:
+    for name, opened in (("a.jsonl", open), ("b.jsonl.gz", gzip.open)):
+        with opened(tmp_path / name, "wt") as file:
+            file.write("nothing\n" * 10_000)
+    refs = expand([f"{tmp_path}/*"])
+    pieces = [piece for ref in refs for piece in split(ref, PIECE_BYTES)]
+    items = [Work(FileWork(piece, 0, -1, 0)) for piece in pieces]
+    assert sum(ref.size for ref in refs) + unpacked(items) == 160_000
 
 
 def test_a_line_is_there_after_a_second(tmp_path: Path) -> None:

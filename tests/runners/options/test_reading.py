@@ -134,7 +134,7 @@ def test_files_of_a_pattern_that_the_shell_has_opened_are_refused_as_such() -> N
 
 
 def test_a_word_without_a_flag_is_refused() -> None:
-    with pytest.raises(UserError, match="'word' follows no flag that takes it$"):
+    with pytest.raises(UserError, match=r"'word' follows no flag that takes it$"):
         beam_options(read_arguments("live", ["word"]))
 
 

@@ -240,6 +240,8 @@ def test_what_nobody_foresaw_is_one_line_and_a_trace(
         pytest.param(OSError(28, "No space left", "/full/x"), 1, "no room is left on the disk of /full: ", id="full"),
         pytest.param(OSError(5, "Input/output error", "/bad/x"), 1, "error (/bad/x)", id="system"),
         pytest.param(UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"), 2, r"isn't valid UTF-8: '\udcff'", id="bytes"),
+        pytest.param(ValueError("embedded null byte"), 2, "a name or path has a NUL character", id="nul"),
+        pytest.param(ValueError("embedded"), 1, "this is a fault of Tandem: ValueError: embedded", id="value"),
         pytest.param(RecursionError("too deep"), 1, "this is a fault of Tandem: RecursionError: too deep", id="deep"),
         pytest.param(TandemError("as it is"), 1, "error: as it is", id="ours"),
     ],
