@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,12 +19,20 @@ from tandem.schemas.rules.compiled import CompiledRule, compile_rules, inhibitin
 from tandem.views.answers.reading.scope import Scope, read_scope
 from tandem.views.decisions.choosing import Chosen, choose_windows, dependents, forget_waiting
 from tandem.views.decisions.episodes import EpisodeChange, changes_of, open_keys, reported_windows, stored_episodes
-from tandem.views.decisions.judging import JudgedWindow, UsualAnswers, judge_windows
+from tandem.views.decisions.judging import JudgedWindow, SharedAnswers, UsualAnswers, judge_windows
 from tandem.views.decisions.partial import all_is_partial, is_partial
 from tandem.views.decisions.progress import Progress, read_progress, write_progress
 from tandem.views.decisions.sending.groups import send_groups
 from tandem.views.decisions.superseding import supersede
-from tandem.views.decisions.verdicts import KeptVerdicts, last_window, read_verdicts, windows_not_judged, write_verdicts
+from tandem.views.decisions.verdicts import (
+    KeptVerdicts,
+    StoredVerdicts,
+    last_window,
+    on_grid,
+    stored_verdicts,
+    windows_not_judged,
+    write_verdicts,
+)
 from tandem.views.decisions.windows import grid_of, window_starting_at
 from tandem.views.decisions.writing import EpisodeWriter
 from tandem.views.results.clocks import BEGINNING, Clocks
@@ -34,6 +42,9 @@ from tandem.views.storage.tables import pointers
 from tandem.views.store import ViewStore
 
 __all__ = ["Decider"]
+
+_TOGETHER: Final = 16
+"""Most rules whose input is read together, and held until it is written."""
 
 
 class Decider:
@@ -59,48 +70,64 @@ class Decider:
         while expand_due(database, self._compiled.definition, over, now):
             pass
         supersede(self._store, self._compiled, self._rules, over, now)
-        written = sum(self._drain_rule(rule, over, now) for rule in self._rules)
+        written = 0
+        for at in range(0, len(self._rules), _TOGETHER):
+            written += self._drain_rules(self._rules[at : at + _TOGETHER], over, now)
         send_groups(database, self._compiled.definition.name, self._rules, now)
         return written
 
-    def _drain_rule(self, rule: CompiledRule, over: int, now: int) -> int:
-        written = 0
-        while (seen := self._read(rule, over, now)) is not None:
-            done = self._write(rule, seen, now)
-            if done is None:
-                break  # the next round reads the changes
-            written += done
-            if not seen.chosen.more:
-                break
+    def _drain_rules(self, rules: Sequence[CompiledRule], over: int, now: int) -> int:
+        written, left = 0, list(rules)
+        while left:
+            again = list[CompiledRule]()
+            for rule, seen in zip(left, self._read_together(left, over, now), strict=True):
+                done = None if seen is None else self._write(rule, seen, now)
+                written += done or 0
+                if seen is not None and done is not None and seen.chosen.more:
+                    again.append(rule)
+            left = again  # of the others that were overtaken, the next round reads the changes
         return written
 
     def _read(self, rule: CompiledRule, over: int, now: int) -> _Seen | None:
-        """The input of one pass, of one instant; None without work."""
-        definition = self._compiled.definition
+        """The input of one pass of a rule, of one instant; None without work."""
+        return self._read_together([rule], over, now)[0]
+
+    def _read_together(self, rules: Sequence[CompiledRule], over: int, now: int) -> list[_Seen | None]:
+        """The input of one pass of each rule, all of one instant: they share what they read."""
         with self._store.database.read() as connection:
             scope = read_scope(connection, self._store.chains, self._compiled)
-            progress = read_progress(connection, definition.name, rule.name)
-            if not scope.publication or progress.version != rule.version:
-                return None
-            clocks = Clocks.of(scope, rule.rule.lateness_of(definition.lateness), over)
-            reach = _Reach(clocks.over, clocks.settled)
-            first = progress.first if progress.first is not None else rule.first
-            chosen = choose_windows(connection, definition.name, rule, first, reach.over, reach.settled, now)
-            goal = _goal(rule, progress, reach)
-            if not chosen.waiting and goal == progress and not progress.dirty:
-                return None
-            self._choose_settled(connection, rule, chosen, progress, goal)
-            judged = self._judged(connection, scope, rule, chosen, first, reach)
-            keys = self._keys(connection, rule, progress, chosen, judged)
-            kept = self._kept(connection, rule, judged, keys, goal)
-            changed = _put(kept, judged, chosen)
-            changes = list[EpisodeChange]()
-            if not chosen.more:
-                stored = stored_episodes(connection, definition.name, rule.name, keys)
-                waits = rule.rule.partial == "wait" and all_is_partial(scope)
-                known = min(reach.over, reach.settled) if waits else reach.over
-                changes = changes_of(rule, kept, stored, known, reach.settled)
-            verdicts = self._verdicts(connection, scope, rule, judged, changes)
+            if not scope.publication:
+                return [None] * len(rules)
+            shared = SharedAnswers(connection, scope, self._compiled)
+            return [self._seen(shared, rule, over, now) for rule in rules]
+
+    def _seen(self, shared: SharedAnswers, rule: CompiledRule, over: int, now: int) -> _Seen | None:
+        definition, connection, scope = self._compiled.definition, shared.connection, shared.scope
+        progress = read_progress(connection, definition.name, rule.name)
+        if progress.version != rule.version:
+            return None
+        clocks = Clocks.of(scope, rule.rule.lateness_of(definition.lateness), over)
+        reach = _Reach(clocks.over, clocks.settled)
+        first = progress.first if progress.first is not None else rule.first
+        chosen = choose_windows(connection, definition.name, rule, first, reach.over, reach.settled, now)
+        goal = _goal(rule, progress, reach)
+        if not chosen.waiting and goal == progress and not progress.dirty:
+            return None
+        self._choose_settled(connection, rule, chosen, progress, goal)
+        stored = stored_verdicts(connection, definition.name, rule.name) if chosen.changed else None
+        judged = self._judged(shared, rule, chosen, first, reach, stored or {})
+        keys = self._keys(connection, rule, progress, chosen, judged)
+        if stored is None:
+            stored = stored_verdicts(connection, definition.name, rule.name, keys)
+        kept = _kept(rule, stored, judged, keys, goal)
+        changed = _put(kept, judged, chosen)
+        changes = list[EpisodeChange]()
+        if not chosen.more:
+            episodes = stored_episodes(connection, definition.name, rule.name, keys)
+            waits = rule.rule.partial == "wait" and all_is_partial(scope)
+            known = min(reach.over, reach.settled) if waits else reach.over
+            changes = changes_of(rule, kept, episodes, known, reach.settled)
+        verdicts = self._verdicts(shared, rule, judged, changes)
         return _Seen(scope, progress, goal, chosen, kept, changed, changes, verdicts)
 
     def _choose_settled(
@@ -114,25 +141,23 @@ class Decider:
 
     def _judged(
         self,
-        connection: sa.Connection,
-        scope: Scope,
+        shared: SharedAnswers,
         rule: CompiledRule,
         chosen: Chosen,
         first: int | None,
         reach: _Reach,
+        stored: Mapping[str, StoredVerdicts],
     ) -> list[JudgedWindow]:
         """The verdicts of the waiting windows, and of those that are compared with windows that batch has changed."""
-        last = last_window(connection, self._compiled.definition.name, rule.name)
-        for window in dependents(rule, chosen.changed, last):
+        for window in dependents(rule, chosen.changed, last_window(stored)):
             if first is None or window[0] >= first:
                 chosen.add(window, None)
-        found = judge_windows(connection, scope, self._compiled, rule, self._usual, chosen.cells)
+        found = judge_windows(shared, rule, self._usual, chosen.cells)
         if rule.rule.partial == "judge":
             return found
+        place = shared.connection, shared.scope
         return [
-            each.cant_be_judged()
-            if each.end > reach.settled and is_partial(connection, scope, (each.start, each.end))
-            else each
+            each.cant_be_judged() if each.end > reach.settled and is_partial(*place, (each.start, each.end)) else each
             for each in found
         ]
 
@@ -152,30 +177,9 @@ class Decider:
         named = {key for keys in chosen.cells.values() for key in keys or ()}
         return sorted({*named, *going_on, *(key for window in judged for key in window.places)})
 
-    def _kept(
-        self,
-        connection: sa.Connection,
-        rule: CompiledRule,
-        judged: Sequence[JudgedWindow],
-        keys: list[str] | None,
-        goal: Progress,
-    ) -> KeptVerdicts:
-        """The stored verdicts of these keys, with places for the new ones and for windows that have ended since."""
-        name, window = self._compiled.definition.name, rule.rule.window
-        more = {each.start for each in judged}
-        if goal.over_to is not None and goal.over_to > BEGINNING:
-            more.add(goal.over_to)
-        kept = read_verdicts(connection, name, rule.name, window, keys, more)
-        new = sorted({key for each in judged for key in each.places} - set(kept.keys))
-        if not new:
-            return kept
-        codes = np.concatenate([kept.codes, np.zeros((len(new), len(kept.grid)), np.uint8)])
-        return KeptVerdicts([*kept.keys, *new], kept.grid, codes)
-
     def _verdicts(
         self,
-        connection: sa.Connection,
-        scope: Scope,
+        shared: SharedAnswers,
         rule: CompiledRule,
         judged: Sequence[JudgedWindow],
         changes: Sequence[EpisodeChange],
@@ -189,7 +193,7 @@ class Decider:
                 window = window_starting_at(rule.rule.window, at)
                 assert window is not None
                 others[window] = (others.get(window) or set()) | {key}
-        again = judge_windows(connection, scope, self._compiled, rule, self._usual, others)
+        again = judge_windows(shared, rule, self._usual, others)
         made_of = {(key, window.start): window for window in again for key in others[window.start, window.end] or ()}
         return {(key, at): (made_of.get((key, at)) or by_start[at]).receipt(key) for key, at in told}
 
@@ -232,7 +236,7 @@ class _Seen:
     chosen: Chosen
     kept: KeptVerdicts
     changed: set[str]
-    """Keys whose verdicts may have changed."""
+    """Keys whose verdicts have changed."""
     changes: list[EpisodeChange]
     verdicts: dict[tuple[str, int], Mapping[str, Any]]
 
@@ -261,15 +265,34 @@ def _last_start(rule: CompiledRule, until: int) -> int | None:
     return int(grid.starts[over[-1]]) if len(over) else None
 
 
+def _kept(
+    rule: CompiledRule,
+    stored: Mapping[str, StoredVerdicts],
+    judged: Sequence[JudgedWindow],
+    keys: list[str] | None,
+    goal: Progress,
+) -> KeptVerdicts:
+    """The stored verdicts of these keys, with places for the new ones and for windows that have ended since."""
+    more = {each.start for each in judged}
+    if goal.over_to is not None and goal.over_to > BEGINNING:
+        more.add(goal.over_to)
+    kept = on_grid(stored, rule.rule.window, keys, more)
+    new = sorted({key for each in judged for key in each.places} - set(kept.keys))
+    if not new:
+        return kept
+    codes = np.concatenate([kept.codes, np.zeros((len(new), len(kept.grid)), np.uint8)])
+    return KeptVerdicts([*kept.keys, *new], kept.grid, codes)
+
+
 def _put(kept: KeptVerdicts, judged: Iterable[JudgedWindow], chosen: Chosen) -> set[str]:
-    """Set the new verdicts; returns the keys that have any. Windows that were judged whole set those of all keys."""
-    changed = set[str]()
+    """Set the new verdicts; returns the keys whose verdicts are others now. Windows that were judged whole set those of
+    all keys.
+    """
+    before = kept.codes.copy()
     for window in judged:
         keys = chosen.cells[window.start, window.end]
-        named = set(kept.keys) if keys is None else keys | set(window.places)
-        kept.put(window, named)
-        changed |= named
-    return changed
+        kept.put(window, set(kept.keys) if keys is None else keys | set(window.places))
+    return {kept.keys[row] for row in np.flatnonzero((before != kept.codes).any(axis=1)).tolist()}
 
 
 def _rows_of(kept: KeptVerdicts, keys: set[str]) -> KeptVerdicts:

@@ -19,7 +19,7 @@ from tandem.views.decisions.progress import Progress, read_progress, write_progr
 from tandem.views.decisions.sending.notices import Episode, message_of
 from tandem.views.decisions.sending.records import send_state
 from tandem.views.decisions.tables import decision_episodes, decision_progress, decision_receipts
-from tandem.views.decisions.verdicts import drop_verdicts, last_window
+from tandem.views.decisions.verdicts import drop_verdicts, last_window, stored_verdicts
 from tandem.views.decisions.windows import grid_of
 from tandem.views.results.clocks import BEGINNING
 from tandem.views.results.due.expanding import alert_stream
@@ -65,7 +65,7 @@ def _begin(
     now: int,
 ) -> None:
     name = compiled.definition.name
-    last = last_window(connection, name, rule.name)
+    last = last_window(stored_verdicts(connection, name, rule.name))
     if progress.version:
         _close(database, connection, compiled, rule.name, rule, now)
         first = _first_open(rule, over, last) if rule.first is None else rule.first

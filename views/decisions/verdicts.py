@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -16,10 +16,31 @@ from tandem.views.decisions.judging import JudgedWindow
 from tandem.views.decisions.tables import decision_verdicts
 from tandem.views.decisions.windows import WindowGrid, grid_of
 from tandem.views.storage.database import Database
+from tandem.views.storage.driver_rows import whole_rows
 
-__all__ = ["KeptVerdicts", "drop_verdicts", "last_window", "read_verdicts", "windows_not_judged", "write_verdicts"]
+__all__ = [
+    "KeptVerdicts",
+    "StoredVerdicts",
+    "drop_verdicts",
+    "last_window",
+    "on_grid",
+    "read_verdicts",
+    "stored_verdicts",
+    "windows_not_judged",
+    "write_verdicts",
+]
 
 _IN_ONE: Final = 400
+
+
+class StoredVerdicts(NamedTuple):
+    """The verdicts of a key as they are stored."""
+
+    first: int
+    """The start of the first window, microseconds UTC."""
+    last: int
+    codes: bytes
+    """A byte for each window from the first to the last, packed by zlib."""
 
 
 @dataclass
@@ -42,6 +63,24 @@ class KeptVerdicts:
             self.codes[self.rows[key], column] = window.absent if at is None else window.codes[at]
 
 
+def stored_verdicts(
+    connection: sa.Connection, name: str, rule: str, keys: Sequence[str] | None = None
+) -> dict[str, StoredVerdicts]:
+    """The stored verdicts of some keys, or of all."""
+    if keys is None:
+        rows = whole_rows(connection, decision_verdicts, _OF_RULE, {"name": name, "rule": rule})
+        return {row[2]: StoredVerdicts(*row[3:]) for row in rows}
+    v, found = decision_verdicts.c, dict[str, StoredVerdicts]()
+    mine = sa.select(v.key, v.first, v.last, v.codes).where(v.name == name, v.rule == rule)
+    for at in range(0, len(keys), _IN_ONE):
+        for key, *stored in connection.execute(mine.where(v.key.in_(keys[at : at + _IN_ONE]))):
+            found[key] = StoredVerdicts(*stored)
+    return found
+
+
+_OF_RULE: Final = sa.text("SELECT * FROM decision_verdicts WHERE name = :name AND rule = :rule")
+
+
 def read_verdicts(
     connection: sa.Connection,
     name: str,
@@ -51,30 +90,27 @@ def read_verdicts(
     more: Iterable[int] = (),
 ) -> KeptVerdicts:
     """The stored verdicts of some keys, or of all; `more`: starts of windows that the grid must hold as well."""
-    stored = {row.key: row for row in _rows(connection, name, rule, keys)}
+    return on_grid(stored_verdicts(connection, name, rule, keys), window, keys, more)
+
+
+def on_grid(
+    stored: Mapping[str, StoredVerdicts], window: AnyWindow, keys: Sequence[str] | None, more: Iterable[int] = ()
+) -> KeptVerdicts:
+    """The verdicts of some of the stored keys, or of all of these, on one grid; `more` as of `read_verdicts`."""
     wanted = sorted({*(stored if keys is None else keys)})
-    starts = [start for row in stored.values() for start in (row.first, row.last)] + list(more)
+    mine = {key: stored[key] for key in wanted if key in stored}
+    starts = [start for each in mine.values() for start in (each.first, each.last)] + list(more)
     if not starts:
         nothing = np.zeros(0, np.int64)
         return KeptVerdicts(wanted, WindowGrid(nothing, nothing), np.zeros((len(wanted), 0), np.uint8))
     grid = grid_of(window, min(starts), max(starts))
     codes = np.zeros((len(wanted), len(grid)), np.uint8)
+    firsts = dict(zip(mine, np.searchsorted(grid.starts, [each.first for each in mine.values()]).tolist(), strict=True))
     for at, key in enumerate(wanted):
-        if key in stored:
-            kept = np.frombuffer(zlib.decompress(stored[key].codes), np.uint8)
-            first = grid.place(stored[key].first)
-            codes[at, first : first + len(kept)] = kept
+        if key in mine:
+            kept = np.frombuffer(zlib.decompress(mine[key].codes), np.uint8)
+            codes[at, firsts[key] : firsts[key] + len(kept)] = kept
     return KeptVerdicts(wanted, grid, codes)
-
-
-def _rows(connection: sa.Connection, name: str, rule: str, keys: Sequence[str] | None) -> Iterable[Any]:
-    v = decision_verdicts.c
-    mine = sa.select(v.key, v.first, v.last, v.codes).where(v.name == name, v.rule == rule)
-    if keys is None:
-        yield from connection.execute(mine)
-        return
-    for at in range(0, len(keys), _IN_ONE):
-        yield from connection.execute(mine.where(v.key.in_(keys[at : at + _IN_ONE])))
 
 
 def write_verdicts(database: Database, connection: sa.Connection, name: str, rule: str, kept: KeptVerdicts) -> None:
@@ -110,8 +146,6 @@ def drop_verdicts(connection: sa.Connection, name: str, rule: str) -> None:
     connection.execute(decision_verdicts.delete().where(v.name == name, v.rule == rule))
 
 
-def last_window(connection: sa.Connection, name: str, rule: str) -> int | None:
+def last_window(stored: Mapping[str, StoredVerdicts]) -> int | None:
     """The start of the last window that has a verdict."""
-    v = decision_verdicts.c
-    found = connection.execute(sa.select(sa.func.max(v.last)).where(v.name == name, v.rule == rule)).scalar()
-    return None if found is None else int(found)
+    return max((each.last for each in stored.values()), default=None)

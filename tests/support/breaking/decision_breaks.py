@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tandem.schemas.rules import settling
-from tandem.views.decisions import choosing, draining, judging, progress, writing
+from tandem.views.decisions import choosing, draining, progress, writing
+from tandem.views.decisions.judging import usual_answers
 from tandem.views.decisions.sending import groups, records
+from tandem.views.decisions.verdicts import KeptVerdicts
 
 __all__ = ["DECISION_BREAKS"]
 
@@ -33,13 +35,17 @@ def _first_hop(rule: Any, changed: Any, last: Any) -> Any:
     return _compared_with(rule, changed, last) if isinstance(changed, list) else []
 
 
+def _no_rows(kept: KeptVerdicts, keys: Any) -> KeptVerdicts:
+    return KeptVerdicts([], kept.grid, kept.codes[:0])
+
+
 def _break(place: Any, name: str, wrong: Any, patch: Patch) -> None:
     patch.setattr(place, name, wrong)
 
 
 _PLACES: dict[str, tuple[Any, str, Any]] = {
     "what-is-compared-with-a-changed-window-isnt-judged-again": (draining, "dependents", lambda *_: []),
-    "usual-by-live": (judging, "replace", _with_live),
+    "usual-by-live": (usual_answers, "replace", _with_live),
     "the-newest-identity-is-claimed": (settling, "_oldest", _newest),
     "no-identity-is-claimed": (settling, "_oldest", lambda *_: None),
     "what-nothing-supports-stays": (settling, "_unclaimed", lambda *_: []),
@@ -53,9 +59,10 @@ _PLACES: dict[str, tuple[Any, str, Any]] = {
     "what-couldnt-be-judged-never-is": (draining, "windows_not_judged", lambda *_: []),
     "what-is-partial-has-no-data": (draining, "all_is_partial", lambda *_: False),
     "windows-with-alerts-are-compared-with": (
-        judging.UsualAnswers, "alerting", lambda self, *place: place[-1][0] < 0,
+        usual_answers.UsualAnswers, "alerting", lambda self, *place: place[-1][0] < 0,
     ),
     "what-is-left-out-by-a-changed-window-isnt-judged-again": (choosing, "_compared_with", _first_hop),
+    "verdicts-that-changed-arent-written": (draining, "_rows_of", _no_rows),
     "who-was-overtaken-writes": (progress.Progress, "__eq__", lambda *_: True),
 }  # fmt: skip
 

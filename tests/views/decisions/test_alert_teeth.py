@@ -28,6 +28,7 @@ FOUND_BY: list[tuple[str, Callable[[Path], None]]] = [
     ("what-is-partial-has-no-data", alerts.no_data_of_what_is_partial),
     ("windows-with-alerts-are-compared-with", alerts.windows_with_alerts_arent_compared_with),
     ("what-is-left-out-by-a-changed-window-isnt-judged-again", alerts.what_is_left_out_changes_what_is_usual),
+    ("verdicts-that-changed-arent-written", alerts.windows_without_data),
     ("who-was-overtaken-writes", alerts.who_was_overtaken_writes_nothing),
 ]
 

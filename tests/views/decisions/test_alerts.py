@@ -10,7 +10,7 @@ import pytest
 from without_runner.alert_cases import CASES, busy, story_of
 
 from tandem.views.answers.reading.rows import span_rows, tile_rows
-from tandem.views.decisions import judging
+from tandem.views.decisions.judging import window_answers
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
@@ -29,8 +29,8 @@ def test_what_windows_are_compared_with_is_read_at_once(tmp_path: Path, monkeypa
 
         return reads
 
-    monkeypatch.setattr(judging, "span_rows", counted(span_rows))
-    monkeypatch.setattr(judging, "tile_rows", counted(tile_rows))
+    monkeypatch.setattr(window_answers, "span_rows", counted(span_rows))
+    monkeypatch.setattr(window_answers, "tile_rows", counted(tile_rows))
     rule = "{r: {window: 1m, expr: n > baseline.n, baseline: {season: none, periods: 3, min_periods: 1}, to: log}}"
     story = story_of(tmp_path, rule)
     for minute in range(30):

@@ -32,13 +32,15 @@ _FEW: Final = 50
 LATER: Final = 2**62
 """`since` of a window that is never early: another open window ends before it."""
 
+_ALERT: Final = "alert "
+
 _PLACE: Final = ("name", "tile", "whole", "key", "mark")
 """With the mark that was seen, so that later changes stay marked."""
 
 
 def alert_stream(rule: str) -> str:
     """The stream of a rule's waiting windows and of its alerts."""
-    return f"alert {rule}"
+    return f"{_ALERT}{rule}"
 
 
 def expand_due(database: Database, definition: Definition, over: int, now: int) -> bool:
@@ -78,7 +80,9 @@ def _held(
     """The waiting keys to note for a window with these changed keys: the keys themselves, or {None} for all keys."""
     name, start, end = place
     result = definition.results.get(name)
-    if result is None or isinstance(result.window, SessionWindow):
+    if result is None:
+        return _held_of_rule(connection, definition.name, name, keys)
+    if isinstance(result.window, SessionWindow):
         return keys
     if None in keys or (end > over and (result.trigger.early is None or since == LATER)):
         return {None}  # once the window is over, all its keys are due in any case
@@ -87,6 +91,20 @@ def _held(
     place_of = {"name": definition.name, "result": name, "start": start, "most": 2 * len(keys) + 1}
     sent = connection.execute(_SENT, place_of).scalar_one()
     return {None} if sent <= 2 * len(keys) else keys
+
+
+def _held_of_rule(connection: sa.Connection, name: str, stream: str, keys: set[str | None]) -> set[str | None]:
+    """The waiting keys of a rule's window: {None} where most of the keys that it has ever judged have changed."""
+    if None in keys or len(keys) <= MOST_BY_KEY:
+        return keys
+    place = {"name": name, "rule": stream.removeprefix(_ALERT), "most": 2 * len(keys) + 1}
+    return {None} if connection.execute(_JUDGED, place).scalar_one() <= 2 * len(keys) else keys
+
+
+_JUDGED: Final = sa.text(
+    "SELECT count(*) FROM (SELECT 1 FROM decision_verdicts WHERE name = :name AND rule = :rule LIMIT :most) AS judged"
+)
+"""Number of keys that a rule has verdicts of, up to a limit."""
 
 
 _SENT: Final = sa.text(
