@@ -32,7 +32,7 @@ from benchmarks.measuring.results import Row, record
 
 __all__ = ["ask", "main", "measure"]
 
-_PATH: Final = "/api/v1/definitions/clicks/answer?window={window}&at={at}&key="
+_PATH: Final = "/api/v1/definitions/clicks/answer?window=1m&at={at}&key="
 
 
 def ask(address: str, pace: float, seconds: float, *, connections: int, revalidate: bool, at: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _asked(
     due, end = time.perf_counter(), time.perf_counter() + seconds
     while due < end:
         time.sleep(max(due - time.perf_counter(), 0))
-        path = _PATH.format(window="minute", at=quote(at)) + quote(f"/page/{chance.randrange(100):04d}", safe="")
+        path = _PATH.format(at=quote(at)) + quote(f"/page/{chance.randrange(100):04d}", safe="")
         headers = {"If-None-Match": tags[path]} if revalidate and path in tags else {}
         connection.request("GET", path, headers=headers)
         reply = connection.getresponse()
@@ -103,6 +103,7 @@ def measure(scene: Scene, rate: float, seconds: float, pace: float, revalidation
     after = usage(server.pid)
     assert publisher.stdout is not None
     said = json.loads(publisher.stdout.read())
+    assert {*json.loads(answers["codes"])} == {"200"}, answers
     wait_until(lambda: received(store) >= said["sent"] and settled(store), 120, live)
     check(scene, "before batch")
     for process in (live, server):
