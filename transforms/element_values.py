@@ -111,7 +111,7 @@ class Tally:
     duplicates: int
     conflicts: int
     digest: int = 0
-    """Of the ids of the events that counted (`views.digests.digest_of_ids`): the same in whatever order they came."""
+    """Of the ids of the events that counted, in any order (`views.reconcile.digests.digest_of_ids`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Flat JSON objects of one template into columns, thousands at a time and without an object for each.
 
 Strict: a record counts only if each of its bytes is what the template, or the type of a value, says. All others are
-left to `formats.json_messages`, which takes them one by one: what becomes of a record never depends on the others.
+left to `formats.json.messages`, which takes them one by one: what becomes of a record never depends on the others.
 """
 
 from __future__ import annotations

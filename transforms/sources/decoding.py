@@ -62,7 +62,7 @@ def observe(
 def read_file_piece(
     reading: SourceReading, piece: FilePiece, number: int, generation: int, arrival_time: int
 ) -> Iterator[SourceBatch]:
-    """The batches of one piece of a file. Raises SourceFileError or SchemaError as `formats.files.read_piece` does."""
+    """The batches of one piece of a file. Raises what `formats.files.reading.read_piece` does."""
     for index, decoded in enumerate(read_piece(reading.source, reading.columns, piece, arrival_time)):
         at = number * PIECE_BATCHES + index
         yield SourceBatch(piece.ref.path, at, generation, reading.source.version, None, decoded)
