@@ -1,5 +1,6 @@
-"""Judges windows: `judged_windows` gives verdicts of answers (`window_answers`), compared with earlier ones of batch
-(`usual_answers`).
+"""Judges the windows of rules: their answers, beside batch's answers of earlier windows.
+
+`judged_windows` gives the verdicts of answers (`window_answers`), compared with earlier ones (`usual_answers`).
 """
 
 from tandem.views.decisions.judging.judged_windows import JudgedWindow, judge_windows
