@@ -42,7 +42,7 @@ class SegmentRef:
         return segment_path(self.run, self.lane, self.number)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class LaneGap:
     """Missing segments in the middle of a lane: later ones exist."""
 

@@ -56,6 +56,7 @@ from tandem.views.reconcile.tile_audit import IdSum, Place
 from tandem.views.reconcile.tile_causes import Causes
 from tandem.views.reconcile.tile_knowledge import ViewRef
 from tandem.views.storage.opening import open_store
+from tandem.views.storage.sqlite import no_store_at
 from tandem.views.store import ViewStore
 
 __all__ = [
@@ -157,8 +158,7 @@ def _repair_name() -> str:
 def _store(config: ReconcileConfig) -> ViewStore:
     url = config.home.store
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        path = url.removeprefix("sqlite:///")
-        raise UserError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
+        raise UserError(no_store_at(url.removeprefix("sqlite:///")))
     store = open_store(url)
     served = store.publishing.served(config.definition.name)
     if served is not None and served.version != config.definition.version:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from tandem.journal.index import JournalIndex, LaneHold
+from tandem.journal.index import JournalIndex, LaneGap, LaneHold
 from tandem.journal.storage.blobs import BlobMissingError, BlobStore
 from tandem.journal.storage.layout import generation_path, heartbeat_path
 from tandem.journal.storage.opening import journal_exists, open_blobs
@@ -51,6 +51,11 @@ class JournalState:
     held: tuple[HeldGeneration, ...]
     writing: tuple[LaneHold, ...]
     """The lanes that may still write to the current generation."""
+
+    @property
+    def gaps(self) -> tuple[LaneGap, ...]:
+        """Missing segments that hold up seals, each once."""
+        return tuple(sorted({lane.gap for held in self.held for lane in held.lanes if lane.gap is not None}))
 
     @property
     def last_run(self) -> RunState | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tandem.commands.operating.private import exposed
 from tandem.diagnosis.compaction import compaction_findings
 from tandem.diagnosis.finding import Finding, State
+from tandem.journal.index import GAP_REMEDY
 from tandem.runners.options.places import Home
 from tandem.schemas.errors import NoStoreError, TandemError
 from tandem.serving.installation.health import Health, judged
@@ -40,6 +41,7 @@ def installation_findings(home: str, places: Home, now: int) -> Iterator[Finding
     journal, found = _journal(places)
     yield from found
     if journal is not None:
+        yield from _gaps(journal)
         yield from _runs(journal, now)
         yield from _seals(journal, now)
         yield from _clock(journal, now)
@@ -61,9 +63,16 @@ def _journal(places: Home) -> tuple[JournalState | None, list[Finding]]:
     ]
 
 
+def _gaps(journal: JournalState) -> Iterator[Finding]:
+    for gap in journal.gaps:
+        yield Finding("segment", State.ERROR, str(gap), GAP_REMEDY)
+
+
 def _runs(journal: JournalState, now: int) -> Iterator[Finding]:
+    behind = {gap.run for gap in journal.gaps}
     for run in journal.runs:
-        if run.ended or not _is_stale(run, now):
+        # Whether a run has ended may stand behind its missing segment.
+        if run.ended or run.id in behind or not _is_stale(run, now):
             continue
         silent = f"for {ago_text(now - run.last_sign)}" if run.last_sign is not None else "ever"
         fix = "`tandem live` again as before goes on, `tandem stop` ends it and seals its lanes"
@@ -77,7 +86,9 @@ def _is_stale(run: RunState, now: int) -> bool:
 def _seals(journal: JournalState, now: int) -> Iterator[Finding]:
     for held in journal.held[:3]:
         since = f" for {ago_text(now - held.since)}" if held.since is not None else ""
-        lanes = ", ".join(f"{lane.run}/{lane.lane:04d}" for lane in held.lanes[:3])
+        lanes = ", ".join(f"{lane.run}/{lane.lane:04d}" for lane in held.lanes[:3] if lane.gap is None)
+        if not lanes:
+            continue
         yield Finding(
             "seal",
             State.WARNING,
@@ -103,7 +114,9 @@ def _store(places: Home, journal: JournalState | None, now: int) -> Iterator[Fin
     try:
         store = ViewStore(places.store, create=False)
     except NoStoreError as error:
-        yield Finding("view store", State.NOTE, str(error), "`tandem backfill` or `tandem live` makes one")
+        lost = journal is not None and bool(journal.runs)
+        fix = "`tandem rebuild` makes it anew" if lost else "`tandem backfill` or `tandem live` makes one"
+        yield Finding("view store", State.ERROR if lost else State.NOTE, str(error), fix)
         return
     except TandemError as error:
         yield _stated("view store", error)

@@ -84,7 +84,9 @@ def journal_lines(journal: JournalState, now: int) -> Iterator[str]:
     run = journal.last_run
     if run is not None:
         lanes = "1 lane" if run.lanes == 1 else f"{run.lanes} lanes"
-        yield f"last run: {run.id}, {lanes}, {_life(run.ended, run.last_sign, now)}"
+        behind = any(gap.run == run.id for gap in journal.gaps)
+        life = "its end may lie behind a missing segment" if behind else _life(run.ended, run.last_sign, now)
+        yield f"last run: {run.id}, {lanes}, {life}"
     yield from _held(journal.held, now)
 
 

@@ -15,7 +15,16 @@ from tandem.views.locking.waiting import begin_immediate
 from tandem.views.storage.checksums import prepare_connection, seal_changes
 from tandem.views.storage.columns import METADATA
 
-__all__ = ["APPLICATION_ID", "MODE", "PAGE_BYTES", "begin_sqlite", "check_file", "connect_sqlite", "damage_of"]
+__all__ = [
+    "APPLICATION_ID",
+    "MODE",
+    "PAGE_BYTES",
+    "begin_sqlite",
+    "check_file",
+    "connect_sqlite",
+    "damage_of",
+    "no_store_at",
+]
 
 APPLICATION_ID: Final = 0x544E444D
 PAGE_BYTES: Final = 8192
@@ -43,6 +52,14 @@ def damage_of(error: BaseException) -> str | None:
     return "a text in it is damaged" if "decode to UTF-8" in text else None
 
 
+def no_store_at(path: str) -> str:
+    """What is said of a file of a store that isn't there; where a journal or backfills have been, it is lost."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if any(os.path.exists(os.path.join(folder, name)) for name in ("taken-in", "journal/lanes")):
+        return f"no view store at {path}, and data beside it: `tandem rebuild` makes it anew; --store names another"
+    return f"no view store at {path}: nothing has run there yet; --home or --store names another"
+
+
 def check_file(path: str | None, create: bool) -> bool:
     """Create the file of a store where it is missing and `create` allows it; returns whether it is new. Raises
     StoreAddressError, NoStoreError.
@@ -52,7 +69,7 @@ def check_file(path: str | None, create: bool) -> bool:
     if os.path.isdir(path):
         raise StoreAddressError(f"view store {path}: is a folder, not a file")
     if not create and not os.path.exists(path):
-        raise NoStoreError(f"no view store at {path}: nothing has run there yet; --home or --store names another")
+        raise NoStoreError(no_store_at(path))
     if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise StoreAddressError(f"view store {path}: its folder doesn't exist")
     is_new = not os.path.exists(path)

@@ -18,9 +18,12 @@ from tandem.diagnosis.broker import broker_findings
 from tandem.diagnosis.finding import Finding, State
 from tandem.diagnosis.installation import installation_findings
 from tandem.journal.clocks import ManualClock
+from tandem.journal.index import LaneGap, LaneHold
 from tandem.journal.runs.manifests import start_run
 from tandem.journal.storage.blobs import LocalBlobs
+from tandem.output.status_tables import journal_lines
 from tandem.runners.options.places import Home
+from tandem.serving.installation.journal_state import HeldGeneration, JournalState, RunState
 
 NOW = 1_767_607_200_000_000
 
@@ -50,6 +53,31 @@ def test_a_run_that_neither_lives_nor_ended_and_a_clock_that_is_behind(tmp_path:
     assert "`tandem live` again" in found["run"].fix
     behind = look(tmp_path, clock.wall() - 3_600_000_000)["clock"]
     assert (behind.state, "NTP" in behind.fix) == (State.ERROR, True)
+
+
+def test_a_missing_segment_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gap = LaneGap("000001-a", 1, 12, 12, 2)
+    holds = (LaneHold("000001-a", 1, 11, 2, gap),)
+    held = tuple(HeldGeneration(generation, NOW - 60_000_000, holds) for generation in (2, 3))
+    journal = JournalState(4, NOW, 1, (RunState("000001-a", 2, False, NOW - 3_600_000_000),), held, holds)
+    monkeypatch.setattr("tandem.diagnosis.installation.existing_state", lambda _: journal)
+    found = look(tmp_path)
+    assert found["segment"].state is State.ERROR
+    assert "segment 12 is missing in lane 000001-a/0001" in found["segment"].what
+    assert "--accept-missing-segments" in found["segment"].fix
+    assert "run" not in found, "its end may stand behind the gap, and live wouldn't go past it"
+    assert "seal" not in found, "sealing doesn't help"
+    assert "its end may lie behind a missing segment" in " ".join(journal_lines(journal, NOW))
+
+
+def test_a_store_that_is_lost(tmp_path: Path) -> None:
+    blobs, clock = LocalBlobs(tmp_path / "journal"), ManualClock()
+    start_run(blobs, clock, lanes=1, subscription="s", sources={"x"}, definitions=[])
+    (tmp_path / "journal" / "lanes").mkdir()
+    found = look(tmp_path, clock.wall())["view store"]
+    assert (found.state, "`tandem rebuild`" in found.fix) == (State.ERROR, True)
+    assert "nothing has run there yet" not in found.what
+    assert "`tandem rebuild` makes it anew" in found.what
 
 
 def test_a_store_of_something_else(tmp_path: Path) -> None:
