@@ -154,8 +154,12 @@ class LaneWriter:
         self.number, self.generation = header.number, header.open_generation
 
     def _fenced(self, header: SegmentHeader) -> FencedError:
-        what = f"the final seal of run {header.final}" if header.final else f"a segment ({header.kind.value})"
+        where = f"{lane_name(self._manifest.id, self._lane)}, number {header.number}"
+        if header.final:
+            return FencedError(
+                f"run {self._manifest.id} was replaced: run {header.final} has sealed its lane {where}, and goes on"
+            )
         return FencedError(
-            f"lane {lane_name(self._manifest.id, self._lane)}: {what} by {header.nonce} lies at number "
-            f"{header.number}, where {self.nonce} wanted to write; another has taken this lane over"
+            f"run {self._manifest.id} was replaced: another process writes its lane {where} "
+            f"({header.kind.value} by {header.nonce}, not by {self.nonce})"
         )

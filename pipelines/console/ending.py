@@ -24,6 +24,11 @@ __all__ = ["INTERRUPTED", "end_for", "ended", "print_error", "wants_trace"]
 INTERRUPTED: Final = 130
 _CLOSED: Final = 141
 """A shell's exit code for a process that wrote to a closed pipe."""
+_CLOSED_TO_US: Final = {
+    errno.EACCES: "run this as the user to whom it belongs, or have it let you in",
+    errno.EPERM: "run this as the user to whom it belongs, or have it let you in",
+    errno.EROFS: "name a place that can be written, or mount this one writable",
+}
 _TRACE_FLAG: Final = "--traceback"
 _LONGEST: Final = 2_000
 
@@ -65,6 +70,9 @@ def end_for(error: Exception, *, trace: bool = False) -> NoReturn:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         print_error(full_disk(str(error.filename) if error.filename else None))
         sys.exit(TandemError.exit_code)
+    if isinstance(error, OSError) and error.errno in _CLOSED_TO_US:
+        print_error(f"{error.filename or 'a file'!s}: {error.strerror}; {_CLOSED_TO_US[error.errno]}")
+        sys.exit(UserError.exit_code)
     stated = _of_system(error) if isinstance(error, OSError) else f"this is a fault of Tandem: {_named(error)}"
     print_error(stated if trace else f"{stated}; {_kept(_trace_of(error))}")
     sys.exit(TandemError.exit_code)

@@ -28,6 +28,18 @@ _OURS: Final = logging.getLogger("tandem")
 _HANDLERS: Final[list[logging.Handler]] = []
 """Ours, while logs are structured."""
 
+
+class _PlainLines(logging.Handler):
+    """Lines as people are told everything else: 'warning: ', and what it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = printable(redacted(record.getMessage()))
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+        shown = f"\n{printable(redacted(trace), lines=True)}" if trace else ""
+        sys.stderr.write(f"{record.levelname.lower()}: {text}{shown}\n")
+
+
+_PLAIN: Final = _PlainLines()
 Event = MutableMapping[str, Any]
 
 
@@ -44,12 +56,18 @@ def structured() -> bool:
 
 
 def log_as(form: str) -> None:
-    """From now on lines have this form; `plain` leaves everything as Python has it. May be called again."""
+    """From now on lines have this form. May be called again.
+
+    `plain` leaves everything as Python has it where TANDEM_LOG asks for loggers' names, or another handler is there.
+    """
     root = logging.getLogger()
-    for handler in _HANDLERS:
+    for handler in (*_HANDLERS, _PLAIN):
         root.removeHandler(handler)
     _HANDLERS.clear()
     if form == "plain":
+        # Beam's import may have given the root logger Python's own handler; any other is of who calls us.
+        if not os.environ.get(_LEVEL) and all(type(handler) is logging.StreamHandler for handler in root.handlers):
+            root.handlers[:] = [_PLAIN]
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(form))

@@ -91,7 +91,7 @@ class _Read(beam.DoFn):  # type: ignore[misc]
             yield batch
             if self._board is not None:
                 letters = batch.decoded.dead
-                size = sum(len(letter.payload) for letter in letters)
+                size = sum(len(letter.payload) + 1 for letter in letters)
                 note_read(self._board, batch.decoded.events.num_rows, dead=len(letters), dead_bytes=size)
         if self._board is not None:
             note_read(self._board, 0, whole=True)

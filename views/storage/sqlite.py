@@ -21,6 +21,7 @@ __all__ = [
     "PAGE_BYTES",
     "begin_sqlite",
     "check_file",
+    "closed_to_us",
     "connect_sqlite",
     "damage_of",
     "no_store_at",
@@ -36,6 +37,7 @@ _WAL_BYTES: Final = 256 << 20
 """Size of the log of changes at which a commit copies it into the file itself, where the checkpointer hasn't. After a
 bulk write the log shrinks to this size."""
 _SEALED: Final = "tandem_sealed"
+_OF_ITS_OWNER: Final = "run this as its owner, who can let a group in by `tandem private --group NAME`"
 
 
 def damage_of(error: BaseException) -> str | None:
@@ -60,6 +62,22 @@ def no_store_at(path: str) -> str:
     return f"no view store at {path}: nothing has run there yet; --home or --store names another"
 
 
+def closed_to_us(path: str) -> str | None:
+    """Why this user can't open a file of a store that may be there, and what helps; None where it can."""
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.stat(path)
+    except PermissionError:
+        return f"this user may not look into {folder}; {_OF_ITS_OWNER}"
+    except OSError:
+        return None
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder} can only be read, and SQLite writes beside its file even to read; mount it writable"
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True) or not os.access(folder, os.W_OK, effective_ids=True):
+        return f"this user may not write it, and SQLite writes beside its file even to read; {_OF_ITS_OWNER}"
+    return None
+
+
 def check_file(path: str | None, create: bool) -> bool:
     """Create the file of a store where it is missing and `create` allows it; returns whether it is new. Raises
     StoreAddressError, NoStoreError.
@@ -68,6 +86,8 @@ def check_file(path: str | None, create: bool) -> bool:
         raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
     if os.path.isdir(path):
         raise StoreAddressError(f"view store {path}: is a folder, not a file")
+    if (closed := closed_to_us(path)) is not None:
+        raise StoreAddressError(f"view store {path}: {closed}")
     if not create and not os.path.exists(path):
         raise NoStoreError(no_store_at(path))
     if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):

@@ -35,6 +35,29 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
+def test_plain_logs_are_lines_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TANDEM_LOG", raising=False)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler()])
+    keep_secret("planted-password")
+    log_as("plain")
+    log_as("plain")
+    _LOG.info("chatter")
+    _LOG.warning("store %s: locked by process 7 planted-password\x1b[2J", "/x")
+    said = capsys.readouterr().err
+    assert said.startswith("warning: store /x: locked by process 7 ***")
+    assert (said.count("\n"), "\x1b" in said, "tandem." in said) == (1, False, False)
+
+
+def test_plain_logs_have_their_loggers_where_they_are_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_LOG", "info")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    log_as("plain")
+    _LOG.warning("something")
+    assert "warning: " not in capsys.readouterr().err
+
+
 def test_plain_logs_keep_the_form_of_their_handler(capsys: pytest.CaptureFixture[str]) -> None:
     log_as("plain")
     assert not logged("something")

@@ -238,6 +238,10 @@ def test_what_nobody_foresaw_is_one_line_and_a_trace(
     ("error", "code", "message"),
     [
         pytest.param(OSError(28, "No space left", "/full/x"), 1, "no room is left on the disk of /full: ", id="full"),
+        pytest.param(
+            OSError(13, "Permission denied", "/x"), 2, "/x: Permission denied; run this as the user", id="user"
+        ),
+        pytest.param(OSError(30, "Read-only file system", "/x"), 2, "/x: Read-only file system; name a place", id="ro"),
         pytest.param(OSError(5, "Input/output error", "/bad/x"), 1, "error (/bad/x)", id="system"),
         pytest.param(UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"), 2, r"isn't valid UTF-8: '\udcff'", id="bytes"),
         pytest.param(ValueError("embedded null byte"), 2, "a name or path has a NUL character", id="nul"),

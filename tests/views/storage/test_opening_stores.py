@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,42 @@ def test_what_is_no_store_is_refused_in_one_line(tmp_path: Path, prepare: Callab
         ViewStore(str(path)).definitions.text("v1")
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@contextmanager
+def as_another(folder: Path) -> Iterator[None]:
+    """As a user that may not look into it."""
+    if os.geteuid() == 0:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+        return
+    folder.chmod(0)
+    try:
+        yield
+    finally:
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_store_of_another_user_is_not_taken_for_none(tmp_path: Path, create: bool) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    ViewStore(str(folder / "views.db")).close()
+    with (
+        as_another(folder),
+        pytest.raises(StoreError, match=r"this user may not look into .*`tandem private --group NAME`"),
+    ):
+        ViewStore(str(folder / "views.db"), create=create)
+
+
+def test_a_store_that_can_only_be_read_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ViewStore(str(tmp_path / "views.db")).close()
+    monkeypatch.setattr("os.statvfs", lambda _: type("Disk", (), {"f_flag": os.ST_RDONLY})())
+    with pytest.raises(StoreError, match="can only be read, and SQLite writes beside its file even to read"):
+        ViewStore(str(tmp_path / "views.db"), create=False)
 
 
 def test_a_foreign_database_is_left_as_it_was(tmp_path: Path) -> None:
