@@ -28,6 +28,7 @@ from tandem.views.storage.sqlite import (
     PAGE_BYTES,
     begin_sqlite,
     check_file,
+    closed_to_us,
     connect_sqlite,
     damage_of,
 )
@@ -201,6 +202,8 @@ class Database:
             lines = str(cause).splitlines() or [type(cause).__name__]
             if (damage := damage_met() or damage_of(cause)) is not None:
                 raise DamagedStoreError(f"view store {self.where}: {damage}; {_REMEDY}") from error
+            if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                lines[0] = closed_to_us(str(self.url.database)) or lines[0]
             raise StoreError(f"view store {self.where}: {redacted(lines[0])}{self._holder(cause)}") from error
 
     def _driver_error(self) -> type[Exception]:
@@ -212,10 +215,7 @@ class Database:
     def _holder(self, cause: BaseException) -> str:
         """The holder of a lock whose wait timed out."""
         holder = ""
-        if (
-            isinstance(cause, sqlite3.OperationalError)
-            and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-        ):
+        if getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             holder = holder_of(str(self.url.database))
         elif getattr(cause, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
             with suppress(sa.exc.SQLAlchemyError):

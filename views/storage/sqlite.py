@@ -63,7 +63,10 @@ def no_store_at(path: str) -> str:
 
 
 def closed_to_us(path: str) -> str | None:
-    """Why this user can't open a file of a store that may be there, and what helps; None where it can."""
+    """Why this user can't open a file of a store that may be there, and what helps; None where it isn't known.
+
+    SQLite may read a store that can't be written, while others have its log open: ask when it has failed.
+    """
     folder = os.path.dirname(os.path.abspath(path))
     try:
         os.stat(path)
@@ -86,8 +89,12 @@ def check_file(path: str | None, create: bool) -> bool:
         raise StoreAddressError("a view store needs a file, found an SQLite URL without a path")
     if os.path.isdir(path):
         raise StoreAddressError(f"view store {path}: is a folder, not a file")
-    if (closed := closed_to_us(path)) is not None:
-        raise StoreAddressError(f"view store {path}: {closed}")
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise StoreAddressError(f"view store {path}: {closed_to_us(path)}") from None
+    except OSError:
+        pass
     if not create and not os.path.exists(path):
         raise NoStoreError(no_store_at(path))
     if create and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
