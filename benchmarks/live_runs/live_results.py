@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from benchmarks.live import check
 from benchmarks.live_runs.live_watching import received, settled
 from benchmarks.live_runs.probes import PROBE_PAGE, Probes, method_of, percentiles
 from benchmarks.live_runs.scene import Scene, wait_until
-from benchmarks.measuring.results import Row, record
+from benchmarks.measuring.results import report
 from tandem.schemas.time.instants import instant_of
 
 __all__ = ["Receiver", "ResultScene", "main", "measure"]
@@ -132,12 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures = measure(scene, options.rate, options.seconds, options.warm_up)
         finally:
             scene.end()
-    figures["load_of_machine"] = round(os.getloadavg()[0], 1)
-    for name, value in figures.items():
-        print(f"{name:<22} {value}")
-    if not options.no_record:
-        case = {"rate": options.rate, "seconds": round(options.seconds), "early": options.early}
-        record("live_results", [Row(case, figures)])
+    case = {"rate": options.rate, "seconds": round(options.seconds), "early": options.early}
+    report("live_results", case, figures, keep=not options.no_record)
     return 0
 
 

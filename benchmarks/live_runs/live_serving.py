@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import random
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from benchmarks.live import check
 from benchmarks.live_runs.live_watching import received, settled, usage
 from benchmarks.live_runs.probes import percentiles
 from benchmarks.live_runs.scene import Scene, wait_until
-from benchmarks.measuring.results import Row, record
+from benchmarks.measuring.results import report
 
 __all__ = ["ask", "main", "measure"]
 
@@ -53,7 +52,12 @@ def ask(address: str, pace: float, seconds: float, *, connections: int, revalida
         thread.join()
     lasted = time.monotonic() - begun
     named = {str(code): count for code, count in sorted(codes.items())}
-    return {"per_s": round(len(times) / lasted), "codes": json.dumps(named), **percentiles(times)}
+    return {
+        "per_s": round(len(times) / lasted),
+        "lasted_s": round(lasted, 1),
+        "codes": json.dumps(named),
+        **percentiles(times),
+    }
 
 
 def _asked(
@@ -109,8 +113,8 @@ def measure(scene: Scene, rate: float, seconds: float, pace: float, revalidation
     for process in (live, server):
         process.send_signal(signal.SIGTERM)
         process.wait(300)
-    costs = {"answer_server_cores": round((between.cpu - before.cpu) / seconds, 2)}
-    costs |= {"etag_server_cores": round((after.cpu - between.cpu) / seconds, 2)}
+    costs = {"answer_server_cores": round((between.cpu - before.cpu) / answers["lasted_s"], 2)}
+    costs |= {"etag_server_cores": round((after.cpu - between.cpu) / repeated["lasted_s"], 2)}
     costs |= {"server_mb": round(after.memory), "rate_per_s": round(said["sent"] / said["seconds"])}
     named = {"answer": answers, "etag": repeated}
     figures = {f"{name}_{which}": value for name, each in named.items() for which, value in each.items()}
@@ -141,12 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures = measure(scene, options.rate, options.seconds, options.pace, options.revalidations)
         finally:
             scene.end()
-    figures["load_of_machine"] = round(os.getloadavg()[0], 1)
-    for name, value in figures.items():
-        print(f"{name:<22} {value}")
-    if not options.no_record:
-        case = {"rate": options.rate, "pace": round(options.pace), "revalidations": round(options.revalidations)}
-        record("live_serving", [Row(case, figures)])
+    case = {"rate": options.rate, "pace": round(options.pace), "revalidations": round(options.revalidations)}
+    report("live_serving", case, figures, keep=not options.no_record)
     return 0
 
 

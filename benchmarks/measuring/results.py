@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["RESULTS", "Case", "Figure", "Row", "load", "machine", "machines", "median", "record", "spread"]
+__all__ = ["RESULTS", "Case", "Figure", "Row", "load", "machine", "machines", "median", "record", "report", "spread"]
 
 RESULTS: Final = Path(__file__).resolve().parents[1] / "results"
 _PACKAGES: Final = (
@@ -60,6 +60,15 @@ class Row:
     def identity(self) -> tuple[tuple[str, str | int], ...]:
         """The case as a sorted tuple."""
         return tuple(sorted(self.case.items()))
+
+
+def report(name: str, case: Case, figures: Mapping[str, Figure], *, keep: bool) -> None:
+    """Print the figures of one case, with the machine's load, and record them if they are to be kept."""
+    shown = {**figures, "load_of_machine": round(os.getloadavg()[0], 1)}
+    for figure, value in shown.items():
+        print(f"{figure:<22} {value}")
+    if keep:
+        record(name, [Row(case, shown)])
 
 
 def record(name: str, rows: Iterable[Row], *, folder: Path = RESULTS) -> Path:
