@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs pages chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -101,6 +101,10 @@ provider-schema: setup
 	  @cdktf/provider-random@11.0.0
 	$(BIN)/python tests/support/deployments/provider_schema.py build/cdktf-provider-*.tgz deploy/terraform \
 	  > tests/deploy/terraform/provider_schema.json
+
+# Every how-to page and the tutorial, from the first line to the last; about five minutes. `make test` runs most of them.
+pages: setup
+	$(BIN)/python -m pytest -q tests/project/test_pages.py -m "slow or not slow"
 
 # The state machines, each with so many examples that every rule has to happen; about half an hour.
 MACHINE_EXAMPLES ?= 500

@@ -123,7 +123,13 @@ TEETH: dict[str, tuple[Callable[[Patch], None], str, int]] = {
 """What is broken, how the machine says so, and a seed from which that takes few examples."""
 
 
-@pytest.mark.parametrize(("broken", "says", "seed"), TEETH.values(), ids=TEETH)
+@pytest.mark.parametrize(
+    ("broken", "says", "seed"),
+    [
+        pytest.param(*each, id=name, marks=[pytest.mark.slow] if name == "the fastest lane tells" else [])
+        for name, each in TEETH.items()
+    ],
+)
 def test_teeth(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Patch], None], says: str, seed: int) -> None:
     broken(monkeypatch)
     with pytest.raises(AssertionError, match=says):

@@ -36,6 +36,8 @@ NOT_RUN: Final = {
     "test": "shows how tests are run, no commands of Tandem",
 }
 """Why the others aren't: their commands are parsed all the same."""
+LONG: Final = {"change-a-definition", "object-stores", "reconcile", "restart-after-crash", "roll-back", "verify"}
+"""About a minute each: left to `make pages`."""
 PREPARED: Final = tuple(sorted(path.stem for path in BEFORE.glob("*.sh") if path.stem != "common"))
 _AT_ONCE: Final = 5
 """Many of them wait for their broker most of the time."""
@@ -132,7 +134,13 @@ def test_pages_from_their_first_line_to_their_last(page: Path, ran: Callable[[Pa
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("page", [HOW_TO / f"{name}.md" for name in PREPARED], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(HOW_TO / f"{name}.md", id=name, marks=[pytest.mark.slow] if name in LONG else [])
+        for name in PREPARED
+    ],
+)
 def test_pages_with_what_they_take_for_granted(page: Path, ran: Callable[[Path], Ran]) -> None:
     done = ran(page)
     assert done.code == 0, done.printed[-2000:] + done.errors[-4000:]
