@@ -86,9 +86,10 @@ def _is_stale(run: RunState, now: int) -> bool:
 def _seals(journal: JournalState, now: int) -> Iterator[Finding]:
     for held in journal.held[:3]:
         since = f" for {ago_text(now - held.since)}" if held.since is not None else ""
-        lanes = ", ".join(f"{lane.run}/{lane.lane:04d}" for lane in held.lanes[:3] if lane.gap is None)
-        if not lanes:
+        waiting = [lane for lane in held.lanes if lane.gap is None]
+        if not waiting:
             continue
+        lanes = ", ".join(f"{lane.run}/{lane.lane:04d}" for lane in waiting[:3])
         yield Finding(
             "seal",
             State.WARNING,
