@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--no-record", action="store_true")
     options, flags = parser.parse_known_args()
     settings = {"form": options.form, "key": options.key}
-    with scene(**settings, freshness=options.freshness, lateness=options.lateness, flags=flags) as made:
+    with scene(Scene, **settings, freshness=options.freshness, lateness=options.lateness, flags=flags) as made:
         if options.peer:
             from benchmarks.live_runs.live_peer import measure_peer
 

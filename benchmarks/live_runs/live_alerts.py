@@ -12,21 +12,19 @@ import argparse
 import json
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.live import check
 from benchmarks.live_runs.live_watching import received, settled, usage
 from benchmarks.live_runs.probes import PROBE_PAGE, Probes, percentiles
-from benchmarks.live_runs.scene import Scene, wait_until
+from benchmarks.live_runs.scene import Scene, scene, wait_until
 from benchmarks.measuring.results import report
 
-__all__ = ["AlertProbes", "AlertScene", "main", "measure", "rules_text"]
+__all__ = ["AlertProbes", "AlertScene", "Webhook", "main", "measure", "rules_text"]
 
 _ALARMING: Final = 1e7
 """An amount that no other event has."""
@@ -57,34 +55,38 @@ class AlertScene(Scene):
         self.definition.write_text(self.definition.read_text() + rules_text(self.rules, self.early, self.url))
 
 
-class AlertProbes(Probes):
-    """Publishes probes, and is the webhook that their alerts are sent to."""
+class Webhook(ThreadingHTTPServer):
+    """Receives alerts at `url`, once it serves; `take` gets each, with the monotonic clock."""
 
     def __init__(self) -> None:
-        """Listens at `url`; `at` says where to publish."""
-        probes, self.alerts = self, 0
+        super().__init__(("127.0.0.1", 0), _Receiving)
+        self.url = f"http://127.0.0.1:{self.server_port}/alerts"
+        self.take: Callable[[dict[str, Any], float], None] = lambda alert, now: None
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:
-                alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                probes.take(alert, time.monotonic())
-                self.send_response(204)
-                self.end_headers()
+class _Receiving(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Webhook
 
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
+    def do_POST(self) -> None:
+        alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.take(alert, time.monotonic())
+        self.send_response(204)
+        self.end_headers()
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/alerts"
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
 
-    def at(self, address: str, topic: str) -> None:
-        """Where to publish."""
+
+class AlertProbes(Probes):
+    """Publishes probes with a key each; one has arrived once the webhook has the alert of its key."""
+
+    def __init__(self, address: str, topic: str, webhook: Webhook) -> None:
         super().__init__(address, topic)
+        self.alerts, self._webhook = 0, webhook
+        webhook.take = self._take
 
-    def take(self, alert: dict[str, Any], now: float) -> None:
-        """An alert has come; `now`: the monotonic clock."""
+    def _take(self, alert: dict[str, Any], now: float) -> None:
         self.alerts += 1
         page = alert["key"]["page"]
         if alert["rule"] == "alarming" and page.startswith(PROBE_PAGE):
@@ -97,19 +99,18 @@ class AlertProbes(Probes):
         return {**super()._event(number, now), "page": f"{PROBE_PAGE}/{number}", "amount": _ALARMING}
 
     def _look(self) -> None:
-        self._server.serve_forever()
+        self._webhook.serve_forever()
 
     def end(self) -> None:
         """Receive no more."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._webhook.shutdown()
 
 
-def measure(scene: AlertScene, probes: AlertProbes, rate: float, seconds: float, warm_up: float) -> dict[str, Any]:
+def measure(scene: AlertScene, webhook: Webhook, rate: float, seconds: float, warm_up: float) -> dict[str, Any]:
     """Publish at a rate and receive; figures. Raises AssertionError for a wrong answer."""
     live = scene.live()
     store = scene.opened(live)
-    probes.at(scene.address, scene.topic)
+    probes = AlertProbes(scene.address, scene.topic, webhook)
     publisher = scene.publisher(rate, seconds)
     begun, cpu = time.monotonic(), usage(live.pid).cpu
     probes.start()
@@ -140,14 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--early", default="500ms", help="of the rules")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args(arguments)
-    probes = AlertProbes()
-    with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
-        scene = AlertScene(Path(folder), rules=options.rules, early=options.early, url=probes.url)
-        try:
-            scene.set_up()
-            figures = measure(scene, probes, options.rate, options.seconds, options.warm_up)
-        finally:
-            scene.end()
+    with Webhook() as webhook, scene(AlertScene, rules=options.rules, early=options.early, url=webhook.url) as made:
+        figures = measure(made, webhook, options.rate, options.seconds, options.warm_up)
     case = {"rate": options.rate, "rules": options.rules, "seconds": round(options.seconds), "early": options.early}
     report("live_alerts", case, figures, keep=not options.no_record)
     return 0

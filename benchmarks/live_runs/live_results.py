@@ -12,12 +12,10 @@ import argparse
 import json
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -26,7 +24,7 @@ from google.pubsub_v1.types import AcknowledgeRequest, PullRequest, PullResponse
 from benchmarks.live import check
 from benchmarks.live_runs.live_watching import received, settled
 from benchmarks.live_runs.probes import PROBE_PAGE, Probes, method_of, percentiles
-from benchmarks.live_runs.scene import Scene, wait_until
+from benchmarks.live_runs.scene import Scene, scene, wait_until
 from benchmarks.measuring.results import report
 from tandem.schemas.time.instants import instant_of
 
@@ -124,13 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--early", default="500ms", help="of the result of a minute")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
-        scene = ResultScene(Path(folder), early=options.early)
-        try:
-            scene.set_up()
-            figures = measure(scene, options.rate, options.seconds, options.warm_up)
-        finally:
-            scene.end()
+    with scene(ResultScene, early=options.early) as made:
+        figures = measure(made, options.rate, options.seconds, options.warm_up)
     case = {"rate": options.rate, "seconds": round(options.seconds), "early": options.early}
     report("live_results", case, figures, keep=not options.no_record)
     return 0

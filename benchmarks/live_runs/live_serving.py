@@ -1,8 +1,8 @@
 """How fast `tandem serve` answers while live is busy: `python -m benchmarks.live_runs.live_serving --rate 20000`.
 
 The scene is that of `benchmarks.live`, with a server beside it. First point answers of random keys' newest minute are
-asked for at a pace, by several connections of another process; then the same with the ETag of the answer before, as
-fast as they come. A request that isn't answered when the next of its connection is due counts from when it was due.
+asked for at a pace, by several connections of another process; then, at another pace, with the ETag of the answer
+before. A request that isn't answered when the next of its connection is due counts from when it was due.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from benchmarks.live import check
 from benchmarks.live_runs.live_watching import received, settled, usage
 from benchmarks.live_runs.probes import percentiles
-from benchmarks.live_runs.scene import Scene, wait_until
+from benchmarks.live_runs.scene import Scene, scene, wait_until
 from benchmarks.measuring.results import report
 
 __all__ = ["ask", "main", "measure"]
@@ -56,7 +54,7 @@ def ask(address: str, pace: float, seconds: float, *, connections: int, revalida
         "per_s": round(len(times) / lasted),
         "lasted_s": round(lasted, 1),
         "codes": json.dumps(named),
-        **percentiles(times),
+        **{f"{name}_s": value for name, value in percentiles(times).items()},
     }
 
 
@@ -117,8 +115,7 @@ def measure(scene: Scene, rate: float, seconds: float, pace: float, revalidation
     costs |= {"etag_server_cores": round((after.cpu - between.cpu) / repeated["lasted_s"], 2)}
     costs |= {"server_mb": round(after.memory), "rate_per_s": round(said["sent"] / said["seconds"])}
     named = {"answer": answers, "etag": repeated}
-    figures = {f"{name}_{which}": value for name, each in named.items() for which, value in each.items()}
-    return {name if name.endswith(("_s", "codes")) else f"{name}_s": v for name, v in figures.items()} | costs
+    return {f"{name}_{which}": value for name, each in named.items() for which, value in each.items()} | costs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,13 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = {"connections": 8, "revalidate": options.revalidate, "at": options.at}
         print(json.dumps(ask(options.ask, options.pace, options.seconds, **asked)))
         return 0
-    with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
-        scene = Scene(Path(folder))
-        try:
-            scene.set_up()
-            figures = measure(scene, options.rate, options.seconds, options.pace, options.revalidations)
-        finally:
-            scene.end()
+    with scene(Scene) as made:
+        figures = measure(made, options.rate, options.seconds, options.pace, options.revalidations)
     case = {"rate": options.rate, "pace": round(options.pace), "revalidations": round(options.revalidations)}
     report("live_serving", case, figures, keep=not options.no_record)
     return 0

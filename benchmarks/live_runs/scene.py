@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -149,11 +149,14 @@ class Scene:
                 process.wait()
 
 
+_Kind = TypeVar("_Kind", bound=Scene)
+
+
 @contextmanager
-def scene(**settings: Any) -> Iterator[Scene]:
-    """A scene in a temporary folder."""
+def scene(kind: type[_Kind], **settings: Any) -> Iterator[_Kind]:
+    """A scene of a kind in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="tandem-live-") as folder:
-        made = Scene(Path(folder), **settings)
+        made = kind(Path(folder), **settings)
         try:
             made.set_up()
             yield made

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("processes")
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["json", "avro"])
 def test_events_are_served_and_answers_checked(form: str) -> None:
-    with scenes.scene(form=form) as scene:
+    with scenes.scene(scenes.Scene, form=form) as scene:
         figures = live.measure(scene, 5_000, 8)
         assert figures["events"] >= 40_000
         assert figures["freshness_p50_s"] is None or figures["freshness_p50_s"] > 0

@@ -24,7 +24,6 @@ __all__ = [
     "drop_verdicts",
     "last_window",
     "on_grid",
-    "read_verdicts",
     "stored_verdicts",
     "windows_not_judged",
     "write_verdicts",
@@ -81,22 +80,10 @@ def stored_verdicts(
 _OF_RULE: Final = sa.text("SELECT * FROM decision_verdicts WHERE name = :name AND rule = :rule")
 
 
-def read_verdicts(
-    connection: sa.Connection,
-    name: str,
-    rule: str,
-    window: AnyWindow,
-    keys: Sequence[str] | None,
-    more: Iterable[int] = (),
-) -> KeptVerdicts:
-    """The stored verdicts of some keys, or of all; `more`: starts of windows that the grid must hold as well."""
-    return on_grid(stored_verdicts(connection, name, rule, keys), window, keys, more)
-
-
 def on_grid(
     stored: Mapping[str, StoredVerdicts], window: AnyWindow, keys: Sequence[str] | None, more: Iterable[int] = ()
 ) -> KeptVerdicts:
-    """The verdicts of some of the stored keys, or of all of these, on one grid; `more` as of `read_verdicts`."""
+    """The verdicts of some keys, or of all stored ones, on one grid; `more`: starts of windows that it must hold."""
     wanted = sorted({*(stored if keys is None else keys)})
     mine = {key: stored[key] for key in wanted if key in stored}
     starts = [start for each in mine.values() for start in (each.first, each.last)] + list(more)
@@ -131,7 +118,7 @@ def windows_not_judged(
     connection: sa.Connection, name: str, rule: str, window: AnyWindow, after: int | None, last: int
 ) -> list[tuple[int, int]]:
     """The windows that start after one and by another, for which a key couldn't be judged."""
-    kept = read_verdicts(connection, name, rule, window, None)
+    kept = on_grid(stored_verdicts(connection, name, rule), window, None)
     starts = kept.grid.starts
     wanted = (kept.codes == Verdict.CANT_JUDGE).any(axis=0) & (starts <= last)
     if after is not None:

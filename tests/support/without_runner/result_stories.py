@@ -20,6 +20,7 @@ from tandem.schemas.definition.loading import loads
 from tandem.schemas.errors import DeliveryError
 from tandem.schemas.time.durations import MINUTE, SECOND
 from tandem.views.outbox.tables import result_outbox
+from tandem.views.results.due.expanding import expand_due
 from tandem.views.results.tables import result_due, result_revisions, result_waiting
 from tandem.views.rows import BatchManifest, Completeness, GenerationCounts
 from tandem.views.store import ViewStore
@@ -170,6 +171,19 @@ class Story:
     def told(self) -> list[tuple[Any, ...]]:
         """The same as (timing, user, start in minutes, n)."""
         return [summary(message) for message in self.deliver()]
+
+    def due(self, users: Sequence[str]) -> None:
+        """These keys of the first minute are due, by two writes."""
+        rows = [("visits", BEGIN, 0, f'["{user}"]', 1 + at % 2) for at, user in enumerate(users)]
+        with self.store.database.write() as connection:
+            self.store.database.write_rows(connection, self.store.database.overwrite(result_due), rows)
+
+    def waiting(self, over: float) -> list[tuple[int, str]]:
+        """(whole, key) of each row that waits, once what is due is noted. `over`: minutes by which windows are over."""
+        assert not expand_due(self.store.database, self.compiled.definition, int(BEGIN + over * MINUTE), self.now)
+        with self.store.database.read() as connection:
+            assert not connection.execute(sa.select(result_due)).all()
+            return [(row.whole, row.key) for row in connection.execute(sa.select(result_waiting))]
 
     def left(self) -> int:
         """Rows that are due or wait for a trigger."""

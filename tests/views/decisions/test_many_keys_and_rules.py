@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from without_runner.alert_cases import story_of
 from without_runner.alert_stories import AlertStory
 from without_runner.result_stories import BEGIN, Event
@@ -16,8 +15,6 @@ from tandem.views.answers.reading.rows import span_rows
 from tandem.views.decisions import draining
 from tandem.views.decisions.judging import window_answers
 from tandem.views.decisions.verdicts import write_verdicts
-from tandem.views.results.due.expanding import expand_due
-from tandem.views.results.tables import result_due, result_waiting
 
 EVERYBODY = [f"user{number:03}" for number in range(140)]
 BUSY = "{busy: {window: 1m, expr: n >= 2, early: 5s, to: log}}"
@@ -27,26 +24,11 @@ def visited(story: AlertStory, minute: float, users: list[str]) -> None:
     story.live(*(Event(minute, user=user) for user in users))
 
 
-def due(story: AlertStory, users: list[str]) -> None:
-    """These keys of the first minute are due."""
-    database, rows = story.store.database, [("visits", BEGIN, 0, f'["{user}"]', 1) for user in users]
-    with database.write() as connection:
-        database.write_rows(connection, database.overwrite(result_due), rows)
-
-
 def judge_early(story: AlertStory) -> list[tuple[Any, ...]]:
     """What is told of windows that wait since now, once they have waited long enough."""
     assert story.told() == []
     story.wait(5)
     return story.told()
-
-
-def waiting(story: AlertStory) -> int:
-    """Rows that wait, once what is due is noted."""
-    assert not expand_due(story.store.database, story.compiled.definition, BEGIN, story.now)
-    with story.store.database.read() as connection:
-        assert not connection.execute(sa.select(result_due)).all()
-        return len(connection.execute(sa.select(result_waiting)).all())
 
 
 @pytest.mark.parametrize(
@@ -63,9 +45,9 @@ def test_what_waits_of_a_window(tmp_path: Path, users: int, rows: int) -> None:
     story = story_of(tmp_path, BUSY)
     visited(story, 0.1, EVERYBODY)
     assert judge_early(story) == []
-    assert waiting(story) == 0
-    due(story, EVERYBODY[:users])
-    assert waiting(story) == rows
+    assert story.waiting(0) == []
+    story.due(EVERYBODY[:users])
+    assert len(story.waiting(0)) == rows
 
 
 def test_alerts_of_many_keys_are_those_of_a_backtest(tmp_path: Path) -> None:

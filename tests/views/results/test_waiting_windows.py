@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from without_runner.result_stories import BEGIN, Event, Story, definition_of
+from without_runner.result_stories import Event, Story, definition_of
 
-from tandem.schemas.time.durations import MINUTE, SECOND
-from tandem.views.results.due.expanding import expand_due
+from tandem.schemas.time.durations import SECOND
 from tandem.views.results.due.holding import HeldBack
-from tandem.views.results.tables import result_due, result_waiting
 
 USERS = [f"user{number:03}" for number in range(100)]
 
@@ -23,21 +20,6 @@ def story(tmp_path: Path) -> Iterator[Story]:
     story.serve()
     yield story
     story.close()
-
-
-def waiting(story: Story, over: float) -> list[tuple[int, str]]:
-    """(whole, key) of each row that waits, once what is due is noted."""
-    assert not expand_due(story.store.database, story.compiled.definition, int(BEGIN + over * MINUTE), story.now)
-    with story.store.database.read() as connection:
-        assert not connection.execute(sa.select(result_due)).all()
-        return [(row.whole, row.key) for row in connection.execute(sa.select(result_waiting))]
-
-
-def due(story: Story, users: Sequence[str]) -> None:
-    """These keys of the first minute are due, by two writes."""
-    rows = [("visits", BEGIN, 0, f'["{user}"]', 1 + at % 2) for at, user in enumerate(users)]
-    with story.store.database.write() as connection:
-        story.store.database.write_rows(connection, story.store.database.overwrite(result_due), rows)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +37,10 @@ def test_a_window_that_is_over(story: Story, users: int, rows: int) -> None:
     story.live(*(Event(0.1, user=user) for user in everybody))
     story.watermark(1)
     assert len(story.deliver()) == len(everybody)
-    due(story, everybody[:users])
-    assert len(waiting(story, 1)) == rows
+    story.due(everybody[:users])
+    assert len(story.waiting(1)) == rows
     assert story.deliver() == []
-    assert waiting(story, 1) == []
+    assert story.waiting(1) == []
 
 
 def test_of_a_whole_window_what_has_changed_is_sent(story: Story) -> None:
@@ -66,7 +48,7 @@ def test_of_a_whole_window_what_has_changed_is_sent(story: Story) -> None:
     story.watermark(1)
     story.deliver()
     story.live(*(Event(0.2, user=user) for user in USERS[:70]))
-    assert waiting(story, 1) == [(1, "")]
+    assert story.waiting(1) == [(1, "")]
     sent = story.deliver()
     assert sorted(message["key"]["user"] for message in sent) == USERS[:70]
     assert {(message["timing"], message["revision"]) for message in sent} == {("LATE", 2)}
@@ -74,7 +56,7 @@ def test_of_a_whole_window_what_has_changed_is_sent(story: Story) -> None:
 
 def test_a_window_of_which_nothing_was_sent(story: Story) -> None:
     story.live(*(Event(0.1, user=user) for user in USERS))
-    assert waiting(story, 0) == [(1, "")]
+    assert story.waiting(0) == [(1, "")]
     story.wait(10)
     assert len(story.deliver()) == len(USERS)
 
@@ -93,7 +75,7 @@ def test_an_open_window(tmp_path: Path, result: str, rows: int) -> None:
     story = Story(tmp_path / "v.db", definition_of(result))
     story.serve()
     story.live(Event(0.1, user="ann"), Event(0.2, user="bob"))
-    assert len(waiting(story, 0)) == rows
+    assert len(story.waiting(0)) == rows
     story.close()
 
 

@@ -81,31 +81,30 @@ def _held(
     name, start, end = place
     result = definition.results.get(name)
     if result is None:
-        return _held_of_rule(connection, definition.name, name, keys)
+        rule = {"name": definition.name, "rule": name.removeprefix(_ALERT)}
+        return keys if None in keys else _few_or_all(connection, keys, _JUDGED, rule)
     if isinstance(result.window, SessionWindow):
         return keys
     if None in keys or (end > over and (result.trigger.early is None or since == LATER)):
         return {None}  # once the window is over, all its keys are due in any case
+    return _few_or_all(connection, keys, _SENT, {"name": definition.name, "result": name, "start": start})
+
+
+def _few_or_all(
+    connection: sa.Connection, keys: set[str | None], known: sa.TextClause, place: dict[str, Any]
+) -> set[str | None]:
+    """The keys, or {None} where they are many, and at least half of the known ones."""
     if len(keys) <= MOST_BY_KEY:
         return keys
-    place_of = {"name": definition.name, "result": name, "start": start, "most": 2 * len(keys) + 1}
-    sent = connection.execute(_SENT, place_of).scalar_one()
-    return {None} if sent <= 2 * len(keys) else keys
-
-
-def _held_of_rule(connection: sa.Connection, name: str, stream: str, keys: set[str | None]) -> set[str | None]:
-    """The waiting keys of a rule's window: {None} where most of the keys that it has ever judged have changed."""
-    if None in keys or len(keys) <= MOST_BY_KEY:
-        return keys
-    place = {"name": name, "rule": stream.removeprefix(_ALERT), "most": 2 * len(keys) + 1}
-    return {None} if connection.execute(_JUDGED, place).scalar_one() <= 2 * len(keys) else keys
+    most = 2 * len(keys)
+    found = connection.execute(known, {**place, "most": most + 1}).scalar_one()
+    return {None} if found <= most else keys
 
 
 _JUDGED: Final = sa.text(
     "SELECT count(*) FROM (SELECT 1 FROM decision_verdicts WHERE name = :name AND rule = :rule LIMIT :most) AS judged"
 )
 """Number of keys that a rule has verdicts of, up to a limit."""
-
 
 _SENT: Final = sa.text(
     "SELECT count(*) FROM (SELECT 1 FROM result_revisions "
