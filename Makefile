@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.set-up
 LOCK   := requirements/lock.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs pages chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
+.PHONY: setup demo dashboard quick test deploy-tools system-tools deploy-check provider-schema cloud-smoke test-browser fuzz-api load check lint types docs pages processes chaos machines kill kill-results results-on-postgres fuzz conformance flink-faults versitygw object-stores alerts bench bench-backfill bench-live bench-short bench-emulator lock lock-peers flink clean
 
 setup: $(STAMP)
 
@@ -111,6 +111,11 @@ MACHINE_EXAMPLES ?= 500
 MACHINE_SEED ?= 0
 machines: setup
 	$(BIN)/python -m pytest -q tests/machine -n 2 --machine-examples $(MACHINE_EXAMPLES) --machine-seed $(MACHINE_SEED) -m "slow or not slow"
+
+# Commands and pipelines as whole processes: signals, ports, schedules of `tandem verify`, of each the cases that `make test` leaves out;
+# about ten minutes.
+processes: setup
+	$(BIN)/python -m pytest -q tests/tandem tests/pipelines tests/verification -m slow
 
 # Crashes and faults on real processes, the long form of tests/chaos; about two hours.
 chaos: setup

@@ -26,6 +26,7 @@ pytestmark = [
 NUMBER = 2_000
 
 
+@pytest.mark.slow
 def test_acknowledging_early_and_counting_copies_are_seen(stage: Stage, polling: Any) -> None:
     """One kill before what was acknowledged is written, one before what is written is acknowledged."""
     trial = Trial(stage, polling(stage.view(CLICKS)))

@@ -23,7 +23,7 @@ IDLE = {"job-manager": 4, "task-manager": 3, "worker-pool": 1, "job-server": 3}
 """How much listens in each part without a job."""
 
 
-@pytest.mark.parametrize("environment", ["EXTERNAL", "LOOPBACK"])
+@pytest.mark.parametrize("environment", [pytest.param("EXTERNAL", marks=pytest.mark.slow), "LOOPBACK"])
 def test_a_cluster_and_a_job_on_it(stage: Any, flink: Cluster, tmp_path: Path, environment: str) -> None:
     clicks = [json.loads(message) for message in in_order(random.Random(1), 500)]
     (tmp_path / "clicks.jsonl").write_text("".join(json.dumps(click) + "\n" for click in clicks))

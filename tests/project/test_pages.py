@@ -36,7 +36,16 @@ NOT_RUN: Final = {
     "test": "shows how tests are run, no commands of Tandem",
 }
 """Why the others aren't: their commands are parsed all the same."""
-LONG: Final = {"change-a-definition", "object-stores", "reconcile", "restart-after-crash", "roll-back", "verify"}
+LONG: Final = {
+    "backfill",
+    "change-a-definition",
+    "object-stores",
+    "rebuild",
+    "reconcile",
+    "restart-after-crash",
+    "roll-back",
+    "verify",
+}
 """About a minute each: left to `make pages`."""
 PREPARED: Final = tuple(sorted(path.stem for path in BEFORE.glob("*.sh") if path.stem != "common"))
 _AT_ONCE: Final = 5

@@ -102,7 +102,7 @@ def test_a_backfill_on_beams_prism_has_a_bound_one(stage: Stage, files: list[str
     assert any("tandem-prism" in one.command for one in looks.seen)
 
 
-@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+@pytest.mark.parametrize("mode", ["multi_threading", pytest.param("multi_processing", marks=pytest.mark.slow)])
 def test_a_backfill_with_beams_own_workers(stage: Stage, files: list[str], mode: str) -> None:
     flags = [f"--direct_running_mode={mode}", "--direct_num_workers=2"]
     looks = ended(stage, "backfill", *DEFINITION, *files, *flags)

@@ -159,7 +159,9 @@ def test_under_load_it_drains(stage: Stage) -> None:
     conserved(stage, 20_000)
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)], ids=str)
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGINT, signal.SIGINT), pytest.param((signal.SIGTERM, signal.SIGTERM), marks=SLOW)], ids=str
+)
 def test_the_second_signal_ends_at_once(stage: Stage, numbers: tuple[signal.Signals, signal.Signals]) -> None:
     stage.publish(in_order(random.Random(4), 100))
     live = stage.live([CLICKS])
@@ -236,8 +238,15 @@ def reads(stage: Stage) -> bool:
     return any((stage.home / "scratch").glob("*.lock"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [
+        pytest.param("1", signal.SIGINT, id="1-SIGINT"),
+        pytest.param("1", signal.SIGTERM, id="1-SIGTERM", marks=SLOW),
+        pytest.param("2", signal.SIGINT, id="2-SIGINT", marks=SLOW),
+        pytest.param("2", signal.SIGTERM, id="2-SIGTERM"),
+    ],
+)
 def test_a_backfill_publishes_nothing(stage: Stage, files: str, workers: str, number: signal.Signals) -> None:
     backfill = stage.start("backfill", "--definition", str(CLICKS), "--files", files, "--workers", workers)
     wait_for(f"it has begun; {backfill.said()}", lambda: reads(stage) or backfill.has_ended())

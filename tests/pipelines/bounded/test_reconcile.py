@@ -191,6 +191,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_planted_among_100_000_states_is_found_and_nothing_else(
     large: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def test_shipped_definitions_give_one_answer(definition: Path, sample: dict[Path
     assert divisions >= 60
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_output(sample: dict[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ("--examples", 1, "--seed", 9, "--max-events", 12)
     twice = [verify(CLICKS, sample[CLICKS], *settings) for _ in range(2)]
@@ -91,7 +92,7 @@ def test_a_planted_measure_is_found(name: str, sample: dict[Path, str], monkeypa
     [
         # a copy that is sent twice shows it; no other step is needed
         pytest.param("every_copy_counts", {"send"}, id="copies count"),
-        pytest.param("nothing_is_late", {"send", "pull", "roll", "wait"}, id="nothing is late"),
+        pytest.param("nothing_is_late", {"send", "pull", "roll", "wait"}, id="nothing is late", marks=pytest.mark.slow),
     ],
 )
 def test_a_product_that_is_broken_is_found(
