@@ -1,8 +1,9 @@
-"""Reads rows straight from SQLite's driver: for small queries SQLAlchemy takes longer than the database does."""
+"""Reads rows straight from the driver: for small queries SQLAlchemy takes longer than the database does."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,16 +12,19 @@ from tandem.views.storage.checksums import checked_rows
 
 __all__ = ["delete_rows", "iterate_rows", "select_rows", "whole_rows"]
 
-_SELECTS: Final[dict[int, tuple[Any, str, list[tuple[str, Any]]]]] = {}
-"""By the statement's id the statement, which keeps it alive, its text, and its values' names and defaults in order."""
+_Statement = sa.Select[Any] | sa.TextClause
+
+_SELECTS: Final[dict[tuple[int, str], tuple[Any, str, list[tuple[str, Any]]]]] = {}
+"""By the statement's id and the dialect the statement, which keeps it alive, its text, and its values' names and
+defaults, in SQLite in their order."""
+_FIRST: Final = 64
+"""Rows that are asked for at once, before a server's cursor is opened, which costs two round trips more."""
 
 
 def select_rows(
-    connection: sa.Connection, statement: sa.Select[Any] | sa.TextClause, values: Mapping[str, Any]
+    connection: sa.Connection, statement: _Statement, values: Mapping[str, Any]
 ) -> Sequence[tuple[Any, ...]]:
     """All rows of a statement that a module holds (not of one built for each call), as tuples."""
-    if connection.dialect.name != "sqlite":
-        return connection.execute(statement, dict(values)).all()
     cursor = connection.connection.cursor()
     try:
         found: list[tuple[Any, ...]] = cursor.execute(*_prepared(connection, statement, values)).fetchall()
@@ -44,16 +48,33 @@ def whole_rows(
 def iterate_rows(
     connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
 ) -> Generator[tuple[Any, ...]]:
-    """As `select_rows`, as a stream, for callers that may stop early; to be closed."""
+    """As `select_rows`, as a stream, for callers that may stop early; to be closed. The statement is ordered, without a
+    limit.
+    """
     if connection.dialect.name != "sqlite":
-        with connection.execute(statement, dict(values), execution_options={"yield_per": 100}) as result:
-            yield from map(tuple, result)
+        yield from _pages(connection, statement, values)
         return
     cursor = connection.connection.cursor()
     try:
         yield from cursor.execute(*_prepared(connection, statement, values))
     finally:
         cursor.close()
+
+
+def _pages(
+    connection: sa.Connection, statement: sa.Select[Any], values: Mapping[str, Any]
+) -> Iterable[tuple[Any, ...]]:
+    """The first rows at once, and the rest, where there is one, through a cursor of the server."""
+    text, given = _prepared(connection, statement, values)
+    cursor = connection.connection.cursor()
+    try:
+        first = cursor.execute(f"{text} LIMIT {_FIRST}", given).fetchall()
+    finally:
+        cursor.close()
+    yield from first
+    if len(first) == _FIRST:
+        with connection.execute(statement, dict(values), execution_options={"yield_per": 1_000}) as result:
+            yield from islice(map(tuple, result), _FIRST, None)
 
 
 def delete_rows(
@@ -76,12 +97,16 @@ def delete_rows(
 
 
 def _prepared(
-    connection: sa.Connection, statement: sa.Select[Any] | sa.TextClause, values: Mapping[str, Any]
-) -> tuple[str, list[Any]]:
-    known = _SELECTS.get(id(statement))
+    connection: sa.Connection, statement: _Statement, values: Mapping[str, Any]
+) -> tuple[str, list[Any] | dict[str, Any]]:
+    """(text, values) for the driver's cursor: values in order in SQLite, by name on a server."""
+    place = (id(statement), connection.dialect.name)
+    known = _SELECTS.get(place)
     if known is None:
         compiled = statement.compile(dialect=connection.dialect)
-        defaults = [(name, compiled.params[name]) for name in compiled.positiontup or ()]
-        known = _SELECTS[id(statement)] = (statement, str(compiled), defaults)
+        names = compiled.positiontup or tuple(compiled.params)
+        defaults = [(name, compiled.params[name]) for name in names]
+        known = _SELECTS[place] = (statement, str(compiled), defaults)
     _, text, wanted = known
-    return text, [values.get(name, default) for name, default in wanted]
+    given = [(name, values.get(name, default)) for name, default in wanted]
+    return text, [value for _, value in given] if connection.dialect.positional else dict(given)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tandem.views.answers.all_steps import all_answers
-from tandem.views.answers.point import answer
+from tandem.views.answers.point import answer, series
 from tandem.views.live.evicted_tiles import EvictedTile
 from tandem.views.rows import BatchManifest, GenerationCounts
 from tandem.views.store import ViewStore
@@ -37,6 +37,17 @@ def test_publishing_rolling_back_and_pruning(postgres: Any) -> None:
     b.store.publishing.roll_back("orders", 3)
     b.store.publishing.prune("orders", keep=1)
     assert [(row.key, row.results) for row in all_answers(b.store, b.compiled)] == whole
+
+
+@pytest.mark.parametrize("tiles", [63, 64, 65, 200])
+def test_rows_beyond_those_of_the_first_round_trip(postgres: Any, tiles: int) -> None:
+    b = postgres
+    b.store.batch.start("v1", "B1", boundary=1)
+    b.store.batch.write(b.compiled, "B1", [b.Update(at * b.tile, 0, b.block((1, "b", 1, 10))) for at in range(tiles)])
+    b.store.batch.finish("B1", BatchManifest((GenerationCounts(1, tiles, tiles),)))
+    b.store.publishing.publish("orders", "v1", "B1")
+    found = series(b.store, b.compiled, "b", 0, (tiles + 1) * b.tile)
+    assert [point.events for point in found.points] == [1] * tiles + [0]
 
 
 def test_ids_and_a_repair(postgres: Any) -> None:
