@@ -1,4 +1,4 @@
-"""What flows through Tandem, as plain values: definitions, events, measures, states, certificates, errors.
+"""Plain values that flow through Tandem: definitions, events, measures, states, certificates, errors.
 
 Nothing here imports Beam, opens a socket or keeps state, so that all of it can be tested alone.
 """

@@ -1,4 +1,4 @@
-"""What comes with each answer: what it is made of, and whether it can still change."""
+"""The certificate of an answer: the runs and events behind it, and whether it can still change."""
 
 from __future__ import annotations
 
@@ -14,79 +14,75 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Status(StrEnum):
-    """How far an answer can be relied on."""
+    """How reliable an answer is."""
 
     FINAL = "FINAL"
     """Nothing is known to be missing, all of it comes from batch, and nothing more is expected in time."""
     PROVISIONAL = "PROVISIONAL"
-    """Nothing is known to be lost, but it can still change: live events, events in flight, or the window is
-    open.
-    """
+    """Nothing is known to be lost, but it can still change: it has live events, events are in flight, or the window is
+    open."""
     PARTIAL = "PARTIAL"
-    """Something that it should contain is known to be missing."""
+    """Data that belong to it are known to be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What one answer is made of. Times are microseconds since 1970-01-01 UTC."""
+    """The provenance of one answer. Times are microseconds since 1970-01-01 UTC."""
 
     name: str
     """The definition's name."""
     version: str
-    """The definition's version; '' when nothing is published."""
+    """The definition's version; '' where nothing is published."""
     publication: int
-    """Number of the publication that was read; 0 when nothing is published."""
+    """The number of the publication that was read; 0 where nothing is published."""
     boundary: int
     """The highest journal generation that batch covers; 0 for none."""
     batch_run: str | None
     live_run: str | None
     watermark: int | None
-    """The live run's watermark."""
+    """The live run's watermark, None without a live run or before its first."""
     events: int
-    """Events merged into the answer."""
+    """The number of events merged into the answer."""
     batch_events: int
     live_events: tuple[tuple[int, int], ...]
     """(generation, events) of the live part, ascending; generations without events are left out."""
     pending_late: int
-    """Events of the window's tiles that came too late for live, and that batch doesn't cover yet, over all
-    keys.
-    """
+    """Events of the window's tiles, over all keys, that came too late for live and that batch doesn't cover yet."""
     dead_letters: int
     """Unresolved dead letters of the definition; they might belong to any answer."""
     conflicts: int
-    """Equal ids with different content in all that is covered; both count."""
+    """Pairs of equal ids with different content, over everything covered; both events count."""
     in_flight: int
     """Sum of the absolute residues of the live generations after the boundary."""
     residue: int
-    """Sum of the absolute residues of batch; zero in everything that was published by the rules."""
+    """Sum of the absolute residues of batch; zero unless a published run breaks its accounting."""
     status: Status
     reasons: tuple[str, ...]
-    """Why it isn't FINAL, in plain words; empty when it is."""
+    """Why it isn't FINAL, in plain words; empty for FINAL."""
     complete_to: int | None = None
-    """Until when batch's sources have told to be complete: the journal's lanes when the boundary was sealed (their
-    watermark), without a journal the files.
-    """
+    """The time up to which batch's sources are complete: the watermark of the journal's lanes when the boundary was
+    sealed; without a journal, of the files."""
     missing: tuple[str, ...] = ()
-    """Segments and files that batch should have read and that are gone."""
+    """Segments and files that batch should have read, and that are missing."""
 
     @property
     def live_share(self) -> float:
-        """The part of the events that comes from live, 0 to 1."""
+        """The share of the events that comes from live, 0 to 1."""
         return (self.events - self.batch_events) / self.events if self.events else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about a window when its answer is read; `judge` makes the status of it."""
+    """Everything known about a window when its answer is read; `judge` derives the status from it."""
 
     end: int
     """End of the window, exclusive."""
     lateness: int
     published: bool
     batch: bool
-    """A batch run is published."""
+    """Whether a batch run is published."""
     live: bool
-    """A live run is served."""
+    """Whether a live run is served."""
     boundary: int
     watermark: int | None
     events: int
@@ -111,7 +107,7 @@ def judge(facts: Facts) -> tuple[Status, tuple[str, ...]]:
 
 
 def _missing(facts: Facts) -> tuple[str, ...]:
-    """What the answer should contain and doesn't."""
+    """Reasons for which the answer is known to be incomplete."""
     reasons = []
     if facts.pending_late:
         reasons.append(f"{facts.pending_late} late events of the window wait for the next batch run")
@@ -126,7 +122,7 @@ def _missing(facts: Facts) -> tuple[str, ...]:
 
 
 def _changing(facts: Facts) -> tuple[str, ...]:
-    """Why the answer can still change although nothing is known to be lost."""
+    """Reasons for which the answer can still change although nothing is known to be lost."""
     reasons = []
     if facts.live_events:
         reasons.append(f"{facts.live_events} of {facts.events} events come from live")
@@ -142,10 +138,11 @@ def _changing(facts: Facts) -> tuple[str, ...]:
 
 
 def settled_until(facts: Facts) -> int | None:
-    """No window that ends after this time (microseconds UTC) can be FINAL, since its sources may still bring events.
+    """The latest end (microseconds UTC) of a window that can be FINAL: sources may still bring events for later ones.
 
-    Live tells by its watermark. Without live the journal does by the watermark of its lanes at the boundary, and where
-    there is no journal the files. None: nothing was told.
+    With live it is live's watermark less the lateness; without live the watermark of the journal's lanes at the
+    boundary less the lateness; without a journal the time up to which the files are complete. None where no source
+    says.
     """
     stated = facts.watermark if facts.live else facts.complete_to
     if stated is None:
@@ -164,7 +161,7 @@ def _open_window(facts: Facts) -> tuple[str, ...]:
 
 
 def _not_stated_complete(facts: Facts) -> tuple[str, ...]:
-    """Batch alone is served, and nothing states that what it read is complete."""
+    """The reason for which batch alone isn't known to be complete up to the window's end, if it isn't."""
     settled = settled_until(facts)
     if settled is not None and facts.end <= settled:
         return ()
@@ -182,9 +179,9 @@ def _not_stated_complete(facts: Facts) -> tuple[str, ...]:
 
 
 def time_text(time: int) -> str:
-    """ISO 8601 of microseconds since 1970-01-01 UTC; years that four digits can't write have a sign and six.
+    """A time (microseconds since 1970-01-01 UTC) as ISO 8601; years outside 0 to 9999 have a sign and six digits.
 
-    Beyond the years -399 to 10399, which no bound of a window reaches, the number itself.
+    Beyond the years -399 to 10399, which no bound of a window reaches, it is the number itself.
     """
     for cycle in (0, -1, 1):
         try:

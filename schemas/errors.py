@@ -5,28 +5,28 @@
     TandemError                  one line for the user; the command line ends with `exit_code`
     |-- UserError                wrong input of the user: a flag, a file, a folder (exit code 2)
     |   |-- DefinitionError      a definition that can't be run: names file, line, field
-    |   |-- SchemaError          an Avro schema, or a file whose columns don't fit it
+    |   |-- SchemaError          an Avro schema, or data whose columns don't fit it
     |   |-- SourceFileError      a data file that is missing, cut short or of another format
-    |   |-- PlaceError           a bucket that isn't there, or that may not be read or written
-    |   `-- LaunchError          what the chosen runner or machine can't do
-    |-- JournalError             the journal holds something that it must not hold
+    |   |-- PlaceError           a bucket that doesn't exist, or that may not be read or written
+    |   `-- LaunchError          the chosen runner, or this machine, can't do it
+    |-- JournalError             the journal holds something invalid
     |   |-- SegmentError         a damaged, truncated or foreign segment: refused whole
-    |   |-- FencedError          another writer has taken this lane over (exit code 75)
-    |   `-- WriterAliveError     another run writes this journal and its heartbeat is fresh
+    |   |-- FencedError          another writer has taken over this lane (exit code 75)
+    |   `-- WriterAliveError     another run writes this journal and its heartbeat is fresh (exit code 2)
     |-- StoreError               the view store can't be read or written
-    |   |-- StoreAddressError    the address names no view store that there can be (exit code 2)
-    |   |-- NoStoreError         nothing is there (exit code 2)
-    |   |-- DamagedStoreError    what is stored isn't what was written
-    |   |-- RunDroppedError      the run that writes was dropped: it must end
+    |   |-- StoreAddressError    the address doesn't name a view store (exit code 2)
+    |   |-- NoStoreError         there is no view store at the address (exit code 2)
+    |   |-- DamagedStoreError    stored data differ from what was written
+    |   |-- RunDroppedError      the run that writes was dropped: retrying won't help
     |   `-- PublishRefusedError  publishing or rolling back would break a guarantee
     |       |-- MissingFilesError    another version hasn't read every file that is served
     |       |-- UnreadMessagesError  another version can't read messages that the served one reads
-    |       |-- BatchOutdatedError   live went on since the batch run was built: build it anew
-    |       `-- BehindError          the live run doesn't have yet all that is served: wait
-    |-- SpillError               what a backfill wrote for itself isn't as it was written
-    |-- TooManyBadError          too much of what a backfill read is bad: nothing is published
-    |-- DeliveryError            an output takes no results now: they wait
-    |-- StaleAttemptError        another attempt wrote more while this one caught up: to be tried again
+    |       |-- BatchOutdatedError   live has counted since the batch run was built: build another
+    |       `-- BehindError          the live run doesn't hold everything yet that is served
+    |-- SpillError               a file that a backfill spilled differs from what was written
+    |-- TooManyBadError          a backfill read more bad records than it allows
+    |-- DeliveryError            an output accepts no messages at present: they wait
+    |-- StaleAttemptError        another attempt wrote more while this one caught up: retry
     `-- ParityError              two computations of the same answer differ
 """
 
@@ -66,7 +66,7 @@ __all__ = [
 
 
 class TandemError(Exception):
-    """Base of all; `str(error)` is one line that a user can act on.
+    """Base class of all errors; `str(error)` is one line that a user can act on.
 
     >>> UserError("--at: no time").exit_code, FencedError("lane 0 has another writer").exit_code
     (2, 75)
@@ -76,7 +76,7 @@ class TandemError(Exception):
 
 
 class UserError(TandemError):
-    """Wrong input of the user."""
+    """Wrong input by the user."""
 
     exit_code: ClassVar[int] = 2
 
@@ -84,7 +84,7 @@ class UserError(TandemError):
 class DefinitionError(UserError):
     """A definition that can't be run.
 
-    `str(error)` is `FILE:LINE: FIELD: what was found; what is allowed`. Each part that isn't known is left out.
+    `str(error)` is `FILE:LINE: FIELD: what was found; what is allowed`. Unknown parts are left out.
 
     >>> str(DefinitionError("1 minute is no duration", field="tile", file="clicks.yaml", line=3))
     'clicks.yaml:3: tile: 1 minute is no duration'
@@ -109,13 +109,13 @@ class SourceFileError(UserError):
 
 
 class PlaceError(UserError):
-    """A bucket that isn't there, or that may not be read or written; no credential is in the message."""
+    """A bucket that doesn't exist, or that may not be read or written; the message has no credentials."""
 
 
 class LaunchError(UserError):
-    """The chosen runner, or this machine, can't do what was asked; the message says what to do.
+    """The chosen runner, or this machine, can't do what was asked; the message names the remedy.
 
-    `remedy` is what to do alone, where it was given apart; it ends the message.
+    `remedy` is the remedy alone, where it was passed separately; it ends the message.
     """
 
     def __init__(self, what: str, remedy: str = "") -> None:
@@ -124,15 +124,15 @@ class LaunchError(UserError):
 
 
 class JournalError(TandemError):
-    """The journal holds something that it must not hold."""
+    """The journal holds something invalid."""
 
 
 class SegmentError(JournalError):
-    """A damaged, truncated or foreign segment. The message names it; nothing of it was used."""
+    """A damaged, truncated or foreign segment. The message names it; none of it was used."""
 
 
 class FencedError(JournalError):
-    """Another writer has taken this lane over: stop, don't acknowledge."""
+    """Another writer has taken over this lane: stop, don't acknowledge."""
 
     exit_code: ClassVar[int] = 75
 
@@ -148,41 +148,41 @@ class StoreError(TandemError):
 
 
 class StoreAddressError(StoreError):
-    """What was given as the address of a view store isn't one; no password is in the message."""
+    """The address doesn't name a view store; the message has no password."""
 
     exit_code: ClassVar[int] = UserError.exit_code
 
 
 class NoStoreError(StoreError):
-    """There is no view store where one was to be read."""
+    """There is no view store at the address."""
 
     exit_code: ClassVar[int] = UserError.exit_code
 
 
 class DamagedStoreError(StoreError):
-    """What is stored isn't what was written; the message names the place, and the remedy. Nothing of it was used."""
+    """Stored data differ from what was written; the message names the place and the remedy. None of it was used."""
 
 
 class PublishRefusedError(StoreError):
-    """Publishing or rolling back now would break a guarantee; the message says which and by how much."""
+    """Publishing or rolling back now would break a guarantee; the message names it, and by how much."""
 
 
 class BatchOutdatedError(PublishRefusedError):
-    """The live run counted, or is another one, since the batch run was built for it: another batch run fits."""
+    """The live run has counted since the batch run was built, or is another one: build another batch run."""
 
 
 class BehindError(PublishRefusedError):
-    """The live run doesn't hold yet all that is served; it may in a moment, if it is running."""
+    """The live run doesn't hold everything yet that is served; it may soon, if it is running."""
 
 
 class MissingFilesError(PublishRefusedError):
-    """Another version of the definition hasn't read every file that the served one has."""
+    """Another version of the definition hasn't read every file that the served version has."""
 
 
 class UnreadMessagesError(PublishRefusedError):
-    """Another version of the definition can't read messages that the served one reads.
+    """Another version of the definition can't read messages that the served version reads.
 
-    `version` is that one's, `letters` are by position the rows that are dead letters of it alone.
+    `version` is that other version; `letters` are, by position, the rows that are dead letters of it alone.
     """
 
     def __init__(self, message: str, version: str, letters: Mapping[str, frozenset[int]]) -> None:
@@ -191,28 +191,28 @@ class UnreadMessagesError(PublishRefusedError):
 
 
 class RunDroppedError(StoreError):
-    """The run that writes was dropped from the view store; trying again won't help."""
+    """The run that writes was dropped from the view store; retrying won't help."""
 
 
 class SpillError(TandemError):
-    """A file in which events of a backfill wait for their tile isn't as it was written. Nothing of it was used."""
+    """A file in which a backfill spilled events differs from what was written. None of it was used."""
 
 
 class TooManyBadError(TandemError):
-    """More of what a backfill read is bad than it may be: nothing of it is published."""
+    """A backfill read more bad records than it allows; nothing of it is published."""
 
 
 class DeliveryError(TandemError):
-    """An output takes no results now, whatever they are: they wait in the outbox and are tried again."""
+    """An output accepts no messages at present, whatever they are: they wait in the outbox and are retried."""
 
     def __init__(self, message: str = "", *, after: float = 0.0) -> None:
         super().__init__(message)
         self.after = after
-        """Seconds that the receiver asks to be left alone for."""
+        """Seconds to wait before the next attempt, as the receiver asks."""
 
 
 class StaleAttemptError(TandemError):
-    """Another attempt of the same run wrote more while this one caught up; trying the bundle again sees that."""
+    """Another attempt of the same run wrote more while this one caught up; retrying the bundle sees it."""
 
 
 class ParityError(TandemError):

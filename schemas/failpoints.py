@@ -1,7 +1,7 @@
-"""Named instants at which a test may stop a process, to prove that none of them loses or doubles anything.
+"""Failpoints: named instants at which a test kills a process, to prove that none loses or doubles anything.
 
-`TANDEM_FAILPOINT=after-link:3` kills the process (SIGKILL) the third time that it reaches `after-link`;
-without a number the first time.
+`TANDEM_FAILPOINT=after-link:3` kills the process (SIGKILL) when it reaches `after-link` for the third time; without a
+number, for the first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 __all__ = ["FAILPOINTS", "FAILPOINT_VARIABLE", "JOURNAL_FAILPOINTS", "STORE_FAILPOINTS", "Failpoint", "reached"]
 
 Failpoint = Callable[[str], None]
-"""Called with the name of the instant that was reached; whatever it raises leaves the caller there."""
+"""Called with the name of the failpoint that was reached; an exception that it raises leaves the caller there."""
 
 FAILPOINT_VARIABLE: Final = "TANDEM_FAILPOINT"
 
@@ -32,7 +32,7 @@ JOURNAL_FAILPOINTS: Final = (
     "after-manifest",  # a run's manifest exists, no earlier lane is sealed by it
     "after-lane-seal",  # one lane of an earlier run was sealed, others perhaps not
 )
-"""Those within the journal, in the order in which a run meets them."""
+"""Failpoints of the journal, in the order in which a run reaches them."""
 
 STORE_FAILPOINTS: Final = (
     "mid-upsert",  # within a transaction of the view store, some of its rows are written
@@ -48,17 +48,17 @@ STORE_FAILPOINTS: Final = (
     "results-drained",  # revisions of results are written, not committed
     "decisions-drained",  # verdicts and episodes of alerts are written, not committed
 )
-"""Those within the view store."""
+"""Failpoints of the view store."""
 
 FAILPOINTS: Final = (*JOURNAL_FAILPOINTS, "after-emit", *STORE_FAILPOINTS)
-"""Every name. `after-emit`: the runner has taken a segment, no checkpoint says so."""
+"""Every failpoint. `after-emit`: the runner has taken a segment, and no checkpoint says so."""
 
 _lock = threading.Lock()
 _counts: dict[str, int] = {}
 
 
 def reached(name: str) -> None:
-    """Kill this process if the environment variable names this instant, else do nothing."""
+    """Kill this process with SIGKILL if TANDEM_FAILPOINT names this failpoint."""
     armed = os.environ.get(FAILPOINT_VARIABLE)
     if not armed:
         return

@@ -1,8 +1,8 @@
-"""Tandem's own hashes of columns: vectorised, and the same for ever, on every machine and version.
+"""Tandem's own hashes of columns: vectorized, and the same on every machine and in every version.
 
 Event ids and contents are compared by hash between batch and live, years apart, so no library's unspecified hash will
 do. The construction is MurmurHash3's (Austin Appleby, public domain): 8-byte words are multiplied and rotated into the
-state, and `fmix64` finishes. It is not meant to withstand somebody who crafts collisions.
+state, and `fmix64` finishes. It is not collision-resistant against adversaries.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ _M2: Final = np.uint64(0xC4CEB9FE1A85EC53)
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 _NULL: Final = np.uint64(0x6E756C6C6E756C6C)
 _LONG: Final = 256
-"""Bytes. A longer value stands in by its BLAKE2b digest, so that one huge value can't slow a whole batch down."""
+"""Bytes. A longer value is replaced by its BLAKE2b digest, so that one huge value can't slow a whole batch down."""
 
 
 _ALIKE: Final = 512
-"""Values a length, on average, from which on those of one length are hashed together."""
+"""Average number of values a length from which on values of one length are hashed together."""
 
 _SHORT: Final = 32
-"""Bytes of values that aren't worth being put in the order of their lengths."""
+"""Bytes of the longest values that aren't worth sorting by length."""
 
 _STRETCH: Final = 1 << 14
-"""Values hashed at a time: few enough for what lies between two steps to stay in the processor's cache."""
+"""Values hashed at a time: few enough that intermediate arrays stay in the processor's cache."""
 
 
 def hash64(column: pa.Array, seed: int = 0) -> Hashes:
-    """A 64-bit hash of each value; equal values have equal hashes, whatever the width or encoding of their column.
+    """A 64-bit hash of each value; equal values have equal hashes, whatever their column's width or encoding.
 
     Integers, booleans, dates and timestamps hash as int64, floats as float64 (-0.0 as 0.0, every NaN alike), decimals
-    as their text, strings and binaries as their bytes. Nulls have a hash of their own. Raises TypeError for others.
+    as their text, strings and binaries as their bytes. Nulls have a hash of their own. Raises TypeError for other
+    types.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -145,8 +146,8 @@ def _hash_bytes(column: pa.Array, seed: np.uint64) -> Hashes:
 def _hash_by_length(
     column: pa.Array, counts: npt.NDArray[np.int64], order: npt.NDArray[np.int64], seed: np.uint64
 ) -> Hashes:
-    """The hashes of values of few lengths, given how many each length has, and the values' order by it: values of one
-    length lie in words, while of others each word must be cut out of two.
+    """The hashes of values of few lengths, given the number of values of each length and their order by length: values
+    of one length lie in whole words, while words of the others must be cut out of two.
     """
     ordered, hashes, start = column.take(pa.array(order)), np.empty(len(order), np.uint64), 0
     for size in counts[counts > 0].tolist():
@@ -156,18 +157,18 @@ def _hash_by_length(
 
 
 _MASKS: Final = np.array([(1 << (8 * n)) - 1 for n in range(9)], np.uint64)
-"""Keep the first n bytes of a little-endian word."""
+"""Masks that keep the first n bytes of a little-endian word."""
 
 
 def _aligned_words(data: npt.NDArray[np.uint8]) -> Hashes:
-    """The bytes as little-endian words, and two words of zeros behind them for the last value's reads."""
+    """The bytes as little-endian words, followed by two words of zeros for the last value's reads."""
     words = np.zeros(len(data) // 8 + 3, "<u8")
     words.view(np.uint8)[: len(data)] = data
     return words
 
 
 def _equal_words(data: npt.NDArray[np.uint8], count: int, length: int) -> Iterator[Hashes]:
-    """The words of values that are all of one length, one column at a time, with zeros behind them."""
+    """The words of values of one length, one column at a time, padded with zeros."""
     if not length:
         return
     padded = data.reshape(count, length)
@@ -178,7 +179,7 @@ def _equal_words(data: npt.NDArray[np.uint8], count: int, length: int) -> Iterat
 
 
 def _words_at(words: Hashes, starts: npt.NDArray[np.int64], left: npt.NDArray[np.int64]) -> Hashes:
-    """The eight bytes from each start on, with zeros for those that lie behind the value's end."""
+    """The eight bytes from each start on; those behind the value's end are zero."""
     index, shift = starts >> 3, ((starts & 7) << 3).astype(np.uint64)
     # Shifting by 64 is undefined: shift twice instead.
     word = (words[index] >> shift) | ((words[index + 1] << (np.uint64(63) - shift)) << np.uint64(1))

@@ -1,4 +1,4 @@
-"""Values as JSON that every reader takes: no NaN, times as ISO 8601, decimals and large values as texts."""
+"""Encodes values as JSON that every reader accepts: no NaN, times as ISO 8601, decimals and large values as texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import orjson
 __all__ = ["compact_json", "plain_texts", "plain_value"]
 
 _EXPONENT: Final = re.compile(rb"[0-9][eE]|0\.0000")
-"""Where Python may write a number otherwise: with an exponent, or with more digits of it."""
+"""Numbers that Python may write otherwise: with an exponent, or with more digits of it."""
 _NUMBERS: Final = frozenset({int, float, bool, type(None)})
 _ENCODERS: Final = {
     by_name: json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=by_name) for by_name in (True, False)
@@ -23,7 +23,7 @@ _ENCODERS: Final = {
 
 
 def compact_json(value: Any, *, sorted_names: bool = False) -> str:
-    """The text of plain JSON data without spaces, as Python's own `json` writes it, in a tenth of the time."""
+    """Plain JSON data as compact text, equal to that of Python's `json`, in a tenth of the time."""
     try:
         data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sorted_names else 0)
     except TypeError:  # such as for integers beyond 64 bits
@@ -33,9 +33,9 @@ def compact_json(value: Any, *, sorted_names: bool = False) -> str:
 
 
 def plain_texts(values: Sequence[Any]) -> tuple[list[str], list[str]]:
-    """The texts of `compact_json(plain_value(value))` for each value, and those with sorted names.
+    """The texts of `compact_json(plain_value(value))` for each value, and the same with sorted names.
 
-    Of numbers in a fourth of the time: they are written as one list.
+    Numbers are encoded as one list, in a fourth of the time.
     """
     if _NUMBERS.issuperset(map(type, values)):
         try:

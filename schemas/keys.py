@@ -1,10 +1,9 @@
 """The canonical key of an event: a JSON array of the key columns' values, in the definition's order, as text.
 
 Equal values have equal texts and different values different ones: `["JFK","UA"]`, `[1545,null,true]`,
-`["2013-01-31T17:05:00Z"]`. Integers are numbers; texts are escaped only where JSON demands it; dates are
-`2013-01-31`; timestamps are ISO 8601 in UTC, with six digits of a second's fraction, cut of trailing zeros,
-if there is one (local timestamps the same, without the Z). Floats are refused as keys: many of their texts
-stand for one value.
+`["2013-01-31T17:05:00Z"]`. Integers are numbers; strings are escaped only where JSON requires it; dates are
+`2013-01-31`; timestamps are ISO 8601 in UTC, with up to six digits of a fraction, without trailing zeros (local
+timestamps the same, without the Z). Floats can't be keys: several of their texts stand for one value.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["KEY_DICTIONARY", "KEY_TYPES", "is_key_type", "key_dictionary", "key_
 KEY_TYPES: Final = "boolean, bigint, varchar, date and timestamp"
 
 KEY_DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
-"""The type of columns.KEY in batches of events; blocks of states have plain texts."""
+"""The type of columns.KEY in batches of events; blocks of states have plain strings."""
 
 _ESCAPED: Final = r'["\\\x00-\x1f]'
 _LOCAL: Final = pa.timestamp("us")
@@ -54,13 +53,13 @@ def key_texts(columns: Sequence[pa.Array], rows: int) -> pa.Array:
 
 
 def key_dictionary(columns: Sequence[pa.Array], rows: int) -> pa.DictionaryArray:
-    """`key_texts` as KEY_DICTIONARY: most keys repeat, and codes are cheaper to move about than texts."""
+    """`key_texts` as KEY_DICTIONARY: most keys repeat, and codes cost less to move than strings."""
     few = _few_texts(columns, rows)
     return _joined([_json_texts(column) for column in columns]).dictionary_encode() if few is None else few
 
 
 def _few_texts(columns: Sequence[pa.Array], rows: int) -> pa.DictionaryArray | None:
-    """The keys, each text joined once and not once a row; None where there may be too many of them for that."""
+    """The keys, each joined once instead of once a row; None where there may be too many distinct ones."""
     if not columns:
         return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(["[]"]))
     encoded = [pc.dictionary_encode(column, null_encoding="encode") for column in columns]
@@ -111,11 +110,11 @@ def _quoted(texts: pa.Array, suffix: str = "") -> pa.Array:
 
 
 def parse_key(fields: Sequence[pa.Field], values: str | Sequence[str] | Mapping[str, str]) -> str:
-    """The canonical key of what a user wrote for the key columns `fields`.
+    """The canonical key for the key columns `fields`, from a user's text or values.
 
-    A str is a JSON array or object, or `NAME=VALUE,...` that names every column, or `VALUE,...` in the
-    columns' order (quoted as in CSV where a value holds a comma). A sequence holds the values in the columns'
-    order, a mapping by name. Only JSON can write null. Raises UserError.
+    A string is a JSON array or object, or `NAME=VALUE,...` that names every column, or `VALUE,...` in the columns'
+    order (quoted as in CSV where a value holds a comma). A sequence holds the values in the columns' order, a mapping
+    by name. Only JSON can express null. Raises UserError.
     """
     found = _values(fields, values)
     columns = []

@@ -1,4 +1,4 @@
-"""Raw messages as the broker gave them, and what decoding makes of them."""
+"""Raw messages as received from the broker, and their decoded form."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ MESSAGE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that can't be decoded or validated, byte for byte, with its reason."""
+    """A record that can't be decoded or validated, byte for byte, with the reason."""
 
     payload: bytes
     reason: str
     stage: str
     """'decode', 'validate' or 'expression'."""
     row: int
-    """Index in the batch of messages, or of the record in its file."""
+    """Index of the message in its batch, or of the record in its file."""
     message_id: str = ""
     publish_time: int = 0
     """Microseconds since 1970-01-01 UTC, by the broker's clock; 0 for records of files."""
@@ -40,18 +40,18 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one batch of messages, or one piece of a file, decodes to.
+    """The decoded form of one batch of messages, or of one piece of a file.
 
     received = events.num_rows + len(dead), always.
     """
 
     events: pa.RecordBatch
-    """The source's fields that were asked for, then columns.TIME and columns.ID; no row has a null time or id."""
+    """The requested fields of the source, then columns.TIME and columns.ID; no row has a null time or id."""
     rows: npt.NDArray[np.int64]
-    """For each event its index in the batch of messages, or of the record in its file."""
+    """For each event the index of its message in the batch, or of its record in the file."""
     dead: tuple[DeadLetter, ...]
 
     @property
     def received(self) -> int:
-        """Number of records that came in."""
+        """The number of records received."""
         return int(self.events.num_rows) + len(self.dead)

@@ -1,7 +1,7 @@
-"""Results as columns: the type that each measure's results have, and results that are computed from results.
+"""Results as columns: the type of each measure's results, and results derived from results.
 
 A derived result (`derive_results` of a definition) is an expression over the results of a whole window, computed when
-they are read: tiles are merged first. It is no part of a state. Division by zero, and what can't be computed, is null.
+an answer is read, after tiles are merged. It is not part of a state. Division by zero and failed expressions give null.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DIGITS: Final = 38
 
 
 def result_type(measure: Measure) -> pa.DataType | None:
-    """The Arrow type of a measure's results; None for a measure of a module, which doesn't say.
+    """The Arrow type of a measure's results; None for an installed measure that doesn't declare one.
 
     Sums of integers are int64 here, although a result may be greater.
     """
@@ -61,7 +61,9 @@ def _sum_type(kind: pa.DataType) -> pa.DataType:
 
 
 def computing_schema(measures: Measures) -> pa.Schema:
-    """What expressions over results may name: each measure with one value, and of quantiles NAME_p50, NAME_p99_9."""
+    """The names that expressions over results may use: each measure with one value, and for quantiles NAME_p50,
+    NAME_p99_9.
+    """
     fields: dict[str, pa.DataType] = {}
     for name, measure in measures:
         if name.startswith(RESERVED_PREFIX):
@@ -77,7 +79,7 @@ def computing_schema(measures: Measures) -> pa.Schema:
 
 
 def quantile_name(name: str, q: float) -> str:
-    """What one quantile is called in expressions: `latency_p99_9` for 0.999."""
+    """The name of one quantile in expressions: `latency_p99_9` for 0.999."""
     percent = (Decimal(repr(q)) * 100).normalize()
     return f"{name}_p{format(percent, 'f').replace('.', '_')}"
 
@@ -93,7 +95,7 @@ def computed(measures: Measures, rows: Sequence[Results], name: str) -> list[Any
 
 
 def typed_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Results as a column; null for those that the type can't hold, such as a sum beyond 64 bits."""
+    """Results as a column; null for values that the type can't hold, such as a sum beyond 64 bits."""
     try:
         return pa.array(values, kind)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
@@ -109,7 +111,7 @@ def _fitting(value: Any, kind: pa.DataType) -> Any:
 
 
 def results_batch(measures: Measures, rows: Sequence[Results], fields: Sequence[pa.Field]) -> pa.RecordBatch:
-    """Results as columns, of the names and types of `fields`; one row for each of `rows`."""
+    """Results as columns with the names and types of `fields`; one row for each of `rows`."""
     columns = [typed_column(computed(measures, rows, field.name), field.type) for field in fields]
     if not columns:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
@@ -119,7 +121,7 @@ def results_batch(measures: Measures, rows: Sequence[Results], fields: Sequence[
 def with_derived(
     measures: Measures, derived: Sequence[tuple[str, Expression]], rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The rows of measures' results (by name) with the derived ones added to each, in place."""
+    """The rows of measures' results (by name), with the derived results added to each in place."""
     if not derived or not rows:
         return rows
     known = computing_schema(measures)

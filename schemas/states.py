@@ -38,11 +38,11 @@ Measures = Sequence[tuple[str, Measure]]
 """(name, measure) in the definition's order: `CompiledDefinition.measures`."""
 
 MAX_BLOCK_BYTES: Final = 512 * 1024 * 1024
-"""The largest block that `from_ipc` reads unless told otherwise."""
+"""The largest block that `from_ipc` reads by default, in bytes."""
 
 _MAGIC: Final = b"TBK1"
 _HEADER: Final = len(_MAGIC) + 4 + 8
-"""Magic, CRC-32 of the payload, length of the payload."""
+"""Bytes of the header: magic, CRC-32 of the payload, length of the payload."""
 
 _Codes = npt.NDArray[np.int64]
 
@@ -72,7 +72,7 @@ def _empty_block(measures: tuple[tuple[str, Measure], ...]) -> pa.RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Grouping:
-    """Rows factorised by (generation, key); groups are numbered in the order of a block's rows."""
+    """Rows grouped by (generation, key); groups are numbered in the order of a block's rows."""
 
     groups: _Codes
     generations: pa.Array
@@ -96,7 +96,7 @@ def aggregate(measures: Measures, events: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def merge_blocks(measures: Measures, blocks: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
-    """One block with the rows of all, those of equal (generation, key) merged; no blocks give an empty one."""
+    """One block with the rows of all; rows of equal (generation, key) are merged. No blocks give an empty one."""
     parts = [block for block in blocks if block.num_rows]
     if not parts:
         return empty_block(measures)
@@ -109,13 +109,13 @@ def merge_blocks(measures: Measures, blocks: Iterable[pa.RecordBatch]) -> pa.Rec
 
 
 def with_generation(block: pa.RecordBatch, generation: int) -> pa.RecordBatch:
-    """The same rows under another generation; no longer a block until merged, where keys then repeat."""
+    """The same rows under another generation; where keys then repeat, it is a block only after merging."""
     column = pa.array(np.full(block.num_rows, generation, np.int64))
     return block.set_column(block.schema.get_field_index(GENERATION), block.schema.field(GENERATION), column)
 
 
 def to_ipc(block: pa.RecordBatch) -> bytes:
-    """Deterministic bytes of a block, or of any batch: a checksummed header, then an Arrow IPC stream."""
+    """Deterministic bytes of a block, or of any batch: a header with a checksum, then an Arrow IPC stream."""
     # Arrow pads a slice with the rows next to it, so equal rows would have unequal bytes.
     if not all(map(_is_alone, block.columns)):
         block = block.take(pa.array(np.arange(block.num_rows)))
@@ -127,7 +127,7 @@ def to_ipc(block: pa.RecordBatch) -> bytes:
 
 
 def _is_alone(column: pa.Array) -> bool:
-    """Whether a column of numbers is all that its buffer holds; of others it isn't looked for."""
+    """Whether a numeric column fills its buffer alone; false for other types."""
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)) or column.offset:
         return False
@@ -136,7 +136,7 @@ def _is_alone(column: pa.Array) -> bool:
 
 
 def from_ipc(data: bytes, measures: Measures | None = None, *, max_bytes: int = MAX_BLOCK_BYTES) -> pa.RecordBatch:
-    """The batch of `to_ipc`'s bytes. Raises ValueError for damage, too many bytes, or not a block of
+    """The batch from `to_ipc`'s bytes. Raises ValueError for damage, too many bytes, or columns other than those of
     `measures`.
     """
     if len(data) > max_bytes:
@@ -171,7 +171,7 @@ def _columns(schema: pa.Schema) -> str:
 
 
 def _plain(block: pa.RecordBatch, measures: Measures) -> pa.RecordBatch:
-    """The block under the one schema that all blocks share: concatenation compares metadata and nullability."""
+    """The block with the schema that all blocks share: concatenation compares metadata and nullability."""
     schema = block_schema(measures)
     if block.schema.equals(schema):
         return block
@@ -184,9 +184,7 @@ def _block(measures: Measures, grouping: _Grouping, counts: pa.Array, states: li
 
 
 def _factorise(generations: pa.Array, keys: pa.Array) -> _Grouping:
-    """Group rows by (generation, key), keys in the order of their bytes, by codes instead of comparing
-    strings.
-    """
+    """Group rows by (generation, key), keys in the order of their bytes, by codes instead of comparing strings."""
     values, key_codes = _ranked(keys)
     numbers = generations.to_numpy(zero_copy_only=False)
     distinct, places = numbered(numbers)
@@ -202,7 +200,7 @@ def _factorise(generations: pa.Array, keys: pa.Array) -> _Grouping:
 def numbered(numbers: _Codes) -> tuple[_Codes, _Codes]:
     """The distinct numbers, ascending, and for each number its place among them: `np.unique`.
 
-    Without sorting where the numbers are equal, as generations nearly always are, or lie close together.
+    It doesn't sort where the numbers are equal, as generations nearly always are, or close together.
     """
     if not len(numbers):
         return numbers, numbers
@@ -217,7 +215,7 @@ def numbered(numbers: _Codes) -> tuple[_Codes, _Codes]:
 
 
 def _ranked(keys: pa.Array) -> tuple[pa.Array, _Codes]:
-    """(the distinct keys in the order of their bytes, each row's place among them)."""
+    """(the distinct keys in the order of their bytes, the rank of each row's key)."""
     encoded = keys if pa.types.is_dictionary(keys.type) else keys.dictionary_encode()
     values = encoded.dictionary.cast(pa.string())
     order = pc.sort_indices(values).to_numpy()
@@ -227,7 +225,7 @@ def _ranked(keys: pa.Array) -> tuple[pa.Array, _Codes]:
 
 
 def _dense(codes: _Codes, space: int) -> tuple[_Codes, _Codes]:
-    """(the codes that occur, ascending; for each row the place of its code among them)."""
+    """(the codes that occur, ascending; the rank of each row's code)."""
     # A table over all possible codes is linear; with far more codes than rows sorting needs less memory.
     if space > 8 * len(codes) + 1024:
         present, groups = np.unique(codes, return_inverse=True)

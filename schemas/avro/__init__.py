@@ -1,1 +1,1 @@
-"""Avro schemas as sources declare them: their types in Arrow, which can be read with which, and where they lie."""
+"""Avro schemas of sources: their Arrow types, their compatibility by schema resolution, and their files."""

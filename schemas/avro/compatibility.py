@@ -1,4 +1,4 @@
-"""Whether records written with one Avro schema can be read with another, decided before anything runs.
+"""Decides before anything runs whether records written with one Avro schema can be read with another.
 
 The rules are those of "Schema Resolution" in the Avro specification 1.12, with two differences, both made so that
 messages resolve as files always did. The name of the top-level record doesn't matter. And logical types count: a
@@ -23,7 +23,7 @@ PROMOTIONS: Final = frozenset(
         ("string", "bytes"), ("bytes", "string"),
     }
 )  # fmt: skip
-"""(written, read): a value of the first type can be read as one of the second."""
+"""(written, read): pairs of types of which a value of the first can be read as one of the second."""
 
 _NAMED: Final = ("record", "error", "enum", "fixed")
 _PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
@@ -37,19 +37,19 @@ _LOGICAL_OF: Final[dict[str, tuple[str, ...]]] = {
     "local-timestamp-micros": ("long",),
     "decimal": ("bytes", "fixed"),
 }
-"""Logical types that change how a value is read, and what they may stand on; others are passed over."""
+"""Logical types that change how a value is read, with the types that each may stand on; others are ignored."""
 _TIMESTAMPS: Final = ("timestamp-", "local-timestamp-")
 
 
 @dataclass(frozen=True, slots=True)
 class Incompatible:
-    """One place where the two schemas don't fit."""
+    """One place where the two schemas are incompatible."""
 
     field: str
     """Path of the reader's field, such as `address.zip` or `tags[]`."""
     written: str
     read: str
-    """Both types in words."""
+    """The written and the read type, in words."""
     why: str
 
     def __str__(self) -> str:
@@ -57,9 +57,9 @@ class Incompatible:
 
 
 def check_readable(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> None:
-    """Raises SchemaError naming the first field, and both its types, that `reader` can't read of `writer`.
+    """Raise SchemaError naming the first field of `reader` that can't be read from `writer`, and both its types.
 
-    Both schemas were let pass by `tandem.schemas.avro.types.check_schema`, so neither is recursive.
+    Both schemas have passed `tandem.schemas.avro.types.check_schema`, so neither is recursive.
     """
     found = next(incompatibilities(writer, reader), None)
     if found is not None:
@@ -67,21 +67,21 @@ def check_readable(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> None
 
 
 def incompatibilities(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> Iterator[Incompatible]:
-    """Every place where `reader` can't read what `writer` wrote, in the reader's order of fields."""
+    """Every field of `reader` that can't be read from what `writer` wrote, in the reader's order."""
     written, wanted = _Types(), _Types()
     yield from _Match(written, wanted).records(written.known(writer, ""), wanted.known(reader, ""), "")
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A type in its schema: what it says, and the namespace that its names are looked up in."""
+    """A type within its schema, with the namespace in which its names are looked up."""
 
     schema: Any
     space: str
 
     @property
     def kind(self) -> str:
-        """The name of a primitive, or record, enum, fixed, array, map, union."""
+        """The name of a primitive, or record, enum, fixed, array, map or union."""
         if isinstance(self.schema, list):
             return "union"
         kind = self.schema if isinstance(self.schema, str) else str(self.schema["type"])
@@ -89,24 +89,24 @@ class _Place:
 
     @property
     def logical(self) -> str:
-        """The logical type, where it stands on a type that it belongs on."""
+        """The logical type, where it stands on a type that it is defined for, else ''."""
         name = self.schema.get("logicalType") if isinstance(self.schema, Mapping) else None
         return str(name) if self.kind in _LOGICAL_OF.get(str(name), ()) else ""
 
     @property
     def short(self) -> str:
-        """A named type's name without its namespace."""
+        """The name of a named type without its namespace."""
         return str(self.schema["name"]).rpartition(".")[2]
 
 
 @dataclass(slots=True)
 class _Types:
-    """The named types of one schema that were met so far; a definition always comes before its uses."""
+    """The named types of one schema that have been visited; a type's definition always comes before its uses."""
 
     named: dict[str, _Place] = field(default_factory=dict)
 
     def known(self, schema: Any, space: str) -> _Place:
-        """A type without indirections: a use is its definition, `{"type": {"type": ...}}` is what is inside."""
+        """A type resolved: a name is replaced by its definition, `{"type": {"type": ...}}` by the inner type."""
         while True:
             if isinstance(schema, str) and schema not in _PRIMITIVES:
                 return self.named[schema if "." in schema or not space else f"{space}.{schema}"]
@@ -130,7 +130,7 @@ class _Types:
         return place
 
     def _meet(self, schema: Any, space: str) -> None:
-        """Remember every name that is defined inside, in the schema's order."""
+        """Record every named type that is defined inside, in the schema's order."""
         if isinstance(schema, list):
             for branch in schema:
                 self._meet(branch, space)
@@ -161,7 +161,7 @@ class _Match:
                 yield Incompatible(at, "missing", _words(wanted), "the field has no default")
 
     def types(self, writer: _Place, reader: _Place, path: str) -> Iterator[Incompatible]:
-        """What keeps values of `writer` from being read as `reader`."""
+        """The reasons why values of `writer` can't be read as `reader`."""
         if writer.kind == "union":
             for branch in writer.schema:
                 found = next(self.types(self.written.known(branch, writer.space), reader, path), None)
@@ -214,7 +214,9 @@ def _named_alike(writer: _Place, reader: _Place) -> bool:
 
 
 def _logical_fits(writer: _Place, reader: _Place) -> bool:
-    """A logical type on one side only is fine for numbers: Avro reads the number as it stands, in the reader's unit."""
+    """Whether the logical types are compatible. One on one side only is, for numbers: Avro reads the number as it
+    stands, in the reader's unit.
+    """
     mine, theirs = writer.logical, reader.logical
     if "decimal" in (mine, theirs):
         decimals = [place.schema for place in (writer, reader) if place.logical == "decimal"]

@@ -1,4 +1,4 @@
-"""The Avro schemas that a definition names: its own, and those that messages were written with."""
+"""Reads the Avro schemas that a definition names: its own, and the writers' schemas by revision."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENDING: Final = ".avsc"
 
 
 class Problem(NamedTuple):
-    """Something that is wrong with a definition, and the field that it is about."""
+    """A mistake in a definition, and the path of its field."""
 
     path: yaml_lines.Path
     message: str
@@ -24,7 +24,7 @@ class Problem(NamedTuple):
 
 
 def read_text(path: Path, shown: str) -> str:
-    """The text of a small file. Raises DefinitionError, with `shown` as the file."""
+    """The text of a small UTF-8 file. Raises DefinitionError, which names the file as `shown`."""
     try:
         if not path.is_file():
             raise DefinitionError("is a folder" if path.is_dir() else "no such file", file=shown)
@@ -40,7 +40,7 @@ def read_text(path: Path, shown: str) -> str:
 
 
 def read_schema(schema: str | dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A vetted schema, inline or of a file whose path starts in `folder`. Raises SchemaError."""
+    """A checked schema, inline or from a file whose path is relative to `folder`. Raises SchemaError."""
     if isinstance(schema, dict):
         inline = _null_types(schema)
         avro.check_schema(inline)
@@ -56,9 +56,9 @@ def read_schema(schema: str | dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def read_revisions(value: Any, reader: dict[str, Any], folder: Path, problems: list[Problem]) -> Any:
-    """The writers' schemas by revision id; what isn't as it should be is added to `problems`, or left as it is.
+    """The writers' schemas by revision id. Mistakes are added to `problems`; values of a wrong type stay for pydantic.
 
-    Each is vetted as the definition's own schema is, and must be one whose records `reader` can read.
+    Each schema passes the same checks as the definition's own, and `reader` must be able to read its records.
     """
     at: yaml_lines.Path = ("source", "revisions")
     if isinstance(value, str):
@@ -91,7 +91,9 @@ def _check(writer: dict[str, Any], reader: dict[str, Any], shown: str) -> None:
 
 
 def _listed(folder: Path, shown: str) -> dict[str, str]:
-    """The files of a folder that are named REVISION.avsc, with their paths from where the folder's path starts."""
+    """The files of a folder named REVISION.avsc, by revision, with paths relative to where the folder's own path
+    starts.
+    """
     if not folder.is_dir():
         raise SchemaError(f"{shown}: no such folder" if not folder.exists() else f"{shown}: not a folder")
     try:
@@ -102,7 +104,7 @@ def _listed(folder: Path, shown: str) -> dict[str, str]:
 
 
 def _null_types(schema: dict[str, Any]) -> dict[str, Any]:
-    """An inline schema in which YAML's null, where a type stands, is Avro's type "null"."""
+    """An inline schema in which YAML's null in the place of a type becomes Avro's type "null"."""
 
     def typed(value: Any) -> Any:
         if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Which Avro schemas Tandem reads with, and the Arrow types of their fields.
+"""Checks Avro schemas, and gives the Arrow types of their fields.
 
-A field is *usable* in expressions, keys, event ids and measures if it is a scalar, or a union of null and a
-scalar. Nested records, arrays and maps may stand in a schema; Tandem passes over them.
+A field is *usable* in expressions, keys, event ids and measures if it is a scalar, or a union of null and a scalar.
+Nested records, arrays and maps may stand in a schema; Tandem ignores them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _LOGICAL: Final[dict[tuple[str, str], pa.DataType]] = {
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The schema that the JSON text of an .avsc file holds, vetted. Raises SchemaError."""
+    """The schema in the JSON text of an .avsc file, checked. Raises SchemaError."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
@@ -75,12 +75,12 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
-    """Refuse schemas that Tandem can't read with, or that make a small message costly to decode.
+    """Reject schemas that Tandem can't read with, or that make a small message costly to decode.
 
-    Refused are: a top level other than a record, recursive types, arrays and maps whose items take zero bytes
-    (a few bytes would decode to millions of items), top-level unions other than of null and one type, more
-    than MAX_FIELDS fields (those of nested records counted at each use), nesting beyond MAX_DEPTH, and field
-    names that start with "__". Raises SchemaError that names the path of the field.
+    Rejected are: a top level other than a record, recursive types, arrays and maps whose items take zero bytes (a few
+    bytes would decode to millions of items), top-level unions other than of null and one type, more than MAX_FIELDS
+    fields (those of nested records counted at each use), nesting beyond MAX_DEPTH, and field names that start with
+    "__". Raises SchemaError that names the path of the field.
     """
     if not isinstance(schema, Mapping) or schema.get("type") != "record":
         raise SchemaError(f"the top level is {_kind(schema)}; it must be a record")
@@ -93,7 +93,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
 
 
 def _check_defaults(schema: Mapping[str, Any]) -> None:
-    """Defaults that fastavro lets pass although no value of the type is like that."""
+    """Reject defaults that fastavro accepts although they are no value of their type."""
     for name, kind in usable_fields(schema).items():
         entry = next(entry for entry in schema["fields"] if entry["name"] == name)
         default = entry.get("default")
@@ -109,7 +109,7 @@ def _check_defaults(schema: Mapping[str, Any]) -> None:
 
 
 def usable_fields(schema: Mapping[str, Any]) -> dict[str, pa.Field]:
-    """The usable fields of a vetted schema by name, in its order; nullable for a union with null."""
+    """The usable fields of a checked schema by name, in its order; nullable for a union with null."""
     named, space = named_types(schema), namespace_in(schema, "")
     result = {}
     for entry in schema["fields"]:
@@ -122,7 +122,7 @@ def usable_fields(schema: Mapping[str, Any]) -> dict[str, pa.Field]:
 
 
 def named_types(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The records, enums and fixeds of a vetted schema by their full names."""
+    """The records, enums and fixeds of a checked schema by their full names."""
     names = _Walk()
     names.visit(schema, "", "", 0)
     return names.named
@@ -137,8 +137,8 @@ def namespace_in(schema: Mapping[str, Any], namespace: str) -> str:
 def arrow_schema(schema: Mapping[str, Any], fields: Iterable[str] | None = None) -> pa.Schema:
     """Arrow schema of `fields` (in their order), or of all usable fields (in the schema's order).
 
-    Timestamps of either unit are timestamp[us, UTC], local timestamps timestamp[us]; enums and uuids are
-    strings; a fixed is a binary of its size. Raises SchemaError for a field that isn't there or isn't usable.
+    Timestamps of either unit are timestamp[us, UTC], local timestamps timestamp[us]; enums and uuids are strings; a
+    fixed is a binary of its size. Raises SchemaError for a field that is missing or not usable.
     """
     usable = usable_fields(schema)
     if fields is None:
@@ -162,7 +162,7 @@ def _kind(schema: Any) -> str:
 
 
 def _optional(union: list[Any]) -> Any:
-    """T of a union of null and T, else None."""
+    """T of a union of null and T, None for another union."""
     others = [branch for branch in union if branch != "null" and branch != {"type": "null"}]
     return others[0] if len(union) == 2 and len(others) == 1 else None
 
@@ -171,12 +171,12 @@ def _optional(union: list[Any]) -> Any:
 class _Size:
     fields: int
     empty: bool
-    """Whether a value takes no byte."""
+    """Whether a value takes no bytes."""
 
 
 @dataclass
 class _Walk:
-    """Visits every type once; named types are remembered, so repeated use costs nothing."""
+    """A traversal of a schema that visits every type once; named types are cached, so repeated use costs nothing."""
 
     named: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, _Size] = field(default_factory=dict)
@@ -261,7 +261,7 @@ class _Walk:
 
 
 def _arrow_type(declared: Any, named: Mapping[str, Any], namespace: str) -> pa.DataType | None:
-    """None for a type that isn't usable."""
+    """The Arrow type of a declared type, None for one that isn't usable."""
     while isinstance(declared, str) and declared not in _PRIMITIVES:
         full = declared if "." in declared or not namespace else f"{namespace}.{declared}"
         if full not in named:

@@ -1,3 +1,4 @@
-"""What a definition says: its models, how a file becomes one, what is checked of it, and the definition ready to run.
+"""Definitions: their models, how a file is loaded, checked and compiled.
 
-`loading` is the way in: `load` and `loads` raise one DefinitionError that names file, line and field."""
+`loading` is the entry point: `load` and `loads` raise one DefinitionError that names file, line and field.
+"""

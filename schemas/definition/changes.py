@@ -1,4 +1,4 @@
-"""What differs between two versions of a definition, field by field."""
+"""Compares two versions of a definition, field by field."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Change:
     field: str
     """Its path, such as `measures.amount` or `source.schema.fields.price`."""
     old: Any
-    """Plain values, durations as texts; None where the field isn't there."""
+    """Plain values, durations as texts; None where the field is absent."""
     new: Any
 
 

@@ -1,4 +1,4 @@
-"""Whether a definition makes sense: names exist, types fit, durations go together.
+"""Checks a definition as a whole: names exist, types fit, durations agree.
 
 All mistakes are collected, not only the first.
 """
@@ -32,12 +32,12 @@ _LEAST_FRESHNESS = SECOND // 100
 
 @dataclass
 class Checked:
-    """The parts of a definition that could be built, and what is wrong with the others."""
+    """The parts of a definition that could be built, and the errors of the others."""
 
     source_schema: pa.Schema
     """All usable fields of the source."""
     columns: pa.Schema
-    """Those, the derived fields, columns.TIME and columns.ID."""
+    """The source's fields, the derived fields, columns.TIME and columns.ID."""
     where: Expression | None = None
     derive: tuple[tuple[str, Expression], ...] = ()
     measures: tuple[tuple[str, Measure], ...] = ()
@@ -57,7 +57,7 @@ def id_type(definition: Definition, source_schema: pa.Schema) -> pa.DataType:
 
 
 def check_definition(definition: Definition) -> Checked:
-    """Everything that pydantic can't see of a single value."""
+    """Check everything about a definition that pydantic can't check value by value."""
     try:
         source_schema = arrow_schema(definition.source.fields_schema)
     except SchemaError as error:

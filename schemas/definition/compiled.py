@@ -1,4 +1,4 @@
-"""A definition ready to run: expressions and measures are built, batches of events can be prepared with it."""
+"""A definition ready to run: its expressions and measures are built, and it prepares batches of events."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ __all__ = ["CompiledDefinition", "Prepared", "compile_definition", "key_text"]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a batch of events is once a definition has filtered it, derived its fields and built its keys.
+    """A batch of events after a definition has filtered it, derived its fields and built its keys.
 
     events.num_rows + filtered + len(failed) = rows of the batch, always.
     """
 
     events: pa.RecordBatch
-    """Of the definition's `input_schema`: columns.TIME, columns.ID, columns.KEY, then what the measures read.
-    """
+    """The remaining events, with the definition's `input_schema`: columns.TIME, columns.ID, columns.KEY, then the
+    inputs of the measures."""
     rows: npt.NDArray[np.int64]
-    """For each event its row in the batch."""
+    """For each event the index of its row in the batch."""
     filtered: int
-    """How many events `where` left out."""
+    """The number of events that `where` filtered."""
     failed: dict[int, str]
-    """For each row whose expressions can't be computed the reason."""
+    """For each row whose expressions failed, the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +55,20 @@ class CompiledDefinition:
     measures: tuple[tuple[str, Measure], ...]
     """The measures by name, in the definition's order; with a session window, TIME_MEASURES after them."""
     source_columns: tuple[str, ...]
-    """Only those source fields that where, derive, key, measures, event id and event time read, in the
-    schema's order.
-    """
+    """The source fields that where, derive, key, measures, event id and event time read, in the schema's order."""
     input_schema: pa.Schema
-    """What `prepare` puts out."""
+    """The schema of the events that `prepare` returns."""
     key_fields: tuple[pa.Field, ...]
     """The key columns with their types."""
     where: Expression | None
     derive: tuple[tuple[str, Expression], ...]
     derive_results: tuple[tuple[str, Expression], ...]
-    """Results computed from results when they are read, in the definition's order."""
+    """Derived results by name, computed from results when an answer is read, in the definition's order."""
     result_wheres: tuple[tuple[str, Expression], ...]
-    """By name of one of `results` which of its windows and keys are sent, where not all are."""
+    """By name of one of `results`, the condition on which its windows and keys are sent; without one all are."""
     events_schema: pa.Schema
-    """What `prepare` takes: `source_columns`, columns.TIME and columns.ID; more columns are passed over."""
+    """The schema of the events that `prepare` takes: `source_columns`, columns.TIME and columns.ID; more columns are
+    ignored."""
 
     @property
     def version(self) -> str:
@@ -78,11 +77,12 @@ class CompiledDefinition:
 
     @functools.cached_property
     def aggregated_columns(self) -> tuple[str, ...]:
-        """Those columns of `input_schema` that aggregating reads: columns.KEY and what the measures read."""
+        """The columns of `input_schema` that aggregating reads: columns.KEY and the measures' inputs."""
         return tuple(dict.fromkeys([KEY, *(name for _, measure in self.measures for name in measure.inputs)]))
 
     def prepare(self, events: pa.RecordBatch) -> Prepared:
-        """Filter, derive, build keys. Never fails for a value: rows that can't be computed are in `failed`.
+        """Filter events, derive fields and build keys. No value makes it fail: rows whose expressions fail are in
+        `failed`.
 
         Raises SchemaError if `events` lacks a column of `events_schema` or has it in another type.
         """
@@ -125,7 +125,7 @@ class CompiledDefinition:
 
 @functools.lru_cache(maxsize=64)
 def compile_definition(definition: Definition) -> CompiledDefinition:
-    """The definition ready to run. Raises DefinitionError, of the first thing that is wrong."""
+    """The definition ready to run. Raises DefinitionError for the first mistake."""
     checked = check_definition(definition)
     if checked.errors:
         raise checked.errors[0]
@@ -155,7 +155,7 @@ def compile_definition(definition: Definition) -> CompiledDefinition:
 
 
 def key_text(compiled: CompiledDefinition, values: str | Sequence[str] | Mapping[str, str]) -> str:
-    """The canonical key, as in columns.KEY, of what a user wrote.
+    """The canonical key, as in columns.KEY, from a user's text or values.
 
     `values`: `JFK,UA`, `origin=JFK,carrier=UA`, JSON, a sequence of texts in the key's order, or a mapping by column.
     Raises UserError (see `tandem.schemas.keys.parse_key`).

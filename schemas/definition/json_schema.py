@@ -1,6 +1,6 @@
 """The published JSON Schema of definitions, for editors.
 
-`python -m tandem.schemas.definition.json_schema` writes it anew.
+`python -m tandem.schemas.definition.json_schema` regenerates it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:
-    """With what stands below each field in the source, which is read for this alone: no command waits for it."""
+    """The schema with each field's docstring as its description; the source is read only here, so that no command waits
+    for it.
+    """
     models = {model.__name__: model for model in _models(Model)}
     for name, value in (("Definition", schema), *schema["$defs"].items()):
         if name in models:
@@ -81,7 +83,7 @@ def _models(model: type[Model]) -> Iterator[type[Model]]:
 
 
 def _shorten_outputs(models: dict[str, Any], output: str, of: str) -> None:
-    """`to: log` is short for `to: [{log: true}]`."""
+    """Let `to: log` be short for `to: [{log: true}]`."""
     kinds = []
     for name, value in models[output]["properties"].items():
         if "anyOf" in value:  # one of the places, which the others exclude
@@ -93,7 +95,7 @@ def _shorten_outputs(models: dict[str, Any], output: str, of: str) -> None:
 
 
 def text() -> str:
-    """The file's text."""
+    """The text of the published file."""
     return json.dumps(json_schema(), indent=2) + "\n"
 
 

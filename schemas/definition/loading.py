@@ -1,4 +1,4 @@
-"""Reading a definition. Whatever is wrong raises one DefinitionError that names file, line and field."""
+"""Loads a definition from YAML; every mistake raises one DefinitionError that names file, line and field."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
 
     Args:
         text: the YAML.
-        file: what messages call it.
-        folder: where the paths of an Avro schema, and of a file of rules, start.
+        file: the name of the file in messages.
+        folder: the folder that paths of an Avro schema, of revisions and of a file of rules are relative to.
     """
     document = yaml_lines.read(text, file)
     problems: list[Problem] = []
@@ -76,7 +76,7 @@ def loads(text: str, file: str | None = None, folder: str | Path = ".") -> Defin
 
 
 def _with_schemas(source: dict[str, Any], folder: Path, problems: list[Problem]) -> dict[str, Any]:
-    """A source with its schema and revisions read from their files; one that can't be read becomes a problem."""
+    """A source with its schema and revisions read from their files; one that can't be read is added to `problems`."""
     if not isinstance(source.get("schema"), (str, dict)):
         return source
     try:
@@ -91,7 +91,7 @@ def _with_schemas(source: dict[str, Any], folder: Path, problems: list[Problem])
 
 
 def first_problem(problems: list[Problem], document: yaml_lines.Document) -> DefinitionError:
-    """The error that names the first of them, by its line, and how many more there are."""
+    """The error of the problem in the first line, with the number of the others; missing fields come last."""
     # what is missing comes last: an unknown field, which may be the missing one misspelt, tells more
     first = min(problems, key=lambda problem: (problem.missing, document.line(problem.path)))
     message = first.message
@@ -102,14 +102,14 @@ def first_problem(problems: list[Problem], document: yaml_lines.Document) -> Def
 
 
 def structural_problems(error: ValidationError) -> list[Problem]:
-    """Pydantic's errors in our words."""
+    """Pydantic's validation errors, worded for users."""
     found = error.errors(include_url=False)
     # a default that depends on a wrong field is not another mistake
     return [_structural(item) for item in found if item["type"] != "default_factory_not_called"]
 
 
 def _structural(error: Mapping[str, Any]) -> Problem:
-    """One of pydantic's errors in our words."""
+    """One of pydantic's errors, worded for users."""
     path = tuple(part for part in error["loc"] if not str(part).startswith("["))  # "[key]", and kinds of windows
     kind, found = error["type"], error["input"]
     if kind == "missing":

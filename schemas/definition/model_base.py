@@ -1,4 +1,4 @@
-"""What the models of a definition share: how strict they are, and durations."""
+"""The base of a definition's models: strict, frozen, with durations."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _DURATION: Final[dict[str, Any]] = {
 }
 
 Duration = Annotated[int, BeforeValidator(parse_duration), WithJsonSchema(_DURATION)]
-"""Microseconds, written as in tandem.schemas.time.durations."""
+"""Microseconds; in YAML a text as in `tandem.schemas.time.durations`."""
 
 
 class Model(BaseModel):
-    """A part of a definition: immutable, without unknown fields."""
+    """A part of a definition: immutable, strictly typed, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def fields_of_one(value: object, kinds: Sequence[str], expected: str) -> tuple[dict[str, Any], str]:
-    """The fields of a place that something is sent to, and which of the kinds it is; `log` alone stands for its field.
+    """(fields, kind) of an output or action, exactly one of `kinds`; the text `log` stands for `{log: true}`.
 
-    Raises ValueError, with what was expected, for none of the kinds or several.
+    Raises ValueError, with `expected` in its message, for none of the kinds or several.
     """
     fields = {"log": True} if value == "log" else value if isinstance(value, dict) else {}
     found = [kind for kind in kinds if fields.get(kind) is not None]

@@ -1,4 +1,4 @@
-"""What a definition holds. Build one with `load` or `loads` of `definition.loading`: all of it is checked."""
+"""The models of a definition. Build one with `load` or `loads` of `definition.loading`, which check all of it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ MeasureSpec = Annotated[Any, WithJsonSchema({"anyOf": [{"const": "count"}, {"typ
 
 
 class Source(Spelling):
-    """Where events come from: how messages are encoded, and which fields are their id and their time."""
+    """Where events come from: their encoding, and the fields of their id and time."""
 
     avro_schema: Annotated[
         dict[str, Any],
@@ -124,41 +124,41 @@ class Source(Spelling):
     ]
     """The Avro schema: the path of an .avsc file, relative to the definition, or the schema itself."""
     format: Literal["avro", "json"]
-    """How messages are encoded; files say theirs by their ending."""
+    """How messages are encoded; a file's format follows from its suffix."""
     event_id: Annotated[tuple[str, ...], BeforeValidator(_listed), _columns(1), WithJsonSchema(_COLUMN_LIST)]
-    """The field, or fields, that together tell one event from all others."""
+    """The field, or fields, that together identify an event."""
     event_time: str
     """The field of the event time, of logical type timestamp-millis or timestamp-micros."""
     out_of_orderness: Duration = 0
-    """How far an event's time may lie behind the latest before it; the watermark stays that far behind."""
+    """How far event times may be out of order; the watermark stays that far behind the latest event time."""
     max_ahead: Duration | None = DAY
-    """Events whose time is further ahead of their publish time (of files: of the start of reading) are dead
-    letters; null: any distance."""
+    """Events whose time is further ahead of their publish time (in files: of the start of reading) become dead letters;
+    null: no limit."""
     revisions: Annotated[
         dict[str, dict[str, Any]],
         AfterValidator(_revisions),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "maxProperties": _MOST_REVISIONS}]}),
     ] = Field(default_factory=dict)
-    """Schemas that messages were written with, by the revision id in their attributes: a folder of files named
-    REVISION.avsc, or a mapping of revision ids to .avsc files. Adding one changes no version."""
+    """Writers' schemas by the revision id in messages' attributes: a folder of files named REVISION.avsc, or a mapping
+    of revision ids to .avsc files. Adding one changes no version."""
 
     default_revision: str | None = None
-    """The one of `revisions` that messages were written with that name none in their attributes; null: the schema."""
+    """The revision of `revisions` for messages whose attributes name none; null: the schema itself."""
     fields: Annotated[dict[DerivedName, Path], AfterValidator(_few)] = Field(default_factory=dict)
-    """Fields by the path where they lie in a record, such as `user_id: user.id`, or under a name that no schema can
-    have, such as `amount: "Order Amount"`."""
+    """Fields by their path in a record, such as `user_id: user.id`, or from a name that no schema can have, such as
+    `amount: "Order Amount"`."""
     values: Annotated[dict[str, Spelling], AfterValidator(_few)] = Field(default_factory=dict)
-    """How the values of single fields are written, where it isn't as the source says for all."""
+    """How values of single fields are written, where it differs from the source's options."""
 
     @cached_property
     def spellings(self) -> dict[str, dict[str, Any]]:
-        """For each field that has any: the options that say how its values are written, as plain values."""
+        """The options of each field that has any, as plain values."""
         return spellings_of(arrow_schema(self.fields_schema), self, self.values)
 
     csv: CsvOptions = Field(default_factory=CsvOptions)
-    """How CSV files are written, where it isn't as RFC 4180 says."""
+    """Options of CSV files that differ from RFC 4180."""
     encoding: Encoding = "utf-8"
-    """Of CSV and JSON files; those that start with a byte order mark of UTF-8 are UTF-8 all the same."""
+    """The encoding of CSV and JSON files; files that start with a byte order mark of UTF-8 are UTF-8 anyway."""
     partitions: Literal["hive"] | None = None
     """hive: a folder named NAME=VALUE gives the field of this name its value in all files below it."""
 
@@ -173,16 +173,17 @@ class Source(Spelling):
 
     @cached_property
     def fields_schema(self) -> dict[str, Any]:
-        """The schema whose top-level fields are all that can be used.
+        """The schema whose top-level fields are all that a definition can use.
 
-        They are those of `avro_schema`, and those that `fields` makes of what is nested in it. Raises SchemaError for a
-        path that leads nowhere.
+        These are the fields of `avro_schema`, and those that `fields` derives from nested ones. Raises SchemaError for
+        a path that doesn't exist.
         """
         return with_paths(self.avro_schema, self.fields)
 
     @cached_property
     def version(self) -> str:
-        """Content hash, 16 hex digits, of all that decides what an event becomes; with equal ones one read is enough.
+        """Content hash, 16 hex digits, of everything that decides how an event is decoded; sources of equal version
+        share one read.
 
         Revisions aren't part of it: they only decide which messages can be read.
         """
@@ -190,7 +191,7 @@ class Source(Spelling):
 
     @property
     def content(self) -> dict[str, Any]:
-        """All that decoding depends on, as plain values; the schema without its documentation."""
+        """Everything that decoding depends on, as plain values; the schema without its documentation."""
         plain = self.model_dump(exclude={"avro_schema", "revisions", "values", *Spelling.model_fields, *_LATER})
         schema = _without_docs(self.avro_schema)
         # Fields that came later are part of it only where they say something: older definitions keep their version.
@@ -199,10 +200,10 @@ class Source(Spelling):
 
 
 class Definition(Model):
-    """What to count, by what key, over what time. Durations are microseconds."""
+    """A definition: a source, a key, tiles, measures and windows. Durations are microseconds."""
 
     name: DefinitionName
-    """The name of the view that answers are asked of."""
+    """The name of the view that answers are read from."""
     source: Source
     where: str | None = None
     """A boolean expression over the source's fields; events for which it is false or NULL are filtered."""
@@ -211,43 +212,40 @@ class Definition(Model):
     key: Annotated[tuple[str, ...], BeforeValidator(_listed), _columns(0), WithJsonSchema(_COLUMN_LIST)]
     """Fields to group by, [] for all events under one key."""
     tile: Duration
-    """The smallest granule of event time, aligned to 1970-01-01 UTC: from 1s to 1d, and it must divide a day.
-    """
+    """The smallest granule of event time, aligned to 1970-01-01 UTC: 1s to 1d, a divisor of a day."""
     lateness: Duration = 0
-    """How long after the watermark passes a tile's end live still takes its events; later ones wait for
-    batch.
-    """
+    """How long after the watermark passes a tile's end live still accepts its events; later ones wait for batch."""
     freshness: Duration = SECOND
-    """How often live answers are brought up to date, by the clock."""
+    """How often live answers are updated, by the wall clock."""
     deduplicate: bool = True
     """Whether copies of an event, of equal id, time and content, count once."""
     measures: Annotated[dict[Name, MeasureSpec], AfterValidator(_few)]
-    """What is computed for each tile and key."""
+    """The aggregates computed for each tile and key."""
     derive_results: Annotated[dict[Name, str], AfterValidator(_few)] = Field(default_factory=dict)
-    """Results computed from results when they are read: each an expression over the measures and the ones above it.
-    Division by zero gives null. No part of states, nor of the version."""
+    """Results computed from results when an answer is read: each an expression over the measures and the derived
+    results above it. Division by zero gives null. Not part of states, nor of the version."""
     windows: Annotated[dict[Name, AnyWindow], AfterValidator(_few)] = Field(default_factory=dict)
-    """Intervals by name, merged from tiles when they are read."""
+    """Windows by name, merged from tiles when an answer is read."""
     results: Annotated[dict[Name, Result], AfterValidator(_few)] = Field(default_factory=dict)
-    """What is sent of its own accord: windows with triggers, and where to."""
+    """Results that are sent: windows with triggers, and their outputs."""
 
     rules: Annotated[dict[Name, Rule], AfterValidator(_few)] = Field(default_factory=dict)
-    """What is alerted of: expressions over results of windows, and over what is usual for them, or the path of a file
-    with `rules: {NAME: ...}`. No part of the version."""
+    """Alerting rules: expressions over results of windows and over baselines, or the path of a file with `rules: {NAME:
+    ...}`. Not part of the version."""
 
     @property
     def keeps_sessions(self) -> bool:
-        """Whether tiles keep the times of their first and last event: some window, or some result's, is a session."""
+        """Whether tiles keep the times of their first and last event: a window, or a result's window, is a session."""
         windows = [*self.windows.values(), *(result.window for result in self.results.values())]
         return any(isinstance(window, SessionWindow) for window in windows)
 
     @cached_property
     def version(self) -> str:
-        """Content hash, 16 hex digits, of all that answers depend on.
+        """Content hash, 16 hex digits, of everything that answers depend on.
 
-        That is the source with its full Avro schema (without documentation), where, derive, key, tile,
-        lateness, deduplicate and measures, the last two mappings in their order, and whether there is a session
-        window; not the name, freshness, derived results, other windows and results.
+        That is the source with its full Avro schema (without documentation), where, derive, key, tile, lateness,
+        deduplicate and measures (derive and measures in their order), and whether there is a session window; not the
+        name, freshness, derived results, other windows, results and rules.
         """
         content = {
             **self.model_dump(include={"where", "key", "tile", "lateness", "deduplicate"}),

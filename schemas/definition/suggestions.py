@@ -1,4 +1,4 @@
-"""What a message says after a name that isn't known."""
+"""The hint in a message about an unknown name: the closest allowed name, and all allowed names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_NAMES: Final = 30
 
 
 def suggestion(name: str, allowed: Iterable[str]) -> str:
-    """`did you mean 'tile'? allowed: name, tile, ...`, the question only if a name is close."""
+    """`did you mean 'tile'? allowed: name, tile, ...`; the question only for a close name."""
     names = list(allowed)
     same = [known for known in names if known.lower() == name.lower()]
     close = same or difflib.get_close_matches(name, names, 1)
@@ -21,7 +21,7 @@ def suggestion(name: str, allowed: Iterable[str]) -> str:
 
 
 def known_names(names: Iterable[str]) -> str:
-    """The names, cut short if there are very many."""
+    """The names, separated by commas; beyond 30 the first 30 and the total."""
     names = list(names)
     if not names:
         return "none"

@@ -1,8 +1,8 @@
 """A small, safe reader of YAML that knows the line of every field.
 
-It reads the part of YAML 1.2 that a definition needs: mappings with text keys, lists, texts, numbers, true,
-false, null. Unlike YAML 1.1 readers it takes `no`, `on`, `12:30` and `2013-01-01` for the texts that they
-look like. Aliases, tags, more than one document, duplicate keys, deep nesting and large files are refused.
+It reads the part of YAML 1.2 that a definition needs: mappings with text keys, lists, texts, numbers, true, false,
+null. Unlike in YAML 1.1, `no`, `on`, `12:30` and `2013-01-01` are texts. Aliases, tags, more than one document,
+duplicate keys, deep nesting and large files are errors.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_DEPTH: Final = 64
 _MAX_NODES: Final = 20_000
 
 Path = tuple[str | int, ...]
-"""Where a value stands: keys of mappings and indices of lists, from the top."""
+"""The place of a value: keys of mappings and indices of lists, from the top."""
 
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,30}", re.ASCII)
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,4})?", re.ASCII)
@@ -53,11 +53,11 @@ def field_text(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Document:
-    """What a file of YAML says, and where."""
+    """The content of a YAML file, with line numbers."""
 
     value: dict[str, Any]
     lines: dict[Path, int]
-    """For each field and list item its line, counted from 1."""
+    """The line of each field and list item, counted from 1."""
     file: str | None
 
     def line(self, path: Path) -> int:
@@ -68,7 +68,7 @@ class Document:
 
 
 def read(text: str, file: str | None = None) -> Document:
-    """Read one document whose top level is a mapping. Raises DefinitionError with `file` and the line."""
+    """Read one document whose top level is a mapping. Raises DefinitionError with `file` and line."""
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise DefinitionError(f"more than {MAX_BYTES:,} bytes; a definition is a short text", file=file)
     try:
@@ -89,7 +89,7 @@ def read(text: str, file: str | None = None) -> Document:
 
 
 def _check_events(text: str, file: str | None) -> None:
-    """Refuse what could make building the tree costly, before it is built: events come one by one, without
+    """Reject what could make building the tree costly, before it is built: events are parsed one by one, without
     recursion.
     """
     depth = nodes = documents = 0

@@ -1,4 +1,4 @@
-"""SQL expressions over events: parsed, checked against a list of what is allowed, compiled to Arrow computations."""
+"""SQL expressions over events: parsed, checked against an allow list, compiled to Arrow computations."""
 
 from tandem.schemas.expressions.expression import Expression, compile_expression, evaluate_rows
 from tandem.schemas.expressions.types import type_name

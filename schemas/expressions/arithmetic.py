@@ -68,7 +68,7 @@ def _decimal_arithmetic(compiler: Compiling, function: str, sides: list[Node], t
 
 
 def _smallest_decimal(node: Node) -> Node:
-    """An integer, or a literal number, as a decimal of as few digits as it needs."""
+    """An integer, or a numeric literal, as a decimal of the fewest digits that hold it."""
     if not node.is_literal or node.value is None:
         return convert(node, pa.decimal128(19, 0))
     target = decimal_type(*digits_of(Decimal(str(node.value))))

@@ -1,4 +1,4 @@
-"""CASE and COALESCE. A branch that can fail is computed only for the rows that take it, as SQL has it."""
+"""CASE and COALESCE; a branch that can fail is computed only for the rows that take it, as in SQL."""
 
 from __future__ import annotations
 

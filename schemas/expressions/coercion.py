@@ -1,4 +1,4 @@
-"""Making literals, and giving a node another type."""
+"""Builds literals, and converts nodes to other types."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def literal(value: LiteralValue, data_type: pa.DataType, text: str) -> Node:
 
 
 def number(digits: str, negative: bool, field: str) -> Node:
-    """A number: a bigint without point and exponent, else a double that becomes a decimal beside decimals."""
+    """A numeric literal: a bigint without point and exponent, else a double that becomes a decimal beside decimals."""
     text = f"-{digits}" if negative else digits
     value = Decimal(text)
     if not set(digits) & set(".eE"):
@@ -57,7 +57,7 @@ def number(digits: str, negative: bool, field: str) -> Node:
 
 
 def fold(node: Node, field: str) -> Node:
-    """A node without columns computed now, so that what is wrong with it is told now."""
+    """A node without columns, computed at once, so that its errors are reported at once."""
     if node.columns or node.is_literal:
         return node
     try:
@@ -69,7 +69,7 @@ def fold(node: Node, field: str) -> Node:
 
 
 def unify(nodes: Sequence[Node], what: str, field: str) -> tuple[pa.DataType, list[Node]]:
-    """The nodes in their common type. Raises DefinitionError that names two sides that have none."""
+    """The nodes in their common type. Raises DefinitionError naming two nodes without one."""
     target = common_type([node.typed for node in nodes])
     if target is None:
         raise DefinitionError(_mismatch(nodes, what), field=field)
@@ -90,7 +90,7 @@ def _mismatch(nodes: Sequence[Node], what: str) -> str:
 
 
 def convert(node: Node, target: pa.DataType) -> Node:
-    """A node in the type that `common_type` found for it and others; never fails for any value."""
+    """A node in the type that `common_type` found for it and others; no value makes it fail."""
     if node.type == target:
         return node
     if node.type == NULL or (node.is_literal and node.value is None):
@@ -103,7 +103,7 @@ def convert(node: Node, target: pa.DataType) -> Node:
 
 
 def cast(node: Node, target: pa.DataType, field: str) -> Node:
-    """CAST: refused where the text of a value would depend on the engine, or where SQL has no conversion."""
+    """CAST; rejected where the text of a value would depend on the engine, or where SQL has no conversion."""
     text = f"CAST({node.text} AS {type_name(target).upper()})"
     if node.type in (target, NULL):
         return convert(node, target)
@@ -181,4 +181,4 @@ _CONVERSIONS: Final[dict[tuple[str, str], Callable[[pa.DataType, Datum], Datum]]
     ("local timestamp", "varchar"): lambda target, value: kernels.text_of_timestamp(value),
     ("local timestamp", "timestamp"): _local,
 }
-"""By the names of both types."""
+"""Conversions by the names of both types."""

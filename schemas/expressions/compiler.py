@@ -1,4 +1,4 @@
-"""From a checked syntax tree to a node: names and types are resolved, mistakes are reported before anything runs."""
+"""Compiles a checked syntax tree to a node: resolves names and types, and reports mistakes before anything runs."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Compiler:
         return apply(BOOLEAN, f"{value.text} BETWEEN ...", pc.and_kleene, low, high)
 
     def integer(self, tree: exp.Expr, what: str, low: int, high: int) -> int:
-        """A whole number that stands in the expression itself."""
+        """The value of an integer literal in the expression, in the given bounds."""
         node = self.node(tree)
         if not node.is_literal or node.type != BIGINT or not low <= int(str(node.value)) <= high:
             raise self.error(f"{what} takes a whole number from {low} to {high}: {node.text}")

@@ -1,4 +1,4 @@
-"""What functions of expressions ask of the compiler that calls them."""
+"""The interface of the compiler for functions of expressions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Compiling"]
 
 
 class Compiling(Protocol):
-    """Compiles the arguments of a function, each to a node of the type that it needs; else DefinitionError."""
+    """Compiles the arguments of a function, each to a node of the type that it needs, or raises DefinitionError."""
 
     field: str
-    """What messages name."""
+    """The field's name in messages."""
     zero_division: bool
     """Whether a number divided by zero is NULL, and not infinite or NaN."""
 
@@ -27,15 +27,15 @@ class Compiling(Protocol):
         ...
 
     def varchar(self, tree: exp.Expr, what: str) -> Node:
-        """A text; `what` needs it."""
+        """The node of a text, which `what` needs."""
         ...
 
     def numeric(self, tree: exp.Expr, what: str) -> Node:
-        """A number."""
+        """The node of a number, which `what` needs."""
         ...
 
     def integer(self, tree: exp.Expr, what: str, low: int, high: int) -> int:
-        """An integer literal in the given bounds."""
+        """The value of an integer literal in the given bounds."""
         ...
 
     def expect(self, node: Node, wanted: str, fits: Callable[[pa.DataType], bool], what: str) -> Node:
@@ -47,5 +47,5 @@ class Compiling(Protocol):
         ...
 
     def error(self, message: str) -> DefinitionError:
-        """The error that names the field."""
+        """An error that names the field."""
         ...

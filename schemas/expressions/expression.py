@@ -1,4 +1,4 @@
-"""A compiled expression, and how to evaluate it when some rows are bad."""
+"""A compiled expression, and its evaluation where some rows fail."""
 
 from __future__ import annotations
 
@@ -37,18 +37,16 @@ class Expression:
         self._schema, self._node = schema, node
 
     def evaluate(self, batch: pa.RecordBatch) -> pa.Array:
-        """One value a row, of `type`. `batch` holds `columns` in the types that the expression was compiled
-        for.
+        """One value a row, of `type`. `batch` holds `columns` in the types that the expression was compiled for.
 
-        Raises ValueError (pa.ArrowInvalid is one) if any row's value can't be computed: `evaluate_rows` finds
-        which.
+        Raises ValueError (pa.ArrowInvalid is one) if any row's value can't be computed; `evaluate_rows` finds the rows.
         """
         frame = Frame({name: batch.column(name) for name in self.columns}, batch.num_rows)
         return as_array(self._node.run(frame), batch.num_rows)
 
     @property
     def schema(self) -> pa.Schema:
-        """What it was compiled for."""
+        """The schema that it was compiled for."""
         return self._schema
 
     def __reduce__(self) -> tuple[Callable[..., Expression], tuple[str, pa.Schema, str, bool]]:
@@ -59,11 +57,11 @@ class Expression:
 
 
 def compile_expression(text: str, schema: pa.Schema, field: str, zero_division: bool = False) -> Expression:
-    """Compile a SQL expression over the columns of `schema`; `field` is where it stands, for messages.
+    """Compile a SQL expression over the columns of `schema`; messages name it as `field`.
 
     With `zero_division` a number divided by zero is NULL, and not infinite or NaN.
 
-    Raises DefinitionError for what can't be read, isn't allowed, names no column or mixes types.
+    Raises DefinitionError for syntax errors, what isn't allowed, unknown columns and mixed types.
     """
 
     def compiled() -> Node:
@@ -82,8 +80,8 @@ def compile_expression(text: str, schema: pa.Schema, field: str, zero_division: 
 
 
 def _on_own_stack(function: Callable[[], _T]) -> _T:
-    """The function's result, computed on a thread: whether a deep expression can be parsed must not depend on
-    how deep the caller's stack is.
+    """The function's result, computed on a thread of its own: whether a deep expression can be parsed must not depend
+    on the depth of the caller's stack.
     """
     results: list[_T] = []
     errors: list[BaseException] = []
@@ -103,10 +101,10 @@ def _on_own_stack(function: Callable[[], _T]) -> _T:
 
 
 def evaluate_rows(expression: Expression, batch: pa.RecordBatch) -> tuple[pa.Array, dict[int, str]]:
-    """The expression's values, null in the rows where it fails, and for each of these rows the reason.
+    """The expression's values, null in rows where it fails, and the reason for each of these rows.
 
-    One vectorised evaluation if no row fails; else the failing rows are found by halving, in about
-    2 f log2(n / f) evaluations for f failing rows of n.
+    One vectorized evaluation if no row fails; else the failing rows are found by bisection, in about 2 f log2(n / f)
+    evaluations for f failing rows of n.
     """
     failed: dict[int, str] = {}
     pieces: list[pa.Array] = []

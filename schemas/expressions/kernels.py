@@ -1,6 +1,6 @@
 """Elementwise functions over Arrow arrays and scalars, with the semantics of DuckDB where Arrow's differ.
 
-Nulls: a function of a null is null, unless it says otherwise.
+A function of a null is null, unless its docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 MAX_TEXT: Final = 1_048_576
-"""Bytes that `||` and CONCAT may build a text of: repeated doubling would else fill the memory."""
+"""Bytes of the longest text that `||` and CONCAT build: repeated doubling would otherwise fill the memory."""
 
 # 'Z' or an offset such as +02:00, +0200 or +02 after a time of day
 _ZONE: Final = r":[0-9.]+(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
@@ -98,12 +98,12 @@ def null_if(value: Datum, same: Datum) -> Datum:
 
 
 def smaller(left: Datum, right: Datum) -> Datum:
-    """The lesser of two, or the one that isn't null."""
+    """The lesser of two values, or the one that isn't null."""
     return _choose(_less(right, left), left, right)
 
 
 def larger(left: Datum, right: Datum) -> Datum:
-    """The greater of two, or the one that isn't null."""
+    """The greater of two values, or the one that isn't null."""
     return _choose(_less(left, right), left, right)
 
 
@@ -114,7 +114,9 @@ def _choose(take_right: Datum, left: Datum, right: Datum) -> Datum:
 
 
 def arithmetic(function: str, left: Datum, right: Datum) -> Datum:
-    """`add_checked`, `subtract_checked`, `multiply_checked`: integers raise on overflow, doubles follow IEEE 754."""
+    """The function of this name (`add_checked`, `subtract_checked`, `multiply_checked`): integers raise on overflow,
+    doubles follow IEEE 754.
+    """
     return pc.call_function(function, [left, right])
 
 
@@ -144,7 +146,7 @@ def remainder(left: Datum, right: Datum) -> Datum:
 
 
 def round_double(value: Datum, digits: int) -> Datum:
-    """Half away from zero, at `digits` decimal places: scaled, rounded and scaled back, as DuckDB does."""
+    """Rounded half away from zero, at `digits` decimal places: scaled, rounded and scaled back, as DuckDB does."""
     mode = "half_towards_infinity"
     if digits == 0:
         return pc.round(value, round_mode=mode)
@@ -156,12 +158,12 @@ def round_double(value: Datum, digits: int) -> Datum:
 
 
 def double_to_bigint(value: Datum) -> Datum:
-    """Half to even. Raises for NaN, infinities and beyond 64 bits."""
+    """Rounded half to even. Raises for NaN, infinities and values beyond 64 bits."""
     return pc.cast(pc.round(value, round_mode="half_to_even"), BIGINT)
 
 
 def like(value: Datum, pattern: str, ignore_case: bool) -> Datum:
-    """LIKE: `%` is any text, `_` one character, anything else itself; there is no escape character.
+    """LIKE: `%` is any text, `_` one character, anything else matches itself; there is no escape character.
 
     Arrow matches with RE2, in time linear in the text, whatever the pattern.
     """
@@ -183,24 +185,24 @@ def concatenate(*parts: Datum, skip_null: bool) -> Datum:
 
 
 def naive(value: Datum) -> Datum:
-    """A timestamp without its zone: the same instant on a UTC clock, needing no database of time zones."""
+    """A timestamp without its zone: the same instant in UTC, so that no time zone database is needed."""
     return pc.cast(value, LOCAL_TIMESTAMP) if is_timestamp(value.type) else value
 
 
 def truncate_time(value: Datum, unit: str) -> Datum:
-    """Down to the start of the unit in UTC; weeks start on Monday."""
+    """A time truncated to the start of its unit in UTC; weeks start on Monday."""
     floor = pc.floor_temporal(naive(value), unit=unit, week_starts_monday=True)
     return pc.cast(floor, value.type) if is_timestamp(value.type) else pc.cast(floor, LOCAL_TIMESTAMP)
 
 
 def epoch(value: Datum) -> Datum:
-    """Seconds since 1970-01-01 UTC."""
+    """Seconds since 1970-01-01 UTC, as doubles."""
     micros = pc.cast(pc.cast(naive(value), LOCAL_TIMESTAMP), BIGINT)
     return pc.divide(pc.cast(micros, DOUBLE, safe=False), pa.scalar(1e6))
 
 
 def timestamp_of_text(value: Datum) -> Datum:
-    """timestamp[us, UTC] of ISO 8601 texts; without a zone they are in UTC. Raises for other texts."""
+    """timestamp[us, UTC] of ISO 8601 texts; those without a zone are in UTC. Raises for other texts."""
     zoned = is_true(pc.match_substring_regex(value, _ZONE))
     nothing = pa.scalar(None, VARCHAR)
     without = pc.cast(pc.cast(pc.if_else(zoned, nothing, value), LOCAL_TIMESTAMP), TIMESTAMP)

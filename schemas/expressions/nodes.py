@@ -1,4 +1,4 @@
-"""What a compiled expression is made of: nodes that compute a column, or a scalar, from columns."""
+"""The nodes of a compiled expression, which compute a column, or a scalar, from columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tandem.schemas.expressions.types import LiteralValue, Typed
 __all__ = ["Datum", "Frame", "Node", "apply", "as_array", "assemble"]
 
 Datum = Any
-"""A pa.Array with as many rows as its frame, or a pa.Scalar that stands for all rows."""
+"""A pa.Array with as many rows as its frame, or a pa.Scalar for all rows."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Frame:
     size: int
 
     def take(self, rows: npt.NDArray[np.int64], names: Iterable[str]) -> Frame:
-        """Of the columns `names` only the rows at `rows`."""
+        """The rows at `rows` of the columns `names`."""
         indices = pa.array(rows)
         return Frame({name: self.columns[name].take(indices) for name in names}, len(rows))
 

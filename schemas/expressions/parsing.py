@@ -1,4 +1,4 @@
-"""From text to a checked syntax tree: what isn't on the list here is refused by name, first of all."""
+"""Parses an expression to a checked syntax tree; anything that isn't on the allow list here is rejected by name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["FUNCTIONS", "MAX_CHARACTERS", "MAX_DEPTH", "MAX_NESTING", "column_na
 
 MAX_CHARACTERS: Final = 10_000
 MAX_DEPTH: Final = 100
-"""Of the syntax tree; a chain of n operators is n deep."""
+"""Depth of the syntax tree; a chain of n operators is n deep."""
 MAX_NESTING: Final = 24
-"""Of brackets, CASE, NOT and signs within each other; the parser needs some 25 frames of stack for each."""
+"""Depth of nested brackets, CASE, NOT and signs; the parser needs some 25 stack frames for each."""
 
 FUNCTIONS: Final = (
     *("ABS", "CAST", "CEIL", "COALESCE", "CONCAT", "DATE_TRUNC", "EXTRACT", "FLOOR", "GREATEST", "LEAST"),
@@ -87,13 +87,13 @@ _PREFIXES: Final = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TIL
 
 
 def shown(text: str, limit: int = 60) -> str:
-    """A piece of an expression as messages show it: on one line, cut short."""
+    """A piece of an expression for messages: on one line, cut short."""
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def parse(text: str, field: str) -> exp.Expr:
-    """The syntax tree of `text`, of allowed nodes only and of bounded depth. Raises DefinitionError."""
+    """The syntax tree of `text`, of allowed nodes and bounded depth. Raises DefinitionError."""
     if len(text) > MAX_CHARACTERS:
         raise DefinitionError(f"{len(text):,} characters; at most {MAX_CHARACTERS:,}", field=field)
     if not text.strip():
@@ -165,7 +165,7 @@ def _name(node: exp.Expr) -> str:
 
 
 def column_name(node: exp.Column) -> str:
-    """The name that a column is written with, parts with dots between them as the schema's names have them."""
+    """The name of a column as written; its parts are joined by dots, as in the schema's names."""
     return ".".join(part.name for part in node.parts)
 
 

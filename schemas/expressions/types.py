@@ -1,4 +1,4 @@
-"""The types of expressions: what a user calls them, and how two sides find a common one.
+"""The types of expressions: their names in SQL, and the common type of two sides.
 
 Whatever the width of a field, integers are computed as 64-bit integers and floats as 64-bit floats.
 """
@@ -61,7 +61,7 @@ _MAX_DIGITS: Final = 76
 
 @dataclass(frozen=True)
 class Typed:
-    """A type, and the value if it is that of a literal."""
+    """A type, and the value of a literal."""
 
     type: pa.DataType
     is_literal: bool = False
@@ -69,7 +69,7 @@ class Typed:
 
 
 def type_name(data_type: pa.DataType) -> str:
-    """The name in SQL, as messages show it."""
+    """The type's SQL name, for messages."""
     if pa.types.is_decimal(data_type):
         return f"decimal({data_type.precision}, {data_type.scale})"
     if pa.types.is_time(data_type):
@@ -99,7 +99,7 @@ def is_timestamp(data_type: pa.DataType) -> bool:
 
 
 def decimal_type(precision: int, scale: int) -> pa.DataType | None:
-    """None beyond 76 digits."""
+    """The decimal type, 256 bits beyond 38 digits; None beyond 76 digits."""
     precision = max(precision, scale, 1)
     if precision > _MAX_DIGITS:
         return None
@@ -107,11 +107,10 @@ def decimal_type(precision: int, scale: int) -> pa.DataType | None:
 
 
 def common_type(sides: Sequence[Typed]) -> pa.DataType | None:
-    """The type that all sides can be compared in, or be branches of; None if there is none.
+    """The type in which all sides can be compared, or be branches; None if there is none.
 
-    NULL fits everything. Numbers widen from bigint to decimal to double, where a literal such as 1.5 counts
-    as a decimal beside decimals and as a double otherwise. A literal of a date or timestamp takes the type of
-    the other side.
+    NULL has every type. Numbers widen from bigint to decimal to double, where a literal such as 1.5 counts as a decimal
+    beside decimals and as a double otherwise. A literal of a date or timestamp takes the type of the other side.
     """
     typed = [side for side in sides if side.type != NULL]
     if not typed:

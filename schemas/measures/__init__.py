@@ -1,8 +1,8 @@
-"""Measures: mergeable aggregates whose states travel as Arrow columns.
+"""Measures: mergeable aggregates whose states are Arrow columns.
 
-`base` says what a measure is (`Measure`), `registry` which there are (`MEASURES`, `build`), `specs` reads what a
-definition says of one. `moments` and `sketches` are families of measures, the others are one module each; `encoding`
-makes states bytes.
+`base` has the interface (`Measure`), `registry` the kinds (`MEASURES`, `build`), `specs` reads a measure's entry in a
+definition. `moments` and `sketches` are families of measures, the others are one module each; `encoding` serializes
+states.
 """
 
 from __future__ import annotations

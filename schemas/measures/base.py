@@ -1,4 +1,4 @@
-"""What a measure is: a commutative monoid over columns of states."""
+"""The interface of measures: a commutative monoid over columns of states."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ class Measure(ABC):
     @property
     @abstractmethod
     def inputs(self) -> tuple[str, ...]:
-        """Columns of the batch of events that `update` reads (may hold columns.TIME and columns.ID)."""
+        """The columns of a batch of events that `update` reads (may include columns.TIME and columns.ID)."""
 
     @property
     @abstractmethod
     def state_type(self) -> pa.DataType:
-        """Arrow type of a state in flight. Never null in a row: the identity is a value."""
+        """The Arrow type of a state in flight. No row is null: the identity is a value."""
 
     @property
     def update_like(self) -> Hashable:
-        """Measures of which this is equal make the same states of the same events: they are made once."""
+        """A value that is equal for measures with equal states of equal events: these states are computed once."""
         return self
 
     @abstractmethod
     def update(self, events: pa.RecordBatch, groups: Groups, size: int) -> pa.Array:
-        """States of `size` groups from events; a group without events gets the identity."""
+        """The states of `size` groups of events; a group without events gets the identity."""
 
     @abstractmethod
     def merge(self, states: pa.Array, groups: Groups, size: int) -> pa.Array:
-        """States of `size` groups, each merged from the rows of `states` that `groups` assigns to it."""
+        """The states of `size` groups, each merged from the rows of `states` that `groups` assigns to it."""
 
     @abstractmethod
     def result(self, states: pa.Array) -> list[Any]:
-        """The answer of each state, as plain Python values; None where SQL gives NULL."""
+        """The result of each state, as plain Python values; None where SQL gives NULL."""
 
     @abstractmethod
     def encode(self, states: pa.Array) -> pa.Array:
@@ -67,4 +67,4 @@ class Measure(ABC):
 
     @abstractmethod
     def decode(self, data: pa.Array) -> pa.Array:
-        """The states of `encode`'s bytes. Raises ValueError for bytes of an unknown version or a broken layout."""
+        """The states from the bytes of `encode`. Raises ValueError for an unknown version or an invalid layout."""

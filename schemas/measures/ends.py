@@ -19,10 +19,10 @@ __all__ = ["First", "Last"]
 
 @dataclass(frozen=True)
 class _End(ColumnarMeasure):
-    """State: event time, event id and value of the event so far; id and value are null without any.
+    """State: event time, event id and value of the chosen event; id and value are null without any.
 
-    Events are ordered by time, then id, then value: a total order, so copies of an event with unequal
-    contents give the same answer in whichever order they come.
+    Events are ordered by time, then id, then value: a total order, so events of equal id and unequal contents give the
+    same result in any order.
     """
 
     column: str
@@ -64,7 +64,7 @@ class _End(ColumnarMeasure):
         return struct_array(self.state_type, times, ids, self._canonical(values))
 
     def _canonical(self, values: pa.Array) -> pa.Array:
-        """-0.0 and 0.0 tie, as do all NaN; which of them came first must not show."""
+        """The values with -0.0 as 0.0 and one NaN: they tie, so the result must not show which came first."""
         if not pa.types.is_floating(self.type):
             return values
         there, rows = present(values, np.arange(len(values)))
@@ -81,7 +81,7 @@ class _End(ColumnarMeasure):
 class First(_End):
     """The value of the event with the least (event time, event id) among those whose value isn't null.
 
-    Where time and id are equal too, the least value. -0.0 is given as 0.0. Without any value: None.
+    Where time and id are equal too, the least value. -0.0 becomes 0.0. Without any value: None.
     """
 
     kind: ClassVar[str] = "first"
@@ -92,7 +92,7 @@ class First(_End):
 class Last(_End):
     """The value of the event with the greatest (event time, event id) among those whose value isn't null.
 
-    Where time and id are equal too, the greatest value. -0.0 is given as 0.0. Without any value: None.
+    Where time and id are equal too, the greatest value. -0.0 becomes 0.0. Without any value: None.
     """
 
     kind: ClassVar[str] = "last"

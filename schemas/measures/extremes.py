@@ -18,7 +18,7 @@ __all__ = ["Max", "Min"]
 
 @dataclass(frozen=True)
 class _Extreme(ColumnarMeasure):
-    """State: the value so far, null without any; -0.0 is kept as 0.0."""
+    """State: the least or greatest value so far, null without any; -0.0 is stored as 0.0."""
 
     column: str
     type: pa.DataType

@@ -1,4 +1,4 @@
-"""All measures by the name that they have in a definition, and how to build one from its YAML."""
+"""All measures by their name in a definition, and the builder of each from its YAML."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from tandem.schemas.measures.top_k import TopKCount, TopKSum
 __all__ = ["ENTRY_POINTS", "MEASURES", "MeasureKind", "build", "identity", "register"]
 
 ENTRY_POINTS: Final = "tandem.measures"
-"""Group of entry points of installed modules, which `register` kinds of their own when they are imported."""
+"""The group of entry points of installed modules that `register` their own measures when they are imported."""
 
 _MOST_ITEMS: Final = 100_000
 
 
 @dataclass(frozen=True)
 class MeasureKind:
-    """A kind of measure: what it is called and takes in a definition."""
+    """A kind of measure: its name and syntax in a definition, and its builder."""
 
     kind: str
     syntax: str
-    """How it is written in YAML, with parameters' defaults."""
+    """The syntax in YAML, with parameters' defaults."""
     build: Callable[[MeasureSpec], Measure]
 
 
@@ -174,10 +174,10 @@ MEASURES: Final[Mapping[str, MeasureKind]] = MappingProxyType(_KINDS)
 
 
 def register(kind: MeasureKind) -> None:
-    """Add a kind of measure. Its class is a `Measure` that can be pickled, with states that are a commutative monoid.
+    """Register a kind of measure. Its class is a picklable `Measure` whose states are a commutative monoid.
 
     Every process that runs a definition with it must have it: install its module with an entry point of the group
-    ENTRY_POINTS. Raises ValueError where another kind has the name.
+    ENTRY_POINTS. Raises ValueError for a name that is taken.
     """
     if kind.kind in _KINDS:
         raise ValueError(f"there is a measure {kind.kind} already: {_KINDS[kind.kind].syntax}")
@@ -195,14 +195,13 @@ def _load_installed() -> None:
 
 
 def build(name: str, spec: object, columns: pa.Schema) -> Measure:
-    """The measure that stands as `spec` (parsed YAML) under `name` in a definition.
+    """The measure for `spec` (parsed YAML), the entry `name` of a definition's measures.
 
     >>> build("amount", {"sum": "price"}, pa.schema([("price", pa.int64())])).inputs
     ('price',)
 
-    `columns` are all columns that there are: the source's fields, derived ones, columns.TIME and
-    columns.ID. Raises DefinitionError with field `measures.NAME...`, saying what was found and what is
-    allowed.
+    `columns` are all columns: the source's fields, derived ones, columns.TIME and columns.ID. Raises DefinitionError
+    with field `measures.NAME...`, saying what was found and what is allowed.
     """
     field = f"measures.{name}"
     _load_installed()
@@ -225,7 +224,7 @@ def build(name: str, spec: object, columns: pa.Schema) -> Measure:
 
 
 def identity(measure: Measure, size: int) -> pa.Array:
-    """`size` states that change nothing when they are merged: those of no events."""
+    """`size` states of no events, which change nothing when they are merged."""
     return measure.update(_no_events(measure), np.zeros(0, np.int64), size)
 
 

@@ -1,4 +1,4 @@
-"""Reads what stands under a measure's name in a definition: column and parameters, with exact errors."""
+"""Reads a measure's entry in a definition, its column and parameters, with exact errors."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["MeasureSpec", "suggestion"]
 
 
 def suggestion(found: str, allowed: Iterable[str]) -> str:
-    """' (did you mean X?)', or nothing when no allowed word is close."""
+    """' (did you mean X?)', or '' where no allowed word is close."""
     close = difflib.get_close_matches(found, list(allowed), n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 @dataclass(frozen=True)
 class MeasureSpec:
-    """One measure of a definition: its name and kind, the columns that exist, its parameters as in YAML."""
+    """One measure of a definition: its name and kind, the existing columns, and its parameters as in YAML."""
 
     name: str
     kind: str
     parameters: Mapping[str, object]
-    """Holds the kind too, whose value is the column."""
+    """The entry's mapping; the kind is one of its keys, whose value is the column."""
     columns: pa.Schema
 
     def error(self, message: str, *path: str) -> DefinitionError:
@@ -40,7 +40,7 @@ class MeasureSpec:
         return self.column_at(self.parameters[self.kind], self.kind, numeric=numeric)
 
     def column_at(self, value: object, *path: str, numeric: bool = False) -> tuple[str, pa.DataType]:
-        """The column called `value` and its storage type."""
+        """The column named `value` and its storage type."""
         name = self.column_name(value, *path)
         found = self.columns.field(name).type
         wanted = (
@@ -55,7 +55,7 @@ class MeasureSpec:
         return name, kind
 
     def column_name(self, value: object, *path: str) -> str:
-        """The name of a column that there is, of any type."""
+        """The name of an existing column, of any type."""
         if not isinstance(value, str):
             raise self.error(f"{value!r} is not a column; write {{{path[-1]}: COLUMN}}", *path)
         count = len(self.columns.get_all_field_indices(value))
@@ -68,7 +68,7 @@ class MeasureSpec:
         return value
 
     def allow(self, *names: str) -> None:
-        """Raises for parameters other than these."""
+        """Raise DefinitionError for parameters other than these."""
         allowed = (self.kind, *names)
         for name in self.parameters:
             if name not in allowed:

@@ -22,14 +22,14 @@ __all__ = ["TopKCount", "TopKMeasure", "TopKSum"]
 
 @dataclass(frozen=True)
 class TopKMeasure(ColumnarMeasure):
-    """What all forms of top_k share: a state maps items to amounts, as parallel lists sorted by item."""
+    """The base of all forms of top_k: a state maps items to amounts, as parallel lists sorted by item."""
 
     kind: ClassVar[str] = "top_k"
     column: str
     type: pa.DataType
     """Storage type of the items' column."""
     k: int = 10
-    """Most items in an answer, at least 1."""
+    """Most items in a result, at least 1."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class TopKCount(TopKMeasure):
         return [top[start:end] for start, end in itertools.pairwise(ends)]
 
     def _greatest(self, states: pa.Array) -> tuple[Int64s, pa.Array, Int64s]:
-        """Lengths, items and counts of the answers."""
+        """Lengths, items and counts of the results."""
         lengths, items = flatten(states.field("items"))
         counts = numbers(flatten(states.field("counts"))[1]).astype(np.int64)
         # A stable sort leaves items with equal counts in the order of items, in which states keep them.
@@ -167,6 +167,6 @@ class TopKSum(TopKMeasure):
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:
-    """NaN above all numbers."""
+    """A sort key that puts NaN above all numbers."""
     undefined = isinstance(value, float) and math.isnan(value)
     return undefined, 0 if undefined else value

@@ -1,1 +1,1 @@
-"""What must not leak: passwords in texts, control characters on a terminal, and files that others could read."""
+"""Protection against leaks: passwords in texts, control characters on terminals, files that others can read."""

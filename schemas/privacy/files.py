@@ -1,7 +1,7 @@
-"""Files that only their owner can read, whatever the umask says; or their group too, where their folder is shared.
+"""Creates files that only their owner can read, whatever the umask; in shared folders their group can, too.
 
-A folder is shared that its group may write and whose group its files inherit (mode 2770): `tandem private --group`
-makes a home so. What is made in such a folder is shared as well.
+A shared folder is writable by its group, which its files inherit (mode 2770): `tandem private --group` makes a home so.
+Files and folders created in it are shared as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHARED: Final = stat.S_ISGID | stat.S_IWGRP
 
 
 def is_shared(folder: int) -> bool:
-    """Whether a folder of this mode is its group's too."""
+    """Whether a folder of this mode is shared with its group."""
     return folder & _SHARED == _SHARED
 
 
@@ -34,7 +34,7 @@ def wanted_mode(mode: int, shared: bool) -> int:
 
 
 def private(path: str | os.PathLike[str] | bytes, flags: int) -> int:
-    """An opener for `open`: a file that it makes is private, or its folder's group's."""
+    """An opener for `open`: files that it creates are private, or shared with the folder's group."""
     descriptor = os.open(path, flags, 0o600)
     with suppress(OSError):  # a file system without modes, or another's file
         if flags & os.O_CREAT and is_shared(os.stat(os.path.dirname(os.fsdecode(path)) or ".").st_mode):
@@ -43,7 +43,7 @@ def private(path: str | os.PathLike[str] | bytes, flags: int) -> int:
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Make a folder, and those above it that aren't there; those that are stay as they are."""
+    """Create a folder, and missing ones above it; existing ones stay as they are."""
     path = Path(folder)
     if path.is_dir():
         return
@@ -57,7 +57,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def need_folder(folder: str | os.PathLike[str]) -> None:
-    """As `make_folder`, for a folder that a user has named. Raises UserError where it can't be made."""
+    """Create a folder that a user has named, as `make_folder`. Raises UserError where it can't be created."""
     try:
         make_folder(folder)
     except OSError as error:
@@ -72,11 +72,11 @@ def wider(
     everything: bool = False,
     within: Callable[[str], bool] | None = None,
 ) -> Iterator[tuple[str, int]]:
-    """(path, mode) of each file and folder from `root` on, which is one of them, that more can reach than should.
+    """(path, mode) of each file and folder from `root` on, itself included, that is accessible to more users than it
+    should be.
 
-    `shared`: whether their group may; by default as `root` says, or the folder of a file. `everything`: each that there
-    is. `within`: which paths right below the root are looked at. Breadth first, so that what stands highest comes
-    first; ends after `limit` entries.
+    `shared`: whether their group may access them; by default as the root, or a file's folder, is. `everything`: yield
+    all. `within`: a filter of the paths directly below the root. Breadth first; ends after `limit` entries.
     """
     if shared is None:
         shared = is_shared(os.stat(root if os.path.isdir(root) else os.path.dirname(root)).st_mode)
@@ -96,7 +96,7 @@ def wider(
 
 
 def set_mode(path: str, mode: int, *, shared: bool) -> bool:
-    """Give what has this mode the one that it should have; returns whether it had another."""
+    """Set the mode that a path of this mode should have; returns whether it had another."""
     with suppress(FileNotFoundError):
         os.chmod(path, wanted_mode(mode, shared))
     return stat.S_IMODE(mode) != wanted_mode(mode, shared)

@@ -1,4 +1,4 @@
-"""What libpq, PostgreSQL's client, takes in an address."""
+"""The parameters of libpq, PostgreSQL's client, in an address."""
 
 from __future__ import annotations
 

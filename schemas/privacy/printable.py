@@ -1,4 +1,4 @@
-"""Texts of others on a terminal or in a log: what would steer it, hide or reorder what is shown, is shown escaped."""
+"""Escapes foreign texts for terminals and logs: control characters, and characters that hide or reorder text."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ UNSAFE: Final = re.compile(
     "\ud800-\udfff]"  # halves of characters, and bytes of names that aren't UTF-8
 )
 _BLANKS: Final = "\n\r\t"
-"""Within a text JSON has these escaped."""
+"""Characters that JSON escapes within texts."""
 _NAMED: Final = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """The text with each such character as `\\x1b`, `\\u202e` or `\\U000e0001`; with `lines` line feeds stay."""
+    """The text with each unsafe character as `\\x1b`, `\\u202e` or `\\U000e0001`; with `lines` line feeds stay."""
     if lines:
         return UNSAFE.sub(lambda found: "\n" if found[0] == "\n" else _escaped(found[0]), text)
     return UNSAFE.sub(lambda found: _escaped(found[0]), text)
@@ -35,10 +35,10 @@ def _escaped(character: str) -> str:
 
 
 def json_text(data: Any) -> str:
-    """JSON on one line, with the same characters in JSON's own escapes: nothing is lost."""
+    """JSON on one line, with unsafe characters in JSON's own escapes: nothing is lost."""
     return escaped_json(json.dumps(data, ensure_ascii=False, allow_nan=False))
 
 
 def escaped_json(text: str) -> str:
-    """JSON of any layout on one line, its values the same, with such characters in JSON's own escapes."""
+    """JSON of any layout on one line, with equal values and unsafe characters in JSON's own escapes."""
     return UNSAFE.sub(lambda found: " " if found[0] in _BLANKS else json.dumps(found[0])[1:-1], text)

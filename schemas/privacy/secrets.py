@@ -1,8 +1,7 @@
-"""Passwords never appear in what Tandem prints or writes down, in whatever form they stand in an address.
+"""Hides passwords in everything that Tandem prints or writes down, in whatever form they stand in an address.
 
-What is hidden: each secret that this process was told of, also in its arguments and environment, and all that looks
-like one. How much of an address is a password is uncertain where somebody has left `&`, `@` or `/` in it as they are:
-all that may be is.
+Hidden are: each secret registered by this process, those in its arguments and environment, and all that looks like one.
+Where a password holds an unescaped `&`, `@` or `/`, its end is ambiguous: everything that may belong to it is hidden.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ __all__ = ["hidden", "keep_address", "keep_secret", "redacted"]
 
 _HIDDEN: Final = "***"
 _IN_ADDRESS: Final = re.compile(r"(://[^\s:/@]*:)\S*@")
-"""Up to the last @ of a word: a password may hold one."""
+"""Matches up to the last @ of a word: a password may hold one."""
 _NAME: Final = r"password|passwd|passphrase|pwd|secret|scram_(?:client|server)_key"
 _NAMED: Final = re.compile(
     rf"""((?:{_NAME})['"]?(?:\s*[=:]\s*|%3d))(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|['"]?[^\s&;,'"]+)""", re.IGNORECASE
@@ -30,20 +29,22 @@ _OF_USER: Final = re.compile(r"(?:https?://[^/@:?#]*:([^/]*)@|(?<!http)(?<!https
 _VALUE: Final = re.compile(rf"(?:{_NAME})(?:\s*=\s*|%3d)(.*)", re.IGNORECASE | re.DOTALL)
 _PARTS: Final = re.compile(r"[@/?#&;%=+:,'\"\\\s]")
 _BEHIND: Final = re.compile(rf"[&\s](?=(?:{'|'.join(sorted(PARAMETERS))})=)")
-"""Where another parameter begins."""
+"""Matches where another parameter begins."""
 _SHORTEST: Final = 4
-"""Characters: a shorter secret would be found in any text."""
+"""Characters; a shorter secret would be found in any text."""
 _KNOWN: Final = set[str]()
 
 
 def keep_secret(secret: str | None) -> None:
-    """Hide this text, also percent-encoded and quoted, in all that is printed from now on by this process."""
+    """Hide this text, also percent-encoded and quoted, in everything that this process prints from now on."""
     if secret is not None and len(secret) >= _SHORTEST:
         _KNOWN.update({secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]})
 
 
 def keep_address(text: str) -> None:
-    """Hide all that may be a password of an address, or of libpq's `key=value`: as a whole, decoded, and its parts."""
+    """Hide everything that may be a password in an address, or in libpq's `key=value`: as a whole, decoded, and its
+    parts.
+    """
     for found in _secrets_of(text):
         for form in {found, unquote(found), unquote_plus(found)}:
             keep_secret(form)
@@ -52,7 +53,9 @@ def keep_address(text: str) -> None:
 
 
 def _secrets_of(text: str) -> Iterator[str]:
-    """What may be one. Behind a named one other parameters may stand; what is none of them is a part of the secret."""
+    """Candidates for secrets. After a named one other parameters may follow; text that is none belongs to the
+    secret.
+    """
     for in_web, elsewhere in _OF_USER.findall(text):
         yield in_web or elsewhere
     for value in _VALUE.findall(text):
@@ -63,7 +66,7 @@ def _secrets_of(text: str) -> Iterator[str]:
 
 
 def hidden(text: str) -> str:
-    """The text with every secret that is known as `***`."""
+    """The text with every known secret replaced by `***`."""
     _look_around()
     for secret in sorted(_KNOWN, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
@@ -72,13 +75,13 @@ def hidden(text: str) -> str:
 
 @cache
 def _look_around() -> None:
-    """Keep what stands in this process's arguments and environment, before anything of them is shown."""
+    """Register the secrets in this process's arguments and environment, before anything is shown."""
     for text in (*sys.argv[1:], *os.environ.values()):
         if "://" in text or "=" in text:
             keep_address(text)
 
 
 def redacted(text: str) -> str:
-    """The text with every password in an address, every `password=...`, and every known secret as `***`."""
+    """The text with every password in an address, every `password=...`, and every known secret replaced by `***`."""
     text = _IN_ADDRESS.sub(rf"\g<1>{_HIDDEN}@", hidden(text))
     return _NAMED.sub(rf"\g<1>{_HIDDEN}", text)

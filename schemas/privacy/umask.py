@@ -1,4 +1,4 @@
-"""What a process of ours makes, as files that are open to its user alone."""
+"""Restricts what a process of Tandem creates to its user."""
 
 from __future__ import annotations
 
@@ -11,5 +11,7 @@ _PRIVATE: Final = 0o077
 
 
 def keep_private() -> None:
-    """What this process and those that it starts make is for its user alone; see `schemas.privacy.files`."""
+    """Restrict files of this process, and of those that it starts, to their user; see
+    `tandem.schemas.privacy.files`.
+    """
     os.umask(_PRIVATE)

@@ -36,7 +36,7 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]")
 
 
 def avro_schema(compiled: CompiledDefinition, name: str) -> dict[str, Any]:
-    """The schema of a result's messages, documented; quantiles are a map by their numbers."""
+    """The schema of a result's messages, documented; quantiles are a map by their ranks."""
     definition = compiled.definition
     fields = [{**_field(field, ""), **_doc(field.name)} for field in message_schema(compiled, name)]
     return {
@@ -61,7 +61,7 @@ def _field(field: pa.Field, path: str) -> dict[str, Any]:
 
 
 def _name(text: str) -> str:
-    """A text as a name that Avro allows."""
+    """A text as a valid name of Avro."""
     name = _NO_NAME.sub("_", text)
     return name if not name[:1].isdigit() else f"_{name}"
 
@@ -80,7 +80,7 @@ def _type(field: pa.Field, place: str) -> Any:
 
 
 def _is_quantiles(kind: pa.DataType) -> bool:
-    """Their names are numbers, which Avro doesn't allow. No key has floats."""
+    """Whether a struct holds quantiles: their names are numbers, which Avro doesn't allow. No key has floats."""
     return all(pa.types.is_floating(part.type) and _name(part.name) != part.name for part in kind)
 
 
@@ -102,7 +102,7 @@ _TYPES: Final[tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.DataType],
 
 
 def avro_values(schema: pa.Schema, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of `typed_message` under the names that the Avro schema has."""
+    """Values of `typed_message` under the names of the Avro schema."""
     return {_name(field.name): _renamed(values[field.name], field) for field in schema}
 
 

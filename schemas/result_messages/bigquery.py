@@ -1,4 +1,4 @@
-"""Columns as BigQuery has them: their types and names, and values that fit.
+"""Converts columns to BigQuery's types, names and values.
 
 Types and names are those of https://cloud.google.com/bigquery/docs/schemas.
 """
@@ -22,7 +22,7 @@ _BIGNUMERIC: Final = pa.decimal256(76, 38)
 
 
 def table_fields(schema: pa.Schema) -> list[dict[str, Any]]:
-    """The fields of a table of these columns, as BigQuery's API has them."""
+    """The fields of a table with these columns, in the form of BigQuery's API."""
     return [_field(field, name) for field, name in _named(schema)]
 
 
@@ -32,7 +32,7 @@ def table_arrow_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def table_rows(schema: pa.Schema, rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
-    """Values by column, as `table_arrow_schema` has them; a list that is null is empty, as BigQuery knows no other.
+    """Rows with the columns of `table_arrow_schema`; a null list becomes empty, as BigQuery has no null lists.
 
     Raises ArrowInvalid, ValueError or OverflowError for a value that its column can't hold.
     """
@@ -52,7 +52,7 @@ def _field(field: pa.Field, name: str) -> dict[str, Any]:
 
 
 def _named(fields: Iterable[pa.Field]) -> list[tuple[pa.Field, str]]:
-    """Fields with the names that their columns have; one that is taken, in any case of letters, gets `_2`."""
+    """Fields with their columns' names; a name that is taken, in any case of letters, gets `_2`."""
     found, taken = list[tuple[pa.Field, str]](), set[str]()
     for field in fields:
         name = plain = _name(field.name)
@@ -65,7 +65,7 @@ def _named(fields: Iterable[pa.Field]) -> list[tuple[pa.Field, str]]:
 
 
 def _name(text: str) -> str:
-    """A text as a column's name: letters, digits and `_`, no digit first, and no beginning that BigQuery keeps."""
+    """A text as a column's name: letters, digits and `_`, no digit first, and no prefix that BigQuery reserves."""
     name = _NO_NAME.sub("_", text)
     return f"_{name}" if name[:1].isdigit() or _RESERVED.match(name) else name
 
@@ -75,7 +75,7 @@ def _is_bignumeric(kind: pa.DataType) -> bool:
 
 
 def _decimal(kind: pa.DataType) -> pa.DataType:
-    """The narrowest that holds it all; a text for what neither does."""
+    """The narrowest type that holds every value; a string where neither does."""
     if kind.scale <= _NUMERIC.scale and kind.precision - kind.scale <= _NUMERIC.precision - _NUMERIC.scale:
         return _NUMERIC
     return _BIGNUMERIC if _is_bignumeric(kind) else pa.string()

@@ -1,4 +1,4 @@
-"""The columns of a result's messages, and their values: what files in Parquet and Avro hold."""
+"""The columns of a result's messages, and their typed values, as Parquet and Avro files hold them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["INSTANT", "JSON_TEXT", "is_json_text", "message_schema", "typed_mess
 
 INSTANT: Final = pa.timestamp("us", "UTC")
 JSON_TEXT: Final = {b"tandem.json": b"1"}
-"""Metadata of a field of texts that hold JSON: the results of a measure that doesn't say its type."""
+"""Metadata of a string field that holds JSON: the results of a measure that doesn't declare its type."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST, _MOST = -(2**63), 2**63 - 1
@@ -26,7 +26,7 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 def message_schema(compiled: CompiledDefinition, name: str) -> pa.Schema:
     """The columns of a result's messages, in the order in which JSON has them.
 
-    `key` and `results` are structs of what the definition names; `replaces` is there in mode retracting alone.
+    `key` and `results` are structs of the definition's names; `replaces` exists in mode retracting alone.
     """
     results = pa.struct([_result_field(compiled, each) for each in _result_names(compiled)])
     fields = [
@@ -60,14 +60,15 @@ def _result_field(compiled: CompiledDefinition, name: str) -> pa.Field:
 
 
 def is_json_text(field: pa.Field) -> bool:
-    """Whether a field's texts hold JSON."""
+    """Whether a field's strings hold JSON."""
     return dict(field.metadata or {}) == JSON_TEXT
 
 
 def typed_message(schema: pa.Schema, message: Mapping[str, Any], start: int, end: int) -> dict[str, Any]:
-    """The values of a message by column, of its JSON data; instants are microseconds. `start`, `end`: of its window.
+    """The typed values of a message by column, from its JSON data; instants are microseconds. `start`, `end`: of its
+    window.
 
-    Raises ValueError for a value that its column can't hold, naming it.
+    Raises ValueError naming a value that its column can't hold.
     """
     values: dict[str, Any] = {"start": start, "end": end}
     for field in schema:
@@ -113,4 +114,4 @@ _READERS: Final[tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], Any]]
     (pa.types.is_time, time.fromisoformat),
     (pa.types.is_binary, bytes.fromhex),
 )
-"""How a value's JSON is read, by its type; others are as they are."""
+"""Readers of JSON values by type; values of other types stay as they are."""

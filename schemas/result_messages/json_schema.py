@@ -1,4 +1,4 @@
-"""The JSON Schema of a result's messages, as JSON has their values."""
+"""The JSON Schema of a result's messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ONE_OF: Final = {
 
 
 def message_json_schema(compiled: CompiledDefinition, name: str) -> dict[str, Any]:
-    """The schema (draft 2020-12) that each message of a result fulfils."""
+    """The schema (draft 2020-12) that each message of a result conforms to."""
     schema = message_schema(compiled, name)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,4 +1,4 @@
-"""`results:` of a definition: windows, triggers and modes of what is sent, and where it is sent.
+"""`results:` of a definition: windows, triggers and modes of results that are sent, and their outputs.
 
-`models`: what is written; `checks`: whether it goes together with the tile, the measures and a budget.
+`models`: the fields; `checks`: whether they agree with the tile, the measures and a budget.
 """

@@ -1,4 +1,4 @@
-"""Whether the results of a definition go together with its tile, its lateness, its measures and a budget."""
+"""Checks results of a definition against its tile, its lateness, its measures and a budget."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tandem.schemas.time.windows import CalendarWindow, CumulativeWindow, window
 __all__ = ["EVENTS_NAME", "MOST_STATES", "mode_problems", "result_problems", "states_a_second", "table_problems"]
 
 MOST_STATES: Final = 200_000
-"""States that results may merge a second: about what one core reads and merges beside everything else."""
+"""Most states that results may merge a second: about what one core reads and merges beside everything else."""
 EVENTS_NAME: Final = "events"
-"""What the number of events is called in `where`, unless a result has the name."""
+"""The name of the number of events in `where`, unless a result has it."""
 _LEAST_EARLY: Final = SECOND // 10
 _DAYS: Final = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}
 
 
 def result_problems(result: Result, tile: int, lateness: int) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong) of a result over tiles of `tile` microseconds, of a definition with that lateness."""
+    """(field, message) of each mistake in a result over tiles of `tile` microseconds; `lateness`: of the definition."""
     if isinstance(result.window, CumulativeWindow):
         yield (
             "window.since",
@@ -42,7 +42,7 @@ def result_problems(result: Result, tile: int, lateness: int) -> Iterator[tuple[
 
 
 def table_problems(results: Mapping[str, Result]) -> Iterator[tuple[str, str]]:
-    """(result, what is wrong) of results that share a table, whose columns are those of one of them."""
+    """(result, message) of results that share a table, whose columns are those of one of them."""
     known: dict[str, str] = {}
     for name, result in results.items():
         for output in result.to:
@@ -73,7 +73,7 @@ def _trigger_problems(result: Result, lateness: int) -> Iterator[tuple[str, str]
 
 
 def states_a_second(result: Result, tile: int) -> float:
-    """How many states a result merges a second at most: overlap x keys x how often."""
+    """The most states that a result merges a second: overlap x keys x rate."""
     if result.is_session:
         return 0.0  # by the events of the key alone
     size, every = result.overlap or (_period(result), _period(result))
@@ -97,7 +97,7 @@ def _budget_problems(result: Result, tile: int) -> Iterator[tuple[str, str]]:
 
 
 def mode_problems(result: Result, measures: Sequence[tuple[str, Measure]]) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong) of a mode: only what adds up exactly can be sent as differences."""
+    """(field, message) of mistakes in a mode: only values that add exactly can be sent as differences."""
     if result.mode != "discarding":
         return
     if result.is_session:

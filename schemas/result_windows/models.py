@@ -1,4 +1,4 @@
-"""What `results:` of a definition says: which windows are sent, when, how, and where to."""
+"""The models of `results:`: which windows are sent, when, in which mode, and to which outputs."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Late = Annotated[
 
 
 class Trigger(Model):
-    """When a window's results are sent, beside on time, once the watermark has passed its end."""
+    """When a window's results are sent, besides on time, when the watermark passes its end."""
 
     early: Duration | None = None
-    """How often before the end, by the clock, if anything changed; without it never. Of sliding windows that overlap
-    only the one that ends next is sent early."""
+    """How often they are sent before the window's end, by the wall clock, if anything changed; by default never. Of
+    overlapping sliding windows only the one that ends next is sent early."""
     late: Late = "each"
-    """What changes after the end: `each` sends every change, a duration one of all changes in it, `never` waits for the
-    final result."""
+    """What is sent after the end: `each` sends every change, a duration one revision for all changes within it, `never`
+    waits for the final result."""
 
 
 def _topic(name: str) -> str:
@@ -73,19 +73,19 @@ def _place(text: str) -> str:
 
 
 class Output(Model):
-    """One place that results are sent to: `log`, `{files: PLACE}`, `{pubsub: TOPIC}` or `{bigquery: TABLE}`."""
+    """One output of results: `log`, `{files: PLACE}`, `{pubsub: TOPIC}` or `{bigquery: TABLE}`."""
 
     log: Literal[True] | None = None
-    """Lines of JSON on standard output of the deliverer."""
+    """Lines of JSON on the deliverer's standard output."""
     files: Annotated[str, AfterValidator(_place)] | None = None
-    """A folder, by its path (relative to where the deliverer runs) or a file:// URL, or gs://BUCKET/PREFIX or
-    s3://BUCKET/PREFIX. A file for each window and pass, which is created once and never changed."""
+    """A folder, by its path (relative to the deliverer's working directory) or a file:// URL, or gs://BUCKET/PREFIX or
+    s3://BUCKET/PREFIX. One file for each window and pass, which is created once and never changed."""
     pubsub: Annotated[str, AfterValidator(_topic)] | None = None
-    """A topic, projects/PROJECT/topics/NAME; messages of one key and window have one ordering key."""
+    """A topic, projects/PROJECT/topics/NAME; messages of one key and window share an ordering key."""
     bigquery: Annotated[str, AfterValidator(_table)] | None = None
-    """A table, PROJECT.DATASET.TABLE, of this result alone: a row for each revision."""
+    """A table, PROJECT.DATASET.TABLE, of this result alone: one row for each revision."""
     format: Literal["json", "avro", "parquet"] = "json"
-    """How messages are written: `json` (of files JSON Lines); files also `avro` and `parquet`, topics also `avro`."""
+    """How messages are encoded: `json` (in files JSON Lines); files also `avro` and `parquet`, topics also `avro`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +98,7 @@ class Output(Model):
 
     @property
     def label(self) -> str:
-        """`log`, `files PLACE`, `pubsub TOPIC`, `files-avro PLACE` and so on: by it the store knows what went where."""
+        """`log`, `files PLACE`, `pubsub TOPIC`, `files-avro PLACE` and so on: the store's name of the output."""
         if self.log:
             return "log"
         kind, place = next((kind, place) for kind in _KINDS if (place := getattr(self, kind)) is not None)
@@ -124,46 +124,49 @@ Outputs = Annotated[tuple[Output, ...], BeforeValidator(_outputs), AfterValidato
 
 
 class Result(Model):
-    """Results of windows that are sent of their own accord, revision by revision."""
+    """A result that is sent: revisions of each window and key."""
 
     window: AnyWindow
-    """Fixed, sliding, of a calendar, or a session, written as in `windows`. A session changes the tiles, so it makes
-    another version of a definition that had none."""
+    """Fixed, sliding, calendar or session, written as in `windows`. A session changes the tiles, so it makes another
+    version of a definition without sessions."""
     trigger: Trigger = Field(default_factory=Trigger)
-    """When, beside on time and final."""
+    """When results are sent, besides on time and final."""
     lateness: Duration | None = None
-    """How long after a window's end its sources must have passed it for its result to be FINAL; what changes it later
-    is CORRECTED. By default, and at least, that of the definition."""
+    """How far past a window's end its sources' watermarks must be for its result to be FINAL; later changes are
+    CORRECTED. By default, and at least, the definition's."""
     mode: Mode = "accumulating"
-    """accumulating: each revision has the whole result. retracting: and the one that it replaces. discarding: what it
-    adds to the one before, for counts and exact sums alone."""
+    """accumulating: each revision has the whole result. retracting: and the one that it replaces. discarding: the
+    difference to the one before, for counts and exact sums only."""
     where: str | None = None
-    """A boolean expression over measures and derived results. Only results for which it is true are sent; one that was
-    sent and for which it no longer is is withdrawn."""
+    """A boolean expression over measures and derived results. Only results for which it is true are sent; a sent result
+    for which it turns false is withdrawn."""
     to: Outputs
-    """Where to: one output or a list of them."""
+    """One output, or a list of them."""
     keys: Annotated[int, Field(ge=1)] = 1_000
-    """About how many keys there are: `check` refuses what would merge more states a second than one machine can."""
+    """The approximate number of keys: `check` rejects a result that would merge more states a second than one machine
+    can."""
 
     @property
     def is_session(self) -> bool:
-        """Whether its windows come from the events."""
+        """Whether its windows are sessions, which follow from the events."""
         return isinstance(self.window, SessionWindow)
 
     def lateness_of(self, definition: int) -> int:
-        """Microseconds that its windows wait after their end; `definition`: the definition's own lateness."""
+        """Microseconds after their end at which its windows are settled; `definition`: the definition's own
+        lateness.
+        """
         return definition if self.lateness is None else self.lateness
 
     @property
     def overlap(self) -> tuple[int, int] | None:
-        """(size, every) of fixed and sliding windows; None for others."""
+        """(size, every) of fixed and sliding windows, None for others."""
         if isinstance(self.window, SessionWindow | CalendarWindow | CumulativeWindow):
             return None
         return self.window.size, self.window.every
 
 
 def result_model(path: tuple[Any, ...]) -> type[Model] | None:
-    """The model that a place below `results.NAME` stands for, None where it is a window's."""
+    """The model at a path below `results.NAME`, None for a window's."""
     if not path:
         return Result
     if path[0] == "trigger":

@@ -1,5 +1,5 @@
-"""Rules on results, judged against what batch knows: parsed, checked, and computed as pure functions over columns.
+"""Alerting rules over results, judged against baselines from batch: parsed, checked, and computed as pure functions.
 
-`models`: what is written; `checks` and `compiled`: whether it fits a definition; `seasons` and `baselines`: what is
-usual; `judging`: a verdict for each window and key; `automaton`: runs of verdicts as episodes.
+`models`: the fields; `checks` and `compiled`: whether they fit a definition; `seasons` and `baselines`: what is usual;
+`judging`: a verdict for each window and key; `automaton`: runs of verdicts as episodes.
 """

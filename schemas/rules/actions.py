@@ -1,4 +1,4 @@
-"""Where alerts are sent: the log, files, Pub/Sub, webhooks, and Alertmanager."""
+"""Outputs of alerts: the log, files, Pub/Sub, webhooks, and Alertmanager."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _names(hosts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def shown_label(label: str) -> str:
-    """An output's label as it is shown: without the query of its URL, which may hold a token.
+    """An output's label for display: without the query of its URL, which may hold a token.
 
     >>> shown_label("webhook https://hooks.example.com/alerts?token=abc")
     'webhook https://hooks.example.com/alerts'
@@ -64,16 +64,16 @@ class HttpTarget(Model):
     """An address that alerts are posted to."""
 
     url: Annotated[str, AfterValidator(_url)]
-    """Where to, http:// or https://."""
+    """The address, http:// or https://."""
     secret: Annotated[str, AfterValidator(_variable)] | None = None
-    """The variable of the deliverer's environment that holds the key of the signature (HMAC-SHA256)."""
+    """The variable of the deliverer's environment with the key of the signature (HMAC-SHA256)."""
     allow: Annotated[
         tuple[str, ...],
         BeforeValidator(_hosts),
         AfterValidator(_names),
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
     ] = ()
-    """Hosts, as the URL has them, whose addresses may be private, of this machine or link-local."""
+    """Hosts, as in the URL, that may resolve to private, loopback or link-local addresses."""
 
     @model_validator(mode="before")
     @classmethod
@@ -82,20 +82,18 @@ class HttpTarget(Model):
 
 
 class Action(Model):
-    """One place that alerts are sent to: `log`, `{files: FOLDER}`, `{pubsub: TOPIC}`, `{webhook: URL}` or
-    `{alertmanager: URL}`.
-    """
+    """One output of alerts: `log`, `{files: FOLDER}`, `{pubsub: TOPIC}`, `{webhook: URL}` or `{alertmanager: URL}`."""
 
     log: Literal[True] | None = None
-    """Lines of JSON on standard output of the deliverer."""
+    """Lines of JSON on the deliverer's standard output."""
     files: str | None = None
-    """A place as results have it; JSON Lines."""
+    """A place as in results; files are JSON Lines."""
     pubsub: str | None = None
     """A topic, projects/PROJECT/topics/NAME."""
     webhook: HttpTarget | None = None
     """JSON by POST: a URL, or `{url:, secret:, allow:}`."""
     alertmanager: HttpTarget | None = None
-    """An Alertmanager (its API v2): the URL that its paths begin with."""
+    """The base URL of an Alertmanager (its API v2)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -114,17 +112,17 @@ class Action(Model):
 
     @property
     def target(self) -> HttpTarget | None:
-        """Of a webhook or an Alertmanager the address."""
+        """The address of a webhook or an Alertmanager, None for other outputs."""
         return self.webhook or self.alertmanager
 
     @property
     def groups_itself(self) -> bool:
-        """Whether it wants each alert by itself, whatever `group_by` says."""
+        """Whether it receives each alert by itself, whatever `group_by` says."""
         return self.alertmanager is not None
 
     @property
     def label(self) -> str:
-        """`log`, `files PLACE`, `webhook URL` and so on: by it the store knows what was sent where."""
+        """`log`, `files PLACE`, `webhook URL` and so on: the store's name of the output."""
         if self.log:
             return "log"
         if self.target is not None:
@@ -147,4 +145,4 @@ def _few(actions: tuple[Action, ...]) -> tuple[Action, ...]:
 
 
 Actions = Annotated[tuple[Action, ...], BeforeValidator(_listed), AfterValidator(_few), Field(max_length=_MOST)]
-"""One place, or a list of them."""
+"""One output, or a list of them."""

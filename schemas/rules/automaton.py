@@ -1,7 +1,7 @@
-"""Episodes: runs of one key's verdicts, in the order of windows, by `for` and `keep_firing_for` as Prometheus has them.
+"""Episodes: runs of one key's verdicts, in the order of windows, with `for` and `keep_firing_for` as in Prometheus.
 
 An alert fires at the first window at which the expression has held for `for`, and is resolved at the first at which it
-has been recovered for `keep_firing_for`. Both count windows of event time, never evaluations. All keys are done at
+has been recovered for `keep_firing_for`. Both count windows of event time, never evaluations. All keys are computed at
 once, without a loop.
 """
 
@@ -20,11 +20,11 @@ Codes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
 OPEN: Final = -1
-"""Instead of the window at which an episode is resolved."""
+"""In the place of the window at which an episode is resolved: none yet."""
 
 
 class Verdict(IntEnum):
-    """What one window of one key is."""
+    """The verdict of one window and key."""
 
     NO_DATA = 0
     """It has no events, or too few."""
@@ -33,26 +33,28 @@ class Verdict(IntEnum):
     ACTIVE = 2
     """The expression holds."""
     BETWEEN = 3
-    """Neither holds: an alert goes on, none begins."""
+    """Neither holds: a firing alert goes on, none begins."""
     CANT_JUDGE = 4
     """The expression is NULL, as without a baseline: it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hysteresis:
-    """How many windows a rule must hold to fire and be over to resolve, and what windows without data are."""
+    """How many windows a condition must hold to fire and be over to resolve, and the verdict of windows without
+    data.
+    """
 
     to_fire: int = 1
     to_resolve: int = 1
     no_data: Verdict = Verdict.OK
-    """OK, ACTIVE, or CANT_JUDGE to keep what was."""
+    """The verdict of windows without data: OK, ACTIVE, or CANT_JUDGE to keep the alert's state."""
     forget: int = 2**40
-    """After so many windows without data a key is OK."""
+    """The number of windows without data after which a key is OK."""
 
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """One row an episode, by key, then time: rows and columns of the verdicts that it was made of.
+    """One row an episode, by key, then time; numbers are rows and columns of the verdicts.
 
     >>> verdicts = np.array([[Verdict.OK, Verdict.ACTIVE, Verdict.ACTIVE, Verdict.OK, Verdict.OK]], np.uint8)
     >>> found = episodes_of(verdicts, Hysteresis(to_fire=2, to_resolve=2))
@@ -64,18 +66,18 @@ class Episodes:
     since: Places
     """The first window at which the expression held."""
     fired: Places
-    """That at which it had held for long enough."""
+    """The window at which it had held for long enough."""
     last: Places
-    """The last one that wasn't recovered."""
+    """The last window before it recovered."""
     resolved: Places
-    """That at which it had been recovered for long enough; OPEN while it goes on."""
+    """The window at which it had been recovered for long enough; OPEN while it fires."""
 
     def __len__(self) -> int:
         return len(self.key)
 
 
 def episodes_of(verdicts: Codes, hysteresis: Hysteresis) -> Episodes:
-    """The episodes of verdicts: a row for each key, in it one verdict for each window of the grid, in their order."""
+    """The episodes of verdicts: one row a key, one column a window of the grid, in order."""
     codes = with_no_data(verdicts, hysteresis)
     rows = np.flatnonzero((codes == Verdict.ACTIVE).any(axis=1))
     judged = _judged_of(codes[rows])
@@ -95,9 +97,9 @@ def episodes_of(verdicts: Codes, hysteresis: Hysteresis) -> Episodes:
 
 
 def with_no_data(verdicts: Codes, hysteresis: Hysteresis) -> Codes:
-    """The verdicts with those of windows without data replaced by what the rule says.
+    """The verdicts, with NO_DATA replaced as the rule says.
 
-    Windows before a key's first with data change nothing; those of a key that is forgotten are OK.
+    Windows before a key's first with data change nothing; those of a forgotten key are OK.
     """
     missing = verdicts == Verdict.NO_DATA
     if not missing.any():
@@ -114,17 +116,17 @@ def with_no_data(verdicts: Codes, hysteresis: Hysteresis) -> Codes:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """The verdicts that change anything, one key after the other."""
+    """The verdicts that change anything, key by key."""
 
     codes: Codes
     first: Places
-    """Where each key's begin."""
+    """The index of each key's first."""
     places: Places | None
-    """Where each stands in the rows and columns laid end to end; None where all do."""
+    """The place of each in the flattened verdicts; None where all are kept."""
     width: int
 
     def columns(self, at: Places, keys: Places) -> Places:
-        """The columns of some of them, which are of these keys."""
+        """The columns of some of them, which belong to these keys."""
         if not len(keys):
             return keys
         return (at if self.places is None else self.places[at]) - keys * self.width
@@ -167,7 +169,7 @@ def _runs(judged: _Judged) -> _Runs:
 
 
 def _turns(runs: _Runs, hysteresis: Hysteresis) -> Places:
-    """(run that fires, run that resolves it or -1) of each episode: of runs that are long enough those that turn."""
+    """(run that fires, run that resolves it or -1) of each episode, among runs that are long enough."""
     fires = (runs.codes == Verdict.ACTIVE) & (runs.lengths >= hysteresis.to_fire)
     resolves = (runs.codes == Verdict.OK) & (runs.lengths >= hysteresis.to_resolve)
     turning = np.flatnonzero(fires | resolves)
@@ -183,7 +185,7 @@ def _turns(runs: _Runs, hysteresis: Hysteresis) -> Places:
 
 
 def _last_active(runs: _Runs, fires: Places) -> Places:
-    """Of episodes that go on: the key's last verdict that isn't OK."""
+    """The key's last verdict that isn't OK, of episodes that go on."""
     if not len(fires):
         return fires
     last = np.searchsorted(runs.keys, runs.keys[fires], side="right") - 1

@@ -1,8 +1,8 @@
-"""What is usual, computed in columns: the middle of earlier windows' values, and how far they spread.
+"""Baselines, computed in columns: the middle of earlier windows' values, and their spread.
 
-Few values, or none: nothing is usual (NaN) unless `min_periods` windows have a value. Windows in which a key had no
-events, and those of before a key's first event, have none. No deviation: the spread is 0, so that the band is the
-middle itself, unless `min_spread` says otherwise.
+A baseline is NaN unless `min_periods` windows have a value; windows without events of a key, and those before its first
+event, have none. Where values don't differ the spread is 0, so that the band is the middle itself, unless `min_spread`
+is greater.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ __all__ = ["PARTS", "BaselineValues", "baseline_of"]
 Floats = npt.NDArray[np.float64]
 
 PARTS: Final = ("spread", "low", "high", "periods")
-"""What a baseline has beside its middle."""
+"""The parts of a baseline besides its middle."""
 _MAD_TO_DEVIATION: Final = 1.4826
-"""Of a normal distribution the deviation is so many times the median absolute deviation."""
+"""The factor from the median absolute deviation to the standard deviation, for a normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineValues:
-    """One number for each judged value; NaN where nothing is usual."""
+    """One number for each judged value; NaN without a baseline."""
 
     middle: Floats
     spread: Floats
     low: Floats
     high: Floats
     periods: Floats
-    """How many values it is made of."""
+    """The number of values behind it."""
 
     def part(self, name: str) -> Floats:
-        """The column of one of PARTS, or of '' the middle."""
+        """The column of one of PARTS, or of the middle for ''."""
         return self.middle if not name else np.asarray(getattr(self, name))
 
 
 def baseline_of(baseline: Baseline, values: Floats) -> BaselineValues:
-    """The baseline of each row of `values`: windows before it along the last axis, NaN where there is none."""
+    """The baseline of each row of `values`: earlier windows along the last axis, NaN where there is none."""
     shape = values.shape[:-1]
     if baseline.statistic == "absolute":
         middle, spread = np.full(shape, float(baseline.value or 0)), np.zeros(shape)
@@ -82,7 +82,7 @@ def _quantiles(baseline: Baseline, ordered: Floats, periods: Floats) -> Baseline
 
 
 def _quantile(ordered: Floats, periods: Floats, q: float) -> Floats:
-    """Of the first `periods` values of each row, ascending, as numpy's default has it: linear between two."""
+    """The quantile of the first `periods` values of each row, ascending, linear between two, as NumPy's default."""
     place = np.maximum(periods - 1, 0) * q
     below = np.floor(place).astype(np.int64)
     above = np.minimum(below + 1, np.maximum(periods - 1, 0).astype(np.int64))

@@ -1,4 +1,4 @@
-"""Whether a rule goes together with a definition: its window, its expressions, its baseline, and its texts."""
+"""Checks a rule against its definition: its window, its expressions, its baseline, and its texts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OWN: Final = ("rule", "definition", "severity", "start", "end", EVENTS_NAME)
 
 
 def results_schema(measures: Sequence[tuple[str, Measure]], derived: Sequence[tuple[str, Expression]]) -> pa.Schema:
-    """What the expressions of rules may name: results, `events`, and of those that are numbers baselines."""
+    """The names that rules' expressions may use: results, `events`, and baselines of the numeric ones."""
     schema = computing_schema(measures)
     for name, expression in derived:
         schema = schema.append(pa.field(name, expression.type))
@@ -53,7 +53,7 @@ def _is_number(kind: pa.DataType) -> bool:
 def check_rule(
     definition: Definition, schema: pa.Schema, rule: Rule
 ) -> tuple[dict[str, Expression], list[tuple[str, str]]]:
-    """(`expr` and `recover` compiled, [(field, what is wrong)]) of a rule over results of `schema`."""
+    """(`expr` and `recover` compiled, [(field, message)] of mistakes) of a rule over results of `schema`."""
     expressions: dict[str, Expression] = {}
     problems = [*_window_problems(definition, rule), *_text_problems(definition, schema, rule)]
     problems += _group_problems(definition, rule)
@@ -72,7 +72,7 @@ def check_rule(
 
 
 def _with_params(rule: Rule, text: str) -> str:
-    """The expression with its parameters in it; texts in quotes stay. Raises DefinitionError."""
+    """The expression with its parameters' values; quoted texts stay as they are. Raises DefinitionError."""
 
     def number(found: re.Match[str]) -> str:
         name = found.group(1)
@@ -87,7 +87,7 @@ def _with_params(rule: Rule, text: str) -> str:
 
 
 def rule_problems(definition: Definition, schema: pa.Schema) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong) of the rules of a definition."""
+    """(field, message) of mistakes in a definition's rules."""
     for name, rule in definition.rules.items():
         for field, message in check_rule(definition, schema, rule)[1]:
             yield f"rules.{name}.{field}", message
@@ -98,7 +98,7 @@ def rule_problems(definition: Definition, schema: pa.Schema) -> Iterator[tuple[s
 
 
 def template_names(definition: Definition, schema: pa.Schema) -> list[str]:
-    """What stands for a value in annotations."""
+    """The names that annotations may use."""
     return [*_OWN, *schema.names, *(f"key.{name}" for name in definition.key)]
 
 

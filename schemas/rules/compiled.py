@@ -1,4 +1,4 @@
-"""Rules ready to judge: their expressions are compiled over a definition's results and baselines."""
+"""A rule ready to judge: its expressions are compiled over a definition's results and baselines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["BaselineColumn", "CompiledRule", "compile_rules", "inhibiting_first"
 
 _NO_DATA = {"ok": Verdict.OK, "alert": Verdict.ACTIVE, "keep": Verdict.CANT_JUDGE}
 _DAYS = {"day": 23, "week": 167, "month": 28 * 24 - 1, "quarter": 90 * 24 - 1, "year": 365 * 24 - 1}
-"""Hours of the shortest period."""
+"""Hours of the shortest period of each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class CompiledRule:
 
     @cached_property
     def version(self) -> str:
-        """Content hash, 16 hex digits, of all that verdicts and episodes depend on, not of texts and actions."""
+        """Content hash, 16 hex digits, of everything that verdicts and episodes depend on; not of texts and actions."""
         stated = {"labels", "annotations", "severity", "shadow", "to", "early", "partial", "inhibited_by"}
         stated |= {"group_by", "group_wait", "group_interval"}
         content = self.rule.model_dump(mode="json", exclude=stated)
@@ -61,36 +61,38 @@ class CompiledRule:
 
     @cached_property
     def first_pass(self) -> CompiledRule:
-        """The same rule, but for that its baseline leaves no window out: by it `without_alerts` knows which to."""
+        """The same rule with a baseline that leaves no window out; its verdicts tell `without_alerts` which to leave
+        out.
+        """
         baseline = self.rule.baseline.model_copy(update={"without_alerts": False})
         return replace(self, rule=self.rule.model_copy(update={"baseline": baseline}))
 
     @cached_property
     def first(self) -> int | None:
-        """Microseconds UTC of the first window that is judged starts then or later."""
+        """The time (microseconds UTC) at or after which the first judged window starts; None for no limit."""
         return None if self.rule.since is None else instant_of(self.rule.since)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """What both expressions read, in the schema's order."""
+        """The columns that both expressions read, in the schema's order."""
         read = {*self.expr.columns, *(self.recover.columns if self.recover else ())}
         return tuple(name for name in self.expr.schema.names if name in read)
 
     @cached_property
     def results(self) -> tuple[pa.Field, ...]:
-        """The results that are read of the judged window, or of those before it."""
+        """The results that are read, of the judged window or of those before it."""
         named = {name for name in self.columns if not name.startswith("baseline.")}
         named |= {column.measure for column in self.baselines}
         return tuple(field for field in self.expr.schema if field.name in named)
 
     @cached_property
     def baselines(self) -> tuple[BaselineColumn, ...]:
-        """What is read of baselines."""
+        """The columns of baselines that are read."""
         return tuple(map(_baseline_column, (name for name in self.columns if name.startswith("baseline."))))
 
     @cached_property
     def reported_baselines(self) -> tuple[BaselineColumn, ...]:
-        """What is reported of baselines: all parts of each that expressions or texts name."""
+        """The columns of baselines that are reported: all parts of each that expressions or texts name."""
         texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
         named = {name for text in texts for name in names_in(text)}
         named = {*self.columns, *named} & set(self.expr.schema.names)
@@ -100,7 +102,7 @@ class CompiledRule:
 
     @cached_property
     def reported_results(self) -> tuple[pa.Field, ...]:
-        """The results that are reported: those that expressions, texts or baselines name."""
+        """The results that are reported: those named by expressions, texts or baselines."""
         texts = [*self.rule.annotations.values(), *self.rule.labels.values()]
         named = {name for text in texts for name in names_in(text)} | {field.name for field in self.results}
         named |= {column.measure for column in self.reported_baselines}
@@ -108,7 +110,7 @@ class CompiledRule:
 
     @property
     def every(self) -> int:
-        """Microseconds from one window to the next; of a calendar at least."""
+        """Microseconds from one window to the next; for calendar windows the least."""
         window = self.rule.window
         if isinstance(window, Window):
             return window.every
@@ -117,19 +119,19 @@ class CompiledRule:
 
     @cached_property
     def hysteresis(self) -> Hysteresis:
-        """In windows: n of them in a row span (n - 1) steps."""
+        """The rule's durations as numbers of windows: n windows in a row span (n - 1) steps."""
         steps = [math.ceil(wait / self.every) for wait in (self.rule.for_, self.rule.keep_firing_for)]
         forget = max(self.rule.forget // self.every, 1)
         return Hysteresis(steps[0] + 1, steps[1] + 1, _NO_DATA[self.rule.no_data], forget)
 
 
 def compile_rules(compiled: CompiledDefinition, rules: Mapping[str, Rule]) -> tuple[CompiledRule, ...]:
-    """The rules ready to judge what a definition answers. Raises DefinitionError, of the first thing that is wrong."""
+    """The rules ready to judge a definition's answers. Raises DefinitionError for the first mistake."""
     return tuple(_compiled(compiled, name, rule) for name, rule in rules.items())
 
 
 def inhibiting_first(rules: Sequence[CompiledRule]) -> tuple[CompiledRule, ...]:
-    """The rules so that one that inhibits comes before those that it inhibits; circles as they are."""
+    """The rules ordered so that an inhibiting rule precedes those that it inhibits; circles stay as they are."""
     known, found = {rule.name: rule for rule in rules}, dict[str, CompiledRule]()
 
     def add(name: str, above: frozenset[str]) -> None:

@@ -1,4 +1,4 @@
-"""Files that rules lie in, and files of holidays that they name."""
+"""Reads files of rules, and the files of holidays that they name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["rules_document", "with_holidays"]
 
 
 def rules_document(path: Path, shown: str) -> yaml_lines.Document:
-    """A YAML file with `rules:` alone. Raises DefinitionError."""
+    """A YAML file with `rules:` as its only field. Raises DefinitionError."""
     document = yaml_lines.read(read_text(path, shown), shown)
     for name in document.value:
         if name != "rules":
@@ -27,7 +27,7 @@ def rules_document(path: Path, shown: str) -> yaml_lines.Document:
 
 
 def with_holidays(rules: Any, folder: Path, problems: list[Problem]) -> Any:
-    """Rules as they are written, with the dates of the files that their baselines name as holidays."""
+    """Rules as written, with the dates from the files that their baselines name as holidays."""
     if not isinstance(rules, Mapping):
         return rules
     found = {}
@@ -45,6 +45,6 @@ def with_holidays(rules: Any, folder: Path, problems: list[Problem]) -> Any:
 
 
 def _dates(path: Path, shown: str) -> list[str]:
-    """One date a line; what follows a # is a comment."""
+    """The dates of a file, one a line; # begins a comment."""
     lines = (line.partition("#")[0].strip() for line in read_text(path, shown).splitlines())
     return [line for line in lines if line]

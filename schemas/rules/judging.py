@@ -1,4 +1,4 @@
-"""Verdicts, computed in columns: one for each window and key, from its results and what is usual."""
+"""Computes verdicts in columns: one for each window and key, from its results and baselines."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["floats_of", "judged"]
 
 
 def judged(rule: CompiledRule, columns: Mapping[str, pa.Array], events: npt.NDArray[np.int64]) -> Codes:
-    """The verdict of each row: of a window and key with so many events, whose results and baselines are `columns`.
+    """The verdict of each row: a window and key with this number of events, with results and baselines in `columns`.
 
-    A row whose expression can't be computed, such as for a sum that overflows, can't be judged.
+    A row whose expression fails, such as by overflow, can't be judged.
     """
     codes = np.full(len(events), Verdict.OK, np.uint8)
     holds, unknown = _evaluated(rule.expr, columns, len(events))
@@ -40,7 +40,7 @@ def floats_of(column: pa.Array) -> npt.NDArray[np.float64]:
 def _evaluated(
     expression: Expression, columns: Mapping[str, pa.Array], size: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """(where it is true, where it is NULL)."""
+    """(where it is true, where it is NULL) of a boolean expression."""
     fields = [expression.schema.field(name) for name in expression.columns]
     if not fields:
         batch = pa.RecordBatch.from_struct_array(pa.array([{}] * size, pa.struct([])))

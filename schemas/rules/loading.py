@@ -1,4 +1,4 @@
-"""Rules of a file of their own. Mistakes name file, line and field."""
+"""Loads rules from a file of their own; mistakes name file, line and field."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _RuleFile(Model):
 
 
 def load_rules(path: str | Path, compiled: CompiledDefinition) -> tuple[CompiledRule, ...]:
-    """The rules of a YAML file, `rules: {NAME: ...}`, over what a definition answers. Raises DefinitionError."""
+    """The rules of a YAML file, `rules: {NAME: ...}`, over a definition's answers. Raises DefinitionError."""
     path = Path(path)
     document = rules_document(path, str(path))
     problems: list[Problem] = []

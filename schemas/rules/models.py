@@ -1,4 +1,4 @@
-"""What a rule says: which windows are judged by which expression, against what, and who is notified."""
+"""The models of rules: which windows are judged, by which expression and baseline, and who is notified."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_CHARACTERS: Final = 2_000
 
 
 def _days(value: object) -> object:
-    """A list of dates as a tuple of them, each once, ascending."""
+    """A list of dates as a tuple, without duplicates, ascending."""
     listed = value if isinstance(value, list | tuple) else [value]
     return tuple(sorted(set(listed), key=str))
 
@@ -41,7 +41,7 @@ def _iso_days(days: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _floats(value: object) -> object:
-    """Whole numbers where decimal ones are meant."""
+    """Integers as floats."""
     if not isinstance(value, dict):
         return value
     return {name: float(v) if type(v) is int else v for name, v in value.items()}
@@ -74,41 +74,41 @@ Labels = Annotated[dict[str, str], AfterValidator(_labels)]
 
 
 class Baseline(Model):
-    """What is usual: a statistic of the windows of the same season in periods before, of batch alone."""
+    """A baseline: a statistic over windows of the same season in earlier periods, from batch alone."""
 
     season: Season = "hour_of_week"
-    """Which windows are alike: those of the same time of day, of the same time and weekday, of the same time and type
-    of day (workday, Saturday, Sunday or holiday); none: the windows right before."""
+    """Which windows are comparable: those of the same time of day, of the same time and weekday, or of the same time
+    and type of day (workday, Saturday, Sunday or holiday); none: the windows right before."""
     zone: ZoneName = "UTC"
     """The time zone of times of day and weekdays."""
     holidays: Annotated[
         tuple[str, ...], BeforeValidator(_days), AfterValidator(_iso_days), WithJsonSchema(_LISTED)
     ] = ()
-    """Dates that are like Sundays for `day_type`: a list of them, or the path of a file with one a line."""
+    """Dates that count as Sundays for `day_type`: a list of them, or the path of a file with one a line."""
     statistic: Statistic = "median"
     """median (spread: MAD x 1.4826), mean (spread: standard deviation), quantiles (`at`), previous (the last period's
-    value), or absolute (`value`, the same for all)."""
+    value), or absolute (`value`, the same for all windows)."""
     periods: Annotated[int, Field(ge=1, le=MOST_PERIODS)] = 8
-    """How many periods before are looked at."""
+    """The number of earlier periods that are read."""
     min_periods: Annotated[int, Field(ge=1, le=MOST_PERIODS)] = Field(
         default_factory=lambda data: max((data.get("periods", 1) + 1) // 2, 1)
     )
-    """Of these at least so many must have a value, or there is no baseline; by default half of them."""
+    """The number of these that must have a value, else there is no baseline; by default half of them."""
     band: Annotated[float, Field(ge=0, le=1_000)] = 3.0
-    """`low` and `high` are so many spreads from the middle; of quantiles they are the outer ones."""
+    """The distance of `low` and `high` from the middle, in spreads; for quantiles they are the outer quantiles."""
     min_spread: Annotated[float, Field(ge=0)] = 0.0
-    """The least spread, where values differ less or not at all."""
+    """The least spread, for values that differ less or not at all."""
     at: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.05, 0.95)
-    """Of quantiles the lower and the upper one."""
+    """The lower and the upper quantile, for quantiles."""
     value: float | None = None
-    """Of absolute: the value."""
+    """The value, for absolute."""
     without_alerts: bool = False
-    """Windows for which `expr` holds, judged against all windows before them, aren't compared with."""
+    """Whether windows for which `expr` holds, judged against all windows before them, are left out of the baseline."""
 
     @model_validator(mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
-        """Whole numbers where decimal ones are meant; one period is what `previous` has."""
+        """Integers as floats; `previous` has one period unless it says otherwise."""
         if not isinstance(value, dict):
             return value
         floats = {n: float(v) for n, v in value.items() if n in ("band", "min_spread", "value") and type(v) is int}
@@ -137,73 +137,76 @@ class Rule(Model):
     """
 
     window: AnyWindow
-    """Fixed, sliding, or of a calendar, written as in `windows`."""
+    """Fixed, sliding, or calendar, written as in `windows`."""
     expr: str
     """A boolean expression over measures, derived results, `events`, and `baseline.MEASURE`, with `.spread`, `.low`,
     `.high` and `.periods`. NULL, as without a baseline: the window can't be judged, and changes nothing."""
     baseline: Baseline = Field(default_factory=Baseline)
-    """What `baseline` is."""
+    """The baseline of `baseline.MEASURE`."""
     for_: Annotated[Duration, Field(alias="for")] = 0
-    """How long the expression must hold on, in windows of event time, before an alert fires."""
+    """How long the expression must hold, in windows of event time, before an alert fires."""
     keep_firing_for: Duration = 0
-    """How long an alert goes on after the expression has stopped to hold."""
+    """How long an alert goes on after the expression has ceased to hold."""
     params: Annotated[dict[str, float], BeforeValidator(_floats), AfterValidator(_params)] = Field(default_factory=dict)
-    """Numbers by name, which expressions have as `params.NAME`: what `tandem backtest --set` and `--sweep` vary."""
+    """Numbers by name, for expressions as `params.NAME`: `tandem backtest --set` and `--sweep` vary them."""
     recover: str | None = None
-    """A boolean expression that ends an alert; without it that is `expr` not holding."""
+    """A boolean expression that ends an alert; by default that `expr` doesn't hold."""
     min_events: Annotated[int, Field(ge=1)] = 1
-    """Windows with fewer events of a key are windows without data."""
+    """The least number of events of a key in a window; windows with fewer are windows without data."""
     no_data: NoData = "ok"
-    """What a window without data is, after a key's first: ok, alert, or keep what was."""
+    """The verdict of a window without data, after a key's first: ok, alert, or keep the alert's state."""
     forget: Duration = 7 * DAY
-    """A key without data for so long isn't expected any more: its alert ends."""
+    """How long a key may be without data; after that it is OK, and its alert ends."""
     early: Duration | None = None
-    """How often a window is judged before its end, by the clock, if anything changed; without it when it is over, at
-    each change after that, and when batch has it."""
+    """How often a window is judged before its end, by the wall clock, if anything changed; by default when it is over,
+    at each change after that, and when batch has it."""
     lateness: Duration | None = None
-    """As in `results`: what settles a window. By default, and at least, that of the definition."""
+    """How long after a window's end it is settled, as in `results`. By default, and at least, the definition's."""
     since: str | None = Field(default=None, alias="from")
-    """The first window that is judged starts at this time or after it; by default the first there is."""
+    """The time at or after which the first judged window starts; by default the first window that exists."""
     partial: Literal["judge", "wait"] = "judge"
-    """What answers are that lack what is known to be missing (PARTIAL), before batch has all of their window: judged as
-    they are, or `wait`: they can't be judged."""
+    """How PARTIAL answers are treated before batch has all of their window: `judge` judges them
+    as they are, `wait` doesn't judge them yet."""
     severity: str = "warning"
-    """A label."""
+    """The label `severity` of its alerts."""
     labels: Labels = Field(default_factory=dict)
-    """What the alert is labelled with, beside alertname, definition, severity and the key's fields."""
+    """Labels of its alerts, besides alertname, definition, severity and the key's fields."""
     annotations: Labels = Field(default_factory=dict)
-    """Texts for people: `{{ NAME }}` stands for a result, `baseline.NAME`, `key.FIELD`, `events`, `start`, `end`."""
+    """Texts for people: `{{ NAME }}` is replaced by a result, `baseline.NAME`, `key.FIELD`, `events`, `start`, `end`.
+    """
     shadow: bool = False
-    """Judged and kept, never sent."""
+    """Whether it is judged and recorded, and never sent."""
     inhibited_by: Annotated[tuple[str, ...], BeforeValidator(_names), WithJsonSchema(_LISTED)] = ()
-    """Other rules: while an alert of one of them fires for the same key, this one's aren't sent."""
+    """Other rules: while an alert of one of them fires for the same key, this rule's aren't sent."""
     group_by: Annotated[tuple[str, ...], BeforeValidator(_names), WithJsonSchema(_LISTED)] = ()
-    """Fields of the key whose alerts are sent together where they have equal values; of none, `[]`, all of the rule's;
-    left out each by itself. An Alertmanager groups by itself, and gets each by itself."""
+    """Fields of the key: alerts with equal values are sent together; `[]` groups all of the rule's. By default each is
+    sent by itself. An Alertmanager groups by itself, and receives each by itself."""
     group_wait: Duration = 30 * SECOND
     """How long the first alert of a group waits for others."""
     group_interval: Duration = 5 * MINUTE
-    """How long after it has been told of a group hears of what is new in it."""
+    """How long after a message about a group the next one about new alerts in it waits."""
     to: Actions = ()
-    """Where alerts are sent, one place or a list of them."""
+    """One output of its alerts, or a list of them."""
 
     def lateness_of(self, definition: int) -> int:
-        """Microseconds that its windows wait after their end; `definition`: the definition's own lateness."""
+        """Microseconds after their end at which its windows are settled; `definition`: the definition's own
+        lateness.
+        """
         return definition if self.lateness is None else self.lateness
 
     @property
     def is_grouped(self) -> bool:
-        """Whether alerts wait for others of their group."""
+        """Whether alerts are sent in groups."""
         return "group_by" in self.model_fields_set
 
     @property
     def outputs(self) -> tuple[Action, ...]:
-        """Where alerts are sent; a shadow rule's nowhere."""
+        """The outputs of its alerts; none for a shadow rule."""
         return () if self.shadow else self.to
 
 
 def rule_model(path: tuple[Any, ...]) -> type[Model] | None:
-    """The model that a place below `rules.NAME` stands for, None where it is a window's."""
+    """The model at a path below `rules.NAME`, None for a window's."""
     if not path:
         return Rule
     if path[0] == "to":

@@ -1,4 +1,4 @@
-"""Results of states as columns, as the expressions of rules read them."""
+"""Results of states as columns, the inputs of rules' expressions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["narrowed", "result_columns", "spread_out"]
 def result_columns(
     compiled: CompiledDefinition, states: Sequence[pa.Array], events: npt.NDArray[np.int64], wanted: Sequence[pa.Field]
 ) -> dict[str, pa.Array]:
-    """By name the results that are wanted of each row of the measures' states, in the types that are."""
+    """The wanted results of each row of the measures' states, by name, in the wanted types."""
     found: dict[str, pa.Array] = {}
     for field in _with_inputs(compiled, wanted):
         if field.name == EVENTS_NAME and EVENTS_NAME not in dict(compiled.measures):
@@ -45,7 +45,9 @@ def result_columns(
 
 
 def narrowed(compiled: CompiledDefinition, wanted: Sequence[pa.Field]) -> CompiledDefinition:
-    """The definition with those measures alone that the results are computed from: states without the others."""
+    """The definition with only those measures from which the wanted results are computed: its states lack the
+    others.
+    """
     named = {field.name for field in _with_inputs(compiled, wanted)}
 
     def is_read(name: str, measure: Measure) -> bool:
@@ -57,7 +59,7 @@ def narrowed(compiled: CompiledDefinition, wanted: Sequence[pa.Field]) -> Compil
 
 
 def _with_inputs(compiled: CompiledDefinition, wanted: Sequence[pa.Field]) -> list[pa.Field]:
-    """The measures that are wanted, and those that wanted derived results are computed from."""
+    """The wanted measures, and those from which wanted derived results are computed."""
     fields = {field.name: field for field in wanted}
     for name, expression in reversed(compiled.derive_results):
         if name in fields:

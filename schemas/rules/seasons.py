@@ -1,7 +1,7 @@
-"""Which windows before a window are alike: the same time of day, of earlier days, weeks, or days of the same type.
+"""Finds a window's comparable earlier windows: the same time of earlier days, weeks, or days of one type.
 
-Of days with 23 or 25 hours: a time that a clock skips is a missing period; of a time that it shows twice the first
-window is the period, and both are judged against the same periods before.
+On days with 23 or 25 hours, a skipped local time is a missing period; of a repeated one the first window is the period,
+and both are judged against the same earlier periods.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from tandem.schemas.time.zones import first_instant, load_zone, local_time
 __all__ = ["NONE", "day_type", "look_back", "reference_starts"]
 
 NONE: Final = -(2**62)
-"""Instead of a start: there was no such window."""
+"""In the place of a start: there was no such window."""
 _DAYS: Final = {"hour_of_day": 1, "hour_of_week": 7}
 _SATURDAY, _SUNDAY = 5, 6
 _MOST_DAYS: Final = 4_000
-"""How far back days of a type are looked for."""
+"""Days that are searched backwards for days of a type."""
 
 
 def reference_starts(
     baseline: Baseline, window: AnyWindow, windows: Sequence[tuple[int, int]]
 ) -> npt.NDArray[np.int64]:
-    """The starts of the windows that each of `windows` is compared with, the nearest first.
+    """The starts of the earlier windows that each of `windows` is compared with, the nearest first.
 
     One row for each of `windows`, [start, end) in microseconds UTC; NONE for a window that doesn't exist. All of them
     end before it starts.
@@ -62,7 +62,7 @@ def reference_starts(
 
 
 def look_back(baseline: Baseline, window: AnyWindow) -> int:
-    """How far before a window the windows may start that it is compared with, at most about, in microseconds."""
+    """About how far before a window the windows start with which it is compared, at most, in microseconds."""
     if baseline.statistic == "absolute":
         return 0
     length = _length(window, 0)
@@ -74,7 +74,7 @@ def look_back(baseline: Baseline, window: AnyWindow) -> int:
 
 
 def day_type(day: date, holidays: frozenset[date]) -> str:
-    """workday, saturday or sunday; holidays are like Sundays."""
+    """workday, saturday or sunday; holidays count as Sundays."""
     if day in holidays or day.weekday() == _SUNDAY:
         return "sunday"
     return "saturday" if day.weekday() == _SATURDAY else "workday"
@@ -97,7 +97,7 @@ def _days_before(baseline: Baseline, holidays: frozenset[date], day: date) -> It
 
 
 def _instant(zone: ZoneInfo, day: date, time: timedelta) -> int:
-    """The first instant at which a clock shows a time of a day; NONE where it skips it."""
+    """The first instant at which clocks show a time of a day; NONE where they skip it."""
     local = datetime(day.year, day.month, day.day) + time
     at = first_instant(zone, local)
     return at if local_time(zone, at) == local else NONE

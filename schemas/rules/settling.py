@@ -1,8 +1,8 @@
-"""What becomes of alerts when windows are judged anew: identities are claimed, and batch has the last word.
+"""Settles alerts when windows are judged again: episodes claim stored identities, and batch decides.
 
 An episode is tentative while the window at which it fires isn't settled. Each settled episode takes the identity of the
-oldest that it overlaps and that is unclaimed: CONFIRMED, or without one a new one: RAISED_LATE. What else overlaps a
-settled one is MERGED into it, and what no window supports any more is WITHDRAWN.
+oldest that it overlaps and that is unclaimed: CONFIRMED, or without one a new one: RAISED_LATE. Other episodes that
+overlap a settled one are MERGED into it, and those that no window supports any more are WITHDRAWN.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ __all__ = ["Change", "Computed", "State", "Stored", "settle"]
 
 
 class State(StrEnum):
-    """What is known of an episode."""
+    """The state of an episode."""
 
     TENTATIVE = "TENTATIVE"
-    """By live alone, or by batch that doesn't have all of it."""
+    """It rests on live alone, or on batch that doesn't have all of it."""
     CONFIRMED = "CONFIRMED"
-    """Batch has it, too."""
+    """Batch has it, and an earlier tentative episode had its identity."""
     RAISED_LATE = "RAISED_LATE"
-    """Batch has it, and nothing was raised before."""
+    """Batch has it, and no earlier episode had raised it."""
     WITHDRAWN = "WITHDRAWN"
-    """Batch doesn't have it."""
+    """No window of batch supports it."""
     MERGED = "MERGED"
-    """It is part of another one, which batch has."""
+    """It is part of another episode, which batch has."""
     SUPERSEDED = "SUPERSEDED"
-    """Its rule was changed, or is gone."""
+    """Its rule was changed or removed."""
 
 
 ENDED: Final = frozenset({State.WITHDRAWN, State.MERGED, State.SUPERSEDED})
@@ -38,7 +38,7 @@ ENDED: Final = frozenset({State.WITHDRAWN, State.MERGED, State.SUPERSEDED})
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An episode as it was told; times are starts of windows."""
+    """An episode as it is stored; times are starts of windows."""
 
     id: str
     since: int
@@ -50,7 +50,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """An episode as verdicts have it now."""
+    """An episode as it follows from the current verdicts."""
 
     since: int
     fired: int
@@ -62,19 +62,19 @@ class Computed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an episode becomes."""
+    """The new state of an episode."""
 
     stored: Stored | None
     """None for a new one."""
     computed: Computed | None
-    """None for one that no verdict supports now; while it isn't settled it is resolved where it fired."""
+    """None for an episode that no verdict supports now; unless settled, it is resolved where it fired."""
     state: State
     into: int | None = None
-    """Of a merged one: which of the computed it is part of."""
+    """For a merged one, the place of the computed episode that it is part of."""
 
 
 def settle(stored: Sequence[Stored], computed: Sequence[Computed], settled_to: int) -> list[Change]:
-    """What becomes of one key's episodes: those that were told, the oldest first, by those that are computed, in order.
+    """The changes of one key's stored episodes, the oldest first, given the computed ones, in order.
 
     `settled_to`: the start of the last settled window.
     """

@@ -1,4 +1,4 @@
-"""Texts of alerts: `{{ NAME }}` stands for a value. Nothing can be called, and no value is read as a template."""
+"""Fills texts of alerts: `{{ NAME }}` is replaced by a value; nothing can be called, no value is a template."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIGITS: Final = ".6g"
 
 
 def template_problems(text: str, known: Collection[str]) -> Iterator[str]:
-    """What is wrong with a template whose values are `known`."""
+    """The mistakes in a template whose values are `known`."""
     for found in _PLACE.findall(text):
         name = found.strip()
         if not _NAME.fullmatch(name):
@@ -30,12 +30,12 @@ def template_problems(text: str, known: Collection[str]) -> Iterator[str]:
 
 
 def names_in(text: str) -> list[str]:
-    """What a template names."""
+    """The names in a template."""
     return [found.strip() for found in _PLACE.findall(text)]
 
 
 def rendered(text: str, values: Mapping[str, Any]) -> str:
-    """The text with values in it; of one that isn't there a dash. Cut to 4,000 characters."""
+    """The text with its values; a dash for a missing one. Cut to 4,000 characters."""
     return _PLACE.sub(lambda found: _shown(values.get(found.group(1).strip())), text)[:_MOST_CHARACTERS]
 
 

@@ -1,1 +1,1 @@
-"""What a definition says of its source: where fields lie, how values and times are spelt, and options of text files."""
+"""Options of a definition's source: paths of fields, spellings of values and times, and text files."""

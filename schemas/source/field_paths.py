@@ -1,8 +1,8 @@
-"""`source.fields`: fields of a definition that lie elsewhere in a record than at its top, or under another name.
+"""`source.fields`: fields of a definition that are nested in a record, or have another name in it.
 
 A path is the names from a record's top down to a value: `user.id` is `("user", "id")`. Where the source's own schema
-has something at the path, the entry makes a new field of it. Else the entry's name is a field of the schema, and the
-path says where files and JSON messages have it.
+has the path, the entry adds a field for it. Else the entry's name is a field of the schema, and the path is its place
+in files and JSON messages.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ _NOT_SCALAR: Final = (*_NO_WAY, "record", "error", "null")
 
 
 def path_of(value: object) -> FieldPath:
-    """The path that a definition names. Raises ValueError.
-
-    A text with a point between two names, or a list of names, which may have points in them.
+    """The path in a definition: a text with dots between names, or a list of names, which may have dots in them. Raises
+    ValueError.
     """
     parts = tuple(value.split(".")) if isinstance(value, str) else tuple(value) if isinstance(value, list) else None
     if parts is None or not all(isinstance(part, str) for part in parts):
@@ -48,11 +47,11 @@ def path_text(path: FieldPath) -> str:
 
 
 def with_paths(schema: dict[str, Any], paths: Mapping[str, FieldPath]) -> dict[str, Any]:
-    """The schema whose top-level fields are all that a definition can use: those of `schema`, then those that the
-    paths make of what is nested in it. A field with a path has it as its attribute PATH.
+    """The schema whose top-level fields are all that a definition can use.
 
-    Raises SchemaError, which begins with the name of the field, for a path that leads to nothing or to what isn't a
-    scalar, or for a name that is taken.
+    These are the fields of `schema`, then those that the paths add for nested ones. A field with a path has it as its
+    attribute PATH. Raises SchemaError, which begins with the name of the field, for a path that doesn't exist or
+    doesn't end at a scalar, or for a name that is taken.
     """
     if not paths:
         return schema
@@ -78,22 +77,22 @@ def with_paths(schema: dict[str, Any], paths: Mapping[str, FieldPath]) -> dict[s
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A field on the way."""
+    """A field along a path."""
 
     kind: str
     type: Any
-    """As it can be written at the top of the schema."""
+    """The type as it can be written at the top of the schema."""
     optional: bool
     fields: list[dict[str, Any]]
-    """Of a record."""
+    """The fields of a record."""
     space: str
-    """The namespace inside it."""
+    """The namespace inside the type."""
     default: dict[str, Any]
-    """Empty without one."""
+    """The default, empty without one."""
 
 
 def _found(schema: dict[str, Any], name: str, path: FieldPath) -> dict[str, Any] | None:
-    """The type, and default, to declare for what is at the path; None if nothing is."""
+    """The type, and default, to declare for the value at the path; None if there is nothing."""
     steps = list(_steps(schema, path))
     for at, step in enumerate(steps):
         here, last = path_text(path[: at + 1]), at == len(path) - 1
@@ -113,7 +112,7 @@ def _found(schema: dict[str, Any], name: str, path: FieldPath) -> dict[str, Any]
 
 
 def _steps(schema: dict[str, Any], path: FieldPath) -> Iterator[_Step]:
-    """The types along the path, as far as there are any."""
+    """The types along the path, as far as it exists."""
     named = named_types(schema)
     step = _Step("record", schema, False, schema["fields"], namespace_in(schema, ""), {})
     for name in path:

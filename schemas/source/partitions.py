@@ -1,4 +1,4 @@
-"""What the names of folders say: `country=DE/day=2026-01-05/` as Hive, Spark and others write partitioned files."""
+"""Values from names of folders: `country=DE/day=2026-01-05/`, as Hive, Spark and others partition files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_VALUE: Final = "__HIVE_DEFAULT_PARTITION__"
 def partition_values(path: str) -> dict[str, str | None]:
     """Name -> value of the path's folders named `NAME=VALUE`, both percent-decoded; None for Hive's mark of null.
 
-    Of a name that is there twice the last counts. A percent sign that encodes nothing stands for itself.
+    The last of several folders of one name counts. A percent sign that encodes nothing stands for itself.
     """
     found: dict[str, str | None] = {}
     for folder in path.split("/")[:-1]:

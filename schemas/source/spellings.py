@@ -1,4 +1,4 @@
-"""How a source's values are written where that isn't the standard: local times, null markers, booleans as texts."""
+"""Spellings of a source's values that differ from the standard: local times, null markers, booleans as texts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 SPELLING: Final = "tandem.spelling"
-"""The attribute of a field in `with_spellings`' schema that holds the options which matter for it."""
+"""The attribute of a field in `with_spellings`' schema that holds its options."""
 _MOST_TEXTS: Final = 100
 _LONGEST_TEXT: Final = 200
 _OF_TIMES: Final = ("time_format", "zone", "ambiguous", "nonexistent")
 
 
 def _text(value: object) -> object:
-    """YAML's words and whole numbers as the texts that they are written as."""
+    """YAML's words and integers as the texts that stand for them."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return str(value) if isinstance(value, int) else value
@@ -63,7 +63,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts), AfterValidator(_few)
 
 
 class Booleans(Model):
-    """Texts of a boolean, in any case; true and false are always among them."""
+    """Texts of booleans, in any case; true and false are always among them."""
 
     yes: Annotated[Texts, Field(alias="true")]
     """Texts that mean true."""
@@ -80,34 +80,34 @@ class Booleans(Model):
 
 
 class Spelling(Model):
-    """How values are written; what isn't said is as the standard has it."""
+    """How values are written; options that aren't set follow the standard."""
 
     time_format: Annotated[str | None, AfterValidator(lambda text: text and check_time_format(text))] = None
     """How times are written: iso (default), epoch_seconds, epoch_millis, epoch_micros, epoch_nanos, or a pattern such
     as '%d.%m.%Y %H:%M'."""
     zone: Annotated[str | None, AfterValidator(lambda name: name and _zone(name))] = None
-    """The time zone's IANA name of times that don't say their own."""
+    """The IANA name of the time zone of times without an offset."""
     ambiguous: Literal["reject", "earlier", "later"] | None = None
-    """Of a local time that clocks show twice: a dead letter (default), or which of the two."""
+    """A local time that clocks show twice: a dead letter (default), or which of the two instants."""
     nonexistent: Literal["reject", "shift_forward"] | None = None
-    """Of a local time that clocks skip: a dead letter (default), or the instant of the skip."""
+    """A local time that clocks skip: a dead letter (default), or the instant of the skip."""
     nulls: Texts | None = None
     """Texts that mean null, besides a CSV's empty value."""
     booleans: Booleans | None = None
     """Texts of booleans."""
     integers: Literal["digits", "exact"] | None = None
-    """digits (default): whole numbers are digits; exact: also 1.0, 1e3 and +7."""
+    """digits (default): integers are digits; exact: also 1.0, 1e3 and +7."""
     decimal: Literal[".", ","] | None = None
-    """What stands before the decimals of a number; with ',' points may stand between thousands."""
+    """The decimal separator; with ',' dots may group thousands."""
 
     def said(self) -> dict[str, Any]:
-        """The options of a spelling that are given, as plain values."""
+        """The options that are set, as plain values."""
         dumped = self.model_dump(include=set(Spelling.model_fields), exclude_none=True)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in dumped.items()}
 
 
 def relevant(kind: pa.DataType, *, own: bool) -> tuple[str, ...]:
-    """The options that matter for a field of this type; `own`: those that are given for it alone."""
+    """The options that apply to a field of this type; `own`: those that are set for the field alone."""
     types = pa.types
     if types.is_timestamp(kind):
         return ("nulls", *(_OF_TIMES if kind.tz else _OF_TIMES[:1]))
@@ -125,7 +125,7 @@ def relevant(kind: pa.DataType, *, own: bool) -> tuple[str, ...]:
 def spellings_of(
     fields: Iterable[pa.Field], source: Spelling, single: Mapping[str, Spelling]
 ) -> dict[str, dict[str, Any]]:
-    """For each field that has any: the options that matter for it, its own before the source's, as plain values."""
+    """The options of each field that has any, its own before the source's, as plain values."""
     found = {}
     for field in fields:
         own = single.get(field.name)
@@ -141,7 +141,7 @@ def spellings_of(
 
 
 def with_spellings(schema: Mapping[str, Any], spellings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The schema whose fields have the options that matter for them as their attribute SPELLING."""
+    """The schema whose fields have the options that apply to them as their attribute SPELLING."""
     entries = [
         {**entry, SPELLING: dict(spellings[entry["name"]])} if spellings.get(entry["name"]) else entry
         for entry in schema["fields"]
@@ -150,7 +150,7 @@ def with_spellings(schema: Mapping[str, Any], spellings: Mapping[str, Mapping[st
 
 
 def spelling_problems(name: str, kind: pa.DataType, own: Spelling | None, whole: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the options of a field: `own` are those given for it alone, `whole` all that matter for it."""
+    """The mistakes in a field's options: `own` are those set for it alone, `whole` all that apply to it."""
     for option in own.said() if own is not None else ():
         if option not in relevant(kind, own=True):
             yield f"'{option}' says nothing of '{name}', which is {kind}"
@@ -168,7 +168,7 @@ def spelling_problems(name: str, kind: pa.DataType, own: Spelling | None, whole:
 
 
 def description_of(name: str, options: Mapping[str, Any]) -> str:
-    """One line for people: how the values of a field are expected."""
+    """One line for people: how values of a field are expected to be written."""
     parts = []
     if "time_format" in options or "zone" in options:
         form = options.get("time_format", ISO)

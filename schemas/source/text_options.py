@@ -1,4 +1,4 @@
-"""What a source says of its text files: the signs and header of CSV files, and the encoding."""
+"""Options of a source's text files: delimiters and header of CSV files, and the encoding."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _names(value: object) -> object:
 
 
 def _encoding(name: str) -> str:
-    """The encoding's usual name."""
+    """The encoding's canonical name."""
     try:
         known = codecs.lookup(name).name.replace("_", "-")
         bytes(8).decode(known, "ignore")  # LookupError for what turns bytes into other bytes
@@ -60,18 +60,19 @@ Encoding = Annotated[str, AfterValidator(_encoding)]
 
 
 class CsvOptions(Model):
-    """How CSV files are written; without options as RFC 4180 says, with a header."""
+    """How CSV files are written; by default as in RFC 4180, with a header."""
 
     delimiter: Sign | None = None
-    """The sign between values: a comma, in .tsv files a tab, unless said otherwise. `tab` is one too."""
+    """The delimiter between values: by default a comma, in .tsv files a tab. `tab` is allowed too."""
     quote: Sign | None = '"'
-    """The sign around values that have other signs in them; null: there is none."""
+    """The quote around values that hold delimiters; null: there is none."""
     escape: Sign | None = None
-    """The sign before a sign that stands for itself. A quote that stands twice within quotes always does."""
+    """The character that escapes the next one. A doubled quote within quotes is always a quote."""
     comment: Sign | None = None
-    """Lines that start with it are no rows."""
+    """The character that begins a comment; lines that start with it are no rows."""
     header: Header = True
-    """Whether the first row names the columns, or their names where it doesn't; false: they are the schema's fields."""
+    """Whether the first row names the columns, or the columns' names where it doesn't; false: they are the schema's
+    fields."""
 
     @model_validator(mode="after")
     def _signs_differ(self) -> CsvOptions:

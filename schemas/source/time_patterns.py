@@ -1,4 +1,4 @@
-"""How a definition says that times are written: by a pattern of strptime's directives, or as numbers since 1970."""
+"""Formats of times in a definition: patterns of strptime's directives, or numbers since 1970."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["EPOCHS", "ISO", "MONTHS", "TimePattern", "check_time_format", "time_
 
 ISO: Final = "iso"
 EPOCHS: Final = {"epoch_seconds": "seconds", "epoch_millis": "millis", "epoch_micros": "micros", "epoch_nanos": "nanos"}
-"""Of each format of numbers its unit."""
+"""The unit of each numeric format."""
 MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
@@ -35,7 +35,7 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class TimePattern:
-    """A pattern of directives as a regular expression whose groups are named as the directives are."""
+    """A pattern of directives as a regular expression with a group for each directive."""
 
     text: str
     regex: str
@@ -43,16 +43,16 @@ class TimePattern:
 
     @property
     def has_offset(self) -> bool:
-        """Whether texts say their own offset from UTC."""
+        """Whether texts have their own offset from UTC."""
         return "z" in self.groups
 
 
 @lru_cache(maxsize=64)
 def time_pattern(text: str) -> TimePattern:
-    """The pattern of a text such as `%d.%m.%Y %H:%M`. Raises ValueError that says what is wrong with it.
+    """The pattern of a text such as `%d.%m.%Y %H:%M`. Raises ValueError naming its mistake.
 
-    Directives are those of C's and Python's strptime, names of months and weekdays English, in any case. Days, months,
-    hours, minutes and seconds may have one digit where something stands between them and the next directive.
+    Directives are those of C's and Python's strptime, names of months and weekdays are English, in any case. Days,
+    months, hours, minutes and seconds may have one digit where they are separated from the next directive.
     """
     if len(text) > _LONGEST:
         raise ValueError(f"a time_format of {len(text)} characters; at most {_LONGEST}")
@@ -67,7 +67,7 @@ def time_pattern(text: str) -> TimePattern:
 
 
 def _parts(text: str) -> list[tuple[bool, str]]:
-    """Literal characters (true) and directives (false)."""
+    """(true, literal character) and (false, directive) pairs."""
     for short, meaning in _SHORT_FOR.items():
         text = re.sub(rf"(?<!%)((?:%%)*)%{short}", rf"\g<1>{meaning}", text)
     parts: list[tuple[bool, str]] = []
@@ -115,7 +115,7 @@ def _form(parts: list[tuple[bool, str]], at: int) -> str:
 
 
 def check_time_format(text: str) -> str:
-    """The format, if there is such a one: `iso`, one of EPOCHS, or a pattern. Raises ValueError."""
+    """The format, if it is valid: `iso`, one of EPOCHS, or a pattern. Raises ValueError."""
     if text != ISO and text not in EPOCHS:
         time_pattern(text)
     return text

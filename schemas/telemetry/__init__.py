@@ -1,5 +1,5 @@
-"""What a process says of what it does, beside its answers.
+"""Telemetry of a process: logs and traces.
 
-`logs` are lines for people, or for programs (`log_as`, `logged`); `context` is what all lines are about (`keep`,
-`within`).
+`logs` are lines for people, or for programs (`log_as`, `logged`); `context` has the fields that all lines share
+(`keep`, `within`); `traces` are OpenTelemetry's spans of segments.
 """

@@ -1,4 +1,4 @@
-"""What the lines of a log are about: run, lane, generation, definition."""
+"""The fields that a log's lines share: run, lane, generation, definition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HERE: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("tandem_log_cont
 
 
 def keep(**fields: Any) -> None:
-    """From now on every line of this process has these fields, whichever thread says it; None takes one away."""
+    """Add these fields to every line of this process from now on, on every thread; None removes one."""
     for name, value in fields.items():
         if value is None:
             _PROCESS.pop(name, None)
@@ -24,7 +24,7 @@ def keep(**fields: Any) -> None:
 
 @contextmanager
 def within(**fields: Any) -> Iterator[None]:
-    """Lines of this thread have these fields too, while this lasts."""
+    """Add these fields to lines of this thread within the context."""
     before = _HERE.set({**(_HERE.get() or {}), **fields})
     try:
         yield
@@ -33,5 +33,5 @@ def within(**fields: Any) -> Iterator[None]:
 
 
 def current() -> dict[str, Any]:
-    """The fields by now; what is nearer comes before what is of the process."""
+    """The current fields; those of `within` take precedence over those of the process."""
     return {**_PROCESS, **(_HERE.get() or {})}

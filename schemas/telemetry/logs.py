@@ -1,8 +1,8 @@
-"""Lines on standard error: for people as they are, or structured, by structlog, for who collects them.
+"""Writes log lines to standard error: plain for people, or structured by structlog for collectors.
 
-Modules log by Python's own `logging`, fields in `extra`; commands tell people what they have to say. Structured, both
-come out the same way: a line each, with its time, level, logger, fields and what it is about (`context`). structlog is
-imported only then.
+Modules log by Python's own `logging`, fields in `extra`; commands print messages for people. Structured, both come out
+the same way: one line each, with its time, level, logger, fields and context (`context`). structlog is imported only
+then.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["FORMATS", "VARIABLE", "formatted", "log_as", "log_format", "logged",
 
 FORMATS: Final = ("plain", "console", "json")
 VARIABLE: Final = "TANDEM_LOG_FORMAT"
-"""Of the environment; a flag comes before it."""
+"""The environment's variable for the format; a flag overrides it."""
 _LEVEL: Final = "TANDEM_LOG"
 _OURS: Final = logging.getLogger("tandem")
 _HANDLERS: Final[list[logging.Handler]] = []
-"""Ours, while logs are structured."""
+"""This module's handlers while logs are structured."""
 
 
 class _PlainLines(logging.Handler):
-    """Lines as people are told everything else: 'warning: ', and what it is."""
+    """Writes a record as `LEVEL: MESSAGE`, such as 'warning: ...'."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = printable(redacted(record.getMessage()))
@@ -44,21 +44,21 @@ Event = MutableMapping[str, Any]
 
 
 def log_format(text: str) -> str:
-    """One of FORMATS. Raises UserError."""
+    """The format, one of FORMATS. Raises UserError for another."""
     if text not in FORMATS:
         raise UserError(f"--log-format (or {VARIABLE}) is {text[:40]!r}; one of {', '.join(FORMATS)} is possible")
     return text
 
 
 def structured() -> bool:
-    """Whether this process's lines are structured."""
+    """Whether this process's log lines are structured."""
     return bool(_HANDLERS)
 
 
 def log_as(form: str) -> None:
-    """From now on lines have this form. May be called again.
+    """Set the format of lines from now on. Can be called again.
 
-    `plain` leaves everything as Python has it where TANDEM_LOG asks for loggers' names, or another handler is there.
+    `plain` leaves Python's own format where TANDEM_LOG asks for a level, or where the root logger has another handler.
     """
     root = logging.getLogger()
     for handler in (*_HANDLERS, _PLAIN):
@@ -79,7 +79,7 @@ def log_as(form: str) -> None:
 
 
 def logged(text: str, level: int = logging.INFO, /, **fields: Any) -> bool:
-    """Log what people would be logged, where lines are structured; False: tell them."""
+    """Log a message for people where lines are structured; False where they aren't, so that the caller prints it."""
     if not _HANDLERS:
         return False
     _OURS.log(level, "%s", text, extra=fields)
@@ -87,7 +87,9 @@ def logged(text: str, level: int = logging.INFO, /, **fields: Any) -> bool:
 
 
 def formatted(text: str) -> str:
-    """What `logged` would write, for who writes it himself, as a signal's handler must; '' where logs are plain."""
+    """The line that `logged` would write, for callers that write it themselves, such as signal handlers; '' where logs
+    are plain.
+    """
     if not _HANDLERS:
         return ""
     record = _OURS.makeRecord(_OURS.name, logging.WARNING, "", 0, "%s", (text,), None)
@@ -123,7 +125,7 @@ def _about(logger: Any, method: str, event: Event) -> Event:
 
 
 def _private_json(logger: Any, method: str, event: Event) -> Event:
-    """No password leaves; what would steer a terminal is escaped by `json_text`."""
+    """The event without passwords; `json_text` escapes what would control a terminal."""
     return {name: _plain(value) for name, value in event.items()}
 
 
@@ -147,4 +149,4 @@ def _json(event: Event, **_: Any) -> str:
 
 
 def _as_it_is(sio: Any, exc_info: Any) -> None:
-    """Traces are texts by now."""
+    """Do nothing: traces are texts already."""

@@ -1,8 +1,8 @@
-"""Spans of what becomes of a segment's messages, for OpenTelemetry: only where an endpoint is named.
+"""OpenTelemetry's spans of segments' messages, exported only where an endpoint is named.
 
-Everybody can compute a segment's trace, of its lane and number: nothing is handed from worker to worker, and what
-replays it later is in the same trace. A step of several segments is a span of the first one's trace, and links to the
-others. Without an endpoint nothing of OpenTelemetry is imported.
+A segment's trace follows from its lane and number: no context is passed from worker to worker, and later replays belong
+to the same trace. A step of several segments is a span of the first one's trace, with links to the others. Without an
+endpoint nothing of OpenTelemetry is imported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ENDPOINT", "Segment", "note", "note_segment", "start_tracing", "trace_to", "tracing"]
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-"""Of the environment, as for every program with OpenTelemetry; workers that are processes inherit it."""
+"""The environment's variable for the endpoint, as in every program with OpenTelemetry; worker processes inherit it."""
 _LOG: Final = logging.getLogger(__name__)
 _MOST_LINKS: Final = 64
 
@@ -43,14 +43,14 @@ Attributes = Mapping[str, "str | int | float | bool"]
 
 
 def tracing() -> bool:
-    """Whether spans are wanted; cheap where they aren't."""
+    """Whether spans are exported; cheap where they aren't."""
     return bool(os.environ.get(ENDPOINT))
 
 
 def trace_to(endpoint: str | None) -> None:
-    """Send spans of this process, and of those that it starts, to an OTLP endpoint; None: where the environment says.
+    """Export spans of this process, and of those that it starts, to an OTLP endpoint; None: the environment's.
 
-    Raises UserError for what is no http address, LaunchError where OpenTelemetry isn't installed.
+    Raises UserError for an address other than http, LaunchError where OpenTelemetry isn't installed.
     """
     if endpoint is not None:
         os.environ[ENDPOINT] = endpoint
@@ -67,7 +67,7 @@ def trace_to(endpoint: str | None) -> None:
 
 
 class _Sender(NamedTuple):
-    """What sends spans, in batches, from a thread of its own."""
+    """The exporter of spans: in batches, from a thread of its own."""
 
     processor: BatchSpanProcessor
     resource: Resource
@@ -76,7 +76,7 @@ class _Sender(NamedTuple):
 
 @cache
 def start_tracing() -> _Sender:
-    """What is left at the end of the process is sent then."""
+    """Start exporting; spans that are left are exported when the process ends."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -90,7 +90,7 @@ def start_tracing() -> _Sender:
 
 @cache
 def _sender() -> _Sender | None:
-    """None where OpenTelemetry isn't installed on a worker: its spans are missing, and nothing else."""
+    """The exporter, None where OpenTelemetry isn't installed on a worker: its spans are missing, and nothing else."""
     try:
         return start_tracing()
     except ModuleNotFoundError as error:
@@ -99,7 +99,7 @@ def _sender() -> _Sender | None:
 
 
 def note_segment(segment: Segment, began: int, ended: int, attributes: Attributes) -> None:
-    """The root of a segment's trace; times in nanoseconds of the wall clock."""
+    """Record the root span of a segment's trace; times in nanoseconds of the wall clock."""
     _span("segment", None, (), began, ended, {**_place(segment), **attributes}, _ids(segment))
 
 
@@ -111,7 +111,7 @@ def note(
     attributes: Attributes | None = None,
     error: str | None = None,
 ) -> None:
-    """One step of some segments; without any it is a trace of its own."""
+    """Record the span of one step of some segments; without any it is a trace of its own."""
     known = list(dict.fromkeys(segments))
     about = {**(_place(known[0]) if known else {}), "tandem.segments": len(known), **(attributes or {})}
     _span(name, known[0] if known else None, known[1:_MOST_LINKS], began, ended, about, None, error)
@@ -149,7 +149,7 @@ def _span(
 
 
 def _ids(segment: Segment) -> tuple[int, int]:
-    """(trace, span) of a segment's root."""
+    """(trace id, span id) of a segment's root span."""
     digest = hashlib.blake2b(f"{segment.lane}/{segment.number}".encode(), digest_size=24).digest()
     return int.from_bytes(digest[:16], "big") or 1, int.from_bytes(digest[16:], "big") or 1
 

@@ -1,4 +1,4 @@
-"""Days, weeks, months, quarters and years as clocks in a time zone have them."""
+"""Days, weeks, months, quarters and years by the clocks of a time zone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["PERIODS", "WEEKDAYS", "Calendar", "Period"]
 
 
 class Period(StrEnum):
-    """What a calendar is divided into."""
+    """The periods of a calendar."""
 
     DAY = "day"
     WEEK = "week"
@@ -33,20 +33,20 @@ WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "satu
 class Calendar:
     """Periods of one kind, one after the other without gaps; instants are microseconds since 1970-01-01 UTC.
 
-    A period starts at the first instant at which a clock in the zone shows its first midnight or more. So a day has
-    23 or 25 hours where clocks change; where they skip midnight it starts at the skip, and where they go back over
-    midnight at the first of the two. A day that a zone left out (Apia, 2011-12-30) isn't there.
+    A period starts at the first instant at which a clock in the zone shows its first midnight or later. So a day has 23
+    or 25 hours where clocks change; where they skip midnight it starts at the skip, and where they go back over
+    midnight at the first of the two. A day that a zone left out (Apia, 2011-12-30) doesn't exist.
     """
 
     period: Period
     zone: str = "UTC"
-    """An IANA name that there is (see `tandem.schemas.time.zones.load_zone`)."""
+    """An existing IANA name (see `tandem.schemas.time.zones.load_zone`)."""
     first_day: str = "monday"
-    """Of a week, one of WEEKDAYS."""
+    """The first day of a week, one of WEEKDAYS."""
 
     @property
     def label(self) -> str:
-        """`month, Europe/Berlin`."""
+        """The calendar in words, such as `month, Europe/Berlin`."""
         first = f" from {self.first_day}" if self.period is Period.WEEK and self.first_day != "monday" else ""
         return f"{self.period.value}{first}, {self.zone}"
 
@@ -63,8 +63,8 @@ class Calendar:
     def span_about(self, at: int) -> tuple[int, int]:
         """`span_at`, also of periods that reach out of the years 1 to 9999.
 
-        Those have the days, weekdays and offsets of 400 years nearer: zones have neither begun before the year 401 nor
-        new rules after the year 9599.
+        These have the days, weekdays and offsets of 400 years nearer: no zone begins before the year 401 or has new
+        rules after the year 9599.
         """
         try:
             return self.span_at(at)
@@ -82,7 +82,7 @@ class Calendar:
             at = span[1]
 
     def check_tiles(self, tile: int, start: int, end: int) -> None:
-        """`check_offsets`, and start and end are where tiles start: else UserError."""
+        """`check_offsets`, and raise UserError unless start and end are where tiles start."""
         self.check_offsets(tile, start, end)
         for edge in (start, end):
             if edge % tile:

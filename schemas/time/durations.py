@@ -23,9 +23,9 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 GREGORIAN_CYCLE: Final = 146_097 * DAY
-"""400 years, after which days, weekdays and the rules of time zones come again."""
+"""400 years, after which days, weekdays and the rules of time zones repeat."""
 MAX_DURATION: Final = 36_500 * DAY
-"""About a hundred years: sums of a time of this century and some durations stay far inside an int64."""
+"""About a hundred years: the sum of a time in this century and some durations stays far inside an int64."""
 
 _UNITS: Final = {"w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1_000, "us": 1}
 
@@ -39,7 +39,7 @@ _ALLOWED: Final = "write whole numbers with a unit, such as 500ms, 1s, 5m, 1h30m
 
 
 def parse_duration(text: object) -> int:
-    """Microseconds of a duration: 0 to MAX_DURATION, both included. Raises ValueError that names what was found."""
+    """Microseconds of a duration, 0 to MAX_DURATION, both included. Raises ValueError naming what was found."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         raise ValueError(f"{text!r} has no unit; {_ALLOWED}")
     if not isinstance(text, str):
@@ -53,7 +53,7 @@ def parse_duration(text: object) -> int:
 
 
 def _suggested(text: str) -> str:
-    """The spelling that is taken, of a text whose units are words, as a question; else nothing."""
+    """`did you mean '2w'? ` for a text whose units are words, else ''."""
     short = _WORD.sub(lambda word: word[1][0], text.lower().replace(" ", ""))
     return f"did you mean {short!r}? " if short != text.lower() and _DURATION.fullmatch(short) else ""
 

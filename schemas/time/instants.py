@@ -1,4 +1,4 @@
-"""Instants as people write them: ISO 8601, read in a time zone where they don't say their own."""
+"""Parses instants: ISO 8601, in a given time zone where they have no offset."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant_of(text: str, zone: str = "UTC", more: str = "") -> int:
-    """Microseconds since 1970-01-01 UTC of an ISO 8601 time, which is in `zone` unless it has an offset.
+    """Microseconds since 1970-01-01 UTC of an ISO 8601 time, in `zone` unless it has an offset.
 
-    A local time that is there twice is the first of the two; one that clocks skip is the instant of the skip. Raises
-    ValueError; `more`: what else is allowed, for its message.
+    A repeated local time is the first of the two instants, a skipped one the instant of the skip. Raises ValueError;
+    `more`: what else is allowed, for its message.
     """
     try:
         time = datetime.fromisoformat(text.strip())

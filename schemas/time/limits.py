@@ -1,6 +1,6 @@
-"""Which dates and times are values: those that every program can write and show, the years 1 to 9999.
+"""Limits dates and times to those that every program can write and show: the years 1 to 9999.
 
-One rule for what is decoded and for what expressions compute, so that whatever is let in can be given out again.
+One rule serves decoding and expressions, so that every accepted value can be shown.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class Limits:
     high: int
     unit: str
     what: str
-    """What others are."""
+    """The description of values outside, in messages."""
 
     def hold(self, numbers: pa.Array) -> bool:
-        """Whether all the numbers are within."""
+        """Whether all numbers are within the limits."""
         found = pc.min_max(numbers).as_py()
         return found["min"] is None or (found["min"] >= self.low and found["max"] <= self.high)
 
     def outside(self, numbers: pa.Array) -> pa.Array:
-        """Which are not; false for null."""
+        """Whether each number is outside the limits; false for null."""
         low, high = pa.scalar(self.low, self.storage), pa.scalar(self.high, self.storage)
         return pc.fill_null(pc.or_(pc.less(numbers, low), pc.greater(numbers, high)), False)
 
@@ -56,12 +56,12 @@ _LIMITS: Final = {
 
 
 def limits_of(kind: pa.DataType) -> Limits | None:
-    """Of a type of dates, timestamps or times of day; None for others, whose every value can be shown."""
+    """The limits of a type of dates, timestamps or times of day; None for others, whose every value can be shown."""
     return _LIMITS.get(kind)
 
 
 def checked_times(value: Any) -> Any:
-    """The array or scalar. Raises ValueError for a date or timestamp that is none of the years 1 to 9999."""
+    """The array or scalar. Raises ValueError for a date or timestamp outside the years 1 to 9999."""
     limits = _LIMITS.get(value.type)
     if limits is None:
         return value

@@ -1,10 +1,10 @@
 """Sessions: maximal runs of events of one key that follow each other by less than a gap.
 
-Two events of a key that are next to each other in time belong to one session if they are less than the gap apart; the
-gap itself or more parts them. (Beam's session windows [t, t + gap) merge alike: they overlap, not touch.)
+Consecutive events of a key belong to one session if they are less than the gap apart; at the gap itself another session
+begins. (Beam's session windows [t, t + gap) merge alike: they overlap, not touch.)
 
-A tile's state keeps the times of its first and last event. Events within one tile are less than a tile apart, so with
-a gap of at least a tile they are of one session, and sessions merged from tiles are exact.
+A tile's state keeps the times of its first and last event. Events within one tile are less than a tile apart, so with a
+gap of at least a tile they are of one session, and sessions merged from tiles are exact.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIME_MEASURES: Final[tuple[tuple[str, Measure], ...]] = (
     (FIRST_TIME, Min(TIME, pa.int64())),
     (LAST_TIME, Max(TIME, pa.int64())),
 )
-"""What the tiles of a definition with a session window keep besides its measures; not part of its results."""
+"""The measures that tiles of a definition with a session window keep besides its own; not part of its results."""
 
 
 def session_groups(first: Times, last: Times, gap: int) -> Times:

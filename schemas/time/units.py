@@ -1,6 +1,6 @@
-"""Times in a wrong unit, found by where they lie.
+"""Detects times in a wrong unit by their value.
 
-Seconds taken for milliseconds or microseconds, and milliseconds for microseconds, all lie in January 1970.
+Seconds read as milliseconds or microseconds, and milliseconds read as microseconds, all lie in January 1970.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The windows of a definition: fixed and sliding, of a calendar, cumulative, and sessions.
+"""The models of a definition's windows: fixed and sliding, calendar, cumulative, and sessions.
 
-None is kept by a pipeline: all are merged from tiles when they are read. Only a session changes the tiles: their
-states then keep the times of their first and last event (`tandem.schemas.time.sessions`).
+No pipeline keeps them: all are merged from tiles when an answer is read. Only a session changes the tiles: their states
+then keep the times of their first and last event (`tandem.schemas.time.sessions`).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 EVER: Final = -62_135_596_800_000_000
-"""0001-01-01T00:00:00Z, microseconds: no event is earlier, and tiles of every size start there."""
+"""0001-01-01T00:00:00Z in microseconds: no event is earlier, and tiles of every size start there."""
 
 _KINDS: Final = {"size": "fixed", "calendar": "calendar", "since": "cumulative", "session": "session"}
-"""The field that tells what a window is, and its kind."""
+"""The field that identifies each kind of window."""
 
 _CHECKED_FROM, _CHECKED_TO = 1_577_836_800_000_000, 2_145_916_800_000_000
-"""2020 to 2038: whether tiles divide a zone's offsets is checked of these years. A query checks its own time."""
+"""2020 to 2038: the years for which tiles are checked against a zone's offsets. A query checks its own time."""
 
 
 def _kinds(value: object) -> list[str]:
@@ -56,14 +56,15 @@ class _AnyWindow(Model):
 
 
 class Window(_AnyWindow):
-    """An interval of event time that is merged from tiles when it is read. Windows are aligned to 1970-01-01
+    """An interval of event time that is merged from tiles when an answer is read. Windows are aligned to 1970-01-01
     UTC.
     """
 
     size: Duration
-    """How long the window is: a whole multiple of the tile."""
+    """The window's length: a whole multiple of the tile."""
     every: Duration = Field(default_factory=lambda data: data.get("size", 0))
-    """How often a window starts: a whole multiple of the tile, at most the size; without it the size."""
+    """The step from one window's start to the next: a whole multiple of the tile, at most the size; by default the
+    size."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,31 +86,31 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 
 
 class CalendarWindow(_AnyWindow):
-    """A day, week, month, quarter or year as clocks in a time zone have it."""
+    """A day, week, month, quarter or year by the clocks of a time zone."""
 
     calendar: Literal["day", "week", "month", "quarter", "year"]
     """The period."""
     zone: ZoneName = "UTC"
-    """The time zone's IANA name, such as Europe/Berlin. The tile must divide its offsets."""
+    """The IANA name of the time zone, such as Europe/Berlin. The tile must divide its offsets."""
     first_day: Weekday = "monday"
-    """The day that a week starts with."""
+    """The first day of a week."""
 
     @property
     def periods(self) -> Calendar:
-        """The calendar that the window's instances are of."""
+        """The calendar whose periods are the windows."""
         return Calendar(Period(self.calendar), self.zone, self.first_day)
 
 
 class CumulativeWindow(_AnyWindow):
-    """All events since a time, up to the instant that is asked for."""
+    """All events since a time, up to the requested instant."""
 
     since: str
-    """A time (in `zone` unless it has an offset), the start of the current day, week, month, quarter or year, or
+    """A time (in `zone` unless it has an offset); or day, week, month, quarter or year for the current one's start; or
     ever."""
     zone: ZoneName = "UTC"
-    """The time zone's IANA name of the time or period."""
+    """The IANA name of the time zone of the time or period."""
     first_day: Weekday = "monday"
-    """The day that a week starts with."""
+    """The first day of a week."""
 
     @model_validator(mode="after")
     def _since(self) -> CumulativeWindow:
@@ -123,7 +124,7 @@ class CumulativeWindow(_AnyWindow):
         return Calendar(Period(self.since), self.zone, self.first_day) if self.since in PERIODS else None
 
     def start_at(self, at: int) -> int:
-        """Where the window that is asked for at an instant starts, microseconds UTC; EVER for ever."""
+        """The start of the window at an instant, microseconds UTC; EVER for ever."""
         calendar = self.periods
         if calendar is not None:
             return calendar.span_at(at)[0]
@@ -131,10 +132,10 @@ class CumulativeWindow(_AnyWindow):
 
 
 class Session(Model):
-    """How far apart two events of one session may be."""
+    """The gap of sessions."""
 
     gap: Duration
-    """Events of a key less than this apart are of one session; at least a tile."""
+    """The least time between two sessions of a key; at least a tile."""
 
     @model_validator(mode="before")
     @classmethod
@@ -150,7 +151,7 @@ class SessionWindow(_AnyWindow):
 
     @property
     def gap(self) -> int:
-        """Microseconds: events this far apart or further are of two sessions."""
+        """The gap in microseconds: events this far apart or further belong to two sessions."""
         return self.session.gap
 
 
@@ -167,7 +168,7 @@ _MODELS: Final[dict[str, type[Model]]] = {
     "[cumulative]": CumulativeWindow,
     "[session]": SessionWindow,
 }
-"""By the word that pydantic puts into the path of an error."""
+"""Models by the tag that pydantic puts into an error's path."""
 
 AnyWindow = Annotated[
     Annotated[Window, Tag("[fixed]")]
@@ -176,16 +177,16 @@ AnyWindow = Annotated[
     | Annotated[SessionWindow, Tag("[session]")],
     Discriminator(_tag),
 ]
-"""One entry of `windows`: what it is follows from the field `size`, `calendar`, `since` or `session`."""
+"""One entry of `windows`: its kind follows from the field `size`, `calendar`, `since` or `session`."""
 
 
 def window_model(tag: object) -> type[Model]:
-    """The model that a word in the path of pydantic's error stands for."""
+    """The model for a tag in the path of a pydantic error."""
     return _MODELS.get(str(tag), Window)
 
 
 def window_problems(window: AnyWindow, tile: int) -> Iterator[tuple[str, str]]:
-    """(field, what is wrong) of a window over tiles of `tile` microseconds."""
+    """(field, message) of mistakes in a window over tiles of `tile` microseconds."""
     if isinstance(window, Window):
         yield from _fixed_problems(window, tile)
     elif isinstance(window, SessionWindow):

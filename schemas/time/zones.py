@@ -1,6 +1,6 @@
 """Time zones by their IANA names: offsets, local times, and whether tiles fit them.
 
-Instants are microseconds since 1970-01-01 UTC; local times are naive datetimes, what a clock in the zone shows;
+Instants are microseconds since 1970-01-01 UTC; local times are naive datetimes, as a clock in the zone shows them;
 offsets are microseconds, local time less UTC.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["first_instant", "load_zone", "local_time", "offset_at", "offset_text
 _EPOCH: Final = datetime(1970, 1, 1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MACHINE_NAMES: Final = ("localtime", "posixrules", "Factory")
-"""Names that mean something else on each machine."""
+"""Names whose meaning differs from machine to machine."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -45,7 +45,7 @@ def load_zone(name: str) -> ZoneInfo:
 
 
 def local_time(zone: ZoneInfo, at: int) -> datetime:
-    """What a clock in the zone shows at an instant. Raises UserError outside the years 1 to 9999."""
+    """The local time in the zone at an instant. Raises UserError outside the years 1 to 9999."""
     try:
         utc = (_EPOCH + timedelta(microseconds=at)).replace(tzinfo=UTC)
         return utc.astimezone(zone).replace(tzinfo=None, fold=0)
@@ -59,10 +59,8 @@ def offset_at(zone: ZoneInfo, at: int) -> int:
 
 
 def first_instant(zone: ZoneInfo, local: datetime) -> int:
-    """The first instant at which a clock in the zone shows `local` or more.
-
-    A time that a clock shows twice is the first of the two; one that is skipped is the instant of the skip. Raises
-    UserError outside the years 1 to 9999.
+    """The first instant at which a clock in the zone shows `local` or later: the first of a repeated time, the skip of
+    a skipped one. Raises UserError outside the years 1 to 9999.
     """
     before = _instant(zone, local, fold=0)
     if local_time(zone, before) == local:
@@ -80,7 +78,7 @@ def first_instant(zone: ZoneInfo, local: datetime) -> int:
 
 
 def offsets(zone: ZoneInfo, start: int, end: int) -> dict[int, int]:
-    """The offsets of [start, end], both included, each with an instant at which it holds; looked at day by day."""
+    """The offsets within [start, end], both included, each with an instant at which it holds; sampled day by day."""
     found: dict[int, int] = {}
     for at in (*range(start, end, DAY), end):
         found.setdefault(offset_at(zone, at), at)
@@ -88,14 +86,16 @@ def offsets(zone: ZoneInfo, start: int, end: int) -> dict[int, int]:
 
 
 def offset_text(offset: int) -> str:
-    """`+05:30`, or `+00:53:28` where an offset has seconds."""
+    """The offset as a text: `+05:30`, or `+00:53:28` where it has seconds."""
     sign, seconds = "-" if offset < 0 else "+", abs(offset) // SECOND
     text = f"{sign}{seconds // 3600:02d}:{seconds % 3600 // 60:02d}"
     return f"{text}:{seconds % 60:02d}" if seconds % 60 else text
 
 
 def uneven_offset(zone: ZoneInfo, tile: int, start: int, end: int) -> str | None:
-    """Why tiles of this size don't divide the zone's offsets over [start, end], naming all three; None if they do."""
+    """Why tiles of this size don't divide the zone's offsets over [start, end], naming all three; None where they
+    do.
+    """
     for offset, at in sorted(offsets(zone, start, end).items(), key=lambda item: item[1]):
         if offset % tile:
             fits = format_duration(math.gcd(offset, tile))

@@ -1,1 +1,1 @@
-"""States of measures as bytes and as columns: canonical encodings, ragged columns, and exact totals."""
+"""Serialization of measures' states: canonical bytes, ragged columns, and exact totals."""

@@ -1,4 +1,4 @@
-"""What all of Tandem's measures share: their bytes follow from the Arrow type of their states."""
+"""The base class of Tandem's own measures, whose bytes follow from the Arrow type of their states."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class ColumnarMeasure(Measure):
     """A measure whose states are canonical: equal values have equal columns, hence equal bytes."""
 
     version: ClassVar[int] = 1
-    """First byte of each encoded state; raised whenever the meaning of the bytes changes."""
+    """First byte of each encoded state; incremented whenever the meaning of the bytes changes."""
     parallel: ClassVar[tuple[str, ...]] = ()
     """Fields of the state that are lists of equal length."""
 
     @property
     @abstractmethod
     def state_type(self) -> pa.DataType:
-        """Arrow type of a state; a field that may be null says so."""
+        """The Arrow type of a state; only fields that may be null are nullable."""
 
     def encode(self, states: pa.Array) -> pa.Array:
-        """Versioned, deterministic bytes of each state; layout in tandem.schemas.measures.encoding.states."""
+        """Versioned, deterministic bytes of each state; layout in `tandem.schemas.measures.encoding.states`."""
         return encode_states(states, self.version)
 
     def decode(self, data: pa.Array) -> pa.Array:
-        """The states of these bytes. Raises ValueError for another version or a broken layout."""
+        """The states from these bytes. Raises ValueError for another version or an invalid layout."""
         states = decode_states(data, self.state_type, self.version)
         lengths = [flatten(states.field(name))[0] for name in self.parallel]
         for name, length in zip(self.parallel, lengths, strict=True):

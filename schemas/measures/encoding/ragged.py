@@ -1,4 +1,4 @@
-"""Lists of varying length as flat arrays: takes states of several values a group apart, and builds them."""
+"""Lists of varying length as flat arrays: splits states with several values a group, and builds them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INT32_MAX = 2**31 - 1
 
 
 def list_offsets(lists: pa.Array) -> Int64s:
-    """Where each list of a list, string or binary array starts in its flat values; one more at the end."""
+    """The offset of each list of a list, string or binary array in its flat values, and one more for the end."""
     if len(lists) == 0:
         return np.zeros(1, np.int64)
     raw = np.frombuffer(lists.buffers()[1], np.int32)
@@ -25,20 +25,20 @@ def list_offsets(lists: pa.Array) -> Int64s:
 
 
 def flatten(lists: pa.Array) -> tuple[Int64s, pa.Array]:
-    """Lengths of the lists, and their values one after the other. No list is null."""
+    """The lengths of the lists, and their concatenated values. No list is null."""
     offsets = list_offsets(lists)
     return np.diff(offsets), lists.values.slice(offsets[0], offsets[-1] - offsets[0])
 
 
 def offsets_of(lengths: npt.NDArray[np.integer]) -> Int64s:
-    """Running total of the lengths, starting with 0."""
+    """Offsets of lists of these lengths: running totals, starting with 0."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 def list_array(lengths: npt.NDArray[np.integer], values: pa.Array) -> pa.Array:
-    """An Arrow list array of these lengths over the flat values. Raises ValueError above 2^31 - 1 values."""
+    """An Arrow list array with these lengths over the flat values. Raises ValueError above 2^31 - 1 values."""
     offsets = offsets_of(lengths)
     if offsets[-1] > _INT32_MAX:
         raise ValueError(f"a block of states holds {offsets[-1]} values; Arrow lists allow {_INT32_MAX}")
@@ -46,12 +46,12 @@ def list_array(lengths: npt.NDArray[np.integer], values: pa.Array) -> pa.Array:
 
 
 def struct_array(kind: pa.DataType, *fields: pa.Array) -> pa.Array:
-    """A struct array of the struct type `kind`, none of whose rows is null."""
+    """A struct array of type `kind` without null rows."""
     return pa.StructArray.from_arrays(list(fields), fields=list(kind))
 
 
 def ranges(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> Int64s:
-    """start, start + 1, ... start + length - 1 of each row, one row after the other."""
+    """start, start + 1, ... start + length - 1 of each row, concatenated."""
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
@@ -64,17 +64,17 @@ class Pairs:
     groups: Groups
     codes: Int64s
     index: Int64s
-    """For each row that went in, the index of its pair; empty when it wasn't asked for."""
+    """For each input row the index of its pair; empty unless asked for."""
     counts: Int64s
-    """Rows of each pair."""
+    """The number of rows of each pair."""
 
     def lengths(self, size: int) -> Int64s:
-        """Number of pairs of each of `size` groups."""
+        """The number of pairs of each of `size` groups."""
         return np.bincount(self.groups, minlength=size).astype(np.int64)
 
 
 def pairs(groups: Groups, codes: Int64s, *, index: bool = False) -> Pairs:
-    """Distinct pairs of (group, code); `index` asks for each row's pair, which costs an indirect sort."""
+    """The distinct pairs of (group, code); `index` asks for each row's pair, which costs an indirect sort."""
     none = np.zeros(0, np.int64)
     if len(codes) == 0:
         return Pairs(none, none, none, none)
@@ -86,7 +86,9 @@ def pairs(groups: Groups, codes: Int64s, *, index: bool = False) -> Pairs:
 
 
 def _pairs_apart(groups: Groups, codes: Int64s, low: int, index: bool) -> Pairs:
-    """Pairs of codes too far apart to share a word with the group: their upper bits do, and nearly decide."""
+    """Pairs whose codes are too far apart to share a word with the group: their upper bits do, and decide nearly
+    all.
+    """
     bits = np.uint64(max(int(groups.max()).bit_length(), 1))
     above = codes.view(np.uint64) - np.uint64(low % 2**64)
     packed = (groups.view(np.uint64) << (np.uint64(64) - bits)) | (above >> bits)

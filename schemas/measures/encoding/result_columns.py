@@ -1,4 +1,4 @@
-"""Results as Arrow columns, for millions of states at once: equal to `Measure.result`, value by value."""
+"""Results as Arrow columns, for millions of states at once: equal to those of `Measure.result`, value by value."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from tandem.schemas.results import typed_column
 __all__ = ["result_column"]
 
 _DIGITS = 3
-"""A double's bits, shifted to a digit's border, span at most so many digits of 32 bits; so do most sums."""
+"""Digits of 32 bits that a double's bits, shifted to a digit's border, span at most; most sums span no more."""
 
 
 def result_column(measure: Measure, states: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The results of states as a column of the type that `results.result_type` gives; null for what it can't hold."""
+    """The results of states as a column of the type that `results.result_type` gives; null where that can't hold
+    one.
+    """
     if type(measure) is Count and states.type == kind:
         return states
     if type(measure) in (Min, Max, First, Last):
@@ -37,7 +39,7 @@ def result_column(measure: Measure, states: pa.Array, kind: pa.DataType) -> pa.A
 
 
 def _of_totals(measure: Measure, states: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Narrow totals in columns, and what is left one by one."""
+    """Results of totals: narrow ones in columns, the others one by one."""
     totals = Totals.from_columns(*(states.field(name) for name, _ in TOTAL_FIELDS))
     counts = np.asarray(states.field("values").to_numpy(zero_copy_only=False))
     easy = (counts == 1) if type(measure) is Mean else (counts > 0)
@@ -65,7 +67,7 @@ def _of_totals(measure: Measure, states: pa.Array, kind: pa.DataType) -> pa.Arra
 
 
 def _cells(totals: Totals, rows: Bools) -> tuple[Int64s, npt.NDArray[np.uint64]]:
-    """(the rows, their digits, three each with zeros behind those that there are)."""
+    """(rows, digits): three digits a row, zeros beyond its own."""
     chosen = np.flatnonzero(rows)
     starts, lengths = offsets_of(totals.lengths)[:-1][chosen], totals.lengths[chosen]
     padded = np.concatenate([totals.digits, np.zeros(_DIGITS, np.uint32)]).astype(np.uint64)
@@ -74,7 +76,7 @@ def _cells(totals: Totals, rows: Bools) -> tuple[Int64s, npt.NDArray[np.uint64]]
 
 
 def _rounded(totals: Totals, rows: Bools) -> npt.NDArray[np.float64]:
-    """The nearest doubles of float totals: the highest 64 bits, the last of which says whether any below was set."""
+    """The nearest doubles of float totals: the highest 64 bits, of which the last is set if any bit below was."""
     found = np.zeros(len(rows), np.float64)
     chosen, (low, middle, high) = _cells(totals, rows)
     exponent = totals.low[chosen].astype(np.int64) * 32 + FLOAT_UNIT
@@ -94,7 +96,7 @@ def _rounded(totals: Totals, rows: Bools) -> npt.NDArray[np.float64]:
 
 
 def _integers(totals: Totals, rows: Bools) -> tuple[Int64s, Bools]:
-    """(the totals, which of them 63 bits hold)."""
+    """(totals, whether 63 bits hold each)."""
     values, small = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
     chosen, (low, middle, _) = _cells(totals, rows)
     magnitude = (middle << np.uint64(32) | low) << (totals.low[chosen].astype(np.uint64) * np.uint64(32))

@@ -1,4 +1,4 @@
-"""From exact integers and ratios to the nearest double, rounded once."""
+"""Rounds exact integers and ratios to the nearest double, once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["round_ratio", "round_sqrt"]
 
 
 def round_ratio(numerator: int, denominator: int) -> float:
-    """The nearest double, ties to even; infinity when it is too large. The denominator is positive."""
+    """The nearest double of a ratio, ties to even; infinity where it overflows. The denominator is positive."""
     try:
         return numerator / denominator
     except OverflowError:
@@ -16,11 +16,11 @@ def round_ratio(numerator: int, denominator: int) -> float:
 
 
 def round_sqrt(numerator: int, denominator: int) -> float:
-    """The double nearest to the square root of a ratio that isn't negative.
+    """The nearest double of the square root of a non-negative ratio.
 
-    The integer root is taken to 64 bits or more, its last bit set when anything was cut off ("round to
-    odd"); rounding that once more then rounds correctly (S. Boldo, G. Melquiond, "Emulation of a FMA and
-    correctly rounded sums", 2008).
+    The integer root is taken to 64 bits or more, its last bit set when anything was cut off ("round to odd"); rounding
+    that once more then rounds correctly (S. Boldo, G. Melquiond, "Emulation of a FMA and correctly rounded sums",
+    2008).
     """
     if numerator == 0:
         return 0.0

@@ -1,7 +1,7 @@
-"""All measures' states of a row as one binary value: what a view store keeps in one column.
+"""Serializes all measures' states of a row as one binary value, which a view store keeps in one column.
 
-Layout, little-endian: version (1 byte), then for each measure, in order, the length of its bytes (4 bytes)
-and its bytes (`Measure.encode`). Equal states have equal bytes.
+Layout, little-endian: version (1 byte), then for each measure, in order, the length of its bytes (4 bytes) and its
+bytes (`Measure.encode`). Equal states have equal bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROW_VERSION: Final = 1
 
 
 def encode_rows(measures: Sequence[Measure], states: Sequence[pa.Array]) -> pa.Array:
-    """One binary value (pa.binary()) a row. Raises ValueError unless every measure has as many states."""
+    """One binary value (pa.binary()) a row. Raises ValueError unless all measures have equally many states."""
     if len(measures) != len(states) or not measures:
         raise ValueError(
             f"{len(measures)} measures need as many columns of states, and at least one; got {len(states)}"
@@ -51,26 +51,26 @@ def encode_rows(measures: Sequence[Measure], states: Sequence[pa.Array]) -> pa.A
 
 
 def _parts(measure: Measure, column: pa.Array) -> tuple[np.ndarray[Any, Any] | None, list[pa.Array]]:
-    """(what has one width in all rows, what comes behind it) of a measure's bytes."""
+    """(bytes of one width in all rows, binary columns that follow them) of a measure's states."""
     if isinstance(measure, ColumnarMeasure) and type(measure).encode is ColumnarMeasure.encode:
         return state_parts(column, measure.version)
     return None, [measure.encode(column)]
 
 
 def _bytes_of(values: np.ndarray[Any, Any]) -> npt.NDArray[np.uint8]:
-    """The bytes of numbers or records, a row each."""
+    """The bytes of numbers or records, one row each."""
     return values.view(np.uint8).reshape(len(values), values.itemsize)
 
 
 def _side_by_side(columns: Sequence[npt.NDArray[np.uint8]]) -> pa.Array:
-    """Bytes of one width as one: joining values costs the same for each of them, however short."""
+    """Columns of bytes joined row by row: joining binary arrays costs the same for each of them, however short."""
     joined = np.concatenate(columns, axis=1)
     return binary_array(np.arange(len(joined) + 1) * joined.shape[1], pa.py_buffer(joined))
 
 
 def decode_rows(measures: Sequence[Measure], rows: pa.Array, wanted: Collection[int] | None = None) -> list[pa.Array]:
-    """The states of each measure, or of those at the places that are wanted. Raises ValueError for another version, or
-    bytes that these measures didn't write.
+    """The states of each measure, or of those at the places `wanted`. Raises ValueError for another version, or bytes
+    that these measures didn't write.
     """
     offsets, raw = binary_parts(rows)
     at, ends = offsets[:-1], offsets[1:]

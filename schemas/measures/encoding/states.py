@@ -1,4 +1,4 @@
-"""Deterministic bytes of states, whole columns at a time; their layout follows from the state's Arrow type.
+"""Serializes states deterministically, whole columns at a time; the layout follows from a state's Arrow type.
 
 A state's bytes, all little-endian, none padded::
 
@@ -34,9 +34,9 @@ Bytes = npt.NDArray[np.uint8]
 
 _INT32_MAX: Final = 2**31 - 1
 _WORDS: Final = (1, 2, 4, 8)
-"""Widths in bytes of numpy's numbers."""
+"""Widths in bytes of NumPy's numbers."""
 _FEW: Final = 8
-"""So many ranges of bytes numpy copies faster than Arrow, whose call costs as much as copying some hundred of them."""
+"""NumPy copies up to this many ranges of bytes faster than Arrow, whose call costs as much as copying a hundred."""
 
 
 def encode_states(states: pa.Array, version: int) -> pa.Array:
@@ -47,7 +47,7 @@ def encode_states(states: pa.Array, version: int) -> pa.Array:
 
 
 def state_parts(states: pa.Array, version: int) -> tuple[npt.NDArray[np.void], list[pa.Array]]:
-    """What the bytes of each state are made of: those of one width for all states, then binary columns."""
+    """(bytes of one width for all states, binary columns that follow them), which make up each state's bytes."""
     if states.null_count:
         raise ValueError(f"{states.null_count} of {len(states)} states are null; the identity is a value")
     header = np.zeros(len(states), _header_type(states.type))
@@ -56,9 +56,7 @@ def state_parts(states: pa.Array, version: int) -> tuple[npt.NDArray[np.void], l
 
 
 def decode_states(data: pa.Array, kind: pa.DataType, version: int) -> pa.Array:
-    """The states of type `kind` with these bytes. Raises ValueError for another version or a broken
-    layout.
-    """
+    """The states of type `kind` with these bytes. Raises ValueError for another version or an invalid layout."""
     offsets, raw = binary_parts(data)
     header_type = _header_type(kind)
     short = np.diff(offsets) < header_type.itemsize
@@ -79,7 +77,7 @@ def decode_states(data: pa.Array, kind: pa.DataType, version: int) -> pa.Array:
 
 @dataclass(frozen=True)
 class _Field:
-    """One column of the state, and the names of its entries in the header."""
+    """One column of the state, and its entries' names in the header."""
 
     index: int
     type: pa.DataType
@@ -171,13 +169,13 @@ def _encode_lists(field: _Field, column: pa.Array, header: npt.NDArray[np.void])
 
 
 class _Reader:
-    """Cuts the variable parts of rows one field after the other, never beyond a row's end."""
+    """Reads the variable parts of rows one field after the other, never beyond a row's end."""
 
     def __init__(self, header: npt.NDArray[np.void], raw: Bytes, at: Int64s, ends: Int64s) -> None:
         self.header, self._raw, self._at, self._ends = header, raw, at, ends
 
     def cut(self, lengths: Int64s) -> Bytes:
-        """The next `lengths` bytes of each row, one row after the other."""
+        """The next `lengths` bytes of each row, concatenated."""
         beyond = lengths > self._ends - self._at
         if beyond.any():
             row = int(np.flatnonzero(beyond)[0])
@@ -188,7 +186,7 @@ class _Reader:
         return taken
 
     def finish(self) -> None:
-        """Raises ValueError when bytes are left over in any row."""
+        """Raise ValueError where a row has bytes left."""
         left = self._ends - self._at
         if left.any():
             raise ValueError(f"a state has {left[left > 0][0]} bytes more than its fields claim")
@@ -225,7 +223,7 @@ def _decode_lists(field: _Field, reader: _Reader) -> pa.Array:
 
 
 def _fixed_bytes(values: pa.Array) -> Bytes:
-    """The values' bytes, one row each; of nulls anything."""
+    """The values' bytes, one row each; arbitrary for nulls."""
     if pa.types.is_boolean(values.type):
         return np.asarray(values.cast(pa.uint8()).fill_null(0).to_numpy()).reshape(-1, 1)
     width = _width(values.type)
@@ -259,9 +257,7 @@ def binary_array(offsets: Int64s, data: pa.Buffer) -> pa.Array:
 
 
 def binary_parts(data: pa.Array) -> tuple[Int64s, Bytes]:
-    """Offsets from 0 and the bytes of a string or binary array. Raises ValueError for nulls or another
-    type.
-    """
+    """Offsets from 0 and the bytes of a string or binary array. Raises ValueError for nulls or another type."""
     if not _is_text(data.type):
         raise ValueError(f"bytes of states come as binary, not as {data.type}")
     if data.null_count:
@@ -273,7 +269,7 @@ def binary_parts(data: pa.Array) -> tuple[Int64s, Bytes]:
 
 
 def gather(raw: Bytes, starts: Int64s, lengths: Int64s) -> Bytes:
-    """The `lengths` bytes from each start on, one after the other; ranges come in order, without overlap."""
+    """The `lengths` bytes from each start on, concatenated; ranges are ascending and don't overlap."""
     if len(starts) <= _FEW:
         ranges = [raw[start : start + length] for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
         return np.concatenate([np.zeros(0, np.uint8), *ranges])

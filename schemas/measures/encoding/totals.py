@@ -1,4 +1,4 @@
-"""What sum and mean share: an exact total, with the number of values and of those that no total can hold."""
+"""The base of sum and mean: an exact total, with counts of the values and of NaN and infinities."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def count_by_group(groups: Groups, size: int) -> Int64s:
 
 
 def sum_by_group(counts: pa.Array, groups: Groups, size: int) -> Int64s:
-    """The sum of int64 counts of each group."""
+    """The sum of the int64 counts of each group."""
     total = np.zeros(size, np.int64)
     np.add.at(total, groups, _counts(counts))
     return total
@@ -47,7 +47,7 @@ def merge_totals(totals: Totals, groups: Groups, size: int) -> Totals:
 
 @dataclass(frozen=True)
 class TotalMeasure(ColumnarMeasure):
-    """State: number of values, exact total, and for floats how many were NaN and either infinity."""
+    """State: number of values, exact total, and for floats the numbers of NaN and of each infinity."""
 
     column: str
     type: pa.DataType
@@ -59,7 +59,9 @@ class TotalMeasure(ColumnarMeasure):
 
     @property
     def update_like(self) -> Hashable:
-        """A sum and a mean of one column differ in their results only; a measure made of one may differ in all."""
+        """A sum and a mean of one column differ in their results only; a subclass with its own update may differ in
+        all.
+        """
         own = type(self).update is TotalMeasure.update and type(self).update_values is TotalMeasure.update_values
         return (TotalMeasure, self.column, self.type) if own else self
 
@@ -94,9 +96,7 @@ class TotalMeasure(ColumnarMeasure):
         return struct_array(self.state_type, *(pa.array(count) for count in counts), *totals.columns())
 
     def _read(self, states: pa.Array) -> Iterator[tuple[int, float | None, int]]:
-        """Of each state the number of values; what NaN and infinities make of the total, if any; and the
-        total.
-        """
+        """(number of values, result where NaN or infinities decide it, total) of each state."""
         values = states.field("values").to_pylist()
         special: list[float | None] = [None] * len(states)
         for row, value in self._special(states):
@@ -104,7 +104,7 @@ class TotalMeasure(ColumnarMeasure):
         return zip(values, special, _totals(states).integers(), strict=True)
 
     def _special(self, states: pa.Array) -> Iterator[tuple[int, float]]:
-        """Of each state that NaN or infinities have come to its row, and what they make of the total."""
+        """(row, result) of each state that holds NaN or infinities."""
         if self._floating:
             nan, high, low = (_counts(states.field(name)) > 0 for name in _SPECIAL)
             undefined = nan | (high & low)
@@ -112,7 +112,7 @@ class TotalMeasure(ColumnarMeasure):
                 yield row, math.nan if undefined[row] else math.inf if high[row] else -math.inf
 
     def _filled(self, states: pa.Array, results: list[Any]) -> list[Any]:
-        """Results of finite totals with those of the others in their places, and None where there was no value."""
+        """Results of finite totals, with those of other states in their places, and None where there was no value."""
         for row, value in self._special(states):
             results[row] = value
         for row in np.flatnonzero(_counts(states.field("values")) == 0).tolist():
@@ -123,7 +123,7 @@ class TotalMeasure(ColumnarMeasure):
         return _totals(states)
 
     def _decimal(self, numerator: int, denominator: int = 1) -> decimal.Decimal:
-        """As a decimal of the column's scale; a fraction is rounded once, half to even, to 38 (or 76)
+        """The value as a decimal of the column's scale; a fraction is rounded once, half to even, to 38 (or 76)
         digits.
         """
         whole = decimal.Decimal(numerator).scaleb(-self.type.scale, _EXACT)

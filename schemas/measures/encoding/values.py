@@ -1,8 +1,7 @@
-"""Values of a column: which types a measure takes, in which order they stand, and their canonical bits.
+"""Values of a column: the types that measures accept, their total order, and their canonical bits.
 
-One total order serves every measure: numbers by value with -0.0 equal to 0.0 and NaN greater than all (as
-PostgreSQL and DuckDB order them), false before true, strings and binaries by their bytes (UTF-8: by code
-point), times by time.
+One total order serves every measure: numbers by value with -0.0 equal to 0.0 and NaN greater than all (as PostgreSQL
+and DuckDB order them), false before true, strings and binaries by their bytes (UTF-8: by code point), times by time.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _NOT_SIGN: Final = np.int64(2**63 - 1)
 
 
 def storage_type(kind: pa.DataType) -> pa.DataType:
-    """The type in which states keep values of a column: without dictionary, with one width for strings.
+    """The type in which states store values of a column: without dictionary, with one width for strings.
 
     Raises TypeError for nested types and for `null`.
     """
@@ -79,7 +78,7 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def read_column(events: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
-    """The column as an array of the storage type `kind`. Raises KeyError when the batch lacks it."""
+    """The column as an array of the storage type `kind`. Raises KeyError where the batch lacks it."""
     column = events.column(name)
     return column if column.type == kind else column.cast(kind)
 
@@ -92,7 +91,7 @@ def present(column: pa.Array, groups: Groups) -> tuple[pa.Array, Groups]:
 
 
 def numbers(values: pa.Array) -> npt.NDArray[np.generic]:
-    """The values of a fixed-width column without nulls as a numpy array; times as int64 counts of units."""
+    """The values of a fixed-width column without nulls as a NumPy array; times as int64 counts of their unit."""
     kind = values.type
     if pa.types.is_temporal(kind):
         values = values.view(pa.int32() if kind.bit_width == 32 else pa.int64())
@@ -100,22 +99,22 @@ def numbers(values: pa.Array) -> npt.NDArray[np.generic]:
 
 
 def canonical_floats(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """As float64, with -0.0 made 0.0 and every NaN made the same one."""
+    """The values as float64, with -0.0 replaced by 0.0 and every NaN by one."""
     floats = values.astype(np.float64) + 0.0
     return np.where(np.isnan(floats), np.nan, floats)
 
 
 @dataclass(frozen=True)
 class Ordered:
-    """Values as int64 codes that are equal and less as the values are; comparable within this object only."""
+    """Values as int64 codes with the same order and equality; comparable within this object only."""
 
     codes: Int64s
     restore: Callable[[Int64s], pa.Array]
-    """The values of codes, each of which stands in `codes`."""
+    """The values of codes, each of which occurs in `codes`."""
 
 
 def ordered(values: pa.Array) -> Ordered:
-    """Codes of an array without nulls, of a storage type."""
+    """Order-preserving codes of an array without nulls, of a storage type."""
     kind = values.type
     if pa.types.is_floating(kind):
         return _ordered_floats(values)
@@ -153,7 +152,7 @@ def _ordered_ranks(values: pa.Array) -> Ordered:
 
 
 def extremes(codes: Int64s, groups: Groups, size: int, *, greatest: bool) -> tuple[Int64s, Bools]:
-    """The least (or greatest) code of each group, and which groups have one."""
+    """The least (or greatest) code of each group, and whether each group has one."""
     # Bitwise "not" turns the order round and, other than minus, can't overflow.
     best = np.full(size, _NOT_SIGN)
     np.minimum.at(best, groups, ~codes if greatest else codes)
@@ -163,7 +162,7 @@ def extremes(codes: Int64s, groups: Groups, size: int, *, greatest: bool) -> tup
 
 
 def plain(values: pa.Array) -> list[object]:
-    """As plain Python values; times finer than a microsecond are cut to it, as Python has none."""
+    """The values as plain Python values; times finer than a microsecond are truncated to it, as Python has none."""
     kind = values.type
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         values = values.cast(pa.timestamp("us", kind.tz), safe=False)
@@ -179,7 +178,7 @@ def plain(values: pa.Array) -> list[object]:
 
 
 def _beyond(value: pa.Scalar) -> object:
-    """A date or timestamp, as a text where Python has none."""
+    """A date or timestamp, as a text where Python can't represent it."""
     try:
         return value.as_py()
     except OverflowError:

@@ -16,9 +16,7 @@ __all__ = ["Count"]
 
 @dataclass(frozen=True)
 class Count(ColumnarMeasure):
-    """The number of events; or of a column's values that aren't null (NaN counts). Never None: 0 without
-    events.
-    """
+    """The number of events, or of a column's non-null values (NaN counts). Never None: 0 without events."""
 
     kind: ClassVar[str] = "count"
     column: str | None = None

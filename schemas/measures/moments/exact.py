@@ -1,10 +1,9 @@
-"""Exact sums of columns: fixed-point numbers of unbounded width, rounded only when they are read.
+"""Sums columns exactly: fixed-point numbers of unbounded width, rounded only when a result is read.
 
-Every finite double is an integer multiple of 2^-1074, so a sum of doubles is an integer that fixed point
-holds without rounding (U. Kulisch, "Very fast and exact accumulation of products", Computing 91, 2011).
-Integer addition is associative, so any order of merging gives the same bits. A total is kept as sign and
-magnitude, in digits of 32 bits, least significant first, without zero digits at either end; `low` is the
-place of its first digit. That form is unique.
+Every finite double is an integer multiple of 2^-1074, so a sum of doubles is an integer that fixed point holds without
+rounding (U. Kulisch, "Very fast and exact accumulation of products", Computing 91, 2011). Integer addition is
+associative, so any order of merging gives the same bits. A total is kept as sign and magnitude, in digits of 32 bits,
+least significant first, without zero digits at either end; `low` is the place of its first digit. This form is unique.
 
 Units: integers 1; decimals 10^-scale; floats 2^-1074, their squares 2^-2148.
 """
@@ -41,11 +40,11 @@ _BITS: Final = np.uint64(32)
 _LOW: Final = np.uint64(2**32 - 1)
 _MASK: Final = np.int64(2**32 - 1)
 _CHUNK: Final = 1 << 15
-"""Rows whose digits are made at once, so that they stay in the processor's cache."""
+"""Rows whose digits are computed at a time, so that they stay in the processor's cache."""
 _CELLS: Final = 1 << 22
 """Most cells (int64) of digits held at once."""
 _NARROW: Final = 8
-"""Digits of a group that counts as narrow: nearly all of them, unless 1e300 stands beside 1e-300."""
+"""Most digits of a narrow group: nearly all groups are narrow, unless 1e300 stands beside 1e-300."""
 
 Rows = slice | Int64s
 Digits = list[Int64s]
@@ -64,13 +63,13 @@ class Totals:
     digits: npt.NDArray[np.uint32]
 
     def columns(self) -> list[pa.Array]:
-        """As the columns of TOTAL_FIELDS."""
+        """The totals as the columns of TOTAL_FIELDS."""
         digits = list_array(self.lengths, pa.array(self.digits, pa.uint32()))
         return [pa.array(self.sign, pa.int8()), pa.array(self.low, pa.int16()), digits]
 
     @classmethod
     def from_columns(cls, sign: pa.Array, low: pa.Array, digits: pa.Array) -> Totals:
-        """From the columns of TOTAL_FIELDS."""
+        """The totals from the columns of TOTAL_FIELDS."""
         lengths, flat = flatten(digits)
         return cls(_as(sign, np.int8), _as(low, np.int16), lengths, _as(flat, np.uint32))
 
@@ -88,17 +87,17 @@ def _as(column: pa.Array, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is added up: for each row a number of `width` digits of up to 33 bits, with a sign."""
+    """The summands: for each row a signed number of `width` digits of up to 33 bits."""
 
     bins: Int64s
     """Place of the first digit of each row."""
     width: int
     digits: Callable[[Rows], Digits]
-    """The digits of some rows, least significant first."""
+    """The digits of these rows, least significant first."""
 
 
 def terms_of(values: pa.Array, *, squared: bool = False) -> Terms:
-    """The terms of a numeric column without nulls, whose floats are finite; or of their squares."""
+    """The terms of a numeric column without nulls and with finite floats, or of their squares."""
     if pa.types.is_floating(values.type):
         return _float_terms(numbers(values).astype(np.float64), squared)
     if pa.types.is_decimal(values.type):
@@ -115,7 +114,7 @@ def terms_of(values: pa.Array, *, squared: bool = False) -> Terms:
 
 
 def terms_of_totals(totals: Totals) -> tuple[Terms, Int64s]:
-    """The terms of totals, one a digit, and for each the row of its total."""
+    """The terms of totals, one a digit, with the row of each term's total."""
     rows = np.repeat(np.arange(len(totals.lengths)), totals.lengths)
     bins = ranges(totals.low.astype(np.int64), totals.lengths)
     signed = totals.digits.astype(np.int64) * totals.sign[rows]
@@ -141,7 +140,7 @@ def _float_terms(floats: npt.NDArray[np.float64], squared: bool) -> Terms:
 
 
 def _shift(digits: list[UInt64s], shift: UInt64s) -> list[UInt64s]:
-    """Multiplied by 2^shift, 0 <= shift < 32."""
+    """The digits multiplied by 2^shift, 0 <= shift < 32."""
     moved = [digit << shift for digit in digits]
     out = [moved[0] & _LOW]
     out += [(left >> _BITS) | (right & _LOW) for left, right in itertools.pairwise(moved)]
@@ -149,7 +148,7 @@ def _shift(digits: list[UInt64s], shift: UInt64s) -> list[UInt64s]:
 
 
 def _square(digits: list[UInt64s]) -> list[UInt64s]:
-    """Schoolbook multiplication; a column of sums of products stays below 2^64 for up to 8 digits."""
+    """The square, by schoolbook multiplication; a column of products sums to less than 2^64 for up to 8 digits."""
     columns = [np.zeros_like(digits[0]) for _ in range(2 * len(digits))]
     for i, left in enumerate(digits):
         for j, right in enumerate(digits):
@@ -192,7 +191,7 @@ def _signed(digit: UInt64s, negative: Bools) -> Int64s:
 
 
 def add_up(terms: Terms, groups: Groups, size: int) -> Totals:
-    """The exact total of each of `size` groups. Memory is bound by the digits that the totals span."""
+    """The exact total of each of `size` groups. Memory is bounded by the digits that the totals span."""
     if len(groups) == 0:
         return _zeros(size)
     low = int(terms.bins.min())
@@ -203,9 +202,7 @@ def add_up(terms: Terms, groups: Groups, size: int) -> Totals:
 
 
 def _add_by_width(terms: Terms, groups: Groups, size: int) -> Totals:
-    """Each group gets a window of its own; the few wide groups are added up apart from the many narrow
-    ones.
-    """
+    """Totals with a window for each group; the few wide groups are summed apart from the many narrow ones."""
     low = np.full(size, np.iinfo(np.int64).max)
     high = np.zeros(size, np.int64)
     np.minimum.at(low, groups, terms.bins)
@@ -232,7 +229,7 @@ def _add_by_width(terms: Terms, groups: Groups, size: int) -> Totals:
 
 
 def _add_window(terms: Terms, rows: Rows, groups: Groups, low: Int64s, width: int, size: int) -> Totals:
-    """The totals of `size` groups in a window of `width` digits from each group's `low` on."""
+    """The totals of `size` groups, in a window of `width` digits from each group's `low` on."""
     cells = np.zeros((width + 2, size), np.int64)  # 2 digits more for the carries of up to 2^31 rows
     flat = cells.reshape(-1)
     for start in range(0, len(groups), _CHUNK):
@@ -247,7 +244,7 @@ def _add_window(terms: Terms, rows: Rows, groups: Groups, low: Int64s, width: in
 
 
 def _normalise(cells: Int64s, low: Int64s) -> Totals:
-    """Carries through the digits (first axis), splits off signs, and strips zeros."""
+    """Totals from cells: carries are propagated (first axis), signs split off, zeros stripped."""
     size = cells.shape[1]
     carry = np.zeros(size, np.int64)
     for row in cells:
@@ -268,7 +265,7 @@ def _normalise(cells: Int64s, low: Int64s) -> Totals:
 
 
 def _stripped(cells: Int64s) -> tuple[Bools, Int64s, Int64s, npt.NDArray[np.uint32]]:
-    """Of each column (whether any digit isn't zero, the first that isn't, how many up to the last, these digits)."""
+    """(whether any digit is nonzero, the first nonzero one, the length up to the last, these digits) of each column."""
     size = cells.shape[1]
     some, first, end = np.zeros(size, np.bool_), np.zeros(size, np.int64), np.zeros(size, np.int64)
     for place, row in enumerate(cells):
@@ -289,7 +286,7 @@ def _zeros(size: int) -> Totals:
 
 
 def _assemble(parts: list[Totals], members: list[Int64s], size: int) -> Totals:
-    """Totals of all groups from those of disjoint sets of groups; the others are zero."""
+    """Totals of all groups from those of disjoint sets of groups; other groups are zero."""
     out = _zeros(size)
     for part, some in zip(parts, members, strict=True):
         out.sign[some], out.low[some], out.lengths[some] = part.sign, part.low, part.lengths

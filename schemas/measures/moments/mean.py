@@ -36,7 +36,7 @@ class Mean(TotalMeasure):
         ]
 
     def _divided(self, states: pa.Array) -> list[float]:
-        """The quotients as columns; those that aren't certain, one by one."""
+        """The quotients, in columns; those that aren't certain are divided exactly, one by one."""
         totals, counts = self._totals(states), states.field("values").to_numpy(zero_copy_only=False)
         quotients, certain = divided(totals, FLOAT_UNIT if self._floating else 0, counts)
         found: list[float] = quotients.tolist()

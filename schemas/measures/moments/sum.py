@@ -19,10 +19,9 @@ __all__ = ["Sum"]
 class Sum(TotalMeasure):
     """The exact sum of a numeric column.
 
-    Integers give an int and decimals a Decimal of the column's scale, neither of which overflows. Floats
-    are added without error and rounded once to the nearest double: infinity when that is too large, 0.0
-    (never -0.0) when it is zero. NaN, or both infinities, give NaN; else an infinity gives itself. Without
-    any value: None.
+    Integers give an int and decimals a Decimal of the column's scale, neither of which overflows. Floats are added
+    without error and rounded once to the nearest double: infinity where that overflows, 0.0 (never -0.0) where it is
+    zero. NaN, or both infinities, give NaN; else an infinity gives itself. Without any value: None.
     """
 
     kind: ClassVar[str] = "sum"

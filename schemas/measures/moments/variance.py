@@ -1,4 +1,4 @@
-"""Variance and standard deviation, from exact sums of values and of their squares."""
+"""Variance and standard deviation, from exact sums of values and of squares."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ _SQUARES = tuple(f"squares_{name}" for name, _ in TOTAL_FIELDS)
 
 @dataclass(frozen=True)
 class _Spread(ColumnarMeasure):
-    """State: number of values n, of those that aren't finite, the exact sum of x and of x^2 (so of n, Sx,
-    Sxx).
-    """
+    """State: number of values n, number of non-finite values, and the exact sums of x and of x^2 (n, Sx, Sxx)."""
 
     column: str
     type: pa.DataType
     """Storage type of the column: an integer, float or decimal type."""
     population: bool = False
-    """Divide by n, not by n - 1."""
+    """Whether to divide by n instead of n - 1."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -94,7 +92,7 @@ class _Spread(ColumnarMeasure):
     @staticmethod
     @abstractmethod
     def _round(numerator: int, denominator: int) -> float:
-        """The measure's value of the exact variance."""
+        """The measure's value for the exact variance."""
 
 
 def _totals(states: pa.Array, names: tuple[str, ...]) -> Totals:
@@ -105,8 +103,8 @@ def _totals(states: pa.Array, names: tuple[str, ...]) -> Totals:
 class Variance(_Spread):
     """The sample variance, or with `population` the population's: exact, then rounded once to a double.
 
-    None without any value, and for a sample of one. NaN when any value is NaN or infinite. Infinity when it
-    is too large for a double. Decimals give a float too.
+    None without any value, and for a sample of one. NaN where any value is NaN or infinite. Infinity where it overflows
+    a double. Decimals give a float too.
     """
 
     kind: ClassVar[str] = "variance"

@@ -22,12 +22,11 @@ __all__ = ["ApproxDistinct"]
 class ApproxDistinct(ColumnarMeasure):
     """The number of distinct values of a column: exact below k, else with relative standard error `error`.
 
-    State: the k least distinct 64-bit hashes, sorted ("k minimum values"; Z. Bar-Yossef et al., "Counting
-    distinct elements in a data stream", RANDOM 2002). It is a function of the set of values alone, so
-    merging in any order gives the same bytes. With U the k-th least hash as a fraction of the hash range,
-    (k - 1) / U is an unbiased estimate, whose relative standard error is at most 1 / sqrt(k - 2) (K. Beyer
-    et al., "On synopses for distinct-value estimation under multiset operations", SIGMOD 2007). A full
-    state takes 8 k bytes: 20 kB for an error of 0.02.
+    State: the k least distinct 64-bit hashes, sorted ("k minimum values"; Z. Bar-Yossef et al., "Counting distinct
+    elements in a data stream", RANDOM 2002). It depends on the set of values alone, so merging in any order gives the
+    same bytes. With U the k-th least hash as a fraction of the hash range, (k - 1) / U is an unbiased estimate, whose
+    relative standard error is at most 1 / sqrt(k - 2) (K. Beyer et al., "On synopses for distinct-value estimation
+    under multiset operations", SIGMOD 2007). A full state takes 8 k bytes: 20 kB for an error of 0.02.
     """
 
     kind: ClassVar[str] = "approx_distinct"
@@ -39,7 +38,7 @@ class ApproxDistinct(ColumnarMeasure):
 
     @property
     def k(self) -> int:
-        """Hashes kept: the least number with 1 / sqrt(k - 2) <= error."""
+        """The number of hashes kept: the least with 1 / sqrt(k - 2) <= error."""
         return math.ceil(1 / self.error**2) + 2
 
     @property
@@ -62,9 +61,9 @@ class ApproxDistinct(ColumnarMeasure):
         return self._keep_least(hashes, np.repeat(groups, lengths), size)
 
     def _within_reach(self, hashes: UInt64s) -> UInt64s:
-        """Without most of those that can't be among the k least: sorting them all takes ten times as long.
+        """The hashes without most of those that can't be among the k least: sorting them all takes ten times as long.
 
-        The k-th least of a part is a bound for that of all, and that of a larger part of what is left a lower one.
+        The k-th least of a part is an upper bound for that of all; larger parts of the rest lower the bound.
         """
         part = 4 * self.k
         while len(hashes) > 8 * part:

@@ -21,15 +21,14 @@ __all__ = ["ApproxTopK"]
 class ApproxTopK(TopKCount):
     """The k items with the most events, from at most `capacity` counters.
 
-    [{"value": item, "count": n, "error": e}, ...], greatest first: the true count lies in [n, n + e], and
-    an item that isn't kept has at most e events. e is at most (events with an item) / (capacity + 1), in
-    whatever order and however often states were merged; it is 0, and all is exact, while no more than
-    `capacity` items were ever merged.
+    [{"value": item, "count": n, "error": e}, ...], greatest first: the true count lies in [n, n + e], and an item
+    without a counter has at most e events. e is at most (events with an item) / (capacity + 1), in whatever order and
+    however often states were merged; it is 0, and all is exact, while no more than `capacity` items were ever merged.
 
-    Counters that overflow the capacity are pruned as in J. Misra, D. Gries, "Finding repeated elements"
-    (1982), and P. Agarwal et al., "Mergeable summaries" (PODS 2012): the greatest count without a counter
-    is subtracted from all. Merging is commutative, bit for bit. It is associative only within the stated
-    error: counts, and then bytes, may depend on how merges were nested.
+    Counters that overflow the capacity are pruned as in J. Misra, D. Gries, "Finding repeated elements" (1982), and P.
+    Agarwal et al., "Mergeable summaries" (PODS 2012): the greatest count without a counter is subtracted from all.
+    Merging is commutative, bit for bit. It is associative only within the stated error: counts, and then bytes, may
+    depend on how merges were nested.
     """
 
     capacity: int = 1000

@@ -20,7 +20,7 @@ from tandem.schemas.measures.encoding.values import Int64s, numbers, present, re
 __all__ = ["Quantiles"]
 
 _TINIEST: Final = 2.0**-1022
-"""The least normal double; what is nearer to zero counts as zero."""
+"""The least normal double; values nearer to zero count as zero."""
 _ZERO: Final = 0
 _OFFSET: Final = 1 << 24
 _INFINITY: Final = 1 << 30
@@ -31,17 +31,17 @@ _NAN: Final = _INFINITY + 1
 class Quantiles(ColumnarMeasure):
     """Values at the given ranks, each within `error` of the exact one, relative to it.
 
-    The quantile at q is the nearest-rank one: of n values the one with rank ceil(q n), at least 1
-    (percentile_disc in SQL). Bucket i counts the values in (g^(i-1), g^i], g = (1 + error) / (1 - error);
-    the answer, g^(i-1) (1 + error), is within `error` of all of them (DDSketch: C. Masson et al., VLDB
-    2019, here without collapsing buckets). Negative values mirror this. Zero and infinities have buckets of
-    their own and are exact. NaN too, above +infinity (as everywhere in Tandem), so it is the answer only
-    where the rank reaches it. Subnormal values count as zero. Integers and decimals are taken as doubles.
+    The quantile at q is the nearest-rank one: of n values the one with rank ceil(q n), at least 1 (percentile_disc in
+    SQL). Bucket i counts the values in (g^(i-1), g^i], g = (1 + error) / (1 - error); the answer, g^(i-1) (1 + error),
+    is within `error` of all of them (DDSketch: C. Masson et al., VLDB 2019, here without collapsing buckets). Negative
+    values mirror this. Zero and infinities have buckets of their own and are exact. So does NaN, above +infinity (as
+    everywhere in Tandem): it is the answer only where the rank reaches it. Subnormal values count as zero. Integers and
+    decimals are taken as doubles.
 
-    State: bucket numbers and counts, sorted. It is a function of the values alone, so merging in any order
-    gives the same bytes, and takes 12 bytes for each bucket in use: at an error of 0.01, 115 for each
-    factor of ten that the values span (1,420 / error at the very most, for all doubles). The result maps
-    each of `at`, as text, to its value; None without any value.
+    State: bucket numbers and counts, sorted. It depends on the values alone, so merging in any order gives the same
+    bytes, and takes 12 bytes for each bucket in use: at an error of 0.01, 115 for each factor of ten that the values
+    span (1,420 / error at the very most, for all doubles). The result maps each of `at`, as text, to its value; None
+    without any value.
     """
 
     kind: ClassVar[str] = "quantiles"
@@ -50,7 +50,7 @@ class Quantiles(ColumnarMeasure):
     type: pa.DataType
     """Storage type of the column: an integer, float or decimal type."""
     at: tuple[float, ...] = (0.5, 0.9, 0.99)
-    """From 0 (the minimum) to 1 (the maximum), both included."""
+    """Ranks from 0 (the minimum) to 1 (the maximum), both included."""
     error: float = 0.01
     """Relative error, 0.001 to 0.5."""
 
@@ -100,13 +100,13 @@ class Quantiles(ColumnarMeasure):
 
 
 def _rank(q: float, total: int) -> int:
-    """ceil(q total), exactly, of the decimal that q was written as."""
+    """ceil(q total), computed exactly from the decimal text of q."""
     return max(math.ceil(Decimal(repr(q)) * total), 1)
 
 
 @dataclass(frozen=True)
 class _Boundaries:
-    """g^i for all i that doubles need; upper[i - first] is the upper end of bucket i."""
+    """g^i for every i that doubles need; upper[i - first] is the upper end of bucket i."""
 
     first: int
     upper: npt.NDArray[np.float64]
@@ -115,9 +115,7 @@ class _Boundaries:
 
 @lru_cache(maxsize=8)
 def _boundaries(error: float) -> _Boundaries:
-    """Powers of g in decimal arithmetic, so that buckets are the same on every machine, whatever its
-    logarithm.
-    """
+    """Powers of g in decimal arithmetic, so that buckets are the same on every machine, whatever its logarithm."""
     context = Context(prec=40)
     a = Decimal(repr(error))
     gamma = context.divide(1 + a, 1 - a)
@@ -132,7 +130,7 @@ def _boundaries(error: float) -> _Boundaries:
 
 
 def _bucket_keys(floats: npt.NDArray[np.float64], error: float) -> Int64s:
-    """Each value's bucket as a number in the order of values."""
+    """The bucket of each value, as a number in the order of values."""
     keys = np.full(len(floats), _ZERO, np.int64)
     sizes = np.abs(floats)
     normal = (sizes >= _TINIEST) & (sizes < np.inf)
@@ -146,7 +144,7 @@ def _bucket_keys(floats: npt.NDArray[np.float64], error: float) -> Int64s:
 
 
 def _bucket_numbers(sizes: npt.NDArray[np.float64], error: float) -> Int64s:
-    """i with g^(i-1) < size <= g^i. The logarithm proposes, comparing with the boundaries decides."""
+    """i with g^(i-1) < size <= g^i: the logarithm estimates it, comparisons with the boundaries decide."""
     bounds = _boundaries(error)
     index = np.ceil(np.log(sizes) / bounds.log_gamma).astype(np.int64) - bounds.first
     index -= sizes <= bounds.upper[index - 1]
@@ -155,7 +153,7 @@ def _bucket_numbers(sizes: npt.NDArray[np.float64], error: float) -> Int64s:
 
 
 def _bucket_values(keys: Int64s, error: float) -> npt.NDArray[np.float64]:
-    """The value that stands for each bucket."""
+    """The value that represents each bucket."""
     bounds = _boundaries(error)
     sizes = np.abs(keys)
     values = np.zeros(len(keys))
