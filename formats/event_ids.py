@@ -1,4 +1,4 @@
-"""The event id as one column."""
+"""Builds the event id as one column."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def id_type(fields: Sequence[SourceField]) -> pa.DataType:
 
 
 def event_ids(columns: Sequence[tuple[SourceField, pa.Array]]) -> pa.Array:
-    """The ids of columns without nulls: one integer or text as it is, all else as `tandem.schemas.keys` writes it.
+    """The ids of columns without nulls: a single integer or string as it is, others as texts of `tandem.schemas.keys`.
 
-    Types that a key can't have: times of day are whole numbers, decimals are text, bytes are base64.
+    Types that keys can't have are converted: times of day to integers, decimals to text, bytes to base64.
     """
     if len(columns) == 1:
         field, array = columns[0]

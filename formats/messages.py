@@ -1,4 +1,4 @@
-"""A batch of messages into a batch of events, and dead letters."""
+"""Decodes a batch of messages to a batch of events, and dead letters."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MAX_MESSAGE: Final = 10 * 1024 * 1024
 
 
 def decode_messages(source: SourceSpec, columns: tuple[str, ...], messages: pa.RecordBatch) -> Decoded:
-    """Decode messages of MESSAGE_SCHEMA; `Decoded.events` has the schema that `events_schema` says.
+    """Decode messages of MESSAGE_SCHEMA; `Decoded.events` has the schema of `events_schema`.
 
-    `columns` are the fields of the source to keep; event id and event time are read whether or not they are
-    among them. received = events + dead letters. Never raises for what a message holds; raises SchemaError
-    for columns that the source doesn't have. What an event becomes never depends on the messages that it came
-    with. A message whose attributes name the revision of the schema that it was written with is resolved from that
-    schema to the source's; one of a revision that the source doesn't list is a dead letter. One that names none was
-    written with `default_revision`, without that with the schema.
+    `columns` are the fields of the source to keep; event id and event time are read whether or not they are among them.
+    received = events + dead letters. No message's content raises; raises SchemaError for columns that the source
+    doesn't have. A message's result never depends on the others in the batch. A message whose attributes name the
+    revision of the schema that it was written with is resolved from that schema to the source's; one of an unlisted
+    revision is a dead letter. One that names none was written with `default_revision`, or without it with the source's
+    schema.
     """
     fields = source_fields(source)
     data = messages.column("data")

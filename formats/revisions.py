@@ -1,7 +1,7 @@
-"""Messages that say which revision of a schema they were written with, as those of a Pub/Sub topic with a schema do.
+"""Decodes messages that name the revision of their schema, as those of a Pub/Sub topic with a schema do.
 
-Pub/Sub puts three attributes on such messages (https://cloud.google.com/pubsub/docs/schemas): the schema's name, the
-id of its revision, and the encoding, JSON or BINARY.
+Pub/Sub sets three attributes on such messages (https://cloud.google.com/pubsub/docs/schemas): the schema's name, the id
+of its revision, and the encoding, JSON or BINARY.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ Rows = npt.NDArray[np.int64]
 
 
 class Revision(NamedTuple):
-    """How one message was written."""
+    """The revision and encoding of one message."""
 
     id: str
     encoding: str | None
-    """As its attribute says it; None: it has none, so it is as the definition says."""
+    """The encoding's attribute; None without one: the definition's format applies."""
 
 
 def revisions_of(attributes: pa.MapArray, default: str | None = None) -> dict[Revision, list[int]]:
-    """The rows of the messages that name a revision, by what they name, in order of first appearance.
+    """The rows of messages that name a revision, by revision, in order of first appearance.
 
-    `default`: what a message names that names none.
+    `default`: the revision of messages that name none.
     """
     found = _values(attributes, REVISION_ATTRIBUTE)
     if default is not None:
@@ -83,10 +83,10 @@ def _values(attributes: pa.MapArray, name: str) -> dict[int, str]:
 def parse_revision(
     fields: SourceFields, columns: tuple[str, ...], format: str, revision: Revision, payloads: list[bytes]
 ) -> Parsed:
-    """The needed fields of messages that were written with one revision, resolved to the source's schema.
+    """The needed fields of messages written with one revision, resolved to the source's schema.
 
-    `format` is the definition's, for messages that don't say their encoding. All are faults if the revision, or the
-    encoding, isn't known.
+    `format` is the definition's, for messages without an encoding's attribute. All are faults if the revision, or the
+    encoding, is unknown.
     """
     key = fields.revisions.get(revision.id)
     encoding = format if revision.encoding is None else _ENCODINGS.get(revision.encoding)
@@ -114,7 +114,7 @@ class _Column(NamedTuple):
 
     field: SourceField
     place: tuple[int, ...]
-    """Of the writer's field in its records, from the top down; empty: the field has its default."""
+    """The place of the writer's field in its records, from the top down; empty: the field has its default."""
     written: Type | None
     writer: SourceField | None
     """The writer's field, if it is usable."""

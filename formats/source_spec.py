@@ -1,4 +1,4 @@
-"""What this package needs to know about a source; the definition's source has these attributes and more."""
+"""The attributes of a source that this package needs; the definition's source has these and more."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ __all__ = ["PLAIN", "SourceSpec", "TextSpec"]
 
 
 class TextSpec(Protocol):
-    """The part of a definition's source that says how text files are cut into records."""
+    """The part of a definition's source that decides how text files are split into records."""
 
     @property
     def avro_schema(self) -> dict[str, Any]:
-        """A parsed Avro record schema that `tandem.schemas.avro.types.check_schema` let pass."""
+        """A parsed Avro record schema that has passed `tandem.schemas.avro.types.check_schema`."""
 
     @property
     def csv(self) -> CsvOptions:
-        """How CSV files are written."""
+        """Options of CSV files."""
 
     @property
     def encoding(self) -> str:
-        """Of text files."""
+        """The encoding of text files."""
 
 
 @dataclass(frozen=True)
 class _Plain:
-    """UTF-8, CSV with a header as RFC 4180 has it."""
+    """UTF-8, and CSV by RFC 4180 with a header."""
 
     avro_schema: dict[str, Any] = field(default_factory=dict)
     csv: CsvOptions = field(default_factory=CsvOptions)
@@ -40,23 +40,23 @@ PLAIN: Final = _Plain()
 
 
 class SourceSpec(TextSpec, Protocol):
-    """The part of a definition's source that says how its records are read and judged."""
+    """The part of a definition's source that decides how its records are read and checked."""
 
     @property
     def format(self) -> Literal["avro", "json"]:
-        """How messages are encoded; files say theirs by their ending."""
+        """The encoding of messages; a file's format follows from its suffix."""
 
     @property
     def fields(self) -> Mapping[str, tuple[str, ...]]:
-        """Fields that have a path of their own, as `tandem.schemas.source.field_paths.with_paths` takes them."""
+        """Fields that have a path, in the form that `tandem.schemas.source.field_paths.with_paths` takes."""
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, Any]]:
-        """By field the options that say how its values are written, as `tandem.schemas.source.spellings` has them."""
+        """The options of each field's spelling, in the form of `tandem.schemas.source.spellings`."""
 
     @property
     def revisions(self) -> Mapping[str, dict[str, Any]]:
-        """Schemas that messages were written with, vetted and readable with `avro_schema`, by revision id."""
+        """Writers' schemas by revision id, checked and readable with `avro_schema`."""
 
     @property
     def default_revision(self) -> str | None:
@@ -64,16 +64,16 @@ class SourceSpec(TextSpec, Protocol):
 
     @property
     def event_id(self) -> tuple[str, ...]:
-        """Fields that make the event id, at least one."""
+        """The fields of the event id, at least one."""
 
     @property
     def event_time(self) -> str:
-        """Field of the event time: a timestamp, or a plain long in microseconds since 1970-01-01 UTC."""
+        """The field of the event time: a timestamp, or a plain long in microseconds since 1970-01-01 UTC."""
 
     @property
     def max_ahead(self) -> int | None:
-        """How far an event time may lie after its publish time, in microseconds; None: any distance."""
+        """How far an event time may be after its publish time, in microseconds; None: no limit."""
 
     @property
     def partitions(self) -> Literal["hive"] | None:
-        """Whether folders named NAME=VALUE give the fields of these names their values."""
+        """Whether folders named NAME=VALUE set the fields of these names."""

@@ -1,4 +1,4 @@
-"""The last step of every decoder: event time, event id, and the rows that can't have them."""
+"""The last step of every decoder: checks event times and event ids, and drops rows without them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def events_schema(source: SourceSpec, columns: tuple[str, ...]) -> pa.Schema:
-    """Schema of the events that decoding with these columns gives: the columns, then TIME and ID."""
+    """The schema of events decoded with these columns: the columns, then TIME and ID."""
     fields = source_fields(source)
     return _schema(fields, fields.needed(columns)[: len(dict.fromkeys(columns))])
 
@@ -50,10 +50,10 @@ def assemble(
     publish_times: Int64s,
     letter: Callable[[int, str, str], DeadLetter],
 ) -> Decoded:
-    """Judges ids and times, and makes events and dead letters of what was parsed, in the input's order.
+    """Check ids and times, and build events and dead letters from parsed records, in the input's order.
 
-    `publish_times` (microseconds, by the broker's clock) has one value for each record of the input, or just
-    one for all. `letter` makes the dead letter of a record from its index in the input, stage and reason.
+    `publish_times` (microseconds, by the broker's clock) has one value for each record of the input, or just one for
+    all. `letter` builds the dead letter of a record from its index in the input, stage and reason.
     """
     clocks = publish_times[parsed.rows] if len(publish_times) > 1 else publish_times
     events, alive = _judge(fields, columns, parsed.arrays, parsed.verdicts, clocks)
@@ -70,7 +70,7 @@ def _judge(
     verdicts: Verdicts,
     publish_times: Int64s,
 ) -> tuple[pa.RecordBatch, Mask]:
-    """The batch of events, and which rows it is made of; adds to `verdicts` the rows that fail."""
+    """(the batch of events, mask of the rows in it); adds failing rows to `verdicts`."""
     needed = fields.needed(columns)
     _mark_nulls(fields, needed, arrays, verdicts)
     _mark_empty_id(fields, arrays, verdicts)
@@ -106,7 +106,9 @@ def _mark_nulls(
 
 
 def _mark_empty_id(fields: SourceFields, arrays: Mapping[str, pa.Array], verdicts: Verdicts) -> None:
-    """Producers that don't set an id send an empty text: such events would all be taken for copies of one."""
+    """Mark rows with an empty id: producers that don't set an id send an empty text, and such events would all count as
+    copies of one.
+    """
     if len(fields.event_id) > 1:
         return
     array = arrays[fields.event_id[0]]
@@ -140,7 +142,7 @@ def _mark_times(fields: SourceFields, times: Int64s, publish_times: Int64s, verd
 
 
 def _mark_outside(field: SourceField, array: pa.Array, verdicts: Verdicts) -> None:
-    """Dates, timestamps and times of day that nothing could show: one rule for all formats."""
+    """Mark dates, timestamps and times of day out of range, by one rule for all formats."""
     limits = limits_of(array.type)
     if limits is None or not len(array):
         return

@@ -1,4 +1,4 @@
-"""From rows to messages, for the publisher: the inverse of tandem.formats.messages."""
+"""Encodes rows as messages, for the publisher: the inverse of `tandem.formats.messages`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _AT_ONCE: Final = 1 << 16
 def encode_messages(source: SourceSpec, table: pa.Table) -> list[bytes]:
     """The payload of one message for each row, in the source's format.
 
-    The table's columns have the types that decoding gives (`events_schema`); columns that the schema doesn't
-    have are left out. A field without a column gets its default, else null. Raises SchemaError if it has
-    neither, for a null where the schema has none, and for NaN or an infinity in JSON.
+    The table's columns have the types of decoding (`events_schema`); columns that the schema lacks are ignored. A field
+    without a column gets its default, else null. Raises SchemaError if it has neither, for a null where the schema
+    doesn't allow one, and for NaN or an infinity in JSON.
     """
     fields = source_fields(source)
     payloads: list[bytes] = []
@@ -88,7 +88,7 @@ def _as_avro(source: SourceSpec, fields: SourceFields, columns: dict[str, pa.Arr
 def _laid_out(
     fields: SourceFields, columns: dict[str, pa.Array], path: tuple[str, ...], kind: Type, shape: pa.DataType
 ) -> pa.Array:
-    """The column for what the layout has at a path; a record is null where all that is given of it is, if it may be."""
+    """The column for the layout at a path; an optional record is null where all its given fields are."""
     of_layout = {name: field for name, field in fields.usable.items() if written_path(fields.record, field) is not None}
     here = {name: field for name, field in of_layout.items() if _place(fields, field)[: len(path)] == path}
     if not here:
@@ -107,7 +107,7 @@ def _laid_out(
 
 
 def _place(fields: SourceFields, field: SourceField) -> tuple[str, ...]:
-    """Where Avro messages have a field: at its path, if the layout has something there, else under its name."""
+    """The place of a field in Avro messages: its path, if the layout has it, else its name."""
     found = written_path(fields.record, field)
     return field.path if found is not None and len(found) > 1 else (field.name,)
 
@@ -123,7 +123,7 @@ def _nothing(name: str, kind: Type, shape: pa.DataType, size: int) -> pa.Array:
 
 
 def _nested_default(name: str, kind: Type) -> Any:
-    """What stands in a field that Tandem passes over: null, or nothing in an array or map."""
+    """The value of a field that Tandem ignores: null, or an empty array or map."""
     if kind.kind in ("optional", "null"):
         return None
     if kind.kind in ("array", "map"):
@@ -160,7 +160,9 @@ def _unscaled(value: Any, kind: Type) -> bytes | None:
 
 
 def _one_by_one(source: SourceSpec, fields: SourceFields, columns: dict[str, pa.Array]) -> list[bytes]:
-    """With fixed types, which have no length before them and so no wire schema to write with."""
+    """Messages encoded one by one, for schemas with fixed types: these have no length before them, so no wire
+    schema.
+    """
     if inside := [name for name, field in fields.usable.items() if len(_place(fields, field)) > 1]:
         raise SchemaError(
             f"field '{inside[0]}' lies in a record, and the schema has a fixed: it can't be written as Avro"

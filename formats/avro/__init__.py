@@ -1,1 +1,1 @@
-"""Avro container files and messages into columns: structure, schemas, resolution, and decoding."""
+"""Avro container files and messages as columns: file structure, schemas, schema resolution, and decoding."""

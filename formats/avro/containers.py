@@ -1,4 +1,4 @@
-"""The structure of Avro container files: header, blocks, codecs. Every length is checked before it is used."""
+"""Reads the structure of Avro container files: header, blocks, codecs; every length is checked before its use."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ __all__ = ["MAX_BLOCK", "Block", "Header", "read_block", "read_header", "walk_bl
 
 _MAGIC: Final = b"Obj\x01"
 MAX_BLOCK: Final = 256 * 1024 * 1024
-"""Bytes of a block, compressed or not, unless said otherwise. Polars writes a table as a single block; most others
-write blocks of 16 to 64 kB.
-"""
+"""Bytes of the largest block, compressed or not, by default. Polars writes a table as a single block; most other
+writers make blocks of 16 to 64 kB."""
 _MAX_HEADER: Final = 16 * 1024 * 1024
 _SYNC: Final = 16
 _CODECS: Final = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
@@ -29,37 +28,37 @@ _CODECS: Final = ("null", "deflate", "snappy", "zstandard", "bzip2", "xz")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What stands before the first block."""
+    """The header of a container file, before its first block."""
 
     schema: dict[str, Any]
     codec: str
     sync: bytes
     end: int
-    """Where the first block starts."""
+    """The offset of the first block."""
     entries: dict[str, bytes] = field(default_factory=dict)
-    """All that it says, by name."""
+    """All entries of the header, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block's place in its file."""
+    """The place of a block in its file."""
 
     start: int
     data: int
-    """Where its data starts."""
+    """The offset of its data."""
     size: int
-    """Bytes of its data, compressed."""
+    """The size of its data in bytes, compressed."""
     count: int
-    """Records."""
+    """The number of its records."""
 
     @property
     def end(self) -> int:
-        """Where the next block starts."""
+        """The offset of the next block."""
         return self.data + self.size + _SYNC
 
 
 def read_header(file: IO[bytes], path: str) -> Header:
-    """The header; the file is left anywhere. Raises SourceFileError."""
+    """The header; the file's position is undefined afterwards. Raises SourceFileError."""
     file.seek(0)
     head = file.read(1 << 16)
     if not head.startswith(_MAGIC):
@@ -109,9 +108,7 @@ def _read_bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def walk_blocks(file: IO[bytes], path: str, header: Header, size: int) -> Iterator[Block]:
-    """All blocks of a file of `size` bytes; reads no data. Raises SourceFileError where the structure
-    breaks.
-    """
+    """All blocks of a file of `size` bytes; their data aren't read. Raises SourceFileError for a broken structure."""
     at = header.end
     while at < size:
         block = _block_at(file, path, at)
@@ -140,7 +137,7 @@ def _block_at(file: IO[bytes], path: str, at: int) -> Block:
 
 
 def read_block(file: IO[bytes], path: str, header: Header, block: Block, most: int = MAX_BLOCK) -> bytes:
-    """The block's decompressed records. Raises SourceFileError for damage, and beyond `most` bytes."""
+    """The block's decompressed records. Raises SourceFileError for damage, and for more than `most` bytes."""
     where = f"{path}: the block at byte {block.start}"
     if block.size > most:
         raise SourceFileError(
@@ -162,7 +159,7 @@ def read_block(file: IO[bytes], path: str, header: Header, block: Block, most: i
 
 
 def _decompress(codec: str, data: bytes, most: int) -> bytes:
-    """At most `most` + 1 bytes of what is compressed in `data`."""
+    """The decompressed `data`, cut to `most` + 1 bytes."""
     limit = most + 1
     if codec == "deflate":
         return _finished(inflate := zlib.decompressobj(-15), inflate.decompress(data, limit), most)
@@ -186,7 +183,7 @@ def _finished(stream: Any, plain: bytes, most: int) -> bytes:
 
 
 def _snappy(data: bytes, most: int) -> bytes:
-    """Snappy, and the CRC-32 of the plain bytes behind it. Its first number is the plain size."""
+    """Decompressed Snappy data, which end with the CRC-32 of the plain bytes and begin with their size."""
     size = shift = 0
     for byte in data[:5]:
         size |= (byte & 0x7F) << shift

@@ -1,4 +1,4 @@
-"""From columns as Avro writes them to columns as the source's schema types them."""
+"""Converts columns in Avro's wire types to columns in the types of the source's schema."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ DAY_MILLIS: Final = 86_400_000
 def from_wire(column: pa.Array, written: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
     """A column of the wire schema, written as `written`, in the field's Arrow type.
 
-    Marks the rows whose value is a legal encoding of something that doesn't exist: a timestamp beyond int64
-    microseconds, a time of day of more than a day, a decimal of too many digits, a symbol that the field
-    doesn't have.
+    Marks rows whose value is validly encoded but out of range: a timestamp beyond int64 microseconds, a time of day of
+    more than a day, a decimal of too many digits, an unknown symbol.
     """
     kind = written.value
     if kind.kind in ("int", "long"):
@@ -41,7 +40,7 @@ def from_wire(column: pa.Array, written: Type, field: SourceField, verdicts: Ver
 
 
 def numbers_to_arrow(column: pa.Array, kind: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """An int64 column in the field's Arrow type; `kind` says the unit. Marks values that don't fit."""
+    """An int64 column in the field's Arrow type; `kind` has its unit. Marks values that don't fit."""
     if kind.logical.endswith(("timestamp-millis", "timestamp-seconds")):
         column = _micros(column, 1000 if kind.logical.endswith("millis") else 1_000_000, field, verdicts)
     elif kind.logical.endswith("timestamp-nanos"):
@@ -66,13 +65,13 @@ def _micros(column: pa.Array, factor: int, field: SourceField, verdicts: Verdict
 
 
 def floor_divided(numbers: pa.Array, divisor: int) -> pa.Array:
-    """int64, rounded down; null for null."""
+    """The quotients as int64, rounded down; null for null."""
     floored = np.floor_divide(pc.fill_null(numbers, 0).to_numpy(zero_copy_only=False), divisor)
     return pa.array(floored, pa.int64(), mask=numbers.is_null().to_numpy(zero_copy_only=False))
 
 
 def within(column: pa.Array, low: int, high: int, field: SourceField, verdicts: Verdicts, what: str) -> pa.Array:
-    """The column with nulls for values outside `low` to `high`, both included; such rows are marked."""
+    """The column with nulls for values outside `low` to `high`, both included; their rows are marked."""
     found = pc.min_max(column).as_py()
     if found["min"] is None or (found["min"] >= low and found["max"] <= high):
         return column

@@ -1,4 +1,4 @@
-"""Cutting what is needed out of records whose other fields no decoder can be given: recursive ones, and such."""
+"""Cuts the needed fields out of records that the fast decoder can't read whole, such as recursive ones."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tandem.formats.avro.written import Layout, is_empty
 __all__ = ["Cutter"]
 
 _MOST_IDLE: Final = 100_000
-"""Types that are met one after the other without a byte."""
+"""Values in a row that may take no bytes."""
 _FIXED_SIZES: Final = {"boolean": 1, "float": 4, "double": 8}
 
 Plan = dict[int, "Plan | None"]
-"""Which fields of a record are kept, by their places; None: whole."""
+"""The fields of a record that are kept, by place; None: the whole field."""
 
 
 class Cutter:
-    """Cuts records of a layout down to the fields at some places."""
+    """Reduces records of a layout to the fields at some places."""
 
     def __init__(self, layout: Layout, needed: set[tuple[int, ...]]) -> None:
         self._layout = layout
         self._plan = _plan(needed)
         self.record = _cut_type(layout.record, self._plan)
-        """The type of what is left."""
+        """The type of the reduced records."""
 
     def place(self, path: tuple[int, ...]) -> tuple[int, ...]:
-        """Where in what is left a needed place is."""
+        """The place in reduced records of a needed place."""
         plan, found = self._plan, []
         for at in path:
             found.append(sorted(plan).index(at))
@@ -38,7 +38,7 @@ class Cutter:
         return tuple(found)
 
     def records(self, count: int, data: bytes) -> Iterator[bytes]:
-        """What is left of the records of a block. Raises Fault."""
+        """The reduced records of a block. Raises Fault."""
         at = 0
         for _ in range(count):
             kept: list[bytes] = []
@@ -68,7 +68,7 @@ class Cutter:
 
 
 def _skip_block(data: bytes, at: int, kind: Type, todo: list[tuple[Type, int]]) -> int:
-    """Where a block's header ends, or the block, if it says its size; items without one are still to do."""
+    """The end of a block's header, or of the block if it states its size; items of a block without one remain to do."""
     items, at = read_long(data, at)
     if items < 0:
         size, at = read_long(data, at)
@@ -81,7 +81,7 @@ def _skip_block(data: bytes, at: int, kind: Type, todo: list[tuple[Type, int]]) 
 
 
 def skip(data: bytes, at: int, kind: Type, named: Mapping[str, Type]) -> int:
-    """Where the value that starts at `at` ends; however deep it is, without recursion. Raises Fault."""
+    """The end of the value that starts at `at`; however deeply nested, without recursion. Raises Fault."""
     todo, idle, before = [(kind, 1)], 0, at
     while todo:
         idle, before = (idle + 1, at) if at == before else (0, at)

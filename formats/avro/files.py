@@ -1,4 +1,4 @@
-"""Avro container files into columns: whole blocks at once."""
+"""Decodes Avro container files to columns, whole blocks at once."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _BYTES: Final = 8 * 1024 * 1024
 """Decompressed bytes of the blocks that are decoded together."""
 _RECORDS: Final = 1 << 16
 _SHARE: Final = 2
-"""A block may take this part of a piece's memory."""
+"""The divisor of a piece's memory that gives the most that a block may take."""
 _CELL: Final = 12
-"""Bytes that a value takes in a column, about."""
+"""The approximate number of bytes of a value in a column."""
 
 Blocks = list[tuple[Block, bytes]]
 
 
 def split_avro(ref: FileRef, target_bytes: int) -> list[FilePiece]:
-    """Runs of whole blocks of about `target_bytes` each. Walks the whole file's structure: SourceFileError if
-    it breaks.
+    """Pieces of whole blocks of about `target_bytes` each. Walks the whole file's structure; raises SourceFileError if
+    it is broken.
     """
     pieces: list[FilePiece] = []
     with open_file(ref) as file:
@@ -53,7 +53,7 @@ def split_avro(ref: FileRef, target_bytes: int) -> list[FilePiece]:
 def read_avro(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -> Iterator[Parsed]:
     """The needed fields of the piece's records, in batches of one or more blocks.
 
-    Raises SchemaError if the file's schema doesn't fit, SourceFileError for a block that is damaged.
+    Raises SchemaError if the file's schema is incompatible, SourceFileError for a damaged block.
     """
     with open_file(piece.ref) as file:
         header = read_header(file, piece.ref.path)
@@ -90,7 +90,7 @@ class _Reader:
         self._width = cells(record) * _CELL
 
     def parse(self, blocks: Blocks, first: int) -> Iterator[Parsed]:
-        """What the blocks' records are, of which the first has the number `first` in the file."""
+        """The needed fields of the blocks' records, of which the first has number `first` in the file."""
         unfolded = sum(len(data) + block.count * self._width for block, data in blocks)
         if self._cutter is None and unfolded <= self._ref.memory // _SHARE:
             try:
@@ -104,7 +104,7 @@ class _Reader:
             first += block.count
 
     def _one_by_one(self, block: Block, data: bytes, first: int) -> Iterator[Parsed]:
-        """Records that can't all be decoded at once: cut out one by one, and decoded some thousands at a time."""
+        """Records that can't all be decoded at once: cut out one by one, then decoded some thousands at a time."""
         records = (self._cutter or self._decoder).records(block.count, data)
         while True:
             try:

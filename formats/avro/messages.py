@@ -1,4 +1,4 @@
-"""Avro messages (binary, without a header) into columns."""
+"""Decodes Avro messages (binary, without a header) to columns."""
 
 from __future__ import annotations
 
@@ -26,19 +26,17 @@ __all__ = ["AvroDecoder", "avro_decoder", "parse_avro"]
 _AT_ONCE: Final = 1 << 16
 """Messages in one call of the decoder."""
 _BYTES_AT_ONCE: Final = 1 << 26
-"""Bytes in one call: its columns have 32-bit offsets."""
+"""Bytes in one call of the decoder: its columns have 32-bit offsets."""
 _MAX_UNFOLDED: Final = 1 << 28
-"""Values that blocks may unfold to when they are decoded at once."""
+"""Most values to which blocks that are decoded at once may unfold."""
 _BY_HAND: Final = 16
-"""A failing batch is split into this many parts, and so on until a part has no more messages than this to
-walk.
-"""
+"""A failing batch is split into this many parts, recursively, until a part has at most this many messages to walk."""
 
 Sizes = npt.NDArray[np.int64]
 
 
 class AvroDecoder:
-    """Decodes messages of one record type; compiled once, then shared."""
+    """A decoder for messages of one record type; compiled once, then shared."""
 
     def __init__(self, record: Type) -> None:
         self._record = record
@@ -66,7 +64,9 @@ class AvroDecoder:
         return batches, faults
 
     def decode_column(self, payloads: pa.BinaryArray) -> tuple[list[pa.RecordBatch], dict[int, str]]:
-        """As `decode`, of a column without nulls: all at once, and one by one only where one of them is bad."""
+        """As `decode`, for a column without nulls: all messages at once, and one by one only where one of them is
+        bad.
+        """
         batch = self._try_together(payloads)
         return ([batch], {}) if batch is not None else self.decode(payloads.to_pylist())
 
@@ -79,7 +79,7 @@ class AvroDecoder:
         return self._if_good(lambda: together(payloads, self._wire.messages))
 
     def decode_blocks(self, blocks: list[tuple[int, bytes]]) -> list[pa.RecordBatch]:
-        """Batches of the wire schema with the records of blocks, each given as its count and data, in order.
+        """Batches of the wire schema with the records of blocks, each a count and data, in order.
 
         Raises Fault if any record can't be decoded.
         """
@@ -116,7 +116,7 @@ class AvroDecoder:
             raise Fault(f"{len(data) - at} bytes left over behind the last record")
 
     def _walk_first(self, messages: list[bytes], sizes: Sizes, faults: dict[int, str]) -> tuple[list[bytes], bool]:
-        """Walks what the fast decoder can't be given: all messages with fixed types, and those that unfold
+        """Walk the messages that the fast decoder can't be given: all with fixed types, and those that unfold
         greatly.
         """
         if self._wire.has_fixed:
@@ -134,11 +134,11 @@ class AvroDecoder:
         return messages, False
 
     def _try(self, messages: list[bytes]) -> pa.RecordBatch | None:
-        """All messages decoded and checked; None if there is a bad one among them."""
+        """All messages decoded and checked; None if one of them is bad."""
         return self._if_good(lambda: decode_wire([message + END for message in messages], self._wire.message))
 
     def _if_good(self, decode: Callable[[], pa.RecordBatch]) -> pa.RecordBatch | None:
-        """What `decode` gives, checked; None if it finds damage."""
+        """The checked result of `decode`; None if it finds damage."""
         try:
             return self._checked(decode())
         except BaseException as error:
@@ -152,9 +152,7 @@ class AvroDecoder:
         return batch
 
     def _find(self, messages: list[bytes], rows: Sequence[int], faults: dict[int, str], walked: bool) -> None:
-        """Finds the bad ones among `rows`: failing stretches are split until they are small enough to
-        walk.
-        """
+        """Find the bad messages among `rows`: failing ranges are split until they are small enough to walk."""
         if self._try([messages[row] for row in rows]) is not None:
             return
         if len(rows) > _BY_HAND:
@@ -169,7 +167,7 @@ class AvroDecoder:
 
 
 def _runs(sizes: Sizes, unfolding: int) -> Iterator[tuple[int, int]]:
-    """Stretches of messages for one call each: as many as its memory allows, and at least one."""
+    """Ranges of messages for one call each: as many as its memory allows, and at least one."""
     budget = _BYTES_AT_ONCE // max(1, unfolding // 4)
     ends = np.cumsum(sizes)
     start, done = 0, 0
@@ -181,12 +179,12 @@ def _runs(sizes: Sizes, unfolding: int) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=64)
 def avro_decoder(schema_key: str) -> AvroDecoder:
-    """The decoder of a schema's text."""
+    """The decoder for a schema's text."""
     return AvroDecoder(read_type(json.loads(schema_key)))
 
 
 def parse_avro(fields: SourceFields, columns: tuple[str, ...], payloads: pa.BinaryArray) -> Parsed:
-    """The needed fields of the messages that are records of the schema; the others are faults."""
+    """The needed fields of the messages that are records of the schema; other messages are faults."""
     batches, faults = avro_decoder(fields.layout_key).decode_column(payloads)
     rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
     verdicts = Verdicts(len(rows))

@@ -1,7 +1,7 @@
-"""Columns of records that were written with another schema than the source's, by Avro's rules of resolution.
+"""Resolves columns of records written with another schema than the source's, by Avro's schema resolution.
 
 The same functions serve files, whose header holds the writer's schema, and messages, whose attributes name it, so that
-batch and live make the same event of the same record.
+batch and live decode the same record to the same event.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _PLAIN: Final = {
     "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(),
 }  # fmt: skip
 _REFUSED: Final = "refused"
-"""The kind of a union's branch whose values can't be read as the field."""
+"""The kind of a union's branch whose values are incompatible with the field."""
 _TIMESTAMPS: Final = ("timestamp-", "local-timestamp-")
 
 
 def written_name(record: Type, field: SourceField) -> str | None:
-    """The name under which the writer has the field: its own, else the first alias that is there; None: not at all."""
+    """The writer's name of the field: its own, else the first alias that exists; None for a missing field."""
     return next((name for name in (field.name, *field.aliases) if name in record.names), None)
 
 
 def written_path(record: Type, field: SourceField) -> tuple[int, ...] | None:
-    """Where the writer has the field, as places in its records from the top down; None: not at all.
+    """The place of the field in the writer's records, from the top down; None for a missing field.
 
-    At the field's path, else under its name.
+    It is found at the field's path, else under its name.
     """
     if field.path and field.path != (field.name,):
         places = []
@@ -66,7 +66,7 @@ def written_path(record: Type, field: SourceField) -> tuple[int, ...] | None:
 
 
 def column_at(batches: Sequence[pa.RecordBatch], place: tuple[int, ...]) -> pa.Array:
-    """The column at a place of a writer's records; null where anything above it is."""
+    """The column at a place of a writer's records; null where a record above it is null."""
     column = pa.concat_arrays([batch.column(place[0]) for batch in batches])
     for at in place[1:]:
         column = column.flatten()[at]
@@ -74,9 +74,9 @@ def column_at(batches: Sequence[pa.RecordBatch], place: tuple[int, ...]) -> pa.A
 
 
 def resolve(place: str, record: Type, field: SourceField) -> Type | None:
-    """The type to read the writer's column as; None for a field that the writer doesn't have and that has a default.
+    """The type to read the writer's column as; None for a missing field with a default.
 
-    Raises SchemaError, which names `place`, where the writer's type can't be read as the field's.
+    Raises SchemaError, which names `place`, where the writer's type is incompatible with the field's.
     """
     path = written_path(record, field)
     if path is None:
@@ -89,7 +89,7 @@ def resolve(place: str, record: Type, field: SourceField) -> Type | None:
 
 
 def _resolve_union(place: str, written: Type, field: SourceField) -> Type:
-    """The union with the type that each branch is read as; values of branches that don't fit are refused one by one."""
+    """The union with the type to read each branch as; values of incompatible branches are refused one by one."""
     parts: list[Type] = []
     for branch in written.parts:
         try:
@@ -146,17 +146,17 @@ def _both_timestamps(written: Type, wanted: Type) -> bool:
 
 
 def default_column(field: SourceField, size: int, verdicts: Verdicts) -> pa.Array:
-    """The field's default, `size` times."""
+    """A column of `size` copies of the field's default."""
     return column_of([default_of(field)] * size, field, verdicts)
 
 
 def is_left_out(field: SourceField) -> bool:
-    """Whether a file may lack the field's column: it has a default."""
+    """Whether a file may lack the field's column, because it has a default."""
     return field.default is not MISSING
 
 
 def from_written(column: pa.Array, written: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """A column of the wire schema in the field's Arrow type; `written` is what `resolve` said."""
+    """A column of the wire schema in the field's Arrow type; `written` comes from `resolve`."""
     if written.kind == "null":
         return pa.nulls(len(column), field.arrow)
     if written.kind == "union":
@@ -167,7 +167,7 @@ def from_written(column: pa.Array, written: Type, field: SourceField, verdicts: 
 
 
 def _from_union(column: pa.Array, written: Type, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Each value by its own branch; marks the rows of branches that can't be read as the field."""
+    """Each value resolved by its own branch; marks rows of branches that are incompatible with the field."""
     found = pa.nulls(len(column), field.arrow)
     for at, branch in enumerate(written.parts):
         here = pc.equal(column.type_codes, column.type.type_codes[at])
@@ -182,7 +182,7 @@ def _from_union(column: pa.Array, written: Type, field: SourceField, verdicts: V
 
 
 def from_json(values: list[Any], writer: SourceField, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """What JSON of the writer's schema decoded to, in the field's Arrow type."""
+    """Values decoded from JSON with the writer's schema, in the field's Arrow type."""
     written, wanted = writer.type.value, field.type.value
     if written.kind in ("int", "long"):
         return _numbers(values, writer, field, verdicts)

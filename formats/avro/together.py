@@ -1,4 +1,4 @@
-"""Many Avro messages in one call of the decoder, without a Python object for each."""
+"""Decodes many Avro messages in one call of the decoder, without a Python object for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["together"]
 
 
 def together(payloads: pa.BinaryArray, schema: str) -> pa.RecordBatch:
-    """One row for each payload of a column without nulls, by one message of all. Raises what `is_damage` knows."""
+    """One row for each payload of a column without nulls, joined to one message. Raises errors for which `is_damage` is
+    true.
+    """
     numbers = np.arange(len(payloads))
     places = np.arange(0, 8 * len(payloads) + 8, 8, dtype=np.int32)
     rows = pa.Array.from_buffers(pa.binary(), len(payloads), [None, pa.py_buffer(places), pa.py_buffer(numbers)])

@@ -1,4 +1,4 @@
-"""An Avro schema as a tree without names to look up, and the source's fields as decoders see them."""
+"""Avro schemas as trees without names to resolve, and a source's fields for decoders."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = [
 
 PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 GIVEN: Final = "tandem.given"
-"""The attribute of a field in a schema's key that isn't read, since its value is known from elsewhere."""
+"""The attribute of a field in a schema's key that isn't read, since its value comes from elsewhere."""
 MISSING: Final = object()
-"""Stands for 'no default', since null is one."""
+"""Stands for 'no default', since null is a default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +53,21 @@ class Type:
     name: str = ""
     parts: tuple[Type, ...] = ()
     names: tuple[str, ...] = ()
-    """Field names of a record, symbols of an enum."""
+    """The field names of a record, or the symbols of an enum."""
     size: int = 0
     null_first: bool = True
     precision: int = 0
     scale: int = 0
     default: str = ""
-    """Symbol of an enum that stands for those that it doesn't have; '': none."""
+    """The symbol of an enum that replaces unknown ones; '': none."""
 
     @property
     def value(self) -> Type:
-        """The type itself, or what an optional holds."""
+        """The type itself, or the type inside an optional."""
         return self.parts[0] if self.kind == "optional" else self
 
     def walk(self) -> Iterator[Type]:
-        """This type and all types inside it."""
+        """This type and all types inside it, depth first."""
         yield self
         for part in self.parts:
             yield from part.walk()
@@ -87,13 +87,13 @@ class SourceField:
     arrow: pa.DataType
     nullable: bool
     default: Any
-    """As Avro's JSON has it; MISSING if there is none."""
+    """The default in Avro's JSON; MISSING without one."""
     aliases: tuple[str, ...] = ()
-    """Names that writers may have had for it."""
+    """Names that writers may have used for it."""
     path: tuple[str, ...] = ()
-    """Where a record has it: the names from the record's top down to it; just its own name for most."""
+    """Its path in a record: the names from the top down; for most fields its own name alone."""
     spelling: Spelling = PLAIN
-    """How its values are written as text, and as numbers of JSON."""
+    """How its values are written as texts and as JSON numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +101,24 @@ class SourceFields:
     """A source's schema, compiled once and shared by all of its batches."""
 
     record: Type
-    """How Avro messages are laid out."""
+    """The layout of Avro messages."""
     usable: Mapping[str, SourceField]
     event_id: tuple[str, ...]
     event_time: str
-    """'' if it isn't read."""
+    """'' where the event time isn't read."""
     max_ahead: int | None
     schema_key: str
-    """The schema, with the fields that have a path of their own, as canonical JSON text: the key under which decoders
-    keep what they compile. `schema_of` gives the usable fields.
-    """
+    """The schema, with the fields that have a path, as canonical JSON text: the key under which decoders are cached.
+    `schema_of` gives the usable fields."""
     layout_key: str
-    """The schema of Avro messages, likewise."""
+    """The schema of Avro messages, as canonical JSON text."""
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
-    """Of the fields that have a path of their own."""
+    """The paths of the fields that have one."""
     revisions: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Revision id -> the schema of its writers, as canonical JSON text."""
+    """Revision id -> the writers' schema, as canonical JSON text."""
 
     def needed(self, columns: tuple[str, ...]) -> tuple[SourceField, ...]:
-        """The fields asked for, then those of id and time that were not. Raises SchemaError for an unknown
+        """The requested fields, then those of id and time that weren't requested. Raises SchemaError for an unknown
         one.
         """
         names = dict.fromkeys(filter(None, (*columns, *self.event_id, self.event_time)))
@@ -130,7 +129,7 @@ class SourceFields:
 
 
 def source_fields(source: SourceSpec) -> SourceFields:
-    """The source's fields. Raises SchemaError for a schema, id or time that can't be used."""
+    """The source's fields. Raises SchemaError for an unusable schema, id or time."""
     spelled = partial(with_spellings, spellings=source.spellings)
     revisions = tuple((revision, _canonical(spelled(schema))) for revision, schema in sorted(source.revisions.items()))
     key = _canonical(source.avro_schema)
@@ -145,7 +144,7 @@ def _canonical(schema: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=64)
 def key_with_paths(key: str, paths: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
-    """The key of a writer's schema with those of the paths that it has something at."""
+    """The key of a writer's schema, with those of the paths that exist in it."""
     schema = json.loads(key)
     for name, path in paths:
         with suppress(SchemaError):
@@ -182,7 +181,7 @@ def _compiled(
 
 @lru_cache(maxsize=64)
 def schema_of(key: str) -> tuple[Type, Mapping[str, SourceField]]:
-    """The record type and the usable fields of a schema's canonical text. Raises SchemaError."""
+    """The record type and usable fields from a schema's canonical text. Raises SchemaError."""
     schema = json.loads(key)
     check_schema(schema)
     record = read_type(schema)
@@ -213,7 +212,7 @@ def _source_field(field: pa.Field, kind: Type, entry: Mapping[str, Any]) -> Sour
 
 
 def read_type(schema: Any) -> Type:
-    """The tree of a vetted schema; the vetting bounds its depth and size."""
+    """The tree of a checked schema; the checks bound its depth and size."""
     return _Reader({}).read(schema, "")
 
 
@@ -257,7 +256,7 @@ class _Reader:
 
 
 def union_of(branches: list[Type]) -> Type:
-    """A union, or an optional."""
+    """A union of the branches, or an optional."""
     values = [branch for branch in branches if branch.kind != "null"]
     if len(branches) == 2 and len(values) == 1:
         return Type("optional", parts=(values[0],), null_first=branches[0].kind == "null")
@@ -265,9 +264,9 @@ def union_of(branches: list[Type]) -> Type:
 
 
 def logical_of(schema: Mapping[str, Any], kind: str, *, more: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Logical types that change how a value is read, and `more` on a long.
+    """The attributes of a logical type that changes how a value is read, or of one of `more` on a long.
 
-    Unknown or broken ones are passed over, as Avro wants it.
+    Unknown and invalid ones are ignored, as Avro requires.
     """
     logical = schema.get("logicalType")
     if logical == "decimal" and kind in ("bytes", "fixed"):

@@ -1,7 +1,7 @@
-"""Walking one Avro message byte by byte: slow, and exact about what is wrong with it.
+"""Walks one Avro message byte by byte: slow, and exact about its fault.
 
-It agrees with the fast decoder on every message: a message has a fault here if and only if it is refused
-there, whatever other messages it comes with.
+It agrees with the fast decoder on every message: a message has a fault here if and only if that one refuses it,
+whatever its batch.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from tandem.formats.avro.wire import cells
 __all__ = ["MAX_CELLS", "Fault", "Walker", "read_long", "write_long"]
 
 MAX_CELLS: Final = 1 << 25
-"""More values than this from one message are refused."""
+"""Most values of one message; messages with more are refused."""
 _SIGN: Final = 1 << 63
 _MASK: Final = (1 << 64) - 1
 
 
 class Fault(ValueError):
-    """What is wrong with a message, and with which field."""
+    """A message's fault, and the field that has it."""
 
 
 @dataclass(slots=True)
 class _State:
     cells: int = 0
     fixed: list[tuple[int, int]] = field(default_factory=list)
-    """Where each fixed starts, and its size."""
+    """The start and size of each fixed."""
 
 
 _Step = Callable[[bytes, int, _State], int]
 
 
 class Walker:
-    """Walks messages of one record type."""
+    """A walker for messages of one record type."""
 
     def __init__(self, record: Type) -> None:
         self._step = _record_step(record)
 
     def fault(self, message: bytes) -> str | None:
-        """What is wrong with the message, None if nothing is."""
+        """The message's fault, None if it has none."""
         try:
             self._walk(message)
         except Fault as fault:
@@ -50,7 +50,7 @@ class Walker:
         return None
 
     def with_lengths(self, message: bytes) -> bytes:
-        """The message with a length before each fixed, so that it reads as bytes. Raises Fault."""
+        """The message with a length before each fixed, so that it decodes as bytes. Raises Fault."""
         state = self._walk(message)
         parts, done = [], 0
         for start, size in state.fixed:
@@ -59,7 +59,7 @@ class Walker:
         return b"".join([*parts, message[done:]])
 
     def record_end(self, block: bytes, start: int) -> int:
-        """Where the record that starts at `start` ends. Raises Fault."""
+        """The end of the record that starts at `start`. Raises Fault."""
         return self._step(block, start, _State())
 
     def _walk(self, message: bytes) -> _State:
@@ -73,7 +73,7 @@ class Walker:
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """The zigzag number at `at`, and where it ends. What goes beyond 64 bits in its tenth byte is cut off."""
+    """The zigzag number at `at`, and its end. Bits beyond 64 in its tenth byte are dropped."""
     value = shift = 0
     while True:
         if at >= len(data):
@@ -90,7 +90,7 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
 
 
 def write_long(value: int) -> bytes:
-    """Zigzag encoding of an int64."""
+    """The zigzag encoding of an int64."""
     rest = ((value << 1) ^ (value >> 63)) & _MASK
     out = bytearray()
     while rest > 0x7F:

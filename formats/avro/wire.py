@@ -1,10 +1,10 @@
-"""The schema that the Avro decoder is given, and what is checked behind it.
+"""Builds the wire schema for the Avro decoder, and checks the decoder's output.
 
-pyruhvro decodes whole batches into Arrow, but it is lax: it takes text that isn't UTF-8, cuts longs to ints,
-ignores what follows a message's end, and panics on bytes, fixed and some logical types. So it is given a
-*wire schema* of the same encoding in which every type is one that it reads exactly (an int, an enum's index
-and a time are longs; bytes are a string; a union's branches are records of their own), and the ranges,
-symbols and texts are checked here on whole columns.
+pyruhvro decodes whole batches into Arrow, but it is lax: it accepts text that isn't UTF-8, truncates longs to ints,
+ignores bytes behind a message's end, and panics on bytes, fixed and some logical types. So it gets a *wire schema* of
+the same encoding in which every type is one that it reads exactly (an int, an enum's index and a time are longs; bytes
+are a string; a union's branches are records of their own), and the ranges, symbols and texts are checked here on whole
+columns.
 """
 
 from __future__ import annotations
@@ -26,46 +26,44 @@ from tandem.formats.avro.types import Type
 __all__ = ["END", "END_VALUES", "Checks", "WireError", "WireSchema", "cells", "checks_of", "decode_wire", "is_damage"]
 
 END: Final = os.urandom(16)
-"""Put behind every message and read back as its last two fields: bytes left over would stand there instead.
-Random, so that no message can carry it.
-"""
+"""Appended to every message and read back as its last two fields: leftover bytes would be read there instead. Random,
+so that no message can contain it."""
 END_VALUES: Final = np.frombuffer(END, np.int64)
 _END_FIELDS: Final = [{"name": "end_low", "type": "double"}, {"name": "end_high", "type": "double"}]
 _ROW_FIELD: Final = {"name": "end_row", "type": "double"}
 
 
 class WireError(ValueError):
-    """Some message of the batch doesn't fit the schema."""
+    """A message of the batch doesn't conform to the schema."""
 
 
 _DAMAGE: Final = (ValueError, pa.ArrowException)
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether the decoder's failure is the data's fault: an error of its own, or a panic, which is no Exception."""
+    """Whether the data cause the decoder's failure: it raised an error of its own, or panicked (not an Exception)."""
     return isinstance(error, _DAMAGE) or type(error).__name__ == "PanicException"
 
 
 @dataclass(frozen=True, slots=True)
 class WireSchema:
-    """How records of `record` are decoded: with `message` one, with `block` a container's block, with `messages` many.
+    """The wire schemas for `record`: `message` decodes one, `block` a container's block, `messages` many.
 
-    `block` reads a block as one message that holds an array of records, which has just the block's encoding; so does
-    `messages`, where END and its number follow each record: one that ends elsewhere than its message shows.
+    `block` reads a block as one message that holds an array of records, which has the same encoding; `messages` does
+    too, with END and its number behind each record, which reveal a record that ends elsewhere than its message.
     """
 
     record: Type
     plain: str
-    """For writing: `message` without the two fields for END."""
+    """The schema for encoding: `message` without the two fields of END."""
     message: str
     block: str
     messages: str
     unfolding: int
-    """How many values one byte can make at most: a null in an array of wide records makes one for each of
-    their fields.
-    """
+    """Most values that one byte can become: a null in an array of wide records becomes one for each of their fields."""
     has_fixed: bool
-    """A fixed has no length before it, so messages have to be rewritten; see tandem.formats.avro.walk."""
+    """Whether there is a fixed, which has no length before it: messages have to be rewritten; see
+    `tandem.formats.avro.walk`."""
 
     @staticmethod
     def of(record: Type) -> WireSchema:
@@ -87,12 +85,12 @@ def _array_of(fields: list[dict[str, Any]]) -> str:
 
 
 def cells(kind: Type) -> int:
-    """How many values a null in place of this type puts into columns."""
+    """The number of values that a null in place of this type adds to columns."""
     return 1 + sum(cells(part) for part in kind.parts) if kind.kind in ("record", "optional", "union") else 1
 
 
 def decode_wire(payloads: list[bytes], schema: str) -> pa.RecordBatch:
-    """One row for each payload; each must already end with END. Raises what `is_damage` knows."""
+    """One row for each payload; each must already end with END. Raises errors for which `is_damage` is true."""
     batch = pyruhvro.deserialize_array(payloads, schema)
     if not payloads:
         return batch
@@ -104,9 +102,7 @@ def decode_wire(payloads: list[bytes], schema: str) -> pa.RecordBatch:
 
 @dataclass
 class _Names:
-    """Names for the wire schema's records and fields: those of the source could collide once types are
-    expanded.
-    """
+    """Names for the wire schema's records and fields: the source's names could collide once types are expanded."""
 
     count: int = 0
 
@@ -151,7 +147,7 @@ class Checks:
     inside: tuple[tuple[Callable[[pa.Array], pa.Array], Checks], ...] = field(default=())
 
     def run(self, column: pa.Array) -> None:
-        """Raises WireError, or an Arrow error, for a value that the type doesn't allow."""
+        """Raise WireError, or an Arrow error, for a value that the type doesn't allow."""
         if self.own is not None:
             self.own(column)
         for part_of, checks in self.inside:
@@ -159,7 +155,7 @@ class Checks:
 
 
 def checks_of(kind: Type) -> Checks | None:
-    """What to check on a column of the wire schema that stands for `kind`; None if nothing can be wrong."""
+    """The checks of a wire schema's column for `kind`; None if every value is valid."""
     if kind.kind == "string":
         return Checks(_check_text)
     if kind.kind == "int":

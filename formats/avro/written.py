@@ -1,7 +1,7 @@
-"""The schema in a file's header as a tree, however odd: fields that nothing uses must not decide over a file.
+"""Reads the schema in a file's header as a tree, however unusual: unused fields must not decide whether it is read.
 
-What Tandem itself reads with is vetted (`schemas.avro`). A writer's schema need not pass that: it may be recursive,
-have thousands of fields or broken logical types. It only has to say how records are laid out.
+Schemas that Tandem reads with are checked (`schemas.avro`). A writer's schema need not pass these checks: it may be
+recursive, have thousands of fields or invalid logical types. It only has to define the layout of records.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ __all__ = ["Layout", "is_empty", "read_layout", "without_checks"]
 _NANOS: Final = ("timestamp-nanos", "local-timestamp-nanos")
 _MAX_DEPTH: Final = 100
 _MOST_TYPES: Final = 3_000
-"""A larger tree is read record by record, and only as far as it is needed."""
+"""A larger tree is read record by record, and only as far as needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a writer's records are laid out."""
+    """The layout of a writer's records."""
 
     record: Type
     named: Mapping[str, Type]
-    """The records that contain themselves; in the tree a type of kind 'reference' stands for one."""
+    """The records that contain themselves; in the tree a type of kind 'reference' stands for each."""
     plain: bool
-    """Whether whole records can be decoded at once: no recursion, nothing without bytes to repeat, not too large."""
+    """Whether whole records can be decoded at once: no recursion, no repeated values without bytes, not too large."""
 
 
 def read_layout(schema: Any, place: str) -> Layout:
-    """The layout. Raises SchemaError, which names `place`, for a schema that doesn't tell it."""
+    """The layout. Raises SchemaError, which names `place`, for a schema that doesn't define one."""
     reader = _Reader(place)
     record = reader.read(schema, "", 0)
     if record.kind != "record":
@@ -44,7 +44,7 @@ def read_layout(schema: Any, place: str) -> Layout:
 
 
 def without_checks(record: Type, needed: set[tuple[int, ...]]) -> Type:
-    """The record with fields that aren't needed as types that take any value of their encoding.
+    """The record with fields that aren't needed replaced by types that accept any value of their encoding.
 
     `needed` are places, from the top down.
     """
@@ -70,7 +70,7 @@ def _any_value(kind: Type) -> Type:
 
 @dataclass
 class _Sizes:
-    """How many types there are in a tree whose parts may be shared."""
+    """The number of types in a tree whose parts may be shared."""
 
     known: dict[int, int] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class _Reader:
     named: dict[str, Type] = field(default_factory=dict)
     recursive: set[str] = field(default_factory=set)
     hollow: bool = False
-    """Whether items of some array or map take no byte."""
+    """Whether items of an array take no bytes."""
     _open: set[str] = field(default_factory=set)
 
     def read(self, schema: Any, namespace: str, depth: int) -> Type:
@@ -147,7 +147,7 @@ class _Reader:
 
 
 def is_empty(kind: Type) -> bool:
-    """Whether a value takes no byte."""
+    """Whether a value takes no bytes."""
     if kind.kind == "record":
         return all(map(is_empty, kind.parts))
     return kind.kind == "null" or (kind.kind == "fixed" and not kind.size)

@@ -1,1 +1,1 @@
-"""CSV files into columns, in the dialect that the source declares."""
+"""Decodes CSV files to columns, in the dialect that the source declares."""

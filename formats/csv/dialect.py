@@ -1,4 +1,4 @@
-"""How rows of a CSV file are cut into values: by RFC 4180, with the signs that the source says."""
+"""Splits rows of a CSV file into values: by RFC 4180, with the source's delimiter, quote, escape and comment."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _NEWLINE, _RETURN = b"\n\r"
 
 @dataclass(frozen=True)
 class Dialect:
-    """The signs of a file, each one byte of ASCII, or empty where it has none of the kind."""
+    """The special characters of a file, each one ASCII byte, or empty for none."""
 
     delimiter: bytes = b","
     quote: bytes = b'"'
     escape: bytes = b""
-    """Before a sign: it stands for itself."""
+    """The character that escapes the next one."""
     comment: bytes = b""
-    """At a line's start: the line is no row."""
+    """The character that makes a line a comment where it starts it."""
 
     @property
     def special(self) -> bytes:
-        """Signs without which every line is just values between delimiters."""
+        """The characters without which every line is just values between delimiters."""
         return self.quote + self.escape + self.comment
 
     def is_simple(self, text: bytes) -> bool:
-        """Whether nothing in the text needs care."""
+        """Whether the text has no special characters and no carriage returns."""
         return b"\r" not in text and not any(bytes([sign]) in text for sign in self.special)
 
     @cached_property
     def _open(self) -> re.Pattern[bytes] | None:
-        """A quoted value without its closing quote."""
+        """Matches a quoted value without its closing quote."""
         if not self.quote:
             return None
         quote, escape = re.escape(self.quote), re.escape(self.escape)
@@ -50,7 +50,7 @@ class Dialect:
 
     @cached_property
     def _field(self) -> re.Pattern[bytes]:
-        """A value: within quotes (group 1) or without (group 2)."""
+        """Matches a value: within quotes (group 1) or without (group 2)."""
         quote, escape, delimiter = (re.escape(sign) for sign in (self.quote, self.escape, self.delimiter))
         escaped = rb"|%b[^\r\n]" % escape if escape else b""
         first = rb"(?:[^%b%b%b\r\n]%b)" % (quote, escape, delimiter, escaped)
@@ -59,7 +59,7 @@ class Dialect:
         return re.compile(quoted + plain, re.DOTALL)
 
     def record(self, text: bytes, at: int, final: bool) -> tuple[list[bytes], int] | None:
-        """The values of the record that starts at `at`, and where the next starts; None if it is malformed.
+        """The values of the record that starts at `at`, and the start of the next; None if it is malformed.
 
         A record without an end is malformed, too.
         """
@@ -101,7 +101,7 @@ class Dialect:
         return re.compile(rb"%b([\x00-\xff])|%b(%b)" % (re.escape(self.escape), quote, quote))
 
     def unfinished(self, text: bytes, at: int) -> bool:
-        """Whether the record that starts at `at` could still become whole with more text."""
+        """Whether more text could complete the record that starts at `at`."""
         while True:
             match = self._field.match(text, at)
             if match is None or (match.end() == at and self.quote and text[at : at + 1] == self.quote):
@@ -115,9 +115,10 @@ class Dialect:
             at += 1
 
     def careful(self, text: bytes) -> list[int]:
-        """Where lines start that aren't simply cut at delimiters.
+        """The starts of lines that can't just be split at delimiters.
 
-        Comments, and lines with quotes that don't just enclose a value, with an escape, or with a lone carriage return.
+        These are comments, and lines with quotes that don't just enclose a value, with an escape, or with a lone
+        carriage return.
         """
         if self.is_simple(text):
             return []
@@ -154,7 +155,7 @@ def _dialect(delimiter: str, quote: str, escape: str, comment: str) -> Dialect:
 
 
 def dialect_of(source: TextSpec, ref: FileRef) -> Dialect:
-    """The dialect of a file: what the source says, and for .tsv files a tab between values unless it says another."""
+    """The dialect of a file: the source's, and for .tsv files a tab as the delimiter unless the source sets another."""
     csv = source.csv
     delimiter = csv.delimiter or ("\t" if ref.format == "tsv" else ",")
     return _dialect(delimiter, csv.quote or "", csv.escape or "", csv.comment or "")

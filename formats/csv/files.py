@@ -1,7 +1,7 @@
-"""CSV files into columns: by default of RFC 4180 with a header, else as the source's `csv` says.
+"""Decodes CSV files to columns: by default RFC 4180 with a header, else by the source's `csv` options.
 
-Clean stretches, those in which quotes do no more than enclose values, are split by Arrow; other records, and
-stretches with a ragged row, one by one here. Values are typed by the same code either way.
+Arrow splits clean ranges, in which quotes only enclose values; other records, and ranges with a ragged row, are split
+one by one here. Values are typed by the same code either way.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tandem.schemas.errors import SourceFileError
 __all__ = ["header_of", "read_csv", "split_csv"]
 
 _SMALL: Final = 4096
-"""Bytes; for a shorter stretch it isn't worth to call Arrow."""
+"""Bytes of a range; for shorter ones a call of Arrow isn't worth its cost."""
 
 Fault = tuple[str, str]
 
 
 def split_csv(ref: FileRef, target_bytes: int, source: TextSpec) -> list[FilePiece]:
-    """Stretches of whole rows, or one piece.
+    """Pieces of whole rows, or one piece.
 
-    One piece if the file has a quote or an escape behind its header, since values may hold line ends then.
+    The file is one piece if it has a quote or an escape behind its header, since values may then contain line ends.
     """
     dialect = dialect_of(source, ref)
     with open_text(ref, source.encoding) as file:
@@ -54,7 +54,7 @@ def read_csv(
 ) -> Iterator[tuple[Parsed, list[bytes]]]:
     """The needed fields of the piece's rows, and each row's bytes; blank lines and comments are no rows.
 
-    A row with another number of values than the header, or with a value that doesn't parse, is dead. Raises
+    A row with another number of values than the header, or with a value that can't be parsed, is dead. Raises
     SchemaError if a needed column is missing.
     """
     dialect = dialect_of(source, piece.ref)
@@ -77,7 +77,7 @@ def read_csv(
 
 
 def header_of(ref: FileRef, source: TextSpec) -> bytes:
-    """The header row, and comments above it, as they stand, in UTF-8; empty for files without one."""
+    """The header row, with comments above it, as it is, in UTF-8; empty for files without one."""
     with open_text(ref, source.encoding) as file:
         head = file.read(HEAD)
     body = names_in(head, ref.path, source, dialect_of(source, ref))[1]
@@ -86,14 +86,14 @@ def header_of(ref: FileRef, source: TextSpec) -> bytes:
 
 @dataclass
 class _Table:
-    """How rows are cut: the columns' names, the places of those that are needed, and the dialect."""
+    """How rows are split: the columns' names, the places of the needed ones, and the dialect."""
 
     names: list[str]
     places: list[int]
     dialect: Dialect
 
     def slots(self) -> list[str]:
-        """Names for Arrow, since those of the header may be given twice."""
+        """Names for Arrow, since those of the header may repeat."""
         return [f"c{at}" for at in range(len(self.names))]
 
 
@@ -108,7 +108,7 @@ class _Rows:
     waiting: list[list[bytes]] = field(default_factory=list)
 
     def add_clean(self, text: bytes) -> None:
-        """Whole lines without anything that needs care: see `Dialect.careful`."""
+        """Add whole lines that need no careful parsing: see `Dialect.careful`."""
         lines = [line for line in text.replace(b"\r\n", b"\n").split(b"\n") if line and line != b"\r"]
         if len(text) >= _SMALL and self.table.places and max(map(len, lines), default=0) <= MAX_LINE:
             arrays = _split_by_arrow(text, self.table)
@@ -127,7 +127,7 @@ class _Rows:
             self.add(found[0], line)
 
     def add(self, values: list[bytes], raw: bytes) -> None:
-        """One row."""
+        """Add one row."""
         if len(values) != len(self.table.names):
             self.add_fault(raw, f"{len(values)} values; the header names {len(self.table.names)}")
         elif len(raw) > MAX_LINE:
@@ -137,7 +137,7 @@ class _Rows:
             self.raw.append(raw)
 
     def add_fault(self, raw: bytes, reason: str) -> None:
-        """One row that can't be cut."""
+        """Add one row that can't be split."""
         self.faults[len(self.raw)] = (DECODE, f"not a row: {reason}")
         self.raw.append(raw)
 
@@ -158,7 +158,7 @@ class _Rows:
 
 
 def _split_by_arrow(text: bytes, table: _Table) -> list[pa.Array] | None:
-    """The needed columns of clean lines; None if some row is ragged."""
+    """The needed columns of clean lines; None if a row is ragged."""
     slots, dialect = table.slots(), table.dialect
     wanted = [slots[place] for place in table.places]
     try:
@@ -184,7 +184,7 @@ def _split_by_arrow(text: bytes, table: _Table) -> list[pa.Array] | None:
 
 
 def _batches(piece: FilePiece, file: IO[bytes], ahead: bytes, start: int, table: _Table) -> Iterator[_Rows]:
-    """The rows from `start` on; `ahead` is what was read already from there."""
+    """The rows from `start` on; `ahead` has bytes from there that are already read."""
     reading = Reading(piece.ref)
     left, rest = piece.end - start, b""
     while left > 0:
@@ -205,16 +205,14 @@ def _batches(piece: FilePiece, file: IO[bytes], ahead: bytes, start: int, table:
 
 
 def _parts(chunk: bytes, most: int) -> Iterator[bytes]:
-    """The chunk in stretches of about so many lines at the most: rows are held as objects, and there may be millions
-    of short ones.
-    """
+    """The chunk in parts of at most about `most` lines: rows are objects, and there may be millions of short ones."""
     size = -(-len(chunk) * most // max(chunk.count(b"\n"), most))
     for at in range(0, len(chunk), size):
         yield chunk[at : at + size]
 
 
 def _cut(text: bytes, rows: _Rows, final: bool) -> int:
-    """Adds the whole rows at the start of `text`; returns how many bytes they take, all if `final`."""
+    """Add the whole rows at the start of `text`; returns the number of their bytes, all if `final`."""
     at = 0
     whole = len(text) if final else text.rfind(b"\n") + 1
     for start in rows.table.dialect.careful(text) if whole else ():
@@ -232,8 +230,8 @@ def _cut(text: bytes, rows: _Rows, final: bool) -> int:
 
 
 def _cut_one(text: bytes, at: int, rows: _Rows, final: bool) -> int:
-    """Adds the row that starts at `at`, unless it is a comment, and returns where the next starts; `at` itself if its
-    end isn't there yet.
+    """Add the row that starts at `at`, unless it is a comment, and return the start of the next; `at` itself if the
+    row's end isn't read yet.
     """
     dialect, newline = rows.table.dialect, text.find(b"\n", at)
     end = newline + 1 if newline >= 0 else len(text)

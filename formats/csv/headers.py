@@ -1,4 +1,4 @@
-"""The header row of a CSV file: its names, and the fields that it has."""
+"""Reads the header row of a CSV file: its names, and the needed fields among them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tandem.schemas.source.field_paths import path_text
 __all__ = ["HEAD", "column_of", "found_in", "names_in"]
 
 HEAD: Final = 1 << 20
-"""Bytes that the header row must lie in."""
+"""Bytes within which the header row must end."""
 
 
 def column_of(wanted: SourceField) -> str:
@@ -26,7 +26,7 @@ def column_of(wanted: SourceField) -> str:
 def found_in(
     path: str, names: list[str], needed: tuple[SourceField, ...]
 ) -> tuple[list[SourceField], list[SourceField]]:
-    """(the needed fields that the file has, those that it may lack). Raises SchemaError for others."""
+    """(needed fields in the file, needed fields that may be missing). Raises SchemaError for other missing ones."""
     found, absent = list[SourceField](), list[SourceField]()
     for wanted in needed:
         count = names.count(column_of(wanted))
@@ -42,7 +42,7 @@ def found_in(
 
 
 def _other_delimiter(names: list[str]) -> str:
-    """What to write for a header that looks like names between other signs."""
+    """A hint for a header that looks as if it had another delimiter."""
     likely = next((sign for sign in (";", "\t", "|", ",") if len(names) == 1 and sign in names[0]), None)
     if likely is None:
         return ""
@@ -51,7 +51,7 @@ def _other_delimiter(names: list[str]) -> str:
 
 
 def names_in(head: bytes, path: str, source: TextSpec, dialect: Dialect) -> tuple[list[str], int]:
-    """The names, and where the first row starts."""
+    """The columns' names, and the start of the first row."""
     at = len(BOM) if head.startswith(BOM) else 0
     if source.csv.header is False:
         return [entry["name"] for entry in source.avro_schema["fields"]], at

@@ -1,1 +1,1 @@
-"""Dead letters: which rows are dead and why, the files that keep them, and the marks of replays."""
+"""Dead letters: the verdicts on rows, the files that store them, and the attributes of replays."""

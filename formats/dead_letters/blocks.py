@@ -1,7 +1,7 @@
-"""Dead letters as blocks of an Avro container, thousands encoded and decoded at once.
+"""Encodes dead letters as blocks of an Avro container, thousands at once, and decodes them.
 
-Blocks are deflated, which every library reads. Deflate has no checksum, and a container that ends behind a block is a
-whole one: so the header says how many letters there are, and the CRC-32C of all blocks.
+Blocks are deflated, which every library reads. Deflate has no checksum, and a container cut off behind a block looks
+whole: so the header has the number of letters and the CRC-32C of all blocks.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from tandem.formats.avro.walk import Fault
 __all__ = ["LETTERS", "container", "count_and_checksum", "letters_of_block", "plain_schema"]
 
 LETTERS: Final = "tandem.letters"
-"""What the header has `count_and_checksum` under; in files of before there is none."""
+"""The header's entry for `count_and_checksum`; files of earlier versions have none."""
 _AT_ONCE: Final = 4_096
 _BYTES: Final = 4 << 20
-"""Letters, and bytes of their payloads, that fill a block."""
+"""Bytes of payloads that fill a block, as `_AT_ONCE` letters do."""
 _HEADER: Final = fastavro.parse_schema({"type": "map", "values": "bytes"})
 _BROKEN: Final = (EOFError, ValueError, IndexError, KeyError, OverflowError, MemoryError, StopIteration)
 
 
 def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Without logical types: fastavro would make datetimes of times, which end at the year 9999."""
+    """The schema without logical types: fastavro would convert times to datetimes, which end with the year 9999."""
     fields = [{**entry, "type": "long"} if "timestamp" in str(entry["type"]) else entry for entry in schema["fields"]]
     return {**schema, "fields": fields}
 
 
 def count_and_checksum(letters: int, blocks: bytes) -> bytes:
-    """What a header says of its letters and of the bytes behind it."""
+    """The header's entry for a number of letters and the bytes of their blocks."""
     return b"%d %08x" % (letters, google_crc32c.value(blocks))
 
 
@@ -54,7 +54,7 @@ def container(schema: Mapping[str, Any], records: Sequence[Mapping[str, Any]], s
 
 
 def _block(array: Any, records: Sequence[Mapping[str, Any]]) -> tuple[bytes, bytes, bytes]:
-    """How many records, how many bytes, these bytes."""
+    """(number of records, number of bytes, these bytes) of a block."""
     out = io.BytesIO()
     fastavro.schemaless_writer(out, array, records)
     count = _long(len(records))
@@ -77,7 +77,7 @@ def _filled(records: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, 
 
 
 def letters_of_block(schema: Mapping[str, Any], count: int, plain: bytes) -> list[Any]:
-    """The records of a decompressed block of `container`. Raises Fault for one that isn't."""
+    """The records of a decompressed block of `container`. Raises Fault for an invalid one."""
     data = io.BytesIO(_long(count) + plain + b"\0")
     array = fastavro.parse_schema({"type": "array", "items": plain_schema(schema)})
     try:
@@ -90,7 +90,7 @@ def letters_of_block(schema: Mapping[str, Any], count: int, plain: bytes) -> lis
 
 
 def _long(number: int) -> bytes:
-    """A number from 0 on as Avro writes it."""
+    """A non-negative number in Avro's encoding."""
     rest, out = number << 1, bytearray()
     while rest > 0x7F:
         out.append(rest & 0x7F | 0x80)

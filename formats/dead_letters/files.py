@@ -1,4 +1,4 @@
-"""Dead-letter files: Avro containers that keep each letter byte for byte, with where it came from."""
+"""Dead-letter files: Avro containers with each letter, byte for byte, and its position."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ DEAD_LETTER_SCHEMA: Final[dict[str, Any]] = {
         {"name": "attempts", "type": "int"},
     ],
 }
-"""The record of a dead-letter file; field by field what StoredLetter and DeadLetter have."""
+"""The record of a dead-letter file; its fields are those of StoredLetter and DeadLetter."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLetter:
-    """A dead letter as its file keeps it."""
+    """A dead letter as stored in its file."""
 
     letter: DeadLetter
     position: str
-    """Of the batch that `letter.row` counts in: a segment's path, or a file's piece."""
+    """The position of the batch that `letter.row` counts in: a segment's path, or a file's piece."""
     written_at: int
     """Microseconds since 1970-01-01 UTC, by the writer's wall clock."""
     version: str
-    """Content hash of the definition that couldn't read it."""
+    """The version of the definition that couldn't read it."""
     attempts: int
-    """How often it has been tried, 1 when it is first written."""
+    """The number of attempts to read it, 1 when it is first written."""
 
 
 def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, version: str, attempts: int = 1) -> bytes:
@@ -87,14 +87,14 @@ def encode(letters: Sequence[DeadLetter], position: str, *, written_at: int, ver
 
 
 def letters_name(position: str, number: int) -> str:
-    """The file's path below its version, without the ending: every sign that a path could mistake written as %XX."""
+    """The file's path below its version, without the suffix; characters special in paths are percent-encoded."""
     return f"{quote(position, safe='')}/{number:012d}"
 
 
 def load(folder: str | Path, version: str, position: str) -> dict[int, StoredLetter]:
-    """By row the letters of one position (LANE/NUMBER or FILE/NUMBER) below the folder of dead letters.
+    """The letters of one position (LANE/NUMBER or FILE/NUMBER) below the folder of dead letters, by row.
 
-    Empty where there is no file. Raises SourceFileError for a file that is damaged or can't be read.
+    Empty without a file. Raises SourceFileError for a damaged or unreadable file.
     """
     place, _, number = position.rpartition("/")
     if not number.isdecimal():
@@ -107,7 +107,9 @@ def load(folder: str | Path, version: str, position: str) -> dict[int, StoredLet
 
 
 def _files(name: str) -> Iterator[tuple[str, bytes]]:
-    """What a later run found there lies in files of its own; the first file's letter stays."""
+    """The files of a position, the first one first: later runs write files of their own, and the first file's letter
+    counts.
+    """
     system, inner = storage_of(name)
     folder, _, start = inner.rpartition("/")
     beginning, scheme = (f"{start}-", name[: len(name) - len(inner)])
@@ -125,9 +127,7 @@ def _files(name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def decode(data: bytes, path: str = "dead letters") -> list[StoredLetter]:
-    """The letters of a dead-letter file, in order. Raises SourceFileError, naming `path`, for anything
-    else.
-    """
+    """The letters of a dead-letter file, in order. Raises SourceFileError, naming `path`, for any other file."""
     return list(_letters(data, path))
 
 
@@ -153,7 +153,7 @@ def _letters(data: bytes, path: str) -> Iterator[StoredLetter]:
 
 
 def _type_or_none(schema: Any) -> Any:
-    """The schema's type, None if it is none that Tandem reads."""
+    """The schema's type, None for one that Tandem can't read."""
     try:
         return read_type(schema)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):

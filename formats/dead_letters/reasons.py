@@ -1,4 +1,4 @@
-"""Why many records are dead letters, in a few words."""
+"""Summarizes the reasons of many dead letters."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from tandem.formats.dead_letters.files import load
 __all__ = ["MOST", "Reason", "reasons"]
 
 _VARIABLE: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,:+TZ-]*")
-"""Parts of a reason that are the record's own: values, and numbers."""
+"""Matches the parts of a reason that differ between records: values and numbers."""
 MOST: Final = 100_000
-"""Letters that are looked at: of millions the first show why."""
+"""Most letters that are read: of millions, the first show the reasons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What many records have in common that are dead letters."""
+    """A reason shared by many dead letters."""
 
     count: int
     text: str
-    """Of the first of them."""
+    """The text of the first letter's reason."""
     place: str
-    """Where that one is."""
+    """The position of the first letter."""
     looked_at: int | None = None
-    """How many were, if not all."""
+    """The number of letters that were read, if not all."""
 
     def __str__(self) -> str:
         times = f"{self.count:,} {'time' if self.count == 1 else 'times'}"
@@ -38,7 +38,8 @@ class Reason:
 
 
 def reasons(version: str, folder: str, letters: Mapping[str, frozenset[int]], most: int = 3) -> list[Reason]:
-    """Why these letters (position -> rows) are dead, the most frequent reasons first; of many, the first of them.
+    """The reasons of these letters (position -> rows), the most frequent first; of many letters, only the first are
+    read.
 
     `folder`: of the dead letters. Reasons that differ in values and numbers alone are one.
     """

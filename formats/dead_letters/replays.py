@@ -1,4 +1,4 @@
-"""The attributes by which a replayed message names the dead letter that it is a copy of."""
+"""The attributes by which a replayed message names its original dead letter."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _FROM: Final = re.compile(r"(-?\d{1,18})@(-?\d{1,19})")
 
 @dataclass(frozen=True, slots=True)
 class ReplayOf:
-    """What a message is a replay of."""
+    """The original dead letter of a replayed message."""
 
     position: str
     """LANE/NUMBER of the original's segment."""
     row: int
-    """Of the original in its segment."""
+    """The original's row in its segment."""
     generation: int
-    """Of the original."""
+    """The original's generation."""
     publish_time: int
-    """Of the original, microseconds since 1970-01-01 UTC."""
+    """The original's publish time, microseconds since 1970-01-01 UTC."""
     attempt: int
 
     def attributes(self) -> dict[str, str]:
-        """What a replayed message carries besides the original's own attributes."""
+        """The attributes of a replayed message, besides the original's own."""
         return {
             REPLAY_OF: f"{self.position}#{self.row}",
             REPLAY_FROM: f"{self.generation}@{self.publish_time}",
@@ -46,7 +46,9 @@ class ReplayOf:
 
     @classmethod
     def of(cls, attributes: Mapping[str, str]) -> ReplayOf | None:
-        """What these attributes say; None for a message that is no replay, or whose attributes nobody can read."""
+        """The original that these attributes name; None for a message that isn't a replay, or whose attributes are
+        invalid.
+        """
         original, start = _OF.fullmatch(attributes.get(REPLAY_OF, "")), _FROM.fullmatch(attributes.get(REPLAY_FROM, ""))
         attempt = attributes.get(ATTEMPT, "")
         if original is None or start is None or not re.fullmatch(r"[0-9]{1,9}", attempt):
@@ -55,5 +57,5 @@ class ReplayOf:
 
 
 def without_replay(attributes: Mapping[str, str]) -> dict[str, str]:
-    """The attributes without those of a replay: what the original came with."""
+    """The original's attributes: those of a message without those of a replay."""
     return {name: value for name, value in attributes.items() if name not in (REPLAY_OF, REPLAY_FROM, ATTEMPT)}

@@ -1,4 +1,4 @@
-"""Which rows of a batch are dead, and why."""
+"""The dead rows of a batch, and the reasons."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Verdicts:
-    """Collects the reasons for which rows of one batch are dead; a row's first reason counts."""
+    """Collects the reasons for which rows of one batch are dead; each row keeps its first reason."""
 
     size: int
     reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Row -> stage and reason."""
 
     def mark(self, dead: Mask, stage: str, reason: str | Callable[[int], str]) -> None:
-        """The rows where `dead` is true are dead for this reason."""
+        """Mark the rows where `dead` is true as dead for this reason."""
         if not dead.any():
             return
         for row in np.flatnonzero(dead).tolist():
@@ -35,13 +35,11 @@ class Verdicts:
                 self.reasons[row] = (stage, reason if isinstance(reason, str) else reason(row))
 
     def mark_row(self, row: int, stage: str, reason: str) -> None:
-        """One row is dead for this reason."""
+        """Mark one row as dead for this reason."""
         self.reasons.setdefault(row, (stage, reason))
 
     def convert(self, values: Iterable[Any], make: Callable[[Any], Any], name: str) -> list[Any]:
-        """`make` of each value, None for None. Where it raises ValueError the row is dead; `name` is the
-        field's.
-        """
+        """`make` of each value, None for None. A row where it raises ValueError is dead; `name` is the field's."""
         made: list[Any] = []
         for row, value in enumerate(values):
             result = None
@@ -54,7 +52,7 @@ class Verdicts:
         return made
 
     def alive(self) -> Mask:
-        """True for the rows without a reason."""
+        """A mask of the rows without a reason."""
         mask = np.ones(self.size, np.bool_)
         if self.reasons:
             mask[list(self.reasons)] = False
@@ -63,23 +61,23 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a decoder made of one batch of records, before event ids and times are judged."""
+    """The output of a decoder for one batch of records, before event ids and times are checked."""
 
     arrays: dict[str, pa.Array]
-    """The needed fields in their Arrow types, one value for each record that could be decoded."""
+    """The needed fields in their Arrow types, one value for each decoded record."""
     rows: npt.NDArray[np.int64]
-    """For each of these records its index in the input."""
+    """For each decoded record its index in the input."""
     verdicts: Verdicts
-    """Of these records those that are dead already."""
+    """The decoded records that are already dead."""
     faults: dict[int, tuple[str, str]]
-    """For each of the other records, by its index in the input, stage and reason."""
+    """Stage and reason of each other record, by its index in the input."""
 
 
 Rows = npt.NDArray[np.int64]
 
 
 def joined(parts: Sequence[tuple[Rows, Parsed]], refused: Mapping[int, tuple[str, str]]) -> Parsed:
-    """What was parsed of parts of a batch, each with the rows of its messages in the batch, in the batch's order.
+    """The parsed parts of a batch, each with its messages' rows in the batch, joined in the batch's order.
 
     `refused`: stage and reason of messages that are in no part, by row.
     """
@@ -101,7 +99,7 @@ def joined(parts: Sequence[tuple[Rows, Parsed]], refused: Mapping[int, tuple[str
 
 
 def short(value: object, limit: int = 60) -> str:
-    """A value for a reason: its repr on one line, cut to `limit` characters."""
+    """A value within a reason: its repr on one line, cut to `limit` characters."""
     if isinstance(value, str | bytes):
         value = value[: limit + 1]
     text = repr(value)

@@ -1,1 +1,1 @@
-"""Data files: which ones patterns name, the pieces that they are split into, and reading a piece."""
+"""Data files: the files that patterns name, the pieces that they are split into, and the reading of a piece."""

@@ -1,4 +1,4 @@
-"""Listing data files: which files patterns name, each once however it is spelt, with its digest."""
+"""Lists data files: those that patterns name, each once, with its digest."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ _SIGNS: Final = "*?["
 _LOG: Final = logging.getLogger("tandem")
 
 Note = Callable[[str], None]
-"""Takes one line about a file that is passed by."""
+"""Takes one line about a file that is skipped."""
 
 
 def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY, note: Note = _LOG.warning) -> list[FileRef]:
     """The files that the patterns name, each once, sorted by path; every file is read once for its digest.
 
     A pattern is a file, a folder (its files, and those of its folders named NAME=VALUE; not those whose names start
-    with '.' or '_') or a glob with '*', '?' and '[...]' that also match across folders; a path of this machine or a
-    URI (gs://, s3://, file://). What is there under the pattern's own name is not read as a glob. Files of this machine
-    have their real path, whichever way leads to them. An empty file is passed by with a note, unless it is named
-    itself. `memory`: bytes that reading a piece of one may take. Raises SourceFileError for a pattern that names
-    nothing, an ending that isn't known, and a file that can't be read.
+    with '.' or '_') or a glob with '*', '?' and '[...]' that also match across folders; a path of this machine or a URI
+    (gs://, s3://, file://). A pattern that is itself an existing path isn't a glob. Files of this machine have their
+    real path, however they are named. An empty file is skipped with a note, unless it is named itself. `memory`: bytes
+    that reading a piece of a file may take. Raises SourceFileError for a pattern that matches nothing, an unknown
+    suffix, and an unreadable file.
     """
     named, matched = _paths_of(patterns)
     paths = sorted(named | matched)
@@ -75,12 +75,12 @@ def expand(patterns: Sequence[str], memory: int = MAX_PIECE_MEMORY, note: Note =
 
 
 def listed_paths(patterns: Sequence[str]) -> list[str]:
-    """As `expand`, the paths alone: no file is read."""
+    """The paths of `expand` alone: no file is read."""
     return sorted(set[str]().union(*_paths_of(patterns)))
 
 
 def _paths_of(patterns: Sequence[str]) -> tuple[set[str], set[str]]:
-    """(paths that are named, paths that match)."""
+    """(paths that are named, paths that match a pattern)."""
     if not patterns:
         raise SourceFileError("no files named; name at least one file, folder or pattern")
     named, matched = set[str](), set[str]()
@@ -92,7 +92,7 @@ def _paths_of(patterns: Sequence[str]) -> tuple[set[str], set[str]]:
 
 
 def file_at(path: str, memory: int = MAX_PIECE_MEMORY) -> FileRef:
-    """The file at just this path or URI, which is kept as it is; `memory` as in `expand`. Raises SourceFileError."""
+    """The file at exactly this path or URI, which stays as given; `memory` as in `expand`. Raises SourceFileError."""
     kind, compression = _ending(path)
     digest, size = blake3(), 0
     try:
@@ -112,7 +112,7 @@ def _unreadable(path: str, error: Exception) -> SourceFileError:
 
 
 def unread(path: str) -> FileRef:
-    """The file at just this path or URI, without a digest: nothing of it is read. Raises SourceFileError."""
+    """The file at exactly this path or URI, without a digest: it isn't read. Raises SourceFileError."""
     kind, compression = _ending(path)
     local = local_path(path)
     try:
@@ -127,7 +127,7 @@ def unread(path: str) -> FileRef:
 
 
 def format_of(path: str) -> FileFormat:
-    """The format that the path's ending says. Raises SourceFileError."""
+    """The format by the path's suffix. Raises SourceFileError."""
     return _ending(path)[0]
 
 
@@ -143,10 +143,8 @@ def _is_file(local: str | None) -> bool:
 
 
 def real_path(path: str) -> str:
-    """How a file of this machine is known: its absolute path without symbolic links.
-
-    But for those without which its ending, or its folders named NAME=VALUE, would be others. A URI of other storage
-    stays as it is.
+    """The canonical path of a file of this machine: absolute, with symbolic links resolved, except those that give it
+    its suffix, or its folders named NAME=VALUE. A URI of other storage stays as it is.
     """
     local = local_path(path)
     if local is None:
@@ -181,7 +179,7 @@ def _local(pattern: str, path: str) -> list[str]:
 
 
 def _as_on_disk(path: str) -> str:
-    """The path with the names that the folders have, where they only differ in Unicode's normal form."""
+    """The path with the names on disk, where these differ in Unicode's normal form only."""
     if os.path.lexists(path) or path.isascii():
         return path
     folder, name = os.path.split(path)
@@ -222,7 +220,7 @@ def _no_match(pattern: str) -> SourceFileError:
 
 
 def _walk(folder: str, enters: Callable[[str], bool], *, hidden: bool) -> Iterator[str]:
-    """The files below a folder, of its folders only those that it `enters`; symbolic links are followed, once."""
+    """The files below a folder, in those folders for which `enters` is true; symbolic links are followed, each once."""
     seen = set[tuple[int, int]]()
     for place, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         about = os.stat(place)

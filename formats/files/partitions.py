@@ -1,4 +1,4 @@
-"""Fields whose values are in the names of folders: `country=DE/day=2026-01-05/part-0.parquet`."""
+"""Fields whose values come from names of folders: `country=DE/day=2026-01-05/part-0.parquet`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ __all__ = ["given_by_folders", "with_given", "without"]
 
 
 def given_by_folders(source: SourceSpec, fields: SourceFields, ref: FileRef) -> dict[str, pa.Scalar]:
-    """The values that the file's folders give to fields, written as in CSV files; none unless the source says so.
+    """The values of fields from the names of the file's folders, written as in CSV files; none unless the source asks
+    for them.
 
-    Raises SchemaError for a value that isn't of the field's type.
+    Raises SchemaError for a value that can't be parsed as the field's type.
     """
     if source.partitions is None:
         return {}
@@ -43,7 +44,7 @@ def given_by_folders(source: SourceSpec, fields: SourceFields, ref: FileRef) -> 
 
 
 def without(fields: SourceFields, names: Mapping[str, object]) -> SourceFields:
-    """The fields that are read from the file itself."""
+    """The fields that are read from the file itself, without these."""
     if not names:
         return fields
     key = _key_without(fields.schema_key, frozenset(names))
@@ -58,7 +59,7 @@ def without(fields: SourceFields, names: Mapping[str, object]) -> SourceFields:
 
 
 def with_given(parsed: Parsed, given: Mapping[str, pa.Scalar]) -> Parsed:
-    """With the same value in each record."""
+    """The records with these fields' values, the same in each."""
     if not given:
         return parsed
     columns = {name: pa.repeat(value, len(parsed.rows)) for name, value in given.items()}

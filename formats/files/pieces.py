@@ -1,4 +1,4 @@
-"""Data files and pieces of them; where they lie and how they are opened."""
+"""Data files and their pieces: storage, paths, and opening."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
 MAX_RECORD: Final = 64 * 1024 * 1024
 """Bytes of the longest line of text that is read into memory."""
 MAX_PIECE_MEMORY: Final = 512 * 1024 * 1024
-"""Bytes of memory that reading one piece of a file may take, unless --max-piece-memory says otherwise."""
+"""Bytes of memory that reading one piece of a file may take, by default (`--max-piece-memory`)."""
 _READ: Final = 1 << 20
 
 FileFormat = Literal["avro", "parquet", "jsonl", "json", "csv", "tsv"]
@@ -46,24 +46,24 @@ Compression = Literal["", "gzip", "bz2", "zstd"]
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A data file as it was when it was listed."""
+    """A data file as listed."""
 
     path: str
     """A path or URI, in Unicode: see `path_text`."""
     size: int
-    """Bytes."""
+    """The file's size in bytes."""
     digest: str
     """BLAKE3 of its bytes, in hex."""
     format: FileFormat
     compression: Compression = ""
-    """How the whole file is packed; '' if it isn't."""
+    """The compression of the whole file; '' for none."""
     memory: int = MAX_PIECE_MEMORY
     """Bytes of memory that reading one of its pieces may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilePiece:
-    """A stretch of a file that can be read by itself.
+    """A part of a file that can be read by itself.
 
     `start` (included) to `end` (excluded) are bytes, or row groups of a Parquet file.
     """
@@ -72,28 +72,26 @@ class FilePiece:
     start: int
     end: int
     first: int | None = 0
-    """Index in the file of the piece's first record; None where it isn't known without reading what is
-    before.
-    """
+    """The index in the file of the piece's first record; None where only reading the file up to it would tell."""
     records: int | None = None
-    """How many records the piece has, if that is known without reading it."""
+    """The number of the piece's records, if it is known without reading."""
 
     def position(self, row: int) -> str:
-        """Where the piece's record `row` (as in Decoded.rows) is found."""
+        """The place of the piece's record `row` (as in Decoded.rows), in words."""
         if self.first is not None:
             return f"{self.ref.path}: record {self.first + row}"
         return f"{self.ref.path}: record {row} from byte {self.start} on"
 
 
 def local_path(path: str) -> str | None:
-    """The path on this machine that a path or file:// URI names; None for a URI of other storage."""
+    """The path on this machine of a path or file:// URI; None for a URI of other storage."""
     if path.startswith("file://"):
         return unquote(urlsplit(path.replace("?", "%3F").replace("#", "%23")).path, errors="surrogateescape")
     return None if "://" in path and not os.path.lexists(path) else path
 
 
 def path_text(path: str) -> str:
-    """A path of this machine as text that can be stored and shown: a file:// URI for a name that isn't UTF-8."""
+    """A path of this machine as text for storing and showing: a file:// URI if the name isn't UTF-8."""
     raw = os.fsencode(path)
     try:
         return raw.decode()
@@ -102,7 +100,7 @@ def path_text(path: str) -> str:
 
 
 def storage_of(path: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a path or URI (gs://, s3://, file://), and the path in it."""
+    """The file system of a path or URI (gs://, s3://, file://), and the path within it."""
     local = local_path(path)
     if local is not None:
         return fs.LocalFileSystem(), local
@@ -126,8 +124,8 @@ def open_stream(path: str) -> pa.NativeFile:
 
 @contextmanager
 def open_native(ref: FileRef) -> Iterator[pa.NativeFile]:
-    """The file for Arrow's own readers, without Python between. Raises SourceFileError if it can't be read or has
-    another size than when listed.
+    """The file for Arrow's own readers, without Python in between. Raises SourceFileError if it is unreadable or its
+    size has changed since it was listed.
     """
     system, path = storage_of(ref.path)
     try:
@@ -142,15 +140,15 @@ def open_native(ref: FileRef) -> Iterator[pa.NativeFile]:
 
 @contextmanager
 def open_file(ref: FileRef) -> Iterator[IO[bytes]]:
-    """The file's bytes, seekable. Raises as `open_native`."""
+    """The file's bytes, seekable. Raises the errors of `open_native`."""
     with open_native(ref) as file:
         yield cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, file), _READ))
 
 
 def takes_too_much(ref: FileRef, where: str, needed: int | None = None) -> SourceFileError:
-    """The error for a file that unfolds to more than its pieces may take.
+    """The error for a file that takes more memory than its pieces may.
 
-    `where`: a place in it, such as 'row group 3'. `needed`: how many bytes it asks for, where that is known.
+    `where`: a place in it, such as 'row group 3'. `needed`: the bytes that it needs, if known.
     """
     found = f"takes {needed:,} bytes of memory" if needed is not None else "takes more memory than that"
     return SourceFileError(
@@ -159,5 +157,5 @@ def takes_too_much(ref: FileRef, where: str, needed: int | None = None) -> Sourc
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of a library says, on one line."""
+    """A library's error message, on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Data files: splitting them into pieces, and reading a piece."""
+"""Splits data files into pieces, and reads pieces."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ __all__ = ["FilePiece", "FileRef", "expand", "read_piece", "split"]
 _ROWS: Final = 1 << 18
 """Most records in one Decoded."""
 _LETTERS: Final = 1 << 15
-"""Dead letters that are many: they take several hundred bytes each, so that then fewer records go into one Decoded."""
+"""Dead letters beyond which a Decoded has fewer records: they take several hundred bytes each."""
 
 Why = tuple[str, str]
 """Stage and reason."""
 
 
 def split(ref: FileRef, target_bytes: int, source: TextSpec = PLAIN) -> list[FilePiece]:
-    """Pieces of about `target_bytes` that can be read one by one, in the file's order; each record is in exactly one.
+    """Pieces of about `target_bytes` that can be read independently, in the file's order; each record is in exactly
+    one.
 
-    Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Packed files, those of another encoding
-    than UTF-8, CSV files with quotes, and JSON that isn't one object a line, are one piece. Raises SourceFileError for
-    a file whose structure shows that it is damaged or cut short, or that changed.
+    Avro: runs of blocks; Parquet: row groups; JSON Lines and CSV: whole lines. Compressed files, those in another
+    encoding than UTF-8, CSV files with quotes, and JSON that isn't one object a line, are one piece. Raises
+    SourceFileError for a file that changed, or whose structure shows damage or truncation.
     """
     if target_bytes < 1:
         raise ValueError(f"target_bytes is {target_bytes}; at least 1 is allowed")
@@ -58,11 +59,10 @@ def split(ref: FileRef, target_bytes: int, source: TextSpec = PLAIN) -> list[Fil
 def read_piece(source: SourceSpec, columns: tuple[str, ...], piece: FilePiece, arrival_time: int) -> Iterator[Decoded]:
     """The piece's records, in batches of at most 262,144.
 
-    `Decoded.rows` and `DeadLetter.row` count the piece's records from 0; `piece.position(row)` says where
-    that is. `arrival_time` (microseconds) stands in for the publish time in judging how far ahead an event
-    time is. The payload of a dead letter is the line's or row's bytes; of an Avro or Parquet record it is
-    JSON with the fields that were read. Raises SchemaError if the file's columns don't fit, SourceFileError
-    if the file is damaged.
+    `Decoded.rows` and `DeadLetter.row` count the piece's records from 0; `piece.position(row)` gives a row's place.
+    `arrival_time` (microseconds) replaces the publish time in checking how far ahead an event time is. The payload of a
+    dead letter is the line's or row's bytes; of an Avro or Parquet record it is JSON with the fields that were read.
+    Raises SchemaError if the file's columns are incompatible, SourceFileError for a damaged file.
     """
     fields = source_fields(source)
     clock = np.array([arrival_time], np.int64)
@@ -94,7 +94,7 @@ def _parsed(
 
 
 def _slices(parsed: Parsed) -> Iterator[tuple[Parsed, int]]:
-    """Parts of at most _ROWS records, or of few dead letters, each with its first record."""
+    """Parts of at most _ROWS records, fewer if many are dead, each with its first record's index."""
     size = len(parsed.rows) + len(parsed.faults)
     most = _ROWS if len(parsed.verdicts.reasons) + len(parsed.faults) <= _LETTERS else _LETTERS
     if size <= most:
@@ -113,7 +113,7 @@ def _within(reasons: Mapping[int, Why], start: int, end: int) -> dict[int, Why]:
 
 
 def _few_letters(decoded: Decoded) -> Iterator[Decoded]:
-    """The same as parts of few dead letters each: more of them may be found when ids and times are judged."""
+    """The same records in parts of few dead letters each: checking ids and times may have found more of them."""
     ends = [letter.row for letter in decoded.dead[_LETTERS::_LETTERS]]
     if not ends:
         yield decoded
@@ -135,7 +135,7 @@ def _letter(
     stage: str,
     reason: str,
 ) -> DeadLetter:
-    """Of the record `row` of a part that starts with the batch's record `first`; `done` come before the
+    """The dead letter of record `row` of a part that starts with the batch's record `first`; `done` records precede the
     batch.
     """
     payload = raw[first + row] if raw is not None else record_json(fields, parsed.arrays, row)

@@ -1,1 +1,1 @@
-"""JSON messages, lines and documents into columns, and records back into JSON."""
+"""Decodes JSON messages, lines and documents to columns, and encodes records as JSON."""

@@ -1,7 +1,7 @@
-"""Flat JSON objects of one template into columns, thousands at a time and without an object for each.
+"""Decodes flat JSON objects of one template to columns, thousands at a time and without an object for each.
 
-Strict: a record counts only if each of its bytes is what the template, or the type of a value, says. All others are
-left to `formats.json.messages`, which takes them one by one: what becomes of a record never depends on the others.
+Strict: a record is read only if each of its bytes is as the template, or the type of a value, requires. All others are
+left to `formats.json.messages`, which decodes them one by one: the result of a record never depends on the others.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ __all__ = ["Values", "can_read", "plain", "read_values"]
 _POINT: Final = ord(".")
 _MINUS: Final = ord("-")
 _MOST_DIGITS: Final = 15
-"""Whole numbers of as many are exact as doubles, and so are the powers of ten that they are divided by: one division
-rounds rightly (W. D. Clinger, "How to read floating point numbers accurately", 1990).
-"""
+"""Integers of up to this many digits are exact as doubles, and so are the powers of ten that divide them: one division
+rounds correctly (W. D. Clinger, "How to read floating point numbers accurately", 1990)."""
 _POWERS: Final = np.array([10.0**n for n in range(_MOST_DIGITS + 1)])
 _WHOLE_POWERS: Final = np.array([10**n for n in range(_MOST_DIGITS + 1)])
 _NUMBERS: Final = ("int", "long", "float", "double")
@@ -37,16 +36,16 @@ _NUMBERS: Final = ("int", "long", "float", "double")
 
 @dataclass(slots=True)
 class Values:
-    """What was read of texts: for each of the rows that are all right, and each field."""
+    """The values read from texts: for each row that conforms, and each field."""
 
     rows: npt.NDArray[np.int64]
-    """Of the texts, ascending."""
+    """The rows among the texts, ascending."""
     columns: dict[str, pa.Array] = field(default_factory=dict)
-    """string (of times and dates too), int64, double or bool; fields that the template doesn't have are not in it."""
+    """string (also for times and dates), int64, double or bool; fields that the template lacks are missing."""
 
 
 def can_read(template: Template, usable: Mapping[str, SourceField]) -> bool:
-    """Whether all its values are of kinds that the fields of the same names have here; required ones must be there."""
+    """Whether every value has a kind that its field allows here, and every required field exists."""
     kinds = {member.name: member for member in template.members}
     return all(_fits(kinds[name], of) if name in kinds else _may_miss(of) for name, of in usable.items())
 
@@ -71,7 +70,7 @@ def _may_miss(of: SourceField) -> bool:
 
 
 def plain(texts: Texts) -> Mask:
-    """Which of the texts are UTF-8 without backslashes and control characters: what a template can judge."""
+    """Whether each text is UTF-8 without backslashes and control characters, as templates require."""
     good = np.ones(len(texts), np.bool_)
     low, high = int(texts.starts[0]), int(texts.ends[-1])
     stretch = texts.buffer[low:high]
@@ -93,9 +92,8 @@ def _clear(good: Mask, texts: Texts, places: Longs) -> None:
 
 
 def read_values(template: Template, usable: Mapping[str, SourceField], needed: tuple[str, ...], texts: Texts) -> Values:
-    """The values of the needed fields of those texts that are as the template and the fields say.
-
-    The template must be one that `can_read` allows. All usable fields are checked, also those that aren't needed.
+    """The needed fields' values of those texts that conform to the template and the fields. `can_read` must be true for
+    the template. All usable fields are checked, also those that aren't needed.
     """
     walk = _Walk(texts, plain(texts))
     spans: list[tuple[Longs, Longs]] = []
@@ -127,8 +125,8 @@ def _varies(member: Member, usable: Mapping[str, SourceField]) -> bool:
 
 
 class _Walk:
-    """A cursor into every text at once. One that has left its text never stands at its end again, so that in the end
-    those that do are right.
+    """A cursor into every text at once. A cursor that has left its text never gets back to the text's end, so that
+    those at an end are right.
     """
 
     def __init__(self, texts: Texts, good: Mask) -> None:
@@ -139,16 +137,16 @@ class _Walk:
         self.good = good
 
     def expect(self, wanted: bytes) -> None:
-        """All cursors stand at these bytes, and go behind them."""
+        """Require these bytes at all cursors, and move the cursors behind them."""
         if not wanted:
             return
         self.good &= equal_bytes(self.words, self.cursor, wanted)
         self.cursor = np.minimum(self.cursor + len(wanted), self.limit)
 
     def value(self, stop: int, kind: str) -> tuple[Longs, Longs]:
-        """Start and length of what is before the byte `stop`, where the cursors are left.
+        """The start and length of the value before the byte `stop`, where the cursors are left.
 
-        Of a number each byte is looked at when it is read, so that no `stop` can be in it.
+        Each byte of a number is checked when it is read, so that none can be `stop`.
         """
         start = self.cursor
         common = common_length(self.words, start, stop, look_inside=kind == TEXT)
@@ -164,7 +162,7 @@ class _Walk:
 def _column(
     walk: _Walk, member: Member, of: SourceField | None, needed: bool, at: Longs, lengths: Longs
 ) -> pa.Array | None:
-    """Checks a member's values; their column if they are needed."""
+    """The checked column of a member's values; None if it isn't needed."""
     kind = of.type.value.kind if of is not None else ""
     size = len(at)
     if member.kind == TEXT:
@@ -185,7 +183,7 @@ def _column(
 
 
 def _number_texts(walk: _Walk, of: SourceField, needed: bool, at: Longs, lengths: Longs) -> pa.Array | None:
-    """Numbers as they are written, and nulls."""
+    """Numbers as written, and nulls."""
     absent = (lengths == 4) & equal_bytes(walk.words, at, b"null") & of.nullable
     walk.good &= _doubles(walk.words, at, lengths)[1] | _integers(walk.words, at, lengths)[1] | absent
     if not needed:
@@ -207,7 +205,7 @@ def _atoms(words: Words, kind: str, at: Longs, lengths: Longs) -> tuple[npt.NDAr
 
 
 def _unsigned(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Longs, Mask]:
-    """Place and length behind a minus sign, and where there is one."""
+    """The place and length behind a minus sign, and whether there is one."""
     negative = words.byte(at) == _MINUS
     if not negative.any():
         return at, lengths, negative
@@ -215,14 +213,14 @@ def _unsigned(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Longs, Ma
 
 
 def _digits(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
-    """Whole numbers without sign and leading zeros."""
+    """Integers without sign and leading zeros."""
     values, good = numbers(words, at, lengths)
     good &= (words.byte(at) != ord("0")) | (lengths == 1)
     return values, good
 
 
 def _integers(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
-    """Whole numbers as JSON writes them, but for -0."""
+    """Integers in JSON's form, except -0."""
     at, lengths, negative = _unsigned(words, at, lengths)
     values, good = _digits(words, at, lengths)
     if negative.any():
@@ -254,7 +252,7 @@ def _doubles(words: Words, at: Longs, lengths: Longs) -> tuple[npt.NDArray[np.fl
 
 
 def _texts(walk: _Walk, at: Longs, lengths: Longs) -> pa.Array:
-    """A column of the texts, by way of one that has what is between them as values too."""
+    """A column of the texts, taken from a column in which the gaps between them are values, too."""
     size = int(lengths[0]) if len(lengths) else 0
     if 0 < size < PAD and (lengths == size).all():
         alike = np.arange(0, (len(at) + 1) * size, size, dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Files that end with .json: lines of JSON, one array of objects, or objects that may go over several lines."""
+"""Reads .json files: lines of JSON, one array of objects, or objects that may span several lines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Layout = Literal["lines", "array", "objects"]
 
 
 def split_json(ref: FileRef, target_bytes: int, encoding: str) -> list[FilePiece]:
-    """Stretches of lines, where each line is an object; else one piece."""
+    """Pieces of whole lines, where each line is an object; else one piece."""
     with open_text(ref, encoding) as file:
         layout = _layout(file.read(_HEAD))
     return split_lines(ref, target_bytes, encoding, splittable=layout == "lines")
@@ -46,8 +46,8 @@ def read_json(
 ) -> Iterator[tuple[Parsed, Texts]]:
     """The needed fields of the piece's objects, and each object's text.
 
-    An item of the array that is no object of the schema is dead. Raises SourceFileError for text between objects, an
-    array or an object without an end, and one that is too long.
+    An item of the array that isn't an object of the schema is dead. Raises SourceFileError for text between objects, an
+    array or object without an end, and an object that is too long.
     """
     with open_text(piece.ref, encoding) as file:
         head = file.read(_HEAD)
@@ -74,7 +74,7 @@ def _parsed(fields: SourceFields, columns: tuple[str, ...], items: list[bytes]) 
 
 
 def _layout(head: bytes) -> Layout:
-    """What a file with this beginning holds: lines, if one of the first is an object by itself."""
+    """The layout of a file with this beginning: lines, if one of the first lines is an object by itself."""
     text = head.removeprefix(BOM).lstrip(b" \t\r\n")
     if text.startswith(b"["):
         return "array"
@@ -91,7 +91,7 @@ def _is_json(line: bytes) -> bool:
 
 
 class _Cutter:
-    """Cuts a stream into the items of its array, or the values that follow one another."""
+    """Splits a stream into the items of its array, or its consecutive values."""
 
     def __init__(self, ref: FileRef, file: IO[bytes], head: bytes, reading: Reading) -> None:
         self._ref, self._file, self._reading = ref, file, reading
@@ -101,10 +101,10 @@ class _Cutter:
         """Bytes of the file before `_text`."""
         self._more = True
         self._seen = self._depth = 0
-        """Of the value that begins at `_at`: the bytes that were looked at, and how deep they end."""
+        """Progress in the value that begins at `_at`: the bytes scanned, and the nesting depth behind them."""
 
     def batches(self, *, array: bool) -> Iterator[list[bytes]]:
-        """About as many at a time as a chunk of the file holds."""
+        """Items, in batches of about a chunk's bytes."""
         held, size = list[bytes](), 0
         for item in self._array() if array else self._values():
             held.append(item)
@@ -140,7 +140,7 @@ class _Cutter:
             yield self._value(sign)
 
     def _next_byte(self) -> bytes:
-        """The next byte that isn't blank; empty at the end."""
+        """The next byte that isn't whitespace; empty at the end."""
         while True:
             found = _SPACE.match(self._text, self._at)
             self._at = found.end() if found is not None else self._at
@@ -162,7 +162,7 @@ class _Cutter:
         return value
 
     def _end(self, sign: bytes) -> int:
-        """Where the value that starts here ends; -1 if that isn't there yet."""
+        """The end of the value that starts here; -1 if it isn't read yet."""
         if sign and sign in _OPENS:
             return self._closing()
         if sign == b'"':
@@ -174,7 +174,9 @@ class _Cutter:
         return -1 if simple.end() == len(self._text) and self._more else simple.end()
 
     def _closing(self) -> int:
-        """Goes on where it stopped when there wasn't enough of the value yet."""
+        """The end of an array or object; scanning resumes where it stopped for lack of text. -1 if it isn't read
+        yet.
+        """
         for token in _TOKEN.finditer(self._text, self._at + self._seen):
             first = self._text[token.start()]
             if first == _QUOTE and not token[1]:
@@ -190,7 +192,7 @@ class _Cutter:
         return -1
 
     def _read(self) -> bool:
-        """Read more behind what is left; whether there was any."""
+        """Read more text behind the rest; whether there was any."""
         left = self._text[self._at :]
         if len(left) > self._reading.longest:
             at = self._before + self._at

@@ -1,4 +1,4 @@
-"""Records as JSON, in the form that the JSON decoder reads back."""
+"""Encodes records as JSON, in the form that the JSON decoder reads."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["at_paths", "json_values", "record_json", "whole_numbers"]
 
 
 def record_json(fields: SourceFields, arrays: Mapping[str, pa.Array], row: int) -> bytes:
-    """One row as canonical JSON: names sorted, no blanks, UTF-8; values as `json_values` gives them, at their paths."""
+    """One row as canonical JSON: sorted names, no whitespace, UTF-8; values of `json_values`, at their paths."""
     record = {name: json_values(array.slice(row, 1), fields.usable[name])[0] for name, array in arrays.items()}
     return orjson.dumps(at_paths(fields, record), option=orjson.OPT_SORT_KEYS)
 
 
 def at_paths(fields: SourceFields, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a record where its JSON has them: fields with a path of their own lie inside objects."""
+    """A record's values at their paths in JSON: fields with a path are nested in objects."""
     if not fields.paths:
         return dict(record)
     nested: dict[str, Any] = {}
@@ -39,11 +39,9 @@ def at_paths(fields: SourceFields, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def json_values(array: pa.Array, field: SourceField) -> list[Any]:
-    """The column's values for JSON.
-
-    Times are whole numbers in the unit of the schema's type, dates are days, bytes are text of the characters
-    U+0000 to U+00FF, decimals are text. NaN and infinities, which JSON hasn't, become text that the decoder
-    refuses.
+    """The column's values for JSON. Times are integers in the unit of the schema's type, dates are days, bytes are text
+    of the characters U+0000 to U+00FF, decimals are text. NaN and infinities, which JSON lacks, become text that the
+    decoder refuses.
     """
     kind = array.type
     if field.spelling.time_format != ISO and limits_of(kind) is not None:
@@ -62,7 +60,7 @@ def json_values(array: pa.Array, field: SourceField) -> list[Any]:
 
 
 def _iso_texts(array: pa.Array) -> list[Any]:
-    """Dates, and times in UTC: texts that count whatever format is declared."""
+    """Dates, and times in UTC, as texts that are accepted whatever format is declared."""
     if pa.types.is_date32(array.type):
         array = array.cast(pa.timestamp("us"))
         return [None if value is None else time_text(value).partition("T")[0] for value in _numbers(array)]

@@ -1,7 +1,7 @@
-"""How a source's fields look in JSON: a msgspec type for each, and columns from what it decodes.
+"""Maps a source's fields to JSON: a msgspec type for each, and columns from decoded values.
 
-JSON has numbers, booleans and texts of its own. What it hasn't (times, dates, times of day, decimals) is written as
-text, and read as `tandem.formats.values` reads all texts; so are all values of a field whose spelling is declared.
+JSON has numbers, booleans and texts. Other values (times, dates, times of day, decimals) are texts, which
+`tandem.formats.values` reads; so are all values of a field with a declared spelling.
 """
 
 from __future__ import annotations
@@ -29,15 +29,13 @@ _TEXTS: Final = ("string", "bytes", "fixed", "enum")
 
 
 def is_read_from_text(field: SourceField) -> bool:
-    """Whether the field's values are read from their text, also where JSON has numbers or booleans for them."""
+    """Whether the field's values are read from their text, even where JSON has numbers or booleans for them."""
     kind = field.type.value
     return field.spelling != PLAIN and (kind.kind not in _TEXTS or kind.logical == "decimal")
 
 
 def json_type(field: SourceField) -> Any:
-    """The msgspec type of a field; a nullable one may also come as Avro's JSON encoding wraps it: {"string":
-    "x"}.
-    """
+    """The msgspec type of a field; a nullable one may also be wrapped as in Avro's JSON encoding: {"string": "x"}."""
     kind = field.type.value
     inner = msgspec.Raw if is_read_from_text(field) else _value_type(field)
     if not field.nullable or inner is msgspec.Raw:
@@ -69,7 +67,7 @@ def _value_type(field: SourceField) -> Any:
 
 
 def default_of(field: SourceField) -> Any:
-    """What a missing field has, in the form that decoding gives; MISSING if it may not be missing."""
+    """The value of a missing field, in decoded form; MISSING if it is required."""
     default, raw = field.default, is_read_from_text(field) or field.type.value.logical == "decimal"
     if default is MISSING:
         if not field.nullable:
@@ -84,7 +82,7 @@ def default_of(field: SourceField) -> Any:
 
 
 def column_of(values: list[Any], field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """The field's Arrow column of what was decoded; marks values that have the form but no meaning."""
+    """The field's Arrow column of decoded values; marks values of the right form without a meaning."""
     kind = field.type.value
     if is_read_from_text(field) or kind.logical == "decimal":
         values = verdicts.convert(values, lambda raw: _token(raw, field), field.name)
@@ -107,7 +105,7 @@ def column_of(values: list[Any], field: SourceField, verdicts: Verdicts) -> pa.A
 
 
 def column_of_texts(texts: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """The field's column of texts of JSON: as those of CSV, but an empty text is one for a field of texts."""
+    """The field's column of JSON texts: read as those of CSV, but an empty text is a value of a text field."""
     if field.type.value.kind == "string":
         return without_nulls(texts, field)
     return column_of_text(texts, field, verdicts)
@@ -124,7 +122,7 @@ def _numbers_and_texts(values: list[Any], field: SourceField, verdicts: Verdicts
 
 
 def _token(raw: Any, field: SourceField) -> str | None:
-    """The text of a JSON value: of a text what it says, of all else how it is written."""
+    """The text of a JSON value: the content of a string, else the value as written."""
     kind = field.type.value
     text = _unwrapped(bytes(raw).decode().strip(), kind)
     if text == "null":
@@ -148,7 +146,7 @@ def _unwrapped(text: str, kind: Type) -> str:
 
 
 def _bytes(text: str, kind: Type) -> bytes:
-    """Avro's JSON encoding of bytes: each character up to U+00FF is a byte."""
+    """The bytes of Avro's JSON encoding: each character up to U+00FF is a byte."""
     try:
         data = text.encode("latin-1")
     except UnicodeEncodeError:

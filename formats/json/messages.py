@@ -1,4 +1,4 @@
-"""JSON messages, and lines of JSON, into columns: one strict, typed pass each."""
+"""Decodes JSON messages, and lines of JSON, to columns, in one strict, typed pass."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ __all__ = ["MAX_DEPTH", "json_values", "parse_json"]
 Decode = Callable[[bytes], Any]
 
 MAX_DEPTH: Final = 128
-"""JSON may be nested as deep as this, also in fields that are passed over."""
+"""Most levels of nesting of JSON, also in fields that are ignored."""
 _STRETCH: Final = 1 << 14
-"""Messages whose columns are made at a time; few enough for a column to stay in the processor's cache."""
+"""Messages whose columns are built at a time: few enough for a column to stay in the processor's cache."""
 _MOST_TEMPLATES: Final = 4
-"""Looked for in a stretch."""
+"""Most templates that are tried on a range of messages."""
 _FEWEST: Final = 32
-"""With fewer messages, objects are quicker."""
+"""Messages below which objects are faster."""
 _AT_ONCE: Final = 1 << 12
-"""Messages whose objects exist at a time; few enough for them to stay in the processor's cache."""
+"""Messages whose objects exist at a time: few enough for them to stay in the processor's cache."""
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _SIGNS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def parse_json(fields: SourceFields, columns: tuple[str, ...], texts: Texts) -> Parsed:
-    """The needed fields of the messages that are objects of the schema; the others are faults.
+    """The needed fields of the messages that are objects of the schema; other messages are faults.
 
-    Every usable field is checked, also those that aren't needed. Unknown fields are passed over, and so are
-    fields that aren't usable. Of a name given twice the last counts.
+    Every usable field is checked, also those that aren't needed. Unknown fields are ignored, and so are unusable ones.
+    The last of repeated names counts.
     """
     json_record(fields.schema_key)  # refuses a schema whose defaults can't be
     needed = fields.needed(columns)
@@ -59,7 +59,9 @@ def parse_json(fields: SourceFields, columns: tuple[str, ...], texts: Texts) -> 
 def _parts(
     fields: SourceFields, needed: tuple[SourceField, ...], texts: Texts, rows: Rows
 ) -> Iterator[tuple[Rows, Parsed]]:
-    """A stretch in parts, each with its rows: of the most frequent templates as columns, the others one by one."""
+    """A range of messages in parts, each with its rows: the most frequent templates as columns, the others one by
+    one.
+    """
     for _ in range(_MOST_TEMPLATES):
         if len(rows) < _FEWEST:
             break
@@ -76,7 +78,7 @@ def _parts(
 
 
 def _template(fields: SourceFields, samples: Texts) -> Template | None:
-    """The template of the first of the samples that has one which can be read into these fields."""
+    """The template of the first sample that has one which can be read into these fields."""
     for row in range(len(samples)):
         template = _by_field(template_of(samples[row]), fields)
         if template is not None and can_read(template, fields.usable):
@@ -85,7 +87,7 @@ def _template(fields: SourceFields, samples: Texts) -> Template | None:
 
 
 def _by_field(template: Template | None, fields: SourceFields) -> Template | None:
-    """The template with the fields' names where the source's are others; None where a field lies inside an object."""
+    """The template with the fields' names in place of the source's; None where a field is nested in an object."""
     if template is None or not fields.paths:
         return template
     if any(len(field.path) > 1 for field in fields.usable.values()):
@@ -116,7 +118,7 @@ def _typed(needed: tuple[SourceField, ...], values: Values) -> Parsed:
 
 
 def _objects(fields: SourceFields, needed: tuple[SourceField, ...], payloads: list[bytes]) -> Parsed:
-    """One by one, with an object for each."""
+    """Messages decoded one by one, with an object for each."""
     values, faults = json_values(fields.schema_key, [field.name for field in needed], payloads)
     rows = np.delete(np.arange(len(payloads)), list(faults)) if faults else np.arange(len(payloads))
     verdicts = Verdicts(len(rows))
@@ -127,9 +129,9 @@ def _objects(fields: SourceFields, needed: tuple[SourceField, ...], payloads: li
 def json_values(
     schema_key: str, names: Sequence[str], payloads: list[bytes]
 ) -> tuple[list[list[Any]], dict[int, tuple[str, str]]]:
-    """The values by name of messages that are objects of the schema; stage and reason of the others, by row.
+    """(values by name of messages that are objects of the schema, stage and reason of the others by row).
 
-    Values are as `tandem.formats.json.fields.column_of` takes them.
+    Values are in the form that `tandem.formats.json.fields.column_of` takes.
     """
     record = json_record(schema_key)
     getters = [record.getters[name] for name in names]
@@ -143,7 +145,7 @@ def json_values(
 
 
 def _decode_all(decode: Decode, payloads: list[bytes], start: int, faults: dict[int, tuple[str, str]]) -> list[Any]:
-    """The good payloads' records; `start` is the row of the first payload."""
+    """The records of the valid payloads; `start` is the first payload's row."""
     deep: set[int] = set()
     if max(map(len, payloads)) > 2 * MAX_DEPTH:
         deep = {row for row, payload in enumerate(payloads) if _too_deep(payload)}
@@ -168,13 +170,11 @@ def _decode_all(decode: Decode, payloads: list[bytes], start: int, faults: dict[
 
 
 _DAMAGE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""ValueError for text that isn't UTF-8, and for numbers of thousands of digits."""
+"""Errors of invalid payloads; ValueError for text that isn't UTF-8, and for numbers of thousands of digits."""
 
 
 def _too_deep(payload: bytes) -> bool:
-    """Whether the nesting is deeper than MAX_DEPTH; msgspec's own bound depends on how deep its caller
-    stands.
-    """
+    """Whether the nesting is deeper than MAX_DEPTH; msgspec's own bound depends on its caller's stack."""
     if len(payload) <= 2 * MAX_DEPTH or payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
         return False
     depth = 0
@@ -187,7 +187,7 @@ def _too_deep(payload: bytes) -> bool:
 
 
 def _all_text(payloads: Iterable[bytes]) -> bool:
-    """Whether all is UTF-8: msgspec doesn't look into what it passes over."""
+    """Whether all payloads are UTF-8: msgspec doesn't check what it skips."""
     try:
         b"\n".join(payloads).decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Records of a schema as msgspec decodes them from JSON, and where each field is in them."""
+"""Builds msgspec's record types of schemas, and accessors of their fields."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = ["JsonRecord", "json_record"]
 
 @dataclass(frozen=True, slots=True)
 class JsonRecord:
-    """How to decode a message, and to get at the fields of what that gives."""
+    """The decoder of a message, and accessors of its result's fields."""
 
     decode: Callable[[bytes], Any]
     getters: Mapping[str, Callable[[Any], Any]]
-    """By name of a field."""
+    """Accessors by the field's name."""
 
 
 @lru_cache(maxsize=64)
 def json_record(schema_key: str) -> JsonRecord:
-    """Of a schema's usable fields; each where its path leads. Raises SchemaError for defaults and paths that can't be.
+    """The record type of a schema's usable fields, each at its path. Raises SchemaError for invalid defaults and paths.
 
-    An object on a path may be null, which makes the fields below it null, and may be missing where all fields below it
-    have a default.
+    An object on a path may be null, which makes the fields below it null, and may be missing where all of them have
+    defaults.
     """
     top = _Object()
     for source_field in schema_of(schema_key)[1].values():
@@ -44,7 +44,7 @@ def json_record(schema_key: str) -> JsonRecord:
 
 @dataclass(slots=True)
 class _Object:
-    """What is known of the members of an object, by name."""
+    """The known members of an object, by name."""
 
     members: dict[str, _Object | list[SourceField]] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ def _struct(of: _Object) -> Any:
 
 
 def _member(member: _Object | list[SourceField]) -> tuple[Any, Any]:
-    """(its type, what stands for it where it is missing)."""
+    """(its type, its default)."""
     if isinstance(member, list):
         return json_type(member[0]), _default(member[0])
     inner = _struct(member)

@@ -1,4 +1,4 @@
-"""What a flat JSON object looks like apart from its values; most sources write all of their records alike."""
+"""Templates of flat JSON objects: everything except their values; most sources write all records alike."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _MEMBER: Final = re.compile(
 )
 _MOST_MEMBERS: Final = 200
 _LONGEST: Final = PAD // 2
-"""Bytes between two values."""
+"""Most bytes between two values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A name of the object with the kind of its value."""
+    """A name in the object, with the kind of its value."""
 
     before: bytes
-    """All bytes from the end of the value before up to the value's first byte; for a text its quote is among them."""
+    """All bytes between the previous value and this value's first byte, including a text's quote."""
     name: str
     kind: str
     literal: bytes = b""
-    """Of a literal its text, which is part of the template."""
+    """The text of a literal, which is part of the template."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A flat object: its members, and what comes after the last value (of a text: from its closing quote on)."""
+    """A flat object: its members, and the bytes behind the last value (for a text from its closing quote on)."""
 
     members: tuple[Member, ...]
     after: bytes
@@ -50,7 +50,7 @@ class Template:
 
 
 def template_of(record: bytes) -> Template | None:
-    """The record's template; None for what isn't a flat object, has escapes, or a name twice."""
+    """The record's template; None unless it is a flat object without escapes and repeated names."""
     body = record.lstrip(b" \t")
     lead = record[: len(record) - len(body)] + b"{"
     at = len(lead)

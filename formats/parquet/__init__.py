@@ -1,1 +1,1 @@
-"""Parquet files into columns: footers by Tandem's own reader, pages by a guarded process."""
+"""Decodes Parquet files to columns: footers by Tandem's own reader, pages by a guarded process."""

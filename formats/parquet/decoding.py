@@ -1,4 +1,4 @@
-"""What a guarded reader does: pages of a Parquet file into record batches, in a process that may die of them."""
+"""Decodes pages of a Parquet file to record batches, in a guarded process that may die of them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ __all__ = ["decode_parquet", "parquet_request"]
 _MOST_ROWS: Final = 1 << 17
 _LEAST_ROWS: Final = 1 << 10
 _SHARE: Final = 8
-"""A batch, and the chunks that are read at once, take this part of the memory at most, by what the file says."""
+"""The divisor of the memory that gives the most for a batch, and for the chunks read at once, by the file's figures."""
 _HEADS: Final = (1 << 8, 1 << 12, 1 << 16, 1 << 24)
-"""Bytes to read a page's header from, one after the other until it is whole."""
+"""Bytes that are read for a page's header, one size after the other until it is complete."""
 _PADDING: Final = 100
-"""Old writers left the head of a dictionary page out of a chunk's size."""
+"""Bytes of a dictionary page's header, which old writers left out of a chunk's size."""
 _BUFFER: Final = 1 << 20
 
 
 def parquet_request(ref: FileRef, footer: bytes) -> dict[str, Any]:
-    """What to ask a guarded reader for: all columns and rows of a footer that `Footer.of_columns` made."""
+    """The request to a guarded reader for all columns and rows of a footer from `Footer.of_columns`."""
     return {"ref": asdict(ref), "footer": base64.b64encode(footer).decode()}
 
 
 def decode_parquet(request: dict[str, Any]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """The columns' types and the batches. Raises SourceFileError, MemoryError, or dies."""
+    """The columns' schema and the batches. Raises SourceFileError, MemoryError, or dies."""
     ref, footer = FileRef(**request["ref"]), base64.b64decode(request["footer"])
     meta = read_struct(footer)[0]
     groups = meta[4].value.values
@@ -64,7 +64,7 @@ def decode_parquet(request: dict[str, Any]) -> tuple[pa.Schema, Iterator[pa.Reco
 
 
 def _walk(file: pa.NativeFile, column: Struct, ref: FileRef) -> None:
-    """Hold the headers of a chunk's pages against what the chunk says. Raises SourceFileError."""
+    """Check the headers of a chunk's pages against the chunk's metadata. Raises SourceFileError."""
     start, size = chunk_range(column)
     values, found, at, end = number_of(column, 5), 0, start, start + size + _PADDING
     name = ".".join(part.decode("utf-8", "replace") for part in column[3].value.values)

@@ -1,4 +1,4 @@
-"""Parquet files into columns: footers by Tandem's own reader, pages by a guarded one."""
+"""Decodes Parquet files to columns: footers by Tandem's own reader, pages by a guarded one."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ROWS: Final = 1 << 17
 
 
 def split_parquet(ref: FileRef, target_bytes: int) -> list[FilePiece]:
-    """Runs of row groups of about `target_bytes` (compressed) each. SourceFileError if the footer can't be
-    read.
+    """Pieces of row groups of about `target_bytes` (compressed) each. Raises SourceFileError if the footer is
+    unreadable.
     """
     pieces: list[FilePiece] = []
     groups = _footer(ref).groups
@@ -49,8 +49,8 @@ def split_parquet(ref: FileRef, target_bytes: int) -> list[FilePiece]:
 
 
 def read_parquet(fields: SourceFields, columns: tuple[str, ...], piece: FilePiece) -> Iterator[Parsed]:
-    """The needed fields of the piece's records. Raises SchemaError if the columns don't fit, SourceFileError
-    for damage.
+    """The needed fields of the piece's records. Raises SchemaError for incompatible columns, SourceFileError for
+    damage.
     """
     needed = fields.needed(columns)
     footer = _footer(piece.ref)
@@ -81,7 +81,7 @@ def _footer(ref: FileRef) -> Footer:
 
 
 def _leaf(footer: Footer, field: SourceField) -> Leaf | None:
-    """The field's column; None for one that isn't there and has a default. Raises SchemaError."""
+    """The field's column; None for a missing one with a default. Raises SchemaError."""
     name = ".".join(field.path)
     found = footer.leaf(field.path) or footer.leaf((name,))
     if len(found) > 1:
@@ -100,7 +100,7 @@ def _leaf(footer: Footer, field: SourceField) -> Leaf | None:
 def _read(
     piece: FilePiece, footer: Footer, needed: tuple[SourceField, ...], leaves: dict[str, Leaf]
 ) -> Iterator[tuple[dict[str, pa.Array], int]]:
-    """Batch by batch the columns of the leaves by the fields' names, and how many rows."""
+    """(columns of the leaves by the fields' names, number of rows) of each batch."""
     if not leaves:
         rows = sum(group.rows for group in footer.groups[piece.start : piece.end])
         yield from (({}, min(_ROWS, rows - at)) for at in range(0, rows, _ROWS))
@@ -149,7 +149,7 @@ def _type_at(schema: pa.Schema, leaf: Leaf) -> pa.DataType:
 
 
 def _inside(batch: pa.RecordBatch, leaf: Leaf) -> pa.Array:
-    """The leaf's values; null where anything above it is."""
+    """The leaf's values; null where a struct above it is null."""
     column = batch.column(batch.schema.get_field_index(leaf.path[0]))
     for name in leaf.path[1:]:
         column = column.flatten()[column.type.get_field_index(name)]
@@ -212,7 +212,7 @@ def _column(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
 
 
 def _timestamps(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Microseconds, rounded down; times without a zone are of the source's, else UTC, whole numbers are in the unit of
+    """Microseconds, rounded down. Times without a zone are in the source's zone, else UTC; integers are in the unit of
     the schema's type.
     """
     if not pa.types.is_timestamp(column.type):

@@ -1,7 +1,7 @@
-"""The footer of a Parquet file, read and checked before any library sees it; and a smaller one, of what is needed.
+"""Reads and checks a Parquet file's footer before any library sees it, and writes one of the needed columns.
 
-A footer holds much that nothing uses, and a flipped bit in any of it ends the process in Parquet's own readers. So it
-is read here, what it says of the needed columns is held against the file, and the library gets those columns alone.
+A footer holds much that nothing uses, and a flipped bit in any of it crashes Parquet's own readers. So it is read here,
+its metadata of the needed columns are checked against the file, and the library gets those columns alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAGIC: Final = b"PAR1"
 _ENCRYPTED: Final = b"PARE"
 _TAIL: Final = 8
 _SHARE: Final = 16
-"""A footer may take this part of a piece's memory: what it is read into is larger."""
+"""The divisor of a piece's memory that gives the largest footer: its decoded form is larger."""
 _I32: Final = 5
 INT96: Final = 3
 _FIXED: Final = 7
@@ -41,7 +41,7 @@ _MOST_CODECS: Final = 8
 
 
 class _Wrong(ValueError):
-    """What a footer says that can't be."""
+    """An invalid statement in a footer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Leaf:
 
     path: tuple[str, ...]
     index: int
-    """Among the file's leaves."""
+    """Its index among the file's leaves."""
     physical: int
     repeated: bool
-    """Whether it, or anything above it, is a list or map."""
+    """Whether it, or a group above it, is a list or map."""
     elements: tuple[int, ...]
-    """Its place, and those of what is above it, in the schema's list of elements."""
+    """The indices of the groups above it, and its own, in the schema's list of elements."""
 
 
 class Chunk(NamedTuple):
@@ -63,28 +63,28 @@ class Chunk(NamedTuple):
 
     fields: Struct
     meta: Struct | None
-    """None: it is encrypted."""
+    """None where it is encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """A stretch of rows."""
+    """A row group."""
 
     rows: int
     total_bytes: int
-    """Uncompressed, as the file says."""
+    """Uncompressed bytes, as the file states."""
     compressed: int
-    """Bytes of the chunks in the file, of those that say so."""
+    """Compressed bytes of the chunks that state them."""
     chunks: tuple[Chunk, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What a footer says, checked where it stands for itself."""
+    """The content of a footer, checked where that needs nothing else."""
 
     path: str
     begin: int
-    """Where it begins in the file: all data is before it."""
+    """Its offset in the file: all data precede it."""
     version: int
     created_by: bytes
     elements: tuple[Struct, ...]
@@ -93,20 +93,20 @@ class Footer:
 
     @property
     def names(self) -> list[str]:
-        """Of the columns at the top, in order."""
+        """The names of the top-level columns, in order."""
         return list(dict.fromkeys(leaf.path[0] for leaf in self.leaves))
 
     def leaf(self, path: Sequence[str]) -> list[Leaf]:
-        """The leaves of this path; more than one if the file has several columns of one name."""
+        """The leaves at this path; several if the file repeats a column's name."""
         return [leaf for leaf in self.leaves if leaf.path == tuple(path)]
 
     def under(self, path: Sequence[str]) -> bool:
-        """Whether the path leads to, or into, what isn't a single value."""
+        """Whether the path leads to, or into, a group."""
         longest = len(path)
         return any(leaf.path[:longest] == tuple(path) != leaf.path for leaf in self.leaves)
 
     def checked(self, leaf: Leaf, first: int, end: int) -> None:
-        """Hold what the row groups say of a column that is needed against the file. Raises SourceFileError."""
+        """Check the row groups' metadata of a needed column against the file. Raises SourceFileError."""
         for number in range(first, end):
             group = self.groups[number]
             try:
@@ -116,7 +116,7 @@ class Footer:
                 raise SourceFileError(f"{self.path}: column '{name}' in row group {number}: {wrong}") from None
 
     def of_columns(self, leaves: Sequence[Leaf], first: int, end: int) -> bytes:
-        """A footer of these columns and row groups alone; INT96 as the 12 bytes that it is."""
+        """A footer of these columns and row groups alone; INT96 as fixed binaries of 12 bytes."""
         wanted = sorted({leaf.index: leaf for leaf in leaves}.values(), key=lambda leaf: leaf.index)
         groups = [self._group(group, wanted) for group in self.groups[first:end]]
         fields = {
@@ -158,7 +158,7 @@ class Footer:
 
 
 def read_footer(file: IO[bytes], ref: FileRef) -> Footer:
-    """The file's footer. Raises SourceFileError for what isn't one, or doesn't fit the file."""
+    """The file's footer. Raises SourceFileError for an invalid one."""
     refused = f"{ref.path}: not a readable Parquet file: "
     file.seek(0)
     head = file.read(4)
@@ -199,7 +199,7 @@ def _footer(found: Struct, begin: int, path: str) -> Footer:
 
 
 def _leaves(elements: tuple[Struct, ...]) -> Iterator[Leaf]:
-    """The columns, by a walk through the schema's elements, which stand in depth-first order."""
+    """The columns, from a walk over the schema's elements, which are in depth-first order."""
     if not elements:
         raise _Wrong("its schema is empty")
     open_groups: list[tuple[int, str, bool, int]] = []  # place, name, repeated, children still to come
@@ -265,7 +265,7 @@ def _check_chunk(chunk: Chunk, leaf: Leaf, rows: int, begin: int) -> None:
 
 
 def chunk_range(meta: Struct) -> tuple[int, int]:
-    """Where a column's pages start, and how many bytes they have."""
+    """The offset of a column's pages, and the number of their bytes."""
     data = number_of(meta, 9)
     dictionary = number_of(meta, 11, 0)
     return (dictionary if 0 < dictionary < data else data), number_of(meta, 7)
@@ -280,7 +280,7 @@ def _structs(found: Struct, number: int, what: str) -> list[Struct]:
 
 
 def number_of(found: Struct, number: int, default: int | None = None) -> int:
-    """A field that is a whole number. Raises ValueError if it isn't there and has no default, or is something else."""
+    """An integer field. Raises ValueError if it is missing without a default, or of another type."""
     field = found.get(number)
     if field is not None and isinstance(field.value, int) and not isinstance(field.value, bool):
         return field.value

@@ -1,8 +1,8 @@
-"""Reading in processes that may die: a library that ends its process, or takes all memory, ends only a reader.
+"""Reads in guarded processes: a library that crashes, or takes all memory, ends only a reader.
 
 A reader is a child process that answers one request after the other with record batches, under a limit of its memory.
-Readers are forked by a server that is forked itself before there are threads (`reader_server`), or started anew where
-there is none. They end with the process that asked for them, however that ends: their socket closes.
+Readers are forked by a server that was forked before there were threads (`reader_server`), or started as new processes
+without one. They end with the process that requested them, however it ends: their socket closes.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _CODE: Final = (
 
 
 class ReaderDiedError(Exception):
-    """The process that read has ended in the middle of it."""
+    """The reading process ended in the middle of it."""
 
 
 class TooMuchMemoryError(Exception):
-    """What was asked for takes more memory than it may; the message says where, if that is known."""
+    """The request takes more memory than it may; the message names the place, if known."""
 
 
 class _Reader:
@@ -48,14 +48,14 @@ class _Reader:
         self._channel, self._process = channel, process
         self._slots: dict[int, mmap.mmap] = {}
         self._released: deque[int] = deque()
-        """Slots that nothing refers to any more; filled by whatever thread lets go of the last column."""
+        """Slots that nothing refers to any more; appended by whichever thread drops the last column."""
 
     def tell(self, said: dict[str, Any]) -> None:
         free = [self._released.popleft() for _ in range(len(self._released))]
         send(self._channel, {**said, "free": free})
 
     def next(self) -> tuple[dict[str, Any], pa.Buffer | None]:
-        """What it says next, and what it hands over. Raises ReaderDiedError."""
+        """(the reader's next message, its shared memory). Raises ReaderDiedError."""
         try:
             said, shared = receive(self._channel)
         except (OSError, EOFError):
@@ -85,14 +85,14 @@ class _Reader:
 
 
 class Answer:
-    """What a reader answers. Raises SourceFileError, TooMuchMemoryError or ReaderDiedError wherever it is used."""
+    """A reader's answer. Every use of it may raise SourceFileError, TooMuchMemoryError or ReaderDiedError."""
 
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader
         self.finished = False
         said, _ = self._next()
         self.schema = decoded_schema(said["schema"])
-        """Of the batches."""
+        """The schema of the batches."""
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All batches, in order."""
@@ -116,7 +116,7 @@ class Answer:
 
 
 class _Pool:
-    """Of this process: readers that have nothing to do, and the server, if there is one."""
+    """This process's pool: idle readers, and the server, if there is one."""
 
     def __init__(self) -> None:
         self._lock, self._owner = threading.Lock(), os.getpid()
@@ -159,11 +159,11 @@ _POOL: Final = _Pool()
 
 @contextmanager
 def asked(job: str, request: dict[str, Any], memory: int) -> Iterator[Answer]:
-    """The answer of a reader.
+    """The answer of a reader to a request.
 
-    `job`: `module:function` of a `reader_process.Job`. `memory`: the bytes that it may take.
+    `job`: `module:function` of a `reader_process.Job`. `memory`: bytes of memory that it may take.
 
-    Raises ReaderDiedError if there is no answer. A reader that isn't done by the end is ended.
+    Raises ReaderDiedError if there is no answer. A reader that isn't done by the end of the context is killed.
     """
     reader, answer = _POOL.take(job), None
     try:
@@ -182,9 +182,9 @@ def asked(job: str, request: dict[str, Any], memory: int) -> Iterator[Answer]:
 
 @contextmanager
 def reader_server() -> Iterator[None]:
-    """While this lasts readers are forked, for this process and for those that it forks, which takes milliseconds.
+    """Within the context, readers are forked in milliseconds, for this process and for those that it forks.
 
-    Does nothing where this process has threads already, or the system isn't Linux.
+    Does nothing if this process already has threads, or if the system isn't Linux.
     """
     if _POOL.server is not None or sys.platform != "linux" or threading.active_count() > 1:
         yield
@@ -209,7 +209,7 @@ def reader_server() -> Iterator[None]:
 
 
 def _serve_forks(channel: socket.socket) -> None:
-    """The server: one thread, until nobody has the other end of the channel. Never returns."""
+    """Run the server: one thread, until the other end of the channel is closed. Never returns."""
     try:
         for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the command decides what it means
             signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""INT96 timestamps of Parquet, as Spark, Hive and Impala write them: nanoseconds of a day, and the Julian day."""
+"""Reads Parquet's INT96 timestamps, as Spark, Hive and Impala write them: nanoseconds of a day, and its Julian day."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["int96_micros"]
 _EPOCH_DAY: Final = 2_440_588
 """The Julian day of 1970-01-01."""
 _DAY: Final = 86_400_000_000
-"""Microseconds."""
+"""Microseconds of a day."""
 _MOST_DAYS: Final = (2**63 - 1) // _DAY - 106_752
-"""Days whose microseconds, with any int64 of nanoseconds added, int64 can hold."""
+"""Most days whose microseconds, plus any int64 of nanoseconds, fit int64."""
 
 
 def int96_micros(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """A column of 12 bytes a value in the field's type, rounded down; marks times beyond int64 microseconds."""
+    """A column of 12-byte values in the field's type, rounded down; marks times beyond int64 microseconds."""
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     raw = np.frombuffer(column.buffers()[1], np.uint8)[12 * column.offset : 12 * (column.offset + len(column))]
     values = raw.reshape(len(column), 12)

@@ -1,7 +1,7 @@
-"""The inside of a guarded reader: a process that answers requests with batches, until its socket closes.
+"""Runs a guarded reader: a process that answers requests with batches until its socket closes.
 
-A batch is written into memory that both processes share, and that is used again once the other side has let go of the
-batch: fresh pages would cost more than all else.
+A batch is written into memory that both processes share, and that is reused once the other side has released the batch:
+fresh pages would cost more than everything else.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from tandem.storage.urls import SCHEMES, is_url, location
 __all__ = ["Job", "decoded_schema", "receive", "send", "serve"]
 
 Job = Callable[[dict[str, Any]], tuple[pa.Schema, Iterator[pa.RecordBatch]]]
-"""What a reader does with a request."""
+"""A reader's work: a request to a schema and batches."""
 
 _AHEAD: Final = 2
-"""Batches that may wait to be taken."""
+"""Batches that may wait to be received."""
 _SHARE: Final = 2
-"""A batch may take this part of the memory: it is there twice for a moment."""
+"""The divisor of the memory that gives the largest batch: it exists twice for a moment."""
 _HEAD: Final = 4
 _SLOTS: Final = 4
 _SLOT: Final = 32 << 20
-"""Bytes of the largest shared memory that is kept."""
+"""Bytes of the largest shared memory that is kept for reuse."""
 _DAMAGE: Final = (pa.ArrowException, OSError, ValueError, OverflowError, IndexError, KeyError, AssertionError)
 
 
 def send(channel: socket.socket, said: dict[str, Any], shared: int | None = None) -> None:
-    """One message, with a file. Raises OSError when nobody listens."""
+    """Send one message, with a file. Raises OSError when the other end is closed."""
     body = json.dumps(said).encode()
     head = len(body).to_bytes(_HEAD, "little")
     if shared is None:
@@ -53,7 +53,7 @@ def send(channel: socket.socket, said: dict[str, Any], shared: int | None = None
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], int | None]:
-    """The next message, and its file. Raises EOFError when there is none any more."""
+    """The next message, and its file. Raises EOFError at the end."""
     head, shared, _, _ = socket.recv_fds(channel, _HEAD, 1)
     head += _received(channel, _HEAD - len(head)) if head else b""
     if not head:
@@ -73,12 +73,12 @@ def _received(channel: socket.socket, size: int) -> bytes:
 
 
 def decoded_schema(text: str) -> pa.Schema:
-    """The schema that a reader tells first."""
+    """The schema in a reader's first message."""
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
 def serve(job: str, channel: int) -> None:
-    """A reader's life: it answers until its socket is closed. Never returns."""
+    """Answer requests until the socket is closed. Never returns."""
     code = 1
     try:
         _prepare()
@@ -103,7 +103,7 @@ def serve(job: str, channel: int) -> None:
 
 
 def _prepare() -> None:
-    """What a library says as it dies is for nobody, and no core is left behind."""
+    """Discard what a library prints as it dies, and leave no core dump."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -111,7 +111,7 @@ def _prepare() -> None:
 
 
 def _address_space() -> int:
-    """Bytes of this process's; 0 where nobody says."""
+    """The size of this process's address space in bytes; 0 where it is unknown."""
     try:
         with open("/proc/self/statm", encoding="ascii") as stream:
             return int(stream.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -120,7 +120,9 @@ def _address_space() -> int:
 
 
 def _reaches_first(path: str, reached: set[str]) -> bool:
-    """Reach the store of a URI, if none of its kind was: threads and memory of its client are no part of any piece."""
+    """Whether this is the first URI of its scheme, whose store is then reached: its client's threads and memory belong
+    to no piece.
+    """
     scheme = path.partition("://")[0] if is_url(path) else ""
     if scheme not in SCHEMES or scheme in reached:
         return False
@@ -132,20 +134,20 @@ def _reaches_first(path: str, reached: set[str]) -> bool:
 
 
 class _Client:
-    """The process that asks, and the memory that is shared with it."""
+    """The requesting process, and the memory shared with it."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
         self._slots: list[mmap.mmap] = []
         self._free: list[int] = []
         self.waiting = 0
-        """Batches that were sent and not taken yet."""
+        """Batches that were sent and not received yet."""
 
     def free(self, slots: list[int]) -> None:
         self._free += slots
 
     def taken(self) -> None:
-        """Wait until a batch is taken."""
+        """Wait until a batch is received."""
         said, _ = receive(self.channel)
         self.free(said["free"])
         self.waiting -= 1
@@ -177,7 +179,7 @@ def _write(batch: pa.RecordBatch, memory: mmap.mmap) -> None:
 
 
 def _answer(client: _Client, work: Job, request: dict[str, Any], memory: int) -> None:
-    """Tell the schema, the batches, and the end; or why there is none."""
+    """Send the schema, the batches, and the end; or the reason of a failure."""
     said: dict[str, Any] = {"end": 1}
     try:
         schema, batches = work(request)
@@ -205,7 +207,7 @@ def _answer(client: _Client, work: Job, request: dict[str, Any], memory: int) ->
 
 
 def _shared_file() -> IO[bytes]:
-    """A file without a name, in memory where there are such."""
+    """A file without a name, in memory on Linux."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create("batch"), "r+b", buffering=0)
     return tempfile.TemporaryFile(buffering=0)

@@ -1,7 +1,7 @@
-"""Thrift's compact protocol, as Parquet's footers and page headers are written: read into plain values, and written.
+"""Reads and writes Thrift's compact protocol, in which Parquet's footers and page headers are encoded.
 
-Every length is checked before it is believed. A struct is a mapping of field numbers to values with their types, so
-that what isn't known is kept, and what was read can be written again.
+Every length is checked before it is used. A struct is a mapping of field numbers to typed values, so that unknown
+fields are kept, and a struct that was read can be written again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Items:
     """A list or set."""
 
     kind: int
-    """Of its items."""
+    """The type of its items."""
     values: list[Any]
 
 
@@ -52,7 +52,7 @@ Struct = dict[int, Field]
 
 
 def read_struct(data: bytes | memoryview, at: int = 0) -> tuple[Struct, int]:
-    """The struct at `at`, and where it ends. Raises ThriftError."""
+    """The struct at `at`, and its end. Raises ThriftError."""
     try:
         return _Reader(data).struct(at, 0)
     except (IndexError, struct.error):

@@ -1,1 +1,1 @@
-"""Files of text: unpacked, decoded, split into lines, and held as one buffer of many texts."""
+"""Text files: decompressed, decoded, split into lines, and held as one buffer of many texts."""

@@ -1,4 +1,4 @@
-"""Many texts in one buffer: lines of a file, or messages, without an object for each."""
+"""Holds many texts in one buffer, lines of a file or messages, without an object for each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _STRETCH: Final = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Texts in ascending order of their place in a buffer, which has PAD bytes to spare on either side."""
+    """Texts in ascending order of their place in a buffer, which has PAD spare bytes at both ends."""
 
     buffer: npt.NDArray[np.uint8]
     starts: Longs
     ends: Longs
-    """Exclusive."""
+    """The ends, exclusive."""
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -36,26 +36,26 @@ class Texts:
 
     @property
     def sizes(self) -> Longs:
-        """Bytes of each."""
+        """The size of each text in bytes."""
         return self.ends - self.starts
 
     def pick(self, rows: npt.NDArray[Any] | slice) -> Texts:
-        """Some of them: ascending rows, a mask, or a slice."""
+        """A selection of texts: ascending rows, a mask, or a slice."""
         return Texts(self.buffer, self.starts[rows], self.ends[rows])
 
     def to_list(self) -> list[bytes]:
-        """Each as an object."""
+        """The texts as objects."""
         view = memoryview(self.buffer.data)
         return [bytes(view[a:b]) for a, b in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
 
 
 def texts_of(payloads: Iterable[bytes]) -> Texts:
-    """Texts of objects."""
+    """Texts from objects."""
     return texts_of_array(pa.array(payloads, pa.binary()))
 
 
 def texts_of_array(array: pa.BinaryArray) -> Texts:
-    """Texts of a column without nulls."""
+    """Texts from a column without nulls."""
     if not len(array):
         return Texts(np.zeros(2 * PAD, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
     offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
@@ -69,7 +69,7 @@ def texts_of_array(array: pa.BinaryArray) -> Texts:
 def lines_in(buffer: npt.NDArray[np.uint8], begin: int = PAD, *, last: bool, most: int = 1 << 17) -> Iterator[Texts]:
     """The lines from `begin` to the PAD bytes at the end, about `most` at a time and at least one.
 
-    What follows the last newline is a line if it is `last` of all, and not empty.
+    The text behind the last newline is a line if `last` is true and it isn't empty.
     """
     size, held, count = len(buffer) - PAD, list[Longs](), 0
     # Looked for in stretches that stay in the processor's cache.

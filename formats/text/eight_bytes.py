@@ -1,6 +1,6 @@
-"""Looking at eight bytes of many texts at a time: where a byte is, whether they are digits, and what they write.
+"""Scans many texts eight bytes at a time: finds bytes, checks digits, and parses integers.
 
-A text's bytes are taken as little-endian words of 64 bits, one word for each text and step, so that one call of numpy
+A text's bytes are read as little-endian words of 64 bits, one word for each text and step, so that one call of NumPy
 does a step for thousands of texts and lets other threads run meanwhile.
 """
 
@@ -18,21 +18,21 @@ Eights = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 PAD: Final = 256
-"""Bytes that a buffer must have before its first text and after its last, so that no look goes beyond it."""
+"""Bytes that a buffer must have before its first text and after its last, so that no read leaves it."""
 MOST_DIGITS: Final = 18
 _MOST_COMMON: Final = 64
-"""Bytes: longer texts are hardly ever of one length."""
+"""Bytes; longer texts are hardly ever of one length."""
 _MOST_WORDS: Final = 64
-"""Steps for all texts at a time; what is longer is looked through by itself: 10 MB would be a million steps."""
+"""Steps for all texts at a time; longer texts are scanned one by one: 10 MB would be a million steps."""
 _ONES: Final = 0x0101010101010101
 _HIGHS: Final = np.uint64(0x8080808080808080)
 _ALL: Final = (1 << 64) - 1
 _ZEROS: Final = np.uint64(0x3030303030303030)
 _HALVES: Final = np.uint64(0xF0F0F0F0F0F0F0F0)
 _KEPT: Final = np.array([(_ALL << (8 * (8 - n))) & _ALL for n in range(9)], np.uint64)
-"""By number of digits: the bytes at a word's end that hold them."""
+"""Masks, by number of digits, of the bytes at a word's end that hold them."""
 _FILLED: Final = np.array([int(_ZEROS) & ~int(kept) for kept in _KEPT], np.uint64)
-"""The same: '0' in all the other bytes."""
+"""By number of digits, '0' in all the other bytes."""
 
 
 class Words:
@@ -50,25 +50,25 @@ class Words:
         return self._words[at]
 
     def byte(self, at: Longs) -> npt.NDArray[np.uint8]:
-        """The byte at each place: a quarter of the time that a word takes."""
+        """The byte at each place, in a quarter of the time of a word."""
         return self._buffer.take(at)
 
     def find(self, byte: int, start: int, end: int) -> int:
-        """Where the first `byte` between two places is; the end without one."""
+        """The first place of `byte` between two places; the end if there is none."""
         found = self._buffer[start:end].tobytes().find(byte)
         return end if found < 0 else start + found
 
     def several(self, at: Longs, count: int) -> list[Eights]:
-        """The first, second ... word at each place: all together in the time that one takes."""
+        """The first, second ... word at each place, all in the time of one."""
         return list(self.stretches(at, 8 * count).view("<u8").reshape(len(at), count).T)
 
     def stretches(self, at: Longs, size: int) -> npt.NDArray[np.void]:
-        """`size` bytes at each place, one behind the other."""
+        """`size` bytes at each place, concatenated."""
         return self._view(f"V{size}", size)[at]
 
 
 def equal_bytes(words: Words, at: Longs, wanted: bytes) -> Mask:
-    """Whether the bytes from `at` on are `wanted`, of at most PAD bytes."""
+    """Whether the bytes from `at` on are `wanted`, which has at most PAD bytes."""
     wrong = np.zeros(len(at), np.uint64)
     for index, word in enumerate(words.several(at, -(-len(wanted) // 8))):
         part = wanted[8 * index : 8 * index + 8]
@@ -79,9 +79,9 @@ def equal_bytes(words: Words, at: Longs, wanted: bytes) -> Mask:
 
 
 def common_length(words: Words, at: Longs, byte: int, *, look_inside: bool) -> int | None:
-    """The number of bytes from `at` to the first `byte`, where it is the same, and small, for all texts.
+    """The number of bytes from `at` to the first `byte`, if it is equal for all texts and small, else None.
 
-    Only with `look_inside` is it sure that none of the bytes before is one: for values that are looked at anyway.
+    Only `look_inside` guarantees that no earlier byte is one; without it, the caller checks the values' bytes anyway.
     """
     length = 0
     while (more := int(_first(words[at[:1] + length], byte)[0])) == 8:
@@ -100,7 +100,7 @@ def common_length(words: Words, at: Longs, byte: int, *, look_inside: bool) -> i
 
 
 def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, Mask]:
-    """For each text the number of bytes from `at` to the first `byte`, and whether it comes before `ends`."""
+    """(number of bytes from `at` to the first `byte`, whether it comes before `ends`) of each text."""
     lengths = _first(words[at], byte)
     stops = at + lengths
     pending = np.flatnonzero(lengths == 8)
@@ -121,7 +121,7 @@ def length_to(words: Words, at: Longs, byte: int, ends: Longs) -> tuple[Longs, M
 
 
 def _first(word: Eights, byte: int) -> Longs:
-    """Index of the first `byte` in each word, 8 without one.
+    """The index of the first `byte` in each word, 8 if there is none.
 
     The lowest bit that "Determine if a word has a zero byte" (Bit Twiddling Hacks, S. E. Anderson) sets is right,
     though higher ones may not be.
@@ -132,12 +132,12 @@ def _first(word: Eights, byte: int) -> Longs:
 
 
 def _zeros(word: Eights) -> Eights:
-    """Not 0 for words that have a byte that is 0."""
+    """A word that isn't 0 for each word with a zero byte."""
     return (word - np.uint64(_ONES)) & ~word & _HIGHS
 
 
 def numbers(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
-    """The whole numbers that the digits from `at` on write, and where there is one: 1 to 18 digits and nothing else."""
+    """(the integers in the digits from `at` on, whether there is one): 1 to 18 digits and nothing else."""
     good = (lengths >= 1) & (lengths <= MOST_DIGITS)
     ends = at + lengths
     if len(lengths) and (lengths == lengths[0]).all():
@@ -156,7 +156,7 @@ def numbers(words: Words, at: Longs, lengths: Longs) -> tuple[Longs, Mask]:
 
 
 def _numbers_alike(words: Words, ends: Longs, good: Mask, length: int) -> tuple[Longs, Mask]:
-    """`numbers` that all have as many digits."""
+    """`numbers` of equally many digits each."""
     length = min(max(length, 1), MOST_DIGITS)
     count = -(-length // 8)
     values: Longs = np.zeros(len(ends), np.int64)
@@ -168,7 +168,7 @@ def _numbers_alike(words: Words, ends: Longs, good: Mask, length: int) -> tuple[
 
 
 def _eight_digits(word: Eights, count: Longs | int) -> tuple[Longs, Mask]:
-    """The number that the last `count` (1 to 8) bytes of each word write, and whether they are digits.
+    """(the number in the last `count` (1 to 8) bytes of each word, whether they are digits).
 
     Eight digits by three multiplications: D. Lemire, "Quickly parsing eight digits", 2018.
     """

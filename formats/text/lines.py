@@ -1,4 +1,4 @@
-"""JSON Lines files, and how files of text lines are split."""
+"""Reads JSON Lines files, and splits files of text lines."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["CHUNK", "MAX_LINE", "MOST_LINES", "Reading", "endless", "read_lines"
 CHUNK: Final = 8 * 1024 * 1024
 """Bytes read at a time."""
 MOST_LINES: Final = 1 << 16
-"""Lines that are looked at together: what becomes of a bad one takes several hundred bytes."""
+"""Lines that are parsed together: a bad one takes several hundred bytes."""
 MAX_LINE: Final = 10 * 1024 * 1024
-"""A longer line is a dead letter; one of more than MAX_RECORD bytes shows that this is no file of lines."""
+"""Bytes; a longer line is a dead letter, and one of more than MAX_RECORD bytes an error of the file."""
 _RETURN: Final = 13
 
 
 class Reading:
-    """How much of a file is held at a time: little enough for the memory that its pieces may take."""
+    """Limits on how much of a file is in memory at a time, from the memory that its pieces may take."""
 
     def __init__(self, ref: FileRef) -> None:
         self.chunk = min(CHUNK, ref.memory // 64)
@@ -40,7 +40,7 @@ class Reading:
 
 
 def split_lines(ref: FileRef, target_bytes: int, encoding: str = UTF_8, *, splittable: bool = True) -> list[FilePiece]:
-    """Stretches of whole lines of about `target_bytes` each. A packed file, or one in another encoding, is one piece,
+    """Pieces of whole lines of about `target_bytes` each. A compressed file, or one in another encoding, is one piece,
     and is read once to check it.
     """
     if not is_plain(ref, encoding):
@@ -58,7 +58,7 @@ def split_lines(ref: FileRef, target_bytes: int, encoding: str = UTF_8, *, split
 
 
 def _next_line(file: IO[bytes], at: int) -> int:
-    """Where the first line behind byte `at` starts, or the file's size."""
+    """The start of the first line behind byte `at`, or the file's size."""
     while chunk := file.read(1 << 16):
         found = chunk.find(b"\n")
         if found >= 0:
@@ -97,7 +97,7 @@ def _parse_lines(fields: SourceFields, columns: tuple[str, ...], lines: Texts) -
 
 
 def _line_batches(piece: FilePiece, encoding: str) -> Iterator[Texts]:
-    """The piece's lines that aren't empty, of about a chunk's bytes at a time."""
+    """The piece's lines that aren't empty, in batches of about a chunk's bytes."""
     rest, reading = np.empty(0, np.uint8), Reading(piece.ref)
     with open_text(piece.ref, encoding) as file:
         if piece.start:
@@ -119,7 +119,7 @@ def _line_batches(piece: FilePiece, encoding: str) -> Iterator[Texts]:
 
 
 def _not_empty(lines: Texts) -> Texts:
-    """Without the lines of nothing but their end: there may be millions."""
+    """The lines without those of nothing but a line end: there may be millions."""
     short = lines.sizes < 2
     if not short.any():
         return lines
@@ -127,7 +127,7 @@ def _not_empty(lines: Texts) -> Texts:
 
 
 def endless(ref: FileRef, at: int, reading: Reading) -> SourceFileError:
-    """The error for a line that starts at byte `at` and has no end in sight."""
+    """The error for a line that starts at byte `at` and is too long."""
     more = "; --max-piece-memory allows more" if reading.longest < MAX_RECORD else ""
     return SourceFileError(
         f"{ref.path}: not a file of lines: the one at byte {at:,} has more than {reading.longest:,} bytes{more}"
@@ -135,7 +135,7 @@ def endless(ref: FileRef, at: int, reading: Reading) -> SourceFileError:
 
 
 def _room(rest: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
-    """The begun line, room for `size` bytes, and PAD zeros on either side."""
+    """A buffer with the begun line, room for `size` bytes, and PAD zeros at both ends."""
     buffer = np.empty(PAD + len(rest) + size + PAD, np.uint8)
     buffer[:PAD] = buffer[len(buffer) - PAD :] = 0
     buffer[PAD : PAD + len(rest)] = rest

@@ -1,4 +1,4 @@
-"""Files of text as streams of UTF-8: unpacked, and decoded where the source says that they are in another encoding."""
+"""Opens text files as streams of UTF-8: decompressed, and decoded from the source's encoding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UTF_8: Final = "utf-8"
 BOM: Final = codecs.BOM_UTF8
 _READ: Final = 1 << 20
 _LOOKED_AT: Final = 1024
-"""Bytes at a file's start that tell its encoding."""
+"""Bytes at a file's start that reveal its encoding."""
 _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -40,7 +40,7 @@ _OTHERS: Final = (
     (b"ARROW1\0", "an Arrow file, which isn't read: write it as Parquet"),
     (b"SQLite format 3\0", "a database of SQLite, which isn't read: export what is to be read"),
 )
-"""How files begin that aren't text, though their names say so, and what is to be done with them."""
+"""How files begin that aren't text despite their names, with remedies."""
 _BAD: Final = "tandem.no-text"
 
 
@@ -53,9 +53,9 @@ def is_plain(ref: FileRef, encoding: str) -> bool:
 def open_text(ref: FileRef, encoding: str = UTF_8) -> Iterator[IO[bytes]]:
     """The file's text in UTF-8, seekable if `is_plain`.
 
-    What the encoding doesn't have becomes bytes that are no UTF-8, so that just the lines with it are dead. Raises
-    SourceFileError for text in an encoding that wasn't said, and while it is read if what is packed is damaged or cut
-    short.
+    Characters that can't be decoded become bytes that aren't UTF-8, so that only their lines are dead. Raises
+    SourceFileError for text in another encoding than the source's, and during reading for damaged or truncated
+    compression.
     """
     with open_file(ref) as file, _unpacked(ref, file) as plain:
         buffered = plain if plain is file else io.BufferedReader(cast(io.RawIOBase, plain), _READ)
@@ -69,7 +69,7 @@ def open_text(ref: FileRef, encoding: str = UTF_8) -> Iterator[IO[bytes]]:
 
 
 def text_size(ref: FileRef, encoding: str) -> int:
-    """Bytes of the text in UTF-8; reads all of it unless it is plain."""
+    """The size of the text in UTF-8, in bytes; reads all of it unless it is plain."""
     if is_plain(ref, encoding):
         return ref.size
     size = 0
@@ -111,7 +111,7 @@ def _of_arrow(ref: FileRef, message: str) -> SourceFileError:
 
 
 def _check(ref: FileRef, head: bytes, encoding: str) -> None:
-    """Raise SourceFileError for what isn't text, or isn't in the encoding, as its first bytes show."""
+    """Raise SourceFileError if the first bytes show that the file isn't text, or has another encoding."""
     other = next((what for mark, what in _OTHERS if head.startswith(mark)), None)
     if other is not None:
         inside = f"what is packed in it with {ref.compression} is" if ref.compression else "is"
@@ -130,7 +130,7 @@ def _check(ref: FileRef, head: bytes, encoding: str) -> None:
 
 
 def _decoder_for(head: bytes, encoding: str) -> str:
-    """The encoding to decode with, which says the order of bytes where no mark does."""
+    """The encoding to decode with, which includes the byte order where no mark does."""
     if head.startswith(BOM):
         return UTF_8
     if encoding in ("utf-16", "utf-32") and not head.startswith(tuple(mark for mark, _ in _MARKS)):
@@ -139,7 +139,7 @@ def _decoder_for(head: bytes, encoding: str) -> str:
 
 
 def _without_mark(head: bytes) -> str | None:
-    """UTF-16 without a byte order mark: of text that is mostly ASCII every second byte is 0."""
+    """The encoding of UTF-16 without a byte order mark, else None: in mostly ASCII text every second byte is 0."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
     few, many = len(head) // 100, len(head) // 5
     if len(head) < 4 or max(even, odd) < max(many, 2):
@@ -176,7 +176,7 @@ class _Decoded(io.RawIOBase):
 
 
 def _no_text(error: UnicodeError) -> tuple[str, int]:
-    """A lone surrogate for what can't be decoded: it can't be encoded in UTF-8 either."""
+    """A lone surrogate for bytes that can't be decoded: it can't be encoded in UTF-8 either."""
     assert isinstance(error, UnicodeDecodeError)
     return "\udcff", error.end
 

@@ -1,1 +1,1 @@
-"""Values written as text into typed columns: numbers, decimals, and times; one rule a type, whatever the format."""
+"""Parses texts to typed columns: numbers, decimals, and times; one rule a type, whatever the format."""

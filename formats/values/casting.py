@@ -1,4 +1,4 @@
-"""Casting columns of texts so that each value fares as it would alone, and marking those that fail."""
+"""Casts columns of texts, each value as it would be alone, and marks those that fail."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ INTEGER: Final = r"^-?[0-9]+$"
 
 
 def refuse(bad: pa.Array, text: pa.Array, field: SourceField, verdicts: Verdicts, what: str = "") -> None:
-    """Mark the rows where `bad` is true; `what` they should be, else the field's type."""
+    """Mark the rows where `bad` is true; `what` names the expected form, by default the field's type."""
     mask = pc.fill_null(bad, False).to_numpy(zero_copy_only=False)
     wanted = what or str(field.type.value)
     verdicts.mark(mask, DECODE, lambda row: f"'{field.name}': {short(text[row].as_py())} is not {wanted}")
 
 
 def cast_where(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """The texts cast, each as it would be alone.
+    """(the texts cast, whether each failed), each as it would be alone.
 
-    Where a cast fails, the texts are halved until single values are left.
+    Where a cast fails, the texts are bisected down to single values.
     """
     try:
         return text.cast(target), pa.repeat(False, len(text))
@@ -40,7 +40,7 @@ def cast_where(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array]
 
 
 def try_integers(text: pa.Array) -> pa.Array | None:
-    """All texts as int64; None if one isn't a whole number. Arrow also reads hexadecimal ones."""
+    """All texts as int64; None if one isn't an integer. Arrow would also read hexadecimal ones."""
     try:
         numbers = text.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -55,5 +55,5 @@ def each(
     verdicts: Verdicts,
     target: pa.DataType | None = None,
 ) -> pa.Array:
-    """The column of what `make` makes of each text, of the field's type or `target`; ValueError marks the row."""
+    """The column of `make` of each text, in the field's type or `target`; ValueError marks the row."""
     return pa.array(verdicts.convert(text.to_pylist(), make, field.name), target or field.arrow)

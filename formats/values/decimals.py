@@ -1,4 +1,4 @@
-"""Decimals written as text."""
+"""Parses decimals."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ _DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?")
 
 
 def parse_decimal(text: str, kind: Type) -> Decimal:
-    """The exact decimal that the text writes. Raises ValueError if it has other digits or places than `kind`
-    allows.
-    """
+    """The exact decimal of a text. Raises ValueError if it has more digits or decimal places than `kind` allows."""
     if len(text) > 200 or not _DECIMAL.fullmatch(text):
         raise ValueError(f"{short(text)} is not a decimal")
     value = Decimal(text)

@@ -1,4 +1,4 @@
-"""Local times of a time zone as instants, a column at a time."""
+"""Converts local times of a time zone to instants, a column at a time."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _SECOND: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The instants of local times, and which of them have none."""
+    """The instants of local times, and the local times that have none."""
 
     instants: Int64s
-    """Microseconds since 1970-01-01 UTC; anything where there is none."""
+    """Microseconds since 1970-01-01 UTC; arbitrary where there is none."""
     twice: Bools
-    """Those that clocks show twice, if such are refused."""
+    """Whether clocks show the time twice, if such times are refused."""
     skipped: Bools
-    """Those that clocks skip, if such are refused."""
+    """Whether clocks skip the time, if such times are refused."""
 
 
 def place(local: Int64s, zone: str, ambiguous: str = "reject", nonexistent: str = "reject") -> Placed:
-    """The instants of local times, microseconds since 1970-01-01 on a clock of the zone.
+    """The instants of local times, given in microseconds since 1970-01-01 on a clock of the zone.
 
-    `ambiguous` (reject, earlier, later): of a time that clocks show twice. `nonexistent` (reject, shift_forward): of
-    one that they skip; shifted forward it is the instant of the skip. All times of a day whose offset doesn't change
-    are moved together; only the days on which it does are looked at second by second.
+    `ambiguous` (reject, earlier, later): for times that clocks show twice. `nonexistent` (reject, shift_forward): for
+    times that they skip; shifted forward, such a time becomes the instant of the skip. Times of a day with one offset
+    are converted together; only days on which the offset changes are examined second by second.
     """
     # Beyond these days Python has no local times; the offset is the same, and what it makes may be refused elsewhere.
     days, of_day = np.unique(np.clip(local, MIN_TIME + 2 * DAY, MAX_TIME - 2 * DAY) // DAY, return_inverse=True)
@@ -73,7 +73,7 @@ def _offset(zone: ZoneInfo, local: int, fold: int = 0) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def _offset_of_day(zone: str, day: int) -> int | None:
-    """The offset of all of a local day, None if it changes on it."""
+    """The offset of a whole local day, None if it changes on it."""
     place, start = load_zone(zone), day * DAY
     looked_at = range(start, start + DAY + 1, DAY // 8)  # no zone changes there and back within three hours
     found = {_offset(place, at, fold) for at in looked_at for fold in (0, 1)}
@@ -81,7 +81,7 @@ def _offset_of_day(zone: str, day: int) -> int | None:
 
 
 def _place_one(zone: str, second: int, ambiguous: str, nonexistent: str) -> tuple[int, bool, str]:
-    """The instant of a local second, whether fractions of it count on from there, and why there is none."""
+    """(instant of a local second, whether fractions are added to it, reason why there is none)."""
     place, local = load_zone(zone), second * _SECOND
     earlier, later = _offset(place, local, 0), _offset(place, local, 1)
     if earlier == later:

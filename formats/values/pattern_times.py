@@ -1,4 +1,4 @@
-"""Texts of times by a pattern of directives, a column at a time: cut by one regular expression, computed in numpy."""
+"""Parses times by a pattern of directives, a column at a time: one regular expression, then NumPy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Bools = npt.NDArray[np.bool_]
 
 _MONTHS: Final = pa.array([name[:3] for name in MONTHS])
 _CENTURY_TURNS: Final = 69
-"""Years of two digits from this on are of the 20th century, as POSIX has it."""
+"""Two-digit years from this on are in the 20th century, as in POSIX."""
 
 
 def read_pattern(text: pa.Array, pattern: TimePattern) -> tuple[pa.Array, pa.Array | None]:
-    """Microseconds since 1970-01-01 (int64) that a clock shows, and the texts' offsets, None without any.
+    """(microseconds since 1970-01-01 (int64) on a clock, offsets of the texts or None without any).
 
-    Null for a text that isn't of the pattern or means no time.
+    Null for a text that doesn't match the pattern or isn't a time.
     """
     parts = pc.extract_regex(text, pattern.regex)
     good = parts.is_valid().to_numpy(zero_copy_only=False).copy()
@@ -49,7 +49,7 @@ def _within(values: Int64s, low: int, high: int | Int64s, good: Bools) -> Int64s
 
 
 def _days(found: dict[str, pa.Array], good: Bools) -> Int64s:
-    """Days since 1970-01-01; what is no day isn't good any more."""
+    """Days since 1970-01-01; clears `good` for dates that don't exist."""
     if "Y" in found:
         years = _within(_whole(found["Y"]), 1, 9999, good)
     else:
@@ -74,7 +74,7 @@ def _days(found: dict[str, pa.Array], good: Bools) -> Int64s:
 
 
 def _days_before(years: Int64s) -> Int64s:
-    """Days from 1970-01-01 to the first day of each year."""
+    """Days from 1970-01-01 to each year's first day."""
     last = years - 1
     days: Int64s = 365 * last + last // 4 - last // 100 + last // 400 - 719_162
     return days
@@ -102,7 +102,7 @@ def _offsets(texts: pa.Array) -> pa.Array:
 
 
 def _offset(text: str) -> int | None:
-    """Microseconds; None for what no zone has."""
+    """The offset in microseconds; None for one that no zone has."""
     if text in ("z", "Z"):
         return 0
     digits = text[1:].replace(":", "")

@@ -1,4 +1,4 @@
-"""How one field's values are written: what `tandem.schemas.source.spellings` has for it, ready to use."""
+"""How one field's values are written: the options of `tandem.schemas.source.spellings`, ready to use."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ __all__ = ["PLAIN", "Spelling", "spelling_of"]
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """What isn't said is as the standard has it."""
+    """The spelling of a field; by default the standard's."""
 
     time_format: str = ISO
     zone: str = ""
-    """Of times without one; '': such a time is none, but for local timestamps."""
+    """The zone of times without one; '': such a time is an error, except for local timestamps."""
     ambiguous: str = "reject"
     nonexistent: str = "reject"
     nulls: tuple[str, ...] = ()
     yes: tuple[str, ...] = ()
-    """Texts of true and, as `no`, of false, in small letters."""
+    """Texts of true, and in `no` those of false, in lower case."""
     no: tuple[str, ...] = ()
     exact_integers: bool = False
     decimal_comma: bool = False
 
     @property
     def unit(self) -> str:
-        """Of times as numbers since 1970: seconds, millis, micros or nanos; '' where the schema says it."""
+        """The unit of times as numbers since 1970: seconds, millis, micros or nanos; '' where the schema decides."""
         return EPOCHS.get(self.time_format, "")
 
     @property
     def pattern(self) -> TimePattern | None:
-        """Of times as texts; None for ISO 8601."""
+        """The pattern of times as texts; None for ISO 8601."""
         return None if self.time_format == ISO or self.unit else time_pattern(self.time_format)
 
 
@@ -42,7 +42,7 @@ PLAIN: Final = Spelling()
 
 
 def spelling_of(options: Mapping[str, Any]) -> Spelling:
-    """From the plain values that `tandem.schemas.source.spellings.spellings_of` gives."""
+    """The spelling from the plain values of `tandem.schemas.source.spellings.spellings_of`."""
     if not options:
         return PLAIN
     booleans = options.get("booleans", {})

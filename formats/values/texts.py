@@ -1,4 +1,4 @@
-"""Values written as text, in CSV files and in texts of JSON, into typed columns: one rule a type."""
+"""Parses the texts of CSV files and of JSON to typed columns, with one rule for each type."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MOST_DIGITS: Final = 40
 
 
 def column_of_text(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """The column in the field's type; marks what doesn't parse. An empty value is null, but for a text that
-    may not be.
+    """The column in the field's type; marks values that can't be parsed. An empty value is null, except in a text field
+    that can't be null.
 
-    What a value becomes never depends on the values that it came with.
+    A value's result never depends on the other values.
     """
     text = texts(column, field, verdicts)
     kind = field.type.value
@@ -55,7 +55,7 @@ def column_of_text(column: pa.Array, field: SourceField, verdicts: Verdicts) -> 
 
 
 def without_nulls(text: pa.Array, field: SourceField) -> pa.Array:
-    """The texts with null for the markers of null that the source declares."""
+    """The texts with null for the source's null markers."""
     nulls = field.spelling.nulls
     if not nulls:
         return text
@@ -93,7 +93,7 @@ def _integers(text: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Arra
 
 
 def _exact(text: str, field: SourceField) -> int:
-    """The whole number that a decimal with an exponent is."""
+    """The integer of a decimal with an exponent."""
     wrong = ValueError(f"{short(text)} is not {field.type.value}")
     try:
         value = Decimal(text) if len(text) <= _MOST_DIGITS and text.isascii() and "_" not in text else Decimal("NaN")
@@ -107,8 +107,8 @@ def _exact(text: str, field: SourceField) -> int:
 
 
 def _with_point(text: pa.Array, field: SourceField) -> pa.Array:
-    """Numbers with a decimal comma written with a point; those that have a point other than between thousands aren't
-    numbers any more.
+    """Numbers with a decimal comma rewritten with a point; a point other than between thousands makes a text
+    invalid.
     """
     if not field.spelling.decimal_comma:
         return text
@@ -118,7 +118,7 @@ def _with_point(text: pa.Array, field: SourceField) -> pa.Array:
 
 
 def _floats(text: pa.Array, written: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """`written`: the texts as they came, for reasons."""
+    """The texts as floats; `written` has the original texts, for reasons."""
     try:
         numbers = text.cast(field.arrow)
         if pc.all(pc.is_finite(numbers)).as_py() is not False:

@@ -1,7 +1,7 @@
-"""Times written as text, into columns: one rule for CSV, JSON and all else that has texts.
+"""Parses times to columns, with one rule for CSV, JSON and all other formats with texts.
 
-Fractions of a second are cut off behind the sixth digit, as they are where a file counts nanoseconds, so that copies of
-an event are the same whichever way they come in.
+Fractions of a second are truncated to six digits, as are nanoseconds in files, so that copies of an event are equal
+whatever their format.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _WITHIN: Final = Decimal(2**62)
 
 
 def timestamps_of_text(text: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Timestamps and local timestamps (these on a UTC clock) as the field's spelling has them.
+    """Timestamps and local timestamps (these on a UTC clock), by the field's spelling.
 
-    RFC 3339 with a zone always counts; whole numbers in the type's unit only where no pattern is declared.
+    RFC 3339 with a zone is always accepted; integers in the type's unit only where no pattern is declared.
     """
     spelling = field.spelling
     if spelling.unit:
@@ -63,7 +63,7 @@ def timestamps_of_text(text: pa.Array, field: SourceField, verdicts: Verdicts) -
 
 
 def local_times(micros: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Instants (int64) of times on a clock of the field's zone, microseconds; marks those that are twice or skipped."""
+    """Instants (int64 microseconds) of times on a clock of the field's zone; marks ambiguous and skipped times."""
     outside = pc.or_(pc.less(micros, MIN_TIME), pc.greater(micros, MAX_TIME))
     naive = pc.if_else(outside, pa.scalar(None, pa.int64()), micros).cast(_NAIVE)
     beyond = pc.if_else(outside, micros, pa.scalar(None, pa.int64()))
@@ -76,7 +76,7 @@ def _is_local(field: SourceField) -> bool:
 
 
 def _finished(micros: pa.Array, left: pa.Array, what: str, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """The column; what is `left` is read as RFC 3339 with a zone, or refused."""
+    """The column; texts that are `left` are read as RFC 3339 with a zone, or refused."""
     if left.null_count < len(left):
         zoned = pc.match_substring_regex(left, _ZONED)
         found, _ = _cast_times(pc.if_else(zoned, left, NOTHING), _UTC)
@@ -87,7 +87,7 @@ def _finished(micros: pa.Array, left: pa.Array, what: str, field: SourceField, v
 
 
 def _iso(text: pa.Array, field: SourceField, verdicts: Verdicts) -> tuple[pa.Array, pa.Array]:
-    """Microseconds (int64), and the texts that aren't read yet."""
+    """(microseconds (int64), texts that aren't parsed yet)."""
     reads_local = bool(field.spelling.zone) or _is_local(field)
     try:
         if not reads_local:
@@ -104,7 +104,7 @@ def _iso(text: pa.Array, field: SourceField, verdicts: Verdicts) -> tuple[pa.Arr
 
 
 def _cast_times(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array]:
-    """The texts cast, and where that failed; small letters, commas, long fractions are written as Arrow wants them."""
+    """(the texts cast, whether each failed); lower case, commas and long fractions are rewritten in Arrow's form."""
     try:
         return text.cast(target), pa.repeat(False, len(text))
     except pa.ArrowInvalid:
@@ -116,7 +116,7 @@ def _cast_times(text: pa.Array, target: pa.DataType) -> tuple[pa.Array, pa.Array
 
 
 def _placed(naive: pa.Array, text: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Instants (int64) of local times in the field's zone; marks those that clocks show twice or skip."""
+    """Instants (int64) of local times in the field's zone; marks ambiguous and skipped times."""
     spelling = field.spelling
     if not spelling.zone or _is_local(field):
         return naive.cast(pa.int64())
@@ -146,7 +146,7 @@ def _by_pattern(
 
 
 def _epoch_numbers(text: pa.Array, field: SourceField, verdicts: Verdicts) -> tuple[pa.Array, pa.Array]:
-    """Microseconds of numbers since 1970 in the spelling's unit, and the texts that are none."""
+    """(microseconds of numbers since 1970 in the spelling's unit, texts that aren't numbers)."""
     numbers = try_integers(text)
     if numbers is not None:
         return numbers_to_arrow(numbers, field.type.value, field, verdicts), pa.nulls(len(text), pa.string())
@@ -176,7 +176,7 @@ def _micros_of(text: str, places: int) -> int:
 
 
 def dates_of_text(text: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Days since 1970-01-01, or YYYY-MM-DD, or the spelling's pattern."""
+    """Dates from days since 1970-01-01, YYYY-MM-DD, or the spelling's pattern."""
     pattern = field.spelling.pattern
     if pattern is not None:
         days, _ = read_pattern(text, pattern)
@@ -202,7 +202,7 @@ def _cast_days(text: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def clock_times_of_text(text: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """Times of day: whole numbers in the unit of the schema's type, HH:MM, or HH:MM:SS with a fraction or without."""
+    """Times of day: integers in the unit of the schema's type, HH:MM, or HH:MM:SS with or without a fraction."""
     whole = pc.match_substring_regex(text, INTEGER)
     numbers, failed = cast_where(pc.if_else(whole, text, NOTHING), pa.int64())
     refuse(failed, text, field, verdicts)

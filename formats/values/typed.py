@@ -1,7 +1,7 @@
-"""Values of typed columns, as Parquet and Avro have them, where the source says more of a value than its column does.
+"""Reads typed columns of Parquet and Avro where the source's options say more of a value than its column's type.
 
-A text is read as it is in CSV and JSON: for times and dates always, for other fields where a spelling is declared. So
-is a number where only its digits tell what it means.
+Texts are parsed as in CSV and JSON: always for times and dates, for other fields where a spelling is declared. So are
+numbers whose meaning depends on their digits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def is_read_as_text(kind: pa.DataType, field: SourceField) -> bool:
-    """Whether values of a column of this type are judged by their texts."""
+    """Whether values of a column of this type are parsed from their texts."""
     of, wanted, logical = pa.types, field.arrow, field.type.value.logical
     if is_text(kind):
         return is_read_from_text(field) or logical == "date" or "time" in logical
@@ -44,7 +44,7 @@ def is_read_as_text(kind: pa.DataType, field: SourceField) -> bool:
 
 
 def column_of_typed(column: pa.Array, field: SourceField, verdicts: Verdicts) -> pa.Array:
-    """The column in the field's type, read by its texts; marks what doesn't parse."""
+    """The column in the field's type, parsed from its texts; marks values that can't be parsed."""
     text = column.cast(pa.string())
     if field.spelling.decimal_comma and not is_text(column.type):
         text = pc.replace_substring(text, ".", ",")
@@ -52,7 +52,7 @@ def column_of_typed(column: pa.Array, field: SourceField, verdicts: Verdicts) ->
 
 
 def without_markers(column: pa.Array, field: SourceField) -> pa.Array:
-    """The column with null for the markers of null that the source declares, texts or numbers."""
+    """The column with null for the source's null markers, texts or numbers."""
     nulls, kind = field.spelling.nulls, column.type
     if not nulls:
         return column
