@@ -1,16 +1,16 @@
 """Beam transforms that bounded and unbounded pipelines share: transforms wire, functions compute.
 
-- Where events come from (`sources`): `ReadJournaled` (lanes that pull, write and acknowledge), `ReadFollowed` (another
+- Sources of events (`sources`): `ReadJournaled` (lanes that pull, write and acknowledge), `ReadFollowed` (another
   run's journal), `ReadNative` with `DecodeNative` and `DeadLetterMessages` (Beam's own Pub/Sub read), `ReadWork` (files
   and sealed generations).
-- To the tiles that they count in (`routing`): `RouteToTiles`, `GatherPanes`, `LatePanes`.
-- Computing: `FoldTiles` (live), `AggregateTiles` with `SpillParts` and `ReadSpilled` (batch), `CountReceived`,
+- Routing to tiles (`routing`): `RouteToTiles`, `GatherPanes`, `LatePanes`.
+- Aggregation: `FoldTiles` (live), `AggregateTiles` with `SpillParts` and `ReadSpilled` (batch), `CountReceived`,
   `CountCounted`, `CountNewest`, `CountEarlyTimes`, `FinishBatchRun`.
-- Where results go (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteLayers`,
+- Sinks (`sinks`): `WriteLiveStates`, `WriteSegmentTallies`, `WriteBatchStates`, `WriteLayers`,
   `WriteDeadLetters`, `PublishMessages`.
-- Results that are sent (`results`): `WriteAndNudge`, `DrainByPanes`.
-- Computing again (`reconcile`): `ReadAgain`, `RouteWanted`, `RecomputeTiles`, `WriteRecomputed`.
-- For anybody's pipeline (`windowed`): `WindowedMeasures`, `MeasureEvents`, `MergeStates`, `CalendarWindows`.
+- Results (`results`): `WriteAndNudge`, `DrainByPanes`.
+- Recomputation (`reconcile`): `ReadAgain`, `RouteWanted`, `RecomputeTiles`, `WriteRecomputed`.
+- Measures in any Beam pipeline (`windowed`): `WindowedMeasures`, `MeasureEvents`, `MergeStates`, `CalendarWindows`.
 
 `from tandem.transforms import FoldTiles` imports Beam and all of them; `from tandem.transforms.fold.cache import ...`
 only what that module needs.
@@ -62,7 +62,7 @@ __all__ = [  # noqa: F405
 
 
 def __getattr__(name: str) -> Any:
-    """A transform of `__all__`, imported when it is first named."""
+    """A transform of `__all__`, imported at its first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from tandem.transforms import public

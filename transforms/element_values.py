@@ -1,4 +1,4 @@
-"""What travels between transforms, as frozen values; `transforms.elements` gives them, with their coders."""
+"""The elements between transforms, as frozen values; `transforms.elements` re-exports them, with their coders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SourceBatch:
-    """One segment of the journal, or one piece of a file, decoded for one source."""
+    """One segment of the journal, or one piece of a file, decoded for one source section."""
 
     position: str
     """The lane's path in the journal (`RUN/LANE`), or the file's path."""
@@ -30,33 +30,34 @@ class SourceBatch:
     """The segment's number in its lane, or the piece's in its file."""
     generation: int
     source: str
-    """Version of the source section of the definitions that read it."""
+    """The version of the source section of the definitions that read it."""
     watermark: int | None
-    """The lane's watermark before this segment, microseconds UTC: decides what is late. None: nothing is."""
+    """The lane's watermark before this segment, microseconds UTC, which decides which events are late. None: none
+    is."""
     decoded: Decoded
     reported: int | None = None
-    """The run's common watermark when this was emitted, microseconds UTC: what is emitted later has none lower."""
+    """The run's common watermark when this was emitted, microseconds UTC: it never falls afterwards."""
     messages: pa.RecordBatch | None = None
-    """The raw messages (MESSAGE_SCHEMA), so that what fails later still becomes a dead letter byte for byte."""
+    """The raw messages (MESSAGE_SCHEMA), so that records that fail later still become dead letters byte for byte."""
     opening: int | None = None
-    """Number of the segment with which the reader has opened its lane; see tandem.transforms.sources.reader_epochs."""
+    """The number of the reader's opening segment in its lane; see `tandem.transforms.sources.reader_epochs`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedSegment:
-    """One segment of the journal, decoded for every source that the run serves: what the source emits."""
+    """One segment of the journal, decoded for every source section of the run: an element of the source."""
 
     batches: tuple[SourceBatch, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOutcome:
-    """What became of one record that is a replay of a dead letter."""
+    """The outcome of one replay of a dead letter."""
 
     row: int
-    """Of the replay in its segment."""
+    """The row of the replay in its segment."""
     original: str
-    """LANE/NUMBER of the segment that holds the original."""
+    """LANE/NUMBER of the original's segment."""
     original_row: int
     attempt: int
     """1 for the first replay of the original."""
@@ -68,7 +69,7 @@ class ReplayOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SegmentTally:
-    """Where the records of one source batch went: received = routed + filtered + late + dead + duplicates."""
+    """The accounting of one source batch's records: received = routed + filtered + late + dead + duplicates."""
 
     position: str
     number: int
@@ -80,11 +81,11 @@ class SegmentTally:
     late: tuple[tuple[int, int], ...]
     """(tile, number of late events), ascending by tile."""
     reported: int | None = None
-    """As in SourceBatch."""
+    """The run's common watermark, as in SourceBatch."""
     tiles: tuple[int, ...] = ()
-    """The tiles that its events lie in, late ones too, ascending: a repair reads only segments that hold its tiles."""
+    """The tiles of its events, late ones included, ascending: a repair reads only segments with events of its tiles."""
     duplicates: int = 0
-    """Replays of records that are counted themselves, where copies aren't removed by their ids."""
+    """Replays of records that are counted themselves, where the definition doesn't deduplicate."""
     dead_rows: tuple[int, ...] = ()
     """The dead records' rows, ascending."""
     replays: tuple[ReplayOutcome, ...] = ()
@@ -99,24 +100,24 @@ class DeadLetterBatch:
     generation: int
     letters: tuple[DeadLetter, ...]
     replays: tuple[ReplayOutcome, ...] = ()
-    """What became of replays, those that are among the letters and the others."""
+    """The outcomes of replays, those among the letters and the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of the routed events of one generation in one tile and shard, since the run began."""
+    """The accounting of one generation's routed events in one tile and shard, since the run began."""
 
     generation: int
     counted: int
     duplicates: int
     conflicts: int
     digest: int = 0
-    """Of the ids of the events that counted, in any order (`views.reconcile.digests.digest_of_ids`)."""
+    """The digest of the counted events' ids, in any order (`views.reconcile.digests.digest_of_ids`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrossBoundaryDuplicate:
-    """An event that live counted in a generation after that of another copy."""
+    """An event that live counted in a later generation than that of another copy."""
 
     hash: int
     content: int
@@ -126,21 +127,22 @@ class CrossBoundaryDuplicate:
 
 @dataclass(frozen=True, slots=True)
 class FoldUpdate:
-    """New whole states of the keys of one tile and shard that changed."""
+    """New whole states of the changed keys of one tile and shard."""
 
     tile: int
     shard: int
-    """Its first bucket."""
+    """The first bucket of the shard."""
     block: pa.RecordBatch
     tallies: tuple[Tally, ...]
     cross_duplicates: tuple[CrossBoundaryDuplicate, ...]
     ids: pa.RecordBatch
-    """The ids counted since the update before: columns HASH, CONTENT, GENERATION."""
+    """The ids counted since the previous update: columns HASH, CONTENT, GENERATION."""
     late: pa.RecordBatch
-    """The ids that came too late since the update before, the same columns."""
+    """The ids of late events since the previous update: the same columns."""
     timing: str
     """'early', 'on time', 'late', or 'batch'."""
     attempt: int = 0
-    """How often the rows of this tile and shard had to be replaced, this time included."""
+    """How often the rows of this tile and shard had to be replaced, including this time."""
     replaces: bool = False
-    """It holds every key, and takes the place of all rows, tallies and duplicates of the tile and shard."""
+    """Whether it holds every key, and replaces all rows, tallies and cross-boundary duplicates of the tile and
+    shard."""

@@ -1,6 +1,6 @@
-"""What travels between transforms, and the deterministic coders that take it over the wire.
+"""The elements between transforms, and their deterministic coders.
 
-Between source and shuffle an element is a batch, not an event. No element ever falls back to pickle.
+Between source and shuffle an element is a batch, not an event. No element falls back to pickle.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ __all__ = [
 _FEW: Final = 64
 
 TileKey = tuple[int, int]
-"""(start of the tile in microseconds UTC, first bucket of the shard of keys, see tandem.schemas.buckets); on its way to
-a worker as `transforms.routing.spreading` has it.
-"""
+"""(start of the tile in microseconds UTC, first bucket of the shard of keys, see `tandem.schemas.buckets`); in transit
+it is encoded by `transforms.routing.spreading`."""
 
 
 class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
@@ -69,7 +68,7 @@ class RecordBatchCoder(coders.Coder):  # type: ignore[misc]
 
 
 def _with_compact_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Dictionary columns with only the values that this slice uses, where the whole dictionary is large."""
+    """Dictionary columns reduced to the values that this slice uses, where the whole dictionary is large."""
     for index, column in enumerate(batch.columns):
         if pa.types.is_dictionary(column.type) and len(column.dictionary) > max(len(column), _FEW):
             own = column.dictionary_decode().dictionary_encode()
@@ -196,7 +195,7 @@ class FoldUpdateCoder(PackedCoder):
 
 
 def register_coders() -> None:
-    """Tell Beam the coders of all elements; importing this module does it."""
+    """Register the coders of all elements with Beam; importing this module does it."""
     coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
     for coder in (SourceBatchCoder, DecodedSegmentCoder, SegmentTallyCoder, DeadLetterBatchCoder, FoldUpdateCoder):
         coders.registry.register_coder(coder.value_type, coder)

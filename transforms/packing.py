@@ -1,4 +1,4 @@
-"""A header of JSON and parts of bytes as one, and the base of coders that write their elements so."""
+"""Packs a JSON header and binary parts into bytes; the base of coders that use this form."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from apache_beam import coders
 __all__ = ["PackedCoder", "bytes_of", "pack", "unpack"]
 
 _SIZE_OF_PARTS: Final = 100
-"""Bytes of what isn't columns, about; only Beam's metrics show it."""
+"""Approximate bytes of everything that isn't columns; only Beam's metrics show it."""
 _SMALL: Final = 64 * 1024
 
 
 def pack(header: Any, parts: Sequence[bytes] = ()) -> bytes:
-    """A JSON header and binary parts, each with its length before it."""
+    """A JSON header and binary parts as bytes, each after its length."""
     head = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
     return b"".join(piece for part in (head, *parts) for piece in (len(part).to_bytes(8, "little"), part))
 
 
 def unpack(data: bytes) -> tuple[Any, list[bytes]]:
-    """The header and parts of `pack`'s bytes."""
+    """The header and parts from the bytes of `pack`."""
     parts, at = [], 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 8], "little")
@@ -33,7 +33,7 @@ def unpack(data: bytes) -> tuple[Any, list[bytes]]:
 
 
 def bytes_of(batch: pa.RecordBatch) -> int:
-    """Bytes of a batch: of its buffers where these are small, else of its own values in them.
+    """The size of a batch in bytes: of its buffers where these are small, else of its own values in them.
 
     Buffers may be shared with other batches; counting values takes thirty times as long (50 µs for ten columns).
     """
@@ -42,16 +42,18 @@ def bytes_of(batch: pa.RecordBatch) -> int:
 
 
 class PackedCoder(coders.Coder):  # type: ignore[misc]
-    """Base of coders of one type: deterministic."""
+    """The base of the deterministic coders of one type each."""
 
     value_type: ClassVar[type]
 
     def estimate_size(self, value: Any) -> int:
-        """Beam samples sizes for its metrics, by encoding unless it is told: that took a fifth of a backfill."""
+        """The approximate size. Beam samples sizes for its metrics, by encoding unless this is defined: that took a
+        fifth of a backfill.
+        """
         return _SIZE_OF_PARTS + sum(map(bytes_of, self.batches_of(value)))
 
     def batches_of(self, value: Any) -> Sequence[pa.RecordBatch]:
-        """What is large in the value."""
+        """The record batches of a value, which make up nearly all of its size."""
         return ()
 
     def is_deterministic(self) -> bool:

@@ -1,6 +1,6 @@
-"""Every transform that a pipeline may be built from, by the names under which `tandem.transforms` gives them.
+"""Every transform that a pipeline may use, by its name in `tandem.transforms`.
 
-Importing this module imports all of them, and Beam; `tandem.transforms` does so when the first is named.
+Importing this module imports all of them, and Beam; `tandem.transforms` does so at the first use of one.
 """
 
 from __future__ import annotations

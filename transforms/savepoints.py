@@ -1,8 +1,8 @@
-"""Sources of live runs as savepoints hold them: pickles in which no class of ours is named by its module.
+"""Pickles sources of live runs for savepoints, with permanent names in place of module paths.
 
-A runner keeps a reader's source in its checkpoints, pickled. The classes in it go by permanent names of their own, so
-that modules can move; only `restored` stands in the bytes by where it is. Never move or rename this module, that
-function, or a name in `PERMANENT`: a savepoint of a running job would be lost.
+A runner keeps a reader's source in its checkpoints, pickled. Its classes have permanent names, so that modules can
+move; only `restored` is in the bytes by its module path. Never move or rename this module, that function, or a name in
+`PERMANENT`: savepoints of running jobs would be lost.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ PERMANENT: Final[dict[str, type]] = {
     "CSV": CsvOptions,
     "booleans": Booleans,
 }
-"""Classes whose objects a savepoint may hold, by the names that stand in it."""
+"""The classes of objects in a savepoint, by the names that it holds."""
 _NAMES: Final = {kind: name for name, kind in PERMANENT.items()}
 
 
 def restored(data: bytes) -> ElementSource:
-    """The source that was pickled as `data`, whatever its class is called and wherever it lies now."""
+    """The source that was pickled as `data`, whatever its class's present name and module."""
     kind, fields = _Unpickler(io.BytesIO(data)).load()
     source: ElementSource = kind.__new__(kind)
     source.__dict__.update(fields)

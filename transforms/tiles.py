@@ -1,4 +1,4 @@
-"""Beam transforms from decoded batches to updates of tiles: the same for bounded and unbounded pipelines."""
+"""Beam transforms from decoded batches to updates of tiles, shared by bounded and unbounded pipelines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ class LetterSource:
     store: str
     """URL of the view store."""
     boundary: int
-    """Of the batch run, 0 for none."""
+    """The batch run's boundary, 0 for none."""
     batch_run: str | None = None
     live_run: str | None = None
 
     def earlier(self, version: str) -> EarlierLetters:
-        """What these runs noted for a definition version."""
+        """What these runs recorded for a definition version."""
 
         def noted(position: str, row: int) -> bool:
             store = open_store(self.store)
@@ -51,15 +51,15 @@ class LetterSource:
 
 @dataclass(frozen=True, slots=True)
 class SpreadRun:
-    """The run whose workers agree in the view store how they spread shards."""
+    """The run whose workers agree in the view store on the spreading of shards."""
 
     store: str
     """URL of the view store."""
     run: str
-    """A live run, or a batch run."""
+    """A live run or a batch run."""
 
     def agreed(self, version: str) -> Agreed:
-        """Asked once a process and run."""
+        """The agreed loads, read once a process and run."""
 
         def loads(buckets: npt.NDArray[np.uint8]) -> tuple[int, ...] | None:
             place = (self.store, version, self.run)
@@ -76,23 +76,24 @@ _AGREED: Final[dict[tuple[str, str, str], tuple[int, ...] | None]] = {}
 
 @dataclass
 class RouteToTiles(beam.PTransform):  # type: ignore[misc]
-    """Events by tile and shard, each part with its tile's start as its timestamp.
+    """Events by tile and shard; each part's timestamp is its tile's start.
 
-    Outputs: main (TileKey, RecordBatch); LATE_COPIES the same of events that came too late, where copies are removed;
-    TALLIES SegmentTally, one a batch; DEAD DeadLetterBatch, where there are any.
-    Batches of other sources than the definition's are left to other definitions.
+    Outputs: main (TileKey, RecordBatch); LATE_COPIES the same for late events, where the definition deduplicates;
+    TALLIES SegmentTally, one a batch; DEAD DeadLetterBatch, where there are any. Batches of other source sections than
+    the definition's are ignored.
     """
 
     definition: Definition
     shards: int = 1
     after: int = 0
-    """Journal generations up to this one are in the batch view already and are passed by."""
+    """The last journal generation in the batch view; generations up to it are skipped."""
 
     letters: LetterSource | None = None
-    """Where it is noted which originals of replays are dead letters; needed where copies aren't removed."""
+    """The store's record of which originals of replays are dead letters; required unless the definition
+    deduplicates."""
 
     run: SpreadRun | None = None
-    """Who spreads the shards by what comes; None: each worker gets as many as the others."""
+    """The run that spreads shards by load; None: workers get equally many shards."""
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> Any:
         part = tuple[TileKey, pa.RecordBatch]

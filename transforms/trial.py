@@ -1,4 +1,4 @@
-"""Whether a definition can read a message now: a trial without a pipeline, of single messages."""
+"""Tries whether a definition can read single messages now, without a pipeline."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Verdict", "try_messages"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a message."""
+    """The outcome of a message."""
 
     stage: str = ""
-    """Where it fails: 'decode', 'validate' or 'expression'; empty where it doesn't."""
+    """The stage at which it fails: 'decode', 'validate' or 'expression'; '' if it doesn't."""
     reason: str = ""
 
     @property
     def readable(self) -> bool:
-        """Whether it is an event, or filtered."""
+        """Whether it becomes an event, or is filtered."""
         return not self.stage
 
 

@@ -1,1 +1,1 @@
-"""The bounded side: work of a backfill, tiles aggregated in one firing, and counts of a run."""
+"""The bounded side: items of work of a backfill, tiles aggregated in one firing, and counts of a run."""

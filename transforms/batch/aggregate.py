@@ -1,4 +1,4 @@
-"""Aggregate the tiles of bounded input: one firing, no state to keep."""
+"""Aggregates the tiles of bounded input in one firing, without state."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _ROWS_AT_ONCE: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class BatchRunRef:
-    """Which batch run aggregates, and what it adds to."""
+    """The batch run that aggregates, and the runs that it builds on."""
 
     store: str
     """URL of the view store."""
@@ -35,20 +35,21 @@ class BatchRunRef:
     parent: str | None
     """The batch run whose view this one extends: events that it counted are duplicates."""
     live_run: str | None
-    """The live run that this will be published with: its cross-boundary duplicates are left out."""
+    """The live run to be published with this one: its cross-boundary duplicates are left out."""
     boundary: int
     shards: int = 1
-    """Parts of each tile, see tandem.schemas.buckets."""
+    """Parts of each tile, see `tandem.schemas.buckets`."""
 
 
 @dataclass
 class AggregateTiles(beam.PTransform):  # type: ignore[misc]
-    """Events of bounded input, de-duplicated and aggregated by tile and shard into one FoldUpdate each."""
+    """Events of bounded input, deduplicated and aggregated to one FoldUpdate for each tile and shard."""
 
     definition: Definition
     batch_run: BatchRunRef
     scratch: str | None = None
-    """Folder where the events wait for their tile; None: the runner's shuffle carries them."""
+    """The folder to which events are spilled until their tile is aggregated; None: the runner's shuffle carries
+    them."""
 
     def expand(self, parts: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[FoldUpdate]:
         if self.scratch is None:
@@ -61,7 +62,7 @@ class AggregateTiles(beam.PTransform):  # type: ignore[misc]
 
 
 class _Aggregate(beam.DoFn):  # type: ignore[misc]
-    """Holds small tiles back until there are enough of them to be judged and aggregated in one go."""
+    """Collects small tiles until there are enough of them to deduplicate and aggregate at once."""
 
     def __init__(self, definition: Definition, batch_run: BatchRunRef) -> None:
         self._definition = definition

@@ -1,4 +1,4 @@
-"""Add up what a batch run received and counted per generation, and finish it: the last step of a backfill."""
+"""Sums what a batch run received and counted per generation, and finishes the run: the last step of a backfill."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from tandem.views.storage.opening import open_store
 __all__ = ["NO_TIME", "CountCounted", "CountNewest", "CountReceived", "FinishBatchRun", "add_counts"]
 
 Counts = tuple[int, int, int, int, int, int, int]
-"""Received, counted, filtered, duplicates, dead, conflicts; last the newest event's time (µs UTC), NO_TIME for none."""
+"""Received, counted, filtered, duplicates, dead, conflicts, and the newest event's time (µs UTC), NO_TIME for none."""
 
 NO_TIME: Final = -(2**63)
 _MOST_EARLY: Final = 1000
@@ -27,7 +27,7 @@ _NONE: Final[Counts] = (0, 0, 0, 0, 0, 0, NO_TIME)
 
 @dataclass
 class CountReceived(beam.PTransform):  # type: ignore[misc]
-    """What was received, filtered and dead, per generation; notes in the store which tiles each segment holds."""
+    """The numbers of received, filtered and dead records per generation; also stores the tiles in each segment."""
 
     definition: Definition
     store: str
@@ -57,7 +57,7 @@ class _CountReceived(beam.DoFn):  # type: ignore[misc]
 
 
 class CountCounted(beam.PTransform):  # type: ignore[misc]
-    """What was counted and what were duplicates, per generation."""
+    """The numbers of counted events and of duplicates per generation."""
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
         return updates | "Counts" >> beam.FlatMap(_of_update).with_output_types(tuple[int, Counts])
@@ -65,9 +65,9 @@ class CountCounted(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class CountNewest(beam.PTransform):  # type: ignore[misc]
-    """The time of the newest event that was read of files, bad ones and journal left out; not after `arrival_time`.
+    """The time of the newest good event of files, at most `arrival_time`; the journal's events are left out.
 
-    A file can't hold events of times to come: one that says so doesn't make the time before it complete.
+    A file can't hold future events: an event that claims to be one doesn't make the time before it complete.
     """
 
     arrival_time: int
@@ -78,7 +78,7 @@ class CountNewest(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
-    """Once all states are written: the run's manifest, with counts for each of its generations."""
+    """The run's manifest, with counts for each of its generations, written once all states are."""
 
     definition: Definition
     store: str
@@ -86,7 +86,7 @@ class FinishBatchRun(beam.PTransform):  # type: ignore[misc]
     generations: tuple[int, ...]
     files: tuple[SegmentFile, ...]
     early: beam.PCollection[tuple[str, int]]
-    """Of `CountEarlyTimes`."""
+    """The output of `CountEarlyTimes`."""
 
     def expand(self, counts: beam.PCollection[tuple[int, Counts]]) -> beam.PCollection[None]:
         place = self.store, self.batch_run, self.generations, self.files
@@ -113,7 +113,7 @@ def _newest_of(batch: SourceBatch, arrival_time: int) -> Iterable[tuple[int, Cou
 
 
 def add_counts(total: dict[int, Counts], generation: int, counts: Counts) -> dict[int, Counts]:
-    """The total with one generation's counts added."""
+    """The total plus one generation's counts."""
     known = total.get(generation, _NONE)
     a, b, c, d, e, f = (one + other for one, other in zip(known[:6], counts[:6], strict=True))
     return {**total, generation: (a, b, c, d, e, f, max(known[6], counts[6]))}

@@ -1,4 +1,4 @@
-"""Count the event times that lie in January 1970, by file: the unit of such a file's times is likely another one."""
+"""Counts event times in January 1970, by file: the unit of such a file's times is likely wrong."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tandem.transforms.elements import SourceBatch
 __all__ = ["JOURNAL", "CountEarlyTimes", "early_times_of"]
 
 JOURNAL: Final = ""
-"""In place of a file's path."""
+"""In the place of a file's path: the journal."""
 
 
 class CountEarlyTimes(beam.PTransform):  # type: ignore[misc]
-    """(path, how many) of each batch with such times; most have none, and cost a look."""
+    """(path, number) of each batch with such times; most batches have none, which one comparison shows."""
 
     def expand(self, batches: beam.PCollection[SourceBatch]) -> beam.PCollection[tuple[str, int]]:
         return batches | "Counts" >> beam.FlatMap(early_times_of).with_output_types(tuple[str, int])

@@ -1,8 +1,8 @@
-"""States of a batch run into files, or into rows where there are few: decided once all of them are counted.
+"""Writes the states of a batch run to files, or to rows if they are few, once all of them are counted.
 
-States are cut by slots (a day, a sixteenth of the buckets) as they come, wait in the scratch folder or the runner's
-shuffle, and are grouped by the file that they belong to. What is written of one file comes out of a GroupByKey, so an
-attempt that is repeated writes the same bytes.
+States are cut by slots (a day, a sixteenth of the buckets) as they arrive, wait in the scratch folder or the runner's
+shuffle, and are grouped by their file. The content of a file comes out of a GroupByKey, so a retry writes the same
+bytes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,35 +33,34 @@ __all__ = ["LayerTarget", "WriteLayers", "assigned", "cut_states", "write_states
 
 _TILE: Final = "__tile"
 _ROWS: Final = 1 << 18
-"""States that are held before they are cut."""
+"""States that are collected before they are cut."""
 _AS_ROWS: Final = Part(0, 0, 0, -1)
-"""Stands for no file: the run is small, and its states are rows of the database."""
+"""In the place of a file: the run is small, and its states are rows of the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTarget:
-    """Where and when the states of a batch run become files."""
+    """The place of a batch run's layer files, and the size from which on it writes files."""
 
     place: str
-    """Folder or URL that all workers reach."""
+    """A folder or URL that all workers can access."""
     threshold: int
-    """A run of so many states, or more, writes files."""
+    """The least number of states of a run that writes files."""
 
 
 @dataclass
 class WriteLayers(beam.PTransform):  # type: ignore[misc]
-    """Write all states of a batch run; what comes out is empty, and is there once they are written."""
+    """Write all states of a batch run; the output is empty, and complete once they are written."""
 
     definition: Definition
     store: str
     batch_run: str
     target: LayerTarget
     scratch: str | None = None
-    """Folder where states wait for their file; None: the runner's shuffle carries them."""
+    """The folder to which states are spilled until their file is written; None: the runner's shuffle carries them."""
     events: str | None = None
-    """Folder on this machine where events have waited for their tile: its disk is freed once all tiles are aggregated.
-    Only for a runner that never goes back to them.
-    """
+    """The folder on this machine to which events were spilled: its disk space is freed once all tiles are aggregated.
+    Only for a runner that never reads them again."""
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[tuple[int, Counts]]:
         waiting, assigned_to = _carried(self.scratch)
@@ -79,14 +78,14 @@ _PartKey = tuple[int, int, int, int]
 
 
 def _carried(scratch: str | None) -> tuple[Any, Any]:
-    """What is carried to its file, by slot and then by file: references to what waits in files, or the states."""
+    """The types carried by slot, then by file: references to spilled states, or the states."""
     if scratch is not None:
         return tuple[Slot, PartRef], tuple[_PartKey, PartRef]
     return tuple[Slot, pa.RecordBatch], tuple[_PartKey, pa.RecordBatch]
 
 
 class _Cut(beam.DoFn):  # type: ignore[misc]
-    """States by slot, and how many each slot has."""
+    """States by slot, and the number of states of each slot."""
 
     def __init__(self, definition: Definition, scratch: str | None) -> None:
         self._definition = definition
@@ -124,7 +123,7 @@ class _Cut(beam.DoFn):  # type: ignore[misc]
 
 
 def cut_states(definition: Definition, updates: Sequence[BatchUpdateLike]) -> list[tuple[Slot, pa.RecordBatch]]:
-    """The states of updates by slot: a block's columns, and the tile of each row."""
+    """The states of updates by slot: a block's columns, and each row's tile."""
     schema = block_schema(compile_definition(definition).measures)
     blocks = [pa.RecordBatch.from_arrays([u.block.column(n) for n in schema.names], schema=schema) for u in updates]
     tiles = np.repeat([update.tile for update in updates], [block.num_rows for block in blocks])
@@ -141,7 +140,7 @@ def cut_states(definition: Definition, updates: Sequence[BatchUpdateLike]) -> li
 
 
 class _Assign(beam.DoFn):  # type: ignore[misc]
-    """The file of each slot, by how many states all slots have."""
+    """The file of each slot, by the numbers of states of all slots."""
 
     def __init__(self, threshold: int) -> None:
         self._threshold = threshold
@@ -159,14 +158,14 @@ class _Assign(beam.DoFn):  # type: ignore[misc]
 
 
 def assigned(states: dict[Slot, int], threshold: int) -> dict[Slot, Part]:
-    """The file of each slot; of a run of fewer states than the threshold none."""
+    """The file of each slot; none for a run with fewer states than the threshold."""
     if sum(states.values()) < threshold:
         return dict.fromkeys(states, _AS_ROWS)
     return parts_of(states)
 
 
 class _Write(beam.DoFn):  # type: ignore[misc]
-    """Each file, or all rows."""
+    """Writes each file, or all rows."""
 
     def __init__(self, definition: Definition, store: str, batch_run: str, place: str, events: str | None) -> None:
         self._definition = definition
@@ -189,7 +188,7 @@ class _Write(beam.DoFn):  # type: ignore[misc]
 def write_states(
     definition: Definition, store: str, batch_run: str, place: str, part: Part, batches: Sequence[pa.RecordBatch]
 ) -> None:
-    """Write the states of one part, as `cut_states` gives them: as a file, or as rows."""
+    """Write the states of one part, from `cut_states`, as a file or as rows."""
     compiled, states = compile_definition(definition), pa.concat_batches(batches)
     names = block_schema(compiled.measures).names
     if part == _AS_ROWS:

@@ -1,6 +1,6 @@
-"""De-duplicate and tally many tiles in one go, as `tandem.transforms.fold.state.TileState.admit` does each alone.
+"""Deduplicates and tallies many tiles at once, as `tandem.transforms.fold.state.TileState.admit` does one tile.
 
-For tiles of which nothing is known yet: neither an ancestor nor a live run has counted events of them.
+Only for tiles of which neither an ancestor nor a live run has counted events.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class AdmittedTiles:
-    """What counts of several tiles."""
+    """The counted events of several tiles."""
 
     counted: pa.RecordBatch
-    """The events that count, tile by tile."""
+    """The counted events, tile by tile."""
     owners: Rows
-    """Of each the tile's number."""
+    """The number of each event's tile."""
     tiles: list[Admitted]
 
 
 def concatenated(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """The batches as one; where some have codes of keys and others texts, all have texts then."""
+    """The batches as one; if some have keys as codes and others as strings, all get strings."""
     if len({batch.schema.field(KEY).type for batch in batches}) > 1:
         batches = [with_plain_keys(batch) for batch in batches]
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def admit_tiles(tiles: Sequence[pa.RecordBatch]) -> AdmittedTiles:
-    """Of each tile's events those that count; none of them is late.
+    """The counted events of each tile; none of the events is late.
 
-    Of copies the one of the lowest generation counts, the first of them by position.
+    Of several copies the first of the lowest generation counts.
     """
     events = concatenated(tiles)
     owners = np.repeat(np.arange(len(tiles)), [tile.num_rows for tile in tiles])
@@ -68,7 +68,7 @@ def admit_tiles(tiles: Sequence[pa.RecordBatch]) -> AdmittedTiles:
 
 
 def _by_tile_and_identity(owners: Rows, ids: Ids) -> Rows:
-    """The order by tile, hash and content; of copies by generation, then by position."""
+    """The order by tile, hash and content; copies by generation, then by position."""
     if not len(owners):
         return np.zeros(0, np.int64)
     bits = np.uint64(max(int(owners[-1]).bit_length(), 1))
@@ -88,7 +88,7 @@ def _by_tile_and_identity(owners: Rows, ids: Ids) -> Rows:
 def _tallies(
     count: int, events: tuple[Rows, Ids], counted: tuple[Rows, Ids], conflicts: npt.NDArray[np.bool_]
 ) -> list[tuple[Tally, ...]]:
-    """By tile what became of each generation's events, ascending; `conflicts`: of those that count."""
+    """The tallies of each tile, one a generation, ascending; `conflicts`: among the counted events."""
     (owners, ids), (mine, candidates) = events, counted
     generations, codes = numbered(np.concatenate([ids.generation, candidates.generation]))
     width = max(len(generations), 1)

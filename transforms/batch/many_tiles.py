@@ -1,4 +1,4 @@
-"""Aggregate many tiles in one go: for small tiles the cost is in the calls, not in the events."""
+"""Aggregates many tiles at once: for small tiles the cost is in the calls, not in the events."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["aggregate_owned", "aggregate_tiles"]
 
 
 def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """The block of each batch of events, exactly as `tandem.schemas.states.aggregate` of each alone would give it.
+    """The block of each batch of events, equal to `tandem.schemas.states.aggregate` of each alone.
 
-    For the time being a row's generation stands for (batch, generation), so that one grouping serves all.
+    Meanwhile a row's generation encodes (batch, generation), so that one grouping serves all batches.
     """
     if len(tiles) < 2:
         return [aggregate(measures, events) for events in tiles]
@@ -30,7 +30,7 @@ def aggregate_tiles(measures: Sequence[tuple[str, Measure]], tiles: Sequence[pa.
 def aggregate_owned(
     measures: Sequence[tuple[str, Measure]], together: pa.RecordBatch, owners: npt.NDArray[np.int64], count: int
 ) -> list[pa.RecordBatch]:
-    """The same of events that lie together; `owners` are the numbers of their batches, ascending, below `count`."""
+    """`aggregate_tiles` of concatenated events; `owners` are the numbers of their batches, ascending, below `count`."""
     generations, codes = numbered(together.column(GENERATION).to_numpy())
     block = aggregate(measures, _with_generation(together, owners * len(generations) + codes))
     places = block.column(GENERATION).to_numpy()

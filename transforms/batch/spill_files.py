@@ -1,8 +1,8 @@
-"""Files of events that wait for their tile, checked when they are read.
+"""Writes spill files of events, and checks them when they are read.
 
-A file is a head and, after it, parts of record batches as Arrow IPC messages; each part is one block of LZ4, since
-states take four times the place without it. The head has the schema and the texts of the keys that the batches name by
-code. Who knows a part's place knows the CRC-32C of its bytes, and of the head's, too.
+A file is a head followed by parts: record batches as Arrow IPC messages, each part one block of LZ4, since states take
+four times the space without it. The head has the schema and the keys that the batches refer to by code. A reference to
+a part has the CRC-32C of its bytes and of the head's.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from tandem.schemas.errors import SpillError
 __all__ = ["Extent", "SpillFile", "with_plain_keys", "write_spill_file"]
 
 _FEW_KEYS: Final = 1 << 16
-"""Of the keys of one file; more of them are written as texts, so that no tile drags those of all others along."""
+"""Most keys in the head of one file; more are written as strings, so that no tile carries those of all others."""
 _CODEC: Final = "lz4_raw"
 _MOST: Final = 1 << 30
-"""Bytes that are compressed as one block; LZ4 takes less than twice as many."""
+"""Most bytes that are compressed as one block; LZ4 takes less than twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A stretch of a file: where it begins, how many bytes it has, their CRC-32C."""
+    """A range of a file: its start, its size in bytes, and their CRC-32C."""
 
     start: int
     size: int
     crc: int
     plain: int
-    """Bytes that its block of LZ4 comes to; 0: it isn't compressed."""
+    """The decompressed size in bytes; 0 for uncompressed data."""
 
 
 def write_spill_file(sink: Any, tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[Extent, list[Extent]]:
-    """Write record batches of one schema; (the extent of the head, that of each tile)."""
+    """Write record batches of one schema; returns (the head's extent, each tile's extent)."""
     groups, keys = _with_common_codes(tiles)
     head = [groups[0][0].schema.serialize()]
     if keys is not None:
@@ -53,7 +53,7 @@ def write_spill_file(sink: Any, tiles: Sequence[Sequence[pa.RecordBatch]]) -> tu
 
 
 def _write(sink: Any, buffers: Sequence[pa.Buffer]) -> tuple[int, int, int]:
-    """(bytes, their CRC-32C, bytes before they were compressed)."""
+    """(bytes, their CRC-32C, bytes before compression; 0 for uncompressed)."""
     plain = buffers[0] if len(buffers) == 1 else pa.py_buffer(b"".join(buffers))
     block = pa.compress(plain, codec=_CODEC) if plain.size <= _MOST else plain
     sink.write(block)
@@ -61,7 +61,7 @@ def _write(sink: Any, buffers: Sequence[pa.Buffer]) -> tuple[int, int, int]:
 
 
 def _with_common_codes(tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[list[list[pa.RecordBatch]], Any]:
-    """The batches with codes of keys for keys, and the texts of these; or with texts for keys, and None."""
+    """(the batches with codes as keys, the keys' strings), or (the batches with strings as keys, None)."""
     batches = [batch for tile in tiles for batch in tile]
     if not all(pa.types.is_dictionary(batch.column(KEY).type) for batch in batches):
         return [[with_plain_keys(batch) for batch in tile] for tile in tiles], None
@@ -77,7 +77,7 @@ def _with_common_codes(tiles: Sequence[Sequence[pa.RecordBatch]]) -> tuple[list[
 
 
 def _place_of(keys: pa.Array) -> tuple[int, int, int]:
-    """Where a dictionary lies in memory: batches of one source share theirs."""
+    """The address of a dictionary in memory: batches of one source share theirs."""
     _, offsets, data = keys.buffers()
     return offsets.address if offsets is not None else 0, data.address if data is not None else 0, keys.offset
 
@@ -88,13 +88,13 @@ def _with_keys(batch: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:
 
 
 def with_plain_keys(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with texts for keys, if it has codes."""
+    """The batch with strings as keys, if it has codes."""
     keys = batch.column(KEY)
     return _with_keys(batch, keys.dictionary_decode()) if pa.types.is_dictionary(keys.type) else batch
 
 
 class SpillFile:
-    """An open file; `head` is where its head lies. Raises SpillError for one that isn't as it was written."""
+    """An open file, whose head is at `head`. Raises SpillError if it differs from what was written."""
 
     def __init__(self, file: Any, path: str, head: Extent) -> None:
         self._file, self._path = file, path

@@ -1,9 +1,9 @@
-"""Events wait for their tile in files, and only references to them cross the shuffle.
+"""Spills events to files until their tile is aggregated; only references to them cross the shuffle.
 
-A local runner keeps all that it shuffles in memory, and copies it several times. Here a bundle's events are written
-to files of Arrow record batches, sorted by tile, and read back tile by tile, checked: memory is bounded
-by a bundle's buffer and by the largest tile. The files need only live as long as the pipeline; a bundle that is tried
-again writes others.
+A local runner keeps everything that it shuffles in memory, and copies it several times. Here a bundle's events are
+written to files of Arrow record batches, sorted by tile, and read back tile by tile, with checks: memory is bounded by
+a bundle's buffer and by the largest tile. The files are needed only as long as the pipeline runs; a retried bundle
+writes others.
 """
 
 import functools
@@ -31,14 +31,14 @@ from tandem.transforms.packing import PackedCoder, pack, unpack
 __all__ = ["PartRef", "ReadSpilled", "SpillParts", "SpilledParts", "forget_spilled", "read_spilled", "spill"]
 
 SPILL_ROWS: Final = 500_000
-"""Events held before they are written."""
+"""Events that are collected before they are written."""
 _SMALL: Final = 8_192
-"""Parts of fewer rows on average are joined before they are written."""
+"""Average number of rows below which parts are joined before they are written."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartRef:
-    """Events of one tile and shard: where they lie in a file, and where the file's head lies."""
+    """A reference to events of one tile and shard: the places of the part and of the head in a file."""
 
     file: str
     head: Extent
@@ -68,7 +68,9 @@ Spilled = tuple[TileKey, PartRef]
 
 @dataclass
 class SpillParts(beam.PTransform):  # type: ignore[misc]
-    """Write events by tile and shard to files in a folder that all workers reach: PCollection[(TileKey, PartRef)]."""
+    """Write events by tile and shard to files in a folder that all workers can access: PCollection[(TileKey,
+    PartRef)].
+    """
 
     folder: str
 
@@ -78,7 +80,7 @@ class SpillParts(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class ReadSpilled(beam.PTransform):  # type: ignore[misc]
-    """The events of each tile and shard again."""
+    """The spilled events of each tile and shard."""
 
     def expand(
         self, tiles: beam.PCollection[tuple[TileKey, Iterable[PartRef]]]
@@ -117,7 +119,7 @@ class _Spill(beam.DoFn):  # type: ignore[misc]
 
 
 def spill(parts: Sequence[Part], folder: str) -> list[Spilled]:
-    """Write parts into one new file of the folder; one reference a tile and shard."""
+    """Write parts to one new file of the folder; returns a reference for each tile and shard."""
     by_tile: dict[TileKey, list[pa.RecordBatch]] = {}
     for key, part in parts:
         by_tile.setdefault(key, []).append(part)
@@ -135,7 +137,7 @@ def spill(parts: Sequence[Part], folder: str) -> list[Spilled]:
 
 @dataclass(frozen=True, slots=True)
 class SpilledParts:
-    """Events of one tile and shard, read when they are asked for: nothing of a large tile is held on the way there."""
+    """Events of one tile and shard, read when they are iterated, so that nothing of a large tile is held before."""
 
     refs: tuple[PartRef, ...]
 
@@ -144,7 +146,9 @@ class SpilledParts:
 
 
 def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:
-    """The events that the references name, all of one schema. Raises SpillError if they aren't as they were."""
+    """The events that the references name, all of one schema. Raises SpillError if they differ from what was
+    written.
+    """
     batches = [batch for ref in refs for batch in _FILES.of(ref.file, ref.head).batches(ref.part)]
     if len({batch.schema.field(KEY).type for batch in batches}) > 1:
         batches = [with_plain_keys(batch) for batch in batches]
@@ -152,14 +156,14 @@ def read_spilled(refs: Iterable[PartRef]) -> list[pa.RecordBatch]:
 
 
 def forget_spilled(folder: str) -> None:
-    """Free the disk of all files in a folder on this machine, also of those that are open somewhere."""
+    """Free the disk space of all spill files in a folder on this machine, even of open ones."""
     for path in Path(folder).glob("*.arrows"):
         with suppress(FileNotFoundError):
             os.truncate(path, 0)
 
 
 class _Files(threading.local):
-    """Open files of a thread: one isn't made for several at once."""
+    """Open files of a thread: a SpillFile isn't thread-safe."""
 
     def __init__(self) -> None:
         self.of = functools.lru_cache(maxsize=32)(_open)

@@ -1,4 +1,4 @@
-"""What a backfill reads, as items that a runner can spread: segments of the journal and pieces of files."""
+"""Items of work of a backfill, which a runner can distribute: segments of the journal and pieces of files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ __all__ = ["FileWork", "ReadWork", "SegmentWork", "Work", "read_work"]
 
 @dataclass(frozen=True, slots=True)
 class SegmentWork:
-    """Segments of the journal, to be read together."""
+    """Segments of the journal that are read together."""
 
     refs: tuple[SegmentRef, ...]
 
@@ -33,10 +33,10 @@ class FileWork:
 
     piece: FilePiece
     number: int
-    """Of the piece in its file."""
+    """The number of the piece in its file."""
     generation: int
     arrival_time: int
-    """Microseconds UTC; stands in for the publish time that records of files don't have."""
+    """Microseconds UTC; replaces the publish time, which records of files don't have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,10 @@ class ReadWork(beam.PTransform):  # type: ignore[misc]
     """Read and decode items of work: PCollection[SourceBatch]."""
 
     definitions: tuple[Definition, ...]
-    """All on one source section, so that one decoding serves them all."""
+    """Definitions with one source section, so that one decoding serves them all."""
     journal: str
     board: str | None = None
-    """Folder in which readers on this machine note how far they are."""
+    """The folder in which readers on this machine record their progress."""
 
     def expand(self, work: beam.PCollection[Work]) -> beam.PCollection[SourceBatch]:
         read = beam.ParDo(_Read(self.definitions, self.journal, self.board)).with_output_types(SourceBatch)
@@ -98,7 +98,9 @@ class _Read(beam.DoFn):  # type: ignore[misc]
 
 
 def read_work(definitions: Sequence[Definition], work: Work, journal: BlobStore) -> Iterator[SourceBatch]:
-    """Read and decode one item of work. Raises SegmentError or SourceFileError for what isn't as it was listed."""
+    """Read and decode one item of work. Raises SegmentError or SourceFileError if it has changed since it was
+    listed.
+    """
     (reading,) = source_readings(definitions)
     item = work.item
     if isinstance(item, FileWork):

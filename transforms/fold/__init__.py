@@ -1,1 +1,1 @@
-"""The fold of live: the stateful DoFn, and the states of tiles that it keeps."""
+"""The fold of live: the stateful DoFn, and the states of its tiles."""

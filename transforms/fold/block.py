@@ -1,11 +1,11 @@
-"""The states of one tile and shard, kept so that a merge costs what the changed keys cost, not the open ones.
+"""The states of one tile and shard, in a form in which a merge costs by the changed keys, not by the open ones.
 
 A few immutable chunks of rows, each sorted by a hash of (generation, key), the newest last. A merge looks the delta's
-rows up in each chunk by binary search, newest first, and appends what it makes of them as a new chunk; the rows that it
-looked up stay where they are, shadowed. Chunks of like size are merged, so there are at most log2(n) of them, and each
-row is copied about log2(n) times in all.
+rows up in each chunk by binary search, newest first, and appends the merged rows as a new chunk; the older rows remain,
+shadowed. Chunks of like size are merged, so there are at most log2(n) of them, and each row is copied about log2(n)
+times in all.
 
-Two keys of one hash are told apart: then the rows are kept as one plain block, where a merge costs what all keys cost.
+Where two keys have one hash, the rows are kept as one plain block instead, where a merge costs by all keys.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tandem.schemas.states import Measures, empty_block, merge_blocks
 __all__ = ["TileBlock"]
 
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-"""2**64 divided by the golden ratio: generations, which are small, change all bits of a hash."""
+"""2**64 divided by the golden ratio: multiplied by it, small generations change all bits of a hash."""
 
 _Hashes = npt.NDArray[np.uint64]
 
@@ -36,27 +36,27 @@ class _Chunk:
     hashes: _Hashes
     """Ascending, all different."""
     rows: pa.RecordBatch
-    """In the same order."""
+    """The rows, in the same order."""
 
 
 @dataclass(slots=True)
 class TileBlock:
-    """Rows unique by (generation, key), see tandem.schemas.states. Not thread-safe."""
+    """Rows unique by (generation, key), see `tandem.schemas.states`. Not thread-safe."""
 
     measures: Measures
     chunks: list[_Chunk] = field(default_factory=list)
     plain: pa.RecordBatch | None = None
     """All rows, once two of them had one hash."""
     first: pa.RecordBatch | None = None
-    """The only block that came yet: batch merges but one into a tile, and needs no hashes."""
+    """The only block so far: batch merges a single one into each tile, which needs no hashes."""
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing was merged in yet."""
+        """Whether nothing has been merged yet."""
         return self.plain is None and self.first is None and not self.chunks
 
     def merge(self, delta: pa.RecordBatch) -> pa.RecordBatch:
-        """Merge a block in; returns the whole rows of its keys, as a block."""
+        """Merge a block; returns the whole rows of its keys, as a block."""
         if self.plain is None and not self.chunks:
             if self.first is None:
                 self.first = delta
@@ -106,7 +106,7 @@ class TileBlock:
         return found
 
     def _append(self, rows: pa.RecordBatch) -> bool:
-        """False, with nothing changed, where two keys of one hash turn up."""
+        """Append rows; False, with nothing changed, where two keys have one hash."""
         if not rows.num_rows:
             return True
         hashes = _hashes_of(rows)
@@ -123,7 +123,7 @@ class TileBlock:
 
 
 def _merged(older: _Chunk, newer: _Chunk) -> _Chunk | None:
-    """Both as one chunk, where the newer row of a hash counts; None where they are of different keys."""
+    """Both chunks as one, in which the newer row of a hash counts; None where a hash belongs to different keys."""
     hashes = np.concatenate([newer.hashes, older.hashes])
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
@@ -136,7 +136,7 @@ def _merged(older: _Chunk, newer: _Chunk) -> _Chunk | None:
 
 
 def _same_keys(rows: pa.RecordBatch, one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> bool:
-    """Whether these rows are of the same generations and keys, pair by pair."""
+    """Whether these rows have equal generations and keys, pair by pair."""
     pairs = [rows.select([GENERATION, KEY]).take(pa.array(side)) for side in (one, other)]
     return bool(pairs[0].equals(pairs[1]))
 
@@ -148,5 +148,5 @@ def _hashes_of(rows: pa.RecordBatch) -> _Hashes:
 
 
 def _names(rows: pa.RecordBatch) -> pa.Array:
-    """Generation and key of each row as one string."""
+    """The generation and key of each row as one string."""
     return pc.binary_join_element_wise(rows.column(GENERATION).cast(pa.string()), rows.column(KEY), " ")

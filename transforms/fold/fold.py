@@ -1,7 +1,7 @@
-"""Fold the panes of a tile into its states, incrementally: the stateful heart of the live pipeline.
+"""Folds the panes of a tile into its states, incrementally: the stateful step of the live pipeline.
 
-A pane holds only what is new; the fold keeps the whole. It runs in the global window, keyed by
-tile and shard, because state of a fixed window is collected at the window's end, while late panes still come.
+A pane holds only new events; the fold keeps the whole state. It runs in the global window, keyed by tile and shard,
+because state of a fixed window is garbage-collected at the window's end, while late panes still arrive.
 """
 
 import secrets
@@ -33,24 +33,24 @@ from tandem.transforms.sources.traced import carrying, segments_of, traced
 __all__ = ["FoldTiles", "cleared_at"]
 
 _OVER, _EVICTED, _BACK = b"+", b"-", b"*"
-"""What may stand behind a token: the tile's end has passed; it is evicted; a pane came all the same."""
+"""Suffixes of a token: the tile's end has passed; the tile is evicted; a pane came after the eviction."""
 _TOKEN: Final = 8
 """Bytes of a token."""
 
 
 def cleared_at(definition: Definition, tile: int, run: str) -> int:
-    """The watermark (microseconds UTC) at which a run evicts a tile: its ids, by far the most, go to the store.
+    """The watermark (microseconds UTC) at which a run evicts a tile: its ids, most of its state, move to the store.
 
-    Hardly anything in time comes later, and what does finds the tile again: events of a lane that has just woken up,
-    whose own watermark is far behind, or of a runner that holds no watermark for what lies behind it. A follower may
-    be told of what is up to a day behind, see `followed_source.judged_by`.
+    Few events that aren't late arrive after it, and these restore the tile: events of a lane that resumes with a
+    watermark far behind, or of a runner that holds back no watermark for them. A follower gets events of up to a day
+    earlier, see `followed.judged_by`.
     """
     return tile + 2 * definition.tile + definition.lateness + (DAY if is_follower(run) else 0)
 
 
 @dataclass
 class FoldTiles(beam.PTransform):  # type: ignore[misc]
-    """Panes folded into updates of whole states."""
+    """Updates of whole states, folded from panes."""
 
     definition: Definition
     live_run: LiveRunRef
@@ -61,7 +61,7 @@ class FoldTiles(beam.PTransform):  # type: ignore[misc]
 
 
 def _keep(entries: Any, cached: CachedTile, update: FoldUpdate) -> None:
-    """Add an update to the runner's state; now and then a snapshot in place of all that is there."""
+    """Add an update to the runner's state; from time to time a snapshot replaces all entries."""
     if cached.entries >= cached.compact_at:
         entries.clear()
         entries.add(cached.state.snapshot_bytes())
@@ -73,14 +73,14 @@ def _keep(entries: Any, cached: CachedTile, update: FoldUpdate) -> None:
 
 
 class _Fold(beam.DoFn):  # type: ignore[misc]
-    """Runner state: a bag of snapshot and deltas, and a token that says which of them the cache has seen.
+    """Runner state: a bag of snapshot and deltas, and a token that identifies what the cache has seen of them.
 
-    Behind the token stands how far the watermark has passed the tile. It is evicted once its lateness is over: the
-    store has all of it then, under the token, which is what is left in the runner's state for a day more.
+    The token's suffix says how far the watermark has passed the tile. The tile is evicted once its lateness is over:
+    its state is then in the store, under the token, which alone stays in the runner's state for another day.
 
-    The tile's state is kept in the process between panes. It is used only when its token is the one in the runner's
-    state, so a bundle that failed, or a tile that moved to another worker, reads the bag again. A state that is behind
-    what the store has of this run was restored from a checkpoint: see tandem.views.live.attempts.
+    Between panes the tile's state is cached in the process. The cached state is used only if its token is the one in
+    the runner's state, so after a failed bundle, or on another worker, the bag is read again. A state that is behind
+    the store's of this run was restored from a checkpoint: see `tandem.views.live.attempts`.
     """
 
     ENTRIES = BagStateSpec("entries", BytesCoder())
@@ -131,7 +131,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
 
     @on_timer(ON_TIME)  # type: ignore[untyped-decorator]
     def pass_end(self, key: Any = beam.DoFn.KeyParam, token: Any = beam.DoFn.StateParam(TOKEN)) -> Iterator[FoldUpdate]:
-        """The watermark has passed the tile's end: say so with an update that changes nothing."""
+        """Emit an update without changes when the watermark passes the tile's end."""
         key, known = place_of(key), token.read()
         if known is None or known[_TOKEN:]:
             return
@@ -151,7 +151,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         token: Any = beam.DoFn.StateParam(TOKEN),
         clear: Any = beam.DoFn.TimerParam(CLEAR),
     ) -> None:
-        """The watermark is a tile past the lateness: keep only a token; a day later, nothing."""
+        """Replace the state by a token when the watermark is a tile past the lateness; remove the token a day later."""
         key, known = place_of(key), token.read()
         if known is None or known[_TOKEN:] == _EVICTED:
             self.forget(key, entries, token)
@@ -167,7 +167,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         token.write(fresh + _EVICTED)
 
     def forget(self, key: TileKey, entries: Any, token: Any) -> None:
-        """Nothing comes for this tile any more; of what came its ids stay in the store until batch covers them."""
+        """Remove a tile that gets no more events; its ids stay in the store until batch covers them."""
         known = token.read()
         if known is None or known[_TOKEN:] != _EVICTED:
             cached = TILE_CACHE.take(self._cache_key(key), known) or self._restored(key, entries, known)
@@ -185,7 +185,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         return (self._live_run.run, self._definition.version, *key)
 
     def _replacement(self, cached: CachedTile, timing: str) -> FoldUpdate | None:
-        """What takes the place of the store's rows once this state has caught up with them."""
+        """The update that replaces the store's rows once this state has caught up with them, else None."""
         attempt = self._tiles.next_attempt(cached.state)
         if attempt is None:
             return None
@@ -193,7 +193,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         return cached.state.whole(timing)
 
     def _restored(self, key: TileKey, entries: Any, known: bytes | None) -> CachedTile:
-        """The state of the runner's entries, or of what was evicted under its token."""
+        """The state from the runner's entries, or from the store if it was evicted under this token."""
         if known is not None and known[_TOKEN:] == _EVICTED:
             return self._tiles.take_back(key, known[:_TOKEN])
         return self._tiles.restore(key, list(entries.read()))

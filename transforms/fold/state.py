@@ -1,4 +1,4 @@
-"""The state of one tile and shard: de-duplicate, aggregate and merge, without Beam."""
+"""The state of one tile and shard: deduplicates, aggregates and merges, without Beam."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ Generations = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Events of one pane that count, and what became of the others."""
+    """The counted events of one pane, and the accounting of all its events."""
 
     counted: pa.RecordBatch
     tallies: tuple[Tally, ...]
     cross_duplicates: tuple[CrossBoundaryDuplicate, ...]
     late: pa.RecordBatch
-    """HASH, CONTENT, GENERATION of the events that came too late."""
+    """HASH, CONTENT, GENERATION of the late events."""
     ids: pa.RecordBatch
-    """The same of those that count, sorted by hash and content; none where copies aren't removed."""
+    """The ids of the counted events, sorted by hash and content; none where the definition doesn't deduplicate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What the served batch run made of a tile's copies, by what live had counted before it went back."""
+    """The served batch run's decisions about copies in a tile, by what live had counted before it went back."""
 
     boundary: int
     covered: SeenIds
-    """Counted by batch, so not to be counted by live after the boundary."""
+    """Ids that batch counted, which live must not count after the boundary."""
     left_out: SeenIds
-    """Left to live, so not to be counted by live up to the boundary."""
+    """Ids that batch left to live, which live must not count up to the boundary."""
 
 
 @dataclass(slots=True)
 class TileState:
-    """All that a run knows of one tile and shard: ids counted, states per generation and key, tallies."""
+    """Everything that a run knows about one tile and shard: counted ids, states per generation and key, tallies."""
 
     compiled: CompiledDefinition
     tile: TileKey
@@ -61,22 +61,22 @@ class TileState:
     tallies: dict[int, Tally] = field(default_factory=dict)
     late: LateIds = field(default_factory=LateIds)
     cross_duplicates: dict[tuple[int, int], CrossBoundaryDuplicate] = field(default_factory=dict)
-    """All that were named, by hash and content."""
+    """All cross-boundary duplicates so far, by hash and content."""
     beside: Beside | None = None
-    """What is served beside this, while a fold that went back to a checkpoint catches up."""
+    """The batch run served beside this state, while a fold that went back to a checkpoint catches up."""
     attempt: int = 0
-    """How often this tile's rows in the store were replaced, because its runner had gone back to a checkpoint."""
+    """How often this tile's rows in the store were replaced, because its runner went back to a checkpoint."""
 
     def __post_init__(self) -> None:
         self.rows = TileBlock(self.compiled.measures)
 
     @property
     def block(self) -> pa.RecordBatch | None:
-        """All states as a block; None before anything was merged. Costs what all keys cost."""
+        """All states as a block; None before the first merge. Costs by all keys."""
         return None if self.rows.is_new else self.rows.whole()
 
     def update(self, parts: Sequence[pa.RecordBatch], timing: str) -> FoldUpdate:
-        """Take events in (columns KEY, GENERATION, HASH, CONTENT, LATE and the measures' inputs).
+        """Add events (columns KEY, GENERATION, HASH, CONTENT, LATE and the measures' inputs).
 
         Returns the new whole states of the (generation, key) pairs that gained an event.
         """
@@ -84,7 +84,7 @@ class TileState:
         return self.merge(admitted, aggregate(self.compiled.measures, admitted.counted), timing)
 
     def admit(self, parts: Sequence[pa.RecordBatch]) -> Admitted:
-        """Set apart what is late and what are duplicates, and tally."""
+        """Separate late events and duplicates, and tally."""
         together = _concat(parts)
         flags = together.column(LATE)
         late = together.filter(flags).select(ID_SCHEMA.names)
@@ -96,7 +96,7 @@ class TileState:
         return Admitted(counted, self._tally(events, verdict), cross_duplicates, late, ids_batch(verdict.counted))
 
     def merge(self, admitted: Admitted, delta: pa.RecordBatch, timing: str) -> FoldUpdate:
-        """Merge the block of the events that were admitted."""
+        """Merge the block of the admitted events."""
         changed = self.rows.merge(delta)
         tallies, cross_duplicates = admitted.tallies, admitted.cross_duplicates
         return FoldUpdate(
@@ -104,7 +104,7 @@ class TileState:
         )
 
     def whole(self, timing: str) -> FoldUpdate:
-        """All of this state as one update, which replaces every row of the tile and shard."""
+        """The whole state as one update, which replaces every row of the tile and shard."""
         none = ids_batch(merge_sorted([]))
         tallies, cross_duplicates = tuple(self.tallies.values()), tuple(self.cross_duplicates.values())
         return FoldUpdate(
@@ -112,7 +112,9 @@ class TileState:
         )
 
     def own_ids(self) -> pa.RecordBatch:
-        """The ids (ID_SCHEMA) that this run counted; those loaded from batch are of generations that it passes by."""
+        """The ids (ID_SCHEMA) that this run counted; ids loaded from batch belong to generations that this run
+        skips.
+        """
         ids = self.seen.dump()
         generations, own = ids.column(GENERATION).to_numpy(), np.zeros(ids.num_rows, bool)
         for generation in self.tallies:  # few, so this takes a tenth of what asking for a set does
@@ -120,7 +122,7 @@ class TileState:
         return ids if own.all() else ids.filter(pa.array(own))
 
     def events_by_key(self, after: int) -> dict[str, int]:
-        """Events counted of each key in generations after this one."""
+        """The number of counted events of each key in generations after this one."""
         block = self._rows()
         rows = block.filter(pc.greater(block.column(GENERATION), after))
         found: dict[str, int] = {}
@@ -129,22 +131,24 @@ class TileState:
         return found
 
     def seen_by_generation(self) -> dict[int, int]:
-        """Events counted or left out as duplicates, by generation."""
+        """The number of events, counted or duplicate, of each generation."""
         return {generation: tally.counted + tally.duplicates for generation, tally in self.tallies.items()}
 
     def delta_bytes(self, parts: FoldUpdate) -> bytes:
-        """What `parts` added to this state, for `restore`: its ids, and the changed states whole."""
+        """The change `parts` to this state, for `restore`: its ids, and the changed states whole."""
         header = _header(parts.tallies, parts.cross_duplicates, self.attempt)
         return pack(header, [to_ipc(parts.block), to_ipc(parts.ids), to_ipc(parts.late)])
 
     def snapshot_bytes(self, *, ids: bool = True) -> bytes:
-        """All of this state as one entry, for `restore`; without `ids` all but those that count."""
+        """The whole state as one entry, for `restore`; without `ids` the counted ids are left out."""
         header = _header(self.tallies.values(), self.cross_duplicates.values(), self.attempt)
         seen = self.seen.dump() if ids else ids_batch(merge_sorted([]))
         return pack(header, [to_ipc(self._rows()), to_ipc(seen), to_ipc(self.late.dump())])
 
     def restore(self, entries: Sequence[bytes]) -> None:
-        """Rebuild from a snapshot and the deltas after it; a bag keeps no order, so the newest states win by events."""
+        """Rebuild from a snapshot and its deltas; a bag has no order, so of each key's states the one with most events
+        is newest.
+        """
         newest = self.block
         for entry in entries:
             (tallies, cross_duplicates, attempt), (block, ids, late) = unpack(entry)
@@ -161,7 +165,9 @@ class TileState:
         self.rows = TileBlock(self.compiled.measures, first=newest)
 
     def _name(self, cross_duplicates: Iterable[CrossBoundaryDuplicate]) -> None:
-        """Of several earlier copies the earliest decides from which boundary on batch leaves the event out."""
+        """Record cross-boundary duplicates; of several earlier copies the earliest decides from which boundary on batch
+        leaves the event out.
+        """
         for duplicate in cross_duplicates:
             place = (duplicate.hash, duplicate.content)
             known = self.cross_duplicates.get(place)
@@ -175,9 +181,9 @@ class TileState:
         return Verdict(~none, none, no_ids, np.zeros(0, np.int64), no_ids)
 
     def _judge_beside(self, beside: Beside, events: pa.RecordBatch) -> Verdict:
-        """As `SeenIds.add`, but of copies on both sides of the boundary the one counts that counted before.
+        """`SeenIds.add`, except that of copies on both sides of the boundary the one counts that counted before.
 
-        Copies up to the boundary of what batch left to live are kept as late ones are: they name cross-boundary
+        Copies up to the boundary of events that batch left to live are kept like late ones: they become cross-boundary
         duplicates.
         """
         after = events.column(GENERATION).to_numpy() > beside.boundary
@@ -210,7 +216,7 @@ class TileState:
 
 
 def _by_generation(generations: Generations) -> Iterator[tuple[int, npt.NDArray[np.bool_] | np.bool_]]:
-    """Each generation, ascending, with its rows; a single one, as nearly always, without looking for others."""
+    """(generation, mask of its rows), ascending; the usual single generation is recognized without a search."""
     if len(generations) and (generations == generations[0]).all():
         yield int(generations[0]), np.True_
         return
@@ -225,7 +231,7 @@ def _cross_duplicates(verdict: Verdict) -> tuple[CrossBoundaryDuplicate, ...]:
 
 
 def _header(tallies: Iterable[Tally], cross_duplicates: Iterable[CrossBoundaryDuplicate], attempt: int) -> list[Any]:
-    """What `restore` reads besides blocks and ids."""
+    """The header that `restore` reads besides blocks and ids."""
     counts = [[t.generation, t.counted, t.duplicates, t.conflicts, t.digest] for t in tallies]
     named = [[s.hash, s.content, s.counted_generation, s.earlier_generation] for s in cross_duplicates]
     return [counts, named, attempt]
@@ -236,12 +242,12 @@ def _concat(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _rows_of(block: pa.RecordBatch) -> pa.Array:
-    """Generation and key of each row as one string, to find rows by."""
+    """The generation and key of each row as one string, for searching rows."""
     return pc.binary_join_element_wise(block.column(GENERATION).cast(pa.string()), block.column(KEY), " ")
 
 
 def _newest(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
-    """Of each (generation, key) the row with more events: whole states of a run only grow."""
+    """The row with more events of each (generation, key): whole states of a run only grow."""
     both = _concat([one, other])
     order = pc.sort_indices(both, sort_keys=[(GENERATION, "ascending"), (KEY, "ascending"), (EVENTS, "descending")])
     both = both.take(order)

@@ -1,4 +1,4 @@
-"""What the fold asks the view store about its tiles and leaves to it: where a runner went back, and tiles evicted."""
+"""The fold's access to the view store: restored states, evicted tiles, and attempts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["LiveRunRef", "StoredTiles"]
 
 @dataclass(frozen=True, slots=True)
 class LiveRunRef:
-    """Which live run folds, and what it stands on."""
+    """The live run that folds, and the batch run that it is based on."""
 
     store: str
     """URL of the view store."""
@@ -32,40 +32,41 @@ class LiveRunRef:
     base_batch_run: str | None
     """The batch run that was published when the run began: events that it counted are duplicates."""
     shards: int = 1
-    """Parts of each tile, see tandem.schemas.buckets; fixed for the run."""
+    """Parts of each tile, see `tandem.schemas.buckets`; fixed for the run."""
 
 
 @dataclass
 class StoredTiles:
-    """The tiles of one live run and definition in the view store, which may be locked or down for a while."""
+    """The tiles of one live run and definition in the view store; calls are retried while it is locked or down."""
 
     compiled: CompiledDefinition
     live_run: LiveRunRef
 
     def restore(self, key: TileKey, entries: list[bytes]) -> CachedTile:
-        """The state that a runner's entries tell of; without any that of a new tile, or of one long forgotten."""
+        """The state from a runner's entries; without any, that of a new tile or of one forgotten long ago."""
         return retrying(lambda: self._restore(key, entries))
 
     def take_back(self, key: TileKey, token: bytes) -> CachedTile:
-        """The state of a tile that was evicted. The runner has nothing of it: its next entry has to be the whole."""
+        """The state of an evicted tile. The runner has nothing of it: its next entry has to be a snapshot."""
         return retrying(lambda: self._take_back(key, token))
 
     def evict(self, state: TileState, token: bytes) -> None:
-        """Keep a state under a token. A late copy of an earlier generation may come even now."""
+        """Store a state under a token. Late copies with an earlier generation may still arrive."""
         ids = state.own_ids() if self.compiled.definition.deduplicate else ids_batch(merge_sorted([]))
         newest = max([*state.tallies, *state.late.lowest.values()], default=0)
         evicted = EvictedTile(newest, ids, state.snapshot_bytes(ids=False))
         retrying(lambda: self._store.evicted_tiles.keep(*self._place(state.tile), token, evicted))
 
     def forget(self, key: TileKey, token: bytes, before: int) -> None:
-        """Nothing comes any more for a tile that was evicted; states of tiles `before` it (microseconds UTC) go."""
+        """Remove an evicted tile that gets no more events, and states of tiles `before` it (microseconds UTC)."""
         retrying(lambda: self._store.evicted_tiles.forget(*self._place(key), token, before))
 
     def mark_behind(self, key: TileKey, epochs: ReaderEpochs) -> bool:
-        """Nothing is published until this tile has caught up; unless a worker that was presumed dead has woken up.
+        """Mark the tile, so that nothing is published until it has caught up, unless its reader was replaced by a later
+        one.
 
-        To that one the store is ahead for good, and nothing would take its mark away while the run goes on. Returns
-        whether it was marked.
+        A worker that was presumed dead and resumes never catches up with the store, and nothing would remove its mark
+        during the run. Returns whether the tile was marked.
         """
         version, run = self.compiled.version, self.live_run.run
         journal = retrying(lambda: self._store.live.get(version, run)).journal
@@ -75,7 +76,7 @@ class StoredTiles:
         return True
 
     def next_attempt(self, state: TileState) -> int | None:
-        """The number of the attempt that replaces what the store has; None while that has more."""
+        """The number of the attempt that replaces the store's rows; None while the store has more events."""
         return retrying(lambda: self._next_attempt(state))
 
     @property
@@ -113,7 +114,7 @@ class StoredTiles:
         return state
 
     def _is_behind(self, state: TileState) -> bool:
-        """Whether the store has more of a tile than its state, which is told then what is served beside it."""
+        """Whether the store has more of a tile than its state; if so, the state gets the served batch run's ids."""
         progress = self._store.live.tile_progress(*self._place(state.tile))
         behind = progress.ahead_of(state.seen_by_generation(), state.attempt)
         if behind and (batch := self._batch()) is not None:
@@ -130,7 +131,7 @@ class StoredTiles:
         return shard_from(key[1], self.live_run.shards)
 
     def _batch(self) -> tuple[str, int] | None:
-        """The batch run of this version that is served, and its boundary."""
+        """(the served batch run of this version, its boundary), None without one."""
         served = self._store.publishing.served(self.compiled.definition.name)
         if served is None or served.batch_run is None or served.version != self.compiled.version:
             return None

@@ -1,1 +1,1 @@
-"""Computing chosen tiles again, and judging what batch and live have of them."""
+"""Recomputes chosen tiles, and compares batch and live with the result."""

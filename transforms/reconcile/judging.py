@@ -1,4 +1,4 @@
-"""What is wrong with a tile, now that it was computed again: in plain functions, without Beam or store."""
+"""Judges a recomputed tile: what is wrong in batch and live, in plain functions, without Beam or store."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ __all__ = ["Judgement", "judge"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became clear of one tile."""
+    """The findings about one tile."""
 
     repair: TileRepair | None
     causes: Mapping[Place, Causes]
     """Why live and batch differ, by tile and generation."""
     batch_logic: tuple[str, ...] = ()
-    """Keys that batch counted the right events for, and another value than is computed now."""
+    """Keys of which batch counted the right events, and has another value than the recomputed one."""
     live_logic: tuple[str, ...] = ()
-    """Keys for which live has another value than batch, of the same events; what is computed now is batch's."""
+    """Keys for which live has another value than batch from the same events; the recomputed value is batch's."""
     counted: Mapping[int, IdSum] | None = None
-    """By generation what batch counts once the repair is served; None: what it wrote down."""
+    """The counted ids of each generation once the repair is served; None: as recorded by batch."""
 
 
 def judge(found: Audit, fresh: Recomputed, rows: Mapping[str, State]) -> Judgement:
-    """Hold the rows that are served, and what live said, against what was computed again."""
+    """Compare the served rows, and live's tallies, with the recomputed tile."""
     tile, suspect = fresh.tile, found.suspects[fresh.tile]
     counted, written = _counted(fresh), _of_tile(found.batch.ids_written, fresh.tile)
     same_events = _total(counted) == _total(written)
@@ -80,7 +80,7 @@ def _total(sums: Mapping[int, IdSum]) -> IdSum:
 
 
 def _differences(tile: int, rows: Mapping[str, State], right: Mapping[str, State]) -> tuple[RepairedKey, ...]:
-    """The keys whose row isn't right, sorted."""
+    """The keys whose rows differ, sorted."""
     keys = []
     for key in sorted({*rows, *right}):
         before, after = rows.get(key), right.get(key)
@@ -132,7 +132,7 @@ def _cause(said: IdSum, predicted: Predicted | None) -> Causes:
 
 
 def _with_logic(causes: dict[Place, Causes], found: Audit, tile: int, keys: int) -> dict[Place, Causes]:
-    """Values are of all generations together: the error is noted with the last one."""
+    """The causes with logic errors: values cover all generations, so the error is noted with the last one."""
     places = [place for place in found.places() if place[0] == tile]
     if not places:
         return causes

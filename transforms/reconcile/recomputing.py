@@ -1,4 +1,4 @@
-"""What a tile must hold, computed from all copies of all its events: in plain functions, without Beam."""
+"""Recomputes a tile from all copies of all its events, in plain functions, without Beam."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ __all__ = ["Predicted", "Recomputed", "RecomputedCoder", "recompute"]
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What live should have said of one generation."""
+    """The correct tally of live for one generation."""
 
     counted: int
     digest: int
     causes: Causes
-    """Why that isn't what batch says."""
+    """Why it differs from batch's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """A tile as it must be."""
+    """A recomputed tile."""
 
     tile: int
     rows: Mapping[str, tuple[int, bytes]]
-    """By key (events, states as the store keeps them)."""
+    """(events, states in the store's encoding) by key."""
     ids: pa.RecordBatch
-    """ID_SCHEMA: what batch counts, also where no ids are kept."""
+    """The ids that batch counts (ID_SCHEMA), also where the store keeps none."""
     live: Mapping[int, Predicted]
-    """By generation."""
+    """Live's correct tallies by generation."""
 
     @classmethod
     def empty(cls, tile: int) -> Recomputed:
@@ -64,7 +64,7 @@ class Recomputed:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Recomputed:
-        """The tile of `to_bytes`."""
+        """The tile from the bytes of `to_bytes`."""
         (tile, keys, live), (ids, *states) = unpack(data)
         rows = {key: (events, state) for (key, events), state in zip(keys, states, strict=True)}
         predicted = {g: Predicted(n, digest, Causes(*causes)) for g, n, digest, *causes in live}
@@ -86,7 +86,7 @@ class RecomputedCoder(PackedCoder):
 def recompute(
     compiled: CompiledDefinition, tile: int, parts: Sequence[pa.RecordBatch], knowledge: TileKnowledge
 ) -> Recomputed:
-    """The tile from all its events up to the boundary, in any order; columns as `RouteToTiles` gives them."""
+    """The tile from all its events up to the boundary, in any order; columns as from `RouteToTiles`."""
     events = pa.concat_batches(list(parts))
     counted = _counted(compiled, tile, events, knowledge)
     block = merge_blocks(compiled.measures, [with_generation(aggregate(compiled.measures, counted), tile)])
@@ -99,7 +99,7 @@ def recompute(
 def _counted(
     compiled: CompiledDefinition, tile: int, events: pa.RecordBatch, knowledge: TileKnowledge
 ) -> pa.RecordBatch:
-    """The events that batch counts: run by run, as its layers came to be."""
+    """The events that batch counts, run by run in the order of its layers."""
     events = _with_late(events, np.zeros(events.num_rows, bool))
     generations = events.column(GENERATION).to_numpy()
     layers = np.array([knowledge.layers.get(g, 0) for g in generations.tolist()], np.int64)
@@ -140,7 +140,7 @@ def _predict(
     knowledge: TileKnowledge,
     live: LiveKnowledge,
 ) -> dict[int, Predicted]:
-    """By generation what live says, if it does as it should."""
+    """Live's correct tallies by generation."""
     taken = events.filter(pc.invert(events.column(LATE)))
     taken = taken.filter(pc.greater(taken.column(GENERATION), live.base_boundary))
     generations = taken.column(GENERATION).to_numpy()
@@ -168,7 +168,7 @@ def _causes(
     counted: pa.RecordBatch,
     live: LiveKnowledge,
 ) -> dict[int, Causes]:
-    """By generation how many events batch counts and live doesn't, and the other way round."""
+    """By generation, how many events batch counts and live doesn't, and vice versa."""
     late, arrived, left = dict[int, int](), dict[int, int](), dict[int, int]()
     in_batch = counted.column(GENERATION).to_pylist()
     if not compiled.definition.deduplicate:

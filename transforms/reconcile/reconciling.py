@@ -1,4 +1,4 @@
-"""Beam transforms that compute chosen tiles again, from the segments and pieces of files that hold their events."""
+"""Beam transforms that recompute chosen tiles, from the segments and pieces of files with their events."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ coders.registry.register_coder(Recomputed, RecomputedCoder)
 
 @dataclass
 class ReadAgain(beam.PTransform):  # type: ignore[misc]
-    """Read and decode items of work, segments with the watermark that is stored before them."""
+    """Read and decode items of work; segments come with the watermark that is stored before them."""
 
     definition: Definition
     journal: str
@@ -68,7 +68,7 @@ class _ReadAgain(beam.DoFn):  # type: ignore[misc]
 
 @dataclass
 class RouteWanted(beam.PTransform):  # type: ignore[misc]
-    """The events of the wanted tiles, those that came too late for live marked as such."""
+    """The events of the wanted tiles; those that were too late for live are marked."""
 
     definition: Definition
     tiles: frozenset[int]
@@ -80,7 +80,7 @@ class RouteWanted(beam.PTransform):  # type: ignore[misc]
 
 
 class _RouteWanted(beam.DoFn):  # type: ignore[misc]
-    """Routes as batch does, for which nothing is late, and marks a tile's part by the segment's own watermark."""
+    """Routes as batch does, where nothing is late, then marks a tile's part by the segment's own watermark."""
 
     def __init__(self, definition: Definition, tiles: frozenset[int], letters: LetterSource) -> None:
         self._definition = definition
@@ -109,7 +109,7 @@ def _marked(part: pa.RecordBatch, late: bool) -> pa.RecordBatch:
 
 @dataclass
 class RecomputeTiles(beam.PTransform):  # type: ignore[misc]
-    """Each tile as it must be."""
+    """Each tile, recomputed."""
 
     definition: Definition
     view: ViewRef
@@ -137,7 +137,7 @@ class _Recompute(beam.DoFn):  # type: ignore[misc]
 
 @dataclass
 class WriteRecomputed(beam.PTransform):  # type: ignore[misc]
-    """One file a tile in a folder; written again it is the same."""
+    """Write one file a tile to a folder; a rewritten file is the same."""
 
     folder: str
 
@@ -153,7 +153,7 @@ def _write(tile: Recomputed, folder: str) -> None:
 
 
 def recomputed_tiles(folder: str, tiles: Iterable[int]) -> Iterator[Recomputed]:
-    """The tiles of a folder, in their order; one that has no file holds no events."""
+    """The tiles of a folder, in order; a tile without a file has no events."""
     for tile in sorted(tiles):
         path = Path(folder) / f"{tile}.tile"
         yield Recomputed.from_bytes(path.read_bytes()) if path.exists() else Recomputed.empty(tile)

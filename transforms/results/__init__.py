@@ -1,1 +1,1 @@
-"""Beam's windows and triggers after the fold: when a definition has results, panes of nudges hasten draining them."""
+"""Beam's windows and triggers after the fold: for definitions with results, panes of nudges start draining early."""

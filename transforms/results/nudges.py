@@ -1,6 +1,6 @@
-"""Windows and triggers of results, as Beam has them, over nudges: a nudge says that a tile's states were written.
+"""Beam's windows and triggers of results, over nudges: a nudge says that a tile's states were written.
 
-A pane says when, the view store says what: each firing drains what is due, whatever panes brought. So a runner that
+A pane determines when, the view store what: each firing drains the due tiles, whatever its pane holds. So a runner that
 fires a pane again, late or never changes no result; the deliverer drains the rest.
 """
 
@@ -29,12 +29,12 @@ __all__ = ["DrainByPanes", "WriteAndNudge", "trigger_of"]
 
 _EARLIEST: Final = MIN_TIMESTAMP.micros + SECOND
 _LATEST: Final = MAX_TIMESTAMP.micros - 2 * 86_400 * SECOND
-"""Microseconds that stay inside of Beam's time with a window around them."""
+"""Microseconds within Beam's range of time, with a window around them."""
 
 
 @dataclass
 class WriteAndNudge(beam.PTransform):  # type: ignore[misc]
-    """Live states written as `WriteLiveStates` does, and the tiles that were (int, microseconds UTC)."""
+    """Live states, written as by `WriteLiveStates`; the output is the written tiles (int, microseconds UTC)."""
 
     definition: Definition
     live_run: LiveRunRef
@@ -44,7 +44,7 @@ class WriteAndNudge(beam.PTransform):  # type: ignore[misc]
 
 
 class _WriteAndNudge(WriteStates):
-    """The tiles follow the transaction that holds them."""
+    """Emits tiles after the transaction with their states."""
 
     def start_bundle(self) -> None:
         super().start_bundle()
@@ -63,9 +63,10 @@ class _WriteAndNudge(WriteStates):
 
 @dataclass
 class DrainByPanes(beam.PTransform):  # type: ignore[misc]
-    """Nudges windowed by their tiles; each pane drains what is due of the definition's results.
+    """Nudges windowed by their tiles; each pane drains the due tiles of the definition's results.
 
-    Gives how many revisions each pane wrote. Never in sliding windows, which would multiply the nudges.
+    The output is the number of revisions that each pane wrote. Windows are never sliding ones, which would multiply the
+    nudges.
     """
 
     definition: Definition
@@ -85,9 +86,10 @@ class DrainByPanes(beam.PTransform):  # type: ignore[misc]
 
 
 def trigger_of(definition: Definition) -> trigger.AfterWatermark:
-    """Early as often as the result that is early most often, on time, and late for each bundle that writes.
+    """The trigger: early as often as the most frequent of the results' triggers, on time, and late for each bundle that
+    writes.
 
-    Beam's triggers of processing time have whole seconds: what is early more often is left to who delivers.
+    Beam's triggers of processing time have whole seconds: more frequent early results are left to the deliverer.
     """
     early = [result.trigger.early for result in definition.results.values() if result.trigger.early is not None]
     often = trigger.AfterProcessingTime(max(min(early) // SECOND, 1)) if early else None
@@ -99,7 +101,7 @@ def _lateness(definition: Definition) -> int:
 
 
 def _last_instant(tile: int, size: int) -> Timestamp:
-    """The last instant of a tile, so that the pane of its window is on time when the watermark passes its end."""
+    """The last instant of a tile, so that its window's pane is on time when the watermark passes the tile's end."""
     return Timestamp(micros=min(max(tile + size - 1, _EARLIEST), _LATEST))
 
 
@@ -124,13 +126,13 @@ class _Drain(beam.DoFn):  # type: ignore[misc]
         self._window = window
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        """The count is in the window of the last pane: the output has the windows of the panes."""
+        """Emit the count in the window of the last pane: the output has the panes' windows."""
         if self._window is not None:
             yield WindowedValue(self._drained(), self._window.max_timestamp(), [self._window])
 
     def _drained(self) -> int:
-        """How many revisions were written. A store that is down, or a version that isn't served, holds nothing up:
-        the deliverer drains what is due then.
+        """The number of revisions written. A store that is down, or a version that isn't served, blocks nothing: the
+        deliverer drains the due tiles then.
         """
         try:
             store = open_store(self._live_run.store)

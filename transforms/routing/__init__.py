@@ -1,1 +1,1 @@
-"""From decoded events to the tiles and shards that they count in."""
+"""Routes decoded events to the tiles and shards in which they count."""

@@ -1,8 +1,7 @@
-"""Ids of events that came too late for live, while their tile is open: a copy of one may be in time in another lane.
+"""Late ids of open tiles: a copy of an event that was too late for live may be in time in another lane.
 
-Batch counts the late copy, by its generation; live counts the one in time, by its own. Where the late copy's
-generation is the lower one, the event is a cross-boundary duplicate: a boundary between the two must not
-count it twice.
+Batch counts the late copy, by its generation; live counts the one in time, by its own. Where the late copy's generation
+is the lower one, the event is a cross-boundary duplicate: a boundary between the two must not count it twice.
 """
 
 from __future__ import annotations
@@ -21,14 +20,13 @@ __all__ = ["LateIds"]
 
 @dataclass(slots=True)
 class LateIds:
-    """The late ids of one tile and shard, each with the lowest generation that holds a copy."""
+    """The late ids of one tile and shard, each with the lowest generation that has a copy."""
 
     lowest: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def add(self, late: pa.RecordBatch, seen: SeenIds) -> tuple[CrossBoundaryDuplicate, ...]:
-        """Remember late ids (ID_SCHEMA).
-
-        Those that count already in a later generation are cross-boundary duplicates.
+        """Add late ids (ID_SCHEMA); returns those already counted in a later generation, which are cross-boundary
+        duplicates.
         """
         if not late.num_rows:
             return ()
@@ -41,7 +39,7 @@ class LateIds:
         )
 
     def copies_of(self, counted: pa.RecordBatch) -> tuple[CrossBoundaryDuplicate, ...]:
-        """Events that count now and whose late copy has an earlier generation."""
+        """The events counted now whose late copy has an earlier generation."""
         if not self.lowest or not counted.num_rows:
             return ()
         late = np.fromiter((hashed for hashed, _ in self.lowest), np.uint64)
@@ -54,13 +52,13 @@ class LateIds:
         )
 
     def load(self, late: pa.RecordBatch) -> None:
-        """Remember late ids."""
+        """Add late ids, without comparing."""
         for row in late.to_pylist():
             known = self.lowest.get(_id(row), row[GENERATION])
             self.lowest[_id(row)] = min(known, row[GENERATION])
 
     def dump(self) -> pa.RecordBatch:
-        """All of them, as ID_SCHEMA."""
+        """All late ids, as ID_SCHEMA."""
         rows = [{HASH: h, CONTENT: c, GENERATION: g} for (h, c), g in sorted(self.lowest.items())]
         return pa.RecordBatch.from_pylist(rows, schema=ID_SCHEMA)
 

@@ -1,4 +1,4 @@
-"""Panes: what came of a tile since the pane before, for the fold."""
+"""Gathers panes for the fold: a tile's new events since the previous pane."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,11 +19,10 @@ from tandem.transforms.sources.traced import carried, marked
 __all__ = ["GatherPanes", "LatePanes", "Pane"]
 
 _ROWS_OF_PANE: Final = 200_000
-"""Rows of one pane, about, at the most: a runner holds a pane whole, several times over."""
+"""Approximate number of rows of the largest pane: a runner holds a pane whole, several times over."""
 _ROWS_HELD: Final = 1_000_000
-"""Rows that a bundle holds back, about, at the most. The more, the fewer panes a backlog has of each tile, and each
-writes the whole states of its keys.
-"""
+"""Approximate number of rows that a bundle holds back at most. The larger, the fewer panes a backlog has of each tile,
+each of which writes the whole states of its keys."""
 
 Pane = tuple[TileKey, tuple[str, pa.RecordBatch]]
 """Tile and shard, the pane's timing, and its events."""
@@ -31,12 +30,12 @@ Pane = tuple[TileKey, tuple[str, pa.RecordBatch]]
 
 @dataclass
 class GatherPanes(beam.PTransform):  # type: ignore[misc]
-    """Events by tile as panes in the global window: what a bundle of the source brought of a tile, as one pane.
+    """Events by tile as panes in the global window: one pane a tile and bundle of the source.
 
-    Input (TileKey, RecordBatch). How long the source's bundles are decides how fresh answers are, see
-    `pipelines.live`. No trigger of a runner stands between: a trigger's pane would take the events through one more
-    shuffle, and Prism 2.77 forgets a trigger's state whenever a pane of the same key and window is committed, so that
-    the last events of a tile may wait until its window is given up.
+    Input (TileKey, RecordBatch). The length of the source's bundles determines the freshness of answers, see
+    `pipelines.live`. No runner's trigger is used: its pane would take the events through one more shuffle, and Prism
+    2.77 forgets a trigger's state whenever a pane of the same key and window is committed, so that the last events of a
+    tile may wait until its window expires.
     """
 
     definition: Definition
@@ -47,7 +46,7 @@ class GatherPanes(beam.PTransform):  # type: ignore[misc]
 
 
 class LatePanes(beam.PTransform):  # type: ignore[misc]
-    """Events that came too late as panes too: they don't count, but the fold must know of copies."""
+    """Panes of late events: these don't count, but the fold needs them to recognize copies."""
 
     def expand(self, late: beam.PCollection[tuple[TileKey, pa.RecordBatch]]) -> beam.PCollection[Pane]:
         return (
@@ -62,7 +61,7 @@ def _too_late(part: tuple[TileKey, pa.RecordBatch]) -> Pane:
 
 
 class _Gather(beam.DoFn):  # type: ignore[misc]
-    """Holds parts back until the bundle's end. A pane's timestamp is the end of its tile, as with windows."""
+    """Holds parts back until the bundle's end. A pane's timestamp is its tile's end, as with windows."""
 
     def __init__(self, tile: int) -> None:
         self._tile = tile

@@ -1,4 +1,4 @@
-"""What becomes of the records of a batch that are replays of dead letters."""
+"""Finds replays of dead letters in a batch, and their outcomes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["EarlierLetters", "find_replays", "outcomes_of", "repeated"]
 
 @dataclass(frozen=True, slots=True)
 class EarlierLetters:
-    """What is known of records that a run didn't route itself just now."""
+    """What is known about records that this run didn't route just now."""
 
     boundary: int
-    """Journal generations up to this one are in the batch run that the run stands on."""
+    """The last journal generation in the batch run that the run is based on."""
     noted: Callable[[str, int], bool]
-    """Whether that batch run, or this run before, noted the record (LANE/NUMBER, row) as a dead letter."""
+    """Whether that batch run, or this run earlier, recorded (LANE/NUMBER, row) as a dead letter."""
 
 
 def find_replays(batch: SourceBatch) -> dict[int, ReplayOf]:
-    """By row the replays among the messages of a batch; empty for records of files."""
+    """The replays among a batch's messages, by row; empty for records of files."""
     if batch.messages is None or not batch.messages.num_rows:
         return {}
     attributes = batch.messages.column("attributes")
@@ -41,7 +41,7 @@ def find_replays(batch: SourceBatch) -> dict[int, ReplayOf]:
 
 
 def outcomes_of(replays: Mapping[int, ReplayOf], dead: Sequence[DeadLetter]) -> tuple[ReplayOutcome, ...]:
-    """Each replay's outcome, by row; one that isn't among the dead letters could be read."""
+    """The outcome of each replay, by row; one that isn't among the dead letters was readable."""
     letters = {letter.row: letter for letter in dead} if replays else {}
     return tuple(
         ReplayOutcome(row, of.position, of.row, of.attempt, True)
@@ -58,10 +58,10 @@ def repeated(
     replays: Mapping[int, ReplayOf],
     earlier: EarlierLetters | None,
 ) -> npt.NDArray[np.bool_]:
-    """For each prepared event whether it is a replay of a record that this definition counts itself.
+    """Whether each prepared event is a replay of a record that this definition counts itself.
 
-    Where copies are removed by their ids there is no need to ask. Where they aren't, a replay counts just when its
-    original is a dead letter: by what was noted of it, or else by reading the original's bytes once more.
+    False for all where the definition deduplicates. Where it doesn't, a replay counts exactly if its original is a dead
+    letter: by the record of it, else by decoding the original's bytes again.
     """
     flags = np.zeros(prepared.events.num_rows, bool)
     if not replays or compiled.definition.deduplicate or batch.messages is None:

@@ -1,4 +1,4 @@
-"""Which events of a tile were counted already: sorted columns of id and content hashes."""
+"""The ids of a tile's counted events: sorted columns of id and content hashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tandem.schemas.columns import CONTENT, GENERATION, HASH
 __all__ = ["ID_SCHEMA", "Ids", "SeenIds", "Verdict", "as_ids", "ids_batch", "merge_sorted"]
 
 ID_SCHEMA = pa.schema([(HASH, pa.uint64()), (CONTENT, pa.uint64()), (GENERATION, pa.int64())])
-"""Counted ids: an event is another's copy when both hashes are equal."""
+"""Counted ids: an event is a copy of another if both hashes are equal."""
 
 _ID_TYPE = np.dtype([("hash", "<u8"), ("content", "<u8"), ("generation", "<i8")])
 
@@ -23,7 +23,7 @@ Rows = npt.NDArray[np.int64] | npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Ids as columns of equal length: sorting and searching columns is far faster than rows."""
+    """Ids as columns of equal length: columns are much faster to sort and search than rows."""
 
     hash: npt.NDArray[np.uint64]
     content: npt.NDArray[np.uint64]
@@ -41,9 +41,9 @@ class Ids:
         return cls(*(batch.column(name).to_numpy(zero_copy_only=False) for name in ID_SCHEMA.names))
 
     def by_identity(self, *, lowest_first: bool = False, in_runs: bool = False) -> npt.NDArray[np.int64]:
-        """The order by hash and content; `lowest_first`: then by generation, and by place.
+        """The order by hash and content; with `lowest_first` then by generation and position.
 
-        `in_runs` says that they are a few sorted stretches: merging these takes half as long as sorting anew.
+        `in_runs`: the ids are a few sorted runs, which take half as long to merge as to sort.
         """
         order = np.argsort(self.hash, kind="stable" if in_runs else None)
         hashes = self.hash[order]
@@ -60,25 +60,25 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `SeenIds.add` says of a batch of events."""
+    """The result of `SeenIds.add` for a batch of events."""
 
     first: npt.NDArray[np.bool_]
-    """For each event whether it counts; the others are duplicates."""
+    """Whether each event counts; the others are duplicates."""
     conflicts: npt.NDArray[np.bool_]
-    """Events that count although another of the same id, but other content, counted before."""
+    """Whether each event counts although another with the same id and other content counted before."""
     cross_duplicates: Ids
-    """Duplicates of an event that was counted in a later generation: hash, content, their own generation."""
+    """Duplicates of events that were counted in a later generation: hash, content, their own generation."""
     counted_generations: npt.NDArray[np.int64]
     """For each cross-boundary duplicate the generation in which its other copy was counted."""
     counted: Ids
-    """Those that count, sorted by hash and content."""
+    """The ids of the counted events, sorted by hash and content."""
 
 
 @dataclass(slots=True)
 class SeenIds:
     """The ids counted in one tile and shard: at most log2(n) sorted arrays, merged as they grow.
 
-    Memory: 24 bytes an event of the tile.
+    Memory: 24 bytes for each event of the tile.
     """
 
     levels: list[Ids] = field(default_factory=list)
@@ -87,9 +87,9 @@ class SeenIds:
         return sum(len(level) for level in self.levels)
 
     def add(self, batch: pa.RecordBatch) -> Verdict:
-        """Judge events (columns HASH, CONTENT, GENERATION) and remember those that count.
+        """Deduplicate events (columns HASH, CONTENT, GENERATION) and add those that count.
 
-        Of copies within the batch the one of the lowest generation counts, the first of them by position.
+        Of copies within the batch the first of the lowest generation counts.
         """
         events = Ids.of(batch)
         order = events.by_identity(lowest_first=True)
@@ -110,12 +110,12 @@ class SeenIds:
         return Verdict(first, conflicts, candidates[later], counted_in[later], counted)
 
     def load(self, batch: pa.RecordBatch) -> None:
-        """Remember ids (columns as ID_SCHEMA) that were counted before."""
+        """Add ids (columns as ID_SCHEMA) that were counted before."""
         ids = Ids.of(batch)
         self._insert(ids[ids.by_identity(in_runs=True)])
 
     def generations_of(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-        """For each event (columns as in `add`) the generation in which its copy was counted; 0: none was."""
+        """For each event (columns as in `add`) the generation in which its copy was counted; 0 for none."""
         known, _, counted_in = self._look_up(Ids.of(batch))
         return np.where(known, counted_in, 0)
 
@@ -155,7 +155,7 @@ class SeenIds:
 
 
 def as_ids(batch: pa.RecordBatch) -> npt.NDArray[np.void]:
-    """The id columns of a batch as one structured array, as the view store takes them."""
+    """The id columns of a batch as one structured array, the view store's form."""
     ids = Ids.of(batch)
     rows = np.empty(len(ids), _ID_TYPE)
     rows["hash"], rows["content"], rows["generation"] = ids.hash, ids.content, ids.generation

@@ -1,12 +1,12 @@
-"""Keys of tiles and shards that a runner spreads evenly over its workers.
+"""Chooses keys of tiles and shards that a runner distributes evenly over its workers.
 
-Flink gives each key to a worker by a hash. A hot tile has but a few shards, so by chance most of them might share one
-worker. So the number that stands for a shard in a key is chosen among some of equal meaning: first bucket plus a
-multiple of 256, such that Flink's hash puts each shard of a tile into its own range of key groups. To other runners it
-is one number like another.
+Flink assigns keys to workers by a hash. A hot tile has only a few shards, so by chance most of them might share one
+worker. So the number for a shard in a key is chosen among equivalent ones: first bucket plus a multiple of 256, such
+that Flink's hash puts each shard of a tile into its own range of key groups. For other runners every such number is the
+same.
 
-Which range is a shard's goes by what comes for its buckets, as the run's workers agreed (`views.bucket_loads`): shards
-are dealt so that workers get equally much. Where nothing is known, each gets as many as the others.
+A shard's range depends on the load of its buckets, on which the run's workers have agreed (`views.bucket_loads`):
+shards are apportioned so that workers get equal loads. Without known loads, workers get equally many shards.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from tandem.transforms.elements import TileKey
 __all__ = ["Groups", "groups_of", "key_group", "place_of", "spread"]
 
 Groups = tuple[tuple[int, int], ...]
-"""By shard the range of key groups that its keys lie in."""
+"""The range of key groups of each shard's keys."""
 
 _KEY_GROUPS: Final = 128
-"""Flink's default of the maximal parallelism, up to 85 parallel."""
+"""Flink's default maximum parallelism, for parallelism up to 85."""
 _MOST: Final = 64
-"""Numbers that are tried a shard, on average; by then some other will do."""
+"""Numbers tried for each shard on average; after them any number is taken."""
 _CODER: Final = TupleCoder((VarIntCoder(), VarIntCoder()))
 
 
 @lru_cache(maxsize=256)
 def groups_of(shards: int, loads: tuple[int, ...] | None = None) -> Groups:
-    """Where the keys of each shard are to lie, given what comes for each bucket, if that is known."""
+    """The range of key groups of each shard's keys, given the load of each bucket, if known."""
     if loads is None:
         return tuple((shard * _KEY_GROUPS // shards, (shard + 1) * _KEY_GROUPS // shards) for shard in range(shards))
     # one more for each bucket: of what hasn't come yet there may be more than nothing
@@ -49,7 +49,7 @@ def groups_of(shards: int, loads: tuple[int, ...] | None = None) -> Groups:
 def _apportioned(
     loads: dict[int, int], shards: list[int], low: int, high: int, workers: int
 ) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Each of some shards with its range, out of a range that so many workers share: they get equally much, nearly."""
+    """(shard, range) for each shard, from a range that `workers` workers share with nearly equal loads."""
     ways = next((n for n in range(2, workers + 1) if workers % n == 0), 2)
     if len(shards) < 2 or high - low < ways:
         yield from ((shard, (low, high)) for shard in shards)
@@ -67,7 +67,7 @@ def _apportioned(
 
 @lru_cache(maxsize=4096)
 def spread(place: TileKey, shards: int, groups: Groups | None = None) -> TileKey:
-    """The key of a tile and the first bucket of a shard."""
+    """The key for a tile and the first bucket of a shard."""
     tile, first = place
     if shards == 1:
         return place
@@ -79,12 +79,12 @@ def spread(place: TileKey, shards: int, groups: Groups | None = None) -> TileKey
 
 
 def place_of(key: TileKey) -> TileKey:
-    """The tile, and the first bucket of its shard, that a key of `spread` stands for."""
+    """(tile, first bucket of its shard) of a key from `spread`."""
     return key[0], key[1] % BUCKETS
 
 
 def key_group(key: TileKey) -> int:
-    """The group that Flink gives a key to, which it knows by the bytes that Beam's coder makes of it."""
+    """The key group of a key in Flink, which hashes the bytes of Beam's coder."""
     code = 1
     for byte in reversed(_CODER.encode(key)):  # ByteBuffer.hashCode
         code = (31 * code + (byte - 256 if byte > 127 else byte)) & 0xFFFFFFFF

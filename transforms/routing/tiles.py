@@ -1,4 +1,4 @@
-"""From decoded events to the tiles and shards that they count in: filter, derive, key, lateness."""
+"""Routes decoded events to the tiles and shards in which they count: filter, derive, key, lateness."""
 
 from __future__ import annotations
 
@@ -34,26 +34,27 @@ _NONE: Final = np.zeros(0, np.int64)
 Times = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Agreed = Callable[[npt.NDArray[np.uint8]], "tuple[int, ...] | None"]
-"""Given the buckets of a batch's events: what all workers take to come for each bucket; None: nothing is known."""
+"""Given the buckets of a batch's events, the load of each bucket on which all workers agree; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """Where the records of one source batch go."""
+    """The routing of one source batch's records."""
 
     parts: tuple[tuple[TileKey, pa.RecordBatch], ...]
-    """Events by tile and shard, as `spread` names it: KEY, the measures' inputs, HASH, CONTENT, GENERATION, LATE."""
+    """Events by tile and shard, under the key of `spread`: KEY, the measures' inputs, HASH, CONTENT, GENERATION,
+    LATE."""
     tally: SegmentTally
     dead: DeadLetterBatch
 
 
 def tile_of(times: Times, size: int) -> Times:
-    """The start of the tile that each time lies in; tiles begin at multiples of `size` from 1970-01-01 UTC."""
+    """The start of each time's tile; tiles begin at multiples of `size` from 1970-01-01 UTC."""
     return np.floor_divide(times, size) * size
 
 
 def late_rows(tiles: Times, size: int, lateness: int, watermark: int | None) -> Flags:
-    """Events whose tile is over by more than the lateness, by the watermark stored before them."""
+    """Whether each event's tile ended more than the lateness before the watermark stored before the event."""
     if watermark is None:
         return np.zeros(len(tiles), bool)
     return np.asarray(tiles + size + lateness <= watermark)
@@ -66,10 +67,10 @@ def route(
     earlier: EarlierLetters | None = None,
     agreed: Agreed | None = None,
 ) -> Routed:
-    """Filter, derive and key the events of a batch, set the late ones apart, and split the rest by tile and shard.
+    """Filter, derive and key the events of a batch, mark late ones, and split them by tile and shard.
 
-    `earlier` is asked about originals of replays where the definition doesn't remove copies. `agreed`: what workers
-    spread shards by.
+    `earlier` knows the originals of replays, for definitions that don't deduplicate. `agreed`: the loads by which
+    shards are spread.
     """
     definition = compiled.definition
     prepared = compiled.prepare(batch.decoded.events)
@@ -102,7 +103,7 @@ def route(
 
 
 def _distinct(tiles: Times, size: int) -> tuple[int, ...]:
-    """The tiles, each once, ascending; by marks in a table where they lie close together."""
+    """The distinct tiles, ascending; by a table of marks where they are close together."""
     if not len(tiles):
         return ()
     first = int(tiles.min())
@@ -148,12 +149,12 @@ def _split(
 
 
 def sorted_places(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The stable order of places, counted from 0: numpy sorts two bytes by radix, many times faster than eight."""
+    """The stable order of places, counted from 0: NumPy sorts two bytes by radix, many times faster than eight."""
     return np.argsort(places.astype(np.uint16) if places.max() < 1 << 16 else places, kind="stable")
 
 
 def _identified(compiled: CompiledDefinition, batch: SourceBatch, prepared: Prepared) -> pa.RecordBatch:
-    """The prepared events with the hashes of their id and of all that the definition reads of them."""
+    """The prepared events with the hashes of their id and of all fields that the definition reads."""
     sources = batch.decoded.events
     if prepared.events.num_rows != sources.num_rows:
         sources = sources.take(pa.array(prepared.rows))

@@ -1,1 +1,1 @@
-"""Where results go: batch and live views, dead letters, and Pub/Sub."""
+"""Sinks: batch and live views, dead letters, and Pub/Sub."""

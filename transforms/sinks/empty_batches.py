@@ -1,4 +1,4 @@
-"""Batches without rows, one of each schema."""
+"""Caches batches without rows, one for each schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["without_rows"]
 
 
 def without_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """A batch of the same schema without rows, which doesn't hold on to those of this one as a slice would."""
+    """A batch of the same schema without rows, which doesn't keep this batch's rows in memory as a slice would."""
     schema = batch.schema
     for empty in tuple(_KNOWN):  # comparing two schemas is a thousand times as fast as the hash of one
         if empty.schema.equals(schema, check_metadata=True):
@@ -22,4 +22,4 @@ def without_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 _KNOWN: Final = deque[pa.RecordBatch](maxlen=16)
-"""Of the schemas that were seen last."""
+"""Empty batches of the schemas that were used last."""

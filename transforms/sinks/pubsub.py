@@ -1,4 +1,4 @@
-"""Publish messages to Pub/Sub in order, paced by a column of time or flat out."""
+"""Publishes messages to Pub/Sub in order, paced by a column of times or without a pause."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def pace(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[tuple[int, int]]:
-    """(start, end) of the rows that are due, every `tick` seconds: `speed` seconds of `times` (µs) a second."""
+    """(start, end) of the due rows, every `tick` seconds: `speed` seconds of `times` (µs) pass in a second."""
     begun, start = clock(), 0
     while start < len(times):
         due = times[0] + (clock() - begun) * speed * 1e6
@@ -35,16 +35,17 @@ def pace(
 
 @dataclass
 class PublishMessages(beam.PTransform):  # type: ignore[misc]
-    """Publish (payloads, their times) in order, paced by the times or flat out; gives the number of messages.
+    """Publish (payloads, their times) in order, paced by the times or without a pause; the output is the number of
+    messages.
 
-    Order is kept within an element only, so all that must be in order is one element.
+    Order is kept within an element only, so messages that must be in order belong in one element.
     """
 
     topic: TopicWriter
     speed: float | None = None
-    """Seconds of the times a second; None: flat out."""
+    """Seconds of the times that pass in a second; None: no pause."""
     tick: float = 0.05
-    """Seconds between two looks at what is due."""
+    """Seconds between two checks for due messages."""
 
     def expand(self, messages: beam.PCollection[tuple[list[bytes], list[int]]]) -> beam.PCollection[int]:
         return messages | "Publish" >> beam.ParDo(_Publish(self.topic, self.speed, self.tick))

@@ -1,4 +1,4 @@
-"""Tries again while the view store is locked or down, so that a pipeline survives it."""
+"""Retries calls while the view store is locked or down, so that a pipeline survives it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tandem.schemas.errors import DamagedStoreError, RunDroppedError, StoreError
 __all__ = ["RETRY_FOR", "retrying"]
 
 RETRY_FOR: Final = 300.0
-"""Seconds for which a store that is locked or down is tried again before the pipeline fails."""
+"""Seconds for which calls to a locked or unavailable store are retried before the pipeline fails."""
 
 _FINAL: Final = (RunDroppedError, DamagedStoreError)
 
@@ -27,9 +27,9 @@ Result = TypeVar("Result")
 
 
 def retrying(work: Callable[[], Result]) -> Result:
-    """The result of `work`, which is called again on every StoreError until its time is over; then that is raised.
+    """The result of `work`, which is retried on every StoreError until its time is over; then the error is raised.
 
-    A run that was dropped stays so, and so does damage: these errors are raised at once.
+    RunDroppedError and DamagedStoreError are permanent, and raised at once.
     """
     retrying = Retrying(
         retry=retry_all(retry_if_exception_type(StoreError), retry_if_not_exception_type(_FINAL)),

@@ -1,4 +1,4 @@
-"""A topic of Pub/Sub to publish to, by Google's types over plain gRPC; nothing of it needs Beam."""
+"""Publishes to a Pub/Sub topic, with Google's types over plain gRPC and without Beam."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from tandem.schemas.errors import LaunchError
 __all__ = ["MAX_REQUEST_BYTES", "MAX_REQUEST_MESSAGES", "TopicWriter", "packed", "requests"]
 
 MAX_REQUEST_BYTES: Final = 8 << 20
-"""Of messages in one request; the service takes 10 MB."""
+"""Most bytes of messages in one request; the service accepts 10 MB."""
 MAX_REQUEST_MESSAGES: Final = 1_000
 
 Item = TypeVar("Item")
@@ -34,21 +34,21 @@ _TRANSIENT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TopicWriter:
-    """Where to publish."""
+    """A topic to publish to."""
 
     topic: str
     """projects/PROJECT/topics/NAME."""
     emulator: str | None = field(default_factory=lambda: os.environ.get("PUBSUB_EMULATOR_HOST") or None)
 
     def open(self) -> Callable[[Sequence[bytes]], None]:
-        """A function that publishes payloads in one request. Raises LaunchError for what trying again can't help."""
+        """A function that publishes payloads in one request. Raises LaunchError for errors that retrying can't fix."""
         publish = self.open_messages()
         return lambda payloads: publish([{"data": payload} for payload in payloads])
 
     def open_messages(self, attempts: int = 8) -> Callable[[Sequence[Mapping[str, Any]]], None]:
-        """The same for messages with attributes and ordering keys, fields of Pub/Sub's message by name.
+        """A function that publishes messages with attributes and ordering keys: fields of Pub/Sub's message by name.
 
-        What is worth trying again is tried `attempts` times in all.
+        Transient errors are retried, `attempts` attempts in all.
         """
         call = self._channel().unary_unary(
             _METHOD,
@@ -86,7 +86,7 @@ def _retrying(attempts: int) -> Retrying:
 
 
 def packed(items: Sequence[Item], size_of: Callable[[Item], int], most: int, most_bytes: int) -> Iterator[list[Item]]:
-    """The items in order, in lists of at most `most` and of at most `most_bytes` (a larger item stands alone)."""
+    """The items in order, in lists of at most `most` items and `most_bytes` bytes (a larger item stands alone)."""
     held: list[Item] = []
     size = 0
     for item in items:
@@ -101,5 +101,5 @@ def packed(items: Sequence[Item], size_of: Callable[[Item], int], most: int, mos
 
 
 def requests(payloads: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """The payloads in order, in requests that the service takes."""
+    """The payloads in order, in requests within the service's limits."""
     return packed(payloads, len, MAX_REQUEST_MESSAGES, MAX_REQUEST_BYTES)

@@ -1,4 +1,4 @@
-"""Beam sinks of live and batch views and of dead letters; writing the same again changes nothing."""
+"""Beam sinks of live and batch views and of dead letters; they are idempotent."""
 
 import hashlib
 import time
@@ -42,17 +42,18 @@ __all__ = [
 
 _BUFFER: Final = 200
 _BUFFER_IDS: Final = 1_000_000
-"""Ids of a batch run that are written in one transaction, about."""
+"""Approximate number of a batch run's ids in one transaction."""
 _BUFFER_STATES: Final = 16 << 20
-"""Bytes of its states; written less often than ids, since each time touches pages of nearly all keys."""
+"""Bytes of a batch run's states in one transaction; states are written less often than ids, since each time touches
+pages of nearly all keys."""
 
 
 def serve_when_caught_up(store: ViewStore, definition: Definition, run: str) -> bool:
-    """Serve the live run once it holds all that the served run had; whether it is served now.
+    """Serve the live run once it holds everything that the served run holds; returns whether it is served now.
 
-    A batch run that it stands on and that was never served is served with it.
-    Another version of the definition that is being served is left alone: promoting is for the user to decide. A
-    follower replaces only followers that started before it, never a run that writes: two would take turns for ever.
+    Its base batch run, if never served, is served with it. If another version of the definition is served, nothing
+    changes: promoting is the user's decision. A follower replaces only followers that started before it, never a run
+    that writes: two would replace each other for ever.
     """
     served = store.publishing.served(definition.name)
     if served is not None and served.live_run == run:
@@ -76,7 +77,7 @@ def _yields(run: str, served: str | None) -> bool:
 
 
 class _LiveWriter(beam.DoFn):  # type: ignore[misc]
-    """Writes what a bundle brought in one transaction at its end, then asks whether the run may be served."""
+    """Writes a bundle's elements in one transaction at its end, then serves the run if it has caught up."""
 
     def __init__(self, definition: Definition, live_run: LiveRunRef) -> None:
         self._definition = definition
@@ -101,7 +102,7 @@ class _LiveWriter(beam.DoFn):  # type: ignore[misc]
         return None
 
     def write_all(self) -> None:
-        """Write what is left of the bundle, and serve the run once it has caught up."""
+        """Write the rest of the bundle, and serve the run once it has caught up."""
         self._flush()
         if not self._served:
             store = open_store(self._live_run.store)
@@ -148,7 +149,7 @@ class WriteLiveStates(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class WriteSegmentTallies(beam.PTransform):  # type: ignore[misc]
-    """Write where each segment's records went, and its late events, for conservation and certificates."""
+    """Write each segment's accounting, and its late events, for conservation and certificates."""
 
     definition: Definition
     live_run: LiveRunRef
@@ -159,13 +160,13 @@ class WriteSegmentTallies(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class WriteBatchStates(beam.PTransform):  # type: ignore[misc]
-    """Write the states of a batch run; passes each update on once it is written."""
+    """Write the states of a batch run; emits each update once it is written."""
 
     definition: Definition
     store: str
     batch_run: str
     states: bool = True
-    """Whether the states are written too, and not the ids alone: then `WriteLayers` writes them."""
+    """Whether to write the states, and not the ids alone because `WriteLayers` writes the states."""
 
     def expand(self, updates: beam.PCollection[FoldUpdate]) -> beam.PCollection[FoldUpdate]:
         write = beam.ParDo(_WriteBatch(self.definition, self.store, self.batch_run, self.states))
@@ -173,7 +174,7 @@ class WriteBatchStates(beam.PTransform):  # type: ignore[misc]
 
 
 class _WriteBatch(beam.DoFn):  # type: ignore[misc]
-    """Writes in a thread of its own: the disk is waited for while the next tiles are computed."""
+    """Writes in a thread of its own, so that the next tiles are computed during disk writes."""
 
     def __init__(self, definition: Definition, store: str, batch_run: str, states: bool = True) -> None:
         self._definition = definition
@@ -218,7 +219,7 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
             yield WindowedValue(update, forever.max_timestamp(), [forever])
 
     def _write(self, *, all_states: bool) -> None:
-        """Begin to write the ids that are held and, now or later in the bundle, the states that go with them."""
+        """Start writing the collected ids and, now or later in the bundle, their states."""
         self._writer = self._writer or ThreadPoolExecutor(1, "write-batch")
         held, self._held, self._ids = self._held, [], 0
         parts: list[FoldUpdate] = held
@@ -230,7 +231,7 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
         self._writing = self._writer.submit(_write_updates, self._definition, self._store, self._batch_run, parts, held)
 
     def _written(self) -> list[FoldUpdate]:
-        """What was being written, once it is. Raises what writing raised."""
+        """The updates of the pending write, once it is done. Raises its error."""
         writing, self._writing = self._writing, None
         return writing.result() if writing is not None else []
 
@@ -238,7 +239,7 @@ class _WriteBatch(beam.DoFn):  # type: ignore[misc]
 def _write_updates(
     definition: Definition, url: str, batch_run: str, parts: list[FoldUpdate], updates: list[FoldUpdate]
 ) -> list[FoldUpdate]:
-    """Write the parts; gives the updates back."""
+    """Write the parts; returns the updates."""
     store, compiled = open_store(url), compile_definition(definition)
     retrying(lambda: store.batch.write(compiled, batch_run, parts))
     return updates
@@ -246,14 +247,14 @@ def _write_updates(
 
 @dataclass
 class WriteDeadLetters(beam.PTransform):  # type: ignore[misc]
-    """One file per source batch that had dead letters, named by the batch's position: a replay finds it there."""
+    """Write one file for each source batch with dead letters, named by the batch's position, where replays find it."""
 
     definition: Definition
     folder: str
     store: str | None = None
-    """URL of the view store, where letters and replays are noted; None: `WriteSegmentTallies` does so for live."""
+    """URL of the view store, which records letters and replays; None: `WriteSegmentTallies` records them for live."""
     batch_run: str | None = None
-    """The batch run that found them; needed with `store`."""
+    """The batch run that found them; required with `store`."""
 
     def expand(self, batches: beam.PCollection[DeadLetterBatch]) -> beam.PCollection[None]:
         write = beam.ParDo(_WriteLetters(self.definition.version, self.folder, self.store, self.batch_run))
@@ -277,7 +278,9 @@ class _WriteLetters(beam.DoFn):  # type: ignore[misc]
             retrying(lambda: store.dead_letters.note(self._version, run, [note]))
 
     def _write_file(self, position: str, batch: DeadLetterBatch) -> None:
-        """A later run may find other letters there, say with more schemas: then its file lies beside the first."""
+        """Write a batch's file. A later run may find other letters, such as with more revisions: its file gets a name
+        of its own.
+        """
         blobs, name = open_blobs(self._folder), f"{self._version}/{letters_name(batch.position, batch.number)}"
         data = encode(batch.letters, position, written_at=time.time_ns() // 1000, version=self._version)
         try:

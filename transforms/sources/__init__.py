@@ -1,1 +1,1 @@
-"""Where events come from: lanes of a journal, another run's journal, Beam's own Pub/Sub read; and decoding them."""
+"""Sources of events: lanes of a journal, another run's journal, Beam's own Pub/Sub read; and decoding."""

@@ -1,4 +1,4 @@
-"""Decode segments and pieces of files into source batches; the same functions for live and backfill."""
+"""Decodes segments and pieces of files to source batches, by the same functions for live and backfill."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from tandem.transforms.elements import SourceBatch
 __all__ = ["PIECE_BATCHES", "SourceReading", "observe", "read_file_piece", "source_readings"]
 
 PIECE_BATCHES = 1_000_000
-"""Batches of one piece of a file are numbered from the piece's number times this."""
+"""The factor of a piece's number in the numbers of its batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReading:
-    """A source section, and the fields that the definitions on it read: one decoding serves them all."""
+    """A source section, and the fields that its definitions read: one decoding serves them all."""
 
     source: Source
     columns: tuple[str, ...]
 
 
 def source_readings(definitions: Iterable[Definition]) -> tuple[SourceReading, ...]:
-    """One reading for each different source section, with the union of the fields.
+    """One reading for each distinct source section, with the union of the fields.
 
-    Raises UserError for two definitions that share a source section but don't list the same schema revisions: a
-    message that one of them can read would be a dead letter of the other.
+    Raises UserError for two definitions that share a source section but don't list the same schema revisions: a message
+    that one can read would be a dead letter of the other.
     """
     readings: dict[str, SourceReading] = {}
     for definition in definitions:
@@ -54,7 +54,7 @@ def source_readings(definitions: Iterable[Definition]) -> tuple[SourceReading, .
 def observe(
     readings: Sequence[SourceReading], messages: pa.RecordBatch
 ) -> tuple[Mapping[str, Decoded], dict[str, int | None]]:
-    """(what the messages decode to, the largest event time), both by source version."""
+    """(decoded messages, largest event time), both by source version."""
     decoded = {r.source.version: decode_messages(r.source, r.columns, messages) for r in readings}
     return decoded, {version: pc.max(d.events.column(TIME)).as_py() for version, d in decoded.items()}
 
@@ -62,7 +62,7 @@ def observe(
 def read_file_piece(
     reading: SourceReading, piece: FilePiece, number: int, generation: int, arrival_time: int
 ) -> Iterator[SourceBatch]:
-    """The batches of one piece of a file. Raises what `formats.files.reading.read_piece` does."""
+    """The batches of one piece of a file. Raises the errors of `formats.files.reading.read_piece`."""
     for index, decoded in enumerate(read_piece(reading.source, reading.columns, piece, arrival_time)):
         at = number * PIECE_BATCHES + index
         yield SourceBatch(piece.ref.path, at, generation, reading.source.version, None, decoded)

@@ -1,7 +1,7 @@
-"""The followed source: all lanes of a journal that another run writes, as one reader under Beam's UnboundedSource.
+"""The followed source: all lanes of another run's journal, as one reader under Beam's UnboundedSource.
 
-It never pulls and never seals. Lateness is decided by the watermarks that the writer stored in the segments; for a
-source section that the writer doesn't have, by the lane's earlier events, in order, as a reader of it would have.
+It never pulls and never seals. The watermarks that the writer stored in the segments decide lateness; for a source
+section that the writer doesn't have, the lane's earlier events do, in order, as for the lane's own reader.
 """
 
 from collections.abc import Mapping
@@ -43,19 +43,19 @@ reading_progress.apply()
 
 @dataclass(frozen=True, slots=True)
 class FollowConfig:
-    """How a journal is followed. Durations are microseconds of monotonic time."""
+    """The settings of following a journal. Durations are microseconds of monotonic time."""
 
     run: str
     """The follower's name, see `tandem.journal.tail.follower_id`."""
     boundary: int
-    """Generations up to this one are left out."""
+    """The last generation that is skipped."""
     sources: Mapping[str, int]
     """Source version -> out-of-orderness."""
     idle_timeout: int
     until_idle: int | None = None
-    """End after this long without a new segment; None: never."""
+    """How long without a new segment until following ends; None: it never ends."""
     look_interval: int = 200_000
-    """Between two looks for new segments, new runs, and the request to end."""
+    """The interval of checks for new segments, new runs, and the request to end."""
 
 
 @dataclass
@@ -67,7 +67,7 @@ class ReadFollowed(beam.PTransform):  # type: ignore[misc]
     """Folder of the journal."""
     follow: FollowConfig
     poll_interval: float = 0.1
-    """Seconds between two looks at a journal in which nothing is new."""
+    """Seconds between two checks of a journal without new segments."""
     max_segments_per_bundle: int = 100
     max_seconds_per_bundle: float = 1.0
 
@@ -93,7 +93,7 @@ class FollowedSource(SegmentSource):
     marks: ClassVar = FollowerMark
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[FollowedSource]":
-        """Itself, however many are desired."""
+        """The source itself, whatever number is desired."""
         return [self]
 
     def create_reader(self, options: Any, checkpoint_mark: CheckpointMark | None) -> "_FollowerReader":
@@ -107,12 +107,12 @@ coders.registry.register_coder(FollowedSource, ElementCoder)
 
 @dataclass
 class _Progress:
-    """What this process knows of a follower, whichever of its readers saw it."""
+    """This process's state of a follower, shared by all its readers."""
 
     stated: int = LEAST
-    """The watermark that the runner was told, microseconds UTC."""
+    """The last watermark reported to the runner, microseconds UTC."""
     active_at: int | None = None
-    """Monotonic time of the last segment, at first of the first look."""
+    """The monotonic time of the last segment; before the first, of the first check."""
     ended: bool = False
 
 
@@ -120,7 +120,7 @@ _PROGRESS: Final[dict[tuple[str, str], _Progress]] = {}
 
 
 class _FollowerReader(SegmentReader[Follower]):
-    """Follower in Beam's words."""
+    """A Follower under Beam's reader interface."""
 
     def __init__(self, source: FollowedSource, mark: FollowerMark) -> None:
         place = (source.journal, source.config.run)
@@ -146,7 +146,7 @@ class _FollowerReader(SegmentReader[Follower]):
         )
 
     def advance(self) -> bool:
-        """The next segment, or False when there is none now."""
+        """Whether there is a next segment now."""
         self._look_around()
         if self._progress.ended:
             return False
@@ -160,14 +160,14 @@ class _FollowerReader(SegmentReader[Follower]):
         return True
 
     def get_watermark(self) -> Timestamp:
-        """What nothing that is still to come falls below; the end of time once following has ended."""
+        """The lower bound of the event times still to come; the end of time once following has ended."""
         if self._progress.ended:
             return MAX_TIMESTAMP
         self._progress.stated = max(self._progress.stated, least_of(self.reader.watermark()))
         return Timestamp(micros=self._progress.stated)
 
     def get_checkpoint_mark(self) -> CheckpointMark:
-        """Behind what was emitted last. Nothing was leased, so nothing is to be acknowledged."""
+        """A mark behind the last emitted segment. There are no leases, so nothing is acknowledged."""
         return ReadMark(self.reader.mark())
 
     def _look_around(self) -> None:
@@ -182,11 +182,12 @@ class _FollowerReader(SegmentReader[Follower]):
 
 
 def judged_by(emitted: Emitted, stated: int) -> dict[str, int | None]:
-    """The watermarks that decide which events of a segment are late.
+    """The watermarks that decide which events of a segment are late: those stored with it, but at least `stated` less a
+    day.
 
-    Those stored with it. But a run that starts long after can store far lower ones than the runner was told (`stated`)
-    while the journal had no open lane, and a runner drops what is a day later than the definition allows: such events
-    are late here, so they are in the late ledger, and batch has them.
+    A run that starts much later can store far lower watermarks than those reported to the runner (`stated`) while the
+    journal had no open lane, and a runner drops events that are more than a day later than the definition allows: such
+    events are late here, so that they are in the late ledger, and batch has them.
     """
     least = stated - DAY if stated > LEAST else None
     return {

@@ -56,12 +56,12 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
     broker: PubSubConfig
     lane: LaneConfig
     poll_interval: float = 0.1
-    """Seconds between two looks at an idle subscription."""
+    """Seconds between two pulls of an idle subscription."""
     max_segments_per_bundle: int = 100
     max_seconds_per_bundle: float = 1.0
-    """Of messages that are pulled; see tandem.transforms.sources.bundle_clock for replays."""
+    """The length of bundles of pulled messages; see `tandem.transforms.sources.bundle_clock` for replays."""
     launch: int | None = None
-    """Of the run, see tandem.journal.runs.launches; None: the run can't be resumed elsewhere."""
+    """The run's launch, see `tandem.journal.runs.launches`; None: the run can't be resumed elsewhere."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[SourceBatch]:
         source = JournaledSource(self.journal, self.run, self.broker, self.lane, source_readings(self.definitions))
@@ -77,10 +77,10 @@ class ReadJournaled(beam.PTransform):  # type: ignore[misc]
 
 
 class _Batches(beam.DoFn):  # type: ignore[misc]
-    """`batches_of`. Tells the readers of its process which launch they belong to.
+    """Emits `batches_of`, and sets the launch of its process's readers.
 
-    They can't know by themselves: a runner that restores a job gives them the source as it was pickled for the first
-    launch. A runner sets all steps of a stage up before it reads.
+    They can't know it themselves: a runner that restores a job gives them the source as pickled for the first launch. A
+    runner sets up all steps of a stage before it reads.
     """
 
     def __init__(self, journal: str, run: str, launch: int | None) -> None:
@@ -96,7 +96,7 @@ class _Batches(beam.DoFn):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class JournaledSource(SegmentSource):
-    """One lane of a run, or all of them before `split`. Holds all that a reader needs: runners pass no options."""
+    """One lane of a run, or all of them before `split`. Has everything that a reader needs: runners pass no options."""
 
     journal: str
     run: RunManifest
@@ -104,11 +104,13 @@ class JournaledSource(SegmentSource):
     config: LaneConfig
     readings: tuple[SourceReading, ...]
     number: int | None = None
-    """The lane."""
+    """The lane's number; None for all lanes."""
     marks: ClassVar = LaneMark
 
     def split(self, desired_num_splits: int, options: Any = None) -> "list[JournaledSource]":
-        """One source a lane, however many are desired: the run's manifest says how many there are. A lane is itself."""
+        """One source a lane, whatever number is desired: the run's manifest has the number. A lane's source is returned
+        as is.
+        """
         if self.number is not None:
             return [self]
         return [replace(self, number=lane) for lane in range(self.run.lanes)]
@@ -126,7 +128,7 @@ coders.registry.register_coder(JournaledSource, ElementCoder)
 
 
 class _LaneReader(SegmentReader[LaneReader]):
-    """LaneReader in Beam's words."""
+    """A LaneReader under Beam's reader interface."""
 
     def __init__(self, source: JournaledSource, mark: LaneMark) -> None:
         super().__init__((source.journal, mark.run, mark.lane), mark)
@@ -139,7 +141,7 @@ class _LaneReader(SegmentReader[LaneReader]):
         self._timed: TimedReading | None = None
 
     def new_reader(self, mark: LaneMark) -> LaneReader:
-        """See SegmentReader. Raises RunResumedError where the run was launched anew elsewhere."""
+        """See SegmentReader. Raises RunResumedError where the run has a later launch."""
         launch = _LAUNCHES.get((self._source.journal, mark.run))
         if launch is not None:
             check_launch(self._blobs, mark.run, launch)
@@ -168,7 +170,7 @@ class _LaneReader(SegmentReader[LaneReader]):
         return self.advance()
 
     def advance(self) -> bool:
-        """The next segment, or False when there is none now."""
+        """Whether there is a next segment now."""
         if self._current is not None:
             reached("after-emit")
             self._current = None
@@ -183,13 +185,13 @@ class _LaneReader(SegmentReader[LaneReader]):
         return True
 
     def get_watermark(self) -> Timestamp:
-        """What every lane of the run reports; the end of time once all of them are closed."""
+        """The run's common watermark, over all lanes; the end of time once all of them are closed."""
         if self.reader.finished():
             return MAX_TIMESTAMP
         return Timestamp(micros=least_of(self.reader.common_watermark()))
 
     def get_checkpoint_mark(self) -> CheckpointMark:
-        """Behind what was emitted last."""
+        """A mark behind the last emitted segment."""
         return ReadMark(self.reader.mark(), self.reader.commit)
 
     def _look_around(self) -> None:
@@ -201,4 +203,4 @@ class _LaneReader(SegmentReader[LaneReader]):
 
 
 _LAUNCHES: Final[dict[tuple[str, str], int]] = {}
-"""Per journal and run: the launch that this process works for."""
+"""The launch of this process's readers, by journal and run."""

@@ -1,8 +1,8 @@
-"""Sources as elements of the pipeline that reads them: one a lane, of bytes that never change, spread over workers.
+"""Sources as elements of the pipeline that reads them: one a lane, with constant bytes, spread over workers.
 
-Flink keeps what a reader leaves behind at the end of a bundle in state, keyed by the bytes of its element. So an
-element must be encoded alike each time: a pickle that was read and written again has other bytes, and Flink ends the
-job with 'Key group is not in KeyGroupRange'. And lanes that share an element share its key: one worker reads them all.
+Flink keeps a reader's residual work at the end of a bundle in state, keyed by the bytes of its element. So an element
+must have the same encoding each time: a pickle that was read and written again has other bytes, and Flink ends the job
+with 'Key group is not in KeyGroupRange'. And lanes that share an element share its key: one worker reads them all.
 """
 
 import pickle
@@ -19,28 +19,28 @@ from tandem.transforms.sources.bundle_clock import bundle_time
 __all__ = ["KEY_GROUPS", "ElementCoder", "ElementSource", "ReadSources", "elements"]
 
 KEY_GROUPS: Final = 128
-"""Of a Flink job, unless it is told otherwise or is parallel more than 85 times."""
+"""The key groups of a Flink job, by default and for parallelism up to 85."""
 _SALT: Final = 4
-"""Bytes in front of the pickle, chosen for the element's key group."""
+"""Bytes before the pickle, chosen for the element's key group."""
 _MASK: Final = 0xFFFFFFFF
 
 
 class ElementSource(UnboundedSource):  # type: ignore[misc]
-    """A source that remembers the bytes of its element. Subclasses are registered with `ElementCoder`."""
+    """A source that keeps the bytes of its element. Subclasses are registered with `ElementCoder`."""
 
     element: bytes | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the bytes: restrictions hold the source, too."""
+        """The attributes without the bytes: restrictions hold the source, too."""
         return {name: value for name, value in self.__dict__.items() if name != "element"}
 
     def __reduce__(self) -> Any:
-        """Refused: `tandem.transforms.savepoints` says how sources are pickled, and has to be imported for it."""
+        """Raise: `tandem.transforms.savepoints` pickles sources, and has to be imported for it."""
         raise pickle.PicklingError(f"{type(self).__qualname__} is pickled by tandem.transforms.savepoints alone")
 
 
 class ElementCoder(coders.Coder):  # type: ignore[misc]
-    """The bytes that the source remembers."""
+    """A coder to the bytes that the source keeps."""
 
     def encode(self, value: ElementSource) -> bytes:
         """See Coder."""
@@ -56,7 +56,7 @@ class ElementCoder(coders.Coder):  # type: ignore[misc]
 
 
 class ReadSources(ReadFromUnboundedSource):  # type: ignore[misc]
-    """Beam's ReadFromUnboundedSource, of several sources of one kind that aren't split any more."""
+    """Beam's ReadFromUnboundedSource for several sources of one kind that aren't split further."""
 
     def __init__(self, sources: Sequence[ElementSource], **limits: Any) -> None:
         super().__init__(sources[0], **limits)
@@ -72,7 +72,7 @@ class ReadSources(ReadFromUnboundedSource):  # type: ignore[misc]
 
 
 def elements(sources: Sequence[ElementSource]) -> list[ElementSource]:
-    """The sources, with bytes whose key groups are evenly spread, so that any number of workers share them."""
+    """The sources, with bytes whose key groups are spread evenly, so that any number of workers share them."""
     return [_remembering(source, _encoded(source, at, len(sources))) for at, source in enumerate(sources)]
 
 
@@ -94,7 +94,7 @@ def _encoded(source: ElementSource, at: int, number: int) -> bytes:
 
 
 def _length(number: int) -> bytes:
-    """A variable-length integer, as Beam writes it."""
+    """A variable-length integer in Beam's encoding."""
     written = bytearray()
     while number > 0x7F:
         written.append(number & 0x7F | 0x80)
@@ -103,7 +103,7 @@ def _length(number: int) -> bytes:
 
 
 def _hash(data: bytes, behind: int = 1) -> int:
-    """java.nio.ByteBuffer.hashCode, 32 bits; `behind`: the hash of what follows the data."""
+    """java.nio.ByteBuffer.hashCode, 32 bits; `behind`: the hash of the bytes behind the data."""
     for byte in reversed(data):
         behind = (31 * behind + (byte if byte < 128 else byte - 256)) & _MASK
     return behind

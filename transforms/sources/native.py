@@ -1,7 +1,7 @@
-"""Beam's own Pub/Sub read, which only Dataflow has, instead of the journaled source: nothing is archived.
+"""Beam's own Pub/Sub read, for Dataflow only, in place of the journaled source: nothing is archived.
 
-Messages are gathered to batches, as wide as a bundle is long, and each batch gets a number before a shuffle keeps it
-once and for all: what is written after that has the same number however often it is tried. Generation 1 holds all.
+A bundle's messages are gathered to batches, and each batch gets a number before a shuffle makes it durable: later
+retries write under the same number. All events are in generation 1.
 """
 
 import secrets
@@ -25,10 +25,10 @@ from tandem.transforms.sources.decoding import SourceReading, observe, source_re
 __all__ = ["GENERATION", "NATIVE", "DeadLetterMessages", "DecodeNative", "PubsubMessageCoder", "ReadNative"]
 
 GENERATION: Final = 1
-"""Of every event: there is no journal whose generations could be sealed."""
+"""The generation of every event: there is no journal whose generations could be sealed."""
 NATIVE: Final = "native"
 _MOST: Final = 10_000
-"""Messages of a batch."""
+"""Most messages of a batch."""
 _NUMBER_BITS: Final = 62
 
 NumberedMessages = tuple[int, pa.RecordBatch]
@@ -36,7 +36,7 @@ NumberedMessages = tuple[int, pa.RecordBatch]
 
 
 class PubsubMessageCoder(coders.Coder):  # type: ignore[misc]
-    """As Pub/Sub's own protocol buffer; Beam's default would be pickle."""
+    """Pub/Sub's own protocol buffer; Beam's default coder would be pickle."""
 
     def encode(self, value: PubsubMessage) -> bytes:
         """See Coder."""
@@ -47,7 +47,7 @@ class PubsubMessageCoder(coders.Coder):  # type: ignore[misc]
         return PubsubMessage._from_proto_str(encoded)
 
     def is_deterministic(self) -> bool:
-        """Attributes are a map, whose order isn't fixed."""
+        """False: attributes are a map, whose order isn't fixed."""
         return False
 
     def to_type_hint(self) -> type:
@@ -60,10 +60,10 @@ coders.registry.register_coder(PubsubMessage, PubsubMessageCoder)
 
 @dataclass
 class ReadNative(beam.PTransform):  # type: ignore[misc]
-    """A subscription through ReadFromPubSub, decoded. On Dataflow only.
+    """A subscription read by ReadFromPubSub, decoded. On Dataflow only.
 
     Dataflow acknowledges a message once the bundle that read it is committed, and removes redeliveries that come within
-    ten minutes by their message id, or by the attribute `id_label`; the definition's own de-duplication stays.
+    ten minutes by their message id, or by the attribute `id_label`; the definition's own deduplication remains.
     """
 
     definitions: tuple[Definition, ...]
@@ -79,7 +79,7 @@ class ReadNative(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class DecodeNative(beam.PTransform):  # type: ignore[misc]
-    """Messages (PubsubMessage) to source batches, one a batch of messages and source section."""
+    """Source batches from messages (PubsubMessage), one for each batch of messages and source section."""
 
     definitions: tuple[Definition, ...]
     run: str
@@ -95,7 +95,7 @@ class DecodeNative(beam.PTransform):  # type: ignore[misc]
 
 
 class _Gather(beam.DoFn):  # type: ignore[misc]
-    """Messages of a bundle as batches. A batch's timestamp is its earliest message's: the watermark waits for it."""
+    """Batches of a bundle's messages. A batch's timestamp is its earliest message's, which holds the watermark back."""
 
     def __init__(self) -> None:
         self._rows: list[Mapping[str, Any]] = []
@@ -144,10 +144,10 @@ class _Decode(beam.DoFn):  # type: ignore[misc]
 
 @dataclass
 class DeadLetterMessages(beam.PTransform):  # type: ignore[misc]
-    """Dead letters as messages for a topic: the payload as it was, and the reason in attributes.
+    """Dead letters as messages for a topic: the original payload, with the reason in attributes.
 
     Attributes besides the message's own: `tandem-definition`, `tandem-reason`, `tandem-stage`, `tandem-position`
-    (RUN/native/NUMBER/ROW), cut to what Pub/Sub allows.
+    (RUN/native/NUMBER/ROW), truncated to Pub/Sub's limits.
     """
 
     definition: Definition

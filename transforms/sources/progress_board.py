@@ -1,4 +1,4 @@
-"""How far the readers of a bounded pipeline on this machine have come, to be shown by the launcher."""
+"""The progress of a bounded pipeline's readers on this machine, for display by the launcher."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class ReadSoFar:
 
     events: int = 0
     items: int = 0
-    """Of work, that are read to their end."""
+    """Items of work that are read to their end."""
     item_events: int = 0
-    """Events of these."""
+    """Events of these items."""
     dead: int = 0
     """Dead letters."""
     dead_bytes: int = 0
-    """Of all dead letters."""
+    """Bytes of all dead letters."""
     item_dead_bytes: int = 0
-    """Of dead letters of items that are read to their end."""
+    """Bytes of the dead letters of items that are read to their end."""
 
 
 def note_read(board: str, events: int, *, dead: int = 0, dead_bytes: int = 0, whole: bool = False) -> None:
-    """Add events and dead letters to what this reader has read; with `whole` the item of work is at its end.
+    """Add events and dead letters to this reader's progress; `whole`: the item of work is at its end.
 
-    Progress is for people: a board that is gone, or full, is passed over.
+    Progress is for display only: a missing folder or a full disk is ignored.
     """
     try:
         with open(os.path.join(board, f"{os.getpid()}-{threading.get_ident()}"), "a", encoding="ascii") as file:
@@ -40,13 +40,13 @@ def note_read(board: str, events: int, *, dead: int = 0, dead_bytes: int = 0, wh
 
 
 class BoardReader:
-    """Adds up what the readers have noted."""
+    """Sums the progress of all readers."""
 
     def __init__(self, board: str) -> None:
         self.board = Path(board)
 
     def read(self) -> ReadSoFar:
-        """The sum over all readers by now."""
+        """The sum over all readers so far."""
         so_far = ReadSoFar()
         for path in self.board.glob("*"):
             so_far = _with(so_far, path.read_text(encoding="ascii"))

@@ -1,9 +1,9 @@
-"""Which reader of a lane brought a pane's events: by it a worker that was presumed dead is known when it wakes up.
+"""Reader epochs: the reader of a lane that emitted a pane's events, by which a resumed stale worker is recognized.
 
-A runner gives all workers of a job the same graph, and a job that it restarts is the same job: nothing else tells
-a paused worker from its replacement. But each reader of a lane appends an opening segment before it pulls, and a lane
-that has a later one than brought these events has a later reader. What a reader emits before it has opened its lane
-comes from the journal and carries no opening: it may be anybody's.
+All workers of a job have the same graph, and a restarted job is the same job: nothing else distinguishes a paused
+worker from its replacement. But each reader of a lane appends an opening segment before it pulls, and a lane with a
+later opening than these events' has a later reader. Segments that a reader emits before it has opened its lane come
+from the journal and carry no opening: any reader may emit them.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from tandem.journal.storage.layout import lane_name
 __all__ = ["ReaderEpochs", "are_replaced", "epochs_of", "gathered", "stamped", "unstamped"]
 
 ReaderEpochs = Mapping[str, int]
-"""By lane (RUN/LANE) the number of the opening segment of the reader that brought events of it."""
+"""The number of the opening segment of the reader that emitted the events, by lane (RUN/LANE)."""
 
 _KEY: Final = b"openings"
 
 
 def stamped(events: pa.RecordBatch, epochs: ReaderEpochs) -> pa.RecordBatch:
-    """The events, with the readers that brought them as metadata; without any none."""
+    """The events with reader epochs as metadata; without any, the metadata are removed."""
     if not epochs:
         return events.replace_schema_metadata(None)
     return events.replace_schema_metadata({_KEY: json.dumps(epochs, sort_keys=True).encode()})
 
 
 def unstamped(events: pa.RecordBatch) -> pa.RecordBatch:
-    """The events alone: what is kept of them has the same bytes whichever run brought them."""
+    """The events without reader epochs: state has the same bytes whichever run emitted them."""
     return stamped(events, {})
 
 
 def epochs_of(events: pa.RecordBatch) -> ReaderEpochs:
-    """The readers that brought the events."""
+    """The epochs of the readers that emitted the events."""
     found = (events.schema.metadata or {}).get(_KEY)
     return json.loads(found) if found is not None else {}
 
 
 def gathered(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """The parts as one batch; of several readers of a lane the earliest is named."""
+    """The parts as one batch; of several epochs of a lane the earliest is kept."""
     epochs: dict[str, int] = {}
     for part in parts:
         for lane, opening in epochs_of(part).items():
@@ -54,7 +54,7 @@ def gathered(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def are_replaced(blobs: BlobStore, run: str, epochs: ReaderEpochs) -> bool:
-    """Whether a lane of the run has been opened by a later reader than one of these."""
+    """Whether a lane of the run was opened by a later reader than one of these."""
     if not epochs:
         return False
     newest = {lane_name(run, lane): opening for lane, opening in newest_epochs(blobs, run).items()}

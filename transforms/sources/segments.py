@@ -1,4 +1,4 @@
-"""What both sources of segments share: what they give a pipeline, and how Beam reads, marks and resumes them."""
+"""The base of both sources of segments: their elements, and how Beam reads, marks and resumes them."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ __all__ = [
 ]
 
 LEAST: Final = int(MIN_TIMESTAMP.micros)
-"""The beginning of time, microseconds UTC."""
+"""The least timestamp of Beam, microseconds UTC."""
 _LAST: Final = int(MAX_TIMESTAMP.micros) - 1
 
 
 class Mark(Protocol):
-    """Where a reader of the journal stands."""
+    """The position of a reader of the journal."""
 
     def encode(self) -> bytes:
         """Deterministic bytes."""
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """The inverse of encode."""
+        """The mark from its bytes."""
 
 
 class MarkedReader(Protocol):
-    """A reader of the journal that says where it stands."""
+    """A reader of the journal that has a position."""
 
     def mark(self) -> Any:
-        """Behind what it emitted last."""
+        """The position behind the last emitted segment."""
 
 
 R = TypeVar("R", bound=MarkedReader)
 
 
 class ReadMark(CheckpointMark):  # type: ignore[misc]
-    """A mark of the journal as Beam's checkpoint mark; `commit` is told when no runner goes back before it."""
+    """A mark of the journal as Beam's checkpoint mark; `commit` is called once no runner goes back before it."""
 
     def __init__(self, mark: Any, commit: Callable[[Any], None] | None = None) -> None:
         self.mark = mark
         self._commit = commit
 
     def finalize_checkpoint(self) -> None:
-        """The runner won't go back before this mark. Whatever was pulled was acknowledged long before."""
+        """Commit the mark: the runner won't go back before it. Pulled messages were acknowledged long before."""
         if self._commit is not None:
             self._commit(self.mark)
 
@@ -74,7 +74,7 @@ class ReadMark(CheckpointMark):  # type: ignore[misc]
 
 
 class MarkCoder(Coder):  # type: ignore[misc]
-    """Marks of one class, by their own bytes."""
+    """A coder of marks of one class, by their own bytes."""
 
     def __init__(self, kind: type[Mark]) -> None:
         self._kind = kind
@@ -88,7 +88,7 @@ class MarkCoder(Coder):  # type: ignore[misc]
         return ReadMark(self._kind.decode(encoded))
 
     def is_deterministic(self) -> bool:
-        """Equal marks have equal bytes."""
+        """True: equal marks have equal bytes."""
         return True
 
 
@@ -98,21 +98,21 @@ class SegmentSource(ElementSource):
     marks: ClassVar[type[Mark]]
 
     def get_checkpoint_mark_coder(self) -> Coder:
-        """JSON, deterministic."""
+        """The coder of its marks; deterministic."""
         return MarkCoder(self.marks)
 
     def default_output_coder(self) -> Coder:
-        """Beam's default would be pickle."""
+        """The coder of its elements; Beam's default would be pickle."""
         return DecodedSegmentCoder()
 
 
 class SegmentReader(UnboundedReader, Generic[R]):  # type: ignore[misc]
-    """A reader of the journal in Beam's words. Makes it when it is first used, or takes over the place's present one.
+    """Adapts a reader of the journal to Beam. It is created at its first use, or taken over from the place's present
+    holder.
 
-    Beam parks a reader with the DoFn instance that ran the bundle. A runner that works on several bundles at once
-    (Prism, with two lanes or more) has several instances, and the next bundle goes to any of them. A reader of the
-    journal made anew each time would append an opening segment, and would measure the idle times from zero again, so
-    that they never pass.
+    Beam parks a reader with the DoFn instance that ran the bundle. A runner that runs several bundles at once (Prism,
+    with two lanes or more) has several instances, and the next bundle goes to any of them. A new reader of the journal
+    each time would append an opening segment, and would restart idle timeouts, so that they never pass.
     """
 
     def __init__(self, place: Hashable, mark: Any) -> None:
@@ -123,11 +123,11 @@ class SegmentReader(UnboundedReader, Generic[R]):  # type: ignore[misc]
 
     @abstractmethod
     def new_reader(self, mark: Any) -> R:
-        """A reader of the journal that goes on behind a mark."""
+        """A reader of the journal that continues behind a mark."""
 
     @property
     def reader(self) -> R:
-        """The reader of the journal, whose only holder in this process is this one from now on."""
+        """The reader of the journal; from now on this object is its only holder in this process."""
         if self._held is None:
             with _LOCK:
                 before = _HOLDERS.get(self._place)
@@ -138,7 +138,7 @@ class SegmentReader(UnboundedReader, Generic[R]):  # type: ignore[misc]
         return self._held
 
     def hand_over(self) -> R | None:
-        """Give the reader of the journal away; if this one is used again, it goes on from where it stood."""
+        """Hand the reader of the journal over; if this object is used again, it continues from the same mark."""
         held, self._held = self._held, None
         if held is not None:
             self._mark = held.mark()
@@ -154,7 +154,7 @@ class SegmentReader(UnboundedReader, Generic[R]):  # type: ignore[misc]
         return self._current
 
     def get_current_timestamp(self) -> Timestamp:
-        """The earliest event time of the segment: nothing in it lies before."""
+        """The segment's earliest event time."""
         return self._timestamp
 
     def close(self) -> None:
@@ -162,17 +162,17 @@ class SegmentReader(UnboundedReader, Generic[R]):  # type: ignore[misc]
         self.hand_over()
 
     def give(self, segment: DecodedSegment) -> None:
-        """The segment is the current one."""
+        """Set the current segment."""
         self._current, self._timestamp = segment, timestamp_of(segment)
 
 
 _HOLDERS: Final[dict[Hashable, SegmentReader[Any]]] = {}
-"""Who has a place's reader of the journal in this process."""
+"""The holder of each place's reader of the journal in this process."""
 _LOCK: Final = threading.Lock()
 
 
 def least_of(watermarks: Mapping[str, int | None]) -> int:
-    """The lowest watermark as a runner may be told it, microseconds UTC; the beginning of time while one is unknown."""
+    """The lowest watermark within a runner's range, microseconds UTC; the least timestamp while one is unknown."""
     known = [watermark for watermark in watermarks.values() if watermark is not None]
     if not known or len(known) < len(watermarks):
         return LEAST
@@ -180,12 +180,12 @@ def least_of(watermarks: Mapping[str, int | None]) -> int:
 
 
 def batches_of(segment: DecodedSegment) -> tuple[SourceBatch, ...]:
-    """The batches of a segment, one a source."""
+    """The batches of a segment, one a source section."""
     return segment.batches
 
 
 def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None], opening: int | None = None) -> DecodedSegment:
-    """What a pipeline takes in of a segment; `reported` is the run's common watermark by source version."""
+    """The element for an emitted segment; `reported` is the run's common watermark by source version."""
     header = emitted.header
     lane = lane_name(header.run, header.lane)
     payload = cast(Mapping[str, Decoded], emitted.payload)
@@ -208,7 +208,7 @@ def decoded_segment(emitted: Emitted, reported: Mapping[str, int | None], openin
 
 
 def timestamp_of(segment: DecodedSegment) -> Timestamp:
-    """The earliest event time in it; the beginning of time without any event."""
+    """The earliest event time of the segment; the least timestamp without any event."""
     times = [batch.decoded.events.column(TIME).to_numpy() for batch in segment.batches]
     earliest = [int(np.min(t)) for t in times if len(t)]
     return Timestamp(micros=min(max(min(earliest), LEAST), _LAST)) if earliest else MIN_TIMESTAMP

@@ -1,7 +1,7 @@
-"""Which segments events are of, and spans of what is done with them, where tracing is on.
+"""Tracks the segments of events, and traces spans of their steps, where tracing is on.
 
-Then a batch of events carries its segments in the schema's metadata, from routing to the store; what a runner keeps as
-state has none.
+A batch of events then carries its segments in the schema's metadata, from routing to the store; a runner's state has
+none.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["TimedReading", "carried", "carrying", "marked", "segments_of", "trac
 
 _KEY: Final = b"segments"
 _MOST: Final = 64
-"""Segments that one batch carries."""
+"""Most segments that one batch carries."""
 
 
 def marked(events: pa.RecordBatch, segments: Iterable[Segment]) -> pa.RecordBatch:
-    """Events that carry the segments that they are of; as they are where tracing is off."""
+    """The events with their segments as metadata; unchanged where tracing is off."""
     known = list(dict.fromkeys(segments))[:_MOST] if tracing() else []
     if not known:
         return events
@@ -49,14 +49,14 @@ def carried(parts: Sequence[pa.RecordBatch]) -> list[Segment]:
 
 
 def carrying(update: FoldUpdate, events: pa.RecordBatch) -> FoldUpdate:
-    """An update that carries the segments of the events that it was made of."""
+    """The update with the segments of its events."""
     segments = segments_of(events) if tracing() else []
     return replace(update, block=marked(update.block, segments)) if segments else update
 
 
 @contextmanager
 def traced(name: str, segments: Callable[[], Iterable[Segment]], **attributes: str | int) -> Iterator[None]:
-    """A span of what the body does with the segments; nothing where tracing is off."""
+    """Trace a span around the body for these segments; does nothing where tracing is off."""
     if not tracing():
         yield
         return
@@ -68,14 +68,14 @@ def traced(name: str, segments: Callable[[], Iterable[Segment]], **attributes: s
 
 
 Observe = Callable[[pa.RecordBatch], Any]
-"""As `decoding.observe`, given its readings."""
+"""`decoding.observe` with its readings."""
 Times = tuple[int, int]
-"""When something began and ended, nanoseconds of the wall clock."""
+"""The begin and end of something, nanoseconds of the wall clock."""
 
 
 @dataclass
 class TimedReading:
-    """A broker and a decoder, which note when they worked on the segment that comes next."""
+    """A broker and a decoder that record when they worked on the next segment."""
 
     broker: Broker
     observe: Observe
@@ -84,14 +84,14 @@ class TimedReading:
     acknowledged: Times = (0, 0)
 
     def pull(self, max_messages: int) -> PulledBatch:
-        """As the broker."""
+        """Pull from the broker, timed."""
         began = time.time_ns()
         batch = self.broker.pull(max_messages)
         self.pulled = (began, time.time_ns())
         return batch
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
-        """As the broker."""
+        """Acknowledge at the broker, timed."""
         began = time.time_ns()
         try:
             self.broker.acknowledge(ack_ids)
@@ -99,14 +99,14 @@ class TimedReading:
             self.acknowledged = (began, time.time_ns())
 
     def decode(self, messages: pa.RecordBatch) -> Any:
-        """As `observe`."""
+        """Decode by `observe`, timed."""
         began = time.time_ns()
         found = self.observe(messages)
         self.decoded = (began, time.time_ns())
         return found
 
     def emitted(self, emitted: Emitted) -> None:
-        """Spans of a segment that was just written: pull, decoding, journal, acknowledging."""
+        """Trace spans of a segment that was just written: pull, decode, journal, acknowledge."""
         header = emitted.header
         segment = Segment(lane_name(header.run, header.lane), header.number)
         counts = {"tandem.messages": emitted.messages.num_rows, "tandem.generation": header.generation}

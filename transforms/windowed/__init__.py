@@ -1,10 +1,10 @@
-"""Windowed measures for anybody's Beam pipeline, without journal or store.
+"""Windowed measures for any Beam pipeline, without journal or store.
 
 `WindowedMeasures` takes dicts, Beam rows or record batches under any window and trigger; `MeasureEvents` and
-`MergeStates` are the same measures as CombineFns; `CalendarWindows` are windows of a
-calendar in a time zone; `beam_yaml_provider` names the provider that Beam YAML includes.
+`MergeStates` are the same measures as CombineFns; `CalendarWindows` are windows of a calendar in a time zone;
+`beam_yaml_provider` has the path of the provider for Beam YAML.
 
-`events`, `windows`, `states` and `rows` are its steps, in the order in which elements pass them.
+`events`, `windows`, `states` and `rows` are its steps, in order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The windowed transforms by name for Beam YAML: see `beam_yaml.yaml` beside this module, a provider to include."""
+"""The windowed transforms by name for Beam YAML: `beam_yaml.yaml` beside this module is the provider to include."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def windowed_measures(
     shards: int = 1,
     error_handling: Mapping[str, str] | None = None,
 ) -> beam.PTransform:
-    """`WindowedMeasures` from texts alone; without `window` the windows of the input hold.
+    """`WindowedMeasures` from texts alone; without `window` the input's windows apply.
 
-    `error_handling: {output: NAME}` gives bad events to the output NAME, as it does of Beam's own transforms.
+    `error_handling: {output: NAME}` sends bad events to the output NAME, as for Beam's own transforms.
     """
     if window is None and (early, late, lateness, mode) != (None, None, "0s", "accumulating"):
         raise DefinitionError("early, late, lateness and mode are of a window; give one", field="window")
@@ -58,7 +58,7 @@ def windowed_measures(
 
 @dataclass
 class _WithErrors(beam.PTransform):  # type: ignore[misc]
-    """Results as the output `good`, bad events as another one: how Beam YAML takes the two."""
+    """Results as the output `good`, bad events as another output: Beam YAML's form."""
 
     measured: WindowedMeasures
     output: str

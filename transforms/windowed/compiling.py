@@ -1,4 +1,4 @@
-"""Measures, keys and filter as a user spells them, checked against the columns of the events."""
+"""Checks measures, keys and filter of a user against the columns of the events, and compiles them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tandem.transforms.windowed.rows.field_types import Fields, arrow_fields
 __all__ = ["RESULT_COLUMNS", "compile_measures"]
 
 RESULT_COLUMNS: Final = ("window_start", "window_end", "timing", "pane", "events")
-"""What a result has besides its keys and measures."""
+"""The columns of a result besides its keys and measures."""
 
 
 def compile_measures(
@@ -33,11 +33,11 @@ def compile_measures(
     derive: Mapping[str, str] | None = None,
     derive_results: Mapping[str, str] | None = None,
 ) -> EventMeasures:
-    """Measures that are spelt as in a definition, ready to run.
+    """Measures in a definition's syntax, ready to run.
 
-    `fields` are the events' columns, `where` a SQL expression over them; `event_time` is a timestamp, or seconds since
-    1970. `derive` are columns computed of an event's, for keys and measures, `derive_results` results computed of
-    results. Raises DefinitionError for what can't be run, naming the field.
+    `fields` are the events' columns, `where` a SQL expression over them; `event_time` is a timestamp, or a number of
+    seconds since 1970. `derive` are columns computed from an event's, for keys and measures; `derive_results` are
+    results computed from results. Raises DefinitionError naming the field of a mistake.
 
     >>> measures = {"sales": "count", "turnover": {"sum": "price"}}
     >>> shop = compile_measures({"shop": str, "price": float}, measures, keys=["shop"])

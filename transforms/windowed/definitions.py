@@ -1,4 +1,4 @@
-"""A definition's events as record batches, from files or messages, and its measures of them in windows of Beam."""
+"""Reads a definition's events as record batches, from files or messages, and measures them in Beam's windows."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tandem.transforms.windowed.transform import WindowedMeasures
 __all__ = ["BatchesOfFiles", "BatchesOfMessages", "measures_of"]
 
 _EVENT_ID: Final = "tandem_event_id"
-"""The event id in one column, however many fields it has."""
+"""The event id as one column, whatever the number of its fields."""
 
 
 def measures_of(
     definition: Definition, windows: beam.WindowInto, deduplicate: bool, shards: int, error_handler: ErrorHandler
 ) -> WindowedMeasures:
-    """The definition's where, derived fields, key, measures and derived results over the batches of this module."""
+    """The definition's where, derived fields, key, measures and derived results over this module's batches."""
     compiled = compile_definition(definition)
     return WindowedMeasures(
         measures=definition.measures,
@@ -60,7 +60,7 @@ def _fields(compiled: CompiledDefinition) -> pa.Schema:
 
 @dataclass
 class BatchesOfFiles(beam.PTransform):  # type: ignore[misc]
-    """Pieces of files to record batches (main output), and to records that can't be decoded (DEAD)."""
+    """Record batches (main output) from pieces of files, and the records that can't be decoded (DEAD)."""
 
     definition: Definition
     pieces: Sequence[FilePiece]
@@ -74,7 +74,7 @@ class BatchesOfFiles(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class BatchesOfMessages(beam.PTransform):  # type: ignore[misc]
-    """Messages of Pub/Sub to record batches (main output), and those that can't be decoded (DEAD)."""
+    """Record batches (main output) from messages of Pub/Sub, and those that can't be decoded (DEAD)."""
 
     definition: Definition
     run: str
@@ -95,7 +95,7 @@ class _OfDecoded(beam.DoFn):  # type: ignore[misc]
         self._compiled = compile_definition(definition)
 
     def outputs(self, decoded: Decoded) -> Iterator[Any]:
-        """The events as a batch of `_fields`, and what couldn't be decoded."""
+        """The events as a batch of `_fields`, and the dead letters."""
         fields = _fields(self._compiled)
         columns = [decoded.events.column(ID if name == _EVENT_ID else name) for name in fields.names]
         if decoded.events.num_rows:

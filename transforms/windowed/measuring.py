@@ -1,4 +1,4 @@
-"""What is measured of events, by which keys, and what it makes of columns and of states: an `EventMeasures`."""
+"""`EventMeasures`: measures of events by keys, computed over columns and states."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _COUNTED: Final = Count()
 
 @dataclass(frozen=True, eq=False)
 class EventMeasures:
-    """Measures of events by keys; immutable, and pickled as what it was compiled from.
+    """Measures of events by keys; immutable, pickled as the arguments that it was compiled from.
 
-    A state's bytes hold the number of its events, then each measure's state; equal states have equal bytes.
+    A state's bytes hold its number of events, then each measure's state; equal states have equal bytes.
     """
 
     compiled_from: tuple[Callable[..., EventMeasures], tuple[Any, ...]]
     """The function that made it, and its arguments."""
     fields: pa.Schema
-    """The columns that are read of an event, in the order of its own fields."""
+    """The columns that are read from an event, in the order of its fields."""
     keys: tuple[pa.Field, ...]
     measures: tuple[tuple[str, Measure], ...]
     where: Expression | None
     derive: tuple[tuple[str, Expression], ...]
-    """Columns computed of those of an event, in this order."""
+    """Columns computed from those of an event, in this order."""
     derive_results: tuple[tuple[str, Expression], ...]
-    """Results computed of results, in this order."""
+    """Results computed from results, in this order."""
     event_time: str | None
     event_id: str | None
     id_type: pa.DataType | None
@@ -51,12 +51,12 @@ class EventMeasures:
 
     @functools.cached_property
     def block_measures(self) -> tuple[tuple[str, Measure], ...]:
-        """The measures, and the times of the first and the last event, which windows need."""
+        """The measures, and the times of the first and last event, which windows need."""
         return (*self.measures, *_TIMES)
 
     @functools.cached_property
     def inputs(self) -> tuple[str, ...]:
-        """The columns that measures read, and columns.TIME."""
+        """The measures' input columns, including columns.TIME."""
         read = (name for _, measure in self.block_measures for name in measure.inputs)
         return tuple(dict.fromkeys([*read, *((ID,) if self.event_id else ())]))
 
@@ -77,7 +77,9 @@ class EventMeasures:
         return encoded
 
     def merged(self, states: Sequence[bytes]) -> bytes:
-        """One state of several; of none that of no events. Raises ValueError for bytes of other measures."""
+        """One state merged from several; from none, that of no events. Raises ValueError for bytes of other
+        measures.
+        """
         if len(states) < 2:
             return states[0] if states else self.nothing
         columns = decode_rows(self._stored, pa.array(states, pa.binary()))
@@ -90,9 +92,9 @@ class EventMeasures:
         return self.answers([[state]])[0][1]
 
     def answers(self, parts: Sequence[Sequence[bytes]]) -> list[tuple[int, dict[str, Any]]]:
-        """(number of events, results) of each sequence of states, which are merged; all of them in columns.
+        """(number of events, results) of each sequence of states, merged; all sequences are computed in columns.
 
-        An empty sequence is that of no events: panes of a discarding trigger can be empty.
+        An empty sequence stands for no events: panes of a discarding trigger can be empty.
         """
         parts = [states or [self.nothing] for states in parts]
         flat = [state for states in parts for state in states]

@@ -1,4 +1,4 @@
-"""Where the provider for Beam YAML lies."""
+"""The path of the provider for Beam YAML."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["beam_yaml_provider"]
 
 
 def beam_yaml_provider() -> str:
-    """The path of the file that a pipeline of Beam YAML includes as a provider."""
+    """The path of the file that a Beam YAML pipeline includes as a provider."""
     return str(files("tandem.transforms.windowed") / "beam_yaml.yaml")

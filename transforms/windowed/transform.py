@@ -1,4 +1,4 @@
-"""Windowed measures for anybody's pipeline: events in, one typed row a key, window and pane out."""
+"""Windowed measures for any pipeline: events in, one typed row a key, window and pane out."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = ["WindowedMeasures"]
 
 @dataclass
 class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
-    """Measures of events by key, under the windows and trigger of the input.
+    """Measures events by key, under the windows and trigger of the input.
 
     Elements are dicts, Beam rows, or many events in columns (record batches, tables, data frames). A result is a Beam
     row: the keys, `window_start` and `window_end`, the pane's `timing` (EARLY, ON_TIME, LATE; UNKNOWN where the runner
-    doesn't say) and number `pane`, the number of `events`, and the measures.
+    has none) and number `pane`, the number of `events`, and the measures.
 
     >>> from apache_beam.transforms.window import FixedWindows
     >>> clicks = [{"page": "home", "at": 3, "price": 0.1}, {"page": "home", "at": 5, "price": 0.2},
@@ -46,33 +46,37 @@ class WindowedMeasures(beam.PTransform):  # type: ignore[misc]
     """
 
     measures: Mapping[str, object]
-    """By name, spelt as in a definition: `count`, `{"sum": "amount"}`, `{"quantiles": "latency", "at": [0.5]}`."""
+    """Measures by name, in a definition's syntax: `count`, `{"sum": "amount"}`, `{"quantiles": "latency", "at":
+    [0.5]}`."""
     keys: Sequence[str] = ()
     """Columns by which events are grouped; without any there is one result a window."""
     fields: Fields | None = None
-    """The columns of events; Beam rows have them in their type. More columns than these are passed over."""
+    """The columns of events; Beam rows have them in their type. Other columns are ignored."""
     event_time: str | None = None
-    """A column of timestamps (or seconds since 1970), by which events are in windows; without it the elements' own
-    timestamps and windows hold. Events in columns need it, unless a batch lies in one window as a whole."""
+    """A column of timestamps (or seconds since 1970), which decides an event's windows; without it the elements' own
+    timestamps and windows apply. Events in columns need it, unless a whole batch lies in one window."""
     event_id: str | None = None
-    """A column that tells events apart; `first` and `last` order events of one time by it."""
+    """A column that identifies events; `first` and `last` order events of equal time by it."""
     where: str | None = None
-    """A SQL expression over the columns; events for which it isn't true are left out."""
+    """A SQL expression over the columns; events for which it isn't true are filtered."""
     derive: Mapping[str, str] | None = None
-    """Columns computed of an event's by SQL expressions, after `where`."""
+    """Columns computed from an event's by SQL expressions, after `where`."""
     derive_results: Mapping[str, str] | None = None
-    """Results computed of results by SQL expressions: `{"per_click": "amount / clicks"}`."""
+    """Results computed from results by SQL expressions: `{"per_click": "amount / clicks"}`."""
     deduplicate: bool = False
-    """Whether of several events of one `event_id` in a window the first alone counts. Under sliding windows and
+    """Whether only the first of several events with one `event_id` in a window counts. Under sliding windows and
     sessions copies of an event must have its time."""
     windows: beam.WindowInto | None = None
-    """Windows and trigger instead of those of the input; with `event_time` assigned many events at a time."""
+    """Windows and trigger in place of the input's; with `event_time`, many events are assigned at a time."""
     shards: int = 1
-    """Parts of the keys that may be merged on several workers at once, in windows of one pane; else each key may."""
+    """Parts of the keys that several workers may merge at once, in windows of one pane; in other windows each key is a
+    part."""
     error_handler: ErrorHandler | None = field(default=None, kw_only=True)
 
     def with_error_handler(self, error_handler: ErrorHandler | None) -> WindowedMeasures:
-        """Gives events that can't be measured (BadEvent) to an error handler; without one they fail the pipeline."""
+        """The transform with an error handler for events that can't be measured (BadEvent); without one they fail the
+        pipeline.
+        """
         return replace(self, error_handler=error_handler)
 
     def expand(self, events: beam.PCollection[Any]) -> beam.PCollection[beam.Row]:

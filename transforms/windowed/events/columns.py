@@ -1,4 +1,4 @@
-"""Elements as columns: rows that don't fit are found one by one, and are no reason to give up the others."""
+"""Reads elements as columns; invalid rows are found one by one, and the others kept."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ Bools = npt.NDArray[np.bool_]
 
 _LEAST: Final = EVER
 _GREATEST: Final = 253_402_300_799_999_999
-"""The last microsecond of the year 9999: calendars go no further, and Tandem's times neither."""
+"""The last microsecond of the year 9999, the end of calendars and of Tandem's times."""
 _WRONG: Final = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""What a value that doesn't fit its column is told by; Arrow's own errors are ValueError and TypeError."""
+"""The errors of a value that doesn't fit its column; Arrow's own errors are ValueError and TypeError."""
 _REASON_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is left of some events: events.num_rows + filtered + len(bad) of them, always."""
+    """Prepared events: events.num_rows + filtered + len(bad) is the number of rows, always."""
 
     events: pa.RecordBatch
-    """columns.TIME, columns.KEY, and what the measures read; columns.ID where there is one."""
+    """columns.TIME, columns.KEY, and the measures' inputs; columns.ID where there is one."""
     rows: npt.NDArray[np.int64]
-    """For each of them its row."""
+    """The row of each event."""
     filtered: int
-    """How many events `where` left out."""
+    """The number of events that `where` filtered."""
     bad: dict[int, str]
-    """For each row that can't be read or computed the reason."""
+    """The reason for each row that can't be read or computed."""
 
 
 def is_columns(element: object) -> bool:
@@ -54,7 +54,7 @@ def is_columns(element: object) -> bool:
 
 
 def as_batches(element: Any) -> list[pa.RecordBatch]:
-    """The record batches of anything that `is_columns`."""
+    """The record batches of an element for which `is_columns` is true."""
     if isinstance(element, pa.RecordBatch):
         return [element]
     table = element if isinstance(element, pa.Table) else pa.table(element)
@@ -63,7 +63,7 @@ def as_batches(element: Any) -> list[pa.RecordBatch]:
 
 
 def prepare_rows(measures: EventMeasures, rows: Sequence[Any], times: Sequence[int] | None) -> Prepared:
-    """Mappings or rows with attributes as prepared events; `times` in microseconds where no column has them."""
+    """Prepared events from mappings or rows with attributes; `times` in microseconds where no column has them."""
     bad: dict[int, str] = {}
 
     def read(start: int, end: int) -> pa.RecordBatch:
@@ -74,7 +74,7 @@ def prepare_rows(measures: EventMeasures, rows: Sequence[Any], times: Sequence[i
 
 
 def prepare_batch(measures: EventMeasures, batch: pa.RecordBatch, time: int | None) -> Prepared:
-    """A record batch as prepared events; `time` is that of all its rows where no column has it."""
+    """Prepared events from a record batch; `time` applies to all its rows where no column has it."""
     missing = [name for name in measures.fields.names if name not in batch.schema.names]
     if missing:
         found = ", ".join(batch.schema.names)
@@ -92,7 +92,7 @@ def prepare_batch(measures: EventMeasures, batch: pa.RecordBatch, time: int | No
 
 
 def row_text(row: Any) -> str:
-    """A row as JSON, values that JSON doesn't have as texts."""
+    """A row as JSON; values that JSON lacks are texts."""
     if isinstance(row, Mapping):
         values = dict(row)
     elif hasattr(row, "_asdict"):
@@ -130,7 +130,7 @@ def _array(values: list[Any], field: pa.Field) -> pa.Array:
 
 
 def _times(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """Times from datetimes, texts of ISO 8601, or Beam's timestamps."""
+    """Times from datetimes, ISO 8601 texts, or Beam's timestamps."""
     some = next((value for value in values if value is not None), None)
     if isinstance(some, str):
         return pa.array(values, pa.string()).cast(kind)
@@ -160,7 +160,7 @@ def _no_columns(rows: int) -> pa.RecordBatch:
 def _halved(
     read: Callable[[int, int], pa.RecordBatch], size: int, bad: dict[int, str]
 ) -> tuple[list[pa.RecordBatch], npt.NDArray[np.int64]]:
-    """(what could be read, the rows that it is of); those that couldn't are found by halving, and added to `bad`."""
+    """(readable batches, their rows); unreadable rows are found by bisection, and added to `bad`."""
     pieces, kept, pending = [], [], [(0, size)]
     while pending:
         start, end = pending.pop()
@@ -188,7 +188,7 @@ def _prepared(
     times: Times | None,
     bad: dict[int, str],
 ) -> Prepared:
-    """Columns of the rows `rows` with their times, filtered, and with their keys; what fails is added to `bad`."""
+    """Columns of the rows `rows` with their times and keys, filtered; failures are added to `bad`."""
     if not len(rows):
         return Prepared(_output(measures, _no_columns(0), np.zeros(0, np.int64)), rows, 0, bad)
     columns = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
@@ -215,7 +215,7 @@ def _kept(columns: pa.RecordBatch, times: Times, rows: Rows, kept: Bools) -> tup
 def _derived(
     measures: EventMeasures, columns: pa.RecordBatch, rows: Rows, bad: dict[int, str]
 ) -> tuple[pa.RecordBatch, Bools]:
-    """The columns with the derived ones, and which rows have them; of several reasons the first is told."""
+    """(the columns with the derived ones, whether each row has them); of several reasons the first is kept."""
     good = np.ones(columns.num_rows, np.bool_)
     for name, expression in measures.derive:
         values, failed = evaluate_rows(expression, columns)
@@ -227,7 +227,7 @@ def _derived(
 
 
 def _event_times(measures: EventMeasures, columns: pa.RecordBatch) -> tuple[Times, dict[int, str]]:
-    """(each row's time in microseconds, the rows that have none of the years 1 to 9999, with the reason)."""
+    """(time of each row in microseconds, reasons for rows without a time in the years 1 to 9999)."""
     if measures.event_time is None:
         return np.zeros(columns.num_rows, np.int64), {}
     column = columns.column(measures.event_time)

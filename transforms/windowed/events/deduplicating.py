@@ -1,4 +1,4 @@
-"""Copies of events left out: an id counts once, by what the runner's state remembers of its window."""
+"""Deduplicates events: an id counts once in its window, by ids in the runner's state."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from tandem.transforms.windowed.windows.assigning import Granules, assign
 __all__ = ["KeepFirst", "digests_of", "id_windowing", "new_rows"]
 
 _DIGEST: Final = pa.binary(16)
-"""Two 64-bit hashes of an id: that two ids have the same is not to be expected."""
+"""Two 64-bit hashes of an id: two ids with equal ones are not to be expected."""
 
 
 @dataclass
 class KeepFirst(beam.PTransform):  # type: ignore[misc]
-    """Placed events without those whose id has been there in the same window.
+    """Placed events without those whose id occurred before in the same window.
 
-    Of sliding windows and sessions ids are remembered by stretches of time, in which all copies of an event lie as they
-    have its time. What is remembered goes with the window, once its lateness is over.
+    For sliding windows and sessions, ids are kept by fixed intervals; all copies of an event lie in one, as they share
+    its time. An interval's ids are removed with it, once the lateness is over.
     """
 
     windowing: Windowing
@@ -55,7 +55,7 @@ class KeepFirst(beam.PTransform):  # type: ignore[misc]
 
 
 def id_windowing(windowing: Windowing, by_column: bool) -> Windowing:
-    """The windows in which ids are remembered. Raises DefinitionError where windows that merge leave none."""
+    """The windows in which ids are kept. Raises DefinitionError for merging windows without such."""
     windows, lateness = windowing.windowfn, windowing.allowed_lateness
     if not by_column and windows.is_merging():
         message = "windows that merge can't tell copies apart: name the column of event times as event_time"
@@ -93,7 +93,7 @@ class _Spread(beam.DoFn):  # type: ignore[misc]
 
 
 class _First(beam.DoFn):  # type: ignore[misc]
-    """State: digests of the ids that have been there."""
+    """Keeps the first event of each id. State: digests of the ids seen."""
 
     SEEN = BagStateSpec("seen", BytesCoder())
 
@@ -116,7 +116,7 @@ class _First(beam.DoFn):  # type: ignore[misc]
             yield globally(self._placed(events.take(pa.array(rows)), window))
 
     def _placed(self, events: pa.RecordBatch, window: Any) -> PlacedEvents:
-        """With the windows that measures are under, which may be others than those of ids."""
+        """The events with the measures' windows, which may differ from those of ids."""
         granules = Granules(np.zeros(events.num_rows, np.int64), [(window,)])
         if self._windows is not None:
             keys = events.column(KEY).indices.to_numpy()
@@ -126,13 +126,13 @@ class _First(beam.DoFn):  # type: ignore[misc]
 
 
 def digests_of(ids: pa.Array) -> pa.Array:
-    """16 bytes of each id."""
+    """A digest of 16 bytes for each id."""
     both = np.stack([hash64(ids), hash64(ids, 1)], axis=1)
     return pa.FixedSizeBinaryArray.from_buffers(_DIGEST, len(ids), [None, pa.py_buffer(np.ascontiguousarray(both))])
 
 
 def new_rows(digests: pa.Array, seen: bytes) -> npt.NDArray[np.int64]:
-    """The first row of each digest that isn't among those seen before, ascending."""
+    """The first row of each digest that isn't among the seen ones, ascending."""
     codes = digests.dictionary_encode()
     first = np.unique(codes.indices.to_numpy(), return_index=True)[1]
     known = pa.FixedSizeBinaryArray.from_buffers(_DIGEST, len(seen) // 16, [None, pa.py_buffer(seen)])

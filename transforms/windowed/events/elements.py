@@ -1,4 +1,4 @@
-"""What passes between the steps of windowed measures."""
+"""The elements between the steps of windowed measures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tandem.transforms.windowed.windows.assigning import Windows
 __all__ = ["DEAD", "BadEvent", "PlacedEvents", "WindowedParDo", "globally"]
 
 DEAD: Final = "dead"
-"""The output of events that can't be measured."""
+"""The output for events that can't be measured."""
 
 
 class BadEvent(NamedTuple):
@@ -29,7 +29,7 @@ class BadEvent(NamedTuple):
     element: str
     """The event as JSON."""
     msg: str
-    """What is wrong with it."""
+    """The reason."""
 
 
 beam.coders.registry.register_coder(BadEvent, beam.coders.RowCoder)
@@ -37,14 +37,14 @@ beam.coders.registry.register_coder(BadEvent, beam.coders.RowCoder)
 
 @dataclass(frozen=True, slots=True)
 class PlacedEvents:
-    """Prepared events with their windows: columns.GENERATION holds the place of each row's windows in `windows`."""
+    """Prepared events with their windows: columns.GENERATION has the index of each row's windows in `windows`."""
 
     events: pa.RecordBatch
     windows: tuple[Windows, ...]
 
 
 class PlacedEventsCoder(PackedCoder):
-    """Coder of PlacedEvents. Windows of a kind of one's own are what Beam makes of values that it doesn't know."""
+    """Coder of PlacedEvents. Windows of custom types are encoded by Beam's fallback coder."""
 
     value_type = PlacedEvents
 
@@ -82,12 +82,12 @@ def _window(bounds: list[int]) -> Any:
 
 
 def globally(value: object) -> WindowedValue:
-    """A value in the global window, which says nothing of its events' times."""
+    """A value in the global window, independent of its events' times."""
     return WindowedValue(value, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
 class WindowedParDo(beam.ParDo):  # type: ignore[misc]
-    """A ParDo whose elements are of other windows than its input's: its function says which, element by element."""
+    """A ParDo whose output has another windowing than its input: its function sets the windows of each element."""
 
     def __init__(self, fn: beam.DoFn, windowing: beam.transforms.core.Windowing) -> None:
         super().__init__(fn)

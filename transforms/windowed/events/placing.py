@@ -1,4 +1,4 @@
-"""Elements, one by one or in columns, to placed events: read, filtered, with their keys and windows."""
+"""Places elements, single or in columns: reads and filters events, and sets their keys and windows."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from tandem.transforms.windowed.windows.assigning import Granules, Windows, assi
 __all__ = ["METRICS", "PlaceEvents"]
 
 METRICS: Final = "tandem.windowed"
-"""Namespace of the counters `measured`, `filtered` and `dead`, whose sum is the number of events; of those measured
-`duplicates` are left out."""
+"""Namespace of the counters `measured`, `filtered` and `dead`, whose sum is the number of events; `duplicates` of the
+measured ones are left out."""
 
 _NOTHING: Final[tuple[Any, ...]] = ()
-"""What most elements give at once: no generator is made for each."""
+"""The output of most elements, without a generator for each."""
 _MOST: Final = 16_384
 """Events that are read at once."""
 
 
 @dataclass
 class PlaceEvents(beam.PTransform):  # type: ignore[misc]
-    """Dicts, rows and batches to placed events (main output) and bad ones (DEAD), in the global window.
+    """Placed events (main output) and bad ones (DEAD) from dicts, rows and batches, in the global window.
 
-    An event without a column of its time is in the windows that its element is in. Without `keeps_bad` a bad event
-    fails the bundle.
+    Without a column of event times, an event is in its element's windows. Without `keeps_bad` a bad event fails the
+    bundle.
     """
 
     measures: EventMeasures
@@ -60,7 +60,7 @@ class PlaceEvents(beam.PTransform):  # type: ignore[misc]
 
 
 class _Place(beam.DoFn):  # type: ignore[misc]
-    """Gathers rows of a bundle, so that they become columns many at a time."""
+    """Collects a bundle's rows, so that many at a time become columns."""
 
     def __init__(self, measures: EventMeasures, windowing: Windowing, keeps_bad: bool) -> None:
         self._measures, self._windowing, self._keeps_bad = measures, windowing, keeps_bad
@@ -76,7 +76,7 @@ class _Place(beam.DoFn):  # type: ignore[misc]
         yield from self.flush()
 
     def flush(self) -> Iterator[Any]:
-        """What the rows gathered so far give."""
+        """The outputs of the rows collected so far."""
         raise NotImplementedError
 
     def outputs(self, prepared: Prepared, granules: Granules, rows: Sequence[Any] | pa.RecordBatch) -> Iterator[Any]:
@@ -99,7 +99,7 @@ class _Place(beam.DoFn):  # type: ignore[misc]
 
 
 class _PlaceByColumn(_Place):
-    """Windows follow from a column of times."""
+    """Assigns windows by a column of times."""
 
     def process(self, element: Any) -> Iterable[Any]:
         if type(element) is not dict and is_columns(element):
@@ -123,7 +123,7 @@ class _PlaceByColumn(_Place):
 
 
 class _PlaceByElement(_Place):
-    """Windows and times are those of the elements."""
+    """Takes windows and times from the elements."""
 
     def __init__(self, measures: EventMeasures, windowing: Windowing, keeps_bad: bool) -> None:
         super().__init__(measures, windowing, keeps_bad)

@@ -1,5 +1,5 @@
-"""What comes out: typed rows of results, and JSON of them in files or on a topic.
+"""Outputs: typed rows of results, and their JSON in files or on a topic.
 
-`result_rows` makes rows (`ResultRows`), `field_types` says their types in three systems, `json_results` writes them
-(`WriteLines`, `PublishLines`, `WriteBadEvents`).
+`result_rows` builds rows (`ResultRows`), `field_types` maps their types between three systems, `json_results` writes
+them (`WriteLines`, `PublishLines`, `WriteBadEvents`).
 """

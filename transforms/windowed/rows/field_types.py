@@ -1,4 +1,4 @@
-"""Types of fields in three systems: Python's, as a NamedTuple has them, Arrow's, and those of Beam's schemas."""
+"""Maps types of fields between three systems: Python's, as in a NamedTuple, Arrow's, and those of Beam's schemas."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ _SPELLED: Final[Mapping[str, pa.DataType]] = {
 
 
 def arrow_fields(fields: Fields) -> pa.Schema:
-    """The columns as an Arrow schema; a field that may be None is nullable. Types may be spelt, too: `number?`.
+    """The columns as an Arrow schema; a field that may be None is nullable. Types may be texts, too: `number?`.
 
     >>> arrow_fields({"page": str, "amount": float | None})
     page: string not null
     amount: double
 
-    Raises DefinitionError for a type that no column has.
+    Raises DefinitionError for an unsupported type.
     """
     if isinstance(fields, pa.Schema):
         return fields
@@ -72,7 +72,7 @@ def arrow_fields(fields: Fields) -> pa.Schema:
 
 
 def fields_of_rows(element_type: Any) -> pa.Schema | None:
-    """The columns of a PCollection of Beam rows or NamedTuples; None where its type has none."""
+    """The columns of a PCollection of Beam rows or NamedTuples; None for other element types."""
     if isinstance(element_type, RowTypeConstraint):
         return pa.schema([_field(name, hint) for name, hint in element_type._fields])
     named = isinstance(element_type, type) and RowTypeConstraint.from_user_type(element_type) is not None
@@ -94,7 +94,7 @@ def _field(name: str, hint: Any) -> pa.Field:
 
 
 def _optional(hint: Any) -> tuple[Any, bool]:
-    """(the type without None, whether None is allowed), of Python's unions and of Beam's."""
+    """(the type without None, whether None is allowed), for Python's unions and Beam's."""
     if typing.get_origin(hint) in (typing.Union, UnionType):
         members = set(typing.get_args(hint))
     else:
@@ -104,7 +104,7 @@ def _optional(hint: Any) -> tuple[Any, bool]:
 
 
 def beam_type(kind: pa.DataType, nullable: bool = True) -> Any:
-    """The type that a column's values have in a Beam row: dates and times of day are texts."""
+    """The type of a column's values in a Beam row; dates and times of day are strings."""
     inner = _beam_type(kind)
     return Optional[inner] if nullable else inner  # noqa: UP045 - Any has no |
 
@@ -131,7 +131,9 @@ def _beam_type(kind: pa.DataType) -> Any:
 
 
 def measure_type(measure: Measure) -> Any:
-    """The type of a measure's results in a Beam row: quantiles are a mapping, a measure of one's own is its text."""
+    """The type of a measure's results in a Beam row; quantiles are a mapping, results of a custom measure their
+    text.
+    """
     kind = result_type(measure)
     if kind is None:
         return str

@@ -1,4 +1,4 @@
-"""Results as JSON, a line or a message each, and where they go: files of JSON Lines, or a topic."""
+"""Writes results as JSON, one a line or message, to files of JSON Lines or a topic."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def _plain(value: Any) -> Any:
 
 @dataclass
 class WriteLines(beam.PTransform):  # type: ignore[misc]
-    """Lines (bytes) to files below a folder of any file system that Beam knows, one a bundle; gives their names.
+    """Write lines (bytes) to files below a folder of any of Beam's file systems, one file a bundle; the output is their
+    names.
 
-    A file's name is the digest of what it holds, so that a bundle that is tried again with the same lines writes the
-    same file. It appears whole.
+    A file's name is the digest of its content, so that a retried bundle with the same lines writes the same file. Files
+    appear whole.
     """
 
     folder: str
@@ -66,7 +67,7 @@ class WriteLines(beam.PTransform):  # type: ignore[misc]
 
 @dataclass
 class WriteBadEvents(beam.PTransform):  # type: ignore[misc]
-    """Bad events to files of JSON Lines below a folder: what is wrong with each, and the event as it came."""
+    """Write bad events to files of JSON Lines below a folder: the reason, and the event."""
 
     folder: str
 
@@ -81,7 +82,7 @@ def bad_json(event: BadEvent) -> bytes:
 
 
 class _OfBundles(beam.DoFn):  # type: ignore[misc]
-    """Keeps the lines of a bundle until it ends."""
+    """Collects the lines of a bundle until it ends."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
@@ -104,7 +105,7 @@ class _Write(_OfBundles):
 
 
 def write_file(folder: str, data: bytes) -> str:
-    """Write a file named by its content, and give its name; one that is there already is the same."""
+    """Write a file named by its content, and return its name; an existing one is the same."""
     digest = hashlib.blake2b(data, digest_size=12).hexdigest()
     name, draft = (str(FileSystems.join(folder, f"{start}{digest}.jsonl")) for start in ("", ".draft-"))
     if FileSystems.exists(name):
@@ -126,7 +127,9 @@ def _make(folder: str) -> None:
 
 @dataclass
 class PublishLines(beam.PTransform):  # type: ignore[misc]
-    """Lines (bytes) to a Pub/Sub topic, a message each, on any runner; gives how many. At least once."""
+    """Publish lines (bytes) to a Pub/Sub topic, one message each, on any runner; the output is their number. At least
+    once.
+    """
 
     topic: TopicWriter
 
@@ -137,7 +140,7 @@ class PublishLines(beam.PTransform):  # type: ignore[misc]
 
 
 class _Gather(_OfBundles):
-    """A bundle's lines as one element, so that a request takes many."""
+    """A bundle's lines as one element, so that a request holds many."""
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._lines:

@@ -1,4 +1,4 @@
-"""States that a window and trigger gave, as rows: keys, window, timing of the pane, number of events, results."""
+"""Builds result rows from states: keys, window, timing of the pane, number of events, results."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tandem.transforms.windowed.states.shuffling import Shuffle
 __all__ = ["ResultRows", "result_row_type"]
 
 _MOST: Final = 10_000
-"""Results that are made at once."""
+"""Results that are built at once."""
 _INT64: Final = 2**63
 
 Convert = Callable[[Any], Any]
 
 
 def result_row_type(measures: EventMeasures) -> RowTypeConstraint:
-    """The type of the results, a schema of Beam."""
+    """The type of the results, a Beam schema."""
     keys = [(field.name, beam_type(field.type)) for field in measures.keys]
     fixed = [("window_start", Timestamp), ("window_end", Timestamp), ("timing", str), ("pane", int), ("events", int)]
     results = [(name, measure_type(measure)) for name, measure in measures.measures]
@@ -40,7 +40,7 @@ def result_row_type(measures: EventMeasures) -> RowTypeConstraint:
 
 @dataclass
 class ResultRows(beam.PTransform):  # type: ignore[misc]
-    """(key, states) to a Beam row each, in its window and pane."""
+    """A Beam row for each (key, states), in its window and pane."""
 
     measures: EventMeasures
     shuffle: Shuffle
@@ -95,7 +95,7 @@ class _MakeRows(beam.DoFn):  # type: ignore[misc]
 
 
 def window_bounds(window: Any) -> tuple[Timestamp, Timestamp]:
-    """[start, end) of a window; the global one has those of Beam's times."""
+    """[start, end) of a window; for the global one, Beam's range of time."""
     start = GlobalWindow().start if isinstance(window, GlobalWindow) else window.start
     return start, window.end
 
@@ -105,7 +105,7 @@ def _of_key(kind: pa.DataType) -> Convert | None:
 
 
 def _of_result(kind: pa.DataType | None) -> Convert | None:
-    """What makes a result the value that its column of a Beam row holds; None where it is that already."""
+    """The function that converts a result for its column of a Beam row; None where no conversion is needed."""
     types = pa.types
     if kind is None:
         return str
@@ -117,7 +117,7 @@ def _of_result(kind: pa.DataType | None) -> Convert | None:
 
 
 def _fitting(value: int) -> int | None:
-    """Rows hold 64 bits; a sum beyond them isn't known there."""
+    """The value, None beyond 64 bits, which rows can't hold."""
     return value if -_INT64 <= value < _INT64 else None
 
 

@@ -1,4 +1,4 @@
-"""Measures as CombineFns of Beam, for CombinePerKey and CombineGlobally under any window and trigger."""
+"""Measures as Beam CombineFns, for CombinePerKey and CombineGlobally under any window and trigger."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ __all__ = ["Gather", "MeasureEvents", "MergeStates", "states_of"]
 
 _MOST_STATES: Final = 64
 _MOST_EVENTS: Final = 1_024
-"""Kept before they are merged or folded: measures work in columns, and one by one costs a hundred times as much."""
+"""Most events before they are folded: measures work in columns, and one event at a time costs a hundred times as
+much."""
 
 States = list[bytes]
 Merge = Callable[[Sequence[bytes]], bytes]
 
 
 class Gather(beam.CombineFn):  # type: ignore[misc]
-    """States to a few states, which are merged later, many keys at once."""
+    """Combines states to a few, which are merged later, many keys at once."""
 
     def __init__(self, merge: Merge, most: int) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class Gather(beam.CombineFn):  # type: ignore[misc]
 
 
 class MergeStates(Gather):
-    """States to one state. A state is the bytes that `states_of` gives, and what `EventMeasures.results` reads.
+    """Combines states to one. A state is the bytes from `states_of`, which `EventMeasures.results` reads.
 
     >>> from tandem.transforms.windowed import compile_measures
     >>> shop = compile_measures({"price": float}, {"sales": "count", "turnover": {"sum": "price"}})
@@ -69,7 +70,7 @@ class MergeStates(Gather):
 
 
 class MeasureEvents(beam.CombineFn):  # type: ignore[misc]
-    """Dicts or Beam rows to the results of their measures, a dict by name.
+    """Combines dicts or Beam rows to the results of their measures, a dict by name.
 
     >>> from tandem.transforms.windowed import compile_measures
     >>> shop = compile_measures({"price": float}, {"sales": "count", "turnover": {"sum": "price"}})
@@ -109,7 +110,7 @@ class MeasureEvents(beam.CombineFn):  # type: ignore[misc]
 
 
 def states_of(measures: EventMeasures, events: list[Mapping[str, Any]] | list[Any]) -> bytes:
-    """The state of some events, whatever their keys, but for those that `where` leaves out.
+    """The state of some events, whatever their keys, without those that `where` filters.
 
     Raises UserError for an event that can't be measured.
     """

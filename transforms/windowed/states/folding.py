@@ -1,4 +1,4 @@
-"""Placed events to states by key and window, as few as a bundle allows."""
+"""Folds placed events to states by key and window, as few as a bundle allows."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from tandem.transforms.windowed.windows.assigning import Windows
 __all__ = ["FoldEvents"]
 
 _MOST: Final = 100_000
-"""States of a bundle that are kept to be merged with those to come."""
+"""Most states of a bundle that are kept for merging with later ones."""
 
 
 @dataclass
 class FoldEvents(beam.PTransform):  # type: ignore[misc]
-    """Placed events to what is shuffled, in the events' windows.
+    """Elements of the shuffle from placed events, in the events' windows.
 
-    Of a bundle one state a key and window; under a trigger that counts elements one an event, so that it counts events.
+    A bundle gives one state a key and window; under a trigger that counts elements, one an event, so that it counts
+    events.
     """
 
     measures: EventMeasures
@@ -43,7 +44,7 @@ class FoldEvents(beam.PTransform):  # type: ignore[misc]
 
 
 class _Fold(beam.DoFn):  # type: ignore[misc]
-    """Keeps the states of a bundle, and numbers the windows that it has met."""
+    """Keeps the states of a bundle, and numbers its windows."""
 
     def __init__(self, measures: Measures, shuffle: Shuffle) -> None:
         self._measures, self._shuffle = measures, shuffle
@@ -69,7 +70,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
         yield from self._shuffle.parts(block, windows)
 
     def _merged(self) -> Iterator[WindowedValue]:
-        """Make one block of all; where that is still large, send it on."""
+        """Merge all blocks to one; emit it where it is still large."""
         self._blocks = [merge_blocks(self._measures, self._blocks)]
         self._states = self._blocks[0].num_rows
         if self._states > _MOST // 2:
@@ -77,7 +78,7 @@ class _Fold(beam.DoFn):  # type: ignore[misc]
 
 
 class _FoldEach(beam.DoFn):  # type: ignore[misc]
-    """One state an event."""
+    """Emits one state an event."""
 
     def __init__(self, measures: Measures, shuffle: Shuffle) -> None:
         self._measures, self._shuffle = measures, shuffle

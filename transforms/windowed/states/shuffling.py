@@ -1,7 +1,7 @@
-"""What crosses the shuffle: a state a key and window, or, where a window has one pane only, a block of many keys.
+"""The elements of the shuffle: a state a key and window, or, for windows of one pane, a block of many keys.
 
 Runners spend far more on an element of a window than Tandem does on a state: the local one a third of a millisecond.
-With one pane a window nothing tells a block of keys from each key alone, but for the cost.
+With one pane a window, a block of keys differs from single keys in its cost only.
 """
 
 from __future__ import annotations
@@ -34,33 +34,33 @@ _MOST_BLOCKS: Final = 16
 
 
 class Shuffle(Protocol):
-    """How states of a bundle become elements of a shuffle, and answers again."""
+    """Converts a bundle's states to elements of a shuffle, and these to answers."""
 
     @property
     def element_type(self) -> Any:
-        """Of what is shuffled."""
+        """The type of the shuffle's elements."""
 
     @property
     def most(self) -> int:
-        """Elements of a key that are gathered before they are merged."""
+        """Most elements of a key that are collected before they are merged."""
 
     def parts(self, block: pa.RecordBatch, windows: Sequence[Windows]) -> Iterator[WindowedValue]:
-        """The elements of a block whose generations are places in `windows`."""
+        """The elements of a block whose generations are indices of `windows`."""
 
     def merged(self, parts: Sequence[bytes]) -> bytes:
-        """One element of several of one key."""
+        """One element merged from several of one key."""
 
     def answers(self, gathered: Sequence[tuple[Any, list[bytes]]]) -> Iterator[list[Answer]]:
-        """For each key of the runner, with its elements, the answers."""
+        """The answers of each of the runner's keys, from its elements."""
 
 
 @dataclass(frozen=True)
 class ByKey:
-    """A state a key and window: right under every window and trigger."""
+    """A state a key and window: correct under every window and trigger."""
 
     measures: EventMeasures
     timed_by: str = FIRST_TIME
-    """Which of a state's events has its time."""
+    """The event whose time is a state's: the first or the last."""
     element_type: Any = tuple[str, bytes]
     most: int = _MOST_STATES
 
@@ -124,7 +124,7 @@ class ByShard:
 
 
 def shuffle_for(measures: EventMeasures, windowing: Windowing, shards: int) -> Shuffle:
-    """The cheapest shuffle that is right under these windows and trigger."""
+    """The cheapest shuffle that is correct under these windows and trigger."""
     if has_one_pane(windowing):
         return ByShard(measures, shards)
     latest = windowing.timestamp_combiner == TimestampCombiner.OUTPUT_AT_LATEST
@@ -132,7 +132,7 @@ def shuffle_for(measures: EventMeasures, windowing: Windowing, shards: int) -> S
 
 
 def has_one_pane(windowing: Windowing) -> bool:
-    """Whether each key has exactly one pane in each of its windows, with the window's end as its time."""
+    """Whether each key has exactly one pane in each of its windows, with the window's end as its timestamp."""
     fires = windowing.triggerfn
     once = isinstance(fires, trigger.DefaultTrigger) or (
         isinstance(fires, trigger.AfterWatermark) and fires.early is None and fires.late is None
@@ -143,7 +143,7 @@ def has_one_pane(windowing: Windowing) -> bool:
 
 
 def counts_elements(fires: Any) -> bool:
-    """Whether a trigger counts more than one element, and so would count states instead of events."""
+    """Whether a trigger counts more than one element, and so would count states in place of events."""
     if isinstance(fires, trigger.AfterCount):
         return bool(fires.count > 1)
     inner = [getattr(fires, name, None) for name in ("early", "late", "underlying")]

@@ -1,4 +1,4 @@
-"""Windows of the windowed transforms: calendar windows, windows and triggers by name, windows of many events at once.
+"""Windows of the windowed transforms: calendar windows, windows and triggers as texts, and windows of many events.
 
-`CalendarWindows` and `window_into` are public; `assigning` gives `assign` to the steps that place events.
+`CalendarWindows` and `window_into` are public; `assigning` has `assign`, for the steps that place events.
 """

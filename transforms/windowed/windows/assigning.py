@@ -1,7 +1,7 @@
-"""Windows of many events at once: rows with the same windows are one granule, and are folded before windows part them.
+"""Assigns windows to many events at once; rows with the same windows are one granule, and folded as one.
 
-A granule of fixed windows is the window; of sliding ones the stretch between two ends of windows, so that an event is
-folded once, and not once for every window that it lies in.
+A granule of fixed windows is the window; of sliding ones the interval between two consecutive ends of windows, so that
+an event is folded once, not once for every window that it lies in.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Windows = tuple[BoundedWindow, ...]
 
 @dataclass(frozen=True, slots=True)
 class Granules:
-    """For each row the number of its granule, and for each granule its windows."""
+    """The granule of each row, and the windows of each granule."""
 
     of_row: npt.NDArray[np.int64]
     windows: Sequence[Windows]
 
 
 def assign(windows: WindowFn, times: Times, keys: npt.NDArray[np.int64]) -> Granules:
-    """The granules of events with these times (microseconds) and codes of keys."""
+    """The granules of events with these times (microseconds) and key codes."""
     kind = type(windows)
     if kind is GlobalWindows:
         return Granules(np.zeros(len(times), np.int64), [(GlobalWindow(),)])
@@ -80,7 +80,7 @@ def _sliding_windows(last: int, after: bool, size: int, period: int) -> Windows:
 
 
 def _sessions(windows: Any, times: Times, keys: npt.NDArray[np.int64]) -> Granules:
-    """Events of a key that follow each other by less than the gap are one window already."""
+    """Granules of sessions: events of a key that follow each other by less than the gap are one window already."""
     gap = windows.gap_size.micros
     order = np.lexsort((times, keys))
     sorted_times, sorted_keys = times[order], keys[order]
@@ -104,7 +104,7 @@ def _calendar(windows: Any, times: Times) -> Granules:
 
 
 def _any(windows: WindowFn, times: Times) -> Granules:
-    """Window functions that aren't known here are asked once for every time that there is."""
+    """Granules of other window functions, which are called once for every distinct time."""
     distinct, of_row = np.unique(times, return_inverse=True)
     stamps = (Timestamp(micros=time) for time in distinct.tolist())
     return Granules(of_row.astype(np.int64), [tuple(windows.assign(WindowFn.AssignContext(at))) for at in stamps])

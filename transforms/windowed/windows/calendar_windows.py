@@ -1,4 +1,4 @@
-"""Calendar windows for Beam: days, weeks, months, quarters and years as clocks in a time zone have them."""
+"""Calendar windows for Beam: days, weeks, months, quarters and years by the clocks of a time zone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CalendarWindows"]
 class CalendarWindows(NonMergingWindowFn):  # type: ignore[misc]
     """Windows of one period each, such as a month in Europe/Berlin: days have 23 and 25 hours where clocks change.
 
-    Goes wherever Beam takes a window function:
+    A window function for `beam.WindowInto`:
 
     >>> import apache_beam as beam
     >>> from apache_beam.transforms.window import WindowFn
@@ -29,7 +29,7 @@ class CalendarWindows(NonMergingWindowFn):  # type: ignore[misc]
     >>> window.start.to_rfc3339(), window.end.to_rfc3339()
     ('2026-03-28T23:00:00Z', '2026-03-29T22:00:00Z')
 
-    Raises UserError for a period, zone or weekday that isn't one.
+    Raises UserError for an unknown period, zone or weekday.
     """
 
     def __init__(self, period: str, zone: str = "UTC", first_day: str = "monday") -> None:
@@ -41,15 +41,15 @@ class CalendarWindows(NonMergingWindowFn):  # type: ignore[misc]
         except ValueError as error:
             raise UserError(f"calendar windows: {error}") from None
         self.calendar: Calendar = Calendar(Period(period), zone, first_day)
-        """The calendar whose periods the windows are."""
+        """The calendar whose periods are the windows."""
 
     def assign(self, context: Any) -> list[IntervalWindow]:
-        """The period that holds the timestamp."""
+        """The period with the timestamp."""
         start, end = self.calendar.span_about(context.timestamp.micros)
         return [IntervalWindow(Timestamp(micros=start), Timestamp(micros=end))]
 
     def get_window_coder(self) -> IntervalWindowCoder:
-        """That of intervals."""
+        """The coder of intervals."""
         return IntervalWindowCoder()
 
     def __eq__(self, other: object) -> bool:

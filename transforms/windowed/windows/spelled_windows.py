@@ -1,4 +1,4 @@
-"""Windows and triggers as texts, for those who write no Python: spelt as the windows of a definition."""
+"""Parses windows and triggers from texts, in the syntax of a definition's windows."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ def window_into(
     lateness: str = "0s",
     mode: str = "accumulating",
 ) -> beam.WindowInto:
-    """A WindowInto of `1m`, `{size: 1h, every: 5m}`, `{session: 30m}`, `{calendar: day, zone: ...}`, or None: all time.
+    """A WindowInto from `1m`, `{size: 1h, every: 5m}`, `{session: 30m}`, `{calendar: day, zone: ...}`, or None: all
+    time.
 
-    `early` and `late` say how long after something new a pane comes before and after the one on time (0s: at once, else
-    in whole seconds), late ones up to `lateness` behind the window's end; without `early` there are none before.
+    `early` and `late` are the delays after a new event of panes before and after the one on time (0s: none, else whole
+    seconds); late panes come up to `lateness` behind the window's end. Without `early` there are no early panes.
 
     >>> hour = window_into({"size": "1h", "every": "5m"}, early="10s", late="1s", lateness="1d")
     >>> hour.windowing.triggerfn
     AfterWatermark(early=AfterProcessingTime(delay=10), late=AfterProcessingTime(delay=1))
 
-    Raises DefinitionError, naming the field.
+    Raises DefinitionError naming the field.
     """
     if mode not in MODES:
         raise DefinitionError(f"{mode!r} is not allowed; {' or '.join(MODES)} is", field="mode")
