@@ -1,4 +1,4 @@
-"""The command line: thin modules, one per group of commands. And `tandem.connect`, which asks from Python."""
+"""The command line, in thin modules, one for each group of commands; and `tandem.connect`, the Python client."""
 
 from __future__ import annotations
 

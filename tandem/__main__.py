@@ -1,4 +1,4 @@
-"""`tandem`, and `python -m tandem`. Before anything is imported that takes its time, Ctrl-C ends with one line."""
+"""`tandem`, and `python -m tandem`: Ctrl-C ends with one line even before slow imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one line and an exit code."""
+    """Run the command line; an error is one line and an exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _not_begun)
     from tandem.schemas.privacy.umask import keep_private

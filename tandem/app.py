@@ -1,4 +1,4 @@
-"""The `tandem` command: what it takes before a command's name. Commands are loaded when they are called."""
+"""The `tandem` command and the options before a command's name; commands are loaded when they are called."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _LAUNCHING: Final = frozenset(entry.name for entry in COMMANDS if entry.flags is Flags.PIPELINE)
-"""Commands that import for seconds, and then decide themselves what Ctrl-C and SIGTERM mean."""
+"""Commands with slow imports, which install their own handlers of Ctrl-C and SIGTERM."""
 
 
 @app.callback(invoke_without_command=True)
@@ -48,7 +48,7 @@ def _root(
 
 
 def _take_signals() -> None:
-    """What a command does at Ctrl-C is up to it (KeyboardInterrupt, exit code 130), and SIGTERM ends it."""
+    """Let commands handle Ctrl-C (KeyboardInterrupt, exit code 130), and SIGTERM end the process."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -66,17 +66,17 @@ _WITHOUT_PANDAS: Final = frozenset({"query", "status", "alerts", "results", "pub
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is one line and an exit code."""
+    """Run the command line; an error is one line and an exit code."""
     if sys.argv[1:2] and sys.argv[1] in _WITHOUT_PANDAS:
         sys.meta_path[:0] = [_NoPandas(), _ComputesLater()]
     app()
 
 
 class _ComputesLater(MetaPathFinder):
-    """Arrow's functions are wrapped one by one when they are imported; few questions use any."""
+    """Defers the code of `pyarrow.compute`, which wraps Arrow's functions one by one; few queries use any."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """Of that module one whose code is run when something of it is used."""
+        """A spec of that module whose code runs at its first use; None for other modules."""
         if fullname != "pyarrow.compute":
             return None
         spec = PathFinder.find_spec(fullname, path, target)
@@ -86,11 +86,9 @@ class _ComputesLater(MetaPathFinder):
 
 
 class _NoPandas(MetaPathFinder):
-    """Arrow imports pandas, where it is installed, to see whether what it is given is of pandas: half a second for
-    who asks once.
-    """
+    """Hides pandas from Arrow, which imports it to recognize its types: half a second for a single query."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """None for every other module."""
+        """Raise ModuleNotFoundError for pandas; None for every other module."""
         if fullname == "pandas":
             raise ModuleNotFoundError("No module named 'pandas'", name=fullname)

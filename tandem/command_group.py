@@ -1,4 +1,4 @@
-"""How commands of `tandem` are found, and how each ends: one line on stderr and an exit code, whatever went wrong."""
+"""Finds the commands of `tandem`, and ends each with one line on stderr and an exit code, whatever the error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEAM_TOO: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 class _Commands(MutableMapping[str, Any]):
-    """Commands by name, each imported when it is asked for."""
+    """Commands by name, each imported at its first use."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = {entry.name: entry for entry in entries}
@@ -45,7 +45,7 @@ class _Commands(MutableMapping[str, Any]):
         return len(self._entries)
 
     def lines(self) -> dict[str, TyperCommand]:
-        """A stand-in for each, with its line of help, for lists: nothing is imported."""
+        """A stand-in for each command with its help line, for lists: nothing is imported."""
         return {
             entry.name: TyperCommand(entry.name, help=entry.line, rich_help_panel=entry.panel or None)
             for entry in self._entries.values()
@@ -81,7 +81,7 @@ class _LazyGroup(TyperGroup):
 
 
 class CommandGroup(_LazyGroup):
-    """The top-level group: a TandemError ends with its own exit code, wrong usage with that of UserError."""
+    """The top-level group: a TandemError ends with its own exit code, wrong usage with UserError's."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": _Commands(COMMANDS)})

@@ -1,4 +1,4 @@
-"""The argument that names a definition, on every command that asks."""
+"""The argument that names a definition, shared by all commands that have it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flags that say where an installation is, and what is there already, without importing Beam."""
+"""Options for the places of an installation, and access to existing ones, without importing Beam."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LogFormatOption = Annotated[
 
 @contextmanager
 def existing_store(places: Home) -> Iterator[ViewStore]:
-    """The view store, which must be there. Raises NoStoreError without one, StoreError for a damaged one."""
+    """The view store, which must exist. Raises NoStoreError for a missing one, StoreError for a damaged one."""
     from tandem.views.store import ViewStore
 
     store = ViewStore(places.store, create=False)
@@ -68,7 +68,7 @@ def existing_store(places: Home) -> Iterator[ViewStore]:
 
 
 def existing_journal(place: str) -> BlobStore:
-    """The journal, which must be there. Raises UserError without one."""
+    """The journal, which must exist. Raises UserError for a missing one."""
     from tandem.journal.storage.opening import journal_exists, open_blobs
 
     if not journal_exists(place):

@@ -1,1 +1,1 @@
-"""What the command line can do: name, module, line of help and example of each command, none of which is imported."""
+"""The commands of the command line: name, module, help line and example of each, none of which is imported."""

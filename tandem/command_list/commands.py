@@ -1,4 +1,4 @@
-"""All that `tandem` can do, in the order in which help lists it."""
+"""All commands of `tandem`, in the order of help."""
 
 from __future__ import annotations
 

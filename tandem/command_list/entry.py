@@ -1,4 +1,4 @@
-"""A command as the command line lists it."""
+"""A command's entry in the command line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["Entry", "Flags"]
 
 
 class Flags(Enum):
-    """Whose the flags of a command are."""
+    """The flags that a command takes."""
 
     OWN = auto()
-    """Its own; all others are unknown."""
+    """Its own flags; others are errors."""
     BEAM_TOO = auto()
-    """Its own, and Beam's."""
+    """Its own flags, and Beam's."""
     PIPELINE = auto()
-    """Those of a pipeline, by the table of flags. Such a command decides itself what Ctrl-C and SIGTERM mean."""
+    """A pipeline's flags, from the table of flags. Such a command handles Ctrl-C and SIGTERM itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Entry:
 
     name: str
     function: str
-    """PACKAGE.MODULE.FUNCTION below `tandem.commands`; empty for a group."""
+    """PACKAGE.MODULE.FUNCTION below `tandem.commands`; '' for a group."""
     line: str
-    """The first of its help, as lists of commands show it."""
+    """The first line of its help, as in lists of commands."""
     example: str = ""
     flags: Flags = Flags.OWN
     commands: tuple[Entry, ...] = ()
-    """Of a group."""
+    """The commands of a group."""
     panel: str = ""
-    """Heading in the list of commands."""
+    """The heading in the list of commands."""

@@ -1,6 +1,5 @@
-"""The commands of `tandem`, one module a group of them, in packages by what they are for; all of them thin.
+"""The commands of `tandem`, one module a group, in packages by purpose; all of them thin.
 
-A command reads its flags, calls one function of the floors below, and prints what that gives. `tandem.command_list`
-says which module has which command, and loads it when it is called: nothing here is imported for a list or a help
-text.
+A command reads its flags, calls one function of a lower floor, and prints its result. `tandem.command_list` maps
+commands to modules, which are loaded when they are called: nothing here is imported for a list or a help text.
 """

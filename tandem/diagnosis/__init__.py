@@ -1,1 +1,1 @@
-"""What `tandem doctor` looks at: this machine, the installation, and the broker. Each finding has its remedy."""
+"""The checks of `tandem doctor`: this machine, the installation, and the broker; each finding has its remedy."""

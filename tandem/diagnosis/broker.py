@@ -1,4 +1,4 @@
-"""Whether Pub/Sub can be reached, as clients of this process would reach it."""
+"""Checks whether Pub/Sub can be reached, as by clients in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS: Final = 3.0
 
 
 def broker_findings() -> Iterator[Finding]:
-    """Of the emulator that PUBSUB_EMULATOR_HOST names, else of the credentials for Pub/Sub itself."""
+    """Findings about the emulator of PUBSUB_EMULATOR_HOST, or without it about the credentials for Pub/Sub."""
     address = os.environ.get("PUBSUB_EMULATOR_HOST", "")
     yield _emulator(address) if address else _credentials()
 

@@ -1,4 +1,4 @@
-"""Whether batch states of a definition lie in more places than they need to."""
+"""Checks whether a definition's batch states are spread over more places than necessary."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["compaction_findings"]
 MANY_FILES: Final = 32
 MANY_ROWS: Final = 20_000
 MANY_RUNS: Final = 100
-"""From so many on, questions are noticeably slower than they need to be."""
+"""Numbers from which on queries are noticeably slower than necessary."""
 
 
 def compaction_findings(store: ViewStore, name: str) -> Iterator[Finding]:
-    """Of a name that is served."""
+    """Findings about a served name."""
     served = store.publishing.served(name)
     if served is None:
         return

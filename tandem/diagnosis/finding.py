@@ -1,4 +1,4 @@
-"""What one look gave."""
+"""A finding of `tandem doctor`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ __all__ = ["Finding", "State"]
 
 
 class State(StrEnum):
-    """How a finding stands."""
+    """The severity of a finding."""
 
     OK = "ok"
     NOTE = "note"
-    """Something that only some need is missing, or there is nothing to look at yet."""
+    """An optional part is missing, or there is nothing to check yet."""
     WARNING = "warning"
-    """It works, and won't for ever."""
+    """It works, but won't for ever."""
     ERROR = "error"
-    """Something can't work as it is."""
+    """Something can't work in this state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     about: str
     state: State
     what: str
     fix: str = ""
-    """The command, or what to do; of everything but OK."""
+    """A command or an instruction; for every state but OK."""

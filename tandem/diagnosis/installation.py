@@ -1,4 +1,4 @@
-"""What an installation says of itself: store, definitions, runs, seals, clock, files that others can reach."""
+"""Checks an installation: store, definitions, runs, seals, clock, and files that others can access."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["installation_findings"]
 
 _STALE: Final = 60 * 1_000_000
 _AHEAD: Final = 60 * 1_000_000
-"""Microseconds that another machine's clock may be ahead of this one's."""
+"""Microseconds by which another machine's clock may be ahead of this one's."""
 _FIXES: Final = {
     "empty": "`tandem backfill` or `tandem live` with its definition; the first run publishes",
     "stale": "`tandem live` again as before, if it should run; `tandem status {name}` says more",
@@ -37,7 +37,7 @@ _FIXES: Final = {
 
 
 def installation_findings(home: str, places: Home, now: int) -> Iterator[Finding]:
-    """Of a home. `now`: wall clock, microseconds UTC."""
+    """Findings about a home. `now`: wall clock, microseconds UTC."""
     journal, found = _journal(places)
     yield from found
     if journal is not None:
@@ -134,7 +134,7 @@ def _store(places: Home, journal: JournalState | None, now: int) -> Iterator[Fin
 
 
 def _stated(about: str, error: TandemError) -> Finding:
-    """An error, and the command that it names itself."""
+    """An error as a finding, with the command that it names."""
     commands = re.findall(r"`[^`]+`", str(error))
     return Finding(about, State.ERROR, str(error), " or ".join(commands) or "see docs/reference/view-store.md")
 

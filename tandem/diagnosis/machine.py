@@ -1,4 +1,4 @@
-"""What this machine has: the local runner, Java, disk, memory for files, optional parts."""
+"""Checks this machine: the local runner, Java, disk, limit of open files, optional parts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _EXTRAS: Final = {
     "plots": ("matplotlib", "`tandem baselines --plot FILE.png`"),
     "frames": ("polars", "Polars and pandas from `tandem.connect`"),
 }
-"""By extra a package that only it brings, and what it is for."""
+"""By extra, a package that only it installs, and its purpose."""
 
 
 def machine_findings(folder: str | None) -> Iterator[Finding]:
-    """Of this machine. `folder`: where the installation writes, None where that is elsewhere."""
+    """Findings about this machine. `folder`: where the installation writes, None where that is elsewhere."""
     yield _prism()
     yield _java()
     if folder is not None:

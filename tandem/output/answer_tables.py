@@ -1,4 +1,4 @@
-"""Answers of any kind for people: a table of results, and the certificate below it."""
+"""Prints answers of any kind for people: a table of results, and the certificate below it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = ["key_label", "print_any", "print_explanation", "value_text"]
 _COLOURS: Final = {Status.FINAL: "green", Status.PROVISIONAL: "yellow", Status.PARTIAL: "red"}
 _MORE: Final = "name what you want with --measures, or take --json"
 _FEW: Final = 6
-"""Results in a row, unless they are named."""
+"""Most results in a row, unless they are named."""
 
 
 def print_any(to: Console, question: Question, found: AnyAnswer) -> None:
-    """An answer of any kind: what was asked, its numbers, and the certificate."""
+    """Print an answer of any kind: the question, its results, and the certificate."""
     _print_title(to, question, found)
     if isinstance(found, Answer):
         _print_answer(to, question, found)
@@ -52,7 +52,7 @@ def _print_answer(to: Console, question: Question, answer: Answer) -> None:
 
 
 def _print_series(to: Console, question: Question, series: Series) -> None:
-    """One row a step, told by its start, or in a running series, where all have the same start, by its end."""
+    """One row a step, with its start; in a running series, whose starts are equal, with its end."""
     running = isinstance(question.span, Span) and question.span.cumulative
     rows = (
         ((point.end if running else point.start,), point.events, point.results, point.status) for point in series.points
@@ -89,7 +89,7 @@ def _print_rows(
 
 
 def _print_keys(to: Console, question: Question, found: KeyAnswers) -> None:
-    """One row a key, and one for all that fit together."""
+    """One row a key, and one for all matching keys together."""
     names, measures = question.compiled.definition.key, _few(question)
     by = question.ranking.by if question.ranking is not None else ""
     columns = [Column(name, keep=True) for name in names]
@@ -110,7 +110,7 @@ def _print_keys(to: Console, question: Question, found: KeyAnswers) -> None:
 
 
 def _few(question: Question) -> tuple[str, ...]:
-    """Results in a row: all that were named; else the first, the derived ones, and what keys are in the order of."""
+    """The results in a row: those named; else the first, the derived ones, and the one that orders keys."""
     known = result_names(question.compiled)
     if question.results != known or len(known) <= _FEW:
         return question.results
@@ -138,14 +138,14 @@ def _counted(question: Question, found: KeyAnswers) -> str:
 
 
 def print_explanation(to: Console, sentences: Iterable[tuple[str, str]]) -> None:
-    """Words and sentences of `explaining.explain`."""
+    """Print the words and sentences of `explaining.explain`."""
     to.print()
     to.print("  [bold]Where the numbers come from[/]")
     print_pairs(to, sentences)
 
 
 def _print_certificate(to: Console, certificate: Certificate) -> None:
-    """Status with its reasons, and what the answer is made of."""
+    """Print the status with its reasons, and the parts of the answer."""
     status = certificate.status
     print_pairs(
         to,
@@ -162,13 +162,13 @@ def _print_certificate(to: Console, certificate: Certificate) -> None:
 
 
 def key_label(definition: Definition, key: str) -> str:
-    """`origin=JFK carrier=UA` of a canonical key."""
+    """A canonical key in words, such as `origin=JFK carrier=UA`."""
     pairs = (f"{name}={_part(value)}" for name, value in zip(definition.key, json.loads(key), strict=True))
     return " ".join(pairs) or "all events"
 
 
 def value_text(value: Any, zone: str = "UTC") -> str:
-    """A result in a table: numbers with separators, fractions of at most ten digits in all, lists on a line."""
+    """A result for a table: numbers with separators, fractions of at most ten digits in all, lists on one line."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -186,7 +186,7 @@ def value_text(value: Any, zone: str = "UTC") -> str:
 
 
 def _float_text(value: float) -> str:
-    """At most ten digits, but every digit before the point."""
+    """A float with at most ten digits, and every digit before the point."""
     if not 1e10 <= abs(value) < 1e16:
         return f"{value:,.10g}"
     whole = f"{value:,.1f}"
@@ -194,7 +194,7 @@ def _float_text(value: float) -> str:
 
 
 def _item_text(item: Any, zone: str) -> str:
-    """One entry of a top-k: its item and its amount, and the error where there is any."""
+    """One entry of a top-k: its item, its amount, and the error if there is any."""
     if not isinstance(item, dict) or "value" not in item:
         return value_text(item, zone)
     amounts = [value_text(amount) for name, amount in item.items() if name in ("count", "sum")]
@@ -211,7 +211,7 @@ def _print_title(to: Console, question: Question, found: AnyAnswer) -> None:
 
 
 def _part(value: Any) -> str:
-    """One value of a key, as a table shows it."""
+    """One value of a key, for a table."""
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 

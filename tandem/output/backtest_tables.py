@@ -1,4 +1,4 @@
-"""What a backtest found, as tables and as JSON."""
+"""Prints the findings of a backtest as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["amount_text", "judged_data", "print_judged", "print_swept", "sweep_s
 
 
 def amount_text(amount: Amount, until: int) -> str:
-    """One line: how much there was to judge."""
+    """One line: the amount of data judged."""
     rest = [f"{count:,} {what}" for count, what in (
         (amount.filtered, "filtered"), (amount.copies, "copies"), (amount.dead, "that can't be read"),
     ) if count]  # fmt: skip
@@ -36,7 +36,7 @@ def amount_text(amount: Amount, until: int) -> str:
 
 
 def print_judged(to: Console, found: Sequence[Judged], labels: Sequence[Label]) -> None:
-    """A line for each rule, then the days and keys with most alerts."""
+    """Print a line for each rule, then the days and keys with most alerts."""
     columns = [Column("rule", keep=True), Column("windows", right=True, keep=True), Column("keys", right=True)]
     columns += [Column(name, right=True) for name in ("no data", "can't judge", "active")]
     columns += [Column(name, right=True, keep=True) for name in ("alerts", "going on")]
@@ -68,7 +68,7 @@ def _most(judged: Judged) -> str:
 
 
 def print_swept(to: Console, name: str, found: Sequence[Swept]) -> None:
-    """A line for each rule and value."""
+    """Print a line for each rule and value."""
     columns = [Column("rule", keep=True), Column(name, right=True, keep=True)]
     columns += [Column(text, right=True, keep=True) for text in ("alerts", "keys")]
     scored = any(each.score for each in found)
@@ -83,7 +83,7 @@ def print_swept(to: Console, name: str, found: Sequence[Swept]) -> None:
 
 
 def sweep_svg(name: str, found: Sequence[Swept]) -> str:
-    """Precision and recall over the value, or without labels the number of alerts."""
+    """A plot of precision and recall over the value, or without labels of the number of alerts."""
     lines = []
     for rule in dict.fromkeys(each.rule for each in found):
         mine = [each for each in found if each.rule == rule]
@@ -97,7 +97,7 @@ def sweep_svg(name: str, found: Sequence[Swept]) -> str:
 
 
 def judged_data(found: Sequence[Judged], labels: Sequence[Label], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """What each rule made of the history, as plain data."""
+    """The findings of each rule over the history, as plain data."""
     return [_judged_data(each, labels, columns) for each in found]
 
 

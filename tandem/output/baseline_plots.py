@@ -1,4 +1,4 @@
-"""Baselines drawn: the band of what is usual, the values over it, and the alerts; as PNG, or as a page of HTML."""
+"""Draws baselines: the band, the values over it, and the alerts; as PNG, or as an HTML page."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _COLOURS: Final = {"CONFIRMED": "#c0392b", "RAISED_LATE": "#8e44ad", "WITHDRAWN"
 
 
 def alert_colour(state: str) -> str:
-    """What an alert's span is drawn in."""
+    """The colour of an alert's span."""
     return _COLOURS.get(state, "#7f8c8d")
 
 
 def write_plot(path: str, found: BaselineSeries) -> None:
-    """Draw into a file that ends with .png or .html. Raises UserError, LaunchError where Matplotlib is missing."""
+    """Draw to a .png or .html file. Raises UserError, and LaunchError where Matplotlib is missing."""
     try:
         if path.endswith(".html"):
             Path(path).write_text(baseline_page(found), encoding="utf-8")
@@ -46,7 +46,7 @@ def write_plot(path: str, found: BaselineSeries) -> None:
 
 
 def baseline_svg(found: BaselineSeries) -> str:
-    """Band, usual and values over the middle of each window."""
+    """A plot of the band, its middle and the values, at the middle of each window."""
     at = [(start + end) / 2 for start, end in zip(found.starts.tolist(), found.ends.tolist(), strict=True)]
     usual = found.usual
     lines = [
@@ -67,7 +67,7 @@ def _ticks(found: BaselineSeries) -> list[tuple[float, str]]:
 
 
 def baseline_page(found: BaselineSeries) -> str:
-    """A whole page: the plot, and a table of the alerts. No script, nothing loaded."""
+    """A whole page: the plot, and a table of the alerts. It has no script, and loads nothing."""
     title, zone = escape(baseline_title(found)), found.rule.rule.baseline.zone
     rows = "".join(
         f"<tr><td>{escape(a.id[:8])}</td><td>{escape(a.state)}</td><td>{short_time(a.since, zone=zone)}</td>"
@@ -93,7 +93,7 @@ def _write_png(path: str, found: BaselineSeries) -> None:
 
 
 def draw_baselines(axes: Any, found: BaselineSeries) -> None:
-    """Draw onto Matplotlib's axes: each window's band and value as a step, alerts as spans coloured by state."""
+    """Draw on Matplotlib's axes: each window's band and value as a step, alerts as spans coloured by state."""
     import numpy as np
 
     edges: Sequence[Any] = [np.datetime64(int(at), "us") for at in [*found.starts, *found.ends[-1:]]]

@@ -1,4 +1,4 @@
-"""Baselines as tables and as JSON: what was usual window by window, what there was, and what was made of it."""
+"""Prints baselines as tables and as JSON: baseline, value and verdict, window by window."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["baseline_data", "baseline_title", "print_baselines"]
 
 
 def baseline_title(found: BaselineSeries) -> str:
-    """One line: what the baseline is of, and what it says."""
+    """One line: the subject of the baseline, and its settings."""
     baseline, rule = found.rule.rule.baseline, found.rule
     said = f"{baseline.statistic} of {baseline.periods} by {baseline.season}, {baseline.zone}"
     if baseline.statistic == "absolute":
@@ -32,7 +32,7 @@ def baseline_title(found: BaselineSeries) -> str:
 
 
 def print_baselines(to: Console, found: BaselineSeries) -> None:
-    """A row for each window; a dash is for what there isn't."""
+    """Print a row for each window; a dash for missing values."""
     zone = found.rule.rule.baseline.zone
     columns = [Column("window", keep=True), Column(found.measure, right=True, keep=True)]
     columns += [Column(name, right=True, keep=True) for name in ("usual", "low", "high")]
@@ -56,7 +56,7 @@ def print_baselines(to: Console, found: BaselineSeries) -> None:
 
 
 def baseline_data(found: BaselineSeries, columns: Sequence[str]) -> dict[str, Any]:
-    """The same as plain data; null for what there isn't."""
+    """The same as plain data; null for missing values."""
     usual = found.usual
     windows = [
         {

@@ -1,4 +1,4 @@
-"""What `tandem diff` says: tables for people, one JSON object for programs."""
+"""The output of `tandem diff`: tables for people, one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["comparison_data", "print_comparison"]
 
 
 def comparison_data(old: Definition, new: Definition, changes: Sequence[Change], found: Comparison) -> dict[str, Any]:
-    """All that was found; times as ISO 8601, the step in seconds, keys by column."""
+    """The whole comparison; times as ISO 8601, the step in seconds, keys by column."""
     return {
         "name": old.name,
         "equal": found.equal,
@@ -74,7 +74,7 @@ def _sample(sample: Sample, definition: Definition) -> dict[str, Any]:
 def print_comparison(
     to: Console, old: Definition, new: Definition, changes: Sequence[Change], found: Comparison
 ) -> None:
-    """What changed in the definition, what was compared, the counts, the largest differences, some rows."""
+    """Print the changes of the definition, the compared runs, the counts, the largest differences, and some rows."""
 
     def say(text: str) -> None:
         to.print(cell(text), soft_wrap=True)

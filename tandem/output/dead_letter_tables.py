@@ -1,4 +1,4 @@
-"""Dead letters for people."""
+"""Prints dead letters for people."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["print_letter", "print_letters"]
 
 _COLOURS: Final = {"open": "red", "in flight": "yellow", "replayed": "green", "dropped": "dim"}
 _SHOWN: Final = 2_000
-"""Bytes of a payload that are shown; --raw writes all."""
+"""Most bytes of a payload that are shown; --raw writes all."""
 
 
 def print_letters(to: Console, title: str, letters: Sequence[Found], limit: int | None) -> None:
-    """A table of the first `limit` letters, and how many there are."""
+    """Print a table of the first `limit` letters, and their total numbers."""
     shown = letters if limit is None else letters[:limit]
     if shown:
         columns = [Column("letter", keep=True), Column("status", keep=True), Column("tries", right=True)]
@@ -47,7 +47,7 @@ def print_letters(to: Console, title: str, letters: Sequence[Found], limit: int 
 
 
 def print_letter(to: Console, letter: Found) -> None:
-    """All of one letter."""
+    """Print everything about one letter."""
     print_pairs(to, _facts(letter_data(letter, payload=False)), indent=0)
     to.print("\nhistory")
     for at, event in history(letter):

@@ -1,4 +1,4 @@
-"""Where a command writes rows: standard output, or a file that is there whole or not at all."""
+"""Opens the output of a command: standard output, or a file that is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["written_to"]
 
 @contextmanager
 def written_to(out: Path | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that is there with all its rows or not at all. Raises UserError."""
+    """Standard output, or a file that gets all its rows or doesn't appear. Raises UserError."""
     if out is None:
         if sys.stdout.isatty():
             yield cast(IO[bytes], _Terminal())
@@ -42,14 +42,14 @@ def written_to(out: Path | None) -> Iterator[IO[bytes]]:
 
 
 class _Terminal(io.RawIOBase):
-    """A terminal as a file of bytes: what would steer it is shown escaped."""
+    """A terminal as a binary file; control characters are escaped."""
 
     def writable(self) -> bool:
         """Always."""
         return True
 
     def write(self, data: Any) -> int:
-        """Print whole texts, as the forms write them."""
+        """Print whole texts, as the formats write them."""
         text = bytes(data).decode()
         sys.stdout.write(printable(text.replace("\r\n", "\n"), lines=True))
         return len(data)

@@ -1,4 +1,4 @@
-"""What rules would have done with what was known then, as a table and as JSON."""
+"""Prints what rules would have done with what was known then, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["known_data", "known_text", "print_known"]
 
 
 def known_text(found: Sequence[KnownHistory], *, served: bool) -> str:
-    """How much was late, and what stands for what isn't known any more."""
+    """The number of late events, and the substitute for unknown times."""
     late = ", ".join(f"{each.late:,} of {each.amount.counted:,} events came after their window" for each in found)
     batch = "as it was served then" if served else "up to the generation before, as if each had been served at once"
     known = found[0] if found else None
@@ -45,7 +45,7 @@ def print_known(to: Console, compared: Sequence[Lateness]) -> None:
 
 
 def known_data(found: Sequence[AsKnown], compared: Sequence[Lateness], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """What each rule would have alerted of then, and what lateness cost."""
+    """The alerts of each rule as of then, and the cost of lateness."""
     of_rule = {each.rule: each for each in compared}
     return [
         {**data, "lateness": asdict(of_rule[data["rule"]]), "late_events": each.known.late}

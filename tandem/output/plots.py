@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn here: lines, a band, marks. Every browser shows them, and no library is needed."""
+"""Draws plots as SVG: lines, a band, marks. Every browser shows them, and no library is needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What lies between two lines: (x, low, high)."""
+    """The area between two lines: (x, low, high)."""
 
     name: str
     points: Sequence[tuple[float, float, float]]
@@ -35,7 +35,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Stretches of the x axis that are shaded."""
+    """Shaded intervals of the x axis."""
 
     name: str
     spans: Points
@@ -48,7 +48,7 @@ def plot_svg(
     marks: Sequence[Marks] = (),
     ticks: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """The picture's text. `ticks`: places on the x axis with their texts; by default five numbers."""
+    """The SVG text. `ticks`: places on the x axis with their texts; by default five numbers."""
     xs = [x for line in lines for x, _ in line.points] + [x for band in bands for x, _, _ in band.points]
     ys = [y for line in lines for _, y in line.points]
     ys += [y for band in bands for _, low, high in band.points for y in (low, high)]
@@ -119,7 +119,7 @@ def _line(scale: _Scale, line: Line, colour: str) -> Iterator[str]:
 
 
 def _pieces(points: Sequence[tuple[float, float, float]]) -> Iterator[list[tuple[float, float, float]]]:
-    """Runs of points that are there."""
+    """Runs of consecutive finite points."""
     held: list[tuple[float, float, float]] = []
     for point in points:
         if all(map(math.isfinite, point)):

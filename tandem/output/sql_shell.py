@@ -1,4 +1,4 @@
-"""The shell of `tandem sql`: statements over several lines, completion by Tab, the lines of before by the arrows."""
+"""The shell of `tandem sql`: multi-line statements, completion by Tab, history by the arrow keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORD: Final = " \t\n,;()<>=*/+-"
 
 
 def run_shell(source: SqlSource, limits: SqlLimits) -> None:
-    """Ask until .quit or Ctrl-D. Ctrl-C takes back what is being written; what goes wrong is one line."""
+    """Read and run statements until .quit or Ctrl-D. Ctrl-C discards the current statement; an error is one line."""
     _complete_by_tab(source, limits)
     say(f"tables: {', '.join([*source.names, *FIXED_TABLES])}, answers('NAME', WINDOW), events('NAME')")
     say(_HELP)
@@ -47,7 +47,7 @@ def run_shell(source: SqlSource, limits: SqlLimits) -> None:
 
 
 def statements(read: Callable[[str], str]) -> Iterator[str]:
-    """Statements as they are written: lines up to one that ends with a semicolon, and commands with a dot."""
+    """Statements as they are typed: lines up to one that ends with a semicolon, and commands with a dot."""
     lines: list[str] = []
     while True:
         try:
@@ -71,7 +71,7 @@ def statements(read: Callable[[str], str]) -> Iterator[str]:
 
 
 def completions(source: SqlSource, limits: SqlLimits) -> Callable[[str], list[str]]:
-    """What a beginning of a word may become: keywords, tables, functions, and columns of all tables."""
+    """The completions of a word's beginning: keywords, tables, functions, and columns of all tables."""
     found = ask_sql(source, "SELECT DISTINCT column_name FROM information_schema.columns ORDER BY 1", limits)
     columns = [str(row["column_name"]) for row in found.table.to_pylist()]
     functions = [f"{function}('{name}'" for function in PER_DEFINITION for name in source.names]

@@ -1,4 +1,4 @@
-"""Rows of SQL for people."""
+"""Prints rows of SQL for people."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["print_rows", "say_if_cut"]
 
 
 def print_rows(to: Console, table: pa.Table) -> None:
-    """A table, numbers to the right; then how many rows it has."""
+    """Print a table, with numbers aligned to the right, and its number of rows."""
     columns = [Column(field.name, right=_is_number(field.type)) for field in table.schema]
     print_table(to, columns, ([_shown(value) for value in row] for row in cell_values(table)), more="name columns")
     to.print(f"  {table.num_rows:,} row{'' if table.num_rows == 1 else 's'}")
 
 
 def say_if_cut(found: SqlRows) -> None:
-    """On stderr, where there are more rows than were asked for."""
+    """Print a note on stderr if there are more rows than requested."""
     if not found.whole:
         say(f"these are the first {found.table.num_rows:,} rows; --limit takes more", err=True)
 

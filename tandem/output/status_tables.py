@@ -1,4 +1,4 @@
-"""What `tandem status` and `tandem publications` print."""
+"""The output of `tandem status` and `tandem publications`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _MOST_GENERATIONS: Final = 12
 
 
 def print_status(to: Console, report: dict[str, Any], journal: JournalState | None, now: int) -> None:
-    """What is served, the live run's conservation, and the journal. `now`: wall clock, microseconds UTC."""
+    """Print the served publication, the live run's conservation, and the journal. `now`: wall clock, microseconds
+    UTC.
+    """
     print_pairs(to, _served_pairs(report, now))
     live = _served_live(report)
     if live is not None and live["generations"]:
@@ -72,7 +74,7 @@ def print_publications(to: Console, publications: Sequence[Publication], served:
 
 
 def journal_lines(journal: JournalState, now: int) -> Iterator[str]:
-    """Generations, the last run, and who holds up a seal, a sentence each."""
+    """The generations, the last run, and the lanes that hold up a seal, a sentence each."""
     if not journal.current:
         yield "journal: empty"
         return
@@ -99,7 +101,7 @@ def _life(ended: bool, last_sign: int | None, now: int) -> str:
 
 
 def _held(held: Sequence[HeldGeneration], now: int) -> Iterator[str]:
-    """A line for each lane that holds something up, with the oldest generation that it does."""
+    """A line for each lane that holds up a seal, with the oldest generation affected."""
     seen: set[tuple[str, int]] = set()
     for generation in held:
         since = f" for {ago_text(now - generation.since)}" if generation.since is not None else ""
@@ -147,7 +149,7 @@ def _served_pairs(report: dict[str, Any], now: int) -> Iterator[tuple[str, str |
 
 
 def results_text(results: dict[str, Any], now: int) -> Text:
-    """What waits, who delivers, and which outputs take nothing in."""
+    """The waiting work of results, their deliverer, and failing outputs."""
     oldest = f", the oldest for {ago_text(now - results['oldest'])}" if results["outbox"] else ""
     waits = f"{results['due']:,} tiles due, {results['held']:,} held back by triggers"
     text = cell(f"{waits}, {results['outbox']:,} messages to send{oldest}; ")
@@ -165,7 +167,7 @@ def results_text(results: dict[str, Any], now: int) -> Text:
 
 
 def _reconciled_text(last: dict[str, Any], now: int) -> Text:
-    """The last reconcile run that found something, its repair, and the drift that it measured."""
+    """The last reconcile run with findings, its repair, and the drift that it measured."""
     found = last["summary"]
     wrong = sum(found[cause] for cause in ("wrong", "missing", "extra"))
     done = f"{wrong:,} states repaired by {last['repair']}" if last["repair"] else "nothing to repair"
@@ -180,7 +182,7 @@ def _reconciled_text(last: dict[str, Any], now: int) -> Text:
 
 
 def _complete_text(report: dict[str, Any]) -> Text:
-    """Until when what batch has read is told to be complete, and what of it is missing."""
+    """The times up to which batch's sources are complete, and what is missing in it."""
     served = report["served"]
     run = next((run for run in report["batch_runs"] if run["id"] == served["batch_run"]), None)
     if run is None:

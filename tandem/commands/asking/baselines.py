@@ -1,4 +1,4 @@
-"""`tandem baselines`: what is usual for a key, window by window, printed and drawn."""
+"""`tandem baselines`: a key's baseline, window by window, printed and drawn."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _rule(
     compiled: CompiledDefinition, name: str | None, file: str | None, window: str | None,
     settings: list[tuple[str, Any]],
 ) -> CompiledRule:  # fmt: skip
-    """The rule that is meant, or one that only has a window and a baseline. Raises UserError, DefinitionError."""
+    """The chosen rule, or one with only a window and a baseline. Raises UserError, DefinitionError."""
     from tandem.pipelines.backtest.running import chosen_rules
     from tandem.pipelines.backtest.settings import with_settings
     from tandem.schemas.rules.compiled import compile_rules

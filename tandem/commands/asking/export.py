@@ -1,4 +1,4 @@
-"""`tandem export`: every answer there is, for other programs."""
+"""`tandem export`: the answers of all keys and steps, for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tandem iceberg`: answers as a table that other engines read."""
+"""`tandem iceberg`: answers as an Iceberg table, which other engines read."""
 
 from __future__ import annotations
 

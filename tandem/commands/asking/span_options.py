@@ -1,4 +1,4 @@
-"""Flags that commands which write tables have in common: of which times, in what steps, with which results."""
+"""Options shared by commands that write tables: times, steps, and results."""
 
 from __future__ import annotations
 

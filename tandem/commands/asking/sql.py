@@ -1,4 +1,4 @@
-"""`tandem sql`: SELECT over answers, events and what is known of an installation, once or in a shell."""
+"""`tandem sql`: SELECT over answers, events and the installation's state, once or in a shell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["sql"]
 
 _FORMS = ("table", "json", "csv", "parquet", "arrow")
 _MOST = 10_000
-"""Rows of a table for people, unless `--limit` says otherwise."""
+"""Most rows of a table for people, by default."""
 
 
 def sql(

@@ -1,4 +1,4 @@
-"""Options that choose dead letters: one list for all commands that take them."""
+"""Options that choose dead letters, shared by all commands that take them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PARAMETERS: Final[dict[str, Any]] = {
 
 
 def choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose `filters`, of open letters, are options of the command line instead."""
+    """A command in which options of the command line, for open letters, replace the parameter `filters`."""
 
     def chosen(**values: Any) -> None:
         letters = tuple(values.pop("letters") or ())
@@ -66,5 +66,5 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def count_text(count: int) -> str:
-    """So many dead letters, in words."""
+    """A number of dead letters, in words."""
     return f"{count:,} dead letter{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`tandem deadletters`: list, show and drop what could not be decoded or computed."""
+"""`tandem deadletters`: list, show and drop dead letters."""
 
 from __future__ import annotations
 

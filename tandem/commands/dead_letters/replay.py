@@ -1,4 +1,4 @@
-"""`tandem deadletters replay`: what could not be decoded or computed goes through the pipeline again."""
+"""`tandem deadletters replay`: sends dead letters through the pipeline again."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def replay(
 
 
 def _choose(found: Sequence[Found], again: bool) -> tuple[list[Letter], int, list[Found]]:
-    """(letters to replay, how many are in flight, those without a file)."""
+    """(letters to replay, number of letters in flight, letters without a file)."""
     from tandem.pipelines.replay import Letter
 
     unreadable = [letter for letter in found if letter.stored is None]
@@ -131,7 +131,7 @@ def _replay(
 
 
 def _settle_files(views: ViewStore, target: Target, compiled: CompiledDefinition, home: ReplayHome) -> None:
-    """What a replay of files that died left behind."""
+    """Settle the remains of a replay of files that died."""
     from tandem.pipelines.bounded.replay_files import files_locked, settle_files
 
     if target.letters_of == target.definition.version and home.may_hold_replays:

@@ -1,5 +1,4 @@
-"""Commands on what is sent: results and alerts, their schemas, and the deliverer that sends them.
+"""Commands for results and alerts: lists, schemas, and the deliverer that sends them.
 
-What is due and what was sent is in `tandem.views.results` and `tandem.views.decisions`. Loaded by
-`tandem.command_list`.
+Due and sent messages are in `tandem.views.results` and `tandem.views.decisions`. Loaded by `tandem.command_list`.
 """

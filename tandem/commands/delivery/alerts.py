@@ -1,4 +1,4 @@
-"""`tandem alerts`: what fires and fired, what each alert was decided by, who has seen it, and how well rules do."""
+"""`tandem alerts`: firing and past alerts, their decisions and acknowledgements, and the quality of rules."""
 
 from __future__ import annotations
 

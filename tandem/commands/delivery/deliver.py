@@ -1,4 +1,4 @@
-"""`tandem deliver`: sends the results of definitions, for as long as it runs, or once."""
+"""`tandem deliver`: sends the results and alerts of definitions, until it is ended, or once."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _once(deliverers: dict[str, Deliverer]) -> None:
 
 
 def _held_back(deliverer: Deliverer) -> str:
-    """What hasn't been sent yet since its trigger holds it back."""
+    """The results that aren't sent yet because their trigger holds them back."""
     from tandem.schemas.certificate import time_text
 
     held = deliverer.held_back()
@@ -98,7 +98,7 @@ def _held_back(deliverer: Deliverer) -> str:
 
 
 def _for_ever(deliverers: dict[str, Deliverer], pause: float) -> None:
-    """Until Ctrl-C. What an output says is told once, and again when it says something else."""
+    """Deliver until Ctrl-C. An output's error is printed once, and again when it changes."""
     stated: dict[str, tuple[str, ...]] = {}
     while True:
         for name, deliverer in deliverers.items():

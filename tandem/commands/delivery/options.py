@@ -1,4 +1,4 @@
-"""What `results` and `alerts` have in common: flags, and one thing as lines of its fields."""
+"""Options shared by `results` and `alerts`, and the printing of one object as lines of its fields."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="as JSON")]
 
 
 def say_fields(data: Mapping[str, Any], without: Collection[str] = ()) -> None:
-    """A line for each field; lists and objects as JSON."""
+    """Print a line for each field; lists and objects as JSON."""
     for field, value in data.items():
         if field not in without:
             say(f"  {field}: {value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)}")
 
 
 def key_text(key: str) -> str:
-    """A canonical key as tables show it."""
+    """A canonical key for tables."""
     return ", ".join(str(value) for value in json.loads(key))

@@ -1,4 +1,4 @@
-"""`tandem results`: the last revisions, what waits, what was refused, and sending again."""
+"""`tandem results`: the last revisions, waiting and refused messages, and sending again."""
 
 from __future__ import annotations
 

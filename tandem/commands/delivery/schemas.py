@@ -1,4 +1,4 @@
-"""`tandem results schema|register|table`: what a result's messages are made of, for receivers, Pub/Sub, BigQuery."""
+"""`tandem results schema|register|table`: the schema of a result's messages, for receivers, Pub/Sub, BigQuery."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Commands that look after an installation: its journal, view store, definitions, repairs and permissions.
+"""Commands that operate an installation: its journal, view store, definitions, repairs and permissions.
 
-Each is one call of `tandem.views`, `tandem.journal` or `tandem.pipelines` with a question before what can't be taken
-back. `private` gives `exposed` to the diagnosis too. Loaded by `tandem.command_list`.
+Each is one call of `tandem.views`, `tandem.journal` or `tandem.pipelines`; what can't be undone needs confirmation.
+`private` has `exposed`, which the diagnosis uses too. Loaded by `tandem.command_list`.
 """

@@ -1,4 +1,4 @@
-"""`tandem compact`: batch states of many runs into few files, beside readers and writers."""
+"""`tandem compact`: joins batch states of many runs into few files, concurrently with readers and writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on versions of a definition: compare two of them, serve another one, drop one."""
+"""Commands for versions of a definition: compare two of them, serve another one, drop one."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def drop(
 
 
 def _show_reasons(home: str, unread: UnreadMessagesError) -> None:
-    """Why the new version can't read what it can't, as far as its dead letters are kept below this home."""
+    """Print why the new version can't read messages, as far as its dead letters are below this home."""
     from tandem.formats.dead_letters.reasons import reasons
 
     for reason in reasons(unread.version, f"{place_of(home, '--home')}/deadletters", unread.letters):
@@ -145,7 +145,7 @@ def _promote(
 
 
 def _two(store: ViewStore, old: str, new: str | None) -> tuple[Definition, Definition]:
-    """The two versions that are meant. Raises UserError for two names, and for one version twice."""
+    """The two versions to compare. Raises UserError for two names, and for one version twice."""
     if new is None:
         name = name_of(old, store)
         served = store.publishing.served(name)
@@ -203,7 +203,7 @@ def _newest_unserved(store: ViewStore, name: str) -> str:
 
 
 def _duration(text: str) -> float:
-    """Seconds."""
+    """A duration in seconds."""
     from tandem.schemas.time.durations import parse_duration
 
     try:

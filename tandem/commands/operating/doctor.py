@@ -1,4 +1,4 @@
-"""`tandem doctor`: what is missing or wrong on this machine and in this installation, each with its remedy."""
+"""`tandem doctor`: problems of this machine and this installation, each with its remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on a journal that a live run writes: begin the next generation, end the run."""
+"""Commands for a journal that a live run writes: begin the next generation, end the run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def stop(wait: WaitOption = None, home: HomeOption = "tandem-data", journal: Jou
 def wait_until(
     blobs: BlobStore, clock: Clock, time_limit: int, done: Callable[[JournalState], bool]
 ) -> JournalState | None:
-    """Look at a journal until `done`; returns what was seen, None after `time_limit` (microseconds)."""
+    """Read a journal's state until `done` is true; returns that state, None after `time_limit` (microseconds)."""
     from tandem.serving.installation.journal_state import read_state
 
     end = clock.monotonic() + time_limit

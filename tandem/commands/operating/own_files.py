@@ -1,4 +1,4 @@
-"""What of a folder is an installation's, known by its files: a command that changes modes touches nothing else."""
+"""Recognizes an installation's own files in a folder: commands that change modes touch nothing else."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["is_own", "need_journal", "need_store", "own_root"]
 _PARTS: Final = re.compile(r"journal|layers|deadletters|scratch|taken-in|views\.db.*|keys\.json(\.lock)?")
 _SQLITE: Final = b"SQLite format 3\0"
 _PEOPLE: Final = range(1000, 60000)
-"""Users of a system have smaller numbers: a service's folder is the installation's."""
+"""Ids of people's users. System users have smaller ones: a service's folder belongs to the installation."""
 _NUMBERED: Final = re.compile(r"\d{6}(\d{6})?\.json")
 
 
 def own_root(home: str) -> str | None:
-    """The home's folder, links resolved; nothing where there is none. Raises UserError for one that isn't Tandem's."""
+    """The home's folder, links resolved; None for a missing one. Raises UserError for one that isn't Tandem's."""
     root = os.path.realpath(home)
     if not os.path.lexists(root):
         return None
@@ -44,12 +44,12 @@ def own_root(home: str) -> str | None:
 
 
 def is_own(path: str) -> bool:
-    """Whether what lies right below a home, by its name, is the installation's."""
+    """Whether an entry directly below a home belongs to the installation, by its name."""
     return _PARTS.fullmatch(os.path.basename(path)) is not None
 
 
 def need_journal(journal: str) -> None:
-    """Raises UserError for a folder that holds anything but a journal."""
+    """Raise UserError for a folder that holds anything but a journal."""
     if (
         os.path.exists(journal)
         and not _is_journal(Path(journal))
@@ -59,13 +59,13 @@ def need_journal(journal: str) -> None:
 
 
 def need_store(store: str) -> None:
-    """Raises UserError for a file that holds anything but an embedded view store."""
+    """Raise UserError for a file that holds anything but an embedded view store."""
     if os.path.exists(store) and not _is_store(Path(store)):
         raise UserError(f"{store}: not a view store; nothing was changed: --store names one")
 
 
 def _is_installation(root: Path) -> bool:
-    """One of what every command makes that writes into a home."""
+    """Whether the folder has one of the entries that every command creates that writes to a home."""
     if _is_store(root / "views.db") or _is_journal(root / "journal"):
         return True
     made = ("views.db-mark", "taken-in", "deadletters", "keys.json", "keys.json.lock", "scratch")
@@ -73,7 +73,7 @@ def _is_installation(root: Path) -> bool:
 
 
 def _is_store(path: Path) -> bool:
-    """An SQLite database, or an empty file, as one is before its first table."""
+    """Whether it is a SQLite database, or an empty file, as a store is before its first table."""
     with suppress(OSError):
         if path.is_file():
             with path.open("rb") as file:
@@ -82,7 +82,7 @@ def _is_store(path: Path) -> bool:
 
 
 def _is_journal(path: Path) -> bool:
-    """Runs or generations are numbered files, as nobody else's are."""
+    """Whether it has numbered files of runs or generations."""
     for folder in (RUNS, GENERATIONS):
         with suppress(OSError):
             if any(map(_NUMBERED.fullmatch, os.listdir(path / folder))):
@@ -91,6 +91,6 @@ def _is_journal(path: Path) -> bool:
 
 
 def _is_others_too(root: str) -> bool:
-    """The root of all, the folder of a person, or one where everybody may write."""
+    """Whether it is the root, a person's home, or a folder that everyone may write."""
     people = {os.path.realpath(user.pw_dir) for user in pwd.getpwall() if user.pw_uid in (0, *_PEOPLE)}
     return root == "/" or root in people or bool(os.stat(root).st_mode & stat.S_ISVTX)

@@ -1,4 +1,4 @@
-"""`tandem private`, and what `tandem status` says of files that others can reach."""
+"""`tandem private`, and the lines of `tandem status` about files that others can access."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tandem.storage.urls import is_url
 __all__ = ["exposed", "private"]
 
 _MOST_LOOKED_AT: Final = 10_000
-"""Files that `status` looks at: a journal of years has more, all made alike."""
+"""Most files that `status` checks: a journal of years has more, all with equal modes."""
 
 
 def private(
@@ -52,7 +52,7 @@ def private(
 
 
 def exposed(home: str, places: Home) -> list[str]:
-    """A line for each of the first files and folders that more can reach than should, and the remedy."""
+    """A line for the first files and folders that more users can access than should, with the remedy."""
     found: list[str] = []
     with suppress(UserError):  # no installation's folder: nothing is said of what others keep there
         for root, mine in _roots(home, places):
@@ -65,7 +65,7 @@ def exposed(home: str, places: Home) -> list[str]:
 
 
 def _others(home: str) -> str:
-    """What else lies in the home, if anything."""
+    """The names of foreign entries in the home, '' for none."""
     names = sorted(name for name in os.listdir(home) if not is_own(name))
     if not names:
         return ""
@@ -74,7 +74,9 @@ def _others(home: str) -> str:
 
 
 def _roots(home: str, places: Home) -> Iterator[tuple[str, Callable[[str], bool] | None]]:
-    """The home, and what of it lies elsewhere, with what right below it is meant. Raises UserError for another's."""
+    """(root, filter of the entries below it) for the home and its parts elsewhere. Raises UserError for a foreign
+    folder.
+    """
     inside = own_root(home) if not is_url(home) else None
     apart: list[str] = []
     if not is_url(places.journal):

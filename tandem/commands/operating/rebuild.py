@@ -1,4 +1,4 @@
-"""`tandem rebuild`: the view store made anew."""
+"""`tandem rebuild`: rebuilds the view store from journal and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands on what is served: status, publications, rolling back, pruning."""
+"""Commands for what is served: status, publications, rolling back, pruning; grants and migration of a store."""
 
 from __future__ import annotations
 

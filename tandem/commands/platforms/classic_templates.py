@@ -1,4 +1,4 @@
-"""`tandem template classic`: jobs of Dataflow that are written down once and get their parameters at each start."""
+"""`tandem template classic`: Dataflow jobs that are written once and get their parameters at each start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tandem template`: Flex Templates of Dataflow, made of the same table of flags as the command line."""
+"""`tandem template`: Dataflow's Flex Templates, from the same table of flags as the command line."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def definition(
 
 
 def _environment(arguments: Arguments) -> dict[str, Any]:
-    """The environment of the job that flags of Beam's names ask for."""
+    """The job's environment from flags with Beam's names."""
     from tandem.runners.dataflow.templates.launching import ENVIRONMENT
 
     found = dict[str, Any]()
@@ -132,12 +132,12 @@ def _typed(name: str, value: str, kind: type) -> Any:
 
 
 def write_json(value: dict[str, Any], to: str | None) -> None:
-    """To stdout, a file, or an object of a bucket. Raises UserError, PlaceError."""
+    """Write JSON to stdout, a file, or an object of a bucket. Raises UserError, PlaceError."""
     _put(json.dumps(value, indent=1, ensure_ascii=False) + "\n", to)
 
 
 def _put(text: str, to: str | None) -> None:
-    """To stdout, a file, or an object of a bucket. Raises UserError, PlaceError."""
+    """Write a text to stdout, a file, or an object of a bucket. Raises UserError, PlaceError."""
     from tandem.storage.fetching import put_text
 
     if to is None:

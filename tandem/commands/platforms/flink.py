@@ -1,4 +1,4 @@
-"""Commands for a Flink on this machine: start it, look at it, stop it; savepoints of its jobs."""
+"""Commands for a Flink on this machine: start, status, stop; savepoints of its jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FolderOption = Annotated[
 ]
 MasterOption = Annotated[str | None, typer.Option("--flink-master", help="HOST:PORT of another Flink's REST interface")]
 _NO_SAVEPOINT: Final = ("INITIALIZING", "RESTARTING", "FAILING", "RECONCILING")
-"""States of jobs whose tasks aren't there to write one."""
+"""States of jobs whose tasks can't write a savepoint."""
 JobArgument = Annotated[
     str | None,
     typer.Argument(metavar="[RUN|JOB]", help="a live run, or the beginning of a job's id (default: the only job)"),
@@ -126,7 +126,7 @@ def _rest(home: Path | None, master: str | None) -> FlinkRest:
 
 
 def _job(rest: FlinkRest, wanted: str | None) -> Job:
-    """The job that is meant; of a run by its name. Raises LaunchError."""
+    """The chosen job, by its id or its live run. Raises LaunchError."""
     from tandem.runners.flink.rest import RUNNING
 
     if wanted is not None:
@@ -140,7 +140,7 @@ def _job(rest: FlinkRest, wanted: str | None) -> Job:
 
 
 def _jobs(rest: FlinkRest) -> tuple[list[JobView], str | None]:
-    """(what is known of each job, why none is known)."""
+    """(the jobs, reason if none is known)."""
     from tandem.runners.flink.jobs import view_of
 
     try:

@@ -91,7 +91,7 @@ def _subscriber() -> Any:
 
 
 def once_there() -> dict[str, Any]:
-    """A server that is just starting is waited for; one that isn't there at all not for ever."""
+    """Settings of calls that wait for a server that is starting, up to 20 seconds."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type
 
@@ -106,7 +106,7 @@ def _where() -> str:
 
 @contextmanager
 def pubsub_errors(name: str) -> Iterator[None]:
-    """What the clients raise as a UserError of one line."""
+    """Raise errors of the clients as a UserError of one line."""
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 

@@ -1,4 +1,4 @@
-"""`tandem backtest`: what rules would have alerted of, over files or a journal."""
+"""`tandem backtest`: the alerts that rules would have raised, over files or a journal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Text = str | None
 
 
 def _option(name: str) -> Any:
-    """The option of the table's flag: jobs and templates take the same."""
+    """The option for a flag of the table: jobs and templates have the same."""
     return flag_option(flag_named("backtest", name))
 
 
@@ -86,13 +86,13 @@ def backtest(
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """Where what was found goes: to the terminal as tables or JSON, and to a file or URL."""
+    """The outputs of the findings: the terminal as tables or JSON, and a file or URL."""
 
     as_json: bool
     output: str | None
 
     def put(self, data: Any, printed: Callable[[], None]) -> None:
-        """Print it, and write it where that is wanted. Raises UserError, PlaceError."""
+        """Print the data, and write them to the output if there is one. Raises UserError, PlaceError."""
         if self.as_json:
             print_json(data)
         else:
@@ -105,7 +105,7 @@ class _Report:
 
 
 def _check_flags(sweep: str | None, plot: str | None, labels: str | None, as_known: bool, store: str | None) -> None:
-    """Raises UserError for flags that don't go together."""
+    """Raise UserError for flags that exclude each other."""
     if plot is not None and (sweep is None or not plot.endswith(".svg")):
         raise UserError("--plot draws a --sweep, into a file that ends with .svg")
     if as_known and (sweep is not None or labels is not None):
@@ -115,7 +115,7 @@ def _check_flags(sweep: str | None, plot: str | None, labels: str | None, as_kno
 
 
 def _rules_of(compiled: CompiledDefinition, file: str | None) -> Sequence[CompiledRule]:
-    """Those of a file, or the definition's own. Raises UserError for none."""
+    """The rules of a file, or the definition's own. Raises UserError for none."""
     from tandem.schemas.rules.compiled import compile_rules
     from tandem.schemas.rules.loading import load_rules
     from tandem.storage.fetching import fetched

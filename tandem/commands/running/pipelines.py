@@ -1,4 +1,4 @@
-"""Commands that run something: pipelines, which take Beam's flags too, and the embedded Pub/Sub."""
+"""Commands that run pipelines, which take Beam's flags too, and the embedded Pub/Sub; and `tandem check`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def windowed(context: typer.Context) -> None:
 
 @contextmanager
 def _measured(read: Arguments) -> Iterator[None]:
-    """Serve metrics of the installation meanwhile, where `--metrics-port` asks for it."""
+    """Serve metrics of the installation meanwhile, if `--metrics-port` is given."""
     if not read.has("metrics_port"):
         yield
         return
@@ -102,7 +102,7 @@ def _measured(read: Arguments) -> Iterator[None]:
 
 
 def _helped(name: str, words: Sequence[str]) -> bool:
-    """Whether help is asked for, which is given: nothing of the pipeline is needed for it."""
+    """Whether help was requested; if so, print it, without importing the pipeline."""
     helped = wants_help(words)
     if helped:
         print_help(name)

@@ -1,4 +1,4 @@
-"""`tandem plan`: what a runner can't do with a pipeline, or does otherwise, before anything is started."""
+"""`tandem plan`: limitations of a runner for a pipeline, before anything is started."""
 
 from __future__ import annotations
 

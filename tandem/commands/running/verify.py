@@ -1,4 +1,4 @@
-"""`tandem verify`: batch, live and every mix of them on a sample of the user's own events."""
+"""`tandem verify`: compares batch, live and every mix of them on a sample of the user's own events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 _SHRINK_SECONDS: Final = 30.0
-"""Beyond `--time`, for the search of the smallest case."""
+"""Seconds beyond `--time` for the search of the smallest failing case."""
 
 
 def verify(

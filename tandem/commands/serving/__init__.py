@@ -1,4 +1,4 @@
-"""Commands about answers over HTTP: the server, API keys, and what Prometheus and Grafana need to watch it.
+"""Commands for answers over HTTP: the server, API keys, and files for Prometheus and Grafana.
 
 What they start and write is in `tandem.serving`. Loaded by `tandem.command_list`.
 """

@@ -1,4 +1,4 @@
-"""`tandem keys`: API keys for those who may ask `tandem serve`."""
+"""`tandem keys`: API keys for clients of `tandem serve`."""
 
 from __future__ import annotations
 

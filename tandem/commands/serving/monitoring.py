@@ -1,4 +1,4 @@
-"""`tandem monitoring`: alert rules and a dashboard, of the table of metrics."""
+"""`tandem monitoring`: alert rules and a dashboard, from the table of metrics."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def serve(
 
 
 def _announce(address: str) -> None:
-    """On standard output whatever the logs are: who started it waits for the address."""
+    """Print the address on standard output whatever the log format: the starting process waits for it."""
     say(f"serving at {address}")
     logged("serving", address=address)
 
@@ -91,7 +91,7 @@ def _now() -> int:
 
 
 def _keys_folder(folder: str | None, home: str) -> Path:
-    """Where API keys and the audit log are. Raises UserError for a URL."""
+    """The folder of API keys and the audit log. Raises UserError for a URL."""
     if is_url(folder or home):
         raise UserError(f"--home {home}: API keys and the audit log need a folder; --keys-folder names one")
     return Path(folder or home).absolute()

@@ -1,1 +1,1 @@
-"""Drift between live and batch, as tables and as a page that stands alone: `print_drift`, `drift_page`."""
+"""Drift between live and batch, as tables and as a standalone page: `print_drift`, `drift_page`."""

@@ -1,4 +1,4 @@
-"""The drift as one page of HTML: a plot over event time, and the numbers below it. No script, nothing loaded."""
+"""The drift as one HTML page: a plot over event time above the numbers. It has no script, and loads nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WIDTH: Final = 960
 _HEIGHT: Final = 260
 _LEFT: Final = 64
 _BARS: Final = 480
-"""Most bars in the plot; more tiles than that share them."""
+"""Most bars in the plot; more tiles than this share bars."""
 _COLOURS: Final = {
     "late": "#c98a1b",
     "straddlers": "#4a78b5",
@@ -36,7 +36,7 @@ _STYLE: Final = (
 
 
 def drift_page(name: str, points: Sequence[DriftPoint]) -> str:
-    """A whole page; rows are those points in which live and batch differ."""
+    """A whole page; its rows are the points in which live and batch differ."""
     different = [p for p in points if p.absolute or p.causes.cross_duplicates or not p.causes.explained]
     legend = " ".join(f'<span style="color:{colour}">&#9632;</span> {cause}' for cause, colour in _COLOURS.items())
     columns = ("tile", "generation", "live", "batch", "absolute", "relative", *CAUSES, "agreed_after")
@@ -58,7 +58,7 @@ def _cells(point: DriftPoint, columns: Sequence[str]) -> str:
 
 
 def _plot(points: Sequence[DriftPoint]) -> str:
-    """Stacked bars, one a tile, or one for several tiles that lie next to each other."""
+    """Stacked bars, one a tile, or one for several adjacent tiles."""
     if not points:
         return "<p>Nothing was reconciled yet.</p>"
     first, last = min(p.tile for p in points), max(p.tile for p in points)

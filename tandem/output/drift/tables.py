@@ -1,4 +1,4 @@
-"""Receipts and drift as tables, JSON and CSV."""
+"""Prints receipts and drift as tables, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MOST: Final = 40
 
 
 def outcome_data(outcome: Outcome, dry_run: bool, columns: Sequence[str]) -> dict[str, Any]:
-    """What a reconcile run found, as plain data."""
+    """The findings of a reconcile run, as plain data."""
     scope = outcome.audit.scope
     return {
         "name": scope.name,
@@ -110,7 +110,7 @@ def _shown(state: State | None, compiled: CompiledDefinition) -> str:
 
 
 def drift_csv(points: Sequence[DriftPoint]) -> str:
-    """A header and one line a point; nothing for None."""
+    """The drift as CSV: a header and one line a point; None is empty."""
     text = io.StringIO()
     names = [
         *("reconciliation", "reconciled_at", "version", "live_run", "tile", "generation", "live", "batch"),
@@ -123,7 +123,7 @@ def drift_csv(points: Sequence[DriftPoint]) -> str:
 
 
 def print_drift(to: Console, points: Sequence[DriftPoint]) -> None:
-    """The points that differ, the newest 40 of them, and a line for all that don't."""
+    """Print the newest 40 points that differ, and a line about the others."""
     columns = [Column("tile", keep=True)]
     columns += [Column(name, right=True, keep=True) for name in ("generation", "live", "batch", "difference")]
     columns += [Column(name, right=True) for name in ("relative", *CAUSES, "agreed after")]
