@@ -1,4 +1,4 @@
-"""The embedded Pub/Sub: one process that speaks the gRPC interface of Google Cloud Pub/Sub, in memory.
+"""The embedded Pub/Sub: one process with the gRPC interface of Google Cloud Pub/Sub, in memory.
 
 `EmbeddedPubSub` starts it inside a Python process, `serve` runs it in the foreground.
 """

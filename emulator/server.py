@@ -1,4 +1,4 @@
-"""Starting and stopping the embedded Pub/Sub."""
+"""Starts and stops the embedded Pub/Sub."""
 
 import signal
 import socket
@@ -27,11 +27,12 @@ DEFAULT_PULL_WAIT_SECONDS = 1.0
 MAX_STREAMS = 100
 MAX_WAITING_PULLS = 100
 _THREADS = MAX_STREAMS + MAX_WAITING_PULLS + 56
-"""When every stream and every waiting pull holds a thread, 56 are left."""
+"""Number of threads: 56 are left when every stream and every waiting pull holds one."""
 
 _MAX_GRPC_BYTES = 64 << 20
 _CLIENT_PING_MILLISECONDS = 10_000
-"""Clients that ping an idle connection more often are cut off. The official ones ping every 30 s."""
+"""Least interval of pings on an idle connection; clients that ping more often are cut off. The official ones ping every
+30 s."""
 
 _MAX_PORT = 65_535
 _STOP_SECONDS = 0.5
@@ -45,9 +46,8 @@ class CannotListen(OSError):
 class EmbeddedPubSub:
     """A Pub/Sub server in this process, for the length of a `with` block (or from `start` to `stop`).
 
-    Port 0 takes a free port; `address` says which. `clock` (monotonic, in seconds) decides when leases end. A
-    pull waits `pull_wait_seconds` of real time for its first message. All messages are in memory and gone
-    after `stop`.
+    Port 0 takes a free port; `address` has it. `clock` (monotonic, in seconds) decides when leases end. A pull waits
+    `pull_wait_seconds` of real time for its first message. All messages are in memory and gone after `stop`.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ def serve(
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """While inside, SIGTERM and SIGINT are appended to the list, if this is the main thread.
+    """Within the context, append SIGTERM and SIGINT to the list, if this is the main thread.
 
     A handler may interrupt the main thread while it holds the lock of an event, so it must not set one.
     """
@@ -163,7 +163,7 @@ def _signals() -> Iterator[list[int]]:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Bind once without gRPC, which would say less about the cause, write to the log and wrap large ports."""
+    """Bind once without gRPC, whose errors have less detail, and which logs them and wraps large ports."""
     if not 0 <= port <= _MAX_PORT:
         raise CannotListen(f"Cannot listen on {_bracketed(host)}:{port}: ports go from 0 to {_MAX_PORT}.")
     try:

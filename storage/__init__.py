@@ -1,4 +1,4 @@
-"""Object stores: places by URL (`gs://`, `s3://`), their objects behind a few operations, and as files for Arrow.
+"""Object stores: places by URL (`gs://`, `s3://`), objects behind a few operations, and as Arrow's files.
 
-Folders need nothing of this. Above it the journal keeps blobs, and `formats` reads data files.
+Folders don't use this package. Above it the journal stores blobs, and `formats` reads data files.
 """

@@ -1,4 +1,4 @@
-"""The objects of a scheme as a file system of Arrow's; paths in it are BUCKET/KEY."""
+"""The objects of a scheme as an Arrow file system; its paths are BUCKET/KEY."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from tandem.storage.urls import Location, location
 __all__ = ["ObjectFiles", "file_system"]
 
 _READ_AHEAD: Final = 8 << 20
-"""Bytes that are asked for at once, at the least, of a file that is read in order."""
+"""Least number of bytes requested at once from a file that is read in order."""
 _LEAST: Final = 64 << 10
 
 
 def file_system(scheme: str) -> fs.FileSystem:
-    """All buckets that are reached by this scheme."""
+    """A file system of all buckets of this scheme."""
     return fs.PyFileSystem(ObjectFiles(scheme))
 
 
 class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]
-    """Arrow's own clients have other names for credentials and endpoints; so all of Tandem goes by one."""
+    """A file system over `Objects`. Arrow's own clients have other names for credentials and endpoints; so all of
+    Tandem uses one.
+    """
 
     def __init__(self, scheme: str) -> None:
         self._scheme = scheme
@@ -59,7 +61,7 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]
         return fs.FileInfo(path, fs.FileType.Directory if held else fs.FileType.NotFound)
 
     def get_file_info_selector(self, selector: fs.FileSelector) -> list[fs.FileInfo]:
-        """See FileSystemHandler. Folders are named only where it isn't recursive: in a bucket there are none."""
+        """See FileSystemHandler. Folders are listed only without recursion: in a bucket there are none."""
         objects, place = self._at(selector.base_dir)
         prefix = f"{place.key}/" if place.key else ""
         listed, folders = (list(objects.walk(prefix)), []) if selector.recursive else objects.folder(prefix)
@@ -79,11 +81,11 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]
         return self.open_input_file(path)
 
     def open_output_stream(self, path: str, metadata: object) -> NativeFile:
-        """See FileSystemHandler. Nothing is there until it is closed."""
+        """See FileSystemHandler. The object appears when the stream is closed."""
         return PythonFile(_Writer(*self._key(path)), mode="w")
 
     def create_dir(self, path: str, recursive: bool) -> None:
-        """See FileSystemHandler. In a bucket folders needn't be made."""
+        """See FileSystemHandler. Buckets have no folders to create."""
 
     def delete_dir(self, path: str) -> None:
         """See FileSystemHandler."""
@@ -133,7 +135,7 @@ class ObjectFiles(fs.FileSystemHandler):  # type: ignore[misc]
 
 
 class _Reader(io.RawIOBase):
-    """An object's bytes by ranges. What is read in order is asked for ahead."""
+    """An object's bytes by ranges, with read-ahead for reading in order."""
 
     def __init__(self, objects: Objects, key: str, size: int) -> None:
         self._objects, self._key, self._size = objects, key, size

@@ -1,4 +1,4 @@
-"""BigQuery by Google's own client, where tables are made and loaded."""
+"""Opens BigQuery by Google's own client, for creating and loading tables."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["EMULATOR", "check_installed", "client_of"]
 
 EMULATOR: Final = "BIGQUERY_EMULATOR_HOST"
-"""Variable of the environment, Google's client reads it: URL of a server that is asked without credentials."""
+"""The environment's variable that Google's client reads: URL of a server that is called without credentials."""
 
 
 def check_installed() -> None:
-    """Raises LaunchError without Google's client."""
+    """Raise LaunchError where Google's client isn't installed."""
     if importlib.util.find_spec("google.cloud.bigquery") is None:
         raise LaunchError("google-cloud-bigquery isn't installed", "pip install 'tandem-beam[gcp]'")
 

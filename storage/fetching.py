@@ -1,4 +1,4 @@
-"""Small files and objects: what a flag names as one or the other, read here and written there."""
+"""Reads and writes small texts that a flag names as a file or an object."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["fetched", "put_text"]
 
 @contextmanager
 def fetched(place: str, flag: str) -> Iterator[str]:
-    """The path of a file: the one that is named, or an object's copy of the same name, as long as this lasts.
+    """The path of a file: the named one, or, within the context, a copy of an object with the same name.
 
-    Raises UserError for an object that isn't there, PlaceError.
+    Raises UserError for a missing object, PlaceError.
     """
     if not is_url(place):
         yield place
@@ -35,7 +35,7 @@ def fetched(place: str, flag: str) -> Iterator[str]:
 
 
 def put_text(text: str, place: str, flag: str) -> None:
-    """Write a text to a file or an object, which may be there already. Raises UserError, PlaceError."""
+    """Write a text to a file or an object, which may exist already. Raises UserError, PlaceError."""
     if is_url(place):
         found = location(place, flag)
         objects_at(found).put(found.key, text.encode())

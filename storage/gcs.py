@@ -1,6 +1,6 @@
 """Objects of Google Cloud Storage, by Google's own client.
 
-Credentials are Google's default ones. Where STORAGE_EMULATOR_HOST is set the client goes there without any.
+Credentials are Google's default ones; with STORAGE_EMULATOR_HOST the client calls that server without any.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tandem.storage.objects import Listed, ObjectExistsError, ObjectMissingError
 __all__ = ["GcsObjects"]
 
 _NO_EXTRA_REQUESTS: Final = "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"
-"""The client would ask for the bucket's metadata, for traces that nobody reads, and needs a permission for it."""
+"""Disables a request of the client for the bucket's metadata, for traces that aren't used; it needs a permission."""
 _TRANSIENT: Final = (408, 429, 500, 502, 503, 504)
 
 
 class GcsObjects:
-    """See Objects. Each operation is tried once; `timeout` is of one request, in seconds."""
+    """See Objects. Each operation is tried once; `timeout`: seconds of one request."""
 
     def __init__(self, bucket: str, timeout: float) -> None:
         self._name, self._bucket_name = f"gs://{bucket}", bucket
@@ -83,7 +83,7 @@ class GcsObjects:
 
     @property
     def _bucket(self) -> Any:
-        """The client's session isn't made for several threads: each has its own."""
+        """The bucket of this thread's own client, whose session isn't thread-safe."""
         if not hasattr(self._of_thread, "bucket"):
             os.environ.setdefault(_NO_EXTRA_REQUESTS, "true")
             from google.cloud.storage import Client

@@ -1,4 +1,4 @@
-"""What Tandem asks of a bucket, and the errors that every kind of store says it with."""
+"""The interface of a bucket, and the errors of every kind of store."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["Listed", "ObjectExistsError", "ObjectMissingError", "Objects", "Unav
 
 
 class ObjectExistsError(TandemError):
-    """`create` found an object of this key; it wasn't changed."""
+    """`create` found an object with this key; it is unchanged."""
 
 
 class ObjectMissingError(TandemError):
-    """There is no object of this key."""
+    """There is no object with this key."""
 
 
 class UnavailableError(TimeoutError):
-    """The store didn't answer, or said that it can't now: nothing is known of whether it took effect."""
+    """The store didn't answer, or can't now: it is unknown whether the operation took effect."""
 
 
 class Listed(NamedTuple):
@@ -27,18 +27,18 @@ class Listed(NamedTuple):
 
     key: str
     size: int
-    """Bytes."""
+    """The object's size in bytes."""
 
 
 class Objects(Protocol):
     """The objects of one bucket by key. A read or listing sees every write that had returned.
 
-    Any operation raises UnavailableError where trying again may help, and PlaceError (no such bucket, no permission,
-    no credentials) where it can't. No message has credentials in it.
+    Any operation raises UnavailableError where retrying may help, and PlaceError (no such bucket, no permission, no
+    credentials) where it can't. No message has credentials.
     """
 
     def create(self, key: str, data: bytes) -> None:
-        """Write a new object. Raises ObjectExistsError if there is one."""
+        """Write a new object. Raises ObjectExistsError for an existing one."""
         ...
 
     def put(self, key: str, data: bytes) -> None:
@@ -46,15 +46,15 @@ class Objects(Protocol):
         ...
 
     def get(self, key: str, start: int = 0, size: int | None = None) -> bytes:
-        """The bytes from `start` on, `size` of them at the most. Raises ObjectMissingError."""
+        """At most `size` bytes from `start` on. Raises ObjectMissingError."""
         ...
 
     def size(self, key: str) -> int:
-        """Bytes. Raises ObjectMissingError."""
+        """The size in bytes. Raises ObjectMissingError."""
         ...
 
     def folder(self, prefix: str) -> tuple[list[Listed], list[str]]:
-        """(objects, folders) directly below a prefix, which ends with "/" or is "": keys, folders without their "/"."""
+        """(objects, folders) directly below a prefix, which ends with "/" or is ""; folders are without their "/"."""
         ...
 
     def walk(self, prefix: str) -> Iterator[Listed]:
@@ -62,5 +62,5 @@ class Objects(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove, if it is there."""
+        """Delete the object if it exists."""
         ...

@@ -1,4 +1,4 @@
-"""From a URL to the objects of its bucket; one client a bucket and process."""
+"""Opens the objects of a URL's bucket, with one client a bucket and process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def objects_at(place: Location) -> Objects:
 
 @functools.lru_cache(maxsize=32)
 def _of_process(scheme: str, bucket: str, process: int, where: object) -> Objects:
-    """`process`, `where`: no client outlives a fork, or the endpoint that it was made for."""
+    """The client of a bucket. `process`, `where`: no client outlives a fork, or a change of its endpoint."""
     limits = RetryLimits()
     kind = GcsObjects if scheme == "gs" else S3Objects
     return RetriedObjects(kind(bucket, limits.request), limits)

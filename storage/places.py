@@ -1,4 +1,4 @@
-"""Immutable files below a folder or a bucket's prefix: written once, read in pieces, removed when nobody needs them."""
+"""Immutable files below a folder or a bucket's prefix: written once, read by ranges, removed when unneeded."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ class Place(Protocol):
     root: str
 
     def create(self, path: str, data: bytes) -> None:
-        """Write a new file, durable when this returns. Raises ObjectExistsError if there is one."""
+        """Write a new file, which is durable on return. Raises ObjectExistsError for an existing one."""
         ...
 
     def get(self, path: str, start: int = 0, size: int | None = None) -> bytes:
-        """The bytes from `start` on, `size` of them at the most. Raises ObjectMissingError."""
+        """At most `size` bytes from `start` on. Raises ObjectMissingError."""
         ...
 
     def size(self, path: str) -> int:
-        """Bytes. Raises ObjectMissingError."""
+        """The size in bytes. Raises ObjectMissingError."""
         ...
 
     def walk(self, prefix: str) -> Iterator[Listed]:
-        """All files in the folder `prefix` and below it, by their whole paths."""
+        """All files in and below the folder `prefix`, by their whole paths."""
         ...
 
     def remove(self, path: str) -> None:
-        """Remove, if it is there."""
+        """Remove the file if it exists."""
         ...
 
 
 def open_place(place: str) -> Place:
-    """The files at a folder or URL; nothing is read yet. Raises UserError for a URL that names no place."""
+    """The files at a folder or URL; nothing is read yet. Raises UserError for an invalid URL."""
     if not is_url(place):
         return FolderPlace(place)
     found = location(place)
@@ -100,7 +100,7 @@ class FolderPlace:
             raise ObjectMissingError(f"{target}: no such file") from None
 
     def walk(self, prefix: str) -> Iterator[Listed]:
-        """See Place. Temporary files of a writer that was killed are listed too: they begin with a dot."""
+        """See Place. It includes temporary files of killed writers, which begin with a dot."""
         for folder, folders, names in os.walk(self._path(prefix)):
             folders.sort()
             for name in sorted(names):
@@ -109,7 +109,7 @@ class FolderPlace:
                     yield Listed(os.path.relpath(path, self.root), os.stat(path).st_size)
 
     def remove(self, path: str) -> None:
-        """See Place. Folders that are empty then go too."""
+        """See Place. A folder that is then empty is removed, too."""
         target = self._path(path)
         with suppress(FileNotFoundError):
             target.unlink()

@@ -1,4 +1,4 @@
-"""Operations on objects, tried again with growing pauses; a write that had taken effect is known by its bytes."""
+"""Retries operations on objects with growing pauses; a write that had taken effect is recognized by its bytes."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How long an operation is tried. Seconds."""
+    """The limits of retries, in seconds."""
 
     request: float = 20.0
-    """Until a request counts as unanswered."""
+    """The timeout of a request."""
     total: float = 60.0
-    """After that it isn't tried again."""
+    """The time after which an operation isn't retried."""
     first_pause: float = 0.1
-    """At the most before the second try; doubled before each one after, and drawn by chance below that."""
+    """Longest pause before the first retry, doubled before each later one; the pause is random below it."""
     longest_pause: float = 5.0
 
 
 class RetriedObjects:
-    """See Objects; raises UnavailableError only after trying for as long as its limits allow."""
+    """See Objects; raises UnavailableError only after retrying within its limits."""
 
     def __init__(self, objects: Objects, limits: RetryLimits) -> None:
         self._objects, self._limits = objects, limits
 
     def create(self, key: str, data: bytes) -> None:
-        """See Objects. An object of the same bytes is this call's own if an earlier try of it went unanswered."""
+        """See Objects. An existing object with the same bytes is this call's own if an earlier attempt went
+        unanswered.
+        """
         unanswered = False
 
         def once() -> None:

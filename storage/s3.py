@@ -1,4 +1,4 @@
-"""Objects of S3, and of what speaks its protocol, by obstore.
+"""Objects of S3, and of stores with its protocol, by obstore.
 
 Credentials, region and endpoint come from the environment, by AWS's own names (AWS_ACCESS_KEY_ID, AWS_REGION,
 AWS_ENDPOINT_URL, ...), or from the machine's role.
@@ -22,14 +22,14 @@ __all__ = ["S3Objects"]
 _STATUS: Final = re.compile(r"status code: (\d{3}) ?([A-Za-z ]*)")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _TRANSIENT: Final = ("408", "409", "425", "429", "500", "502", "503", "504")
-"""409: of two conditional writes at once, neither of which is through."""
+"""HTTP status codes of transient errors; 409: two concurrent conditional writes, neither of which has finished."""
 _NO_BUCKET: Final = "NoSuchBucket"
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 _NO_ROLE: Final = ("169.254.169.254", "169.254.170.2", "credential")
 
 
 class S3Objects:
-    """See Objects. Each operation is tried once; `timeout` is of one request, in seconds."""
+    """See Objects. Each operation is tried once; `timeout`: seconds of one request."""
 
     def __init__(self, bucket: str, timeout: float) -> None:
         from obstore.store import S3Store
@@ -130,7 +130,7 @@ class S3Objects:
 
 
 def _said(error: BaseException) -> str:
-    """Status and code alone: what else is in an answer may repeat what was signed, and with whose key."""
+    """The status and code alone: other parts of an answer may repeat the signed request and the key's id."""
     return " ".join(part for part in (_status(error), _code(error)) if part) or "no answer"
 
 

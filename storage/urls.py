@@ -1,4 +1,4 @@
-"""Places: a folder of this machine, or what lies below a prefix of a bucket (`gs://BUCKET/PREFIX`, `s3://...`)."""
+"""Parses places: a folder of this machine, or a prefix of a bucket (`gs://BUCKET/PREFIX`, `s3://...`)."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Location:
     scheme: str
     bucket: str
     key: str = ""
-    """Without slashes at its ends."""
+    """The key, without slashes at its ends."""
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}/{self.key}".rstrip("/")
 
 
 def is_url(place: str) -> bool:
-    """Whether it is something else than a folder of this machine."""
+    """Whether the place isn't a folder of this machine."""
     return "://" in place
 
 
 def location(url: str, flag: str = "") -> Location:
-    """What a URL names. Raises UserError, which never repeats credentials; `flag`: the one that it was given by."""
+    """The location of a URL. Raises UserError, which never repeats credentials; `flag`: the flag that has the URL."""
     of_flag = f"{flag}: " if flag else ""
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
@@ -62,12 +62,12 @@ def location(url: str, flag: str = "") -> Location:
 
 
 def place_of(given: str, flag: str = "") -> str:
-    """The place that a flag names: a folder's absolute path, or a URL in its one spelling. Raises UserError."""
+    """The place of a flag: a folder's absolute path, or a URL in canonical form. Raises UserError."""
     return str(location(given, flag)) if is_url(given) else os.path.abspath(given)
 
 
 def beside(place: str, name: str) -> str:
-    """The place of this name beside another one."""
+    """The place with this name beside another one."""
     if not is_url(place):
         return os.path.join(os.path.dirname(place), name)
     found = location(place)

@@ -26,7 +26,7 @@ _UPDATED = {"labels", "schema_settings"}
 
 
 class PublisherService:
-    """Publishing side of `broker`, whose topics may have `schemas`. The context of the call is not used."""
+    """The publishing side of `broker`, whose topics may have `schemas`. The call's context isn't used."""
 
     def __init__(self, broker: Broker, schemas: Schemas) -> None:
         self._broker, self._schemas = broker, schemas
@@ -101,7 +101,7 @@ class PublisherService:
         return _serialized(_PublishResponse(message_ids=ids))
 
     def _checked(self, config: TopicConfig, messages: list[bytes]) -> list[bytes]:
-        """The messages as they are, or where the topic has a schema with attributes that name it. InvalidArgument."""
+        """The messages; for a topic with a schema, with attributes that name it. Raises InvalidArgument."""
         if not config.schema:
             return messages
         try:

@@ -1,7 +1,6 @@
-"""Topics and subscriptions as clients describe them, to and from what the broker keeps.
+"""Converts topics and subscriptions between clients' messages and the broker's configurations.
 
-A field that the embedded Pub/Sub does not act on is refused by name, so that nobody builds on what is not
-there.
+A field that the embedded Pub/Sub doesn't support is refused by name, so that no client relies on it.
 """
 
 from typing import Any
@@ -35,7 +34,7 @@ _SUBSCRIPTION_FIELDS = {
 
 
 def read_topic(topic: Any) -> TopicConfig:
-    """What a `Topic` asks for; InvalidArgument for its names, Unsupported for other fields."""
+    """The configuration of a `Topic`; InvalidArgument for its names, Unsupported for other fields."""
     topic_name(topic.name)
     _refuse_others("topic", topic, _TOPIC_FIELDS)
     topic.state = TopicType.State.ACTIVE
@@ -53,9 +52,9 @@ def write_topic(config: TopicConfig) -> Any:
 
 
 def read_subscription(subscription: Any) -> SubscriptionConfig:
-    """What a `Subscription` message asks for. Without a name it gets one.
+    """The configuration of a `Subscription` message; one without a name gets a name.
 
-    InvalidArgument for names and the ack deadline; Unsupported for a field that is not acted on.
+    InvalidArgument for names and the ack deadline; Unsupported for an unsupported field.
     """
     topic_name(subscription.topic)
     if not subscription.name:

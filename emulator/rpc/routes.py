@@ -1,4 +1,4 @@
-"""Which method of which service is answered by what; everything that is not there is refused by name."""
+"""Maps methods of services to their handlers; unsupported ones are refused by name."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -42,7 +42,7 @@ _INSTEAD_BY_WORD = {
 def _unary(
     publisher: PublisherService, subscriber: SubscriberService, schemas: SchemaService
 ) -> dict[str, Callable[[bytes, Any], bytes]]:
-    """What answers each method of one request and one answer."""
+    """The handler of each unary method."""
     return {
         "SchemaService/CreateSchema": schemas.create_schema,
         "SchemaService/CommitSchema": schemas.commit_schema,
@@ -121,7 +121,9 @@ def _streaming(
 
 
 def _refusing(method: str) -> Callable[[Iterator[bytes], Any], NoReturn]:
-    """A stream handler serves unary calls as well: on the wire they are streams of one message."""
+    """The handler that refuses a method; a stream handler serves unary calls as well, which are streams of one
+    message.
+    """
     short = method.removeprefix("/google.pubsub.v1.").removeprefix("/google.iam.v1.")
     by_word = next((text for word, text in _INSTEAD_BY_WORD.items() if word in short), "")
     advice = _INSTEAD.get(short, by_word)

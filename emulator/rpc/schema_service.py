@@ -25,7 +25,7 @@ _ValidateMessageResponse: Any = types.ValidateMessageResponse.pb()
 
 
 class SchemaService:
-    """The schemas of one server. The context of a call is not used."""
+    """The schemas of one server. The call's context isn't used."""
 
     def __init__(self, schemas: Schemas) -> None:
         self._schemas = schemas
@@ -88,7 +88,7 @@ class SchemaService:
 
 
 def encoding_name(encoding: int) -> str:
-    """JSON or BINARY. InvalidArgument for none."""
+    """JSON or BINARY. InvalidArgument for an unspecified encoding."""
     name: str = types.Encoding(encoding).name
     if name == "ENCODING_UNSPECIFIED":
         raise InvalidArgument(f"An encoding is {JSON} or BINARY; none was given.")

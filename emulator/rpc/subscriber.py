@@ -29,10 +29,10 @@ _SHARE_OF_TIMEOUT = 0.8
 
 
 class SubscriberService:
-    """Subscribing side of `broker`. Methods take a serialized request and the call's context.
+    """The subscribing side of `broker`. Methods take a serialized request and the call's context.
 
-    A pull waits `pull_wait_seconds` for its first message, less when the caller's own timeout comes before.
-    At most `max_waiting_pulls` wait at a time, since each keeps a thread: further ones are answered at once.
+    A pull waits `pull_wait_seconds` for its first message, less if the caller's timeout is earlier. At most
+    `max_waiting_pulls` wait at a time, since each occupies a thread: further ones are answered at once.
     """
 
     def __init__(self, broker: Broker, pull_wait_seconds: float, max_waiting_pulls: int) -> None:
@@ -66,7 +66,7 @@ class SubscriberService:
         return _serialized(_ListSubscriptionsResponse(subscriptions=subscriptions, next_page_token=token))
 
     def pull(self, request: bytes, context: Any) -> bytes:
-        """`PullRequest` to `PullResponse`. Nothing is leased to a caller who has gone away while waiting."""
+        """`PullRequest` to `PullResponse`. Nothing is leased to a caller that disconnected while waiting."""
         parsed = _PullRequest.FromString(request)
         name = subscription_name(parsed.subscription)
         if parsed.max_messages < 1:
@@ -91,7 +91,7 @@ class SubscriberService:
         return _EMPTY
 
     def modify_ack_deadline(self, request: bytes, context: Any) -> bytes:
-        """`ModifyAckDeadlineRequest` to `Empty`; 0 seconds gives the messages back."""
+        """`ModifyAckDeadlineRequest` to `Empty`; 0 seconds returns the messages."""
         _check_size(request)
         parsed = _ModifyAckDeadlineRequest.FromString(request)
         name = subscription_name(parsed.subscription)

@@ -49,8 +49,7 @@ def split_messages(request: bytes) -> list[bytes]:
 def frames_of(messages: list[bytes], first_id: int, publish_time_ns: int) -> list[bytes]:
     """Frames of serialized messages whose ids count up from `first_id`.
 
-    `publish_time_ns` is nanoseconds since 1970, the same for all. An id or a time that the publisher put in
-    is overruled.
+    `publish_time_ns` is nanoseconds since 1970, the same for all. An id or time set by the publisher is overridden.
     """
     time_field = _timestamp_field(publish_time_ns)
     tail = time_field + _ACK_ID_TAG
@@ -75,14 +74,14 @@ def received_messages(prefix: str, frames: list[bytes]) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _head(length: int) -> bytes:
-    """What stands in a frame before a message of `length` bytes: the lengths of both nested messages."""
+    """The bytes of a frame before a message of `length` bytes: the lengths of both nested messages."""
     inner = b"\x12" + _varint(length)
     total = len(inner) + length + len(_ACK_ID_TAG) + ACK_ID_BYTES
     return b"\x0a" + _varint(total) + inner
 
 
 def _timestamp_field(time_ns: int) -> bytes:
-    """Field 4 of a message. Even a zero is written: it must overrule what the publisher sent."""
+    """Field 4 of a message. Even a zero is written, to override the publisher's."""
     seconds, nanos = divmod(time_ns, 1_000_000_000)
     value = b"\x08" + _varint(seconds) + b"\x10" + _varint(nanos)
     return b"\x22" + _varint(len(value)) + value

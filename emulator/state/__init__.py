@@ -1,1 +1,1 @@
-"""The state machine of the embedded Pub/Sub: topics, subscriptions, queues and leases. Knows nothing of gRPC."""
+"""The state machine of the embedded Pub/Sub: topics, subscriptions, queues and leases, independent of gRPC."""

@@ -1,4 +1,4 @@
-"""Topics and subscriptions: the whole state, behind one lock. Knows nothing of gRPC."""
+"""Topics and subscriptions: the whole state, behind one lock, independent of gRPC."""
 
 import secrets
 import threading
@@ -14,26 +14,26 @@ from tandem.emulator.state.names import DELETED_TOPIC
 from tandem.emulator.state.subscription import NOTHING, Delivery, Subscription, memory_of
 
 DEFAULT_MAX_BACKLOG_BYTES = 4 << 30
-"""4 GiB."""
+"""Most bytes of unacknowledged messages: 4 GiB."""
 
 _LOOK_AGAIN_SECONDS = 0.1
-"""How long a waiting pull sleeps at most before it looks at the clock, the caller and the queue again."""
+"""Longest sleep of a waiting pull before it checks clock, caller and queue again, in seconds."""
 
 
 @dataclass(frozen=True)
 class TopicConfig:
-    """What a topic was created with. `description` is kept for the caller and means nothing here."""
+    """The configuration of a topic. `description` is kept for the caller, without a meaning here."""
 
     name: str
     description: bytes = b""
     schema: str = ""
-    """That its messages fulfil; "" for none."""
+    """The schema of its messages; "" for none."""
     encoding: str = ""
 
 
 @dataclass(frozen=True)
 class SubscriptionConfig:
-    """What a subscription was created with. `description` is kept for the caller and means nothing here."""
+    """The configuration of a subscription. `description` is kept for the caller, without a meaning here."""
 
     name: str
     topic: str
@@ -88,31 +88,31 @@ class Broker:
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes of what is not acknowledged, counted once for each subscription that waits for it."""
+        """Bytes of unacknowledged messages, counted once for each subscription that has them."""
         with self._lock:
             return self._backlog_bytes()
 
     def close(self) -> None:
-        """Wake all who wait; from now on publishing and pulling raise Closed."""
+        """Wake all waiting calls; from now on publishing and pulling raise Closed."""
         with self._lock:
             self._closed = True
             for subscribed in self._subscriptions.values():
                 subscribed.arrival.notify_all()
 
     def create_topic(self, config: TopicConfig) -> None:
-        """AlreadyExists if there is a topic of that name."""
+        """Create a topic. AlreadyExists if the name is taken."""
         with self._lock:
             if config.name in self._topics:
                 raise AlreadyExists(config.name)
             self._topics[config.name] = _Topic(config)
 
     def topic(self, name: str) -> TopicConfig:
-        """NotFound if there is none."""
+        """The topic's configuration. NotFound."""
         with self._lock:
             return self._topic(name).config
 
     def update_topic(self, config: TopicConfig) -> None:
-        """What it was created with is this from now on. NotFound."""
+        """Replace the topic's configuration. NotFound."""
         with self._lock:
             self._topic(config.name).config = config
 
@@ -122,19 +122,21 @@ class Broker:
             return [topic.config for topic in self._topics.values()]
 
     def delete_topic(self, name: str) -> None:
-        """NotFound if there is none. Its subscriptions stay, with what they hold, and get nothing new."""
+        """Delete a topic. NotFound. Its subscriptions remain with their messages, and get no new ones."""
         with self._lock:
             for subscribed in self._topic(name).subscriptions.values():
                 subscribed.topic = DELETED_TOPIC
             del self._topics[name]
 
     def topic_subscriptions(self, name: str) -> list[str]:
-        """Names of the subscriptions of a topic; NotFound if there is no such topic."""
+        """The names of a topic's subscriptions. NotFound for a missing topic."""
         with self._lock:
             return list(self._topic(name).subscriptions)
 
     def create_subscription(self, config: SubscriptionConfig) -> None:
-        """It gets what is published from now on. AlreadyExists; NotFound if there is no such topic."""
+        """Create a subscription, which gets messages published from now on. AlreadyExists; NotFound for a missing
+        topic.
+        """
         with self._lock:
             if config.name in self._subscriptions:
                 raise AlreadyExists(config.name)
@@ -149,7 +151,7 @@ class Broker:
             topic.subscriptions[config.name] = self._subscriptions[config.name] = subscribed
 
     def subscription(self, name: str) -> tuple[SubscriptionConfig, str]:
-        """How it was created, and the name of its topic now; NotFound if there is none."""
+        """The subscription's configuration, and its topic's present name. NotFound."""
         with self._lock:
             subscribed = self._subscribed(name)
             return subscribed.config, subscribed.topic
@@ -160,7 +162,7 @@ class Broker:
             return [(subscribed.config, subscribed.topic) for subscribed in self._subscriptions.values()]
 
     def delete_subscription(self, name: str) -> None:
-        """NotFound if there is none. What it holds is dropped, and who waits for it gets NotFound."""
+        """Delete a subscription and its messages; waiting pulls get NotFound. NotFound."""
         with self._lock:
             subscribed = self._subscribed(name)
             del self._subscriptions[name]
@@ -169,10 +171,10 @@ class Broker:
             subscribed.arrival.notify_all()
 
     def publish(self, topic: str, messages: list[bytes], ordering_keys: Sequence[str] = ()) -> list[str]:
-        """Give serialized messages to every subscription of `topic`; returns their ids, which only ever grow.
+        """Add serialized messages to every subscription of `topic`; returns their ids, which only grow.
 
-        `ordering_keys` is empty, or has one for each message ('' for none). NotFound, Closed;
-        ResourceExhausted when the backlog would pass its limit, and then none is published.
+        `ordering_keys` is empty, or has one for each message ('' for none). NotFound, Closed; ResourceExhausted if the
+        backlog would exceed its limit: then no message is published.
         """
         with self._lock:
             self._refuse_when_closed()
@@ -202,9 +204,8 @@ class Broker:
     ) -> Delivery:
         """Lease the next messages of subscription `name`, at most `max_messages`.
 
-        Waits up to `wait_seconds` of real time for the first. `wanted` is asked before anything is leased;
-        when it says no, the answer is empty. `window` and `deadline_seconds` as in `Subscription.pull`.
-        NotFound, Closed.
+        Waits up to `wait_seconds` of real time for the first. `wanted` is called before messages are leased; if it
+        returns False, the result is empty. `window` and `deadline_seconds` as in `Subscription.pull`. NotFound, Closed.
         """
         give_up_at = time.monotonic() + wait_seconds
         with self._lock:
@@ -264,6 +265,6 @@ class Broker:
 
 
 def _wake(subscribed: _Subscribed) -> None:
-    """A puller that waits although there are messages waits for room in its window, or for an ordering key."""
+    """Wake waiting pulls if messages are ready: they wait for room in their window, or for an ordering key."""
     if subscribed.state.ready:
         subscribed.arrival.notify_all()

@@ -1,8 +1,8 @@
-"""What the state machine refuses, one class for each gRPC status that a client sees."""
+"""The errors of the state machine, one class for each gRPC status."""
 
 
 class PubSubError(Exception):
-    """Base of every refusal. Its text goes to the client as it is."""
+    """The base of every error. Its text is sent to the client unchanged."""
 
 
 class InvalidArgument(PubSubError):

@@ -1,4 +1,4 @@
-"""Flow control of one stream: how much it may hold that is not yet acknowledged."""
+"""Flow control of one stream: limits on its unacknowledged messages."""
 
 import sys
 
@@ -6,7 +6,7 @@ UNLIMITED = sys.maxsize
 
 
 class FlowWindow:
-    """Counts the messages and bytes that one stream holds, against its two limits.
+    """Counts the unacknowledged messages and bytes of one stream, against its two limits.
 
     A limit of zero or less is no limit, as in the service. Bytes are counted as sent, envelope included.
     """
@@ -21,20 +21,20 @@ class FlowWindow:
 
     @property
     def messages(self) -> int:
-        """Messages held now."""
+        """The number of messages held."""
         return self._messages
 
     @property
     def room(self) -> tuple[int, int]:
-        """How many more messages and bytes may be sent; zero or less when the window is full."""
+        """How many more messages and bytes may be sent; zero or less if the window is full."""
         return self._max_messages - self._messages, self._max_bytes - self._bytes
 
     def hold(self, messages: int, size: int) -> None:
-        """Count messages that were just sent; `size` is their bytes together."""
+        """Count messages that were just sent; `size` is their total bytes."""
         self._messages += messages
         self._bytes += size
 
     def release(self, messages: int, size: int) -> None:
-        """Count messages that were acknowledged, given back or have expired."""
+        """Count messages that were acknowledged, returned or expired."""
         self._messages -= messages
         self._bytes -= size

@@ -1,11 +1,10 @@
-"""Leases: which delivered messages are whose, and until when.
+"""Leases of delivered messages, with their deadlines.
 
-A lease is one delivery, however many messages it has. An ack id is the lease's prefix followed by the
-position of the message in the delivery, so that acknowledging a whole delivery is one comparison of lists.
-The prefix starts with a number drawn at start: ack ids of an earlier start of the server mean nothing to this
-one.
+A lease is one delivery, however many messages it has. An ack id is the lease's prefix followed by the position of the
+message in the delivery, so that acknowledging a whole delivery is one comparison of lists. The prefix starts with a
+random number of the server's start: ack ids of an earlier start are unknown.
 
-All times are seconds of the subscription's monotonic clock, and a lease is over when its deadline is reached.
+All times are seconds of the subscription's monotonic clock, and a lease ends when its deadline is reached.
 """
 
 import heapq
@@ -31,7 +30,7 @@ Indexes = list[int] | None
 
 
 class AckIdPrefixes:
-    """Draws the prefixes of one server: `nonce` (32 bits) and a counter. Iterate it."""
+    """Generates the prefixes of one server: `nonce` (32 bits) and a counter. An iterator."""
 
     def __init__(self, nonce: int) -> None:
         self._start = f"{nonce & 0xFFFFFFFF:08x}"
@@ -45,7 +44,7 @@ class AckIdPrefixes:
 
 
 class Lease:
-    """One delivery. In `frames`, a message that is acknowledged, given back or expired is None."""
+    """One delivery. In `frames`, a message that was acknowledged, returned or expired is None."""
 
     __slots__ = ("deadline", "frames", "overrides", "pending", "prefix", "window")
 
@@ -58,7 +57,7 @@ class Lease:
         self.window = window
 
     def still_pending(self, indexes: list[int]) -> list[int]:
-        """Those of `indexes` whose message is still pending, each once, in order of position."""
+        """Those of `indexes` whose message is still pending, without repetition, in order of position."""
         count = len(self.frames)
         return sorted({i for i in indexes if i < count and self.frames[i] is not None})
 
@@ -74,12 +73,12 @@ class LeaseTable:
         self._tidy_at = 1024
 
     def __len__(self) -> int:
-        """How many messages are pending. Takes time in proportion to the leases."""
+        """The number of pending messages. Takes time in proportion to the leases."""
         return sum(lease.pending for lease in self._leases.values())
 
     @property
     def next_deadline(self) -> float:
-        """No lease ends before this time; infinite without leases."""
+        """The earliest end of a lease; infinite without leases."""
         return self._deadlines[0][0] if self._deadlines else inf
 
     def grant(self, frames: list[bytes], deadline: float, window: FlowWindow | None = None) -> Lease:
@@ -92,7 +91,7 @@ class LeaseTable:
         return lease
 
     def find(self, ack_ids: Sequence[str]) -> list[tuple[Lease, Indexes]]:
-        """The leases that `ack_ids` speak of, with pending positions; unknown ids are left out."""
+        """The leases that `ack_ids` name, with pending positions; unknown ids are ignored."""
         whole: list[tuple[Lease, Indexes]] = []
         at = 0
         while at < len(ack_ids):
@@ -121,7 +120,7 @@ class LeaseTable:
         return found
 
     def end(self, lease: Lease, indexes: Indexes) -> list[bytes]:
-        """Take pending messages out of `lease`; `indexes` come from `find` or `expired`."""
+        """Remove pending messages from `lease`; `indexes` come from `find` or `expired`."""
         if indexes is None or len(indexes) == lease.pending:
             frames = [frame for frame in lease.frames if frame is not None]
             lease.frames = []
@@ -140,7 +139,7 @@ class LeaseTable:
         return frames
 
     def prolong(self, lease: Lease, indexes: Indexes, deadline: float) -> None:
-        """Let pending messages of `lease` end at `deadline`, earlier or later than before."""
+        """Set the deadline of pending messages of `lease`, earlier or later than before."""
         if indexes is None or len(indexes) == lease.pending:
             lease.deadline = deadline
             lease.overrides.clear()
@@ -150,7 +149,7 @@ class LeaseTable:
             self._schedule(deadline, lease, indexes)
 
     def expired(self, now: float) -> list[tuple[Lease, Indexes]]:
-        """What is over at `now`. Each must be ended by the caller at once."""
+        """The leases and positions expired at `now`. The caller must end each at once."""
         due: dict[str, tuple[Lease, list[int]]] = {}
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline, _, lease, indexes = heapq.heappop(self._deadlines)
@@ -167,7 +166,7 @@ class LeaseTable:
 
 
 def _at_deadline(lease: Lease, deadline: float, indexes: Indexes) -> list[int]:
-    """Pending positions for which a scheduled `deadline` is still the one that counts."""
+    """The pending positions for which a scheduled `deadline` is still current."""
     if not lease.pending:
         return []
     if indexes is not None:

@@ -1,4 +1,4 @@
-"""The rules that a publish request must keep, with the limits of the real service."""
+"""Checks publish requests, with the limits of the real service."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Publication(NamedTuple):
 
 
 def read_publication(request: bytes) -> Publication:
-    """Parse and check a serialized `PublishRequest`; InvalidArgument names the first thing that is wrong."""
+    """Parse and check a serialized `PublishRequest`; InvalidArgument names the first mistake."""
     if len(request) > MAX_REQUEST_BYTES:
         raise InvalidArgument(f"Request payload size exceeds the limit: {MAX_REQUEST_BYTES} bytes.")
     try:

@@ -1,4 +1,4 @@
-"""Resource names: `projects/PROJECT/topics/TOPIC`, and the same of `subscriptions` and `schemas`."""
+"""Resource names: `projects/PROJECT/topics/TOPIC`, and likewise `subscriptions` and `schemas`."""
 
 import re
 import secrets
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tandem.emulator.state.errors import InvalidArgument
 
 DELETED_TOPIC = "_deleted-topic_"
-"""What a subscription shows as its topic after the topic was deleted."""
+"""The topic that a subscription shows after its topic was deleted."""
 
 _PROJECT = r"projects/[A-Za-z0-9][A-Za-z0-9\-_.:]*"
 _ID = r"(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}"
@@ -47,7 +47,7 @@ def schema_name(name: str) -> str:
 
 
 def new_subscription_name(topic: str) -> str:
-    """A random subscription name in the project of `topic`, for requests that leave the name out."""
+    """A random subscription name in the project of `topic`, for requests without a name."""
     project = topic.partition("/topics/")[0]
     return f"{project}/subscriptions/sub-{secrets.token_hex(8)}"
 
@@ -55,8 +55,7 @@ def new_subscription_name(topic: str) -> str:
 def page(names: Iterable[str], size: int, token: str) -> tuple[list[str], str]:
     """One page of `names` in alphabetical order, and the token of the next page ('' after the last).
 
-    `size` 0 means as many as the service gives at most (1,000). The token is the last name of the page
-    before.
+    `size` 0 means the service's maximum (1,000). The token is the last name of the previous page.
     """
     if size < 0:
         raise InvalidArgument(f"page_size must not be negative. You passed {size}.")

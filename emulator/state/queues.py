@@ -1,7 +1,7 @@
-"""What of a subscription waits for delivery: without ordering (`FifoQueue`) and with (`OrderedQueue`).
+"""Queues of a subscription's waiting messages: without ordering (`FifoQueue`) and with (`OrderedQueue`).
 
-Messages are frames (see wire.py) and come in **runs**, lists that are never changed once they are in a queue:
-the run of one publish request is shared by all subscriptions of its topic. No class here is thread-safe.
+Messages are frames (see wire.py) and come in **runs**, lists that never change once they are in a queue: the run of one
+publish request is shared by all subscriptions of its topic. No class here is thread-safe.
 """
 
 from collections import deque
@@ -16,10 +16,9 @@ _RUN_MESSAGES = 1000
 
 
 class Room(NamedTuple):
-    """What one delivery may hold at most: `messages`, and `size` bytes of frames together.
+    """The limits of one delivery: `messages`, and `size` bytes of frames in total.
 
-    With `oversize` a delivery may be one single message that is larger than `size`: otherwise it would wait
-    forever.
+    With `oversize` a delivery may be a single message larger than `size`, which would otherwise wait forever.
     """
 
     messages: int
@@ -27,7 +26,7 @@ class Room(NamedTuple):
     oversize: bool = True
 
     def fitting(self, frames: Sequence[bytes]) -> int:
-        """How many of `frames`, from the front, fit."""
+        """The number of `frames`, from the front, that fit."""
         count = min(len(frames), self.messages)
         if sum(map(len, frames[:count])) <= self.size:
             return count
@@ -35,14 +34,14 @@ class Room(NamedTuple):
         return 1 if fit == 0 and count > 0 and self.oversize else fit
 
     def without(self, frames: Sequence[bytes]) -> "Room":
-        """The room that is left after `frames`."""
+        """The remaining room after `frames`."""
         if not frames:
             return self
         return Room(self.messages - len(frames), self.size - sum(map(len, frames)), oversize=False)
 
 
 class Queue(Protocol):
-    """What a subscription needs of its queue."""
+    """The interface of a subscription's queue."""
 
     @property
     def ready(self) -> bool:
@@ -52,24 +51,24 @@ class Queue(Protocol):
         """Append newly published messages."""
 
     def take(self, room: Room) -> list[bytes]:
-        """Remove what is delivered next."""
+        """Remove and return the next messages to deliver."""
 
     def settle(self, frames: Sequence[bytes]) -> None:
-        """Told that delivered messages were acknowledged."""
+        """Note that delivered messages were acknowledged."""
 
     def put_back(self, frames: list[bytes]) -> None:
-        """Take back delivered messages for redelivery, in their order."""
+        """Add delivered messages again for redelivery, in their order."""
 
     def affected(self, frames: Sequence[bytes | None], indexes: list[int]) -> list[int]:
-        """Positions in a delivery that must come back when those at `indexes` do, in order."""
+        """The positions in a delivery that must be redelivered with those at `indexes`, in order."""
 
 
 class FifoQueue:
-    """First in, first out; messages that came back go first.
+    """First in, first out; returned messages go first.
 
-    When a delivery was made of nothing but messages that came back, the next one starts with fresh ones: a
-    message that is refused again and again does not hold up the others. What does not fit for its size is not
-    overtaken: it would never be delivered to a stream that is always busy.
+    After a delivery of returned messages only, the next one starts with fresh ones: a message that is returned again
+    and again doesn't block the others. A message too large for the room isn't overtaken: it would never be delivered to
+    a stream that is always busy.
     """
 
     def __init__(self) -> None:
@@ -110,7 +109,7 @@ class FifoQueue:
 
 @dataclass(slots=True)
 class _Key:
-    """One ordering key. It is deliverable while `outstanding` is zero and messages wait."""
+    """One ordering key. It is deliverable while `outstanding` is zero and messages are waiting."""
 
     waiting: deque[bytes] = field(default_factory=deque)
     outstanding: int = 0
@@ -119,9 +118,9 @@ class _Key:
 class OrderedQueue:
     """First in, first out for each ordering key; messages without a key as in `FifoQueue`.
 
-    A delivery may hold several messages of a key, in order. The next ones of that key are delivered when all
-    of these were acknowledged or came back. When a message comes back, those of its key that were delivered
-    after it and are still pending come back with it, so that redelivery is in order too.
+    A delivery may hold several messages of a key, in order. The next ones of that key are delivered when all of these
+    were acknowledged or returned. When a message is returned, pending ones of its key that were delivered after it are
+    returned with it, so that redelivery is in order, too.
     """
 
     def __init__(self) -> None:

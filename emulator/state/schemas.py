@@ -1,4 +1,4 @@
-"""Schemas of messages, their revisions, and whether a message fulfils one. Knows nothing of gRPC; Avro alone."""
+"""Schemas of messages, their revisions, and the checks of messages against them; Avro alone, independent of gRPC."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from fastavro.validation import validate
 from tandem.emulator.state.errors import AlreadyExists, InvalidArgument, NotFound
 
 DELETED_SCHEMA = "_deleted-schema_"
-"""What a topic shows as its schema after the schema was deleted."""
+"""The schema that a topic shows after its schema was deleted."""
 MAX_DEFINITION_BYTES: Final = 300_000
 MAX_REVISIONS: Final = 20
 
@@ -32,14 +32,14 @@ class Revision(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitting:
-    """What a topic checks its messages against."""
+    """The schema that a topic checks its messages against."""
 
     revision: Revision
     encoding: str
     parsed: Any
 
     def problem(self, data: bytes) -> str | None:
-        """Why a message's data doesn't fulfil the schema, None if it does."""
+        """Why a message's data don't conform to the schema, None if they do."""
         try:
             if self.encoding == BINARY:
                 buffer = io.BytesIO(data)
@@ -62,7 +62,7 @@ class Schemas:
         self._parsed: dict[str, Any] = {}
 
     def create(self, name: str, definition: str) -> Revision:
-        """A new schema. AlreadyExists; InvalidArgument for a definition that is none."""
+        """Create a schema. AlreadyExists; InvalidArgument for an invalid definition."""
         parse(definition)
         with self._lock:
             if name in self._revisions:
@@ -71,7 +71,9 @@ class Schemas:
             return self._revisions[name][-1]
 
     def commit(self, name: str, definition: str) -> Revision:
-        """A new revision, which topics use from now on. NotFound; InvalidArgument; AlreadyExists for the newest one."""
+        """Add a revision, which topics use from now on. NotFound; InvalidArgument; AlreadyExists if it equals the
+        newest one.
+        """
         parse(definition)
         with self._lock:
             revisions = self._of(name)
@@ -83,7 +85,7 @@ class Schemas:
             return revisions[-1]
 
     def revision(self, name: str) -> Revision:
-        """The newest, or of `NAME@REVISION` that one. NotFound."""
+        """The newest revision, or for `NAME@REVISION` that one. NotFound."""
         plain, _, wanted = name.partition("@")
         with self._lock:
             found = [each for each in self._of(plain) if not wanted or each.id == wanted]
@@ -92,23 +94,23 @@ class Schemas:
         return found[-1]
 
     def revisions(self, name: str) -> list[Revision]:
-        """All of one schema, the newest first. NotFound."""
+        """All revisions of one schema, the newest first. NotFound."""
         with self._lock:
             return self._of(name)[::-1]
 
     def names(self) -> list[str]:
-        """Of all schemas."""
+        """The names of all schemas."""
         with self._lock:
             return list(self._revisions)
 
     def delete(self, name: str) -> None:
-        """With all revisions. NotFound."""
+        """Delete a schema with all its revisions. NotFound."""
         with self._lock:
             self._of(name)
             del self._revisions[name]
 
     def fitting(self, name: str, encoding: str) -> Fitting:
-        """What messages of a topic with this schema have to fulfil. NotFound."""
+        """The schema for messages of a topic. NotFound."""
         found = self.revision(name)
         if found.id not in self._parsed:
             self._parsed[found.id] = parse(found.definition)
@@ -124,7 +126,7 @@ class Schemas:
 
 
 def parse(definition: str) -> Any:
-    """The Avro schema of a definition, which is a record. InvalidArgument."""
+    """The Avro schema of a definition, which must be a record. InvalidArgument."""
     if len(definition.encode()) > MAX_DEFINITION_BYTES:
         raise InvalidArgument(f"The definition of a schema has {MAX_DEFINITION_BYTES} bytes at most.")
     try:
@@ -140,7 +142,7 @@ def parse(definition: str) -> Any:
 
 
 def first_problem(fitting: Fitting, payloads: Sequence[bytes]) -> str | None:
-    """The first message that doesn't fulfil the schema, by its position, and why."""
+    """The first message that doesn't conform to the schema, by its position, and why."""
     for position, data in enumerate(payloads):
         problem = fitting.problem(data)
         if problem is not None:

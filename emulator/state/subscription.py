@@ -1,4 +1,4 @@
-"""One subscription: what waits, what is leased, and how the two exchange messages."""
+"""One subscription: its waiting and leased messages, and the transitions between them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
@@ -11,14 +11,13 @@ from tandem.emulator.state.queues import FifoQueue, OrderedQueue, Queue, Room
 MAX_DELIVERY_BYTES = 4_000_000
 """Most bytes in one answer, unless a single message is larger.
 
-Just under the 4 MiB that the official subscriber clients take when they talk to an emulator.
-"""
+Just under the 4 MiB that the official subscriber clients accept from an emulator."""
 
 _MESSAGE_OVERHEAD_BYTES = 64
 
 
 class Delivery(NamedTuple):
-    """What one pull hands out: `frames`, with ack ids that start with `prefix`."""
+    """The result of one pull: `frames`, with ack ids that start with `prefix`."""
 
     prefix: str
     frames: list[bytes]
@@ -30,8 +29,8 @@ NOTHING = Delivery("", [])
 class Subscription:
     """The messages of one subscription, in a queue or under a lease. Not thread-safe: `Broker` holds a lock.
 
-    `clock` is monotonic and in seconds. Leases last `ack_deadline_seconds` unless a pull says otherwise;
-    every method first takes back what has expired by the clock. `prefixes` gives the prefixes of ack ids.
+    `clock` is monotonic and in seconds. Leases last `ack_deadline_seconds` unless a pull sets another deadline; every
+    method first returns expired messages to the queue. `prefixes` generates the prefixes of ack ids.
     """
 
     def __init__(
@@ -56,17 +55,17 @@ class Subscription:
 
     @property
     def ready(self) -> bool:
-        """Whether messages wait that may be delivered."""
+        """Whether deliverable messages are waiting."""
         return self._queue.ready
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes of all messages that wait or are leased, and 64 for each of them."""
+        """Bytes of all waiting and leased messages, plus 64 for each."""
         return self._backlog_bytes
 
     @property
     def seconds_to_next_expiry(self) -> float:
-        """Nothing expires before; infinite without leases, negative when something is overdue."""
+        """Seconds until the next expiry; infinite without leases, negative when one is overdue."""
         deadline = self._leases.next_deadline
         return deadline if deadline == inf else deadline - self._clock()
 
@@ -82,7 +81,7 @@ class Subscription:
         window: FlowWindow | None = None,
         deadline_seconds: float | None = None,
     ) -> Delivery:
-        """Lease what comes next: `max_messages`, MAX_DELIVERY_BYTES and `window` limit it."""
+        """Lease the next messages, within `max_messages`, MAX_DELIVERY_BYTES and `window`."""
         now = self._clock()
         self._take_back_expired(now)
         frames = self._queue.take(_room(max_messages, window))
@@ -93,7 +92,7 @@ class Subscription:
         return Delivery(lease.prefix, frames)
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
-        """Forget messages for good. Ids that are unknown, expired or acknowledged are ignored."""
+        """Remove messages for good. Unknown, expired and acknowledged ids are ignored."""
         self._take_back_expired(self._clock())
         for lease, indexes in self._leases.find(ack_ids):
             frames = self._leases.end(lease, indexes)
@@ -101,7 +100,7 @@ class Subscription:
             self._backlog_bytes -= memory_of(frames)
 
     def modify_deadline(self, ack_ids: Sequence[str], seconds: float) -> None:
-        """Let leases end `seconds` from now; zero gives messages back. Unknown ids are ignored."""
+        """Set leases to end `seconds` from now; zero returns messages. Unknown ids are ignored."""
         now = self._clock()
         self._take_back_expired(now)
         for lease, indexes in self._leases.find(ack_ids):
@@ -122,7 +121,7 @@ class Subscription:
 
 
 def memory_of(frames: Sequence[bytes]) -> int:
-    """What keeping `frames` is taken to cost, in bytes."""
+    """The estimated memory of `frames`, in bytes."""
     return sum(map(len, frames)) + _MESSAGE_OVERHEAD_BYTES * len(frames)
 
 
